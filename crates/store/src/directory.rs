@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
 
-use crate::Error;
+use crate::{Error, sweep};
 
 /// A directory that this process owns until `lock` is dropped.
 pub(crate) struct Directory {
@@ -31,8 +31,6 @@ pub(crate) struct Directory {
     pub(crate) database: PathBuf,
     pub(crate) objects: PathBuf,
     pub(crate) artefact_key: [u8; 32],
-    /// The database file holds nothing yet: sources that lie here already belong to one that went missing.
-    pub(crate) fresh: bool,
 }
 
 /// Ownership of a data directory. Dropping it lets the next process in.
@@ -45,14 +43,6 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     private_dir(data_dir)?;
     let lock = lock(data_dir)?;
 
-    let database = data_dir.join("iof.db");
-    // SQLite gives its -wal and -shm files the permissions that it finds on the database.
-    let file = private_file(&database)?;
-    let fresh = file.metadata().map_err(Error::at(&database))?.len() == 0;
-    file.sync_all().map_err(Error::at(&database))?;
-
-    let artefact_key = artefact_key(data_dir)?;
-
     let objects = data_dir.join("objects");
     let sources = objects.join("source");
     for dir in [&objects, &sources, &objects.join("artefact")] {
@@ -61,6 +51,13 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     for shard in 0..=u8::MAX {
         private_dir(&sources.join(format!("{shard:02x}")))?;
     }
+
+    let database = data_dir.join("iof.db");
+    refuse_lost_database(&database, &objects)?;
+    // SQLite gives its -wal and -shm files the permissions that it finds on the database.
+    private_file(&database)?;
+    let artefact_key = artefact_key(data_dir)?;
+
     // Always, not only after creating: the process that created them may have died before it got here.
     for dir in [&sources, &objects, data_dir] {
         sync_dir(dir)?;
@@ -77,7 +74,23 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
         database,
         objects,
         artefact_key,
-        fresh,
+    })
+}
+
+/// Sources without a database are somebody's functions whose rows went missing (a restore that forgot a file). A new
+/// database would refer to none of them, and the sweep would remove what is left. Asked before the database's file is
+/// made, so that asking again gets the same answer.
+fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
+    if fs::metadata(database).is_ok_and(|file| file.len() > 0) || !sweep::holds_sources(objects)? {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        what: "the data directory".into(),
+        detail: format!(
+            "{} is missing or empty, but {} holds the sources of functions; to start anew, move the sources away",
+            database.display(),
+            objects.display()
+        ),
     })
 }
 

@@ -203,18 +203,22 @@ mod tests {
         assert_eq!(Error::from(full).code(), "disk_full");
     }
 
+    /// As `object_store` wraps it: its own error around the operating system's.
+    #[derive(Debug, thiserror::Error)]
+    #[error("unable to write")]
+    struct Wrapped(#[source] io::Error);
+
     #[test]
     fn a_full_object_store_is_disk_full() {
-        let cause = io::Error::from(io::ErrorKind::StorageFull);
-        let full = object_store::Error::Generic {
-            store: "test",
-            source: Box::new(io::Error::other(cause)),
-        };
-        assert_eq!(Error::from(full).code(), "disk_full");
-        let other = object_store::Error::Generic {
-            store: "test",
-            source: Box::new(io::Error::other("no")),
-        };
-        assert_eq!(Error::from(other).code(), "unavailable");
+        for (kind, code) in [
+            (io::ErrorKind::StorageFull, "disk_full"),
+            (io::ErrorKind::TimedOut, "unavailable"),
+        ] {
+            let error = object_store::Error::Generic {
+                store: "test",
+                source: Box::new(Wrapped(kind.into())),
+            };
+            assert_eq!(Error::from(error).code(), code);
+        }
     }
 }

@@ -74,9 +74,9 @@ impl Store {
         let directory = blocking(move || directory::prepare(&path)).await?;
         let (connection, readers) = database::open(&directory.database).await?;
         let live = database::live(&readers).await?;
-        let (root, key, fresh) = (directory.objects, directory.artefact_key, directory.fresh);
+        let (root, key) = (directory.objects, directory.artefact_key);
         let objects = blocking(move || {
-            sweep::sweep(&root, &live, fresh)?;
+            sweep::sweep(&root, &live)?;
             Objects::open(&root, key)
         })
         .await?;

@@ -23,9 +23,7 @@ use crate::objects::hex;
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Removes what no digest in `live` vouches for. Blocking.
-///
-/// `fresh`: the database was empty. Sources then mean that somebody lost it, and removing them would lose the rest.
-pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>, fresh: bool) -> Result<(), Error> {
+pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>) -> Result<(), Error> {
     let live: HashSet<String> = live.iter().map(|sha256| hex(sha256)).collect();
     let sources = objects.join("source");
     let mut seen = 0;
@@ -33,15 +31,6 @@ pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>, fresh: bool) -> Re
     for_each_file(&sources, &mut |path, name| {
         match name {
             Name::Object(digest) if live.contains(digest) => seen += 1,
-            Name::Object(_) if fresh => {
-                return Err(Error::Damaged {
-                    what: "the data directory".into(),
-                    detail: format!(
-                        "iof.db is new, yet {} holds sources, which only a lost database explains",
-                        sources.display()
-                    ),
-                });
-            }
             Name::Object(_) | Name::Temporary => removed += remove(path)?,
         }
         Ok(())
@@ -72,6 +61,16 @@ pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>, fresh: bool) -> Re
     Ok(())
 }
 
+/// Whether any source is stored under `objects`. Blocking.
+pub(crate) fn holds_sources(objects: &Path) -> Result<bool, Error> {
+    let mut found = false;
+    for_each_file(&objects.join("source"), &mut |_, name| {
+        found |= matches!(name, Name::Object(_));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 enum Name<'a> {
     /// A digest in hexadecimal.
     Object(&'a str),
@@ -98,7 +97,7 @@ fn for_each_file(
             match number {
                 None => visit(&entry.path(), Name::Object(digest))?,
                 Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    visit(&entry.path(), Name::Temporary)?
+                    visit(&entry.path(), Name::Temporary)?;
                 }
                 Some(_) => {}
             }
