@@ -1,0 +1,179 @@
+//! The data directory: one owner, and everything in it where it belongs before anything else starts.
+//!
+//! ```text
+//! <data>/lock            held (flock) for as long as a process writes here; names its pid
+//! <data>/iof.db          functions and versions (SQLite; -wal and -shm beside it)
+//! <data>/artefact.key    32 random bytes: what makes compiled code this host's own
+//! <data>/objects/source/ab/<sha256>
+//! <data>/objects/artefact/<fingerprint>/ab/<sha256>
+//! ```
+//!
+//! Two processes on one directory would sweep each other's uploads away, so a lock decides, and SQLite's own locks,
+//! which would let both in, do not. `flock` and not a pid file: the kernel lets go of it however the process dies.
+//!
+//! The 256 directories of sources are made here, once. `object_store` would make them as it goes, and would flush a new
+//! one into its parent; but a second upload that finds the directory already there does not wait for that flush, and
+//! could be acknowledged with its directory not yet on the disk.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use rustix::rand::GetRandomFlags;
+
+use crate::{Error, sweep};
+
+/// A directory that this process owns until `lock` is dropped.
+pub(crate) struct Directory {
+    pub(crate) lock: Lock,
+    pub(crate) database: PathBuf,
+    pub(crate) objects: PathBuf,
+    pub(crate) artefact_key: [u8; 32],
+}
+
+/// Ownership of a data directory. Dropping it lets the next process in.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Takes the directory, creating whatever is missing. Blocking.
+pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
+    private_dir(data_dir)?;
+    let lock = lock(data_dir)?;
+
+    let objects = data_dir.join("objects");
+    let sources = objects.join("source");
+    for dir in [&objects, &sources, &objects.join("artefact")] {
+        private_dir(dir)?;
+    }
+    for shard in 0..=u8::MAX {
+        private_dir(&sources.join(format!("{shard:02x}")))?;
+    }
+
+    let database = data_dir.join("iof.db");
+    refuse_lost_database(&database, &objects)?;
+    // SQLite gives its -wal and -shm files the permissions that it finds on the database.
+    private_file(&database)?;
+    let artefact_key = artefact_key(data_dir)?;
+
+    // Always, not only after creating: the process that created them may have died before it got here.
+    for dir in [&sources, &objects, data_dir] {
+        sync_dir(dir)?;
+    }
+    if let Some(parent) = data_dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        // Best effort: a data directory may lie in a directory that this user cannot open.
+        drop(sync_dir(parent));
+    }
+    Ok(Directory {
+        lock,
+        database,
+        objects,
+        artefact_key,
+    })
+}
+
+/// Sources without a database are somebody's functions whose rows went missing (a restore that forgot a file). A new
+/// database would refer to none of them, and the sweep would remove what is left. Asked before the database's file is
+/// made, so that asking again gets the same answer.
+fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
+    if fs::metadata(database).is_ok_and(|file| file.len() > 0) || !sweep::holds_sources(objects)? {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        what: "the data directory".into(),
+        detail: format!(
+            "{} is missing or empty, but {} holds the sources of functions; to start anew, move the sources away",
+            database.display(),
+            objects.display()
+        ),
+    })
+}
+
+fn lock(data_dir: &Path) -> Result<Lock, Error> {
+    let path = data_dir.join("lock");
+    let mut file = private_file(&path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            drop(file.read_to_string(&mut text)); // the pid is a courtesy
+            return Err(Error::Locked {
+                data_dir: data_dir.to_owned(),
+                pid: text.trim().parse().ok(),
+            });
+        }
+        Err(errno) => return Err(Error::at(&path)(errno.into())),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(Error::at(&path))?;
+    Ok(Lock { _file: file })
+}
+
+/// Reads the host's key, or makes one. It appears under its name whole and flushed, or not at all.
+fn artefact_key(data_dir: &Path) -> Result<[u8; 32], Error> {
+    let path = data_dir.join("artefact.key");
+    let mut stored = Vec::new();
+    match File::open(&path).and_then(|mut file| file.read_to_end(&mut stored)) {
+        Ok(_) => {
+            return stored.try_into().map_err(|stored: Vec<u8>| Error::Damaged {
+                what: format!("the key {}", path.display()),
+                detail: format!(
+                    "{} bytes instead of 32; without it, iof makes a new one and compiles again",
+                    stored.len()
+                ),
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::at(&path)(error)),
+    }
+
+    let mut key = [0; 32];
+    // getrandom(2) fills up to 256 bytes whole, or fails.
+    rustix::rand::getrandom(&mut key, GetRandomFlags::empty())
+        .map_err(|errno| Error::at(&path)(errno.into()))?;
+    let write = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".artefact.key.")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(data_dir)?;
+        file.write_all(&key)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&path)?;
+        Ok(())
+    };
+    write().map_err(Error::at(&path))?;
+    Ok(key)
+}
+
+fn private_dir(path: &Path) -> Result<(), Error> {
+    // Recursive, so that one that exists is fine; its permissions are then whatever its owner chose.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::at(path))
+}
+
+fn private_file(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(Error::at(path))
+}
+
+fn sync_dir(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(Error::at(path))
+}

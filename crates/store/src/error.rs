@@ -1,0 +1,224 @@
+//! What can go wrong with stored data, in the few ways that a caller can act on.
+//!
+//! A variant is a decision of the caller's (answer 404, answer 503 with a retry, refuse to start), not the layer that
+//! failed: a full disk is one thing whether SQLite or the file system met it. The rejected alternative, a variant per
+//! dependency, makes every caller learn SQLite's codes.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No function has this `wasm_id` (any more).
+    #[error("there is no function {wasm_id}")]
+    NotFound {
+        /// The number that was asked for.
+        wasm_id: i64,
+    },
+
+    /// What the caller handed in contradicts itself; nothing was stored.
+    #[error("{what}")]
+    Invalid {
+        /// The contradiction, in one sentence.
+        what: String,
+    },
+
+    /// More work is queued than the disk keeps up with. Nothing was stored; the same request may be sent again.
+    #[error("the store is busy and took nothing; try again in a moment")]
+    Busy,
+
+    /// The disk (or the user's quota on it) is full. What was acknowledged before is safe.
+    #[error("the disk that holds the data directory is full; free some space and try again")]
+    DiskFull(#[source] Box<dyn StdError + Send + Sync>),
+
+    /// Stored bytes are not what was stored.
+    #[error("{what} is damaged ({detail}); restore it from a backup, or upload it again")]
+    Damaged {
+        /// Which thing: `source <sha256>`, `the database …`.
+        what: String,
+        /// How it shows.
+        detail: String,
+    },
+
+    /// Another process has this data directory.
+    #[error(
+        "the data directory {} is in use by another iof process{}; stop that one, or give this one its own directory",
+        data_dir.display(),
+        pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    Locked {
+        /// The directory, as it was given.
+        data_dir: PathBuf,
+        /// The holder, where its lock file tells.
+        pid: Option<u32>,
+    },
+
+    /// The data directory, or something in it, cannot be used by this user.
+    #[error("cannot use {}: {source}; give this user read and write access to it, or choose another data directory", path.display())]
+    Directory {
+        /// What could not be used.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// The database was written by a newer release, whose tables this one does not know.
+    #[error(
+        "the database was last used by a newer iof (migration {migration}); run that release, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The first migration that this release does not know.
+        migration: i64,
+    },
+
+    /// [`Store::close`](crate::Store::close) was called: the process is shutting down.
+    #[error("the store is closed, because the server is shutting down")]
+    Closed,
+
+    /// Anything else that the disk or the database refused to do.
+    #[error(
+        "the store is unavailable: {0}; see the server's log, and check the disk that holds the data directory"
+    )]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// A name for this kind of error that stays the same across releases; for logs, metrics and API answers.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Invalid { .. } => "invalid",
+            Self::Busy => "busy",
+            Self::DiskFull(_) => "disk_full",
+            Self::Damaged { .. } => "damaged",
+            Self::Locked { .. } => "locked",
+            Self::Directory { .. } => "directory",
+            Self::Newer { .. } => "newer",
+            Self::Closed => "closed",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// For `map_err` where the operating system refused `path`.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| {
+            if is_full(&source) {
+                Self::DiskFull(source.into())
+            } else {
+                Self::Directory { path, source }
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            sqlx::Error::PoolClosed => Self::Closed,
+            sqlx::Error::Database(database) => {
+                // https://www.sqlite.org/rescode.html: the low byte is the primary code.
+                let primary = database
+                    .code()
+                    .and_then(|code| code.parse::<u32>().ok())
+                    .map(|code| code & 0xff);
+                match primary {
+                    Some(5 | 6) => Self::Busy,                // SQLITE_BUSY, SQLITE_LOCKED
+                    Some(13) => Self::DiskFull(error.into()), // SQLITE_FULL
+                    // SQLITE_CORRUPT, SQLITE_NOTADB
+                    Some(11 | 26) => Self::Damaged {
+                        what: "the database".into(),
+                        detail: error.to_string(),
+                    },
+                    _ => Self::Unavailable(error.into()),
+                }
+            }
+            _ => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for Error {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(migration) => Self::Newer { migration },
+            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            other => Self::Unavailable(other.into()),
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+        while let Some(current) = cause {
+            if current.downcast_ref::<io::Error>().is_some_and(is_full) {
+                return Self::DiskFull(error.into());
+            }
+            cause = current.source();
+        }
+        Self::Unavailable(error.into())
+    }
+}
+
+/// A task of ours panicked or the runtime is going down: both are the host's fault, never the caller's.
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Connection as _, SqliteConnection};
+
+    #[tokio::test]
+    async fn a_full_database_is_disk_full() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::query("CREATE TABLE t (x BLOB)")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        sqlx::query("PRAGMA max_page_count = 3")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let full = sqlx::query("INSERT INTO t VALUES (zeroblob(100000))")
+            .execute(&mut connection)
+            .await
+            .unwrap_err();
+        assert_eq!(Error::from(full).code(), "disk_full");
+    }
+
+    /// As `object_store` wraps it: its own error around the operating system's.
+    #[derive(Debug, thiserror::Error)]
+    #[error("unable to write")]
+    struct Wrapped(#[source] io::Error);
+
+    #[test]
+    fn a_full_object_store_is_disk_full() {
+        for (kind, code) in [
+            (io::ErrorKind::StorageFull, "disk_full"),
+            (io::ErrorKind::TimedOut, "unavailable"),
+        ] {
+            let error = object_store::Error::Generic {
+                store: "test",
+                source: Box::new(Wrapped(kind.into())),
+            };
+            assert_eq!(Error::from(error).code(), code);
+        }
+    }
+}

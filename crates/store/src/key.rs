@@ -1,0 +1,93 @@
+//! The two keys of a function: the admin key changes it, the usage key calls it when it is private.
+//!
+//! A key is a random UUID (122 bits), which is what the Second State API hands out. Only its SHA-256 is stored: a copy
+//! of the database opens nothing. A slow password hash was rejected, because it protects guessable secrets and these
+//! are not, and because it would cost milliseconds on every call of a private function.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+/// A key in the clear. It exists once, in the answer to the request that made it; nothing can recover it later.
+#[derive(Clone)]
+pub struct Key(String);
+
+impl Key {
+    pub(crate) fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// The key as its owner types it: a lower-case UUID with hyphens.
+    ///
+    /// There is no `Display`, so that a key cannot slip into a message by accident.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn hash(&self) -> KeyHash {
+        KeyHash::of(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// What is stored of a [`Key`]: enough to recognise it, not enough to use it.
+#[derive(Clone)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether `candidate`, exactly as a client sent it, is the key. Takes the same time wherever they differ.
+    #[must_use]
+    pub fn matches(&self, candidate: &str) -> bool {
+        Self::of(candidate).0.ct_eq(&self.0).into()
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_matches_its_key_alone() {
+        let key = Key::random();
+        assert!(key.hash().matches(key.as_str()));
+        assert!(!key.hash().matches(Key::random().as_str()));
+        assert!(!key.hash().matches(""));
+        assert!(
+            !key.hash().matches(&key.as_str().to_uppercase())
+                || key.as_str() == key.as_str().to_uppercase()
+        );
+        assert!(!key.hash().matches(&format!("{} ", key.as_str())));
+    }
+
+    #[test]
+    fn debug_shows_neither() {
+        let key = Key::random();
+        assert_eq!(format!("{key:?} {:?}", key.hash()), "Key(…) KeyHash(…)");
+    }
+}

@@ -1,0 +1,129 @@
+//! The shapes that go in and out: what a deployer hands over, and what a call needs.
+
+use std::fmt;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::{Key, KeyHash};
+
+/// A function to be created, with its first version.
+#[derive(Debug, Clone)]
+pub struct NewFunction {
+    /// Free text.
+    pub description: String,
+    /// Whether callers need a usage key.
+    pub private: bool,
+    /// What it runs.
+    pub version: NewVersion,
+}
+
+/// One uploaded module and what the host found out about it.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The module, as it was uploaded.
+    pub source: Bytes,
+    /// SHA-256 of `source`. The store checks it: a source under a wrong name could never be read back.
+    pub sha256: [u8; 32],
+    /// The digest that the Second State API shows: `0x` and the SHA-256 of the bytes written as comma-joined decimals.
+    pub legacy_sha256: String,
+    /// How the host talks to the module: `bindgen`, `wasi-command`, `http`, `typed`. Opaque to the store.
+    pub kind: String,
+    /// JSON that the engine and the server agree on. Opaque to the store.
+    pub manifest: String,
+}
+
+/// The answer to a creation, and the only time that its keys exist in the clear.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The function's number. Ascending, never used again.
+    pub wasm_id: i64,
+    /// Its first version.
+    pub version: VersionId,
+    /// Changes and deletes the function.
+    pub admin_key: Key,
+    /// Calls the function; `None` when it is public.
+    pub usage_key: Option<Key>,
+}
+
+/// Names a version across all functions: a UUIDv7, so that versions sort by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionId(Uuid);
+
+impl VersionId {
+    pub(crate) fn now() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self)
+    }
+
+    /// The identifier itself.
+    #[must_use]
+    pub fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Everything that a call of a function needs, read at one moment by one query.
+#[derive(Clone)]
+pub struct Function {
+    /// The function's number.
+    pub wasm_id: i64,
+    /// Free text.
+    pub description: String,
+    /// The state that the Second State API keeps for it; `{}` at first. Any text.
+    pub state: String,
+    /// Names the function's own storage, which its guests see as `storage_key`: 32 hexadecimal digits.
+    pub storage_key: String,
+    /// The stored callback, JSON text; `{}` at first.
+    pub callback: String,
+    /// Recognises the usage key; `None`: the function is public.
+    pub usage_key_hash: Option<KeyHash>,
+    /// Recognises the admin key.
+    pub admin_key_hash: KeyHash,
+    /// When it was created, in Unix milliseconds.
+    pub created_at: i64,
+    /// What it runs now.
+    pub version: Version,
+}
+
+/// Leaves out what belongs to the function's owner: state, callback and storage key do not belong in a log.
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("wasm_id", &self.wasm_id)
+            .field("description", &self.description)
+            .field("private", &self.usage_key_hash.is_some())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One immutable version of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name across all functions.
+    pub id: VersionId,
+    /// Its place in its function: 1, 2, 3…
+    pub number: i64,
+    /// SHA-256 of the source; what [`Store::source`](crate::Store::source) takes.
+    pub sha256: [u8; 32],
+    /// The digest that the Second State API shows.
+    pub legacy_sha256: String,
+    /// Bytes of the source.
+    pub size: u64,
+    /// How the host talks to the module.
+    pub kind: String,
+    /// JSON that the engine and the server agree on.
+    pub manifest: String,
+    /// When it was uploaded, in Unix milliseconds.
+    pub created_at: i64,
+}

@@ -1,0 +1,241 @@
+//! Module sources and compiled artefacts, as objects under `<data>/objects`.
+//!
+//! Sources are what was acknowledged, so each is flushed to the disk, with its directory, before its row is written
+//! (`LocalFileSystem::with_fsync`, which `object_store` has had since 0.14). Artefacts can always be rebuilt, and their
+//! seal tells a torn one from a whole one, so they are not flushed: a deploy does not wait for the disk to swallow
+//! megabytes of machine code that nobody would miss.
+//!
+//! Objects are named by the digest of the source. An upload always writes its object, even where one of that name
+//! exists: the rename replaces it whole, costs the same as checking it would, and heals a damaged one.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::seal::Seal;
+use crate::{Error, blocking};
+
+pub(crate) struct Objects {
+    /// Flushes what it writes.
+    durable: Arc<dyn ObjectStore>,
+    /// The same objects, without waiting for the disk.
+    relaxed: Arc<dyn ObjectStore>,
+    seal: Arc<Seal>,
+    /// Where artefacts of this host lie, to mark which engines are still in use.
+    artefacts: PathBuf,
+    /// Fingerprints that this process has marked already.
+    marked: Mutex<HashSet<String>>,
+}
+
+impl Objects {
+    /// Blocking.
+    pub(crate) fn open(root: &FilePath, artefact_key: [u8; 32]) -> Result<Self, Error> {
+        let files = LocalFileSystem::new_with_prefix(root)?;
+        Ok(Self {
+            durable: Arc::new(files.clone().with_fsync(true)),
+            relaxed: Arc::new(files),
+            seal: Arc::new(Seal::new(artefact_key)),
+            artefacts: root.join("artefact"),
+            marked: Mutex::default(),
+        })
+    }
+
+    /// Returns once the source is on the disk under its name.
+    pub(crate) async fn put_source(&self, sha256: [u8; 32], source: Bytes) -> Result<(), Error> {
+        let checked = source.clone();
+        let actual = blocking(move || Ok(digest(&checked))).await?;
+        if actual != sha256 {
+            let (said, is) = (hex(&sha256), hex(&actual));
+            return Err(Error::Invalid {
+                what: format!("the source was announced as {said}, but it is {is}"),
+            });
+        }
+        self.durable
+            .put(&source_path(&sha256), source.into())
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn source(&self, sha256: [u8; 32]) -> Result<Option<Bytes>, Error> {
+        let Some(source) = get(&*self.durable, &source_path(&sha256)).await? else {
+            return Ok(None);
+        };
+        let checked = source.clone();
+        if blocking(move || Ok(digest(&checked))).await? == sha256 {
+            return Ok(Some(source));
+        }
+        Err(Error::Damaged {
+            what: format!("source {}", hex(&sha256)),
+            detail: format!("its {} bytes have another digest", source.len()),
+        })
+    }
+
+    pub(crate) async fn put_artefact(
+        &self,
+        fingerprint: &str,
+        sha256: [u8; 32],
+        code: Vec<u8>,
+    ) -> Result<(), Error> {
+        let path = artefact_path(fingerprint, &sha256)?;
+        let (seal, engine) = (self.seal.clone(), fingerprint.to_owned());
+        let file = blocking(move || Ok(seal.close(&engine, &sha256, &code))).await?;
+        self.relaxed.put(&path, file.into()).await?;
+        self.mark(fingerprint).await;
+        Ok(())
+    }
+
+    pub(crate) async fn artefact(
+        &self,
+        fingerprint: &str,
+        sha256: [u8; 32],
+    ) -> Result<Option<Bytes>, Error> {
+        let path = artefact_path(fingerprint, &sha256)?;
+        let Some(file) = get(&*self.relaxed, &path).await? else {
+            return Ok(None);
+        };
+        let (seal, engine) = (self.seal.clone(), fingerprint.to_owned());
+        let code = blocking(move || Ok(seal.open(&engine, &sha256, &file))).await?;
+        if code.is_some() {
+            self.mark(fingerprint).await;
+        } else {
+            tracing::warn!(artefact = %path, "this artefact is torn, or this host did not make it: removed, to be compiled again");
+            remove(&*self.relaxed, &path).await?;
+        }
+        Ok(code)
+    }
+
+    /// Removes a source and what was compiled from it. The caller has made sure that no version refers to it.
+    pub(crate) async fn remove(&self, sha256: [u8; 32]) -> Result<(), Error> {
+        remove(&*self.durable, &source_path(&sha256)).await?;
+        for engine in self
+            .relaxed
+            .list_with_delimiter(Some(&Path::from("artefact")))
+            .await?
+            .common_prefixes
+        {
+            remove(&*self.relaxed, &sharded(engine, &sha256)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes, once a process, that an engine's artefacts are in use: the sweep keeps what was used lately.
+    async fn mark(&self, fingerprint: &str) {
+        // A poisoned lock would mean that inserting into a set panicked; the set is whole all the same.
+        if !self
+            .marked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(fingerprint.to_owned())
+        {
+            return;
+        }
+        let dir = self.artefacts.join(fingerprint);
+        let touch = blocking(move || {
+            File::open(&dir)
+                .and_then(|dir| dir.set_modified(SystemTime::now()))
+                .map_err(Error::at(&dir))
+        });
+        if let Err(error) = touch.await {
+            tracing::warn!(fingerprint, %error, "could not mark this engine's artefacts as used; a later start may compile again");
+        }
+    }
+}
+
+async fn get(objects: &dyn ObjectStore, path: &Path) -> Result<Option<Bytes>, Error> {
+    match objects.get(path).await {
+        Ok(found) => Ok(Some(found.bytes().await?)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn remove(objects: &dyn ObjectStore, path: &Path) -> Result<(), Error> {
+    match objects.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn source_path(sha256: &[u8; 32]) -> Path {
+    sharded(Path::from("source"), sha256)
+}
+
+/// A fingerprint becomes a directory's name, so it has to be one, on every file system.
+fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if fingerprint.is_empty()
+        || fingerprint.len() > 128
+        || fingerprint.starts_with('.')
+        || !fingerprint.bytes().all(plain)
+    {
+        let what = format!(
+            "an engine fingerprint is up to 128 letters, digits, '-', '_' and '.', not {fingerprint:?}"
+        );
+        return Err(Error::Invalid { what });
+    }
+    Ok(sharded(Path::from("artefact").join(fingerprint), sha256))
+}
+
+/// 256 directories a kind: 10,000 functions make 40 files in each, and listing one stays cheap.
+fn sharded(base: Path, sha256: &[u8; 32]) -> Path {
+    let name = hex(sha256);
+    base.join(&name[..2]).join(name.as_str())
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_cannot_name_another_place() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "a/b",
+            "../source",
+            "a\\b",
+            "a\0b",
+            "é",
+            "a b",
+            "a#1",
+            &"x".repeat(129),
+        ] {
+            assert_eq!(
+                artefact_path(bad, &[0; 32]).unwrap_err().code(),
+                "invalid",
+                "{bad:?}"
+            );
+        }
+        let path = artefact_path("wasmtime-48.0.8_x86-64", &[0xab; 32]).unwrap();
+        assert_eq!(
+            path.as_ref(),
+            format!("artefact/wasmtime-48.0.8_x86-64/ab/{}", "ab".repeat(32))
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! The one task that writes rows, and its queue.
+//!
+//! A commit costs a flush of the disk, and a flush of one row costs the same as a flush of sixty. So the task takes
+//! whatever waits, up to [`BATCH`], into one transaction: alone, a write is as fast as the disk; in a burst, the queue
+//! that built up during one flush shares the next (group commit). Nobody waits for company.
+//!
+//! In a shared transaction one bad write fails them all. A write that finds no function is an answer and not a failure,
+//! so what remains is the disk, or a defect of ours; the batch is then run again one by one, and each gets its own
+//! verdict. Savepoints around each write were rejected: they cost two more statements on every write for the sake of a
+//! case that does not occur.
+//!
+//! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a function
+//! that it did not hear about, never half of one.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::directory::Lock;
+use crate::{Error, KeyHash, VersionId, database};
+
+/// The most writes that share a transaction. Each takes some 50 µs, so a full batch stays below the cost of its flush.
+const BATCH: usize = 64;
+/// Writes that wait. Beyond it, callers wait to get in; beyond [`PATIENCE`], they hear that the store is busy.
+const QUEUE: usize = 256;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One change of rows. Runs again if its batch fails, so it owns what it needs.
+pub(crate) enum Write {
+    Create {
+        function: FunctionRow,
+        version: VersionRow,
+    },
+    Replace {
+        wasm_id: i64,
+        version: VersionRow,
+    },
+    Delete {
+        wasm_id: i64,
+    },
+    UsageKey {
+        wasm_id: i64,
+        hash: Option<KeyHash>,
+    },
+    State {
+        wasm_id: i64,
+        state: String,
+    },
+    Callback {
+        wasm_id: i64,
+        callback: String,
+    },
+}
+
+pub(crate) struct FunctionRow {
+    pub(crate) description: String,
+    pub(crate) storage_key: String,
+    pub(crate) usage_key: Option<KeyHash>,
+    pub(crate) admin_key: KeyHash,
+}
+
+pub(crate) struct VersionRow {
+    pub(crate) id: VersionId,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) legacy_sha256: String,
+    pub(crate) size: i64,
+    pub(crate) kind: String,
+    pub(crate) manifest: String,
+    pub(crate) created_at: i64,
+}
+
+/// What a write that was committed did.
+pub(crate) enum Outcome {
+    /// The function that was created or changed.
+    Done(i64),
+    /// The sources that its versions referred to.
+    Deleted(Vec<[u8; 32]>),
+    /// There is no such function; nothing was changed.
+    Missing,
+}
+
+struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+/// Hands writes to the task. When the last clone is dropped, the task finishes its queue and ends.
+#[derive(Clone)]
+pub(crate) struct Writer(mpsc::Sender<Job>);
+
+impl Writer {
+    /// The sending half, and the task: the caller runs it and waits for it. It owns the connection and the directory's
+    /// lock, so that no other process gets in before the last commit is done.
+    pub(crate) fn new(
+        connection: SqliteConnection,
+        lock: Lock,
+    ) -> (Self, impl Future<Output = Result<(), Error>>) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        (Self(sender), run(connection, queue, lock))
+    }
+
+    /// Returns once the change is on the disk.
+    pub(crate) async fn write(&self, write: Write) -> Result<Outcome, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .send_timeout(Job { write, reply }, PATIENCE)
+            .await
+            .map_err(|refused| match refused {
+                mpsc::error::SendTimeoutError::Timeout(_) => Error::Busy,
+                mpsc::error::SendTimeoutError::Closed(_) => Error::Closed,
+            })?;
+        answer
+            .await
+            .map_err(|gone| Error::Unavailable(gone.into()))?
+    }
+
+    /// Whether the task still takes writes.
+    pub(crate) fn alive(&self) -> bool {
+        !self.0.is_closed()
+    }
+}
+
+async fn run(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Job>,
+    lock: Lock,
+) -> Result<(), Error> {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        match commit(&mut connection, &batch).await {
+            Ok(outcomes) => batch
+                .drain(..)
+                .zip(outcomes)
+                .for_each(|(job, outcome)| job.answer(Ok(outcome))),
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, writes = batch.len(), "a commit failed");
+                if batch.len() == 1 {
+                    batch
+                        .drain(..)
+                        .zip([error])
+                        .for_each(|(job, error)| job.answer(Err(error)));
+                }
+                for job in batch.drain(..) {
+                    let alone = commit(&mut connection, std::slice::from_ref(&job)).await;
+                    job.answer(
+                        alone.map(|mut outcomes| outcomes.pop().unwrap_or(Outcome::Missing)),
+                    );
+                }
+            }
+        }
+    }
+    let closed = database::close(connection).await;
+    drop(lock);
+    closed
+}
+
+impl Job {
+    fn answer(self, answer: Result<Outcome, Error>) {
+        drop(self.reply.send(answer)); // whoever asked may have gone
+    }
+}
+
+/// All of `batch`, in order, or none of it.
+async fn commit(connection: &mut SqliteConnection, batch: &[Job]) -> Result<Vec<Outcome>, Error> {
+    // IMMEDIATE: should an operator's sqlite3 be writing, wait for it here rather than fail in the middle.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for job in batch {
+        outcomes.push(apply(&mut transaction, &job.write).await?);
+    }
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outcome, Error> {
+    match write {
+        Write::Create { function, version } => create(connection, function, version).await,
+        Write::Replace { wasm_id, version } => replace(connection, *wasm_id, version).await,
+        Write::Delete { wasm_id } => delete(connection, *wasm_id).await,
+        Write::UsageKey { wasm_id, hash } => {
+            let update = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2");
+            let hash = hash.as_ref().map(|hash| &hash.as_bytes()[..]);
+            Ok(changed(
+                *wasm_id,
+                update
+                    .bind(hash)
+                    .bind(wasm_id)
+                    .execute(connection)
+                    .await?
+                    .rows_affected(),
+            ))
+        }
+        Write::State { wasm_id, state } => {
+            let update = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2");
+            Ok(changed(
+                *wasm_id,
+                update
+                    .bind(state)
+                    .bind(wasm_id)
+                    .execute(connection)
+                    .await?
+                    .rows_affected(),
+            ))
+        }
+        Write::Callback { wasm_id, callback } => {
+            let update = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2");
+            Ok(changed(
+                *wasm_id,
+                update
+                    .bind(callback)
+                    .bind(wasm_id)
+                    .execute(connection)
+                    .await?
+                    .rows_affected(),
+            ))
+        }
+    }
+}
+
+fn changed(wasm_id: i64, rows: u64) -> Outcome {
+    if rows == 0 {
+        Outcome::Missing
+    } else {
+        Outcome::Done(wasm_id)
+    }
+}
+
+async fn create(
+    connection: &mut SqliteConnection,
+    function: &FunctionRow,
+    version: &VersionRow,
+) -> Result<Outcome, Error> {
+    let row = sqlx::query(
+        "INSERT INTO functions (description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING wasm_id",
+    )
+    .bind(&function.description)
+    .bind(&function.storage_key)
+    .bind(function.usage_key.as_ref().map(|hash| &hash.as_bytes()[..]))
+    .bind(&function.admin_key.as_bytes()[..])
+    .bind(version.id.to_string())
+    .bind(version.created_at)
+    .fetch_one(&mut *connection)
+    .await?;
+    let wasm_id: i64 = row.try_get("wasm_id")?;
+    insert_version(connection, wasm_id, version).await?;
+    Ok(Outcome::Done(wasm_id))
+}
+
+async fn replace(
+    connection: &mut SqliteConnection,
+    wasm_id: i64,
+    version: &VersionRow,
+) -> Result<Outcome, Error> {
+    let update = sqlx::query("UPDATE functions SET active_version = $1 WHERE wasm_id = $2");
+    let moved = update
+        .bind(version.id.to_string())
+        .bind(wasm_id)
+        .execute(&mut *connection)
+        .await?;
+    if moved.rows_affected() > 0 {
+        insert_version(connection, wasm_id, version).await?;
+    }
+    Ok(changed(wasm_id, moved.rows_affected()))
+}
+
+async fn insert_version(
+    connection: &mut SqliteConnection,
+    wasm_id: i64,
+    version: &VersionRow,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, created_at)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(version.id.to_string())
+    .bind(wasm_id)
+    .bind(&version.sha256[..])
+    .bind(&version.legacy_sha256)
+    .bind(version.size)
+    .bind(&version.kind)
+    .bind(&version.manifest)
+    .bind(version.created_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outcome, Error> {
+    let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
+    let rows = versions.bind(wasm_id).fetch_all(&mut *connection).await?;
+    let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1");
+    if function
+        .bind(wasm_id)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected()
+        == 0
+    {
+        return Ok(Outcome::Missing);
+    }
+    Ok(Outcome::Deleted(
+        rows.iter()
+            .map(|row| database::bytes(row, "sha256"))
+            .collect::<Result<_, _>>()?,
+    ))
+}

@@ -1,0 +1,127 @@
+//! `kill -9` in the middle of a burst: what was acknowledged is there, and nothing else is.
+
+use std::collections::HashSet;
+use std::process::Stdio;
+
+use iof_store::Store;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::{Home, digest, files, function};
+
+const DATA: &str = "IOF_STORE_KILL_TEST_DATA";
+
+/// The process that is killed: uploads as fast as it can from eight tasks, and says what was acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the test below, as a process of its own"]
+async fn child() {
+    let data = std::env::var_os(DATA).expect("only the test below runs this");
+    let store = Store::open(data.as_ref()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for number in 0.. {
+                let source = format!("{task} {number} {}", std::process::id());
+                let created = store.create_function(function(&source)).await.unwrap();
+                println!("acknowledged {} {source}", created.wasm_id);
+                if number % 5 == 4 {
+                    store.delete_function(created.wasm_id).await.unwrap();
+                    println!("deleted {} {source}", created.wasm_id);
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn acknowledged_uploads_survive_sigkill() {
+    let home = Home::new();
+    let mut acknowledged: Vec<(i64, String)> = Vec::new();
+    let mut swept = 0;
+    for round in 0..5_u64 {
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "kill::child",
+                "--ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env(DATA, home.data())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let mut words = line.splitn(3, ' ');
+            let (Some(word), Some(Ok(id)), Some(source)) = (
+                words.next(),
+                words.next().map(str::parse::<i64>),
+                words.next(),
+            ) else {
+                continue; // what the test harness prints
+            };
+            match word {
+                "acknowledged" => acknowledged.push((id, source.to_owned())),
+                // Between its acknowledgement and this line it may have been deleted or not, so it was never promised.
+                "deleted" => acknowledged.retain(|(other, _)| *other != id),
+                _ => continue,
+            }
+            seen += 1;
+            if seen == 40 + round * 7 {
+                child.start_kill().unwrap(); // and then read what was printed before it died
+            }
+        }
+        child.wait().await.unwrap();
+        assert!(
+            seen >= 40 + round * 7,
+            "the child died by itself after {seen}"
+        );
+
+        let left = files(&home.objects("source")).len();
+        let store = home.open().await;
+        let ids = store.list().await.unwrap();
+        let mut live = HashSet::new();
+        for id in &ids {
+            let version = store.function(*id).await.unwrap().unwrap().version;
+            assert!(
+                store.source(version.sha256).await.unwrap().is_some(),
+                "function {id} has no source"
+            );
+            live.insert(version.sha256);
+        }
+        for (id, source) in &acknowledged {
+            // A number divisible by five may have been deleted after its acknowledgement, unannounced.
+            let doomed = source.split(' ').nth(1).unwrap().parse::<u64>().unwrap() % 5 == 4;
+            assert!(
+                doomed || ids.contains(id),
+                "round {round}: {id} was acknowledged and is gone"
+            );
+            if ids.contains(id) {
+                assert_eq!(
+                    store
+                        .source(digest(source.as_bytes()))
+                        .await
+                        .unwrap()
+                        .unwrap(),
+                    source.as_str()
+                );
+            }
+        }
+        let kept = files(&home.objects("source"));
+        assert_eq!(
+            kept.len(),
+            live.len(),
+            "a source that no version refers to was left"
+        );
+        swept += left - kept.len();
+        store.close().await.unwrap();
+    }
+    println!(
+        "{} acknowledged and kept, {swept} torn uploads swept",
+        acknowledged.len()
+    );
+}

@@ -1,0 +1,97 @@
+//! The store from outside: real files in temporary directories, a file a promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "clippy.toml allows these in tests, but not in what tests share"
+)]
+
+mod artefacts;
+mod functions;
+mod kill;
+mod opening;
+mod races;
+mod sources;
+mod speed;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use iof_store::{NewFunction, NewVersion, Store};
+use sha2::{Digest as _, Sha256};
+
+/// A data directory that is removed with the test.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.data()).await.unwrap()
+    }
+
+    fn objects(&self, kind: &str) -> PathBuf {
+        self.data().join("objects").join(kind)
+    }
+
+    fn source(&self, sha256: [u8; 32]) -> PathBuf {
+        let name = hex(&sha256);
+        self.objects("source").join(&name[..2]).join(name)
+    }
+
+    fn artefact(&self, fingerprint: &str, sha256: [u8; 32]) -> PathBuf {
+        let name = hex(&sha256);
+        self.objects("artefact")
+            .join(fingerprint)
+            .join(&name[..2])
+            .join(name)
+    }
+}
+
+fn digest(source: &[u8]) -> [u8; 32] {
+    Sha256::digest(source).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn version(source: impl AsRef<[u8]>) -> NewVersion {
+    let source = Bytes::copy_from_slice(source.as_ref());
+    NewVersion {
+        sha256: digest(&source),
+        source,
+        legacy_sha256: "0x00".into(),
+        kind: "bindgen".into(),
+        manifest: r#"{"exports":["say"]}"#.into(),
+    }
+}
+
+fn function(source: impl AsRef<[u8]>) -> NewFunction {
+    NewFunction {
+        description: "a function".into(),
+        private: false,
+        version: version(source),
+    }
+}
+
+/// All files under `dir`, sorted.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,246 @@
+//! Who may open a directory, what a start cleans up, and what it refuses to clean.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use iof_store::Store;
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::{Home, digest, files, function, hex};
+
+#[tokio::test]
+async fn a_second_opener_is_refused_until_the_first_closes() {
+    let home = Home::new();
+    let store = home.open().await;
+    let error = Store::open(&home.data()).await.err().unwrap();
+    assert_eq!(error.code(), "locked");
+    let message = error.to_string();
+    assert!(
+        message.contains(&home.data().display().to_string()),
+        "{message}"
+    );
+    assert!(
+        message.contains(&format!("pid {}", std::process::id())),
+        "{message}"
+    );
+    assert!(message.contains("its own directory"), "{message}");
+    store.close().await.unwrap();
+    home.open().await;
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let clone = store.clone();
+    store.close().await.unwrap();
+    clone.close().await.unwrap();
+    assert_eq!(
+        clone
+            .create_function(function("y"))
+            .await
+            .unwrap_err()
+            .code(),
+        "closed"
+    );
+    assert_eq!(clone.function(1).await.unwrap_err().code(), "closed");
+    assert_eq!(clone.ready().await.unwrap_err().code(), "closed");
+    assert_eq!(clone.delete_function(1).await.unwrap_err().code(), "closed");
+}
+
+#[tokio::test]
+async fn a_dropped_store_lets_go_of_its_directory() {
+    let home = Home::new();
+    home.open()
+        .await
+        .create_function(function("x"))
+        .await
+        .unwrap();
+    let started = std::time::Instant::now();
+    let store = loop {
+        match Store::open(&home.data()).await {
+            Ok(store) => break store,
+            Err(error) => assert_eq!(error.code(), "locked"),
+        }
+        assert!(started.elapsed().as_secs() < 10);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    assert_eq!(store.list().await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn what_it_creates_is_private() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let mode = |name: &str| {
+        home.data()
+            .join(name)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode(""), mode("objects")), (0o700, 0o700));
+    for file in ["iof.db", "iof.db-wal", "iof.db-shm", "lock", "artefact.key"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_named() {
+    let home = Home::new();
+    let file = home.0.path().join("file");
+    tokio::fs::write(&file, "").await.unwrap();
+    // Not by permissions: the tests may run as root, whom they do not stop. /proc/self stops root too.
+    for bad in [file.clone(), file.join("data"), "/proc/self/iof".into()] {
+        let error = Store::open(&bad).await.err().unwrap();
+        assert_eq!(error.code(), "directory");
+        let message = error.to_string();
+        assert!(
+            message.contains(&bad.display().to_string()) && message.contains("write access"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_start_removes_what_torn_uploads_left_and_nothing_else() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("kept")).await.unwrap();
+    store.close().await.unwrap();
+    let kept = home.source(digest(b"kept"));
+    let orphan = home.source(digest(b"orphan"));
+    let torn = format!("{}#1", orphan.display());
+    let torn_again = format!("{}#12", kept.display());
+    let foreign = home.objects("source").join("00").join("README");
+    for path in [
+        orphan.display().to_string(),
+        torn,
+        torn_again,
+        foreign.display().to_string(),
+    ] {
+        tokio::fs::write(path, "x").await.unwrap();
+    }
+    let store = home.open().await;
+    let mut expected = vec![kept, foreign];
+    expected.sort();
+    assert_eq!(files(&home.objects("source")), expected);
+    assert_eq!(
+        store.source(digest(b"kept")).await.unwrap().unwrap(),
+        "kept"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_database_does_not_take_the_sources_with_it() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("precious")).await.unwrap();
+    store.close().await.unwrap();
+    tokio::fs::remove_file(home.data().join("iof.db"))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let error = Store::open(&home.data())
+            .await
+            .err()
+            .expect("a new database over old sources");
+        assert_eq!(error.code(), "damaged");
+        assert!(error.to_string().contains("iof.db"), "{error}");
+        assert_eq!(
+            files(&home.objects("source")),
+            [home.source(digest(b"precious"))]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_refused() {
+    let home = Home::new();
+    home.open().await.close().await.unwrap();
+    let mut outside = outside(&home).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', 1, x'00', 0)",
+    )
+    .execute(&mut outside)
+    .await
+    .unwrap();
+    let error = Store::open(&home.data()).await.err().unwrap();
+    assert_eq!(error.code(), "newer");
+}
+
+#[tokio::test]
+async fn a_database_that_is_none_is_damaged() {
+    let home = Home::new();
+    home.open().await.close().await.unwrap();
+    tokio::fs::write(home.data().join("iof.db"), "x".repeat(8192))
+        .await
+        .unwrap();
+    let error = Store::open(&home.data()).await.err().unwrap();
+    assert_eq!(error.code(), "damaged");
+}
+
+/// Ten thousand functions are a start of a blink; the time allowed is for a slow, shared machine.
+#[tokio::test]
+async fn ten_thousand_functions_open_quickly() {
+    let home = Home::new();
+    home.open().await.close().await.unwrap();
+    fill(&home, 10_000).await;
+    let started = std::time::Instant::now();
+    let store = home.open().await;
+    let took = started.elapsed();
+    println!("opened 10,000 functions in {took:?}");
+    assert_eq!(store.list().await.unwrap().len(), 10_000);
+    assert_eq!(files(&home.objects("source")).len(), 10_000);
+    assert!(took.as_millis() < 1500, "{took:?}");
+}
+
+/// Rows and sources by the thousand, without the price of acknowledging each.
+async fn fill(home: &Home, functions: u32) {
+    let mut outside = outside(home).await;
+    let mut all = outside.begin().await.unwrap();
+    for number in 0..functions {
+        let source = format!("source {number}");
+        let sha256 = digest(source.as_bytes());
+        let id = format!("01900000-0000-7000-8000-{number:012}");
+        let add = "INSERT INTO functions (description, storage_key, admin_key_hash, active_version, created_at)
+                   VALUES ('', $1, $2, $3, 0)";
+        sqlx::query(add)
+            .bind("0".repeat(32))
+            .bind(&sha256[..])
+            .bind(&id)
+            .execute(&mut *all)
+            .await
+            .unwrap();
+        let add = "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, created_at)
+                   VALUES ($1, $2, 1, $3, '', 1, 'bindgen', '{}', 0)";
+        sqlx::query(add)
+            .bind(&id)
+            .bind(number + 1)
+            .bind(&sha256[..])
+            .execute(&mut *all)
+            .await
+            .unwrap();
+        std::os::unix::fs::symlink(
+            "/dev/null",
+            home.objects("source")
+                .join(&hex(&sha256)[..2])
+                .join(hex(&sha256)),
+        )
+        .unwrap();
+    }
+    all.commit().await.unwrap();
+}
+
+async fn outside(home: &Home) -> SqliteConnection {
+    SqliteConnection::connect(&format!(
+        "sqlite://{}",
+        home.data().join("iof.db").display()
+    ))
+    .await
+    .unwrap()
+}

@@ -1,0 +1,92 @@
+//! What the store costs, against what the disk costs in the same run. Not asserted: `cargo nextest run -p iof-store
+//! --release --run-ignored only --no-capture speed`.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::{Home, digest, function};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn uploads_and_reads() {
+    let home = Home::new();
+    let flush = flushes(&home, 1).await;
+    let flush16 = flushes(&home, 16).await;
+    println!("the disk: {flush:.0} flushes/s alone, {flush16:.0} from 16 threads");
+
+    let store = home.open().await;
+    for uploaders in [1, 16, 64] {
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..uploaders {
+            let store = store.clone();
+            tasks.spawn(async move {
+                let (mut done, mut slowest) = (0_u32, Duration::ZERO);
+                while started.elapsed() < Duration::from_secs(4) {
+                    let source = format!("{uploaders} {task} {done} {}", "x".repeat(2000));
+                    let one = Instant::now();
+                    store.create_function(function(source)).await.unwrap();
+                    slowest = slowest.max(one.elapsed());
+                    done += 1;
+                }
+                (done, slowest)
+            });
+        }
+        let results = tasks.join_all().await;
+        let rate = f64::from(results.iter().map(|(done, _)| done).sum::<u32>())
+            / started.elapsed().as_secs_f64();
+        let slowest = results.iter().map(|(_, slowest)| *slowest).max().unwrap();
+        println!(
+            "{uploaders} uploaders of 2 KB: {rate:.0} acknowledged/s, slowest {slowest:.1?}, {:.2} of a flush each",
+            flush / rate
+        );
+    }
+
+    for size in [1 << 20, 16 << 20] {
+        let code = vec![7; size];
+        let started = Instant::now();
+        store
+            .put_artefact("engine", digest(b"x"), &code)
+            .await
+            .unwrap();
+        let put = started.elapsed();
+        let started = Instant::now();
+        store
+            .artefact("engine", digest(b"x"))
+            .await
+            .unwrap()
+            .unwrap();
+        println!(
+            "artefact of {} MiB: put {put:.1?}, read and checked {:.1?}",
+            size >> 20,
+            started.elapsed()
+        );
+    }
+
+    let started = Instant::now();
+    for id in 1..=2000 {
+        store.function(1 + id % 100).await.unwrap().unwrap();
+    }
+    println!("function(): {:.1?} each", started.elapsed() / 2000);
+    store.close().await.unwrap();
+}
+
+/// Writes of 2 KB, each followed by fsync, a second.
+async fn flushes(home: &Home, threads: usize) -> f64 {
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for thread in 0..threads {
+        let path = home.0.path().join(format!("raw-{thread}"));
+        tasks.spawn_blocking(move || {
+            let mut file = std::fs::File::create(path).unwrap();
+            let mut done = 0_u32;
+            while started.elapsed() < Duration::from_secs(2) {
+                file.write_all(&[7; 2048]).unwrap();
+                file.sync_all().unwrap();
+                done += 1;
+            }
+            done
+        });
+    }
+    f64::from(tasks.join_all().await.iter().sum::<u32>()) / started.elapsed().as_secs_f64()
+}
