@@ -177,6 +177,14 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
+    /// What a compiled module says of itself, without loading it.
+    ///
+    /// # Errors
+    /// A fault of source `host` when the artefact is damaged.
+    pub fn manifest(&self, artefact: &[u8]) -> Result<Manifest, Fault> {
+        Ok(artefact::manifest(artefact)?.0)
+    }
+
     /// Makes a compiled module callable.
     ///
     /// `artefact` must come from [`Engine::compile`], directly or from a store that authenticates what it returns:

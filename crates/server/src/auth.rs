@@ -12,7 +12,12 @@ pub(crate) struct Keys(Vec<[u8; 32]>);
 
 impl Keys {
     pub(crate) fn new(auth: &Auth) -> Self {
-        Self(auth.keys.iter().map(|key| Sha256::digest(key.as_bytes()).into()).collect())
+        Self(
+            auth.keys
+                .iter()
+                .map(|key| Sha256::digest(key.as_bytes()).into())
+                .collect(),
+        )
     }
 
     /// Whether a request may do what needs a key: it carries one, or none is configured.
@@ -26,10 +31,15 @@ impl Keys {
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, key)| key.trim());
-        let Some(key) = bearer.or_else(|| headers.get("iof-key")?.to_str().ok()) else { return false };
+        let Some(key) = bearer.or_else(|| headers.get("iof-key")?.to_str().ok()) else {
+            return false;
+        };
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         // All of them, whichever matches: the time tells nothing.
-        self.0.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&digest)).into()
+        self.0
+            .iter()
+            .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
+            .into()
     }
 }
 
@@ -39,7 +49,9 @@ mod tests {
 
     #[test]
     fn a_key_is_needed_as_soon_as_one_is_configured() {
-        let keys = Keys::new(&Auth { keys: vec!["correct horse battery".into(), "another long key".into()] });
+        let keys = Keys::new(&Auth {
+            keys: vec!["correct horse battery".into(), "another long key".into()],
+        });
         let with = |name: &'static str, value: &str| {
             HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
         };

@@ -26,14 +26,23 @@ pub(crate) struct Held<'a> {
 
 impl BodyMemory {
     pub(crate) fn new(limit: ByteSize, wait: Duration) -> Self {
-        Self { used: AtomicU64::new(0), limit: limit.as_u64(), wait }
+        Self {
+            used: AtomicU64::new(0),
+            limit: limit.as_u64(),
+            wait,
+        }
     }
 
     /// Reads a body to its end.
     ///
     /// # Errors
     /// `too_large` when it has more than `limit` bytes, `body-memory`, `body-wait`, or `request` if the client broke it off.
-    pub(crate) async fn read(&self, body: Body, limit: ByteSize, too_large: impl Fn() -> Fault) -> Result<Held<'_>, Fault> {
+    pub(crate) async fn read(
+        &self,
+        body: Body,
+        limit: ByteSize,
+        too_large: impl Fn() -> Fault,
+    ) -> Result<Held<'_>, Fault> {
         let limit = limit.as_u64();
         // A client that says the size is refused before it sends.
         if http_body::Body::size_hint(&body).lower() > limit {
@@ -41,16 +50,32 @@ impl BodyMemory {
         }
         match tokio::time::timeout(self.wait, self.collect(body, limit, too_large)).await {
             Ok(result) => result,
-            Err(_) => Err(Fault::limit("body-wait", 408, "The body took longer than server.body_wait to arrive.")),
+            Err(_) => Err(Fault::limit(
+                "body-wait",
+                408,
+                "The body took longer than server.body_wait to arrive.",
+            )),
         }
     }
 
-    async fn collect(&self, mut body: Body, limit: u64, too_large: impl Fn() -> Fault) -> Result<Held<'_>, Fault> {
-        let mut share = Share { memory: self, bytes: 0 };
+    async fn collect(
+        &self,
+        mut body: Body,
+        limit: u64,
+        too_large: impl Fn() -> Fault,
+    ) -> Result<Held<'_>, Fault> {
+        let mut share = Share {
+            memory: self,
+            bytes: 0,
+        };
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Fault::client("request", "The body broke off.").with_detail(error))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let frame = frame.map_err(|error| {
+                Fault::client("request", "The body broke off.").with_detail(error)
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             let total = (first.len() + rest.len() + data.len()) as u64;
             if total > limit {
                 return Err(too_large());
@@ -64,8 +89,15 @@ impl BodyMemory {
                 rest.extend_from_slice(&data);
             }
         }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        Ok(Held { bytes, _share: share })
+        let bytes = if rest.is_empty() {
+            first
+        } else {
+            rest.freeze()
+        };
+        Ok(Held {
+            bytes,
+            _share: share,
+        })
     }
 }
 

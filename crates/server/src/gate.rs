@@ -47,7 +47,9 @@ impl Gate {
 
     fn try_enter(&self) -> Option<Place<'_>> {
         self.running
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < self.limit).then_some(n + 1))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+                (n < self.limit).then_some(n + 1)
+            })
             .ok()
             .map(|_| Place(self))
     }

@@ -25,7 +25,11 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An answer of status 200 whose truth is `status`.
-pub(crate) fn ok(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn ok(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
@@ -34,7 +38,11 @@ pub(crate) fn ok(status: StatusCode, content_type: HeaderValue, body: impl Into<
 }
 
 /// The 2020 body of a failure, with the fault in the headers.
-pub(crate) fn ok_but(fault: &Fault, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn ok_but(
+    fault: &Fault,
+    content_type: HeaderValue,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = ok(status_of(fault), content_type, body);
     explain(&mut response, fault);
     response
@@ -47,7 +55,9 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault);
     if status_of(fault) == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -61,7 +71,8 @@ pub(crate) fn of_call(response: &mut Response<Body>, call: Uuid) {
 pub(crate) fn id(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     // Hex digits and dashes always are a header value.
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
+        .unwrap_or(HeaderValue::from_static(""))
 }
 
 /// A new id: its first bits are the time, so logs sort by it. No lock is taken, unlike by `Uuid::now_v7`.
@@ -74,7 +85,11 @@ fn status_of(fault: &Fault) -> StatusCode {
 }
 
 fn number(status: StatusCode) -> HeaderValue {
-    if status == StatusCode::OK { HeaderValue::from_static("200") } else { HeaderValue::from(status.as_u16()) }
+    if status == StatusCode::OK {
+        HeaderValue::from_static("200")
+    } else {
+        HeaderValue::from(status.as_u16())
+    }
 }
 
 fn explain(response: &mut Response<Body>, fault: &Fault) {
@@ -83,8 +98,12 @@ fn explain(response: &mut Response<Body>, fault: &Fault) {
         headers.insert(FAULT, code);
     }
     // What a guest printed is in some messages: only visible ASCII leaves in a header, and not much of it.
-    let message: String =
-        fault.message.chars().take(500).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+    let message: String = fault
+        .message
+        .chars()
+        .take(500)
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .collect();
     if let Ok(message) = HeaderValue::from_str(&message) {
         headers.insert(MESSAGE, message);
     }

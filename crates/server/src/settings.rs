@@ -62,6 +62,8 @@ pub struct Auth {
 
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Auth").field("keys", &format_args!("{} set", self.keys.len())).finish()
+        f.debug_struct("Auth")
+            .field("keys", &format_args!("{} set", self.keys.len()))
+            .finish()
     }
 }

@@ -67,7 +67,10 @@ fn numbers_by_shape() {
         [Slot::I32(1), Slot::I32(-1)]
     );
     // The same core type as `length(&str) -> u32`: one text is one text, whatever it holds.
-    assert_eq!(plan(&add, &texts(&["[1, 2]"])).unwrap().slots, [bytes("[1, 2]")]);
+    assert_eq!(
+        plan(&add, &texts(&["[1, 2]"])).unwrap().slots,
+        [bytes("[1, 2]")]
+    );
     let three = export(&[I, I, I], &[I], None);
     assert_eq!(
         plan(&three, &texts(&["[1, -2, 3]"])).unwrap().slots,
