@@ -22,10 +22,15 @@ pub fn admit(text: &str) -> Result<Url, Error> {
         return Err(refused("a URL starts with http:// or https://"));
     };
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err(refused(format!("only http and https URLs are requested, not {}", shorten(scheme))));
+        return Err(refused(format!(
+            "only http and https URLs are requested, not {}",
+            shorten(scheme)
+        )));
     }
     let Some(rest) = rest.strip_prefix("//") else {
-        return Err(refused(format!("{scheme}: needs two slashes before the host")));
+        return Err(refused(format!(
+            "{scheme}: needs two slashes before the host"
+        )));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     check_authority(authority)?;
@@ -49,23 +54,33 @@ pub(crate) fn admit_location(base: &Url, location: &str) -> Result<Url, Error> {
     } else if location.starts_with("//") {
         admit(&format!("{}:{location}", base.scheme()))
     } else {
-        let joined = base.join(&location).map_err(|e| refused(format!("not a URL: {e}")))?;
+        let joined = base
+            .join(&location)
+            .map_err(|e| refused(format!("not a URL: {e}")))?;
         admit(joined.as_str())
     }
 }
 
 fn check_characters(text: &str) -> Result<(), Error> {
-    match text.chars().find(|&c| c.is_control() || c == ' ' || c == '\\') {
+    match text
+        .chars()
+        .find(|&c| c.is_control() || c == ' ' || c == '\\')
+    {
         Some('\\') => Err(refused("a URL has no backslash; write / or %5C")),
         Some(' ') => Err(refused("a URL has no space; write %20")),
-        Some(c) => Err(refused(format!("a URL has no control characters (here U+{:04X})", u32::from(c)))),
+        Some(c) => Err(refused(format!(
+            "a URL has no control characters (here U+{:04X})",
+            u32::from(c)
+        ))),
         None => Ok(()),
     }
 }
 
 fn check_authority(authority: &str) -> Result<(), Error> {
     if authority.contains('@') {
-        return Err(refused("a URL has no user name or password; send an Authorization header"));
+        return Err(refused(
+            "a URL has no user name or password; send an Authorization header",
+        ));
     }
     if authority.contains('%') {
         return Err(refused("a host is not percent-encoded"));
@@ -73,7 +88,9 @@ fn check_authority(authority: &str) -> Result<(), Error> {
     let after_address = authority.rsplit(']').next().unwrap_or_default();
     match after_address.split_once(':') {
         _ if authority.is_empty() => Err(refused("the host is missing")),
-        Some((host, _)) if host.is_empty() && !authority.starts_with('[') => Err(refused("the host is missing")),
+        Some((host, _)) if host.is_empty() && !authority.starts_with('[') => {
+            Err(refused("the host is missing"))
+        }
         Some((_, "")) => Err(refused("the port after : is missing")),
         _ => Ok(()),
     }
@@ -81,19 +98,26 @@ fn check_authority(authority: &str) -> Result<(), Error> {
 
 /// `example.com.` and `example.com` are one host; kept apart they would be two for rules, pins and pooled connections.
 fn strip_trailing_dot(url: &mut Url) -> Result<(), Error> {
-    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-    let Some(stripped) = name.strip_suffix('.') else { return Ok(()) };
+    let Some(Host::Domain(name)) = url.host() else {
+        return Ok(());
+    };
+    let Some(stripped) = name.strip_suffix('.') else {
+        return Ok(());
+    };
     if stripped.is_empty() || stripped.ends_with('.') {
         return Err(refused("the host has an empty label"));
     }
     let stripped = stripped.to_owned();
-    url.set_host(Some(&stripped)).map_err(|e| refused(format!("not a host: {e}")))
+    url.set_host(Some(&stripped))
+        .map_err(|e| refused(format!("not a host: {e}")))
 }
 
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     })
 }
 
@@ -114,13 +138,36 @@ mod tests {
     #[test]
     fn spellings_of_loopback_become_the_address() {
         for spelling in [
-            "127.0.0.1", "127.1", "127.0.1", "0", "0.0.0.0", "127.127.127.127", "[::1]", "[::]", "[0000::1]",
-            "[::ffff:127.0.0.1]", "[0:0:0:0:0:ffff:127.0.0.1]", "2130706433", "0x7f000001", "0x7F000001", "0177.0.0.1",
-            "0177.1", "0x7f.1", "127.0x0.0.01", "017700000001", "127.0.0.1.", "\u{2460}\u{2461}\u{2466}.\u{24ea}.\u{24ea}.\u{2460}",
+            "127.0.0.1",
+            "127.1",
+            "127.0.1",
+            "0",
+            "0.0.0.0",
+            "127.127.127.127",
+            "[::1]",
+            "[::]",
+            "[0000::1]",
+            "[::ffff:127.0.0.1]",
+            "[0:0:0:0:0:ffff:127.0.0.1]",
+            "2130706433",
+            "0x7f000001",
+            "0x7F000001",
+            "0177.0.0.1",
+            "0177.1",
+            "0x7f.1",
+            "127.0x0.0.01",
+            "017700000001",
+            "127.0.0.1.",
+            "\u{2460}\u{2461}\u{2466}.\u{24ea}.\u{24ea}.\u{2460}",
             "\u{ff11}\u{ff12}\u{ff17}.\u{ff10}.\u{ff10}.\u{ff11}",
-            "127\u{3002}0\u{3002}0\u{3002}1", "127\u{ff0e}0\u{ff0e}0\u{ff0e}1", "0x7f.0x0.0x0.0x1", "[::127.0.0.1]", "[0:0:0:0:0:0:0:1]",
+            "127\u{3002}0\u{3002}0\u{3002}1",
+            "127\u{ff0e}0\u{ff0e}0\u{ff0e}1",
+            "0x7f.0x0.0x0.0x1",
+            "[::127.0.0.1]",
+            "[0:0:0:0:0:0:0:1]",
         ] {
-            let url = admit(&format!("http://{spelling}/")).unwrap_or_else(|e| panic!("{spelling}: {e:?}"));
+            let url = admit(&format!("http://{spelling}/"))
+                .unwrap_or_else(|e| panic!("{spelling}: {e:?}"));
             let address = match url.host() {
                 Some(Host::Ipv4(v4)) => v4.into(),
                 Some(Host::Ipv6(v6)) => v6.into(),
@@ -209,14 +256,30 @@ mod tests {
             ("//other/z", "https://other/z"),
             ("http://10.0.0.1/", "http://10.0.0.1/"),
         ] {
-            assert_eq!(admit_location(&base, location).unwrap().as_str(), target, "{location:?}");
+            assert_eq!(
+                admit_location(&base, location).unwrap().as_str(),
+                target,
+                "{location:?}"
+            );
         }
         for location in [
-            r"/\evil/", r"\\evil", "//user@evil/", "http:evil", "https:/evil", "file:///etc/passwd", "//evil:0/",
-            "//ev%69l/", "//ev il/", "mailto:a@b", "///evil",
+            r"/\evil/",
+            r"\\evil",
+            "//user@evil/",
+            "http:evil",
+            "https:/evil",
+            "file:///etc/passwd",
+            "//evil:0/",
+            "//ev%69l/",
+            "//ev il/",
+            "mailto:a@b",
+            "///evil",
         ] {
             let result = admit_location(&base, location);
-            assert!(result.as_ref().is_err_and(|e| e.kind() == Kind::Url), "{location:?}: {result:?}");
+            assert!(
+                result.as_ref().is_err_and(|e| e.kind() == Kind::Url),
+                "{location:?}: {result:?}"
+            );
         }
     }
 }

@@ -79,12 +79,22 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: one_line(message.into()), detail: None }
+        Error {
+            kind,
+            message: one_line(message.into()),
+            detail: None,
+        }
     }
 
     /// Adds what only the operator's log may say.
     pub(crate) fn with_detail(mut self, detail: impl fmt::Display) -> Error {
         self.detail = Some(one_line(detail.to_string()));
+        self
+    }
+
+    /// Says that it happened on the way, at a URL that the function did not write itself.
+    pub(crate) fn after_redirect(mut self) -> Error {
+        self.message = format!("after a redirect: {}", self.message);
         self
     }
 
@@ -117,7 +127,9 @@ impl fmt::Debug for Error {
 /// A guest chooses parts of these texts (a URL, a header's name), and a log line or a line of stderr must stay one line.
 fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     } else {
         text
     }

@@ -16,8 +16,15 @@ pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
         return true;
     }
     // As written: `/v3//mail` is not `/v3/mail`, even where a server may think so.
-    let mut written = path.strip_prefix('/').unwrap_or(path).split('/').map(decode);
-    if !prefix.iter().all(|segment| written.next().as_deref() == Some(segment.as_bytes())) {
+    let mut written = path
+        .strip_prefix('/')
+        .unwrap_or(path)
+        .split('/')
+        .map(decode);
+    if !prefix
+        .iter()
+        .all(|segment| written.next().as_deref() == Some(segment.as_bytes()))
+    {
         return false;
     }
     // As any server may read it. Each level is shorter than the one before, so this ends.
@@ -48,9 +55,13 @@ pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
                 .map_err(|_| format!("the path segment {segment:?} is not UTF-8"))?;
             match &*decoded {
                 "" => Err("the path has an empty segment (//)".to_owned()),
-                "." | ".." => Err(format!("the path has a dot segment ({segment}); write where it leads")),
+                "." | ".." => Err(format!(
+                    "the path has a dot segment ({segment}); write where it leads"
+                )),
                 s if s.contains(['/', '\\', '%', ';']) || s.chars().any(char::is_control) => {
-                    Err(format!("the path segment {segment:?} has a character that servers read differently"))
+                    Err(format!(
+                        "the path segment {segment:?} has a character that servers read differently"
+                    ))
                 }
                 s => Ok(s.to_owned()),
             }
@@ -80,7 +91,8 @@ fn resolves_under(path: &[u8], prefix: &[String]) -> bool {
     }
     prefix.len() <= resolved.len()
         && prefix.iter().zip(resolved).all(|(want, have)| {
-            want.as_bytes() == have || want.as_bytes() == &*Cow::from(percent_encoding::percent_decode(have))
+            want.as_bytes() == have
+                || want.as_bytes() == &*Cow::from(percent_encoding::percent_decode(have))
         })
 }
 
@@ -94,10 +106,32 @@ mod tests {
 
     #[test]
     fn whole_segments_match() {
-        for path in ["/v3/mail", "/v3/mail/", "/v3/mail/send", "/v3/mail/a%2Fb", "/v3/m%61il/x", "/v3/mail/..x", "/v3/mail//x", "/v3/mail/100%25"] {
+        for path in [
+            "/v3/mail",
+            "/v3/mail/",
+            "/v3/mail/send",
+            "/v3/mail/a%2Fb",
+            "/v3/m%61il/x",
+            "/v3/mail/..x",
+            "/v3/mail//x",
+            "/v3/mail/100%25",
+        ] {
             assert!(under(path), "{path}");
         }
-        for path in ["/", "", "/v3", "/v3/", "/v3/mailbox", "/v3/mail.x", "/V3/mail", "/v3//mail", "//v3/mail", "/x/v3/mail", "/v3/mail;x=1/y", "/v3/mail%20"] {
+        for path in [
+            "/",
+            "",
+            "/v3",
+            "/v3/",
+            "/v3/mailbox",
+            "/v3/mail.x",
+            "/V3/mail",
+            "/v3//mail",
+            "//v3/mail",
+            "/x/v3/mail",
+            "/v3/mail;x=1/y",
+            "/v3/mail%20",
+        ] {
             assert!(!under(path), "{path}");
         }
     }
@@ -105,10 +139,23 @@ mod tests {
     #[test]
     fn no_spelling_leaves_the_prefix() {
         for path in [
-            "/v3/mail/../keys", "/v3/mail/%2e%2e/keys", "/v3/mail/..%2fkeys", "/v3/mail/%2E%2E%2Fkeys",
-            "/v3/mail/%252e%252e/keys", "/v3/mail/%25252e%25252e%25252fkeys", "/v3/mail/..%5ckeys", "/v3/mail%2f..%2fkeys",
-            "/v3/mail/..;/keys", "/v3/mail/..;x=1/keys", "/v3/mail/%2f../keys", "/v3/mail/a%2f..%2f..%2fkeys",
-            "/v3/mail/x/..%2f..%2f..%2fv3%2fmail", "/v3/mail/.%2e/keys", r"/v3/mail/..\keys", "/v3%2fmail", "/v3/mail/%2e%2e%3bx/keys",
+            "/v3/mail/../keys",
+            "/v3/mail/%2e%2e/keys",
+            "/v3/mail/..%2fkeys",
+            "/v3/mail/%2E%2E%2Fkeys",
+            "/v3/mail/%252e%252e/keys",
+            "/v3/mail/%25252e%25252e%25252fkeys",
+            "/v3/mail/..%5ckeys",
+            "/v3/mail%2f..%2fkeys",
+            "/v3/mail/..;/keys",
+            "/v3/mail/..;x=1/keys",
+            "/v3/mail/%2f../keys",
+            "/v3/mail/a%2f..%2f..%2fkeys",
+            "/v3/mail/x/..%2f..%2f..%2fv3%2fmail",
+            "/v3/mail/.%2e/keys",
+            r"/v3/mail/..\keys",
+            "/v3%2fmail",
+            "/v3/mail/%2e%2e%3bx/keys",
         ] {
             assert!(!under(path), "{path}");
         }

@@ -154,7 +154,10 @@ impl FromStr for Rule {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Rule, RuleError> {
-        parse(text).map_err(|problem| RuleError { rule: text.to_owned(), problem })
+        parse(text).map_err(|problem| RuleError {
+            rule: text.to_owned(),
+            problem,
+        })
     }
 }
 
@@ -195,29 +198,49 @@ impl fmt::Display for Rule {
             PortPattern::Is(port) => write!(f, ":{port}")?,
         }
         for segment in &self.path {
-            write!(f, "/{}", percent_encoding::utf8_percent_encode(segment, SEGMENT))?;
+            write!(
+                f,
+                "/{}",
+                percent_encoding::utf8_percent_encode(segment, SEGMENT)
+            )?;
         }
         Ok(())
     }
 }
 
 /// What a path segment of a rule cannot hold as it is, because the rule's own syntax uses it.
-const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#').add(b'/');
+const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'%')
+    .add(b'?')
+    .add(b'#')
+    .add(b'/');
 
 fn parse(text: &str) -> Result<Rule, String> {
     const FORM: &str = "write METHODS URL, such as `GET,HEAD https://api.example.com/v1`";
-    let (methods, url) = text.trim().rsplit_once(char::is_whitespace).ok_or_else(|| format!("no methods; {FORM}"))?;
+    let (methods, url) = text
+        .trim()
+        .rsplit_once(char::is_whitespace)
+        .ok_or_else(|| format!("no methods; {FORM}"))?;
     let methods = parse_methods(methods)?;
 
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("no scheme before the host; {FORM}"))?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| format!("no scheme before the host; {FORM}"))?;
     let scheme = match scheme {
         "http" => Scheme::Http,
         "https" => Scheme::Https,
-        other => return Err(format!("scheme {other:?} cannot be requested; write http or https (two rules for both)")),
+        other => {
+            return Err(format!(
+                "scheme {other:?} cannot be requested; write http or https (two rules for both)"
+            ));
+        }
     };
     for (character, name) in [('?', "query"), ('#', "fragment")] {
         if rest.contains(character) {
-            return Err(format!("a rule has no {name}; end it before the {character}, it allows every {name}"));
+            return Err(format!(
+                "a rule has no {name}; end it before the {character}, it allows every {name}"
+            ));
         }
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -240,8 +263,9 @@ fn parse_methods(text: &str) -> Result<Methods, String> {
     }
     let mut methods = Vec::new();
     for name in text.split(',').map(str::trim) {
-        let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes())
-            .map_err(|_| format!("{name:?} is not a method; write `*`, or a list with commas such as `GET,HEAD`"))?;
+        let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
+            format!("{name:?} is not a method; write `*`, or a list with commas such as `GET,HEAD`")
+        })?;
         if method == Method::CONNECT || method == Method::TRACE {
             return Err(format!("{method} is never allowed; leave it out"));
         }
@@ -266,8 +290,12 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
         None => Ok(PortPattern::Is(scheme.default_port())),
         Some("*") => Ok(PortPattern::Any),
         Some(text) => match text.parse() {
-            Ok(port) if port != 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(PortPattern::Is(port)),
-            _ => Err(format!("{text:?} is not a port; write 1 to 65535, `*` for any, or leave it out for the scheme's")),
+            Ok(port) if port != 0 && text.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(PortPattern::Is(port))
+            }
+            _ => Err(format!(
+                "{text:?} is not a port; write 1 to 65535, `*` for any, or leave it out for the scheme's"
+            )),
         },
     }
 }
@@ -279,18 +307,26 @@ fn parse_host(text: &str) -> Result<HostPattern, String> {
         None => (false, text),
     };
     if name.is_empty() {
-        return Err("the host is missing; write a name, `*.example.com`, or `*` for any host".to_owned());
+        return Err(
+            "the host is missing; write a name, `*.example.com`, or `*` for any host".to_owned(),
+        );
     }
     if name.contains('*') {
-        return Err(format!("{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"));
+        return Err(format!(
+            "{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"
+        ));
     }
     if name.contains(['%', '\\']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(format!("{text:?} is not a host; write a name or an address, nothing encoded"));
+        return Err(format!(
+            "{text:?} is not a host; write a name or an address, nothing encoded"
+        ));
     }
     let host = Host::parse(name).map_err(|e| format!("{text:?} is not a host: {e}"))?;
     match (below, host) {
         (true, Host::Domain(domain)) => Ok(HostPattern::Below(without_dot(domain)?)),
-        (true, _) => Err(format!("{text:?}: `*.` stands before a name, not before an address")),
+        (true, _) => Err(format!(
+            "{text:?}: `*.` stands before a name, not before an address"
+        )),
         (false, Host::Domain(domain)) => Ok(HostPattern::Is(Host::Domain(without_dot(domain)?))),
         (false, address) => Ok(HostPattern::Is(address)),
     }

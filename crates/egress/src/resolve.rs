@@ -1,0 +1,229 @@
+//! From a host and port to the addresses that may be dialled.
+//!
+//! This is the only place that decides about addresses, and its answer is what the connector dials: nothing resolves a
+//! name a second time, so a name that changes its mind between check and use (DNS rebinding) gains nothing. It is asked
+//! for every new connection; a pooled connection is reused for the same scheme, host and port alone.
+//!
+//! Names are absolute: search domains of the system are not applied, or `http://db/` would mean `db.corp.internal`. The
+//! hosts file is read like the system's resolver reads it (unless `dns_servers` are given), and its answers are filtered
+//! like any others.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::Name;
+use ipnet::IpNet;
+use url::Host;
+
+use crate::config::{Addresses, Config, ConfigError};
+use crate::{Class, Error, Kind};
+
+/// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what distributions add).
+const LOCAL_NAMES: [&str; 4] = [
+    "localhost",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "ip6-loopback",
+];
+
+/// No host needs more; a name with thousands of addresses is an attack on our patience.
+const MAX_ADDRESSES: usize = 16;
+
+pub(crate) struct Resolve {
+    resolver: TokioResolver,
+    /// By host (as a URL writes it, without trailing dot) and port.
+    pins: HashMap<(String, u16), SocketAddr>,
+    addresses: Addresses,
+    deny: Vec<IpNet>,
+    /// Set once the server listens, which is after the client exists. Read once a connection.
+    own: RwLock<Arc<[SocketAddr]>>,
+}
+
+impl Resolve {
+    pub(crate) fn new(config: &Config) -> Result<Resolve, ConfigError> {
+        let mut pins = HashMap::new();
+        for pin in &config.pin {
+            let problem = |problem: String| ConfigError::Value {
+                setting: "pin",
+                problem,
+            };
+            let host = Host::parse(&pin.host)
+                .map_err(|e| problem(format!("{:?} is not a host: {e}", pin.host)))?;
+            let host = host.to_string();
+            if pin.port == 0 || pin.to.port() == 0 {
+                return Err(problem(format!("{host}: port 0 is not a port")));
+            }
+            let key = (host.strip_suffix('.').unwrap_or(&host).to_owned(), pin.port);
+            if pins.insert(key, pin.to).is_some() {
+                return Err(problem(format!("{host}:{} is pinned twice", pin.port)));
+            }
+        }
+        Ok(Resolve {
+            resolver: build_resolver(config)?,
+            pins,
+            addresses: config.addresses,
+            deny: config.deny.clone(),
+            own: RwLock::new(Arc::new([])),
+        })
+    }
+
+    pub(crate) fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = listeners.into();
+    }
+
+    /// The addresses to dial for `host:port`, at least one.
+    pub(crate) async fn addresses(
+        &self,
+        host: Host<&str>,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        // A host in a URL has one spelling (`admit`), so its text is a key.
+        if let Some(to) = self.pins.get(&(host.to_string(), port)) {
+            return match self.own_listener(*to) {
+                true => Err(blocked(
+                    &host,
+                    format!("pinned to {to}, where this server listens"),
+                )),
+                false => Ok(vec![*to]),
+            };
+        }
+        match host {
+            Host::Ipv4(v4) => self.literal(&host, SocketAddr::new(v4.into(), port)),
+            Host::Ipv6(v6) => self.literal(&host, SocketAddr::new(v6.into(), port)),
+            Host::Domain(name) => self.by_name(name, port).await,
+        }
+    }
+
+    fn literal(&self, host: &Host<&str>, address: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
+        match self.refusal(address) {
+            None => Ok(vec![address]),
+            Some(why) => Err(blocked(host, why)),
+        }
+    }
+
+    async fn by_name(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let host = Host::Domain(name);
+        let local = LOCAL_NAMES.contains(&name) || name.ends_with(".localhost");
+        if local && self.addresses == Addresses::Public {
+            return Err(blocked(&host, "a name of this machine".to_owned()));
+        }
+        let mut absolute =
+            Name::from_ascii(name).map_err(|e| no_such_host(&host).with_detail(e))?;
+        absolute.set_fqdn(true);
+        let lookup = self.resolver.lookup_ip(absolute).await.map_err(|e| {
+            if e.is_no_records_found() {
+                no_such_host(&host).with_detail(e)
+            } else {
+                Error::new(
+                    Kind::Dns,
+                    format!("{name}: the name servers gave no answer"),
+                )
+                .with_detail(e)
+            }
+        })?;
+        let mut good = Vec::new();
+        let mut refused = Vec::new();
+        for ip in lookup.iter().take(MAX_ADDRESSES) {
+            let address = SocketAddr::new(ip, port);
+            match self.refusal(address) {
+                None => good.push(address),
+                Some(why) => refused.push(format!("{ip} is {why}")),
+            }
+        }
+        match (good.is_empty(), refused.is_empty()) {
+            (false, _) => Ok(good),
+            (true, false) => Err(blocked(&host, refused.join(", "))),
+            (true, true) => Err(no_such_host(&host)),
+        }
+    }
+
+    /// Why `address` is not dialled, in words for the operator.
+    fn refusal(&self, address: SocketAddr) -> Option<String> {
+        let ip = address.ip();
+        if self.addresses == Addresses::Public {
+            let class = Class::of(ip);
+            if class != Class::Public {
+                return Some(class.to_string());
+            }
+        }
+        if let Some(range) = self.deny.iter().find(|range| range.contains(&ip)) {
+            return Some(format!("in the denied range {range}"));
+        }
+        self.own_listener(address)
+            .then(|| "an address where this server listens".to_owned())
+    }
+
+    /// Whether a connection to `address` would come back to this server: it is a listener's address, or any address of
+    /// this machine with a listener's port. The second is wider than needed for a listener on one address, and asks no
+    /// question about unspecified listeners, dual stack or forwarding inside the machine.
+    fn own_listener(&self, address: SocketAddr) -> bool {
+        let own = self
+            .own
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let ip = address.ip().to_canonical();
+        own.iter()
+            .filter(|listener| listener.port() == address.port())
+            .any(|listener| listener.ip().to_canonical() == ip || is_of_this_machine(ip))
+    }
+}
+
+/// Whether `ip` is an address of this machine now. The kernel is asked by binding a socket to it, which succeeds for
+/// local addresses alone: unlike a list of interfaces this knows `127.0.0.0/8`, routed-to-local ranges and addresses
+/// that came since the start. Anything but a clear no counts as yes.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    match UdpSocket::bind(SocketAddr::new(ip, 0)) {
+        Ok(_) => true,
+        Err(e) => e.kind() != std::io::ErrorKind::AddrNotAvailable,
+    }
+}
+
+fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
+    let error = |e: hickory_resolver::net::NetError| ConfigError::Dns(e.to_string());
+    let mut builder = if config.dns_servers.is_empty() {
+        let mut builder = TokioResolver::builder_tokio().map_err(error)?;
+        builder.options_mut().use_hosts_file = ResolveHosts::Always;
+        builder
+    } else {
+        let servers = config.dns_servers.iter().map(|server| {
+            let connections =
+                [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = server.port();
+                    connection
+                });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        });
+        let servers = ResolverConfig::from_name_servers(servers.collect());
+        let mut builder =
+            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        builder
+    };
+    let options = builder.options_mut();
+    options.try_tcp_on_error = true;
+    // Two tries have to fit into connect_timeout, or a lost packet is a failed request.
+    options.timeout = config.connect_timeout / 3;
+    options.attempts = 2;
+    builder.build().map_err(error)
+}
+
+/// To the function, a blocked name is a missing one. An address was in the URL, so there is nothing to hide.
+fn blocked(host: &Host<&str>, why: String) -> Error {
+    match host {
+        Host::Domain(_) => no_such_host(host).with_detail(format!("blocked: {why}")),
+        address => Error::new(
+            Kind::Address,
+            format!("{address} is not an address that functions reach"),
+        )
+        .with_detail(format!("blocked: {why}")),
+    }
+}
+
+fn no_such_host(host: &Host<&str>) -> Error {
+    Error::new(Kind::Dns, format!("no such host: {host}"))
+}
