@@ -263,6 +263,9 @@ fn parse_methods(text: &str) -> Result<Methods, String> {
     }
     let mut methods = Vec::new();
     for name in text.split(',').map(str::trim) {
+        if name == "*" {
+            return Err("`*` stands alone for every method; leave the others out".to_owned());
+        }
         let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
             format!("{name:?} is not a method; write `*`, or a list with commas such as `GET,HEAD`")
         })?;
