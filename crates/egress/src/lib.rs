@@ -10,10 +10,10 @@
 //! | `admit` | which URLs are requested at all |
 //! | `rule`, `path` | what a rule is, and what it allows |
 //! | `class`, `resolve` | which addresses are dialled |
-//! | `dial` | how connections come about |
+//! | `dial`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `limit` | how much at a time |
-//! | `client` | the order of all this, and the deadlines |
+//! | `client`, `exchange` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
 
 mod admit;
@@ -22,6 +22,7 @@ mod client;
 mod config;
 mod dial;
 mod error;
+mod exchange;
 mod headers;
 mod limit;
 mod path;
@@ -29,6 +30,7 @@ mod record;
 mod redirect;
 mod resolve;
 mod rule;
+mod tls;
 
 pub use admit::admit;
 pub use class::Class;

@@ -285,6 +285,7 @@ mod tests {
         for (index, second) in SECOND.iter().enumerate() {
             let host = format!("{index}.rebind.test");
             assert_eq!(name(&resolve, &host).await.unwrap(), ["1.1.1.1:80"]);
+            let second: IpAddr = second.parse().unwrap();
             let error = name(&resolve, &host).await.unwrap_err();
             assert_eq!(error.to_string(), format!("no such host: {host}"));
             assert!(

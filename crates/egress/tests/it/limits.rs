@@ -37,7 +37,9 @@ async fn drip(head: &'static str, again: &'static str, pause: Duration) -> Upstr
         read_request(&mut stream).await;
         let _ = stream.write_all(head.as_bytes()).await;
         while stream.write_all(again.as_bytes()).await.is_ok() {
-            tokio::time::sleep(pause).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         }
     })
     .await
