@@ -1,5 +1,11 @@
 //! The egress crate against real servers on loopback, a file a subject.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
+
 mod attacks;
 mod dns;
 mod exchange;
