@@ -1,9 +1,16 @@
-//! stub
-use bytes::Bytes; use std::sync::Arc; use std::time::Duration; use uuid::Uuid;
-#[derive(Debug)] pub struct Request { pub args: Vec<String>, pub env: Vec<(String,String)>, pub stdin: Bytes, pub timeout: Duration }
-pub struct Output { pub status: i32, pub stdout: Bytes, pub stderr: Bytes }
-#[derive(Debug,Default)] pub struct Grants;
-#[derive(Debug)] pub struct CallContext { pub call: Uuid, pub function: Arc<str>, pub grants: Arc<Grants>, pub deadline: tokio::time::Instant }
-pub enum Refusal { NotGranted, NotFound, TimedOut }
-#[derive(Default)] pub struct Registry;
-impl Registry { pub async fn run(&self, _c: &CallContext, _n: &str, _r: Request) -> Result<Output, Refusal> { Err(Refusal::NotFound) } }
+//! Commands: how a function reaches anything outside of itself.
+//!
+//! A command is what a Unix command is: arguments, environment and standard input go in; an exit
+//! status, standard output and standard error come out. Functions of 2020 started real programs
+//! that way; here a name leads to a [`Command`] in a [`Registry`], and a name that a function was
+//! not granted leads nowhere. Nothing in this crate knows WebAssembly: the engine translates.
+//!
+//! Built in is [`http_proxy`], the first command there was and the most used.
+
+mod call;
+mod registry;
+
+pub mod http_proxy;
+
+pub use call::{CallContext, Grants, Output, Request};
+pub use registry::{Command, Refusal, Registry};
