@@ -86,3 +86,60 @@ async fn a_writer_from_outside_is_waited_for() {
     let (created, ()) = tokio::join!(upload, release);
     assert_eq!(created.unwrap().wasm_id, 1);
 }
+
+/// A disk that is really full. Run it with a small file system of its own, which it fills:
+/// `mount -t tmpfs -o size=3m tmpfs /mnt/small && IOF_STORE_SMALL_DISK=/mnt/small cargo test -p iof-store -- --ignored full_disk`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a file system of its own"]
+async fn a_full_disk_is_said_to_be_full_and_recovers_without_a_restart() {
+    let disk = std::path::PathBuf::from(std::env::var_os("IOF_STORE_SMALL_DISK").unwrap());
+    let data = disk.join("data");
+    let ballast = disk.join("ballast");
+    tokio::fs::write(&ballast, vec![1; 400 << 10])
+        .await
+        .unwrap();
+    let store = iof_store::Store::open(&data).await.unwrap();
+
+    // Small sources, then large states: the first full disk is met by the object store, the second by SQLite.
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        match store
+            .create_function(function(format!(
+                "{} {}",
+                acknowledged.len(),
+                "x".repeat(20_000)
+            )))
+            .await
+        {
+            Ok(created) => acknowledged.push(created.wasm_id),
+            Err(error) => break error,
+        }
+    };
+    println!("{} uploads, then: {refused}", acknowledged.len());
+    assert_eq!(refused.code(), "disk_full");
+    let refused = loop {
+        match store.set_state(1, "s".repeat(100_000)).await {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    println!("then: {refused}");
+    assert_eq!(refused.code(), "disk_full");
+
+    tokio::fs::remove_file(&ballast).await.unwrap();
+    acknowledged.push(
+        store
+            .create_function(function("after"))
+            .await
+            .unwrap()
+            .wasm_id,
+    );
+    store.set_state(1, "after".into()).await.unwrap();
+    assert_eq!(store.list().await.unwrap(), acknowledged);
+    store.close().await.unwrap();
+    let store = iof_store::Store::open(&data).await.unwrap();
+    for id in acknowledged {
+        let read = store.function(id).await.unwrap().unwrap();
+        assert!(store.source(read.version.sha256).await.unwrap().is_some());
+    }
+}
