@@ -23,16 +23,58 @@ use crate::{Error, Function, KeyHash, Version, VersionId};
 /// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
 
+/// The connection that writes, opened anew after a failure.
+///
+/// SQLite ends a transaction by itself when the disk is full or fails, and sqlx does not notice: it goes on counting
+/// the transaction as open and refuses to begin another (`InvalidSavePointStatement`), for ever. A new connection is
+/// right whatever happened to the old one, and costs a millisecond.
+pub(crate) struct Connection {
+    options: SqliteConnectOptions,
+    open: Option<SqliteConnection>,
+}
+
+impl Connection {
+    pub(crate) async fn get(&mut self) -> Result<&mut SqliteConnection, Error> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => SqliteConnection::connect_with(&self.options).await?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    pub(crate) async fn discard(&mut self) {
+        if let Some(broken) = self.open.take() {
+            drop(broken.close_hard().await); // an error here says again what is known
+        }
+    }
+
+    /// Flushes the log into the database, so that the directory holds one file that can be copied.
+    pub(crate) async fn close(mut self) -> Result<(), Error> {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(self.get().await?)
+            .await?;
+        if let Some(open) = self.open.take() {
+            open.close().await?;
+        }
+        Ok(())
+    }
+}
+
 /// Opens `path`, brings its tables up to date, and returns the writing connection and the readers.
-pub(crate) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), Error> {
+pub(crate) async fn open(path: &Path) -> Result<(Connection, SqlitePool), Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5));
-    let mut writer = SqliteConnection::connect_with(&options).await?;
-    sqlx::migrate!("migrations/sqlite").run(&mut writer).await?;
+    let mut writer = Connection {
+        options: options.clone(),
+        open: None,
+    };
+    sqlx::migrate!("migrations/sqlite")
+        .run(writer.get().await?)
+        .await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(10))
@@ -43,15 +85,6 @@ pub(crate) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), 
         .connect_with(options.read_only(true))
         .await?;
     Ok((writer, readers))
-}
-
-/// Flushes the log into the database, so that the directory holds one file that can be copied.
-pub(crate) async fn close(mut writer: SqliteConnection) -> Result<(), Error> {
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .execute(&mut writer)
-        .await?;
-    writer.close().await?;
-    Ok(())
 }
 
 /// The digests of all sources that versions refer to.

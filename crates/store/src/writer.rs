@@ -17,6 +17,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::database::Connection;
 use crate::directory::Lock;
 use crate::{Error, KeyHash, VersionId, database};
 
@@ -93,7 +94,7 @@ impl Writer {
     /// The sending half, and the task: the caller runs it and waits for it. It owns the connection and the directory's
     /// lock, so that no other process gets in before the last commit is done.
     pub(crate) fn new(
-        connection: SqliteConnection,
+        connection: Connection,
         lock: Lock,
     ) -> (Self, impl Future<Output = Result<(), Error>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
@@ -122,7 +123,7 @@ impl Writer {
 }
 
 async fn run(
-    mut connection: SqliteConnection,
+    mut connection: Connection,
     mut queue: mpsc::Receiver<Job>,
     lock: Lock,
 ) -> Result<(), Error> {
@@ -150,7 +151,7 @@ async fn run(
             }
         }
     }
-    let closed = database::close(connection).await;
+    let closed = connection.close().await;
     drop(lock);
     closed
 }
@@ -162,7 +163,18 @@ impl Job {
 }
 
 /// All of `batch`, in order, or none of it.
-async fn commit(connection: &mut SqliteConnection, batch: &[Job]) -> Result<Vec<Outcome>, Error> {
+async fn commit(connection: &mut Connection, batch: &[Job]) -> Result<Vec<Outcome>, Error> {
+    let result = transaction(connection.get().await?, batch).await;
+    if result.is_err() {
+        connection.discard().await;
+    }
+    result
+}
+
+async fn transaction(
+    connection: &mut SqliteConnection,
+    batch: &[Job],
+) -> Result<Vec<Outcome>, Error> {
     // IMMEDIATE: should an operator's sqlite3 be writing, wait for it here rather than fail in the middle.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut outcomes = Vec::with_capacity(batch.len());

@@ -7,6 +7,7 @@
 )]
 
 mod artefacts;
+mod failures;
 mod functions;
 mod kill;
 mod opening;

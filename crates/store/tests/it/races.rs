@@ -30,6 +30,28 @@ async fn a_deletion_never_takes_the_source_of_an_upload() {
     }
 }
 
+/// The change goes on in a task of its own, so that its locks are held until its files are where they belong.
+#[tokio::test]
+async fn a_change_is_finished_for_a_caller_that_went_away() {
+    let home = Home::new();
+    let store = home.open().await;
+    let once = std::time::Duration::ZERO; // polls once, then drops
+    let gone = tokio::time::timeout(once, store.create_function(function("x"))).await;
+    assert!(gone.is_err());
+    store.close().await.unwrap();
+
+    let store = home.open().await;
+    assert_eq!(store.list().await.unwrap(), [1]);
+    assert!(
+        tokio::time::timeout(once, store.delete_function(1))
+            .await
+            .is_err()
+    );
+    store.close().await.unwrap();
+    assert!(files(&home.objects("source")).is_empty());
+    assert!(home.open().await.list().await.unwrap().is_empty());
+}
+
 /// An HTTP server drops a handler's future when its client hangs up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_goes_away_leaves_whole_functions() {

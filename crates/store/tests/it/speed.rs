@@ -68,7 +68,16 @@ async fn uploads_and_reads() {
         store.function(1 + id % 100).await.unwrap().unwrap();
     }
     println!("function(): {:.1?} each", started.elapsed() / 2000);
+    let started = Instant::now();
     store.close().await.unwrap();
+    println!("close(): {:.1?}", started.elapsed());
+    let started = Instant::now();
+    let store = home.open().await;
+    println!(
+        "open() of {} functions: {:.1?}",
+        store.list().await.unwrap().len(),
+        started.elapsed()
+    );
 }
 
 /// Writes of 2 KB, each followed by fsync, a second.

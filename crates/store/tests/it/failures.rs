@@ -1,0 +1,145 @@
+//! When the database refuses a write: whoever asked hears it, and nobody else notices.
+
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::{Home, function, version};
+
+/// One write that fails takes its whole batch back; the others are then done again, each alone.
+///
+/// `ABORT` undoes a statement. `ROLLBACK` ends the transaction behind the driver's back, as SQLite itself does when the
+/// disk is full (<https://www.sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction").
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_failing_write_does_not_take_its_neighbours_along() {
+    for undo in ["ABORT", "ROLLBACK"] {
+        let home = Home::new();
+        let store = home.open().await;
+        store.create_function(function("one")).await.unwrap();
+        let mut outside = SqliteConnection::connect(&format!(
+            "sqlite://{}",
+            home.data().join("iof.db").display()
+        ))
+        .await
+        .unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER poison BEFORE UPDATE OF state ON functions WHEN NEW.state = 'poison'
+             BEGIN SELECT RAISE({undo}, 'poisoned'); END"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(trigger))
+            .execute(&mut outside)
+            .await
+            .unwrap();
+
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..96 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                match task % 3 {
+                    0 => {
+                        let error = store.set_state(1, "poison".into()).await.unwrap_err();
+                        assert_eq!(error.code(), "unavailable", "{error}");
+                    }
+                    1 => store.set_callback(1, format!("{task}")).await.unwrap(),
+                    _ => drop(
+                        store
+                            .replace_version(1, version(format!("{task}")))
+                            .await
+                            .unwrap(),
+                    ),
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let read = store.function(1).await.unwrap().unwrap();
+        assert_eq!(
+            read.version.number, 33,
+            "each replacement once, under {undo}"
+        );
+        assert_eq!(read.state, "{}");
+        assert_ne!(read.callback, "{}");
+        store.ready().await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+/// Another program that writes (an operator's `sqlite3`) is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_from_outside_is_waited_for() {
+    let home = Home::new();
+    let store = home.open().await;
+    let url = format!("sqlite://{}", home.data().join("iof.db").display());
+    let mut outside = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut outside)
+        .await
+        .unwrap();
+    let upload = {
+        let store = store.clone();
+        async move { store.create_function(function("x")).await }
+    };
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert!(store.list().await.unwrap().is_empty(), "reads do not wait");
+        sqlx::raw_sql("COMMIT").execute(&mut outside).await.unwrap();
+    };
+    let (created, ()) = tokio::join!(upload, release);
+    assert_eq!(created.unwrap().wasm_id, 1);
+}
+
+/// A disk that is really full. Run it with a small file system of its own, which it fills:
+/// `mount -t tmpfs -o size=3m tmpfs /mnt/small && IOF_STORE_SMALL_DISK=/mnt/small cargo test -p iof-store -- --ignored full_disk`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a file system of its own"]
+async fn a_full_disk_is_said_to_be_full_and_recovers_without_a_restart() {
+    let disk = std::path::PathBuf::from(std::env::var_os("IOF_STORE_SMALL_DISK").unwrap());
+    let data = disk.join("data");
+    let ballast = disk.join("ballast");
+    tokio::fs::write(&ballast, vec![1; 400 << 10])
+        .await
+        .unwrap();
+    let store = iof_store::Store::open(&data).await.unwrap();
+
+    // Small sources, then large states: the first full disk is met by the object store, the second by SQLite.
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        match store
+            .create_function(function(format!(
+                "{} {}",
+                acknowledged.len(),
+                "x".repeat(20_000)
+            )))
+            .await
+        {
+            Ok(created) => acknowledged.push(created.wasm_id),
+            Err(error) => break error,
+        }
+    };
+    println!("{} uploads, then: {refused}", acknowledged.len());
+    assert_eq!(refused.code(), "disk_full");
+    let refused = loop {
+        match store.set_state(1, "s".repeat(100_000)).await {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    println!("then: {refused}");
+    assert_eq!(refused.code(), "disk_full");
+
+    tokio::fs::remove_file(&ballast).await.unwrap();
+    acknowledged.push(
+        store
+            .create_function(function("after"))
+            .await
+            .unwrap()
+            .wasm_id,
+    );
+    store.set_state(1, "after".into()).await.unwrap();
+    assert_eq!(store.list().await.unwrap(), acknowledged);
+    store.close().await.unwrap();
+    let store = iof_store::Store::open(&data).await.unwrap();
+    for id in acknowledged {
+        let read = store.function(id).await.unwrap().unwrap();
+        assert!(store.source(read.version.sha256).await.unwrap().is_some());
+    }
+}
