@@ -43,7 +43,7 @@ async fn serve(config: Config) -> Result<(), String> {
         iof_egress::Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
     egress.set_own_listeners(vec![address]);
     let mut registry = Registry::new();
-    registry.register(Arc::new(iof_commands::HttpProxy::new(egress)));
+    registry.register(iof_commands::http_proxy::HttpProxy::new(egress));
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
     let engine = Engine::new(
