@@ -1,7 +1,8 @@
 //! What the wasm-bindgen tool does to a module, without installing the tool.
 //!
 //! `finish RAW.wasm TARGET OUT.wasm [OUT.js]` finishes a module for the target `web` or `bundler`, or as
-//! `classic`: the bundler's shape of before 2024, without reference types and multiple results;
+//! `classic`: the bundler's shape of before 2024, without reference types and multiple results, or as
+//! `stripped`: the same from a module without names, whose allocator the tool then exports under other names;
 //! `finish --shape MODULE.wasm` prints its imports, exports and custom sections, one a line.
 
 use std::{error::Error, fs, path::Path, process::ExitCode};
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
         ["--shape", module] => shape(Path::new(module)),
         [raw, target, out] => finish(Path::new(raw), target, Path::new(out), None),
         [raw, target, out, js] => finish(Path::new(raw), target, Path::new(out), Some(Path::new(js))),
-        _ => Err("usage: finish RAW.wasm web|bundler|classic OUT.wasm [OUT.js] | finish --shape MODULE.wasm".into()),
+        _ => Err("usage: finish RAW.wasm web|bundler|classic|stripped OUT.wasm [OUT.js] | finish --shape MODULE.wasm".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,8 +30,13 @@ fn main() -> ExitCode {
 
 fn finish(raw: &Path, target: &str, out: &Path, js: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let mut module = fs::read(raw)?;
-    if target == "classic" {
-        module = without_section(&module, "target_features")?;
+    let dropped: &[&str] = match target {
+        "classic" => &["target_features"],
+        "stripped" => &["target_features", "name"],
+        _ => &[],
+    };
+    for section in dropped {
+        module = without_section(&module, section)?;
     }
     let name = raw
         .file_stem()
@@ -40,8 +46,8 @@ fn finish(raw: &Path, target: &str, out: &Path, js: Option<&Path>) -> Result<(),
     bindgen.input_bytes(&name, module).typescript(false);
     match target {
         "web" => bindgen.web(true)?,
-        "bundler" | "classic" => bindgen.bundler(true)?,
-        other => return Err(format!("no target {other}: web, bundler or classic").into()),
+        "bundler" | "classic" | "stripped" => bindgen.bundler(true)?,
+        other => return Err(format!("no target {other}: web, bundler, classic or stripped").into()),
     };
     let mut output = bindgen.generate_output()?;
     if let Some(js) = js {
