@@ -3,10 +3,20 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on ends there"
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on ends there, and a test may block"
 )]
 
+mod bindgen;
 mod browser;
+mod cli;
+mod commands;
+mod durability;
+mod limits;
+mod outbound;
+mod second_state;
 mod send_email;
 mod stand_in;
+mod uploads;
 mod upstream;
+mod wasi;

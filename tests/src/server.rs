@@ -297,8 +297,8 @@ impl Server {
     }
 }
 
-/// The usual program: `IOF_BIN`, or what Cargo built beside this one.
-fn program() -> PathBuf {
+/// The `iof` that tests start: `IOF_BIN`, or what Cargo built beside this program.
+pub fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("IOF_BIN") {
         return program.into();
     }

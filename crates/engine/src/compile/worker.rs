@@ -109,7 +109,12 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
         limits.compile_memory.as_u64(),
     )?;
     cap(Resource::Core, 0, 0)?;
-    cap(Resource::Fsize, 0, 0)?;
+    // Memory images are files in memory; no other file is ever opened.
+    cap(
+        Resource::Fsize,
+        limits.compile_memory.as_u64(),
+        limits.compile_memory.as_u64(),
+    )?;
     // Calls come first.
     rustix::process::nice(10)?;
     Ok(())
