@@ -2,8 +2,9 @@
 //!
 //! A commit costs a flush of the disk, and a flush of one row costs the same as a flush of sixty. So the task takes
 //! whatever waits, up to [`BATCH`], into one transaction: alone, a write is as fast as the disk; in a burst, the queue
-//! that built up during one flush shares the next (group commit). Nobody waits for company. Against a commit for each write, `tests/it/speed.rs` measured five times the
-//! row writes of 16 clients and nearly twice their uploads, which also flush a file and a directory each.
+//! that built up during one flush shares the next (group commit). Nobody waits for company. Against a commit for each
+//! write, `tests/it/speed.rs` measured five times the row writes of 16 clients, and nearly twice their uploads, which
+//! also flush a file and a directory each.
 //!
 //! In a shared transaction one bad write fails them all. A write that finds no function is an answer and not a failure,
 //! so what remains is the disk, or a defect of ours; the batch is then run again one by one, and each gets its own
