@@ -1,1 +1,27 @@
-//! x
+//! What a black-box test of iof stands on: the real binary, and real servers on loopback for it to meet.
+//!
+//! * [`server`] starts `iof serve`, stops it or kills it, and starts it again on the same data; [`call`] is how to
+//!   talk to it.
+//! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
+//! * [`upstream`] is any other server that a function may call, with the manners that the test asks for.
+//! * [`guests`] finds the modules that `cargo xtask guests` built.
+//! * [`pages`] serves a folder, as any web server in front of a page does.
+//!
+//! Everything ends with the value that started it: a dropped server takes its process along, a dropped stand-in its
+//! listener and its connections. No process is ever looked for by name.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a harness that cannot do its part must end the test there and then, with the cause"
+)]
+
+pub mod call;
+pub mod guests;
+pub mod mail;
+pub mod pages;
+pub mod server;
+pub mod upstream;
+
+mod listener;

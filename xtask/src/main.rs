@@ -1,1 +1,107 @@
-fn main() {}
+//! The project's own chores, run as `cargo xtask …` from anywhere inside the repository.
+//!
+//! A chore does all of its own set-up. Each step says what it does and how long it took; a step that fails says what
+//! to do next. Nothing here is part of the server.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a command-line program of its own, without a runtime whose threads it could block"
+)]
+
+mod bench;
+mod demo;
+mod guests;
+mod packages;
+mod paths;
+mod process;
+mod step;
+mod syscalls;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::step::Outcome;
+
+/// The chores of iof. Each does its own set-up.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Builds the example functions and the guests for tests into target/guests/wasm
+    Guests,
+    /// From an uploaded module to a sent mail, on your machine, with every step explained
+    Demo(Demo),
+    /// Runs all tests, the browser's included, and the checks of style
+    Test(Test),
+    /// Compares iof with the raw limit
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// Ends after the mail has arrived, with a status, instead of waiting for Ctrl-C
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Args)]
+struct Test {
+    /// Runs only tests whose name contains one of these
+    filter: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The function `hello` over /api/run, against a plain axum server that echoes
+    Hello(Hello),
+}
+
+#[derive(Debug, Args)]
+struct Hello {
+    /// How long each measurement takes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// How many times both are measured, in turns
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done: Outcome = match arguments.chore {
+        Chore::Guests => guests::build(),
+        Chore::Demo(demo) => demo::run(demo.once),
+        Chore::Test(test) => test::run(&test.filter),
+        Chore::Bench {
+            what: Bench::Hello(hello),
+        } => bench::hello(hello.seconds, hello.rounds),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("\n{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        super::Arguments::command().debug_assert();
+    }
+}

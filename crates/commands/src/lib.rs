@@ -1,1 +1,16 @@
-//! placeholder
+//! Commands: how a function reaches anything outside of itself.
+//!
+//! A command is what a Unix command is: arguments, environment and standard input go in; an exit
+//! status, standard output and standard error come out. Functions of 2020 started real programs
+//! that way; here a name leads to a [`Command`] in a [`Registry`], and a name that a function was
+//! not granted leads nowhere. Nothing in this crate knows WebAssembly: the engine translates.
+//!
+//! Built in is [`http_proxy`], the first command there was and the most used.
+
+mod call;
+mod registry;
+
+pub mod http_proxy;
+
+pub use call::{CallContext, Grants, Output, Request};
+pub use registry::{Command, Refusal, Registry};

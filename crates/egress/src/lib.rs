@@ -1,1 +1,41 @@
-//! placeholder
+//! Every byte that leaves because of a function: one client, one policy, one log.
+//!
+//! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State API, webhooks) end in
+//! [`Egress::send`]. A request gets out if its URL is one that cannot be misread ([`admit`]), a [`Rule`] of the function
+//! allows it, and its host leads to an address of [`Class::Public`], or to where the operator pinned it ([`Pin`]). All
+//! three are asked again for every redirect. This crate knows no WebAssembly and no database.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `admit` | which URLs are requested at all |
+//! | `rule`, `path` | what a rule is, and what it allows |
+//! | `class`, `resolve` | which addresses are dialled |
+//! | `dial`, `tls` | how connections come about |
+//! | `headers`, `redirect` | what a function may set, and what the next hop carries |
+//! | `limit` | how much at a time |
+//! | `client`, `exchange` | the order of all this, and the deadlines |
+//! | `record` | what the operator sees of it |
+
+mod admit;
+mod class;
+mod client;
+mod config;
+mod dial;
+mod error;
+mod exchange;
+mod headers;
+mod limit;
+mod path;
+mod record;
+mod redirect;
+mod resolve;
+mod rule;
+mod tls;
+
+pub use admit::admit;
+pub use class::Class;
+pub use client::{Egress, Outbound};
+pub use config::{Addresses, Config, ConfigError, Pin};
+pub use error::{Error, Kind};
+pub use headers::header;
+pub use rule::{Rule, RuleError, Rules};

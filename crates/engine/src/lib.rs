@@ -1,1 +1,29 @@
-//! placeholder
+//! The engine of iof.
+//!
+//! [`Engine::compile`] turns a module's bytes into an artefact, in a child process with limits of its own; it is the
+//! slow part, done once. [`Engine::load`] makes an artefact callable. [`Engine::call`] runs one export in a fresh
+//! instance with the [`Limits`] of a call, and always comes back with an [`Outcome`]: a value or a [`Fault`], what the
+//! guest printed, and the time it computed.
+//!
+//! This crate knows WebAssembly and the commands that a guest may run. It knows no HTTP and no database.
+
+mod abi;
+mod artefact;
+mod compile;
+mod engine;
+mod fault;
+mod host;
+mod limits;
+mod manifest;
+mod state;
+mod ticker;
+mod value;
+
+pub use compile::worker::{WorkerLimits, run as compile_worker};
+pub use engine::{Compiled, Engine, EngineConfig, Function, Invocation, Outcome};
+pub use fault::{Fault, Source};
+pub use host::log::Log;
+pub use host::wasi::Environment;
+pub use limits::{CompileLimits, Limits};
+pub use manifest::{Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type};
+pub use value::{Arg, Value};

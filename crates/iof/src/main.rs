@@ -1,1 +1,49 @@
-fn main() {}
+//! The program `iof`.
+//!
+//! What was typed is in [`args`], what it means in [`config`]; each subcommand is a module. Exit codes: 0 for success,
+//! 1 for a failure, 2 for arguments or settings that cannot be meant.
+
+mod args;
+mod config;
+mod log;
+mod serve;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// The hot path allocates a handful of small objects a call; the system's allocator costs it a tenth.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Serve(serve) => match config::Config::resolve(&serve) {
+            Ok(config) if serve.print_config => print(&config.to_toml()),
+            Ok(config) => serve::run(config),
+            Err(message) => fail(2, message),
+        },
+        Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::CompileWorker { limits } => match iof_engine::compile_worker(&limits) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, error),
+        },
+    }
+}
+
+/// Prints to stdout; a reader that has seen enough is no failure.
+fn print(text: &str) -> ExitCode {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(1, error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints one error, for people.
+#[expect(clippy::print_stderr, reason = "the last words of the program")]
+fn fail(code: u8, message: impl Display) -> ExitCode {
+    eprintln!("iof: {message}");
+    ExitCode::from(code)
+}

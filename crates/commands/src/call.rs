@@ -1,0 +1,92 @@
+//! What goes into a command, what comes out, and on whose behalf.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use iof_egress::Rules;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// What a function gives to a command.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The arguments, without the command's name.
+    pub args: Vec<String>,
+    /// The environment, which is all of it: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// The whole of standard input.
+    pub stdin: Bytes,
+    /// How long the command may take; the call's deadline may come earlier.
+    pub timeout: Duration,
+}
+
+/// What a command gives back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status, 0 for success.
+    pub status: i32,
+    /// The whole of standard output.
+    pub stdout: Bytes,
+    /// The whole of standard error.
+    pub stderr: Bytes,
+}
+
+/// The call that a command runs in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The call's id, under which everything it does is logged.
+    pub call: Uuid,
+    /// The function's name.
+    pub function: Arc<str>,
+    /// What the function's version was granted.
+    pub grants: Arc<Grants>,
+    /// When the call ends, and every command in it.
+    pub deadline: Instant,
+}
+
+/// What one version of a function may use. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grants {
+    /// The commands, by name.
+    pub commands: BTreeSet<String>,
+    /// Where its requests may go, whichever command or interface makes them.
+    pub outbound: Rules,
+}
+
+impl Grants {
+    /// What a function that declares no grants gets unless the operator decides otherwise:
+    /// `http_proxy`, to public addresses, on the ports 80 and 443.
+    pub fn as_shipped() -> Grants {
+        // Fixed texts; a test parses them.
+        let rules = ["* http://*", "* https://*"];
+        Grants {
+            commands: BTreeSet::from(["http_proxy".to_owned()]),
+            outbound: rules.iter().filter_map(|rule| rule.parse().ok()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_readable_and_deny_by_default() {
+        assert_eq!(toml::from_str::<Grants>("").unwrap(), Grants::default());
+        assert!(Grants::default().commands.is_empty() && Grants::default().outbound.0.is_empty());
+        let text = toml::to_string(&Grants::as_shipped()).unwrap();
+        assert_eq!(
+            text,
+            "commands = [\"http_proxy\"]\noutbound = [\"* http://*\", \"* https://*\"]\n"
+        );
+        assert_eq!(
+            toml::from_str::<Grants>(&text).unwrap(),
+            Grants::as_shipped()
+        );
+        assert!(toml::from_str::<Grants>("comands = []").is_err());
+    }
+}

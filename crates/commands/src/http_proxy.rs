@@ -1,0 +1,292 @@
+//! `http_proxy [--include] METHOD URL [HEADERS_JSON]`: one HTTP request, with standard input as its
+//! body and the response's body as standard output.
+//!
+//! This is the contract of the program that functions of 2020 started, kept where it was good: an
+//! HTTP status, also 404 or 500, is no failure (those functions hand the body on, and would break),
+//! `HEADERS_JSON` replaces the default header, and nothing else is on stdout. Changed where it was
+//! a trap: an unknown method is an error and no longer a GET, `--include` shows status and headers,
+//! and a failure is one line on stderr with a [`status`] that tells what kind, instead of a panic.
+//! The words of the command line are understood here ([`Invocation`]) for the native program, too.
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Response, Uri, Version};
+use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{CallContext, Command, Output, Request};
+
+/// How it is used, in one line.
+pub const USAGE: &str = "http_proxy [--include] METHOD URL [HEADERS_JSON]";
+
+/// The exit statuses.
+pub mod status {
+    /// There was a response, of whatever HTTP status.
+    pub const OK: i32 = 0;
+    /// The arguments are wrong: method, URL or headers.
+    pub const USAGE: i32 = 2;
+    /// No rule allows the request, or its address is not reached.
+    pub const DENIED: i32 = 3;
+    /// No connection: name not found, nobody there, TLS failed.
+    pub const UNREACHABLE: i32 = 4;
+    /// The time was over.
+    pub const TIMEOUT: i32 = 5;
+    /// Something is too large, or there were too many redirects, or no HTTP came back.
+    pub const PROTOCOL: i32 = 6;
+}
+
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::HEAD,
+    Method::OPTIONS,
+];
+
+/// The built-in command.
+pub struct HttpProxy {
+    egress: Egress,
+}
+
+impl HttpProxy {
+    /// A command that sends through `egress`, by the rules of each call's grants.
+    pub fn new(egress: Egress) -> HttpProxy {
+        HttpProxy { egress }
+    }
+}
+
+#[async_trait]
+impl Command for HttpProxy {
+    fn name(&self) -> &str {
+        "http_proxy"
+    }
+
+    async fn run(&self, call: &CallContext, request: Request) -> Output {
+        let invocation = match Invocation::parse(&request.args) {
+            Ok(invocation) => invocation,
+            Err(failure) => return failure.into_output(),
+        };
+        let own = Instant::now()
+            .checked_add(request.timeout)
+            .unwrap_or(call.deadline);
+        let context = Outbound {
+            call: call.call,
+            function: &call.function,
+            rules: &call.grants.outbound,
+            deadline: own.min(call.deadline),
+        };
+        match invocation.send(&self.egress, &context, request.stdin).await {
+            Ok(stdout) => Output {
+                status: status::OK,
+                stdout,
+                stderr: Bytes::new(),
+            },
+            Err(failure) => failure.into_output(),
+        }
+    }
+}
+
+/// What a command line asks for.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    include: bool,
+}
+
+/// Why there is nothing on stdout. `Display` is one line, without the program's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The exit [`status`].
+    pub status: i32,
+    message: String,
+}
+
+impl Invocation {
+    /// Understands all arguments, without the command's name.
+    ///
+    /// # Errors
+    /// [`status::USAGE`], naming the argument.
+    pub fn parse(args: &[String]) -> Result<Invocation, Failure> {
+        let mut include = false;
+        let mut words = args;
+        while let [option, rest @ ..] = words
+            && option.starts_with('-')
+        {
+            words = rest;
+            match option.as_str() {
+                "--include" | "-i" => include = true,
+                "--" => break,
+                other => return Err(usage(format!("there is no option {other:?}"))),
+            }
+        }
+        Invocation::new(include, words)
+    }
+
+    /// Understands `METHOD URL [HEADERS_JSON]`, options being taken care of.
+    ///
+    /// # Errors
+    /// [`status::USAGE`], naming the argument.
+    pub fn new(include: bool, words: &[String]) -> Result<Invocation, Failure> {
+        let (method, url, headers) = match words {
+            [] => return Err(usage("the METHOD is missing")),
+            [_] => return Err(usage("the URL is missing")),
+            [method, url] => (method, url, None),
+            [method, url, headers] => (method, url, Some(headers)),
+            [_, _, _, more, ..] => return Err(usage(format!("unexpected argument {more:?}"))),
+        };
+        let url = admit(url)?;
+        let uri = url.as_str().parse().map_err(|e| Failure {
+            status: status::USAGE,
+            message: format!("not a URL: {e}"),
+        })?;
+        Ok(Invocation {
+            method: parse_method(method)?,
+            uri,
+            headers: parse_headers(headers.map_or(r#"{"Content-Type":"text/plain"}"#, |h| h))?,
+            include,
+        })
+    }
+
+    /// Sends the request and returns what belongs on stdout.
+    ///
+    /// # Errors
+    /// By [`status`].
+    pub async fn send(
+        self,
+        egress: &Egress,
+        context: &Outbound<'_>,
+        body: Bytes,
+    ) -> Result<Bytes, Failure> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        // The body is attached to every method, and an empty one says so.
+        let length = request.body().len();
+        request
+            .headers_mut()
+            .entry(CONTENT_LENGTH)
+            .or_insert(length.into());
+        let response = egress.send(context, request).await?;
+        Ok(if self.include {
+            with_head(response)
+        } else {
+            response.into_body()
+        })
+    }
+}
+
+impl Failure {
+    /// The failure as a command ends with it: its status, and its line on stderr.
+    pub fn into_output(self) -> Output {
+        let stderr = format!("http_proxy: {}\n", self.message);
+        Output {
+            status: self.status,
+            stdout: Bytes::new(),
+            stderr: stderr.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let status = match error.kind() {
+            Kind::Url | Kind::Header => status::USAGE,
+            Kind::Denied | Kind::Address => status::DENIED,
+            Kind::Dns | Kind::Connect | Kind::Tls => status::UNREACHABLE,
+            Kind::TimeoutConnect
+            | Kind::TimeoutFirstByte
+            | Kind::TimeoutIdle
+            | Kind::TimeoutTotal
+            | Kind::Busy => status::TIMEOUT,
+            Kind::RequestTooLarge
+            | Kind::ResponseTooLarge
+            | Kind::TooManyRedirects
+            | Kind::Protocol => status::PROTOCOL,
+        };
+        Failure {
+            status,
+            message: error.to_string(),
+        }
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, Failure> {
+    let method = METHODS
+        .into_iter()
+        .find(|method| method.as_str().eq_ignore_ascii_case(text));
+    method.ok_or_else(|| {
+        let known: Vec<_> = METHODS
+            .iter()
+            .map(|m| m.as_str().to_ascii_lowercase())
+            .collect();
+        let message = format!("unknown method {text:?}; one of {}", known.join(", "));
+        Failure {
+            status: status::USAGE,
+            message,
+        }
+    })
+}
+
+fn parse_headers(text: &str) -> Result<HeaderMap, Failure> {
+    let wrong = |message: String| Failure {
+        status: status::USAGE,
+        message,
+    };
+    let headers: Value = serde_json::from_str(text).map_err(|e| {
+        wrong(format!(
+            "HEADERS_JSON is not JSON ({e}); write an object such as {{\"Accept\":\"text/html\"}}"
+        ))
+    })?;
+    let Value::Object(headers) = headers else {
+        let message = "HEADERS_JSON is not an object; write one such as {\"Accept\":\"text/html\"}";
+        return Err(wrong(message.to_owned()));
+    };
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in &headers {
+        let Value::String(value) = value else {
+            return Err(wrong(format!(
+                "HEADERS_JSON: the value of {name:?} is not a string"
+            )));
+        };
+        let (name, value) = header(name, value)?;
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    Failure {
+        status: status::USAGE,
+        message: format!("{message}; usage: {USAGE}"),
+    }
+}
+
+/// The response as `curl --include` prints it.
+fn with_head(response: Response<Bytes>) -> Bytes {
+    let (parts, body) = response.into_parts();
+    let version = match parts.version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    let mut out = BytesMut::with_capacity(body.len() + 1024);
+    out.put_slice(format!("{version} {} {reason}\r\n", parts.status.as_str()).as_bytes());
+    for (name, value) in &parts.headers {
+        out.put_slice(name.as_str().as_bytes());
+        out.put_slice(b": ");
+        out.put_slice(value.as_bytes());
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"\r\n");
+    out.put_slice(&body);
+    out.freeze()
+}

@@ -1,0 +1,233 @@
+//! Which name is which command, and who may run it.
+//!
+//! The registry asks for the grant before it looks for the command, so that a function cannot find
+//! out by name what else a server has. It also owns the deadline: a command may keep time itself
+//! to say something useful about it, but whether a run was in time is decided here, once, so that
+//! it never depends on which of two timers fires first.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{CallContext, Output, Request};
+
+/// A named capability with Unix shape.
+#[async_trait]
+pub trait Command: Send + Sync {
+    /// The name by which functions run it and grants name it.
+    fn name(&self) -> &str;
+
+    /// Runs it. Failures are statuses with a line on stderr, as with any command. It is dropped
+    /// in the middle when its time is over.
+    async fn run(&self, call: &CallContext, request: Request) -> Output;
+}
+
+/// Why a command was not run, or not to its end. What a function sees of it depends on its kind
+/// (a 2020 module gets what SSVM returned), and is the engine's to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The function has no grant for the name, whether it exists or not.
+    #[error("the command is not granted")]
+    NotGranted,
+    /// Granted, and nothing has the name.
+    #[error("there is no such command")]
+    NotFound,
+    /// The request's timeout or the call's deadline passed.
+    #[error("the command's time was over")]
+    TimedOut,
+}
+
+/// All commands of a server. Built once at the start; share it in an `Arc`.
+#[derive(Default)]
+pub struct Registry {
+    commands: BTreeMap<String, Box<dyn Command>>,
+}
+
+impl Registry {
+    /// A registry of no commands.
+    pub fn new() -> Registry {
+        Registry::default()
+    }
+
+    /// Adds a command. One of the same name is replaced and returned: an operator's native program
+    /// may take the place of a built-in, and the caller decides whether that is meant.
+    pub fn register(&mut self, command: impl Command + 'static) -> Option<Box<dyn Command>> {
+        self.commands
+            .insert(command.name().to_owned(), Box::new(command))
+    }
+
+    /// The names of all commands, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.commands.keys().map(String::as_str)
+    }
+
+    /// Runs `name` for `call`, if granted, within the request's timeout and the call's deadline.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; how the command itself fares is in its [`Output`].
+    pub async fn run(
+        &self,
+        call: &CallContext,
+        name: &str,
+        request: Request,
+    ) -> Result<Output, Refusal> {
+        let started = Instant::now();
+        let result = self.run_unlogged(call, name, request, started).await;
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (id, function) = (call.call, &*call.function);
+        match &result {
+            Ok(output) => tracing::debug!(
+                target: "iof::command", call = %id, function, command = name, status = output.status, ms,
+                outcome = "ok",
+            ),
+            Err(refusal) => tracing::info!(
+                target: "iof::command", call = %id, function, command = name, ms,
+                outcome = refusal.outcome(),
+            ),
+        }
+        result
+    }
+
+    async fn run_unlogged(
+        &self,
+        call: &CallContext,
+        name: &str,
+        request: Request,
+        started: Instant,
+    ) -> Result<Output, Refusal> {
+        if !call.grants.commands.contains(name) {
+            return Err(Refusal::NotGranted);
+        }
+        let command = self.commands.get(name).ok_or(Refusal::NotFound)?;
+        // A guest may ask for more time than a clock can count.
+        let own = started
+            .checked_add(request.timeout)
+            .unwrap_or(call.deadline);
+        let deadline = own.min(call.deadline);
+        let output = timeout_at(deadline, command.run(call, request)).await;
+        output
+            .ok()
+            .filter(|_| Instant::now() < deadline)
+            .ok_or(Refusal::TimedOut)
+    }
+}
+
+impl Refusal {
+    fn outcome(self) -> &'static str {
+        match self {
+            Refusal::NotGranted => "not-granted",
+            Refusal::NotFound => "not-found",
+            Refusal::TimedOut => "timed-out",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Grants;
+
+    /// Sleeps for as many milliseconds as its first argument says.
+    struct Sleep;
+
+    #[async_trait]
+    impl Command for Sleep {
+        fn name(&self) -> &str {
+            "sleep"
+        }
+
+        async fn run(&self, _: &CallContext, request: Request) -> Output {
+            tokio::time::sleep(Duration::from_millis(request.args[0].parse().unwrap())).await;
+            Output {
+                status: 3,
+                stdout: request.stdin,
+                ..Output::default()
+            }
+        }
+    }
+
+    fn registry() -> Registry {
+        let mut registry = Registry::new();
+        assert!(registry.register(Sleep).is_none());
+        registry
+    }
+
+    fn call(granted: &[&str], deadline: Duration) -> CallContext {
+        let commands = granted.iter().map(|&name| name.to_owned()).collect();
+        CallContext {
+            call: Uuid::nil(),
+            function: "test".into(),
+            grants: Arc::new(Grants {
+                commands,
+                ..Grants::default()
+            }),
+            deadline: Instant::now() + deadline,
+        }
+    }
+
+    fn request(ms: u32, timeout: Duration) -> Request {
+        Request {
+            args: vec![ms.to_string()],
+            env: Vec::new(),
+            stdin: "in".into(),
+            timeout,
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test(start_paused = true)]
+    async fn granted_commands_run_and_others_do_not() {
+        let registry = registry();
+        let output = registry
+            .run(&call(&["sleep"], LONG), "sleep", request(1, LONG))
+            .await
+            .unwrap();
+        assert_eq!((output.status, &output.stdout[..]), (3, &b"in"[..]));
+        for name in ["sleep", "missing"] {
+            let refused = registry.run(&call(&[], LONG), name, request(1, LONG)).await;
+            assert_eq!(refused, Err(Refusal::NotGranted), "{name}");
+        }
+        let refused = registry
+            .run(&call(&["missing"], LONG), "missing", request(1, LONG))
+            .await;
+        assert_eq!(refused, Err(Refusal::NotFound));
+        assert_eq!(registry.names().collect::<Vec<_>>(), ["sleep"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_timeout_and_deadline_ends_it() {
+        let registry = registry();
+        for (deadline, timeout, ms, in_time) in [
+            (LONG, SHORT, 49, true),
+            (LONG, SHORT, 1000, false),
+            (SHORT, LONG, 49, true),
+            (SHORT, LONG, 1000, false),
+            (LONG, Duration::ZERO, 0, false),
+            (LONG, Duration::MAX, 1000, true),
+            // On the very instant both timers fire: late, always.
+            (LONG, SHORT, 50, false),
+        ] {
+            let started = Instant::now();
+            let result = registry
+                .run(&call(&["sleep"], deadline), "sleep", request(ms, timeout))
+                .await;
+            assert_eq!(
+                result.is_ok(),
+                in_time,
+                "{deadline:?} {timeout:?} {ms}: {result:?}"
+            );
+            if !in_time {
+                assert_eq!(result, Err(Refusal::TimedOut));
+                assert!(started.elapsed() <= SHORT + Duration::from_millis(1));
+            }
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! `http_proxy` as a function runs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use iof_commands::http_proxy::{HttpProxy, status};
+use iof_commands::{CallContext, Grants, Output, Refusal, Registry, Request};
+use iof_egress::{Config, Egress};
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::support::{Authority, Upstream, quick, read_request, redirect, rules, text};
+
+/// A server process with this one command, whose functions may reach `a.test`.
+struct Setup {
+    registry: Registry,
+    call: CallContext,
+    server: Upstream,
+}
+
+async fn setup(server: Upstream) -> Setup {
+    with_config(server, quick())
+}
+
+fn with_config(server: Upstream, config: Config) -> Setup {
+    let pin = vec![server.pin("a.test"), server.pin("denied.test")];
+    let mut registry = Registry::new();
+    registry.register(HttpProxy::new(
+        Egress::new(Config { pin, ..config }).unwrap(),
+    ));
+    let outbound = rules(&[
+        "* http://a.test:*",
+        "* https://a.test:*",
+        "* http://*",
+        "* https://*",
+    ]);
+    let grants = Grants {
+        outbound,
+        ..Grants::as_shipped()
+    };
+    let call = CallContext {
+        call: Uuid::now_v7(),
+        function: "send_email".into(),
+        grants: Arc::new(grants),
+        deadline: Instant::now() + Duration::from_secs(30),
+    };
+    Setup {
+        registry,
+        call,
+        server,
+    }
+}
+
+impl Setup {
+    async fn try_run(
+        &self,
+        args: &[&str],
+        stdin: &'static str,
+        timeout: Duration,
+    ) -> Result<Output, Refusal> {
+        let url = |arg: &&str| arg.replace("PORT", &self.server.port().to_string());
+        let args = args.iter().map(url).collect();
+        let request = Request {
+            args,
+            env: Vec::new(),
+            stdin: stdin.into(),
+            timeout,
+        };
+        self.registry.run(&self.call, "http_proxy", request).await
+    }
+
+    async fn run(&self, args: &[&str], stdin: &'static str) -> Output {
+        self.try_run(args, stdin, Duration::from_secs(10))
+            .await
+            .unwrap()
+    }
+
+    /// The failure of `args`: its status, and its one line without the program's name.
+    async fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = self.run(args, "").await;
+        let stderr = String::from_utf8(output.stderr.to_vec()).unwrap();
+        assert!(output.stdout.is_empty());
+        assert_eq!(stderr.matches('\n').count(), 1, "one line: {stderr:?}");
+        let line = stderr
+            .strip_prefix("http_proxy: ")
+            .unwrap()
+            .strip_suffix('\n')
+            .unwrap();
+        (output.status, line.to_owned())
+    }
+}
+
+fn ok(stdout: impl Into<Bytes>) -> Output {
+    Output {
+        status: 0,
+        stdout: stdout.into(),
+        stderr: Bytes::new(),
+    }
+}
+
+/// What send_email of 2020 does, byte for byte.
+#[tokio::test]
+async fn the_request_of_send_email() {
+    let server = Upstream::raw(|mut stream| async move {
+        let request = read_request(&mut stream).await;
+        let head = format!(
+            "HTTP/1.1 202 Accepted\r\ncontent-length: {}\r\n\r\n",
+            request.len()
+        );
+        let _ = stream.write_all((head + &request).as_bytes()).await;
+    })
+    .await;
+    let setup = setup(server).await;
+    let headers = r#"{"Content-Type": "application/json","authorization": "Bearer TKN"}"#;
+    let output = setup
+        .run(
+            &["post", "http://a.test:PORT/v3/mail/send", headers],
+            "{\"é\":1}",
+        )
+        .await;
+    let expected = format!(
+        "POST /v3/mail/send HTTP/1.1\r\ncontent-type: application/json\r\nauthorization: Bearer TKN\r\n\
+         content-length: 8\r\naccept: */*\r\nhost: a.test:{}\r\n\r\n{{\"é\":1}}",
+        setup.server.port()
+    );
+    assert_eq!(output, ok(expected));
+
+    let output = setup.run(&["get", "http://a.test:PORT/"], "").await;
+    let expected = format!(
+        "GET / HTTP/1.1\r\ncontent-type: text/plain\r\ncontent-length: 0\r\naccept: */*\r\nhost: a.test:{}\r\n\r\n",
+        setup.server.port()
+    );
+    assert_eq!(
+        output,
+        ok(expected),
+        "the default header, and an empty body that says so"
+    );
+}
+
+#[tokio::test]
+async fn every_method_in_any_case() {
+    let server = Upstream::http(|request, body| {
+        text(
+            200,
+            format!("{} {}", request.method, String::from_utf8_lossy(&body)),
+        )
+    })
+    .await;
+    let setup = setup(server).await;
+    for method in ["get", "GET", "Post", "put", "PATCH", "delete", "options"] {
+        let output = setup.run(&[method, "http://a.test:PORT/"], "in").await;
+        assert_eq!(output, ok(format!("{} in", method.to_uppercase())));
+    }
+    assert_eq!(
+        setup.run(&["head", "http://a.test:PORT/"], "").await,
+        ok("")
+    );
+}
+
+#[tokio::test]
+async fn any_http_status_is_success() {
+    let server = Upstream::http(|request, _| {
+        let status: u16 = request.uri.path()[1..].parse().unwrap();
+        text(
+            status,
+            if status == 204 {
+                String::new()
+            } else {
+                format!("body of {status}")
+            },
+        )
+    })
+    .await;
+    let setup = setup(server).await;
+    for status in [200, 202, 400, 401, 404, 500, 503] {
+        let output = setup
+            .run(&["get", &format!("http://a.test:PORT/{status}")], "")
+            .await;
+        assert_eq!(output, ok(format!("body of {status}")));
+    }
+    assert_eq!(
+        setup.run(&["get", "http://a.test:PORT/204"], "").await,
+        ok("")
+    );
+}
+
+#[tokio::test]
+async fn include_writes_the_head_as_curl_does() {
+    let answer = |_: &_, _| {
+        let body = Full::new(Bytes::from_static(b"not\x00found"));
+        Response::builder()
+            .status(404)
+            .header("date", "now")
+            .header("X-A", "b")
+            .body(body)
+            .unwrap()
+    };
+    let authority = Authority::new();
+    let head = "404 Not Found\r\ndate: now\r\nx-a: b\r\ncontent-length: 9\r\n\r\nnot\0found";
+    let setup1 = setup(Upstream::http(answer).await).await;
+    for option in ["--include", "-i"] {
+        let output = setup1
+            .run(&[option, "get", "http://a.test:PORT/"], "")
+            .await;
+        assert_eq!(output, ok(format!("HTTP/1.1 {head}")));
+    }
+    let server = Upstream::https(authority.server("a.test", &["h2"]), answer).await;
+    let setup2 = with_config(
+        server,
+        Config {
+            ca_files: vec![authority.file().await],
+            ..quick()
+        },
+    );
+    let output = setup2
+        .run(&["-i", "--", "get", "https://a.test:PORT/"], "")
+        .await;
+    let head = "404 Not Found\r\ndate: now\r\nx-a: b\r\ncontent-length: 9\r\n\r\nnot\0found";
+    assert_eq!(output, ok(format!("HTTP/2 {head}")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_arguments() {
+    let setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
+    let url = "http://a.test:PORT/";
+    for (args, says) in [
+        (
+            &[][..],
+            "the METHOD is missing; usage: http_proxy [--include] METHOD URL [HEADERS_JSON]",
+        ),
+        (&["get"], "the URL is missing; usage:"),
+        (&["-i"], "the METHOD is missing"),
+        (
+            &["--verbose", "get", url],
+            "there is no option \"--verbose\"",
+        ),
+        (&["get", url, "{}", "more"], "unexpected argument \"more\""),
+        (
+            &["gte", url],
+            "unknown method \"gte\"; one of get, post, put, patch, delete, head, options",
+        ),
+        (&["connect", url], "unknown method"),
+        (&["", url], "unknown method"),
+        (&["get", "a.test"], "a URL starts with http:// or https://"),
+        (
+            &["get", "file:///etc/passwd"],
+            "only http and https URLs are requested, not file",
+        ),
+        (&["get", "http://u:p@a.test/"], "no user name or password"),
+        (&["get", "http://a.test/\nHost: b"], "no control characters"),
+        (&["get", url, ""], "HEADERS_JSON is not JSON"),
+        (&["get", url, "{\"a\": }"], "HEADERS_JSON is not JSON"),
+        (&["get", url, "[]"], "HEADERS_JSON is not an object"),
+        (
+            &["get", url, r#"{"a":"b","X-Num":1}"#],
+            "the value of \"X-Num\" is not a string",
+        ),
+        (
+            &["get", url, r#"{"X-Null":null}"#],
+            "the value of \"X-Null\" is not a string",
+        ),
+        (
+            &["get", url, r#"{"a b":"c"}"#],
+            "\"a b\" is not a header name",
+        ),
+        (
+            &["get", url, r#"{"X-A":"s3cret\r\nX-B: c"}"#],
+            "header x-a has a line break",
+        ),
+        (
+            &["get", url, r#"{"Host":"b.test"}"#],
+            "header host is set by the host",
+        ),
+        (
+            &["get", url, r#"{"Content-Length":"7"}"#],
+            "content-length is not the body's length, 0",
+        ),
+        (
+            &["get", url, r#"{"Transfer-Encoding":"chunked"}"#],
+            "header transfer-encoding",
+        ),
+    ] {
+        let (status, line) = setup.fails(args).await;
+        assert_eq!(status, status::USAGE, "{args:?}: {line}");
+        assert!(line.contains(says), "{args:?}: {line}");
+        assert!(!line.contains("s3cret"), "{line}");
+    }
+    assert_eq!(setup.server.connections(), 0);
+}
+
+#[tokio::test]
+async fn failures_have_a_status_and_a_cause() {
+    let server = Upstream::http(|request, _| match request.uri.path() {
+        "/loop" => redirect(302, "/loop"),
+        "/denied" => redirect(302, "http://denied.test:8080/"),
+        "/private" => redirect(302, "http://169.254.169.254/"),
+        _ => text(200, vec![0; 2048]),
+    })
+    .await;
+    let setup = with_config(
+        server,
+        Config {
+            max_response: bytesize(1024),
+            ..quick()
+        },
+    );
+    for (url, status, says) in [
+        (
+            "http://denied.test:PORT/",
+            status::DENIED,
+            "no outbound rule of this function allows GET",
+        ),
+        (
+            "http://a.test:PORT/denied",
+            status::DENIED,
+            "after a redirect: no outbound rule",
+        ),
+        (
+            "http://10.0.0.1/",
+            status::DENIED,
+            "10.0.0.1 is not an address that functions reach",
+        ),
+        (
+            "http://a.test:PORT/private",
+            status::DENIED,
+            "after a redirect: 169.254.169.254 is not",
+        ),
+        (
+            "http://missing.invalid/",
+            status::UNREACHABLE,
+            "no such host: missing.invalid",
+        ),
+        (
+            "http://localhost/",
+            status::UNREACHABLE,
+            "no such host: localhost",
+        ),
+        ("http://a.test:9/", status::UNREACHABLE, "a.test"),
+        (
+            "https://a.test:PORT/",
+            status::UNREACHABLE,
+            "TLS with a.test failed",
+        ),
+        (
+            "http://a.test:PORT/large",
+            status::PROTOCOL,
+            "more than 1024 bytes (limit max_response)",
+        ),
+        (
+            "http://a.test:PORT/loop",
+            status::PROTOCOL,
+            "more than 10 redirects (limit max_redirects)",
+        ),
+    ] {
+        let (got, line) = setup.fails(&["get", url]).await;
+        assert_eq!(got, status, "{url}: {line}");
+        assert!(line.contains(says), "{url}: {line}");
+    }
+}
+
+fn bytesize(bytes: u64) -> bytesize::ByteSize {
+    bytesize::ByteSize::b(bytes)
+}
+
+/// The command's own timeout is a refusal (2020 modules read it as status 110); a limit of the
+/// server is a failure with a cause.
+#[tokio::test]
+async fn time() {
+    let silent = || {
+        Upstream::raw(|stream| async move {
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        })
+    };
+    let args = ["get", "http://a.test:PORT/"];
+    let setup1 = setup(silent().await).await;
+    let started = Instant::now();
+    let refused = setup1.try_run(&args, "", Duration::from_millis(100)).await;
+    assert_eq!(refused, Err(Refusal::TimedOut));
+    assert!(started.elapsed() < Duration::from_millis(400));
+
+    let short = Config {
+        first_byte_timeout: Duration::from_millis(100),
+        ..quick()
+    };
+    let setup2 = with_config(silent().await, short);
+    let (status, line) = setup2.fails(&args).await;
+    assert_eq!(status, status::TIMEOUT);
+    assert!(
+        line.ends_with("for 100ms (limit first_byte_timeout)"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_grant_there_is_no_command() {
+    let mut setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
+    setup.call.grants = Arc::new(Grants {
+        commands: Default::default(),
+        ..Grants::as_shipped()
+    });
+    let refused = setup
+        .try_run(&["get", "http://a.test:PORT/"], "", Duration::from_secs(1))
+        .await;
+    assert_eq!(refused, Err(Refusal::NotGranted));
+    assert_eq!(setup.server.connections(), 0);
+}

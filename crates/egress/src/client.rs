@@ -1,0 +1,179 @@
+//! The client: what a request passes through on its way out, in this order.
+//!
+//! URL, headers and size; rule; a place among the requests in progress; a pooled or a new connection to a checked
+//! address; the head of the response; a redirect, which starts over; the body. One pool serves all functions, because a
+//! connect and a handshake cost far more than a request: nothing in a request depends on the connection, and HTTP
+//! authenticates requests. The whole response is read here, within its limits, so that what runs in a sandbox never
+//! holds a socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderMap, HeaderValue};
+use http::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+use crate::dial::Connector;
+use crate::exchange::{Answer, Exchange, Shared};
+use crate::limit::Limits;
+use crate::record::Record;
+use crate::redirect::Hop;
+use crate::resolve::Resolve;
+use crate::{Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
+
+/// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
+#[derive(Clone)]
+pub struct Egress {
+    shared: Arc<Shared>,
+}
+
+/// On whose behalf a request leaves, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    /// The call's id, for the log.
+    pub call: Uuid,
+    /// The function's name, for the log.
+    pub function: &'a str,
+    /// What the function may request.
+    pub rules: &'a Rules,
+    /// When the call ends; a request ends then at the latest.
+    pub deadline: Instant,
+}
+
+impl Egress {
+    /// Builds the client: reads `ca_files` and the system's resolver configuration, so it may block; once, at start.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the setting.
+    pub fn new(config: Config) -> Result<Egress, ConfigError> {
+        config.check()?;
+        let resolve = Arc::new(Resolve::new(&config)?);
+        let connector = Connector::new(
+            resolve.clone(),
+            tls::client_config(&config.ca_files)?,
+            config.max_connections,
+            config.connect_timeout,
+        );
+        // Checked to be 16 MiB at most.
+        let max_head = config.max_response_headers.as_u64() as u32;
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.pool_idle_timeout)
+            .pool_max_idle_per_host(config.pool_max_idle_per_host)
+            .http1_max_buf_size(max_head as usize)
+            .http1_max_headers(config.max_response_header_count)
+            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1 names
+            // one: leave room, and let the exact check of the exchange speak first.
+            .http2_max_header_list_size(max_head * 2)
+            // One HTTP/2 connection carries everything to its host: notice when it is dead.
+            .http2_keep_alive_interval(Some(Duration::from_secs(20)))
+            .build(connector);
+        let limits = Limits::new(config.max_concurrent, config.max_concurrent_per_upstream);
+        Ok(Egress {
+            shared: Arc::new(Shared {
+                client,
+                resolve,
+                limits,
+                config,
+            }),
+        })
+    }
+
+    /// Tells where this server listens (all of its listeners, and addresses by which others reach them, such as a
+    /// public one in front of NAT): from now on no connection goes there, through a pin neither. A listener's port is
+    /// refused on every address of this machine. Call it before the first request.
+    pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
+        self.shared.resolve.set_own_listeners(listeners);
+    }
+
+    /// Sends a request and returns the response with its whole body, redirects followed, content not decoded. Any HTTP
+    /// status is a response and no error. Connection headers of the response (`transfer-encoding`, …) are removed.
+    ///
+    /// # Errors
+    /// An [`Error`] whose `Display` may be shown to the function.
+    pub async fn send(
+        &self,
+        context: &Outbound<'_>,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Error> {
+        let deadline = context
+            .deadline
+            .min(Instant::now() + self.shared.config.total_timeout);
+        let (parts, body) = request.into_parts();
+        let mut record = Record::new(context, &parts.method);
+        record.bytes_out = body.len();
+        let uri = parts.uri.to_string();
+        let checked = check(&self.shared.config, &uri, &parts.headers, &body);
+        let mut hop = match checked {
+            Ok(url) => Hop {
+                method: parts.method,
+                url,
+                headers: parts.headers,
+                body,
+            },
+            Err(e) => return Err(fail(record, e)),
+        };
+        hop.headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("*/*"));
+
+        let mut redirects = 0;
+        loop {
+            record.url(&hop.url);
+            let exchange = Exchange {
+                shared: &self.shared,
+                context,
+                deadline,
+            };
+            let (next, method) = match exchange.run(&hop, &mut record).await {
+                Ok(Answer::Response(response)) => {
+                    record.done("ok");
+                    return Ok(response);
+                }
+                Ok(Answer::Redirect(next, method)) => (next, method),
+                Err(e) if redirects > 0 => return Err(fail(record, e.after_redirect())),
+                Err(e) => return Err(fail(record, e)),
+            };
+            if redirects == self.shared.config.max_redirects {
+                let message = format!("more than {redirects} redirects (limit max_redirects)");
+                return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
+            }
+            redirects += 1;
+            record.done("redirect");
+            record = Record::new(context, &method);
+            hop = match next {
+                Ok(next) => next,
+                Err(e) => return Err(fail(record, e.after_redirect())),
+            };
+            record.bytes_out = hop.body.len();
+        }
+    }
+}
+
+fn fail(record: Record<'_>, error: Error) -> Error {
+    record.failed(&error);
+    error
+}
+
+/// What is checked once, whatever redirects follow.
+fn check(config: &Config, uri: &str, headers: &HeaderMap, body: &Bytes) -> Result<Url, Error> {
+    let url = admit(uri)?;
+    headers::check_request(headers, body.len())?;
+    let (size, limit) = (
+        headers::size(headers) + body.len(),
+        config.max_request.as_u64(),
+    );
+    if size as u64 > limit {
+        let message =
+            format!("the request has {size} bytes, {limit} are allowed (limit max_request)");
+        return Err(Error::new(Kind::RequestTooLarge, message));
+    }
+    Ok(url)
+}

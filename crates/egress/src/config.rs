@@ -1,0 +1,178 @@
+//! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table `[egress]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as `"16MiB"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where requests for one host and port are dialled instead of where its name leads; see [`Pin`].
+    pub pin: Vec<Pin>,
+    /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
+    pub ca_files: Vec<PathBuf>,
+    /// The name servers to ask. Empty: the system's, with the system's hosts file before them.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Address ranges that are never dialled although they are public: an organisation's own, a translator's prefix.
+    pub deny: Vec<IpNet>,
+    /// Resolving, connecting and the TLS handshake together.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// From the start of a request (a redirect starts a new one) until the head of its response.
+    #[serde(with = "humantime_serde")]
+    pub first_byte_timeout: Duration,
+    /// Between two parts of a response body.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// All of it, redirects and waiting for a free place included.
+    #[serde(with = "humantime_serde")]
+    pub total_timeout: Duration,
+    /// Headers and body of a request.
+    pub max_request: ByteSize,
+    /// The body of a response.
+    pub max_response: ByteSize,
+    /// The head of a response; at least 8 KiB.
+    pub max_response_headers: ByteSize,
+    /// How many header lines a response has at most.
+    pub max_response_header_count: usize,
+    /// How many redirects are followed.
+    pub max_redirects: usize,
+    /// How many requests are in progress at a time; more wait for their turn until their time is over.
+    pub max_concurrent: usize,
+    /// The same for one host and port.
+    pub max_concurrent_per_upstream: usize,
+    /// How many connections are open, in use or kept for reuse.
+    pub max_connections: usize,
+    /// How long an unused connection is kept.
+    #[serde(with = "humantime_serde")]
+    pub pool_idle_timeout: Duration,
+    /// How many unused connections are kept for one host and port.
+    pub pool_max_idle_per_host: usize,
+    /// Which addresses are dialled. For programs that run with their user's own rights alone; not a setting of the
+    /// server, and therefore not read from its file.
+    #[serde(skip)]
+    pub addresses: Addresses,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            pin: Vec::new(),
+            ca_files: Vec::new(),
+            dns_servers: Vec::new(),
+            deny: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(60),
+            max_request: ByteSize::mib(16),
+            max_response: ByteSize::mib(16),
+            max_response_headers: ByteSize::kib(64),
+            max_response_header_count: 100,
+            max_redirects: 10,
+            max_concurrent: 1024,
+            max_concurrent_per_upstream: 64,
+            max_connections: 2048,
+            pool_idle_timeout: Duration::from_secs(30),
+            pool_max_idle_per_host: 32,
+            addresses: Addresses::Public,
+        }
+    }
+}
+
+/// Requests for `host:port` are dialled at `to`, as with curl's `--connect-to`. A pin lifts the address check for that
+/// name and port alone, and is the one way to an upstream inside the network. Rules and TLS still see the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The name or address in the URL; IPv6 in brackets.
+    pub host: String,
+    /// The port in the URL, or the scheme's own.
+    pub port: u16,
+    /// Where the connection goes.
+    pub to: SocketAddr,
+}
+
+/// Which addresses are dialled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// Those of [`Class::Public`](crate::Class::Public), and pinned ones.
+    #[default]
+    Public,
+    /// Every address, the user's own network included.
+    Any,
+}
+
+/// Settings that do not work; `Display` names the setting and what to write.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value outside its range.
+    #[error("egress.{setting}: {problem}")]
+    Value {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong, and what works.
+        problem: String,
+    },
+    /// A CA file that cannot be read, or holds no certificates.
+    #[error("egress.ca_files: {}: {problem}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No name servers to ask.
+    #[error(
+        "egress.dns_servers: the system's resolver configuration does not work ({0}); list name servers here"
+    )]
+    Dns(String),
+    /// The TLS library refuses its own defaults.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+impl Config {
+    /// Checks each number that could make the client panic or wait for ever.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let value = |setting, problem: &str| {
+            Err(ConfigError::Value {
+                setting,
+                problem: problem.to_owned(),
+            })
+        };
+        for (setting, duration) in [
+            ("connect_timeout", self.connect_timeout),
+            ("first_byte_timeout", self.first_byte_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("total_timeout", self.total_timeout),
+        ] {
+            if duration.is_zero() || duration > Duration::from_secs(24 * 3600) {
+                return value(setting, "write more than 0s and at most 24h");
+            }
+        }
+        for (setting, count) in [
+            ("max_concurrent", self.max_concurrent),
+            (
+                "max_concurrent_per_upstream",
+                self.max_concurrent_per_upstream,
+            ),
+            ("max_connections", self.max_connections),
+            ("max_response_header_count", self.max_response_header_count),
+        ] {
+            if !(1..=1_000_000).contains(&count) {
+                return value(setting, "write a number from 1 to 1000000");
+            }
+        }
+        if !(8 * 1024..=16 * 1024 * 1024).contains(&self.max_response_headers.as_u64()) {
+            return value("max_response_headers", "write a size from 8KiB to 16MiB");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Why a request did not come back with a response.
+//!
+//! An error has two texts. The public one goes to the function: one line that names the rule, the limit or the cause,
+//! and never a header value, a resolved address or the text of a library. The private one goes to the operator's log.
+//! The two differ where it matters: a name that is blocked and a name that does not exist read alike to the function
+//! (otherwise it could map the inside of the network by names), and differ in the log.
+
+use std::fmt;
+
+/// What kind of failure an [`Error`] is; each has one stable code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// No rule of the function allows the request.
+    Denied,
+    /// The URL is an address that is not dialled.
+    Address,
+    /// The URL is not one that can be requested.
+    Url,
+    /// A header that a function does not set, or that is not a header.
+    Header,
+    /// The name does not exist, or none of its addresses is dialled, or the name servers failed.
+    Dns,
+    /// No connection to any address of the host.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// `connect_timeout` passed.
+    TimeoutConnect,
+    /// `first_byte_timeout` passed.
+    TimeoutFirstByte,
+    /// `idle_timeout` passed between two parts of a body.
+    TimeoutIdle,
+    /// `total_timeout` passed, or the call's own deadline came.
+    TimeoutTotal,
+    /// The request is larger than `max_request`.
+    RequestTooLarge,
+    /// The response is larger than `max_response`, `max_response_headers` or `max_response_header_count`.
+    ResponseTooLarge,
+    /// More than `max_redirects` redirects.
+    TooManyRedirects,
+    /// `max_concurrent`, `max_concurrent_per_upstream` or `max_connections` stayed reached until the time was over.
+    Busy,
+    /// The other side broke off, or broke the protocol.
+    Protocol,
+}
+
+impl Kind {
+    /// The stable code, as functions and operators see it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Kind::Denied => "egress-denied",
+            Kind::Address => "egress-address",
+            Kind::Url => "egress-url",
+            Kind::Header => "egress-header",
+            Kind::Dns => "egress-dns",
+            Kind::Connect => "egress-connect",
+            Kind::Tls => "egress-tls",
+            Kind::TimeoutConnect => "egress-timeout-connect",
+            Kind::TimeoutFirstByte => "egress-timeout-first-byte",
+            Kind::TimeoutIdle => "egress-timeout-idle",
+            Kind::TimeoutTotal => "egress-timeout-total",
+            Kind::RequestTooLarge => "egress-request-too-large",
+            Kind::ResponseTooLarge => "egress-response-too-large",
+            Kind::TooManyRedirects => "egress-too-many-redirects",
+            Kind::Busy => "egress-busy",
+            Kind::Protocol => "egress-protocol",
+        }
+    }
+}
+
+/// A request that has no response. `Display` is the public line.
+#[derive(Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    detail: Option<String>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error {
+            kind,
+            message: one_line(message.into()),
+            detail: None,
+        }
+    }
+
+    /// Adds what only the operator's log may say.
+    pub(crate) fn with_detail(mut self, detail: impl fmt::Display) -> Error {
+        self.detail = Some(one_line(detail.to_string()));
+        self
+    }
+
+    /// Says that it happened on the way, at a URL that the function did not write itself.
+    pub(crate) fn after_redirect(mut self) -> Error {
+        self.message = format!("after a redirect: {}", self.message);
+        self
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The stable code of the failure, such as `egress-denied`.
+    pub fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+
+    /// What the operator's log says beyond the public line; not for the function.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.message)?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A guest chooses parts of these texts (a URL, a header's name), and a log line or a line of stderr must stay one line.
+fn one_line(text: String) -> String {
+    if text.chars().any(char::is_control) {
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,266 @@
+//! One hop: a request, once its URL is admitted, and the response to it, each wait and each size within its limit.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use bytesize::ByteSize;
+use http::{Extensions, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::dial::Connector;
+use crate::limit::Limits;
+use crate::record::Record;
+use crate::redirect::Hop;
+use crate::resolve::Resolve;
+use crate::{Config, Error, Kind, Outbound, headers};
+
+/// What all requests of one [`Egress`](crate::Egress) share.
+pub(crate) struct Shared {
+    pub(crate) client: Client<Connector, Full<Bytes>>,
+    pub(crate) resolve: Arc<Resolve>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) config: Config,
+}
+
+/// What came of one hop.
+pub(crate) enum Answer {
+    Response(Response<Bytes>),
+    /// The next hop, or why the `Location` is refused, and the method asked for.
+    Redirect(Result<Hop, Error>, http::Method),
+}
+
+/// One hop in progress.
+pub(crate) struct Exchange<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) context: &'a Outbound<'a>,
+    pub(crate) deadline: Instant,
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) async fn run(&self, hop: &Hop, record: &mut Record<'a>) -> Result<Answer, Error> {
+        let config = &self.shared.config;
+        let Some(rule) = self.context.rules.allows(&hop.method, &hop.url) else {
+            return Err(denied(hop));
+        };
+        record.rule = Some(rule);
+        let host = upstream(&hop.url);
+        let _place = self
+            .shared
+            .limits
+            .place(host.clone(), self.deadline)
+            .await?;
+
+        let mut request = Request::new(Full::new(hop.body.clone()));
+        *request.method_mut() = hop.method.clone();
+        *request.uri_mut() = Uri::try_from(hop.url.as_str())
+            .map_err(|e| Error::new(Kind::Url, format!("not a URL: {e}")))?;
+        *request.headers_mut() = hop.headers.clone();
+        let connection = capture_connection(&mut request);
+        let head = Limit::new(
+            Kind::TimeoutFirstByte,
+            "first_byte_timeout",
+            config.first_byte_timeout,
+        );
+        let answer = self
+            .within(&head, &host, self.shared.client.request(request))
+            .await;
+        record.address = address(&connection);
+        let response = answer?.map_err(|e| client_failure(&host, config, e))?;
+        record.status = Some(response.status());
+
+        let (mut parts, body) = response.into_parts();
+        let (size, count) = (headers::size(&parts.headers), parts.headers.len());
+        if size as u64 > config.max_response_headers.as_u64()
+            || count > config.max_response_header_count
+        {
+            return Err(headers_too_large(&host, config));
+        }
+        match hop.next(parts.status, &parts.headers) {
+            Ok(None) => {}
+            Ok(Some(next)) => {
+                let method = next.method.clone();
+                return Ok(Answer::Redirect(Ok(next), method));
+            }
+            Err(e) => return Ok(Answer::Redirect(Err(e), hop.method.clone())),
+        }
+        let body = self.body(&host, body, record).await?;
+        headers::drop_of_connection(&mut parts.headers);
+        parts.extensions = Extensions::new();
+        Ok(Answer::Response(Response::from_parts(parts, body)))
+    }
+
+    async fn body(
+        &self,
+        host: &str,
+        mut body: Incoming,
+        record: &mut Record<'a>,
+    ) -> Result<Bytes, Error> {
+        let config = &self.shared.config;
+        let max = config.max_response;
+        let too_large = || {
+            let message = format!(
+                "the response of {host} has more than {} bytes (limit max_response)",
+                bytes(max)
+            );
+            Error::new(Kind::ResponseTooLarge, message)
+        };
+        if body.size_hint().lower() > max.as_u64() {
+            return Err(too_large());
+        }
+        let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
+        // Most bodies come as one chunk, which is handed on as it is.
+        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+        while let Some(frame) = self.within(&idle, host, body.frame()).await? {
+            let frame = frame.map_err(|e| {
+                Error::new(
+                    Kind::Protocol,
+                    format!("{host} broke off in the middle of its response"),
+                )
+                .with_detail(e)
+            })?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            record.bytes_in += chunk.len();
+            if record.bytes_in as u64 > max.as_u64() {
+                return Err(too_large());
+            }
+            if first.is_empty() && all.is_empty() {
+                first = chunk;
+            } else {
+                all.extend_from_slice(&std::mem::take(&mut first));
+                all.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+
+    /// Waits for `future` until the limit or the end of all time for this request, whichever comes first.
+    async fn within<T>(
+        &self,
+        limit: &Limit,
+        host: &str,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let at = (Instant::now() + limit.duration).min(self.deadline);
+        timeout_at(at, future).await.map_err(|_| {
+            if at < self.deadline {
+                let message = format!(
+                    "nothing from {host} for {} (limit {})",
+                    duration(limit.duration),
+                    limit.name
+                );
+                Error::new(limit.kind, message)
+            } else if self.deadline == self.context.deadline {
+                Error::new(
+                    Kind::TimeoutTotal,
+                    format!("the call's time was over before {host} had answered"),
+                )
+            } else {
+                let total = duration(self.shared.config.total_timeout);
+                let message =
+                    format!("{host} had not answered after {total} (limit total_timeout)");
+                Error::new(Kind::TimeoutTotal, message)
+            }
+        })
+    }
+}
+
+struct Limit {
+    kind: Kind,
+    name: &'static str,
+    duration: Duration,
+}
+
+impl Limit {
+    fn new(kind: Kind, name: &'static str, duration: Duration) -> Limit {
+        Limit {
+            kind,
+            name,
+            duration,
+        }
+    }
+}
+
+fn denied(hop: &Hop) -> Error {
+    let mut url = hop.url.clone();
+    url.set_query(None);
+    Error::new(
+        Kind::Denied,
+        format!(
+            "no outbound rule of this function allows {} {url}",
+            hop.method
+        ),
+    )
+}
+
+/// `host:port`, the default port included.
+fn upstream(url: &Url) -> String {
+    let (host, port) = (
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default(),
+    );
+    format!("{host}:{port}")
+}
+
+fn address(connection: &CaptureConnection) -> Option<SocketAddr> {
+    let mut extras = Extensions::new();
+    connection
+        .connection_metadata()
+        .as_ref()?
+        .get_extras(&mut extras);
+    extras.get::<HttpInfo>().map(HttpInfo::remote_addr)
+}
+
+/// Finds the cause in an error of the pooled client.
+fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut chain = Vec::new();
+    while let Some(this) = cause {
+        if let Some(ours) = this.downcast_ref::<Error>() {
+            return ours.clone();
+        }
+        if this
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse_too_large)
+        {
+            return headers_too_large(host, config);
+        }
+        chain.push(this.to_string());
+        cause = this.source();
+    }
+    Error::new(
+        Kind::Protocol,
+        format!("{host} did not answer in HTTP or broke off before it"),
+    )
+    .with_detail(chain.join(": "))
+}
+
+fn headers_too_large(host: &str, config: &Config) -> Error {
+    let (size, count) = (
+        bytes(config.max_response_headers),
+        config.max_response_header_count,
+    );
+    let message = format!(
+        "the response headers of {host} exceed {size} bytes or {count} lines (limits max_response_headers, \
+         max_response_header_count)"
+    );
+    Error::new(Kind::ResponseTooLarge, message)
+}
+
+fn bytes(size: ByteSize) -> u64 {
+    size.as_u64()
+}
+
+fn duration(duration: Duration) -> impl std::fmt::Display {
+    humantime_serde::re::humantime::format_duration(duration)
+}

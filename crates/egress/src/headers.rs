@@ -1,0 +1,193 @@
+//! Which headers a function sets, and which survive a redirect.
+//!
+//! A function says what it wants and to whom; how the message is framed and how the connection is used is decided here
+//! (RFC 9110 section 7.6.1), or a function could smuggle a second request past the rules inside a first one. A refused
+//! header is an error and not silently dropped: the function would otherwise debug a server that never saw it.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::{Error, Kind};
+
+/// Set by the client alone. `content-length` is a case of its own; `proxy-*` is refused by its beginning.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "alt-used",
+];
+
+/// What a function authenticates with, dropped when a redirect leaves the origin.
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
+/// What describes a body, dropped with it.
+const ABOUT_BODY: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
+    header::CONTENT_TYPE,
+];
+
+/// What was about the connection and says nothing true about a response that is handed on whole.
+const OF_CONNECTION: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Makes a header out of text, with the errors that a function should see.
+///
+/// # Errors
+/// [`Kind::Header`], naming the header and never its value.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Error::new(Kind::Header, format!("{name:?} is not a header name")))?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        Error::new(
+            Kind::Header,
+            format!("the value of header {name} has a line break or another control character"),
+        )
+    })?;
+    Ok((name, value))
+}
+
+/// Checks what a function set. `Content-Length` is let through where it says the truth, because honest clients
+/// compute it.
+pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Error> {
+    for (name, value) in headers {
+        if FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+            return Err(Error::new(
+                Kind::Header,
+                format!("header {name} is set by the host, not by a function"),
+            ));
+        }
+        if *name == header::CONTENT_LENGTH {
+            let right = value.to_str().is_ok_and(|text| text == body.to_string());
+            if !right || headers.get_all(name).iter().count() > 1 {
+                return Err(Error::new(
+                    Kind::Header,
+                    format!("header content-length is not the body's length, {body}"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The size of headers as HTTP/1.1 writes them, lines and separators included.
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum()
+}
+
+pub(crate) fn drop_credentials(headers: &mut HeaderMap) {
+    CREDENTIALS
+        .iter()
+        .for_each(|name| drop(headers.remove(name)));
+}
+
+pub(crate) fn drop_about_body(headers: &mut HeaderMap) {
+    ABOUT_BODY
+        .iter()
+        .for_each(|name| drop(headers.remove(name)));
+}
+
+pub(crate) fn drop_of_connection(headers: &mut HeaderMap) {
+    OF_CONNECTION
+        .iter()
+        .for_each(|name| drop(headers.remove(name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(name: &str, value: &str) -> Result<(), Error> {
+        let mut headers = HeaderMap::new();
+        let (name, value) = header(name, value)?;
+        headers.append(name, value);
+        check_request(&headers, 5)
+    }
+
+    /// Item 7.
+    #[test]
+    fn framing_headers_are_the_hosts() {
+        for name in [
+            "Host",
+            "Connection",
+            "Keep-Alive",
+            "TE",
+            "Trailer",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Expect",
+            "HTTP2-Settings",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "Proxy-Anything",
+        ] {
+            let error = checked(name, "s3cret").unwrap_err();
+            assert_eq!(error.kind(), Kind::Header, "{name}");
+            assert!(error.to_string().contains(&name.to_lowercase()), "{error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        for name in [
+            "Authorization",
+            "Cookie",
+            "Accept",
+            "User-Agent",
+            "X-Proxy-Name",
+            "Range",
+            "Accept-Encoding",
+        ] {
+            checked(name, "x").unwrap();
+        }
+    }
+
+    #[test]
+    fn content_length_is_true_or_refused() {
+        checked("Content-Length", "5").unwrap();
+        for wrong in ["4", "05", "5, 5", "", "-5", "999999999999999999999"] {
+            assert_eq!(
+                checked("Content-Length", wrong).unwrap_err().kind(),
+                Kind::Header,
+                "{wrong:?}"
+            );
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(header::CONTENT_LENGTH, 5.into());
+        twice.append(header::CONTENT_LENGTH, 5.into());
+        assert!(check_request(&twice, 5).is_err());
+    }
+
+    #[test]
+    fn line_breaks_and_nul_are_refused() {
+        for value in ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "s3cret\n"] {
+            let error = header("X-Name", value).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "the value of header x-name has a line break or another control character"
+            );
+        }
+        for name in ["", "a b", "a:b", "a\r\n", "ä", "a\0"] {
+            assert_eq!(
+                header(name, "x").unwrap_err().kind(),
+                Kind::Header,
+                "{name:?}"
+            );
+        }
+        header("X-Name", "käse\tok").unwrap();
+    }
+}

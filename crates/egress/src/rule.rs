@@ -1,0 +1,345 @@
+//! What a function may request: `METHODS SCHEME://HOST[:PORT][/PATH]`.
+//!
+//! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the API and in the log
+//! (alternative rejected: a table with five keys, which nobody reads across). Only allowing rules exist; what no rule
+//! allows is denied, so the order of rules never matters. Everything in a rule narrows by default: a rule without a
+//! port allows the scheme's own port alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use crate::path;
+
+/// One allowed shape of request, such as `POST https://api.sendgrid.com/v3/mail`.
+///
+/// * methods: `*` or a list such as `GET,HEAD`; CONNECT and TRACE are never allowed
+/// * scheme: `http` or `https`
+/// * host: a name, an address, `*` for any host, or `*.example.com` for every name below `example.com`, at any depth,
+///   without `example.com` itself
+/// * port: a number, `*` for any; left out, the scheme's own
+/// * path: a prefix of whole segments; left out, every path
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rule {
+    methods: Methods,
+    scheme: Scheme,
+    host: HostPattern,
+    port: PortPattern,
+    /// Decoded segments; empty for every path.
+    path: Vec<String>,
+}
+
+/// The rules of one function. Empty, which is the default, denies everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rules(pub Vec<Rule>);
+
+/// A text that is not a rule; `Display` says what is wrong and what to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("outbound rule {rule:?}: {problem}")]
+pub struct RuleError {
+    rule: String,
+    problem: String,
+}
+
+impl Rules {
+    /// The first rule that allows `method` on `url`, which has to come from [`admit`](crate::admit).
+    pub fn allows(&self, method: &Method, url: &Url) -> Option<&Rule> {
+        self.0.iter().find(|rule| rule.allows(method, url))
+    }
+}
+
+impl FromIterator<Rule> for Rules {
+    fn from_iter<T: IntoIterator<Item = Rule>>(rules: T) -> Rules {
+        Rules(rules.into_iter().collect())
+    }
+}
+
+impl Rule {
+    /// Whether this rule allows `method` on `url`, which has to come from [`admit`](crate::admit).
+    pub fn allows(&self, method: &Method, url: &Url) -> bool {
+        *method != Method::CONNECT
+            && *method != Method::TRACE
+            && self.methods.contain(method)
+            && self.scheme.as_str() == url.scheme()
+            && self.port.contains(self.scheme, url)
+            && url.host().is_some_and(|host| self.host.contains(&host))
+            && path::is_under(url.path(), &self.path)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Methods {
+    Any,
+    /// In the order written, without repetition.
+    Listed(Vec<Method>),
+}
+
+impl Methods {
+    fn contain(&self, method: &Method) -> bool {
+        match self {
+            Methods::Any => true,
+            Methods::Listed(methods) => methods.contains(method),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HostPattern {
+    Any,
+    /// Every name that ends in `.` and this domain.
+    Below(String),
+    Is(Host<String>),
+}
+
+impl HostPattern {
+    fn contains(&self, host: &Host<&str>) -> bool {
+        match (self, host) {
+            (HostPattern::Any, _) => true,
+            (HostPattern::Below(domain), Host::Domain(name)) => name
+                .strip_suffix(domain.as_str())
+                .and_then(|labels| labels.strip_suffix('.'))
+                .is_some_and(|labels| !labels.is_empty()),
+            (HostPattern::Below(_), _) => false,
+            (HostPattern::Is(Host::Domain(domain)), Host::Domain(name)) => domain == name,
+            (HostPattern::Is(Host::Ipv4(mine)), Host::Ipv4(address)) => mine == address,
+            (HostPattern::Is(Host::Ipv6(mine)), Host::Ipv6(address)) => mine == address,
+            (HostPattern::Is(_), _) => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PortPattern {
+    Any,
+    Is(u16),
+}
+
+impl PortPattern {
+    fn contains(self, scheme: Scheme, url: &Url) -> bool {
+        match self {
+            PortPattern::Any => true,
+            PortPattern::Is(port) => url.port().unwrap_or(scheme.default_port()) == port,
+        }
+    }
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Rule, RuleError> {
+        parse(text).map_err(|problem| RuleError {
+            rule: text.to_owned(),
+            problem,
+        })
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = RuleError;
+
+    fn try_from(text: String) -> Result<Rule, RuleError> {
+        text.parse()
+    }
+}
+
+impl From<Rule> for String {
+    fn from(rule: Rule) -> String {
+        rule.to_string()
+    }
+}
+
+/// The canonical text of a rule: it parses to the same rule.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.methods {
+            Methods::Any => f.write_str("*")?,
+            Methods::Listed(methods) => {
+                for (i, method) in methods.iter().enumerate() {
+                    write!(f, "{}{method}", if i == 0 { "" } else { "," })?;
+                }
+            }
+        }
+        write!(f, " {}://", self.scheme.as_str())?;
+        match &self.host {
+            HostPattern::Any => f.write_str("*")?,
+            HostPattern::Below(domain) => write!(f, "*.{domain}")?,
+            HostPattern::Is(host) => write!(f, "{host}")?,
+        }
+        match self.port {
+            PortPattern::Any => f.write_str(":*")?,
+            PortPattern::Is(port) if port == self.scheme.default_port() => {}
+            PortPattern::Is(port) => write!(f, ":{port}")?,
+        }
+        for segment in &self.path {
+            write!(
+                f,
+                "/{}",
+                percent_encoding::utf8_percent_encode(segment, SEGMENT)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What a path segment of a rule cannot hold as it is, because the rule's own syntax uses it.
+const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'%')
+    .add(b'?')
+    .add(b'#')
+    .add(b'/');
+
+fn parse(text: &str) -> Result<Rule, String> {
+    const FORM: &str = "write METHODS URL, such as `GET,HEAD https://api.example.com/v1`";
+    let (methods, url) = text
+        .trim()
+        .rsplit_once(char::is_whitespace)
+        .ok_or_else(|| format!("no methods; {FORM}"))?;
+    let methods = parse_methods(methods)?;
+
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| format!("no scheme before the host; {FORM}"))?;
+    let scheme = match scheme {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        other => {
+            return Err(format!(
+                "scheme {other:?} cannot be requested; write http or https (two rules for both)"
+            ));
+        }
+    };
+    for (character, name) in [('?', "query"), ('#', "fragment")] {
+        if rest.contains(character) {
+            return Err(format!(
+                "a rule has no {name}; end it before the {character}, it allows every {name}"
+            ));
+        }
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err("a rule has no user name or password; write the host alone".to_owned());
+    }
+    let (host, port) = split_port(authority)?;
+    Ok(Rule {
+        methods,
+        scheme,
+        host: parse_host(host)?,
+        port: parse_port(port, scheme)?,
+        path: path::segments(path)?,
+    })
+}
+
+fn parse_methods(text: &str) -> Result<Methods, String> {
+    if text.trim() == "*" {
+        return Ok(Methods::Any);
+    }
+    let mut methods = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        if name == "*" {
+            return Err("`*` stands alone for every method; leave the others out".to_owned());
+        }
+        let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
+            format!("{name:?} is not a method; write `*`, or a list with commas such as `GET,HEAD`")
+        })?;
+        if method == Method::CONNECT || method == Method::TRACE {
+            return Err(format!("{method} is never allowed; leave it out"));
+        }
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Ok(Methods::Listed(methods))
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
+    // The colons of an IPv6 address stand inside its brackets.
+    let address_end = authority.rfind(']').map_or(0, |i| i + 1);
+    match authority[address_end..].split_once(':') {
+        Some((between, port)) => Ok((&authority[..address_end + between.len()], Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String> {
+    match port {
+        None => Ok(PortPattern::Is(scheme.default_port())),
+        Some("*") => Ok(PortPattern::Any),
+        Some(text) => match text.parse() {
+            Ok(port) if port != 0 && text.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(PortPattern::Is(port))
+            }
+            _ => Err(format!(
+                "{text:?} is not a port; write 1 to 65535, `*` for any, or leave it out for the scheme's"
+            )),
+        },
+    }
+}
+
+fn parse_host(text: &str) -> Result<HostPattern, String> {
+    let (below, name) = match text.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None if text == "*" => return Ok(HostPattern::Any),
+        None => (false, text),
+    };
+    if name.is_empty() {
+        return Err(
+            "the host is missing; write a name, `*.example.com`, or `*` for any host".to_owned(),
+        );
+    }
+    if name.contains('*') {
+        return Err(format!(
+            "{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"
+        ));
+    }
+    if name.contains(['%', '\\']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!(
+            "{text:?} is not a host; write a name or an address, nothing encoded"
+        ));
+    }
+    let host = Host::parse(name).map_err(|e| format!("{text:?} is not a host: {e}"))?;
+    match (below, host) {
+        (true, Host::Domain(domain)) => Ok(HostPattern::Below(without_dot(domain)?)),
+        (true, _) => Err(format!(
+            "{text:?}: `*.` stands before a name, not before an address"
+        )),
+        (false, Host::Domain(domain)) => Ok(HostPattern::Is(Host::Domain(without_dot(domain)?))),
+        (false, address) => Ok(HostPattern::Is(address)),
+    }
+}
+
+/// As [`admit`](crate::admit) does with URLs.
+fn without_dot(domain: String) -> Result<String, String> {
+    let name = domain.strip_suffix('.').unwrap_or(&domain);
+    if name.split('.').any(str::is_empty) {
+        return Err(format!("{domain:?} has an empty label"));
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,386 @@
+//! Every wait and every size has an end, and the error names the limit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytesize::ByteSize;
+use http::{Request, Response};
+use http_body_util::Full;
+use iof_egress::{Config, Egress, Error, Kind, Outbound};
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::support::{Upstream, any_rule, get, quick, read_request, send, text};
+
+fn pinned(server: &Upstream, config: Config) -> Egress {
+    Egress::new(Config {
+        pin: vec![server.pin("a.test")],
+        ..config
+    })
+    .unwrap()
+}
+
+async fn refused(server: &Upstream, config: Config) -> Error {
+    get(
+        &pinned(server, config),
+        &any_rule(),
+        &server.url("a.test", "/"),
+    )
+    .await
+    .unwrap_err()
+}
+
+/// Writes `head`, then `again` for ever, with pauses.
+async fn drip(head: &'static str, again: &'static str, pause: Duration) -> Upstream {
+    Upstream::raw(move |mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(head.as_bytes()).await;
+        while stream.write_all(again.as_bytes()).await.is_ok() {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    })
+    .await
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+const MS_100: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn an_announced_body_that_is_too_large_is_not_read() {
+    let server = drip(
+        "HTTP/1.1 200 OK\r\ncontent-length: 1025\r\n\r\n",
+        "",
+        Duration::from_secs(9),
+    )
+    .await;
+    let error = refused(
+        &server,
+        Config {
+            max_response: ByteSize::kib(1),
+            ..quick()
+        },
+    )
+    .await;
+    assert_eq!(error.code(), "egress-response-too-large");
+    assert!(
+        error
+            .to_string()
+            .ends_with("more than 1024 bytes (limit max_response)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_body_ends() {
+    let server = drip(CHUNKED, "5\r\nabcde\r\n", Duration::ZERO).await;
+    let error = refused(
+        &server,
+        Config {
+            max_response: ByteSize::kib(100),
+            ..quick()
+        },
+    )
+    .await;
+    assert_eq!(error.code(), "egress-response-too-large");
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_let_through() {
+    let server = Upstream::http(|_, _| text(200, vec![7; 1024])).await;
+    let egress = pinned(
+        &server,
+        Config {
+            max_response: ByteSize::kib(1),
+            ..quick()
+        },
+    );
+    assert_eq!(
+        get(&egress, &any_rule(), &server.url("a.test", "/"))
+            .await
+            .unwrap()
+            .body()
+            .len(),
+        1024
+    );
+    let one_less = Config {
+        max_response: ByteSize::b(1023),
+        ..quick()
+    };
+    assert_eq!(
+        refused(&server, one_less).await.kind(),
+        Kind::ResponseTooLarge
+    );
+}
+
+#[tokio::test]
+async fn a_request_has_a_size() {
+    let server = Upstream::http(|_, body| text(200, body.len().to_string())).await;
+    let egress = pinned(
+        &server,
+        Config {
+            max_request: ByteSize::kib(1),
+            ..quick()
+        },
+    );
+    let post = |size| {
+        Request::post(server.url("a.test", "/"))
+            .header("a", "b")
+            .body(Bytes::from(vec![0; size]))
+            .unwrap()
+    };
+    assert_eq!(
+        send(&egress, &any_rule(), post(1018)).await.unwrap().body(),
+        "1018"
+    );
+    let error = send(&egress, &any_rule(), post(1019)).await.unwrap_err();
+    assert_eq!(error.code(), "egress-request-too-large");
+    assert_eq!(
+        error.to_string(),
+        "the request has 1025 bytes, 1024 are allowed (limit max_request)"
+    );
+}
+
+#[tokio::test]
+async fn response_headers_have_a_count_and_a_size() {
+    let server = Upstream::http(|request, _| {
+        let (count, size) = request.uri.path()[1..].split_once('/').unwrap();
+        let value = "x".repeat(size.parse().unwrap());
+        let mut response = Response::new(Full::<Bytes>::default());
+        for i in 0..count.parse().unwrap() {
+            let name = http::HeaderName::try_from(format!("x-{i}")).unwrap();
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        response
+    })
+    .await;
+    let egress = pinned(&server, quick());
+    // `date` and `content-length` come with every response.
+    get(&egress, &any_rule(), &server.url("a.test", "/98/10"))
+        .await
+        .unwrap();
+    get(&egress, &any_rule(), &server.url("a.test", "/60/1000"))
+        .await
+        .unwrap();
+    for path in ["/99/10", "/1000/10", "/70/1000", "/1/70000"] {
+        let error = get(&egress, &any_rule(), &server.url("a.test", path))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.code(),
+            "egress-response-too-large",
+            "{path}: {error:?}"
+        );
+        assert!(error.to_string().contains("max_response_header"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn endless_headers_end() {
+    let server = drip(
+        "HTTP/1.1 200 OK\r\n",
+        "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n",
+        Duration::ZERO,
+    )
+    .await;
+    assert_eq!(
+        refused(&server, quick()).await.code(),
+        "egress-response-too-large"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_about() {
+    // Accepts, and never says a word of TLS.
+    let server = Upstream::raw(|stream| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let egress = pinned(
+        &server,
+        Config {
+            connect_timeout: MS_100,
+            ..quick()
+        },
+    );
+    let url = format!("https://a.test:{}/", server.port());
+    let error = get(&egress, &any_rule(), &url).await.unwrap_err();
+    assert_eq!(error.code(), "egress-timeout-connect");
+    assert_eq!(
+        error.to_string(),
+        "no connection to a.test within 100ms (limit connect_timeout)"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing() {
+    let server = drip("", "", Duration::from_secs(9)).await;
+    let error = refused(
+        &server,
+        Config {
+            first_byte_timeout: MS_100,
+            ..quick()
+        },
+    )
+    .await;
+    assert_eq!(error.code(), "egress-timeout-first-byte");
+    assert!(
+        error
+            .to_string()
+            .ends_with("for 100ms (limit first_byte_timeout)"),
+        "{error}"
+    );
+    // Half a head is no head.
+    let server = drip("HTTP/1.1 2", "", Duration::from_secs(9)).await;
+    assert_eq!(
+        refused(
+            &server,
+            Config {
+                first_byte_timeout: MS_100,
+                ..quick()
+            }
+        )
+        .await
+        .kind(),
+        Kind::TimeoutFirstByte
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_stops() {
+    let server = drip(CHUNKED, "5\r\nabcde\r\n", Duration::from_secs(9)).await;
+    let error = refused(
+        &server,
+        Config {
+            idle_timeout: MS_100,
+            ..quick()
+        },
+    )
+    .await;
+    assert_eq!(error.code(), "egress-timeout-idle");
+    assert!(
+        error
+            .to_string()
+            .ends_with("for 100ms (limit idle_timeout)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_drips() {
+    let server = drip(CHUNKED, "1\r\na\r\n", Duration::from_millis(20)).await;
+    let config = Config {
+        idle_timeout: MS_100,
+        total_timeout: Duration::from_millis(300),
+        ..quick()
+    };
+    let started = Instant::now();
+    let error = refused(&server, config).await;
+    assert_eq!(error.code(), "egress-timeout-total");
+    assert!(
+        error
+            .to_string()
+            .ends_with("after 300ms (limit total_timeout)"),
+        "{error}"
+    );
+    assert!(started.elapsed() < Duration::from_millis(600));
+}
+
+#[tokio::test]
+async fn the_call_ends_first() {
+    let server = drip("", "", Duration::from_secs(9)).await;
+    let egress = pinned(&server, quick());
+    let rules = any_rule();
+    let deadline = Instant::now() + MS_100;
+    let context = Outbound {
+        call: Uuid::now_v7(),
+        function: "test",
+        rules: &rules,
+        deadline,
+    };
+    let request = || {
+        Request::get(server.url("a.test", "/"))
+            .body(Bytes::new())
+            .unwrap()
+    };
+    for _ in 0..2 {
+        // The second time the deadline has passed before anything begins.
+        let error = egress.send(&context, request()).await.unwrap_err();
+        assert_eq!(error.code(), "egress-timeout-total");
+        assert!(
+            error.to_string().starts_with("the call's time was over"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_place_waits_and_then_gives_up() {
+    let server = drip("", "", Duration::from_secs(9)).await;
+    for (config, limit) in [
+        (
+            Config {
+                max_concurrent_per_upstream: 1,
+                ..quick()
+            },
+            "max_concurrent_per_upstream",
+        ),
+        (
+            Config {
+                max_concurrent: 1,
+                ..quick()
+            },
+            "max_concurrent",
+        ),
+        (
+            Config {
+                max_connections: 1,
+                ..quick()
+            },
+            "max_connections",
+        ),
+    ] {
+        let config = Config {
+            connect_timeout: MS_100,
+            first_byte_timeout: Duration::from_secs(2),
+            ..config
+        };
+        let egress = pinned(
+            &server,
+            Config {
+                total_timeout: Duration::from_millis(400),
+                ..config
+            },
+        );
+        let rules = any_rule();
+        let url = server.url("a.test", "/");
+        let first = get(&egress, &rules, &url);
+        let second = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let deadline = Instant::now() + Duration::from_millis(200);
+            let request = Request::get(&url).body(Bytes::new()).unwrap();
+            egress
+                .send(
+                    &Outbound {
+                        call: Uuid::nil(),
+                        function: "second",
+                        rules: &rules,
+                        deadline,
+                    },
+                    request,
+                )
+                .await
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!(first.unwrap_err().kind(), Kind::TimeoutTotal);
+        let error = second.unwrap_err();
+        assert_eq!(error.code(), "egress-busy", "{limit}: {error:?}");
+        assert!(
+            error.to_string().ends_with(&format!("(limit {limit})")),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! The egress crate against real servers on loopback, a file a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
+
+mod attacks;
+mod dns;
+mod exchange;
+mod limits;
+mod log;
+mod own_listeners;
+mod redirects;
+mod resolving;
+mod rules;
+mod settings;
+mod support;
+mod tls;

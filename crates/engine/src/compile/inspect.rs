@@ -1,0 +1,285 @@
+//! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
+
+use super::prime::Instance;
+use crate::abi::descriptor;
+use crate::host::glue;
+use crate::limits::CompileLimits;
+use crate::manifest::{Allocator, Core, Export, Kind, Manifest, Primed};
+use crate::{Fault, state::CallState};
+use std::collections::HashMap;
+use wasmtime::{ExternType, Linker, Module, Store, ValType};
+
+/// Exports that set a module up, in the order in which they run.
+pub(super) const INITIALIZERS: [&str; 2] = ["_initialize", "__wbindgen_start"];
+/// An author's own set-up, run once at upload.
+pub(super) const PRIME: &str = "iof_prime";
+
+/// What the serving process checks before it starts a worker: the cheapest and commonest mistakes.
+pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
+    if source.len() as u64 > limits.module_size.as_u64() {
+        return Err(Fault::limit(
+            "module-size",
+            413,
+            format!(
+                "The module is larger than compile.module_size = {}.",
+                limits.module_size
+            ),
+        ));
+    }
+    match source {
+        [] => Err(not_wasm("It is empty.")),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
+            "unsupported-kind",
+            "This is a WebAssembly component; this server runs core modules. Build it for wasm32-wasip1.",
+        )
+        .with_status(415)),
+        [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),
+        [b'(', ..] => Err(not_wasm("It is WebAssembly text; turn it into a module with `wat2wasm` first.")),
+        _ => Err(not_wasm("It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.")),
+    }
+}
+
+fn not_wasm(why: &str) -> Fault {
+    Fault::client(
+        "not-wasm",
+        format!("The body is no WebAssembly module. {why}"),
+    )
+}
+
+/// Validates, and bounds what later steps and every call would pay for.
+pub(super) fn validate(
+    source: &[u8],
+    limits: &CompileLimits,
+    features: wasmparser::WasmFeatures,
+) -> Result<(), Fault> {
+    let invalid = |error: wasmparser::BinaryReaderError| {
+        let cut = if error.message().contains("unexpected end") {
+            " The file seems to be cut off."
+        } else {
+            ""
+        };
+        Fault::client(
+            "invalid-module",
+            format!("The module is not valid: {error}.{cut}"),
+        )
+    };
+    for payload in wasmparser::Parser::new(0).parse_all(source) {
+        match payload.map_err(invalid)? {
+            wasmparser::Payload::FunctionSection(section)
+                if section.count() > limits.module_functions =>
+            {
+                return Err(too_many(
+                    "functions",
+                    section.count(),
+                    "module-functions",
+                    limits.module_functions,
+                ));
+            }
+            wasmparser::Payload::ExportSection(section) => {
+                let functions = section
+                    .into_iter()
+                    .filter(|export| matches!(export, Ok(e) if e.kind == wasmparser::ExternalKind::Func && is_users(e.name)))
+                    .count();
+                let functions = u32::try_from(functions).unwrap_or(u32::MAX);
+                if functions > limits.module_exports {
+                    return Err(too_many(
+                        "exported functions",
+                        functions,
+                        "module-exports",
+                        limits.module_exports,
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    wasmparser::Validator::new_with_features(features)
+        .validate_all(source)
+        .map_err(invalid)?;
+    Ok(())
+}
+
+fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
+    let setting = code.replace('-', "_");
+    Fault::limit(
+        code,
+        422,
+        format!("The module has {count} {what}, more than compile.{setting} = {limit}."),
+    )
+}
+
+/// Lists every import that nobody serves.
+pub(super) fn check_imports(
+    module: &Module,
+    linker: &Linker<CallState>,
+    store: &mut Store<CallState>,
+) -> Result<(), Fault> {
+    let missing: Vec<String> = module
+        .imports()
+        .filter(|import| {
+            !glue::is_glue(import)
+                && linker
+                    .get(&mut *store, import.module(), import.name())
+                    .is_err()
+        })
+        .map(|import| format!("{} {}", import.module(), import.name()))
+        .collect();
+    let list = match missing.as_slice() {
+        [] => return Ok(()),
+        [shown @ .., last] if shown.len() < 20 => [shown, &[last.clone()]].concat().join(", "),
+        all => format!(
+            "{} and {} more",
+            all.get(..20).unwrap_or_default().join(", "),
+            all.len() - 20
+        ),
+    };
+    Err(Fault::client(
+        "unknown-import",
+        format!(
+            "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, ssvm_process \
+             and wasmedge_process; build the function with these alone."
+        ),
+    )
+    .with_status(422))
+}
+
+/// Whether an export is one of its author's functions.
+fn is_users(name: &str) -> bool {
+    !name.starts_with("__") && !matches!(name, "_initialize" | "_start" | PRIME)
+}
+
+/// Describes the module; `describe` is an instance in which its descriptors can be run.
+pub(super) fn manifest(
+    source: &[u8],
+    module: &Module,
+    describe: Option<&mut Instance>,
+) -> Manifest {
+    let types: HashMap<_, _> = module
+        .exports()
+        .filter_map(|export| match export.ty() {
+            ExternType::Func(ty) => Some((export.name().to_owned(), ty)),
+            _ => None,
+        })
+        .collect();
+    let mut exports: Vec<Export> = module
+        .exports()
+        .filter(|export| is_users(export.name()))
+        .filter_map(|export| {
+            let ty = types.get(export.name())?;
+            let described = types.contains_key(&descriptor_of(export.name()));
+            Some(Export {
+                name: if described {
+                    without_hash(export.name())
+                } else {
+                    export.name()
+                }
+                .to_owned(),
+                symbol: export.name().to_owned(),
+                core_params: ty.params().map(|ty| Core::from(&ty)).collect(),
+                core_results: ty.results().map(|ty| Core::from(&ty)).collect(),
+                signature: None,
+            })
+        })
+        .collect();
+    if let Some(instance) = describe {
+        let version = section(source, "__wasm_bindgen_unstable").and_then(descriptor::version);
+        for export in &mut exports {
+            let codes = instance.describe(&descriptor_of(&export.symbol));
+            export.signature = codes.and_then(|codes| descriptor::decode(&codes, version));
+        }
+    }
+    Manifest {
+        kind: Kind::Bindgen,
+        exports,
+        allocator: allocator(&types),
+        initialize: vec![],
+        primed: Primed::No(String::new()),
+        files: module.imports().any(|import| {
+            import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
+        }),
+    }
+}
+
+fn descriptor_of(symbol: &str) -> String {
+    format!("__wbindgen_describe_{symbol}")
+}
+
+/// `say_af3bca193e7a9d75` is `say`.
+fn without_hash(symbol: &str) -> &str {
+    match symbol.rsplit_once('_') {
+        Some((name, hash))
+            if hash.len() == 16
+                && hash.bytes().all(|b| b.is_ascii_hexdigit())
+                && !name.is_empty() =>
+        {
+            name
+        }
+        _ => symbol,
+    }
+}
+
+/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
+fn allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
+    let arity = |name: &str| {
+        let ty = types.get(name)?;
+        let integers = ty
+            .params()
+            .chain(ty.results())
+            .all(|ty| matches!(ty, ValType::I32));
+        (integers && ty.results().len() == 1).then(|| ty.params().len())
+    };
+    let malloc = if arity("__wbindgen_malloc").is_some() {
+        "__wbindgen_malloc".to_owned()
+    } else {
+        let mut candidates = types.keys().filter(|name| {
+            name.starts_with("__wbindgen_export") && matches!(arity(name), Some(1 | 2))
+        });
+        let only = candidates.next()?;
+        if candidates.next().is_some() {
+            return None;
+        }
+        only.clone()
+    };
+    let takes_align = match arity(&malloc)? {
+        1 => false,
+        2 => true,
+        _ => return None,
+    };
+    Some(Allocator {
+        malloc,
+        takes_align,
+    })
+}
+
+/// A custom section's bytes.
+fn section<'a>(source: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    wasmparser::Parser::new(0)
+        .parse_all(source)
+        .find_map(|payload| match payload {
+            Ok(wasmparser::Payload::CustomSection(section)) if section.name() == name => {
+                Some(section.data())
+            }
+            _ => None,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_not_part_of_a_name() {
+        assert_eq!(without_hash("say_af3bca193e7a9d75"), "say");
+        assert_eq!(without_hash("same_u32_af3bca193e7a9d75"), "same_u32");
+        for kept in [
+            "say",
+            "say_hello",
+            "_af3bca193e7a9d75",
+            "say_af3bca193e7a9d7z",
+            "say_af3b",
+        ] {
+            assert_eq!(without_hash(kept), kept);
+        }
+    }
+}

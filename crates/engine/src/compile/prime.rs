@@ -1,0 +1,239 @@
+//! Starting a module once, at upload, so that no call has to.
+//!
+//! The module is run through its initialisers and its first heap growth, and snapshotted (`wasmtime-wizer`): the new
+//! module begins where the old one had got to. Growing a memory, and taking the growth back when a slot is reused, are
+//! two system calls that lock the address space; after priming a small call makes neither.
+//!
+//! Nothing of the outside may be frozen into a snapshot: while priming every import traps, except for glue that only
+//! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without it, as far
+//! as its allocator, and runs its start-up in every call.
+
+use super::inspect::{INITIALIZERS, PRIME};
+use crate::Fault;
+use crate::manifest::Allocator;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wizer::{WasmtimeWizer, Wizer};
+
+/// A snapshot and what has yet to run in every call.
+pub(super) struct Snapshot {
+    pub(super) module: Vec<u8>,
+    pub(super) initialize: Vec<String>,
+}
+
+/// How large the heap is made: arguments of this size fit without growing the memory.
+const HEAP: i32 = 60_000;
+/// Memory that start-up may use before it counts as not primable.
+const MEMORY: usize = 256 << 20;
+/// Ticks of 100 ms that one priming may take.
+const TICKS: u64 = 20;
+/// A snapshot that adds more than this to the module costs more than it saves.
+const GROWTH: usize = 16 << 20;
+
+/// Data of a priming store.
+#[derive(Default)]
+pub(super) struct Data {
+    codes: Vec<u32>,
+}
+
+impl ResourceLimiter for Data {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MEMORY)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 1_000_000)
+    }
+}
+
+/// An instance whose imports all trap, except those that descriptors and set-up need.
+pub(super) struct Instance {
+    store: Store<Data>,
+    instance: wasmtime::Instance,
+}
+
+impl Instance {
+    pub(super) fn new(engine: &Engine, module: &Module) -> wasmtime::Result<Self> {
+        let mut store = Store::new(engine, Data::default());
+        store.limiter(|data| data);
+        store.set_epoch_deadline(TICKS);
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Interrupt));
+        let mut linker: Linker<Data> = Linker::new(engine);
+        for import in module.imports() {
+            let ExternType::Func(ty) = import.ty() else {
+                continue;
+            };
+            let (from, name) = (import.module(), import.name());
+            if name == "__wbindgen_describe" && ty.params().len() == 1 {
+                linker.func_wrap(
+                    from,
+                    name,
+                    |mut caller: wasmtime::Caller<'_, Data>, code: u32| {
+                        let codes = &mut caller.data_mut().codes;
+                        if codes.len() >= 10_000 {
+                            return Err(wasmtime::Error::msg("a description without end"));
+                        }
+                        codes.push(code);
+                        Ok(())
+                    },
+                )?;
+            } else if name.contains("init_externref_table")
+                && ty.params().len() == 0
+                && ty.results().len() == 0
+            {
+                linker.func_wrap(from, name, || {})?;
+            }
+        }
+        linker.define_unknown_imports_as_traps(module)?;
+        let instance = linker.instantiate(&mut store, module)?;
+        Ok(Self { store, instance })
+    }
+
+    fn exports(&mut self, name: &str) -> bool {
+        self.instance.get_func(&mut self.store, name).is_some()
+    }
+
+    fn run(&mut self, name: &str) -> wasmtime::Result<()> {
+        self.instance
+            .get_typed_func::<(), ()>(&mut self.store, name)?
+            .call(&mut self.store, ())
+    }
+
+    /// The codes that a descriptor emits; `None` if there is no such descriptor or it fails.
+    pub(super) fn describe(&mut self, descriptor: &str) -> Option<Vec<u32>> {
+        self.store.data_mut().codes.clear();
+        self.run(descriptor).ok()?;
+        Some(std::mem::take(&mut self.store.data_mut().codes))
+    }
+
+    /// Allocates and frees: the heap has then grown to where small calls need it.
+    fn grow_heap(&mut self, allocator: &Allocator) -> wasmtime::Result<()> {
+        let store = &mut self.store;
+        let free = self.instance.get_func(&mut *store, "__wbindgen_free");
+        if allocator.takes_align {
+            let pointer = self
+                .instance
+                .get_typed_func::<(i32, i32), i32>(&mut *store, &allocator.malloc)?
+                .call(&mut *store, (HEAP, 1))?;
+            if let Some(free) = free {
+                free.typed::<(i32, i32, i32), ()>(&*store)?
+                    .call(&mut *store, (pointer, HEAP, 1))?;
+            }
+        } else {
+            let pointer = self
+                .instance
+                .get_typed_func::<i32, i32>(&mut *store, &allocator.malloc)?
+                .call(&mut *store, HEAP)?;
+            if let Some(free) = free {
+                free.typed::<(i32, i32), ()>(&*store)?
+                    .call(&mut *store, (pointer, HEAP))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Primes a module; the error says why it could not be.
+pub(super) fn prime(
+    engine: &Engine,
+    source: &[u8],
+    allocator: Option<&Allocator>,
+) -> Result<Snapshot, Refusal> {
+    // Start-up first; a module whose start-up needs the outside is snapshotted before it.
+    match attempt(engine, source, allocator, true) {
+        Err(Refusal::StartUp(_)) => attempt(engine, source, allocator, false),
+        other => other,
+    }
+}
+
+/// Why a module was not primed.
+pub(super) enum Refusal {
+    /// An initialiser trapped.
+    StartUp(String),
+    /// The module cannot be snapshotted.
+    Snapshot(String),
+    /// Its author's own set-up failed: an upload that must not succeed.
+    Prime(Fault),
+}
+
+fn attempt(
+    engine: &Engine,
+    source: &[u8],
+    allocator: Option<&Allocator>,
+    start_up: bool,
+) -> Result<Snapshot, Refusal> {
+    let impossible = |error: wasmtime::Error| Refusal::Snapshot(format!("{error:#}"));
+    let wizer = Wizer::new();
+    let (context, instrumented) = wizer.instrument(source).map_err(impossible)?;
+    let module = Module::new(engine, &instrumented).map_err(impossible)?;
+    let mut instance = Instance::new(engine, &module).map_err(impossible)?;
+
+    let mut initialize = vec![];
+    for name in INITIALIZERS {
+        if !instance.exports(name) {
+        } else if start_up {
+            instance
+                .run(name)
+                .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
+        } else {
+            initialize.push(name.to_owned());
+        }
+    }
+    if instance.exports(PRIME) {
+        instance.run(PRIME).map_err(|error| {
+            Refusal::Prime(
+                Fault::client(
+                    "prime",
+                    format!(
+                        "`{PRIME}` failed: {}. It runs at upload, without commands, files or time, for at most two \
+                         seconds.",
+                        error.root_cause()
+                    ),
+                )
+                .with_status(422),
+            )
+        })?;
+    }
+    if let Some(allocator) = allocator {
+        instance
+            .grow_heap(allocator)
+            .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
+    }
+    let Instance {
+        mut store,
+        instance,
+    } = instance;
+    let mut state = WasmtimeWizer {
+        store: &mut store,
+        instance,
+    };
+    let module = now(wizer.snapshot(&context, &mut state))
+        .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
+        .map_err(impossible)?;
+    if module.len() > source.len() + GROWTH {
+        return Err(Refusal::Snapshot(
+            "its start-up fills more memory than a snapshot should hold".into(),
+        ));
+    }
+    Ok(Snapshot { module, initialize })
+}
+
+/// The output of a future that never waits: reading a store is asynchronous in type only.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

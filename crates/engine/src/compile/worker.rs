@@ -1,0 +1,198 @@
+//! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
+
+use super::{inspect, prime};
+use crate::engine::wasm_config;
+use crate::limits::{CompileLimits, Limits};
+use crate::manifest::Primed;
+use crate::{Fault, Source, artefact, host};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::time::Duration;
+use wasmtime::{Engine, Module, OptLevel, Store};
+
+/// First byte of an answer that is an artefact.
+pub(super) const ARTEFACT: u8 = b'A';
+/// First byte of an answer that is a [`Refused`] in JSON.
+pub(super) const FAULT: u8 = b'F';
+
+/// What a worker is told, as one argument in JSON.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WorkerLimits {
+    compile: CompileLimits,
+    call: Limits,
+}
+
+impl WorkerLimits {
+    pub(super) fn new(compile: &CompileLimits, call: &Limits) -> Self {
+        Self {
+            compile: compile.clone(),
+            call: call.clone(),
+        }
+    }
+}
+
+/// A fault on its way to the parent.
+#[derive(Deserialize, Serialize)]
+struct Refused {
+    code: String,
+    limit: bool,
+    status: u16,
+    message: String,
+    detail: Option<String>,
+}
+
+/// Reads the parent's side of a refusal. A worker is not trusted to pick a status of success.
+pub(super) fn refusal(answer: &[u8]) -> Fault {
+    match serde_json::from_slice::<Refused>(answer) {
+        Ok(refused) => Fault {
+            code: refused.code.into(),
+            source_of: if refused.limit {
+                Source::Limit
+            } else {
+                Source::Client
+            },
+            status: refused.status.clamp(400, 599),
+            message: refused.message,
+            detail: refused.detail,
+        },
+        Err(error) => Fault::host("The module could not be compiled.", error),
+    }
+}
+
+/// The worker: the whole of its process. `limits` is the argument that the parent passed.
+///
+/// # Errors
+/// When it cannot bound itself or speak to its parent; the program exits with a failure then.
+pub fn run(limits: &str) -> std::io::Result<()> {
+    let limits: WorkerLimits = serde_json::from_str(limits)?;
+    bound(&limits.compile)?;
+    let mut source = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(limits.compile.module_size.as_u64() + 1)
+        .read_to_end(&mut source)?;
+    let answer = match compile(&source, &limits) {
+        Ok(artefact) => [&[ARTEFACT], artefact.as_slice()].concat(),
+        Err(fault) => {
+            let refused = Refused {
+                limit: fault.source_of == Source::Limit,
+                code: fault.code.into_owned(),
+                status: fault.status,
+                message: fault.message,
+                detail: fault.detail,
+            };
+            [&[FAULT], serde_json::to_vec(&refused)?.as_slice()].concat()
+        }
+    };
+    std::io::stdout().lock().write_all(&answer)
+}
+
+/// Limits that the kernel keeps, whatever the code below does.
+fn bound(limits: &CompileLimits) -> std::io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let cap = |resource, current: u64, maximum: u64| {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(current),
+                maximum: Some(maximum),
+            },
+        )
+    };
+    let seconds = limits.compile_cpu.as_secs().max(1);
+    cap(Resource::Cpu, seconds, seconds + 1)?;
+    // Writable private memory: address space that is only reserved does not count, and reserving is what wasm does.
+    cap(
+        Resource::Data,
+        limits.compile_memory.as_u64(),
+        limits.compile_memory.as_u64(),
+    )?;
+    cap(Resource::Core, 0, 0)?;
+    cap(Resource::Fsize, 0, 0)?;
+    // Calls come first.
+    rustix::process::nice(10)?;
+    Ok(())
+}
+
+fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
+    inspect::precheck(source, &limits.compile)?;
+    inspect::validate(source, &limits.compile, features())?;
+    let internal = |error: wasmtime::Error| {
+        Fault::host("The module could not be compiled.", format!("{error:#}"))
+    };
+    let engine = Engine::new(&wasm_config(&limits.call)).map_err(internal)?;
+
+    // Priming and descriptors run on code that is compiled quickly; only the result is worth optimising.
+    let mut quick = wasm_config(&limits.call);
+    quick.cranelift_opt_level(OptLevel::None);
+    let quick = Engine::new(&quick).map_err(internal)?;
+    let _clock = Clock::start(&quick);
+    let module = Module::new(&quick, source).map_err(invalid)?;
+
+    let linker = host::linker(&quick).map_err(internal)?;
+    let mut store = Store::new(&quick, crate::state::CallState::nobody(&limits.call));
+    inspect::check_imports(&module, &linker, &mut store)?;
+
+    let describes = module
+        .exports()
+        .any(|export| export.name().starts_with("__wbindgen_describe_"));
+    let mut instance = describes
+        .then(|| prime::Instance::new(&quick, &module).ok())
+        .flatten();
+    let mut manifest = inspect::manifest(source, &module, instance.as_mut());
+    drop(instance);
+
+    let code = match prime::prime(&quick, source, manifest.allocator.as_ref()) {
+        Ok(snapshot) => {
+            manifest.primed = Primed::Yes;
+            manifest.initialize = snapshot.initialize;
+            engine.precompile_module(&snapshot.module)
+        }
+        Err(prime::Refusal::Prime(fault)) => return Err(fault),
+        Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => {
+            manifest.primed = Primed::No(why);
+            let initializers = inspect::INITIALIZERS
+                .iter()
+                .filter(|name| module.get_export(name).is_some());
+            manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
+            engine.precompile_module(source)
+        }
+    }
+    .map_err(invalid)?;
+    artefact::encode(&manifest, &code)
+        .map_err(|error| Fault::host("The module could not be compiled.", error))
+}
+
+fn invalid(error: wasmtime::Error) -> Fault {
+    Fault::client(
+        "invalid-module",
+        format!("The module is not valid: {:#}.", error),
+    )
+}
+
+/// What the engine accepts, for messages that name the offence before wasmtime wraps it.
+fn features() -> wasmparser::WasmFeatures {
+    wasmparser::WasmFeatures::default() - wasmparser::WasmFeatures::THREADS
+}
+
+/// Ends start-up code that does not end by itself. Its thread ends with the process.
+struct Clock;
+
+impl Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of its own in a process without a runtime"
+    )]
+    fn start(engine: &Engine) -> Self {
+        let engine = engine.weak();
+        std::thread::spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self
+    }
+}

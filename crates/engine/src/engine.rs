@@ -1,0 +1,470 @@
+//! One engine: loads artefacts and calls their exports, each call in a fresh instance.
+//!
+//! Instances come from wasmtime's pool: a slot's pages stay resident, a call's writes are undone from a copy-on-write
+//! image, and a primed module never grows its memory, so a small call makes no system call that changes the address
+//! space. Every call runs on a fiber of the pool: one path for guests that wait and guests that do not costs less than
+//! two paths, and lets a guest that computes hand its core to others at every tick.
+//!
+//! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
+//! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
+
+use crate::abi::bindgen::{self, Handles};
+use crate::compile::Compiler;
+use crate::host::log::Log;
+use crate::host::scratch::Scratch;
+use crate::host::wasi::{Environment, Setup, Wasi};
+use crate::host::{self, glue, process::Process};
+use crate::limits::{CompileLimits, Limits, Reached};
+use crate::state::{CallState, Meter, Space};
+use crate::ticker::Ticker;
+use crate::{Arg, Export, Fault, Manifest, Value, artefact};
+use iof_commands::{CallContext, Registry};
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
+    PoolingAllocationConfig, Store, Trap,
+};
+
+/// What an engine needs to know once.
+#[derive(Debug)]
+pub struct EngineConfig {
+    /// Limits of every call.
+    pub limits: Limits,
+    /// Limits of every compile.
+    pub compile: CompileLimits,
+    /// How many calls may be under way at once. Each takes 4 GiB of address space, of which it uses what it needs.
+    pub concurrency: u32,
+    /// The program, with its first arguments, that serves [`crate::compile_worker`].
+    pub worker: Vec<PathBuf>,
+    /// An existing or new directory for calls' scratch directories; whatever is in it is removed.
+    pub scratch: PathBuf,
+}
+
+/// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasm: wasmtime::Engine,
+    linker: Linker<CallState>,
+    fingerprint: String,
+    limits: Arc<Limits>,
+    commands: Arc<Registry>,
+    compiler: Compiler,
+    scratch: Arc<Scratch>,
+    /// Ends with the engine.
+    _ticker: Ticker,
+}
+
+/// A loaded module, ready to be called.
+pub struct Function {
+    manifest: Manifest,
+    pre: InstancePre<CallState>,
+    exports: HashMap<Arc<str>, (Export, ModuleExport)>,
+    initialize: Vec<ModuleExport>,
+    handles: Handles,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// The name of the export.
+    pub export: &'a str,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+    /// What the guest sees of its surroundings.
+    pub environment: Arc<Environment>,
+    /// Identity, grants and deadline.
+    pub context: CallContext,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the function returned, or why it did not.
+    pub result: Result<Value, Fault>,
+    /// What it printed, also when it failed.
+    pub log: Log,
+    /// How long its code held a core.
+    pub guest_cpu: Duration,
+}
+
+/// A compiled module and what was found out about it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// For the record and for clients.
+    pub manifest: Manifest,
+    /// For [`Engine::load`] on an engine of the same fingerprint.
+    pub artefact: Vec<u8>,
+}
+
+/// Bytes of a slot's memory that stay resident between calls: at least what a small primed module has.
+const KEEP_MEMORY: usize = 2 << 20;
+/// The same for tables.
+const KEEP_TABLE: usize = 64 << 10;
+/// Host frames that run on a guest's fiber have this much stack beyond the guest's own.
+const HOST_STACK: u64 = 512 << 10;
+/// Elements of one table; the biggest runtimes (Python) need some ten thousand.
+const TABLE_ELEMENTS: usize = 100_000;
+
+impl Engine {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// A message for the operator: the host refuses the address space, or the scratch directory.
+    pub fn new(config: EngineConfig, commands: Arc<Registry>) -> Result<Self, String> {
+        let (slots, limits) = (config.concurrency.max(1), Arc::new(config.limits));
+        let memory = usize::try_from(limits.memory.as_u64())
+            .unwrap_or(usize::MAX)
+            .clamp(1 << 16, 4 << 30);
+        let mut pool = PoolingAllocationConfig::default();
+        pool.total_core_instances(slots)
+            .total_memories(slots)
+            .total_stacks(slots)
+            .total_gc_heaps(slots)
+            .max_tables_per_module(4)
+            .total_tables(slots.saturating_mul(4))
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(memory)
+            .linear_memory_keep_resident(KEEP_MEMORY)
+            .table_keep_resident(KEEP_TABLE)
+            .max_unused_warm_slots(slots)
+            .pagemap_scan(Enabled::Auto);
+        let mut wasm = wasm_config(&limits);
+        wasm.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let wasm = wasmtime::Engine::new(&wasm).map_err(|error| {
+            format!(
+                "The engine could not reserve room for {slots} calls at once: {error:#}. Lower server.concurrency, or \
+                 raise the limit of address space (ulimit -v)."
+            )
+        })?;
+        let scratch = Scratch::new(config.scratch.clone()).map_err(|error| {
+            format!(
+                "The scratch directory {} cannot be used: {error}.",
+                config.scratch.display()
+            )
+        })?;
+        Ok(Self(Arc::new(Inner {
+            linker: host::linker(&wasm).map_err(|error| format!("{error:#}"))?,
+            fingerprint: fingerprint(&wasm),
+            compiler: Compiler::new(config.compile, Arc::clone(&limits), config.worker),
+            limits,
+            commands,
+            scratch: Arc::new(scratch),
+            _ticker: Ticker::start(wasm.weak())
+                .map_err(|error| format!("No thread for the clock: {error}."))?,
+            wasm,
+        })))
+    }
+
+    /// Names everything that compiled code depends on; an artefact fits engines of the same fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
+    }
+
+    /// Validates, inspects, primes and compiles a module in a child process.
+    ///
+    /// # Errors
+    /// A fault that says what is wrong with the module, or which limit it reached.
+    pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
+        let artefact = self.0.compiler.compile(source).await?;
+        let (manifest, _) = artefact::manifest(&artefact)?;
+        Ok(Compiled { manifest, artefact })
+    }
+
+    /// What a compiled module says of itself, without loading it.
+    ///
+    /// # Errors
+    /// A fault of source `host` when the artefact is damaged.
+    pub fn manifest(&self, artefact: &[u8]) -> Result<Manifest, Fault> {
+        Ok(artefact::manifest(artefact)?.0)
+    }
+
+    /// Makes a compiled module callable.
+    ///
+    /// `artefact` must come from [`Engine::compile`], directly or from a store that authenticates what it returns:
+    /// its code is run as it is.
+    ///
+    /// # Errors
+    /// A fault of source `host` when it was made by another engine; compile the source again.
+    pub fn load(&self, artefact: &[u8]) -> Result<Function, Fault> {
+        let (manifest, module) = artefact::load(&self.0.wasm, artefact)?;
+        let unfit =
+            |what: &str| Fault::host("The compiled module does not fit its description.", what);
+        let mut linker = self.0.linker.clone();
+        for import in module.imports().filter(glue::is_glue) {
+            glue::define(&mut linker, &import).map_err(|error| unfit(&format!("{error:#}")))?;
+        }
+        let index = |name: &str| module.get_export_index(name);
+        let exports = manifest
+            .exports
+            .iter()
+            .map(|export| {
+                Ok((
+                    export.name.as_str().into(),
+                    (
+                        export.clone(),
+                        index(&export.symbol).ok_or_else(|| unfit(&export.symbol))?,
+                    ),
+                ))
+            })
+            .collect::<Result<_, Fault>>()?;
+        let handles = Handles {
+            memory: index("memory"),
+            malloc: manifest
+                .allocator
+                .as_ref()
+                .and_then(|a| Some((index(&a.malloc)?, a.takes_align))),
+        };
+        let initialize = manifest
+            .initialize
+            .iter()
+            .filter_map(|name| index(name))
+            .collect();
+        let pre = linker
+            .instantiate_pre(&module)
+            .map_err(|error| unfit(&format!("{error:#}")))?;
+        Ok(Function {
+            manifest,
+            pre,
+            exports,
+            initialize,
+            handles,
+        })
+    }
+
+    /// Runs one call in a fresh instance, until its end or its first limit.
+    pub async fn call(&self, function: &Function, invocation: Invocation<'_>) -> Outcome {
+        let Invocation {
+            export: name,
+            args,
+            environment,
+            context,
+        } = invocation;
+        let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
+            return Outcome::refused(no_such_export(&function.manifest, name));
+        };
+        let plan = match bindgen::plan(export, &args) {
+            Ok(plan) => plan,
+            Err(fault) => return Outcome::refused(fault),
+        };
+        let deadline = context.deadline;
+        let limits = &self.0.limits;
+        let setup = Setup {
+            call: context.call,
+            export: Arc::clone(export_name),
+            environment,
+            scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
+            log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
+        };
+        let meter = Arc::new(Meter::new());
+        let mut store = Store::new(
+            &self.0.wasm,
+            CallState {
+                limits: Arc::clone(limits),
+                context,
+                commands: Arc::clone(&self.0.commands),
+                meter: Arc::clone(&meter),
+                space: Space::new(limits),
+                process: Process::new(),
+                wasi: Wasi::new(setup, limits),
+            },
+        );
+        store.limiter(|state| &mut state.space);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| context.data().tick());
+
+        let run = meter.measure(async {
+            let instance = function.pre.instantiate_async(&mut store).await?;
+            for start in &function.initialize {
+                if let Some(start) = instance
+                    .get_module_export(&mut store, start)
+                    .and_then(wasmtime::Extern::into_func)
+                {
+                    start
+                        .typed::<(), ()>(&store)?
+                        .call_async(&mut store, ())
+                        .await?;
+                }
+            }
+            let Some(target) = instance
+                .get_module_export(&mut store, handle)
+                .and_then(wasmtime::Extern::into_func)
+            else {
+                return Err(wasmtime::Error::msg(
+                    "an export of the manifest is no function",
+                ));
+            };
+            bindgen::call(
+                &mut store,
+                instance,
+                function.handles,
+                target,
+                plan,
+                limits.output.as_u64(),
+            )
+            .await
+        });
+        let result = match tokio::time::timeout_at(deadline, run).await {
+            Ok(result) => result,
+            Err(_) => Err(Reached::WallTime.into()),
+        };
+        let log = store.data().wasi.take_log();
+        let result = result.map_err(|error| self.fault(&error, store.data(), &log));
+        Outcome {
+            result,
+            log,
+            guest_cpu: meter.used(),
+        }
+    }
+
+    /// What an error that came out of wasm means.
+    fn fault(&self, error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
+        if let Some(reached) = error.downcast_ref::<Reached>() {
+            return reached.fault(&self.0.limits);
+        }
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.clone();
+        }
+        if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
+            return Fault::from(*bad).with_detail(format!("{error:?}"));
+        }
+        if let Some(glue::Thrown(message)) = error.downcast_ref() {
+            return Fault::guest("guest-error", format!("The function threw: {message}"));
+        }
+        if let Some(missing) = error.downcast_ref::<glue::NoJavaScript>() {
+            return Fault::guest(
+                "no-javascript",
+                format!("{missing}. Build it without that dependency."),
+            );
+        }
+        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            return Fault::guest(
+                "exit",
+                said(
+                    format!(
+                        "The function exited with status {} instead of returning",
+                        exit.0
+                    ),
+                    log,
+                ),
+            );
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => Reached::Stack.fault(&self.0.limits),
+            // A growth was refused and the guest gave up, as Rust does. The limit is the cause.
+            _ if state.space.refused => Reached::Memory.fault(&self.0.limits),
+            Some(trap) => Fault::guest(
+                "trap",
+                said(format!("The function trapped ({})", describe(*trap)), log),
+            )
+            .with_detail(format!("{error:?}")),
+            None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::limit(
+                "concurrency",
+                503,
+                "As many calls as server.concurrency allows are under way. Try again.",
+            ),
+            None => Fault::host("The call failed inside the server.", format!("{error:?}")),
+        }
+    }
+}
+
+impl Function {
+    /// What is known of the module.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+impl Outcome {
+    fn refused(fault: Fault) -> Self {
+        Self {
+            result: Err(fault),
+            log: Log::default(),
+            guest_cpu: Duration::ZERO,
+        }
+    }
+}
+
+/// The part of the configuration that compiled code depends on: the same here and in the compile worker.
+pub(crate) fn wasm_config(limits: &Limits) -> Config {
+    let stack = usize::try_from(limits.stack.as_u64()).unwrap_or(usize::MAX);
+    let fiber =
+        usize::try_from(limits.stack.as_u64().saturating_add(HOST_STACK)).unwrap_or(usize::MAX);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(stack)
+        .async_stack_size(fiber)
+        // One memory is one slot: memories that threads share cannot be accounted to one call.
+        .wasm_threads(false)
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+    config
+}
+
+/// Written into the path of stored artefacts. The number counts changes of our own layout or priming.
+fn fingerprint(engine: &wasmtime::Engine) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("1-{:016x}", hasher.finish())
+}
+
+fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
+    let shown: Vec<_> = manifest
+        .exports
+        .iter()
+        .take(20)
+        .map(|export| export.name.as_str())
+        .collect();
+    let more = manifest.exports.len().saturating_sub(shown.len());
+    let list = match (shown.as_slice(), more) {
+        ([], _) => "it exports no function".to_owned(),
+        (shown, 0) => format!("it exports {}", shown.join(", ")),
+        (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
+    };
+    let name: String = name.chars().take(100).collect();
+    Fault::client(
+        "no-such-export",
+        format!("The function has no export `{name}`; {list}."),
+    )
+    .with_status(404)
+}
+
+fn describe(trap: Trap) -> String {
+    trap.to_string()
+        .trim_start_matches("wasm trap: ")
+        .to_owned()
+}
+
+/// A sentence, with the last thing that the guest printed as an error.
+fn said(what: String, log: &Log) -> String {
+    match log.last_words() {
+        Some(words) => format!("{what}. It printed: {words}"),
+        None => format!("{what}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker has no pool; if that changed the code, every artefact would be refused and compiled again.
+    #[test]
+    fn worker_and_server_agree_on_the_fingerprint() {
+        let limits = Limits::default();
+        let worker = wasmtime::Engine::new(&wasm_config(&limits)).unwrap();
+        let mut pooled = wasm_config(&limits);
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(
+            PoolingAllocationConfig::default(),
+        ));
+        let pooled = wasmtime::Engine::new(&pooled).unwrap();
+        assert_eq!(fingerprint(&worker), fingerprint(&pooled));
+    }
+}

@@ -1,0 +1,54 @@
+//! Reading and writing guest memory at addresses that the guest chose.
+//!
+//! Every pointer is hostile until the slice it names was found inside the memory.
+
+use crate::Fault;
+use wasmtime::{AsContext, Caller, Extern, Memory};
+
+/// The guest named bytes outside of its memory.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the guest named {length} bytes at address {pointer}, outside of its memory")]
+pub(crate) struct BadPointer {
+    pub(crate) pointer: u32,
+    pub(crate) length: u64,
+}
+
+impl From<BadPointer> for Fault {
+    fn from(bad: BadPointer) -> Self {
+        Fault::guest(
+            "bad-pointer",
+            format!(
+                "The function handed over {} bytes at address {}, which lie outside of its memory. It was probably \
+                 built for another interface; see docs/guide/functions.md.",
+                bad.length, bad.pointer
+            ),
+        )
+    }
+}
+
+/// The memory that the calling module exports.
+pub(crate) fn of<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory),
+        _ => Err(wasmtime::Error::msg(
+            "the module exports no memory named `memory`",
+        )),
+    }
+}
+
+/// The bytes at `pointer`, or where they would lie.
+pub(crate) fn read(
+    memory: &Memory,
+    store: &impl AsContext,
+    pointer: u32,
+    length: u32,
+) -> Result<Vec<u8>, BadPointer> {
+    let at = pointer as usize;
+    at.checked_add(length as usize)
+        .and_then(|end| memory.data(store).get(at..end))
+        .map(<[u8]>::to_vec)
+        .ok_or(BadPointer {
+            pointer,
+            length: length.into(),
+        })
+}

@@ -1,0 +1,185 @@
+//! WASI preview 1, by `wasmtime_wasi`: what a Rust standard library needs, and nothing that leads outside.
+//!
+//! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
+//! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty, `/` is a scratch directory of this
+//! call alone, there are no sockets. The context is made at the guest's first use of any of it: most calls never do.
+//!
+//! `wasmtime_wasi` bounds no writes, so the functions that can fill a disk are counted here before it runs them.
+
+use crate::host::log::{Log, Recorder, Which};
+use crate::host::memory;
+use crate::host::scratch::{Directory, Scratch};
+use crate::limits::{Limits, Reached};
+use crate::state::CallState;
+use std::sync::Arc;
+use uuid::Uuid;
+use wasmtime::{Caller, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
+use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wiggle::GuestMemory;
+
+/// What a guest sees of its surroundings, the same for every call of a function.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The second argument; the first is the export's name.
+    pub state: String,
+    /// Environment variables.
+    pub variables: Vec<(String, String)>,
+}
+
+/// WASI of one call.
+pub(crate) struct Wasi {
+    /// Made at first use.
+    context: Option<Box<WasiP1Ctx>>,
+    /// Behind the streams of `context`.
+    recorder: Option<Recorder>,
+    setup: Setup,
+    /// Removed when the call ends.
+    directory: Option<Directory>,
+    /// Bytes that may still be written to `directory`.
+    left: u64,
+}
+
+/// What it takes to make the context.
+pub(crate) struct Setup {
+    pub(crate) call: Uuid,
+    pub(crate) export: Arc<str>,
+    pub(crate) environment: Arc<Environment>,
+    /// `None` for modules that cannot open files.
+    pub(crate) scratch: Option<Arc<Scratch>>,
+    pub(crate) log_limit: usize,
+}
+
+impl Wasi {
+    pub(crate) fn new(setup: Setup, limits: &Limits) -> Self {
+        Self {
+            context: None,
+            recorder: None,
+            setup,
+            directory: None,
+            left: limits.scratch.as_u64(),
+        }
+    }
+
+    /// What the call printed.
+    pub(crate) fn take_log(&self) -> Log {
+        self.recorder
+            .as_ref()
+            .map(Recorder::take)
+            .unwrap_or_default()
+    }
+
+    fn context(&mut self) -> &mut WasiP1Ctx {
+        let Self {
+            context,
+            recorder,
+            setup,
+            directory,
+            ..
+        } = self;
+        context.get_or_insert_with(|| {
+            let recorder = recorder.insert(Recorder::new(setup.log_limit));
+            let mut builder = WasiCtxBuilder::new();
+            builder
+                .arg(&setup.export)
+                .arg(&setup.environment.state)
+                .envs(&setup.environment.variables)
+                .stdout(recorder.stream(Which::Stdout))
+                .stderr(recorder.stream(Which::Stderr))
+                .allow_tcp(false)
+                .allow_udp(false);
+            if let Some(scratch) = &setup.scratch {
+                let made = scratch.directory(setup.call).map_err(wasmtime::Error::new);
+                match made.and_then(|made| {
+                    builder
+                        .preopened_dir(made.path(), "/", FsPerms::ReadWrite)
+                        .map(|_| made)
+                }) {
+                    Ok(made) => *directory = Some(made),
+                    // The guest sees a system without files, as some are; the operator sees why.
+                    Err(error) => tracing::error!(%error, "no scratch directory for a call"),
+                }
+            }
+            Box::new(builder.build_p1())
+        })
+    }
+
+    fn spend(&mut self, bytes: u64) -> Result<(), Reached> {
+        self.left = self.left.checked_sub(bytes).ok_or(Reached::Scratch)?;
+        Ok(())
+    }
+}
+
+/// What a directory entry is worth.
+const ENTRY: u64 = 4096;
+/// `oflags::creat` of preview 1.
+const CREATE: i32 = 1;
+
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    add_to_linker_async(linker, |state: &mut CallState| state.wasi.context())?;
+    linker.allow_shadowing(true);
+    counted(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Runs one function of `wasmtime_wasi` after its cost was spent.
+macro_rules! counted {
+    ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $cost:expr) => {
+        $linker.func_wrap_async(
+            "wasi_snapshot_preview1",
+            stringify!($name),
+            |mut $caller: Caller<'_, CallState>, ($($arg,)*): ($($ty,)*)| {
+                Box::new(async move {
+                    let cost: u64 = $cost;
+                    $caller.data_mut().wasi.spend(cost)?;
+                    let memory = memory::of(&mut $caller)?;
+                    let (bytes, state) = memory.data_and_store_mut(&mut $caller);
+                    let context = state.wasi.context();
+                    // What the host may copy for one call; what it copies here was just counted.
+                    p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
+                    p1::$name(context, &mut GuestMemory::Unshared(bytes), $($arg),*).await
+                })
+            },
+        )?;
+    };
+}
+
+/// As wasmtime's own default for a store.
+const FUEL: usize = 128 << 20;
+
+fn counted(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    counted!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
+    counted!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
+    counted!(linker, fd_filestat_set_size(fd: i32, size: i64), |_caller| size.cast_unsigned());
+    counted!(linker, path_open(fd: i32, lookup: i32, path: i32, length: i32, flags: i32, base: i64, inheriting: i64, fdflags: i32, out: i32), |_caller| {
+        if flags & CREATE == 0 { 0 } else { ENTRY }
+    });
+    counted!(linker, path_create_directory(fd: i32, path: i32, length: i32), |_caller| ENTRY);
+    counted!(linker, path_symlink(old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
+    counted!(linker, path_link(old_fd: i32, lookup: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
+    Ok(())
+}
+
+/// The length of the first vector that holds anything, which is what one write writes.
+fn first_vector(
+    caller: &mut Caller<'_, CallState>,
+    iovs: i32,
+    count: i32,
+) -> wasmtime::Result<u64> {
+    let memory = memory::of(caller)?;
+    for at in 0..count.cast_unsigned() {
+        let Some(vector) = iovs.cast_unsigned().checked_add(at.saturating_mul(8)) else {
+            break;
+        };
+        let bytes = memory::read(&memory, &*caller, vector, 8)?;
+        let length = bytes
+            .last_chunk::<4>()
+            .map_or(0, |chunk| u32::from_le_bytes(*chunk));
+        if length > 0 {
+            return Ok(length.into());
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,178 @@
+//! Every limit of a call and of a compile, each with its default.
+//!
+//! The names are the settings' names under `[limits]` and `[compile]`; the fault code of each is its name with
+//! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
+//! harms nobody on a small machine; raise them for functions that you trust.
+
+use crate::Fault;
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Limits of one call. Settings under `[limits]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// From the request's arrival to its answer, waiting included. Fault `wall-time`.
+    #[serde(with = "humantime_serde")]
+    pub wall_time: Duration,
+    /// Time in which the function's own code may hold a core; waiting does not count. Fault `guest-cpu`.
+    #[serde(with = "humantime_serde")]
+    pub guest_cpu: Duration,
+    /// All memories and tables of an instance together. Fault `memory`.
+    pub memory: ByteSize,
+    /// The call stack of the function's code. Fault `stack`. One value for the server: it is set when it starts.
+    pub stack: ByteSize,
+    /// What a function returns. Fault `output`.
+    pub output: ByteSize,
+    /// What a function prints, stdout and stderr together. Fault `log`.
+    pub log: ByteSize,
+    /// What a call writes below `/`, its scratch directory; a new file or directory counts 4 KiB. Fault `scratch`.
+    pub scratch: ByteSize,
+    /// How many commands one call may run. Fault `commands`.
+    pub commands: u32,
+    /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
+    pub command_input: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall_time: Duration::from_secs(30),
+            guest_cpu: Duration::from_secs(10),
+            memory: ByteSize::mib(128),
+            stack: ByteSize::kib(512),
+            output: ByteSize::mib(16),
+            log: ByteSize::mib(1),
+            scratch: ByteSize::mib(64),
+            commands: 100,
+            command_input: ByteSize::mib(16),
+        }
+    }
+}
+
+/// Limits of the work that an upload causes. Settings under `[compile]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompileLimits {
+    /// The largest module. Fault `module-size`.
+    pub module_size: ByteSize,
+    /// The most functions that a module may define. Fault `module-functions`.
+    pub module_functions: u32,
+    /// The most functions that a module may export. Fault `module-exports`.
+    pub module_exports: u32,
+    /// From start to end of one compile. Fault `compile-time`.
+    #[serde(with = "humantime_serde")]
+    pub compile_time: Duration,
+    /// Core seconds of one compile, all its threads together. Fault `compile-time` too. Whole seconds, at least 1.
+    #[serde(with = "humantime_serde")]
+    pub compile_cpu: Duration,
+    /// Memory of one compile. Fault `compile-memory`.
+    pub compile_memory: ByteSize,
+    /// How many modules are compiled at a time; 0 is one for each core.
+    pub parallel: usize,
+    /// How many uploads may wait for their turn; one more is answered `compile-queue`, status 503.
+    pub compile_queue: usize,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            module_size: ByteSize::mib(64),
+            module_functions: 100_000,
+            module_exports: 1_000,
+            compile_time: Duration::from_secs(30),
+            compile_cpu: Duration::from_secs(30),
+            compile_memory: ByteSize::gib(2),
+            parallel: 0,
+            compile_queue: 256,
+        }
+    }
+}
+
+/// The limit that ended a call. It travels as an error through wasm frames and comes out as a [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("limit reached: {self:?}")]
+pub(crate) enum Reached {
+    WallTime,
+    GuestCpu,
+    Memory,
+    Stack,
+    Output,
+    Log,
+    Scratch,
+    Commands,
+    CommandInput,
+}
+
+impl Reached {
+    /// The fault of this limit, naming the setting and its value.
+    pub(crate) fn fault(self, limits: &Limits) -> Fault {
+        let time = |d: Duration| humantime(d);
+        let (code, status, what) = match self {
+            Self::WallTime => (
+                "wall-time",
+                504,
+                format!(
+                    "took longer than limits.wall_time = {}",
+                    time(limits.wall_time)
+                ),
+            ),
+            Self::GuestCpu => (
+                "guest-cpu",
+                504,
+                format!(
+                    "computed longer than limits.guest_cpu = {}",
+                    time(limits.guest_cpu)
+                ),
+            ),
+            Self::Memory => (
+                "memory",
+                507,
+                format!("wanted more than limits.memory = {}", limits.memory),
+            ),
+            Self::Stack => (
+                "stack",
+                500,
+                format!("recursed deeper than limits.stack = {}", limits.stack),
+            ),
+            Self::Output => (
+                "output",
+                507,
+                format!("returned more than limits.output = {}", limits.output),
+            ),
+            Self::Log => (
+                "log",
+                507,
+                format!("printed more than limits.log = {}", limits.log),
+            ),
+            Self::Scratch => (
+                "scratch",
+                507,
+                format!("wrote more files than limits.scratch = {}", limits.scratch),
+            ),
+            Self::Commands => (
+                "commands",
+                500,
+                format!("ran more than limits.commands = {}", limits.commands),
+            ),
+            Self::CommandInput => (
+                "command-input",
+                507,
+                format!(
+                    "gave a command more than limits.command_input = {}",
+                    limits.command_input
+                ),
+            ),
+        };
+        Fault::limit(
+            code,
+            status,
+            format!("The function {what}. Make it do less, or raise the setting."),
+        )
+    }
+}
+
+fn humantime(duration: Duration) -> String {
+    humantime_serde::re::humantime::format_duration(duration).to_string()
+}

@@ -1,0 +1,170 @@
+//! What inspection finds out about a module once, at upload, so that no call has to.
+
+use serde::{Deserialize, Serialize};
+
+/// How the host talks to a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A core module whose exports take strings, byte arrays and numbers as wasm-bindgen lays them out.
+    Bindgen,
+}
+
+impl Kind {
+    /// The name under which it is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bindgen => "bindgen",
+        }
+    }
+}
+
+/// What is known of one module.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Manifest {
+    /// How it is called.
+    pub kind: Kind,
+    /// Its callable exports, by name, in the module's order.
+    pub exports: Vec<Export>,
+    /// The exports that allocate in its memory, if it has them.
+    pub allocator: Option<Allocator>,
+    /// Initialisers that every call has to run first, in this order, because priming could not.
+    pub initialize: Vec<String>,
+    /// Whether the code was compiled from a snapshot; if not, the reason.
+    pub primed: Primed,
+    /// It can open files, so a call needs a scratch directory.
+    pub files: bool,
+}
+
+impl Manifest {
+    /// The export of that name.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<&Export> {
+        self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+/// Whether start-up was done once, at upload.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Primed {
+    /// The module was snapshotted after its start-up and its first heap growth.
+    Yes,
+    /// Every call starts the module as it was uploaded.
+    No(String),
+}
+
+/// The exports with which the host allocates arguments.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Allocator {
+    /// `(size) -> pointer`, or `(size, align) -> pointer` since wasm-bindgen 0.2.87.
+    pub malloc: String,
+    /// Whether `malloc` takes an alignment.
+    pub takes_align: bool,
+}
+
+/// One callable export.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Export {
+    /// The name by which it is called.
+    pub name: String,
+    /// The name in the module: modules straight out of rustc append a hash since wasm-bindgen 0.2.12x.
+    pub symbol: String,
+    /// Core parameter types.
+    pub core_params: Vec<Core>,
+    /// Core result types.
+    pub core_results: Vec<Core>,
+    /// Argument types and the result's, where the module says them.
+    pub signature: Option<Signature>,
+}
+
+/// The types that an author wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Signature {
+    /// One for each argument.
+    pub params: Vec<Type>,
+    /// What it returns.
+    pub result: Type,
+    /// It returns a `Result`, whose error is a JavaScript value.
+    pub fallible: bool,
+}
+
+/// A type that an author can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    /// Nothing.
+    Unit,
+    /// `bool`
+    Bool,
+    /// `i8`
+    I8,
+    /// `u8`
+    U8,
+    /// `i16`
+    I16,
+    /// `u16`
+    U16,
+    /// `i32`
+    I32,
+    /// `u32`
+    U32,
+    /// `i64`
+    I64,
+    /// `u64`
+    U64,
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+    /// `&str` or `String`
+    String,
+    /// `&[u8]` or `Vec<u8>`
+    Bytes,
+}
+
+impl Type {
+    /// The core parameters that carry a value of this type.
+    #[must_use]
+    pub fn core(self) -> &'static [Core] {
+        match self {
+            Self::Unit => &[],
+            Self::Bool | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::I32 | Self::U32 => {
+                &[Core::I32]
+            }
+            Self::I64 | Self::U64 => &[Core::I64],
+            Self::F32 => &[Core::F32],
+            Self::F64 => &[Core::F64],
+            Self::String | Self::Bytes => &[Core::I32, Core::I32],
+        }
+    }
+}
+
+/// A core value type that can cross the boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Core {
+    /// `i32`
+    I32,
+    /// `i64`
+    I64,
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+    /// A vector or a reference, which no argument can be.
+    Other,
+}
+
+impl From<&wasmtime::ValType> for Core {
+    fn from(ty: &wasmtime::ValType) -> Self {
+        match ty {
+            wasmtime::ValType::I32 => Self::I32,
+            wasmtime::ValType::I64 => Self::I64,
+            wasmtime::ValType::F32 => Self::F32,
+            wasmtime::ValType::F64 => Self::F64,
+            _ => Self::Other,
+        }
+    }
+}

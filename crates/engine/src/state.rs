@@ -1,0 +1,187 @@
+//! What a call carries while its code runs: limits that it uses up, its host capabilities, its log.
+//!
+//! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
+//! is made when the guest first asks for it: most calls never touch WASI or a command.
+
+use crate::host::{process::Process, wasi::Wasi};
+use crate::limits::{Limits, Reached};
+use iof_commands::{CallContext, Registry};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+/// The data of one call's store.
+pub(crate) struct CallState {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) context: CallContext,
+    pub(crate) commands: Arc<Registry>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) space: Space,
+    pub(crate) process: Process,
+    pub(crate) wasi: Wasi,
+}
+
+impl CallState {
+    /// What to do when a tick passed while guest code ran: end the call at its limit, or let others run.
+    ///
+    /// # Errors
+    /// The limit that was reached; it traps the guest.
+    pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
+        if self.meter.used() > self.limits.guest_cpu {
+            return Err(Reached::GuestCpu.into());
+        }
+        if tokio::time::Instant::now() >= self.context.deadline {
+            return Err(Reached::WallTime.into());
+        }
+        Ok(UpdateDeadline::Yield(1))
+    }
+}
+
+/// Core time of one call: the sum of the slices in which its future was being polled.
+///
+/// It is shared between the future that polls and the store inside that future, hence the atomics. Wall time of a
+/// slice is taken for core time: reading the thread's own clock would be a system call for every slice.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// Zero of the two fields below.
+    origin: Instant,
+    /// Nanoseconds of all slices that ended.
+    ended: AtomicU64,
+    /// When the running slice began, in nanoseconds since `origin`; `IDLE` between slices.
+    began: AtomicU64,
+}
+
+const IDLE: u64 = u64::MAX;
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            ended: AtomicU64::new(0),
+            began: AtomicU64::new(IDLE),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        // 584 years fit.
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(IDLE - 1)
+    }
+
+    fn begin(&self) {
+        self.began.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        let began = self.began.swap(IDLE, Ordering::Relaxed);
+        if began != IDLE {
+            self.ended
+                .fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
+        }
+    }
+
+    /// Core time used until now.
+    pub(crate) fn used(&self) -> Duration {
+        let running = match self.began.load(Ordering::Relaxed) {
+            IDLE => 0,
+            began => self.now().saturating_sub(began),
+        };
+        Duration::from_nanos(self.ended.load(Ordering::Relaxed) + running)
+    }
+
+    /// Measures every poll of `future`.
+    pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| {
+            self.begin();
+            let poll = future.as_mut().poll(cx);
+            self.end();
+            poll
+        })
+        .await
+    }
+}
+
+/// Memories and tables of one instance, in bytes, against one limit.
+#[derive(Debug)]
+pub(crate) struct Space {
+    used: usize,
+    limit: usize,
+    /// A growth was refused. If the guest then traps, this is why.
+    pub(crate) refused: bool,
+}
+
+impl Space {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            used: 0,
+            limit: usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX),
+            refused: false,
+        }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let after = self.used.saturating_add(desired.saturating_sub(current));
+        if after > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = after;
+        true
+    }
+}
+
+/// What one table element costs us.
+const ELEMENT: usize = size_of::<usize>();
+
+impl ResourceLimiter for Space {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.grow(
+            current.saturating_mul(ELEMENT),
+            desired.saturating_mul(ELEMENT),
+        ))
+    }
+}
+
+impl CallState {
+    /// The state of a store in which nothing is ever run: linkers are asked through one.
+    pub(crate) fn nobody(limits: &Limits) -> Self {
+        use crate::host::wasi::Setup;
+        let context = CallContext {
+            call: uuid::Uuid::nil(),
+            function: "".into(),
+            grants: Arc::default(),
+            deadline: tokio::time::Instant::now(),
+        };
+        let setup = Setup {
+            call: context.call,
+            export: "".into(),
+            environment: Arc::default(),
+            scratch: None,
+            log_limit: 0,
+        };
+        Self {
+            limits: Arc::new(limits.clone()),
+            context,
+            commands: Arc::default(),
+            meter: Arc::new(Meter::new()),
+            space: Space::new(limits),
+            process: Process::new(),
+            wasi: Wasi::new(setup, limits),
+        }
+    }
+}

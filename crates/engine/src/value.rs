@@ -1,0 +1,46 @@
+//! Arguments and results of a call, free of any ABI.
+
+use bytes::Bytes;
+
+/// One argument as a client sent it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arg {
+    /// UTF-8 text; a function of a number reads it as one.
+    Text(Bytes),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+/// What a function returned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Unit,
+    /// A boolean, where the module says that it is one.
+    Bool(bool),
+    /// An integer of at most 64 bits, signed or not.
+    Integer(i128),
+    /// A number of single precision.
+    F32(f32),
+    /// A number of double precision.
+    F64(f64),
+    /// Text as the guest wrote it. Unless the module says so, bytes are taken for text.
+    Text(Bytes),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+impl Value {
+    /// The body of an answer: bytes as they are, numbers in decimal, nothing as nothing.
+    #[must_use]
+    pub fn into_body(self) -> Bytes {
+        match self {
+            Self::Unit => Bytes::new(),
+            Self::Bool(value) => Bytes::from_static(if value { b"true" } else { b"false" }),
+            Self::Integer(value) => value.to_string().into(),
+            Self::F32(value) => value.to_string().into(),
+            Self::F64(value) => value.to_string().into(),
+            Self::Text(bytes) | Self::Bytes(bytes) => bytes,
+        }
+    }
+}

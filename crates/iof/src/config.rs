@@ -1,0 +1,414 @@
+//! Settings: what was typed, the environment, the file and the defaults become one [`Config`].
+//!
+//! The defaults are the list of settings: they are written out as TOML, and every other source may only replace what is
+//! in it. So each setting has its environment variable and its `--set` name without being listed anywhere twice, and a
+//! name that does not exist is an error wherever it is written, with the nearest one that does.
+
+use crate::args::Serve;
+use iof_commands::Grants;
+use iof_engine::{CompileLimits, Limits};
+use iof_server::{Auth, Settings};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// All settings of a server.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Where functions are kept.
+    pub(crate) data: PathBuf,
+    /// What the log shows.
+    pub(crate) log: String,
+    pub(crate) auth: Auth,
+    pub(crate) server: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) compile: CompileLimits,
+    pub(crate) egress: iof_egress::Config,
+    /// What a module that was uploaded without grants may use.
+    pub(crate) defaults: Grants,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: "iof-data".into(),
+            log: "info".into(),
+            auth: Auth::default(),
+            server: Settings::default(),
+            limits: Limits::default(),
+            compile: CompileLimits::default(),
+            egress: iof_egress::Config::default(),
+            defaults: Grants::as_shipped(),
+        }
+    }
+}
+
+/// Keys shorter than this can be guessed.
+const KEY_LENGTH: usize = 16;
+
+impl Config {
+    /// Joins all sources and checks the result.
+    ///
+    /// # Errors
+    /// A message that names the setting, where it was written, and what would be right.
+    pub(crate) fn resolve(args: &Serve) -> Result<Self, String> {
+        let environment =
+            std::env::vars().filter(|(name, _)| name.starts_with("IOF_") && name != "IOF_CONFIG");
+        let file = match &args.config {
+            Some(path) => Some((path.as_path(), read(path)?)),
+            None => None,
+        };
+        Self::join(args, environment, file)
+    }
+
+    fn join(
+        args: &Serve,
+        environment: impl Iterator<Item = (String, String)>,
+        file: Option<(&Path, String)>,
+    ) -> Result<Self, String> {
+        let mut settings = Table::try_from(Self::default()).map_err(|error| error.to_string())?;
+        let names = names(&settings);
+        if let Some((path, text)) = file {
+            let path = path.display();
+            // Read as what it should be first: the message then shows the line.
+            toml::from_str::<Self>(&text).map_err(|error| format!("{path}: {error}"))?;
+            let table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+            merge(&mut settings, table);
+        }
+        for (variable, value) in environment {
+            let name = names
+                .iter()
+                .find(|name| variable_of(name) == variable)
+                .ok_or_else(|| unknown(&variable, names.iter().map(|name| variable_of(name))))?;
+            set(&mut settings, name, &value).map_err(|error| format!("{variable}: {error}"))?;
+        }
+        for pair in &args.set {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("--set {pair}: write it as NAME=VALUE"))?;
+            if !names.iter().any(|known| known == name) {
+                return Err(unknown(name, names.iter().cloned()));
+            }
+            set(&mut settings, name, value).map_err(|error| format!("--set {name}: {error}"))?;
+        }
+        let mut config: Self = settings
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+        if let Some(listen) = args.listen {
+            config.listen = listen;
+        }
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.auth.keys.iter().any(|key| key.len() < KEY_LENGTH) {
+            return Err(format!(
+                "auth.keys: a key needs at least {KEY_LENGTH} characters; `openssl rand -hex 24` makes one"
+            ));
+        }
+        if !self.listen.ip().is_loopback() && self.auth.keys.is_empty() {
+            return Err(format!(
+                "refusing to listen on {} without a key: anybody who reaches it could upload code. Set auth.keys (or \
+                 IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers.",
+                self.listen
+            ));
+        }
+        let ranges = [
+            (
+                "server.concurrency",
+                u64::from(self.server.concurrency),
+                1,
+                10_000,
+            ),
+            (
+                "limits.memory",
+                self.limits.memory.as_u64(),
+                64 << 10,
+                4 << 30,
+            ),
+            (
+                "limits.stack",
+                self.limits.stack.as_u64(),
+                16 << 10,
+                16 << 20,
+            ),
+            (
+                "compile.compile_memory",
+                self.compile.compile_memory.as_u64(),
+                64 << 20,
+                1 << 40,
+            ),
+            (
+                "compile.module_size",
+                self.compile.module_size.as_u64(),
+                8,
+                1 << 30,
+            ),
+        ];
+        for (name, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!(
+                    "{name} must be between {least} and {most}, and is {value}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// All settings as they apply, secrets left out.
+    pub(crate) fn to_toml(&self) -> String {
+        let mut table = Table::try_from(self).unwrap_or_default();
+        if let Some(keys) = table
+            .get_mut("auth")
+            .and_then(|auth| auth.get_mut("keys"))
+            .and_then(Value::as_array_mut)
+        {
+            keys.fill(Value::from("(hidden)"));
+        }
+        table.to_string()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "once, before there is a runtime")]
+fn read(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))
+}
+
+/// The dotted name of every setting.
+fn names(settings: &Table) -> Vec<String> {
+    settings
+        .iter()
+        .flat_map(|(name, value)| match value {
+            Value::Table(table) => names(table)
+                .into_iter()
+                .map(|inner| format!("{name}.{inner}"))
+                .collect(),
+            _ => vec![name.clone()],
+        })
+        .collect()
+}
+
+/// `limits.wall_time` is `IOF_LIMITS_WALL_TIME`.
+fn variable_of(name: &str) -> String {
+    format!("IOF_{}", name.replace('.', "_").to_uppercase())
+}
+
+fn merge(settings: &mut Table, from: Table) {
+    for (name, value) in from {
+        match (settings.get_mut(&name), value) {
+            (Some(Value::Table(inner)), Value::Table(from)) => merge(inner, from),
+            (_, value) => {
+                settings.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Replaces one setting by a value in text: as TOML where it is a number or a list, and plain otherwise.
+fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), String> {
+    let (parent, leaf) = match name.rsplit_once('.') {
+        Some((parent, leaf)) => (Some(parent), leaf),
+        None => (None, name),
+    };
+    let mut table = settings;
+    for part in parent.into_iter().flat_map(|parent| parent.split('.')) {
+        table = table
+            .get_mut(part)
+            .and_then(Value::as_table_mut)
+            .ok_or("no such setting")?;
+    }
+    let value = match table.get(leaf) {
+        Some(Value::Integer(_)) => Value::Integer(
+            text.parse()
+                .map_err(|_| format!("{text:?} is no whole number"))?,
+        ),
+        Some(Value::Boolean(_)) => Value::Boolean(
+            text.parse()
+                .map_err(|_| format!("{text:?} is neither true nor false"))?,
+        ),
+        Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
+            let table: Table = format!("list = {text}")
+                .parse()
+                .map_err(|error: toml::de::Error| error.message().to_owned())?;
+            table.get("list").cloned().unwrap_or(Value::Array(vec![]))
+        }
+        Some(Value::Array(_)) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(Value::from)
+            .collect::<Vec<_>>()
+            .into(),
+        _ => Value::from(text),
+    };
+    let before = table.insert(leaf.to_owned(), value);
+    // One at a time, so that the message belongs to this one.
+    let check = Table::from_iter([(
+        leaf.to_owned(),
+        table.get(leaf).cloned().unwrap_or(Value::from("")),
+    )]);
+    let nested = parent
+        .into_iter()
+        .flat_map(|parent| parent.rsplit('.'))
+        .fold(check, |inner, part| {
+            Table::from_iter([(part.to_owned(), Value::Table(inner))])
+        });
+    match Config::deserialize(nested) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            if let Some(before) = before {
+                table.insert(leaf.to_owned(), before);
+            }
+            Err(error.message().to_owned())
+        }
+    }
+}
+
+fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let near = known
+        .min_by_key(|known| distance(known, name))
+        .unwrap_or_default();
+    format!(
+        "{name}: there is no such setting; did you mean {near}? `iof serve --print-config` lists all"
+    )
+}
+
+/// Edits between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let next = (diagonal + usize::from(x != y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(args: &Serve, environment: &[(&str, &str)], file: &str) -> Result<Config, String> {
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::join(
+            args,
+            environment,
+            Some((Path::new("iof.toml"), file.to_owned())),
+        )
+    }
+
+    #[test]
+    fn flags_over_environment_over_file_over_defaults() {
+        let file = "listen = \"127.0.0.1:1\"\n[limits]\nwall_time = \"1s\"\nguest_cpu = \"1s\"\ncommands = 1\n";
+        let environment = [
+            ("IOF_LISTEN", "127.0.0.1:2"),
+            ("IOF_LIMITS_GUEST_CPU", "2s"),
+            ("IOF_LIMITS_COMMANDS", "2"),
+        ];
+        let args = Serve {
+            listen: Some("127.0.0.1:3".parse().unwrap()),
+            set: vec!["limits.commands=3".into()],
+            ..Serve::default()
+        };
+        let config = join(&args, &environment, file).unwrap();
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.limits.wall_time.as_secs(), 1);
+        assert_eq!(config.limits.guest_cpu.as_secs(), 2);
+        assert_eq!(config.limits.commands, 3);
+        assert_eq!(config.limits.memory, Limits::default().memory);
+    }
+
+    #[test]
+    fn every_error_names_the_setting_and_its_place() {
+        let error = |environment: &[(&str, &str)], set: &str, file: &str| {
+            let set = if set.is_empty() {
+                vec![]
+            } else {
+                vec![set.to_owned()]
+            };
+            join(
+                &Serve {
+                    set,
+                    ..Serve::default()
+                },
+                environment,
+                file,
+            )
+            .unwrap_err()
+        };
+        for (message, wanted) in [
+            (
+                error(&[], "", "[limits]\nwall_tmie = \"1s\"\n"),
+                vec!["iof.toml", "wall_tmie", "wall_time"],
+            ),
+            (error(&[], "", "listen = 5\n"), vec!["iof.toml", "listen"]),
+            (
+                error(&[("IOF_LIMITS_WALL_TMIE", "1s")], "", ""),
+                vec!["IOF_LIMITS_WALL_TMIE", "IOF_LIMITS_WALL_TIME"],
+            ),
+            (
+                error(&[("IOF_LIMITS_WALL_TIME", "soon")], "", ""),
+                vec!["IOF_LIMITS_WALL_TIME", "soon"],
+            ),
+            (
+                error(&[], "limits.memory=lots", ""),
+                vec!["limits.memory", "lots"],
+            ),
+            (
+                error(&[], "limits.commands=-1", ""),
+                vec!["limits.commands"],
+            ),
+            (error(&[], "limits", ""), vec!["NAME=VALUE"]),
+            (error(&[], "limit.memory=1", ""), vec!["limits.memory"]),
+            (
+                error(&[], "listen=0.0.0.0:80", ""),
+                vec!["0.0.0.0:80", "auth.keys", "127.0.0.1"],
+            ),
+            (error(&[], "auth.keys=short", ""), vec!["auth.keys", "16"]),
+            (
+                error(&[], "server.concurrency=0", ""),
+                vec!["server.concurrency", "between 1"],
+            ),
+        ] {
+            for part in wanted {
+                assert!(message.contains(part), "{part:?} is missing in: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_public_address_needs_keys() {
+        let key = "0123456789abcdef0123";
+        let config = join(
+            &Serve::default(),
+            &[("IOF_AUTH_KEYS", key)],
+            "listen = \"0.0.0.0:80\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.auth.keys, [key]);
+        assert!(!config.to_toml().contains(key), "keys are never printed");
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read() {
+        let config = Config::default();
+        let again: Config = toml::from_str(&config.to_toml()).unwrap();
+        assert_eq!(again.to_toml(), config.to_toml());
+    }
+}

@@ -1,0 +1,21 @@
+//! The log: for people on a terminal, JSON a line elsewhere, always on stderr.
+//!
+//! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+pub(crate) fn start(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let result = if std::io::stderr().is_terminal() {
+        log.with_target(true).compact().try_init()
+    } else {
+        log.json().flatten_event(true).with_ansi(false).try_init()
+    };
+    result.map_err(|error| format!("the log could not be started: {error}"))
+}

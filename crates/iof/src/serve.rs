@@ -1,0 +1,88 @@
+//! `iof serve`.
+
+use crate::config::Config;
+use crate::{fail, log};
+use iof_commands::Registry;
+use iof_engine::{Engine, EngineConfig};
+use iof_server::App;
+use iof_store::Store;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) fn run(config: Config) -> ExitCode {
+    if let Err(message) = log::start(&config.log) {
+        return fail(2, message);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, format!("no runtime: {error}")),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(1, message),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), String> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        format!(
+            "cannot listen on {}: {error}. Is another server there? --listen chooses.",
+            config.listen
+        )
+    })?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let store = Store::open(&config.data)
+        .await
+        .map_err(|error| error.to_string())?;
+    let egress =
+        iof_egress::Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
+    egress.set_own_listeners(vec![address]);
+    let mut registry = Registry::new();
+    registry.register(iof_commands::http_proxy::HttpProxy::new(egress));
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
+    let engine = Engine::new(
+        EngineConfig {
+            limits: config.limits.clone(),
+            compile: config.compile.clone(),
+            concurrency: config.server.concurrency,
+            worker: vec![program, "compile-worker".into()],
+            scratch: config.data.join("scratch"),
+        },
+        Arc::new(registry),
+    )?;
+    let app = App::new(
+        engine,
+        store.clone(),
+        config.server,
+        &config.auth,
+        config.defaults,
+        config.limits.wall_time,
+        config.compile.module_size,
+    );
+
+    let (mut interrupt, mut terminate) = match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+        (Err(error), _) | (_, Err(error)) => return Err(format!("no signals: {error}")),
+    };
+    tracing::info!(%address, data = %config.data.display(), "listening");
+    crate::print(&format!("listening on http://{address}\n"));
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    iof_server::serve(app, listener, stop)
+        .await
+        .map_err(|error| error.to_string())?;
+    store.close().await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,167 @@
+//! What every request needs, and the routes.
+
+use crate::auth::Keys;
+use crate::body::BodyMemory;
+use crate::functions::Functions;
+use crate::gate::Gate;
+use crate::reply;
+use crate::second_state;
+use crate::settings::{Auth, Settings};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::get;
+use bytesize::ByteSize;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use iof_commands::Grants;
+use iof_engine::{Engine, Fault, Source};
+use iof_store::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A server's parts. One for the process, shared by all requests.
+pub struct App {
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) functions: Functions,
+    pub(crate) gate: Gate,
+    pub(crate) bodies: BodyMemory,
+    pub(crate) keys: Keys,
+    pub(crate) settings: Settings,
+    pub(crate) wall_time: Duration,
+    pub(crate) module_size: ByteSize,
+    /// What a module uploaded without grants may use.
+    pub(crate) defaults: Arc<Grants>,
+    /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl App {
+    /// Puts a server together.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        store: Store,
+        settings: Settings,
+        auth: &Auth,
+        defaults: Grants,
+        wall_time: Duration,
+        module_size: ByteSize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            functions: Functions::new(engine.clone(), store.clone(), settings.loaded_functions),
+            gate: Gate::new(settings.concurrency, settings.queue, settings.queue_wait),
+            bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
+            keys: Keys::new(auth),
+            defaults: Arc::new(defaults),
+            stopping: AtomicBool::new(false),
+            engine,
+            store,
+            settings,
+            wall_time,
+            module_size,
+        })
+    }
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .merge(second_state::routes())
+        .fallback(not_found)
+        .with_state(app)
+}
+
+/// Ready while the store answers and nobody has asked the server to stop.
+async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
+    if app.stopping.load(Ordering::Relaxed) {
+        return reply::failure(&Fault::new(
+            "stopping",
+            Source::Host,
+            503,
+            "The server is stopping.",
+        ));
+    }
+    match app.store.ready().await {
+        Ok(()) => reply::ok(
+            StatusCode::OK,
+            HeaderValue::from_static("text/plain"),
+            "ready\n",
+        ),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            reply::failure(&Fault::new(
+                "store",
+                Source::Host,
+                503,
+                "The store does not answer.",
+            ))
+        }
+    }
+}
+
+/// The page that Express sends.
+async fn not_found(request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path();
+    let path: String = path.chars().take(200).flat_map(escape).collect();
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n\
+         <pre>Cannot {} {path}</pre>\n</body>\n</html>\n",
+        request.method()
+    );
+    let mut response = reply::ok(StatusCode::NOT_FOUND, reply::HTML, page);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let text: String = match c {
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '&' => "&amp;".into(),
+        '"' => "&quot;".into(),
+        '\'' => "&#39;".into(),
+        c => c.into(),
+    };
+    text.chars().collect::<Vec<_>>().into_iter()
+}
+
+/// The answer to a browser that asks before it sends: any method, and the headers that it named.
+pub(crate) fn preflight(headers: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let answer = response.headers_mut();
+    answer.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE"),
+    );
+    answer.insert(
+        header::VARY,
+        HeaderValue::from_static("Access-Control-Request-Headers"),
+    );
+    if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    cors(answer);
+    response
+}
+
+/// Whether a request is such a question.
+pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS
+}
+
+/// Lets pages of any origin read an answer, with the headers that tell the truth.
+pub(crate) fn cors(headers: &mut HeaderMap) {
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("iof-status,iof-fault,iof-message,iof-call,iof-request"),
+    );
+}

@@ -1,0 +1,67 @@
+//! Keys of the server: who may upload, list and read.
+//!
+//! A function's own keys (`SSVM_Usage_Key`, `SSVM_Admin_Key`) are the store's. These guard what no function's key can.
+
+use crate::settings::Auth;
+use http::HeaderMap;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+/// The configured keys, as digests.
+pub(crate) struct Keys(Vec<[u8; 32]>);
+
+impl Keys {
+    pub(crate) fn new(auth: &Auth) -> Self {
+        Self(
+            auth.keys
+                .iter()
+                .map(|key| Sha256::digest(key.as_bytes()).into())
+                .collect(),
+        )
+    }
+
+    /// Whether a request may do what needs a key: it carries one, or none is configured.
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let bearer = headers
+            .get(http::header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, key)| key.trim());
+        let Some(key) = bearer.or_else(|| headers.get("iof-key")?.to_str().ok()) else {
+            return false;
+        };
+        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        // All of them, whichever matches: the time tells nothing.
+        self.0
+            .iter()
+            .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
+            .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_needed_as_soon_as_one_is_configured() {
+        let keys = Keys::new(&Auth {
+            keys: vec!["correct horse battery".into(), "another long key".into()],
+        });
+        let with = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
+        };
+        assert!(Keys::new(&Auth::default()).admit(&HeaderMap::new()));
+        assert!(!keys.admit(&HeaderMap::new()));
+        assert!(keys.admit(&with("authorization", "Bearer correct horse battery")));
+        assert!(keys.admit(&with("authorization", "bearer another long key")));
+        assert!(keys.admit(&with("iof-key", "another long key")));
+        assert!(!keys.admit(&with("authorization", "Basic correct horse battery")));
+        assert!(!keys.admit(&with("iof-key", "another long kex")));
+        assert!(!keys.admit(&with("iof-key", "")));
+    }
+}

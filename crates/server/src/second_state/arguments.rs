@@ -1,0 +1,339 @@
+//! From the body of a call to its argument, as the original did it: at most one.
+//!
+//! The type of the body is compared to the letter, and JSON is not passed on as it came but as JavaScript would write
+//! it after reading it: no white space, `25.0` as `25`, the last of two equal keys, number-like keys first. Functions
+//! rely on it: the original's own test feeds `{"celsius_temperature":25.0}` to a function that reads an integer.
+
+use bytes::Bytes;
+use iof_engine::{Arg, Fault};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt::Write;
+
+/// The argument of a call, if its body is one.
+///
+/// # Errors
+/// `json` for a body of type `application/json` that is no object or array.
+pub(super) fn of_body(content_type: Option<&str>, body: Bytes) -> Result<Option<Arg>, Fault> {
+    let text = |text: String| Some(Arg::Text(text.into()));
+    Ok(match content_type.unwrap_or_default() {
+        "application/octet-stream" if body.is_empty() => None,
+        "application/octet-stream" => Some(Arg::Bytes(body)),
+        "application/json" if body.is_empty() => text("{}".into()),
+        "application/json" => text(strict(&body)?),
+        _ if body.is_empty() => None,
+        "text/plain" => Some(match normalise(&body) {
+            Some(json) => Arg::Text(json.into()),
+            None => Arg::Text(utf8(body)),
+        }),
+        other => match other
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "text/plain" => Some(Arg::Text(utf8(body))),
+            "application/octet-stream" => Some(Arg::Bytes(body)),
+            "application/json" => text(strict(&body)?),
+            "application/x-www-form-urlencoded" => text(form(&body)),
+            _ => None,
+        },
+    })
+}
+
+/// Text as Node decodes it: what is no UTF-8 is replaced.
+fn utf8(body: Bytes) -> Bytes {
+    match String::from_utf8_lossy(&body) {
+        std::borrow::Cow::Borrowed(_) => body,
+        std::borrow::Cow::Owned(text) => text.into(),
+    }
+}
+
+/// The body parser took objects and arrays alone.
+fn strict(body: &[u8]) -> Result<String, Fault> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(first, Some(b'{' | b'['))
+        .then(|| normalise(body))
+        .flatten()
+        .ok_or_else(|| {
+            Fault::client(
+                "json",
+                "The body is not a JSON object or array, which application/json stands for here.",
+            )
+        })
+}
+
+/// `JSON.stringify(JSON.parse(body))`; `None` if it is not JSON.
+fn normalise(body: &[u8]) -> Option<String> {
+    // Most texts are none, and can be told by their first byte.
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace())?;
+    if !matches!(
+        first,
+        b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'
+    ) {
+        return None;
+    }
+    let value: Js = serde_json::from_slice(body).ok()?;
+    let mut text = String::with_capacity(body.len());
+    value.write(&mut text);
+    Some(text)
+}
+
+/// The fields of a form, as JSON of strings; a field that comes twice is an array.
+fn form(body: &[u8]) -> String {
+    let mut fields: Vec<(String, Js)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(body) {
+        let value = Js::Text(value.into_owned());
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            None => fields.push((name.into_owned(), value)),
+            Some((_, Js::Array(values))) => values.push(value),
+            Some((_, first)) => {
+                let both = vec![std::mem::replace(first, Js::Null), value];
+                *first = Js::Array(both);
+            }
+        }
+    }
+    let mut text = String::with_capacity(body.len());
+    Js::Object(order(fields)).write(&mut text);
+    text
+}
+
+/// A value of JavaScript.
+enum Js {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    Array(Vec<Js>),
+    /// In JavaScript's order, each key once.
+    Object(Vec<(String, Js)>),
+}
+
+impl Js {
+    fn write(&self, text: &mut String) {
+        match self {
+            Self::Null => text.push_str("null"),
+            Self::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+            // JavaScript writes what JSON cannot say as null, and no sign before a zero.
+            Self::Number(value) if !value.is_finite() => text.push_str("null"),
+            Self::Number(value) => text.push_str(ryu_js::Buffer::new().format_finite(*value + 0.0)),
+            Self::Text(value) => quote(value, text),
+            Self::Array(values) => {
+                text.push('[');
+                for (at, value) in values.iter().enumerate() {
+                    if at > 0 {
+                        text.push(',');
+                    }
+                    value.write(text);
+                }
+                text.push(']');
+            }
+            Self::Object(fields) => {
+                text.push('{');
+                for (at, (name, value)) in fields.iter().enumerate() {
+                    if at > 0 {
+                        text.push(',');
+                    }
+                    quote(name, text);
+                    text.push(':');
+                    value.write(text);
+                }
+                text.push('}');
+            }
+        }
+    }
+}
+
+fn quote(value: &str, text: &mut String) {
+    text.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            c if c < ' ' => {
+                // Writing to a string does not fail.
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+}
+
+/// Keys that are array indices come first, by number; the others as they came.
+fn order(mut fields: Vec<(String, Js)>) -> Vec<(String, Js)> {
+    fields.sort_by_key(|(name, _)| index(name).map_or((true, 0), |index| (false, index)));
+    fields
+}
+
+/// A canonical array index: `0` to `4294967294`, no leading zero.
+fn index(name: &str) -> Option<u32> {
+    let canonical =
+        name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
+    canonical
+        .then(|| name.parse().ok())
+        .flatten()
+        .filter(|index| *index != u32::MAX)
+}
+
+impl<'de> Deserialize<'de> for Js {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsVisitor)
+    }
+}
+
+struct JsVisitor;
+
+impl<'de> Visitor<'de> for JsVisitor {
+    type Value = Js;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Js, E> {
+        Ok(Js::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Js, E> {
+        Ok(Js::Bool(value))
+    }
+
+    // Every number of JavaScript is a double; the nearest one is what `as` takes.
+    fn visit_i64<E>(self, value: i64) -> Result<Js, E> {
+        Ok(Js::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Js, E> {
+        Ok(Js::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Js, E> {
+        Ok(Js::Number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Js, E> {
+        Ok(Js::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Js, E> {
+        Ok(Js::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Js, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(Js::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Js, A::Error> {
+        let mut fields: Vec<(String, Js)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        while let Some((name, value)) = map.next_entry::<String, Js>()? {
+            match places.get(&name).and_then(|at: &usize| fields.get_mut(*at)) {
+                Some((_, earlier)) => *earlier = value,
+                None => {
+                    places.insert(name.clone(), fields.len());
+                    fields.push((name, value));
+                }
+            }
+        }
+        Ok(Js::Object(order(fields)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(body: &str) -> String {
+        match of_body(Some("text/plain"), Bytes::copy_from_slice(body.as_bytes())).unwrap() {
+            Some(Arg::Text(text)) => String::from_utf8(text.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Each pair is Node's own output.
+    #[test]
+    fn text_that_is_json_is_rewritten_as_javascript_does() {
+        for (sent, passed) in [
+            ("22", "22"),
+            ("\"Tim\"", "\"Tim\""),
+            ("Tim", "Tim"),
+            (
+                "{\"celsius_temperature\":25.0}",
+                "{\"celsius_temperature\":25}",
+            ),
+            (
+                " { \"a\" : [ 1.0, 1e3, -0, 0.1 ] } ",
+                "{\"a\":[1,1000,0,0.1]}",
+            ),
+            ("12345678901234567890", "12345678901234567000"),
+            ("1e21", "1e+21"),
+            ("1e-7", "1e-7"),
+            ("123456789012345680000", "123456789012345680000"),
+            ("{\"b\":1,\"a\":2,\"b\":3}", "{\"b\":3,\"a\":2}"),
+            (
+                "{\"b\":1,\"10\":2,\"9\":3,\"01\":4,\"4294967295\":5}",
+                "{\"9\":3,\"10\":2,\"b\":1,\"01\":4,\"4294967295\":5}",
+            ),
+            ("\"\\u00e9\\u0001\\/\\n\"", "\"é\\u0001/\\n\""),
+            ("true", "true"),
+            ("{broken", "{broken"),
+            ("1 2", "1 2"),
+        ] {
+            assert_eq!(plain(sent), passed, "{sent}");
+        }
+    }
+
+    #[test]
+    fn the_type_is_compared_to_the_letter() {
+        let of = |content_type: &str, body: &'static str| {
+            of_body(Some(content_type), Bytes::from_static(body.as_bytes()))
+        };
+        let text = |text: &'static str| Some(Arg::Text(Bytes::from_static(text.as_bytes())));
+        assert_eq!(
+            of("text/plain; charset=UTF-8", "25.0").unwrap(),
+            text("25.0")
+        );
+        assert_eq!(of("application/json", "[1.0]").unwrap(), text("[1]"));
+        assert_eq!(of("application/json", "1").unwrap_err().code, "json");
+        assert_eq!(of("application/json", "{").unwrap_err().code, "json");
+        assert_eq!(
+            of("application/octet-stream", "x").unwrap(),
+            Some(Arg::Bytes(Bytes::from_static(b"x")))
+        );
+        assert_eq!(
+            of("application/x-www-form-urlencoded", "text=hi&x=1").unwrap(),
+            text("{\"text\":\"hi\",\"x\":\"1\"}")
+        );
+        assert_eq!(
+            of("application/x-www-form-urlencoded", "a=1&a=2").unwrap(),
+            text("{\"a\":[\"1\",\"2\"]}")
+        );
+        assert_eq!(of("image/png", "x").unwrap(), None);
+        assert_eq!(of("text/plain", "").unwrap(), None);
+        assert_eq!(of_body(None, Bytes::from_static(b"x")).unwrap(), None);
+    }
+
+    proptest::proptest! {
+        /// Any text is safe, and what was rewritten once stays as it is.
+        #[test]
+        fn rewriting_is_idempotent(text in "[\\[\\]{}:,\"0-9eE.\\-a-z \\\\u]{0,40}") {
+            let once = plain_or(&text);
+            proptest::prop_assert_eq!(plain_or(&once), once);
+        }
+    }
+
+    fn plain_or(text: &str) -> String {
+        normalise(text.as_bytes()).unwrap_or_else(|| text.to_owned())
+    }
+}

@@ -1,0 +1,132 @@
+//! `send_email`: a JSON message in, nothing out when the mail is on its way.
+//!
+//! The function cannot open a connection. It runs the command `http_proxy`, which the operator of the server
+//! grants, and hands it a method, an address, headers and a body. Any non-empty answer says what went wrong: the
+//! mail service's own words, the status of a command that failed, or an `error:` about the message.
+
+#[cfg(target_family = "wasm")]
+mod bindgen;
+mod message;
+
+pub use message::{Message, headers, payload};
+
+/// Where SendGrid takes mail, v3 of its API.
+pub const ENDPOINT: &str = "https://api.sendgrid.com/v3/mail/send";
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Zero is success; the HTTP status does not show here.
+    pub status: i32,
+    /// The response body.
+    pub stdout: Vec<u8>,
+    /// Why it failed.
+    pub stderr: Vec<u8>,
+}
+
+/// Sends one mail with `http_proxy`, which is given its three arguments and its standard input.
+pub fn send(message: &str, http_proxy: impl FnOnce([&str; 3], &str) -> Finished) -> String {
+    let message: Message = match serde_json::from_str(message) {
+        Ok(message) => message,
+        Err(e) => {
+            return format!(
+                "error: {e}. A message is a JSON object with the texts from, token, to, subject, mime and body"
+            );
+        }
+    };
+    let done = http_proxy(["post", ENDPOINT, &headers(&message)], &payload(&message));
+    let stdout = String::from_utf8_lossy(&done.stdout);
+    if done.status != 0 {
+        // What is printed becomes the log of the call.
+        println!("Code: {}", done.status);
+        println!("STDERR: {}", String::from_utf8_lossy(&done.stderr));
+        println!("STDOUT: {stdout}");
+        return done.status.to_string();
+    }
+    stdout.into_owned()
+}
+
+#[cfg(target_family = "wasm")]
+fn send_email(message: &str) -> String {
+    send(message, |arguments, body| {
+        let output = wasmedge_process_interface::Command::new("http_proxy")
+            .args(arguments)
+            .stdin_u8vec(body)
+            .output();
+        Finished {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: output.stderr,
+        }
+    })
+}
+
+/// What the host calls; see [`bindgen`] for the shape.
+///
+/// # Safety
+/// `ret` is a return area of eight bytes, and `ptr` with `len` is an argument made with `__wbindgen_malloc`.
+#[cfg(target_family = "wasm")]
+#[unsafe(export_name = "send_email")]
+pub unsafe extern "C" fn send_email_abi(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
+    // SAFETY: the caller keeps the contract of `send_email_abi`, which is that of `bindgen::text`.
+    unsafe { bindgen::text(send_email, ret, ptr, len) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &str = r#"{"from":"a@example.com","token":"TKN","to":"b@example.com","subject":"Hi","mime":"text/plain","body":"Hello é"}"#;
+
+    fn answered(status: i32, stdout: &str) -> Finished {
+        Finished {
+            status,
+            stdout: stdout.into(),
+            stderr: "denied".into(),
+        }
+    }
+
+    #[test]
+    fn the_command_gets_what_the_2020_function_gave_it() {
+        let sent = send(MESSAGE, |[method, url, headers], body| {
+            assert_eq!(
+                (method, url),
+                ("post", "https://api.sendgrid.com/v3/mail/send")
+            );
+            assert_eq!(
+                headers,
+                r#"{"Content-Type": "application/json","authorization": "Bearer TKN"}"#
+            );
+            assert_eq!(
+                body,
+                r#"{"content":[{"type":"text/plain","value":"Hello é"}],"from":{"email":"a@example.com"},"personalizations":[{"to":[{"email":"b@example.com"}]}],"subject":"Hi"}"#
+            );
+            answered(0, "")
+        });
+        assert_eq!(sent, "", "an empty answer means sent");
+    }
+
+    #[test]
+    fn what_the_service_says_is_the_answer() {
+        let body = r#"{"errors":[{"message":"The provided authorization grant is invalid"}]}"#;
+        assert_eq!(send(MESSAGE, |_, _| answered(0, body)), body);
+    }
+
+    #[test]
+    fn a_failed_command_answers_its_status() {
+        assert_eq!(send(MESSAGE, |_, _| answered(-1, "half")), "-1");
+    }
+
+    #[test]
+    fn a_bad_message_says_what_to_fix_and_runs_nothing() {
+        let refused = |message| send(message, |_, _| unreachable!("nothing may be sent"));
+        let answer = refused(r#"{"from":"a","token":"t","to":"b","mime":"text/plain","body":""}"#);
+        assert!(
+            answer.starts_with("error: missing field `subject`"),
+            "{answer}"
+        );
+        for message in ["", "hello", "[]", r#"{"from":1}"#] {
+            assert!(refused(message).starts_with("error: "), "{message}");
+        }
+    }
+}

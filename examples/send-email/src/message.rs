@@ -1,0 +1,63 @@
+//! The message that callers send, and the two texts that SendGrid gets of it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What a caller sends: all six texts are needed.
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    /// The sender's address, one that the token may send from.
+    pub from: String,
+    /// A SendGrid API key.
+    pub token: String,
+    /// The recipient's address.
+    pub to: String,
+    /// The subject line.
+    pub subject: String,
+    /// The kind of the body, such as `text/plain` or `text/html`.
+    pub mime: String,
+    /// The mail itself.
+    pub body: String,
+}
+
+/// The headers as `http_proxy` takes them: a JSON object of texts.
+///
+/// The token is quoted as JSON, so that nothing in it can add a header.
+pub fn headers(message: &Message) -> String {
+    let authorization = Value::from(format!("Bearer {}", message.token));
+    format!(r#"{{"Content-Type": "application/json","authorization": {authorization}}}"#)
+}
+
+/// The body of `POST /v3/mail/send`.
+pub fn payload(message: &Message) -> String {
+    json!({
+        "personalizations": [{ "to": [{ "email": message.to }] }],
+        "from": { "email": message.from },
+        "subject": message.subject,
+        "content": [{ "type": message.mime, "value": message.body }],
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_the_token_stays_in_the_token() {
+        let token = r#"x","x-evil": "1\"#;
+        let message = Message {
+            from: String::new(),
+            token: token.into(),
+            to: String::new(),
+            subject: String::new(),
+            mime: String::new(),
+            body: String::new(),
+        };
+        let parsed: Value = serde_json::from_str(&headers(&message)).unwrap();
+        assert_eq!(
+            parsed,
+            json!({ "Content-Type": "application/json", "authorization": format!("Bearer {token}") })
+        );
+    }
+}

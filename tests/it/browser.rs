@@ -1,0 +1,53 @@
+//! A person's way: the page in Chromium, from a web server of its own, calling the function across origins.
+
+use std::{process::Stdio, time::Duration};
+
+use iof_tests::{
+    guests::{guest, root},
+    mail::MailService,
+    pages::Pages,
+    server::Server,
+};
+use tokio::{process::Command, time::timeout};
+
+const TOKEN: &str = "SG.the-right-one";
+
+#[tokio::test]
+async fn the_page_sends_a_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let mail = MailService::start(TOKEN).await;
+    let server = Server::start(mail.config(&folder.path().join("ca.pem"))).await;
+    let function = server.upload(guest("send_email")).await;
+    let pages = Pages::start(&root().join("examples/send-email/web")).await;
+
+    let script = Command::new("node")
+        .arg(root().join("tests/browser/send-email.mjs"))
+        .arg(pages.url())
+        .arg(&server.url)
+        .arg(function.id.to_string())
+        .arg(TOKEN)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), script)
+        .await
+        .expect("the browser takes no two minutes");
+    let output =
+        output.expect("node runs; `cargo xtask test` installs what the browser test needs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+
+    let mailbox = mail.mailbox();
+    assert_eq!(mailbox.len(), 1, "one of the two mails had the right token");
+    assert_eq!(mailbox[0]["subject"], "From a browser");
+    assert_eq!(
+        mailbox[0]["content"][0]["value"],
+        "Hello <b>there</b>,\nhow are you?"
+    );
+    assert_eq!(mail.seen(), ["POST 202", "POST 401"]);
+}

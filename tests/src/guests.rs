@@ -1,0 +1,55 @@
+//! The modules that `cargo xtask guests` built, and modules written as text.
+
+use std::path::{Path, PathBuf};
+
+/// The bytes of a built guest, such as `send_email` or `wasi`.
+///
+/// # Panics
+/// When it is not built, with the command that builds it.
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = path(name);
+    let read = std::fs::File::open(&path).and_then(|mut file| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes)?;
+        Ok(bytes)
+    });
+    read.unwrap_or_else(|e| {
+        panic!(
+            "{}: {e}. Run `cargo xtask guests`, which builds it",
+            path.display()
+        )
+    })
+}
+
+/// Where `cargo xtask guests` puts a guest.
+pub fn path(name: &str) -> PathBuf {
+    target_dir()
+        .join("guests/wasm")
+        .join(name)
+        .with_extension("wasm")
+}
+
+/// A module written as text.
+///
+/// # Panics
+/// When the text is not a module.
+pub fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("a module in the text format")
+}
+
+/// The folder that this program was built into, which Cargo marks with a `CACHEDIR.TAG`.
+pub(crate) fn target_dir() -> PathBuf {
+    let program = std::env::current_exe().expect("the path of this program");
+    program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .map_or_else(|| root().join("target"), Path::to_path_buf)
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is inside the repository")
+        .into()
+}

@@ -1,0 +1,330 @@
+//! The real `iof` as a process: started, called, stopped or killed, and started again on the same data.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// How long a start may take, compiles of what is stored included.
+const START: Duration = Duration::from_secs(60);
+/// How long a graceful stop may take before the process is killed and the test fails.
+const STOP: Duration = Duration::from_secs(45);
+
+/// What `iof serve` is started with.
+#[derive(Debug, Default)]
+pub struct Builder {
+    config: String,
+    program: Option<PathBuf>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// The text of `iof.toml`.
+    #[must_use]
+    pub fn config(mut self, config: impl Into<String>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// The `iof` to start, where the usual one is not meant.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// One more argument after `serve --listen … --data … --config …`.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// A variable of the environment, which is otherwise without any `IOF_…`.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts, and waits until the server listens.
+    ///
+    /// # Panics
+    /// When it does not, with all that it said.
+    pub async fn start(self) -> Server {
+        let home = tempfile::Builder::new()
+            .prefix("iof-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        match Server::launch(self, home).await {
+            Ok(server) => server,
+            Err(problem) => panic!("{problem}"),
+        }
+    }
+
+    /// Starts with what must be refused, and answers the exit status and what the program said.
+    ///
+    /// # Panics
+    /// When the server starts all the same.
+    pub async fn refused(self) -> Refused {
+        let home = tempfile::Builder::new()
+            .prefix("iof-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        match Server::launch(self, home).await {
+            Ok(server) => panic!("the server started at {}", server.url),
+            Err(NotStarted { status, log, .. }) => Refused { status, log },
+        }
+    }
+}
+
+/// How a program ended that did not serve.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its exit status, unless it had to be killed.
+    pub status: Option<ExitStatus>,
+    /// What it said on stderr.
+    pub log: String,
+}
+
+/// Why no server is there.
+struct NotStarted {
+    program: PathBuf,
+    cause: String,
+    status: Option<ExitStatus>,
+    log: String,
+}
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {}\n{}",
+            self.program.display(),
+            self.cause,
+            self.log
+        )
+    }
+}
+
+/// A running `iof serve` on a free port of loopback, with its data in a temporary folder.
+pub struct Server {
+    /// Where it listens, such as `http://127.0.0.1:40123`.
+    pub url: String,
+    /// The process. `kill_on_drop` ends it with the test, however that goes.
+    child: Child,
+    /// What it said on stderr so far.
+    log: Arc<Mutex<String>>,
+    /// The tasks that read its two streams, so that it never waits for a reader.
+    readers: JoinSet<()>,
+    pub(crate) client: reqwest::Client,
+    /// What it was started with, for a restart.
+    builder: Builder,
+    /// Holds `data/` and `iof.toml`; removed at the end.
+    home: TempDir,
+}
+
+impl Server {
+    /// A server with this configuration.
+    pub async fn start(config: impl Into<String>) -> Self {
+        Self::builder().config(config).start().await
+    }
+
+    /// For more than a configuration.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// What the server said on stderr so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no reader panics").clone()
+    }
+
+    /// Stops as a service manager does, with SIGTERM, and answers the exit status.
+    ///
+    /// # Panics
+    /// When it takes longer than 45 seconds.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        match timeout(STOP, self.child.wait()).await {
+            Ok(status) => self.ended(status).await,
+            Err(_) => {
+                let _ = self.child.kill().await;
+                panic!("no graceful stop within {STOP:?}:\n{}", self.log());
+            }
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) -> ExitStatus {
+        let _ = self.child.start_kill();
+        let status = self.child.wait().await;
+        self.ended(status).await
+    }
+
+    /// Sends a signal to the server's process alone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            kill_process(pid, signal).expect("our own process takes a signal");
+        }
+    }
+
+    async fn ended(&mut self, status: io::Result<ExitStatus>) -> ExitStatus {
+        // Child processes may hold the streams open; what they say after the end is not waited for long.
+        let readers = async { while self.readers.join_next().await.is_some() {} };
+        let _ = timeout(Duration::from_secs(2), readers).await;
+        status.expect("a process that ended")
+    }
+
+    /// The same server again on the same data, on a new port. The old process must have ended.
+    ///
+    /// # Panics
+    /// When the old process still runs, or the new one does not start.
+    pub async fn restart(mut self) -> Self {
+        assert!(
+            self.child.try_wait().is_ok_and(|ended| ended.is_some()),
+            "stop or kill the server first"
+        );
+        match Self::launch(self.builder, self.home).await {
+            Ok(server) => server,
+            Err(problem) => panic!("{problem}"),
+        }
+    }
+
+    async fn launch(builder: Builder, home: TempDir) -> Result<Self, NotStarted> {
+        let program = builder.program.clone().unwrap_or_else(program);
+        let failed = |cause: String| NotStarted {
+            program: program.clone(),
+            cause,
+            status: None,
+            log: String::new(),
+        };
+        let config = home.path().join("iof.toml");
+        tokio::fs::write(&config, &builder.config)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+
+        let mut command = Command::new(&program);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("IOF_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(home.path().join("data"))
+            .arg("--config")
+            .arg(&config)
+            .args(&builder.args)
+            .envs(builder.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|e| {
+            failed(format!(
+                "{e}. `cargo build --bins` builds it, or name one in IOF_BIN"
+            ))
+        })?;
+
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut readers = JoinSet::new();
+        let stderr = child.stderr.take().expect("stderr is piped");
+        readers.spawn(collect(BufReader::new(stderr), Arc::clone(&log)));
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let said = timeout(START, listening(&mut stdout)).await;
+        let Ok(Some(url)) = said else {
+            let status = match timeout(Duration::from_secs(2), child.wait()).await {
+                Ok(status) => status.ok(),
+                Err(_) => None,
+            };
+            let _ = child.kill().await;
+            let _ = timeout(Duration::from_secs(2), readers.join_next()).await;
+            let cause = match status {
+                Some(status) => format!("ended before it listened, {status}"),
+                None => format!("did not say `listening on` within {START:?}"),
+            };
+            let log = log.lock().expect("no reader panics").clone();
+            return Err(NotStarted {
+                status,
+                log,
+                ..failed(cause)
+            });
+        };
+        readers.spawn(collect(stdout, Arc::default()));
+        // No proxy of the machine's may stand between a test and its own server.
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client without TLS");
+        Ok(Self {
+            url,
+            child,
+            log,
+            readers,
+            client,
+            builder,
+            home,
+        })
+    }
+}
+
+/// The usual program: `IOF_BIN`, or what Cargo built beside this one.
+fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("IOF_BIN") {
+        return program.into();
+    }
+    let this = std::env::current_exe().expect("the path of this program");
+    let profile = this
+        .ancestors()
+        .find(|folder| !folder.ends_with("deps") && folder.is_dir());
+    profile.unwrap_or(Path::new("target/debug")).join("iof")
+}
+
+async fn listening(stdout: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String> {
+    let mut line = String::new();
+    while stdout.read_line(&mut line).await.ok()? > 0 {
+        if let Some(url) = line.trim().strip_prefix("listening on ") {
+            return Some(url.trim_end_matches('/').to_owned());
+        }
+        line.clear();
+    }
+    None
+}
+
+async fn collect(stream: impl AsyncBufReadExt + Unpin, into: Arc<Mutex<String>>) {
+    let mut lines = stream.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut text = into.lock().expect("no reader panics");
+        text.push_str(&line);
+        text.push('\n');
+    }
+}

@@ -1,0 +1,196 @@
+//! `cargo xtask guests`: the example functions and the guests for tests, one file each.
+//!
+//! A guest that is newer than all of its sources is left alone, which takes a millisecond. Otherwise Cargo decides
+//! what is to be done; it never touches the server's own build.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+
+use crate::{
+    paths,
+    process::{cargo, output, run},
+    step::{Outcome, Problem, step},
+    toolchain::{TARGETS, Toolchain},
+};
+
+const WASI: &str = TARGETS[0];
+const UNKNOWN: &str = TARGETS[1];
+
+/// A Cargo workspace of guests, and what it gives.
+struct Group {
+    folder: &'static str,
+    target: &'static str,
+    /// `(package, file that Cargo makes, file that we keep)`.
+    modules: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const GROUPS: [Group; 4] = [
+    Group {
+        folder: "examples/hello",
+        target: UNKNOWN,
+        modules: &[("hello", "hello", "hello")],
+    },
+    Group {
+        folder: "examples/send-email",
+        target: WASI,
+        modules: &[("send_email", "send_email", "send_email")],
+    },
+    Group {
+        folder: "tests/guests",
+        target: WASI,
+        modules: &[("wasi", "wasi", "wasi"), ("command", "command", "command")],
+    },
+    Group {
+        folder: "tests/guests",
+        target: UNKNOWN,
+        modules: &[("raw-bindgen", "raw_bindgen", RAW)],
+    },
+];
+
+/// Straight out of rustc, and as the wasm-bindgen tool finishes it.
+const RAW: &str = "raw-bindgen";
+const FINISHED: [&str; 4] = ["web", "bundler", "classic", "stripped"];
+
+/// Builds what is not up to date.
+pub(crate) fn build() -> Outcome {
+    let started = SystemTime::now();
+    let mut toolchain = None;
+    let mut built = 0;
+    for group in &GROUPS {
+        let sources = newest(&[group.folder, "examples/hello/src"])?;
+        if group
+            .modules
+            .iter()
+            .all(|(.., kept)| current(&module(kept), sources))
+        {
+            continue;
+        }
+        let toolchain = match &mut toolchain {
+            Some(found) => found,
+            empty => empty.insert(Toolchain::find_or_install()?),
+        };
+        let names: Vec<_> = group.modules.iter().map(|(package, ..)| *package).collect();
+        step(
+            &format!("build {} for {}", names.join(" and "), group.target),
+            || build_group(toolchain, group, started),
+        )?;
+        built += group.modules.len();
+    }
+    built += finish(started)?;
+    let all = GROUPS
+        .iter()
+        .map(|group| group.modules.len())
+        .sum::<usize>()
+        + FINISHED.len();
+    println!(
+        "guests: {built} of {all} built, the rest up to date, in {}",
+        paths::wasm().display()
+    );
+    Ok(())
+}
+
+fn build_group(toolchain: &Toolchain, group: &Group, started: SystemTime) -> Outcome {
+    let target_dir = paths::target().join("guests");
+    let mut command = toolchain.build(&paths::root().join(group.folder), group.target, &target_dir);
+    for (package, ..) in group.modules {
+        command.args(["--package", package]);
+    }
+    run(&mut command)?;
+    for (_, made, kept) in group.modules {
+        let made = target_dir
+            .join(group.target)
+            .join("release")
+            .join(made)
+            .with_extension("wasm");
+        keep(&made, &module(kept), started)
+            .map_err(|e| Problem::new(format!("{}: {e}", made.display())))?;
+    }
+    Ok(())
+}
+
+/// The wasm-bindgen tool's part, through the library that the tool itself is made of.
+fn finish(started: SystemTime) -> Outcome<usize> {
+    let raw = module(RAW);
+    let sources = newest(&["tests/guests/finish"])?.max(modified(&raw).unwrap_or(started));
+    let finished = |target: &str| module(&format!("{RAW}-{target}"));
+    if FINISHED
+        .iter()
+        .all(|target| current(&finished(target), sources))
+    {
+        return Ok(0);
+    }
+    step("finish raw-bindgen as the wasm-bindgen tool does", || {
+        let target_dir = paths::target().join("guests");
+        let mut build = cargo();
+        build
+            .args(["build", "--release"])
+            .current_dir(paths::root().join("tests/guests/finish"));
+        run(build
+            .env("CARGO_TARGET_DIR", &target_dir)
+            .env_remove("CARGO_BUILD_TARGET"))?;
+        // The tool warns of the very shapes that are wanted here, so its words are kept for a failure.
+        let tool = target_dir.join("release/finish");
+        for target in FINISHED {
+            output(
+                Command::new(&tool)
+                    .arg(&raw)
+                    .arg(target)
+                    .arg(finished(target)),
+            )?;
+        }
+        Ok(FINISHED.len())
+    })
+}
+
+/// Copies, so that what Cargo makes stays Cargo's, and marks the copy as of now: Cargo may have had nothing to do.
+fn keep(made: &Path, kept: &Path, started: SystemTime) -> io::Result<()> {
+    fs::create_dir_all(paths::wasm())?;
+    let new = kept.with_extension("new");
+    fs::copy(made, &new)?;
+    fs::File::options()
+        .write(true)
+        .open(&new)?
+        .set_modified(started)?;
+    fs::rename(new, kept)
+}
+
+fn module(name: &str) -> PathBuf {
+    paths::wasm().join(format!("{name}.wasm"))
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|file| file.modified()).ok()
+}
+
+fn current(module: &Path, sources: SystemTime) -> bool {
+    modified(module).is_some_and(|module| module >= sources)
+}
+
+/// When the newest file in these folders was changed, build output aside.
+fn newest(folders: &[&str]) -> Outcome<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    let mut open: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| paths::root().join(folder))
+        .collect();
+    while let Some(folder) = open.pop() {
+        let entries = fs::read_dir(&folder)
+            .map_err(|e| Problem::new(format!("{}: {e}", folder.display())))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let ours = path
+                .extension()
+                .is_some_and(|kind| kind == "rs" || kind == "toml" || kind == "lock");
+            if path.is_dir() && !path.ends_with("target") {
+                open.push(path);
+            } else if ours {
+                newest = newest.max(modified(&path).unwrap_or(SystemTime::now()));
+            }
+        }
+    }
+    Ok(newest)
+}

@@ -1,0 +1,23 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).into()
+}
+
+/// The folder that Cargo builds into: this program is inside it, and Cargo marks it with a `CACHEDIR.TAG`.
+pub(crate) fn target() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let marked = program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    marked.map_or_else(|| root().join("target"), Path::to_path_buf)
+}
+
+/// Where built guests are put, one file a guest.
+pub(crate) fn wasm() -> PathBuf {
+    target().join("guests/wasm")
+}

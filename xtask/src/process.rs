@@ -1,0 +1,130 @@
+//! Programs that a chore runs: each is waited for or ended by its own handle.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use crate::step::{Outcome, Problem};
+
+/// Where a program is, if it is anywhere on the path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The cargo that runs this chore.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs to the end, with its output on ours.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    println!("   $ {}", shown(command));
+    let status = command.status().map_err(|e| not_started(command, &e))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(
+        Problem::new(format!("`{}` ended with {status}", shown(command)))
+            .next("what it said stands above; the same line can be run by hand"),
+    )
+}
+
+/// Runs to the end, and answers what it said on stdout; both streams are shown when it fails.
+pub(crate) fn output(command: &mut Command) -> Outcome<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| not_started(command, &e))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let (errors, said) = (errors.trim_end(), said.trim_end());
+    Err(Problem::new(format!(
+        "`{}` ended with {}\n{said}{errors}",
+        shown(command),
+        output.status
+    )))
+}
+
+fn not_started(command: &Command, e: &std::io::Error) -> Problem {
+    let program = command.get_program().to_string_lossy();
+    Problem::new(format!("`{program}` does not start: {e}"))
+        .next(format!("install `{program}`, or put it on the PATH"))
+}
+
+/// The command line as one would type it: programs by their name, without the variables.
+fn shown(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let name = program
+        .file_name()
+        .unwrap_or(OsStr::new("?"))
+        .to_string_lossy()
+        .into_owned();
+    let arguments = command.get_args().map(|argument| {
+        let argument = argument.to_string_lossy();
+        if argument.contains([' ', '*', '{']) {
+            format!("'{argument}'")
+        } else {
+            argument.into_owned()
+        }
+    });
+    std::iter::once(name)
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A server that this chore started. It is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens, as it said itself.
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts a program and waits for its line `listening on URL`.
+    pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = command.spawn().map_err(|e| not_started(command, &e))?;
+        let mut server = Self {
+            child,
+            url: String::new(),
+        };
+        let stdout = server
+            .child
+            .stdout
+            .take()
+            .ok_or_else(|| Problem::new("no stdout"))?;
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(url) = line.trim().strip_prefix("listening on ") {
+                url.trim_end_matches('/').clone_into(&mut server.url);
+                return Ok(server);
+            }
+        }
+        Err(Problem::new(format!(
+            "`{}` ended before it listened",
+            shown(command)
+        )))
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,64 @@
+//! How a chore talks: what it does, how long it took, what went wrong and what to do next.
+
+use std::{
+    fmt,
+    io::Write,
+    time::{Duration, Instant},
+};
+
+/// Why a chore cannot go on.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    what: String,
+    next: Option<String>,
+}
+
+/// What a chore comes to.
+pub(crate) type Outcome<T = ()> = Result<T, Problem>;
+
+impl Problem {
+    pub(crate) fn new(what: impl fmt::Display) -> Self {
+        Self {
+            what: what.to_string(),
+            next: None,
+        }
+    }
+
+    /// What the reader can do about it.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "problem: {}", self.what)?;
+        match &self.next {
+            Some(next) => write!(f, "\nnext: {next}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Announces a step, does it, and says how long it took. The step may print lines of its own in between.
+pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    println!("== {what}");
+    let _ = std::io::stdout().flush();
+    let start = Instant::now();
+    let outcome = work();
+    let took = seconds(start.elapsed());
+    match &outcome {
+        Ok(_) => println!("   done in {took}"),
+        Err(_) => println!("   failed after {took}"),
+    }
+    outcome
+}
+
+/// A duration for people.
+pub(crate) fn seconds(duration: Duration) -> String {
+    match duration.as_secs() {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        whole => format!("{} min {} s", whole / 60, whole % 60),
+    }
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask test`: everything that must hold, in one command.
+
+use std::{path::Path, process::Command, time::Instant};
+
+use crate::{
+    guests, packages, paths, process,
+    process::{cargo, output},
+    step::{Outcome, seconds, step},
+};
+
+/// Runs the tests whose names contain one of the filters, or all of them and the checks of style.
+pub(crate) fn run(filters: &[String]) -> Outcome {
+    let start = Instant::now();
+    guests::build()?;
+    browser()?;
+    let root = paths::root();
+    let workspace = |words: &[&str]| {
+        let mut command = cargo();
+        command.args(words).current_dir(&root);
+        command
+    };
+
+    step("build the programs that the tests run", || {
+        process::run(&mut workspace(&["build", "--workspace", "--bins"]))
+    })?;
+    let nextest = output(cargo().args(["nextest", "--version"])).is_ok();
+    step("run the tests", || {
+        if nextest {
+            process::run(workspace(&["nextest", "run", "--workspace"]).args(filters))
+        } else if filters.len() > 1 {
+            // The standard runner takes more filters only behind `--`.
+            process::run(
+                workspace(&["test", "--workspace", "--lib", "--bins", "--tests", "--"])
+                    .args(filters),
+            )
+        } else {
+            process::run(
+                workspace(&["test", "--workspace", "--lib", "--bins", "--tests"]).args(filters),
+            )
+        }
+    })?;
+    if !filters.is_empty() {
+        println!(
+            "\ntests passed in {}: only those that match {}",
+            seconds(start.elapsed()),
+            filters.join(" or ")
+        );
+        return Ok(());
+    }
+
+    step("run the examples' own tests", || {
+        for example in ["examples/hello", "examples/send-email"] {
+            let mut test = cargo();
+            test.args(["test", "--quiet"])
+                .current_dir(root.join(example));
+            process::run(test.env("CARGO_TARGET_DIR", paths::target().join("examples")))?;
+        }
+        Ok(())
+    })?;
+    step("run the examples in the documentation", || {
+        process::run(&mut workspace(&["test", "--doc", "--workspace"]))
+    })?;
+    step("check the format", || {
+        process::run(&mut workspace(&["fmt", "--all", "--check"]))
+            .map_err(|e| e.next("cargo fmt --all"))
+    })?;
+    step("check the lints", || {
+        process::run(&mut workspace(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    println!(
+        "\nall tests and checks passed in {}",
+        seconds(start.elapsed())
+    );
+    Ok(())
+}
+
+/// What the browser test needs: node with the driver's package, and Chromium.
+fn browser() -> Outcome {
+    packages::need("node", "nodejs", "the browser test is a node program")?;
+    let folder = paths::root().join("tests/browser");
+    let installed = folder.join("node_modules/.package-lock.json");
+    if !newer(&installed, &folder.join("package-lock.json")) {
+        packages::need(
+            "npm",
+            "npm",
+            "it fetches the package that drives the browser",
+        )?;
+        step("fetch the package that drives the browser", || {
+            process::run(
+                Command::new("npm")
+                    .args(["ci", "--no-audit", "--no-fund"])
+                    .current_dir(&folder),
+            )
+        })?;
+    }
+    let chosen = std::env::var_os("IOF_CHROMIUM");
+    let chromium = chosen
+        .as_deref()
+        .map_or(Path::new("/usr/bin/chromium"), Path::new);
+    if !chromium.is_file() {
+        packages::install(&["chromium"], "the browser test").map_err(|problem| {
+            problem.next("install Chromium, and name its program in IOF_CHROMIUM")
+        })?;
+    }
+    Ok(())
+}
+
+fn newer(file: &Path, than: &Path) -> bool {
+    let modified = |file: &Path| file.metadata().and_then(|file| file.modified());
+    matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file >= than)
+}
