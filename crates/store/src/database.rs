@@ -173,6 +173,6 @@ pub(crate) fn bytes(row: &SqliteRow, column: &'static str) -> Result<[u8; 32], E
 fn damaged(column: &str) -> Error {
     Error::Damaged {
         what: "the database".into(),
-        detail: format!("{column} is not what its name says"),
+        detail: format!("{column} is not what its name says; restore it from a backup"),
     }
 }

@@ -87,7 +87,7 @@ fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
     Err(Error::Damaged {
         what: "the data directory".into(),
         detail: format!(
-            "{} is missing or empty, but {} holds the sources of functions; to start anew, move the sources away",
+            "{} is missing or empty, but {} holds the sources of functions; restore the database from a backup or, to start anew, move the sources away",
             database.display(),
             objects.display()
         ),
@@ -125,7 +125,7 @@ fn artefact_key(data_dir: &Path) -> Result<[u8; 32], Error> {
             return stored.try_into().map_err(|stored: Vec<u8>| Error::Damaged {
                 what: format!("the key {}", path.display()),
                 detail: format!(
-                    "{} bytes instead of 32; without it, iof makes a new one and compiles again",
+                    "{} bytes instead of 32; remove it, and iof makes a new one and compiles again",
                     stored.len()
                 ),
             });

@@ -35,11 +35,11 @@ pub enum Error {
     DiskFull(#[source] Box<dyn StdError + Send + Sync>),
 
     /// Stored bytes are not what was stored.
-    #[error("{what} is damaged ({detail}); restore it from a backup, or upload it again")]
+    #[error("{what} is damaged: {detail}")]
     Damaged {
         /// Which thing: `source <sha256>`, `the database …`.
         what: String,
-        /// How it shows.
+        /// How it shows, and what to do about it.
         detail: String,
     },
 
@@ -133,7 +133,7 @@ impl From<sqlx::Error> for Error {
                     // SQLITE_CORRUPT, SQLITE_NOTADB
                     Some(11 | 26) => Self::Damaged {
                         what: "the database".into(),
-                        detail: error.to_string(),
+                        detail: format!("{error}; restore it from a backup"),
                     },
                     _ => Self::Unavailable(error.into()),
                 }

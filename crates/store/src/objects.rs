@@ -74,7 +74,10 @@ impl Objects {
         }
         Err(Error::Damaged {
             what: format!("source {}", hex(&sha256)),
-            detail: format!("its {} bytes have another digest", source.len()),
+            detail: format!(
+                "its {} bytes have another digest; restore the file from a backup, or upload the module again",
+                source.len()
+            ),
         })
     }
 

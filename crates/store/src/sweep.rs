@@ -3,7 +3,7 @@
 //! An upload writes its object first and its row last, so a process killed in between leaves an object (or a temporary
 //! file) that nobody was promised. The next start removes them, before anything else can happen: it owns the directory,
 //! so whatever no row names is garbage and not an upload under way. Sweeping in the background was rejected, because it
-//! would have to be told apart from uploads, to save the 50 ms that it takes with 10,000 functions.
+//! would have to be told apart from uploads, to save the tens of milliseconds that it takes with 10,000 functions.
 //!
 //! Artefacts go when their source goes. Those of an engine that this host no longer runs go 30 days after it last did
 //! (so that going back a release does not compile everything again); those of the engine used last never do.

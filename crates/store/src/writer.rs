@@ -2,7 +2,9 @@
 //!
 //! A commit costs a flush of the disk, and a flush of one row costs the same as a flush of sixty. So the task takes
 //! whatever waits, up to [`BATCH`], into one transaction: alone, a write is as fast as the disk; in a burst, the queue
-//! that built up during one flush shares the next (group commit). Nobody waits for company.
+//! that built up during one flush shares the next (group commit). Nobody waits for company. Against a commit for each
+//! write, `tests/it/speed.rs` measured five times the row writes of 16 clients, and nearly twice their uploads, which
+//! also flush a file and a directory each.
 //!
 //! In a shared transaction one bad write fails them all. A write that finds no function is an answer and not a failure,
 //! so what remains is the disk, or a defect of ours; the batch is then run again one by one, and each gets its own
@@ -21,7 +23,7 @@ use crate::database::Connection;
 use crate::directory::Lock;
 use crate::{Error, KeyHash, VersionId, database};
 
-/// The most writes that share a transaction. Each takes some 50 µs, so a full batch stays below the cost of its flush.
+/// The most writes that share a transaction, and so the most that one failure makes us do again.
 const BATCH: usize = 64;
 /// Writes that wait. Beyond it, callers wait to get in; beyond [`PATIENCE`], they hear that the store is busy.
 const QUEUE: usize = 256;

@@ -42,6 +42,25 @@ async fn uploads_and_reads() {
         );
     }
 
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..16 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut done = 0_u32;
+            while started.elapsed() < Duration::from_secs(3) {
+                store.set_state(1 + task, done.to_string()).await.unwrap();
+                done += 1;
+            }
+            done
+        });
+    }
+    let done = f64::from(tasks.join_all().await.iter().sum::<u32>());
+    println!(
+        "16 writers of state: {:.0} acknowledged/s",
+        done / started.elapsed().as_secs_f64()
+    );
+
     for size in [1 << 20, 16 << 20] {
         let code = vec![7; size];
         let started = Instant::now();
