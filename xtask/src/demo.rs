@@ -3,7 +3,7 @@
 //! The demo itself is a program of the test harness (`tests/demo`), which brings the stand-in for the mail service
 //! along. This program stays small, so that its first word comes soon.
 
-use std::process::Command;
+use std::{os::unix::process::CommandExt, process::Command};
 
 use crate::{
     guests, paths, process,
@@ -17,11 +17,11 @@ pub(crate) fn run(once: bool) -> Outcome {
     step(
         "build the server and the demo (the first time takes minutes)",
         || {
-            let packages = ["--package", "iof", "--package", "iof-tests", "--bins"];
+            // The same selection as the tests have: another one would compile the engine a second time.
+            let mut build = cargo();
             process::run(
-                cargo()
-                    .arg("build")
-                    .args(packages)
+                build
+                    .args(["build", "--workspace", "--bins"])
                     .current_dir(paths::root()),
             )
         },
@@ -30,11 +30,10 @@ pub(crate) fn run(once: bool) -> Outcome {
     let mut demo = Command::new(&program);
     demo.args(once.then_some("--once"))
         .current_dir(paths::root());
-    let status = demo
-        .status()
-        .map_err(|e| Problem::new(format!("{}: {e}", program.display())))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Problem::new("the demo did not come to its end").next("what it said stands above"))
+    // The demo takes this program's place, so that Ctrl-C reaches it alone and it can end what it started.
+    Err(Problem::new(format!(
+        "{}: {}",
+        program.display(),
+        demo.exec()
+    )))
 }

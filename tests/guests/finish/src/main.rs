@@ -47,7 +47,9 @@ fn finish(raw: &Path, target: &str, out: &Path, js: Option<&Path>) -> Result<(),
     match target {
         "web" => bindgen.web(true)?,
         "bundler" | "classic" | "stripped" => bindgen.bundler(true)?,
-        other => return Err(format!("no target {other}: web, bundler, classic or stripped").into()),
+        other => {
+            return Err(format!("no target {other}: web, bundler, classic or stripped").into());
+        }
     };
     let mut output = bindgen.generate_output()?;
     if let Some(js) = js {
