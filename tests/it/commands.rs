@@ -24,7 +24,11 @@ async fn both_modules_run_commands() {
             "program": "http_proxy", "args": ["post", "http://api.example.com/echo", headers], "stdin": "body",
         }))
         .await;
-        assert_eq!((&output["status"], &output["stderr"]), (&json!(0), &json!("")), "{output}");
+        assert_eq!(
+            (&output["status"], &output["stderr"]),
+            (&json!(0), &json!("")),
+            "{output}"
+        );
         let echo: Value = serde_json::from_str(output["stdout"].as_str().unwrap()).unwrap();
         assert_eq!(echo["body"], "body");
         assert_eq!(echo["headers"]["x-a"], "b", "{echo}");
@@ -49,15 +53,23 @@ async fn a_granted_command_that_does_not_exist_is_not_found() {
     let server = Server::start("[defaults]\ncommands = [\"http_proxy\", \"fortune\"]\n").await;
     let id = server.upload(guest("command")).await.id;
     let output = run(&server, id, "run_ssvm", json!({ "program": "fortune" })).await;
-    assert_eq!(output, json!({ "status": -1, "stdout": "", "stderr": "Command not found.\n" }));
+    assert_eq!(
+        output,
+        json!({ "status": -1, "stdout": "", "stderr": "Command not found.\n" })
+    );
 }
 
 #[tokio::test]
 async fn without_the_grant_nothing_runs() {
     let upstream = Upstream::start().await;
-    let server = Server::start(format!("{}\n[defaults]\ncommands = []\n", upstream.pin("api.example.com", 80))).await;
+    let server = Server::start(format!(
+        "{}\n[defaults]\ncommands = []\n",
+        upstream.pin("api.example.com", 80)
+    ))
+    .await;
     let id = server.upload(guest("command")).await.id;
-    let request = json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
+    let request =
+        json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
     let output = run(&server, id, "run_ssvm", request).await;
     assert_eq!(output["status"], -1);
     assert!(upstream.seen().is_empty());
@@ -69,7 +81,12 @@ async fn pieces_add_up_and_are_forgotten_after_a_run() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let f = |name: &str| format!("ssvm_process_{name}");
-    let import = |name: &str, ty: &str| format!("(import \"ssvm_process\" \"{}\" (func ${name} {ty}))", f(name));
+    let import = |name: &str, ty: &str| {
+        format!(
+            "(import \"ssvm_process\" \"{}\" (func ${name} {ty}))",
+            f(name)
+        )
+    };
     let imports: String = [
         ("set_prog_name", "(param i32 i32)"),
         ("add_arg", "(param i32 i32)"),
@@ -89,9 +106,10 @@ async fn pieces_add_up_and_are_forgotten_after_a_run() {
     let id = server
         .upload(wat(&format!(
             r#"(module {imports}
-              (memory (export "memory") 40)
+              (memory (export "memory") 128)
               (data (i32.const 0) "http_proxypost    http://api.example.com/echo")
               (func (export "twice") (result i32)
+                (memory.fill (i32.const 65536) (i32.const 97) (i32.const 2000000))
                 (call $set_prog_name (i32.const 0) (i32.const 5))
                 (call $set_prog_name (i32.const 5) (i32.const 5))
                 (call $add_arg (i32.const 10) (i32.const 4))
@@ -112,8 +130,12 @@ async fn pieces_add_up_and_are_forgotten_after_a_run() {
         .await
         .id;
     let answer = server.run(id, "twice", "").await;
-    assert_eq!(answer.text(), "-1", "an empty name is no command: {answer:?}");
+    assert_eq!(
+        answer.text(),
+        "-1",
+        "an empty name is no command: {answer:?}"
+    );
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1);
-    assert_eq!(seen[0].body.len(), 4_000_000);
+    assert_eq!(seen[0].headers["content-length"], "4000000");
 }

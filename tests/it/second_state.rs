@@ -7,7 +7,7 @@ use iof_tests::{
 use serde_json::{Value, json};
 
 /// A module whose one function returns its argument, in the shape of 2020.
-pub const ECHO: &str = r#"(module
+const ECHO: &str = r#"(module
   (memory (export "memory") 1)
   (global $top (mut i32) (i32.const 1024))
   (func (export "__wbindgen_malloc") (param i32) (result i32)
@@ -29,16 +29,29 @@ async fn an_upload_answers_what_clients_parse() {
     let body = answer.json();
     assert_eq!(body["wasm_id"], 1);
     let decimal: Vec<String> = module.iter().map(u8::to_string).collect();
-    assert_eq!(body["wasm_sha256"], format!("0x{}", sha256(decimal.join(",").as_bytes())));
+    assert_eq!(
+        body["wasm_sha256"],
+        format!("0x{}", sha256(decimal.join(",").as_bytes()))
+    );
     assert_eq!(body["iof_sha256"], sha256(&module));
-    assert_eq!(body["SSVM_Usage_Key"], "00000000-0000-0000-0000-000000000000");
+    assert_eq!(
+        body["SSVM_Usage_Key"],
+        "00000000-0000-0000-0000-000000000000"
+    );
     let key = body["SSVM_Admin_Key"].as_str().unwrap();
-    assert_eq!((key.len(), key.as_bytes()[14]), (36, b'4'), "a UUID of version 4");
+    assert_eq!(
+        (key.len(), key.as_bytes()[14]),
+        (36, b'4'),
+        "a UUID of version 4"
+    );
 }
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[tokio::test]
@@ -47,12 +60,24 @@ async fn a_body_becomes_the_argument_as_it_did() {
     let id = server.upload(wat(ECHO)).await.id;
     for (content_type, sent, passed) in [
         ("text/plain", "Tim", "Tim"),
-        ("text/plain", "{\"celsius_temperature\":25.0}", "{\"celsius_temperature\":25}"),
+        (
+            "text/plain",
+            "{\"celsius_temperature\":25.0}",
+            "{\"celsius_temperature\":25}",
+        ),
         ("text/plain", " [ 1, 1e3 ] ", "[1,1000]"),
         ("text/plain; charset=UTF-8", "25.0", "25.0"),
-        ("application/json", "{\"b\": 1, \"a\": 12345678901234567890}", "{\"b\":1,\"a\":12345678901234567000}"),
+        (
+            "application/json",
+            "{\"b\": 1, \"a\": 12345678901234567890}",
+            "{\"b\":1,\"a\":12345678901234567000}",
+        ),
         ("application/octet-stream", "\u{1}raw", "\u{1}raw"),
-        ("application/x-www-form-urlencoded", "text=hi+there&x=1", "{\"text\":\"hi there\",\"x\":\"1\"}"),
+        (
+            "application/x-www-form-urlencoded",
+            "text=hi+there&x=1",
+            "{\"text\":\"hi there\",\"x\":\"1\"}",
+        ),
         ("image/png", "ignored", ""),
         ("text/plain", "", ""),
     ] {
@@ -62,17 +87,31 @@ async fn a_body_becomes_the_argument_as_it_did() {
                 .header("Content-Type", content_type)
                 .body(sent);
             let answer = server.answer(run).await;
-            assert_eq!((answer.http.as_u16(), answer.text().as_str()), (200, passed), "{content_type} {sent} {answer:?}");
-            let expected = if suffix.is_empty() { "text/html; charset=utf-8" } else { "application/octet-stream" };
+            assert_eq!(
+                (answer.http.as_u16(), answer.text().as_str()),
+                (200, passed),
+                "{content_type} {sent} {answer:?}"
+            );
+            let expected = if suffix.is_empty() {
+                "text/html; charset=utf-8"
+            } else {
+                "application/octet-stream"
+            };
             assert_eq!(answer.header("content-type"), expected);
         }
     }
-    let scalar = server.request("POST", &format!("/api/run/{id}/echo")).header("Content-Type", "application/json").body("1");
+    let scalar = server
+        .request("POST", &format!("/api/run/{id}/echo"))
+        .header("Content-Type", "application/json")
+        .body("1");
     assert_eq!(server.answer(scalar).await.http.as_u16(), 400);
     // Four megabytes are everyday.
     let large = "x".repeat(4 << 20);
     let grows = server.upload(guest("hello")).await.id;
-    assert_eq!(server.run(grows, "say", large.as_str()).await.body.len(), large.len() + 6);
+    assert_eq!(
+        server.run(grows, "say", large.as_str()).await.body.len(),
+        large.len() + 6
+    );
 }
 
 #[tokio::test]
@@ -82,19 +121,43 @@ async fn failures_have_the_bodies_of_2020_and_the_truth_in_headers() {
     let failed = "{\"return_value\":\"Error executing this function, please check function name, input parameters, return parameter for correctness\"}";
     let id = uploaded.id;
     for (path, body, status, fault) in [
-        (format!("/api/run/{id}/nope"), failed.to_owned(), 404, "no-such-export"),
-        ("/api/run/999/echo".into(), "999 does not exist".into(), 404, "no-such-function"),
-        ("/api/run/x/echo".into(), "x does not exist".into(), 404, "no-such-function"),
+        (
+            format!("/api/run/{id}/nope"),
+            failed.to_owned(),
+            404,
+            "no-such-export",
+        ),
+        (
+            "/api/run/999/echo".into(),
+            "999 does not exist".into(),
+            404,
+            "no-such-function",
+        ),
+        (
+            "/api/run/x/echo".into(),
+            "x does not exist".into(),
+            404,
+            "no-such-function",
+        ),
     ] {
         let answer = server.answer(server.request("POST", &path)).await;
         assert_eq!((answer.http.as_u16(), answer.text()), (200, body), "{path}");
         assert_eq!((answer.status(), answer.fault()), (status, fault), "{path}");
     }
-    let unknown = server.answer(server.request("POST", &format!("/api/run/{id}/nope"))).await;
-    assert!(unknown.header("iof-message").contains("it exports echo"), "{unknown:?}");
+    let unknown = server
+        .answer(server.request("POST", &format!("/api/run/{id}/nope")))
+        .await;
+    assert!(
+        unknown.header("iof-message").contains("it exports echo"),
+        "{unknown:?}"
+    );
     let nowhere = server.get("/api/nope?<script>").await;
     assert_eq!(nowhere.http.as_u16(), 404);
-    assert!(nowhere.text().contains("<pre>Cannot GET /api/nope</pre>"), "{}", nowhere.text());
+    assert!(
+        nowhere.text().contains("<pre>Cannot GET /api/nope</pre>"),
+        "{}",
+        nowhere.text()
+    );
 }
 
 #[tokio::test]
@@ -108,7 +171,10 @@ async fn functions_are_read_listed_and_deleted() {
         .body(module.clone());
     let uploaded = server.answer(request).await.json();
     let second = server.upload(wat(ECHO)).await;
-    assert_eq!(server.get("/api/executables").await.json(), json!([{ "wasm_id": 1 }, { "wasm_id": 2 }]));
+    assert_eq!(
+        server.get("/api/executables").await.json(),
+        json!([{ "wasm_id": 1 }, { "wasm_id": 2 }])
+    );
     let decimal: Vec<String> = module.iter().map(u8::to_string).collect();
     assert_eq!(
         server.get("/api/executables/1").await.json(),
@@ -118,23 +184,53 @@ async fn functions_are_read_listed_and_deleted() {
             "wasm_state": "{}", "wasm_callback_object": "{}",
         })
     );
-    let filtered = server.get("/api/executables/1?filterBy=[\"wasm_description\"]").await;
+    let filtered = server
+        .get("/api/executables/1?filterBy=[\"wasm_description\"]")
+        .await;
     assert_eq!(filtered.json(), json!({ "wasm_description": "empty" }));
-    assert!(server.get("/api/executables/1?filterBy=[\"nope\"]").await.json()[0]["error_invalid_filter"].is_string());
+    assert!(
+        server
+            .get("/api/executables/1?filterBy=[\"nope\"]")
+            .await
+            .json()[0]["error_invalid_filter"]
+            .is_string()
+    );
     let broken = server.get("/api/executables/1?filterBy=nope").await;
-    assert_eq!(broken.json()["error"], "Please check your filterBy parameters. Not valid string array!");
-    assert_eq!(server.get("/api/executables/999").await.json()["error"], "wasm_id of 999 does not exist");
+    assert_eq!(
+        broken.json()["error"],
+        "Please check your filterBy parameters. Not valid string array!"
+    );
+    assert_eq!(
+        server.get("/api/executables/999").await.json()["error"],
+        "wasm_id of 999 does not exist"
+    );
 
-    let delete = |key: &str| server.request("DELETE", "/api/executables/1").header("SSVM_Admin_Key", key.to_owned());
+    let delete = |key: &str| {
+        server
+            .request("DELETE", "/api/executables/1")
+            .header("SSVM_Admin_Key", key.to_owned())
+    };
     let wrong = server.answer(delete(&second.admin_key)).await;
-    assert_eq!(wrong.json()["error"], "Wrong admin key ... 1 can not be deleted.");
+    assert_eq!(
+        wrong.json()["error"],
+        "Wrong admin key ... 1 can not be deleted."
+    );
     assert_eq!(wrong.status(), 403);
-    let deleted = server.answer(delete(uploaded["SSVM_Admin_Key"].as_str().unwrap())).await;
+    let deleted = server
+        .answer(delete(uploaded["SSVM_Admin_Key"].as_str().unwrap()))
+        .await;
     assert_eq!(deleted.json(), json!({ "wasm_id": "1" }));
     assert_eq!(server.get("/api/executables/1").await.status(), 404);
     assert_eq!(server.run(1, "echo", "x").await.text(), "1 does not exist");
-    assert_eq!(server.get("/api/executables").await.json(), json!([{ "wasm_id": 2 }]));
-    assert_eq!(server.upload(wat(ECHO)).await.id, 3, "a number is never given twice");
+    assert_eq!(
+        server.get("/api/executables").await.json(),
+        json!([{ "wasm_id": 2 }])
+    );
+    assert_eq!(
+        server.upload(wat(ECHO)).await.id,
+        3,
+        "a number is never given twice"
+    );
 }
 
 #[tokio::test]
@@ -144,15 +240,28 @@ async fn browsers_of_any_origin_may_call() {
         .request("OPTIONS", "/api/run/1/say")
         .header("Origin", "https://example.com")
         .header("Access-Control-Request-Method", "POST")
-        .header("Access-Control-Request-Headers", "ssvm_usage_key,content-type");
+        .header(
+            "Access-Control-Request-Headers",
+            "ssvm_usage_key,content-type",
+        );
     let answer = server.answer(asked).await;
     assert_eq!(answer.http.as_u16(), 204);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert_eq!(answer.header("access-control-allow-headers"), "ssvm_usage_key,content-type");
-    assert!(answer.header("access-control-allow-methods").contains("POST"));
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        "ssvm_usage_key,content-type"
+    );
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("POST")
+    );
     let run = server.run(1, "say", "x").await;
     assert_eq!(run.header("access-control-allow-origin"), "*");
-    assert!(run.header("access-control-expose-headers").contains("iof-fault"));
+    assert!(
+        run.header("access-control-expose-headers")
+            .contains("iof-fault")
+    );
 }
 
 #[tokio::test]
@@ -171,12 +280,31 @@ async fn with_keys_configured_uploads_need_one() {
             .header(name, value)
             .body(wat(ECHO))
     };
-    let uploaded = server.answer(upload("Authorization", format!("Bearer {key}"))).await;
+    let uploaded = server
+        .answer(upload("Authorization", format!("Bearer {key}")))
+        .await;
     assert_eq!(uploaded.http.as_u16(), 200);
-    assert_eq!(server.answer(upload("iof-key", format!("{key}x"))).await.http.as_u16(), 401);
+    assert_eq!(
+        server
+            .answer(upload("iof-key", format!("{key}x")))
+            .await
+            .http
+            .as_u16(),
+        401
+    );
     let id = uploaded.json()["wasm_id"].as_u64().unwrap();
-    assert_eq!(server.run(id, "echo", "calls stay open").await.text(), "calls stay open");
-    let read: Value = server.answer(server.request("GET", &format!("/api/executables/{id}")).header("iof-key", key)).await.json();
+    assert_eq!(
+        server.run(id, "echo", "calls stay open").await.text(),
+        "calls stay open"
+    );
+    let read: Value = server
+        .answer(
+            server
+                .request("GET", &format!("/api/executables/{id}"))
+                .header("iof-key", key),
+        )
+        .await
+        .json();
     assert_eq!(read["wasm_id"], 1);
 }
 

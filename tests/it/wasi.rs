@@ -7,7 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 async fn arguments_and_environment_are_those_of_2020() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
-    assert_eq!(server.run(id, "show_args", "x").await.text(), "show_args\n{}");
+    assert_eq!(
+        server.run(id, "show_args", "x").await.text(),
+        "show_args\n{}"
+    );
     let environment = server.run(id, "show_env", "").await.text();
     let lines: Vec<_> = environment.lines().collect();
     assert_eq!(lines.len(), 2, "{environment}");
@@ -20,14 +23,31 @@ async fn arguments_and_environment_are_those_of_2020() {
 async fn the_root_is_a_scratch_directory_of_one_call() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
-    assert_eq!(server.run(id, "write_file", "/note\nhello").await.text(), "written");
+    assert_eq!(
+        server.run(id, "write_file", "/note\nhello").await.text(),
+        "written"
+    );
     assert_eq!(server.run(id, "list_dir", "/").await.text(), "");
-    assert!(server.run(id, "read_file", "/note").await.text().starts_with("error"));
-    for outside in ["/etc/passwd", "/../../../../etc/passwd", "/../iof.db", "../lock", "/proc/self/environ"] {
+    assert!(
+        server
+            .run(id, "read_file", "/note")
+            .await
+            .text()
+            .starts_with("error")
+    );
+    for outside in [
+        "/etc/passwd",
+        "/../../../../etc/passwd",
+        "/../iof.db",
+        "../lock",
+        "/proc/self/environ",
+    ] {
         let answer = server.run(id, "read_file", outside).await.text();
         assert!(answer.starts_with("error"), "{outside}: {answer}");
     }
-    let left = std::fs::read_dir(server.data().join("scratch")).unwrap().count();
+    let left = std::fs::read_dir(server.data().join("scratch"))
+        .unwrap()
+        .count();
     assert_eq!(left, 0, "nothing is left on the host");
 }
 
@@ -40,7 +60,8 @@ async fn what_is_printed_is_the_calls_log() {
     let log = server.log();
     for (stream, text) in [("stdout", "out: a line"), ("stderr", "err: a line")] {
         assert!(
-            log.lines().any(|line| line.contains(&call) && line.contains(stream) && line.contains(text)),
+            log.lines()
+                .any(|line| line.contains(&call) && line.contains(stream) && line.contains(text)),
             "{stream} of {call} in {log}"
         );
     }
@@ -52,10 +73,18 @@ async fn failures_say_what_the_guest_said() {
     let id = server.upload(guest("wasi")).await.id;
     let panicked = server.run(id, "panics", "the kettle is cold").await;
     assert_eq!((panicked.fault(), panicked.status()), ("trap", 502));
-    assert!(panicked.header("iof-message").contains("the kettle is cold"), "{panicked:?}");
+    assert!(
+        panicked
+            .header("iof-message")
+            .contains("the kettle is cold"),
+        "{panicked:?}"
+    );
     let exited = server.run(id, "exit_with", "3").await;
     assert_eq!(exited.fault(), "exit");
-    assert!(exited.header("iof-message").contains("status 3"), "{exited:?}");
+    assert!(
+        exited.header("iof-message").contains("status 3"),
+        "{exited:?}"
+    );
 }
 
 #[tokio::test]
@@ -65,9 +94,20 @@ async fn every_call_has_a_fresh_instance_real_time_and_real_chance() {
     for _ in 0..3 {
         assert_eq!(server.run(id, "count_calls", "x").await.text(), "1");
     }
-    let now: u64 = server.run(id, "tell_clock", "x").await.text().parse().unwrap();
-    let host = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now: u64 = server
+        .run(id, "tell_clock", "x")
+        .await
+        .text()
+        .parse()
+        .unwrap();
+    let host = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     assert!(host.abs_diff(now) < 5);
-    let (one, two) = (server.run(id, "random_bytes", "x").await.text(), server.run(id, "random_bytes", "x").await.text());
+    let (one, two) = (
+        server.run(id, "random_bytes", "x").await.text(),
+        server.run(id, "random_bytes", "x").await.text(),
+    );
     assert!(one.len() == 32 && one != two);
 }

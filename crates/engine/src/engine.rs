@@ -224,8 +224,8 @@ impl Engine {
         let initialize = manifest
             .initialize
             .iter()
-            .filter_map(|name| index(name))
-            .collect();
+            .map(|name| index(name).ok_or_else(|| unfit(name)))
+            .collect::<Result<_, Fault>>()?;
         let pre = linker
             .instantiate_pre(&module)
             .map_err(|error| unfit(&format!("{error:#}")))?;
@@ -359,6 +359,9 @@ impl Engine {
             Some(Trap::StackOverflow) => Reached::Stack.fault(&self.0.limits),
             // A growth was refused and the guest gave up, as Rust does. The limit is the cause.
             _ if state.space.refused => Reached::Memory.fault(&self.0.limits),
+            Some(Trap::MemoryOutOfBounds) if recursed(error) => Reached::Stack
+                .fault(&self.0.limits)
+                .with_detail(format!("{error:?}")),
             Some(trap) => Fault::guest(
                 "trap",
                 said(format!("The function trapped ({})", describe(*trap)), log),
@@ -435,6 +438,25 @@ fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
         format!("The function has no export `{name}`; {list}."),
     )
     .with_status(404)
+}
+
+/// Whether the innermost frames are the same few functions again and again.
+///
+/// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
+/// trap is then an access below address zero. Memory errors elsewhere do not come out of such a pile of frames.
+fn recursed(error: &wasmtime::Error) -> bool {
+    let Some(trace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
+        return false;
+    };
+    let frames: Vec<u32> = trace
+        .frames()
+        .iter()
+        .map(wasmtime::FrameInfo::func_index)
+        .collect();
+    // The innermost one may be a leaf that the recursion calls.
+    let pile = frames.get(1..).unwrap_or_default();
+    let distinct: std::collections::HashSet<_> = pile.iter().collect();
+    pile.len() >= 16 && distinct.len() <= 4
 }
 
 fn describe(trap: Trap) -> String {

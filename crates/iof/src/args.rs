@@ -31,15 +31,19 @@ pub(crate) enum Command {
     CompileWorker { limits: String },
 }
 
-/// Every setting can be given four ways; the first of these counts: a flag, an environment variable, the file, the
-/// default. `limits.wall_time` is `--set limits.wall_time=5s`, `IOF_LIMITS_WALL_TIME=5s`, or `wall_time = "5s"` under
-/// `[limits]` in the file. `--print-config` shows them all.
 #[derive(Debug, Default, Arguments)]
-#[command(after_help = "Examples:
+#[command(
+    args_override_self = true,
+    after_help = "Every setting can be given four ways; the first of these counts: a flag, an environment
+variable, the file, the default. limits.wall_time is --set limits.wall_time=5s,
+IOF_LIMITS_WALL_TIME=5s, or wall_time = \"5s\" under [limits] in the file.
+
+Examples:
   iof serve                                    on 127.0.0.1:8080, data in ./iof-data
   iof serve --listen 127.0.0.1:0               on a free port, which it prints
   iof serve --set limits.memory=256MiB         with another limit
-  iof serve --print-config > iof.toml          all settings, to start a file from")]
+  iof serve --print-config > iof.toml          all settings, to start a file from"
+)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]

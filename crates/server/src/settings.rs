@@ -40,7 +40,7 @@ impl Default for Settings {
             concurrency: 500,
             queue: 1_000,
             queue_wait: Duration::from_secs(5),
-            request_body: ByteSize::b(100_000_000),
+            request_body: ByteSize::mib(100),
             body_memory: ByteSize::gib(1),
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),

@@ -38,6 +38,14 @@ pub(crate) struct Compiler {
 const ARTEFACT_GROWTH: u64 = 16;
 const ARTEFACT_ROOM: u64 = 64 << 20;
 
+/// What a worker says on stderr when the kernel gives it no more: the allocator, the threads, wasmtime's maps.
+const OUT_OF_MEMORY: [&str; 4] = [
+    "memory allocation of",
+    "unable to allocate",
+    "failed to spawn thread",
+    "Cannot allocate memory",
+];
+
 impl Compiler {
     pub(crate) fn new(limits: CompileLimits, call: Arc<Limits>, worker: Vec<PathBuf>) -> Self {
         let parallel = match limits.parallel {
@@ -134,7 +142,7 @@ impl Compiler {
             (Some(0), Some(&worker::FAULT)) => Err(worker::refusal(answer.get(1..).unwrap_or_default())),
             // SIGXCPU at the soft limit, SIGKILL at the hard one.
             _ if matches!(status.signal(), Some(24 | 9)) => Err(self.too_slow()),
-            _ if complaint.contains("memory allocation of") || complaint.contains("unable to allocate") => {
+            _ if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) => {
                 Err(Fault::limit(
                     "compile-memory",
                     422,

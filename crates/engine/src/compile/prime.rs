@@ -175,7 +175,9 @@ fn attempt(
     start_up: bool,
 ) -> Result<Snapshot, Refusal> {
     let impossible = |error: wasmtime::Error| Refusal::Snapshot(format!("{error:#}"));
-    let wizer = Wizer::new();
+    let mut wizer = Wizer::new();
+    // It would take `_initialize` away, which a module that could not be started here still needs.
+    wizer.keep_init_func(true);
     let (context, instrumented) = wizer.instrument(source).map_err(impossible)?;
     let module = Module::new(engine, &instrumented).map_err(impossible)?;
     let mut instance = Instance::new(engine, &module).map_err(impossible)?;

@@ -1,0 +1,169 @@
+//! The program's own words: help, version, settings, and refusals that say what to do.
+
+use iof_tests::server::{Server, program};
+use std::process::{Command, Output};
+
+fn iof(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(program())
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_are_on_stdout() {
+    for args in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["version"],
+        &["--version"],
+    ] {
+        let output = iof(args, &[]);
+        assert!(output.status.success(), "{args:?}");
+        assert!(
+            !output.stdout.is_empty() && output.stderr.is_empty(),
+            "{args:?}"
+        );
+    }
+    assert!(text(&iof(&["version"], &[]).stdout).starts_with("iof 0."));
+    let nothing = iof(&[], &[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(text(&nothing.stderr).contains("Usage: iof"));
+    let help = text(&iof(&["serve", "--help"], &[]).stdout);
+    for part in [
+        "--listen",
+        "--data",
+        "--config",
+        "--set",
+        "--print-config",
+        "IOF_LIMITS_WALL_TIME",
+        "Examples:",
+    ] {
+        assert!(help.contains(part), "{part} is missing in\n{help}");
+    }
+    assert!(!text(&iof(&["--help"], &[]).stdout).contains("compile-worker"));
+}
+
+#[test]
+fn settings_come_from_four_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("iof.toml");
+    std::fs::write(
+        &file,
+        "[limits]\nwall_time = \"1s\"\nguest_cpu = \"1s\"\ncommands = 1\n",
+    )
+    .unwrap();
+    let output = iof(
+        &[
+            "serve",
+            "--print-config",
+            "--config",
+            file.to_str().unwrap(),
+            "--set",
+            "limits.commands=3",
+        ],
+        &[
+            ("IOF_LIMITS_GUEST_CPU", "2s"),
+            ("IOF_LIMITS_COMMANDS", "2"),
+            ("IOF_AUTH_KEYS", "a key that nobody may see"),
+        ],
+    );
+    let printed = text(&output.stdout);
+    for line in ["wall_time = \"1s\"", "guest_cpu = \"2s\"", "commands = 3"] {
+        assert!(printed.contains(line), "{line} is missing in\n{printed}");
+    }
+    assert!(!printed.contains("nobody may see"), "{printed}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_with_the_next_step() {
+    for (args, words) in [
+        (
+            vec!["--set", "limits.wall_tmie=1s"],
+            vec!["limits.wall_tmie", "limits.wall_time"],
+        ),
+        (
+            vec!["--set", "limits.wall_time=soon"],
+            vec!["limits.wall_time", "soon"],
+        ),
+        (
+            vec!["--listen", "0.0.0.0:0"],
+            vec!["0.0.0.0:0", "auth.keys", "IOF_AUTH_KEYS"],
+        ),
+        (
+            vec!["--set", "auth.keys=short"],
+            vec!["auth.keys", "openssl"],
+        ),
+        (
+            vec!["--set", "defaults.outbound=http://x/?q"],
+            vec!["defaults.outbound"],
+        ),
+        (
+            vec!["--set", "egress.ca_files=/nowhere/ca.pem"],
+            vec!["/nowhere/ca.pem"],
+        ),
+        (
+            vec!["--config", "/nowhere/iof.toml"],
+            vec!["/nowhere/iof.toml"],
+        ),
+        (vec!["--set", "log=nonsense=x=y"], vec!["log"]),
+    ] {
+        let output = iof(
+            &[&["serve", "--data", "/tmp/iof-never"][..], &args].concat(),
+            &[],
+        );
+        let said = text(&output.stderr);
+        assert!(
+            matches!(output.status.code(), Some(1 | 2)),
+            "{args:?}: {said}"
+        );
+        assert!(
+            said.starts_with("iof: ") || said.starts_with("error: "),
+            "{said}"
+        );
+        for word in words {
+            assert!(said.contains(word), "{word:?} is not in {said:?}");
+        }
+    }
+    let server = Server::start("").await;
+    let taken = server.url.trim_start_matches("http://");
+    let second = text(
+        &iof(
+            &["serve", "--listen", taken, "--data", "/tmp/iof-never"],
+            &[],
+        )
+        .stderr,
+    );
+    assert!(
+        second.contains(taken) && second.contains("--listen"),
+        "{second}"
+    );
+    let data = server.data();
+    let second = text(
+        &iof(
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data",
+                data.to_str().unwrap(),
+            ],
+            &[],
+        )
+        .stderr,
+    );
+    assert!(second.contains("in use by another iof"), "{second}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let command = format!("{} serve --print-config | true", program().display());
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
