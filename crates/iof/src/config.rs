@@ -144,7 +144,7 @@ impl Config {
             (
                 "compile.compile_memory",
                 self.compile.compile_memory.as_u64(),
-                64 << 20,
+                96 << 20,
                 1 << 40,
             ),
             (

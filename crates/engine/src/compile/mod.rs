@@ -83,6 +83,8 @@ impl Compiler {
             .args(args)
             .arg(limits)
             .env_clear()
+            // Memory that is only set aside would count against `compile_memory`.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

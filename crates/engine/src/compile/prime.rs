@@ -11,6 +11,7 @@
 use super::inspect::{INITIALIZERS, PRIME};
 use crate::Fault;
 use crate::manifest::Allocator;
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -175,9 +176,14 @@ fn attempt(
     start_up: bool,
 ) -> Result<Snapshot, Refusal> {
     let impossible = |error: wasmtime::Error| Refusal::Snapshot(format!("{error:#}"));
-    let mut wizer = Wizer::new();
-    // It would take `_initialize` away, which a module that could not be started here still needs.
-    wizer.keep_init_func(true);
+    let wizer = Wizer::new();
+    // The snapshotter takes `_initialize` away, which a module that cannot be started here still needs.
+    let renamed = if start_up {
+        Cow::Borrowed(source)
+    } else {
+        defer_initialize(source)
+    };
+    let source = &*renamed;
     let (context, instrumented) = wizer.instrument(source).map_err(impossible)?;
     let module = Module::new(engine, &instrumented).map_err(impossible)?;
     let mut instance = Instance::new(engine, &module).map_err(impossible)?;
@@ -192,6 +198,9 @@ fn attempt(
         } else {
             initialize.push(name.to_owned());
         }
+    }
+    if instance.exports(DEFERRED) {
+        initialize.insert(0, DEFERRED.to_owned());
     }
     if instance.exports(PRIME) {
         instance.run(PRIME).map_err(|error| {
@@ -230,6 +239,35 @@ fn attempt(
         ));
     }
     Ok(Snapshot { module, initialize })
+}
+
+/// What `_initialize` is called in a snapshot that was taken before it ran: a name of the same length.
+const DEFERRED: &str = "__iof_start";
+
+/// Renames the export `_initialize`.
+fn defer_initialize(source: &[u8]) -> Cow<'_, [u8]> {
+    let name_at = wasmparser::Parser::new(0)
+        .parse_all(source)
+        .find_map(|payload| match payload {
+            Ok(wasmparser::Payload::ExportSection(section)) => Some(section),
+            _ => None,
+        })
+        .and_then(|section| {
+            section
+                .into_iter_with_offsets()
+                .filter_map(Result::ok)
+                .find(|(_, export)| export.name == "_initialize")
+        })
+        // One byte of length, then the name.
+        .map(|(at, _)| at + 1);
+    let Some(at) = name_at else {
+        return Cow::Borrowed(source);
+    };
+    let mut renamed = source.to_vec();
+    if let Some(name) = renamed.get_mut(at..at + DEFERRED.len()) {
+        name.copy_from_slice(DEFERRED.as_bytes());
+    }
+    Cow::Owned(renamed)
 }
 
 /// The output of a future that never waits: reading a store is asynchronous in type only.
