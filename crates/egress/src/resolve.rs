@@ -206,9 +206,10 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout, or a lost packet is a failed request.
-    options.timeout = config.connect_timeout / 3;
-    options.attempts = 2;
+    // Two tries have to fit into connect_timeout: a lost packet is no failed request, and silence of
+    // the name servers is reported as theirs.
+    options.timeout = config.connect_timeout / 4;
+    options.attempts = 1;
     builder.build().map_err(error)
 }
 
