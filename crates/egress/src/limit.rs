@@ -1,8 +1,9 @@
 //! How many requests are in progress: over the process, and for one host and port.
 //!
-//! A request that finds no place waits, in order, until its time is over. It waits for its upstream first and holds no
-//! place of the process meanwhile, so that a slow upstream fills its own queue and not everybody's. The table of
-//! upstreams holds those in use alone: a function that asks for a new name every time leaves nothing behind.
+//! A request that finds no place waits, in order, until its time is over. It waits for its upstream
+//! first and holds no place of the process meanwhile, so that a slow upstream fills its own queue
+//! and not everybody's. The table of upstreams holds those in use alone: a function that asks for a
+//! new name every time leaves nothing behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

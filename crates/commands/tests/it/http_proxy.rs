@@ -339,7 +339,11 @@ async fn failures_have_a_status_and_a_cause() {
             status::UNREACHABLE,
             "no such host: localhost",
         ),
-        ("http://a.test:9/", status::UNREACHABLE, "a.test: the name servers gave no answer"),
+        (
+            "http://a.test:9/",
+            status::UNREACHABLE,
+            "a.test: the name servers gave no answer",
+        ),
         (
             "https://a.test:PORT/",
             status::UNREACHABLE,
