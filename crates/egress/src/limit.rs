@@ -173,10 +173,13 @@ mod tests {
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
         let limits = Limits::new(1, 1);
         let held = limits.place("a:80".into(), soon()).await.unwrap();
-        let (waited, ()) = tokio::join!(limits.place("a:80".into(), soon()), async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            drop(held);
-        });
+        let (waited, ()) = tokio::join!(
+            limits.place("a:80".into(), soon() + Duration::from_secs(9)),
+            async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                drop(held);
+            }
+        );
         waited.unwrap();
     }
 }

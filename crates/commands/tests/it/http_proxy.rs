@@ -74,7 +74,7 @@ impl Setup {
     }
 
     async fn run(&self, args: &[&str], stdin: &'static str) -> Output {
-        self.try_run(args, stdin, Duration::from_secs(10))
+        self.try_run(args, stdin, Duration::from_secs(30))
             .await
             .unwrap()
     }
@@ -385,7 +385,7 @@ async fn time() {
     let started = Instant::now();
     let refused = setup1.try_run(&args, "", Duration::from_millis(100)).await;
     assert_eq!(refused, Err(Refusal::TimedOut));
-    assert!(started.elapsed() < Duration::from_millis(400));
+    assert!(started.elapsed() < Duration::from_secs(5));
 
     let short = Config {
         first_byte_timeout: Duration::from_millis(100),

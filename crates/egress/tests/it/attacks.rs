@@ -288,9 +288,11 @@ async fn as_the_second_dns_answer() {
 #[tokio::test]
 async fn a_pin_reaches_what_its_absence_does_not() {
     let server = Upstream::http(|_, _| text(200, "reached")).await;
+    let dns = Dns::start(|_, _| Says::NoSuchName).await;
     for pinned in ["allowed.test", "127.0.0.1", "[::1]", "localhost"] {
         let egress = Egress::new(Config {
             pin: vec![server.pin(pinned)],
+            dns_servers: vec![dns.address],
             ..quick()
         })
         .unwrap();
