@@ -1,18 +1,19 @@
 //! Which URLs are requested at all, before any rule is asked.
 //!
-//! A URL is parsed once, by the WHATWG parser, and what that parser understood is what rules match, what is resolved and
-//! what is sent. The parser is made for browsers and forgives much: it drops tabs and newlines, takes `\` for `/`, adds
-//! missing slashes. Each of those has been used to make one program read a different host than the next, so text that
-//! needs forgiving is refused here with a message, instead of being read generously. Number forms of IPv4 addresses
-//! (`0x7f000001`, `127.1`, full-width digits) need no refusal: the parser turns them into the address, and the address
-//! is what gets classified.
+//! A URL is parsed once, by the WHATWG parser, and what that parser understood is what rules match,
+//! what is resolved and what is sent. The parser is made for browsers and forgives much: it drops
+//! tabs and newlines, takes `\` for `/`, adds missing slashes. Each of those has been used to make
+//! one program read a different host than the next, so text that needs forgiving is refused here
+//! with a message, instead of being read generously. Number forms of IPv4 addresses (`0x7f000001`,
+//! `127.1`, full-width digits) need no refusal: the parser turns them into the address, and the
+//! address is what gets classified.
 
 use url::{Host, Url};
 
 use crate::{Error, Kind};
 
-/// Parses `text` as a URL that may be requested, and brings it into the one form that is used from here on: no
-/// fragment, no trailing dot after the host, default port left out.
+/// Parses `text` as a URL that may be requested, and brings it into the one form that is used from
+/// here on: no fragment, no trailing dot after the host, default port left out.
 ///
 /// # Errors
 /// [`Kind::Url`], naming what is wrong.
@@ -44,9 +45,11 @@ pub fn admit(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Parses the `Location` of a redirect from `base` (RFC 9110 section 10.2.2): absolute, or relative to it.
+/// Parses the `Location` of a redirect from `base` (RFC 9110 section 10.2.2): absolute, or relative
+/// to it.
 pub(crate) fn admit_location(base: &Url, location: &str) -> Result<Url, Error> {
-    // Servers do send spaces in paths, and every client encodes them; in an authority the `%` is refused below.
+    // Servers do send spaces in paths, and every client encodes them; in an authority the `%` is
+    // refused below.
     let location = location.trim_matches(' ').replace(' ', "%20");
     check_characters(&location)?;
     if has_scheme(&location) {
@@ -96,7 +99,8 @@ fn check_authority(authority: &str) -> Result<(), Error> {
     }
 }
 
-/// `example.com.` and `example.com` are one host; kept apart they would be two for rules, pins and pooled connections.
+/// `example.com.` and `example.com` are one host; kept apart they would be two for rules, pins and
+/// pooled connections.
 fn strip_trailing_dot(url: &mut Url) -> Result<(), Error> {
     let Some(Host::Domain(name)) = url.host() else {
         return Ok(());
@@ -134,7 +138,8 @@ mod tests {
     use super::*;
     use crate::Class;
 
-    /// Items 1 and 2: each spelling of a loopback address arrives as an address, and as a loopback one.
+    /// Items 1 and 2: each spelling of a loopback address arrives as an address, and as a loopback
+    /// one.
     #[test]
     fn spellings_of_loopback_become_the_address() {
         for spelling in [

@@ -1,10 +1,11 @@
 //! What kind of address an address is. Only [`Class::Public`] is dialled.
 //!
-//! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section 2.4) and negative for
-//! IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the one public address that a cloud answers
-//! from inside the machine). An IPv6 address that carries an IPv4 address is refused whatever it carries: a translator
-//! on the way decides where it leads, and we cannot know which. `Ipv6Addr::is_global` of the standard library is
-//! unstable, and lets 6to4, Teredo, NAT64 and ISATAP through.
+//! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section
+//! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the
+//! one public address that a cloud answers from inside the machine). An IPv6 address that carries
+//! an IPv4 address is refused whatever it carries: a translator on the way decides where it leads,
+//! and we cannot know which. `Ipv6Addr::is_global` of the standard library is unstable, and lets
+//! 6to4, Teredo, NAT64 and ISATAP through.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,13 +21,15 @@ pub enum Class {
     ThisNetwork,
     /// `127.0.0.0/8` and `::1`.
     Loopback,
-    /// `10/8`, `172.16/12`, `192.168/16` (RFC 1918), `fc00::/7` (RFC 4193) and `fec0::/10` (RFC 3879).
+    /// `10/8`, `172.16/12`, `192.168/16` (RFC 1918), `fc00::/7` (RFC 4193) and `fec0::/10` (RFC
+    /// 3879).
     Private,
     /// `100.64.0.0/10`, carrier-grade NAT (RFC 6598); some clouds serve metadata here.
     Shared,
     /// `169.254.0.0/16` (RFC 3927) and `fe80::/10`: cloud metadata above all.
     LinkLocal,
-    /// Public by number, but answered inside the machine by a cloud: `168.63.129.16` (Azure WireServer).
+    /// Public by number, but answered inside the machine by a cloud: `168.63.129.16` (Azure
+    /// WireServer).
     CloudPlatform,
     /// Protocol assignments: `192.0.0.0/24`, `192.88.99.0/24`, `2001::/23`.
     ProtocolAssignment,
@@ -40,7 +43,8 @@ pub enum Class {
     Broadcast,
     /// `240.0.0.0/4`, and IPv6 outside the allocated `2000::/3`.
     Reserved,
-    /// An IPv4 address inside an IPv6 one: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
+    /// An IPv4 address inside an IPv6 one: mapped, compatible, translated, NAT64, 6to4, Teredo,
+    /// ISATAP.
     Ipv4InIpv6,
 }
 
@@ -104,7 +108,8 @@ fn of_v6(address: Ipv6Addr) -> Class {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Class::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
-        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80 carries IPv4 or nothing.
+        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80
+        // carries IPv4 or nothing.
         [0, 0, 0, 0, ..] => Class::Ipv4InIpv6,
         // NAT64: 64:ff9b::/96 (RFC 6052) and the local-use 64:ff9b:1::/48 (RFC 8215).
         [0x64, 0xff9b, ..] => Class::Ipv4InIpv6,

@@ -1,10 +1,11 @@
 //! The client: what a request passes through on its way out, in this order.
 //!
-//! URL, headers and size; rule; a place among the requests in progress; a pooled or a new connection to a checked
-//! address; the head of the response; a redirect, which starts over; the body. One pool serves all functions, because a
-//! connect and a handshake cost far more than a request: nothing in a request depends on the connection, and HTTP
-//! authenticates requests. The whole response is read here, within its limits, so that what runs in a sandbox never
-//! holds a socket.
+//! URL, headers and size; rule; a place among the requests in progress; a pooled or a new
+//! connection to a checked address; the head of the response; a redirect, which starts over; the
+//! body. One pool serves all functions, because a connect and a handshake cost far more than a
+//! request: nothing in a request depends on the connection, and HTTP authenticates requests. The
+//! whole response is read here, within its limits, so that what runs in a sandbox never holds a
+//! socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ pub struct Outbound<'a> {
 }
 
 impl Egress {
-    /// Builds the client: reads `ca_files` and the system's resolver configuration, so it may block; once, at start.
+    /// Builds the client: reads `ca_files` and the system's resolver configuration, so it may
+    /// block; once, at start.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the setting.
@@ -69,8 +71,8 @@ impl Egress {
             .pool_max_idle_per_host(config.pool_max_idle_per_host)
             .http1_max_buf_size(max_head as usize)
             .http1_max_headers(config.max_response_header_count)
-            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1 names
-            // one: leave room, and let the exact check of the exchange speak first.
+            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1
+            // names one: leave room, and let the exact check of the exchange speak first.
             .http2_max_header_list_size(max_head * 2)
             // One HTTP/2 connection carries everything to its host: notice when it is dead.
             .http2_keep_alive_interval(Some(Duration::from_secs(20)))
@@ -86,15 +88,17 @@ impl Egress {
         })
     }
 
-    /// Tells where this server listens (all of its listeners, and addresses by which others reach them, such as a
-    /// public one in front of NAT): from now on no connection goes there, through a pin neither. A listener's port is
-    /// refused on every address of this machine. Call it before the first request.
+    /// Tells where this server listens (all of its listeners, and addresses by which others reach
+    /// them, such as a public one in front of NAT): from now on no connection goes there, through a
+    /// pin neither. A listener's port is refused on every address of this machine. Call it before
+    /// the first request.
     pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
         self.shared.resolve.set_own_listeners(listeners);
     }
 
-    /// Sends a request and returns the response with its whole body, redirects followed, content not decoded. Any HTTP
-    /// status is a response and no error. Connection headers of the response (`transfer-encoding`, …) are removed.
+    /// Sends a request and returns the response with its whole body, redirects followed, content
+    /// not decoded. Any HTTP status is a response and no error. Connection headers of the response
+    /// (`transfer-encoding`, …) are removed.
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.

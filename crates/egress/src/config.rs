@@ -1,4 +1,5 @@
-//! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table `[egress]`.
+//! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table
+//! `[egress]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,17 +9,20 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as `"16MiB"`.
+/// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as
+/// `"16MiB"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where requests for one host and port are dialled instead of where its name leads; see [`Pin`].
+    /// Where requests for one host and port are dialled instead of where its name leads; see
+    /// [`Pin`].
     pub pin: Vec<Pin>,
     /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
     pub ca_files: Vec<PathBuf>,
     /// The name servers to ask. Empty: the system's, with the system's hosts file before them.
     pub dns_servers: Vec<SocketAddr>,
-    /// Address ranges that are never dialled although they are public: an organisation's own, a translator's prefix.
+    /// Address ranges that are never dialled although they are public: an organisation's own, a
+    /// translator's prefix.
     pub deny: Vec<IpNet>,
     /// Resolving, connecting and the TLS handshake together.
     #[serde(with = "humantime_serde")]
@@ -42,7 +46,8 @@ pub struct Config {
     pub max_response_header_count: usize,
     /// How many redirects are followed.
     pub max_redirects: usize,
-    /// How many requests are in progress at a time; more wait for their turn until their time is over.
+    /// How many requests are in progress at a time; more wait for their turn until their time is
+    /// over.
     pub max_concurrent: usize,
     /// The same for one host and port.
     pub max_concurrent_per_upstream: usize,
@@ -53,8 +58,8 @@ pub struct Config {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept for one host and port.
     pub pool_max_idle_per_host: usize,
-    /// Which addresses are dialled. For programs that run with their user's own rights alone; not a setting of the
-    /// server, and therefore not read from its file.
+    /// Which addresses are dialled. For programs that run with their user's own rights alone; not a
+    /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
 }
@@ -85,8 +90,9 @@ impl Default for Config {
     }
 }
 
-/// Requests for `host:port` are dialled at `to`, as with curl's `--connect-to`. A pin lifts the address check for that
-/// name and port alone, and is the one way to an upstream inside the network. Rules and TLS still see the name.
+/// Requests for `host:port` are dialled at `to`, as with curl's `--connect-to`. A pin lifts the
+/// address check for that name and port alone, and is the one way to an upstream inside the
+/// network. Rules and TLS still see the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {

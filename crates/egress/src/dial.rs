@@ -1,9 +1,9 @@
 //! Connections: a place, checked addresses, TCP, TLS.
 //!
-//! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this one dials what
-//! [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC 8305 (families interleaved, the next
-//! one a quarter of a second later). TLS is hyper-rustls around it, which offers HTTP/2 and HTTP/1.1 and verifies the
-//! name in the URL, pinned or not.
+//! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
+//! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
+//! 8305 (families interleaved, the next one a quarter of a second later). TLS is hyper-rustls
+//! around it, which offers HTTP/2 and HTTP/1.1 and verifies the name in the URL, pinned or not.
 
 use std::future::Future;
 use std::io;
@@ -131,7 +131,8 @@ impl Dialler {
             let message = format!("no connection to {name}:{port}: {}", e.kind());
             Error::new(Kind::Connect, message).with_detail(format!("{e}; tried {addresses:?}"))
         })?;
-        // Requests are written whole; waiting to fill packets only delays them. Failing costs speed alone.
+        // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
+        // alone.
         let _ = stream.set_nodelay(true);
         Ok(TokioIo::new(stream))
     }

@@ -1,9 +1,10 @@
 //! Why a request did not come back with a response.
 //!
-//! An error has two texts. The public one goes to the function: one line that names the rule, the limit or the cause,
-//! and never a header value, a resolved address or the text of a library. The private one goes to the operator's log.
-//! The two differ where it matters: a name that is blocked and a name that does not exist read alike to the function
-//! (otherwise it could map the inside of the network by names), and differ in the log.
+//! An error has two texts. The public one goes to the function: one line that names the rule, the
+//! limit or the cause, and never a header value, a resolved address or the text of a library. The
+//! private one goes to the operator's log. The two differ where it matters: a name that is blocked
+//! and a name that does not exist read alike to the function (otherwise it could map the inside of
+//! the network by names), and differ in the log.
 
 use std::fmt;
 
@@ -34,11 +35,13 @@ pub enum Kind {
     TimeoutTotal,
     /// The request is larger than `max_request`.
     RequestTooLarge,
-    /// The response is larger than `max_response`, `max_response_headers` or `max_response_header_count`.
+    /// The response is larger than `max_response`, `max_response_headers` or
+    /// `max_response_header_count`.
     ResponseTooLarge,
     /// More than `max_redirects` redirects.
     TooManyRedirects,
-    /// `max_concurrent`, `max_concurrent_per_upstream` or `max_connections` stayed reached until the time was over.
+    /// `max_concurrent`, `max_concurrent_per_upstream` or `max_connections` stayed reached until
+    /// the time was over.
     Busy,
     /// The other side broke off, or broke the protocol.
     Protocol,
@@ -124,7 +127,8 @@ impl fmt::Debug for Error {
     }
 }
 
-/// A guest chooses parts of these texts (a URL, a header's name), and a log line or a line of stderr must stay one line.
+/// A guest chooses parts of these texts (a URL, a header's name), and a log line or a line of
+/// stderr must stay one line.
 fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {
         text.chars()

@@ -1,4 +1,5 @@
-//! One hop: a request, once its URL is admitted, and the response to it, each wait and each size within its limit.
+//! One hop: a request, once its URL is admitted, and the response to it, each wait and each size
+//! within its limit.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ use crate::limit::Limits;
 use crate::record::Record;
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
-use crate::{Config, Error, Kind, Outbound, headers};
+use crate::{Config, Error, Kind, Outbound, Rules, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
@@ -49,7 +50,7 @@ impl<'a> Exchange<'a> {
     pub(crate) async fn run(&self, hop: &Hop, record: &mut Record<'a>) -> Result<Answer, Error> {
         let config = &self.shared.config;
         let Some(rule) = self.context.rules.allows(&hop.method, &hop.url) else {
-            return Err(denied(hop));
+            return Err(denied(self.context.rules, hop));
         };
         record.rule = Some(rule);
         let host = upstream(&hop.url);
@@ -61,8 +62,7 @@ impl<'a> Exchange<'a> {
 
         let mut request = Request::new(Full::new(hop.body.clone()));
         *request.method_mut() = hop.method.clone();
-        *request.uri_mut() = Uri::try_from(hop.url.as_str())
-            .map_err(|e| Error::new(Kind::Url, format!("not a URL: {e}")))?;
+        *request.uri_mut() = target(&hop.url)?;
         *request.headers_mut() = hop.headers.clone();
         let connection = capture_connection(&mut request);
         let head = Limit::new(
@@ -144,7 +144,8 @@ impl<'a> Exchange<'a> {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// Waits for `future` until the limit or the end of all time for this request, whichever comes first.
+    /// Waits for `future` until the limit or the end of all time for this request, whichever comes
+    /// first.
     async fn within<T>(
         &self,
         limit: &Limit,
@@ -191,16 +192,31 @@ impl Limit {
     }
 }
 
-fn denied(hop: &Hop) -> Error {
-    let mut url = hop.url.clone();
-    url.set_query(None);
-    Error::new(
-        Kind::Denied,
-        format!(
-            "no outbound rule of this function allows {} {url}",
-            hop.method
-        ),
-    )
+/// Tells the origin, and whether the path was at fault, but not the path: it may be a secret (some
+/// services put tokens there), or the choice of a server that redirected here.
+fn denied(rules: &Rules, hop: &Hop) -> Error {
+    let (method, origin) = (&hop.method, hop.url.origin().ascii_serialization());
+    let place = match rules
+        .0
+        .iter()
+        .any(|rule| rule.allows_elsewhere(method, &hop.url))
+    {
+        true => " at this path",
+        false => "",
+    };
+    let message = format!("no outbound rule of this function allows {method} {origin}{place}");
+    Error::new(Kind::Denied, message)
+}
+
+/// The URL as the pool takes it. Two parsers see it, and both have to see the same host: the rules
+/// were asked about the first one's, the second one's is connected to.
+fn target(url: &Url) -> Result<Uri, Error> {
+    let uri = Uri::try_from(url.as_str())
+        .map_err(|e| Error::new(Kind::Url, format!("not a URL: {e}")))?;
+    if uri.host() != url.host_str() || uri.port_u16() != url.port() {
+        return Err(Error::new(Kind::Url, "a URL that can be read in two ways"));
+    }
+    Ok(uri)
 }
 
 /// `host:port`, the default port included.

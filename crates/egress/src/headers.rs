@@ -1,14 +1,16 @@
 //! Which headers a function sets, and which survive a redirect.
 //!
-//! A function says what it wants and to whom; how the message is framed and how the connection is used is decided here
-//! (RFC 9110 section 7.6.1), or a function could smuggle a second request past the rules inside a first one. A refused
-//! header is an error and not silently dropped: the function would otherwise debug a server that never saw it.
+//! A function says what it wants and to whom; how the message is framed and how the connection is
+//! used is decided here (RFC 9110 section 7.6.1), or a function could smuggle a second request past
+//! the rules inside a first one. A refused header is an error and not silently dropped: the
+//! function would otherwise debug a server that never saw it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::{Error, Kind};
 
-/// Set by the client alone. `content-length` is a case of its own; `proxy-*` is refused by its beginning.
+/// Set by the client alone. `content-length` is a case of its own; `proxy-*` is refused by its
+/// beginning.
 const FRAMING: [&str; 10] = [
     "connection",
     "expect",
@@ -61,8 +63,8 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Erro
     Ok((name, value))
 }
 
-/// Checks what a function set. `Content-Length` is let through where it says the truth, because honest clients
-/// compute it.
+/// Checks what a function set. `Content-Length` is let through where it says the truth, because
+/// honest clients compute it.
 pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Error> {
     for (name, value) in headers {
         if FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {

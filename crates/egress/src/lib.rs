@@ -1,9 +1,10 @@
 //! Every byte that leaves because of a function: one client, one policy, one log.
 //!
-//! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State API, webhooks) end in
-//! [`Egress::send`]. A request gets out if its URL is one that cannot be misread ([`admit`]), a [`Rule`] of the function
-//! allows it, and its host leads to an address of [`Class::Public`], or to where the operator pinned it ([`Pin`]). All
-//! three are asked again for every redirect. This crate knows no WebAssembly and no database.
+//! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State
+//! API, webhooks) end in [`Egress::send`]. A request gets out if its URL is one that cannot be
+//! misread ([`admit`]), a [`Rule`] of the function allows it, and its host leads to an address of
+//! [`Class::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
+//! every redirect. This crate knows no WebAssembly and no database.
 //!
 //! | file | decides |
 //! |---|---|

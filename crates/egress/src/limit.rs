@@ -1,8 +1,9 @@
 //! How many requests are in progress: over the process, and for one host and port.
 //!
-//! A request that finds no place waits, in order, until its time is over. It waits for its upstream first and holds no
-//! place of the process meanwhile, so that a slow upstream fills its own queue and not everybody's. The table of
-//! upstreams holds those in use alone: a function that asks for a new name every time leaves nothing behind.
+//! A request that finds no place waits, in order, until its time is over. It waits for its upstream
+//! first and holds no place of the process meanwhile, so that a slow upstream fills its own queue
+//! and not everybody's. The table of upstreams holds those in use alone: a function that asks for a
+//! new name every time leaves nothing behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -172,10 +173,13 @@ mod tests {
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
         let limits = Limits::new(1, 1);
         let held = limits.place("a:80".into(), soon()).await.unwrap();
-        let (waited, ()) = tokio::join!(limits.place("a:80".into(), soon()), async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            drop(held);
-        });
+        let (waited, ()) = tokio::join!(
+            limits.place("a:80".into(), soon() + Duration::from_secs(9)),
+            async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                drop(held);
+            }
+        );
         waited.unwrap();
     }
 }

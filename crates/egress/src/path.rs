@@ -1,10 +1,12 @@
 //! Path prefixes of rules: whole segments, however the path is spelled.
 //!
-//! The URL parser has resolved `.`, `..` and `%2e%2e` before a path comes here. What it leaves alone, and what servers
-//! behind it may still undo, are encoded slashes (`..%2fkeys`), double encoding (`%252e%252e`), backslashes, empty
-//! segments (`//`) and path parameters (`..;x`, which some servers cut off). Refusing every such path would break
-//! honest ones (`/projects/group%2Fname`). So the prefix has to hold at *each* level of decoding, with dot segments
-//! resolved at each level: a path that could be read as leaving the prefix does not match, any other does.
+//! The URL parser has resolved `.`, `..` and `%2e%2e` before a path comes here. What it leaves
+//! alone, and what servers behind it may still undo, are encoded slashes (`..%2fkeys`), double
+//! encoding (`%252e%252e`), backslashes, empty segments (`//`) and path parameters (`..;x`, which
+//! some servers cut off). Refusing every such path would break honest ones
+//! (`/projects/group%2Fname`). So the prefix has to hold at *each* level of decoding, with dot
+//! segments resolved at each level: a path that could be read as leaving the prefix does not match,
+//! any other does.
 
 use std::borrow::Cow;
 

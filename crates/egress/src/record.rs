@@ -1,7 +1,9 @@
-//! The outbound log: one event on the target `iof::egress` for every request, each hop of a redirect by itself.
+//! The outbound log: one event on the target `iof::egress` for every request, each hop of a
+//! redirect by itself.
 //!
-//! An event is written when its record is dropped, so that a request whose call was cancelled half-way is on record
-//! too. Paths, queries and header values are left out: they carry secrets more often than they explain anything.
+//! An event is written when its record is dropped, so that a request whose call was cancelled
+//! half-way is on record too. Paths, queries and header values are left out: they carry secrets
+//! more often than they explain anything.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

@@ -1,12 +1,13 @@
 //! From a host and port to the addresses that may be dialled.
 //!
-//! This is the only place that decides about addresses, and its answer is what the connector dials: nothing resolves a
-//! name a second time, so a name that changes its mind between check and use (DNS rebinding) gains nothing. It is asked
-//! for every new connection; a pooled connection is reused for the same scheme, host and port alone.
+//! This is the only place that decides about addresses, and its answer is what the connector dials:
+//! nothing resolves a name a second time, so a name that changes its mind between check and use
+//! (DNS rebinding) gains nothing. It is asked for every new connection; a pooled connection is
+//! reused for the same scheme, host and port alone.
 //!
-//! Names are absolute: search domains of the system are not applied, or `http://db/` would mean `db.corp.internal`. The
-//! hosts file is read like the system's resolver reads it (unless `dns_servers` are given), and its answers are filtered
-//! like any others.
+//! Names are absolute: search domains of the system are not applied, or `http://db/` would mean
+//! `db.corp.internal`. The hosts file is read like the system's resolver reads it (unless
+//! `dns_servers` are given), and its answers are filtered like any others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -22,7 +23,8 @@ use url::Host;
 use crate::config::{Addresses, Config, ConfigError};
 use crate::{Class, Error, Kind};
 
-/// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what distributions add).
+/// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what
+/// distributions add).
 const LOCAL_NAMES: [&str; 4] = [
     "localhost",
     "localhost.localdomain",
@@ -157,9 +159,10 @@ impl Resolve {
             .then(|| "an address where this server listens".to_owned())
     }
 
-    /// Whether a connection to `address` would come back to this server: it is a listener's address, or any address of
-    /// this machine with a listener's port. The second is wider than needed for a listener on one address, and asks no
-    /// question about unspecified listeners, dual stack or forwarding inside the machine.
+    /// Whether a connection to `address` would come back to this server: it is a listener's
+    /// address, or any address of this machine with a listener's port. The second is wider than
+    /// needed for a listener on one address, and asks no question about unspecified listeners, dual
+    /// stack or forwarding inside the machine.
     fn own_listener(&self, address: SocketAddr) -> bool {
         let own = self
             .own
@@ -173,9 +176,10 @@ impl Resolve {
     }
 }
 
-/// Whether `ip` is an address of this machine now. The kernel is asked by binding a socket to it, which succeeds for
-/// local addresses alone: unlike a list of interfaces this knows `127.0.0.0/8`, routed-to-local ranges and addresses
-/// that came since the start. Anything but a clear no counts as yes.
+/// Whether `ip` is an address of this machine now. The kernel is asked by binding a socket to it,
+/// which succeeds for local addresses alone: unlike a list of interfaces this knows `127.0.0.0/8`,
+/// routed-to-local ranges and addresses that came since the start. Anything but a clear no counts
+/// as yes.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     match UdpSocket::bind(SocketAddr::new(ip, 0)) {
         Ok(_) => true,
@@ -206,13 +210,15 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout, or a lost packet is a failed request.
-    options.timeout = config.connect_timeout / 3;
-    options.attempts = 2;
+    // Two tries have to fit into connect_timeout: a lost packet is no failed request, and silence
+    // of the name servers is reported as theirs.
+    options.timeout = config.connect_timeout / 4;
+    options.attempts = 1;
     builder.build().map_err(error)
 }
 
-/// To the function, a blocked name is a missing one. An address was in the URL, so there is nothing to hide.
+/// To the function, a blocked name is a missing one. An address was in the URL, so there is nothing
+/// to hide.
 fn blocked(host: &Host<&str>, why: String) -> Error {
     match host {
         Host::Domain(_) => no_such_host(host).with_detail(format!("blocked: {why}")),

@@ -1,9 +1,10 @@
 //! What a function may request: `METHODS SCHEME://HOST[:PORT][/PATH]`.
 //!
-//! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the API and in the log
-//! (alternative rejected: a table with five keys, which nobody reads across). Only allowing rules exist; what no rule
-//! allows is denied, so the order of rules never matters. Everything in a rule narrows by default: a rule without a
-//! port allows the scheme's own port alone.
+//! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the
+//! API and in the log (alternative rejected: a table with five keys, which nobody reads across).
+//! Only allowing rules exist; what no rule allows is denied, so the order of rules never matters.
+//! Everything in a rule narrows by default: a rule without a port allows the scheme's own port
+//! alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,8 +19,8 @@ use crate::path;
 ///
 /// * methods: `*` or a list such as `GET,HEAD`; CONNECT and TRACE are never allowed
 /// * scheme: `http` or `https`
-/// * host: a name, an address, `*` for any host, or `*.example.com` for every name below `example.com`, at any depth,
-///   without `example.com` itself
+/// * host: a name, an address, `*` for any host, or `*.example.com` for every name below
+///   `example.com`, at any depth, without `example.com` itself
 /// * port: a number, `*` for any; left out, the scheme's own
 /// * path: a prefix of whole segments; left out, every path
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,8 @@ pub struct RuleError {
 }
 
 impl Rules {
-    /// The first rule that allows `method` on `url`, which has to come from [`admit`](crate::admit).
+    /// The first rule that allows `method` on `url`, which has to come from
+    /// [`admit`](crate::admit).
     pub fn allows(&self, method: &Method, url: &Url) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.allows(method, url))
     }
@@ -62,13 +64,17 @@ impl FromIterator<Rule> for Rules {
 impl Rule {
     /// Whether this rule allows `method` on `url`, which has to come from [`admit`](crate::admit).
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
+        self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
+    }
+
+    /// Whether the path alone can be what this rule does not allow.
+    pub(crate) fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT
             && *method != Method::TRACE
             && self.methods.contain(method)
             && self.scheme.as_str() == url.scheme()
             && self.port.contains(self.scheme, url)
             && url.host().is_some_and(|host| self.host.contains(&host))
-            && path::is_under(url.path(), &self.path)
     }
 }
 

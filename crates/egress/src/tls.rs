@@ -9,8 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::ConfigError;
 
-/// Mozilla's roots and the operator's. The provider is named here: a process-wide default would be whatever another
-/// crate installed first.
+/// Mozilla's roots and the operator's. The provider is named here: a process-wide default would be
+/// whatever another crate installed first.
 pub(crate) fn client_config(ca_files: &[PathBuf]) -> Result<ClientConfig, ConfigError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -74,7 +74,7 @@ impl Setup {
     }
 
     async fn run(&self, args: &[&str], stdin: &'static str) -> Output {
-        self.try_run(args, stdin, Duration::from_secs(10))
+        self.try_run(args, stdin, Duration::from_secs(30))
             .await
             .unwrap()
     }
@@ -339,7 +339,11 @@ async fn failures_have_a_status_and_a_cause() {
             status::UNREACHABLE,
             "no such host: localhost",
         ),
-        ("http://a.test:9/", status::UNREACHABLE, "a.test"),
+        (
+            "http://a.test:9/",
+            status::UNREACHABLE,
+            "a.test: the name servers gave no answer",
+        ),
         (
             "https://a.test:PORT/",
             status::UNREACHABLE,
@@ -381,7 +385,7 @@ async fn time() {
     let started = Instant::now();
     let refused = setup1.try_run(&args, "", Duration::from_millis(100)).await;
     assert_eq!(refused, Err(Refusal::TimedOut));
-    assert!(started.elapsed() < Duration::from_millis(400));
+    assert!(started.elapsed() < Duration::from_secs(5));
 
     let short = Config {
         first_byte_timeout: Duration::from_millis(100),

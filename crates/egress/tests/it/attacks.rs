@@ -1,6 +1,7 @@
-//! The table of ways out that must stay shut (loopback, encodings, special ranges, IPv4 inside IPv6): each literal
-//! directly, as the target of each kind of redirect, as a DNS answer, and as the second answer of a name that was good
-//! at first. A victim listens on loopback, and must never see a connection.
+//! The table of ways out that must stay shut (loopback, encodings, special ranges, IPv4 inside
+//! IPv6): each literal directly, as the target of each kind of redirect, as a DNS answer, and as
+//! the second answer of a name that was good at first. A victim listens on loopback, and must never
+//! see a connection.
 
 use std::net::IpAddr;
 
@@ -244,9 +245,9 @@ async fn as_a_dns_answer() {
         .await;
 }
 
-/// DNS rebinding. No public address is within reach of a test, so the good answer is a loopback address here, and the
-/// second one is in a denied range: the decision is made in the same place. That place is tried with every address of
-/// this table in the tests of `src/resolve.rs`.
+/// DNS rebinding. No public address is within reach of a test, so the good answer is a loopback
+/// address here, and the second one is in a denied range: the decision is made in the same place.
+/// That place is tried with every address of this table in the tests of `src/resolve.rs`.
 #[tokio::test]
 async fn as_the_second_dns_answer() {
     let good = Upstream::raw(|mut stream| async move {
@@ -287,9 +288,11 @@ async fn as_the_second_dns_answer() {
 #[tokio::test]
 async fn a_pin_reaches_what_its_absence_does_not() {
     let server = Upstream::http(|_, _| text(200, "reached")).await;
+    let dns = Dns::start(|_, _| Says::NoSuchName).await;
     for pinned in ["allowed.test", "127.0.0.1", "[::1]", "localhost"] {
         let egress = Egress::new(Config {
             pin: vec![server.pin(pinned)],
+            dns_servers: vec![dns.address],
             ..quick()
         })
         .unwrap();

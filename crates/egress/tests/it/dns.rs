@@ -33,7 +33,8 @@ pub(crate) fn are(addresses: &[&str]) -> Says {
 }
 
 impl Dns {
-    /// `says` gets a name without its trailing dot, and how often it was asked for that name and type before.
+    /// `says` gets a name without its trailing dot, and how often it was asked for that name and
+    /// type before.
     pub(crate) async fn start(says: impl Fn(&str, usize) -> Says + Send + 'static) -> Dns {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();

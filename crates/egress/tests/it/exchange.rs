@@ -193,7 +193,8 @@ async fn a_connection_serves_many_requests_to_one_host_and_port() {
     );
 }
 
-/// A server that closed an idle connection did nothing wrong: the request is sent again on a new one, once.
+/// A server that closed an idle connection did nothing wrong: the request is sent again on a new
+/// one, once.
 #[tokio::test]
 async fn a_closed_idle_connection_is_no_error() {
     let served = Arc::new(AtomicUsize::new(0));
@@ -267,11 +268,17 @@ async fn without_a_rule_nothing_is_resolved_or_connected() {
             .await
             .unwrap_err();
         assert_eq!(error.code(), "egress-denied");
-        let url = server.url("a.test", "/p");
+        let url = server.url("a.test", "");
         assert_eq!(
             error.to_string(),
             format!("no outbound rule of this function allows GET {url}")
         );
     }
+    let elsewhere = rules(&["GET http://a.test:*/q"]);
+    let error = get(&egress, &elsewhere, &server.url("a.test", "/s3cret"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().ends_with(" at this path"), "{error}");
+    assert!(!error.to_string().contains("s3cret"), "{error}");
     assert_eq!(server.connections(), 0);
 }

@@ -138,7 +138,7 @@ async fn each_request_is_one_event() {
         "no such host: blocked.test; blocked: 10.0.0.1 is private"
     );
 
-    get(&egress, &rules, "http://denied.test/?s3cret")
+    get(&egress, &rules, "http://denied.test/s3cret?s3cret")
         .await
         .unwrap_err();
     let [event] = &lines.take()[..] else {

@@ -1,4 +1,5 @@
-//! Where this server listens, no function gets: by no address of this machine, by no name, and through no pin.
+//! Where this server listens, no function gets: by no address of this machine, by no name, and
+//! through no pin.
 
 use std::net::{SocketAddr, UdpSocket};
 

@@ -88,10 +88,10 @@ async fn each_hop_needs_a_rule() {
     .await
     .unwrap_err();
     assert_eq!(error.code(), "egress-denied");
-    let target = evil.url("evil.test", "/x");
+    let origin = evil.url("evil.test", "");
     assert_eq!(
         error.to_string(),
-        format!("after a redirect: no outbound rule of this function allows GET {target}")
+        format!("after a redirect: no outbound rule of this function allows GET {origin}")
     );
     assert_eq!(evil.connections(), 0);
     let both = rules(&["* http://start.test:*", "GET http://evil.test:*/x"]);

@@ -220,7 +220,9 @@ fn any_path() -> impl Strategy<Value = String> {
         "v3", "mail", "keys", "..", ".", "%2e", "%2E%2e", "%252e", "%2f", "%5c", "%252f", ";x",
         "/", "/", "/", "//", "a", "%25", "%", "..;", "é",
     ]);
-    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+    let start = prop::sample::select(vec!["/", "/v3/mail", "/v3/mail/", "/v3/mail/x/"]);
+    (start, prop::collection::vec(piece, 0..12))
+        .prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
 }
 
 /// How a server may read a path that decodes more than once and takes `\` for `/`.
