@@ -40,7 +40,7 @@ async fn every_build_of_todays_wasm_bindgen_works() {
             ("same_i64", "-9007199254740991", "-9007199254740991"),
             ("same_f32", "1.5", "1.5"),
             ("same_f64", "-0.1", "-0.1"),
-            ("fails", "fine", "fine"),
+            ("fails", "ok", "fine"),
         ] {
             let answer = server.run(id, export, body).await;
             assert_eq!(answer.fault(), "", "{build} {export}({body}): {answer:?}");
@@ -57,6 +57,12 @@ async fn every_build_of_todays_wasm_bindgen_works() {
         }
         let panicked = server.run(id, "panics", "boom").await;
         assert_eq!(panicked.fault(), "trap", "{build}: {panicked:?}");
+        let failed = server.run(id, "fails", "no milk").await;
+        assert_eq!(failed.fault(), "guest-error", "{build}: {failed:?}");
+        assert!(
+            failed.header("iof-message").contains("no milk"),
+            "{failed:?}"
+        );
         let thrown = server.run(id, "throws", "boom").await;
         assert_eq!(thrown.fault(), "guest-error", "{build}: {thrown:?}");
         assert!(thrown.header("iof-message").contains("boom"), "{thrown:?}");

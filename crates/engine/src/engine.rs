@@ -273,6 +273,7 @@ impl Engine {
                 space: Space::new(limits),
                 process: Process::new(),
                 wasi: Wasi::new(setup, limits),
+                error: None,
             },
         );
         store.limiter(|state| &mut state.space);
@@ -329,7 +330,11 @@ impl Engine {
             return reached.fault(&self.0.limits);
         }
         if let Some(fault) = error.downcast_ref::<Fault>() {
-            return fault.clone();
+            let mut fault = fault.clone();
+            if let ("guest-error", Some(text)) = (&*fault.code, &state.error) {
+                fault.message = format!("The function returned an error: {text}");
+            }
+            return fault;
         }
         if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
             return Fault::from(*bad).with_detail(format!("{error:?}"));

@@ -20,6 +20,8 @@ pub(crate) struct CallState {
     pub(crate) space: Space,
     pub(crate) process: Process,
     pub(crate) wasi: Wasi,
+    /// The text of the last error that the guest made for JavaScript.
+    pub(crate) error: Option<String>,
 }
 
 impl CallState {
@@ -182,6 +184,7 @@ impl CallState {
             space: Space::new(limits),
             process: Process::new(),
             wasi: Wasi::new(setup, limits),
+            error: None,
         }
     }
 }
