@@ -18,8 +18,18 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// The cargo that runs this chore.
+///
+/// `cargo run` leaves the variables of our own package in the environment. Some build scripts ask to run again when
+/// those change, so that a chore and a cargo by hand would rebuild each other's dependencies for ever.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(ours) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Runs to the end, with its output on ours.
