@@ -151,6 +151,16 @@ async fn failures_have_the_bodies_of_2020_and_the_truth_in_headers() {
         unknown.header("iof-message").contains("it exports echo"),
         "{unknown:?}"
     );
+    let put = server
+        .answer(server.request("PUT", "/api/executables"))
+        .await;
+    assert_eq!(
+        (
+            put.http.as_u16(),
+            put.text().contains("Cannot PUT /api/executables")
+        ),
+        (404, true)
+    );
     let nowhere = server.get("/api/nope?<script>").await;
     assert_eq!(nowhere.http.as_u16(), 404);
     assert!(

@@ -413,6 +413,9 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         .async_stack_size(fiber)
         // One memory is one slot: memories that threads share cannot be accounted to one call.
         .wasm_threads(false)
+        // What these allocate lives in a heap of the host that no limit of a call counts.
+        .wasm_gc(false)
+        .wasm_exceptions(false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
 }

@@ -72,6 +72,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .merge(second_state::routes())
         .fallback(not_found)
+        // Express knows no 405.
+        .method_not_allowed_fallback(not_found)
         .with_state(app)
 }
 
