@@ -127,11 +127,11 @@ pub(super) fn check_imports(
         .collect();
     let list = match missing.as_slice() {
         [] => return Ok(()),
-        [shown @ .., last] if shown.len() < 20 => [shown, &[last.clone()]].concat().join(", "),
-        all => format!(
+        few if few.len() <= 20 => few.join(", "),
+        many => format!(
             "{} and {} more",
-            all.get(..20).unwrap_or_default().join(", "),
-            all.len() - 20
+            many.get(..20).unwrap_or_default().join(", "),
+            many.len() - 20
         ),
     };
     Err(Fault::client(

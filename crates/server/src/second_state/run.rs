@@ -154,7 +154,7 @@ fn record(call: Uuid, function: &str, export: &str, outcome: &Outcome) {
     let guest_us = outcome.guest_cpu.as_micros();
     match &outcome.result {
         Ok(_) => {
-            tracing::debug!(target: "iof::call", %call, function, export, guest_us, "returned")
+            tracing::debug!(target: "iof::call", %call, function, export, guest_us, "returned");
         }
         Err(fault) => {
             let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
