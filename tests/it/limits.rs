@@ -1,5 +1,6 @@
 //! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, alone.
 
+use futures::StreamExt;
 use iof_tests::{
     call::Answer,
     guests::{guest, root, wat},
@@ -234,7 +235,7 @@ async fn a_failing_call_touches_no_neighbour() {
         }
     });
     // Eight at a time, so that the good ones have a core within their wall time.
-    use futures::StreamExt;
+
     futures::stream::iter(calls)
         .buffer_unordered(8)
         .collect::<Vec<_>>()
@@ -297,4 +298,110 @@ async fn bodies_are_bounded() {
             .status(),
         200
     );
+}
+
+#[tokio::test]
+async fn bodies_share_one_memory() {
+    let server = Server::start("[server]\nbody_memory = \"300KiB\"\nbody_wait = \"2s\"\n").await;
+    let hello = server.upload(guest("hello")).await.id;
+    let path = format!("/api/run/{hello}/say");
+    // A body that arrives but for its end keeps its share.
+    let held = || {
+        let bytes = bytes::Bytes::from(vec![b'x'; 200 << 10]);
+        let body = futures::stream::once(async move { Ok::<_, std::io::Error>(bytes) })
+            .chain(futures::stream::pending());
+        let request = server
+            .request("POST", &path)
+            .header("Content-Type", "text/plain");
+        server.answer(request.body(reqwest::Body::wrap_stream(body)))
+    };
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.run(hello, "say", "x".repeat(200 << 10)).await
+    };
+    let (first, second) = tokio::join!(held(), second);
+    assert_eq!(
+        (second.http.as_u16(), second.fault()),
+        (503, "body-memory"),
+        "{second:?}"
+    );
+    assert_eq!(second.header("retry-after"), "1");
+    assert_eq!(first.fault(), "body-wait");
+    let after = server.run(hello, "say", "x".repeat(200 << 10)).await;
+    assert_eq!(after.status(), 200, "the shares came back: {after:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_head_is_sent_away() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start("[server]\nhead_wait = \"300ms\"\n").await;
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut client = tokio::net::TcpStream::connect(&address).await.unwrap();
+    client
+        .write_all(b"POST /api/run/1/say HTTP/1.1\r\nHost: x\r\nX-")
+        .await
+        .unwrap();
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        start.elapsed() >= Duration::from_millis(250),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_the_others_wait() {
+    let server = Server::start("[server]\nconnections = 2\n").await;
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let first = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let second = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let third = server.get("/healthz");
+    let freed = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop((first, second));
+        Instant::now()
+    };
+    let start = Instant::now();
+    let (answer, freed) = tokio::join!(third, freed);
+    assert_eq!(answer.text(), "ok\n");
+    assert!(
+        start.elapsed() >= freed - start,
+        "it was answered before there was room"
+    );
+}
+
+#[tokio::test]
+async fn functions_beyond_the_loaded_ones_are_loaded_again() {
+    let server = Server::start("[server]\nloaded_functions = 2\n").await;
+    let module = |n: usize| {
+        wat(&format!(
+            "(module (func (export \"n\") (result i32) (i32.const {n})))"
+        ))
+    };
+    for n in 1..=5 {
+        server.upload(module(n)).await;
+    }
+    for n in [1, 2, 3, 4, 5, 4, 3, 2, 1] {
+        assert_eq!(server.run(n, "n", "").await.text(), n.to_string());
+    }
+}
+
+/// Every fault of the tables is asserted by a test.
+#[test]
+fn every_fault_of_the_tables_is_tested() {
+    let sources: String = std::fs::read_dir(root().join("tests/it"))
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    for [setting, _, fault, _] in rows() {
+        assert!(
+            fault.is_empty() || sources.contains(&format!("\"{fault}\"")),
+            "{setting}: {fault}"
+        );
+    }
 }
