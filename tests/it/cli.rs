@@ -72,6 +72,9 @@ fn settings_come_from_four_places() {
             ("IOF_LIMITS_GUEST_CPU", "2s"),
             ("IOF_LIMITS_COMMANDS", "2"),
             ("IOF_AUTH_KEYS", "a key that nobody may see"),
+            // Kubernetes sets these for a service named iof.
+            ("IOF_SERVICE_HOST", "10.0.0.1"),
+            ("IOF_PORT", "tcp://10.0.0.1:80"),
         ],
     );
     let printed = text(&output.stdout);

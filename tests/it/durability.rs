@@ -137,3 +137,25 @@ async fn a_graceful_stop_finishes_calls_under_way() {
     assert_eq!(answer.status().as_u16(), 200);
     assert!(answer.text().await.unwrap().parse::<u64>().unwrap() >= 800);
 }
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let mut server = Server::start("").await;
+    let wasi = server.upload(iof_tests::guests::guest("wasi")).await.id;
+    let call = server
+        .request("POST", &format!("/api/run/{wasi}/sleep_ms"))
+        .header("Content-Type", "text/plain")
+        .body("20000");
+    let call = tokio::spawn(call.send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal(rustix::process::Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    assert!(server.stop().await.success(), "{}", server.log());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(call.await.unwrap().is_err(), "the call was broken off");
+}

@@ -57,8 +57,7 @@ impl Config {
     /// # Errors
     /// A message that names the setting, where it was written, and what would be right.
     pub(crate) fn resolve(args: &Serve) -> Result<Self, String> {
-        let environment =
-            std::env::vars().filter(|(name, _)| name.starts_with("IOF_") && name != "IOF_CONFIG");
+        let environment = std::env::vars().filter(|(name, _)| is_ours(name));
         let file = match &args.config {
             Some(path) => Some((path.as_path(), read(path)?)),
             None => None,
@@ -182,6 +181,14 @@ impl Config {
 fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))
+}
+
+/// Whether an environment variable is meant for us.
+fn is_ours(name: &str) -> bool {
+    // Kubernetes gives every pod such variables for a service of the name `iof`.
+    let kubernetes =
+        name.starts_with("IOF_SERVICE_") || name == "IOF_PORT" || name.starts_with("IOF_PORT_");
+    name.starts_with("IOF_") && name != "IOF_CONFIG" && !kubernetes
 }
 
 /// The dotted name of every setting.

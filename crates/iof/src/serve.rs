@@ -75,14 +75,25 @@ async fn serve(config: Config) -> Result<(), String> {
     };
     tracing::info!(%address, data = %config.data.display(), "listening");
     crate::print(&format!("listening on http://{address}\n"));
-    let stop = async move {
+    let mut signalled = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     };
-    iof_server::serve(app, listener, stop)
-        .await
-        .map_err(|error| error.to_string())?;
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let stop = async {
+        // Told, or nobody is there any more to tell: stop.
+        let _ = told.await;
+    };
+    let signals = async {
+        signalled().await;
+        let _ = tell.send(());
+        signalled().await;
+    };
+    tokio::select! {
+        served = iof_server::serve(app, listener, stop) => served.map_err(|error| error.to_string())?,
+        () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
+    }
     store.close().await.map_err(|error| error.to_string())
 }

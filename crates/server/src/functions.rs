@@ -38,10 +38,22 @@ impl Functions {
     /// # Errors
     /// `no-such-function`, or what kept it from being loaded.
     pub(crate) async fn get(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
-        match self.loaded.get(&id) {
-            Some(loaded) => Ok(loaded),
-            None => self.loaded.get_or_insert_async(&id, self.load(id)).await,
+        if let Some(loaded) = self.loaded.get(&id) {
+            return Ok(loaded);
         }
+        let loaded = self.loaded.get_or_insert_async(&id, self.load(id)).await?;
+        // Deleted while it was being loaded: whoever deleted it found nothing here to forget.
+        if self
+            .store
+            .function(id)
+            .await
+            .map_err(store_fault)?
+            .is_none()
+        {
+            self.forget(id);
+            return Err(no_such_function(id));
+        }
+        Ok(loaded)
     }
 
     /// Forgets a function that was changed or deleted. Calls under way keep what they have.

@@ -161,7 +161,9 @@ fn record(call: Uuid, function: &str, export: &str, outcome: &Outcome) {
             if fault.source_of == Source::Host {
                 tracing::error!(target: "iof::call", %call, function, export, guest_us, fault = code, detail, "{message}");
             } else {
-                tracing::info!(target: "iof::call", %call, function, export, guest_us, fault = code, detail, "{message}");
+                tracing::info!(target: "iof::call", %call, function, export, guest_us, fault = code, "{message}");
+                // A backtrace is for whoever wrote the function.
+                tracing::debug!(target: "iof::call", %call, detail);
             }
         }
     }
