@@ -38,9 +38,14 @@ impl Functions {
     /// # Errors
     /// `no-such-function`, or what kept it from being loaded.
     pub(crate) async fn get(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
-        if let Some(loaded) = self.loaded.get(&id) {
-            return Ok(loaded);
+        match self.loaded.get(&id) {
+            Some(loaded) => Ok(loaded),
+            // Boxed: loading is rare and its future large, and every call would carry it about.
+            None => Box::pin(self.find(id)).await,
         }
+    }
+
+    async fn find(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
         let loaded = self.loaded.get_or_insert_async(&id, self.load(id)).await?;
         // Deleted while it was being loaded: whoever deleted it found nothing here to forget.
         if self

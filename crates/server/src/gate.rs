@@ -41,7 +41,8 @@ impl Gate {
     pub(crate) async fn enter(&self) -> Result<Place<'_>, Fault> {
         match self.try_enter() {
             Some(place) => Ok(place),
-            None => self.queue().await,
+            // Boxed: calls that need not wait do not carry the waiting about.
+            None => Box::pin(self.queue()).await,
         }
     }
 
