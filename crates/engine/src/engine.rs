@@ -17,7 +17,7 @@ use crate::host::{self, glue, process::Process};
 use crate::limits::{CompileLimits, Limits, Reached};
 use crate::state::{CallState, Meter, Space};
 use crate::ticker::Ticker;
-use crate::{Arg, Export, Fault, Manifest, Value, artefact};
+use crate::{Arg, Export, Fault, Manifest, Value, artefact, verdict};
 use iof_commands::{CallContext, Registry};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
-    PoolingAllocationConfig, Store, Trap,
+    PoolingAllocationConfig, Store,
 };
 
 /// What an engine needs to know once.
@@ -247,7 +247,7 @@ impl Engine {
             context,
         } = invocation;
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
-            return Outcome::refused(no_such_export(&function.manifest, name));
+            return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
         let plan = match bindgen::plan(export, &args) {
             Ok(plan) => plan,
@@ -316,68 +316,11 @@ impl Engine {
             Err(_) => Err(Reached::WallTime.into()),
         };
         let log = store.data().wasi.take_log();
-        let result = result.map_err(|error| self.fault(&error, store.data(), &log));
+        let result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
         Outcome {
             result,
             log,
             guest_cpu: meter.used(),
-        }
-    }
-
-    /// What an error that came out of wasm means.
-    fn fault(&self, error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
-        if let Some(reached) = error.downcast_ref::<Reached>() {
-            return reached.fault(&self.0.limits);
-        }
-        if let Some(fault) = error.downcast_ref::<Fault>() {
-            let mut fault = fault.clone();
-            if let ("guest-error", Some(text)) = (&*fault.code, &state.error) {
-                fault.message = format!("The function returned an error: {text}");
-            }
-            return fault;
-        }
-        if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
-            return Fault::from(*bad).with_detail(format!("{error:?}"));
-        }
-        if let Some(glue::Thrown(message)) = error.downcast_ref() {
-            return Fault::guest("guest-error", format!("The function threw: {message}"));
-        }
-        if let Some(missing) = error.downcast_ref::<glue::NoJavaScript>() {
-            return Fault::guest(
-                "no-javascript",
-                format!("{missing}. Build it without that dependency."),
-            );
-        }
-        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-            return Fault::guest(
-                "exit",
-                said(
-                    format!(
-                        "The function exited with status {} instead of returning",
-                        exit.0
-                    ),
-                    log,
-                ),
-            );
-        }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::StackOverflow) => Reached::Stack.fault(&self.0.limits),
-            // A growth was refused and the guest gave up, as Rust does. The limit is the cause.
-            _ if state.space.refused => Reached::Memory.fault(&self.0.limits),
-            Some(Trap::MemoryOutOfBounds) if recursed(error) => Reached::Stack
-                .fault(&self.0.limits)
-                .with_detail(format!("{error:?}")),
-            Some(trap) => Fault::guest(
-                "trap",
-                said(format!("The function trapped ({})", describe(*trap)), log),
-            )
-            .with_detail(format!("{error:?}")),
-            None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::limit(
-                "concurrency",
-                503,
-                "As many calls as server.concurrency allows are under way. Try again.",
-            ),
-            None => Fault::host("The call failed inside the server.", format!("{error:?}")),
         }
     }
 }
@@ -425,60 +368,6 @@ fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("1-{:016x}", hasher.finish())
-}
-
-fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
-    let shown: Vec<_> = manifest
-        .exports
-        .iter()
-        .take(20)
-        .map(|export| export.name.as_str())
-        .collect();
-    let more = manifest.exports.len().saturating_sub(shown.len());
-    let list = match (shown.as_slice(), more) {
-        ([], _) => "it exports no function".to_owned(),
-        (shown, 0) => format!("it exports {}", shown.join(", ")),
-        (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
-    };
-    let name: String = name.chars().take(100).collect();
-    Fault::client(
-        "no-such-export",
-        format!("The function has no export `{name}`; {list}."),
-    )
-    .with_status(404)
-}
-
-/// Whether the innermost frames are the same few functions again and again.
-///
-/// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
-/// trap is then an access below address zero. Memory errors elsewhere do not come out of such a pile of frames.
-fn recursed(error: &wasmtime::Error) -> bool {
-    let Some(trace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
-        return false;
-    };
-    let frames: Vec<u32> = trace
-        .frames()
-        .iter()
-        .map(wasmtime::FrameInfo::func_index)
-        .collect();
-    // The innermost one may be a leaf that the recursion calls.
-    let pile = frames.get(1..).unwrap_or_default();
-    let distinct: std::collections::HashSet<_> = pile.iter().collect();
-    pile.len() >= 16 && distinct.len() <= 4
-}
-
-fn describe(trap: Trap) -> String {
-    trap.to_string()
-        .trim_start_matches("wasm trap: ")
-        .to_owned()
-}
-
-/// A sentence, with the last thing that the guest printed as an error.
-fn said(what: String, log: &Log) -> String {
-    match log.last_words() {
-        Some(words) => format!("{what}. It printed: {words}"),
-        None => format!("{what}."),
-    }
 }
 
 #[cfg(test)]

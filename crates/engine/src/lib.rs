@@ -18,6 +18,7 @@ mod manifest;
 mod state;
 mod ticker;
 mod value;
+mod verdict;
 
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function, Invocation, Outcome};
