@@ -46,6 +46,7 @@ impl BodyMemory {
         let limit = limit.as_u64();
         // A client that says the size is refused before it sends.
         if http_body::Body::size_hint(&body).lower() > limit {
+            drain(body).await;
             return Err(too_large());
         }
         match tokio::time::timeout(self.wait, self.collect(body, limit, too_large)).await {
@@ -78,6 +79,7 @@ impl BodyMemory {
             };
             let total = (first.len() + rest.len() + data.len()) as u64;
             if total > limit {
+                drain(body).await;
                 return Err(too_large());
             }
             share.grow_to(total)?;
@@ -99,6 +101,22 @@ impl BodyMemory {
             _share: share,
         })
     }
+}
+
+/// Reads on for a moment and keeps nothing: a client that is still sending when we close would lose the answer.
+async fn drain(mut body: Body) {
+    const MOST: usize = 16 << 20;
+    let drained = async {
+        let mut total = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            total += frame.data_ref().map_or(0, Bytes::len);
+            if total > MOST {
+                break;
+            }
+        }
+    };
+    // The answer goes out either way.
+    let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
 }
 
 struct Share<'a> {
