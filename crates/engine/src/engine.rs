@@ -8,7 +8,10 @@
 //! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
-use crate::abi::bindgen::{self, Handles};
+use crate::abi::{
+    bindgen,
+    guest::{Guest, Handles},
+};
 use crate::compile::Compiler;
 use crate::host::log::Log;
 use crate::host::scratch::Scratch;
@@ -17,7 +20,7 @@ use crate::host::{self, glue, process::Process};
 use crate::limits::{CompileLimits, Limits, Reached};
 use crate::state::{CallState, Meter, Space};
 use crate::ticker::Ticker;
-use crate::{Arg, Export, Fault, Manifest, Value, artefact, verdict};
+use crate::{Arg, Export, Fault, Manifest, StatedSignature, Value, artefact, verdict};
 use iof_commands::{CallContext, Registry};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -76,6 +79,8 @@ pub struct Invocation<'a> {
     pub export: &'a str,
     /// Its arguments.
     pub args: Vec<Arg>,
+    /// The types of its arguments and its result, where the caller states them.
+    pub signature: Option<&'a StatedSignature>,
     /// What the guest sees of its surroundings.
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
@@ -243,13 +248,14 @@ impl Engine {
         let Invocation {
             export: name,
             args,
+            signature,
             environment,
             context,
         } = invocation;
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
-        let plan = match bindgen::plan(export, &args) {
+        let plan = match bindgen::plan(export, &args, signature) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
@@ -301,15 +307,12 @@ impl Engine {
                     "an export of the manifest is no function",
                 ));
             };
-            bindgen::call(
-                &mut store,
+            let mut guest = Guest {
+                store: &mut store,
                 instance,
-                function.handles,
-                target,
-                plan,
-                limits.output.as_u64(),
-            )
-            .await
+                handles: function.handles,
+            };
+            bindgen::call(&mut guest, target, plan, limits.output.as_u64()).await
         });
         let result = match tokio::time::timeout_at(deadline, run).await {
             Ok(result) => result,

@@ -11,18 +11,20 @@
 //!
 //! 2020 hosts passed the constant 8 as return area, which is right only for modules of their compiler. We allocate one,
 //! so any layout works. A function that returns a `Result` adds two words, a reference to the error and a flag.
+//! A number of 64 bits is one `i64` today; in 2020 it was two `i32`, low half first, and came back in a return area.
 //!
-//! A module that describes its functions tells the types. Otherwise the core type and the arguments at hand decide: a
-//! text takes two `i32`, a number one parameter, and what does not fit is a fault that says what would.
+//! A module that describes its functions tells the types, or the caller states them ([`StatedSignature`]). Otherwise the
+//! core type and the arguments at hand decide: a text takes two `i32`, a number one parameter, and what does not fit is
+//! a fault that says what would.
 //! The result is never freed: its instance ends with the call.
 
 use super::bindgen::args::bind;
-use crate::host::memory::{self, BadPointer};
+use super::guest::{Guest, result};
 use crate::limits::Reached;
 use crate::manifest::{Core, Export, Type};
-use crate::{Arg, Fault, Value};
+use crate::{Arg, Fault, StatedSignature, Value};
 use bytes::Bytes;
-use wasmtime::{AsContextMut, Func, Instance, Memory, ModuleExport, Store, Val};
+use wasmtime::{Func, Val};
 
 mod args;
 #[cfg(test)]
@@ -34,6 +36,8 @@ pub(crate) enum Slot {
     Bytes(Bytes),
     I32(i32),
     I64(i64),
+    /// 64 bits in two parameters, the low half first, as compilers of 2020 passed them.
+    Halves(i64),
     F32(f32),
     F64(f64),
 }
@@ -44,6 +48,10 @@ pub(crate) enum Returns {
     Nothing,
     /// The first parameter is the address of a return area.
     Area(Text),
+    /// The same, for 64 bits.
+    Area64(Type),
+    /// Two results: the halves of 64 bits.
+    Halves(Type),
     /// Pointer and length are the results; behind them, if fallible, error and flag.
     Pair(Text, Fallible),
     /// One result of this type; behind it, if fallible, error and flag.
@@ -62,13 +70,6 @@ pub(crate) struct Plan {
     pub(crate) returns: Returns,
 }
 
-/// The exports that every call of a module uses, found once.
-#[derive(Clone, Copy)]
-pub(crate) struct Handles {
-    pub(crate) memory: Option<ModuleExport>,
-    pub(crate) malloc: Option<(ModuleExport, bool)>,
-}
-
 /// Words of a return area: pointer, length, error, flag.
 const AREA: u32 = 16;
 
@@ -76,8 +77,12 @@ const AREA: u32 = 16;
 ///
 /// # Errors
 /// `arguments` when they do not fit; the message says what the export takes.
-pub(crate) fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
-    bind(export, args)
+pub(crate) fn plan(
+    export: &Export,
+    args: &[Arg],
+    stated: Option<&StatedSignature>,
+) -> Result<Plan, Fault> {
+    bind(export, args, stated)
 }
 
 /// Makes the call in a fresh instance.
@@ -85,22 +90,15 @@ pub(crate) fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
 /// # Errors
 /// Whatever trapped: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Send + 'static>(
-    store: &mut Store<T>,
-    instance: Instance,
-    handles: Handles,
+    guest: &mut Guest<'_, T>,
     function: Func,
     plan: Plan,
     output_limit: u64,
 ) -> wasmtime::Result<Value> {
-    let mut guest = Guest {
-        store,
-        instance,
-        handles,
-    };
     let mut params = Vec::with_capacity(1 + 2 * plan.slots.len());
     let area = match plan.returns {
-        Returns::Area(_) => {
-            let area = guest.allocate(AREA, 4).await?;
+        Returns::Area(_) | Returns::Area64(_) => {
+            let area = guest.allocate(AREA, 8).await?;
             guest.write(area, &[0; AREA as usize])?;
             params.push(Val::I32(area.cast_signed()));
             Some(area)
@@ -120,6 +118,7 @@ pub(crate) async fn call<T: Send + 'static>(
             }
             Slot::I32(value) => params.push(Val::I32(value)),
             Slot::I64(value) => params.push(Val::I64(value)),
+            Slot::Halves(value) => params.extend(halves(value).map(Val::I32)),
             Slot::F32(value) => params.push(Val::F32(value.to_bits())),
             Slot::F64(value) => params.push(Val::F64(value.to_bits())),
         }
@@ -143,11 +142,22 @@ pub(crate) async fn call<T: Send + 'static>(
             if word(3) == 1 && word(0) == 0 {
                 return Err(guest_error());
             }
-            guest.fetch(word(0), word(1), text, output_limit)
+            fetch(guest, word(0), word(1), text, output_limit)
+        }
+        (Returns::Area64(ty), Some(area), _) => {
+            let words = guest.read(area, 8)?;
+            let value = words
+                .first_chunk()
+                .map_or(0, |bytes| i64::from_le_bytes(*bytes));
+            Ok(scalar(ty, &Val::I64(value)))
+        }
+        (Returns::Halves(ty), _, [Val::I32(low), Val::I32(high)]) => {
+            Ok(scalar(ty, &Val::I64(whole(*low, *high))))
         }
         (Returns::Pair(text, fallible), _, [Val::I32(pointer), Val::I32(length), rest @ ..]) => {
             check_flag(fallible, rest)?;
-            guest.fetch(
+            fetch(
+                guest,
                 pointer.cast_unsigned(),
                 length.cast_unsigned(),
                 text,
@@ -162,10 +172,40 @@ pub(crate) async fn call<T: Send + 'static>(
     }
 }
 
+/// Copies a result out of the memory.
+fn fetch<T: Send + 'static>(
+    guest: &mut Guest<'_, T>,
+    pointer: u32,
+    length: u32,
+    text: Text,
+    limit: u64,
+) -> wasmtime::Result<Value> {
+    let bytes = match length {
+        // Nothing is read, so a module without a memory may return it.
+        0 => Bytes::new(),
+        _ => Bytes::copy_from_slice(result(guest.data()?, pointer, length.into(), limit)?),
+    };
+    Ok(match text {
+        Some(false) => Value::Bytes(bytes),
+        _ => Value::Text(bytes),
+    })
+}
+
+/// The low 32 bits, then the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
+fn halves(value: i64) -> [i32; 2] {
+    [value as i32, (value >> 32) as i32]
+}
+
+fn whole(low: i32, high: i32) -> i64 {
+    (i64::from(high) << 32) | i64::from(low.cast_unsigned())
+}
+
 impl Returns {
     fn count(self) -> usize {
         match self {
-            Self::Nothing | Self::Area(_) => 0,
+            Self::Nothing | Self::Area(_) | Self::Area64(_) => 0,
+            Self::Halves(_) => 2,
             Self::Pair(_, fallible) => 2 + 2 * usize::from(fallible),
             Self::Scalar(_, fallible) => 1 + 2 * usize::from(fallible),
         }
@@ -198,111 +238,10 @@ fn scalar(ty: Type, value: &Val) -> Value {
     }
 }
 
-/// A fresh instance, and its store.
-struct Guest<'a, T: 'static> {
-    store: &'a mut Store<T>,
-    instance: Instance,
-    handles: Handles,
-}
-
-impl<T: Send + 'static> Guest<'_, T> {
-    fn memory(&mut self) -> wasmtime::Result<Memory> {
-        self.handles
-            .memory
-            .and_then(|export| {
-                self.instance
-                    .get_module_export(self.store.as_context_mut(), &export)
-            })
-            .and_then(wasmtime::Extern::into_memory)
-            .ok_or_else(|| no_allocator("memory"))
-    }
-
-    async fn allocate(&mut self, size: u32, align: i32) -> wasmtime::Result<u32> {
-        let (malloc, takes_align) = self
-            .handles
-            .malloc
-            .ok_or_else(|| no_allocator("__wbindgen_malloc"))?;
-        let malloc = self
-            .instance
-            .get_module_export(&mut *self.store, &malloc)
-            .and_then(wasmtime::Extern::into_func)
-            .ok_or_else(|| no_allocator("__wbindgen_malloc"))?;
-        let size = size.cast_signed();
-        let pointer = if takes_align {
-            malloc
-                .typed::<(i32, i32), i32>(&*self.store)?
-                .call_async(&mut *self.store, (size, align))
-                .await?
-        } else {
-            malloc
-                .typed::<i32, i32>(&*self.store)?
-                .call_async(&mut *self.store, size)
-                .await?
-        };
-        Ok(pointer.cast_unsigned())
-    }
-
-    fn write(&mut self, pointer: u32, bytes: &[u8]) -> wasmtime::Result<()> {
-        let bad = BadPointer {
-            pointer,
-            length: bytes.len() as u64,
-        };
-        self.memory()?
-            .write(&mut *self.store, pointer as usize, bytes)
-            .map_err(|_| bad.into())
-    }
-
-    fn read(&mut self, pointer: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
-        let memory = self.memory()?;
-        Ok(memory::read(&memory, &*self.store, pointer, length)?)
-    }
-
-    fn fetch(
-        &mut self,
-        pointer: u32,
-        length: u32,
-        text: Text,
-        limit: u64,
-    ) -> wasmtime::Result<Value> {
-        let bytes = if length == 0 {
-            vec![] // an empty vector's pointer dangles
-        } else if u64::from(length) > limit {
-            // A length that could not lie in memory is a bad pointer, however large.
-            let memory = self.memory()?;
-            let end = u64::from(pointer) + u64::from(length);
-            if end > memory.data_size(&*self.store) as u64 {
-                return Err(BadPointer {
-                    pointer,
-                    length: length.into(),
-                }
-                .into());
-            }
-            return Err(Reached::Output.into());
-        } else {
-            self.read(pointer, length)?
-        };
-        Ok(match text {
-            Some(false) => Value::Bytes(bytes.into()),
-            _ => Value::Text(bytes.into()),
-        })
-    }
-}
-
-fn no_allocator(what: &str) -> wasmtime::Error {
-    Fault::guest(
-        "no-allocator",
-        format!(
-            "The module does not export `{what}`, which is needed to hand text or bytes to it. Build it with \
-             wasm-bindgen, or export functions that take numbers alone."
-        ),
-    )
-    .into()
-}
-
 /// The core types that a plan of these slots would have, for the shape check.
 pub(crate) fn core_of(slot: &Slot) -> &'static [Core] {
     match slot {
-        Slot::Bytes(_) => &[Core::I32, Core::I32],
+        Slot::Bytes(_) | Slot::Halves(_) => &[Core::I32, Core::I32],
         Slot::I32(_) => &[Core::I32],
         Slot::I64(_) => &[Core::I64],
         Slot::F32(_) => &[Core::F32],

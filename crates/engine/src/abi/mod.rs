@@ -2,3 +2,5 @@
 
 pub(crate) mod bindgen;
 pub(crate) mod descriptor;
+mod given;
+pub(crate) mod guest;

@@ -114,6 +114,7 @@ async fn run(
             Invocation {
                 export,
                 args,
+                signature: None,
                 environment,
                 context,
             },

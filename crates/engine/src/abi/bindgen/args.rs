@@ -1,191 +1,177 @@
 //! From what a client sent to what an export takes.
 
+use super::super::given::{Given, Meant, convert, fit as fit_types, misfit, name, spread};
 use super::{Plan, Returns, Slot, core_of};
-use crate::manifest::{Core, Export, Signature, Type};
-use crate::{Arg, Fault};
-use bytes::Bytes;
-use serde_json::Value as Json;
+use crate::manifest::{Core, Export, Type};
+use crate::signature::StatedType;
+use crate::{Arg, Fault, StatedSignature};
 use std::collections::HashSet;
 
-/// One argument, with what is known of its meaning.
-#[derive(Clone, Debug)]
-struct Given {
-    bytes: Bytes,
-    meant: Meant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Meant {
-    /// Plain text, which may spell a number.
-    Text,
-    /// Bytes or a quoted string: never a number.
-    Bytes,
-    /// A number or a boolean of JSON: never text unless nothing else fits.
-    Number,
-}
-
-pub(super) fn bind(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
-    let given: Vec<Given> = args
-        .iter()
-        .map(|arg| match arg {
-            Arg::Text(bytes) => Given {
-                bytes: bytes.clone(),
-                meant: Meant::Text,
-            },
-            Arg::Bytes(bytes) => Given {
-                bytes: bytes.clone(),
-                meant: Meant::Bytes,
-            },
-        })
-        .collect();
-    if let Some((signature, returns)) = described(export) {
-        return typed(export, signature, returns, given);
+pub(super) fn bind(
+    export: &Export,
+    args: &[Arg],
+    stated: Option<&StatedSignature>,
+) -> Result<Plan, Fault> {
+    let given: Vec<Given> = args.iter().map(Given::new).collect();
+    if let Some(stated) = stated {
+        let (params, place) = believed(export, stated)?;
+        return typed(export, &params, &place, given);
+    }
+    if let Some(signature) = &export.signature
+        && let Some(place) = place(
+            export,
+            &signature.params,
+            signature.result,
+            Some(signature.fallible),
+        )
+    {
+        return typed(export, &signature.params, &place, given);
     }
     shaped(export, &given)
         // One text that cannot be the argument may hold all of them.
         .or_else(|| shaped(export, &spread(&given)?))
-        // No body at all: 2020 functions of a text saw an empty one.
-        .or_else(|| {
-            shaped(
-                export,
-                &given.is_empty().then(|| empties(export)).flatten()?,
-            )
+        .or_else(|| padded(export, given))
+        .ok_or_else(|| {
+            let names: Vec<_> = export
+                .core_params
+                .iter()
+                .map(|core| format!("{core:?}").to_lowercase())
+                .collect();
+            let takes = format!("has the core parameters ({})", names.join(", "));
+            misfit(&export.name, &takes, args.len())
         })
-        .ok_or_else(|| misfit(export, args.len()))
 }
 
-/// The signature, if the core type agrees with it, and where its result is.
-fn described(export: &Export) -> Option<(&Signature, Returns)> {
-    let signature = export.signature.as_ref()?;
-    let flat: Vec<Core> = signature
-        .params
-        .iter()
-        .flat_map(|ty| ty.core())
-        .copied()
-        .collect();
-    let text = match signature.result {
+/// How the core type carries known types.
+struct Place {
+    /// 64 bits take two `i32`.
+    halves: bool,
+    returns: Returns,
+}
+
+/// Where known types are in the core type, if it agrees with them. Only what is stated may be `fallible` or not.
+fn place(export: &Export, params: &[Type], result: Type, fallible: Option<bool>) -> Option<Place> {
+    let text = match result {
         Type::String => Some(true),
         Type::Bytes => Some(false),
         _ => None,
     };
-    let params = export.core_params.as_slice();
-    let returns = match (export.core_results.as_slice(), text) {
-        ([], Some(_)) if params.split_first() == Some((&Core::I32, &flat)) => Returns::Area(text),
-        ([], None) if params == flat && signature.result == Type::Unit && !signature.fallible => {
-            Returns::Nothing
-        }
-        ([Core::I32, Core::I32], Some(_)) if params == flat && !signature.fallible => {
-            Returns::Pair(text, false)
-        }
-        (results, None)
-            if params == flat && results == signature.result.core() && !signature.fallible =>
-        {
-            Returns::Scalar(signature.result, false)
-        }
-        _ => return None,
+    let wide = matches!(result, Type::I64 | Type::U64);
+    let sure = fallible != Some(true);
+    let i32 = Core::I32;
+    [false, true].into_iter().find_map(|halves| {
+        let flat: Vec<Core> = params
+            .iter()
+            .flat_map(|ty| core(*ty, halves))
+            .copied()
+            .collect();
+        let plain = export.core_params == flat;
+        let area = export.core_params.split_first() == Some((&i32, &flat));
+        let returns = match export.core_results.as_slice() {
+            [] if text.is_some() => area.then_some(Returns::Area(text)),
+            [] if wide => (area && sure).then_some(Returns::Area64(result)),
+            [] => (plain && sure && result == Type::Unit).then_some(Returns::Nothing),
+            _ if !plain => None,
+            [Core::I32, Core::I32] if text.is_some() => sure.then_some(Returns::Pair(text, false)),
+            [Core::I32, Core::I32] if wide => sure.then_some(Returns::Halves(result)),
+            [Core::I32, Core::I32, Core::I32, Core::I32] if text.is_some() => {
+                fallible.is_none().then_some(Returns::Pair(text, true))
+            }
+            [one, Core::I32, Core::I32] if result.core() == [*one] => {
+                fallible.is_none().then_some(Returns::Scalar(result, true))
+            }
+            results => (sure && text.is_none() && result.core() == results)
+                .then_some(Returns::Scalar(result, false)),
+        }?;
+        Some(Place { halves, returns })
+    })
+}
+
+fn core(ty: Type, halves: bool) -> &'static [Core] {
+    match ty {
+        Type::I64 | Type::U64 if halves => &[Core::I32, Core::I32],
+        _ => ty.core(),
+    }
+}
+
+/// What a caller states, if neither the module nor its core type contradicts.
+fn believed(export: &Export, stated: &StatedSignature) -> Result<(Vec<Type>, Place), Fault> {
+    let refused = |why: &str| {
+        let text = format!("`{}` is not `{stated}`: {why}.", export.name);
+        Fault::client("arguments", text)
     };
-    Some((signature, returns))
+    let one = |ty: &StatedType| match ty {
+        StatedType::One(ty) => Ok(*ty),
+        StatedType::Array(_) => Err(refused(
+            "only modules of wasmedge-bindgen take and return arrays of numbers",
+        )),
+    };
+    let params = stated
+        .params
+        .iter()
+        .map(one)
+        .collect::<Result<Vec<_>, _>>()?;
+    let result = one(&stated.result)?;
+    if let Some(said) = &export.signature
+        && (said.params != params || said.result != result)
+    {
+        let said = StatedSignature {
+            params: said.params.iter().copied().map(StatedType::One).collect(),
+            result: StatedType::One(said.result),
+        };
+        return Err(refused(&format!("the module says `{said}`")));
+    }
+    let place = place(export, &params, result, None).ok_or_else(|| {
+        let list = |types: &[Core]| {
+            let names: Vec<_> = types
+                .iter()
+                .map(|core| format!("{core:?}").to_lowercase())
+                .collect();
+            names.join(", ")
+        };
+        let (takes, gives) = (list(&export.core_params), list(&export.core_results));
+        refused(&format!(
+            "its core type is ({takes}) -> ({gives}), which carries other types"
+        ))
+    })?;
+    Ok((params, place))
 }
 
 fn typed(
     export: &Export,
-    signature: &Signature,
-    returns: Returns,
+    params: &[Type],
+    place: &Place,
     given: Vec<Given>,
 ) -> Result<Plan, Fault> {
-    let arity = signature.params.len();
-    let count = given.len();
-    let given = match count {
-        _ if count == arity => given,
-        0 => vec![
-            Given {
-                bytes: Bytes::new(),
-                meant: Meant::Bytes
-            };
-            arity
-        ],
-        1 => spread(&given)
-            .filter(|spread| spread.len() == arity)
-            .ok_or_else(|| misfit(export, count))?,
-        _ => return Err(misfit(export, count)),
-    };
-    let slots = signature
-        .params
-        .iter()
-        .zip(given)
-        .enumerate()
-        .map(|(at, (ty, given))| {
-            convert(*ty, &given).ok_or_else(|| {
-                let was = String::from_utf8_lossy(&given.bytes)
-                    .chars()
-                    .take(40)
-                    .collect::<String>();
-                let wanted = name(*ty);
-                Fault::client(
-                    "arguments",
-                    format!(
-                        "Argument {} of `{}` must be {wanted}, and was `{was}`.",
-                        at + 1,
-                        export.name
-                    ),
-                )
-            })
+    let slot = |ty: &Type, given: &Given| {
+        Some(match convert(*ty, given)? {
+            Slot::I64(value) if place.halves => Slot::Halves(value),
+            slot => slot,
         })
-        .collect::<Result<_, _>>()?;
-    Ok(Plan { slots, returns })
-}
-
-fn convert(ty: Type, given: &Given) -> Option<Slot> {
-    let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
-    let signed = |bits: u32| {
-        let limit = 1i64 << (bits - 1);
-        text()?
-            .parse::<i64>()
-            .ok()
-            .filter(|n| (-limit..limit).contains(n))
     };
-    let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
-    let word = |n: i64| i32::try_from(n).ok().map(Slot::I32);
-    match ty {
-        Type::Unit => None,
-        Type::Bool => match text()? {
-            "true" | "1" => Some(Slot::I32(1)),
-            "false" | "0" => Some(Slot::I32(0)),
-            _ => None,
-        },
-        Type::I8 => word(signed(8)?),
-        Type::I16 => word(signed(16)?),
-        Type::I32 => word(signed(32)?),
-        Type::U8 => word(unsigned(8)?.cast_signed()),
-        Type::U16 => word(unsigned(16)?.cast_signed()),
-        Type::U32 => u32::try_from(unsigned(32)?)
-            .ok()
-            .map(|n| Slot::I32(n.cast_signed())),
-        Type::I64 => text()?.parse().ok().map(Slot::I64),
-        Type::U64 => text()?
-            .parse::<u64>()
-            .ok()
-            .map(|n| Slot::I64(n.cast_signed())),
-        Type::F32 => text()?.parse().ok().map(Slot::F32),
-        Type::F64 => text()?.parse().ok().map(Slot::F64),
-        // The callee trusts its text to be UTF-8.
-        Type::String => std::str::from_utf8(&given.bytes)
-            .is_ok()
-            .then(|| Slot::Bytes(given.bytes.clone())),
-        Type::Bytes => Some(Slot::Bytes(
-            numbers(given).unwrap_or_else(|| given.bytes.clone()),
-        )),
-    }
+    let slots = fit_types(&export.name, params, given, slot, |ty| name(*ty).to_owned())?;
+    Ok(Plan {
+        slots,
+        returns: place.returns,
+    })
 }
 
-/// A JSON array of bytes inside of an array of arguments, as in `["a", [1, 2, 255]]`.
-fn numbers(given: &Given) -> Option<Bytes> {
-    if given.meant != Meant::Number || !given.bytes.starts_with(b"[") {
+/// Core parameters up to which empty texts are tried: trying costs time that no limit of a call counts.
+const PADDED: usize = 64;
+
+/// Binds fewer arguments than the function takes: the missing ones are empty texts, as in 2020. Who sends an array of
+/// arguments has counted them.
+fn padded(export: &Export, mut given: Vec<Given>) -> Option<Plan> {
+    if spread(&given).is_some() || export.core_params.len() > PADDED {
         return None;
     }
-    serde_json::from_slice::<Vec<u8>>(&given.bytes)
-        .ok()
-        .map(Bytes::from)
+    while given.len() < export.core_params.len() {
+        given.push(Given::missing());
+        if let Some(plan) = shaped(export, &given) {
+            return Some(plan);
+        }
+    }
+    None
 }
 
 /// Binds by the core type alone.
@@ -278,96 +264,5 @@ fn wide(core: Core, given: &Given) -> Option<Slot> {
         }),
         Core::I64 => convert(Type::U64, given),
         _ => None,
-    }
-}
-
-/// The elements of a JSON array that came as one text.
-fn spread(given: &[Given]) -> Option<Vec<Given>> {
-    let [
-        Given {
-            bytes,
-            meant: Meant::Text,
-        },
-    ] = given
-    else {
-        return None;
-    };
-    let Json::Array(elements) = serde_json::from_slice(bytes).ok()? else {
-        return None;
-    };
-    let given = |element| match element {
-        Json::String(text) => Given {
-            bytes: text.into(),
-            meant: Meant::Bytes,
-        },
-        other => Given {
-            bytes: other.to_string().into(),
-            meant: Meant::Number,
-        },
-    };
-    Some(elements.into_iter().map(given).collect())
-}
-
-/// As many empty texts as the export takes, if it takes only texts.
-fn empties(export: &Export) -> Option<Vec<Given>> {
-    let area = export.core_results.is_empty() && export.core_params.len() % 2 == 1;
-    let count = (export.core_params.len() - usize::from(area)) / 2;
-    (count > 0).then(|| {
-        vec![
-            Given {
-                bytes: Bytes::new(),
-                meant: Meant::Bytes
-            };
-            count
-        ]
-    })
-}
-
-fn misfit(export: &Export, count: usize) -> Fault {
-    let came = match count {
-        0 => "none came".to_owned(),
-        1 => "one came".to_owned(),
-        n => format!("{n} came"),
-    };
-    let takes = match &export.signature {
-        Some(signature) if signature.params.is_empty() => "takes no arguments".to_owned(),
-        Some(signature) => {
-            let names: Vec<_> = signature.params.iter().map(|ty| name(*ty)).collect();
-            format!("takes {}", names.join(", then "))
-        }
-        None => {
-            let names: Vec<_> = export
-                .core_params
-                .iter()
-                .map(|core| format!("{core:?}").to_lowercase())
-                .collect();
-            format!("has the core parameters ({})", names.join(", "))
-        }
-    };
-    Fault::client(
-        "arguments",
-        format!(
-            "`{}` {takes}, and {came} that fits. Send one text or one number as the body, or several as a JSON array: \
-             [\"text\", 2].",
-            export.name
-        ),
-    )
-}
-
-fn name(ty: Type) -> &'static str {
-    match ty {
-        Type::Unit => "nothing",
-        Type::Bool => "a boolean (true or false)",
-        Type::I8 => "an integer from -128 to 127",
-        Type::U8 => "an integer from 0 to 255",
-        Type::I16 => "an integer from -32768 to 32767",
-        Type::U16 => "an integer from 0 to 65535",
-        Type::I32 => "an integer of 32 bits",
-        Type::U32 => "an unsigned integer of 32 bits",
-        Type::I64 => "an integer of 64 bits",
-        Type::U64 => "an unsigned integer of 64 bits",
-        Type::F32 | Type::F64 => "a number",
-        Type::String => "a text in UTF-8",
-        Type::Bytes => "bytes",
     }
 }

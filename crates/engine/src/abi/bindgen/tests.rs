@@ -13,6 +13,15 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
     }
 }
 
+fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
+    super::plan(export, args, None)
+}
+
+fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<Plan, Fault> {
+    let signature = StatedSignature::parse(signature)?;
+    super::plan(export, &texts(args), Some(&signature))
+}
+
 fn texts(texts: &[&str]) -> Vec<Arg> {
     texts
         .iter()
@@ -145,6 +154,172 @@ fn what_does_not_fit_says_what_would() {
         fault.message.contains("(i32, i32)") && fault.message.contains("3 came"),
         "{}",
         fault.message
+    );
+}
+
+#[test]
+fn fewer_arguments_than_a_function_takes_are_empty_texts() {
+    let three = export(&[I, I, I, I, I, I, I], &[], None);
+    for (given, slots) in [
+        (&["a", "b", "c"][..], ["a", "b", "c"]),
+        (&["a", "b"], ["a", "b", ""]),
+        (&["a"], ["a", "", ""]),
+        (&[], ["", "", ""]),
+    ] {
+        let plan = plan(&three, &texts(given)).unwrap();
+        assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
+        assert_eq!(plan.returns, Returns::Area(None));
+    }
+    // A number that did not come is none, and neither is one text too many.
+    for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
+        let fault = plan(&export(params, &[I], None), &texts(given)).unwrap_err();
+        assert_eq!(fault.code, "arguments", "{params:?}");
+    }
+    assert!(plan(&three, &texts(&["a", "b", "c", "d"])).is_err());
+    // Who counts the arguments is taken at their word.
+    assert!(plan(&three, &texts(&["[\"a\"]"])).is_err());
+    let described = Some(Signature {
+        params: vec![Type::String, Type::I32, Type::Bytes],
+        result: Type::String,
+        fallible: false,
+    });
+    let described = export(&[I, I, I, I, I, I], &[], described);
+    let plan_of = |given: &[&str]| plan(&described, &texts(given));
+    assert_eq!(
+        plan_of(&["a", "7"]).unwrap().slots,
+        [bytes("a"), Slot::I32(7), bytes("")]
+    );
+    assert!(plan_of(&["a"]).unwrap_err().message.contains("Argument 2"));
+    assert!(plan_of(&["[\"a\", 7]"]).is_err());
+}
+
+#[test]
+fn stated_types_are_believed_where_the_core_type_agrees() {
+    let add = export(&[I, I], &[I], None);
+    for given in [&["1", "-2"][..], &["[1, -2]"]] {
+        let plan = stated(&add, "(i32, i32) -> i32", given).unwrap();
+        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+        assert_eq!(plan.returns, Returns::Scalar(Type::I32, false));
+    }
+    let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
+    assert_eq!(length.slots, [bytes("[1, -2]")]);
+    assert_eq!(length.returns, Returns::Scalar(Type::U32, false));
+    // One element alone may stand in an array, too.
+    let one = export(&[Core::I64], &[Core::I64], None);
+    for given in ["-1", "[-1]"] {
+        let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
+        assert_eq!(plan.slots, [Slot::I64(-1)]);
+        assert_eq!(plan.returns, Returns::Scalar(Type::U64, false));
+    }
+    let text = export(&[I, I], &[I, I], None);
+    for (signature, returns) in [
+        ("(bytes) -> bytes", Returns::Pair(Some(false), false)),
+        ("(i32, bool) -> string", Returns::Pair(Some(true), false)),
+    ] {
+        let given = if signature.contains("bool") {
+            "[1, true]"
+        } else {
+            "x"
+        };
+        assert_eq!(stated(&text, signature, &[given]).unwrap().returns, returns);
+    }
+    for (signature, words) in [
+        ("(i64) -> i32", "its core type is (i32, i32) -> (i32, i32)"),
+        ("(i32, i32) -> ()", "carries other types"),
+        ("([i32]) -> string", "arrays of numbers"),
+    ] {
+        let fault = stated(&text, signature, &["1"]).unwrap_err();
+        assert_eq!(fault.code, "arguments");
+        assert!(
+            fault.message.contains(words),
+            "{signature}: {}",
+            fault.message
+        );
+    }
+    let described = Some(Signature {
+        params: vec![Type::String],
+        result: Type::U32,
+        fallible: false,
+    });
+    let described = export(&[I, I], &[I], described);
+    assert!(stated(&described, "(string) -> u32", &["x"]).is_ok());
+    let fault = stated(&described, "(string) -> i32", &["x"]).unwrap_err();
+    assert!(
+        fault.message.contains("the module says `(string) -> u32`"),
+        "{}",
+        fault.message
+    );
+}
+
+/// 64 bits in the shapes of 2020 (halves, return area) and of later compilers, stated or described.
+#[test]
+fn numbers_of_64_bits_in_every_shape() {
+    const L: Core = Core::I64;
+    let big = -0x0123_4567_89ab_cdef_i64;
+    let given = big.to_string();
+    for (params, results, slot, returns) in [
+        (
+            &[I, I, I][..],
+            &[][..],
+            Slot::Halves(big),
+            Returns::Area64(Type::I64),
+        ),
+        (
+            &[I, I],
+            &[L],
+            Slot::Halves(big),
+            Returns::Scalar(Type::I64, false),
+        ),
+        (
+            &[I, I],
+            &[I, I],
+            Slot::Halves(big),
+            Returns::Halves(Type::I64),
+        ),
+        (&[I, L], &[], Slot::I64(big), Returns::Area64(Type::I64)),
+        (
+            &[L],
+            &[L],
+            Slot::I64(big),
+            Returns::Scalar(Type::I64, false),
+        ),
+    ] {
+        let plain = export(params, results, None);
+        let described = Some(Signature {
+            params: vec![Type::I64],
+            result: Type::I64,
+            fallible: false,
+        });
+        let expected = Plan {
+            slots: vec![slot],
+            returns,
+        };
+        let by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
+        let by_itself = plan(&export(params, results, described), &texts(&[&given])).unwrap();
+        assert_eq!(
+            (&by_header, &by_itself),
+            (&expected, &expected),
+            "{params:?}"
+        );
+    }
+    let [low, high] = halves(big);
+    assert_eq!(whole(low, high), big);
+    assert_eq!(halves(1 << 32 | 2), [2, 1]);
+    let mixed = export(&[I, I, I, I, I, I], &[], None);
+    let plan = stated(
+        &mixed,
+        "(string, u64, i32) -> u64",
+        &["[\"a\", 18446744073709551615, 3]"],
+    );
+    assert_eq!(
+        plan.unwrap().slots,
+        [bytes("a"), Slot::Halves(-1), Slot::I32(3)]
+    );
+    // Without either, halves are not guessed: two numbers are two numbers.
+    let two = export(&[I, I, I], &[], None);
+    assert_eq!(
+        super::plan(&two, &texts(&["[1, 2]"]), None).unwrap().slots,
+        [bytes("[1, 2]")]
     );
 }
 

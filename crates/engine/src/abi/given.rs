@@ -1,0 +1,261 @@
+//! What a client sent, before and after it is known what an export takes.
+
+use super::bindgen::Slot;
+use crate::manifest::Type;
+use crate::{Arg, Fault};
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value as Json;
+
+/// One argument, with what is known of its meaning.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) bytes: Bytes,
+    pub(super) meant: Meant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Meant {
+    /// Plain text, which may spell a number.
+    Text,
+    /// Bytes or a quoted string: never a number.
+    Bytes,
+    /// A number or a boolean of JSON: never text unless nothing else fits.
+    Number,
+}
+
+/// No function takes more arguments; an array of more is not read to its end.
+pub(super) const ARGUMENTS: usize = 1000;
+
+impl Given {
+    pub(super) fn new(arg: &Arg) -> Self {
+        let (bytes, meant) = match arg {
+            Arg::Text(bytes) => (bytes, Meant::Text),
+            Arg::Bytes(bytes) => (bytes, Meant::Bytes),
+        };
+        Self {
+            bytes: bytes.clone(),
+            meant,
+        }
+    }
+
+    /// What stands in for an argument that did not come.
+    pub(super) fn missing() -> Self {
+        Self {
+            bytes: Bytes::new(),
+            meant: Meant::Bytes,
+        }
+    }
+}
+
+/// The elements of a JSON array that came as one text; of a longer one than any function takes, one too many.
+pub(super) fn spread(given: &[Given]) -> Option<Vec<Given>> {
+    let [
+        Given {
+            bytes,
+            meant: Meant::Text,
+        },
+    ] = given
+    else {
+        return None;
+    };
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
+    if *first != b'[' {
+        return None;
+    }
+    let Elements(elements) = serde_json::from_slice(bytes).ok()?;
+    let given = |element| match element {
+        Json::String(text) => Given {
+            bytes: text.into(),
+            meant: Meant::Bytes,
+        },
+        other => Given {
+            bytes: other.to_string().into(),
+            meant: Meant::Number,
+        },
+    };
+    Some(elements.into_iter().map(given).collect())
+}
+
+/// The first elements of an array.
+struct Elements(Vec<Json>);
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Few;
+        impl<'de> Visitor<'de> for Few {
+            type Value = Elements;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements, A::Error> {
+                let mut elements = Vec::new();
+                while elements.len() <= ARGUMENTS {
+                    match seq.next_element()? {
+                        Some(element) => elements.push(element),
+                        None => return Ok(Elements(elements)),
+                    }
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(Few)
+    }
+}
+
+/// Brings what came in line with known types: as it came, or spread, or with empty texts for what is missing.
+///
+/// # Errors
+/// `arguments`, which says what the function takes.
+pub(super) fn fit<T, S>(
+    function: &str,
+    types: &[T],
+    given: Vec<Given>,
+    convert: impl Fn(&T, &Given) -> Option<S>,
+    wanted: impl Fn(&T) -> String,
+) -> Result<Vec<S>, Fault> {
+    let arity = types.len();
+    let spread = spread(&given);
+    let takes = || match types {
+        [] => "takes no arguments".to_owned(),
+        types => {
+            let names: Vec<_> = types.iter().map(&wanted).collect();
+            format!("takes {}", names.join(", then "))
+        }
+    };
+    let arranged = match spread {
+        // One text that cannot be the argument may hold it.
+        Some(only) if arity == 1 && only.len() == 1 => {
+            if types
+                .iter()
+                .zip(&given)
+                .all(|(ty, given)| convert(ty, given).is_some())
+            {
+                given
+            } else {
+                only
+            }
+        }
+        _ if given.len() == arity => given,
+        Some(all) if all.len() == arity => all,
+        None if given.len() < arity => {
+            let mut padded = given;
+            padded.resize_with(arity, Given::missing);
+            padded
+        }
+        _ => return Err(misfit(function, &takes(), given.len())),
+    };
+    types
+        .iter()
+        .zip(arranged)
+        .enumerate()
+        .map(|(at, (ty, given))| {
+            convert(ty, &given).ok_or_else(|| {
+                let was = String::from_utf8_lossy(&given.bytes)
+                    .chars()
+                    .take(40)
+                    .collect::<String>();
+                let wanted = wanted(ty);
+                Fault::client(
+                    "arguments",
+                    format!(
+                        "Argument {} of `{function}` must be {wanted}, and was `{was}`.",
+                        at + 1
+                    ),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Says what would have fitted.
+pub(super) fn misfit(function: &str, takes: &str, count: usize) -> Fault {
+    let came = match count {
+        0 => "none came".to_owned(),
+        1 => "one came".to_owned(),
+        n => format!("{n} came"),
+    };
+    Fault::client(
+        "arguments",
+        format!(
+            "`{function}` {takes}, and {came} that fits. Send one text or one number as the body, or several as a JSON \
+             array: [\"text\", 2]."
+        ),
+    )
+}
+
+/// One argument as a type.
+pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
+    let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
+    let signed = |bits: u32| {
+        let limit = 1i64 << (bits - 1);
+        text()?
+            .parse::<i64>()
+            .ok()
+            .filter(|n| (-limit..limit).contains(n))
+    };
+    let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
+    let word = |n: i64| i32::try_from(n).ok().map(Slot::I32);
+    match ty {
+        Type::Unit => None,
+        Type::Bool => match text()? {
+            "true" | "1" => Some(Slot::I32(1)),
+            "false" | "0" => Some(Slot::I32(0)),
+            _ => None,
+        },
+        Type::I8 => word(signed(8)?),
+        Type::I16 => word(signed(16)?),
+        Type::I32 => word(signed(32)?),
+        Type::U8 => word(unsigned(8)?.cast_signed()),
+        Type::U16 => word(unsigned(16)?.cast_signed()),
+        Type::U32 => u32::try_from(unsigned(32)?)
+            .ok()
+            .map(|n| Slot::I32(n.cast_signed())),
+        Type::I64 => text()?.parse().ok().map(Slot::I64),
+        Type::U64 => text()?
+            .parse::<u64>()
+            .ok()
+            .map(|n| Slot::I64(n.cast_signed())),
+        Type::F32 => text()?.parse().ok().map(Slot::F32),
+        Type::F64 => text()?.parse().ok().map(Slot::F64),
+        // The callee trusts its text to be UTF-8.
+        Type::String => std::str::from_utf8(&given.bytes)
+            .is_ok()
+            .then(|| Slot::Bytes(given.bytes.clone())),
+        Type::Bytes => Some(Slot::Bytes(
+            numbers(given).unwrap_or_else(|| given.bytes.clone()),
+        )),
+    }
+}
+
+/// A JSON array of bytes inside of an array of arguments, as in `["a", [1, 2, 255]]`.
+fn numbers(given: &Given) -> Option<Bytes> {
+    if given.meant != Meant::Number || !given.bytes.starts_with(b"[") {
+        return None;
+    }
+    serde_json::from_slice::<Vec<u8>>(&given.bytes)
+        .ok()
+        .map(Bytes::from)
+}
+
+/// A type in words.
+pub(super) fn name(ty: Type) -> &'static str {
+    match ty {
+        Type::Unit => "nothing",
+        Type::Bool => "a boolean (true or false)",
+        Type::I8 => "an integer from -128 to 127",
+        Type::U8 => "an integer from 0 to 255",
+        Type::I16 => "an integer from -32768 to 32767",
+        Type::U16 => "an integer from 0 to 65535",
+        Type::I32 => "an integer of 32 bits",
+        Type::U32 => "an unsigned integer of 32 bits",
+        Type::I64 => "an integer of 64 bits",
+        Type::U64 => "an unsigned integer of 64 bits",
+        Type::F32 | Type::F64 => "a number",
+        Type::String => "a text in UTF-8",
+        Type::Bytes => "bytes",
+    }
+}
