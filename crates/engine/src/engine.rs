@@ -9,7 +9,7 @@
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
 use crate::abi::{
-    bindgen,
+    self,
     guest::{Guest, Handles},
 };
 use crate::compile::Compiler;
@@ -255,7 +255,7 @@ impl Engine {
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
-        let plan = match bindgen::plan(export, &args, signature) {
+        let plan = match abi::plan(export, &args, signature) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
@@ -312,7 +312,7 @@ impl Engine {
                 instance,
                 handles: function.handles,
             };
-            bindgen::call(&mut guest, target, plan, limits.output.as_u64()).await
+            abi::call(&mut guest, target, plan, limits.output.as_u64()).await
         });
         let result = match tokio::time::timeout_at(deadline, run).await {
             Ok(result) => result,
@@ -370,7 +370,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
 fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("1-{:016x}", hasher.finish())
+    format!("2-{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

@@ -27,6 +27,6 @@ pub use fault::{Fault, Source};
 pub use host::log::Log;
 pub use host::wasi::Environment;
 pub use limits::{CompileLimits, Limits};
-pub use manifest::{Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type};
+pub use manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type};
 pub use signature::StatedSignature;
 pub use value::{Arg, Value};

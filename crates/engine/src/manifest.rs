@@ -62,6 +62,18 @@ pub struct Allocator {
     pub malloc: String,
     /// Whether `malloc` takes an alignment.
     pub takes_align: bool,
+    /// What gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
+    pub free: Option<String>,
+}
+
+/// How one export takes arguments and returns results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Abi {
+    /// As parameters and results of its core type.
+    Bindgen,
+    /// Through tables in memory, as the crate `wasmedge-bindgen` of 2021 does.
+    Wasmedge,
 }
 
 /// One callable export.
@@ -77,6 +89,8 @@ pub struct Export {
     pub core_results: Vec<Core>,
     /// Argument types and the result's, where the module says them.
     pub signature: Option<Signature>,
+    /// How they cross.
+    pub abi: Abi,
 }
 
 /// The types that an author wrote.

@@ -4,3 +4,46 @@ pub(crate) mod bindgen;
 pub(crate) mod descriptor;
 mod given;
 pub(crate) mod guest;
+pub(crate) mod wasmedge;
+
+use crate::manifest::{Abi, Export};
+use crate::{Arg, Fault, StatedSignature, Value};
+use guest::Guest;
+use wasmtime::Func;
+
+/// How one call will be made.
+pub(crate) enum Plan {
+    Bindgen(bindgen::Plan),
+    Wasmedge(wasmedge::Plan),
+}
+
+/// Decides how `export` is called with `args`.
+///
+/// # Errors
+/// `arguments` when they do not fit; the message says what the export takes.
+pub(crate) fn plan(
+    export: &Export,
+    args: &[Arg],
+    stated: Option<&StatedSignature>,
+) -> Result<Plan, Fault> {
+    match export.abi {
+        Abi::Bindgen => bindgen::plan(export, args, stated).map(Plan::Bindgen),
+        Abi::Wasmedge => wasmedge::plan(export, args, stated).map(Plan::Wasmedge),
+    }
+}
+
+/// Makes the call in a fresh instance.
+///
+/// # Errors
+/// Whatever trapped: the guest's fault, a limit, or a host's.
+pub(crate) async fn call<T: Send + 'static>(
+    guest: &mut Guest<'_, T>,
+    function: Func,
+    plan: Plan,
+    output_limit: u64,
+) -> wasmtime::Result<Value> {
+    match plan {
+        Plan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
+        Plan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
+    }
+}

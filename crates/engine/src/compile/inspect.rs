@@ -4,7 +4,7 @@ use super::prime::Instance;
 use crate::abi::descriptor;
 use crate::host::glue;
 use crate::limits::CompileLimits;
-use crate::manifest::{Allocator, Core, Export, Kind, Manifest, Primed};
+use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed};
 use crate::{Fault, state::CallState};
 use std::collections::HashMap;
 use wasmtime::{ExternType, Linker, Module, Store, ValType};
@@ -162,9 +162,12 @@ pub(super) fn manifest(
             _ => None,
         })
         .collect();
+    let allocator = allocator(&types);
+    let wasmedge = allocator.as_ref().is_some_and(|a| a.malloc == ALLOCATE);
     let mut exports: Vec<Export> = module
         .exports()
         .filter(|export| is_users(export.name()))
+        .filter(|export| !wasmedge || !matches!(export.name(), ALLOCATE | DEALLOCATE))
         .filter_map(|export| {
             let ty = types.get(export.name())?;
             let described = types.contains_key(&descriptor_of(export.name()));
@@ -179,6 +182,11 @@ pub(super) fn manifest(
                 core_params: ty.params().map(|ty| Core::from(&ty)).collect(),
                 core_results: ty.results().map(|ty| Core::from(&ty)).collect(),
                 signature: None,
+                abi: if wasmedge && is(ty, &[I32, I32], &[I32]) {
+                    Abi::Wasmedge
+                } else {
+                    Abi::Bindgen
+                },
             })
         })
         .collect();
@@ -192,7 +200,7 @@ pub(super) fn manifest(
     Manifest {
         kind: Kind::Bindgen,
         exports,
-        allocator: allocator(&types),
+        allocator,
         initialize: vec![],
         primed: Primed::No(String::new()),
         files: module.imports().any(|import| {
@@ -219,8 +227,35 @@ fn without_hash(symbol: &str) -> &str {
     }
 }
 
-/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
+const I32: ValType = ValType::I32;
+/// The allocator that the crate `wasmedge-bindgen` exports, and with which its modules are known.
+const ALLOCATE: &str = "allocate";
+const DEALLOCATE: &str = "deallocate";
+
+fn is(ty: &wasmtime::FuncType, params: &[ValType], results: &[ValType]) -> bool {
+    let same = |theirs: &ValType, ours: &ValType| ValType::eq(theirs, ours);
+    ty.params().len() == params.len()
+        && ty.results().len() == results.len()
+        && ty.params().zip(params).all(|(a, b)| same(&a, b))
+        && ty.results().zip(results).all(|(a, b)| same(&a, b))
+}
+
 fn allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
+    let has = |name: &str, params: &[ValType], results: &[ValType]| {
+        types.get(name).is_some_and(|ty| is(ty, params, results))
+    };
+    bindgen_allocator(types).or_else(|| {
+        let theirs = has(ALLOCATE, &[I32], &[I32]) && has(DEALLOCATE, &[I32, I32], &[]);
+        theirs.then(|| Allocator {
+            malloc: ALLOCATE.to_owned(),
+            takes_align: false,
+            free: Some(DEALLOCATE.to_owned()),
+        })
+    })
+}
+
+/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
+fn bindgen_allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
     let arity = |name: &str| {
         let ty = types.get(name)?;
         let integers = ty
@@ -246,9 +281,11 @@ fn allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
         2 => true,
         _ => return None,
     };
+    const FREE: &str = "__wbindgen_free";
     Some(Allocator {
         malloc,
         takes_align,
+        free: types.contains_key(FREE).then(|| FREE.to_owned()),
     })
 }
 

@@ -122,7 +122,10 @@ impl Instance {
     /// Allocates and frees: the heap has then grown to where small calls need it.
     fn grow_heap(&mut self, allocator: &Allocator) -> wasmtime::Result<()> {
         let store = &mut self.store;
-        let free = self.instance.get_func(&mut *store, "__wbindgen_free");
+        let free = allocator
+            .free
+            .as_ref()
+            .and_then(|free| self.instance.get_func(&mut *store, free));
         if allocator.takes_align {
             let pointer = self
                 .instance

@@ -1,7 +1,7 @@
 //! Rules of binding. Calls themselves are tested from outside, with real modules.
 
 use super::*;
-use crate::manifest::Signature;
+use crate::manifest::{Abi, Signature};
 
 fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Export {
     Export {
@@ -10,6 +10,7 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
         core_params: params.to_vec(),
         core_results: results.to_vec(),
         signature,
+        abi: Abi::Bindgen,
     }
 }
 

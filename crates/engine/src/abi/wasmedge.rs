@@ -1,0 +1,242 @@
+//! The ABI of the crate `wasmedge-bindgen` (2021): values cross in memory, with tables that say where.
+//!
+//! ```text
+//! f(arguments, count) -> answer
+//!
+//! arguments: count × { pointer: u32, elements: u32 }
+//! answer:    { flag: u8, pointer: u32, length: u32 }, without a gap
+//!            flag 0: pointer leads to length × { pointer: u32, type: u32, bytes: u32 }, one for each result
+//!            other:  pointer and length are the text of an error
+//! ```
+//!
+//! A number is a table entry of one element. Length counts elements on the way in and bytes on the way out (read in the
+//! macro's source, 0.4.1). The guest owns what comes in and drops it; what comes out is never freed: its instance ends
+//! with the call. Results say their types; arguments do not, and a number of the wrong width is read all the same. So
+//! without stated types only what cannot be misread is passed: text, bytes, booleans, and numbers in the widest form,
+//! whose low bytes a narrower integer type reads.
+
+use super::bindgen::Slot;
+use super::given::{ARGUMENTS, Given, Meant, convert, fit, misfit, name, spread};
+use super::guest::{Guest, result};
+use crate::limits::Reached;
+use crate::manifest::{Export, Type};
+use crate::signature::StatedType;
+use crate::{Arg, Fault, StatedSignature, Value};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use wasmtime::Func;
+
+mod results;
+#[cfg(test)]
+mod tests;
+
+/// One argument as it will lie in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Argument {
+    bytes: Bytes,
+    elements: usize,
+}
+
+/// How one call will be made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    arguments: Vec<Argument>,
+}
+
+/// Bytes of a table entry for an argument.
+const ENTRY: u32 = 8;
+/// Bytes of an answer.
+const ANSWER: u32 = 9;
+/// What is shown of an error's text.
+const ERROR: u32 = 4096;
+
+/// Decides how `export` is called with `args`. A stated result is not needed: results say their types.
+///
+/// # Errors
+/// `arguments` when they do not fit, or when their width has to be stated.
+pub(crate) fn plan(
+    export: &Export,
+    args: &[Arg],
+    stated: Option<&StatedSignature>,
+) -> Result<Plan, Fault> {
+    let given: Vec<Given> = args.iter().map(Given::new).collect();
+    let arguments = match stated {
+        Some(stated) => fit(&export.name, &stated.params, given, typed, wanted)?,
+        None => {
+            let given = spread(&given).unwrap_or(given);
+            if given.len() > ARGUMENTS {
+                let takes = format!("takes at most {ARGUMENTS} arguments");
+                return Err(misfit(&export.name, &takes, given.len()));
+            }
+            given
+                .iter()
+                .enumerate()
+                .map(|(at, given)| {
+                    untyped(given).ok_or_else(|| undecided(&export.name, at + 1, given))
+                })
+                .collect::<Result<_, _>>()?
+        }
+    };
+    Ok(Plan { arguments })
+}
+
+/// One argument whose type is stated.
+fn typed(ty: &StatedType, given: &Given) -> Option<Argument> {
+    match ty {
+        StatedType::One(ty) => {
+            let (bytes, elements) = match convert(*ty, given)? {
+                Slot::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
+                Slot::I32(n) => (n.to_le_bytes().to_vec(), 1),
+                Slot::I64(n) | Slot::Halves(n) => (n.to_le_bytes().to_vec(), 1),
+                Slot::F32(n) => (n.to_le_bytes().to_vec(), 1),
+                Slot::F64(n) => (n.to_le_bytes().to_vec(), 1),
+            };
+            let bytes = Bytes::from(bytes);
+            let width = bytes.len().min(width(*ty));
+            Some(Argument {
+                bytes: bytes.slice(..width),
+                elements,
+            })
+        }
+        StatedType::Array(ty) => {
+            if given.bytes.is_empty() {
+                return Some(Argument::of_bytes(Bytes::new()));
+            }
+            let json = &given.bytes;
+            let bytes = match ty {
+                Type::I8 => list(json, i8::to_le_bytes),
+                Type::U16 => list(json, u16::to_le_bytes),
+                Type::I16 => list(json, i16::to_le_bytes),
+                Type::U32 => list(json, u32::to_le_bytes),
+                Type::I32 => list(json, i32::to_le_bytes),
+                Type::U64 => list(json, u64::to_le_bytes),
+                Type::I64 => list(json, i64::to_le_bytes),
+                _ => None,
+            }?;
+            let elements = bytes.len() / width(*ty);
+            Some(Argument { bytes, elements })
+        }
+    }
+}
+
+/// A JSON array of one type of integer, little-endian.
+fn list<N: DeserializeOwned, const W: usize>(
+    json: &[u8],
+    bytes: fn(N) -> [u8; W],
+) -> Option<Bytes> {
+    let numbers: Vec<N> = serde_json::from_slice(json).ok()?;
+    let mut all = Vec::with_capacity(numbers.len().checked_mul(W)?);
+    for number in numbers {
+        all.extend_from_slice(&bytes(number));
+    }
+    Some(all.into())
+}
+
+/// One argument that shows what it is.
+fn untyped(given: &Given) -> Option<Argument> {
+    let one = |bytes: &[u8]| {
+        Some(Argument {
+            bytes: Bytes::copy_from_slice(bytes),
+            elements: 1,
+        })
+    };
+    match given.meant {
+        Meant::Text | Meant::Bytes => Some(Argument::of_bytes(given.bytes.clone())),
+        Meant::Number => match serde_json::from_slice(&given.bytes).ok()? {
+            Json::Bool(value) => one(&[u8::from(value)]),
+            Json::Number(n) => match (n.as_i64(), n.as_u64()) {
+                (Some(n), _) => one(&n.to_le_bytes()),
+                (_, Some(n)) => one(&n.to_le_bytes()),
+                // Without a fraction it is an integer too large for any type.
+                _ => one(&n.as_f64().filter(|f| f.fract() != 0.0)?.to_le_bytes()),
+            },
+            Json::Array(_) => serde_json::from_slice::<Vec<u8>>(&given.bytes)
+                .ok()
+                .map(|bytes| Argument::of_bytes(bytes.into())),
+            Json::Null | Json::String(_) | Json::Object(_) => None,
+        },
+    }
+}
+
+impl Argument {
+    fn of_bytes(bytes: Bytes) -> Self {
+        let elements = bytes.len();
+        Self { bytes, elements }
+    }
+}
+
+/// Bytes of one number.
+fn width(ty: Type) -> usize {
+    match ty {
+        Type::Bool | Type::I8 | Type::U8 => 1,
+        Type::I16 | Type::U16 => 2,
+        Type::I64 | Type::U64 | Type::F64 => 8,
+        _ => 4,
+    }
+}
+
+fn wanted(ty: &StatedType) -> String {
+    match ty {
+        StatedType::One(ty) => name(*ty).to_owned(),
+        StatedType::Array(ty) => format!("a JSON array, each element {}", name(*ty)),
+    }
+}
+
+fn undecided(function: &str, at: usize, given: &Given) -> Fault {
+    let was: String = String::from_utf8_lossy(&given.bytes)
+        .chars()
+        .take(40)
+        .collect();
+    Fault::client(
+        "arguments",
+        format!(
+            "Argument {at} of `{function}`, `{was}`, may be meant as several types, and the module does not say which. \
+             State them with the header `iof-signature: (f64, [i32], string) -> string`."
+        ),
+    )
+}
+
+/// Makes the call in a fresh instance.
+///
+/// # Errors
+/// Whatever trapped or was said wrongly: the guest's fault, a limit, or a host's.
+pub(crate) async fn call<T: Send + 'static>(
+    guest: &mut Guest<'_, T>,
+    function: Func,
+    plan: Plan,
+    output_limit: u64,
+) -> wasmtime::Result<Value> {
+    let mut table = Vec::with_capacity(plan.arguments.len() * ENTRY as usize);
+    for argument in &plan.arguments {
+        let [size, elements] = [argument.bytes.len(), argument.elements]
+            .map(|n| u32::try_from(n).map_err(|_| Reached::Memory));
+        // Never nothing: the pointer that a guest has for that is aligned for bytes alone.
+        let pointer = guest.allocate(size?.max(8), 8).await?;
+        guest.write(pointer, &argument.bytes)?;
+        table.extend_from_slice(&pointer.to_le_bytes());
+        table.extend_from_slice(&elements?.to_le_bytes());
+    }
+    let size = u32::try_from(table.len()).map_err(|_| Reached::Memory)?;
+    let pointer = guest.allocate(size.max(ENTRY), 8).await?;
+    guest.write(pointer, &table)?;
+    let answer = function
+        .typed::<(u32, u32), u32>(&*guest.store)?
+        .call_async(&mut *guest.store, (pointer, size / ENTRY))
+        .await?;
+
+    let memory = guest.data()?;
+    let answer = result(memory, answer, ANSWER.into(), ANSWER.into())?;
+    let [flag, p0, p1, p2, p3, l0, l1, l2, l3] = *answer else {
+        return Err(wasmtime::Error::msg("an answer of another length"));
+    };
+    let pointer = u32::from_le_bytes([p0, p1, p2, p3]);
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    if flag == 0 {
+        return results::read(memory, pointer, length, output_limit);
+    }
+    let text = result(memory, pointer, length.min(ERROR).into(), ERROR.into())?;
+    let text = String::from_utf8_lossy(text);
+    let text = format!("The function returned an error: {text}");
+    Err(Fault::guest("guest-error", text).into())
+}
