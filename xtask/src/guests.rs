@@ -42,7 +42,21 @@ const GROUPS: [Group; 4] = [
     Group {
         folder: "tests/guests",
         target: WASI,
-        modules: &[("wasi", "wasi", "wasi"), ("command", "command", "command")],
+        modules: &[
+            ("wasi", "wasi", "wasi"),
+            ("command", "command", "command"),
+            ("second-state", "second_state", "second-state"),
+            (
+                "cumulative-storage",
+                "cumulative_storage",
+                "cumulative-storage",
+            ),
+            (
+                "wasmedge-bindgen-guest",
+                "wasmedge_bindgen_guest",
+                "wasmedge-bindgen",
+            ),
+        ],
     },
     Group {
         folder: "tests/guests",
