@@ -4,6 +4,8 @@ pub(crate) mod bindgen;
 pub(crate) mod descriptor;
 mod given;
 pub(crate) mod guest;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod wasmedge;
 
 use crate::manifest::{Abi, Export};
