@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header as names};
 use iof_commands::CallContext;
-use iof_engine::{Fault, Invocation, Log, Outcome, Source, Value};
+use iof_engine::{Fault, Invocation, Log, Outcome, Source, StatedSignature, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -99,6 +99,9 @@ async fn run(
     let args = arguments::of_body(content_type, held.bytes.clone())?
         .into_iter()
         .collect();
+    let signature = header(&parts.headers, "iof-signature")
+        .map(StatedSignature::parse)
+        .transpose()?;
     let _place = app.gate.enter().await?;
     let context = CallContext {
         call,
@@ -114,7 +117,7 @@ async fn run(
             Invocation {
                 export,
                 args,
-                signature: None,
+                signature: signature.as_ref(),
                 environment,
                 context,
             },
