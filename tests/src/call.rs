@@ -153,6 +153,22 @@ impl Server {
         self.answer(request).await
     }
 
+    /// The same with the types of the function, and a body that does not pass through the numbers of JavaScript.
+    pub async fn run_as(
+        &self,
+        id: u64,
+        function: &str,
+        signature: &str,
+        text: impl Into<String>,
+    ) -> Answer {
+        let request = self
+            .request("POST", &format!("/api/run/{id}/{function}"))
+            .header("Content-Type", "text/plain; charset=utf-8")
+            .header("iof-signature", signature)
+            .body(text.into());
+        self.answer(request).await
+    }
+
     /// `POST /api/run/{id}/{function}/bytes` with an `application/octet-stream` body.
     pub async fn run_bytes(&self, id: u64, function: &str, bytes: impl Into<Vec<u8>>) -> Answer {
         let request = self
