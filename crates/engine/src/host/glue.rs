@@ -16,6 +16,8 @@ pub(crate) fn is_glue(import: &ImportType<'_>) -> bool {
         module,
         "__wbindgen_placeholder__"
             | "__wbindgen_externref_xform__"
+            // What that was called until 2020.
+            | "__wbindgen_anyref_xform__"
             | "wbg"
             | "__wbindgen_thread_xform__"
     ) || module.ends_with("_bg.js")
