@@ -61,6 +61,7 @@ const STACK_POINTER: &str = r#"
 const INSIDE: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
     (import "./era_bg.js" "__wbindgen_object_drop_ref" (func (param i32)))
+    (import "__wbindgen_anyref_xform__" "__wbindgen_anyref_table_grow" (func (param i32) (result i32)))
     (import "wbg" "__wbg_log_0123456789abcdef" (func (param i32 i32)))
     (import "__wbindgen_placeholder__" "__wbindgen_throw" (func (param i32 i32)))
     (memory (export "memory") 4)
@@ -259,6 +260,46 @@ async fn descriptors_of_2020_place_numbers_of_64_bits() {
         answer.header("iof-message").contains("(u64) -> u64"),
         "{answer:?}"
     );
+}
+
+/// What the tool of 2020 itself made, with its shims: see `tests/fixtures/README.md`.
+#[tokio::test]
+async fn a_module_of_the_tool_of_2020_works_as_it_is() {
+    let server = Server::start("").await;
+    let module = include_bytes!("../fixtures/wasm-bindgen-0.2.61.wasm");
+    let id = server.upload(module.to_vec()).await.id;
+    for (export, body, result) in [
+        ("say", "wörld", "hello wörld"),
+        ("say", "", "hello "),
+        ("join", "[\"ab\", \"cd\"]", "abcd"),
+        ("join", "ab", "ab"),
+        ("hello", "", "hello"),
+        ("repeat", "[\"ab\", 3]", "ababab"),
+        ("half", "5", "2.5"),
+    ] {
+        let answer = server.run(id, export, body).await;
+        assert_eq!(answer.text(), result, "{export}({body}): {answer:?}");
+    }
+    let bytes = server.run_bytes(id, "bytes", vec![1, 0, 255]).await;
+    assert_eq!(bytes.body, [255, 0, 1], "{bytes:?}");
+    for (export, signature, body, result) in [
+        ("add", "(i32, i32) -> i32", "[1, -2]", "-1"),
+        (
+            "sum",
+            "(i64, i64) -> i64",
+            "[9007199254740993, -1]",
+            "9007199254740992",
+        ),
+        (
+            "usum",
+            "(u64, u64) -> u64",
+            "[18446744073709551614, 1]",
+            "18446744073709551615",
+        ),
+    ] {
+        let answer = server.run_as(id, export, signature, body).await;
+        assert_eq!(answer.text(), result, "{export}({body}): {answer:?}");
+    }
 }
 
 /// Without either, a number of 64 bits in halves is not guessed.
