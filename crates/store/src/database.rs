@@ -152,10 +152,7 @@ fn read_function(row: &SqliteRow) -> Result<Function, Error> {
             number: row.try_get("number")?,
             sha256: bytes(row, "sha256")?,
             legacy_sha256: row.try_get("legacy_sha256")?,
-            size: row
-                .try_get::<i64, _>("size")?
-                .try_into()
-                .map_err(|_| damaged("size"))?,
+            size: count(row, "size")?,
             kind: row.try_get("kind")?,
             manifest: row.try_get("manifest")?,
             created_at: row.try_get("uploaded_at")?,
@@ -168,6 +165,18 @@ pub(crate) fn bytes(row: &SqliteRow, column: &'static str) -> Result<[u8; 32], E
     row.try_get::<&[u8], _>(column)?
         .try_into()
         .map_err(|_| damaged(column))
+}
+
+/// A column that counts something.
+pub(crate) fn count(row: &SqliteRow, column: &'static str) -> Result<u64, Error> {
+    row.try_get::<i64, _>(column)?
+        .try_into()
+        .map_err(|_| damaged(column))
+}
+
+/// A count as SQL can hold it: it stands still at the largest INTEGER.
+pub(crate) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn damaged(column: &str) -> Error {

@@ -1,4 +1,5 @@
-//! Functions, versions and keys, kept so that whatever was acknowledged survives `kill -9` and loss of power.
+//! Functions, versions and keys, and what functions keep, so that whatever was acknowledged survives `kill -9` and
+//! loss of power.
 //!
 //! A function is a row; a version is a row and an object, the module's source; compiled code is an object that can be
 //! lost. Rows live in SQLite, because they must change together; objects live in files, because module sources are
@@ -10,17 +11,25 @@
 //! The one race left is a deletion that finds a source unused while an upload of the same bytes has written its object
 //! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
 //!
+//! What functions keep is rows too: the values that their guests store (`values`), texts that anyone keeps for a while
+//! (`ephemeral`), and what is remembered of calls (`calls`). All of it goes through the one task that writes, so that a
+//! limit is checked and kept in one transaction that no other can slip into.
+//!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
-//! what `open` does; `writer` for rows, `objects` and `seal` for bytes. This crate knows neither HTTP nor wasm.
+//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `values`, `ephemeral` and `calls`, which
+//! add to [`Store`]. This crate knows neither HTTP nor wasm.
 
+mod calls;
 mod database;
 mod directory;
+mod ephemeral;
 mod error;
 mod key;
 mod model;
 mod objects;
 mod seal;
 mod sweep;
+mod values;
 mod writer;
 
 use std::path::Path;
@@ -36,7 +45,10 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use key::{Key, KeyHash};
-pub use model::{Created, Function, NewFunction, NewVersion, Version, VersionId};
+pub use model::{
+    Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Usage, Version,
+    VersionId,
+};
 use objects::Objects;
 use writer::{FunctionRow, Outcome, VersionRow, Write, Writer};
 
@@ -116,15 +128,13 @@ impl Store {
             })
             .await?
         {
-            Outcome::Done(wasm_id) => Ok(Created {
+            Outcome::Created(wasm_id) => Ok(Created {
                 wasm_id,
                 version,
                 admin_key,
                 usage_key,
             }),
-            Outcome::Missing | Outcome::Deleted(_) => {
-                Err(Error::Unavailable("the new function vanished".into()))
-            }
+            _ => Err(Error::Unavailable("the new function vanished".into())),
         }
     }
 
@@ -161,7 +171,8 @@ impl Store {
         database::list(&self.0.readers).await
     }
 
-    /// Deletes a function, its versions, and the objects that no other version refers to. `false`: there was none.
+    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, and what is
+    /// remembered of its calls. `false`: there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
@@ -306,11 +317,17 @@ impl Store {
     }
 
     async fn change(&self, wasm_id: i64, write: Write) -> Result<(), Error> {
-        found(
-            wasm_id,
-            self.finish(move |_, writer| async move { writer.write(write).await })
-                .await?,
-        )
+        found(wasm_id, self.write(write).await?)
+    }
+
+    /// A change of rows alone.
+    async fn write(&self, write: Write) -> Result<Outcome, Error> {
+        self.finish(move |_, writer| async move { writer.write(write).await })
+            .await
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.0.readers
     }
 
     /// Runs a change as a task of its own: a caller that goes away in the middle, as an HTTP handler does when its
@@ -342,7 +359,17 @@ impl Inner {
 fn found(wasm_id: i64, outcome: Outcome) -> Result<(), Error> {
     match outcome {
         Outcome::Missing => Err(Error::NotFound { wasm_id }),
-        Outcome::Done(_) | Outcome::Deleted(_) => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+fn saved(outcome: &Outcome) -> Result<Saved, Error> {
+    match outcome {
+        Outcome::Done => Ok(Saved::Done),
+        Outcome::Full => Ok(Saved::Full),
+        _ => Err(Error::Unavailable(
+            "a value was neither saved nor refused".into(),
+        )),
     }
 }
 

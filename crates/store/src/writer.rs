@@ -21,7 +21,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::database::Connection;
 use crate::directory::Lock;
-use crate::{Error, KeyHash, VersionId, database};
+use crate::ephemeral::{self, PutEphemeral};
+use crate::values::{self, SaveValue};
+use crate::{Calls, Error, KeyHash, VersionId, calls, database};
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
 const BATCH: usize = 64;
@@ -54,6 +56,15 @@ pub(crate) enum Write {
         wasm_id: i64,
         callback: String,
     },
+    SaveValue(SaveValue),
+    PutEphemeral(PutEphemeral),
+    DeleteEphemeral {
+        key: String,
+    },
+    RecordCalls {
+        calls: Vec<Calls>,
+        keep: u32,
+    },
 }
 
 pub(crate) struct FunctionRow {
@@ -75,12 +86,15 @@ pub(crate) struct VersionRow {
 
 /// What a write that was committed did.
 pub(crate) enum Outcome {
-    /// The function that was created or changed.
-    Done(i64),
-    /// The sources that its versions referred to.
+    /// The number of the function that was created.
+    Created(i64),
+    Done,
+    /// The sources that the deleted function's versions referred to.
     Deleted(Vec<[u8; 32]>),
-    /// There is no such function; nothing was changed.
+    /// There is no such function, or nothing alive under this key; nothing was changed that anyone could see.
     Missing,
+    /// It would go over its limit; nothing was changed.
+    Full,
 }
 
 struct Job {
@@ -195,48 +209,35 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         Write::UsageKey { wasm_id, hash } => {
             let update = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2");
             let hash = hash.as_ref().map(|hash| &hash.as_bytes()[..]);
-            Ok(changed(
-                *wasm_id,
-                update
-                    .bind(hash)
-                    .bind(wasm_id)
-                    .execute(connection)
-                    .await?
-                    .rows_affected(),
-            ))
+            let changed = update.bind(hash).bind(wasm_id).execute(connection).await?;
+            Ok(done(changed.rows_affected()))
         }
         Write::State { wasm_id, state } => {
             let update = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2");
-            Ok(changed(
-                *wasm_id,
-                update
-                    .bind(state)
-                    .bind(wasm_id)
-                    .execute(connection)
-                    .await?
-                    .rows_affected(),
-            ))
+            let changed = update.bind(state).bind(wasm_id).execute(connection).await?;
+            Ok(done(changed.rows_affected()))
         }
         Write::Callback { wasm_id, callback } => {
             let update = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2");
-            Ok(changed(
-                *wasm_id,
-                update
-                    .bind(callback)
-                    .bind(wasm_id)
-                    .execute(connection)
-                    .await?
-                    .rows_affected(),
-            ))
+            let changed = update
+                .bind(callback)
+                .bind(wasm_id)
+                .execute(connection)
+                .await?;
+            Ok(done(changed.rows_affected()))
         }
+        Write::SaveValue(save) => values::save(connection, save).await,
+        Write::PutEphemeral(put) => ephemeral::put(connection, put).await,
+        Write::DeleteEphemeral { key } => ephemeral::delete(connection, key).await,
+        Write::RecordCalls { calls, keep } => calls::record(connection, calls, *keep).await,
     }
 }
 
-fn changed(wasm_id: i64, rows: u64) -> Outcome {
+fn done(rows: u64) -> Outcome {
     if rows == 0 {
         Outcome::Missing
     } else {
-        Outcome::Done(wasm_id)
+        Outcome::Done
     }
 }
 
@@ -259,7 +260,7 @@ async fn create(
     .await?;
     let wasm_id: i64 = row.try_get("wasm_id")?;
     insert_version(connection, wasm_id, version).await?;
-    Ok(Outcome::Done(wasm_id))
+    Ok(Outcome::Created(wasm_id))
 }
 
 async fn replace(
@@ -276,7 +277,7 @@ async fn replace(
     if moved.rows_affected() > 0 {
         insert_version(connection, wasm_id, version).await?;
     }
-    Ok(changed(wasm_id, moved.rows_affected()))
+    Ok(done(moved.rows_affected()))
 }
 
 async fn insert_version(
@@ -304,6 +305,17 @@ async fn insert_version(
 async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outcome, Error> {
     let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
     let rows = versions.bind(wasm_id).fetch_all(&mut *connection).await?;
+    for what_it_keeps in [
+        "DELETE FROM stored_values WHERE wasm_id = $1",
+        "DELETE FROM stored_totals WHERE wasm_id = $1",
+        "DELETE FROM calls WHERE wasm_id = $1",
+        "DELETE FROM usage WHERE wasm_id = $1",
+    ] {
+        sqlx::query(what_it_keeps)
+            .bind(wasm_id)
+            .execute(&mut *connection)
+            .await?;
+    }
     let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1");
     if function
         .bind(wasm_id)

@@ -1,8 +1,12 @@
 //! When the database refuses a write: whoever asked hears it, and nobody else notices.
 
-use sqlx::{Connection as _, SqliteConnection};
+use std::time::Duration;
 
-use crate::{Home, function, version};
+use iof_store::{Call, Calls, Saved};
+
+use crate::{Home, count, function, outside, version};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// One write that fails takes its whole batch back; the others are then done again, each alone.
 ///
@@ -14,12 +18,7 @@ async fn a_failing_write_does_not_take_its_neighbours_along() {
         let home = Home::new();
         let store = home.open().await;
         store.create_function(function("one")).await.unwrap();
-        let mut outside = SqliteConnection::connect(&format!(
-            "sqlite://{}",
-            home.data().join("iof.db").display()
-        ))
-        .await
-        .unwrap();
+        let mut outside = outside(&home).await;
         let trigger = format!(
             "CREATE TRIGGER poison BEFORE UPDATE OF state ON functions WHEN NEW.state = 'poison'
              BEGIN SELECT RAISE({undo}, 'poisoned'); END"
@@ -63,13 +62,97 @@ async fn a_failing_write_does_not_take_its_neighbours_along() {
     }
 }
 
+/// What is kept in two places, a row and a sum, changes in both or in neither, and is not done twice when its batch is
+/// done again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_failing_write_changes_neither_a_value_nor_its_total() {
+    for undo in ["ABORT", "ROLLBACK"] {
+        let home = Home::new();
+        let store = home.open().await;
+        store.create_function(function("one")).await.unwrap();
+        let mut outside = outside(&home).await;
+        // Each fails at its last statement, when the others have been done.
+        let triggers = format!(
+            "CREATE TRIGGER poison_value BEFORE INSERT ON stored_totals WHEN NEW.bytes > 5000
+             BEGIN SELECT RAISE({undo}, 'poisoned'); END;
+             CREATE TRIGGER poison_ephemeral BEFORE INSERT ON ephemeral WHEN NEW.value = 'poison'
+             BEGIN SELECT RAISE({undo}, 'poisoned'); END;
+             CREATE TRIGGER poison_call BEFORE INSERT ON calls WHEN NEW.record = 'poison'
+             BEGIN SELECT RAISE({undo}, 'poisoned'); END"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(triggers))
+            .execute(&mut outside)
+            .await
+            .unwrap();
+
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..96_u8 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                let poisoned = task % 6 < 3;
+                let text = if poisoned { "poison" } else { "fine" };
+                let code = match task % 3 {
+                    0 => {
+                        let value = vec![7; if poisoned { 9000 } else { 100 }].into();
+                        let saved = store.save_value(1, [task % 12; 32], value, u64::MAX);
+                        saved.await.map(|saved| assert_eq!(saved, Saved::Done))
+                    }
+                    1 => {
+                        let key = format!("{:02}", task % 12);
+                        let saved = store.put_ephemeral(key, text.into(), HOUR, u64::MAX);
+                        saved.await.map(|saved| assert_eq!(saved, Saved::Done))
+                    }
+                    _ => store.record_calls(vec![one_call(text)], 5).await,
+                };
+                assert_eq!(code.is_err(), poisoned);
+                assert!(code.is_ok() || code.unwrap_err().code() == "unavailable");
+            });
+        }
+        tasks.join_all().await;
+
+        let said = "SELECT bytes FROM stored_totals WHERE wasm_id = $1";
+        assert_eq!(count(&home, said, 1).await, 2 * 132, "under {undo}");
+        for slot in [0, 3, 6, 9] {
+            let value = store.load_value(1, &[slot; 32]).await.unwrap();
+            assert_eq!(value.is_some(), slot % 6 == 3);
+            let kept = store.ephemeral(&format!("{:02}", slot + 1)).await.unwrap();
+            assert_eq!(kept.is_some(), slot % 6 == 3);
+        }
+        let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
+        assert_eq!(count(&home, said, 1).await, 2 * 6, "under {undo}");
+        let usage = store.usage(1).await.unwrap();
+        assert_eq!(
+            (usage.invocations, usage.guest_ns),
+            (16, 160),
+            "under {undo}"
+        );
+        assert_eq!(usage.seconds, [(1, 50)], "under {undo}");
+        store.ready().await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+fn one_call(record: &str) -> Calls {
+    Calls {
+        wasm_id: 1,
+        invocations: 1,
+        guest_ns: 10,
+        latest_ns: 10,
+        newest: vec![Call {
+            called_at: 1000,
+            state: "{}".into(),
+            record: record.into(),
+            guest_ns: 10,
+        }],
+    }
+}
+
 /// Another program that writes (an operator's `sqlite3`) is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_from_outside_is_waited_for() {
     let home = Home::new();
     let store = home.open().await;
-    let url = format!("sqlite://{}", home.data().join("iof.db").display());
-    let mut outside = SqliteConnection::connect(&url).await.unwrap();
+    let mut outside = outside(&home).await;
     sqlx::raw_sql("BEGIN IMMEDIATE")
         .execute(&mut outside)
         .await
@@ -79,7 +162,7 @@ async fn a_writer_from_outside_is_waited_for() {
         async move { store.create_function(function("x")).await }
     };
     let release = async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(store.list().await.unwrap().is_empty(), "reads do not wait");
         sqlx::raw_sql("COMMIT").execute(&mut outside).await.unwrap();
     };

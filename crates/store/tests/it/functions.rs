@@ -252,15 +252,13 @@ async fn deleting_removes_objects_that_nothing_else_refers_to() {
 
 #[tokio::test]
 async fn a_version_cannot_be_changed_even_by_sql() {
-    use sqlx::Connection as _;
     let home = Home::new();
     home.open()
         .await
         .create_function(function("x"))
         .await
         .unwrap();
-    let path = format!("sqlite://{}", home.data().join("iof.db").display());
-    let mut outside = sqlx::SqliteConnection::connect(&path).await.unwrap();
+    let mut outside = crate::outside(&home).await;
     let refused = sqlx::query("UPDATE versions SET kind = 'other'")
         .execute(&mut outside)
         .await

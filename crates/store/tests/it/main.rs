@@ -7,6 +7,8 @@
 )]
 
 mod artefacts;
+mod calls;
+mod ephemeral;
 mod failures;
 mod functions;
 mod kill;
@@ -14,12 +16,14 @@ mod opening;
 mod races;
 mod sources;
 mod speed;
+mod values;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use iof_store::{NewFunction, NewVersion, Store};
 use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, SqliteConnection};
 
 /// A data directory that is removed with the test.
 struct Home(tempfile::TempDir);
@@ -61,6 +65,27 @@ fn digest(source: &[u8]) -> [u8; 32] {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The database, as another program sees it.
+async fn outside(home: &Home) -> SqliteConnection {
+    SqliteConnection::connect(&format!(
+        "sqlite://{}",
+        home.data().join("iof.db").display()
+    ))
+    .await
+    .unwrap()
+}
+
+/// The number that `query` finds, asked from outside.
+async fn count(home: &Home, query: &'static str, about: i64) -> i64 {
+    let mut outside = outside(home).await;
+    let found = sqlx::query_scalar(query).bind(about);
+    found.fetch_one(&mut outside).await.unwrap()
+}
+
+fn text(bytes: Bytes) -> String {
+    String::from_utf8(bytes.into()).unwrap()
 }
 
 fn version(source: impl AsRef<[u8]>) -> NewVersion {

@@ -1,0 +1,196 @@
+//! What is remembered of calls: the newest of each function, and a count of them all.
+//!
+//! A row for each call, written as it ends, would make every call wait for the disk, or a queue of them grow. So the
+//! server hands over many calls at once, and they share a transaction. What the log no longer holds still counts:
+//! counters are kept apart from it and never forget.
+//!
+//! Counters saturate: a figure that stands still at its end is better than one that starts anew.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use crate::database::{count, integer};
+use crate::writer::{Outcome, Write};
+use crate::{Call, Calls, Error, LoggedCall, Store, Usage};
+
+impl Store {
+    /// Counts calls and logs the newest of them, in one transaction; of each function named, the log then holds no more
+    /// than the `keep` newest. Calls of a function that no longer exists are passed over. When this returns `Ok`, the
+    /// rest is on the disk, and [`Store::calls`] and [`Store::usage`] see it.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was counted.
+    pub async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
+        self.write(Write::RecordCalls { calls, keep }).await?;
+        Ok(())
+    }
+
+    /// Up to `count` logged calls of a function: the oldest ones, oldest first, or the newest ones, newest first. Empty
+    /// if it was never called, or does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn calls(
+        &self,
+        wasm_id: i64,
+        newest_first: bool,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error> {
+        list(self.readers(), wasm_id, newest_first, count).await
+    }
+
+    /// What a function used, at one moment. All zero if it was never called, or does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn usage(&self, wasm_id: i64) -> Result<Usage, Error> {
+        usage(self.readers(), wasm_id).await
+    }
+}
+
+pub(crate) async fn record(
+    connection: &mut SqliteConnection,
+    calls: &[Calls],
+    keep: u32,
+) -> Result<Outcome, Error> {
+    for calls in calls {
+        if counted(connection, calls).await? {
+            let passed_over = calls.newest.len().saturating_sub(keep as usize);
+            for call in &calls.newest[passed_over..] {
+                log(connection, calls.wasm_id, call).await?;
+            }
+            trim(connection, calls.wasm_id, keep).await?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Adds to a function's counters. `false`: there is no such function.
+async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<bool, Error> {
+    let before = sqlx::query(
+        "SELECT COALESCE(u.invocations, 0) AS invocations, COALESCE(u.guest_ns, 0) AS guest_ns,
+                COALESCE(u.latest_ns, 0) AS latest_ns
+           FROM functions f LEFT JOIN usage u ON u.wasm_id = f.wasm_id
+          WHERE f.wasm_id = $1",
+    )
+    .bind(calls.wasm_id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(before) = before else {
+        return Ok(false);
+    };
+    let latest = if calls.invocations == 0 {
+        count(&before, "latest_ns")?
+    } else {
+        calls.latest_ns
+    };
+    sqlx::query(
+        "INSERT INTO usage (wasm_id, invocations, guest_ns, latest_ns) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (wasm_id) DO UPDATE
+            SET invocations = excluded.invocations, guest_ns = excluded.guest_ns, latest_ns = excluded.latest_ns",
+    )
+    .bind(calls.wasm_id)
+    .bind(integer(
+        count(&before, "invocations")?.saturating_add(calls.invocations),
+    ))
+    .bind(integer(
+        count(&before, "guest_ns")?.saturating_add(calls.guest_ns),
+    ))
+    .bind(integer(latest))
+    .execute(connection)
+    .await?;
+    Ok(true)
+}
+
+async fn log(connection: &mut SqliteConnection, wasm_id: i64, call: &Call) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO calls (wasm_id, called_at, guest_ns, state, record) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(wasm_id)
+    .bind(call.called_at)
+    .bind(integer(call.guest_ns))
+    .bind(&*call.state)
+    .bind(&call.record)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Walks `keep` entries of the index, back from the newest, to where the log has to end.
+async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM calls
+          WHERE wasm_id = $1
+            AND log_id <= (SELECT log_id FROM calls WHERE wasm_id = $1 ORDER BY log_id DESC LIMIT 1 OFFSET $2)",
+    )
+    .bind(wasm_id)
+    .bind(i64::from(keep))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn list(
+    readers: &SqlitePool,
+    wasm_id: i64,
+    newest_first: bool,
+    count: u32,
+) -> Result<Vec<LoggedCall>, Error> {
+    let query = if newest_first {
+        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
+          WHERE wasm_id = $1 ORDER BY log_id DESC LIMIT $2"
+    } else {
+        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
+          WHERE wasm_id = $1 ORDER BY log_id LIMIT $2"
+    };
+    sqlx::query(query)
+        .bind(wasm_id)
+        .bind(i64::from(count))
+        .fetch_all(readers)
+        .await?
+        .iter()
+        .map(read_call)
+        .collect()
+}
+
+fn read_call(row: &SqliteRow) -> Result<LoggedCall, Error> {
+    Ok(LoggedCall {
+        log_id: row.try_get("log_id")?,
+        wasm_id: row.try_get("wasm_id")?,
+        called_at: row.try_get("called_at")?,
+        guest_ns: count(row, "guest_ns")?,
+        state: row.try_get("state")?,
+        record: row.try_get("record")?,
+    })
+}
+
+/// Counters and rows in one statement, so that both are of one moment.
+async fn usage(readers: &SqlitePool, wasm_id: i64) -> Result<Usage, Error> {
+    let rows = sqlx::query(
+        "SELECT u.invocations, u.guest_ns AS total_ns, u.latest_ns, c.called_at, COALESCE(c.guest_ns, 0) AS guest_ns
+           FROM usage u LEFT JOIN calls c ON c.wasm_id = u.wasm_id
+          WHERE u.wasm_id = $1",
+    )
+    .bind(wasm_id)
+    .fetch_all(readers)
+    .await?;
+    let Some(first) = rows.first() else {
+        return Ok(Usage::default());
+    };
+    // Not by SUM: SQLite fails where it overflows.
+    let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
+    for row in &rows {
+        if let Some(called_at) = row.try_get::<Option<i64>, _>("called_at")? {
+            let second = seconds.entry(called_at.div_euclid(1000)).or_default();
+            *second = second.saturating_add(count(row, "guest_ns")?);
+        }
+    }
+    Ok(Usage {
+        invocations: count(first, "invocations")?,
+        guest_ns: count(first, "total_ns")?,
+        latest_ns: count(first, "latest_ns")?,
+        seconds: seconds.into_iter().collect(),
+    })
+}

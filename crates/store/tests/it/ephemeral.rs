@@ -1,0 +1,173 @@
+//! Texts for a while: replaced, forgotten, expired; a live one never gives way to another.
+
+use std::time::Duration;
+
+use iof_store::{Saved, Store};
+
+use crate::{Home, count, outside};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const NO_LIMIT: u64 = u64::MAX;
+
+async fn put(store: &Store, key: &str, value: &str, life: Duration, limit: u64) -> Saved {
+    store
+        .put_ephemeral(key.into(), value.into(), life, limit)
+        .await
+        .unwrap()
+}
+
+async fn get(store: &Store, key: &str) -> Option<String> {
+    store.ephemeral(key).await.unwrap()
+}
+
+async fn rows(home: &Home) -> i64 {
+    count(home, "SELECT COUNT(*) FROM ephemeral WHERE $1 = 0", 0).await
+}
+
+/// What the rows add up to, and what the store believes that they do.
+async fn totals(home: &Home) -> (i64, i64) {
+    let is = "SELECT COALESCE(SUM(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB))), 0) FROM ephemeral WHERE $1 = 0";
+    let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 0";
+    (count(home, is, 0).await, count(home, said, 0).await)
+}
+
+/// Lets time pass for some rows.
+async fn expire(home: &Home, which: &str) {
+    let query = format!("UPDATE ephemeral SET expires_at = 1 WHERE {which}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(query))
+        .execute(&mut outside(home).await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_text_is_read_back_replaced_and_forgotten() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert_eq!(get(&store, "a").await, None);
+    for value in ["first", "", "{\"é\": 1}"] {
+        assert_eq!(put(&store, "a", value, HOUR, NO_LIMIT).await, Saved::Done);
+        assert_eq!(get(&store, "a").await.unwrap(), value);
+    }
+    let _ = put(&store, "b", "other", HOUR, NO_LIMIT).await;
+    assert_eq!(totals(&home).await, (10 + 6, 10 + 6));
+
+    store.close().await.unwrap();
+    let store = home.open().await;
+    assert_eq!(get(&store, "a").await.unwrap(), "{\"é\": 1}");
+    assert!(store.delete_ephemeral("a".into()).await.unwrap());
+    assert!(!store.delete_ephemeral("a".into()).await.unwrap());
+    assert_eq!(get(&store, "a").await, None);
+    assert_eq!(get(&store, "b").await.unwrap(), "other");
+    assert_eq!(totals(&home).await, (6, 6));
+}
+
+#[tokio::test]
+async fn a_text_expires_and_a_new_one_starts_a_new_life() {
+    let home = Home::new();
+    let store = home.open().await;
+    let short = Duration::from_secs(1);
+    for key in ["gone", "renewed", "shortened"] {
+        let life = if key == "shortened" { HOUR } else { short };
+        let _ = put(&store, key, "value", life, NO_LIMIT).await;
+        assert_eq!(get(&store, key).await.unwrap(), "value", "{key}");
+    }
+    let _ = put(&store, "renewed", "value", HOUR, NO_LIMIT).await;
+    let _ = put(&store, "shortened", "value", short, NO_LIMIT).await;
+    let _ = put(&store, "forever", "value", Duration::MAX, NO_LIMIT).await;
+    tokio::time::sleep(short).await;
+    assert_eq!(get(&store, "gone").await, None);
+    assert_eq!(get(&store, "shortened").await, None);
+    assert_eq!(get(&store, "renewed").await.unwrap(), "value");
+    assert_eq!(get(&store, "forever").await.unwrap(), "value");
+    assert!(!store.delete_ephemeral("gone".into()).await.unwrap());
+    let (is, said) = totals(&home).await;
+    assert_eq!(is, said);
+
+    // Also across a restart, and under its own key again.
+    store.close().await.unwrap();
+    let store = home.open().await;
+    assert_eq!(get(&store, "shortened").await, None);
+    let _ = put(&store, "shortened", "back", HOUR, NO_LIMIT).await;
+    assert_eq!(get(&store, "shortened").await.unwrap(), "back");
+    let live = "renewedvalueforevervalueshortenedback".len() as i64;
+    assert_eq!(totals(&home).await, (live, live));
+}
+
+#[tokio::test]
+async fn the_total_is_bounded_to_the_byte() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert_eq!(put(&store, "é", "12", HOUR, 3).await, Saved::Full);
+    assert_eq!(put(&store, "é", "12", HOUR, 4).await, Saved::Done);
+    assert_eq!(put(&store, "b", "34", HOUR, 6).await, Saved::Full);
+    assert_eq!(get(&store, "b").await, None);
+    assert_eq!(put(&store, "b", "34", HOUR, 7).await, Saved::Done);
+    // What a text replaces makes room for it, and a refused one leaves what was there.
+    assert_eq!(put(&store, "b", "345", HOUR, 7).await, Saved::Full);
+    assert_eq!(get(&store, "b").await.unwrap(), "34");
+    assert_eq!(put(&store, "b", "56", HOUR, 7).await, Saved::Done);
+    assert_eq!(put(&store, "é", "1", HOUR, 7).await, Saved::Done);
+    assert_eq!(put(&store, "b", "567", HOUR, 7).await, Saved::Done);
+    assert_eq!(totals(&home).await, (7, 7));
+    assert!(store.delete_ephemeral("b".into()).await.unwrap());
+    assert_eq!(put(&store, "c", "abc", HOUR, 7).await, Saved::Done);
+}
+
+/// A put removes some expired rows, and more where it needs their place, but not all of them.
+#[tokio::test]
+async fn expired_rows_go_a_few_at_a_time_and_never_cost_a_place() {
+    let home = Home::new();
+    let store = home.open().await;
+    for number in 0..200 {
+        let _ = put(&store, &format!("{number:06}"), "1234", HOUR, 2010).await;
+    }
+    assert_eq!(rows(&home).await, 200);
+    assert_eq!(
+        put(&store, "live", "1234567", HOUR, 2010).await,
+        Saved::Full
+    );
+    assert_eq!(put(&store, "live", "123456", HOUR, 2010).await, Saved::Done);
+    expire(&home, "value = '1234'").await;
+
+    assert_eq!(put(&store, "one", "more", HOUR, 2010).await, Saved::Done);
+    let left = rows(&home).await;
+    assert!(left > 100 && left < 202, "{left} rows left");
+    assert_eq!(get(&store, "000199").await, None, "though its row is there");
+    // A limit at which every expired row has to go, and not one byte less.
+    assert_eq!(put(&store, "last", "1", HOUR, 21).await, Saved::Full);
+    assert_eq!(put(&store, "last", "1", HOUR, 22).await, Saved::Done);
+    assert_eq!(rows(&home).await, 3);
+    assert_eq!(totals(&home).await, (22, 22));
+
+    // Expired under the key that is put.
+    expire(&home, "key = 'last'").await;
+    assert_eq!(put(&store, "last", "2", HOUR, 22).await, Saved::Done);
+    assert_eq!(get(&store, "last").await.unwrap(), "2");
+    assert_eq!(totals(&home).await, (22, 22));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_total_is_exact_under_fifty_writers() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..50 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for round in 0..8 {
+                let key = format!("{}", (task + round) % 30);
+                let value = "x".repeat(task);
+                let life = if round % 3 == 0 { Duration::ZERO } else { HOUR };
+                let _ = put(&store, &key, &value, life, 600).await;
+                if round % 4 == 1 {
+                    let _ = store.delete_ephemeral(key).await.unwrap();
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let (is, said) = totals(&home).await;
+    assert_eq!(is, said);
+    assert!(is > 0 && is <= 600, "{is}");
+}

@@ -1,0 +1,228 @@
+//! What guests store: each function its own, up to its limit, gone with it.
+
+use bytes::Bytes;
+use iof_store::{Saved, Store};
+
+use crate::{Home, count, function, text, version};
+
+const NO_LIMIT: u64 = u64::MAX;
+
+async fn save(store: &Store, id: i64, key: [u8; 32], value: &str, limit: u64) -> Saved {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    store.save_value(id, key, value, limit).await.unwrap()
+}
+
+async fn load(store: &Store, id: i64, key: [u8; 32]) -> Option<String> {
+    store.load_value(id, &key).await.unwrap().map(text)
+}
+
+/// What the function's values add up to, and what the store believes that they do.
+async fn totals(home: &Home, id: i64) -> (i64, i64) {
+    let is = "SELECT COALESCE(SUM(length(key) + length(value)), 0) FROM stored_values WHERE wasm_id = $1";
+    let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE wasm_id = $1";
+    (count(home, is, id).await, count(home, said, id).await)
+}
+
+#[tokio::test]
+async fn a_value_is_read_back_and_replaced() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    assert_eq!(load(&store, 1, [1; 32]).await, None);
+    for value in ["first", "", "a longer one \0 é", "second"] {
+        assert_eq!(save(&store, 1, [1; 32], value, NO_LIMIT).await, Saved::Done);
+        assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), value);
+    }
+    let large = Bytes::from((0..1 << 20).map(|i| (i / 3) as u8).collect::<Vec<_>>());
+    let saved = store.save_value(1, [2; 32], large.clone(), NO_LIMIT).await;
+    assert_eq!(saved.unwrap(), Saved::Done);
+    assert!(store.load_value(1, &[2; 32]).await.unwrap().unwrap() == large);
+    let sum = 64 + 6 + (1 << 20);
+    assert_eq!(totals(&home, 1).await, (sum, sum));
+
+    store.close().await.unwrap();
+    let store = home.open().await;
+    assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "second");
+    assert!(store.load_value(1, &[2; 32]).await.unwrap().unwrap() == large);
+}
+
+#[tokio::test]
+async fn functions_do_not_see_each_others_values() {
+    let home = Home::new();
+    let store = home.open().await;
+    for source in ["one", "two"] {
+        store.create_function(function(source)).await.unwrap();
+    }
+    let _ = save(&store, 1, [7; 32], "mine", NO_LIMIT).await;
+    assert_eq!(load(&store, 2, [7; 32]).await, None);
+    // The other's total does not count either.
+    assert_eq!(save(&store, 2, [7; 32], "yours", 37).await, Saved::Done);
+    assert_eq!(load(&store, 1, [7; 32]).await.unwrap(), "mine");
+    assert_eq!(load(&store, 2, [7; 32]).await.unwrap(), "yours");
+}
+
+#[tokio::test]
+async fn the_total_is_bounded_to_the_byte() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    assert_eq!(save(&store, 1, [1; 32], "123", 34).await, Saved::Full);
+    assert_eq!(save(&store, 1, [1; 32], "123", 35).await, Saved::Done);
+    assert_eq!(save(&store, 1, [2; 32], "", 66).await, Saved::Full);
+    assert_eq!(save(&store, 1, [2; 32], "", 67).await, Saved::Done);
+    // What a value replaces makes room for it.
+    assert_eq!(save(&store, 1, [1; 32], "1234", 67).await, Saved::Full);
+    assert_eq!(save(&store, 1, [1; 32], "1234", 68).await, Saved::Done);
+    assert_eq!(save(&store, 1, [1; 32], "12", 68).await, Saved::Done);
+    assert_eq!(save(&store, 1, [2; 32], "ab", 68).await, Saved::Done);
+    assert_eq!(save(&store, 1, [2; 32], "abc", 68).await, Saved::Full);
+    assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "12");
+    assert_eq!(load(&store, 1, [2; 32]).await.unwrap(), "ab");
+    assert_eq!(totals(&home, 1).await, (68, 68));
+    // And after the next start.
+    store.close().await.unwrap();
+    let store = home.open().await;
+    assert_eq!(save(&store, 1, [2; 32], "abc", 68).await, Saved::Full);
+    assert_eq!(save(&store, 1, [2; 32], "abc", 69).await, Saved::Done);
+}
+
+/// Nothing can be removed, so a function whose limit was lowered must at least be able to overwrite.
+#[tokio::test]
+async fn a_lower_limit_refuses_growth_alone() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    assert_eq!(save(&store, 1, [1; 32], "1234", 100).await, Saved::Done);
+    assert_eq!(save(&store, 1, [1; 32], "5678", 10).await, Saved::Done);
+    assert_eq!(save(&store, 1, [1; 32], "567", 10).await, Saved::Done);
+    assert_eq!(save(&store, 1, [1; 32], "5678", 10).await, Saved::Full);
+    assert_eq!(save(&store, 1, [2; 32], "", 10).await, Saved::Full);
+    assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "567");
+    assert_eq!(totals(&home, 1).await, (35, 35));
+}
+
+#[tokio::test]
+async fn a_missing_function_has_and_takes_no_values() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert_eq!(load(&store, 7, [0; 32]).await, None);
+    for limit in [NO_LIMIT, 0] {
+        let error = store.save_value(7, [0; 32], Bytes::new(), limit).await;
+        assert_eq!(error.unwrap_err().code(), "not_found");
+    }
+    assert_eq!(totals(&home, 7).await, (0, 0));
+}
+
+#[tokio::test]
+async fn values_stay_with_a_new_version_and_go_with_the_function() {
+    let home = Home::new();
+    let store = home.open().await;
+    for source in ["one", "two"] {
+        store.create_function(function(source)).await.unwrap();
+    }
+    for id in [1, 2] {
+        for key in 0..5 {
+            let _ = save(&store, id, [key; 32], "value", NO_LIMIT).await;
+        }
+    }
+    store.replace_version(1, version("three")).await.unwrap();
+    assert_eq!(load(&store, 1, [4; 32]).await.unwrap(), "value");
+    assert_eq!(totals(&home, 1).await, (5 * 37, 5 * 37));
+
+    assert!(store.delete_function(1).await.unwrap());
+    assert_eq!(load(&store, 1, [4; 32]).await, None);
+    assert_eq!(totals(&home, 1).await, (0, 0));
+    assert_eq!(load(&store, 2, [4; 32]).await.unwrap(), "value");
+    assert_eq!(totals(&home, 2).await, (5 * 37, 5 * 37));
+}
+
+/// Fifty writers of two keys each, and a place for sixty.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_limit_is_exact_under_fifty_writers() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..50 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut done = 0;
+            for key in [2 * task, 2 * task + 1] {
+                let saved = save(&store, 1, [key; 32], "12345678", 60 * 40).await;
+                let there = load(&store, 1, [key; 32]).await.is_some();
+                assert_eq!(saved == Saved::Done, there);
+                done += u32::from(there);
+            }
+            done
+        });
+    }
+    assert_eq!(tasks.join_all().await.iter().sum::<u32>(), 60);
+    assert_eq!(totals(&home, 1).await, (2400, 2400));
+}
+
+/// Fifty writers of the same ten keys: what each replaces is what another one has just saved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_total_is_exact_under_fifty_writers() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..50_u8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for round in 0..10_u8 {
+                let value = "é".repeat(usize::from(task ^ round));
+                let key = [(task + round) % 10; 32];
+                let _ = save(&store, 1, key, &value, 500).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let (is, said) = totals(&home, 1).await;
+    assert_eq!(is, said);
+    assert!(is > 320 && is <= 500, "{is}");
+    store.close().await.unwrap();
+}
+
+/// A save meets a function that is being deleted: it is saved and then gone, or there is no such function.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_save_never_outlives_its_function() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (mut before, mut after) = (0, 0);
+    for round in 0..60 {
+        let id = store
+            .create_function(function(format!("{round}")))
+            .await
+            .unwrap()
+            .wasm_id;
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..6_u8 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                if task == 3 {
+                    assert!(store.delete_function(id).await.unwrap());
+                    return None;
+                }
+                let value = Bytes::from_static(b"value");
+                Some(store.save_value(id, [task; 32], value, NO_LIMIT).await)
+            });
+        }
+        for saved in tasks.join_all().await.into_iter().flatten() {
+            match saved {
+                Ok(saved) => {
+                    assert_eq!(saved, Saved::Done);
+                    before += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), "not_found", "{error}");
+                    after += 1;
+                }
+            }
+        }
+        assert!(store.load_value(id, &[0; 32]).await.unwrap().is_none());
+        assert_eq!(totals(&home, id).await, (0, 0), "round {round}");
+    }
+    println!("{before} saved before the deletion, {after} refused after it");
+    assert!(before > 0 && after > 0);
+}
