@@ -5,10 +5,28 @@ use std::process::Stdio;
 
 use iof_store::Store;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
 
 use crate::{Home, digest, files, function};
 
-const DATA: &str = "IOF_STORE_KILL_TEST_DATA";
+pub(crate) const DATA: &str = "IOF_STORE_KILL_TEST_DATA";
+
+/// Runs one ignored test as a process of its own, to be killed.
+pub(crate) fn spawn(test: &str, home: &Home) -> Child {
+    tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            test,
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DATA, home.data())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
 
 /// The process that is killed: uploads as fast as it can from eight tasks, and says what was acknowledged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,19 +58,7 @@ async fn acknowledged_uploads_survive_sigkill() {
     let mut acknowledged: Vec<(i64, String)> = Vec::new();
     let mut swept = 0;
     for round in 0..5_u64 {
-        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "kill::child",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env(DATA, home.data())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut child = spawn("kill::child", &home);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = 0;
         while let Some(line) = lines.next_line().await.unwrap() {

@@ -12,6 +12,7 @@ mod ephemeral;
 mod failures;
 mod functions;
 mod kill;
+mod kill_rows;
 mod opening;
 mod races;
 mod sources;

@@ -1,0 +1,186 @@
+//! `kill -9` while everything that a function keeps is being written: what was acknowledged is there, and what is
+//! there belongs together.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use iof_store::{Call, Calls, Saved, Store};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::kill::{DATA, spawn};
+use crate::{Home, count, function, text};
+
+const KEEP: u32 = 20;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// The process that is killed: writes of each kind, each kind in a task of its own, and says what was acknowledged.
+/// Each kind counts on from where the process before it was killed, so it leaves no number out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the test below, as a process of its own"]
+async fn child() {
+    let data = std::env::var_os(DATA).expect("only the test below runs this");
+    let store = Store::open(data.as_ref()).await.unwrap();
+    let found = found(&store).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for kind in ["state", "callback", "value", "ephemeral", "call", "key"] {
+        let store = store.clone();
+        let start = found.get(kind).map_or(1, |number| number + 1);
+        tasks.spawn(async move {
+            for number in start.. {
+                let written = format!("{number}");
+                match kind {
+                    "state" => store.set_state(1, written).await.unwrap(),
+                    "callback" => store.set_callback(1, written).await.unwrap(),
+                    "value" => {
+                        let saved = store.save_value(1, slot(number), written.into(), 1 << 20);
+                        assert_eq!(saved.await.unwrap(), Saved::Done);
+                    }
+                    "ephemeral" => {
+                        let key = format!("{}", number % 8);
+                        let saved = store.put_ephemeral(key, written, HOUR, 1 << 20);
+                        assert_eq!(saved.await.unwrap(), Saved::Done);
+                    }
+                    "call" => {
+                        let calls = one_call(number, written);
+                        store.record_calls(vec![calls], KEEP).await.unwrap();
+                    }
+                    _ => {
+                        let id = store.create_function(function(kind)).await.unwrap().wasm_id;
+                        let key = store.set_usage_key(id, true).await.unwrap().unwrap();
+                        println!("acknowledged {} {id}", key.as_str());
+                        continue;
+                    }
+                }
+                println!("acknowledged {kind} {number}");
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+fn slot(number: u64) -> [u8; 32] {
+    [(number % 8) as u8; 32]
+}
+
+fn one_call(number: u64, record: String) -> Calls {
+    Calls {
+        wasm_id: 1,
+        invocations: 1,
+        guest_ns: 7,
+        latest_ns: number,
+        newest: vec![Call {
+            called_at: 0,
+            state: "{}".into(),
+            record,
+            guest_ns: 7,
+        }],
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_rows_survive_sigkill() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    store.close().await.unwrap();
+    // The last number of each kind, and the number of the function of each usage key.
+    let mut acknowledged: HashMap<String, u64> = HashMap::new();
+    for round in 0..5_u64 {
+        let mut child = spawn("kill_rows::child", &home);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let words: Vec<_> = line.split(' ').collect();
+            let ["acknowledged", what, number] = words[..] else {
+                continue; // what the test harness prints
+            };
+            acknowledged.insert(what.to_owned(), number.parse().unwrap());
+            seen += 1;
+            if seen == 150 + round * 31 {
+                child.start_kill().unwrap(); // and then read what was printed before it died
+            }
+        }
+        child.wait().await.unwrap();
+        assert!(
+            seen >= 150 + round * 31,
+            "the child died by itself after {seen}"
+        );
+
+        let store = home.open().await;
+        check(&store, &acknowledged).await;
+        let is = "SELECT SUM(length(key) + length(value)) FROM stored_values WHERE wasm_id = $1";
+        let said = "SELECT bytes FROM stored_totals WHERE wasm_id = $1";
+        assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
+        let is = "SELECT SUM(length(key) + length(value)) FROM ephemeral WHERE $1 = 1";
+        let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
+        assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
+        store.close().await.unwrap();
+    }
+    println!("{acknowledged:?}");
+}
+
+/// The last number of each kind.
+async fn found(store: &Store) -> HashMap<&'static str, u64> {
+    let one = store.function(1).await.unwrap().unwrap();
+    HashMap::from([
+        ("state", one.state.parse().unwrap_or(0)),
+        ("callback", one.callback.parse().unwrap_or(0)),
+        ("call", store.usage(1).await.unwrap().invocations),
+        ("value", newest(slots(store, "value").await)),
+        ("ephemeral", newest(slots(store, "ephemeral").await)),
+    ])
+}
+
+/// What is stored under each of the eight keys; 0: nothing.
+async fn slots(store: &Store, kind: &str) -> [u64; 8] {
+    let mut found = [0; 8];
+    for (slot, number) in (0..).zip(&mut found) {
+        let stored = if kind == "value" {
+            store
+                .load_value(1, &self::slot(slot))
+                .await
+                .unwrap()
+                .map(text)
+        } else {
+            store.ephemeral(&slot.to_string()).await.unwrap()
+        };
+        *number = stored.map_or(0, |stored| stored.parse().unwrap());
+    }
+    found
+}
+
+fn newest(slots: [u64; 8]) -> u64 {
+    slots.into_iter().max().unwrap()
+}
+
+async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
+    // Each kind is at the number that was acknowledged last, or at the next, whose acknowledgement was not heard.
+    for (kind, number) in found(store).await {
+        let last = acknowledged[kind];
+        assert!(
+            number == last || number == last + 1,
+            "{kind}: {last} was acknowledged, {number} is there"
+        );
+    }
+    // And so are the seven before it.
+    for kind in ["value", "ephemeral"] {
+        let slots = slots(store, kind).await;
+        let newest = newest(slots);
+        for number in newest.saturating_sub(7).max(1)..=newest {
+            assert_eq!(slots[(number % 8) as usize], number, "{kind}: {slots:?}");
+        }
+    }
+    let usage = store.usage(1).await.unwrap();
+    let log = store.calls(1, true, KEEP + 1).await.unwrap();
+    // Counters and log changed together, call by call.
+    assert_eq!(usage.invocations, usage.latest_ns);
+    assert_eq!(usage.guest_ns, 7 * usage.invocations);
+    assert_eq!(log.len() as u64, usage.invocations.min(u64::from(KEEP)));
+    for (age, call) in (0..).zip(&log) {
+        assert_eq!(call.record, (usage.invocations - age).to_string());
+    }
+    for (key, id) in acknowledged.iter().filter(|(kind, _)| kind.len() == 36) {
+        let function = store.function(*id as i64).await.unwrap().unwrap();
+        assert!(function.usage_key_hash.unwrap().matches(key));
+    }
+}
