@@ -99,6 +99,60 @@ async fn uploads_and_reads() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn values_and_calls() {
+    let home = Home::new();
+    let flush = flushes(&home, 1).await;
+    println!("the disk: {flush:.0} flushes/s alone");
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    for savers in [1, 16] {
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..savers {
+            let store = store.clone();
+            tasks.spawn(async move {
+                let mut done = 0_u32;
+                while started.elapsed() < Duration::from_secs(2) {
+                    let key = digest(format!("{task} {done}").as_bytes());
+                    let saved = store.save_value(1, key, vec![7; 100].into(), u64::MAX);
+                    assert_eq!(saved.await.unwrap(), iof_store::Saved::Done);
+                    done += 1;
+                }
+                done
+            });
+        }
+        let rate =
+            f64::from(tasks.join_all().await.iter().sum::<u32>()) / started.elapsed().as_secs_f64();
+        println!("{savers} savers of 100 bytes: {rate:.0}/s");
+    }
+    for (calls, keep) in [(1, 1000), (1000, 1000), (1000, 1000)] {
+        let call = iof_store::Call {
+            called_at: 0,
+            state: "{}".into(),
+            record: "r".repeat(300),
+            guest_ns: 1,
+        };
+        let calls = iof_store::Calls {
+            wasm_id: 1,
+            invocations: calls,
+            guest_ns: calls,
+            latest_ns: 1,
+            newest: vec![call; calls as usize],
+        };
+        let (number, started) = (calls.invocations, Instant::now());
+        store.record_calls(vec![calls], keep).await.unwrap();
+        println!(
+            "record_calls of {number}, {keep} kept: {:.1?}",
+            started.elapsed()
+        );
+    }
+    let started = Instant::now();
+    store.usage(1).await.unwrap();
+    println!("usage() with 1000 rows: {:.1?}", started.elapsed());
+}
+
 /// Writes of 2 KB, each followed by fsync, a second.
 async fn flushes(home: &Home, threads: usize) -> f64 {
     let started = Instant::now();
