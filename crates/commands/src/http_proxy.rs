@@ -78,6 +78,7 @@ impl Command for HttpProxy {
             function: &call.function,
             rules: &call.grants.outbound,
             deadline: own.min(call.deadline),
+            max_redirects: None,
         };
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {

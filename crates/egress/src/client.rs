@@ -45,6 +45,8 @@ pub struct Outbound<'a> {
     pub rules: &'a Rules,
     /// When the call ends; a request ends then at the latest.
     pub deadline: Instant,
+    /// Redirects to follow, if fewer than the setting `max_redirects`.
+    pub max_redirects: Option<usize>,
 }
 
 impl Egress {
@@ -128,6 +130,8 @@ impl Egress {
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("*/*"));
 
+        let most = self.shared.config.max_redirects;
+        let most = context.max_redirects.map_or(most, |own| own.min(most));
         let mut redirects = 0;
         loop {
             record.url(&hop.url);
@@ -145,7 +149,7 @@ impl Egress {
                 Err(e) if redirects > 0 => return Err(fail(record, e.after_redirect())),
                 Err(e) => return Err(fail(record, e)),
             };
-            if redirects == self.shared.config.max_redirects {
+            if redirects == most {
                 let message = format!("more than {redirects} redirects (limit max_redirects)");
                 return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
             }

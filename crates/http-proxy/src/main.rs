@@ -125,6 +125,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             function: "http_proxy",
             rules: &rules,
             deadline: Instant::now() + args.max_time,
+            max_redirects: None,
         };
         invocation
             .send(&egress, &context, body.into())

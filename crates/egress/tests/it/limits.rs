@@ -299,6 +299,7 @@ async fn the_call_ends_first() {
         function: "test",
         rules: &rules,
         deadline,
+        max_redirects: None,
     };
     let request = || {
         Request::get(server.url("a.test", "/"))
@@ -364,6 +365,7 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
                 function,
                 rules: &rules,
                 deadline,
+                max_redirects: None,
             };
             egress.send(&context, request).await
         };

@@ -241,6 +241,7 @@ pub(crate) async fn send(
                 function: "test",
                 rules,
                 deadline,
+                max_redirects: None,
             },
             request,
         )
