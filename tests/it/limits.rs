@@ -1,5 +1,6 @@
 //! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, alone.
 
+use crate::storage;
 use futures::StreamExt;
 use iof_tests::{
     call::Answer,
@@ -24,6 +25,9 @@ fn rows() -> Vec<[String; 4]> {
         .collect()
 }
 
+/// Settings of these sections that bound nothing.
+const CHOICES: [&str; 2] = ["compile.parallel", "compile.unknown_imports"];
+
 /// A server with small limits.
 const SMALL: &str = r#"
 [limits]
@@ -35,6 +39,9 @@ log = "10KiB"
 scratch = "2MiB"
 commands = 3
 command_input = "64KiB"
+storage = "10KiB"
+storage_value = "4KiB"
+storage_transactions = 10
 "#;
 
 async fn small() -> (Server, u64) {
@@ -65,7 +72,7 @@ async fn the_tables_are_the_defaults() {
         for name in printed[section].as_table().unwrap().keys() {
             let setting = format!("{section}.{name}");
             assert!(
-                listed.contains(&setting) || setting == "compile.parallel",
+                listed.contains(&setting) || CHOICES.contains(&&*setting),
                 "{setting} is not in LIMITS.md"
             );
         }
@@ -78,6 +85,14 @@ async fn every_limit_of_a_call_has_its_fault() {
     let (server, wasi) = small().await;
     let command = server.upload(guest("command")).await.id;
     let many = server.upload(run_commands(4)).await.id;
+    let store = server.upload(storage::guest()).await.id;
+    let fill = |name, words| format!("[\"{}\", {words}]", storage::key(name));
+    for name in ['a', 'b'] {
+        assert_eq!(
+            server.run(store, "fill", fill(name, 1024)).await.text(),
+            "0"
+        );
+    }
     // A Rust guest overflows a stack of its own, in its memory; this one the engine's.
     let deep = server
         .upload(wat("(module (func $f (export \"f\") (call $f)))"))
@@ -93,6 +108,9 @@ async fn every_limit_of_a_call_has_its_fault() {
         ("log", wasi, "print_lines", "1000000".into()),
         ("scratch", wasi, "fill_disk", "3".into()),
         ("commands", many, "go", String::new()),
+        ("storage-value", store, "fill", fill('a', 1025)),
+        ("storage", store, "fill", fill('c', 1024)),
+        ("storage-transactions", store, "begins", "11".into()),
         (
             "command-input",
             command,

@@ -15,9 +15,11 @@ use crate::abi::{
 use crate::compile::Compiler;
 use crate::host::log::Log;
 use crate::host::scratch::Scratch;
+use crate::host::storage::{Storage, Transactions};
 use crate::host::wasi::{Environment, Setup, Wasi};
-use crate::host::{self, glue, process::Process};
+use crate::host::{self, glue, missing, process::Process};
 use crate::limits::{CompileLimits, Limits, Reached};
+use crate::manifest::Unserved;
 use crate::state::{CallState, Meter, Space};
 use crate::ticker::Ticker;
 use crate::{Arg, Export, Fault, Manifest, StatedSignature, Value, artefact, verdict};
@@ -57,6 +59,7 @@ struct Inner {
     fingerprint: String,
     limits: Arc<Limits>,
     commands: Arc<Registry>,
+    storage: Arc<dyn Storage>,
     compiler: Compiler,
     scratch: Arc<Scratch>,
     /// Ends with the engine.
@@ -121,7 +124,11 @@ impl Engine {
     ///
     /// # Errors
     /// A message for the operator: the host refuses the address space, or the scratch directory.
-    pub fn new(config: EngineConfig, commands: Arc<Registry>) -> Result<Self, String> {
+    pub fn new(
+        config: EngineConfig,
+        commands: Arc<Registry>,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Self, String> {
         let (slots, limits) = (config.concurrency.max(1), Arc::new(config.limits));
         let memory = usize::try_from(limits.memory.as_u64())
             .unwrap_or(usize::MAX)
@@ -159,6 +166,7 @@ impl Engine {
             compiler: Compiler::new(config.compile, Arc::clone(&limits), config.worker),
             limits,
             commands,
+            storage,
             scratch: Arc::new(scratch),
             _ticker: Ticker::start(wasm.weak())
                 .map_err(|error| format!("No thread for the clock: {error}."))?,
@@ -182,6 +190,14 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
+    /// Judges a module that was compiled before, as [`Engine::compile`] judges it now: settings may have changed.
+    ///
+    /// # Errors
+    /// `unknown-import`.
+    pub fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
+        self.0.compiler.accept(manifest)
+    }
+
     /// What a compiled module says of itself, without loading it.
     ///
     /// # Errors
@@ -202,8 +218,18 @@ impl Engine {
         let unfit =
             |what: &str| Fault::host("The compiled module does not fit its description.", what);
         let mut linker = self.0.linker.clone();
-        for import in module.imports().filter(glue::is_glue) {
-            glue::define(&mut linker, &import).map_err(|error| unfit(&format!("{error:#}")))?;
+        // A name that is served with another type than the module's is not served to it.
+        linker.allow_shadowing(true);
+        for import in module.imports() {
+            let unserved = |known: &Unserved| known.is(&import);
+            let defined = if glue::is_glue(&import) {
+                glue::define(&mut linker, &import)
+            } else if manifest.unserved.iter().any(unserved) {
+                missing::define(&mut linker, &import)
+            } else {
+                Ok(())
+            };
+            defined.map_err(|error| unfit(&format!("{error:#}")))?;
         }
         let index = |name: &str| module.get_export_index(name);
         let exports = manifest
@@ -277,7 +303,9 @@ impl Engine {
                 commands: Arc::clone(&self.0.commands),
                 meter: Arc::clone(&meter),
                 space: Space::new(limits),
+                storage: Arc::clone(&self.0.storage),
                 process: Process::new(),
+                transactions: Transactions::default(),
                 wasi: Wasi::new(setup, limits),
                 error: None,
             },

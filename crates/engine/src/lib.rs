@@ -25,8 +25,11 @@ pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function, Invocation, Outcome};
 pub use fault::{Fault, Source};
 pub use host::log::Log;
+pub use host::storage::Storage;
 pub use host::wasi::Environment;
-pub use limits::{CompileLimits, Limits};
-pub use manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type};
+pub use limits::{CompileLimits, Limits, UnknownImports};
+pub use manifest::{
+    Abi, Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type, Unserved,
+};
 pub use signature::StatedSignature;
 pub use value::{Arg, Value};

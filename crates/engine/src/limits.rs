@@ -33,6 +33,12 @@ pub struct Limits {
     pub commands: u32,
     /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
     pub command_input: ByteSize,
+    /// All values that a function keeps with `ssvm_storage_*`, keys included. Fault `storage`.
+    pub storage: ByteSize,
+    /// One such value. Fault `storage-value`.
+    pub storage_value: ByteSize,
+    /// How many transactions of that storage one call may begin. Fault `storage-transactions`.
+    pub storage_transactions: u32,
 }
 
 impl Default for Limits {
@@ -47,6 +53,9 @@ impl Default for Limits {
             scratch: ByteSize::mib(64),
             commands: 100,
             command_input: ByteSize::mib(16),
+            storage: ByteSize::mib(64),
+            storage_value: ByteSize::mib(1),
+            storage_transactions: 1_000,
         }
     }
 }
@@ -73,6 +82,19 @@ pub struct CompileLimits {
     pub parallel: usize,
     /// How many uploads may wait for their turn; one more is answered `compile-queue`, status 503.
     pub compile_queue: usize,
+    /// What happens to a module with an import that nobody serves.
+    pub unknown_imports: UnknownImports,
+}
+
+/// What an import that nobody serves does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownImports {
+    /// The upload is refused, with a list. Fault `unknown-import`.
+    #[default]
+    Refuse,
+    /// The call that calls it faults. Fault `missing-import`.
+    Fault,
 }
 
 impl Default for CompileLimits {
@@ -86,6 +108,7 @@ impl Default for CompileLimits {
             compile_memory: ByteSize::gib(2),
             parallel: 0,
             compile_queue: 256,
+            unknown_imports: UnknownImports::Refuse,
         }
     }
 }
@@ -103,6 +126,9 @@ pub(crate) enum Reached {
     Scratch,
     Commands,
     CommandInput,
+    Storage,
+    StorageValue,
+    StorageTransactions,
 }
 
 impl Reached {
@@ -162,6 +188,27 @@ impl Reached {
                 format!(
                     "gave a command more than limits.command_input = {}",
                     limits.command_input
+                ),
+            ),
+            Self::Storage => (
+                "storage",
+                507,
+                format!("has stored more than limits.storage = {}", limits.storage),
+            ),
+            Self::StorageValue => (
+                "storage-value",
+                507,
+                format!(
+                    "stored a value larger than limits.storage_value = {}",
+                    limits.storage_value
+                ),
+            ),
+            Self::StorageTransactions => (
+                "storage-transactions",
+                500,
+                format!(
+                    "used its storage more often than limits.storage_transactions = {}",
+                    limits.storage_transactions
                 ),
             ),
         };

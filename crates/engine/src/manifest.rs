@@ -33,6 +33,8 @@ pub struct Manifest {
     pub initialize: Vec<String>,
     /// Whether the code was compiled from a snapshot; if not, the reason.
     pub primed: Primed,
+    /// Imports that nobody serves: they fault when they are called.
+    pub unserved: Vec<Unserved>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
 }
@@ -42,6 +44,24 @@ impl Manifest {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+/// An imported function that nobody serves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Unserved {
+    /// The module that it is imported from.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+    /// Whether it is of an extension that modules often import and seldom call.
+    pub optional: bool,
+}
+
+impl Unserved {
+    /// Whether this is that import.
+    pub(crate) fn is(&self, import: &wasmtime::ImportType<'_>) -> bool {
+        self.module == import.module() && self.name == import.name()
     }
 }
 

@@ -3,8 +3,15 @@
 //! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
 //! is made when the guest first asks for it: most calls never touch WASI or a command.
 
-use crate::host::{process::Process, wasi::Wasi};
+use crate::Fault;
+use crate::host::{
+    process::Process,
+    storage::{KEY, Storage, Transactions},
+    wasi::Wasi,
+};
 use crate::limits::{Limits, Reached};
+use async_trait::async_trait;
+use bytes::Bytes;
 use iof_commands::{CallContext, Registry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +23,11 @@ pub(crate) struct CallState {
     pub(crate) limits: Arc<Limits>,
     pub(crate) context: CallContext,
     pub(crate) commands: Arc<Registry>,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) space: Space,
     pub(crate) process: Process,
+    pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
     /// The text of the last error that the guest made for JavaScript.
     pub(crate) error: Option<String>,
@@ -159,6 +168,20 @@ impl ResourceLimiter for Space {
     }
 }
 
+/// The storage of a store in which nothing is ever run.
+struct Nowhere;
+
+#[async_trait]
+impl Storage for Nowhere {
+    async fn load(&self, _: &str, _: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
+        Ok(None)
+    }
+
+    async fn save(&self, _: &str, _: [u8; KEY], _: Bytes, _: u64) -> Result<bool, Fault> {
+        Ok(false)
+    }
+}
+
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
     pub(crate) fn nobody(limits: &Limits) -> Self {
@@ -180,9 +203,11 @@ impl CallState {
             limits: Arc::new(limits.clone()),
             context,
             commands: Arc::default(),
+            storage: Arc::new(Nowhere),
             meter: Arc::new(Meter::new()),
             space: Space::new(limits),
             process: Process::new(),
+            transactions: Transactions::default(),
             wasi: Wasi::new(setup, limits),
             error: None,
         }

@@ -31,6 +31,9 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
             format!("{missing}. Build it without that dependency."),
         );
     }
+    if let Some(missing) = error.downcast_ref::<host::missing::Missing>() {
+        return missing.fault();
+    }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return Fault::guest(
             "exit",

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::{fail, log};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::App;
+use iof_server::{App, Values};
 use iof_store::Store;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ async fn serve(config: Config) -> Result<(), String> {
             scratch: config.data.join("scratch"),
         },
         Arc::new(registry),
+        Arc::new(Values(store.clone())),
     )?;
     let app = App::new(
         engine,

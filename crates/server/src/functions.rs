@@ -94,7 +94,7 @@ impl Functions {
         Ok(Arc::new(Loaded {
             code,
             environment: Arc::new(Environment {
-                state: function.state,
+                state: function.state.into(),
                 variables,
             }),
             usage_key: function.usage_key_hash,

@@ -13,7 +13,9 @@ mod reply;
 mod second_state;
 mod serve;
 mod settings;
+mod storage;
 
 pub use app::{App, router};
 pub use serve::serve;
 pub use settings::{Auth, Settings};
+pub use storage::Values;

@@ -2,9 +2,9 @@
 
 use super::prime::Instance;
 use crate::abi::descriptor;
-use crate::host::glue;
-use crate::limits::CompileLimits;
-use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed};
+use crate::host::{glue, missing};
+use crate::limits::{CompileLimits, UnknownImports};
+use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Unserved};
 use crate::{Fault, state::CallState};
 use std::collections::HashMap;
 use wasmtime::{ExternType, Linker, Module, Store, ValType};
@@ -109,24 +109,57 @@ fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
     )
 }
 
-/// Lists every import that nobody serves.
-pub(super) fn check_imports(
+/// Every function that a module imports and nobody serves.
+///
+/// # Errors
+/// `unknown-import` for an import that is no function: there is no call that could fault instead.
+pub(super) fn unserved(
     module: &Module,
     linker: &Linker<CallState>,
     store: &mut Store<CallState>,
-) -> Result<(), Fault> {
-    let missing: Vec<String> = module
-        .imports()
-        .filter(|import| {
-            !glue::is_glue(import)
-                && linker
-                    .get(&mut *store, import.module(), import.name())
-                    .is_err()
-        })
-        .map(|import| format!("{} {}", import.module(), import.name()))
+) -> Result<Vec<Unserved>, Fault> {
+    let (mut unserved, mut others) = (vec![], vec![]);
+    for import in module.imports() {
+        if glue::is_glue(&import) || missing::is_served(&import, linker, &mut *store) {
+        } else if let ExternType::Func(_) = import.ty() {
+            unserved.push(Unserved {
+                module: import.module().to_owned(),
+                name: import.name().to_owned(),
+                optional: missing::is_optional(import.module()),
+            });
+        } else {
+            others.push(format!(
+                "{} {} (no function)",
+                import.module(),
+                import.name()
+            ));
+        }
+    }
+    if others.is_empty() {
+        return Ok(unserved);
+    }
+    let functions: Vec<_> = unserved.iter().map(missing::name).collect();
+    Err(refuse(&[functions, others].concat()))
+}
+
+/// Judges what [`unserved`] found.
+///
+/// # Errors
+/// `unknown-import`, listing what is not optional, unless the setting lets it fault at the call.
+pub(crate) fn accept(unserved: &[Unserved], setting: UnknownImports) -> Result<(), Fault> {
+    let needed: Vec<String> = unserved
+        .iter()
+        .filter(|import| !import.optional)
+        .map(missing::name)
         .collect();
-    let list = match missing.as_slice() {
-        [] => return Ok(()),
+    match setting {
+        UnknownImports::Refuse if !needed.is_empty() => Err(refuse(&needed)),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(missing: &[String]) -> Fault {
+    let list = match missing {
         few if few.len() <= 20 => few.join(", "),
         many => format!(
             "{} and {} more",
@@ -134,14 +167,15 @@ pub(super) fn check_imports(
             many.len() - 20
         ),
     };
-    Err(Fault::client(
+    Fault::client(
         "unknown-import",
         format!(
-            "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, ssvm_process \
-             and wasmedge_process; build the function with these alone."
+            "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
+             ssvm_process, ssvm_native, wasmedge_process and wasmedge_native. If the functions that you call do not \
+             need it, compile.unknown_imports = \"fault\" lets the module in."
         ),
     )
-    .with_status(422))
+    .with_status(422)
 }
 
 /// Whether an export is one of its author's functions.
@@ -203,6 +237,7 @@ pub(super) fn manifest(
         allocator,
         initialize: vec![],
         primed: Primed::No(String::new()),
+        unserved: vec![],
         files: module.imports().any(|import| {
             import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
         }),

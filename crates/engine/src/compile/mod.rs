@@ -5,12 +5,13 @@
 //! bounds its own memory and core time before it reads the first byte ([`worker`]), while this side bounds the wall
 //! time, the number of children, and the queue for them.
 
+mod constructors;
 mod inspect;
 mod prime;
 pub(crate) mod worker;
 
-use crate::Fault;
 use crate::limits::{CompileLimits, Limits};
+use crate::{Fault, Manifest};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -126,6 +127,10 @@ impl Compiler {
             Ok(Err(error)) => Err(internal(&error)),
             Err(_) => Err(self.too_slow()),
         }
+    }
+
+    pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
+        inspect::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 
     fn judge(

@@ -102,8 +102,11 @@ impl Instance {
         Ok(Self { store, instance })
     }
 
+    /// Whether it exports a function of that name that takes and returns nothing.
     fn exports(&mut self, name: &str) -> bool {
-        self.instance.get_func(&mut self.store, name).is_some()
+        self.instance
+            .get_typed_func::<(), ()>(&mut self.store, name)
+            .is_ok()
     }
 
     fn run(&mut self, name: &str) -> wasmtime::Result<()> {

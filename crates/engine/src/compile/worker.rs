@@ -1,6 +1,6 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{inspect, prime};
+use super::{constructors, inspect, prime};
 use crate::engine::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::Primed;
@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::time::Duration;
-use wasmtime::{Engine, Module, OptLevel, Store};
+use wasmtime::{Engine, ExternType, Module, OptLevel, Store};
 
 /// First byte of an answer that is an artefact.
 pub(super) const ARTEFACT: u8 = b'A';
@@ -123,6 +123,7 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     inspect::precheck(source, &limits.compile)?;
     inspect::validate(source, &limits.compile, features())?;
+    let source = &*constructors::adopt(source);
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
     };
@@ -137,7 +138,8 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
 
     let linker = host::linker(&quick).map_err(internal)?;
     let mut store = Store::new(&quick, crate::state::CallState::nobody(&limits.call));
-    inspect::check_imports(&module, &linker, &mut store)?;
+    let unserved = inspect::unserved(&module, &linker, &mut store)?;
+    inspect::accept(&unserved, limits.compile.unknown_imports)?;
 
     let describes = module
         .exports()
@@ -147,6 +149,7 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
         .flatten();
     let mut manifest = inspect::manifest(source, &module, instance.as_mut());
     drop(instance);
+    manifest.unserved = unserved;
 
     let code = match prime::prime(&quick, source, manifest.allocator.as_ref()) {
         Ok(snapshot) => {
@@ -159,7 +162,7 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
             manifest.primed = Primed::No(why);
             let initializers = inspect::INITIALIZERS
                 .iter()
-                .filter(|name| module.get_export(name).is_some());
+                .filter(|name| is_initializer(&module, name));
             manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
             engine.precompile_module(source)
         }
@@ -167,6 +170,10 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     .map_err(invalid)?;
     artefact::encode(&manifest, &code)
         .map_err(|error| Fault::host("The module could not be compiled.", error))
+}
+
+fn is_initializer(module: &Module, name: &str) -> bool {
+    matches!(module.get_export(name), Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0)
 }
 
 fn invalid(error: wasmtime::Error) -> Fault {

@@ -6,8 +6,10 @@
 pub(crate) mod glue;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod missing;
 pub(crate) mod process;
 pub(crate) mod scratch;
+pub(crate) mod storage;
 pub(crate) mod wasi;
 
 use crate::state::CallState;
@@ -18,5 +20,6 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
+    storage::add_to_linker(&mut linker)?;
     Ok(linker)
 }

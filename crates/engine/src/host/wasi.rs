@@ -20,12 +20,21 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use wiggle::GuestMemory;
 
 /// What a guest sees of its surroundings, the same for every call of a function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Environment {
     /// The second argument; the first is the export's name.
-    pub state: String,
+    pub state: Arc<str>,
     /// Environment variables.
     pub variables: Vec<(String, String)>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            state: "".into(),
+            variables: vec![],
+        }
+    }
 }
 
 /// WASI of one call.
@@ -83,7 +92,7 @@ impl Wasi {
             let mut builder = WasiCtxBuilder::new();
             builder
                 .arg(&setup.export)
-                .arg(&setup.environment.state)
+                .arg(&*setup.environment.state)
                 .envs(&setup.environment.variables)
                 .stdout(recorder.stream(Which::Stdout))
                 .stderr(recorder.stream(Which::Stderr))

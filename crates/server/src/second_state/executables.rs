@@ -89,6 +89,7 @@ async fn upload(app: &App, request: Request<Body>) -> Result<Response<Body>, Fau
             compiled.manifest
         }
     };
+    app.engine.accept(&manifest)?;
     let description: String = header(&parts.headers, "ssvm_description")
         .unwrap_or("undefined")
         .chars()

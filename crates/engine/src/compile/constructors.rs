@@ -1,0 +1,169 @@
+//! Constructors that nobody runs.
+//!
+//! C and Rust code for WASI relies on `__wasm_call_ctors`: it is what makes the environment visible. Linkers of today
+//! call it from `_initialize` or from every export; those of before 2021 called it from nowhere in a library, so that
+//! functions of 2020 saw no environment unless their author knew a trick. A module that has the function and never
+//! calls it gets an `_initialize` that is it, and everything after treats it like a module of today.
+
+use std::borrow::Cow;
+use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload};
+
+const CONSTRUCTORS: &str = "__wasm_call_ctors";
+const INITIALIZE: &str = "_initialize";
+
+/// The module, with an export `_initialize` if its constructors would not be run otherwise.
+pub(super) fn adopt(source: &[u8]) -> Cow<'_, [u8]> {
+    match orphan(source) {
+        Some(function) => add_export(source, function).map_or(Cow::Borrowed(source), Cow::Owned),
+        None => Cow::Borrowed(source),
+    }
+}
+
+/// The index of a `__wasm_call_ctors` that nothing calls. The module was validated.
+fn orphan(source: &[u8]) -> Option<u32> {
+    let (mut exported, mut named, mut started) = (None, None, None);
+    for payload in Parser::new(0).parse_all(source) {
+        match payload.ok()? {
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export.ok()?;
+                    match (export.kind, export.name) {
+                        (ExternalKind::Func, INITIALIZE | "_start") => return None,
+                        (ExternalKind::Func, CONSTRUCTORS) => exported = Some(export.index),
+                        _ => {}
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => started = Some(func),
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    named = named.or_else(|| named_constructors(names));
+                }
+            }
+            _ => {}
+        }
+    }
+    let function = exported.or(named)?;
+    (started != Some(function) && !is_called(source, function)?).then_some(function)
+}
+
+fn named_constructors(names: wasmparser::NameSectionReader<'_>) -> Option<u32> {
+    // A name section that cannot be read has no say.
+    names.into_iter().find_map(|name| match name {
+        Ok(Name::Function(functions)) => functions
+            .into_iter()
+            .filter_map(Result::ok)
+            .find(|naming| naming.name == CONSTRUCTORS)
+            .map(|naming| naming.index),
+        _ => None,
+    })
+}
+
+/// Whether any code calls the function.
+fn is_called(source: &[u8], function: u32) -> Option<bool> {
+    for payload in Parser::new(0).parse_all(source) {
+        if let Payload::CodeSectionEntry(body) = payload.ok()? {
+            for operator in body.get_operators_reader().ok()? {
+                if let Operator::Call { function_index } = operator.ok()?
+                    && function_index == function
+                {
+                    return Some(true);
+                }
+            }
+        }
+    }
+    Some(false)
+}
+
+/// The same module with one more export; all else byte for byte.
+fn add_export(source: &[u8], function: u32) -> Option<Vec<u8>> {
+    let mut module = source.get(..8)?.to_vec();
+    for payload in Parser::new(0).parse_all(source) {
+        let payload = payload.ok()?;
+        let Some((id, range)) = payload.as_section() else {
+            continue;
+        };
+        let body = source.get(range)?;
+        module.push(id);
+        match &payload {
+            Payload::ExportSection(section) => {
+                let entries = body.get(leb(section.count()).len()..)?;
+                let mut longer = leb(section.count() + 1);
+                longer.extend_from_slice(entries);
+                longer.extend(leb(INITIALIZE.len() as u32));
+                longer.extend_from_slice(INITIALIZE.as_bytes());
+                longer.push(0); // a function
+                longer.extend(leb(function));
+                module.extend(leb(u32::try_from(longer.len()).ok()?));
+                module.extend(longer);
+            }
+            _ => {
+                module.extend(leb(u32::try_from(body.len()).ok()?));
+                module.extend_from_slice(body);
+            }
+        }
+    }
+    // A count that was written longer than it had to be would have been cut in the wrong place.
+    wasmparser::validate(&module).ok().map(|_| module)
+}
+
+/// LEB128, as WebAssembly writes its numbers.
+fn leb(mut value: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(5);
+    loop {
+        let byte = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(byte);
+            return bytes;
+        }
+        bytes.push(byte | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adopted(text: &str) -> bool {
+        let source = wat::parse_str(text).unwrap();
+        match adopt(&source) {
+            Cow::Borrowed(_) => false,
+            Cow::Owned(module) => {
+                let exports = Parser::new(0)
+                    .parse_all(&module)
+                    .find_map(|payload| match payload.unwrap() {
+                        Payload::ExportSection(section) => Some(
+                            section
+                                .into_iter()
+                                .map(|export| export.unwrap().name.to_owned())
+                                .collect::<Vec<_>>(),
+                        ),
+                        _ => None,
+                    })
+                    .unwrap();
+                assert_eq!(exports, ["say", INITIALIZE]);
+                true
+            }
+        }
+    }
+
+    #[test]
+    fn constructors_that_nothing_calls_become_the_initialiser() {
+        assert!(adopted(
+            r#"(module (func $__wasm_call_ctors) (func (export "say")))"#
+        ));
+    }
+
+    #[test]
+    fn others_are_left_alone() {
+        for text in [
+            r#"(module (func (export "say")))"#,
+            r#"(module (func $__wasm_call_ctors) (func (export "say") call $__wasm_call_ctors))"#,
+            r#"(module (func $__wasm_call_ctors) (func (export "say")) (func (export "_initialize")))"#,
+            r#"(module (func $__wasm_call_ctors) (func (export "say")) (start $__wasm_call_ctors))"#,
+        ] {
+            assert!(!adopted(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Imports that nobody here serves.
+//!
+//! Most of them are a mistake that the author wants to hear of at once, so an upload that has one is refused. Two kinds
+//! are not: those of extensions that modules import and only some of their functions use (TensorFlow of 2020), and
+//! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
+
+use crate::Fault;
+use crate::manifest::Unserved;
+use crate::state::CallState;
+use wasmtime::{AsContextMut, Extern, ExternType, FuncType, ImportType, Linker};
+
+/// The guest called an import that nobody serves.
+#[derive(Debug, thiserror::Error)]
+#[error("the function called `{name}` of `{module}`, which this server does not have")]
+pub(crate) struct Missing {
+    module: String,
+    name: String,
+}
+
+impl Missing {
+    /// What the caller hears, with what would help.
+    pub(crate) fn fault(&self) -> Fault {
+        let hint = hint(&self.module, &self.name);
+        Fault::guest(
+            "missing-import",
+            format!(
+                "The function called `{}` of `{}`, which this server does not have{hint}.",
+                self.name, self.module
+            ),
+        )
+    }
+}
+
+/// Extensions whose imports are often present and seldom called.
+const EXTENSIONS: [&str; 5] = [
+    "ssvm_tensorflow",
+    "wasmedge_tensorflow",
+    "ssvm_image",
+    "wasmedge_image",
+    "wasi_ephemeral_nn",
+];
+
+/// Whether an import is of an extension.
+pub(crate) fn is_optional(module: &str) -> bool {
+    EXTENSIONS
+        .iter()
+        .any(|extension| module.starts_with(extension))
+}
+
+/// Whether the linker has this import, with this type.
+pub(crate) fn is_served(
+    import: &ImportType<'_>,
+    linker: &Linker<CallState>,
+    mut store: impl AsContextMut<Data = CallState>,
+) -> bool {
+    let found = linker.get(&mut store, import.module(), import.name());
+    match (found, import.ty()) {
+        (Ok(Extern::Func(served)), ExternType::Func(wanted)) => {
+            FuncType::eq(&served.ty(&store), &wanted)
+        }
+        _ => false,
+    }
+}
+
+/// An import as messages name it, with what would serve it.
+pub(crate) fn name(import: &Unserved) -> String {
+    let (module, name) = (&import.module, &import.name);
+    format!("{module} {name}{}", hint(module, name))
+}
+
+/// What would serve an import, as far as its name tells.
+fn hint(module: &str, name: &str) -> String {
+    let hint = match module {
+        _ if is_optional(module) => "models and images are the work of commands here",
+        "wasi_unstable" => "WASI of before 2020; build it with rustc 1.41 or later",
+        "wasi_snapshot_preview1" if name.starts_with("sock_") => {
+            "a function has no sockets; the command http_proxy makes its requests"
+        }
+        "wasi_snapshot_preview1" => "no function of WASI preview 1 has this name and type",
+        "env" if name == "abort" => "AssemblyScript; build it with `--use abort=`",
+        "env" => "its linker left this symbol open; link what defines it",
+        "go" | "gojs" => "Go for browsers; build it with GOOS=wasip1",
+        "wasmedge_httpsreq" => "the command http_proxy makes requests",
+        "ssvm_native" | "wasmedge_native" | "ssvm_process" | "wasmedge_process" => {
+            "no function of this module has this name and type"
+        }
+        _ if module.starts_with("wasmedge_") || module.starts_with("ssvm_") => {
+            "an extension of WasmEdge"
+        }
+        _ if module.contains(':') => "an interface of components; this is a core module",
+        _ => return String::new(),
+    };
+    format!(" ({hint})")
+}
+
+/// Makes an import fault when it is called.
+pub(crate) fn define(
+    linker: &mut Linker<CallState>,
+    import: &ImportType<'_>,
+) -> wasmtime::Result<()> {
+    let ExternType::Func(ty) = import.ty() else {
+        return Err(wasmtime::Error::msg(format!(
+            "import `{}` `{}` is not a function",
+            import.module(),
+            import.name()
+        )));
+    };
+    let (module, name) = (import.module().to_owned(), import.name().to_owned());
+    linker.func_new(import.module(), import.name(), ty, move |_, _, _| {
+        Err(Missing {
+            module: module.clone(),
+            name: name.clone(),
+        }
+        .into())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Values that outlive a call, as 2020 modules keep them: `ssvm_native` and its successor `wasmedge_native`.
+//!
+//! A value is a stream of integers under a key of 32 bytes. A guest begins a store, hands over integers one by one, and
+//! ends it; what was begun and not ended, because the guest trapped or ran out of time, was never stored. A load reads
+//! the whole value at its beginning, so what comes out is of one moment. A key is looked up in the function's own name
+//! space: knowing another function's key leads nowhere, where in 2020 it led to its values.
+//!
+//! Facts of the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`. Reading a
+//! key that holds nothing, or past the end of a value, ended the call there too.
+
+use crate::Fault;
+use crate::host::memory::{self, BadPointer};
+use crate::limits::Reached;
+use crate::state::CallState;
+use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
+use wasmtime::{Caller, Linker};
+
+/// Where functions' values are kept. The engine knows no database: whoever starts it brings one.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// The value that a function keeps under a key.
+    ///
+    /// # Errors
+    /// A fault of source `host` when the store fails.
+    async fn load(&self, function: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
+
+    /// Keeps a value; when this returns, it is on the disk. `false`: all values of the function would take more than
+    /// `total` bytes, and nothing was changed.
+    ///
+    /// # Errors
+    /// As [`Storage::load`].
+    async fn save(
+        &self,
+        function: &str,
+        key: [u8; KEY],
+        value: Bytes,
+        total: u64,
+    ) -> Result<bool, Fault>;
+}
+
+/// Bytes of a key: a UUID in hexadecimal digits, as `createUUID` makes them, or any others.
+pub(crate) const KEY: usize = 32;
+
+/// The transactions of one call.
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    storing: Option<([u8; KEY], Vec<u8>)>,
+    loading: Option<Bytes>,
+    /// How many were begun.
+    begun: u32,
+}
+
+/// Serves both import modules.
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    for (module, prefix) in [
+        ("ssvm_native", "ssvm_storage"),
+        ("wasmedge_native", "wasmedge_storage"),
+    ] {
+        let name = |function: &str| format!("{prefix}_{function}");
+        linker.func_wrap(module, &name("createUUID"), create_uuid)?;
+        linker.func_wrap(module, &name("beginStoreTx"), begin_store)?;
+        linker.func_wrap(module, &name("storeI32"), |caller: Call<'_>, value: i32| {
+            store(caller, &value.to_le_bytes())
+        })?;
+        linker.func_wrap(module, &name("storeI64"), |caller: Call<'_>, value: i64| {
+            store(caller, &value.to_le_bytes())
+        })?;
+        linker.func_wrap_async(module, &name("endStoreTx"), |caller: Call<'_>, ()| {
+            Box::new(end_store(caller))
+        })?;
+        linker.func_wrap_async(
+            module,
+            &name("beginLoadTx"),
+            |caller: Call<'_>, (key,): (u32,)| Box::new(begin_load(caller, key)),
+        )?;
+        linker.func_wrap(module, &name("loadI32"), |caller: Call<'_>| {
+            load(caller).map(i32::from_le_bytes)
+        })?;
+        linker.func_wrap(module, &name("loadI64"), |caller: Call<'_>| {
+            load(caller).map(i64::from_le_bytes)
+        })?;
+        linker.func_wrap(module, &name("endLoadTx"), |mut caller: Call<'_>| {
+            caller.data_mut().transactions.loading = None;
+        })?;
+    }
+    Ok(())
+}
+
+type Call<'a> = Caller<'a, CallState>;
+
+/// Writes a new key and a zero byte.
+fn create_uuid(mut caller: Call<'_>, pointer: u32) -> wasmtime::Result<()> {
+    let mut text = Uuid::new_v4().simple().to_string().into_bytes();
+    text.push(0);
+    let bad = BadPointer {
+        pointer,
+        length: text.len() as u64,
+    };
+    memory::of(&mut caller)?
+        .write(&mut caller, pointer as usize, &text)
+        .map_err(|_| bad.into())
+}
+
+fn begin_store(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
+    let key = begin(&mut caller, key)?;
+    caller.data_mut().transactions.storing = Some((key, Vec::new()));
+    Ok(())
+}
+
+fn store(mut caller: Call<'_>, bytes: &[u8]) -> wasmtime::Result<()> {
+    let state = caller.data_mut();
+    let limit = state.limits.storage_value.as_u64();
+    let Some((_, value)) = &mut state.transactions.storing else {
+        return Err(out_of_order("stored an integer before it began a store"));
+    };
+    if (value.len() + bytes.len()) as u64 > limit {
+        return Err(Reached::StorageValue.into());
+    }
+    value.extend_from_slice(bytes);
+    Ok(())
+}
+
+async fn end_store(mut caller: Call<'_>) -> wasmtime::Result<()> {
+    let state = caller.data_mut();
+    let Some((key, value)) = state.transactions.storing.take() else {
+        return Err(out_of_order("ended a store that it had not begun"));
+    };
+    let total = state.limits.storage.as_u64();
+    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let saved = storage.save(&function, key, value.into(), total).await?;
+    if saved {
+        Ok(())
+    } else {
+        Err(Reached::Storage.into())
+    }
+}
+
+async fn begin_load(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
+    let key = begin(&mut caller, key)?;
+    let state = caller.data();
+    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let value = storage.load(&function, &key).await?;
+    let value = value.ok_or_else(|| {
+        let key: String = String::from_utf8_lossy(&key).escape_debug().collect();
+        Fault::guest(
+            "storage-missing",
+            format!("The function loaded `{key}`, under which it has stored nothing."),
+        )
+    })?;
+    caller.data_mut().transactions.loading = Some(value);
+    Ok(())
+}
+
+fn load<const N: usize>(mut caller: Call<'_>) -> wasmtime::Result<[u8; N]> {
+    let Some(value) = &mut caller.data_mut().transactions.loading else {
+        return Err(out_of_order("loaded an integer before it began a load"));
+    };
+    let Some(bytes) = value.first_chunk::<N>().copied() else {
+        return Err(out_of_order("loaded more than it had stored"));
+    };
+    bytes::Buf::advance(value, N);
+    Ok(bytes)
+}
+
+/// Counts a transaction and reads its key.
+fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<[u8; KEY]> {
+    let state = caller.data_mut();
+    state.transactions.begun += 1;
+    if state.transactions.begun > state.limits.storage_transactions {
+        return Err(Reached::StorageTransactions.into());
+    }
+    let memory = memory::of(caller)?;
+    let bytes = memory::read(&memory, &*caller, key, KEY as u32)?;
+    // As many as were asked for.
+    Ok(bytes.first_chunk().copied().unwrap_or([0; KEY]))
+}
+
+fn out_of_order(what: &str) -> wasmtime::Error {
+    Fault::guest("storage-order", format!("The function {what}.")).into()
+}
