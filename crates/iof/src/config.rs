@@ -7,11 +7,12 @@
 use crate::args::Serve;
 use iof_commands::Grants;
 use iof_engine::{CompileLimits, Limits};
-use iof_server::{Auth, Settings};
+use iof_server::{Auth, SecondState, Settings, Tls};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use url::Url;
 
 /// All settings of a server.
 #[derive(Debug, Deserialize, Serialize)]
@@ -23,8 +24,12 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// What the log shows.
     pub(crate) log: String,
+    /// By which URL clients reach the server, if they do; calls back to it stay inside.
+    pub(crate) public_url: String,
     pub(crate) auth: Auth,
+    pub(crate) tls: Tls,
     pub(crate) server: Settings,
+    pub(crate) second_state: SecondState,
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
     pub(crate) egress: iof_egress::Config,
@@ -38,8 +43,11 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: "iof-data".into(),
             log: "info".into(),
+            public_url: String::new(),
             auth: Auth::default(),
+            tls: Tls::default(),
             server: Settings::default(),
+            second_state: SecondState::default(),
             limits: Limits::default(),
             compile: CompileLimits::default(),
             egress: iof_egress::Config::default(),
@@ -114,11 +122,17 @@ impl Config {
                 "auth.keys: a key needs at least {KEY_LENGTH} characters; `openssl rand -hex 24` makes one"
             ));
         }
-        if !self.listen.ip().is_loopback() && self.auth.keys.is_empty() {
+        self.public_url()?;
+        let https = self.https_address()?;
+        let public = |address: &SocketAddr| !address.ip().is_loopback();
+        let exposed = [Some(self.listen), https]
+            .into_iter()
+            .flatten()
+            .find(public);
+        if let Some(address) = exposed.filter(|_| self.auth.keys.is_empty()) {
             return Err(format!(
-                "refusing to listen on {} without a key: anybody who reaches it could upload code. Set auth.keys (or \
-                 IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers.",
-                self.listen
+                "refusing to listen on {address} without a key: anybody who reaches it could upload code. Set \
+                 auth.keys (or IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers."
             ));
         }
         let ranges = [
@@ -141,6 +155,24 @@ impl Config {
                 16 << 20,
             ),
             (
+                "second_state.multipart_parts",
+                u64::from(self.second_state.multipart_parts),
+                1,
+                10_000,
+            ),
+            (
+                "second_state.log_rows",
+                u64::from(self.second_state.log_rows),
+                0,
+                100_000,
+            ),
+            (
+                "second_state.callback_depth",
+                u64::from(self.second_state.callback_depth),
+                0,
+                100,
+            ),
+            (
                 "compile.compile_memory",
                 self.compile.compile_memory.as_u64(),
                 96 << 20,
@@ -161,6 +193,31 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The address of HTTPS, if there is one.
+    pub(crate) fn https_address(&self) -> Result<Option<SocketAddr>, String> {
+        match self.tls.listen.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                format!("tls.listen: {text:?} is no address and port, such as 127.0.0.1:8443")
+            }),
+        }
+    }
+
+    /// The name of the server to the outside, if it has one.
+    pub(crate) fn public_url(&self) -> Result<Option<Url>, String> {
+        let text = self.public_url.as_str();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = iof_egress::admit(text).map_err(|error| format!("public_url: {error}"))?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err(format!(
+                "public_url: {text:?} has a path; write scheme, host and port alone, such as https://f.example.com"
+            ));
+        }
+        Ok(Some(url))
     }
 
     /// All settings as they apply, secrets left out.

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::{fail, log};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, Values};
+use iof_server::{App, Https, Listener, Parts, Values};
 use iof_store::Store;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,14 +36,32 @@ async fn serve(config: Config) -> Result<(), String> {
         )
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let https = match config.https_address()? {
+        None => None,
+        Some(wanted) => {
+            // The certificate first: a mistake in it is likelier than one in the address.
+            let https = Https::new(&config.tls).await?;
+            let tcp = TcpListener::bind(wanted)
+                .await
+                .map_err(|error| format!("cannot listen on tls.listen = {wanted}: {error}"))?;
+            let address = tcp.local_addr().map_err(|error| error.to_string())?;
+            Some((tcp, https, address))
+        }
+    };
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
     let egress =
         iof_egress::Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
-    egress.set_own_listeners(vec![address]);
+    let https_address = https.as_ref().map(|(_, _, address)| *address);
+    egress.set_own_listeners(
+        [Some(address), https_address]
+            .into_iter()
+            .flatten()
+            .collect(),
+    );
     let mut registry = Registry::new();
-    registry.register(iof_commands::http_proxy::HttpProxy::new(egress));
+    registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
     let engine = Engine::new(
@@ -57,15 +75,19 @@ async fn serve(config: Config) -> Result<(), String> {
         Arc::new(registry),
         Arc::new(Values(store.clone())),
     )?;
-    let app = App::new(
+    let public_url = config.public_url()?;
+    let app = App::new(Parts {
         engine,
-        store.clone(),
-        config.server,
-        &config.auth,
-        config.defaults,
-        config.limits.wall_time,
-        config.compile.module_size,
-    );
+        store: store.clone(),
+        egress,
+        settings: config.server,
+        second_state: config.second_state,
+        auth: config.auth,
+        defaults: config.defaults,
+        public_url,
+        wall_time: config.limits.wall_time,
+        module_size: config.compile.module_size,
+    });
 
     let (mut interrupt, mut terminate) = match (
         signal(SignalKind::interrupt()),
@@ -76,6 +98,18 @@ async fn serve(config: Config) -> Result<(), String> {
     };
     tracing::info!(%address, data = %config.data.display(), "listening");
     crate::print(&format!("listening on http://{address}\n"));
+    let mut listeners = vec![Listener {
+        tcp: listener,
+        https: None,
+    }];
+    if let Some((tcp, https, address)) = https {
+        tracing::info!(%address, "listening for HTTPS");
+        crate::print(&format!("listening on https://{address}\n"));
+        listeners.push(Listener {
+            tcp,
+            https: Some(https),
+        });
+    }
     let mut signalled = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -93,7 +127,7 @@ async fn serve(config: Config) -> Result<(), String> {
         signalled().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, listener, stop) => served.map_err(|error| error.to_string())?,
+        served = iof_server::serve(app, listeners, stop) => served.map_err(|error| error.to_string())?,
         () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
     }
     store.close().await.map_err(|error| error.to_string())

@@ -4,9 +4,10 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::functions::Functions;
 use crate::gate::Gate;
+use crate::journal::Journal;
 use crate::reply;
-use crate::second_state;
-use crate::settings::{Auth, Settings};
+use crate::second_state::{self, rate::Rate};
+use crate::settings::{Auth, SecondState, Settings};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -14,11 +15,13 @@ use axum::routing::get;
 use bytesize::ByteSize;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use iof_commands::Grants;
+use iof_egress::Egress;
 use iof_engine::{Engine, Fault, Source};
 use iof_store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use url::Url;
 
 /// A server's parts. One for the process, shared by all requests.
 pub struct App {
@@ -29,6 +32,15 @@ pub struct App {
     pub(crate) bodies: BodyMemory,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
+    pub(crate) second_state: SecondState,
+    /// How often a client may ask; `None`: as often as it likes.
+    pub(crate) rate: Option<Rate>,
+    /// What calls left, on its way to the store.
+    pub(crate) journal: Arc<Journal>,
+    /// The way out for fetches and callbacks.
+    pub(crate) egress: Egress,
+    /// By which name clients know this server.
+    pub(crate) public_url: Option<Url>,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
     /// What a module uploaded without grants may use.
@@ -37,30 +49,76 @@ pub struct App {
     pub(crate) stopping: AtomicBool,
 }
 
+/// What a server is put together from.
+pub struct Parts {
+    /// Runs functions.
+    pub engine: Engine,
+    /// Keeps them.
+    pub store: Store,
+    /// The way out for fetches and callbacks.
+    pub egress: Egress,
+    /// `[server]`
+    pub settings: Settings,
+    /// `[second_state]`
+    pub second_state: SecondState,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[defaults]`: what a module uploaded without grants may use.
+    pub defaults: Grants,
+    /// By which name clients know this server.
+    pub public_url: Option<Url>,
+    /// `limits.wall_time`
+    pub wall_time: Duration,
+    /// `compile.module_size`
+    pub module_size: ByteSize,
+}
+
 impl App {
-    /// Puts a server together.
+    /// Puts a server together. Needs a runtime: calls are written to the store by a task.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        store: Store,
-        settings: Settings,
-        auth: &Auth,
-        defaults: Grants,
-        wall_time: Duration,
-        module_size: ByteSize,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
+            engine,
+            store,
+            egress,
+            settings,
+            second_state,
+            auth,
+            defaults,
+            public_url,
+            wall_time,
+            module_size,
+        } = parts;
+        let journal = Arc::new(Journal::start(store.clone(), second_state.log_rows));
         Arc::new(Self {
-            functions: Functions::new(engine.clone(), store.clone(), settings.loaded_functions),
+            functions: Functions::new(
+                engine.clone(),
+                store.clone(),
+                Arc::clone(&journal),
+                settings.loaded_functions,
+            ),
             gate: Gate::new(settings.concurrency, settings.queue, settings.queue_wait),
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
-            keys: Keys::new(auth),
+            keys: Keys::new(&auth),
+            rate: Rate::new(second_state.rate_limit),
             defaults: Arc::new(defaults),
             stopping: AtomicBool::new(false),
             engine,
             store,
             settings,
+            second_state,
+            journal,
+            egress,
+            public_url,
             wall_time,
             module_size,
+        })
+    }
+
+    /// Whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know https alone.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        self.public_url.as_ref().is_some_and(|own| {
+            own.host() == url.host() && own.port_or_known_default() == url.port_or_known_default()
         })
     }
 }
@@ -164,6 +222,8 @@ pub(crate) fn cors(headers: &mut HeaderMap) {
     );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("iof-status,iof-fault,iof-message,iof-call,iof-request"),
+        HeaderValue::from_static(
+            "iof-status,iof-fault,iof-message,iof-call,iof-request,iof-callback-status",
+        ),
     );
 }

@@ -59,6 +59,19 @@ impl BodyMemory {
         }
     }
 
+    /// Takes a share for what came another way than as a body.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn share(&self, bytes: usize) -> Result<Share<'_>, Fault> {
+        let mut share = Share {
+            memory: self,
+            bytes: 0,
+        };
+        share.grow_to(bytes as u64)?;
+        Ok(share)
+    }
+
     async fn collect(
         &self,
         mut body: Body,
@@ -119,7 +132,8 @@ async fn drain(mut body: Body) {
     let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
 }
 
-struct Share<'a> {
+/// A part of the memory, until it is dropped.
+pub(crate) struct Share<'a> {
     memory: &'a BodyMemory,
     bytes: u64,
 }

@@ -3,6 +3,8 @@
 //! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
 //! it at the same moment, and the least used ones make room when there are too many.
 
+use crate::journal::{Journal, Ledger};
+use crate::second_state::Target;
 use iof_engine::{Engine, Environment, Fault, Source};
 use iof_store::{KeyHash, Store};
 use quick_cache::sync::Cache;
@@ -13,6 +15,10 @@ pub(crate) struct Loaded {
     pub(crate) code: iof_engine::Function,
     pub(crate) environment: Arc<Environment>,
     pub(crate) usage_key: Option<KeyHash>,
+    /// Where every result goes.
+    pub(crate) callback: Option<Target>,
+    /// What its calls leave.
+    pub(crate) ledger: Arc<Ledger>,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
 }
@@ -21,14 +27,21 @@ pub(crate) struct Loaded {
 pub(crate) struct Functions {
     engine: Engine,
     store: Store,
+    journal: Arc<Journal>,
     loaded: Cache<i64, Arc<Loaded>>,
 }
 
 impl Functions {
-    pub(crate) fn new(engine: Engine, store: Store, capacity: usize) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        store: Store,
+        journal: Arc<Journal>,
+        capacity: usize,
+    ) -> Self {
         Self {
             engine,
             store,
+            journal,
             loaded: Cache::new(capacity.max(1)),
         }
     }
@@ -98,6 +111,9 @@ impl Functions {
                 variables,
             }),
             usage_key: function.usage_key_hash,
+            // It was read when it was stored.
+            callback: Target::callback(&function.callback)?,
+            ledger: self.journal.ledger(id),
             name: id.to_string().into(),
         }))
     }

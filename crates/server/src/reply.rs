@@ -3,7 +3,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use iof_engine::Fault;
+use iof_engine::{Fault, Source};
 use uuid::Uuid;
 
 /// The status that an answer would have had on another API.
@@ -16,6 +16,9 @@ pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
 pub(crate) const CALL: HeaderName = HeaderName::from_static("iof-call");
 /// The id of any other request.
 pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
+
+/// The status of what a callback answered.
+pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
 
 /// JSON as Express sent it from a string.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -57,7 +60,13 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     // The body was not read to its end: nothing else can come over this connection.
     if matches!(
         &*fault.code,
-        "request-body" | "module-size" | "body-wait" | "body-memory" | "request"
+        "request-body"
+            | "module-size"
+            | "body-wait"
+            | "body-memory"
+            | "request"
+            | "state"
+            | "ephemeral-value"
     ) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -86,6 +95,27 @@ pub(crate) fn id(id: Uuid) -> HeaderValue {
 /// A new id: its first bits are the time, so logs sort by it. No lock is taken, unlike by `Uuid::now_v7`.
 pub(crate) fn new_id() -> Uuid {
     Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext))
+}
+
+/// Puts a fault that no call had into the log.
+pub(crate) fn log(fault: &Fault, what: &str) {
+    let detail = fault.detail.as_deref();
+    if fault.source_of == Source::Host {
+        tracing::error!(fault = %fault.code, message = %fault.message, detail, "{what}");
+    } else {
+        tracing::info!(fault = %fault.code, message = %fault.message, detail, "{what}");
+    }
+}
+
+/// Makes the status line say what `iof-status` says.
+pub(crate) fn be_real(response: &mut Response<Body>) {
+    let real = response
+        .headers()
+        .get(STATUS)
+        .and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
+    if let Some(real) = real {
+        *response.status_mut() = real;
+    }
 }
 
 fn status_of(fault: &Fault) -> StatusCode {

@@ -1,24 +1,37 @@
 //! Connections: accepted up to a number, each with a deadline for its head, all finished when the server stops.
 
 use crate::app::{self, App, router};
+use crate::quotes::Quotes;
 use crate::reply;
+use crate::settings::StatusLine;
+use crate::tls::Https;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+/// Where connections come from.
+pub struct Listener {
+    /// HTTP, or HTTPS if there is a certificate.
+    pub tcp: TcpListener,
+    /// The certificate.
+    pub https: Option<Https>,
+}
 
 /// Serves until `stop` resolves, then finishes the calls under way, for as long as `server.stop_wait`.
 ///
@@ -26,62 +39,25 @@ use tower::Service;
 /// When no connection can be accepted any more.
 pub async fn serve(
     app: Arc<App>,
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let routes = router(Arc::clone(&app));
     let (tasks, graceful) = (TaskTracker::new(), GracefulShutdown::new());
-    let places = Arc::new(Semaphore::new(app.settings.connections.max(1) as usize));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.settings.head_wait);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(20))
-        .max_concurrent_streams(200);
-
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places)
-                .acquire_owned()
-                .await
-                .map_err(io::Error::other)?;
-            io::Result::Ok((place, listener.accept().await))
-        };
-        let (place, accepted) = tokio::select! {
-            accepted = accepted => accepted?,
-            () = &mut stop => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of descriptors, most likely: those in use come back.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        // Answers are written whole; waiting to join them to more only delays them.
-        let _ = stream.set_nodelay(true);
-        let routes = routes.clone();
-        let service = service_fn(move |request: Request<Incoming>| handle(routes.clone(), request));
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
-            }
-            drop(place);
-        });
+    let connections = Connections {
+        builder: Arc::new(builder(&app)),
+        routes: router(Arc::clone(&app)),
+        places: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
+        app: Arc::clone(&app),
+        tasks: tasks.clone(),
+    };
+    let accepting = listeners
+        .iter()
+        .map(|listener| Box::pin(connections.accept(listener, || graceful.watcher())));
+    tokio::select! {
+        (ended, _, _) = futures::future::select_all(accepting) => ended?,
+        () = stop => {}
     }
-
-    drop(listener);
+    drop(listeners);
     app.stopping.store(true, Ordering::Relaxed);
     tracing::info!("stopping: no new connections, finishing what is under way");
     tasks.close();
@@ -95,22 +71,189 @@ pub async fn serve(
     {
         tracing::warn!("some calls did not end within server.stop_wait and are broken off");
     }
+    app.journal.flush().await;
     Ok(())
 }
 
-/// What is the same for all routes: questions of browsers, and headers of every answer.
+fn builder(app: &App) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.settings.head_wait);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .max_concurrent_streams(200);
+    builder
+}
+
+/// What every connection is made with.
+struct Connections {
+    app: Arc<App>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    routes: axum::Router,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    /// Accepts for ever.
+    async fn accept(&self, listener: &Listener, watcher: impl Fn() -> Watcher) -> io::Result<()> {
+        loop {
+            let place = Arc::clone(&self.places)
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
+            let (stream, client) = match listener.tcp.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, most likely: those in use come back.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            // Answers are written whole; waiting to join them to more only delays them.
+            let _ = stream.set_nodelay(true);
+            let (client, watcher) = (client.ip(), watcher());
+            match &listener.https {
+                None => self.spawn(place, self.serve(stream, client, watcher)),
+                Some(https) => {
+                    let handshake = https.acceptor.accept(stream);
+                    let wait = self.app.settings.head_wait;
+                    let serve = self.serve_once(client, watcher);
+                    self.spawn(place, async move {
+                        match tokio::time::timeout(wait, handshake).await {
+                            Ok(Ok(stream)) => serve(stream).await,
+                            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                            Err(_) => tracing::debug!("a TLS handshake took too long"),
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn spawn<P: Send + 'static>(
+        &self,
+        place: P,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        client: IpAddr,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.serve_once(client, watcher)(stream)
+    }
+
+    /// Serves one connection, once it can be read.
+    fn serve_once<S>(
+        &self,
+        client: IpAddr,
+        watcher: Watcher,
+    ) -> impl FnOnce(S) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (builder, routes, app) = (
+            Arc::clone(&self.builder),
+            self.routes.clone(),
+            Arc::clone(&self.app),
+        );
+        move |stream| {
+            Box::pin(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    handle(Arc::clone(&app), routes.clone(), client, request)
+                });
+                let connection = builder
+                    .serve_connection(TokioIo::new(Quotes::new(stream)), service)
+                    .into_owned();
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(%error, "a connection broke");
+                }
+            })
+        }
+    }
+}
+
+/// What is the same for all routes: questions of browsers, the rate, and headers of every answer.
 async fn handle(
+    app: Arc<App>,
     mut routes: axum::Router,
-    request: Request<Incoming>,
+    client: IpAddr,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     if app::is_preflight(&request) {
         return Ok(app::preflight(request.headers()));
     }
-    let mut response = routes.call(request).await?;
+    without_last_slash(&mut request);
+    let is_api = request.uri().path().starts_with("/api/");
+    let rate = app.rate.as_ref().filter(|_| is_api);
+    let counted = rate.map(|rate| rate.count(client));
+    let refusal = counted.and_then(crate::second_state::rate::Counted::refusal);
+    let mut response = match refusal {
+        Some(refusal) => refusal,
+        None => routes.call(request).await?,
+    };
+    if is_api && app.second_state.status == StatusLine::Real {
+        reply::be_real(&mut response);
+    }
+    if let Some(counted) = counted {
+        counted.tell(&mut response);
+    }
     let headers = response.headers_mut();
     app::cors(headers);
     if !headers.contains_key(reply::CALL) {
         headers.insert(reply::REQUEST, reply::id(reply::new_id()));
     }
     Ok(response)
+}
+
+/// Express takes `/api/executables/` for `/api/executables`.
+fn without_last_slash<B>(request: &mut Request<B>) {
+    let path = request.uri().path();
+    if path.len() < 2 || !path.ends_with('/') {
+        return;
+    }
+    let query = request.uri().query();
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    let shorter = format!("{}{query}", path.strip_suffix('/').unwrap_or(path));
+    let mut parts = request.uri().clone().into_parts();
+    // What was a path is one without its last slash; if it were not, the request stays as it came.
+    if let Ok(path) = shorter.parse() {
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = parts.try_into() {
+            *request.uri_mut() = uri;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_last_slash_does_not_count() {
+        for (sent, seen) in [
+            ("/api/executables/", "/api/executables"),
+            ("/api/executables/?a=/", "/api/executables?a=/"),
+            ("/", "/"),
+            ("/api//", "/api/"),
+            ("/api/executables", "/api/executables"),
+        ] {
+            let mut request = Request::get(sent).body(()).unwrap();
+            without_last_slash(&mut request);
+            assert_eq!(request.uri(), seen);
+        }
+    }
 }

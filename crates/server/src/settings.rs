@@ -1,14 +1,15 @@
-//! Settings of the HTTP side: `[server]` and `[auth]` in `iof.toml`.
+//! Settings of the HTTP side: `[server]`, `[second_state]`, `[tls]` and `[auth]` in `iof.toml`.
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[server]`: how much is taken on at once.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Calls under way at once. Each takes 4 GiB of address space and as much memory as it uses. Fault `concurrency`.
+    /// Calls under way at once. Each takes 4 GiB of address space and as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
     /// Calls that may wait for their turn; one more is answered 503 at once. Fault `queue`.
     pub queue: u32,
@@ -49,6 +50,70 @@ impl Default for Settings {
             stop_wait: Duration::from_secs(40),
         }
     }
+}
+
+/// `[second_state]`: the API of 2020.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecondState {
+    /// What the status line of an answer says that was always 200 in 2020.
+    pub status: StatusLine,
+    /// Requests a minute from one address; 0 is no limit. Fault `rate-limit`.
+    pub rate_limit: u32,
+    /// How many calls may lead to a call, each calling back the next. Fault `callback-depth`.
+    pub callback_depth: u32,
+    /// Parts of a multipart body. Fault `multipart-parts`.
+    pub multipart_parts: u32,
+    /// The state, or the callback, of a function. Fault `state`.
+    pub state: ByteSize,
+    /// Rows of the log that are kept of each function, the newest; 0 is none.
+    pub log_rows: u32,
+    /// How long the ephemeral storage keeps a value that is not written again.
+    #[serde(with = "humantime_serde")]
+    pub ephemeral_time: Duration,
+    /// One value of it. Fault `ephemeral-value`.
+    pub ephemeral_value: ByteSize,
+    /// All of them together. Fault `ephemeral-total`.
+    pub ephemeral_total: ByteSize,
+}
+
+/// What the status line says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusLine {
+    /// 200, as in 2020; the truth is in `iof-status`.
+    #[default]
+    Ok,
+    /// What `iof-status` says.
+    Real,
+}
+
+impl Default for SecondState {
+    fn default() -> Self {
+        Self {
+            status: StatusLine::Ok,
+            rate_limit: 0,
+            callback_depth: 8,
+            multipart_parts: 100,
+            state: ByteSize::mib(1),
+            log_rows: 100,
+            ephemeral_time: Duration::from_secs(3600),
+            ephemeral_value: ByteSize::mib(1),
+            ephemeral_total: ByteSize::mib(64),
+        }
+    }
+}
+
+/// `[tls]`: HTTPS beside HTTP.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Where to listen, such as `127.0.0.1:8443`; empty: nowhere.
+    pub listen: String,
+    /// A PEM file with the certificate, and those that lead from it to a known authority.
+    pub certificate: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
 }
 
 /// `[auth]`: who may upload.

@@ -4,27 +4,30 @@
 //! it after reading it: no white space, `25.0` as `25`, the last of two equal keys, number-like keys first. Functions
 //! rely on it: the original's own test feeds `{"celsius_temperature":25.0}` to a function that reads an integer.
 
+use super::run::Asked;
+use super::target::Target;
 use bytes::Bytes;
 use iof_engine::{Arg, Fault};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt::Write;
 
-/// The argument of a call, if its body is one.
+/// What the body of a call says: its argument, and two fields that are not for the function.
 ///
 /// # Errors
-/// `json` for a body of type `application/json` that is no object or array.
-pub(super) fn of_body(content_type: Option<&str>, body: Bytes) -> Result<Option<Arg>, Fault> {
+/// `json` for a body of type `application/json` that is no object or array; `fetch` and `callback` for fields that
+/// cannot be used.
+pub(super) fn of_body(content_type: &str, body: Bytes) -> Result<Asked<'static>, Fault> {
     let text = |text: String| Some(Arg::Text(text.into()));
-    Ok(match content_type.unwrap_or_default() {
+    Ok(only(match content_type {
         "application/octet-stream" if body.is_empty() => None,
         "application/octet-stream" => Some(Arg::Bytes(body)),
         "application/json" if body.is_empty() => text("{}".into()),
-        "application/json" => text(strict(&body)?),
+        "application/json" => return directed(strict(&body)?),
         _ if body.is_empty() => None,
-        "text/plain" => Some(match normalise(&body) {
-            Some(json) => Arg::Text(json.into()),
-            None => Arg::Text(utf8(body)),
-        }),
+        "text/plain" => match parse(&body) {
+            Some(json) => return directed(json),
+            None => Some(Arg::Text(utf8(body))),
+        },
         other => match other
             .split(';')
             .next()
@@ -35,11 +38,45 @@ pub(super) fn of_body(content_type: Option<&str>, body: Bytes) -> Result<Option<
         {
             "text/plain" => Some(Arg::Text(utf8(body))),
             "application/octet-stream" => Some(Arg::Bytes(body)),
-            "application/json" => text(strict(&body)?),
+            "application/json" => return directed(strict(&body)?),
             "application/x-www-form-urlencoded" => text(form(&body)),
             _ => None,
         },
+    }))
+}
+
+fn only(arg: Option<Arg>) -> Asked<'static> {
+    Asked {
+        args: arg.into_iter().collect(),
+        fetch: None,
+        callback: None,
+        shares: vec![],
+    }
+}
+
+/// JSON as the argument, without the fields that say what to fetch and where to send the result.
+fn directed(mut json: Js) -> Result<Asked<'static>, Fault> {
+    let fetch = json.take(["SSVM_Fetch", "SSVM-Fetch"]);
+    let callback = json.take(["SSVM_Callback", "SSVM-Callback"]);
+    Ok(Asked {
+        fetch: fetch.map(|js| Target::fetch(&js.bare())).transpose()?,
+        callback: callback
+            .map(|js| Target::callback(&js.bare()))
+            .transpose()?,
+        ..only(Some(Arg::Text(json.text().into())))
     })
+}
+
+/// A text as JavaScript writes it.
+pub(super) fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    quote(value, &mut text);
+    text
+}
+
+/// A body of JSON as JavaScript writes it; `None` if it is none that the original's parser took.
+pub(super) fn rewritten(body: &[u8]) -> Option<String> {
+    strict(body).ok().map(|json| json.text())
 }
 
 /// Text as Node decodes it: what is no UTF-8 is replaced.
@@ -51,10 +88,10 @@ fn utf8(body: Bytes) -> Bytes {
 }
 
 /// The body parser took objects and arrays alone.
-fn strict(body: &[u8]) -> Result<String, Fault> {
+fn strict(body: &[u8]) -> Result<Js, Fault> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     matches!(first, Some(b'{' | b'['))
-        .then(|| normalise(body))
+        .then(|| parse(body))
         .flatten()
         .ok_or_else(|| {
             Fault::client(
@@ -64,8 +101,8 @@ fn strict(body: &[u8]) -> Result<String, Fault> {
         })
 }
 
-/// `JSON.stringify(JSON.parse(body))`; `None` if it is not JSON.
-fn normalise(body: &[u8]) -> Option<String> {
+/// `JSON.parse(body)`; `None` if it is not JSON.
+fn parse(body: &[u8]) -> Option<Js> {
     // Most texts are none, and can be told by their first byte.
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace())?;
     if !matches!(
@@ -74,10 +111,42 @@ fn normalise(body: &[u8]) -> Option<String> {
     ) {
         return None;
     }
-    let value: Js = serde_json::from_slice(body).ok()?;
-    let mut text = String::with_capacity(body.len());
-    value.write(&mut text);
-    Some(text)
+    match serde_json::from_slice(body) {
+        Ok(json) => Some(json),
+        Err(error) if error.to_string().starts_with("number out of range") => {
+            let bounded = without_infinite(std::str::from_utf8(body).ok()?)?;
+            serde_json::from_str(&bounded).ok()
+        }
+        Err(_) => None,
+    }
+}
+
+/// Numbers that no double can hold, as `null`: JavaScript reads them as infinite and writes that. `None` if there are
+/// none.
+fn without_infinite(text: &str) -> Option<String> {
+    let (mut bounded, mut found) = (String::with_capacity(text.len()), false);
+    let (mut rest, mut quoted) = (text, false);
+    while let Some(first) = rest.chars().next() {
+        let is_number = !quoted && matches!(first, '-' | '0'..='9');
+        let count = if is_number {
+            rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'))
+                .unwrap_or(rest.len())
+        } else if quoted && first == '\\' {
+            1 + rest.chars().nth(1).map_or(0, char::len_utf8)
+        } else {
+            first.len_utf8()
+        };
+        quoted ^= first == '"';
+        let (piece, after) = rest.split_at(count);
+        if is_number && piece.parse::<f64>().is_ok_and(f64::is_infinite) {
+            bounded.push_str("null");
+            found = true;
+        } else {
+            bounded.push_str(piece);
+        }
+        rest = after;
+    }
+    found.then_some(bounded)
 }
 
 /// The fields of a form, as JSON of strings; a field that comes twice is an array.
@@ -94,9 +163,7 @@ fn form(body: &[u8]) -> String {
             }
         }
     }
-    let mut text = String::with_capacity(body.len());
-    Js::Object(order(fields)).write(&mut text);
-    text
+    Js::Object(order(fields)).text()
 }
 
 /// A value of JavaScript.
@@ -111,6 +178,32 @@ enum Js {
 }
 
 impl Js {
+    /// `JSON.stringify`
+    fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// A text without its quotes; anything else as JSON.
+    fn bare(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            other => other.text(),
+        }
+    }
+
+    /// Takes the field of one of these names out of an object.
+    fn take(&mut self, names: [&str; 2]) -> Option<Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        let at = fields
+            .iter()
+            .position(|(name, _)| names.contains(&name.as_str()))?;
+        Some(fields.remove(at).1)
+    }
+
     fn write(&self, text: &mut String) {
         match self {
             Self::Null => text.push_str("null"),
@@ -254,8 +347,13 @@ impl<'de> Visitor<'de> for JsVisitor {
 mod tests {
     use super::*;
 
+    fn arg(content_type: &str, body: &str) -> Result<Option<Arg>, Fault> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Ok(of_body(content_type, body)?.args.pop())
+    }
+
     fn plain(body: &str) -> String {
-        match of_body(Some("text/plain"), Bytes::copy_from_slice(body.as_bytes())).unwrap() {
+        match arg("text/plain", body).unwrap() {
             Some(Arg::Text(text)) => String::from_utf8(text.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -286,6 +384,8 @@ mod tests {
                 "{\"9\":3,\"10\":2,\"b\":1,\"01\":4,\"4294967295\":5}",
             ),
             ("\"\\u00e9\\u0001\\/\\n\"", "\"é\\u0001/\\n\""),
+            ("[1e400, -1E999,\"\\\"1e400\"]", "[null,null,\"\\\"1e400\"]"),
+            ("1e400", "null"),
             ("true", "true"),
             ("{broken", "{broken"),
             ("1 2", "1 2"),
@@ -296,9 +396,7 @@ mod tests {
 
     #[test]
     fn the_type_is_compared_to_the_letter() {
-        let of = |content_type: &str, body: &'static str| {
-            of_body(Some(content_type), Bytes::from_static(body.as_bytes()))
-        };
+        let of = arg;
         let text = |text: &'static str| Some(Arg::Text(Bytes::from_static(text.as_bytes())));
         assert_eq!(
             of("text/plain; charset=UTF-8", "25.0").unwrap(),
@@ -321,7 +419,23 @@ mod tests {
         );
         assert_eq!(of("image/png", "x").unwrap(), None);
         assert_eq!(of("text/plain", "").unwrap(), None);
-        assert_eq!(of_body(None, Bytes::from_static(b"x")).unwrap(), None);
+        assert_eq!(of("", "x").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_not_for_the_function_is_taken_out() {
+        let body = r#"{"SSVM_Fetch":"https://a.test/x","a": 1.0,"SSVM_Callback":{}}"#;
+        for content_type in ["application/json", "text/plain"] {
+            let asked = of_body(content_type, Bytes::from(body)).unwrap();
+            assert_eq!(asked.args, [Arg::Text("{\"a\":1}".into())]);
+            assert_eq!(asked.fetch.unwrap().url.as_str(), "https://a.test/x");
+            assert!(matches!(asked.callback, Some(None)));
+        }
+        let asked = of_body("text/plain; charset=utf-8", Bytes::from(body)).unwrap();
+        assert_eq!(asked.args, [Arg::Text(body.into())]);
+        assert!(asked.fetch.is_none() && asked.callback.is_none());
+        let bad = of_body("application/json", Bytes::from(r#"{"SSVM_Callback":7}"#));
+        assert_eq!(bad.err().unwrap().code, "callback");
     }
 
     proptest::proptest! {
@@ -334,6 +448,6 @@ mod tests {
     }
 
     fn plain_or(text: &str) -> String {
-        normalise(text.as_bytes()).unwrap_or_else(|| text.to_owned())
+        parse(text.as_bytes()).map_or_else(|| text.to_owned(), |json| json.text())
     }
 }

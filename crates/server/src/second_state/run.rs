@@ -1,15 +1,22 @@
-//! Calling a function.
+//! Calling a function: from a request to its arguments, through the engine, to an answer.
 
-use super::{arguments, error_body, header, parse_id};
+use super::outward::{self, Came};
+use super::target::Target;
+use super::{
+    CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
+    upload, usage_key_fault,
+};
 use crate::app::App;
+use crate::body::Share;
 use crate::functions::no_such_function;
+use crate::journal::{Payload, Row};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header as names};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use iof_commands::CallContext;
-use iof_engine::{Fault, Invocation, Log, Outcome, Source, StatedSignature, Value};
+use iof_engine::{Arg, Fault, Invocation, Log, Outcome, Source, StatedSignature};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,24 +24,43 @@ use uuid::Uuid;
 /// What the original said about every failure of a call.
 const FAILED: &str = r#"{"return_value":"Error executing this function, please check function name, input parameters, return parameter for correctness"}"#;
 
+/// Types that a module does not state, stated by its caller.
+const SIGNATURE: &str = "iof-signature";
+
+/// Which function, and how it is asked.
+pub(super) struct Route {
+    id: String,
+    function: String,
+    bytes: bool,
+    multipart: bool,
+}
+
+/// On whose behalf: a client, or a call that called back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    /// How many calls led to this one.
+    pub(super) depth: u32,
+    pub(super) deadline: Instant,
+}
+
+/// What a request says before anything was fetched.
+pub(super) struct Asked<'a> {
+    pub(super) args: Vec<Arg>,
+    /// What replaces the argument.
+    pub(super) fetch: Option<Target>,
+    /// Where the result goes: `Some(None)` says nowhere, `None` leaves it to the stored one.
+    pub(super) callback: Option<Option<Target>>,
+    /// What fetched arguments take of the memory for bodies.
+    pub(super) shares: Vec<Share<'a>>,
+}
+
 /// `POST /api/run/{wasm_id}/{function}`: the result as text.
 pub(super) async fn text(
     State(app): State<Arc<App>>,
     Path((id, function)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Response<Body> {
-    answer(
-        &app,
-        &id,
-        &function,
-        request,
-        reply::HTML,
-        |value| match String::from_utf8_lossy(&value) {
-            std::borrow::Cow::Owned(text) => text.into(),
-            std::borrow::Cow::Borrowed(_) => value,
-        },
-    )
-    .await
+    client(&app, id, function, (false, false), request).await
 }
 
 /// `POST /api/run/{wasm_id}/{function}/bytes`: the result as it is.
@@ -43,44 +69,126 @@ pub(super) async fn bytes(
     Path((id, function)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Response<Body> {
-    answer(&app, &id, &function, request, reply::OCTETS, |value| value).await
+    client(&app, id, function, (true, false), request).await
 }
 
-async fn answer(
-    app: &App,
-    id: &str,
-    function: &str,
+/// `POST /api/multipart/run/{wasm_id}/{function}`: several arguments, the result as text.
+pub(super) async fn multipart_text(
+    State(app): State<Arc<App>>,
+    Path((id, function)): Path<(String, String)>,
     request: Request<Body>,
-    content_type: HeaderValue,
-    encode: impl FnOnce(Bytes) -> Bytes,
+) -> Response<Body> {
+    client(&app, id, function, (false, true), request).await
+}
+
+/// `POST /api/multipart/run/{wasm_id}/{function}/bytes`: several arguments, the result as it is.
+pub(super) async fn multipart_bytes(
+    State(app): State<Arc<App>>,
+    Path((id, function)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Response<Body> {
+    client(&app, id, function, (true, true), request).await
+}
+
+async fn client(
+    app: &Arc<App>,
+    id: String,
+    function: String,
+    (bytes, multipart): (bool, bool),
+    request: Request<Body>,
+) -> Response<Body> {
+    let route = Route {
+        id,
+        function,
+        bytes,
+        multipart,
+    };
+    let caller = Caller {
+        depth: 0,
+        deadline: Instant::now() + app.wall_time,
+    };
+    answer(app, &route, request, caller).await
+}
+
+impl Route {
+    /// The route of a path of this API, if it runs a function.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        let (multipart, rest) = match path.strip_prefix("/api/multipart/run/") {
+            Some(rest) => (true, rest),
+            None => (false, path.strip_prefix("/api/run/")?),
+        };
+        let decode = |part: &str| {
+            let bytes = percent_encoding::percent_decode_str(part);
+            bytes.decode_utf8().ok().map(|text| text.into_owned())
+        };
+        let mut parts = rest.split('/');
+        let (id, function) = (decode(parts.next()?)?, decode(parts.next()?)?);
+        let bytes = match (parts.next(), parts.next()) {
+            (None, _) => false,
+            (Some("bytes"), None) => true,
+            _ => return None,
+        };
+        Some(Self {
+            id,
+            function,
+            bytes,
+            multipart,
+        })
+    }
+
+    fn content_type(&self) -> HeaderValue {
+        if self.bytes {
+            reply::OCTETS
+        } else {
+            reply::HTML
+        }
+    }
+
+    /// A result under this route: as it is, or as text.
+    fn encode(&self, value: Bytes) -> Response<Body> {
+        let value = match String::from_utf8_lossy(&value) {
+            std::borrow::Cow::Owned(text) if !self.bytes => text.into(),
+            _ => value,
+        };
+        reply::ok(StatusCode::OK, self.content_type(), value)
+    }
+}
+
+/// The whole of a call, answered.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    route: &Route,
+    request: Request<Body>,
+    caller: Caller,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = match run(app, call, id, function, request).await {
-        Ok(value) => reply::ok(StatusCode::OK, content_type, encode(value.into_body())),
-        Err(fault) => refuse(&fault, id, content_type),
+    let mut response = match run(app, call, route, request, caller).await {
+        Ok(response) => response,
+        Err(fault) => refuse(&fault, route),
     };
     reply::of_call(&mut response, call);
     response
 }
 
 async fn run(
-    app: &App,
+    app: &Arc<App>,
     call: Uuid,
-    id: &str,
-    export: &str,
+    route: &Route,
     request: Request<Body>,
-) -> Result<Value, Fault> {
-    let deadline = Instant::now() + app.wall_time;
-    let number = parse_id(id).ok_or_else(|| no_such_function(id))?;
+    caller: Caller,
+) -> Result<Response<Body>, Fault> {
+    let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let function = app.functions.get(number).await?;
     if let Some(key) = &function.usage_key
-        && !header(&parts.headers, "ssvm_usage_key").is_some_and(|given| key.matches(given))
+        && !header(&parts.headers, &USAGE_KEY).is_some_and(|given| key.matches(given))
     {
-        return Err(
-            Fault::client("usage-key", "SSVM_Usage_Key is missing or wrong.").with_status(403),
-        );
+        return Err(usage_key_fault());
     }
+    let signature = match parts.headers.get(SIGNATURE) {
+        None => None,
+        Some(text) => Some(StatedSignature::parse(text.to_str().unwrap_or_default())?),
+    };
     let held = app
         .bodies
         .read(body, app.settings.request_body, || {
@@ -92,56 +200,188 @@ async fn run(
             )
         })
         .await?;
-    let content_type = parts
-        .headers
-        .get(names::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let args = arguments::of_body(content_type, held.bytes.clone())?
-        .into_iter()
-        .collect();
-    let signature = header(&parts.headers, "iof-signature")
-        .map(StatedSignature::parse)
-        .transpose()?;
-    let _place = app.gate.enter().await?;
     let context = CallContext {
         call,
         function: Arc::clone(&function.name),
         grants: Arc::clone(&app.defaults),
-        deadline,
+        deadline: caller.deadline,
     };
-    let environment = Arc::clone(&function.environment);
+    let body = held.bytes.clone();
+    let mut asked = if route.multipart {
+        multipart::read(app, &context, caller, &parts.headers, body).await?
+    } else {
+        of_body(content_type(&parts.headers), body).await?
+    };
+    directed(&parts.headers, &mut asked)?;
+    if let Some(target) = asked.fetch.take() {
+        // Boxed: a call that fetches nothing does not carry the fetching about.
+        let fetched = Box::pin(fetch(app, &context, caller, target)).await?;
+        asked.shares.push(app.bodies.share(fetched.body.len())?);
+        asked.args = vec![fetched.into_arg()];
+    }
+    let callback = match asked.callback {
+        Some(callback) => callback,
+        None => function.callback.clone(),
+    };
+    let payload = Payload::of(&asked.args);
+    let place = app.gate.enter().await?;
     let outcome = app
         .engine
         .call(
             &function.code,
             Invocation {
-                export,
-                args,
+                export: &route.function,
+                args: asked.args,
+                environment: Arc::clone(&function.environment),
+                context: context.clone(),
                 signature: signature.as_ref(),
-                environment,
-                context,
             },
         )
         .await;
-    record(call, &function.name, export, &outcome);
-    outcome.result
+    drop((place, held, asked.shares));
+    record(call, &function.name, &route.function, &outcome);
+    function.ledger.note(Row::called(
+        &function.environment,
+        payload,
+        outcome.guest_cpu,
+    ));
+    let value = outcome.result?.into_body();
+    match callback {
+        None => Ok(route.encode(value)),
+        Some(target) => {
+            let row = Row::called_back(&function.environment, &value, target.to_json());
+            function.ledger.note(row);
+            Box::pin(call_back(app, &context, caller, route, target, value)).await
+        }
+    }
+}
+
+/// Rewriting a long body takes a while, and a thread that serves requests has none.
+const LONG: usize = 256 << 10;
+
+async fn of_body<'a>(content_type: &str, body: Bytes) -> Result<Asked<'a>, Fault> {
+    if body.len() < LONG {
+        return arguments::of_body(content_type, body);
+    }
+    let content_type = content_type.to_owned();
+    upload::blocking(move || arguments::of_body(&content_type, body)).await?
+}
+
+/// Adds what the headers direct; they come before the body.
+fn directed(headers: &HeaderMap, asked: &mut Asked<'_>) -> Result<(), Fault> {
+    if let Some(text) = header(headers, &FETCH) {
+        asked.fetch = Some(Target::fetch(text)?);
+    }
+    if let Some(text) = header(headers, &CALLBACK) {
+        asked.callback = Some(Target::callback(text)?);
+    }
+    Ok(())
+}
+
+/// What was fetched.
+pub(super) struct Fetched {
+    content_type: String,
+    pub(super) body: Bytes,
+}
+
+impl Fetched {
+    /// An image is bytes, and so is what is no text; all else is text.
+    pub(super) fn into_arg(self) -> Arg {
+        let text =
+            !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
+        if text {
+            Arg::Text(self.body)
+        } else {
+            Arg::Bytes(self.body)
+        }
+    }
+
+    /// As JavaScript writes a text: what a part of a multipart body that asked with an object becomes.
+    pub(super) fn into_quoted(self) -> Arg {
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if !self.content_type.starts_with("image/") => {
+                Arg::Text(arguments::quoted(text).into())
+            }
+            _ => Arg::Bytes(self.body),
+        }
+    }
+}
+
+/// Fetches an argument.
+///
+/// # Errors
+/// Those of [`outward::send`]; a status that is no success is none.
+pub(super) async fn fetch(
+    app: &Arc<App>,
+    context: &CallContext,
+    caller: Caller,
+    mut target: Target,
+) -> Result<Fetched, Fault> {
+    let body = target.body.take().unwrap_or_default();
+    let came = outward::send(app, context, caller, target, body.into()).await?;
+    let (content_type, body) = outward::read(came).await?;
+    Ok(Fetched { content_type, body })
+}
+
+/// Sends a result on; what comes back is the answer.
+async fn call_back(
+    app: &Arc<App>,
+    context: &CallContext,
+    caller: Caller,
+    route: &Route,
+    target: Target,
+    value: Bytes,
+) -> Result<Response<Body>, Fault> {
+    match outward::send(app, context, caller, target, value).await? {
+        // The answer of a function of ours tells its own truth.
+        Came::Inside(mut response) => {
+            if response.status() == StatusCode::OK {
+                let content_type = route.content_type();
+                response
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, content_type);
+            }
+            Ok(response)
+        }
+        Came::Outside(response) => {
+            let status = response.status().as_u16();
+            let mut answer = route.encode(response.into_body());
+            answer.headers_mut().insert(reply::CALLBACK, status.into());
+            Ok(answer)
+        }
+    }
 }
 
 /// The answer to a call that did not return.
-fn refuse(fault: &Fault, id: &str, content_type: HeaderValue) -> Response<Body> {
-    match &*fault.code {
-        "no-such-function" => reply::ok_but(fault, reply::HTML, format!("{id} does not exist")),
-        "usage-key" => reply::ok_but(
+fn refuse(fault: &Fault, route: &Route) -> Response<Body> {
+    let (id, content_type) = (&route.id, route.content_type());
+    match (&*fault.code, fault.source_of) {
+        // A server that is full says so, for clients and proxies that know what 503 means.
+        _ if fault.status == 503 => reply::failure(fault),
+        ("no-such-function", _) => {
+            reply::ok_but(fault, reply::HTML, format!("{id} does not exist"))
+        }
+        ("usage-key", _) => reply::ok_but(
             fault,
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
-        // Refused by the original too, with a true status: its body parser's.
-        "json" | "request-body" | "body-wait" | "request" => reply::failure(fault),
-        // A server that is full says so, for clients and proxies that know what 503 means.
-        _ if fault.status == 503 => reply::failure(fault),
-        _ => reply::ok_but(fault, content_type, FAILED),
+        // What the function itself did, or was asked to do.
+        ("arguments" | "no-such-export", _) | (_, Source::Guest | Source::Host) => {
+            reply::ok_but(fault, content_type, FAILED)
+        }
+        (code, Source::Limit) if is_of_call(code) => reply::ok_but(fault, content_type, FAILED),
+        // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
+        _ => reply::failure(fault),
     }
+}
+
+/// Whether a limit ended the function, rather than the request.
+fn is_of_call(code: &str) -> bool {
+    !matches!(
+        code,
+        "request-body" | "body-wait" | "multipart-parts" | "callback-depth"
+    )
 }
 
 /// Most of what a guest prints goes to the log; more of it than this is cut off there.

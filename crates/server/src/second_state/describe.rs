@@ -1,0 +1,194 @@
+//! Reading what is known of a function, whole or by names.
+
+use super::{
+    USAGE_KEY, error_body, executables::admit, function, header, is_admin, query_value, refuse,
+    upload,
+};
+use crate::app::App;
+use crate::functions::store_fault;
+use crate::reply;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use http::{HeaderMap, Response, StatusCode};
+use iof_engine::Fault;
+use iof_store::{Function, Usage};
+use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
+
+/// What `filterBy` may name; the first six are what it names when it is absent.
+const FILTERS: [&str; 10] = [
+    "wasm_id",
+    "wasm_description",
+    "wasm_as_buffer",
+    "wasm_state",
+    "wasm_sha256",
+    "wasm_callback_object",
+    "total_gas_consumed",
+    "total_invocations",
+    "full_usage_report",
+    "latest_execution_time_in_nanoseconds",
+];
+/// The order of an answer without `filterBy`.
+const ALL: [&str; 6] = [
+    "wasm_id",
+    "wasm_sha256",
+    "wasm_description",
+    "wasm_as_buffer",
+    "wasm_state",
+    "wasm_callback_object",
+];
+
+/// `GET /api/executables/{wasm_id}?filterBy=["…"]`
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    match describe(&app, &id, query.as_deref(), &headers).await {
+        Ok(response) => response,
+        Err(fault) => refuse(&fault, &id, ""),
+    }
+}
+
+async fn describe(
+    app: &App,
+    id: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Fault> {
+    admit(app, headers)?;
+    let function = function(app, id).await?;
+    let wanted = match filters(query, &FILTERS) {
+        Ok(Some(wanted)) => wanted,
+        Ok(None) => ALL.map(str::to_owned).into(),
+        Err(refusal) => return Ok(refusal),
+    };
+    let usage = match wanted.iter().any(|name| is_usage(name)) {
+        false => None,
+        true if is_admin(&function, headers) => {
+            app.journal.flush().await;
+            Some(
+                app.store
+                    .usage(function.wasm_id)
+                    .await
+                    .map_err(store_fault)?,
+            )
+        }
+        true => return Ok(no_usage(function.wasm_id)),
+    };
+    let mut answer = Map::new();
+    for name in wanted {
+        let value = match (name.as_str(), &usage) {
+            ("wasm_id", _) => function.wasm_id.into(),
+            ("wasm_description", _) => function.description.clone().into(),
+            ("wasm_state", _) if may_call(&function, headers) => function.state.clone().into(),
+            ("wasm_state", _) => Json::Null,
+            ("wasm_sha256", _) => function.version.legacy_sha256.clone().into(),
+            ("wasm_callback_object", _) if is_admin(&function, headers) => {
+                function.callback.clone().into()
+            }
+            ("wasm_callback_object", _) => without_headers(&function.callback).into(),
+            ("wasm_as_buffer", _) => buffer(app, &function).await?,
+            (name, Some(usage)) => usage_value(name, usage),
+            (_, None) => Json::Null,
+        };
+        answer.insert(name, value);
+    }
+    let body = Json::Object(answer).to_string();
+    Ok(reply::ok(StatusCode::OK, reply::HTML, body))
+}
+
+/// The names of `filterBy`; `None` if there is none.
+///
+/// # Errors
+/// The answer to one that is no JSON array of strings, or names what does not exist.
+#[expect(clippy::result_large_err, reason = "an answer is what it is")]
+pub(super) fn filters(
+    query: Option<&str>,
+    known: &[&str],
+) -> Result<Option<Vec<String>>, Response<Body>> {
+    let Some(filter) = query_value(query, "filterBy").filter(|filter| !filter.is_empty()) else {
+        return Ok(None);
+    };
+    let Ok(wanted) = serde_json::from_str::<Vec<String>>(&filter) else {
+        let fault = Fault::client("filter", "filterBy must be a JSON array of strings.");
+        let body = error_body("Please check your filterBy parameters. Not valid string array!");
+        return Err(reply::ok_but(&fault, reply::HTML, body));
+    };
+    if wanted.iter().any(|name| !known.contains(&name.as_str())) {
+        let fault = Fault::client("filter", format!("filterBy takes {}.", known.join(", ")));
+        let body = json!([{ "error_invalid_filter": filter }, { "valid_filters_include": known }]);
+        return Err(reply::ok_but(&fault, reply::HTML, body.to_string()));
+    }
+    Ok(Some(wanted))
+}
+
+/// The state of a private function is for those who may call it, as under its own route.
+fn may_call(function: &Function, headers: &HeaderMap) -> bool {
+    is_admin(function, headers)
+        || function
+            .usage_key_hash
+            .as_ref()
+            .is_none_or(|hash| header(headers, &USAGE_KEY).is_some_and(|given| hash.matches(given)))
+}
+
+/// A callback without what its headers say, which is a secret more often than not.
+fn without_headers(callback: &str) -> String {
+    let Ok(mut callback) = serde_json::from_str::<Json>(callback) else {
+        return "{}".to_owned();
+    };
+    if let Some(headers) = callback.get_mut("headers").and_then(Json::as_object_mut) {
+        headers
+            .values_mut()
+            .for_each(|value| *value = "(hidden)".into());
+    }
+    callback.to_string()
+}
+
+fn is_usage(name: &str) -> bool {
+    FILTERS.get(6..).unwrap_or_default().contains(&name)
+}
+
+/// The original's words.
+fn no_usage(id: i64) -> Response<Body> {
+    let fault = Fault::client("admin-key", "SSVM_Admin_Key is missing or wrong.").with_status(403);
+    let body = error_body(&format!(
+        "Wrong admin key! total_gas_consumed, total_invocations and full_usage_report for {id} require that San \
+         SVM_Admin_Key is present in the request headers."
+    ));
+    reply::ok_but(&fault, reply::HTML, body)
+}
+
+/// Gas is the time that the function's code held a core, in nanoseconds: what the operator pays for.
+fn usage_value(name: &str, usage: &Usage) -> Json {
+    match name {
+        "total_gas_consumed" => usage.guest_ns.into(),
+        "total_invocations" => usage.invocations.into(),
+        "latest_execution_time_in_nanoseconds" => usage.latest_ns.to_string().into(),
+        _ => {
+            let seconds = usage.seconds.iter().map(|(second, ns)| {
+                let ns = ns.to_string();
+                (
+                    second.to_string(),
+                    json!({ "gas": ns, "total_execution_time": ns }),
+                )
+            });
+            Json::Object(seconds.collect())
+        }
+    }
+}
+
+/// The original kept a module as the text of its bytes in decimal, and returned the bytes of that text.
+async fn buffer(app: &App, function: &Function) -> Result<Json, Fault> {
+    let sha256 = function.version.sha256;
+    let source = app.store.source(sha256).await.map_err(store_fault)?;
+    let source = source.ok_or_else(|| {
+        Fault::host(
+            "The module is missing from the store.",
+            upload::hex(&sha256),
+        )
+    })?;
+    let text = upload::blocking(move || upload::decimal(&source)).await?;
+    Ok(json!({ "type": "Buffer", "data": text.as_bytes() }))
+}

@@ -1,0 +1,123 @@
+//! Storage that forgets: JSON under a key, for an hour.
+//!
+//! The original kept it in memory, among its own notes about compiled code, which anybody could read. Here it is in the
+//! database, so that a restart loses nothing, and holds what clients put there.
+
+use super::{arguments, content_type, error_body, essence};
+use crate::app::App;
+use crate::functions::store_fault;
+use crate::reply;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{Request, Response, StatusCode};
+use iof_engine::Fault;
+use iof_store::Saved;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+const NOT_JSON: &str = "Mime type in request headers must be application/json";
+/// The longest key that a client may choose.
+const KEY: usize = 256;
+
+/// `POST /api/ephemeral_storage`: under a key of ours.
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    put(&app, Uuid::new_v4().to_string(), request).await
+}
+
+/// `PUT /api/ephemeral_storage/{key}`: under a key of the client's, in place of what is there.
+pub(super) async fn replace(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    put(&app, key, request).await
+}
+
+async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let stored = async {
+        if essence(&parts.headers) != "application/json" {
+            return Err(Fault::client("content-type", NOT_JSON).with_status(415));
+        }
+        if key.len() > KEY {
+            return Err(Fault::client(
+                "ephemeral-key",
+                format!("The key is longer than {KEY} bytes."),
+            ));
+        }
+        let settings = &app.second_state;
+        let limit = settings.ephemeral_value;
+        let held = app
+            .bodies
+            .read(body, limit, || {
+                Fault::limit(
+                    "ephemeral-value",
+                    413,
+                    format!("The body is larger than second_state.ephemeral_value = {limit}."),
+                )
+            })
+            .await?;
+        // Of nothing, the original's parser made an empty object.
+        let value = match held.bytes.is_empty() {
+            true => Some("{}".to_owned()),
+            false => arguments::rewritten(&held.bytes),
+        };
+        let value =
+            value.ok_or_else(|| Fault::client("json", "The body is no JSON object or array."))?;
+        let total = settings.ephemeral_total;
+        let saved =
+            app.store
+                .put_ephemeral(key.clone(), value, settings.ephemeral_time, total.as_u64());
+        match saved.await.map_err(store_fault)? {
+            Saved::Done => Ok(json!({ "key": key }).to_string()),
+            Saved::Full => Err(Fault::limit(
+                "ephemeral-total",
+                507,
+                format!(
+                    "The ephemeral storage is full: second_state.ephemeral_total = {total}. Try again later."
+                ),
+            )),
+        }
+    };
+    match stored.await {
+        Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
+        Err(fault) if fault.code == "content-type" => {
+            tracing::debug!(content_type = content_type(&parts.headers), "not JSON");
+            reply::ok_but(&fault, reply::HTML, error_body(NOT_JSON))
+        }
+        Err(fault) => reply::failure(&fault),
+    }
+}
+
+/// `GET /api/ephemeral_storage/{key}`
+pub(super) async fn read(State(app): State<Arc<App>>, Path(key): Path<String>) -> Response<Body> {
+    match app.store.ephemeral(&key).await.map_err(store_fault) {
+        // It was JSON when it came.
+        Ok(Some(value)) => {
+            let body = format!(r#"{{"value":{value}}}"#);
+            reply::ok(StatusCode::OK, reply::HTML, body)
+        }
+        Ok(None) => {
+            let fault = Fault::client("no-such-key", "There is nothing under this key.");
+            reply::ok_but(
+                &fault.with_status(404),
+                reply::HTML,
+                error_body("Key not found"),
+            )
+        }
+        Err(fault) => reply::failure(&fault),
+    }
+}
+
+/// `DELETE /api/ephemeral_storage/{key}`: the same answer whether there was something or not.
+pub(super) async fn delete(State(app): State<Arc<App>>, Path(key): Path<String>) -> Response<Body> {
+    let deleted = app.store.delete_ephemeral(key.clone()).await;
+    match deleted.map_err(store_fault) {
+        Ok(_) => {
+            let body = json!({ "key": key }).to_string();
+            reply::ok(StatusCode::OK, reply::HTML, body)
+        }
+        Err(fault) => reply::failure(&fault),
+    }
+}

@@ -1,0 +1,58 @@
+//! The usage key of a function: renewed, or given up.
+
+use super::{administered, executables::NIL_KEY, refuse};
+use crate::app::App;
+use crate::functions::store_fault;
+use crate::reply;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{HeaderMap, Response, StatusCode};
+use iof_engine::Fault;
+use serde_json::json;
+use std::sync::Arc;
+
+/// `PUT /api/keys/{wasm_id}/usage_key`: from now on, callers need this new key.
+pub(super) async fn renew(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    answer(&id, set(&app, &id, &headers, true).await)
+}
+
+/// `DELETE /api/keys/{wasm_id}/usage_key`: from now on, anybody may call.
+pub(super) async fn open(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    answer(&id, set(&app, &id, &headers, false).await)
+}
+
+async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<String, Fault> {
+    let function = administered(app, id, headers).await?;
+    let key = app
+        .store
+        .set_usage_key(function.wasm_id, private)
+        .await
+        .map_err(store_fault)?;
+    app.functions.forget(function.wasm_id);
+    tracing::info!(function = function.wasm_id, private, "usage key changed");
+    Ok(key.map_or(NIL_KEY.to_owned(), |key| key.as_str().to_owned()))
+}
+
+fn answer(id: &str, key: Result<String, Fault>) -> Response<Body> {
+    match key {
+        Ok(key) => {
+            let body = json!({ "SSVM_Usage_Key": key }).to_string();
+            reply::ok(StatusCode::OK, reply::JSON, body)
+        }
+        // Here the original crashed.
+        Err(fault) if fault.code == "no-such-function" => reply::failure(&fault),
+        Err(fault) => refuse(
+            &fault,
+            id,
+            &format!("Wrong admin key ... {id} can not be updated."),
+        ),
+    }
+}

@@ -1,0 +1,126 @@
+//! Requests that a call makes by itself: what it fetches first, and where it sends its result.
+//!
+//! They leave under the function's outbound rules, like those of its commands. A request to a run route of this very
+//! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
+//! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
+
+use super::run::{self, Caller, Route};
+use super::target::Target;
+use crate::app::App;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::BodyExt;
+use iof_commands::CallContext;
+use iof_egress::Outbound;
+use iof_engine::{Fault, Source};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What came back.
+pub(super) enum Came {
+    /// From elsewhere.
+    Outside(Response<Bytes>),
+    /// From this server: an answer of one of its run routes.
+    Inside(Response<Body>),
+}
+
+/// Makes the request.
+///
+/// # Errors
+/// `egress-…` when it did not get through, `callback-depth` when it led in circles.
+pub(super) async fn send(
+    app: &Arc<App>,
+    context: &CallContext,
+    caller: Caller,
+    target: Target,
+    body: Bytes,
+) -> Result<Came, Fault> {
+    let mut request = Request::new(body);
+    *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
+        Fault::client(
+            "egress-url",
+            format!("{} is no URL to be requested.", target.url),
+        )
+    })?;
+    *request.method_mut() = target.method;
+    *request.headers_mut() = target.headers;
+    if app.is_own(&target.url) {
+        return dispatch(app, request, caller).await.map(Came::Inside);
+    }
+    let outbound = Outbound {
+        call: context.call,
+        function: &context.function,
+        rules: &context.grants.outbound,
+        deadline: context.deadline,
+        max_redirects: target.max_redirects,
+    };
+    let response = app.egress.send(&outbound, request).await;
+    response.map(Came::Outside).map_err(|error| {
+        Fault::new(
+            error.code(),
+            Source::Outbound,
+            502,
+            capital(&error.to_string()),
+        )
+        .with_detail(error.detail().unwrap_or_default())
+    })
+}
+
+/// Runs a function of this server as if a client had asked for it. Boxed, because that may call back in turn.
+fn dispatch<'a>(
+    app: &'a Arc<App>,
+    request: Request<Bytes>,
+    caller: Caller,
+) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Fault>> + Send + 'a>> {
+    Box::pin(async move {
+        let depth = caller.depth + 1;
+        let most = app.second_state.callback_depth;
+        if depth > most {
+            return Err(Fault::limit(
+                "callback-depth",
+                508,
+                format!(
+                    "Functions call each other more than second_state.callback_depth = {most} times deep."
+                ),
+            ));
+        }
+        let Some(route) = Route::of_path(request.uri().path()) else {
+            return Err(Fault::client(
+                "callback-route",
+                "A fetch or callback to this server itself can reach /api/run and /api/multipart/run alone.",
+            )
+            .with_status(404));
+        };
+        let request = request.map(Body::from);
+        Ok(run::answer(app, &route, request, Caller { depth, ..caller }).await)
+    })
+}
+
+/// The body of what came back, and its content type.
+///
+/// # Errors
+/// When this server's own answer was a failure that says so.
+pub(super) async fn read(came: Came) -> Result<(String, Bytes), Fault> {
+    let content_type = |headers: &http::HeaderMap| {
+        let value = headers.get(header::CONTENT_TYPE);
+        let value = value.and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_ascii_lowercase()
+    };
+    match came {
+        Came::Outside(response) => Ok((content_type(response.headers()), response.into_body())),
+        Came::Inside(response) => {
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| {
+                Fault::host("The answer of a function could not be read.", error)
+            })?;
+            Ok((content_type(&parts.headers), body.to_bytes()))
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).chain(['.']).collect()
+}

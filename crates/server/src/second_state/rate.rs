@@ -1,0 +1,151 @@
+//! How often one client may ask: so many requests a minute, as the original counted them.
+//!
+//! Off unless `second_state.rate_limit` says a number. A minute is the server's, not the client's: all counts begin anew
+//! together, which is what `X-RateLimit-Reset` announces. A client is an address, or the network of an address of
+//! IPv6, of which one client has billions. Behind a proxy that is the proxy: it should count itself then.
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use iof_engine::{Fault, Source};
+use quick_cache::sync::Cache;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::reply;
+
+/// Addresses that are counted at once; the least recent ones are forgotten.
+const CLIENTS: usize = 100_000;
+const MINUTE: u64 = 60;
+
+/// Requests of each client in this minute.
+pub(crate) struct Rate {
+    limit: u32,
+    /// Unix seconds of its end.
+    ends: AtomicU64,
+    counts: Cache<IpAddr, Arc<AtomicU32>>,
+}
+
+/// What a request's answer says of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    limit: u32,
+    remaining: u32,
+    reset: u64,
+    refused: bool,
+}
+
+impl Rate {
+    /// `None`: no limit.
+    pub(crate) fn new(limit: u32) -> Option<Self> {
+        (limit > 0).then(|| Self {
+            limit,
+            ends: AtomicU64::new(0),
+            counts: Cache::new(CLIENTS),
+        })
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&self, client: IpAddr) -> Counted {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.count_at(client, now.map_or(0, |since| since.as_secs()))
+    }
+
+    fn count_at(&self, client: IpAddr, now: u64) -> Counted {
+        let ends = self.ends.load(Ordering::Acquire);
+        if now >= ends {
+            let next = now + MINUTE;
+            // Whoever is first clears; a request that slips in between is counted in either minute.
+            let first = self
+                .ends
+                .compare_exchange(ends, next, Ordering::AcqRel, Ordering::Acquire);
+            if first.is_ok() {
+                self.counts.clear();
+            }
+        }
+        let counted = self
+            .counts
+            .get_or_insert_with(&network(client), || Ok::<_, Infallible>(Arc::default()));
+        let Ok(count) = counted;
+        let count = count.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        Counted {
+            limit: self.limit,
+            remaining: self.limit.saturating_sub(count),
+            reset: self.ends.load(Ordering::Acquire),
+            refused: count > self.limit,
+        }
+    }
+}
+
+impl Counted {
+    /// The answer instead, if the client asked too often.
+    pub(crate) fn refusal(self) -> Option<Response<Body>> {
+        self.refused.then(|| {
+            let fault = Fault::new(
+                "rate-limit",
+                Source::Limit,
+                429,
+                format!(
+                    "More than second_state.rate_limit = {} requests a minute came from this address.",
+                    self.limit
+                ),
+            );
+            let text = "Too many requests, please try again later.";
+            let mut response = reply::ok_but(&fault, reply::HTML, text);
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            let wait = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let wait = self.reset.saturating_sub(wait.as_secs()).max(1);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(wait));
+            response
+        })
+    }
+
+    /// Tells the client how it stands.
+    pub(crate) fn tell(self, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        for (name, value) in [
+            ("x-ratelimit-limit", u64::from(self.limit)),
+            ("x-ratelimit-remaining", u64::from(self.remaining)),
+            ("x-ratelimit-reset", self.reset),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.into());
+        }
+    }
+}
+
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_its_number_a_minute() {
+        let rate = Rate::new(2).unwrap();
+        let of = |client: &str, now| {
+            let counted = rate.count_at(client.parse().unwrap(), now);
+            (counted.remaining, counted.refused, counted.reset)
+        };
+        assert_eq!(of("192.0.2.1", 1000), (1, false, 1060));
+        assert_eq!(of("::ffff:192.0.2.1", 1001), (0, false, 1060));
+        assert_eq!(of("192.0.2.1", 1059), (0, true, 1060));
+        assert_eq!(of("192.0.2.2", 1059), (1, false, 1060));
+        assert_eq!(of("192.0.2.1", 1060), (1, false, 1120));
+        assert_eq!(of("2001:db8::1", 1061), (1, false, 1120));
+        assert_eq!(of("2001:db8::2", 1061), (0, false, 1120));
+        assert_eq!(of("2001:db8:0:1::2", 1061), (1, false, 1120));
+        assert!(Rate::new(0).is_none());
+    }
+}

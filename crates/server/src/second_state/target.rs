@@ -1,0 +1,231 @@
+//! Where a call fetches its argument from, and where its result goes: the request options of Node's `https` module.
+//!
+//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be a
+//! bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
+//! https alone; `"protocol": "http:"` is Node's own word for the other.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use iof_engine::Fault;
+use serde_json::{Map, Value as Json, json};
+use url::Url;
+
+/// One request to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(super) url: Url,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    /// What a fetch sends.
+    pub(super) body: Option<String>,
+    pub(super) max_redirects: Option<usize>,
+    /// It was written as an object, not as a URL.
+    pub(super) is_object: bool,
+}
+
+impl Target {
+    /// Reads a callback; `None` is `{}`, which stands for none.
+    ///
+    /// # Errors
+    /// `callback`, naming the field.
+    pub(crate) fn callback(text: &str) -> Result<Option<Self>, Fault> {
+        let callback = |problem: String| {
+            Fault::client(
+                "callback",
+                format!("The callback cannot be used: {problem}."),
+            )
+        };
+        let fields = object(text).map_err(callback)?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        Self::of_fields(&fields, Method::POST)
+            .map(Some)
+            .map_err(callback)
+    }
+
+    /// Reads what to fetch: a URL, or request options.
+    ///
+    /// # Errors
+    /// `fetch`, naming the field.
+    pub(super) fn fetch(text: &str) -> Result<Self, Fault> {
+        let fetch = |problem: String| {
+            Fault::client("fetch", format!("The fetch cannot be made: {problem}."))
+        };
+        // As the original told one from the other.
+        if text.starts_with("http") {
+            let url = iof_egress::admit(text).map_err(|error| fetch(error.to_string()))?;
+            return Ok(Self {
+                url,
+                method: Method::GET,
+                headers: HeaderMap::new(),
+                body: None,
+                max_redirects: None,
+                is_object: false,
+            });
+        }
+        let fields = object(text).map_err(fetch)?;
+        let mut target = Self::of_fields(&fields, Method::GET).map_err(fetch)?;
+        target.body = fields
+            .get("body")
+            .or_else(|| fields.get("data"))
+            .map(Json::to_string);
+        Ok(target)
+    }
+
+    /// For the log: without what the headers say, which is a secret more often than not.
+    pub(super) fn to_json(&self) -> Json {
+        let headers: Map<_, _> = self
+            .headers
+            .keys()
+            .map(|name| (name.to_string(), "(hidden)".into()))
+            .collect();
+        json!({
+            "hostname": self.url.host_str(),
+            "port": self.url.port_or_known_default(),
+            "path": self.url.path(),
+            "method": self.method.as_str(),
+            "headers": headers,
+        })
+    }
+
+    fn of_fields(fields: &Map<String, Json>, method: Method) -> Result<Self, String> {
+        let text = |name: &str| match fields.get(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(format!("`{name}` is no text")),
+        };
+        let number = |name: &str| match fields.get(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Number(number)) => Ok(number.as_u64()),
+            Some(Json::String(text)) => Ok(text.parse().ok()),
+            Some(_) => Err(format!("`{name}` is no number")),
+        };
+        let hostname = text("hostname")?.or(text("host")?);
+        let hostname = hostname.ok_or("`hostname` is missing")?;
+        let scheme = match text("protocol")? {
+            None | Some("https:" | "https") => "https",
+            Some("http:" | "http") => "http",
+            Some(_) => return Err("`protocol` is `https:` or `http:`".into()),
+        };
+        let port = match number("port")? {
+            None if fields.get("port").is_some_and(|port| !port.is_null()) => {
+                return Err("`port` is no port".into());
+            }
+            None => String::new(),
+            Some(port) => format!(":{port}"),
+        };
+        let path = text("path")?.unwrap_or("/");
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let url = iof_egress::admit(&format!("{scheme}://{hostname}{port}{slash}{path}"))
+            .map_err(|error| error.to_string())?;
+        let method = match text("method")? {
+            None => method,
+            Some(text) => text
+                .to_ascii_uppercase()
+                .parse()
+                .map_err(|_| "`method` is no method of HTTP".to_owned())?,
+        };
+        let max_redirects =
+            number("maxRedirects")?.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(Self {
+            url,
+            method,
+            headers: headers(fields.get("headers"))?,
+            body: None,
+            max_redirects,
+            is_object: true,
+        })
+    }
+}
+
+fn object(text: &str) -> Result<Map<String, Json>, String> {
+    match serde_json::from_str(text) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err("it is no JSON object".into()),
+        Err(error) => Err(format!("it is no JSON ({error})")),
+    }
+}
+
+/// The headers of a request; those that say how long it is and to whom are ours to set.
+fn headers(json: Option<&Json>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let fields = match json {
+        None | Some(Json::Null) => return Ok(headers),
+        Some(Json::Object(fields)) => fields,
+        Some(_) => return Err("`headers` is no object".into()),
+    };
+    for (name, value) in fields {
+        let bad = || format!("`headers` has `{name}`, which is no header of one text");
+        let header: HeaderName = name.parse().map_err(|_| bad())?;
+        if matches!(
+            header,
+            HOST | CONTENT_LENGTH | CONNECTION | TRANSFER_ENCODING
+        ) {
+            continue;
+        }
+        let value = match value {
+            Json::String(text) => HeaderValue::from_str(text),
+            Json::Number(number) => HeaderValue::from_str(&number.to_string()),
+            _ => return Err(bad()),
+        };
+        headers.append(header, value.map_err(|_| bad())?);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_options_become_a_request() {
+        let target = Target::callback(
+            r#"{"hostname":"api.example.com","path":"/v3/mail/send","method":"post","port":443,
+                "headers":{"Content-Type":"application/json","Content-Length":3,"x":1},"maxRedirects":20}"#,
+        )
+        .unwrap()
+        .unwrap();
+        assert_eq!(target.url.as_str(), "https://api.example.com/v3/mail/send");
+        assert_eq!(
+            (target.method, target.max_redirects),
+            (Method::POST, Some(20))
+        );
+        let names: Vec<_> = target.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type", "x"]);
+        let http = Target::fetch(
+            r#"{"protocol":"http:","hostname":"a.test","port":"8080","path":"x","data":{"a":1}}"#,
+        );
+        let http = http.unwrap();
+        assert_eq!(http.url.as_str(), "http://a.test:8080/x");
+        assert_eq!(
+            (http.method, http.body.as_deref()),
+            (Method::GET, Some(r#"{"a":1}"#))
+        );
+        assert!(Target::callback("{}").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        for (text, named) in [
+            ("", "no JSON"),
+            ("[]", "no JSON object"),
+            (r#"{"path":"/"}"#, "`hostname`"),
+            (r#"{"hostname":7}"#, "`hostname`"),
+            (r#"{"hostname":"a.test","port":"x"}"#, "`port`"),
+            (r#"{"hostname":"a.test","port":99999}"#, "port"),
+            (r#"{"hostname":"a.test","protocol":"file:"}"#, "`protocol`"),
+            (r#"{"hostname":"a.test","method":"A B"}"#, "`method`"),
+            (r#"{"hostname":"a.test","headers":[]}"#, "`headers`"),
+            (r#"{"hostname":"a.test","headers":{"a b":"c"}}"#, "`a b`"),
+            (r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#, "`a`"),
+            (r#"{"hostname":"a.test@b.test"}"#, "user name"),
+        ] {
+            let fault = Target::callback(text).unwrap_err();
+            assert_eq!(fault.code, "callback");
+            assert!(fault.message.contains(named), "{text}: {}", fault.message);
+        }
+        assert_eq!(Target::fetch("http:/x").unwrap_err().code, "fetch");
+        assert_eq!(Target::fetch("ftp://x").unwrap_err().code, "fetch");
+    }
+}

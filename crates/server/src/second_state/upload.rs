@@ -1,0 +1,133 @@
+//! From the body of a request to a compiled module: the same for a new function and a new version.
+
+use super::{CREATE_USAGE_KEY, DESCRIPTION, content_type_fault, essence, header};
+use crate::app::App;
+use crate::functions::store_fault;
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use iof_engine::Fault;
+use iof_store::NewVersion;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// A description is a line for people; the original kept 255 characters.
+const DESCRIPTION_LENGTH: usize = 255;
+
+/// The message of the one upload for which the original had a body of its own.
+pub(super) const EMPTY: &str = "The body is empty; a module belongs there.";
+
+/// What the headers of an upload ask for.
+pub(super) fn wishes(headers: &HeaderMap) -> (String, bool) {
+    let description = header(headers, &DESCRIPTION)
+        .unwrap_or("undefined")
+        .chars()
+        .take(DESCRIPTION_LENGTH)
+        .collect();
+    let private = matches!(header(headers, &CREATE_USAGE_KEY), Some("true" | "True"));
+    (description, private)
+}
+
+/// Reads, checks and compiles the module of a request.
+///
+/// # Errors
+/// `content-type`, `module-size`, and what the compiler says of the module.
+pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewVersion, Fault> {
+    if essence(headers) != "application/octet-stream" {
+        return Err(content_type_fault(
+            "Content-Type must be application/octet-stream",
+        ));
+    }
+    let limit = app.module_size;
+    let held = app
+        .bodies
+        .read(body, limit, || {
+            Fault::limit(
+                "module-size",
+                413,
+                format!("The module is larger than compile.module_size = {limit}."),
+            )
+        })
+        .await?;
+    let source = held.bytes.clone();
+    if source.is_empty() {
+        return Err(Fault::client("not-wasm", EMPTY));
+    }
+    let (sha256, legacy_sha256) = digests(source.clone()).await?;
+    let kept = app
+        .store
+        .artefact(app.engine.fingerprint(), sha256)
+        .await
+        .map_err(store_fault)?;
+    let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None => {
+            let compiled = app.engine.compile(source.clone()).await?;
+            app.store
+                .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
+                .await
+                .map_err(store_fault)?;
+            compiled.manifest
+        }
+    };
+    app.engine.accept(&manifest)?;
+    Ok(NewVersion {
+        kind: manifest.kind.as_str().to_owned(),
+        manifest: serde_json::to_string(&manifest)
+            .map_err(|error| Fault::host("The upload failed.", error))?,
+        legacy_sha256,
+        sha256,
+        source,
+    })
+}
+
+/// The digest of a module, and the original's digest of its decimal text.
+async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
+    blocking(move || {
+        (
+            Sha256::digest(&source).into(),
+            format!("0x{}", hex(&Sha256::digest(decimal(&source)))),
+        )
+    })
+    .await
+}
+
+/// `0,97,115,109`
+pub(super) fn decimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 4);
+    for byte in bytes {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte}");
+    }
+    text
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Fault::host("The server failed.", error))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_odd_digest_is_over_decimal_text() {
+        assert_eq!(decimal(b"\0asm\x01\0\0\0"), "0,97,115,109,1,0,0,0");
+        assert_eq!(decimal(b""), "");
+    }
+}

@@ -1,0 +1,128 @@
+//! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes.
+//!
+//! Certificates are renewed every few weeks by programs that replace the files; a server that had to be restarted for it
+//! would be down with an expired one sooner or later.
+
+use crate::settings::Tls;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What makes a connection one of HTTPS.
+pub struct Https {
+    pub(crate) acceptor: TlsAcceptor,
+    /// Ends with the server.
+    _watch: JoinSet<()>,
+}
+
+impl Https {
+    /// Reads certificate and key.
+    ///
+    /// # Errors
+    /// A message that names the setting.
+    pub async fn new(settings: &Tls) -> Result<Self, String> {
+        let current = Arc::new(Current(RwLock::new(load(settings).await?)));
+        let config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| format!("tls: {error}"))?
+                .with_no_client_auth();
+        let mut config = config.with_cert_resolver(Arc::clone(&current) as _);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut watching = JoinSet::new();
+        watching.spawn(watch(settings.clone(), current));
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            _watch: watching,
+        })
+    }
+}
+
+/// The certificate that new connections get.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+async fn load(settings: &Tls) -> Result<Arc<CertifiedKey>, String> {
+    let chain = read("tls.certificate", &settings.certificate).await?;
+    let key = read("tls.key", &settings.key).await?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad("certificate", &settings.certificate, &error))?;
+    if chain.is_empty() {
+        return Err(bad(
+            "certificate",
+            &settings.certificate,
+            &"no certificate in it",
+        ));
+    }
+    let key =
+        PrivateKeyDer::from_pem_slice(&key).map_err(|error| bad("key", &settings.key, &error))?;
+    let key = CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map_err(|error| format!("tls.key does not work with tls.certificate: {error}"))?;
+    Ok(Arc::new(key))
+}
+
+fn bad(setting: &str, path: &Path, problem: &dyn Display) -> String {
+    let path = path.display();
+    let wanted = match setting {
+        "key" => "its private key",
+        _ => "the server's certificate, then those that lead to an authority",
+    };
+    format!("tls.{setting}: {path}: {problem}; it must be a PEM file with {wanted}")
+}
+
+async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
+    if path.as_os_str().is_empty() {
+        return Err(format!("{setting} is missing: tls.listen needs it"));
+    }
+    let read = tokio::fs::read(path).await;
+    read.map_err(|error| format!("{setting}: {}: {error}", path.display()))
+}
+
+/// Replaces the certificate when one of the files was.
+async fn watch(settings: Tls, current: Arc<Current>) {
+    let mut seen = modified(&settings).await;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = modified(&settings).await;
+        if now == seen {
+            continue;
+        }
+        match load(&settings).await {
+            Ok(key) => {
+                *current.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+                tracing::info!("the certificate was replaced");
+                seen = now;
+            }
+            // Half of a renewal, perhaps: look again.
+            Err(error) => tracing::warn!(
+                error,
+                "the new certificate cannot be used; the old one stays"
+            ),
+        }
+    }
+}
+
+async fn modified(settings: &Tls) -> [Option<SystemTime>; 2] {
+    let of = async |path: &Path| tokio::fs::metadata(path).await.ok()?.modified().ok();
+    [of(&settings.certificate).await, of(&settings.key).await]
+}
