@@ -86,6 +86,9 @@ fn settings_come_from_four_places() {
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused_with_the_next_step() {
+    let home = tempfile::tempdir().unwrap();
+    let never = home.path().join("never");
+    let never = never.to_str().unwrap();
     for (args, words) in [
         (
             vec!["--set", "limits.wall_tmie=1s"],
@@ -116,11 +119,32 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
             vec!["/nowhere/iof.toml"],
         ),
         (vec!["--set", "log=nonsense=x=y"], vec!["log"]),
+        (
+            vec!["--set", "tls.listen=here"],
+            vec!["tls.listen", "127.0.0.1:8443"],
+        ),
+        (
+            vec!["--set", "public_url=https://f.example.com/api"],
+            vec!["public_url", "https://f.example.com"],
+        ),
+        (
+            vec!["--set", "public_url=f.example.com"],
+            vec!["public_url", "https://"],
+        ),
+        (
+            vec!["--set", "second_state.status=true"],
+            vec!["second_state.status", "real"],
+        ),
+        (
+            vec!["--set", "compile.unknown_imports=ignore"],
+            vec!["compile.unknown_imports", "refuse"],
+        ),
+        (
+            vec!["--set", "second_state.multipart_parts=0"],
+            vec!["second_state.multipart_parts", "between 1"],
+        ),
     ] {
-        let output = iof(
-            &[&["serve", "--data", "/tmp/iof-never"][..], &args].concat(),
-            &[],
-        );
+        let output = iof(&[&["serve", "--data", never][..], &args].concat(), &[]);
         let said = text(&output.stderr);
         assert!(
             matches!(output.status.code(), Some(1 | 2)),
@@ -136,13 +160,7 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
     }
     let server = Server::start("").await;
     let taken = server.url.trim_start_matches("http://");
-    let second = text(
-        &iof(
-            &["serve", "--listen", taken, "--data", "/tmp/iof-never"],
-            &[],
-        )
-        .stderr,
-    );
+    let second = text(&iof(&["serve", "--listen", taken, "--data", never], &[]).stderr);
     assert!(
         second.contains(taken) && second.contains("--listen"),
         "{second}"
@@ -167,6 +185,10 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let command = format!("{} serve --print-config | true", program().display());
-    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .env_remove("IOF_TEST_UPLOADS")
+        .output()
+        .unwrap();
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }

@@ -26,7 +26,11 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that bound nothing.
-const CHOICES: [&str; 2] = ["compile.parallel", "compile.unknown_imports"];
+const CHOICES: [&str; 3] = [
+    "compile.parallel",
+    "compile.unknown_imports",
+    "second_state.status",
+];
 
 /// A server with small limits.
 const SMALL: &str = r#"
@@ -68,7 +72,7 @@ async fn the_tables_are_the_defaults() {
         assert_eq!(value, default, "{setting}");
         listed.insert(setting);
     }
-    for section in ["limits", "compile", "server"] {
+    for section in ["limits", "compile", "server", "second_state"] {
         for name in printed[section].as_table().unwrap().keys() {
             let setting = format!("{section}.{name}");
             assert!(

@@ -3,23 +3,40 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a test that cannot go on ends there, and a test may block"
 )]
 
+mod argument_rules;
 mod bindgen;
 mod browser;
+mod callbacks;
+mod chains;
 mod cli;
 mod commands;
 mod durability;
+mod ephemeral;
 mod era;
+mod fetches;
+mod hidden;
 mod imports;
+mod joey_client;
+mod joey_functions;
+mod joey_state;
+mod joey_walk;
+mod keys_state_logs;
 mod limits;
+mod multipart;
 mod outbound;
+mod rate_limit;
 mod second_state;
 mod send_email;
+mod shapes;
 mod stand_in;
 mod storage;
+mod tls;
+mod update;
 mod uploads;
 mod upstream;
 mod wasi;

@@ -194,15 +194,22 @@ async fn what_is_out_of_order_or_out_of_memory_is_a_fault() {
 }
 
 #[tokio::test]
-async fn values_survive_a_kill() {
+async fn values_survive_a_new_version_and_a_kill() {
     let mut server = Server::start("").await;
-    let id = server.upload(guest()).await.id;
+    let function = server.upload(guest()).await;
+    let id = function.id;
     for n in 0..20 {
         let name = char::from(b'a' + n);
         call(&server, id, "put", &format!("[\"{}\", {n}]", key(name))).await;
     }
     server.kill().await;
     let server = server.restart().await;
+    let update = server
+        .request("PUT", &format!("/api/update_wasm_binary/{id}"))
+        .header("SSVM_Admin_Key", &function.admin_key)
+        .header("Content-Type", "application/octet-stream")
+        .body(wat(&GUEST.replace("unended", "renamed")));
+    assert_eq!(server.answer(update).await.status(), 200);
     for n in 0..20 {
         let name = char::from(b'a' + n);
         assert_eq!(call(&server, id, "get", &key(name)).await, n.to_string());

@@ -78,6 +78,9 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, rout
 pub(crate) struct Identity {
     /// What a client has to trust, as PEM.
     pub(crate) ca_pem: String,
+    /// The certificate and its key, as PEM, for a server that reads files.
+    pub(crate) certificate_pem: String,
+    pub(crate) key_pem: String,
     pub(crate) config: Arc<ServerConfig>,
 }
 
@@ -111,6 +114,8 @@ impl Identity {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self {
             ca_pem,
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
             config: Arc::new(config),
         }
     }

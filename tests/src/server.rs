@@ -17,6 +17,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::listener::Identity;
+
 /// How long a start may take, compiles of what is stored included.
 const START: Duration = Duration::from_secs(60);
 /// How long a graceful stop may take before the process is killed and the test fails.
@@ -29,6 +31,16 @@ pub struct Builder {
     program: Option<PathBuf>,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    /// With HTTPS as well; made once, so that a restart shows the same certificate.
+    tls: Option<Certificate>,
+}
+
+/// What a server shows over TLS, and what its clients trust.
+#[derive(Debug)]
+struct Certificate {
+    ca: String,
+    chain: String,
+    key: String,
 }
 
 impl Builder {
@@ -57,6 +69,20 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// HTTPS beside HTTP, on a free port, with a certificate for `localhost` from an authority of its own.
+    ///
+    /// The configuration must not have a table `[tls]` itself.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        let identity = Identity::new(&["localhost", "127.0.0.1"]);
+        self.tls = Some(Certificate {
+            ca: identity.ca_pem,
+            chain: identity.certificate_pem,
+            key: identity.key_pem,
+        });
         self
     }
 
@@ -124,6 +150,8 @@ impl std::fmt::Display for NotStarted {
 pub struct Server {
     /// Where it listens, such as `http://127.0.0.1:40123`.
     pub url: String,
+    /// Where it listens for HTTPS, such as `https://127.0.0.1:40124`, if it was started with [`Builder::tls`].
+    pub tls_url: Option<String>,
     /// The process. `kill_on_drop` ends it with the test, however that goes.
     child: Child,
     /// What it said on stderr so far.
@@ -152,6 +180,11 @@ impl Server {
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// The certificate authority that vouches for its HTTPS, as PEM.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.builder.tls.as_ref().map(|tls| tls.ca.as_str())
     }
 
     /// The process id.
@@ -228,7 +261,20 @@ impl Server {
             log: String::new(),
         };
         let config = home.path().join("iof.toml");
-        tokio::fs::write(&config, &builder.config)
+        let mut text = builder.config.clone();
+        if let Some(tls) = &builder.tls {
+            let (chain, key) = (home.path().join("chain.pem"), home.path().join("key.pem"));
+            for (file, pem) in [(&chain, &tls.chain), (&key, &tls.key)] {
+                tokio::fs::write(file, pem)
+                    .await
+                    .map_err(|e| failed(e.to_string()))?;
+            }
+            // A table of its own, so it may follow whatever there is.
+            text.push_str(&format!(
+                "\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = {chain:?}\nkey = {key:?}\n"
+            ));
+        }
+        tokio::fs::write(&config, &text)
             .await
             .map_err(|e| failed(e.to_string()))?;
 
@@ -260,8 +306,16 @@ impl Server {
         let stderr = child.stderr.take().expect("stderr is piped");
         readers.spawn(collect(BufReader::new(stderr), Arc::clone(&log)));
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let said = timeout(START, listening(&mut stdout)).await;
-        let Ok(Some(url)) = said else {
+        let both = async {
+            let url = listening(&mut stdout).await?;
+            let tls_url = match builder.tls {
+                Some(_) => Some(listening(&mut stdout).await?),
+                None => None,
+            };
+            Some((url, tls_url))
+        };
+        let said = timeout(START, both).await;
+        let Ok(Some((url, tls_url))) = said else {
             let status = match timeout(Duration::from_secs(2), child.wait()).await {
                 Ok(status) => status.ok(),
                 Err(_) => None,
@@ -287,6 +341,7 @@ impl Server {
             .expect("a client without TLS");
         Ok(Self {
             url,
+            tls_url,
             child,
             log,
             readers,

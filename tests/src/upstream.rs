@@ -3,6 +3,9 @@
 //! | path | answer |
 //! |---|---|
 //! | `/echo` | 200, JSON of the method, the path with its query, the headers and the body |
+//! | `/mirror` | 200, the bytes that came, under the type that they came with |
+//! | `/image` | 200, `image/png`: [`IMAGE`] |
+//! | `/binary` | 200, `application/octet-stream`: [`binary`] |
 //! | `/status/N` | the status N, and the body `status N` |
 //! | `/slow/MS` | 200, but the first byte comes after MS milliseconds |
 //! | `/drip/N/MS` | 200, N bytes, one every MS milliseconds |
@@ -49,6 +52,14 @@ const GZIP: [u8; 29] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 43, 46, 44, 77, 77, 173, 74, 77, 225, 2, 0, 102, 237, 188, 83,
     9, 0, 0, 0,
 ];
+
+/// What `/image` says: the start of a PNG, which no text decoder leaves as it is.
+pub const IMAGE: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+/// What `/binary` says: every byte there is, and a piece that is no UTF-8 across them.
+pub fn binary() -> Vec<u8> {
+    (0..=255).chain([0xff, 0xfe, 0, 0xc3]).collect()
+}
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -131,6 +142,20 @@ impl Upstream {
 fn router(seen: &Record) -> Router {
     Router::new()
         .route("/echo", any(echo))
+        .route("/mirror", any(mirror))
+        .route(
+            "/image",
+            any(|| async { ([(header::CONTENT_TYPE, "image/png")], IMAGE.to_vec()) }),
+        )
+        .route(
+            "/binary",
+            any(|| async {
+                (
+                    [(header::CONTENT_TYPE, "application/octet-stream")],
+                    binary(),
+                )
+            }),
+        )
         .route("/status/{status}", any(status))
         .route("/slow/{milliseconds}", any(slow))
         .route("/drip/{count}/{milliseconds}", any(drip))
@@ -200,6 +225,20 @@ async fn echo(request: Request) -> Response {
         said.to_string(),
     )
         .into_response()
+}
+
+async fn mirror(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, 64 << 20).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let mut response = body.into_response();
+    if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, kind.clone());
+    }
+    response
 }
 
 async fn status(Path(status): Path<u16>) -> Response {
