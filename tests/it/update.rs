@@ -6,6 +6,7 @@ use iof_tests::{
     joey::Joey,
     server::Server,
 };
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -224,4 +225,37 @@ async fn of_two_updates_at_once_one_is_last() {
         read.json()["wasm_sha256"],
         era::legacy_sha256(&era::version(number, 0))
     );
+}
+
+/// A call that begins after a change was answered sees it, also when others load the function at that very moment.
+#[tokio::test]
+async fn what_was_changed_is_seen_at_once_by_every_call() {
+    let server = Arc::new(Server::start("").await);
+    let function = server.upload(era::state()).await;
+    let path = format!("/api/run/{}/state", function.id);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (server, path, stop) = (server.clone(), path.clone(), stop.clone());
+        callers.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                server.answer(server.request("POST", &path)).await;
+            }
+        });
+    }
+    for n in 0..200 {
+        let written = n.to_string();
+        let write = server
+            .request("PUT", &format!("/api/state/{}", function.id))
+            .header("SSVM_Admin_Key", &function.admin_key)
+            .header("Content-Type", "text/plain")
+            .body(written.clone());
+        assert_eq!(server.answer(write).await.status(), 200);
+        let seen = server.answer(server.request("POST", &path)).await;
+        assert_eq!(seen.text(), written);
+    }
+    stop.store(true, Ordering::Relaxed);
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
 }

@@ -9,10 +9,14 @@ use iof_engine::{Engine, Environment, Fault, Source};
 use iof_store::{KeyHash, Store};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A function, ready to be called.
 pub(crate) struct Loaded {
-    pub(crate) code: iof_engine::Function,
+    /// How often it, or one that shares its counter, had been changed when it was read from the store.
+    change: u64,
+    sha256: [u8; 32],
+    pub(crate) code: Arc<iof_engine::Function>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) usage_key: Option<KeyHash>,
     /// Where every result goes.
@@ -29,7 +33,13 @@ pub(crate) struct Functions {
     store: Store,
     journal: Arc<Journal>,
     loaded: Cache<i64, Arc<Loaded>>,
+    /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
+    /// however late it arrives in `loaded`.
+    changes: Box<[AtomicU64; CHANGES]>,
 }
+
+/// Counters of changes.
+const CHANGES: usize = 1024;
 
 impl Functions {
     pub(crate) fn new(
@@ -43,43 +53,57 @@ impl Functions {
             store,
             journal,
             loaded: Cache::new(capacity.max(1)),
+            changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }
     }
 
-    /// The function of that number.
+    /// The function of that number, as it is now.
     ///
     /// # Errors
     /// `no-such-function`, or what kept it from being loaded.
     pub(crate) async fn get(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
         match self.loaded.get(&id) {
-            Some(loaded) => Ok(loaded),
+            Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
             // Boxed: loading is rare and its future large, and every call would carry it about.
-            None => Box::pin(self.find(id)).await,
+            earlier => Box::pin(self.find(id, earlier)).await,
         }
     }
 
-    async fn find(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
-        let loaded = self.loaded.get_or_insert_async(&id, self.load(id)).await?;
-        // Deleted while it was being loaded: whoever deleted it found nothing here to forget.
-        if self
-            .store
-            .function(id)
-            .await
-            .map_err(store_fault)?
-            .is_none()
-        {
-            self.forget(id);
-            return Err(no_such_function(id));
+    async fn find(&self, id: i64, mut earlier: Option<Arc<Loaded>>) -> Result<Arc<Loaded>, Fault> {
+        loop {
+            self.loaded
+                .remove_if(&id, |loaded| !self.is_current(id, loaded));
+            let loaded = self
+                .loaded
+                .get_or_insert_async(&id, self.load(id, earlier.as_deref()))
+                .await?;
+            // Changed while it was being loaded: once more.
+            if self.is_current(id, &loaded) {
+                return Ok(loaded);
+            }
+            earlier = Some(loaded);
         }
-        Ok(loaded)
     }
 
-    /// Forgets a function that was changed or deleted. Calls under way keep what they have.
-    pub(crate) fn forget(&self, id: i64) {
-        self.loaded.remove(&id);
+    /// Makes calls from now on see a change that is in the store. Calls under way keep what they have.
+    pub(crate) fn changed(&self, id: i64) {
+        self.change(id).fetch_add(1, Ordering::AcqRel);
     }
 
-    async fn load(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
+    fn is_current(&self, id: i64, loaded: &Loaded) -> bool {
+        loaded.change == self.change(id).load(Ordering::Acquire)
+    }
+
+    /// Functions share counters: a change of one makes a few others be looked up again.
+    fn change(&self, id: i64) -> &AtomicU64 {
+        let at = usize::try_from(id).unwrap_or_default() % CHANGES;
+        &self.changes[at]
+    }
+
+    /// `earlier` is what was loaded before the function was changed; its code serves again if it is still the code.
+    async fn load(&self, id: i64, earlier: Option<&Loaded>) -> Result<Arc<Loaded>, Fault> {
+        // Before the row is read: a change that comes after makes this reading an old one.
+        let change = self.change(id).load(Ordering::Acquire);
         let function = self
             .store
             .function(id)
@@ -87,24 +111,17 @@ impl Functions {
             .map_err(store_fault)?
             .ok_or_else(|| no_such_function(id))?;
         let sha256 = function.version.sha256;
-        let kept = self
-            .store
-            .artefact(self.engine.fingerprint(), sha256)
-            .await
-            .map_err(store_fault)?;
-        let loaded = match kept {
-            Some(artefact) => self.engine.load(&artefact).ok(),
-            None => None,
-        };
-        let code = match loaded {
-            Some(code) => code,
-            None => self.rebuild(id, sha256).await?,
+        let code = match earlier.filter(|earlier| earlier.sha256 == sha256) {
+            Some(earlier) => Arc::clone(&earlier.code),
+            None => Arc::new(self.code(id, sha256).await?),
         };
         let variables = vec![
             ("wasm_id".to_owned(), id.to_string()),
             ("storage_key".to_owned(), function.storage_key),
         ];
         Ok(Arc::new(Loaded {
+            change,
+            sha256,
             code,
             environment: Arc::new(Environment {
                 state: function.state.into(),
@@ -116,6 +133,18 @@ impl Functions {
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
         }))
+    }
+
+    async fn code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
+        let kept = self
+            .store
+            .artefact(self.engine.fingerprint(), sha256)
+            .await
+            .map_err(store_fault)?;
+        match kept.and_then(|artefact| self.engine.load(&artefact).ok()) {
+            Some(code) => Ok(code),
+            None => self.rebuild(id, sha256).await,
+        }
     }
 
     /// Compiles from the source: after an upgrade, or when an artefact was lost or damaged.

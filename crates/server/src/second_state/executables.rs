@@ -70,7 +70,7 @@ pub(super) async fn update(
             .replace_version(function.wasm_id, version)
             .await
             .map_err(store_fault)?;
-        app.functions.forget(function.wasm_id);
+        app.functions.changed(function.wasm_id);
         tracing::info!(function = function.wasm_id, %version, "replaced");
         Ok::<_, Fault>(json!({ "wasm_id": id, "wasm_sha256": legacy_sha256 }).to_string())
     };
@@ -122,7 +122,7 @@ pub(super) async fn delete(
             .delete_function(number)
             .await
             .map_err(store_fault)?;
-        app.functions.forget(number);
+        app.functions.changed(number);
         tracing::info!(function = number, "deleted");
         Ok(json!({ "wasm_id": id }).to_string())
     };

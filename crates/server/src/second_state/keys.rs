@@ -36,7 +36,7 @@ async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<
         .set_usage_key(function.wasm_id, private)
         .await
         .map_err(store_fault)?;
-    app.functions.forget(function.wasm_id);
+    app.functions.changed(function.wasm_id);
     tracing::info!(function = function.wasm_id, private, "usage key changed");
     Ok(key.map_or(NIL_KEY.to_owned(), |key| key.as_str().to_owned()))
 }

@@ -71,7 +71,7 @@ pub(super) async fn write_state(
             .set_state(function.wasm_id, state)
             .await
             .map_err(store_fault)?;
-        app.functions.forget(function.wasm_id);
+        app.functions.changed(function.wasm_id);
         Ok(())
     };
     answer(
@@ -105,7 +105,7 @@ pub(super) async fn write_callback(
             .set_callback(function.wasm_id, callback.to_owned())
             .await
             .map_err(store_fault)?;
-        app.functions.forget(function.wasm_id);
+        app.functions.changed(function.wasm_id);
         Ok(())
     };
     answer(
