@@ -4,12 +4,11 @@
 //! it after reading it: no white space, `25.0` as `25`, the last of two equal keys, number-like keys first. Functions
 //! rely on it: the original's own test feeds `{"celsius_temperature":25.0}` to a function that reads an integer.
 
+use super::js::{Js, order, parse};
 use super::run::Asked;
 use super::target::Target;
 use bytes::Bytes;
 use iof_engine::{Arg, Fault};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::fmt::Write;
 
 /// What the body of a call says: its argument, and two fields that are not for the function.
 ///
@@ -67,13 +66,6 @@ fn directed(mut json: Js) -> Result<Asked<'static>, Fault> {
     })
 }
 
-/// A text as JavaScript writes it.
-pub(super) fn quoted(value: &str) -> String {
-    let mut text = String::with_capacity(value.len() + 2);
-    quote(value, &mut text);
-    text
-}
-
 /// A body of JSON as JavaScript writes it; `None` if it is none that the original's parser took.
 pub(super) fn rewritten(body: &[u8]) -> Option<String> {
     strict(body).ok().map(|json| json.text())
@@ -101,54 +93,6 @@ fn strict(body: &[u8]) -> Result<Js, Fault> {
         })
 }
 
-/// `JSON.parse(body)`; `None` if it is not JSON.
-fn parse(body: &[u8]) -> Option<Js> {
-    // Most texts are none, and can be told by their first byte.
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace())?;
-    if !matches!(
-        first,
-        b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'
-    ) {
-        return None;
-    }
-    match serde_json::from_slice(body) {
-        Ok(json) => Some(json),
-        Err(error) if error.to_string().starts_with("number out of range") => {
-            let bounded = without_infinite(std::str::from_utf8(body).ok()?)?;
-            serde_json::from_str(&bounded).ok()
-        }
-        Err(_) => None,
-    }
-}
-
-/// Numbers that no double can hold, as `null`: JavaScript reads them as infinite and writes that. `None` if there are
-/// none.
-fn without_infinite(text: &str) -> Option<String> {
-    let (mut bounded, mut found) = (String::with_capacity(text.len()), false);
-    let (mut rest, mut quoted) = (text, false);
-    while let Some(first) = rest.chars().next() {
-        let is_number = !quoted && matches!(first, '-' | '0'..='9');
-        let count = if is_number {
-            rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'))
-                .unwrap_or(rest.len())
-        } else if quoted && first == '\\' {
-            1 + rest.chars().nth(1).map_or(0, char::len_utf8)
-        } else {
-            first.len_utf8()
-        };
-        quoted ^= first == '"';
-        let (piece, after) = rest.split_at(count);
-        if is_number && piece.parse::<f64>().is_ok_and(f64::is_infinite) {
-            bounded.push_str("null");
-            found = true;
-        } else {
-            bounded.push_str(piece);
-        }
-        rest = after;
-    }
-    found.then_some(bounded)
-}
-
 /// The fields of a form, as JSON of strings; a field that comes twice is an array.
 fn form(body: &[u8]) -> String {
     let mut fields: Vec<(String, Js)> = Vec::new();
@@ -164,183 +108,6 @@ fn form(body: &[u8]) -> String {
         }
     }
     Js::Object(order(fields)).text()
-}
-
-/// A value of JavaScript.
-enum Js {
-    Null,
-    Bool(bool),
-    Number(f64),
-    Text(String),
-    Array(Vec<Js>),
-    /// In JavaScript's order, each key once.
-    Object(Vec<(String, Js)>),
-}
-
-impl Js {
-    /// `JSON.stringify`
-    fn text(&self) -> String {
-        let mut text = String::new();
-        self.write(&mut text);
-        text
-    }
-
-    /// A text without its quotes; anything else as JSON.
-    fn bare(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            other => other.text(),
-        }
-    }
-
-    /// Takes the field of one of these names out of an object.
-    fn take(&mut self, names: [&str; 2]) -> Option<Self> {
-        let Self::Object(fields) = self else {
-            return None;
-        };
-        let at = fields
-            .iter()
-            .position(|(name, _)| names.contains(&name.as_str()))?;
-        Some(fields.remove(at).1)
-    }
-
-    fn write(&self, text: &mut String) {
-        match self {
-            Self::Null => text.push_str("null"),
-            Self::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-            // JavaScript writes what JSON cannot say as null, and no sign before a zero.
-            Self::Number(value) if !value.is_finite() => text.push_str("null"),
-            Self::Number(value) => text.push_str(ryu_js::Buffer::new().format_finite(*value + 0.0)),
-            Self::Text(value) => quote(value, text),
-            Self::Array(values) => {
-                text.push('[');
-                for (at, value) in values.iter().enumerate() {
-                    if at > 0 {
-                        text.push(',');
-                    }
-                    value.write(text);
-                }
-                text.push(']');
-            }
-            Self::Object(fields) => {
-                text.push('{');
-                for (at, (name, value)) in fields.iter().enumerate() {
-                    if at > 0 {
-                        text.push(',');
-                    }
-                    quote(name, text);
-                    text.push(':');
-                    value.write(text);
-                }
-                text.push('}');
-            }
-        }
-    }
-}
-
-fn quote(value: &str, text: &mut String) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            c if c < ' ' => {
-                // Writing to a string does not fail.
-                let _ = write!(text, "\\u{:04x}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-}
-
-/// Keys that are array indices come first, by number; the others as they came.
-fn order(mut fields: Vec<(String, Js)>) -> Vec<(String, Js)> {
-    fields.sort_by_key(|(name, _)| index(name).map_or((true, 0), |index| (false, index)));
-    fields
-}
-
-/// A canonical array index: `0` to `4294967294`, no leading zero.
-fn index(name: &str) -> Option<u32> {
-    let canonical =
-        name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
-    canonical
-        .then(|| name.parse().ok())
-        .flatten()
-        .filter(|index| *index != u32::MAX)
-}
-
-impl<'de> Deserialize<'de> for Js {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsVisitor)
-    }
-}
-
-struct JsVisitor;
-
-impl<'de> Visitor<'de> for JsVisitor {
-    type Value = Js;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Js, E> {
-        Ok(Js::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Js, E> {
-        Ok(Js::Bool(value))
-    }
-
-    // Every number of JavaScript is a double; the nearest one is what `as` takes.
-    fn visit_i64<E>(self, value: i64) -> Result<Js, E> {
-        Ok(Js::Number(value as f64))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Js, E> {
-        Ok(Js::Number(value as f64))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Js, E> {
-        Ok(Js::Number(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Js, E> {
-        Ok(Js::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Js, E> {
-        Ok(Js::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Js, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Js::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Js, A::Error> {
-        let mut fields: Vec<(String, Js)> = Vec::new();
-        let mut places = std::collections::HashMap::new();
-        while let Some((name, value)) = map.next_entry::<String, Js>()? {
-            match places.get(&name).and_then(|at: &usize| fields.get_mut(*at)) {
-                Some((_, earlier)) => *earlier = value,
-                None => {
-                    places.insert(name.clone(), fields.len());
-                    fields.push((name, value));
-                }
-            }
-        }
-        Ok(Js::Object(order(fields)))
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `upload`, `executables`, `describe` | modules: taking, replacing, deleting, reading them |
 //! | `keys`, `owned`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
-//! | `run`, `arguments`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
+//! | `run`, `arguments`, `js`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
 //! | `target`, `outward` | what a call fetches first and calls back at the end |
 //! | `rate` | how often a client may ask |
 
@@ -17,6 +17,7 @@ mod arguments;
 mod describe;
 mod ephemeral;
 mod executables;
+mod js;
 mod keys;
 mod log;
 mod multipart;

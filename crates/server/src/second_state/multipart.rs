@@ -6,7 +6,8 @@
 //! original took images and broke on the rest.
 
 use super::content_type;
-use super::run::{self, Asked, Caller};
+use super::outward;
+use super::run::{Asked, Caller};
 use super::target::Target;
 use crate::app::App;
 use bytes::Bytes;
@@ -85,8 +86,8 @@ pub(super) async fn read<'a>(
             Some(part) if part.name.starts_with("fetch") => {
                 let target = Target::fetch(text(&part)?)?;
                 let is_object = target.is_object;
-                let fetched = Box::pin(run::fetch(app, context, caller, target)).await?;
-                fetched_bytes += fetched.body.len() as u64;
+                let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;
+                fetched_bytes += fetched.len() as u64;
                 let limit = app.settings.request_body;
                 if fetched_bytes > limit.as_u64() {
                     return Err(Fault::limit(
@@ -97,7 +98,7 @@ pub(super) async fn read<'a>(
                         ),
                     ));
                 }
-                asked.shares.push(app.bodies.share(fetched.body.len())?);
+                asked.shares.push(app.bodies.share(fetched.len())?);
                 if is_object {
                     fetched.into_quoted()
                 } else {

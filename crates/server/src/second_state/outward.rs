@@ -4,6 +4,7 @@
 //! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
 //! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
 
+use super::js;
 use super::run::{self, Caller, Route};
 use super::target::Target;
 use crate::app::App;
@@ -13,7 +14,7 @@ use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use iof_commands::CallContext;
 use iof_egress::Outbound;
-use iof_engine::{Fault, Source};
+use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -97,11 +98,60 @@ fn dispatch<'a>(
     })
 }
 
+/// What was fetched.
+pub(super) struct Fetched {
+    content_type: String,
+    body: Bytes,
+}
+
+impl Fetched {
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// An image is bytes, and so is what is no text; all else is text.
+    pub(super) fn into_arg(self) -> Arg {
+        let text =
+            !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
+        if text {
+            Arg::Text(self.body)
+        } else {
+            Arg::Bytes(self.body)
+        }
+    }
+
+    /// As JavaScript writes a text: what a part of a multipart body that asked with an object becomes.
+    pub(super) fn into_quoted(self) -> Arg {
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if !self.content_type.starts_with("image/") => {
+                Arg::Text(js::quoted(text).into())
+            }
+            _ => Arg::Bytes(self.body),
+        }
+    }
+}
+
+/// Fetches an argument.
+///
+/// # Errors
+/// Those of [`send`]; a status that is no success is none.
+pub(super) async fn fetch(
+    app: &Arc<App>,
+    context: &CallContext,
+    caller: Caller,
+    mut target: Target,
+) -> Result<Fetched, Fault> {
+    let body = target.body.take().unwrap_or_default();
+    let came = send(app, context, caller, target, body.into()).await?;
+    let (content_type, body) = read(came).await?;
+    Ok(Fetched { content_type, body })
+}
+
 /// The body of what came back, and its content type.
 ///
 /// # Errors
 /// When this server's own answer was a failure that says so.
-pub(super) async fn read(came: Came) -> Result<(String, Bytes), Fault> {
+async fn read(came: Came) -> Result<(String, Bytes), Fault> {
     let content_type = |headers: &http::HeaderMap| {
         let value = headers.get(header::CONTENT_TYPE);
         let value = value.and_then(|value| value.to_str().ok());

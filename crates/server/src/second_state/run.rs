@@ -215,8 +215,8 @@ async fn run(
     directed(&parts.headers, &mut asked)?;
     if let Some(target) = asked.fetch.take() {
         // Boxed: a call that fetches nothing does not carry the fetching about.
-        let fetched = Box::pin(fetch(app, &context, caller, target)).await?;
-        asked.shares.push(app.bodies.share(fetched.body.len())?);
+        let fetched = Box::pin(outward::fetch(app, &context, caller, target)).await?;
+        asked.shares.push(app.bodies.share(fetched.len())?);
         asked.args = vec![fetched.into_arg()];
     }
     let callback = match asked.callback {
@@ -276,51 +276,6 @@ fn directed(headers: &HeaderMap, asked: &mut Asked<'_>) -> Result<(), Fault> {
         asked.callback = Some(Target::callback(text)?);
     }
     Ok(())
-}
-
-/// What was fetched.
-pub(super) struct Fetched {
-    content_type: String,
-    pub(super) body: Bytes,
-}
-
-impl Fetched {
-    /// An image is bytes, and so is what is no text; all else is text.
-    pub(super) fn into_arg(self) -> Arg {
-        let text =
-            !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
-        if text {
-            Arg::Text(self.body)
-        } else {
-            Arg::Bytes(self.body)
-        }
-    }
-
-    /// As JavaScript writes a text: what a part of a multipart body that asked with an object becomes.
-    pub(super) fn into_quoted(self) -> Arg {
-        match std::str::from_utf8(&self.body) {
-            Ok(text) if !self.content_type.starts_with("image/") => {
-                Arg::Text(arguments::quoted(text).into())
-            }
-            _ => Arg::Bytes(self.body),
-        }
-    }
-}
-
-/// Fetches an argument.
-///
-/// # Errors
-/// Those of [`outward::send`]; a status that is no success is none.
-pub(super) async fn fetch(
-    app: &Arc<App>,
-    context: &CallContext,
-    caller: Caller,
-    mut target: Target,
-) -> Result<Fetched, Fault> {
-    let body = target.body.take().unwrap_or_default();
-    let came = outward::send(app, context, caller, target, body.into()).await?;
-    let (content_type, body) = outward::read(came).await?;
-    Ok(Fetched { content_type, body })
 }
 
 /// Sends a result on; what comes back is the answer.
