@@ -53,7 +53,7 @@ async fn http_1_and_2_are_spoken_over_tls() {
     let id = server.upload(era::hello()).await.id;
     let mut tasks = JoinSet::new();
 
-    let stream = connect(&server, &[b"h2", b"http/1.1"]).await;
+    let stream = connect(&server, &[b"h2"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -74,7 +74,12 @@ async fn http_1_and_2_are_spoken_over_tls() {
         assert_eq!(text(response).await, format!("hello {n}"));
     }
 
-    for protocols in [&[&b"http/1.1"[..]][..], &[]] {
+    // Who takes either gets the one in which bare quotation marks of a URL can be mended.
+    for protocols in [
+        &[&b"http/1.1"[..]][..],
+        &[],
+        &[&b"h2"[..], &b"http/1.1"[..]],
+    ] {
         let stream = connect(&server, protocols).await;
         assert_ne!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
