@@ -139,3 +139,28 @@ async fn pieces_add_up_and_are_forgotten_after_a_run() {
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].headers["content-length"], "4000000");
 }
+
+/// More than any pipe holds, both ways: where SSVM wrote all of stdin before it read, two full pipes waited for each
+/// other.
+#[tokio::test]
+async fn four_megabytes_go_in_and_come_out() {
+    let upstream = Upstream::start().await;
+    let server = Server::start(upstream.pin("api.example.com", 80)).await;
+    let id = server.upload(guest("command")).await.id;
+    let body: String = (0..400_000).map(|n| format!("{n:010}")).collect();
+    for export in ["run_ssvm", "run_wasmedge"] {
+        let output = run(&server, id, export, json!({
+            "program": "http_proxy", "args": ["post", "http://api.example.com/mirror"], "stdin": body,
+        }))
+        .await;
+        assert_eq!(output["status"], 0, "{}", output["stderr"]);
+        assert!(output["stdout"] == body.as_str(), "changed on the way");
+    }
+    // An upstream that answers before it has read everything, and hangs up: a failed command and nothing worse.
+    let early = run(&server, id, "run_ssvm", json!({
+        "program": "http_proxy", "args": ["post", "http://api.example.com/status/413"], "stdin": body,
+    }))
+    .await;
+    assert!(early["status"].is_i64(), "{early}");
+    assert_eq!(server.run(id, "run_ssvm", "{}").await.status(), 200);
+}

@@ -59,6 +59,10 @@ async fn others_are_refused_with_what_would_serve_them() {
             "type",
         ),
         ("\"wasmedge_httpsreq\" \"x\" (func)", "http_proxy"),
+        (
+            "\"wasmedge-bindgen\" \"return_result\" (func)",
+            "before 0.4",
+        ),
         ("\"wasmedge_bitnet\" \"x\" (func)", "WasmEdge"),
         ("\"gojs\" \"x\" (func)", "GOOS"),
         ("\"wasi:http/types\" \"x\" (func)", "component"),

@@ -80,6 +80,7 @@ fn hint(module: &str, name: &str) -> String {
         "env" if name == "abort" => "AssemblyScript; build it with `--use abort=`",
         "env" => "its linker left this symbol open; link what defines it",
         "go" | "gojs" => "Go for browsers; build it with GOOS=wasip1",
+        "wasmedge-bindgen" => "the interface of wasmedge-bindgen before 0.4; build it with that",
         "wasmedge_httpsreq" => "the command http_proxy makes requests",
         "ssvm_native" | "wasmedge_native" | "ssvm_process" | "wasmedge_process" => {
             "no function of this module has this name and type"
