@@ -1,0 +1,45 @@
+-- What functions use to reach the outside, and what they reached.
+
+-- Secrets, each encrypted. A copy of this file gives away their names, the lengths of their values, and no more.
+CREATE TABLE secrets (
+    wasm_id    INTEGER NOT NULL REFERENCES functions (wasm_id),
+    name       TEXT    NOT NULL,
+    key_id     TEXT    NOT NULL CHECK (length(key_id) = 8), -- which key; the keys themselves are never here
+    nonce      BLOB    NOT NULL CHECK (length(nonce) = 24),
+    sealed     BLOB    NOT NULL, -- the encrypted value and its tag
+    created_at INTEGER NOT NULL, -- Unix milliseconds; when this value was set
+    PRIMARY KEY (wasm_id, name)
+) STRICT;
+
+-- One row for each outbound request and each command run.
+-- No reference to functions: this is evidence, and deleting a function must not remove what it did. AUTOINCREMENT on
+-- both sides makes a wasm_id that is gone as good a name as one that is there.
+CREATE TABLE outbound (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    at        INTEGER NOT NULL, -- Unix milliseconds; when it began
+    call      BLOB    NOT NULL CHECK (length(call) = 16), -- UUID; as bytes, because its index holds it once more
+    wasm_id   INTEGER NOT NULL,
+    version   INTEGER NOT NULL, -- its number within the function
+    kind      TEXT    NOT NULL CHECK (kind IN ('request', 'command')),
+    subject   TEXT    NOT NULL, -- the rule that let the request through, or the command's name
+    method    TEXT,
+    host      TEXT,
+    address   TEXT,
+    status    INTEGER,
+    bytes_out INTEGER NOT NULL,
+    bytes_in  INTEGER NOT NULL,
+    ms        INTEGER NOT NULL,
+    outcome   TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX outbound_wasm_id ON outbound (wasm_id, id);
+CREATE INDEX outbound_call ON outbound (call, id);
+CREATE INDEX outbound_at ON outbound (at); -- what is old goes first, whatever the order in which it was written
+
+-- How many rows there are, kept in the transaction that changes them: to count a million of them takes a while.
+CREATE TABLE outbound_total (
+    one  INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+    rows INTEGER NOT NULL CHECK (rows >= 0)
+) STRICT;
+
+INSERT INTO outbound_total (one, rows) VALUES (1, 0);
