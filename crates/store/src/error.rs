@@ -19,10 +19,10 @@ pub enum Error {
         wasm_id: i64,
     },
 
-    /// What the caller handed in contradicts itself; nothing was stored.
+    /// What the caller handed in contradicts itself, or goes over a limit; nothing was stored.
     #[error("{what}")]
     Invalid {
-        /// The contradiction, in one sentence.
+        /// How, in one sentence.
         what: String,
     },
 
@@ -41,6 +41,15 @@ pub enum Error {
         what: String,
         /// How it shows, and what to do about it.
         detail: String,
+    },
+
+    /// A secret is encrypted under a key that was not handed over.
+    #[error(
+        "a stored secret needs the key {key_id}, which is not among the secret keys; add that key as a further line, or set the secret again"
+    )]
+    MissingKey {
+        /// The key that is needed.
+        key_id: String,
     },
 
     /// Another process has this data directory.
@@ -95,6 +104,7 @@ impl Error {
             Self::Busy => "busy",
             Self::DiskFull(_) => "disk_full",
             Self::Damaged { .. } => "damaged",
+            Self::MissingKey { .. } => "missing_key",
             Self::Locked { .. } => "locked",
             Self::Directory { .. } => "directory",
             Self::Newer { .. } => "newer",

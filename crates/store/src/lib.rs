@@ -12,12 +12,12 @@
 //! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
 //!
 //! What functions keep is rows too: the values that their guests store (`values`), texts that anyone keeps for a while
-//! (`ephemeral`), and what is remembered of calls (`calls`). All of it goes through the one task that writes, so that a
+//! (`ephemeral`), what is remembered of calls (`calls`), and secrets, encrypted (`secrets`). All of it goes through the one task that writes, so that a
 //! limit is checked and kept in one transaction that no other can slip into.
 //!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
-//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `values`, `ephemeral` and `calls`, which
-//! add to [`Store`]. This crate knows neither HTTP nor wasm.
+//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `values`, `ephemeral`, `calls` and
+//! `secrets` (with `secret_keys`), which add to [`Store`]. This crate knows neither HTTP nor wasm.
 
 mod calls;
 mod database;
@@ -28,6 +28,8 @@ mod key;
 mod model;
 mod objects;
 mod seal;
+mod secret_keys;
+mod secrets;
 mod sweep;
 mod values;
 mod writer;
@@ -50,6 +52,8 @@ pub use model::{
     VersionId,
 };
 use objects::Objects;
+pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
+pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 use writer::{FunctionRow, Outcome, VersionRow, Write, Writer};
 
 /// The data directory of one server, open and owned by this process.
@@ -171,8 +175,8 @@ impl Store {
         database::list(&self.0.readers).await
     }
 
-    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, and what is
-    /// remembered of its calls. `false`: there was none.
+    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
+    /// and what is remembered of its calls. `false`: there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::database::Connection;
 use crate::directory::Lock;
 use crate::ephemeral::{self, PutEphemeral};
+use crate::secrets::{self, Reseal, SetSecret};
 use crate::values::{self, SaveValue};
 use crate::{Calls, Error, KeyHash, VersionId, calls, database};
 
@@ -65,6 +66,12 @@ pub(crate) enum Write {
         calls: Vec<Calls>,
         keep: u32,
     },
+    SetSecret(SetSecret),
+    DeleteSecret {
+        wasm_id: i64,
+        name: String,
+    },
+    ResealSecrets(Vec<Reseal>),
 }
 
 pub(crate) struct FunctionRow {
@@ -95,6 +102,8 @@ pub(crate) enum Outcome {
     Missing,
     /// It would go over its limit; nothing was changed.
     Full,
+    /// How many rows it changed.
+    Counted(u64),
 }
 
 struct Job {
@@ -230,6 +239,9 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         Write::PutEphemeral(put) => ephemeral::put(connection, put).await,
         Write::DeleteEphemeral { key } => ephemeral::delete(connection, key).await,
         Write::RecordCalls { calls, keep } => calls::record(connection, calls, *keep).await,
+        Write::SetSecret(set) => secrets::set(connection, set).await,
+        Write::DeleteSecret { wasm_id, name } => secrets::delete(connection, *wasm_id, name).await,
+        Write::ResealSecrets(batch) => secrets::reseal(connection, batch).await,
     }
 }
 
@@ -310,6 +322,7 @@ async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outco
         "DELETE FROM stored_totals WHERE wasm_id = $1",
         "DELETE FROM calls WHERE wasm_id = $1",
         "DELETE FROM usage WHERE wasm_id = $1",
+        "DELETE FROM secrets WHERE wasm_id = $1",
     ] {
         sqlx::query(what_it_keeps)
             .bind(wasm_id)

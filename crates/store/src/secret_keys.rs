@@ -1,0 +1,406 @@
+//! The keys that secrets are encrypted under, and what encryption binds a secret to.
+//!
+//! The keys come from outside (a file, a secret manager) and never enter the data directory: whoever copies the
+//! database, or a backup of it, reads names and nothing else. Keeping a key beside the database, as the artefact key
+//! is, was rejected for that reason: artefacts need to be told apart from forgeries, secrets need to be unreadable.
+//!
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), because its nonce of 24 bytes can be drawn at random for every write,
+//! for ever. With 12 bytes (AES-GCM, ChaCha20-Poly1305) we would have to count writes under each key, and a database
+//! restored from a backup would count anew and repeat a nonce, which gives both values away.
+//!
+//! The function and the name are authenticated with the value (associated data), so a row copied over another row does
+//! not open. What this cannot see is a row put back to an earlier value of its own.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
+use rustix::rand::GetRandomFlags;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::Error;
+use crate::objects::hex;
+
+/// The keys that secrets are encrypted under: one that writes, and earlier ones that can still be read.
+///
+/// A key is named by the first 8 hexadecimal digits of its SHA-256. The bytes are overwritten when this is dropped.
+pub struct SecretKeys {
+    current: SecretKey,
+    earlier: Vec<SecretKey>,
+}
+
+struct SecretKey {
+    id: String,
+    /// Boxed, so that moving the key leaves no copy behind.
+    bytes: Box<Zeroizing<[u8; 32]>>,
+}
+
+/// Why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretKeysError {
+    /// There is no line with a key.
+    #[error(
+        "there is no key; the first line has to be 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
+    )]
+    Empty,
+
+    /// A line is something else.
+    #[error(
+        "line {line} is not a key; a key is 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
+    )]
+    NotAKey {
+        /// Counted from 1.
+        line: usize,
+    },
+
+    /// Two lines hold the same key, or two keys with the same name.
+    #[error("line {line} holds the key {id} again, which line {first} holds; remove one of them")]
+    Twice {
+        /// Counted from 1.
+        line: usize,
+        /// The line that holds it too.
+        first: usize,
+        /// The key's name.
+        id: String,
+    },
+}
+
+impl SecretKeys {
+    /// Reads a key a line, base64 (either alphabet, padded or not) or hexadecimal; the first is the current one. Empty
+    /// lines and lines that begin with `#` are passed over. The caller overwrites `text`.
+    ///
+    /// # Errors
+    /// [`SecretKeysError`], naming the line.
+    pub fn parse(text: &str) -> Result<Self, SecretKeysError> {
+        let mut keys: Vec<(usize, SecretKey)> = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            let text = text.trim();
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            let key = SecretKey::parse(text).ok_or(SecretKeysError::NotAKey { line })?;
+            if let Some((first, _)) = keys.iter().find(|(_, other)| other.id == key.id) {
+                return Err(SecretKeysError::Twice {
+                    line,
+                    first: *first,
+                    id: key.id,
+                });
+            }
+            keys.push((line, key));
+        }
+        let mut keys = keys.into_iter().map(|(_, key)| key);
+        Ok(Self {
+            current: keys.next().ok_or(SecretKeysError::Empty)?,
+            earlier: keys.collect(),
+        })
+    }
+
+    /// The name of the key that new secrets are encrypted under.
+    #[must_use]
+    pub fn current_id(&self) -> &str {
+        &self.current.id
+    }
+
+    /// Encrypts a value for one place, under the current key.
+    pub(crate) fn seal(&self, place: &Place<'_>, value: &SecretValue) -> Result<Sealed, Error> {
+        let mut nonce = [0; 24];
+        // getrandom(2) fills up to 256 bytes whole, or fails.
+        rustix::rand::getrandom(&mut nonce, GetRandomFlags::empty())
+            .map_err(|errno| Error::Unavailable(std::io::Error::from(errno).into()))?;
+        let payload = Payload {
+            msg: value.expose(),
+            aad: &place.associated_data(),
+        };
+        let bytes = self
+            .current
+            .cipher()
+            .encrypt((&nonce).into(), payload)
+            .map_err(|_| Error::Unavailable("a secret could not be encrypted".into()))?;
+        Ok(Sealed {
+            key_id: self.current.id.clone(),
+            nonce,
+            bytes,
+        })
+    }
+
+    /// Decrypts what [`SecretKeys::seal`] made for the same place, under whichever key it was.
+    pub(crate) fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<SecretValue, Error> {
+        let key = std::iter::once(&self.current)
+            .chain(&self.earlier)
+            .find(|key| key.id == sealed.key_id)
+            .ok_or_else(|| Error::MissingKey {
+                key_id: sealed.key_id.clone(),
+            })?;
+        let payload = Payload {
+            msg: &sealed.bytes,
+            aad: &place.associated_data(),
+        };
+        key.cipher()
+            .decrypt((&sealed.nonce).into(), payload)
+            .map(SecretValue::from)
+            .map_err(|_| Error::Damaged {
+                what: format!("the secret {} of function {}", place.name, place.wasm_id),
+                detail: format!(
+                    "its row was changed or moved (it does not open under its key {}); set it again, or restore the database from a backup",
+                    sealed.key_id
+                ),
+            })
+    }
+}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKeys(…)")
+    }
+}
+
+impl SecretKey {
+    fn parse(text: &str) -> Option<Self> {
+        /// 32 bytes in base64 are 43 letters and a padding, in hexadecimal 64: neither can be taken for the other.
+        const HEX: usize = 64;
+        let mut bytes = Box::new(Zeroizing::new([0; 32]));
+        if text.len() == HEX {
+            for (pair, byte) in text.as_bytes().chunks_exact(2).zip(bytes.iter_mut()) {
+                let digit = |letter: u8| char::from(letter).to_digit(16);
+                *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+            }
+        } else {
+            let alphabet = if text.contains(['-', '_']) {
+                &alphabet::URL_SAFE
+            } else {
+                &alphabet::STANDARD
+            };
+            let config = GeneralPurposeConfig::new()
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let length = GeneralPurpose::new(alphabet, config)
+                .decode_slice(text, &mut bytes[..])
+                .ok()?;
+            if length != bytes.len() {
+                return None;
+            }
+        }
+        let mut id = hex(&Sha256::digest(&bytes[..]));
+        id.truncate(8);
+        Some(Self { id, bytes })
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        let bytes: &[u8; 32] = &self.bytes;
+        XChaCha20Poly1305::new(bytes.into())
+    }
+}
+
+/// Where a secret belongs. It opens nowhere else.
+pub(crate) struct Place<'a> {
+    pub(crate) wasm_id: i64,
+    pub(crate) name: &'a str,
+}
+
+impl Place<'_> {
+    /// All parts before the name have a fixed length, so no two places share one text.
+    fn associated_data(&self) -> Vec<u8> {
+        let mut data = b"iof secret 1\nfunction\n".to_vec();
+        data.extend_from_slice(&self.wasm_id.to_be_bytes());
+        data.extend_from_slice(self.name.as_bytes());
+        data
+    }
+}
+
+/// An encrypted value, as a row holds it.
+pub(crate) struct Sealed {
+    pub(crate) key_id: String,
+    pub(crate) nonce: [u8; 24],
+    /// As long as the value and a tag of 16 bytes.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The value of a secret in the clear, overwritten when it is dropped.
+///
+/// There is no `Display` and no `Clone`: it should neither slip into a message nor multiply. Share it in an `Arc`.
+pub struct SecretValue(Zeroizing<Vec<u8>>);
+
+impl SecretValue {
+    /// The value itself. Whoever copies it overwrites the copy.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for SecretValue {
+    fn from(value: Vec<u8>) -> Self {
+        Self(Zeroizing::new(value))
+    }
+}
+
+impl From<String> for SecretValue {
+    fn from(value: String) -> Self {
+        value.into_bytes().into()
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO_TO_31: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    fn place(wasm_id: i64, name: &str) -> Place<'_> {
+        Place { wasm_id, name }
+    }
+
+    #[test]
+    fn a_key_is_the_same_in_every_notation() {
+        for text in [
+            ZERO_TO_31,
+            &ZERO_TO_31.to_uppercase(),
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+            "\n# of May\r\n  AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\r\n\n",
+        ] {
+            // printf of the bytes | sha256sum
+            assert_eq!(SecretKeys::parse(text).unwrap().current_id(), "630dcd29");
+        }
+        let all_ones = "ff".repeat(32);
+        let id = SecretKeys::parse(&all_ones)
+            .unwrap()
+            .current_id()
+            .to_owned();
+        for letters in ["/", "_"] {
+            let text = format!("{}8=", letters.repeat(42));
+            assert_eq!(SecretKeys::parse(&text).unwrap().current_id(), id);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused_with_its_line_and_without_its_text() {
+        let short = &ZERO_TO_31[2..];
+        let long = format!("{ZERO_TO_31}00");
+        let not_hex = ZERO_TO_31.replace('f', "g");
+        let not_ascii = "é".repeat(32);
+        for wrong in [
+            short,
+            &long,
+            &not_hex,
+            &not_ascii,
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==", // 31 bytes
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", // 33 bytes
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=", // bits beyond the last byte
+            "correct horse battery staple",
+        ] {
+            let text = format!("{ZERO_TO_31}\n\n{wrong}");
+            let error = SecretKeys::parse(&text).unwrap_err();
+            assert_eq!(error, SecretKeysError::NotAKey { line: 3 }, "{wrong}");
+            assert!(!error.to_string().contains(wrong) && error.to_string().contains("line 3"));
+        }
+        for empty in ["", "\n \n", "# soon"] {
+            assert_eq!(
+                SecretKeys::parse(empty).unwrap_err(),
+                SecretKeysError::Empty
+            );
+        }
+        let again = format!(
+            "{}\n{ZERO_TO_31}\n{}",
+            "11".repeat(32),
+            ZERO_TO_31.to_uppercase()
+        );
+        assert_eq!(
+            SecretKeys::parse(&again).unwrap_err().to_string(),
+            "line 3 holds the key 630dcd29 again, which line 2 holds; remove one of them"
+        );
+    }
+
+    #[test]
+    fn a_value_opens_in_its_place_alone_and_unchanged_alone() {
+        let keys = SecretKeys::parse(ZERO_TO_31).unwrap();
+        let value = SecretValue::from("hunter2".to_owned());
+        let sealed = || keys.seal(&place(7, "TOKEN"), &value).unwrap();
+        let opened = |place: &Place<'_>, sealed: &Sealed| {
+            keys.open(place, sealed)
+                .map(|value| value.expose().to_vec())
+        };
+        assert_eq!(opened(&place(7, "TOKEN"), &sealed()).unwrap(), b"hunter2");
+        for elsewhere in [
+            place(8, "TOKEN"),
+            place(7, "TOKENS"),
+            place(7, "TOKE"),
+            place(7, ""),
+        ] {
+            assert_eq!(opened(&elsewhere, &sealed()).unwrap_err().code(), "damaged");
+        }
+        for bit in 0..8 * sealed().bytes.len() {
+            let mut changed = sealed();
+            changed.bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                opened(&place(7, "TOKEN"), &changed).unwrap_err().code(),
+                "damaged"
+            );
+        }
+        for bit in 0..8 * 24 {
+            let mut changed = sealed();
+            changed.nonce[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                opened(&place(7, "TOKEN"), &changed).unwrap_err().code(),
+                "damaged"
+            );
+        }
+        for length in 0..sealed().bytes.len() {
+            let mut cut = sealed();
+            cut.bytes.truncate(length);
+            assert_eq!(
+                opened(&place(7, "TOKEN"), &cut).unwrap_err().code(),
+                "damaged"
+            );
+        }
+        assert_ne!(sealed().nonce, sealed().nonce);
+        assert_ne!(sealed().bytes, sealed().bytes);
+    }
+
+    /// Draft-irtf-cfrg-xchacha-03, appendix A.3.1: that ours is the cipher that its name says.
+    #[test]
+    fn the_cipher_is_that_of_the_draft() {
+        let key: Vec<String> = (0x80..=0x9f)
+            .map(|byte: u8| format!("{byte:02x}"))
+            .collect();
+        let key = SecretKey::parse(&key.concat()).unwrap();
+        let mut nonce = [0; 24];
+        nonce
+            .iter_mut()
+            .zip(0x40..)
+            .for_each(|(byte, value)| *byte = value);
+        let payload = Payload {
+            msg: b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.",
+            aad: &[0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7],
+        };
+        let sealed = hex(&key.cipher().encrypt((&nonce).into(), payload).unwrap());
+        assert!(
+            sealed.starts_with("bd6d179d3e83d43b9576579493c0e939"),
+            "{sealed}"
+        );
+        assert!(
+            sealed.ends_with("c0875924c1c7987947deafd8780acf49"),
+            "{sealed}"
+        );
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let keys = SecretKeys::parse(ZERO_TO_31).unwrap();
+        let value = SecretValue::from("hunter2".to_owned());
+        assert_eq!(
+            format!("{keys:?} {value:?}"),
+            "SecretKeys(…) SecretValue(…)"
+        );
+    }
+}
