@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, Uri, Version};
-use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
+use iof_egress::{Attachments, Egress, Error, Kind, Outbound, admit, header};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -77,6 +77,7 @@ impl Command for HttpProxy {
             call: call.call,
             function: &call.function,
             rules: &call.grants.outbound,
+            secrets: Attachments::NONE,
             deadline: own.min(call.deadline),
             max_redirects: None,
         };
@@ -210,6 +211,7 @@ impl From<Error> for Failure {
             Kind::RequestTooLarge
             | Kind::ResponseTooLarge
             | Kind::TooManyRedirects
+            | Kind::Encoded
             | Kind::Protocol => status::PROTOCOL,
         };
         Failure {

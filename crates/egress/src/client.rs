@@ -26,7 +26,7 @@ use crate::limit::Limits;
 use crate::record::Record;
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
-use crate::{Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
+use crate::{Attachments, Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct Outbound<'a> {
     pub function: &'a str,
     /// What the function may request.
     pub rules: &'a Rules,
+    /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
+    pub secrets: &'a Attachments,
     /// When the call ends; a request ends then at the latest.
     pub deadline: Instant,
     /// Redirects to follow, if fewer than the setting `max_redirects`.
@@ -100,7 +102,8 @@ impl Egress {
 
     /// Sends a request and returns the response with its whole body, redirects followed, content
     /// not decoded. Any HTTP status is a response and no error. Connection headers of the response
-    /// (`transfer-encoding`, …) are removed.
+    /// (`transfer-encoding`, …) are removed. Of secrets that were attached on the way, nothing is in
+    /// the response or in the error.
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
@@ -133,6 +136,7 @@ impl Egress {
         let most = self.shared.config.max_redirects;
         let most = context.max_redirects.map_or(most, |own| own.min(most));
         let mut redirects = 0;
+        let mut told = false;
         loop {
             record.url(&hop.url);
             let exchange = Exchange {
@@ -140,7 +144,12 @@ impl Egress {
                 context,
                 deadline,
             };
-            let (next, method) = match exchange.run(&hop, &mut record).await {
+            let answer = exchange.run(&hop, &mut told, &mut record).await;
+            let answer = match context.secrets.mask() {
+                Some(mask) if told => answer.map_err(|e| e.masked(mask)),
+                _ => answer,
+            };
+            let (next, method) = match answer {
                 Ok(Answer::Response(response)) => {
                     record.done("ok");
                     return Ok(response);

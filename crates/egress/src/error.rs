@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use crate::secret::mask::Mask;
+
 /// What kind of failure an [`Error`] is; each has one stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -43,6 +45,8 @@ pub enum Kind {
     /// `max_concurrent`, `max_concurrent_per_upstream` or `max_connections` stayed reached until
     /// the time was over.
     Busy,
+    /// The response to a request with a secret is compressed, and cannot be searched for it.
+    Encoded,
     /// The other side broke off, or broke the protocol.
     Protocol,
 }
@@ -66,6 +70,7 @@ impl Kind {
             Kind::ResponseTooLarge => "egress-response-too-large",
             Kind::TooManyRedirects => "egress-too-many-redirects",
             Kind::Busy => "egress-busy",
+            Kind::Encoded => "egress-encoded",
             Kind::Protocol => "egress-protocol",
         }
     }
@@ -98,6 +103,18 @@ impl Error {
     /// Says that it happened on the way, at a URL that the function did not write itself.
     pub(crate) fn after_redirect(mut self) -> Error {
         self.message = format!("after a redirect: {}", self.message);
+        self
+    }
+
+    /// Takes what `mask` searches for out of both texts: the other side chooses parts of them (an
+    /// HTTP/2 connection ends with words of its own).
+    pub(crate) fn masked(mut self, mask: &Mask) -> Error {
+        if let Some(masked) = mask.text(&self.message) {
+            self.message = masked;
+        }
+        if let Some(masked) = self.detail.as_deref().and_then(|detail| mask.text(detail)) {
+            self.detail = Some(masked);
+        }
         self
     }
 

@@ -22,7 +22,12 @@ use crate::limit::Limits;
 use crate::record::Record;
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
+use crate::secret::mask::Mask;
 use crate::{Config, Error, Kind, Outbound, Rules, headers};
+
+/// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's
+/// threads to others.
+const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
@@ -47,7 +52,14 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) async fn run(&self, hop: &Hop, record: &mut Record<'a>) -> Result<Answer, Error> {
+    /// `told` is whether this hop or one before it carried a secret: from then on nobody on the way
+    /// is believed not to know it.
+    pub(crate) async fn run(
+        &self,
+        hop: &Hop,
+        told: &mut bool,
+        record: &mut Record<'a>,
+    ) -> Result<Answer, Error> {
         let config = &self.shared.config;
         let Some(rule) = self.context.rules.allows(&hop.method, &hop.url) else {
             return Err(denied(self.context.rules, hop));
@@ -60,10 +72,8 @@ impl<'a> Exchange<'a> {
             .place(host.clone(), self.deadline)
             .await?;
 
-        let mut request = Request::new(Full::new(hop.body.clone()));
-        *request.method_mut() = hop.method.clone();
-        *request.uri_mut() = target(&hop.url)?;
-        *request.headers_mut() = hop.headers.clone();
+        let mut request = self.request(hop, told, record)?;
+        let mask = self.context.secrets.mask().filter(|_| *told);
         let connection = capture_connection(&mut request);
         let head = Limit::new(
             Kind::TimeoutFirstByte,
@@ -84,6 +94,10 @@ impl<'a> Exchange<'a> {
         {
             return Err(headers_too_large(&host, config));
         }
+        if let Some(mask) = mask {
+            // The `Location` of a redirect, too, before it is followed.
+            mask.headers(&mut parts.headers);
+        }
         match hop.next(parts.status, &parts.headers) {
             Ok(None) => {}
             Ok(Some(next)) => {
@@ -92,10 +106,68 @@ impl<'a> Exchange<'a> {
             }
             Err(e) => return Ok(Answer::Redirect(Err(e), hop.method.clone())),
         }
-        let body = self.body(&host, body, record).await?;
+        let mut body = self.body(&host, body, record).await?;
+        // Asked late, because only now is known whether there is a body at all.
+        if mask.is_some() && !body.is_empty() && headers::is_encoded(&parts.headers) {
+            return Err(encoded(&host));
+        }
+        if let Some(mask) = mask
+            && let Some(masked) = self.masked(&host, mask.clone(), &body).await?
+        {
+            headers::fit_to_body(&mut parts.headers, masked.len());
+            body = masked;
+        }
         headers::drop_of_connection(&mut parts.headers);
         parts.extensions = Extensions::new();
         Ok(Answer::Response(Response::from_parts(parts, body)))
+    }
+
+    /// The request as it leaves. The hop stays as the function knows it: the next one is made of it.
+    fn request(
+        &self,
+        hop: &Hop,
+        told: &mut bool,
+        record: &mut Record<'a>,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let attached = self.context.secrets.attach(hop);
+        let mut hop = match attached {
+            None => hop.clone(),
+            Some((hop, names)) => {
+                *told = true;
+                record.secrets = Some(names);
+                hop
+            }
+        };
+        if *told {
+            headers::ask_for_plain(&mut hop.headers);
+        }
+        let mut request = Request::new(Full::new(hop.body));
+        *request.method_mut() = hop.method;
+        *request.uri_mut() = target(&hop.url)?;
+        *request.headers_mut() = hop.headers;
+        Ok(request)
+    }
+
+    async fn masked(
+        &self,
+        host: &str,
+        mask: Arc<Mask>,
+        body: &Bytes,
+    ) -> Result<Option<Bytes>, Error> {
+        let search = {
+            let body = body.clone();
+            move || mask.bytes(&body).map(Bytes::from)
+        };
+        if body.len() <= SEARCHED_IN_PLACE {
+            return Ok(search());
+        }
+        let total = self.shared.config.total_timeout;
+        let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
+        let searched = self.within(&limit, host, tokio::task::spawn_blocking(search));
+        searched.await?.map_err(|e| {
+            let message = format!("the response of {host} could not be searched for secrets");
+            Error::new(Kind::Protocol, message).with_detail(e)
+        })
     }
 
     async fn body(
@@ -206,6 +278,14 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     };
     let message = format!("no outbound rule of this function allows {method} {origin}{place}");
     Error::new(Kind::Denied, message)
+}
+
+fn encoded(host: &str) -> Error {
+    let message = format!(
+        "the response of {host} is compressed although it was asked not to be, and a response to a \
+         request with a secret is searched for it"
+    );
+    Error::new(Kind::Encoded, message)
 }
 
 /// The URL as the pool takes it. Two parsers see it, and both have to see the same host: the rules

@@ -47,6 +47,19 @@ const OF_CONNECTION: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
+/// What a function asks of the form of a response, and what a response with a secret in it must not
+/// be: in an encoding nothing is found, and a part may be a part of the secret. A server is free to
+/// ignore `Range` (RFC 9110 section 14.2), so clients that send it understand a whole response.
+const OF_FORM: [HeaderName; 3] = [header::ACCEPT_ENCODING, header::IF_RANGE, header::RANGE];
+
+/// What is computed over a body, and false once the body is changed.
+const OVER_BODY: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
 /// Makes a header out of text, with the errors that a function should see.
 ///
 /// # Errors
@@ -67,7 +80,7 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Erro
 /// honest clients compute it.
 pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Error> {
     for (name, value) in headers {
-        if FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+        if is_framing(name) {
             return Err(Error::new(
                 Kind::Header,
                 format!("header {name} is set by the host, not by a function"),
@@ -84,6 +97,46 @@ pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Erro
         }
     }
     Ok(())
+}
+
+fn is_framing(name: &HeaderName) -> bool {
+    FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
+/// Whether the host decides about a header of a request that carries a secret.
+pub(crate) fn is_hosts(name: &HeaderName) -> bool {
+    is_framing(name) || *name == header::CONTENT_LENGTH || OF_FORM.contains(name)
+}
+
+/// Asks for the response whole and as it is.
+pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
+    OF_FORM.iter().for_each(|name| drop(headers.remove(name)));
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
+}
+
+/// Whether a response's content is not what its body says byte by byte.
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    [header::CONTENT_ENCODING, header::TRANSFER_ENCODING]
+        .iter()
+        .flat_map(|name| headers.get_all(name))
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| {
+            !coding.is_empty()
+                && !coding.eq_ignore_ascii_case(b"identity")
+                && !coding.eq_ignore_ascii_case(b"chunked")
+        })
+}
+
+/// Makes headers true again for a body that was changed to `length` bytes.
+pub(crate) fn fit_to_body(headers: &mut HeaderMap, length: usize) {
+    OVER_BODY.iter().for_each(|name| drop(headers.remove(name)));
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
 }
 
 /// The size of headers as HTTP/1.1 writes them, lines and separators included.

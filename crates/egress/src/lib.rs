@@ -13,6 +13,7 @@
 //! | `class`, `resolve` | which addresses are dialled |
 //! | `dial`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
+//! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `limit` | how much at a time |
 //! | `client`, `exchange` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
@@ -31,6 +32,7 @@ mod record;
 mod redirect;
 mod resolve;
 mod rule;
+mod secret;
 mod tls;
 
 pub use admit::admit;
@@ -40,3 +42,4 @@ pub use config::{Addresses, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::header;
 pub use rule::{Rule, RuleError, Rules};
+pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};

@@ -3,7 +3,7 @@
 //!
 //! An event is written when its record is dropped, so that a request whose call was cancelled
 //! half-way is on record too. Paths, queries and header values are left out: they carry secrets
-//! more often than they explain anything.
+//! more often than they explain anything. Of attached secrets it says the names.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -22,6 +22,8 @@ pub(crate) struct Record<'a> {
     /// Scheme, host and port; unknown when the URL was refused.
     origin: Option<String>,
     pub(crate) rule: Option<&'a Rule>,
+    /// The names of the secrets that were attached.
+    pub(crate) secrets: Option<String>,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes_out: usize,
@@ -38,6 +40,7 @@ impl<'a> Record<'a> {
             method: method.clone(),
             origin: None,
             rule: None,
+            secrets: None,
             address: None,
             status: None,
             bytes_out: 0,
@@ -71,6 +74,7 @@ impl Drop for Record<'_> {
             call = %self.context.call,
             function = self.context.function,
             rule = optional(&self.rule),
+            secrets = self.secrets,
             method = %self.method,
             upstream = self.origin,
             address = optional(&self.address),

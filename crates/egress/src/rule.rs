@@ -67,6 +67,11 @@ impl Rule {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
     }
 
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme.as_str()
+    }
+
     /// Whether the path alone can be what this rule does not allow.
     pub(crate) fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT

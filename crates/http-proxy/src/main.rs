@@ -15,7 +15,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use clap::error::ErrorKind;
 use iof_commands::http_proxy::{Failure, Invocation, status};
-use iof_egress::{Addresses, Config, Egress, Outbound, Pin, Rules};
+use iof_egress::{Addresses, Attachments, Config, Egress, Outbound, Pin, Rules};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -124,6 +124,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             call: Uuid::now_v7(),
             function: "http_proxy",
             rules: &rules,
+            secrets: Attachments::NONE,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{Request, Response};
 use http_body_util::Full;
-use iof_egress::{Config, Egress, Error, Kind, Outbound};
+use iof_egress::{Attachments, Config, Egress, Error, Kind, Outbound};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -298,6 +298,7 @@ async fn the_call_ends_first() {
         call: Uuid::now_v7(),
         function: "test",
         rules: &rules,
+        secrets: Attachments::NONE,
         deadline,
         max_redirects: None,
     };
@@ -364,6 +365,7 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
                 call: Uuid::nil(),
                 function,
                 rules: &rules,
+                secrets: Attachments::NONE,
                 deadline,
                 max_redirects: None,
             };

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use iof_egress::{Config, Egress, Error, Outbound, Pin, Rules};
+use iof_egress::{Attachments, Config, Egress, Error, Outbound, Pin, Rules};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -240,6 +240,7 @@ pub(crate) async fn send(
                 call: Uuid::now_v7(),
                 function: "test",
                 rules,
+                secrets: Attachments::NONE,
                 deadline,
                 max_redirects: None,
             },

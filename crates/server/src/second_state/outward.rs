@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use iof_commands::CallContext;
-use iof_egress::Outbound;
+use iof_egress::{Attachments, Outbound};
 use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub(super) async fn send(
         call: context.call,
         function: &context.function,
         rules: &context.grants.outbound,
+        secrets: Attachments::NONE,
         deadline: context.deadline,
         max_redirects: target.max_redirects,
     };

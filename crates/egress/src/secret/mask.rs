@@ -1,0 +1,331 @@
+//! What a response says of a secret is not handed on.
+//!
+//! A service that is sent a token may well send it back: in an error page that quotes the request,
+//! in the `Location` of a redirect, in a header. The response is therefore searched for the values
+//! of the function's secrets and each occurrence becomes `***`, of one length whatever it stands
+//! for. Searched are the text as it came and the text with one and with two levels of escapes
+//! undone (a URL inside the query of a URL has two), for the value and for its base64, alone or
+//! inside something longer, in whatever case. One automaton carries all of it (Aho and Corasick),
+//! so the time is linear in the text whatever a server or a value looks like; occurrences may
+//! overlap, and then they go together. Regular expressions and a search a value were the
+//! alternatives: more time with every secret, and overlaps that leave a piece standing.
+//!
+//! It is a net under honest services, and no wall against a service that works for the function: a
+//! reversed or encrypted value passes. The wall is the rule of the attachment.
+
+use std::collections::BTreeSet;
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, BuildError, MatchError, MatchKind};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use http::HeaderMap;
+use http::header::HeaderValue;
+
+use super::unescape::{Unescape, Unit, has_escapes, unescaped, units};
+
+/// What stands in a response instead of a secret.
+const MASK: &[u8] = b"***";
+
+/// Fewer characters of base64 are in too many texts that have nothing to do with the value.
+const SHORTEST_PART: usize = 8;
+
+/// Everything that is searched for.
+pub(crate) struct Mask {
+    automaton: NFA,
+    start: StateID,
+    /// Of the longest pattern.
+    longest: usize,
+}
+
+impl Mask {
+    /// Searches for `values` in each of their spellings, and for the base64 of what is `around`
+    /// them.
+    pub(super) fn new<'a>(
+        values: impl Iterator<Item = &'a str>,
+        around: impl Iterator<Item = &'a str>,
+    ) -> Result<Mask, String> {
+        let mut patterns = BTreeSet::new();
+        for value in values {
+            spellings(value, &mut patterns);
+            base64s(value, &mut patterns);
+        }
+        around.for_each(|text| base64s(text, &mut patterns));
+        let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
+        let automaton = NFA::builder()
+            .match_kind(MatchKind::Standard)
+            .ascii_case_insensitive(true)
+            .prefilter(false)
+            .build(&patterns)
+            .map_err(|e: BuildError| e.to_string())?;
+        let start = automaton
+            .start_state(Anchored::No)
+            .map_err(|e: MatchError| e.to_string())?;
+        Ok(Mask {
+            automaton,
+            start,
+            longest,
+        })
+    }
+
+    /// `text` with every occurrence replaced, or nothing if there is none.
+    pub(crate) fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut found = Vec::new();
+        self.search(units(text), &mut found);
+        if has_escapes(text) {
+            self.search(Unescape::new(units(text)), &mut found);
+            self.search(Unescape::new(Unescape::new(units(text))), &mut found);
+        }
+        if found.is_empty() {
+            return None;
+        }
+        found.sort_unstable();
+        let mut masked = Vec::with_capacity(text.len());
+        let mut at = 0;
+        let mut found = found.into_iter().peekable();
+        while let Some((start, mut end)) = found.next() {
+            // What overlaps or touches is one: how many there are may tell something, too.
+            while let Some((_, further)) = found.next_if(|next| next.0 <= end) {
+                end = end.max(further);
+            }
+            masked.extend_from_slice(&text[at..start]);
+            masked.extend_from_slice(MASK);
+            at = end;
+        }
+        masked.extend_from_slice(&text[at..]);
+        Some(masked)
+    }
+
+    /// The same for text.
+    pub(crate) fn text(&self, text: &str) -> Option<String> {
+        let masked = self.bytes(text.as_bytes())?;
+        Some(String::from_utf8_lossy(&masked).into_owned())
+    }
+
+    /// Masks values, and drops the lines whose names are at fault: a name of stars is none.
+    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+        let mut dropped = Vec::new();
+        for (name, value) in headers.iter_mut() {
+            if self.bytes(name.as_str().as_bytes()).is_some() {
+                dropped.push(name.clone());
+            } else if let Some(masked) = self.bytes(value.as_bytes()) {
+                match HeaderValue::from_bytes(&masked) {
+                    Ok(masked) => *value = masked,
+                    Err(_) => dropped.push(name.clone()),
+                }
+            }
+        }
+        for name in dropped {
+            headers.remove(name);
+        }
+    }
+
+    /// Adds the places of all occurrences, overlapping ones too, as parts of the original.
+    fn search(&self, text: impl Iterator<Item = Unit>, found: &mut Vec<(usize, usize)>) {
+        // Where the latest units began: an occurrence is known at its end.
+        let mut starts = vec![0; self.longest.max(1)];
+        let first = found.len();
+        let mut state = self.start;
+        for (i, unit) in text.enumerate() {
+            starts[i % self.longest.max(1)] = unit.start;
+            state = self.automaton.next_state(Anchored::No, state, unit.byte);
+            if !self.automaton.is_special(state) || !self.automaton.is_match(state) {
+                continue;
+            }
+            let lengths = (0..self.automaton.match_len(state))
+                .map(|n| self.automaton.match_pattern(state, n))
+                .map(|pattern| self.automaton.pattern_len(pattern));
+            let Some(length) = lengths.max() else {
+                continue;
+            };
+            let mut start = starts[(i + 1 - length) % self.longest.max(1)];
+            // Ends only grow, so what begins later than this one lies inside it. A body full of
+            // occurrences keeps a short list this way.
+            while found.len() > first
+                && let Some(&(before, end)) = found.last()
+                && end >= start
+            {
+                start = start.min(before);
+                found.pop();
+            }
+            found.push((start, unit.end));
+        }
+    }
+}
+
+/// The spellings of a value that are not only its escaped forms.
+fn spellings(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
+    // Forms write a space as `+`; some servers take the bytes of a header for Latin-1.
+    let latin: String = text.bytes().map(char::from).collect();
+    for text in [text.to_owned(), text.replace(' ', "+"), latin] {
+        // A value that has escapes itself is found in the undone text in undone form.
+        let once = unescaped(text.as_bytes());
+        patterns.insert(unescaped(&once));
+        patterns.insert(once);
+        patterns.insert(text.into_bytes());
+    }
+}
+
+fn base64s(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
+    for whole in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+        patterns.insert(whole.encode(text).into_bytes());
+    }
+    // Inside something longer, base64 writes the text in one of three ways, depending on how many
+    // bytes stand before it. The characters at the edges belong to the neighbours as well and are
+    // not part of the pattern; no more than four bits of the text stay in each.
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(text.as_bytes());
+        let own = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let encoded = alphabet.encode(&bytes).into_bytes();
+            match encoded.get(own.clone()) {
+                Some(part) if part.len() >= SHORTEST_PART => patterns.insert(part.to_vec()),
+                _ => continue,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mask(texts: &[&str]) -> Mask {
+        Mask::new(texts.iter().copied(), std::iter::empty()).unwrap()
+    }
+
+    fn masked(mask: &Mask, text: &str) -> String {
+        mask.text(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    #[test]
+    fn each_spelling_is_found() {
+        let mask = mask(&["s3cr/t+\"v&l\\ue="]);
+        for text in [
+            "s3cr/t+\"v&l\\ue=",
+            "S3CR/T+\"V&L\\UE=",
+            "s3cr%2Ft%2B%22v%26l%5Cue%3D",
+            "s3cr%2ft%2b%22v%26l%5cue%3d",
+            "s3cr/t%2B%22v&l%5Cue=",
+            "%73%33cr/t+\"v&l%5cue=",
+            "s3cr%252Ft%252B%2522v%2526l%255Cue%253D",
+            r#"s3cr/t+\"v&l\\ue="#,
+            r#"s3cr\/t+\u0022v\u0026l\\ue\u003d"#,
+            r#"\x733cr/t+\"v\x26l\\ue="#,
+            "s3cr/t+&quot;v&amp;l\\ue&#61;",
+            "s3cr/t+&#34;v&#x26;l\\ue=",
+        ] {
+            assert_eq!(masked(&mask, text), "***", "{text}");
+            let within = format!("<{text}>{text}, {text}");
+            assert_eq!(masked(&mask, &within), "<***>***, ***", "{text}");
+        }
+        for text in ["s3cr/t+\"v&l\\ue", "s3crt", "", "%", "***"] {
+            assert_eq!(mask.text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_overlaps_goes_together() {
+        let mask = mask(&["abcd", "cdef", "a"]);
+        assert_eq!(masked(&mask, "xabcdefx"), "x***x");
+        assert_eq!(masked(&mask, "xaaaax"), "x***x");
+        assert_eq!(masked(&mask, "xabcabcdx"), "x***bc***x");
+    }
+
+    #[test]
+    fn values_with_other_letters() {
+        let mask = mask(&["pässwörd \u{1f600}"]);
+        for text in [
+            "pässwörd \u{1f600}",
+            r"p\u00e4ssw\u00f6rd \ud83d\ude00",
+            "p%C3%A4ssw%C3%B6rd+%F0%9F%98%80",
+            "p&#228;ssw&#xF6;rd &#128512;",
+        ] {
+            assert_eq!(masked(&mask, text), "***", "{text}");
+        }
+    }
+
+    /// A letter a million times is the text that makes careless searches slow.
+    #[test]
+    fn the_time_is_linear() {
+        let (secret, text) = ("a".repeat(4096), "a".repeat(4 << 20));
+        let mask = mask(&[&secret, "aab"]);
+        let start = std::time::Instant::now();
+        assert_eq!(masked(&mask, &text), "***");
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn names_of_headers_are_dropped() {
+        let mask = mask(&["T0ken"]);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-t0ken-y", HeaderValue::from_static("1"));
+        headers.insert("x", HeaderValue::from_static("a T0ken b"));
+        headers.append("x", HeaderValue::from_static("c"));
+        mask.headers(&mut headers);
+        let values: Vec<_> = headers.iter().map(|(_, v)| v.to_str().unwrap()).collect();
+        assert_eq!(values, ["a *** b", "c"]);
+    }
+
+    fn base64_of(text: &str, before: &str, after: &str) -> [String; 2] {
+        let whole = format!("{before}{text}{after}");
+        [STANDARD.encode(&whole), URL_SAFE_NO_PAD.encode(&whole)]
+    }
+
+    proptest! {
+        /// Whatever stands around a value, and however each character of it is written.
+        #[test]
+        fn no_value_survives(
+            value in "[!-)+-~äé]{1,40}",
+            // An escape that begins before the value would be another text.
+            before in "[ -$'-\\[\\]-~]{0,9}",
+            after in "[ -~]{0,9}",
+            ways in proptest::collection::vec(0..4u8, 40),
+        ) {
+            let mask = mask(&[&value]);
+            let spelled = |ways: &dyn Fn(usize) -> u8| -> String {
+                value.chars().enumerate().map(|(i, c)| match ways(i) {
+                    1 => c.to_string().bytes().map(|b| format!("%{b:02X}")).collect(),
+                    2 => format!("\\u{:04x}", u32::from(c)),
+                    3 => format!("&#{};", u32::from(c)),
+                    _ => c.to_string(),
+                }).collect()
+            };
+            for way in 0..4 {
+                let text = format!("{before}{}{after}", spelled(&|_| way));
+                let masked = masked(&mask, &text);
+                prop_assert!(masked.contains("***"), "{text} became {masked}");
+                prop_assert!(!masked.contains(&value));
+                let undone = String::from_utf8_lossy(&unescaped(masked.as_bytes())).into_owned();
+                prop_assert!(!undone.contains(&value), "{text} became {masked}");
+            }
+            // Mixed, where the value has no escapes of its own that a neighbour could complete.
+            if value.chars().all(|c| c.is_alphanumeric()) {
+                let text = spelled(&|i| ways[i]);
+                prop_assert_eq!(masked(&mask, &text), "***");
+            }
+        }
+
+        #[test]
+        fn base64_is_found_inside_something_longer(
+            value in "[!-~]{8,40}", before in "[ -~]{0,9}", after in "[ -~]{0,9}",
+        ) {
+            let mask = mask(&[&value]);
+            for text in base64_of(&value, &before, &after) {
+                let masked = masked(&mask, &text);
+                let around = (before.len() + after.len()) * 4 / 3 + 2 + 2 + 2 + 3;
+                prop_assert!(masked.contains("***"), "{text} became {masked}");
+                prop_assert!(masked.len() <= around, "{text} became {masked}");
+            }
+        }
+
+        #[test]
+        fn other_text_stays(text in "[ -~]{0,80}") {
+            prop_assert_eq!(mask(&["\u{7b80}\u{7b81}\u{7b82}"]).text(&text), None);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Secrets that the host attaches to a request on its way out, so that a function uses a token that
+//! it never holds.
+//!
+//! An [`Attachment`] has a [`Rule`] of its own, asked for every hop: a function that may request
+//! more than the secret is meant for sends it no further. Its scheme counts like everything else:
+//! an `https` rule attaches nothing to a request over http, not to a pinned host either and not
+//! after a redirect, and only a rule that says `http` sends the secret in the clear. (Rejected: to
+//! allow http to pinned hosts whatever the rule says, which makes a line of the operator's settings
+//! change what a line of the function's means.)
+//!
+//! The alternative to attaching, a secret in the function's environment, is what it is because a
+//! function that reads it can be talked into telling it. What comes back is searched ([`mask`]).
+//! Values are not wiped from memory when dropped: the copies in headers, in connection buffers and
+//! in the automaton would not be, and half a promise is none.
+
+pub(crate) mod mask;
+mod template;
+mod unescape;
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{self, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+use self::mask::Mask;
+use self::template::wrong;
+pub use self::template::{AttachmentError, SecretValue, Template};
+use crate::redirect::Hop;
+use crate::{Rule, headers};
+
+/// What a parameter's name and value need not escape (RFC 3986 section 2.3).
+const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Where in a request a secret goes. What the function itself has put there is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The value of this header.
+    Header(HeaderName),
+    /// The value of this parameter of the query.
+    Query(String),
+    /// The password of `Authorization: Basic` (RFC 7617).
+    Basic {
+        /// The user's name, which is no secret.
+        user: String,
+    },
+}
+
+/// One secret, where it goes, and with which requests.
+#[derive(Clone)]
+pub struct Attachment {
+    rule: Rule,
+    place: Place,
+    template: Template,
+    value: SecretValue,
+    ready: Ready,
+}
+
+/// The secrets of one function, ready to be attached. The default is none.
+#[derive(Clone, Default)]
+pub struct Attachments {
+    list: Vec<Attachment>,
+    /// There if the list is not empty. It searches for all secrets of the function at once, so that
+    /// two that overlap in a text do not leave a piece of each other.
+    mask: Option<Arc<Mask>>,
+}
+
+/// A place with its text, made once.
+#[derive(Clone)]
+enum Ready {
+    Header(HeaderName, HeaderValue),
+    /// `name=value`, encoded.
+    Parameter(String),
+}
+
+impl Attachments {
+    /// No secrets.
+    pub const NONE: &'static Attachments = &Attachments {
+        list: Vec::new(),
+        mask: None,
+    };
+
+    /// Prepares the attachments of one function; once, not for each request. Where two of them put
+    /// something in the same place of the same request, the first does.
+    ///
+    /// # Errors
+    /// The values are too many to search for.
+    pub fn new(list: Vec<Attachment>) -> Result<Attachments, AttachmentError> {
+        if list.is_empty() {
+            return Ok(Attachments::default());
+        }
+        let values = list.iter().map(|attachment| attachment.value.text());
+        let around: Vec<_> = list.iter().map(Attachment::around).collect();
+        let mask = Mask::new(values, around.iter().map(String::as_str))
+            .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
+        let mask = Some(Arc::new(mask));
+        Ok(Attachments { list, mask })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn mask(&self) -> Option<&Arc<Mask>> {
+        self.mask.as_ref()
+    }
+
+    /// `hop` with the secrets that its method and URL call for, and their names; nothing if it
+    /// calls for none.
+    pub(crate) fn attach(&self, hop: &Hop) -> Option<(Hop, String)> {
+        let mut attached: Option<Hop> = None;
+        let mut names = String::new();
+        // The last first: what comes earlier in the list replaces it.
+        for attachment in self.list.iter().rev() {
+            if attachment.rule.allows(&hop.method, &hop.url) {
+                attachment.put(attached.get_or_insert_with(|| hop.clone()));
+                if !names.is_empty() {
+                    names.insert(0, ',');
+                }
+                names.insert_str(0, attachment.secret_name());
+            }
+        }
+        attached.map(|hop| (hop, names))
+    }
+}
+
+impl fmt::Debug for Attachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
+}
+
+impl Attachment {
+    /// Attaches `value`, in the text of `template`, at `place` of the requests that `rule` allows.
+    ///
+    /// # Errors
+    /// A place that is not the function's to fill, such as the header `host`.
+    pub fn new(
+        rule: Rule,
+        place: Place,
+        template: Template,
+        value: SecretValue,
+    ) -> Result<Attachment, AttachmentError> {
+        let text = template.around(&value);
+        let ready = match &place {
+            Place::Header(name) => {
+                if headers::is_hosts(name) {
+                    return Err(wrong(format!(
+                        "header {name} is set by the host; a secret has no place in it"
+                    )));
+                }
+                Ready::Header(name.clone(), sensitive(&text)?)
+            }
+            Place::Query(name) if name.is_empty() => {
+                return Err(wrong("the parameter has no name; write such as `key`"));
+            }
+            Place::Query(name) => Ready::Parameter(format!(
+                "{}={}",
+                utf8_percent_encode(name, PARAMETER),
+                utf8_percent_encode(&text, PARAMETER)
+            )),
+            Place::Basic { user } if user.contains(':') || user.chars().any(char::is_control) => {
+                return Err(wrong(
+                    "the user of basic authentication has a colon or a control character",
+                ));
+            }
+            Place::Basic { user } => {
+                let credential = STANDARD.encode(format!("{user}:{text}"));
+                Ready::Header(
+                    header::AUTHORIZATION,
+                    sensitive(&format!("Basic {credential}"))?,
+                )
+            }
+        };
+        Ok(Attachment {
+            rule,
+            place,
+            template,
+            value,
+            ready,
+        })
+    }
+
+    /// With which requests it goes.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Where it goes.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The secret's name.
+    pub fn secret_name(&self) -> &str {
+        self.template.name()
+    }
+
+    /// Whether everybody on the way can read it, because the rule says `http`.
+    pub fn in_the_clear(&self) -> bool {
+        self.rule.scheme() == "http"
+    }
+
+    /// The value with its neighbours, of which a server may repeat the base64.
+    fn around(&self) -> String {
+        let text = self.template.around(&self.value);
+        match &self.place {
+            Place::Basic { user } => format!("{user}:{text}"),
+            _ => text,
+        }
+    }
+
+    fn put(&self, hop: &mut Hop) {
+        match &self.ready {
+            Ready::Header(name, value) => {
+                hop.headers.insert(name, value.clone());
+            }
+            Ready::Parameter(pair) => set_parameter(&mut hop.url, pair),
+        }
+    }
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("rule", &self.rule.to_string())
+            .field("place", &self.place)
+            .field("secret", &self.secret_name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Replaces the parameters of the name in `pair` by `pair`, and leaves the others as they are.
+fn set_parameter(url: &mut Url, pair: &str) {
+    let name = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        percent_decode_str(&name.replace('+', " ")).collect::<Vec<_>>()
+    };
+    let own = name(pair);
+    let others = url.query().unwrap_or_default().split('&');
+    let kept = others.filter(|other| !other.is_empty() && name(other) != own);
+    let query = kept.chain([pair]).collect::<Vec<_>>().join("&");
+    url.set_query(Some(&query));
+}
+
+/// Marked, so that HTTP/2 keeps it out of its compression table (RFC 7541 section 7.1.3) and
+/// `Debug` does not print it.
+fn sensitive(text: &str) -> Result<HeaderValue, AttachmentError> {
+    let mut value = HeaderValue::from_bytes(text.as_bytes())
+        .map_err(|_| wrong("the secret cannot be the value of a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_checked_and_nothing_is_shown() {
+        let attachment = |place| {
+            let rule: Rule = "* https://api.test".parse().unwrap();
+            let value = SecretValue::new("s3cret").unwrap();
+            Attachment::new(rule, place, "{A}".parse().unwrap(), value)
+        };
+        for name in [
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "proxy-authorization",
+        ] {
+            let place = Place::Header(HeaderName::from_static(name));
+            let error = attachment(place).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        for place in [
+            Place::Query(String::new()),
+            Place::Basic { user: "a:b".into() },
+            Place::Basic { user: "a\n".into() },
+        ] {
+            attachment(place).unwrap_err();
+        }
+        let good = attachment(Place::Basic { user: "me".into() }).unwrap();
+        let all = Attachments::new(vec![good.clone()]).unwrap();
+        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.place);
+        for hidden in ["s3cret", "czNjcmV0", "bWU6czNjcmV0"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_replaced_however_it_is_spelled() {
+        for (query, becomes) in [
+            ("", "my+key=v"),
+            ("?", "my+key=v"),
+            ("?a=1&b", "a=1&b&my+key=v"),
+            ("?my%20key=x&a=%2F&my+key&%6Dy+key=y", "a=%2F&my+key=v"),
+            ("?my=x", "my=x&my+key=v"),
+        ] {
+            let mut url = Url::parse(&format!("https://a.test/p{query}")).unwrap();
+            set_parameter(&mut url, "my+key=v");
+            assert_eq!(url.query(), Some(becomes), "{query}");
+        }
+    }
+}
