@@ -39,7 +39,7 @@ pub struct Egress {
 pub struct Outbound<'a> {
     /// The call's id, for the log.
     pub call: Uuid,
-    /// The function's name, for the log.
+    /// The function's name, for the log and for `max_concurrent_per_function`.
     pub function: &'a str,
     /// What the function may request.
     pub rules: &'a Rules,
@@ -81,7 +81,7 @@ impl Egress {
             // One HTTP/2 connection carries everything to its host: notice when it is dead.
             .http2_keep_alive_interval(Some(Duration::from_secs(20)))
             .build(connector);
-        let limits = Limits::new(config.max_concurrent, config.max_concurrent_per_upstream);
+        let limits = Limits::new(&config);
         Ok(Egress {
             shared: Arc::new(Shared {
                 client,

@@ -49,6 +49,8 @@ pub struct Config {
     /// How many requests are in progress at a time; more wait for their turn until their time is
     /// over.
     pub max_concurrent: usize,
+    /// The same for one function, so that none of them takes all places.
+    pub max_concurrent_per_function: usize,
     /// The same for one host and port.
     pub max_concurrent_per_upstream: usize,
     /// How many connections are open, in use or kept for reuse.
@@ -81,6 +83,7 @@ impl Default for Config {
             max_response_header_count: 100,
             max_redirects: 10,
             max_concurrent: 1024,
+            max_concurrent_per_function: 32,
             max_concurrent_per_upstream: 64,
             max_connections: 2048,
             pool_idle_timeout: Duration::from_secs(30),
@@ -165,6 +168,10 @@ impl Config {
         }
         for (setting, count) in [
             ("max_concurrent", self.max_concurrent),
+            (
+                "max_concurrent_per_function",
+                self.max_concurrent_per_function,
+            ),
             (
                 "max_concurrent_per_upstream",
                 self.max_concurrent_per_upstream,

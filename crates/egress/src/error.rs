@@ -42,8 +42,8 @@ pub enum Kind {
     ResponseTooLarge,
     /// More than `max_redirects` redirects.
     TooManyRedirects,
-    /// `max_concurrent`, `max_concurrent_per_upstream` or `max_connections` stayed reached until
-    /// the time was over.
+    /// `max_concurrent`, `max_concurrent_per_function`, `max_concurrent_per_upstream` or
+    /// `max_connections` stayed reached until the time was over.
     Busy,
     /// The response to a request with a secret is compressed, and cannot be searched for it.
     Encoded,

@@ -33,7 +33,7 @@ const SEARCHED_IN_PLACE: usize = 32 * 1024;
 pub(crate) struct Shared {
     pub(crate) client: Client<Connector, Full<Bytes>>,
     pub(crate) resolve: Arc<Resolve>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) limits: Limits,
     pub(crate) config: Config,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Exchange<'a> {
         let _place = self
             .shared
             .limits
-            .place(host.clone(), self.deadline)
+            .place(self.context.function, &host, self.deadline)
             .await?;
 
         let mut request = self.request(hop, told, record)?;

@@ -1,9 +1,11 @@
-//! How many requests are in progress: over the process, and for one host and port.
+//! How many requests are in progress: over the process, for one function, and for one host and
+//! port.
 //!
-//! A request that finds no place waits, in order, until its time is over. It waits for its upstream
-//! first and holds no place of the process meanwhile, so that a slow upstream fills its own queue
-//! and not everybody's. The table of upstreams holds those in use alone: a function that asks for a
-//! new name every time leaves nothing behind.
+//! A request that finds no place waits, in order, until its time is over. It waits for its function
+//! first, then for its upstream, and holds no place of a wider circle meanwhile: a function that
+//! asks for too much fills its own queue, a slow upstream its own, and neither everybody's. The
+//! tables hold what is in use alone: a function that asks for a new name every time leaves nothing
+//! behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -13,63 +15,57 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Error, Kind};
+use crate::{Config, Error, Kind};
 
 const SHARDS: usize = 16;
 
 pub(crate) struct Limits {
     process: Arc<Semaphore>,
     process_limit: usize,
-    upstream_limit: usize,
-    /// Several small locks, so that requests to different upstreams seldom meet at one.
-    shards: [Mutex<HashMap<String, Upstream>>; SHARDS],
-    hasher: RandomState,
-}
-
-struct Upstream {
-    semaphore: Arc<Semaphore>,
-    /// Requests that hold or await a place; at none the entry goes.
-    users: usize,
+    functions: Arc<Table>,
+    upstreams: Arc<Table>,
 }
 
 /// A place among the requests in progress; dropping it frees the place.
 pub(crate) struct Place {
     _process: OwnedSemaphorePermit,
-    _upstream: OwnedSemaphorePermit,
-    _user: User,
-}
-
-struct User {
-    limits: Arc<Limits>,
-    upstream: String,
+    _upstream: Share,
+    _function: Share,
 }
 
 impl Limits {
-    pub(crate) fn new(process_limit: usize, upstream_limit: usize) -> Arc<Limits> {
-        Arc::new(Limits {
-            process: Arc::new(Semaphore::new(process_limit)),
-            process_limit,
-            upstream_limit,
-            shards: Default::default(),
-            hasher: RandomState::new(),
-        })
+    pub(crate) fn new(config: &Config) -> Limits {
+        Limits {
+            process: Arc::new(Semaphore::new(config.max_concurrent)),
+            process_limit: config.max_concurrent,
+            functions: Table::new(config.max_concurrent_per_function),
+            upstreams: Table::new(config.max_concurrent_per_upstream),
+        }
     }
 
-    /// Waits for a place for a request to `upstream` (`host:port`), until `deadline` at most.
+    /// Waits for a place for a request of `function` to `upstream` (`host:port`), until `deadline`
+    /// at most.
     pub(crate) async fn place(
-        self: &Arc<Limits>,
-        upstream: String,
+        &self,
+        function: &str,
+        upstream: &str,
         deadline: Instant,
     ) -> Result<Place, Error> {
-        let user = self.enter(upstream);
-        let (semaphore, user) = user;
-        let upstream = timeout_at(deadline, semaphore.acquire_owned()).await;
-        let Ok(Ok(upstream)) = upstream else {
-            let (limit, host) = (self.upstream_limit, &user.upstream);
-            return Err(busy(format!(
-                "{limit} requests to {host} are in progress (limit max_concurrent_per_upstream)"
-            )));
-        };
+        let function = self.functions.share(function, deadline).await;
+        let function = function.ok_or_else(|| {
+            let limit = self.functions.limit;
+            busy(format!(
+                "{limit} outbound requests of this function are in progress (limit \
+                 max_concurrent_per_function)"
+            ))
+        })?;
+        let share = self.upstreams.share(upstream, deadline).await;
+        let share = share.ok_or_else(|| {
+            let limit = self.upstreams.limit;
+            busy(format!(
+                "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
+            ))
+        })?;
         let process = timeout_at(deadline, self.process.clone().acquire_owned()).await;
         let Ok(Ok(process)) = process else {
             let limit = self.process_limit;
@@ -79,29 +75,73 @@ impl Limits {
         };
         Ok(Place {
             _process: process,
-            _upstream: upstream,
-            _user: user,
+            _upstream: share,
+            _function: function,
+        })
+    }
+}
+
+/// One limit for each key.
+struct Table {
+    limit: usize,
+    /// Several small locks, so that requests with different keys seldom meet at one.
+    shards: [Mutex<HashMap<String, Entry>>; SHARDS],
+    hasher: RandomState,
+}
+
+struct Entry {
+    semaphore: Arc<Semaphore>,
+    /// Requests that hold or await a share; at none the entry goes.
+    users: usize,
+}
+
+/// One of a key's places.
+struct Share {
+    _permit: OwnedSemaphorePermit,
+    _user: User,
+}
+
+struct User {
+    table: Arc<Table>,
+    key: String,
+}
+
+impl Table {
+    fn new(limit: usize) -> Arc<Table> {
+        Arc::new(Table {
+            limit,
+            shards: Default::default(),
+            hasher: RandomState::new(),
         })
     }
 
-    fn enter(self: &Arc<Limits>, upstream: String) -> (Arc<Semaphore>, User) {
-        let mut shard = self.shard(&upstream);
-        let entry = shard.entry(upstream.clone()).or_insert_with(|| Upstream {
-            semaphore: Arc::new(Semaphore::new(self.upstream_limit)),
+    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<Share> {
+        let (semaphore, user) = self.enter(key);
+        match timeout_at(deadline, semaphore.acquire_owned()).await {
+            Ok(Ok(permit)) => Some(Share {
+                _permit: permit,
+                _user: user,
+            }),
+            _ => None,
+        }
+    }
+
+    fn enter(self: &Arc<Table>, key: &str) -> (Arc<Semaphore>, User) {
+        let mut shard = self.shard(key);
+        let entry = shard.entry(key.to_owned()).or_insert_with(|| Entry {
+            semaphore: Arc::new(Semaphore::new(self.limit)),
             users: 0,
         });
         entry.users += 1;
-        (
-            entry.semaphore.clone(),
-            User {
-                limits: self.clone(),
-                upstream,
-            },
-        )
+        let user = User {
+            table: self.clone(),
+            key: key.to_owned(),
+        };
+        (entry.semaphore.clone(), user)
     }
 
-    fn shard(&self, upstream: &str) -> MutexGuard<'_, HashMap<String, Upstream>> {
-        let index = self.hasher.hash_one(upstream) as usize % SHARDS;
+    fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<String, Entry>> {
+        let index = self.hasher.hash_one(key) as usize % SHARDS;
         // Nothing panics while it is held; were it to, the counts inside are still good.
         self.shards[index]
             .lock()
@@ -111,11 +151,11 @@ impl Limits {
 
 impl Drop for User {
     fn drop(&mut self) {
-        let mut shard = self.limits.shard(&self.upstream);
-        if let Some(entry) = shard.get_mut(&self.upstream) {
+        let mut shard = self.table.shard(&self.key);
+        if let Some(entry) = shard.get_mut(&self.key) {
             entry.users -= 1;
             if entry.users == 0 {
-                shard.remove(&self.upstream);
+                shard.remove(&self.key);
             }
         }
     }
@@ -135,46 +175,66 @@ mod tests {
         Instant::now() + Duration::from_millis(50)
     }
 
-    fn upstreams(limits: &Limits) -> usize {
-        limits
-            .shards
+    fn limits(process: usize, function: usize, upstream: usize) -> Limits {
+        Limits::new(&Config {
+            max_concurrent: process,
+            max_concurrent_per_function: function,
+            max_concurrent_per_upstream: upstream,
+            ..Config::default()
+        })
+    }
+
+    fn in_use(limits: &Limits) -> usize {
+        [&limits.functions, &limits.upstreams]
             .iter()
+            .flat_map(|table| &table.shards)
             .map(|shard| shard.lock().unwrap().len())
             .sum()
     }
 
+    async fn refused(limits: &Limits, function: &str, upstream: &str) -> String {
+        let refusal = limits.place(function, upstream, soon()).await;
+        let error = refusal.err().unwrap();
+        assert_eq!(error.kind(), Kind::Busy);
+        error.to_string()
+    }
+
     #[tokio::test]
     async fn one_upstream_does_not_take_the_places_of_another() {
-        let limits = Limits::new(2, 1);
-        let first = limits.place("a:80".into(), soon()).await.unwrap();
-        let error = limits.place("a:80".into(), soon()).await.err().unwrap();
-        assert_eq!(error.kind(), Kind::Busy);
-        assert!(
-            error.to_string().contains("max_concurrent_per_upstream"),
-            "{error}"
-        );
-        let second = limits.place("b:80".into(), soon()).await.unwrap();
-        let error = limits.place("c:80".into(), soon()).await.err().unwrap();
-        assert!(
-            error.to_string().contains("(limit max_concurrent)"),
-            "{error}"
-        );
+        let limits = limits(2, 9, 1);
+        let first = limits.place("f", "a:80", soon()).await.unwrap();
+        let error = refused(&limits, "f", "a:80").await;
+        assert!(error.contains("max_concurrent_per_upstream"), "{error}");
+        let second = limits.place("f", "b:80", soon()).await.unwrap();
+        let error = refused(&limits, "f", "c:80").await;
+        assert!(error.contains("(limit max_concurrent)"), "{error}");
         drop(first);
-        limits.place("c:80".into(), soon()).await.unwrap();
+        limits.place("f", "c:80", soon()).await.unwrap();
         drop(second);
-        assert_eq!(
-            upstreams(&limits),
-            0,
-            "upstreams that nobody uses are forgotten"
-        );
+        assert_eq!(in_use(&limits), 0, "what nobody uses is forgotten");
+    }
+
+    #[tokio::test]
+    async fn one_function_does_not_take_the_places_of_another() {
+        let limits = limits(3, 2, 3);
+        let first = limits.place("f", "a:80", soon()).await.unwrap();
+        let _second = limits.place("f", "b:80", soon()).await.unwrap();
+        for upstream in ["a:80", "c:80"] {
+            let error = refused(&limits, "f", upstream).await;
+            assert!(error.contains("max_concurrent_per_function"), "{error}");
+        }
+        let other = limits.place("g", "a:80", soon()).await.unwrap();
+        drop(other);
+        drop(first);
+        limits.place("f", "c:80", soon()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
-        let limits = Limits::new(1, 1);
-        let held = limits.place("a:80".into(), soon()).await.unwrap();
+        let limits = limits(1, 1, 1);
+        let held = limits.place("f", "a:80", soon()).await.unwrap();
         let (waited, ()) = tokio::join!(
-            limits.place("a:80".into(), soon() + Duration::from_secs(9)),
+            limits.place("f", "a:80", soon() + Duration::from_secs(9)),
             async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(held);

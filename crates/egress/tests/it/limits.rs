@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{Upstream, any_rule, get, quick, read_request, send, text};
 
-fn pinned(server: &Upstream, config: Config) -> Egress {
+pub(crate) fn pinned(server: &Upstream, config: Config) -> Egress {
     Egress::new(Config {
         pin: vec![server.pin("a.test")],
         ..config
@@ -32,7 +32,7 @@ async fn refused(server: &Upstream, config: Config) -> Error {
 }
 
 /// Writes `head`, then `again` for ever, with pauses.
-async fn drip(head: &'static str, again: &'static str, pause: Duration) -> Upstream {
+pub(crate) async fn drip(head: &'static str, again: &'static str, pause: Duration) -> Upstream {
     Upstream::raw(move |mut stream| async move {
         read_request(&mut stream).await;
         let _ = stream.write_all(head.as_bytes()).await;
@@ -313,71 +313,6 @@ async fn the_call_ends_first() {
         assert_eq!(error.code(), "egress-timeout-total");
         assert!(
             error.to_string().starts_with("the call's time was over"),
-            "{error}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_request_without_a_place_waits_and_then_gives_up() {
-    let short = Duration::from_millis(200);
-    let long = Duration::from_secs(20);
-    for (config, deadline, limit) in [
-        (
-            Config {
-                max_concurrent_per_upstream: 1,
-                ..quick()
-            },
-            short,
-            "max_concurrent_per_upstream",
-        ),
-        (
-            Config {
-                max_concurrent: 1,
-                ..quick()
-            },
-            short,
-            "max_concurrent",
-        ),
-        (
-            Config {
-                max_connections: 1,
-                connect_timeout: short,
-                ..quick()
-            },
-            long,
-            "max_connections",
-        ),
-    ] {
-        let server = drip("", "", Duration::from_secs(9)).await;
-        let egress = pinned(&server, config);
-        let rules = any_rule();
-        let url = server.url("a.test", "/");
-        let first = get(&egress, &rules, &url);
-        let second = async {
-            while server.connections() == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            let deadline = Instant::now() + deadline;
-            let request = Request::get(&url).body(Bytes::new()).unwrap();
-            let function = "second";
-            let context = Outbound {
-                call: Uuid::nil(),
-                function,
-                rules: &rules,
-                secrets: Attachments::NONE,
-                deadline,
-                max_redirects: None,
-            };
-            egress.send(&context, request).await
-        };
-        let error = tokio::select! {
-            first = first => panic!("the first request ended: {first:?}"),
-            second = second => second.unwrap_err(),
-        };
-        assert_eq!(error.code(), "egress-busy", "{limit}: {error:?}");
-        assert!(
-            error.to_string().ends_with(&format!("(limit {limit})")),
             "{error}"
         );
     }

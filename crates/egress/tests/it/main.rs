@@ -13,6 +13,7 @@ mod limits;
 mod log;
 mod masking;
 mod own_listeners;
+mod places;
 mod redirects;
 mod resolving;
 mod rules;

@@ -69,6 +69,10 @@ async fn settings_that_do_not_work_are_named() {
             "egress.max_concurrent: write a number",
         ),
         (
+            "max_concurrent_per_function = 0",
+            "egress.max_concurrent_per_function: write a number",
+        ),
+        (
             "max_connections = 10000000",
             "egress.max_connections: write a number",
         ),
