@@ -214,8 +214,8 @@ async fn what_was_changed_or_moved_is_damaged() {
         "UPDATE secrets SET (nonce, sealed) = (SELECT nonce, sealed FROM secrets WHERE wasm_id = 2 AND name = 'B')
           WHERE wasm_id = 1 AND name = 'B'",
         // The row itself, to another function, to another name.
-        "UPDATE secrets SET wasm_id = 1, name = 'C' WHERE wasm_id = 2",
-        "UPDATE OR REPLACE secrets SET wasm_id = 1 WHERE wasm_id = 2",
+        "UPDATE secrets SET wasm_id = 1, name = 'C' WHERE wasm_id = 2 AND name = 'B'",
+        "UPDATE OR REPLACE secrets SET wasm_id = 1 WHERE wasm_id = 2 AND name = 'B'",
         "UPDATE secrets SET name = 'C' WHERE wasm_id = 1 AND name = 'B'",
         // Under a key that is there, and not the right one.
         "UPDATE secrets SET key_id = (SELECT key_id FROM secrets WHERE name = 'OTHER') WHERE name = 'B'",
