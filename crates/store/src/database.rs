@@ -18,7 +18,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Row as _};
 
-use crate::{Error, Function, KeyHash, Version, VersionId};
+use crate::{Error, Function, KeyHash, versions};
 
 /// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
@@ -120,7 +120,7 @@ pub(crate) async fn function(
 ) -> Result<Option<Function>, Error> {
     let row = sqlx::query(
         "SELECT f.wasm_id, f.description, f.state, f.storage_key, f.callback, f.usage_key_hash, f.admin_key_hash,
-                f.created_at, v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest,
+                f.created_at, v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest, v.declaration,
                 v.created_at AS uploaded_at
            FROM functions f JOIN versions v ON v.id = f.active_version
           WHERE f.wasm_id = $1",
@@ -133,7 +133,6 @@ pub(crate) async fn function(
 
 fn read_function(row: &SqliteRow) -> Result<Function, Error> {
     let public = row.try_get::<Option<&[u8]>, _>("usage_key_hash")?.is_none();
-    let id: &str = row.try_get("id")?;
     Ok(Function {
         wasm_id: row.try_get("wasm_id")?,
         description: row.try_get("description")?,
@@ -147,16 +146,7 @@ fn read_function(row: &SqliteRow) -> Result<Function, Error> {
         },
         admin_key_hash: KeyHash::from_bytes(bytes(row, "admin_key_hash")?),
         created_at: row.try_get("created_at")?,
-        version: Version {
-            id: VersionId::parse(id).ok_or_else(|| damaged("id"))?,
-            number: row.try_get("number")?,
-            sha256: bytes(row, "sha256")?,
-            legacy_sha256: row.try_get("legacy_sha256")?,
-            size: count(row, "size")?,
-            kind: row.try_get("kind")?,
-            manifest: row.try_get("manifest")?,
-            created_at: row.try_get("uploaded_at")?,
-        },
+        version: versions::read(row)?,
     })
 }
 
@@ -179,7 +169,7 @@ pub(crate) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn damaged(column: &str) -> Error {
+pub(crate) fn damaged(column: &str) -> Error {
     Error::Damaged {
         what: "the database".into(),
         detail: format!("{column} is not what its name says; restore it from a backup"),

@@ -12,12 +12,12 @@
 //! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
 //!
 //! What functions keep is rows too: the values that their guests store (`values`), texts that anyone keeps for a while
-//! (`ephemeral`), what is remembered of calls (`calls`), and secrets, encrypted (`secrets`). All of it goes through the one task that writes, so that a
-//! limit is checked and kept in one transaction that no other can slip into.
+//! (`ephemeral`), what is remembered of calls (`calls`), and secrets, encrypted (`secrets`). All of it goes through the
+//! one task that writes, so that a limit is checked and kept in one transaction that no other can slip into.
 //!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
-//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `values`, `ephemeral`, `calls` and
-//! `secrets` (with `secret_keys`), which add to [`Store`]. This crate knows neither HTTP nor wasm.
+//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `versions`, `values`, `ephemeral`,
+//! `calls` and `secrets` (with `secret_keys`), which add to [`Store`]. This crate knows neither HTTP nor wasm.
 
 mod calls;
 mod database;
@@ -32,6 +32,7 @@ mod secret_keys;
 mod secrets;
 mod sweep;
 mod values;
+mod versions;
 mod writer;
 
 use std::path::Path;
@@ -48,8 +49,8 @@ use uuid::Uuid;
 pub use error::Error;
 pub use key::{Key, KeyHash};
 pub use model::{
-    Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Usage, Version,
-    VersionId,
+    Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Uploaded, Usage,
+    Version, VersionId,
 };
 use objects::Objects;
 pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
@@ -135,28 +136,12 @@ impl Store {
             Outcome::Created(wasm_id) => Ok(Created {
                 wasm_id,
                 version,
+                number: 1,
                 admin_key,
                 usage_key,
             }),
             _ => Err(Error::Unavailable("the new function vanished".into())),
         }
-    }
-
-    /// Adds the next version and makes it the active one. When this returns `Ok`, it is on the disk.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::create_function`]; the function then runs what it ran before.
-    pub async fn replace_version(&self, wasm_id: i64, new: NewVersion) -> Result<VersionId, Error> {
-        let version = VersionId::now();
-        found(
-            wasm_id,
-            self.upload(version, new, move |version| Write::Replace {
-                wasm_id,
-                version,
-            })
-            .await?,
-        )?;
-        Ok(version)
     }
 
     /// Everything that a call needs, in one query; `None` if there is no such function.
@@ -311,6 +296,7 @@ impl Store {
                 size: i64::try_from(new.source.len()).unwrap_or(i64::MAX), // no allocation is that long
                 kind: new.kind,
                 manifest: new.manifest,
+                declaration: new.declaration,
                 created_at: unix_ms(),
             };
             let _shared = inner.uploads.read().await;

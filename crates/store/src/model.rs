@@ -32,6 +32,8 @@ pub struct NewVersion {
     pub kind: String,
     /// JSON that the engine and the server agree on. Opaque to the store.
     pub manifest: String,
+    /// What the version is granted, as JSON; `None`: it came without saying. Opaque to the store.
+    pub declaration: Option<String>,
 }
 
 /// The answer to a creation, and the only time that its keys exist in the clear.
@@ -41,10 +43,21 @@ pub struct Created {
     pub wasm_id: i64,
     /// Its first version.
     pub version: VersionId,
+    /// That version's place in the function.
+    pub number: i64,
     /// Changes and deletes the function.
     pub admin_key: Key,
     /// Calls the function; `None` when it is public.
     pub usage_key: Option<Key>,
+}
+
+/// The answer to a further version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Its name across all functions.
+    pub id: VersionId,
+    /// Its place in its function: one more than the largest before it.
+    pub number: i64,
 }
 
 /// Names a version across all functions: a UUIDv7, so that versions sort by age.
@@ -125,6 +138,8 @@ pub struct Version {
     pub kind: String,
     /// JSON that the engine and the server agree on.
     pub manifest: String,
+    /// What it was granted, JSON text; `None`: it was uploaded without saying.
+    pub declaration: Option<String>,
     /// When it was uploaded, in Unix milliseconds.
     pub created_at: i64,
 }

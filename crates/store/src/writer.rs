@@ -88,6 +88,7 @@ pub(crate) struct VersionRow {
     pub(crate) size: i64,
     pub(crate) kind: String,
     pub(crate) manifest: String,
+    pub(crate) declaration: Option<String>,
     pub(crate) created_at: i64,
 }
 
@@ -95,6 +96,8 @@ pub(crate) struct VersionRow {
 pub(crate) enum Outcome {
     /// The number of the function that was created.
     Created(i64),
+    /// The number of the version that was added.
+    Added(i64),
     Done,
     /// The sources that the deleted function's versions referred to.
     Deleted(Vec<[u8; 32]>),
@@ -271,7 +274,7 @@ async fn create(
     .fetch_one(&mut *connection)
     .await?;
     let wasm_id: i64 = row.try_get("wasm_id")?;
-    insert_version(connection, wasm_id, version).await?;
+    insert_version(connection, wasm_id, version).await?; // its number is 1
     Ok(Outcome::Created(wasm_id))
 }
 
@@ -286,20 +289,22 @@ async fn replace(
         .bind(wasm_id)
         .execute(&mut *connection)
         .await?;
-    if moved.rows_affected() > 0 {
-        insert_version(connection, wasm_id, version).await?;
+    if moved.rows_affected() == 0 {
+        return Ok(Outcome::Missing);
     }
-    Ok(done(moved.rows_affected()))
+    let number = insert_version(connection, wasm_id, version).await?;
+    Ok(Outcome::Added(number))
 }
 
 async fn insert_version(
     connection: &mut SqliteConnection,
     wasm_id: i64,
     version: &VersionRow,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, created_at)
-         VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8)",
+) -> Result<i64, Error> {
+    let number = sqlx::query_scalar(
+        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8, $9)
+         RETURNING number",
     )
     .bind(version.id.to_string())
     .bind(wasm_id)
@@ -308,10 +313,11 @@ async fn insert_version(
     .bind(version.size)
     .bind(&version.kind)
     .bind(&version.manifest)
+    .bind(&version.declaration)
     .bind(version.created_at)
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(number)
 }
 
 async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outcome, Error> {

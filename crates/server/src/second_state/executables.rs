@@ -65,13 +65,13 @@ pub(super) async fn update(
         let function = administered(&app, &id, &parts.headers).await?;
         let version = upload::take(&app, &parts.headers, body).await?;
         let legacy_sha256 = version.legacy_sha256.clone();
-        let version = app
+        let uploaded = app
             .store
             .replace_version(function.wasm_id, version)
             .await
             .map_err(store_fault)?;
         app.functions.changed(function.wasm_id);
-        tracing::info!(function = function.wasm_id, %version, "replaced");
+        tracing::info!(function = function.wasm_id, version = uploaded.number, "replaced");
         Ok::<_, Fault>(json!({ "wasm_id": id, "wasm_sha256": legacy_sha256 }).to_string())
     };
     match updated.await {

@@ -73,6 +73,7 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     };
     app.engine.accept(&manifest)?;
     Ok(NewVersion {
+        declaration: None,
         kind: manifest.kind.as_str().to_owned(),
         manifest: serde_json::to_string(&manifest)
             .map_err(|error| Fault::host("The upload failed.", error))?,

@@ -1,4 +1,8 @@
--- What functions use to reach the outside, and what they reached.
+-- What functions may do outside, what they use to reach it, and what they reached.
+
+-- What a version was granted: JSON, opaque here. NULL: it was uploaded without saying.
+-- A column, because a grant belongs to the code that it was made for and changes no more than that does.
+ALTER TABLE versions ADD COLUMN declaration TEXT;
 
 -- Secrets, each encrypted. A copy of this file gives away their names, the lengths of their values, and no more.
 CREATE TABLE secrets (

@@ -20,6 +20,7 @@ mod secrets;
 mod sources;
 mod speed;
 mod values;
+mod versions;
 
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,7 @@ fn version(source: impl AsRef<[u8]>) -> NewVersion {
         legacy_sha256: "0x00".into(),
         kind: "bindgen".into(),
         manifest: r#"{"exports":["say"]}"#.into(),
+        declaration: None,
     }
 }
 
