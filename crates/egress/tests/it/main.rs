@@ -7,6 +7,7 @@
 )]
 
 mod attacks;
+mod ceiling;
 mod dns;
 mod exchange;
 mod limits;

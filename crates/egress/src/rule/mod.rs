@@ -6,6 +6,8 @@
 //! Everything in a rule narrows by default: a rule without a port allows the scheme's own port
 //! alone.
 
+mod cover;
+
 use std::fmt;
 use std::str::FromStr;
 
