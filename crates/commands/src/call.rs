@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use iof_egress::Rules;
+use iof_egress::{Attachments, Rules};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -41,8 +41,14 @@ pub struct CallContext {
     pub call: Uuid,
     /// The function's name.
     pub function: Arc<str>,
+    /// The function's number.
+    pub function_id: i64,
+    /// The function's version.
+    pub version: i64,
     /// What the function's version was granted.
     pub grants: Arc<Grants>,
+    /// What the host attaches to its requests, whichever command makes them.
+    pub secrets: Arc<Attachments>,
     /// When the call ends, and every command in it.
     pub deadline: Instant,
 }

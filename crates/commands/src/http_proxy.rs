@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, Uri, Version};
-use iof_egress::{Attachments, Egress, Error, Kind, Outbound, admit, header};
+use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -76,8 +76,10 @@ impl Command for HttpProxy {
         let context = Outbound {
             call: call.call,
             function: &call.function,
+            function_id: call.function_id,
+            version: call.version,
             rules: &call.grants.outbound,
-            secrets: Attachments::NONE,
+            secrets: &call.secrets,
             deadline: own.min(call.deadline),
             max_redirects: None,
         };

@@ -163,6 +163,9 @@ mod tests {
         CallContext {
             call: Uuid::nil(),
             function: "test".into(),
+            function_id: 7,
+            version: 2,
+            secrets: Arc::default(),
             grants: Arc::new(Grants {
                 commands,
                 ..Grants::default()

@@ -8,7 +8,7 @@
 //! socket.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::dial::Connector;
 use crate::exchange::{Answer, Exchange, Shared};
 use crate::limit::Limits;
-use crate::record::Record;
+use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::{Attachments, Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
@@ -41,6 +41,10 @@ pub struct Outbound<'a> {
     pub call: Uuid,
     /// The function's name, for the log and for `max_concurrent_per_function`.
     pub function: &'a str,
+    /// The function's number, for the [`Sink`].
+    pub function_id: i64,
+    /// The function's version, for the [`Sink`].
+    pub version: i64,
     /// What the function may request.
     pub rules: &'a Rules,
     /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
@@ -87,6 +91,7 @@ impl Egress {
                 client,
                 resolve,
                 limits,
+                sink: OnceLock::new(),
                 config,
             }),
         })
@@ -98,6 +103,12 @@ impl Egress {
     /// the first request.
     pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
         self.shared.resolve.set_own_listeners(listeners);
+    }
+
+    /// Tells where the record of every request goes from now on, besides the log. The first sink
+    /// stays: what runs may hold a clone of this client.
+    pub fn set_sink(&self, sink: Arc<dyn Sink>) {
+        let _ = self.shared.sink.set(sink);
     }
 
     /// Sends a request and returns the response with its whole body, redirects followed, content
@@ -116,7 +127,8 @@ impl Egress {
             .deadline
             .min(Instant::now() + self.shared.config.total_timeout);
         let (parts, body) = request.into_parts();
-        let mut record = Record::new(context, &parts.method);
+        let sink = self.shared.sink.get().map(Arc::as_ref);
+        let mut record = Record::new(context, sink, &parts.method);
         record.bytes_out = body.len();
         let uri = parts.uri.to_string();
         let checked = check(&self.shared.config, &uri, &parts.headers, &body);
@@ -164,7 +176,7 @@ impl Egress {
             }
             redirects += 1;
             record.done("redirect");
-            record = Record::new(context, &method);
+            record = Record::new(context, sink, &method);
             hop = match next {
                 Ok(next) => next,
                 Err(e) => return Err(fail(record, e.after_redirect())),

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::dial::Connector;
 use crate::limit::Limits;
-use crate::record::Record;
+use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::secret::mask::Mask;
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) client: Client<Connector, Full<Bytes>>,
     pub(crate) resolve: Arc<Resolve>,
     pub(crate) limits: Limits,
+    /// Set once the server has where to keep records, which is after the client exists.
+    pub(crate) sink: OnceLock<Arc<dyn Sink>>,
     pub(crate) config: Config,
 }
 

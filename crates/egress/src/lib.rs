@@ -41,5 +41,6 @@ pub use client::{Egress, Outbound};
 pub use config::{Addresses, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::header;
+pub use record::{Entry, Sink};
 pub use rule::{Rule, RuleError, Rules};
 pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};

@@ -1,22 +1,70 @@
-//! The outbound log: one event on the target `iof::egress` for every request, each hop of a
-//! redirect by itself.
+//! What the operator sees of a request: one event on the target `iof::egress` and one [`Entry`] for
+//! the [`Sink`], for every request, each hop of a redirect by itself.
 //!
-//! An event is written when its record is dropped, so that a request whose call was cancelled
-//! half-way is on record too. Paths, queries and header values are left out: they carry secrets
-//! more often than they explain anything. Of attached secrets it says the names.
+//! Both are written when the record is dropped, so that a request whose call was cancelled half-way
+//! is on record too. Paths, queries and header values are left out: they carry secrets more often
+//! than they explain anything. Of attached secrets it says the names.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode};
 use tracing::field::display;
 use url::Url;
+use uuid::Uuid;
 
 use crate::{Error, Outbound, Rule};
 
+/// The longest method and host in an [`Entry`]: both are a guest's words, and need not be good ones
+/// to be on record. A name has 253 characters at most (RFC 1035 section 2.3.4), a scheme and a port
+/// 14 together.
+const LONGEST: usize = 267;
+
+/// Where requests are kept, besides the log.
+pub trait Sink: Send + Sync {
+    /// Takes the record of one request. It is called on a thread of the runtime, also while a
+    /// cancelled call is dropped, so it must neither block nor panic.
+    fn sent(&self, entry: Entry);
+}
+
+/// One request, or one hop of a redirect, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it began.
+    pub at: SystemTime,
+    /// The call's id.
+    pub call: Uuid,
+    /// The function's number.
+    pub function_id: i64,
+    /// The function's version.
+    pub version: i64,
+    /// The rule that allowed it.
+    pub rule: Option<String>,
+    /// The names of the secrets that were attached, with commas.
+    pub secrets: Option<String>,
+    /// The method.
+    pub method: String,
+    /// `scheme://host:port`, without the scheme's own port; unknown when the URL was refused.
+    pub host: Option<String>,
+    /// The address that was connected to.
+    pub address: Option<SocketAddr>,
+    /// The status of the response.
+    pub status: Option<u16>,
+    /// Bytes of the request's body.
+    pub bytes_out: u64,
+    /// Bytes of the response's body, as they came.
+    pub bytes_in: u64,
+    /// From its beginning to its end.
+    pub took: Duration,
+    /// `ok`, `redirect`, `cancelled` or the code of an error.
+    pub outcome: &'static str,
+}
+
 pub(crate) struct Record<'a> {
     context: &'a Outbound<'a>,
+    sink: Option<&'a dyn Sink>,
+    at: SystemTime,
     started: Instant,
     method: Method,
     /// Scheme, host and port; unknown when the URL was refused.
@@ -33,9 +81,15 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(crate) fn new(context: &'a Outbound<'a>, method: &Method) -> Record<'a> {
+    pub(crate) fn new(
+        context: &'a Outbound<'a>,
+        sink: Option<&'a dyn Sink>,
+        method: &Method,
+    ) -> Record<'a> {
         Record {
             context,
+            sink,
+            at: SystemTime::now(),
             started: Instant::now(),
             method: method.clone(),
             origin: None,
@@ -65,10 +119,30 @@ impl<'a> Record<'a> {
             None => error.to_string(),
         });
     }
+
+    fn entry(&self, took: Duration) -> Entry {
+        Entry {
+            at: self.at,
+            call: self.context.call,
+            function_id: self.context.function_id,
+            version: self.context.version,
+            rule: self.rule.map(Rule::to_string),
+            secrets: self.secrets.clone(),
+            method: shortened(self.method.as_str()),
+            host: self.origin.as_deref().map(shortened),
+            address: self.address,
+            status: self.status.map(|status| status.as_u16()),
+            bytes_out: self.bytes_out as u64,
+            bytes_in: self.bytes_in as u64,
+            took,
+            outcome: self.outcome,
+        }
+    }
 }
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
+        let took = self.started.elapsed();
         tracing::info!(
             target: "iof::egress",
             call = %self.context.call,
@@ -81,13 +155,20 @@ impl Drop for Record<'_> {
             status = self.status.map(|status| status.as_u16()),
             bytes_out = self.bytes_out,
             bytes_in = self.bytes_in,
-            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             outcome = self.outcome,
             detail = self.detail,
         );
+        if let Some(sink) = self.sink {
+            sink.sent(self.entry(took));
+        }
     }
 }
 
 fn optional<T: Display>(value: &Option<T>) -> Option<tracing::field::DisplayValue<&T>> {
     value.as_ref().map(display)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }

@@ -189,6 +189,9 @@ impl CallState {
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
+            function_id: 0,
+            version: 0,
+            secrets: Arc::default(),
             grants: Arc::default(),
             deadline: tokio::time::Instant::now(),
         };

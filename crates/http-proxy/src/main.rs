@@ -123,6 +123,9 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
         let context = Outbound {
             call: Uuid::now_v7(),
             function: "http_proxy",
+            // For a sink, and there is none.
+            function_id: 0,
+            version: 0,
             rules: &rules,
             secrets: Attachments::NONE,
             deadline: Instant::now() + args.max_time,

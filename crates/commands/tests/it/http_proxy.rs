@@ -45,6 +45,9 @@ fn with_config(server: Upstream, config: Config) -> Setup {
     let call = CallContext {
         call: Uuid::now_v7(),
         function: "send_email".into(),
+        function_id: 7,
+        version: 2,
+        secrets: Arc::default(),
         grants: Arc::new(grants),
         deadline: Instant::now() + Duration::from_secs(30),
     };

@@ -297,6 +297,8 @@ async fn the_call_ends_first() {
     let context = Outbound {
         call: Uuid::now_v7(),
         function: "test",
+        function_id: 7,
+        version: 2,
         rules: &rules,
         secrets: Attachments::NONE,
         deadline,

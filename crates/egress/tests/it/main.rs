@@ -15,6 +15,7 @@ mod log;
 mod masking;
 mod own_listeners;
 mod places;
+mod records;
 mod redirects;
 mod resolving;
 mod rules;

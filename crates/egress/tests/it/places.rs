@@ -70,6 +70,8 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
             let context = Outbound {
                 call: Uuid::nil(),
                 function,
+                function_id: 7,
+                version: 2,
                 rules: &rules,
                 secrets: Attachments::NONE,
                 deadline,
@@ -121,6 +123,8 @@ async fn a_function_has_its_own_places() {
             let context = Outbound {
                 call: Uuid::nil(),
                 function,
+                function_id: 7,
+                version: 2,
                 rules,
                 secrets: Attachments::NONE,
                 deadline: Instant::now() + Duration::from_millis(ms),

@@ -45,6 +45,8 @@ pub(crate) async fn send(
     let context = Outbound {
         call: Uuid::now_v7(),
         function: "test",
+        function_id: 7,
+        version: 2,
         rules: &any_rule(),
         secrets,
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(30),

@@ -239,6 +239,8 @@ pub(crate) async fn send(
             &Outbound {
                 call: Uuid::now_v7(),
                 function: "test",
+                function_id: 7,
+                version: 2,
                 rules,
                 secrets: Attachments::NONE,
                 deadline,

@@ -52,6 +52,8 @@ pub(super) async fn send(
     let outbound = Outbound {
         call: context.call,
         function: &context.function,
+        function_id: context.function_id,
+        version: context.version,
         rules: &context.grants.outbound,
         secrets: Attachments::NONE,
         deadline: context.deadline,

@@ -203,6 +203,10 @@ async fn run(
     let context = CallContext {
         call,
         function: Arc::clone(&function.name),
+        // Told once versions have grants of their own.
+        function_id: 0,
+        version: 0,
+        secrets: Arc::default(),
         grants: Arc::clone(&app.defaults),
         deadline: caller.deadline,
     };

@@ -1,0 +1,157 @@
+//! What a sink is given: every request once, whatever becomes of it, without paths, queries and
+//! values.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Request;
+use iof_egress::{Config, Egress, Entry, Sink};
+
+use crate::support::{Upstream, get, quick, redirect, rules, send, text};
+
+/// Keeps what it is given.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<Entry>>);
+
+impl Sink for Kept {
+    fn sent(&self, entry: Entry) {
+        self.0.lock().unwrap().push(entry);
+    }
+}
+
+impl Kept {
+    pub(crate) fn of(egress: &Egress) -> Arc<Kept> {
+        let kept = Arc::new(Kept::default());
+        egress.set_sink(kept.clone());
+        kept
+    }
+
+    pub(crate) fn take(&self) -> Vec<Entry> {
+        let entries = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = format!("{entries:?}");
+        assert!(!text.contains("s3cret"), "{text}");
+        entries
+    }
+
+    /// The outcome of each, and its status.
+    pub(crate) fn outcomes(&self) -> Vec<(&'static str, Option<u16>)> {
+        let entries = self.take().into_iter();
+        entries.map(|entry| (entry.outcome, entry.status)).collect()
+    }
+}
+
+fn pinned(server: &Upstream) -> Egress {
+    Egress::new(Config {
+        pin: vec![server.pin("a.test")],
+        ..quick()
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn each_request_is_one_entry() {
+    let server = Upstream::http(|request, _| match request.uri.path() {
+        "/from" => redirect(302, "/to?token=s3cret"),
+        _ => text(404, "body"),
+    })
+    .await;
+    let egress = pinned(&server);
+    // What runs already has a clone; and the first sink stays.
+    let clone = egress.clone();
+    let (kept, second) = (Kept::of(&egress), Kept::of(&egress));
+    let rules = rules(&["GET,POST http://a.test:*"]);
+    let before = SystemTime::now();
+
+    let request =
+        Request::post(server.url("a.test", "/s3cret?s3cret")).header("authorization", "s3cret");
+    let request = request.body(Bytes::from_static(b"12345")).unwrap();
+    send(&clone, &rules, request).await.unwrap();
+    let [entry] = &kept.take()[..] else {
+        panic!("one entry")
+    };
+    assert!(entry.at >= before && entry.at + entry.took <= SystemTime::now());
+    assert!(entry.took > Duration::ZERO && !entry.call.is_nil());
+    let expected = Entry {
+        at: entry.at,
+        call: entry.call,
+        function_id: 7,
+        version: 2,
+        rule: Some("GET,POST http://a.test:*".to_owned()),
+        secrets: None,
+        method: "POST".to_owned(),
+        host: Some(format!("http://a.test:{}", server.port())),
+        address: Some(server.address),
+        status: Some(404),
+        bytes_out: 5,
+        bytes_in: 4,
+        took: entry.took,
+        outcome: "ok",
+    };
+    assert_eq!(*entry, expected);
+
+    get(&egress, &rules, &server.url("a.test", "/from"))
+        .await
+        .unwrap();
+    assert_eq!(
+        kept.outcomes(),
+        [("redirect", Some(302)), ("ok", Some(404))]
+    );
+    assert_eq!(second.take(), []);
+}
+
+#[tokio::test]
+async fn what_did_not_leave_is_on_record_too() {
+    let server = Upstream::http(|_, _| text(200, "")).await;
+    let egress = pinned(&server);
+    let kept = Kept::of(&egress);
+    let rules = rules(&["* http://a.test:*"]);
+
+    get(&egress, &rules, "http://denied.test/s3cret?s3cret")
+        .await
+        .unwrap_err();
+    let [entry] = &kept.take()[..] else {
+        panic!("one entry")
+    };
+    assert_eq!((entry.outcome, &entry.rule), ("egress-denied", &None));
+    assert_eq!(entry.host.as_deref(), Some("http://denied.test"));
+    assert_eq!((entry.address, entry.status), (None, None));
+
+    let user = Request::get("http://user:s3cret@a.test/")
+        .body(Bytes::new())
+        .unwrap();
+    send(&egress, &rules, user).await.unwrap_err();
+    let [entry] = &kept.take()[..] else {
+        panic!("one entry")
+    };
+    assert_eq!((entry.outcome, &entry.host), ("egress-url", &None));
+
+    // A guest's words are kept to a size.
+    let long = Request::builder()
+        .method(&*"X".repeat(9000))
+        .uri(format!("http://{}.test/", "h".repeat(9000)))
+        .body(Bytes::new())
+        .unwrap();
+    send(&egress, &rules, long).await.unwrap_err();
+    let [entry] = &kept.take()[..] else {
+        panic!("one entry")
+    };
+    let host = entry.host.as_ref().map_or(0, String::len);
+    assert!(entry.method.len() < 300 && host < 300, "{entry:?}");
+}
+
+/// A call that ends takes its requests with it.
+#[tokio::test]
+async fn a_cancelled_request_is_on_record() {
+    let server = Upstream::raw(|stream| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let egress = pinned(&server);
+    let kept = Kept::of(&egress);
+    let (rules, url) = (rules(&["* http://a.test:*"]), server.url("a.test", "/"));
+    let call = tokio::time::timeout(Duration::from_millis(50), get(&egress, &rules, &url)).await;
+    assert!(call.is_err());
+    assert_eq!(kept.outcomes(), [("cancelled", None)]);
+}
