@@ -9,8 +9,10 @@
 
 mod call;
 mod registry;
+mod run;
 
 pub mod http_proxy;
 
 pub use call::{CallContext, Grants, Output, Request};
 pub use registry::{Command, Refusal, Registry};
+pub use run::{Run, Sink};

@@ -6,10 +6,12 @@
 //! it never depends on which of two timers fires first.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
+use crate::run::{Running, Sink};
 use crate::{CallContext, Output, Request};
 
 /// A named capability with Unix shape.
@@ -42,6 +44,7 @@ pub enum Refusal {
 #[derive(Default)]
 pub struct Registry {
     commands: BTreeMap<String, Box<dyn Command>>,
+    sink: Option<Arc<dyn Sink>>,
 }
 
 impl Registry {
@@ -55,6 +58,11 @@ impl Registry {
     pub fn register(&mut self, command: impl Command + 'static) -> Option<Box<dyn Command>> {
         self.commands
             .insert(command.name().to_owned(), Box::new(command))
+    }
+
+    /// Tells where the record of every run goes, besides the log.
+    pub fn set_sink(&mut self, sink: Arc<dyn Sink>) {
+        self.sink = Some(sink);
     }
 
     /// The names of all commands, in order.
@@ -72,36 +80,24 @@ impl Registry {
         name: &str,
         request: Request,
     ) -> Result<Output, Refusal> {
-        let started = Instant::now();
-        let result = self.run_unlogged(call, name, request, started).await;
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (id, function) = (call.call, &*call.function);
-        match &result {
-            Ok(output) => tracing::debug!(
-                target: "iof::command", call = %id, function, command = name, status = output.status, ms,
-                outcome = "ok",
-            ),
-            Err(refusal) => tracing::info!(
-                target: "iof::command", call = %id, function, command = name, ms,
-                outcome = refusal.outcome(),
-            ),
-        }
+        let running = Running::new(call, self.sink.as_deref(), name, &request);
+        let result = self.run_unrecorded(call, name, request).await;
+        running.done(&result);
         result
     }
 
-    async fn run_unlogged(
+    async fn run_unrecorded(
         &self,
         call: &CallContext,
         name: &str,
         request: Request,
-        started: Instant,
     ) -> Result<Output, Refusal> {
         if !call.grants.commands.contains(name) {
             return Err(Refusal::NotGranted);
         }
         let command = self.commands.get(name).ok_or(Refusal::NotFound)?;
         // A guest may ask for more time than a clock can count.
-        let own = started
+        let own = Instant::now()
             .checked_add(request.timeout)
             .unwrap_or(call.deadline);
         let deadline = own.min(call.deadline);
@@ -114,7 +110,7 @@ impl Registry {
 }
 
 impl Refusal {
-    fn outcome(self) -> &'static str {
+    pub(crate) fn outcome(self) -> &'static str {
         match self {
             Refusal::NotGranted => "not-granted",
             Refusal::NotFound => "not-found",
@@ -125,7 +121,6 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use uuid::Uuid;

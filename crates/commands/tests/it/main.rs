@@ -7,6 +7,7 @@
 )]
 
 mod http_proxy;
+mod runs;
 mod secrets;
 
 #[path = "../../../egress/tests/it/support.rs"]

@@ -1,0 +1,124 @@
+//! What the operator sees of a command: one event on the target `iof::command` and one [`Run`] for
+//! the [`Sink`], for every run that was asked for.
+//!
+//! Both are written when the run is dropped, so that one whose call was cancelled half-way is on
+//! record too.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use uuid::Uuid;
+
+use crate::{CallContext, Output, Refusal, Request};
+
+/// The longest name in a [`Run`]: a name that was not granted is whatever a guest wrote.
+const LONGEST: usize = 128;
+
+/// Where runs of commands are kept, besides the log.
+pub trait Sink: Send + Sync {
+    /// Takes the record of one run. It is called on a thread of the runtime, also while a cancelled
+    /// call is dropped, so it must neither block nor panic.
+    fn ran(&self, run: Run);
+}
+
+/// One run of a command, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it began.
+    pub at: SystemTime,
+    /// The call's id.
+    pub call: Uuid,
+    /// The function's number.
+    pub function_id: i64,
+    /// The function's version.
+    pub version: i64,
+    /// The name that was asked for.
+    pub command: String,
+    /// The exit status, if it ran to its end.
+    pub status: Option<i32>,
+    /// Bytes of its arguments and of standard input.
+    pub bytes_out: u64,
+    /// Bytes of standard output and standard error.
+    pub bytes_in: u64,
+    /// From its beginning to its end.
+    pub took: Duration,
+    /// `ok` whatever the status, `not-granted`, `not-found`, `timed-out` or `cancelled`.
+    pub outcome: &'static str,
+}
+
+/// A run in progress.
+pub(crate) struct Running<'a> {
+    call: &'a CallContext,
+    sink: Option<&'a dyn Sink>,
+    command: &'a str,
+    at: SystemTime,
+    started: Instant,
+    status: Option<i32>,
+    bytes_out: usize,
+    bytes_in: usize,
+    outcome: &'static str,
+}
+
+impl<'a> Running<'a> {
+    pub(crate) fn new(
+        call: &'a CallContext,
+        sink: Option<&'a dyn Sink>,
+        command: &'a str,
+        request: &Request,
+    ) -> Running<'a> {
+        let args: usize = request.args.iter().map(String::len).sum();
+        Running {
+            call,
+            sink,
+            command,
+            at: SystemTime::now(),
+            started: Instant::now(),
+            status: None,
+            bytes_out: args + request.stdin.len(),
+            bytes_in: 0,
+            outcome: "cancelled",
+        }
+    }
+
+    pub(crate) fn done(mut self, result: &Result<Output, Refusal>) {
+        match result {
+            Ok(output) => {
+                self.status = Some(output.status);
+                self.bytes_in = output.stdout.len() + output.stderr.len();
+                self.outcome = "ok";
+            }
+            Err(refusal) => self.outcome = refusal.outcome(),
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (id, function, command) = (self.call.call, &*self.call.function, self.command);
+        match self.status {
+            Some(status) => tracing::debug!(
+                target: "iof::command", call = %id, function, command, status, ms,
+                outcome = self.outcome,
+            ),
+            None => tracing::info!(
+                target: "iof::command", call = %id, function, command, ms,
+                outcome = self.outcome,
+            ),
+        }
+        if let Some(sink) = self.sink {
+            sink.ran(Run {
+                at: self.at,
+                call: id,
+                function_id: self.call.function_id,
+                version: self.call.version,
+                command: command.chars().take(LONGEST).collect(),
+                status: self.status,
+                bytes_out: self.bytes_out as u64,
+                bytes_in: self.bytes_in as u64,
+                took,
+                outcome: self.outcome,
+            });
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a sink is given: every run once, whatever became of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use iof_commands::{CallContext, Command, Grants, Output, Registry, Request, Run, Sink};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+#[derive(Default)]
+struct Kept(Mutex<Vec<Run>>);
+
+impl Sink for Kept {
+    fn ran(&self, run: Run) {
+        self.0.lock().unwrap().push(run);
+    }
+}
+
+impl Kept {
+    fn only(&self) -> Run {
+        let mut runs = std::mem::take(&mut *self.0.lock().unwrap());
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+}
+
+/// Fails with a word on both outputs, or never ends if told so.
+struct Fail;
+
+#[async_trait]
+impl Command for Fail {
+    fn name(&self) -> &str {
+        "fail"
+    }
+
+    async fn run(&self, _: &CallContext, request: Request) -> Output {
+        if request.args == ["never"] {
+            std::future::pending::<()>().await;
+        }
+        Output {
+            status: 3,
+            stdout: "out".into(),
+            stderr: "error".into(),
+        }
+    }
+}
+
+fn setup() -> (Registry, Arc<Kept>, CallContext) {
+    let mut registry = Registry::new();
+    registry.register(Fail);
+    let kept = Arc::new(Kept::default());
+    registry.set_sink(kept.clone());
+    let grants = Grants {
+        commands: ["fail".to_owned(), "missing".to_owned()].into(),
+        ..Grants::default()
+    };
+    let call = CallContext {
+        call: Uuid::now_v7(),
+        function: "test".into(),
+        function_id: 7,
+        version: 2,
+        grants: Arc::new(grants),
+        secrets: Arc::default(),
+        deadline: Instant::now() + Duration::from_secs(60),
+    };
+    (registry, kept, call)
+}
+
+fn request(args: &[&str], timeout: Duration) -> Request {
+    Request {
+        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        env: vec![("NAME".to_owned(), "value".to_owned())],
+        stdin: "input".into(),
+        timeout,
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_run_to_its_end() {
+    let (registry, kept, call) = setup();
+    let before = SystemTime::now();
+    let asked = request(&["ab", "c"], LONG);
+    registry.run(&call, "fail", asked).await.unwrap();
+    let run = kept.only();
+    assert!(run.at >= before && run.at + run.took <= SystemTime::now());
+    let expected = Run {
+        at: run.at,
+        call: call.call,
+        function_id: 7,
+        version: 2,
+        command: "fail".to_owned(),
+        status: Some(3),
+        bytes_out: 8,
+        bytes_in: 8,
+        took: run.took,
+        outcome: "ok",
+    };
+    assert_eq!(run, expected);
+}
+
+#[tokio::test]
+async fn what_was_refused() {
+    let (registry, kept, call) = setup();
+    let long = "ä".repeat(9000);
+    for (name, outcome) in [
+        ("sudo", "not-granted"),
+        (&*long, "not-granted"),
+        ("missing", "not-found"),
+    ] {
+        let asked = request(&["never"], LONG);
+        registry.run(&call, name, asked).await.unwrap_err();
+        let run = kept.only();
+        assert_eq!((run.outcome, run.status), (outcome, None));
+        assert_eq!((run.bytes_out, run.bytes_in), (10, 0));
+        assert!(
+            name.starts_with(&run.command) && run.command.len() <= 256,
+            "{run:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_did_not_end() {
+    let (registry, kept, call) = setup();
+    let short = Duration::from_millis(20);
+    let asked = request(&["never"], short);
+    registry.run(&call, "fail", asked).await.unwrap_err();
+    let run = kept.only();
+    assert_eq!((run.outcome, run.status), ("timed-out", None));
+    assert!(run.took >= short);
+
+    let asked = registry.run(&call, "fail", request(&["never"], LONG));
+    tokio::time::timeout(short, asked).await.unwrap_err();
+    let run = kept.only();
+    assert_eq!((run.outcome, run.status), ("cancelled", None));
+    assert!(run.took >= short);
+}
