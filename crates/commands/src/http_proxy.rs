@@ -1,11 +1,11 @@
-//! `http_proxy [--include] METHOD URL [HEADERS_JSON]`: one HTTP request, with standard input as its
+//! `http_proxy [OPTIONS] METHOD URL [HEADERS_JSON]`: one HTTP request, with standard input as its
 //! body and the response's body as standard output.
 //!
 //! This is the contract of the program that functions of 2020 started, kept where it was good: an
 //! HTTP status, also 404 or 500, is no failure (those functions hand the body on, and would break),
 //! `HEADERS_JSON` replaces the default header, and nothing else is on stdout. Changed where it was
-//! a trap: an unknown method is an error and no longer a GET, `--include` shows status and headers,
-//! and a failure is one line on stderr with a [`status`] that tells what kind, instead of a panic.
+//! a trap: an unknown method is an error and no longer a GET, options named as curl's ([`Options`])
+//! show status and headers and more, and a failure is one line on stderr with a [`status`] that tells what kind, instead of a panic.
 //! The words of the command line are understood here ([`Invocation`]) for the native program, too.
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{CallContext, Command, Output, Request};
 
 /// How it is used, in one line.
-pub const USAGE: &str = "http_proxy [--include] METHOD URL [HEADERS_JSON]";
+pub const USAGE: &str = "http_proxy [--include] [--retry N] METHOD URL [HEADERS_JSON]";
 
 /// The exit statuses.
 pub mod status {
@@ -82,6 +82,7 @@ impl Command for HttpProxy {
             secrets: &call.secrets,
             deadline: own.min(call.deadline),
             max_redirects: None,
+            retries: 0,
         };
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {
@@ -100,7 +101,17 @@ pub struct Invocation {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    include: bool,
+    options: Options,
+}
+
+/// What stands before `METHOD`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--include`, `-i`: the status line and the headers before the body.
+    pub include: bool,
+    /// `--retry N`: how often a request that failed for a moment is sent again; see
+    /// [`Outbound::retries`].
+    pub retries: u32,
 }
 
 /// Why there is nothing on stdout. `Display` is one line, without the program's name.
@@ -118,26 +129,41 @@ impl Invocation {
     /// # Errors
     /// [`status::USAGE`], naming the argument.
     pub fn parse(args: &[String]) -> Result<Invocation, Failure> {
-        let mut include = false;
+        let mut options = Options::default();
         let mut words = args;
         while let [option, rest @ ..] = words
             && option.starts_with('-')
         {
             words = rest;
-            match option.as_str() {
-                "--include" | "-i" => include = true,
-                "--" => break,
-                other => return Err(usage(format!("there is no option {other:?}"))),
+            // The value is a word of its own, or follows the `=`.
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (option.as_str(), None),
+            };
+            match (name, value) {
+                ("--include" | "-i", None) => options.include = true,
+                ("--retry", _) => {
+                    let value = value.or_else(|| {
+                        let (value, rest) = words.split_first()?;
+                        words = rest;
+                        Some(value)
+                    });
+                    options.retries = value
+                        .and_then(|value| value.parse().ok())
+                        .ok_or_else(|| usage("--retry needs a number, such as --retry 3"))?;
+                }
+                ("--", None) => break,
+                _ => return Err(usage(format!("there is no option {option:?}"))),
             }
         }
-        Invocation::new(include, words)
+        Invocation::new(options, words)
     }
 
     /// Understands `METHOD URL [HEADERS_JSON]`, options being taken care of.
     ///
     /// # Errors
     /// [`status::USAGE`], naming the argument.
-    pub fn new(include: bool, words: &[String]) -> Result<Invocation, Failure> {
+    pub fn new(options: Options, words: &[String]) -> Result<Invocation, Failure> {
         let (method, url, headers) = match words {
             [] => return Err(usage("the METHOD is missing")),
             [_] => return Err(usage("the URL is missing")),
@@ -154,11 +180,11 @@ impl Invocation {
             method: parse_method(method)?,
             uri,
             headers: parse_headers(headers.map_or(r#"{"Content-Type":"text/plain"}"#, |h| h))?,
-            include,
+            options,
         })
     }
 
-    /// Sends the request and returns what belongs on stdout.
+    /// Sends the request, as its options say, and returns what belongs on stdout.
     ///
     /// # Errors
     /// By [`status`].
@@ -178,8 +204,12 @@ impl Invocation {
             .headers_mut()
             .entry(CONTENT_LENGTH)
             .or_insert(length.into());
-        let response = egress.send(context, request).await?;
-        Ok(if self.include {
+        let context = Outbound {
+            retries: self.options.retries,
+            ..*context
+        };
+        let response = egress.send(&context, request).await?;
+        Ok(if self.options.include {
             with_head(response)
         } else {
             response.into_body()

@@ -26,6 +26,7 @@ use crate::limit::Limits;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
+use crate::retry::Retries;
 use crate::{Attachments, Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
@@ -53,6 +54,9 @@ pub struct Outbound<'a> {
     pub deadline: Instant,
     /// Redirects to follow, if fewer than the setting `max_redirects`.
     pub max_redirects: Option<usize>,
+    /// How often a request that failed for a moment is sent again, if its method is idempotent: at
+    /// most as often as the setting `max_retries` says.
+    pub retries: u32,
 }
 
 impl Egress {
@@ -148,40 +152,56 @@ impl Egress {
         let most = self.shared.config.max_redirects;
         let most = context.max_redirects.map_or(most, |own| own.min(most));
         let mut redirects = 0;
+        let mut retries = Retries::new(context, &self.shared.config, deadline);
         let mut told = false;
         loop {
             record.url(&hop.url);
+            record.bytes_out = hop.body.len();
             let exchange = Exchange {
                 shared: &self.shared,
                 context,
                 deadline,
             };
-            let answer = exchange.run(&hop, &mut told, &mut record).await;
+            let answer = exchange
+                .run(&hop, &mut told, &mut retries, &mut record)
+                .await;
             let answer = match context.secrets.mask() {
                 Some(mask) if told => answer.map_err(|e| e.masked(mask)),
                 _ => answer,
             };
-            let (next, method) = match answer {
+            match answer {
                 Ok(Answer::Response(response)) => {
                     record.done("ok");
                     return Ok(response);
                 }
-                Ok(Answer::Redirect(next, method)) => (next, method),
-                Err(e) if redirects > 0 => return Err(fail(record, e.after_redirect())),
-                Err(e) => return Err(fail(record, e)),
-            };
-            if redirects == most {
-                let message = format!("more than {redirects} redirects (limit max_redirects)");
-                return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
+                Ok(Answer::Redirect(next, method)) => {
+                    if redirects == most {
+                        let message =
+                            format!("more than {redirects} redirects (limit max_redirects)");
+                        return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
+                    }
+                    redirects += 1;
+                    record.done("redirect");
+                    record = Record::new(context, sink, &method);
+                    hop = match next {
+                        Ok(next) => next,
+                        Err(e) => return Err(fail(record, e.after_redirect())),
+                    };
+                }
+                Ok(Answer::Again(pause)) => {
+                    record.done("retried");
+                    tokio::time::sleep(pause).await;
+                    record = Record::new(context, sink, &hop.method);
+                }
+                Err(e) => {
+                    let pause = retries.after_error(&hop, &e);
+                    let e = if redirects > 0 { e.after_redirect() } else { e };
+                    let e = fail(record, e);
+                    let Some(pause) = pause else { return Err(e) };
+                    tokio::time::sleep(pause).await;
+                    record = Record::new(context, sink, &hop.method);
+                }
             }
-            redirects += 1;
-            record.done("redirect");
-            record = Record::new(context, sink, &method);
-            hop = match next {
-                Ok(next) => next,
-                Err(e) => return Err(fail(record, e.after_redirect())),
-            };
-            record.bytes_out = hop.body.len();
         }
     }
 }

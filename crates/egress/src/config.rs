@@ -46,6 +46,8 @@ pub struct Config {
     pub max_response_header_count: usize,
     /// How many redirects are followed.
     pub max_redirects: usize,
+    /// How often a request is sent again at most, where a function asks for that; up to 10.
+    pub max_retries: u32,
     /// How many requests are in progress at a time; more wait for their turn until their time is
     /// over.
     pub max_concurrent: usize,
@@ -82,6 +84,7 @@ impl Default for Config {
             max_response_headers: ByteSize::kib(64),
             max_response_header_count: 100,
             max_redirects: 10,
+            max_retries: 3,
             max_concurrent: 1024,
             max_concurrent_per_function: 32,
             max_concurrent_per_upstream: 64,
@@ -182,6 +185,9 @@ impl Config {
             if !(1..=1_000_000).contains(&count) {
                 return value(setting, "write a number from 1 to 1000000");
             }
+        }
+        if self.max_retries > 10 {
+            return value("max_retries", "write a number from 0 to 10");
         }
         if !(8 * 1024..=16 * 1024 * 1024).contains(&self.max_response_headers.as_u64()) {
             return value("max_response_headers", "write a size from 8KiB to 16MiB");

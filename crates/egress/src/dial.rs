@@ -83,7 +83,7 @@ impl Connector {
                 let limit = humantime_serde::re::humantime::format_duration(self.connect_timeout);
                 let message =
                     format!("no connection to {host} within {limit} (limit connect_timeout)");
-                Err(Error::new(Kind::TimeoutConnect, message))
+                Err(Error::new(Kind::TimeoutConnect, message).passing_if(true))
             }
         }
     }
@@ -129,7 +129,9 @@ impl Dialler {
         let addresses = interleave(self.resolve.addresses(host, port).await?);
         let stream = connect_first(&addresses).await.map_err(|e| {
             let message = format!("no connection to {name}:{port}: {}", e.kind());
-            Error::new(Kind::Connect, message).with_detail(format!("{e}; tried {addresses:?}"))
+            Error::new(Kind::Connect, message)
+                .with_detail(format!("{e}; tried {addresses:?}"))
+                .passing_if(true)
         })?;
         // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
         // alone.

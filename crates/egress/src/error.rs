@@ -83,6 +83,8 @@ pub struct Error {
     kind: Kind,
     message: String,
     detail: Option<String>,
+    /// Whether it may be over in a moment.
+    passing: bool,
 }
 
 impl Error {
@@ -91,7 +93,18 @@ impl Error {
             kind,
             message: one_line(message.into()),
             detail: None,
+            passing: false,
         }
+    }
+
+    /// Says whether the same request may get through in a moment.
+    pub(crate) fn passing_if(mut self, passing: bool) -> Error {
+        self.passing = passing;
+        self
+    }
+
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// Adds what only the operator's log may say.

@@ -22,6 +22,7 @@ use crate::limit::Limits;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
+use crate::retry::Retries;
 use crate::secret::mask::Mask;
 use crate::{Config, Error, Kind, Outbound, Rules, headers};
 
@@ -44,6 +45,8 @@ pub(crate) enum Answer {
     Response(Response<Bytes>),
     /// The next hop, or why the `Location` is refused, and the method asked for.
     Redirect(Result<Hop, Error>, http::Method),
+    /// The same hop, after a pause.
+    Again(Duration),
 }
 
 /// One hop in progress.
@@ -60,6 +63,7 @@ impl<'a> Exchange<'a> {
         &self,
         hop: &Hop,
         told: &mut bool,
+        retries: &mut Retries,
         record: &mut Record<'a>,
     ) -> Result<Answer, Error> {
         let config = &self.shared.config;
@@ -95,6 +99,9 @@ impl<'a> Exchange<'a> {
             || count > config.max_response_header_count
         {
             return Err(headers_too_large(&host, config));
+        }
+        if let Some(pause) = retries.after_response(hop, parts.status, &parts.headers) {
+            return Ok(Answer::Again(pause));
         }
         if let Some(mask) = mask {
             // The `Location` of a redirect, too, before it is followed.
@@ -199,7 +206,8 @@ impl<'a> Exchange<'a> {
                     Kind::Protocol,
                     format!("{host} broke off in the middle of its response"),
                 )
-                .with_detail(e)
+                .with_detail(&e)
+                .passing_if(!is_nonsense(&e))
             })?;
             let Ok(chunk) = frame.into_data() else {
                 continue;
@@ -323,15 +331,16 @@ fn address(connection: &CaptureConnection) -> Option<SocketAddr> {
 fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     let mut chain = Vec::new();
+    let mut nonsense = false;
     while let Some(this) = cause {
         if let Some(ours) = this.downcast_ref::<Error>() {
             return ours.clone();
         }
-        if this
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_parse_too_large)
-        {
-            return headers_too_large(host, config);
+        if let Some(hyper) = this.downcast_ref::<hyper::Error>() {
+            if hyper.is_parse_too_large() {
+                return headers_too_large(host, config);
+            }
+            nonsense |= is_nonsense(hyper);
         }
         chain.push(this.to_string());
         cause = this.source();
@@ -341,6 +350,13 @@ fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
         format!("{host} did not answer in HTTP or broke off before it"),
     )
     .with_detail(chain.join(": "))
+    .passing_if(!nonsense)
+}
+
+/// Whether the other side, or we, broke the protocol, which the next time would be the same; all
+/// else is a connection that broke.
+fn is_nonsense(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_user()
 }
 
 fn headers_too_large(host: &str, config: &Config) -> Error {

@@ -15,6 +15,7 @@
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `limit` | how much at a time |
+//! | `retry` | what is sent again |
 //! | `client`, `exchange` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
 
@@ -31,6 +32,7 @@ mod path;
 mod record;
 mod redirect;
 mod resolve;
+mod retry;
 mod rule;
 mod secret;
 mod tls;

@@ -28,7 +28,7 @@ pub trait Sink: Send + Sync {
     fn sent(&self, entry: Entry);
 }
 
-/// One request, or one hop of a redirect, and what became of it.
+/// One try of a request or of a hop of a redirect, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// When it began.
@@ -57,7 +57,8 @@ pub struct Entry {
     pub bytes_in: u64,
     /// From its beginning to its end.
     pub took: Duration,
-    /// `ok`, `redirect`, `cancelled` or the code of an error.
+    /// `ok`, `redirect`, `retried` (a response that made it be sent again), `cancelled`, or the code
+    /// of an error.
     pub outcome: &'static str,
 }
 

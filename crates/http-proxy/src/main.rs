@@ -14,7 +14,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use clap::Parser;
 use clap::error::ErrorKind;
-use iof_commands::http_proxy::{Failure, Invocation, status};
+use iof_commands::http_proxy::{Failure, Invocation, Options, status};
 use iof_egress::{Addresses, Attachments, Config, Egress, Outbound, Pin, Rules};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -44,6 +44,10 @@ struct Args {
     /// Write the status line and the headers before the body
     #[arg(short, long)]
     include: bool,
+    /// Send it again after a lost connection or status 502 to 504, up to N times and ten; never
+    /// post and patch
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retry: u32,
     /// Reach private and loopback addresses, too
     #[arg(long)]
     allow_private: bool,
@@ -81,7 +85,11 @@ fn main() -> ExitCode {
 
 fn request(args: Args) -> Result<Bytes, (i32, String)> {
     let failed = |failure: Failure| (failure.status, failure.to_string());
-    let invocation = Invocation::new(args.include, &args.words).map_err(failed)?;
+    let options = Options {
+        include: args.include,
+        retries: args.retry,
+    };
+    let invocation = Invocation::new(options, &args.words).map_err(failed)?;
     let config = Config {
         pin: args.connect_to,
         ca_files: args.cacert,
@@ -96,6 +104,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
         total_timeout: args.max_time,
         max_request: ByteSize::gib(1),
         max_response: ByteSize::gib(1),
+        max_retries: 10,
         ..Config::default()
     };
     // Its messages name settings of the server's file; here these are options.
@@ -130,6 +139,8 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             secrets: Attachments::NONE,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
+            // By the option, in `send`.
+            retries: 0,
         };
         invocation
             .send(&egress, &context, body.into())

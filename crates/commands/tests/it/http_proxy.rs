@@ -6,104 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use iof_commands::http_proxy::{HttpProxy, status};
-use iof_commands::{CallContext, Grants, Output, Refusal, Registry, Request};
-use iof_egress::{Config, Egress};
+use iof_commands::http_proxy::status;
+use iof_commands::{Grants, Refusal};
+use iof_egress::Config;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::support::{Authority, Upstream, quick, read_request, redirect, rules, text};
-
-/// A server process with this one command, whose functions may reach `a.test`.
-struct Setup {
-    registry: Registry,
-    call: CallContext,
-    server: Upstream,
-}
-
-async fn setup(server: Upstream) -> Setup {
-    with_config(server, quick())
-}
-
-fn with_config(server: Upstream, config: Config) -> Setup {
-    let pin = vec![server.pin("a.test"), server.pin("denied.test")];
-    let mut registry = Registry::new();
-    registry.register(HttpProxy::new(
-        Egress::new(Config { pin, ..config }).unwrap(),
-    ));
-    let outbound = rules(&[
-        "* http://a.test:*",
-        "* https://a.test:*",
-        "* http://*",
-        "* https://*",
-    ]);
-    let grants = Grants {
-        outbound,
-        ..Grants::as_shipped()
-    };
-    let call = CallContext {
-        call: Uuid::now_v7(),
-        function: "send_email".into(),
-        function_id: 7,
-        version: 2,
-        secrets: Arc::default(),
-        grants: Arc::new(grants),
-        deadline: Instant::now() + Duration::from_secs(30),
-    };
-    Setup {
-        registry,
-        call,
-        server,
-    }
-}
-
-impl Setup {
-    async fn try_run(
-        &self,
-        args: &[&str],
-        stdin: &'static str,
-        timeout: Duration,
-    ) -> Result<Output, Refusal> {
-        let url = |arg: &&str| arg.replace("PORT", &self.server.port().to_string());
-        let args = args.iter().map(url).collect();
-        let request = Request {
-            args,
-            env: Vec::new(),
-            stdin: stdin.into(),
-            timeout,
-        };
-        self.registry.run(&self.call, "http_proxy", request).await
-    }
-
-    async fn run(&self, args: &[&str], stdin: &'static str) -> Output {
-        self.try_run(args, stdin, Duration::from_secs(30))
-            .await
-            .unwrap()
-    }
-
-    /// The failure of `args`: its status, and its one line without the program's name.
-    async fn fails(&self, args: &[&str]) -> (i32, String) {
-        let output = self.run(args, "").await;
-        let stderr = String::from_utf8(output.stderr.to_vec()).unwrap();
-        assert!(output.stdout.is_empty());
-        assert_eq!(stderr.matches('\n').count(), 1, "one line: {stderr:?}");
-        let line = stderr
-            .strip_prefix("http_proxy: ")
-            .unwrap()
-            .strip_suffix('\n')
-            .unwrap();
-        (output.status, line.to_owned())
-    }
-}
-
-fn ok(stdout: impl Into<Bytes>) -> Output {
-    Output {
-        status: 0,
-        stdout: stdout.into(),
-        stderr: Bytes::new(),
-    }
-}
+use crate::setup::{ok, setup, with_config};
+use crate::support::{Authority, Upstream, quick, read_request, redirect, text};
 
 /// What send_email of 2020 does, byte for byte.
 #[tokio::test]
@@ -233,10 +143,17 @@ async fn what_is_wrong_with_the_arguments() {
     for (args, says) in [
         (
             &[][..],
-            "the METHOD is missing; usage: http_proxy [--include] METHOD URL [HEADERS_JSON]",
+            "the METHOD is missing; usage: http_proxy [--include] [--retry N] METHOD URL [HEADERS_JSON]",
         ),
         (&["get"], "the URL is missing; usage:"),
         (&["-i"], "the METHOD is missing"),
+        (&["--retry"], "--retry needs a number, such as --retry 3"),
+        (&["--retry", "-1", "get", url], "--retry needs a number"),
+        (&["--retry=", "get", url], "--retry needs a number"),
+        (
+            &["--include=1", "get", url],
+            "there is no option \"--include=1\"",
+        ),
         (
             &["--verbose", "get", url],
             "there is no option \"--verbose\"",

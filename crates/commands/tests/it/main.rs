@@ -7,8 +7,10 @@
 )]
 
 mod http_proxy;
+mod options;
 mod runs;
 mod secrets;
+mod setup;
 
 #[path = "../../../egress/tests/it/support.rs"]
 #[allow(

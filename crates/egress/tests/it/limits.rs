@@ -6,12 +6,11 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{Request, Response};
 use http_body_util::Full;
-use iof_egress::{Attachments, Config, Egress, Error, Kind, Outbound};
+use iof_egress::{Config, Egress, Error, Kind, Outbound};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::support::{Upstream, any_rule, get, quick, read_request, send, text};
+use crate::support::{Upstream, any_rule, get, outbound, quick, read_request, send, text};
 
 pub(crate) fn pinned(server: &Upstream, config: Config) -> Egress {
     Egress::new(Config {
@@ -295,14 +294,8 @@ async fn the_call_ends_first() {
     let rules = any_rule();
     let deadline = Instant::now() + MS_100;
     let context = Outbound {
-        call: Uuid::now_v7(),
-        function: "test",
-        function_id: 7,
-        version: 2,
-        rules: &rules,
-        secrets: Attachments::NONE,
         deadline,
-        max_redirects: None,
+        ..outbound(&rules)
     };
     let request = || {
         Request::get(server.url("a.test", "/"))

@@ -18,6 +18,7 @@ mod places;
 mod records;
 mod redirects;
 mod resolving;
+mod retries;
 mod rules;
 mod secrets;
 mod settings;

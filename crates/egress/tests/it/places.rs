@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use iof_egress::{Attachments, Config, Outbound};
+use iof_egress::{Config, Outbound};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::limits::{drip, pinned};
-use crate::support::{Upstream, any_rule, get, quick, read_request};
+use crate::support::{Upstream, any_rule, get, outbound, quick, read_request};
 
 #[tokio::test]
 async fn a_request_without_a_place_waits_and_then_gives_up() {
@@ -68,14 +67,9 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
             let deadline = Instant::now() + deadline;
             let request = Request::get(&url).body(Bytes::new()).unwrap();
             let context = Outbound {
-                call: Uuid::nil(),
                 function,
-                function_id: 7,
-                version: 2,
-                rules: &rules,
-                secrets: Attachments::NONE,
                 deadline,
-                max_redirects: None,
+                ..outbound(&rules)
             };
             egress.send(&context, request).await
         };
@@ -121,14 +115,9 @@ async fn a_function_has_its_own_places() {
         let (egress, rules, url) = (&egress, &rules, server.url("a.test", path));
         async move {
             let context = Outbound {
-                call: Uuid::nil(),
                 function,
-                function_id: 7,
-                version: 2,
-                rules,
-                secrets: Attachments::NONE,
                 deadline: Instant::now() + Duration::from_millis(ms),
-                max_redirects: None,
+                ..outbound(rules)
             };
             let request = Request::get(url).body(Bytes::new()).unwrap();
             egress.send(&context, request).await

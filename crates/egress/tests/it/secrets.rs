@@ -8,9 +8,8 @@ use http::{HeaderName, Request, Response};
 use iof_egress::{
     Attachment, Attachments, Config, Egress, Error, Outbound, Pin, Place, SecretValue,
 };
-use uuid::Uuid;
 
-use crate::support::{Authority, Upstream, any_rule, quick, redirect, text};
+use crate::support::{Authority, Upstream, any_rule, outbound, quick, redirect, text};
 
 /// With characters that every place writes differently.
 pub(crate) const TOKEN: &str = "s3cret/t0k+n=9";
@@ -42,15 +41,10 @@ pub(crate) async fn send(
     secrets: &Attachments,
     request: Builder,
 ) -> Result<Response<Bytes>, Error> {
+    let rules = any_rule();
     let context = Outbound {
-        call: Uuid::now_v7(),
-        function: "test",
-        function_id: 7,
-        version: 2,
-        rules: &any_rule(),
         secrets,
-        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(30),
-        max_redirects: None,
+        ..outbound(&rules)
     };
     let request: Request<Bytes> = request.body(Bytes::from_static(b"own body")).unwrap();
     egress.send(&context, request).await

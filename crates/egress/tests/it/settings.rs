@@ -73,6 +73,10 @@ async fn settings_that_do_not_work_are_named() {
             "egress.max_concurrent_per_function: write a number",
         ),
         (
+            "max_retries = 11",
+            "egress.max_retries: write a number from 0 to 10",
+        ),
+        (
             "max_connections = 10000000",
             "egress.max_connections: write a number",
         ),

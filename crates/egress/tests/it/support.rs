@@ -233,22 +233,22 @@ pub(crate) async fn send(
     rules: &Rules,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, Error> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    egress
-        .send(
-            &Outbound {
-                call: Uuid::now_v7(),
-                function: "test",
-                function_id: 7,
-                version: 2,
-                rules,
-                secrets: Attachments::NONE,
-                deadline,
-                max_redirects: None,
-            },
-            request,
-        )
-        .await
+    egress.send(&outbound(rules), request).await
+}
+
+/// A call with half a minute left.
+pub(crate) fn outbound(rules: &Rules) -> Outbound<'_> {
+    Outbound {
+        call: Uuid::now_v7(),
+        function: "test",
+        function_id: 7,
+        version: 2,
+        rules,
+        secrets: Attachments::NONE,
+        deadline: Instant::now() + Duration::from_secs(30),
+        max_redirects: None,
+        retries: 0,
+    }
 }
 
 pub(crate) async fn get(

@@ -15,6 +15,7 @@
 mod support;
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -248,6 +249,10 @@ async fn wrong_arguments() {
             "write HOST:PORT:ADDR:PORT",
         ),
         (
+            &["--retry", "x", "get", "http://127.0.0.1/"],
+            "invalid value 'x' for '--retry <N>'",
+        ),
+        (
             &["--max-time", "0", "get", "http://127.0.0.1/"],
             "not a number of seconds",
         ),
@@ -329,6 +334,27 @@ async fn the_time_is_limited() {
     .fails(5, "");
 }
 
+#[tokio::test]
+async fn what_failed_is_sent_again_if_asked() {
+    let server = || async {
+        let count = AtomicUsize::new(0);
+        Upstream::http(move |_, _| match count.fetch_add(1, Ordering::Relaxed) {
+            0 => text(503, "not yet"),
+            _ => text(200, "good"),
+        })
+        .await
+    };
+    let url = "http://127.0.0.1:PORT/";
+    for (args, stdout) in [
+        (&["get", url][..], "not yet"),
+        (&["--retry", "1", "get", url], "good"),
+        (&["get", url, "{}", "--retry=999"], "good"),
+        (&["--retry", "9", "post", url], "not yet"),
+    ] {
+        at(&server().await, args, "").await.is(stdout);
+    }
+}
+
 /// Settings of the environment, which curl and the program of 2020 follow, change nothing.
 #[tokio::test]
 async fn proxies_of_the_environment_are_ignored() {
@@ -363,6 +389,7 @@ async fn help_and_version_go_to_stdout() {
         "--connect-to",
         "--cacert",
         "--max-time",
+        "--retry",
         "Exit status:",
     ] {
         assert!(help.stdout.contains(part), "{part}: {}", help.stdout);

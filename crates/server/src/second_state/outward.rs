@@ -58,6 +58,7 @@ pub(super) async fn send(
         secrets: Attachments::NONE,
         deadline: context.deadline,
         max_redirects: target.max_redirects,
+        retries: 0,
     };
     let response = app.egress.send(&outbound, request).await;
     response.map(Came::Outside).map_err(|error| {
