@@ -1,17 +1,15 @@
-//! One hop: a request, once its URL is admitted, and the response to it, each wait and each size
-//! within its limit.
+//! One hop: a request, once its URL is admitted, and the head of the response to it, each wait and
+//! each size within its limit.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{Extensions, Request, Response, Uri};
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use tokio::time::{Instant, timeout_at};
@@ -23,12 +21,7 @@ use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::secret::mask::Mask;
 use crate::{Config, Error, Kind, Outbound, Rules, headers};
-
-/// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's
-/// threads to others.
-const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
@@ -115,17 +108,8 @@ impl<'a> Exchange<'a> {
             }
             Err(e) => return Ok(Answer::Redirect(Err(e), hop.method.clone())),
         }
-        let mut body = self.body(&host, body, record).await?;
-        // Asked late, because only now is known whether there is a body at all.
-        if mask.is_some() && !body.is_empty() && headers::is_encoded(&parts.headers) {
-            return Err(encoded(&host));
-        }
-        if let Some(mask) = mask
-            && let Some(masked) = self.masked(&host, mask.clone(), &body).await?
-        {
-            headers::fit_to_body(&mut parts.headers, masked.len());
-            body = masked;
-        }
+        let body = self.body(&host, body, record).await?;
+        let body = self.content(&host, &mut parts, body, mask).await?;
         headers::drop_of_connection(&mut parts.headers);
         parts.extensions = Extensions::new();
         Ok(Answer::Response(Response::from_parts(parts, body)))
@@ -157,78 +141,9 @@ impl<'a> Exchange<'a> {
         Ok(request)
     }
 
-    async fn masked(
-        &self,
-        host: &str,
-        mask: Arc<Mask>,
-        body: &Bytes,
-    ) -> Result<Option<Bytes>, Error> {
-        let search = {
-            let body = body.clone();
-            move || mask.bytes(&body).map(Bytes::from)
-        };
-        if body.len() <= SEARCHED_IN_PLACE {
-            return Ok(search());
-        }
-        let total = self.shared.config.total_timeout;
-        let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
-        let searched = self.within(&limit, host, tokio::task::spawn_blocking(search));
-        searched.await?.map_err(|e| {
-            let message = format!("the response of {host} could not be searched for secrets");
-            Error::new(Kind::Protocol, message).with_detail(e)
-        })
-    }
-
-    async fn body(
-        &self,
-        host: &str,
-        mut body: Incoming,
-        record: &mut Record<'a>,
-    ) -> Result<Bytes, Error> {
-        let config = &self.shared.config;
-        let max = config.max_response;
-        let too_large = || {
-            let message = format!(
-                "the response of {host} has more than {} bytes (limit max_response)",
-                bytes(max)
-            );
-            Error::new(Kind::ResponseTooLarge, message)
-        };
-        if body.size_hint().lower() > max.as_u64() {
-            return Err(too_large());
-        }
-        let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
-        // Most bodies come as one chunk, which is handed on as it is.
-        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-        while let Some(frame) = self.within(&idle, host, body.frame()).await? {
-            let frame = frame.map_err(|e| {
-                Error::new(
-                    Kind::Protocol,
-                    format!("{host} broke off in the middle of its response"),
-                )
-                .with_detail(&e)
-                .passing_if(!is_nonsense(&e))
-            })?;
-            let Ok(chunk) = frame.into_data() else {
-                continue;
-            };
-            record.bytes_in += chunk.len();
-            if record.bytes_in as u64 > max.as_u64() {
-                return Err(too_large());
-            }
-            if first.is_empty() && all.is_empty() {
-                first = chunk;
-            } else {
-                all.extend_from_slice(&std::mem::take(&mut first));
-                all.extend_from_slice(&chunk);
-            }
-        }
-        Ok(if all.is_empty() { first } else { all.freeze() })
-    }
-
     /// Waits for `future` until the limit or the end of all time for this request, whichever comes
     /// first.
-    async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
         limit: &Limit,
         host: &str,
@@ -258,14 +173,14 @@ impl<'a> Exchange<'a> {
     }
 }
 
-struct Limit {
+pub(crate) struct Limit {
     kind: Kind,
     name: &'static str,
     duration: Duration,
 }
 
 impl Limit {
-    fn new(kind: Kind, name: &'static str, duration: Duration) -> Limit {
+    pub(crate) fn new(kind: Kind, name: &'static str, duration: Duration) -> Limit {
         Limit {
             kind,
             name,
@@ -288,14 +203,6 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     };
     let message = format!("no outbound rule of this function allows {method} {origin}{place}");
     Error::new(Kind::Denied, message)
-}
-
-fn encoded(host: &str) -> Error {
-    let message = format!(
-        "the response of {host} is compressed although it was asked not to be, and a response to a \
-         request with a secret is searched for it"
-    );
-    Error::new(Kind::Encoded, message)
 }
 
 /// The URL as the pool takes it. Two parsers see it, and both have to see the same host: the rules
@@ -355,7 +262,7 @@ fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
 
 /// Whether the other side, or we, broke the protocol, which the next time would be the same; all
 /// else is a connection that broke.
-fn is_nonsense(error: &hyper::Error) -> bool {
+pub(crate) fn is_nonsense(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_user()
 }
 
@@ -371,7 +278,7 @@ fn headers_too_large(host: &str, config: &Config) -> Error {
     Error::new(Kind::ResponseTooLarge, message)
 }
 
-fn bytes(size: ByteSize) -> u64 {
+pub(crate) fn bytes(size: ByteSize) -> u64 {
     size.as_u64()
 }
 

@@ -16,13 +16,14 @@
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `limit` | how much at a time |
 //! | `retry` | what is sent again |
-//! | `client`, `exchange` | the order of all this, and the deadlines |
+//! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
 
 mod admit;
 mod class;
 mod client;
 mod config;
+mod content;
 mod dial;
 mod error;
 mod exchange;

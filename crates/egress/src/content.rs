@@ -1,0 +1,120 @@
+//! The body of a response: read within its limits, and made what the function gets.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
+use crate::record::Record;
+use crate::secret::mask::Mask;
+use crate::{Error, Kind, headers};
+
+/// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's
+/// threads to others.
+const SEARCHED_IN_PLACE: usize = 32 * 1024;
+
+impl<'a> Exchange<'a> {
+    /// Reads the whole of it.
+    pub(crate) async fn body(
+        &self,
+        host: &str,
+        mut body: Incoming,
+        record: &mut Record<'a>,
+    ) -> Result<Bytes, Error> {
+        let config = &self.shared.config;
+        let max = config.max_response;
+        let too_large = || {
+            let message = format!(
+                "the response of {host} has more than {} bytes (limit max_response)",
+                bytes(max)
+            );
+            Error::new(Kind::ResponseTooLarge, message)
+        };
+        if body.size_hint().lower() > max.as_u64() {
+            return Err(too_large());
+        }
+        let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
+        // Most bodies come as one chunk, which is handed on as it is.
+        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+        while let Some(frame) = self.within(&idle, host, body.frame()).await? {
+            let frame = frame.map_err(|e| {
+                Error::new(
+                    Kind::Protocol,
+                    format!("{host} broke off in the middle of its response"),
+                )
+                .with_detail(&e)
+                .passing_if(!is_nonsense(&e))
+            })?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            record.bytes_in += chunk.len();
+            if record.bytes_in as u64 > max.as_u64() {
+                return Err(too_large());
+            }
+            if first.is_empty() && all.is_empty() {
+                first = chunk;
+            } else {
+                all.extend_from_slice(&std::mem::take(&mut first));
+                all.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+
+    /// What the function gets of `body`; `head` follows.
+    pub(crate) async fn content(
+        &self,
+        host: &str,
+        head: &mut Parts,
+        body: Bytes,
+        mask: Option<&Arc<Mask>>,
+    ) -> Result<Bytes, Error> {
+        let Some(mask) = mask else { return Ok(body) };
+        // Asked late, because only now is known whether there is a body at all.
+        if !body.is_empty() && headers::is_encoded(&head.headers) {
+            return Err(encoded(host));
+        }
+        Ok(match self.masked(host, mask.clone(), &body).await? {
+            None => body,
+            Some(masked) => {
+                headers::fit_to_body(&mut head.headers, masked.len());
+                masked
+            }
+        })
+    }
+
+    async fn masked(
+        &self,
+        host: &str,
+        mask: Arc<Mask>,
+        body: &Bytes,
+    ) -> Result<Option<Bytes>, Error> {
+        let search = {
+            let body = body.clone();
+            move || mask.bytes(&body).map(Bytes::from)
+        };
+        if body.len() <= SEARCHED_IN_PLACE {
+            return Ok(search());
+        }
+        let total = self.shared.config.total_timeout;
+        let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
+        let searched = self.within(&limit, host, tokio::task::spawn_blocking(search));
+        searched.await?.map_err(|e| {
+            let message = format!("the response of {host} could not be searched for secrets");
+            Error::new(Kind::Protocol, message).with_detail(e)
+        })
+    }
+}
+
+fn encoded(host: &str) -> Error {
+    let message = format!(
+        "the response of {host} is compressed although it was asked not to be, and a response to a \
+         request with a secret is searched for it"
+    );
+    Error::new(Kind::Encoded, message)
+}
