@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use crate::{CallContext, Command, Output, Request};
 
 /// How it is used, in one line.
-pub const USAGE: &str = "http_proxy [--include] [--retry N] METHOD URL [HEADERS_JSON]";
+pub const USAGE: &str =
+    "http_proxy [--include] [--compressed] [--retry N] METHOD URL [HEADERS_JSON]";
 
 /// The exit statuses.
 pub mod status {
@@ -83,6 +84,7 @@ impl Command for HttpProxy {
             deadline: own.min(call.deadline),
             max_redirects: None,
             retries: 0,
+            decode: false,
         };
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {
@@ -112,6 +114,8 @@ pub struct Options {
     /// `--retry N`: how often a request that failed for a moment is sent again; see
     /// [`Outbound::retries`].
     pub retries: u32,
+    /// `--compressed`: a compressed response is asked for, and decoded; see [`Outbound::decode`].
+    pub compressed: bool,
 }
 
 /// Why there is nothing on stdout. `Display` is one line, without the program's name.
@@ -142,6 +146,7 @@ impl Invocation {
             };
             match (name, value) {
                 ("--include" | "-i", None) => options.include = true,
+                ("--compressed", None) => options.compressed = true,
                 ("--retry", _) => {
                     let value = value.or_else(|| {
                         let (value, rest) = words.split_first()?;
@@ -206,6 +211,7 @@ impl Invocation {
             .or_insert(length.into());
         let context = Outbound {
             retries: self.options.retries,
+            decode: self.options.compressed,
             ..*context
         };
         let response = egress.send(&context, request).await?;

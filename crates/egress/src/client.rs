@@ -57,6 +57,9 @@ pub struct Outbound<'a> {
     /// How often a request that failed for a moment is sent again, if its method is idempotent: at
     /// most as often as the setting `max_retries` says.
     pub retries: u32,
+    /// Whether compressed responses are asked for and decoded: gzip, deflate and br. Not if a
+    /// request carries a secret.
+    pub decode: bool,
 }
 
 impl Egress {
@@ -116,7 +119,7 @@ impl Egress {
     }
 
     /// Sends a request and returns the response with its whole body, redirects followed, content
-    /// not decoded. Any HTTP status is a response and no error. Connection headers of the response
+    /// as it came unless [`Outbound::decode`] asks for more. Any HTTP status is a response and no error. Connection headers of the response
     /// (`transfer-encoding`, …) are removed. Of secrets that were attached on the way, nothing is in
     /// the response or in the error.
     ///

@@ -1,13 +1,16 @@
 //! The body of a response: read within its limits, and made what the function gets.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use crate::decode::{self, Undecodable};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
 use crate::secret::mask::Mask;
@@ -74,16 +77,21 @@ impl<'a> Exchange<'a> {
         body: Bytes,
         mask: Option<&Arc<Mask>>,
     ) -> Result<Bytes, Error> {
-        let Some(mask) = mask else { return Ok(body) };
-        // Asked late, because only now is known whether there is a body at all.
-        if !body.is_empty() && headers::is_encoded(&head.headers) {
-            return Err(encoded(host));
+        if body.is_empty() {
+            return Ok(body);
         }
-        Ok(match self.masked(host, mask.clone(), &body).await? {
+        let changed = match mask {
+            // Asked late, because only now is known whether there is a body at all.
+            Some(_) if headers::is_encoded(&head.headers) => return Err(encoded(host)),
+            Some(mask) => self.masked(host, mask.clone(), &body).await?,
+            None if self.context.decode => self.decoded(host, head, &body).await?,
+            None => None,
+        };
+        Ok(match changed {
             None => body,
-            Some(masked) => {
-                headers::fit_to_body(&mut head.headers, masked.len());
-                masked
+            Some(changed) => {
+                headers::fit_to_body(&mut head.headers, changed.len());
+                changed
             }
         })
     }
@@ -101,11 +109,56 @@ impl<'a> Exchange<'a> {
         if body.len() <= SEARCHED_IN_PLACE {
             return Ok(search());
         }
+        self.aside(host, search).await
+    }
+
+    /// The body with its codings undone, if it has any; their header goes.
+    async fn decoded(
+        &self,
+        host: &str,
+        head: &mut Parts,
+        body: &Bytes,
+    ) -> Result<Option<Bytes>, Error> {
+        let codings = decode::codings(head).map_err(|count| {
+            let message = format!("the response of {host} is encoded {count} times over");
+            Error::new(Kind::Protocol, message)
+        })?;
+        if codings.is_empty() {
+            return Ok(None);
+        }
+        let max = self.shared.config.max_response;
+        let body = body.clone();
+        let decoding = move || decode::decode(Cursor::new(body), &codings, max.as_u64());
+        let decoded = self.aside(host, decoding).await?.map_err(|e| match e {
+            Undecodable::TooLarge => {
+                let bytes = bytes(max);
+                let message = format!(
+                    "the response of {host} has more than {bytes} bytes when decoded (limit \
+                     max_response)"
+                );
+                Error::new(Kind::ResponseTooLarge, message)
+            }
+            Undecodable::Broken(e) => {
+                let message =
+                    format!("the response of {host} is not in the encoding that it names");
+                Error::new(Kind::Protocol, message).with_detail(e)
+            }
+        })?;
+        head.headers.remove(CONTENT_ENCODING);
+        Ok(Some(decoded.into()))
+    }
+
+    /// Computes for longer than a thread of the runtime may.
+    async fn aside<T: Send + 'static>(
+        &self,
+        host: &str,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         let total = self.shared.config.total_timeout;
         let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
-        let searched = self.within(&limit, host, tokio::task::spawn_blocking(search));
-        searched.await?.map_err(|e| {
-            let message = format!("the response of {host} could not be searched for secrets");
+        let computed = self.within(&limit, host, tokio::task::spawn_blocking(compute));
+        computed.await?.map_err(|e| {
+            let message = format!("the response of {host} could not be searched or decoded");
             Error::new(Kind::Protocol, message).with_detail(e)
         })
     }

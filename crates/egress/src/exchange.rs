@@ -21,7 +21,7 @@ use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::{Config, Error, Kind, Outbound, Rules, headers};
+use crate::{Config, Error, Kind, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
@@ -133,6 +133,8 @@ impl<'a> Exchange<'a> {
         };
         if *told {
             headers::ask_for_plain(&mut hop.headers);
+        } else if self.context.decode {
+            decode::ask(&mut hop.headers);
         }
         let mut request = Request::new(Full::new(hop.body));
         *request.method_mut() = hop.method;

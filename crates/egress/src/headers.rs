@@ -120,15 +120,19 @@ pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
 /// Whether a response's content is not what its body says byte by byte.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     [header::CONTENT_ENCODING, header::TRANSFER_ENCODING]
-        .iter()
-        .flat_map(|name| headers.get_all(name))
+        .into_iter()
+        .flat_map(|name| codings(headers, name))
+        .any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// The codings that the lines of `name` list, `identity` left out.
+pub(crate) fn codings(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(name)
+        .into_iter()
         .flat_map(|value| value.as_bytes().split(|&b| b == b','))
         .map(<[u8]>::trim_ascii)
-        .any(|coding| {
-            !coding.is_empty()
-                && !coding.eq_ignore_ascii_case(b"identity")
-                && !coding.eq_ignore_ascii_case(b"chunked")
-        })
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Makes headers true again for a body that was changed to `length` bytes.

@@ -14,6 +14,7 @@
 //! | `dial`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
+//! | `decode` | which responses are decompressed, and how far |
 //! | `limit` | how much at a time |
 //! | `retry` | what is sent again |
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
@@ -24,6 +25,7 @@ mod class;
 mod client;
 mod config;
 mod content;
+mod decode;
 mod dial;
 mod error;
 mod exchange;

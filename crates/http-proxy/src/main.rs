@@ -44,6 +44,9 @@ struct Args {
     /// Write the status line and the headers before the body
     #[arg(short, long)]
     include: bool,
+    /// Ask for a compressed response, and decode it: gzip, deflate and br
+    #[arg(long)]
+    compressed: bool,
     /// Send it again after a lost connection or status 502 to 504, up to N times and ten; never
     /// post and patch
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -88,6 +91,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
     let options = Options {
         include: args.include,
         retries: args.retry,
+        compressed: args.compressed,
     };
     let invocation = Invocation::new(options, &args.words).map_err(failed)?;
     let config = Config {
@@ -139,8 +143,9 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             secrets: Attachments::NONE,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
-            // By the option, in `send`.
+            // Both by the options, in `send`.
             retries: 0,
+            decode: false,
         };
         invocation
             .send(&egress, &context, body.into())

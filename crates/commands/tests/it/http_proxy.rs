@@ -143,7 +143,7 @@ async fn what_is_wrong_with_the_arguments() {
     for (args, says) in [
         (
             &[][..],
-            "the METHOD is missing; usage: http_proxy [--include] [--retry N] METHOD URL [HEADERS_JSON]",
+            "the METHOD is missing; usage: http_proxy [--include] [--compressed] [--retry N] METHOD URL [HEADERS_JSON]",
         ),
         (&["get"], "the URL is missing; usage:"),
         (&["-i"], "the METHOD is missing"),

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::Response;
+use http_body_util::Full;
+
 use crate::setup::{ok, setup};
 use crate::support::{Upstream, text};
 
@@ -40,4 +43,26 @@ async fn retry_asks_again_what_may_be_asked_twice() {
         );
         assert_eq!(count.load(Ordering::Relaxed), asked, "{args:?}");
     }
+}
+
+/// The text "compressed" in the format of gzip.
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x01\x00\x1e\x4b\x56\x97\x0a\x00\x00\x00";
+
+#[tokio::test]
+async fn compressed_asks_for_it_and_decodes_it() {
+    let answer = |request: &http::request::Parts, _| {
+        let asked = request.headers.contains_key("accept-encoding");
+        let response = Response::builder().header("content-encoding", "gzip");
+        let response = response.header("x-asked", asked.to_string());
+        response.body(Full::from(GZIP)).unwrap()
+    };
+    let setup = setup(Upstream::http(answer).await).await;
+    let url = "http://a.test:PORT/";
+    assert_eq!(setup.run(&["get", url], "").await, ok(GZIP));
+    let decoded = setup.run(&["--compressed", "get", url], "").await;
+    assert_eq!(decoded, ok("compressed"));
+    let head = setup.run(&["--compressed", "-i", "get", url], "").await;
+    let head = String::from_utf8(head.stdout.to_vec()).unwrap();
+    assert!(head.contains("x-asked: true\r\n"), "{head}");
+    assert!(!head.contains("content-encoding"), "{head}");
 }

@@ -8,6 +8,7 @@
 
 mod attacks;
 mod ceiling;
+mod decoding;
 mod dns;
 mod exchange;
 mod limits;

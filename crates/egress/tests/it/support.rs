@@ -248,6 +248,7 @@ pub(crate) fn outbound(rules: &Rules) -> Outbound<'_> {
         deadline: Instant::now() + Duration::from_secs(30),
         max_redirects: None,
         retries: 0,
+        decode: false,
     }
 }
 

@@ -14,8 +14,9 @@
 )]
 mod support;
 
+mod options;
+
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -334,27 +335,6 @@ async fn the_time_is_limited() {
     .fails(5, "");
 }
 
-#[tokio::test]
-async fn what_failed_is_sent_again_if_asked() {
-    let server = || async {
-        let count = AtomicUsize::new(0);
-        Upstream::http(move |_, _| match count.fetch_add(1, Ordering::Relaxed) {
-            0 => text(503, "not yet"),
-            _ => text(200, "good"),
-        })
-        .await
-    };
-    let url = "http://127.0.0.1:PORT/";
-    for (args, stdout) in [
-        (&["get", url][..], "not yet"),
-        (&["--retry", "1", "get", url], "good"),
-        (&["get", url, "{}", "--retry=999"], "good"),
-        (&["--retry", "9", "post", url], "not yet"),
-    ] {
-        at(&server().await, args, "").await.is(stdout);
-    }
-}
-
 /// Settings of the environment, which curl and the program of 2020 follow, change nothing.
 #[tokio::test]
 async fn proxies_of_the_environment_are_ignored() {
@@ -390,6 +370,7 @@ async fn help_and_version_go_to_stdout() {
         "--cacert",
         "--max-time",
         "--retry",
+        "--compressed",
         "Exit status:",
     ] {
         assert!(help.stdout.contains(part), "{part}: {}", help.stdout);

@@ -59,6 +59,7 @@ pub(super) async fn send(
         deadline: context.deadline,
         max_redirects: target.max_redirects,
         retries: 0,
+        decode: false,
     };
     let response = app.egress.send(&outbound, request).await;
     response.map(Came::Outside).map_err(|error| {
