@@ -23,6 +23,7 @@ use crate::database::Connection;
 use crate::directory::Lock;
 use crate::ephemeral::{self, PutEphemeral};
 use crate::secrets::{self, Reseal, SetSecret};
+use crate::sent::{self, RecordSent};
 use crate::values::{self, SaveValue};
 use crate::{Calls, Error, KeyHash, VersionId, calls, database};
 
@@ -72,6 +73,7 @@ pub(crate) enum Write {
         name: String,
     },
     ResealSecrets(Vec<Reseal>),
+    RecordSent(RecordSent),
 }
 
 pub(crate) struct FunctionRow {
@@ -107,6 +109,8 @@ pub(crate) enum Outcome {
     Full,
     /// How many rows it changed.
     Counted(u64),
+    /// It was done, and what is too old or too much is not all gone.
+    Unfinished,
 }
 
 struct Job {
@@ -245,6 +249,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         Write::SetSecret(set) => secrets::set(connection, set).await,
         Write::DeleteSecret { wasm_id, name } => secrets::delete(connection, *wasm_id, name).await,
         Write::ResealSecrets(batch) => secrets::reseal(connection, batch).await,
+        Write::RecordSent(record) => sent::record(connection, record).await,
     }
 }
 

@@ -25,7 +25,8 @@ CREATE TABLE outbound (
     wasm_id   INTEGER NOT NULL,
     version   INTEGER NOT NULL, -- its number within the function
     kind      TEXT    NOT NULL CHECK (kind IN ('request', 'command')),
-    subject   TEXT    NOT NULL, -- the rule that let the request through, or the command's name
+    subject   TEXT, -- the rule that let the request through (NULL: none did), or the command's name
+    secrets   TEXT, -- the names of those attached, comma separated
     method    TEXT,
     host      TEXT,
     address   TEXT,
@@ -36,14 +37,7 @@ CREATE TABLE outbound (
     outcome   TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX outbound_wasm_id ON outbound (wasm_id, id);
-CREATE INDEX outbound_call ON outbound (call, id);
+-- Each entry of an index ends with the row's id, so these are in the order of ids, too.
+CREATE INDEX outbound_wasm_id ON outbound (wasm_id);
+CREATE INDEX outbound_call ON outbound (call);
 CREATE INDEX outbound_at ON outbound (at); -- what is old goes first, whatever the order in which it was written
-
--- How many rows there are, kept in the transaction that changes them: to count a million of them takes a while.
-CREATE TABLE outbound_total (
-    one  INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
-    rows INTEGER NOT NULL CHECK (rows >= 0)
-) STRICT;
-
-INSERT INTO outbound_total (one, rows) VALUES (1, 0);

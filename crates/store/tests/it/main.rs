@@ -10,6 +10,7 @@ mod artefacts;
 mod calls;
 mod ephemeral;
 mod failures;
+mod failures_rows;
 mod functions;
 mod kill;
 mod kill_rows;
@@ -17,8 +18,10 @@ mod kill_secrets;
 mod opening;
 mod races;
 mod secrets;
+mod sent;
 mod sources;
 mod speed;
+mod speed_rows;
 mod values;
 mod versions;
 

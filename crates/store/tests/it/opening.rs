@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use iof_store::Store;
+use iof_store::{SentQuery, Store};
 use sqlx::Connection as _;
 
 use crate::{Home, digest, files, function, hex, outside};
@@ -62,6 +62,10 @@ async fn a_closed_store_says_so() {
         clone.record_calls(vec![], 9).await.unwrap_err(),
         clone.calls(1, true, 9).await.unwrap_err(),
         clone.usage(1).await.unwrap_err(),
+        clone.record_sent(vec![], 9, 0).await.unwrap_err(),
+        clone.sent(&SentQuery::default()).await.unwrap_err(),
+        clone.version(1, 1).await.unwrap_err(),
+        clone.versions(1).await.unwrap_err(),
     ] {
         assert_eq!(error.code(), "closed");
     }

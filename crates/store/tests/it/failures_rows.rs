@@ -1,0 +1,69 @@
+//! When the database refuses one of many rows that came together: none of them is there, and nobody else notices.
+
+use iof_store::Store;
+
+use crate::sent::{all, sent};
+use crate::{Home, outside};
+
+/// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
+const UNDO: [&str; 2] = ["ABORT", "ROLLBACK"];
+
+/// Refuses rows of a table whose outcome is `poison`.
+async fn poison(home: &Home, table: &str, undo: &str) {
+    let trigger = format!(
+        "CREATE TRIGGER poison BEFORE INSERT ON {table} WHEN NEW.outcome = 'poison'
+         BEGIN SELECT RAISE({undo}, 'poisoned'); END"
+    );
+    let made = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
+    made.execute(&mut outside(home).await).await.unwrap();
+}
+
+/// Runs `write` 48 times at once; two of three are to fail.
+async fn burst<F: Future<Output = Result<bool, iof_store::Error>> + Send + 'static>(
+    store: &Store,
+    write: impl Fn(Store, i64, &'static str) -> F,
+) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..48 {
+        let poisoned = task % 3 != 0;
+        let written = write(
+            store.clone(),
+            task,
+            if poisoned { "poison" } else { "fine" },
+        );
+        tasks.spawn(async move {
+            match written.await {
+                Ok(_) => assert!(!poisoned),
+                Err(error) => assert!(poisoned && error.code() == "unavailable", "{error}"),
+            }
+        });
+    }
+    tasks.join_all().await;
+    store.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rows_that_came_together_stay_together() {
+    for undo in UNDO {
+        let home = Home::new();
+        let store = home.open().await;
+        poison(&home, "outbound", undo).await;
+        burst(&store, |store, task, outcome| async move {
+            // More than fit into one statement, and the bad one in the last.
+            let mut rows = sent(task, 0..300);
+            rows[299].outcome = outcome.into();
+            store.record_sent(rows, u64::MAX, 0).await
+        })
+        .await;
+        let rows = all(&store).await;
+        assert_eq!(rows.len(), 16 * 300, "under {undo}");
+        for together in rows.chunks(300) {
+            let wasm_id = together[0].sent.wasm_id;
+            assert_eq!(wasm_id % 3, 0);
+            for (row, expected) in together.iter().zip(sent(wasm_id, 0..300)) {
+                assert_eq!(row.sent.at, expected.at);
+                assert_eq!(row.sent.call, expected.call);
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! What left: every row is kept until it is too old or one too many, whatever becomes of its function.
+
+use std::ops::Range;
+
+use iof_store::{Sent, SentKind, SentQuery, SentRow, Store};
+use uuid::Uuid;
+
+use crate::{Home, count, function, outside};
+
+const ALL: u64 = u64::MAX;
+const EVER: i64 = i64::MIN;
+
+/// Rows of a function whose times, and numbers of bytes, are `numbers`; ten to a call.
+pub(crate) fn sent(wasm_id: i64, numbers: Range<u64>) -> Vec<Sent> {
+    let row = |number: u64| Sent {
+        at: number as i64,
+        call: Uuid::from_u64_pair(wasm_id as u64, number / 10),
+        wasm_id,
+        version: 1,
+        kind: SentKind::Request,
+        subject: Some("GET https://api.example.com/v1/".into()),
+        secrets: Some("API_TOKEN".into()),
+        method: Some("GET".into()),
+        host: Some("https://api.example.com:443".into()),
+        address: Some("203.0.113.7:443".into()),
+        status: Some(200),
+        bytes_out: number,
+        bytes_in: 1000,
+        ms: 12,
+        outcome: "ok".into(),
+    };
+    numbers.map(row).collect()
+}
+
+fn command(wasm_id: i64, outcome: &str) -> Sent {
+    Sent {
+        at: 7,
+        call: Uuid::nil(),
+        wasm_id,
+        version: 2,
+        kind: SentKind::Command,
+        subject: None,
+        secrets: None,
+        method: None,
+        host: None,
+        address: None,
+        status: None,
+        bytes_out: 0,
+        bytes_in: 0,
+        ms: 0,
+        outcome: outcome.into(),
+    }
+}
+
+/// All rows, oldest first, page by page.
+pub(crate) async fn all(store: &Store) -> Vec<SentRow> {
+    let mut found: Vec<SentRow> = Vec::new();
+    loop {
+        let query = SentQuery {
+            after: found.last().map(|row| row.id),
+            limit: 1000,
+            newest_first: false,
+            ..SentQuery::default()
+        };
+        match store.sent(&query).await.unwrap() {
+            page if page.is_empty() => return found,
+            page => found.extend(page),
+        }
+    }
+}
+
+async fn times(store: &Store) -> Vec<i64> {
+    all(store).await.iter().map(|row| row.sent.at).collect()
+}
+
+async fn record(store: &Store, rows: Vec<Sent>, keep_rows: u64, keep_from: i64) -> bool {
+    let recorded = store.record_sent(rows, keep_rows, keep_from);
+    recorded.await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_are_read_back_whole_and_outlive_their_function() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let mut rows = sent(1, 0..2);
+    rows[0].subject = Some("é\0'; DROP TABLE outbound; --".into());
+    rows[1].outcome = "x".repeat(1 << 20);
+    rows.push(command(1, ""));
+    rows.push(command(99, "no such function"));
+    assert!(!record(&store, rows.clone(), ALL, EVER).await);
+    assert!(!record(&store, vec![], ALL, EVER).await);
+    assert!(store.delete_function(1).await.unwrap());
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.close().await.unwrap();
+            home.open().await
+        } else {
+            store.clone()
+        };
+        let read = all(&store).await;
+        let ids: Vec<_> = read.iter().map(|row| row.id).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
+        let read: Vec<_> = read.into_iter().map(|row| row.sent).collect();
+        assert_eq!(read, rows);
+    }
+}
+
+#[tokio::test]
+async fn numbers_stand_still_at_their_end() {
+    let home = Home::new();
+    let store = home.open().await;
+    let extreme = |number: i64, count: u64| Sent {
+        at: number,
+        wasm_id: number,
+        version: number,
+        status: Some(number),
+        bytes_out: count,
+        bytes_in: count,
+        ms: count,
+        call: Uuid::max(),
+        ..command(1, "ok")
+    };
+    let rows = vec![extreme(i64::MIN, u64::MAX), extreme(i64::MAX, 0)];
+    assert!(!record(&store, rows, ALL, EVER).await);
+    let end = i64::MAX as u64;
+    let expected = [extreme(i64::MIN, end), extreme(i64::MAX, 0)];
+    let read: Vec<_> = all(&store).await.into_iter().map(|row| row.sent).collect();
+    assert_eq!(read, expected);
+    for extreme in [i64::MIN, i64::MAX] {
+        let found = async |query: SentQuery| store.sent(&query).await.unwrap().len();
+        let (after, before) = (Some(extreme), Some(extreme));
+        let wasm_id = Some(extreme);
+        let of = SentQuery {
+            wasm_id,
+            ..SentQuery::default()
+        };
+        let beyond = SentQuery {
+            after,
+            ..SentQuery::default()
+        };
+        let below = SentQuery {
+            before,
+            ..SentQuery::default()
+        };
+        let expected = if extreme < 0 { (1, 2, 0) } else { (1, 0, 2) };
+        assert_eq!(
+            (found(of).await, found(beyond).await, found(below).await),
+            expected
+        );
+    }
+    assert!(!record(&store, vec![], i64::MAX as u64, i64::MIN + 1).await);
+    assert_eq!(times(&store).await, [i64::MAX]);
+    assert!(!record(&store, vec![], i64::MAX as u64 + 1, i64::MAX).await);
+    assert_eq!(times(&store).await, [i64::MAX], "not before itself");
+}
+
+/// Against the same question asked of all rows in memory.
+#[tokio::test]
+async fn a_query_finds_what_it_asks_for() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut rows = Vec::new();
+    for number in 0..60 {
+        let wasm_id = 1 + number as i64 % 3;
+        let mut row = sent(wasm_id, number..number + 1).remove(0);
+        if number % 4 == 0 {
+            row.kind = SentKind::Command;
+        }
+        if number % 5 == 0 {
+            row.outcome = "egress-denied".into();
+        }
+        rows.push(row);
+    }
+    record(&store, rows, ALL, EVER).await;
+    let all = all(&store).await;
+    let calls = [None, Some(all[1].sent.call), Some(Uuid::nil())];
+    let mut asked = 0;
+    for (after, before) in [
+        (None, None),
+        (Some(10), Some(50)),
+        (Some(50), None),
+        (None, Some(1)),
+    ] {
+        for wasm_id in [None, Some(2), Some(4)] {
+            for call in calls {
+                for (kind, outcome) in [
+                    (None, None),
+                    (Some(SentKind::Request), None),
+                    (None, Some("egress-denied")),
+                    (Some(SentKind::Command), Some("ok")),
+                ] {
+                    for (limit, newest_first) in
+                        [(1000, false), (1000, true), (3, false), (3, true)]
+                    {
+                        let mut expected: Vec<_> = all
+                            .iter()
+                            .filter(|row| after.is_none_or(|after| row.id > after))
+                            .filter(|row| before.is_none_or(|before| row.id < before))
+                            .filter(|row| wasm_id.is_none_or(|id| row.sent.wasm_id == id))
+                            .filter(|row| call.is_none_or(|call| row.sent.call == call))
+                            .filter(|row| kind.is_none_or(|kind| row.sent.kind == kind))
+                            .filter(|row| outcome.is_none_or(|what| row.sent.outcome == what))
+                            .cloned()
+                            .collect();
+                        if newest_first {
+                            expected.reverse();
+                        }
+                        expected.truncate(limit as usize);
+                        let query = SentQuery {
+                            after,
+                            before,
+                            wasm_id,
+                            call,
+                            kind,
+                            outcome: outcome.map(str::to_owned),
+                            limit,
+                            newest_first,
+                        };
+                        assert_eq!(store.sent(&query).await.unwrap(), expected, "{query:?}");
+                        asked += usize::from(!expected.is_empty());
+                    }
+                }
+            }
+        }
+    }
+    assert!(asked > 100, "{asked} questions had an answer");
+}
+
+#[tokio::test]
+async fn a_list_has_its_limits() {
+    let home = Home::new();
+    let store = home.open().await;
+    record(&store, sent(1, 0..1001), ALL, EVER).await;
+    for (limit, expected) in [
+        (0, None),
+        (1, Some(1)),
+        (1000, Some(1000)),
+        (1001, None),
+        (u32::MAX, None),
+    ] {
+        let query = SentQuery {
+            limit,
+            ..SentQuery::default()
+        };
+        let found = store.sent(&query).await;
+        match expected {
+            Some(rows) => assert_eq!(found.unwrap().len(), rows),
+            None => {
+                let error = found.unwrap_err();
+                assert_eq!(error.code(), "invalid");
+                assert!(error.to_string().contains(&limit.to_string()), "{error}");
+            }
+        }
+    }
+    let newest = store.sent(&SentQuery::default()).await.unwrap();
+    assert_eq!((newest.len(), newest[0].id), (100, 1001));
+}
+
+#[tokio::test]
+async fn the_last_rows_are_kept_to_the_row() {
+    let home = Home::new();
+    let store = home.open().await;
+    assert!(!record(&store, vec![], 0, EVER).await);
+    record(&store, sent(1, 0..3), 5, EVER).await;
+    record(&store, sent(1, 3..5), 5, EVER).await;
+    assert_eq!(times(&store).await, [0, 1, 2, 3, 4]);
+    record(&store, sent(2, 5..6), 5, EVER).await;
+    assert_eq!(times(&store).await, [1, 2, 3, 4, 5], "whosever they are");
+    // More at once than are kept.
+    assert!(!record(&store, sent(1, 6..300), 3, EVER).await);
+    assert_eq!(times(&store).await, [297, 298, 299]);
+    assert!(!record(&store, vec![], 2, EVER).await);
+    assert_eq!(times(&store).await, [298, 299]);
+    assert!(!record(&store, sent(1, 300..301), 0, EVER).await);
+    assert_eq!(times(&store).await, [0; 0]);
+    // A number that went with its row does not come back.
+    store.close().await.unwrap();
+    let store = home.open().await;
+    record(&store, sent(1, 0..1), 5, EVER).await;
+    assert_eq!(all(&store).await[0].id, 302);
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_in_whatever_order_it_came() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut rows = sent(1, 0..200);
+    rows.reverse();
+    record(&store, rows, ALL, EVER).await;
+    record(&store, sent(2, 95..105), ALL, 100).await;
+    let expected: Vec<i64> = (100..200).rev().chain(100..105).collect();
+    assert_eq!(times(&store).await, expected);
+    record(&store, vec![], 20, 150).await;
+    assert_eq!(
+        times(&store).await,
+        [0; 0],
+        "too old, or not among the last"
+    );
+}
+
+/// A smaller limit on a large table, by number and by age: each step is small, and the steps end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_removal_of_many_is_done_in_steps() {
+    let rows = 9_000;
+    for (keep_rows, keep_from) in [(100, EVER), (ALL, rows - 100)] {
+        let home = Home::new();
+        let store = home.open().await;
+        record(&store, sent(1, 0..rows as u64), ALL, EVER).await;
+        let (mut left, mut steps) = (rows, 0);
+        loop {
+            let more = record(&store, sent(1, 9000..9001), keep_rows, keep_from).await;
+            let now = count(&home, "SELECT COUNT(*) FROM outbound WHERE $1 = 0", 0).await;
+            assert!(left - now <= 2_000, "{left} before, {now} after one step");
+            (left, steps) = (now, steps + 1);
+            if !more {
+                break;
+            }
+            assert!(now < rows && steps < 9, "{now} left after {steps} steps");
+        }
+        let kept = if keep_from == EVER { 100 } else { 100 + steps };
+        assert_eq!(left, kept, "after {steps} steps");
+        let steps = steps as u64;
+        let expected: Vec<i64> = (0..rows as u64)
+            .map(|number| number as i64)
+            .chain((0..steps).map(|_| 9000))
+            .collect();
+        assert_eq!(
+            times(&store).await,
+            expected[expected.len() - kept as usize..]
+        );
+    }
+}
+
+/// Whoever reads on from the last number it saw misses nothing, however many write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_that_follows_misses_no_row() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for wasm_id in 1..=8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for round in 0..20 {
+                record(&store, sent(wasm_id, round * 7..round * 7 + 7), ALL, EVER).await;
+            }
+        });
+    }
+    let mut seen: Vec<SentRow> = Vec::new();
+    while seen.len() < 8 * 140 {
+        let query = SentQuery {
+            after: seen.last().map(|row| row.id),
+            newest_first: false,
+            ..SentQuery::default()
+        };
+        seen.extend(store.sent(&query).await.unwrap());
+    }
+    tasks.join_all().await;
+    assert_eq!(seen, all(&store).await);
+    for wasm_id in 1..=8 {
+        let of: Vec<_> = seen
+            .iter()
+            .filter(|row| row.sent.wasm_id == wasm_id)
+            .collect();
+        let times: Vec<_> = of.iter().map(|row| row.sent.at).collect();
+        assert_eq!(times, (0..140).collect::<Vec<_>>());
+        assert!(of[0].id + 6 == of[6].id, "a list stays together");
+    }
+}
+
+#[tokio::test]
+async fn what_someone_else_changed_is_damaged() {
+    for change in ["bytes_in = -1", "ms = -9223372036854775807 - 1"] {
+        let home = Home::new();
+        let store = home.open().await;
+        record(&store, sent(1, 0..1), ALL, EVER).await;
+        let change = format!("UPDATE outbound SET {change}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change))
+            .execute(&mut outside(&home).await)
+            .await
+            .unwrap();
+        let error = store.sent(&SentQuery::default()).await.unwrap_err();
+        assert_eq!(error.code(), "damaged");
+    }
+}

@@ -1,0 +1,97 @@
+//! What the rows cost that come by the thousand, and the removal of a million of them. Not asserted: `cargo nextest run
+//! -p iof-store --release --run-ignored only --no-capture speed_rows`.
+
+use std::time::{Duration, Instant};
+
+use iof_store::{SentQuery, Store};
+
+use crate::sent::sent;
+use crate::{Home, function};
+
+const MILLION: u64 = 1_000_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn what_left() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    for rows in [1, 100, 10_000] {
+        let took = record(&store, rows, MILLION).await;
+        println!("record_sent of {rows}: {took}");
+    }
+    while newest(&store).await < MILLION as i64 {
+        let more = store.record_sent(sent(2, 0..50_000), 2 * MILLION, 0);
+        let _ = more.await.unwrap();
+    }
+    let more = record(&store, 10_000, 2 * MILLION).await;
+    println!("record_sent of 10000 to a million: {more}");
+    while store.record_sent(vec![], MILLION, 0).await.unwrap() {}
+    let in_place = record(&store, 10_000, MILLION).await;
+    println!("in place of as many: {in_place}");
+    let size = home.data().join("iof.db").metadata().unwrap().len();
+    println!("a row: {} bytes of the file", size / MILLION);
+
+    for (what, wasm_id, outcome) in [
+        ("the newest of all", None, None),
+        ("the newest of a function", Some(1), None),
+        ("an outcome that no row has", None, Some("refused".into())),
+        ("of a function", Some(1), Some("refused".into())),
+    ] {
+        let query = SentQuery {
+            wasm_id,
+            outcome,
+            limit: 1000,
+            ..SentQuery::default()
+        };
+        let started = Instant::now();
+        let found = store.sent(&query).await.unwrap().len();
+        println!("{what}: {found} rows in {:.1?}", started.elapsed());
+    }
+
+    // Another writer, while a limit of a hundred rows takes effect.
+    let started = Instant::now();
+    let (mut slowest, mut writes, mut removals) = (Duration::ZERO, 0, 1);
+    let mut task = tokio::task::JoinSet::new();
+    let removing = {
+        let store = store.clone();
+        task.spawn(async move {
+            while store.record_sent(vec![], 100, 0).await.unwrap() {
+                removals += 1;
+            }
+            removals
+        })
+    };
+    while !removing.is_finished() {
+        let one = Instant::now();
+        store.set_state(1, writes.to_string()).await.unwrap();
+        slowest = slowest.max(one.elapsed());
+        writes += 1;
+    }
+    let removals = task.join_all().await[0];
+    println!(
+        "a million removed in {:.1?}, {removals} transactions; {writes} other writes meanwhile, slowest {slowest:.1?}",
+        started.elapsed()
+    );
+}
+
+/// The fastest and the middle one of nine times.
+async fn record(store: &Store, rows: u64, keep: u64) -> String {
+    let mut took = Vec::new();
+    for _ in 0..9 {
+        let rows = sent(1, 0..rows);
+        let started = Instant::now();
+        let _ = store.record_sent(rows, keep, 0).await.unwrap();
+        took.push(started.elapsed());
+    }
+    took.sort();
+    format!("{:.1?} at best, mostly {:.1?}", took[0], took[4])
+}
+
+async fn newest(store: &Store) -> i64 {
+    let newest = SentQuery {
+        limit: 1,
+        ..SentQuery::default()
+    };
+    store.sent(&newest).await.unwrap()[0].id
+}
