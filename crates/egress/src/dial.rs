@@ -3,7 +3,7 @@
 //! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
 //! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
 //! 8305 (families interleaved, the next one a quarter of a second later). TLS is hyper-rustls
-//! around it, which offers HTTP/2 and HTTP/1.1 and verifies the name in the URL, pinned or not.
+//! around it, which verifies the name in the URL, pinned or not.
 
 use std::future::Future;
 use std::io;
@@ -15,10 +15,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +24,7 @@ use tower::Service;
 use url::Host;
 
 use crate::resolve::Resolve;
+use crate::stream::Tcp;
 use crate::{Error, Kind};
 
 /// How long the address before gets until the next is tried beside it (RFC 8305 section 5).
@@ -37,7 +35,8 @@ type Dialling<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 /// Makes connections for the pool. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    https: HttpsConnector<Dialler>,
+    resolve: Arc<Resolve>,
+    tls: Arc<ClientConfig>,
     /// One permit a connection, open or being opened.
     places: Arc<Semaphore>,
     max_connections: usize,
@@ -51,19 +50,16 @@ impl Connector {
         max_connections: usize,
         connect_timeout: Duration,
     ) -> Connector {
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions();
         Connector {
-            https: https.wrap_connector(Dialler { resolve }),
+            resolve,
+            tls: Arc::new(tls),
             places: Arc::new(Semaphore::new(max_connections)),
             max_connections,
             connect_timeout,
         }
     }
 
-    async fn connect(mut self, to: Uri) -> Result<Stream, Error> {
+    async fn connect(self, to: Uri) -> Result<MaybeHttpsStream<Tcp>, Error> {
         let place = timeout(self.connect_timeout, self.places.acquire_owned()).await;
         let Ok(Ok(place)) = place else {
             let message = format!(
@@ -72,17 +68,30 @@ impl Connector {
             );
             return Err(Error::new(Kind::Busy, message));
         };
-        let host = to.host().unwrap_or_default().to_owned();
-        match timeout(self.connect_timeout, self.https.call(to)).await {
-            Ok(Ok(io)) => Ok(Stream { io, _place: place }),
+        let name = to.host().unwrap_or_default().to_owned();
+        let host = Host::parse(&name)
+            .map_err(|e| Error::new(Kind::Url, format!("{name:?} is not a host: {e}")))?;
+        let default_port = match to.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        };
+        let dialler = Dialler {
+            resolve: self.resolve,
+            host,
+            port: to.port_u16().unwrap_or(default_port),
+            place: Arc::new(place),
+        };
+        let mut https = HttpsConnector::from((dialler, self.tls));
+        match timeout(self.connect_timeout, https.call(to)).await {
+            Ok(Ok(stream)) => Ok(stream),
             // The dialler's own errors pass as they are; what is left is the handshake's.
             Ok(Err(e)) => Err(e
                 .downcast::<Error>()
-                .map_or_else(|e| tls_failure(&host, &*e), |e| *e)),
+                .map_or_else(|e| tls_failure(&name, &*e), |e| *e)),
             Err(_) => {
                 let limit = humantime_serde::re::humantime::format_duration(self.connect_timeout);
                 let message =
-                    format!("no connection to {host} within {limit} (limit connect_timeout)");
+                    format!("no connection to {name} within {limit} (limit connect_timeout)");
                 Err(Error::new(Kind::TimeoutConnect, message).passing_if(true))
             }
         }
@@ -90,82 +99,68 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Stream;
+    type Response = MaybeHttpsStream<Tcp>;
     type Error = Error;
-    type Future = Dialling<Stream>;
+    type Future = Dialling<MaybeHttpsStream<Tcp>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, to: Uri) -> Dialling<Stream> {
+    fn call(&mut self, to: Uri) -> Self::Future {
         Box::pin(self.clone().connect(to))
     }
 }
 
-/// TCP to a checked address.
+/// TCP to a checked address of one host, for one connection.
 #[derive(Clone)]
-pub(crate) struct Dialler {
+struct Dialler {
     resolve: Arc<Resolve>,
+    host: Host<String>,
+    port: u16,
+    place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Dialler {
-    async fn dial(self, to: Uri) -> Result<TokioIo<TcpStream>, Error> {
-        let port = to
-            .port_u16()
-            .unwrap_or(if to.scheme_str() == Some("https") {
-                443
-            } else {
-                80
-            });
-        let name = to.host().unwrap_or_default();
-        let host = Host::parse(name)
-            .map_err(|e| Error::new(Kind::Url, format!("{name:?} is not a host: {e}")))?;
-        let host = match &host {
-            Host::Domain(name) => Host::Domain(name.as_str()),
-            Host::Ipv4(v4) => Host::Ipv4(*v4),
-            Host::Ipv6(v6) => Host::Ipv6(*v6),
-        };
-        let addresses = interleave(self.resolve.addresses(host, port).await?);
-        let stream = connect_first(&addresses).await.map_err(|e| {
-            let message = format!("no connection to {name}:{port}: {}", e.kind());
+    async fn dial(self) -> Result<Tcp, Error> {
+        let Dialler { host, port, .. } = &self;
+        let addresses = interleave(self.resolve.addresses(host, *port).await?);
+        let (stream, to) = connect_first(&addresses).await.map_err(|e| {
+            let message = format!("no connection to {host}:{port}: {}", e.kind());
             Error::new(Kind::Connect, message)
                 .with_detail(format!("{e}; tried {addresses:?}"))
                 .passing_if(true)
         })?;
-        // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
-        // alone.
-        let _ = stream.set_nodelay(true);
-        Ok(TokioIo::new(stream))
+        Ok(Tcp::new(stream, to, self.place))
     }
 }
 
 impl Service<Uri> for Dialler {
-    type Response = TokioIo<TcpStream>;
+    type Response = Tcp;
     type Error = Error;
-    type Future = Dialling<TokioIo<TcpStream>>;
+    type Future = Dialling<Tcp>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, to: Uri) -> Dialling<TokioIo<TcpStream>> {
-        Box::pin(self.clone().dial(to))
+    fn call(&mut self, _: Uri) -> Dialling<Tcp> {
+        Box::pin(self.clone().dial())
     }
 }
 
-async fn connect_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn connect_first(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
     let mut rest = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         if let Some(&next) = rest.next() {
-            attempts.push(TcpStream::connect(next));
+            attempts.push(async move { Ok((TcpStream::connect(next).await?, next)) });
         }
         let another = rest.len() > 0;
         tokio::select! {
             attempt = attempts.next() => match attempt {
-                Some(Ok(stream)) => return Ok(stream),
+                Some(Ok(connected)) => return Ok(connected),
                 Some(Err(e)) => last = e,
                 None => return Err(last),
             },
@@ -202,58 +197,6 @@ fn tls_failure(host: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::new(Kind::Tls, message).with_detail(error)
 }
 
-/// A connection that gives its place back when it closes.
-pub(crate) struct Stream {
-    io: MaybeHttpsStream<TokioIo<TcpStream>>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        self.io.connected()
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,8 +224,8 @@ mod tests {
         let full = tokio::net::TcpSocket::new_v4().unwrap();
         full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let refused = full.local_addr().unwrap();
-        let stream = connect_first(&[refused, good]).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
+        let (stream, to) = connect_first(&[refused, good]).await.unwrap();
+        assert_eq!((stream.peer_addr().unwrap(), to), (good, good));
         assert!(connect_first(&[refused]).await.is_err());
     }
 }

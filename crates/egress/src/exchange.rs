@@ -10,7 +10,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{Extensions, Request, Response, Uri};
 use http_body_util::Full;
-use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -21,6 +21,7 @@ use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
+use crate::stream::LeadsTo;
 use crate::{Config, Error, Kind, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
@@ -233,7 +234,7 @@ fn address(connection: &CaptureConnection) -> Option<SocketAddr> {
         .connection_metadata()
         .as_ref()?
         .get_extras(&mut extras);
-    extras.get::<HttpInfo>().map(HttpInfo::remote_addr)
+    extras.get::<LeadsTo>().map(|leads| leads.0)
 }
 
 /// Finds the cause in an error of the pooled client.

@@ -11,7 +11,7 @@
 //! | `admit` | which URLs are requested at all |
 //! | `rule`, `path` | what a rule is, and what it allows |
 //! | `class`, `resolve` | which addresses are dialled |
-//! | `dial`, `tls` | how connections come about |
+//! | `dial`, `stream`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `decode` | which responses are decompressed, and how far |
@@ -38,6 +38,7 @@ mod resolve;
 mod retry;
 mod rule;
 mod secret;
+mod stream;
 mod tls;
 
 pub use admit::admit;

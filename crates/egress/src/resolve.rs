@@ -80,45 +80,48 @@ impl Resolve {
     /// The addresses to dial for `host:port`, at least one.
     pub(crate) async fn addresses(
         &self,
-        host: Host<&str>,
+        host: &Host<String>,
         port: u16,
     ) -> Result<Vec<SocketAddr>, Error> {
         // A host in a URL has one spelling (`admit`), so its text is a key.
         if let Some(to) = self.pins.get(&(host.to_string(), port)) {
             return match self.own_listener(*to) {
                 true => Err(blocked(
-                    &host,
+                    host,
                     format!("pinned to {to}, where this server listens"),
                 )),
                 false => Ok(vec![*to]),
             };
         }
         match host {
-            Host::Ipv4(v4) => self.literal(&host, SocketAddr::new(v4.into(), port)),
-            Host::Ipv6(v6) => self.literal(&host, SocketAddr::new(v6.into(), port)),
-            Host::Domain(name) => self.by_name(name, port).await,
+            Host::Ipv4(v4) => self.literal(host, SocketAddr::new((*v4).into(), port)),
+            Host::Ipv6(v6) => self.literal(host, SocketAddr::new((*v6).into(), port)),
+            Host::Domain(name) => self.by_name(host, name, port).await,
         }
     }
 
-    fn literal(&self, host: &Host<&str>, address: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
+    fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
         match self.refusal(address) {
             None => Ok(vec![address]),
             Some(why) => Err(blocked(host, why)),
         }
     }
 
-    async fn by_name(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let host = Host::Domain(name);
+    async fn by_name(
+        &self,
+        host: &Host<String>,
+        name: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Error> {
         let local = LOCAL_NAMES.contains(&name) || name.ends_with(".localhost");
         if local && self.addresses == Addresses::Public {
-            return Err(blocked(&host, "a name of this machine".to_owned()));
+            return Err(blocked(host, "a name of this machine".to_owned()));
         }
-        let mut absolute =
-            Name::from_ascii(name).map_err(|e| no_such_host(&host).with_detail(e))?;
+        let mut absolute = Name::from_ascii(name).map_err(|e| no_such_host(host).with_detail(e))?;
         absolute.set_fqdn(true);
         let lookup = self.resolver.lookup_ip(absolute).await.map_err(|e| {
             if e.is_no_records_found() {
-                no_such_host(&host).with_detail(e)
+                no_such_host(host).with_detail(e)
             } else {
                 Error::new(
                     Kind::Dns,
@@ -139,8 +142,8 @@ impl Resolve {
         }
         match (good.is_empty(), refused.is_empty()) {
             (false, _) => Ok(good),
-            (true, false) => Err(blocked(&host, refused.join(", "))),
-            (true, true) => Err(no_such_host(&host)),
+            (true, false) => Err(blocked(host, refused.join(", "))),
+            (true, true) => Err(no_such_host(host)),
         }
     }
 
@@ -220,7 +223,7 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
 
 /// To the function, a blocked name is a missing one. An address was in the URL, so there is nothing
 /// to hide.
-fn blocked(host: &Host<&str>, why: String) -> Error {
+fn blocked(host: &Host<String>, why: String) -> Error {
     match host {
         Host::Domain(_) => no_such_host(host).with_detail(format!("blocked: {why}")),
         address => Error::new(
@@ -231,7 +234,7 @@ fn blocked(host: &Host<&str>, why: String) -> Error {
     }
 }
 
-fn no_such_host(host: &Host<&str>) -> Error {
+fn no_such_host(host: &Host<String>) -> Error {
     Error::new(Kind::Dns, format!("no such host: {host}"))
 }
 
@@ -240,164 +243,4 @@ fn no_such_host(host: &Host<&str>) -> Error {
 mod dns;
 
 #[cfg(test)]
-mod tests {
-    use super::dns::{Dns, Says, are};
-    use super::*;
-
-    async fn resolve(dns: &Dns, config: Config) -> Resolve {
-        Resolve::new(&Config {
-            dns_servers: vec![dns.address],
-            ..config
-        })
-        .unwrap()
-    }
-
-    async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
-        let addresses = resolve.addresses(Host::Domain(name), 80).await?;
-        Ok(addresses.iter().map(SocketAddr::to_string).collect())
-    }
-
-    /// Only here can the first answer be a public address, because nobody dials it.
-    #[tokio::test]
-    async fn a_name_that_was_good_is_checked_again() {
-        const SECOND: [&str; 17] = [
-            "127.0.0.1",
-            "0.0.0.0",
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.0.1",
-            "100.64.0.1",
-            "169.254.169.254",
-            "192.0.0.192",
-            "198.18.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::ffff:8.8.8.8",
-            "64:ff9b::8.8.8.8",
-            "2002:808:808::1",
-            "fd00:ec2::254",
-            "fe80::1",
-        ];
-        let dns = Dns::start(|name, before| {
-            let index: usize = name.split('.').next().unwrap().parse().unwrap();
-            are(&[if before == 0 {
-                "1.1.1.1"
-            } else {
-                SECOND[index]
-            }])
-        })
-        .await;
-        let resolve = resolve(&dns, Config::default()).await;
-        for (index, second) in SECOND.iter().enumerate() {
-            let host = format!("{index}.rebind.test");
-            assert_eq!(name(&resolve, &host).await.unwrap(), ["1.1.1.1:80"]);
-            let second: IpAddr = second.parse().unwrap();
-            let error = name(&resolve, &host).await.unwrap_err();
-            assert_eq!(error.to_string(), format!("no such host: {host}"));
-            assert!(
-                error
-                    .detail()
-                    .unwrap()
-                    .starts_with(&format!("blocked: {second} is ")),
-                "{error:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn the_good_answers_of_a_mixture_are_left() {
-        let dns = Dns::start(|_, _| {
-            are(&[
-                "10.0.0.1",
-                "1.1.1.1",
-                "127.0.0.1",
-                "::1",
-                "2606:4700::1111",
-                "2002:101:101::1",
-                "9.9.9.9",
-            ])
-        })
-        .await;
-        let denied = vec!["9.9.9.0/24".parse().unwrap()];
-        let resolve = resolve(
-            &dns,
-            Config {
-                deny: denied,
-                ..Config::default()
-            },
-        )
-        .await;
-        assert_eq!(
-            name(&resolve, "mixed.test").await.unwrap(),
-            ["[2606:4700::1111]:80", "1.1.1.1:80"]
-        );
-    }
-
-    #[tokio::test]
-    async fn chains_of_aliases_are_followed_to_an_end() {
-        let dns = Dns::start(|name, _| match name.split_once('.').unwrap() {
-            ("endless", _) => Says::Cname("endless.test".into()),
-            ("0", "short.test") => are(&["1.1.1.1"]),
-            ("0", "private.test") => are(&["10.0.0.1"]),
-            (n, rest) => Says::Cname(format!("{}.{rest}", n.parse::<usize>().unwrap() - 1)),
-        })
-        .await;
-        let resolve = resolve(&dns, Config::default()).await;
-        assert_eq!(
-            name(&resolve, "3.short.test").await.unwrap(),
-            ["1.1.1.1:80"]
-        );
-        for bad in ["3.private.test", "200.short.test", "endless.test"] {
-            let error = name(&resolve, bad).await.unwrap_err();
-            assert_eq!(error.kind(), Kind::Dns, "{error:?}");
-        }
-        assert!(
-            dns.asked().len() < 100,
-            "a chain is given up: {}",
-            dns.asked().len()
-        );
-    }
-
-    /// What this machine's own hosts file says is filtered like any answer.
-    #[tokio::test]
-    async fn the_hosts_file_is_no_way_around() {
-        let hosts = tokio::fs::read_to_string("/etc/hosts")
-            .await
-            .unwrap_or_default();
-        let resolve = Resolve::new(&Config {
-            connect_timeout: std::time::Duration::from_millis(30),
-            ..Config::default()
-        });
-        let Ok(resolve) = resolve else { return }; // no system resolver configured
-        let lines = hosts
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or_default());
-        for line in lines {
-            let mut words = line.split_whitespace();
-            let Some(address) = words.next().and_then(|a| a.parse::<IpAddr>().ok()) else {
-                continue;
-            };
-            if Class::of(address) == Class::Public {
-                continue;
-            }
-            for host in words {
-                let result = name(&resolve, host).await;
-                assert!(
-                    result.as_ref().is_err_and(|e| e.kind() == Kind::Dns),
-                    "{address} {host}: {result:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn this_machine_is_known_by_its_addresses() {
-        for local in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
-            assert!(is_of_this_machine(local.parse().unwrap()), "{local}");
-        }
-        for other in ["192.0.2.1", "8.8.8.8", "2001:db8::1"] {
-            assert!(!is_of_this_machine(other.parse().unwrap()), "{other}");
-        }
-    }
-}
+mod tests;

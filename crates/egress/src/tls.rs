@@ -1,4 +1,4 @@
-//! What TLS trusts.
+//! What TLS trusts, and which protocols it offers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,9 +32,11 @@ pub(crate) fn client_config(ca_files: &[PathBuf]) -> Result<ClientConfig, Config
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| ConfigError::Tls(e.to_string()))?
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -1,0 +1,162 @@
+//! Which answers of name servers are dialled.
+
+use super::dns::{Dns, Says, are};
+use super::*;
+
+async fn resolve(dns: &Dns, config: Config) -> Resolve {
+    Resolve::new(&Config {
+        dns_servers: vec![dns.address],
+        ..config
+    })
+    .unwrap()
+}
+
+async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
+    let host = Host::Domain(name.to_owned());
+    let addresses = resolve.addresses(&host, 80).await?;
+    Ok(addresses.iter().map(SocketAddr::to_string).collect())
+}
+
+/// Only here can the first answer be a public address, because nobody dials it.
+#[tokio::test]
+async fn a_name_that_was_good_is_checked_again() {
+    const SECOND: [&str; 17] = [
+        "127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "192.0.0.192",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "fd00:ec2::254",
+        "fe80::1",
+    ];
+    let dns = Dns::start(|name, before| {
+        let index: usize = name.split('.').next().unwrap().parse().unwrap();
+        are(&[if before == 0 {
+            "1.1.1.1"
+        } else {
+            SECOND[index]
+        }])
+    })
+    .await;
+    let resolve = resolve(&dns, Config::default()).await;
+    for (index, second) in SECOND.iter().enumerate() {
+        let host = format!("{index}.rebind.test");
+        assert_eq!(name(&resolve, &host).await.unwrap(), ["1.1.1.1:80"]);
+        let second: IpAddr = second.parse().unwrap();
+        let error = name(&resolve, &host).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no such host: {host}"));
+        assert!(
+            error
+                .detail()
+                .unwrap()
+                .starts_with(&format!("blocked: {second} is ")),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_good_answers_of_a_mixture_are_left() {
+    let dns = Dns::start(|_, _| {
+        are(&[
+            "10.0.0.1",
+            "1.1.1.1",
+            "127.0.0.1",
+            "::1",
+            "2606:4700::1111",
+            "2002:101:101::1",
+            "9.9.9.9",
+        ])
+    })
+    .await;
+    let denied = vec!["9.9.9.0/24".parse().unwrap()];
+    let resolve = resolve(
+        &dns,
+        Config {
+            deny: denied,
+            ..Config::default()
+        },
+    )
+    .await;
+    assert_eq!(
+        name(&resolve, "mixed.test").await.unwrap(),
+        ["[2606:4700::1111]:80", "1.1.1.1:80"]
+    );
+}
+
+#[tokio::test]
+async fn chains_of_aliases_are_followed_to_an_end() {
+    let dns = Dns::start(|name, _| match name.split_once('.').unwrap() {
+        ("endless", _) => Says::Cname("endless.test".into()),
+        ("0", "short.test") => are(&["1.1.1.1"]),
+        ("0", "private.test") => are(&["10.0.0.1"]),
+        (n, rest) => Says::Cname(format!("{}.{rest}", n.parse::<usize>().unwrap() - 1)),
+    })
+    .await;
+    let resolve = resolve(&dns, Config::default()).await;
+    assert_eq!(
+        name(&resolve, "3.short.test").await.unwrap(),
+        ["1.1.1.1:80"]
+    );
+    for bad in ["3.private.test", "200.short.test", "endless.test"] {
+        let error = name(&resolve, bad).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Dns, "{error:?}");
+    }
+    assert!(
+        dns.asked().len() < 100,
+        "a chain is given up: {}",
+        dns.asked().len()
+    );
+}
+
+/// What this machine's own hosts file says is filtered like any answer.
+#[tokio::test]
+async fn the_hosts_file_is_no_way_around() {
+    let hosts = tokio::fs::read_to_string("/etc/hosts")
+        .await
+        .unwrap_or_default();
+    let resolve = Resolve::new(&Config {
+        connect_timeout: std::time::Duration::from_millis(30),
+        ..Config::default()
+    });
+    let Ok(resolve) = resolve else { return }; // no system resolver configured
+    let lines = hosts
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next().and_then(|a| a.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        if Class::of(address) == Class::Public {
+            continue;
+        }
+        for host in words {
+            let result = name(&resolve, host).await;
+            assert!(
+                result.as_ref().is_err_and(|e| e.kind() == Kind::Dns),
+                "{address} {host}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn this_machine_is_known_by_its_addresses() {
+    for local in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
+        assert!(is_of_this_machine(local.parse().unwrap()), "{local}");
+    }
+    for other in ["192.0.2.1", "8.8.8.8", "2001:db8::1"] {
+        assert!(!is_of_this_machine(other.parse().unwrap()), "{other}");
+    }
+}
