@@ -12,13 +12,14 @@
 //! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
 //!
 //! What functions keep is rows too: the values that their guests store (`values`), texts that anyone keeps for a while
-//! (`ephemeral`), what is remembered of calls (`calls`), secrets, encrypted (`secrets`), and what left (`sent`). All of it
-//! goes through the one task that writes, so that a limit is checked and kept in one transaction that no other can slip
-//! into.
+//! (`ephemeral`), what is remembered of calls (`calls`), secrets, encrypted (`secrets`), what left (`sent`), and calls
+//! that can be run again (`recordings`). All of it goes through the one task that writes, so that a limit is checked and
+//! kept in one transaction that no other can slip into.
 //!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
 //! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `versions`, `values`, `ephemeral`,
-//! `calls`, `secrets` (with `secret_keys`) and `sent`, which add to [`Store`]. This crate knows neither HTTP nor wasm.
+//! `calls`, `secrets` (with `secret_keys`), `sent` and `recordings`, which add to [`Store`]. This crate knows
+//! neither HTTP nor wasm.
 
 mod calls;
 mod database;
@@ -28,6 +29,7 @@ mod error;
 mod key;
 mod model;
 mod objects;
+mod recordings;
 mod seal;
 mod secret_keys;
 mod secrets;
@@ -55,6 +57,7 @@ pub use model::{
     Version, VersionId,
 };
 use objects::Objects;
+pub use recordings::{Recording, RecordingHead, RecordingsKept};
 pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 pub use sent::{Sent, SentKind, SentQuery, SentRow};
@@ -164,7 +167,7 @@ impl Store {
     }
 
     /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
-    /// and what is remembered of its calls, but not what [`Store::sent`] knows. `false`: there was none.
+    /// its recordings, and what is remembered of its calls, but not what [`Store::sent`] knows. `false`: there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.

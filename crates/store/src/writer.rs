@@ -25,7 +25,9 @@ use crate::ephemeral::{self, PutEphemeral};
 use crate::secrets::{self, Reseal, SetSecret};
 use crate::sent::{self, RecordSent};
 use crate::values::{self, SaveValue};
-use crate::{Calls, Error, KeyHash, VersionId, calls, database};
+use crate::{
+    Calls, Error, KeyHash, Recording, RecordingsKept, VersionId, calls, database, recordings,
+};
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
 const BATCH: usize = 64;
@@ -74,6 +76,10 @@ pub(crate) enum Write {
     },
     ResealSecrets(Vec<Reseal>),
     RecordSent(RecordSent),
+    PutRecordings {
+        recordings: Vec<Recording>,
+        keep: RecordingsKept,
+    },
 }
 
 pub(crate) struct FunctionRow {
@@ -250,6 +256,9 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         Write::DeleteSecret { wasm_id, name } => secrets::delete(connection, *wasm_id, name).await,
         Write::ResealSecrets(batch) => secrets::reseal(connection, batch).await,
         Write::RecordSent(record) => sent::record(connection, record).await,
+        Write::PutRecordings { recordings, keep } => {
+            recordings::put(connection, recordings, keep).await
+        }
     }
 }
 
@@ -334,6 +343,7 @@ async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outco
         "DELETE FROM calls WHERE wasm_id = $1",
         "DELETE FROM usage WHERE wasm_id = $1",
         "DELETE FROM secrets WHERE wasm_id = $1",
+        "DELETE FROM recordings WHERE wasm_id = $1",
     ] {
         sqlx::query(what_it_keeps)
             .bind(wasm_id)

@@ -41,3 +41,41 @@ CREATE TABLE outbound (
 CREATE INDEX outbound_wasm_id ON outbound (wasm_id);
 CREATE INDEX outbound_call ON outbound (call);
 CREATE INDEX outbound_at ON outbound (at); -- what is old goes first, whatever the order in which it was written
+
+-- Calls that can be run again: what went in and what the host answered, in a form that the server understands.
+-- They go with their function, since without it there is nothing to run.
+CREATE TABLE recordings (
+    call    BLOB    PRIMARY KEY NOT NULL CHECK (length(call) = 16), -- UUID
+    wasm_id INTEGER NOT NULL REFERENCES functions (wasm_id),
+    version INTEGER NOT NULL, -- its number within the function
+    at      INTEGER NOT NULL, -- Unix milliseconds; when the call began
+    outcome TEXT    NOT NULL, -- 'ok', or the code of its fault
+    size    INTEGER NOT NULL CHECK (size = length(data)), -- for the index that has it
+    data    BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX recordings_wasm_id ON recordings (wasm_id, at, call);
+CREATE INDEX recordings_at ON recordings (at, call, size); -- whole, so that finding what has to go reads no data
+
+-- What they add up to. By triggers, because rows go for four reasons, and one day for a fifth.
+CREATE TABLE recordings_total (
+    one   INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+    bytes INTEGER NOT NULL CHECK (bytes >= 0) -- of data
+) STRICT;
+
+INSERT INTO recordings_total (one, bytes) VALUES (1, 0);
+
+CREATE TRIGGER recordings_added AFTER INSERT ON recordings
+BEGIN
+    UPDATE recordings_total SET bytes = bytes + NEW.size;
+END;
+
+CREATE TRIGGER recordings_removed AFTER DELETE ON recordings
+BEGIN
+    UPDATE recordings_total SET bytes = bytes - OLD.size;
+END;
+
+CREATE TRIGGER recordings_never_change BEFORE UPDATE ON recordings
+BEGIN
+    SELECT RAISE(ABORT, 'a recording never changes');
+END;

@@ -1,0 +1,259 @@
+//! Recordings of calls, from which they can be run again.
+//!
+//! A recording never changes, and the first of a call stays: a server that hands over the same list again, because it
+//! did not hear that it was kept, does no harm.
+//!
+//! The newest are kept, by three limits: so many of a function, so many bytes of all functions, and none from before a
+//! time. The bytes are one limit for all, because the disk is one; so many of a function keeps a busy one from being
+//! all that there is. As with what left (`sent`), one transaction removes no more than it can without making others
+//! wait.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bytes::Bytes;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use crate::database::{count, damaged, integer};
+use crate::writer::{Outcome, Write};
+use crate::{Error, Store};
+
+/// Recordings that one transaction removes for each limit, beyond as many as it was handed.
+const REMOVED: usize = 100;
+
+/// A call, so that it can be run again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// The call.
+    pub call: Uuid,
+    /// The function.
+    pub wasm_id: i64,
+    /// The number of the version that ran.
+    pub version: i64,
+    /// When the call began, in Unix milliseconds.
+    pub at: i64,
+    /// `ok`, or the code of its fault.
+    pub outcome: String,
+    /// What the server needs. Opaque to the store.
+    pub data: Bytes,
+}
+
+/// Leaves out what belongs to the function's callers.
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("call", &self.call)
+            .field("wasm_id", &self.wasm_id)
+            .field("version", &self.version)
+            .field("at", &self.at)
+            .field("outcome", &self.outcome)
+            .field("size", &self.data.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a list shows of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingHead {
+    /// The call.
+    pub call: Uuid,
+    /// The function.
+    pub wasm_id: i64,
+    /// The number of the version that ran.
+    pub version: i64,
+    /// When the call began, in Unix milliseconds.
+    pub at: i64,
+    /// `ok`, or the code of its fault.
+    pub outcome: String,
+    /// Bytes of its data.
+    pub size: u64,
+}
+
+/// How many recordings stay. All limits hold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordingsKept {
+    /// The newest of each function that is written, so many of them.
+    pub per_function: u32,
+    /// The newest of all functions, as long as their data has no more bytes than this.
+    pub total_bytes: u64,
+    /// Those of calls that began then or later, in Unix milliseconds.
+    pub from: i64,
+}
+
+impl Store {
+    /// Keeps recordings, in one transaction, and removes those that `keep` leaves no place for. Passed over are
+    /// recordings of functions that no longer exist, of calls that are recorded already, from before `keep.from`, and
+    /// those that alone are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
+    ///
+    /// One call removes at least as many as it adds and a hundred more for each limit. `true`: there are more to be
+    /// removed, which the next call does; without recordings, it looks after age and bytes alone.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was kept.
+    pub async fn put_recordings(
+        &self,
+        recordings: Vec<Recording>,
+        keep: RecordingsKept,
+    ) -> Result<bool, Error> {
+        let put = Write::PutRecordings { recordings, keep };
+        Ok(matches!(self.write(put).await?, Outcome::Unfinished))
+    }
+
+    /// The recording of a call. `None`: there is none, or not any more.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error> {
+        get(self.readers(), call).await
+    }
+
+    /// Up to `limit` recordings of a function, the newest first. Empty if it has none, or does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+        list(self.readers(), wasm_id, limit).await
+    }
+}
+
+pub(crate) async fn put(
+    connection: &mut SqliteConnection,
+    recordings: &[Recording],
+    keep: &RecordingsKept,
+) -> Result<Outcome, Error> {
+    let fits = |recording: &&Recording| {
+        // The newest of all, and yet too large, would first push out all others.
+        recording.data.len() as u64 <= keep.total_bytes && recording.at >= keep.from
+    };
+    for recording in recordings.iter().filter(fits) {
+        sqlx::query(
+            "INSERT INTO recordings (call, wasm_id, version, at, outcome, size, data)
+             SELECT $1, wasm_id, $3, $4, $5, $6, $7 FROM functions WHERE wasm_id = $2
+                 ON CONFLICT (call) DO NOTHING",
+        )
+        .bind(&recording.call.as_bytes()[..])
+        .bind(recording.wasm_id)
+        .bind(recording.version)
+        .bind(recording.at)
+        .bind(&recording.outcome)
+        .bind(integer(recording.data.len() as u64))
+        .bind(&recording.data[..])
+        .execute(&mut *connection)
+        .await?;
+    }
+    let functions: BTreeSet<i64> = recordings.iter().map(|one| one.wasm_id).collect();
+    let at_most = integer((recordings.len() + REMOVED) as u64);
+    let mut most = 0;
+    for wasm_id in functions {
+        most = most.max(too_many(connection, wasm_id, keep.per_function, at_most).await?);
+    }
+    most = most.max(too_old(connection, keep.from, at_most).await?);
+    most = most.max(too_large(connection, keep.total_bytes, at_most).await?);
+    Ok(if integer(most) < at_most {
+        Outcome::Done
+    } else {
+        Outcome::Unfinished
+    })
+}
+
+/// Walks `keep` entries of the index, back from the newest, to where the function's recordings have to end.
+async fn too_many(
+    connection: &mut SqliteConnection,
+    wasm_id: i64,
+    keep: u32,
+    at_most: i64,
+) -> Result<u64, Error> {
+    let gone = sqlx::query(
+        "DELETE FROM recordings
+          WHERE call IN (
+                SELECT call FROM recordings
+                 WHERE wasm_id = $1
+                   AND (at, call) <= (SELECT at, call FROM recordings WHERE wasm_id = $1
+                                       ORDER BY at DESC, call DESC LIMIT 1 OFFSET $2)
+                 ORDER BY at, call LIMIT $3)",
+    )
+    .bind(wasm_id)
+    .bind(i64::from(keep))
+    .bind(at_most)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+async fn too_old(connection: &mut SqliteConnection, from: i64, at_most: i64) -> Result<u64, Error> {
+    let gone = sqlx::query(
+        "DELETE FROM recordings
+          WHERE call IN (SELECT call FROM recordings WHERE at < $1 ORDER BY at, call LIMIT $2)",
+    )
+    .bind(from)
+    .bind(at_most)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+/// Removes the oldest until the others fit: each whose elders, gone too, do not free enough.
+async fn too_large(
+    connection: &mut SqliteConnection,
+    total_bytes: u64,
+    at_most: i64,
+) -> Result<u64, Error> {
+    let gone = sqlx::query(
+        "DELETE FROM recordings
+          WHERE call IN (
+                SELECT call
+                  FROM (SELECT call, SUM(size) OVER (ORDER BY at, call) - size AS elders
+                          FROM (SELECT at, call, size FROM recordings ORDER BY at, call LIMIT $2))
+                 WHERE elders < (SELECT bytes FROM recordings_total) - $1)",
+    )
+    .bind(integer(total_bytes))
+    .bind(at_most)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>, Error> {
+    let row =
+        sqlx::query("SELECT wasm_id, version, at, outcome, data FROM recordings WHERE call = $1")
+            .bind(&call.as_bytes()[..])
+            .fetch_optional(readers)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Recording {
+        call,
+        wasm_id: row.try_get("wasm_id")?,
+        version: row.try_get("version")?,
+        at: row.try_get("at")?,
+        outcome: row.try_get("outcome")?,
+        data: row.try_get::<Vec<u8>, _>("data")?.into(),
+    }))
+}
+
+async fn list(readers: &SqlitePool, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+    sqlx::query(
+        "SELECT call, wasm_id, version, at, outcome, size FROM recordings
+          WHERE wasm_id = $1 ORDER BY at DESC, call DESC LIMIT $2",
+    )
+    .bind(wasm_id)
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?
+    .iter()
+    .map(read_head)
+    .collect()
+}
+
+fn read_head(row: &SqliteRow) -> Result<RecordingHead, Error> {
+    let call = row.try_get::<&[u8], _>("call")?;
+    Ok(RecordingHead {
+        call: Uuid::from_slice(call).map_err(|_| damaged("call"))?,
+        wasm_id: row.try_get("wasm_id")?,
+        version: row.try_get("version")?,
+        at: row.try_get("at")?,
+        outcome: row.try_get("outcome")?,
+        size: count(row, "size")?,
+    })
+}
