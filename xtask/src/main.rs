@@ -65,15 +65,17 @@ struct Test {
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// The function `hello` over /api/run, against a plain axum server that echoes
-    Hello(Hello),
+    Hello(Rounds),
+    /// `http_proxy` in a function, against the native program and nginx as a reverse proxy to the same upstream
+    Egress(Rounds),
 }
 
 #[derive(Debug, Args)]
-struct Hello {
+struct Rounds {
     /// How long each measurement takes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// How many times both are measured, in turns
+    /// How many times all are measured, in turns
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 }
@@ -85,8 +87,11 @@ fn main() -> ExitCode {
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),
         Chore::Bench {
-            what: Bench::Hello(hello),
-        } => bench::hello(hello.seconds, hello.rounds),
+            what: Bench::Hello(rounds),
+        } => bench::hello(rounds.seconds, rounds.rounds),
+        Chore::Bench {
+            what: Bench::Egress(rounds),
+        } => bench::egress(rounds.seconds, rounds.rounds),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

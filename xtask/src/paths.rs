@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).into()
+    // As Cargo runs it, rather than as it was compiled: two checkouts may share a target directory.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().unwrap_or(&here).into()
 }
 
 /// The folder that Cargo builds into: this program is inside it, and Cargo marks it with a `CACHEDIR.TAG`.

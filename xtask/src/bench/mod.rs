@@ -1,0 +1,208 @@
+//! `cargo xtask bench …`: iof beside the raw limit and beside its peers.
+//!
+//! All that is compared runs for the whole bench and is measured in turns, so that a noisy minute of the machine meets
+//! all of it; a ratio is that of the medians.
+
+mod egress;
+mod hello;
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use crate::{
+    paths,
+    process::{Server, cargo, output, run},
+    step::{Outcome, Problem, step},
+};
+
+pub(crate) use egress::egress;
+pub(crate) use hello::hello;
+
+/// A place for a bench's files, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Outcome<Self> {
+        let scratch = Self(paths::target().join(format!("bench-{}", std::process::id())));
+        fs::create_dir_all(&scratch.0).map_err(|e| scratch.problem(&e))?;
+        Ok(scratch)
+    }
+
+    fn problem(&self, e: &std::io::Error) -> Problem {
+        Problem::new(format!("{}: {e}", self.0.display()))
+    }
+
+    /// A file with a text.
+    fn file(&self, name: &str, text: &str) -> Outcome<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, text).map_err(|e| self.problem(&e))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One measurement by wrk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Measured {
+    per_second: f64,
+    requests: u64,
+    failed: u64,
+}
+
+/// Builds programs as users run them, and says where they are.
+fn build(packages: &[&str]) -> Outcome<PathBuf> {
+    step(
+        "build the release programs (the first time takes many minutes)",
+        || {
+            let packages = packages.iter().flat_map(|name| ["--package", name]);
+            run(cargo()
+                .args(["build", "--release"])
+                .args(packages)
+                .current_dir(paths::root()))
+        },
+    )?;
+    Ok(paths::target().join("release"))
+}
+
+/// Starts `iof serve` with these settings.
+fn serve(release: &Path, scratch: &Scratch, settings: &str) -> Outcome<Server> {
+    let config = scratch.file("iof.toml", settings)?;
+    let log = scratch.0.join("iof.log");
+    let mut serve = Command::new(release.join("iof"));
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(scratch.0.join("data"))
+        .arg("--config")
+        .arg(config);
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("IOF_"))
+    {
+        serve.env_remove(name);
+    }
+    let file = File::create(&log).map_err(|e| scratch.problem(&e))?;
+    Server::start(serve.stderr(file)).map_err(|problem| {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        Problem::new(format!("{problem}\n{log}"))
+    })
+}
+
+/// Uploads a built guest, and answers the path of one of its exports.
+fn upload(server: &str, scratch: &Scratch, guest: &str, export: &str) -> Outcome<String> {
+    let module = fs::read(paths::wasm().join(format!("{guest}.wasm")));
+    let module = module.map_err(|e| scratch.problem(&e))?;
+    let kind = "application/octet-stream";
+    let uploaded = post(server, "/api/executables", kind, &module)?;
+    let id = number_after(&uploaded, "\"wasm_id\":")
+        .ok_or_else(|| Problem::new(format!("the upload answered {uploaded}")))?;
+    Ok(format!("/api/run/{id}/{export}"))
+}
+
+fn wrk(url: &str, seconds: u32, script: &Path) -> Outcome<Measured> {
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t1", "-c16", &format!("-d{seconds}s"), "-s"])
+        .arg(script)
+        .arg(url);
+    let said = output(&mut wrk)?;
+    measured(&said).ok_or_else(|| Problem::new(format!("wrk said\n{said}")))
+}
+
+fn measured(said: &str) -> Option<Measured> {
+    let per_second = said
+        .split("Requests/sec:")
+        .nth(1)?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()?;
+    let requests = said
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())?;
+    let refused = number_after(said, "Non-2xx or 3xx responses:").unwrap_or(0);
+    let broken: u64 = ["connect", "read", "write", "timeout"]
+        .iter()
+        .filter_map(|kind| number_after(said.split("Socket errors:").nth(1)?, kind))
+        .sum();
+    Some(Measured {
+        per_second,
+        requests,
+        failed: refused + broken,
+    })
+}
+
+fn number_after(text: &str, word: &str) -> Option<u64> {
+    let rest = text.split_once(word)?.1.trim_start();
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
+}
+
+/// One request on a connection of its own; answers the body of a 200.
+fn post(server: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
+    let host = server.trim_start_matches("http://");
+    let exchange = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        )?;
+        stream.write_all(body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = exchange().map_err(|e| Problem::new(format!("{server}{path}: {e}")))?;
+    let answer = String::from_utf8_lossy(&answer);
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => Err(Problem::new(format!("{server}{path} answered\n{answer}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_wrk_writes() {
+        let said = "Running 5s test @ http://127.0.0.1:1/\n  1 threads and 16 connections\n  603210 requests in 5.00s, 71.3MB read\n  Socket errors: connect 0, read 2, write 0, timeout 1\n  Non-2xx or 3xx responses: 7\nRequests/sec: 120642.11\nTransfer/sec:     14.26MB\n";
+        assert_eq!(
+            measured(said),
+            Some(Measured {
+                per_second: 120_642.11,
+                requests: 603_210,
+                failed: 10
+            })
+        );
+        assert_eq!(measured("unable to connect"), None);
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}
