@@ -49,6 +49,8 @@ pub struct CallContext {
     pub grants: Arc<Grants>,
     /// What the host attaches to its requests, whichever command makes them.
     pub secrets: Arc<Attachments>,
+    /// How many calls led to this one, each causing the next.
+    pub depth: u32,
     /// When the call ends, and every command in it.
     pub deadline: Instant,
 }
@@ -61,17 +63,20 @@ pub struct Grants {
     pub commands: BTreeSet<String>,
     /// Where its requests may go, whichever command or interface makes them.
     pub outbound: Rules,
+    /// Whether it may keep values between calls.
+    pub storage: bool,
 }
 
 impl Grants {
     /// What a function that declares no grants gets unless the operator decides otherwise:
-    /// `http_proxy`, to public addresses, on the ports 80 and 443.
+    /// `http_proxy`, to public addresses, on the ports 80 and 443, and storage.
     pub fn as_shipped() -> Grants {
         // Fixed texts; a test parses them.
         let rules = ["* http://*", "* https://*"];
         Grants {
             commands: BTreeSet::from(["http_proxy".to_owned()]),
             outbound: rules.iter().filter_map(|rule| rule.parse().ok()).collect(),
+            storage: true,
         }
     }
 }
@@ -87,7 +92,7 @@ mod tests {
         let text = toml::to_string(&Grants::as_shipped()).unwrap();
         assert_eq!(
             text,
-            "commands = [\"http_proxy\"]\noutbound = [\"* http://*\", \"* https://*\"]\n"
+            "commands = [\"http_proxy\"]\noutbound = [\"* http://*\", \"* https://*\"]\nstorage = true\n"
         );
         assert_eq!(
             toml::from_str::<Grants>(&text).unwrap(),

@@ -81,6 +81,7 @@ impl Command for HttpProxy {
             version: call.version,
             rules: &call.grants.outbound,
             secrets: &call.secrets,
+            depth: call.depth,
             deadline: own.min(call.deadline),
             max_redirects: None,
             retries: 0,

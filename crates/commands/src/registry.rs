@@ -165,6 +165,7 @@ mod tests {
                 commands,
                 ..Grants::default()
             }),
+            depth: 0,
             deadline: Instant::now() + deadline,
         }
     }

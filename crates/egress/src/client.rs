@@ -27,7 +27,7 @@ use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::{Attachments, Config, ConfigError, Error, Kind, Rules, admit, headers, tls};
+use crate::{Attachments, Config, ConfigError, Error, Inside, Kind, Rules, admit, headers, tls};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct Outbound<'a> {
     pub rules: &'a Rules,
     /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
     pub secrets: &'a Attachments,
+    /// How many calls led to the one that asks; for [`Inside`].
+    pub depth: u32,
     /// When the call ends; a request ends then at the latest.
     pub deadline: Instant,
     /// Redirects to follow, if fewer than the setting `max_redirects`.
@@ -99,6 +101,7 @@ impl Egress {
                 resolve,
                 limits,
                 sink: OnceLock::new(),
+                inside: OnceLock::new(),
                 config,
             }),
         })
@@ -110,6 +113,11 @@ impl Egress {
     /// the first request.
     pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
         self.shared.resolve.set_own_listeners(listeners);
+    }
+
+    /// Tells who answers requests to this server by its public name. The first one stays.
+    pub fn set_inside(&self, inside: Arc<dyn Inside>) {
+        let _ = self.shared.inside.set(inside);
     }
 
     /// Tells where the record of every request goes from now on, besides the log. The first sink

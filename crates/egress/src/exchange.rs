@@ -22,13 +22,15 @@ use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::stream::LeadsTo;
-use crate::{Config, Error, Kind, Outbound, Rules, decode, headers};
+use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
     pub(crate) client: Client<Connector, Full<Bytes>>,
     pub(crate) resolve: Arc<Resolve>,
     pub(crate) limits: Limits,
+    /// Set once there is a server to answer, which is after the client exists.
+    pub(crate) inside: OnceLock<Arc<dyn Inside>>,
     /// Set once the server has where to keep records, which is after the client exists.
     pub(crate) sink: OnceLock<Arc<dyn Sink>>,
     pub(crate) config: Config,
@@ -65,6 +67,9 @@ impl<'a> Exchange<'a> {
             return Err(denied(self.context.rules, hop));
         };
         record.rule = Some(rule);
+        if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
+            return self.inside(&**inside, hop, record).await;
+        }
         let host = upstream(&hop.url);
         let _place = self
             .shared
@@ -114,6 +119,33 @@ impl<'a> Exchange<'a> {
         headers::drop_of_connection(&mut parts.headers);
         parts.extensions = Extensions::new();
         Ok(Answer::Response(Response::from_parts(parts, body)))
+    }
+
+    /// Answered by this server. It holds no place meanwhile: the calls that it causes want some, too.
+    async fn inside(
+        &self,
+        inside: &dyn Inside,
+        hop: &Hop,
+        record: &mut Record<'a>,
+    ) -> Result<Answer, Error> {
+        let mut request = Request::new(hop.body.clone());
+        *request.method_mut() = hop.method.clone();
+        *request.uri_mut() = target(&hop.url)?;
+        *request.headers_mut() = hop.headers.clone();
+        let total = self.shared.config.total_timeout;
+        let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
+        let answered = inside.answer(self.context, request);
+        let host = upstream(&hop.url);
+        let response = self.within(&limit, &host, answered).await?;
+        let Some(response) = response else {
+            return Err(Error::new(
+                Kind::Denied,
+                "this server answers functions at the routes that run functions, and nowhere else",
+            ));
+        };
+        record.status = Some(response.status());
+        record.bytes_in = response.body().len();
+        Ok(Answer::Response(response))
     }
 
     /// The request as it leaves. The hop stays as the function knows it: the next one is made of it.

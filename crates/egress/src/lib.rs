@@ -15,6 +15,7 @@
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `decode` | which responses are decompressed, and how far |
+//! | `inside` | what does not leave, because it is for this server |
 //! | `limit` | how much at a time |
 //! | `retry` | what is sent again |
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
@@ -30,6 +31,7 @@ mod dial;
 mod error;
 mod exchange;
 mod headers;
+mod inside;
 mod limit;
 mod path;
 mod record;
@@ -47,6 +49,7 @@ pub use client::{Egress, Outbound};
 pub use config::{Addresses, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::header;
+pub use inside::Inside;
 pub use record::{Entry, Sink};
 pub use rule::{Rule, RuleError, Rules};
 pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};

@@ -21,6 +21,7 @@ use crate::host::{self, glue, missing, process::Process};
 use crate::limits::{CompileLimits, Limits, Reached};
 use crate::manifest::Unserved;
 use crate::state::{CallState, Meter, Space};
+use crate::tape::Tape;
 use crate::ticker::Ticker;
 use crate::{Arg, Export, Fault, Manifest, StatedSignature, Value, artefact, verdict};
 use iof_commands::{CallContext, Registry};
@@ -88,6 +89,10 @@ pub struct Invocation<'a> {
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
     pub context: CallContext,
+    /// The limits of this call; `None`: those of the engine. At most those.
+    pub limits: Option<Arc<Limits>>,
+    /// Records the call, or answers it.
+    pub tape: Option<Tape>,
 }
 
 /// How a call ended.
@@ -277,6 +282,8 @@ impl Engine {
             signature,
             environment,
             context,
+            limits,
+            tape,
         } = invocation;
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
@@ -286,28 +293,31 @@ impl Engine {
             Err(fault) => return Outcome::refused(fault),
         };
         let deadline = context.deadline;
-        let limits = &self.0.limits;
+        let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
+        let output = limits.output.as_u64();
         let setup = Setup {
             call: context.call,
             export: Arc::clone(export_name),
             environment,
             scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
             log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
+            tape: tape.clone(),
         };
         let meter = Arc::new(Meter::new());
         let mut store = Store::new(
             &self.0.wasm,
             CallState {
-                limits: Arc::clone(limits),
                 context,
                 commands: Arc::clone(&self.0.commands),
                 meter: Arc::clone(&meter),
-                space: Space::new(limits),
+                space: Space::new(&limits),
                 storage: Arc::clone(&self.0.storage),
                 process: Process::new(),
                 transactions: Transactions::default(),
-                wasi: Wasi::new(setup, limits),
+                wasi: Wasi::new(setup, &limits),
+                tape,
                 error: None,
+                limits,
             },
         );
         store.limiter(|state| &mut state.space);
@@ -340,7 +350,7 @@ impl Engine {
                 instance,
                 handles: function.handles,
             };
-            abi::call(&mut guest, target, plan, limits.output.as_u64()).await
+            abi::call(&mut guest, target, plan, output).await
         });
         let result = match tokio::time::timeout_at(deadline, run).await {
             Ok(result) => result,

@@ -9,6 +9,7 @@
 
 mod abi;
 mod artefact;
+mod blob;
 mod compile;
 mod engine;
 mod fault;
@@ -17,6 +18,7 @@ mod limits;
 mod manifest;
 mod signature;
 mod state;
+mod tape;
 mod ticker;
 mod value;
 mod verdict;
@@ -27,9 +29,10 @@ pub use fault::{Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;
 pub use host::wasi::Environment;
-pub use limits::{CompileLimits, Limits, UnknownImports};
+pub use limits::{CompileLimits, Limits, Narrower, UnknownImports};
 pub use manifest::{
     Abi, Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type, Unserved,
 };
 pub use signature::StatedSignature;
+pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};

@@ -60,6 +60,93 @@ impl Default for Limits {
     }
 }
 
+/// What a version declares under `[limits]` of its own: less than the server's settings of the same names, or nothing.
+/// The stack is missing, because one engine has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is the field of that name in `Limits`")]
+pub struct Narrower {
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub wall_time: Option<Duration>,
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub guest_cpu: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_input: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_value: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_transactions: Option<u32>,
+}
+
+impl Limits {
+    /// These limits with those that a version declares.
+    ///
+    /// # Errors
+    /// What is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's 128 MiB`.
+    pub fn narrowed(&self, by: &Narrower) -> Result<Self, String> {
+        let mut limits = self.clone();
+        narrow("wall_time", &mut limits.wall_time, by.wall_time, humantime)?;
+        narrow("guest_cpu", &mut limits.guest_cpu, by.guest_cpu, humantime)?;
+        narrow("commands", &mut limits.commands, by.commands, of_count)?;
+        narrow(
+            "storage_transactions",
+            &mut limits.storage_transactions,
+            by.storage_transactions,
+            of_count,
+        )?;
+        for (name, limit, wish) in [
+            ("memory", &mut limits.memory, by.memory),
+            ("output", &mut limits.output, by.output),
+            ("log", &mut limits.log, by.log),
+            ("scratch", &mut limits.scratch, by.scratch),
+            ("command_input", &mut limits.command_input, by.command_input),
+            ("storage", &mut limits.storage, by.storage),
+            ("storage_value", &mut limits.storage_value, by.storage_value),
+        ] {
+            narrow(name, limit, wish, of_size)?;
+        }
+        Ok(limits)
+    }
+}
+
+fn narrow<T: Copy + PartialOrd>(
+    name: &str,
+    limit: &mut T,
+    wish: Option<T>,
+    show: impl Fn(T) -> String,
+) -> Result<(), String> {
+    let Some(wish) = wish else { return Ok(()) };
+    if wish > *limit {
+        return Err(format!(
+            "limits.{name} = {} is more than this server's {}",
+            show(wish),
+            show(*limit)
+        ));
+    }
+    *limit = wish;
+    Ok(())
+}
+
+fn of_size(size: ByteSize) -> String {
+    size.to_string()
+}
+
+fn of_count(count: u32) -> String {
+    count.to_string()
+}
+
 /// Limits of the work that an upload causes. Settings under `[compile]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -10,6 +10,7 @@ use crate::host::{
     wasi::Wasi,
 };
 use crate::limits::{Limits, Reached};
+use crate::tape::Tape;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_commands::{CallContext, Registry};
@@ -29,6 +30,8 @@ pub(crate) struct CallState {
     pub(crate) process: Process,
     pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
+    /// What is recorded of the call, or played to it.
+    pub(crate) tape: Option<Tape>,
     /// The text of the last error that the guest made for JavaScript.
     pub(crate) error: Option<String>,
 }
@@ -191,8 +194,9 @@ impl CallState {
             function: "".into(),
             function_id: 0,
             version: 0,
-            secrets: Arc::default(),
             grants: Arc::default(),
+            secrets: Arc::default(),
+            depth: 0,
             deadline: tokio::time::Instant::now(),
         };
         let setup = Setup {
@@ -201,6 +205,7 @@ impl CallState {
             environment: Arc::default(),
             scratch: None,
             log_limit: 0,
+            tape: None,
         };
         Self {
             limits: Arc::new(limits.clone()),
@@ -212,6 +217,7 @@ impl CallState {
             process: Process::new(),
             transactions: Transactions::default(),
             wasi: Wasi::new(setup, limits),
+            tape: None,
             error: None,
         }
     }

@@ -141,6 +141,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             version: 0,
             rules: &rules,
             secrets: Attachments::NONE,
+            depth: 0,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
             // Both by the options, in `send`.

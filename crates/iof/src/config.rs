@@ -7,12 +7,14 @@
 use crate::args::Serve;
 use iof_commands::Grants;
 use iof_engine::{CompileLimits, Limits};
-use iof_server::{Auth, SecondState, Settings, Tls};
+use iof_server::{Auth, RecordSettings, SecondState, Secrets, Settings, Tls};
+use iof_store::SecretKeys;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use url::Url;
+use zeroize::Zeroizing;
 
 /// All settings of a server.
 #[derive(Debug, Deserialize, Serialize)]
@@ -35,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) egress: iof_egress::Config,
     /// What a module that was uploaded without grants may use.
     pub(crate) defaults: Grants,
+    /// The most that a version may declare.
+    pub(crate) ceiling: Grants,
+    pub(crate) secrets: Secrets,
+    pub(crate) records: RecordSettings,
 }
 
 impl Default for Config {
@@ -52,6 +58,9 @@ impl Default for Config {
             compile: CompileLimits::default(),
             egress: iof_egress::Config::default(),
             defaults: Grants::as_shipped(),
+            ceiling: Grants::as_shipped(),
+            secrets: Secrets::default(),
+            records: RecordSettings::default(),
         }
     }
 }
@@ -220,15 +229,37 @@ impl Config {
         Ok(Some(url))
     }
 
+    /// What secrets are encrypted under, if there is a key. Reads a file, so at start alone.
+    ///
+    /// # Errors
+    /// A message that names the setting, and never shows a key.
+    pub(crate) fn secret_keys(&self) -> Result<Option<SecretKeys>, String> {
+        let Secrets { key_file, keys } = &self.secrets;
+        let (setting, text) = match (key_file.as_os_str().is_empty(), keys.is_empty()) {
+            (true, true) => return Ok(None),
+            (false, true) => {
+                warn_of_readers(key_file);
+                ("secrets.key_file", Zeroizing::new(read(key_file)?))
+            }
+            (true, false) => ("secrets.keys", Zeroizing::new(keys.join("\n"))),
+            (false, false) => {
+                return Err(
+                    "secrets.key_file and secrets.keys are both set; one of them has to go".into(),
+                );
+            }
+        };
+        let keys = SecretKeys::parse(&text).map_err(|error| format!("{setting}: {error}"))?;
+        Ok(Some(keys))
+    }
+
     /// All settings as they apply, secrets left out.
     pub(crate) fn to_toml(&self) -> String {
         let mut table = Table::try_from(self).unwrap_or_default();
-        if let Some(keys) = table
-            .get_mut("auth")
-            .and_then(|auth| auth.get_mut("keys"))
-            .and_then(Value::as_array_mut)
-        {
-            keys.fill(Value::from("(hidden)"));
+        for name in ["auth", "secrets"] {
+            let keys = table.get_mut(name).and_then(|inner| inner.get_mut("keys"));
+            if let Some(keys) = keys.and_then(Value::as_array_mut) {
+                keys.fill(Value::from("(hidden)"));
+            }
         }
         table.to_string()
     }
@@ -240,12 +271,26 @@ fn read(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))
 }
 
+/// A key that everybody on the machine can read protects from nobody there.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(
+            "secrets.key_file: other users can read {path}; `chmod 600 {path}` keeps it to this one"
+        );
+    }
+}
+
 /// Whether an environment variable is meant for us.
 fn is_ours(name: &str) -> bool {
     // Kubernetes gives every pod such variables for a service of the name `iof`.
     let kubernetes =
         name.starts_with("IOF_SERVICE_") || name == "IOF_PORT" || name.starts_with("IOF_PORT_");
-    name.starts_with("IOF_") && name != "IOF_CONFIG" && !kubernetes
+    // Those of the commands that talk to a server.
+    let clients = matches!(name, "IOF_CONFIG" | "IOF_SERVER" | "IOF_KEY");
+    name.starts_with("IOF_") && !clients && !kubernetes
 }
 
 /// The dotted name of every setting.

@@ -4,8 +4,12 @@
 //! 1 for a failure, 2 for arguments or settings that cannot be meant.
 
 mod args;
+mod client;
 mod config;
+mod egress;
 mod log;
+mod replay;
+mod secret;
 mod serve;
 
 use args::{Args, Command};
@@ -24,6 +28,9 @@ fn main() -> ExitCode {
             Ok(config) => serve::run(config),
             Err(message) => fail(2, message),
         },
+        Command::Secret(secret) => client::run(secret::run(secret)),
+        Command::Egress(egress) => client::run(egress::run(egress)),
+        Command::Replay(replay) => client::run(replay::run(replay)),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
         Command::CompileWorker { limits } => match iof_engine::compile_worker(&limits) {
             Ok(()) => ExitCode::SUCCESS,

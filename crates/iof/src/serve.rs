@@ -4,8 +4,8 @@ use crate::config::Config;
 use crate::{fail, log};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, Https, Listener, Parts, Values};
-use iof_store::Store;
+use iof_server::{App, Https, Listener, Parts, Records, Values};
+use iof_store::{SecretKeys, Store};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -60,7 +60,14 @@ async fn serve(config: Config) -> Result<(), String> {
             .flatten()
             .collect(),
     );
+    let secret_keys = config.secret_keys()?;
+    if let Some(keys) = &secret_keys {
+        rotate(&store, keys).await?;
+    }
+    let records = Records::start(store.clone(), config.records.clone());
+    egress.set_sink(records.queue());
     let mut registry = Registry::new();
+    registry.set_sink(records.queue());
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
@@ -84,8 +91,11 @@ async fn serve(config: Config) -> Result<(), String> {
         second_state: config.second_state,
         auth: config.auth,
         defaults: config.defaults,
+        ceiling: config.ceiling,
+        secret_keys,
+        records,
         public_url,
-        wall_time: config.limits.wall_time,
+        limits: config.limits,
         module_size: config.compile.module_size,
     });
 
@@ -131,4 +141,24 @@ async fn serve(config: Config) -> Result<(), String> {
         () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
     }
     store.close().await.map_err(|error| error.to_string())
+}
+
+/// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the
+/// others are not kept from being served.
+async fn rotate(store: &Store, keys: &SecretKeys) -> Result<(), String> {
+    match store.rotate_secrets(keys).await {
+        Ok(0) => {}
+        Ok(rotated) => {
+            tracing::info!(
+                rotated,
+                key = keys.current_id(),
+                "secrets are encrypted under the first key now"
+            );
+        }
+        Err(error @ (iof_store::Error::MissingKey { .. } | iof_store::Error::Damaged { .. })) => {
+            tracing::error!(%error, "a secret cannot be read; is its key missing in secrets.key_file?");
+        }
+        Err(error) => return Err(error.to_string()),
+    }
+    Ok(())
 }

@@ -2,12 +2,15 @@
 
 use crate::auth::Keys;
 use crate::body::BodyMemory;
-use crate::functions::Functions;
+use crate::functions::{Functions, Policy};
 use crate::gate::Gate;
+use crate::grants::Ceiling;
 use crate::journal::Journal;
+use crate::records::Records;
 use crate::reply;
-use crate::second_state::{self, rate::Rate};
+use crate::second_state::{self, OwnRoutes, rate::Rate};
 use crate::settings::{Auth, SecondState, Settings};
+use crate::v1;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -16,8 +19,8 @@ use bytesize::ByteSize;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use iof_commands::Grants;
 use iof_egress::Egress;
-use iof_engine::{Engine, Fault, Source};
-use iof_store::Store;
+use iof_engine::{Engine, Fault, Limits, Source};
+use iof_store::{SecretKeys, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,14 +40,14 @@ pub struct App {
     pub(crate) rate: Option<Rate>,
     /// What calls left, on its way to the store.
     pub(crate) journal: Arc<Journal>,
+    /// What left, and recorded calls, on their way there too.
+    pub(crate) records: Records,
     /// The way out for fetches and callbacks.
     pub(crate) egress: Egress,
     /// By which name clients know this server.
     pub(crate) public_url: Option<Url>,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
-    /// What a module uploaded without grants may use.
-    pub(crate) defaults: Arc<Grants>,
     /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
     pub(crate) stopping: AtomicBool,
 }
@@ -65,10 +68,16 @@ pub struct Parts {
     pub auth: Auth,
     /// `[defaults]`: what a module uploaded without grants may use.
     pub defaults: Grants,
+    /// `[ceiling]`: the most that a version may declare.
+    pub ceiling: Grants,
+    /// What secrets are encrypted under, if there is a key.
+    pub secret_keys: Option<SecretKeys>,
+    /// Takes what left, and recorded calls.
+    pub records: Records,
     /// By which name clients know this server.
     pub public_url: Option<Url>,
-    /// `limits.wall_time`
-    pub wall_time: Duration,
+    /// `[limits]`
+    pub limits: Limits,
     /// `compile.module_size`
     pub module_size: ByteSize,
 }
@@ -85,23 +94,36 @@ impl App {
             second_state,
             auth,
             defaults,
+            ceiling,
+            secret_keys,
+            records,
             public_url,
-            wall_time,
+            limits,
             module_size,
         } = parts;
+        let limits = Arc::new(limits);
         let journal = Arc::new(Journal::start(store.clone(), second_state.log_rows));
-        Arc::new(Self {
+        let app = Arc::new(Self {
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),
                 Arc::clone(&journal),
-                settings.loaded_functions,
+                Policy {
+                    ceiling: Ceiling {
+                        grants: ceiling,
+                        limits: Arc::clone(&limits),
+                        concurrency: settings.concurrency,
+                    },
+                    defaults: Arc::new(defaults),
+                    limits: Arc::clone(&limits),
+                    settings: settings.clone(),
+                    secret_keys,
+                },
             ),
             gate: Gate::new(settings.concurrency, settings.queue, settings.queue_wait),
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
             keys: Keys::new(&auth),
             rate: Rate::new(second_state.rate_limit),
-            defaults: Arc::new(defaults),
             stopping: AtomicBool::new(false),
             engine,
             store,
@@ -110,9 +132,13 @@ impl App {
             journal,
             egress,
             public_url,
-            wall_time,
+            wall_time: limits.wall_time,
             module_size,
-        })
+            records,
+        });
+        let inside = OwnRoutes(Arc::downgrade(&app));
+        app.egress.set_inside(Arc::new(inside));
+        app
     }
 
     /// Whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know https alone.
@@ -129,6 +155,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(second_state::routes())
+        .nest("/v1", v1::routes())
         .fallback(not_found)
         // Express knows no 405.
         .method_not_allowed_fallback(not_found)

@@ -4,6 +4,7 @@
 
 use crate::settings::Auth;
 use http::HeaderMap;
+use iof_engine::Fault;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -25,13 +26,12 @@ impl Keys {
         if self.0.is_empty() {
             return true;
         }
-        let bearer = headers
-            .get(http::header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, key)| key.trim());
-        let Some(key) = bearer.or_else(|| headers.get("iof-key")?.to_str().ok()) else {
+        self.is_operator(headers)
+    }
+
+    /// Whether it carries one.
+    pub(crate) fn is_operator(&self, headers: &HeaderMap) -> bool {
+        let Some(key) = given(headers) else {
             return false;
         };
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
@@ -41,6 +41,26 @@ impl Keys {
             .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
             .into()
     }
+}
+
+/// The key that a request carries.
+pub(crate) fn given(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim());
+    bearer.or_else(|| headers.get("iof-key")?.to_str().ok())
+}
+
+/// The refusal of what needs a key of the server.
+pub(crate) fn key_fault() -> Fault {
+    Fault::client(
+        "key",
+        "This server wants one of its keys (auth.keys) for this: send it as `Authorization: Bearer KEY` or `iof-key: KEY`.",
+    )
+    .with_status(401)
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 //! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
 //! it at the same moment, and the least used ones make room when there are too many.
 
+use crate::grants::{Ceiling, Declaration, Granted};
 use crate::journal::{Journal, Ledger};
 use crate::second_state::Target;
-use iof_engine::{Engine, Environment, Fault, Source};
-use iof_store::{KeyHash, Store};
+use crate::settings::Settings;
+use iof_commands::Grants;
+use iof_egress::SecretValue;
+use iof_engine::{Engine, Environment, Fault, Limits, Source};
+use iof_store::{KeyHash, SecretKeys, Store, Version};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +27,22 @@ pub(crate) struct Loaded {
     pub(crate) callback: Option<Target>,
     /// What its calls leave.
     pub(crate) ledger: Arc<Ledger>,
+    /// What they may use, and how much of it.
+    pub(crate) granted: Granted,
+    /// Its number.
+    pub(crate) id: i64,
+    /// The version that runs.
+    pub(crate) version: i64,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
+}
+
+/// A version to be run again.
+pub(crate) struct Rehearsal {
+    pub(crate) code: iof_engine::Function,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// Those that are loaded.
@@ -32,26 +50,36 @@ pub(crate) struct Functions {
     engine: Engine,
     store: Store,
     journal: Arc<Journal>,
+    policy: Policy,
     loaded: Cache<i64, Arc<Loaded>>,
     /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
     /// however late it arrives in `loaded`.
     changes: Box<[AtomicU64; CHANGES]>,
 }
 
+/// What of the operator's settings decides what a function gets.
+pub(crate) struct Policy {
+    pub(crate) ceiling: Ceiling,
+    /// For what was uploaded without grants.
+    pub(crate) defaults: Arc<Grants>,
+    /// The limits of every call.
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) settings: Settings,
+    /// What secrets are encrypted under, if there is a key.
+    pub(crate) secret_keys: Option<SecretKeys>,
+}
+
 /// Counters of changes.
 const CHANGES: usize = 1024;
 
 impl Functions {
-    pub(crate) fn new(
-        engine: Engine,
-        store: Store,
-        journal: Arc<Journal>,
-        capacity: usize,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, store: Store, journal: Arc<Journal>, policy: Policy) -> Self {
+        let capacity = policy.settings.loaded_functions;
         Self {
             engine,
             store,
             journal,
+            policy,
             loaded: Cache::new(capacity.max(1)),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }
@@ -115,24 +143,131 @@ impl Functions {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
-        let variables = vec![
-            ("wasm_id".to_owned(), id.to_string()),
-            ("storage_key".to_owned(), function.storage_key),
-        ];
+        let version = function.version.number;
+        let mut granted = self
+            .granted(id, function.version.declaration.as_deref())
+            .await?;
+        if let Some(earlier) = earlier.filter(|earlier| earlier.version == version) {
+            granted.go_on_from(&earlier.granted);
+        }
         Ok(Arc::new(Loaded {
             change,
             sha256,
             code,
             environment: Arc::new(Environment {
                 state: function.state.into(),
-                variables,
+                variables: variables(id, function.storage_key),
             }),
             usage_key: function.usage_key_hash,
             // It was read when it was stored.
             callback: Target::callback(&function.callback)?,
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
+            granted,
+            id,
+            version,
         }))
+    }
+
+    /// A version as a replay runs it: with a state of then, and no way out.
+    ///
+    /// # Errors
+    /// What keeps it from being loaded.
+    pub(crate) async fn of_version(
+        &self,
+        id: i64,
+        version: &Version,
+        state: &str,
+    ) -> Result<Rehearsal, Fault> {
+        let Policy {
+            ceiling,
+            defaults,
+            limits,
+            ..
+        } = &self.policy;
+        let (grants, limits) = match version.declaration.as_deref() {
+            None => (Arc::clone(defaults), Arc::clone(limits)),
+            Some(text) => {
+                let declaration = Declaration::read(text, ceiling)?;
+                (
+                    declaration.grants().into(),
+                    ceiling.limits(&declaration)?.into(),
+                )
+            }
+        };
+        let function = self.store.function(id).await.map_err(store_fault)?;
+        let function = function.ok_or_else(|| no_such_function(id))?;
+        Ok(Rehearsal {
+            code: self.code(id, version.sha256).await?,
+            environment: Arc::new(Environment {
+                state: state.into(),
+                variables: variables(id, function.storage_key),
+            }),
+            grants,
+            limits,
+        })
+    }
+
+    /// What the settings of now grant to a declaration.
+    pub(crate) async fn granted(
+        &self,
+        id: i64,
+        declaration: Option<&str>,
+    ) -> Result<Granted, Fault> {
+        let Policy {
+            ceiling,
+            defaults,
+            limits,
+            settings,
+            ..
+        } = &self.policy;
+        let Some(text) = declaration else {
+            return Ok(Granted::undeclared(defaults, limits));
+        };
+        let declaration = Declaration::read(text, ceiling)?;
+        let values = match declaration.secrets.is_empty() {
+            true => vec![],
+            false => self.secrets(id).await?,
+        };
+        ceiling.grant(&declaration, &values, settings)
+    }
+
+    /// The secrets of a function, in the clear.
+    async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
+        let keys = self.secret_keys()?;
+        let secrets = self.store.secrets(keys, id).await.map_err(store_fault)?;
+        secrets
+            .into_iter()
+            .map(|(name, value)| {
+                let value = std::str::from_utf8(value.expose())
+                    .ok()
+                    .and_then(|text| SecretValue::new(text).ok());
+                // It was checked when it was set.
+                let value = value.ok_or_else(|| Fault::host("A secret cannot be read.", &name))?;
+                Ok((name, value))
+            })
+            .collect()
+    }
+
+    /// The key that secrets are encrypted under.
+    ///
+    /// # Errors
+    /// `secret-key`, when there is none.
+    pub(crate) fn secret_keys(&self) -> Result<&SecretKeys, Fault> {
+        self.policy.secret_keys.as_ref().ok_or_else(|| {
+            Fault::new(
+                "secret-key",
+                Source::Host,
+                503,
+                "This server has no key to encrypt secrets with. Make one with `openssl rand -base64 32 > secrets.key`, \
+                 and start the server with secrets.key_file = \"secrets.key\" (IOF_SECRETS_KEY_FILE).",
+            )
+        })
+    }
+
+    /// The most that a version can declare.
+    pub(crate) fn ceiling(&self) -> &Ceiling {
+        &self.policy.ceiling
     }
 
     async fn code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
@@ -168,6 +303,14 @@ impl Functions {
             .map_err(store_fault)?;
         self.engine.load(&compiled.artefact)
     }
+}
+
+/// What the environment of every call says.
+fn variables(id: i64, storage_key: String) -> Vec<(String, String)> {
+    vec![
+        ("wasm_id".to_owned(), id.to_string()),
+        ("storage_key".to_owned(), storage_key),
+    ]
 }
 
 /// The fault of a number that no function has.

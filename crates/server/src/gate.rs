@@ -17,14 +17,33 @@ pub(crate) struct Gate {
     limit: u32,
     queue: u32,
     wait: Duration,
+    of: Of,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Copy)]
+enum Of {
+    Server,
+    Function,
 }
 
 /// A call's place; dropping it lets the next one in.
 pub(crate) struct Place<'a>(&'a Gate);
 
 impl Gate {
+    /// The server's gate.
     pub(crate) fn new(limit: u32, queue: u32, wait: Duration) -> Self {
+        Self::with(limit, queue, wait, Of::Server)
+    }
+
+    /// The gate of one function, which its own `concurrency` says.
+    pub(crate) fn of_function(limit: u32, queue: u32, wait: Duration) -> Self {
+        Self::with(limit, queue, wait, Of::Function)
+    }
+
+    fn with(limit: u32, queue: u32, wait: Duration, of: Of) -> Self {
         Self {
+            of,
             running: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             freed: Notify::new(),
@@ -34,10 +53,15 @@ impl Gate {
         }
     }
 
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Waits for a place.
     ///
     /// # Errors
-    /// `queue` when too many wait already, `queue-wait` when the wait took too long; both 503.
+    /// `queue` when too many wait already, `queue-wait` when the wait took too long, both 503; of a function,
+    /// `concurrency`, 429, for either.
     pub(crate) async fn enter(&self) -> Result<Place<'_>, Fault> {
         match self.try_enter() {
             Some(place) => Ok(place),
@@ -67,11 +91,7 @@ impl Gate {
                 return Ok(place);
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                return Err(Fault::limit(
-                    "queue-wait",
-                    503,
-                    "The server is busy: no call ended within server.queue_wait. Try again soon.",
-                ));
+                return Err(self.of.waited(self.limit));
             }
         }
     }
@@ -80,13 +100,43 @@ impl Gate {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let waiter = Waiter(self);
         if before >= self.queue {
-            return Err(Fault::limit(
+            return Err(self.of.full(self.limit));
+        }
+        Ok(waiter)
+    }
+}
+
+impl Of {
+    fn waited(self, limit: u32) -> Fault {
+        match self {
+            Self::Server => Fault::limit(
+                "queue-wait",
+                503,
+                "The server is busy: no call ended within server.queue_wait. Try again soon.",
+            ),
+            Self::Function => Self::of_function(limit, "none ended within server.queue_wait"),
+        }
+    }
+
+    fn full(self, limit: u32) -> Fault {
+        match self {
+            Self::Server => Fault::limit(
                 "queue",
                 503,
                 "The server is busy: server.queue calls wait already. Try again soon.",
-            ));
+            ),
+            Self::Function => Self::of_function(limit, "server.queue calls wait already"),
         }
-        Ok(waiter)
+    }
+
+    fn of_function(limit: u32, why: &str) -> Fault {
+        Fault::limit(
+            "concurrency",
+            429,
+            format!(
+                "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
+            ),
+        )
     }
 }
 

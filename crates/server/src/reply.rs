@@ -71,7 +71,10 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    if status_of(fault) == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(
+        status_of(fault),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -72,6 +72,7 @@ pub async fn serve(
         tracing::warn!("some calls did not end within server.stop_wait and are broken off");
     }
     app.journal.flush().await;
+    app.records.flush().await;
     Ok(())
 }
 
@@ -193,7 +194,10 @@ async fn handle(
     client: IpAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    if app::is_preflight(&request) {
+    // Pages of any origin are clients of the API of 2020. Ours is for programs, and on a server without keys for the one
+    // in front of it: a page that its browser shows must not read or deploy anything.
+    let is_ours = request.uri().path().starts_with("/v1/");
+    if app::is_preflight(&request) && !is_ours {
         return Ok(app::preflight(request.headers()));
     }
     without_last_slash(&mut request);
@@ -201,6 +205,10 @@ async fn handle(
     let rate = app.rate.as_ref().filter(|_| is_api);
     let counted = rate.map(|rate| rate.count(client));
     let refusal = counted.and_then(crate::second_state::rate::Counted::refusal);
+    let refusal = refusal.or_else(|| {
+        let foreign = is_ours && crate::v1::is_foreign(&request);
+        foreign.then(crate::v1::foreign)
+    });
     let mut response = match refusal {
         Some(refusal) => refusal,
         None => routes.call(request).await?,
@@ -212,7 +220,9 @@ async fn handle(
         counted.tell(&mut response);
     }
     let headers = response.headers_mut();
-    app::cors(headers);
+    if !is_ours {
+        app::cors(headers);
+    }
     if !headers.contains_key(reply::CALL) {
         headers.insert(reply::REQUEST, reply::id(reply::new_id()));
     }

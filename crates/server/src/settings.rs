@@ -104,6 +104,60 @@ impl Default for SecondState {
     }
 }
 
+/// `[records]`: what is kept of requests that left and of calls, and for how long.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordSettings {
+    /// Outbound requests and runs of commands, of all functions; the oldest go first.
+    pub sent_rows: u64,
+    /// How long one is kept.
+    #[serde(with = "humantime_serde")]
+    pub sent_age: Duration,
+    /// Recorded calls of one function; the oldest go first.
+    pub calls: u32,
+    /// How long one is kept.
+    #[serde(with = "humantime_serde")]
+    pub calls_age: Duration,
+    /// All of them together, of all functions.
+    pub calls_size: ByteSize,
+    /// The largest call that is recorded.
+    pub call_size: ByteSize,
+}
+
+impl Default for RecordSettings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            sent_rows: 1_000_000,
+            sent_age: Duration::from_secs(30 * DAY),
+            calls: 100,
+            calls_age: Duration::from_secs(7 * DAY),
+            calls_size: ByteSize::mib(256),
+            call_size: ByteSize::mib(4),
+        }
+    }
+}
+
+/// `[secrets]`: what secrets are encrypted under.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// A file with keys, one a line, 32 random bytes in base64 or hexadecimal each. New secrets are encrypted under the
+    /// first; the others are read until everything is under the first, which a start of the server sees to.
+    pub key_file: PathBuf,
+    /// The same lines, for a secret manager that fills the environment (`IOF_SECRETS_KEYS`).
+    pub keys: Vec<String>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets")
+            .field("key_file", &self.key_file)
+            .field("keys", &format_args!("{} set", self.keys.len()))
+            .finish()
+    }
+}
+
 /// `[tls]`: HTTPS beside HTTP.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -62,6 +62,7 @@ fn setup() -> (Registry, Arc<Kept>, CallContext) {
         version: 2,
         grants: Arc::new(grants),
         secrets: Arc::default(),
+        depth: 0,
         deadline: Instant::now() + Duration::from_secs(60),
     };
     (registry, kept, call)

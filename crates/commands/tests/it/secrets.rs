@@ -43,6 +43,7 @@ async fn the_calls_secrets_are_attached_and_masked() {
         version: 2,
         grants: Arc::new(grants),
         secrets: Arc::new(Attachments::new(vec![attachment.unwrap()]).unwrap()),
+        depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
     };
     for (path, body) in [("/v1/x", "true Bearer ***"), ("/v2", "false none")] {

@@ -46,6 +46,7 @@ pub(crate) fn with_config(server: Upstream, config: Config) -> Setup {
         version: 2,
         secrets: Arc::default(),
         grants: Arc::new(grants),
+        depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
     };
     Setup {

@@ -109,6 +109,11 @@ impl Attachments {
         self.list.is_empty()
     }
 
+    /// `text` with every secret of the function replaced by `***`, as in a response; `None` if there is none in it.
+    pub fn masked(&self, text: &[u8]) -> Option<Vec<u8>> {
+        self.mask.as_ref()?.bytes(text)
+    }
+
     pub(crate) fn mask(&self) -> Option<&Arc<Mask>> {
         self.mask.as_ref()
     }

@@ -294,6 +294,7 @@ async fn the_call_ends_first() {
     let rules = any_rule();
     let deadline = Instant::now() + MS_100;
     let context = Outbound {
+        depth: 0,
         deadline,
         ..outbound(&rules)
     };

@@ -68,6 +68,7 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
             let request = Request::get(&url).body(Bytes::new()).unwrap();
             let context = Outbound {
                 function,
+                depth: 0,
                 deadline,
                 ..outbound(&rules)
             };
@@ -116,6 +117,7 @@ async fn a_function_has_its_own_places() {
         async move {
             let context = Outbound {
                 function,
+                depth: 0,
                 deadline: Instant::now() + Duration::from_millis(ms),
                 ..outbound(rules)
             };

@@ -254,6 +254,7 @@ async fn no_pause_goes_beyond_the_deadline() {
     let rules = any_rule();
     let context = Outbound {
         retries: 3,
+        depth: 0,
         deadline: Instant::now() + Duration::from_millis(40),
         ..outbound(&rules)
     };

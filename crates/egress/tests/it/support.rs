@@ -245,6 +245,7 @@ pub(crate) fn outbound(rules: &Rules) -> Outbound<'_> {
         version: 2,
         rules,
         secrets: Attachments::NONE,
+        depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
         max_redirects: None,
         retries: 0,

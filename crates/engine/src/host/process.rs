@@ -9,7 +9,7 @@ use crate::host::memory;
 use crate::limits::Reached;
 use crate::state::CallState;
 use bytes::Bytes;
-use iof_commands::{Refusal, Request};
+use iof_commands::{CallContext, Refusal, Registry, Request};
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 
@@ -180,8 +180,31 @@ async fn run(mut caller: Call<'_>) -> wasmtime::Result<i32> {
         timeout: next.timeout,
     };
 
-    let registry = state.commands.clone();
-    let (status, stdout, stderr) = match registry.run(&state.context, &name, request).await {
+    let (commands, context) = (&*state.commands, &state.context);
+    let (status, stdout, stderr) = match state.tape.clone() {
+        None => answer(commands, context, &name, request).await,
+        Some(tape) => {
+            let came = match tape.play_command(&name, &request) {
+                Some(played) => played?,
+                None => answer(commands, context, &name, request.clone()).await,
+            };
+            tape.note_command(&name, request, (came.0, &came.1, &came.2));
+            came
+        }
+    };
+    let process = &mut caller.data_mut().process;
+    (process.status, process.stdout, process.stderr) = (status, stdout, stderr);
+    Ok(status)
+}
+
+/// Runs a command, and says what came of it as SSVM did.
+async fn answer(
+    commands: &Registry,
+    context: &CallContext,
+    name: &str,
+    request: Request,
+) -> (i32, Bytes, Bytes) {
+    match commands.run(context, name, request).await {
         Ok(output) => (exit_status(output.status), output.stdout, output.stderr),
         // To the letter what SSVM printed: guests show it to their users.
         Err(Refusal::NotGranted) => (
@@ -198,10 +221,7 @@ async fn run(mut caller: Call<'_>) -> wasmtime::Result<i32> {
             Bytes::from_static(b"Command not found.\n"),
         ),
         Err(Refusal::TimedOut) => (TIMED_OUT, Bytes::new(), Bytes::new()),
-    };
-    let process = &mut caller.data_mut().process;
-    (process.status, process.stdout, process.stderr) = (status, stdout, stderr);
-    Ok(status)
+    }
 }
 
 /// SSVM returned the status byte with its sign.

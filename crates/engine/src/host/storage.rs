@@ -12,6 +12,7 @@ use crate::Fault;
 use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
 use crate::state::CallState;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
@@ -92,7 +93,15 @@ type Call<'a> = Caller<'a, CallState>;
 
 /// Writes a new key and a zero byte.
 fn create_uuid(mut caller: Call<'_>, pointer: u32) -> wasmtime::Result<()> {
-    let mut text = Uuid::new_v4().simple().to_string().into_bytes();
+    let uuid = match &caller.data().tape {
+        None => Uuid::new_v4(),
+        Some(tape) => {
+            let mut random = [0; 16];
+            tape.random(&mut random);
+            uuid::Builder::from_random_bytes(random).into_uuid()
+        }
+    };
+    let mut text = uuid.simple().to_string().into_bytes();
     text.push(0);
     let bad = BadPointer {
         pointer,
@@ -129,7 +138,14 @@ async fn end_store(mut caller: Call<'_>) -> wasmtime::Result<()> {
     };
     let total = state.limits.storage.as_u64();
     let (storage, function) = (state.storage.clone(), state.context.function.clone());
-    let saved = storage.save(&function, key, value.into(), total).await?;
+    let (value, tape) = (Bytes::from(value), state.tape.clone());
+    let saved = match tape.as_ref().and_then(|tape| tape.play_save(&key, &value)) {
+        Some(played) => played,
+        None => storage.save(&function, key, value.clone(), total).await?,
+    };
+    if let Some(tape) = tape {
+        tape.note_save(&key, value, saved);
+    }
     if saved {
         Ok(())
     } else {
@@ -141,7 +157,14 @@ async fn begin_load(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
     let key = begin(&mut caller, key)?;
     let state = caller.data();
     let (storage, function) = (state.storage.clone(), state.context.function.clone());
-    let value = storage.load(&function, &key).await?;
+    let tape = state.tape.clone();
+    let value = match tape.as_ref().and_then(|tape| tape.play_load(&key)) {
+        Some(played) => played,
+        None => storage.load(&function, &key).await?,
+    };
+    if let Some(tape) = tape {
+        tape.note_load(&key, value.as_ref());
+    }
     let value = value.ok_or_else(|| {
         let key: String = String::from_utf8_lossy(&key).escape_debug().collect();
         Fault::guest(
@@ -167,6 +190,13 @@ fn load<const N: usize>(mut caller: Call<'_>) -> wasmtime::Result<[u8; N]> {
 /// Counts a transaction and reads its key.
 fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<[u8; KEY]> {
     let state = caller.data_mut();
+    if !state.context.grants.storage {
+        return Err(Fault::guest(
+            "storage-not-granted",
+            "The function was not granted storage. Add `storage = true` to its function.toml.",
+        )
+        .into());
+    }
     state.transactions.begun += 1;
     if state.transactions.begun > state.limits.storage_transactions {
         return Err(Reached::StorageTransactions.into());

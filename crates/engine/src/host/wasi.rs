@@ -11,7 +11,9 @@ use crate::host::memory;
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
 use crate::state::CallState;
+use crate::tape::{Monotonic, Tape};
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
@@ -58,6 +60,7 @@ pub(crate) struct Setup {
     /// `None` for modules that cannot open files.
     pub(crate) scratch: Option<Arc<Scratch>>,
     pub(crate) log_limit: usize,
+    pub(crate) tape: Option<Tape>,
 }
 
 impl Wasi {
@@ -98,6 +101,16 @@ impl Wasi {
                 .stderr(recorder.stream(Which::Stderr))
                 .allow_tcp(false)
                 .allow_udp(false);
+            if let Some(tape) = &setup.tape {
+                builder
+                    .secure_random(tape.clone())
+                    .insecure_random(tape.clone())
+                    .wall_clock(tape.clone())
+                    .monotonic_clock(Monotonic {
+                        tape: tape.clone(),
+                        began: Instant::now(),
+                    });
+            }
             if let Some(scratch) = &setup.scratch {
                 let made = scratch.directory(setup.call).map_err(wasmtime::Error::new);
                 match made.and_then(|made| {

@@ -26,8 +26,9 @@ mod owned;
 pub(crate) mod rate;
 mod run;
 mod target;
-mod upload;
+pub(crate) mod upload;
 
+pub(crate) use outward::OwnRoutes;
 pub(crate) use target::Target;
 
 use crate::app::App;

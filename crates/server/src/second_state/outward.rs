@@ -8,15 +8,18 @@ use super::js;
 use super::run::{self, Caller, Route};
 use super::target::Target;
 use crate::app::App;
+use crate::reply;
+use async_trait::async_trait;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use iof_commands::CallContext;
-use iof_egress::{Attachments, Outbound};
+use iof_egress::{Inside, Outbound};
 use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use url::Url;
 
 /// What came back.
 pub(super) enum Came {
@@ -55,7 +58,8 @@ pub(super) async fn send(
         function_id: context.function_id,
         version: context.version,
         rules: &context.grants.outbound,
-        secrets: Attachments::NONE,
+        secrets: &context.secrets,
+        depth: caller.depth,
         deadline: context.deadline,
         max_redirects: target.max_redirects,
         retries: 0,
@@ -71,6 +75,37 @@ pub(super) async fn send(
         )
         .with_detail(error.detail().unwrap_or_default())
     })
+}
+
+/// The run routes, for requests that functions make by themselves (`http_proxy`) to the public name of this server.
+pub(crate) struct OwnRoutes(pub(crate) Weak<App>);
+
+#[async_trait]
+impl Inside for OwnRoutes {
+    fn is_own(&self, url: &Url) -> bool {
+        self.0.upgrade().is_some_and(|app| app.is_own(url))
+    }
+
+    async fn answer(
+        &self,
+        context: &Outbound<'_>,
+        request: Request<Bytes>,
+    ) -> Option<Response<Bytes>> {
+        let app = self.0.upgrade()?;
+        Route::of_path(request.uri().path()).filter(|_| request.method() == Method::POST)?;
+        let caller = Caller {
+            depth: context.depth,
+            deadline: context.deadline,
+        };
+        let response = match dispatch(&app, request, caller).await {
+            Ok(response) => response,
+            Err(fault) => reply::failure(&fault),
+        };
+        let (parts, body) = response.into_parts();
+        // Our own answer; it does not break off.
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Response::from_parts(parts, body))
+    }
 }
 
 /// Runs a function of this server as if a client had asked for it. Boxed, because that may call back in turn.

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::body::Share;
 use crate::functions::no_such_function;
 use crate::journal::{Payload, Row};
+use crate::replay::Recorder;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -185,10 +186,18 @@ async fn run(
     {
         return Err(usage_key_fault());
     }
-    let signature = match parts.headers.get(SIGNATURE) {
-        None => None,
-        Some(text) => Some(StatedSignature::parse(text.to_str().unwrap_or_default())?),
+    let granted = &function.granted;
+    if let Some(pace) = &granted.pace {
+        pace.count()?;
+    }
+    let deadline = Instant::now() + granted.limits.wall_time;
+    let caller = Caller {
+        deadline: caller.deadline.min(deadline),
+        ..caller
     };
+    let stated = parts.headers.get(SIGNATURE);
+    let stated = stated.map(|text| text.to_str().unwrap_or_default());
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let held = app
         .bodies
         .read(body, app.settings.request_body, || {
@@ -203,11 +212,11 @@ async fn run(
     let context = CallContext {
         call,
         function: Arc::clone(&function.name),
-        // Told once versions have grants of their own.
-        function_id: 0,
-        version: 0,
-        secrets: Arc::default(),
-        grants: Arc::clone(&app.defaults),
+        function_id: function.id,
+        version: function.version,
+        grants: Arc::clone(&granted.grants),
+        secrets: Arc::clone(&granted.secrets),
+        depth: caller.depth,
         deadline: caller.deadline,
     };
     let body = held.bytes.clone();
@@ -228,6 +237,16 @@ async fn run(
         None => function.callback.clone(),
     };
     let payload = Payload::of(&asked.args);
+    let recorder = Recorder::new(
+        granted,
+        app.records.call_size(),
+        (&route.function, &asked.args, stated),
+        &function.environment,
+    );
+    let own_place = match &granted.gate {
+        Some(gate) => Some(gate.enter().await?),
+        None => None,
+    };
     let place = app.gate.enter().await?;
     let outcome = app
         .engine
@@ -239,11 +258,16 @@ async fn run(
                 environment: Arc::clone(&function.environment),
                 context: context.clone(),
                 signature: signature.as_ref(),
+                limits: Some(Arc::clone(&granted.limits)),
+                tape: recorder.as_ref().map(Recorder::tape),
             },
         )
         .await;
-    drop((place, held, asked.shares));
+    drop((place, own_place, held, asked.shares));
     record(call, &function.name, &route.function, &outcome);
+    if let Some(recorder) = recorder {
+        recorder.end(app, call, &function, &outcome);
+    }
     function.ledger.note(Row::called(
         &function.environment,
         payload,
@@ -339,7 +363,12 @@ fn refuse(fault: &Fault, route: &Route) -> Response<Body> {
 fn is_of_call(code: &str) -> bool {
     !matches!(
         code,
-        "request-body" | "body-wait" | "multipart-parts" | "callback-depth"
+        "request-body"
+            | "body-wait"
+            | "multipart-parts"
+            | "callback-depth"
+            | "rate"
+            | "concurrency"
     )
 }
 

@@ -6,7 +6,7 @@ use crate::functions::store_fault;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use iof_engine::Fault;
+use iof_engine::{Fault, Manifest};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -49,7 +49,14 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
             )
         })
         .await?;
-    let source = held.bytes.clone();
+    Ok(compile(app, held.bytes.clone()).await?.0)
+}
+
+/// Checks and compiles a module.
+///
+/// # Errors
+/// What the compiler says of it.
+pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
         return Err(Fault::client("not-wasm", EMPTY));
     }
@@ -72,7 +79,7 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
         }
     };
     app.engine.accept(&manifest)?;
-    Ok(NewVersion {
+    let version = NewVersion {
         declaration: None,
         kind: manifest.kind.as_str().to_owned(),
         manifest: serde_json::to_string(&manifest)
@@ -80,7 +87,8 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
         legacy_sha256,
         sha256,
         source,
-    })
+    };
+    Ok((version, manifest))
 }
 
 /// The digest of a module, and the original's digest of its decimal text.
@@ -115,7 +123,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|error| Fault::host("The server failed.", error))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

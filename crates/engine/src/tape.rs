@@ -1,0 +1,410 @@
+//! What a call hears from outside: kept while it runs, and played back to another run of it.
+//!
+//! A call's only contact with the world is its input and what the host answers: commands, stored values, clocks,
+//! randomness. A [`Tape`] keeps those answers, each kind in its own order, so that a version that asks for the time once
+//! more than the recorded one still hears the same responses. Rejected: one list for all kinds, which would call every
+//! corrected version a different call.
+//!
+//! A tape that plays lets nothing out: a command that was not recorded ends the call with the fault `not-recorded`, and
+//! what the function stores is kept for its own loads alone. Either way a tape ends up with what was asked on it, which
+//! is what two runs are compared by.
+
+use crate::Fault;
+use bytes::Bytes;
+use iof_commands::Request;
+use rand::{Rng as _, TryRng};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+
+/// Answers of one call, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heard {
+    /// Runs of commands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<HeardCommand>,
+    /// Values that were loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<HeardLoad>,
+    /// Values that were stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub saves: Vec<HeardSave>,
+    /// Times of day, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wall_clock: Vec<u64>,
+    /// Times of the clock that only goes forward, in nanoseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub monotonic_clock: Vec<u64>,
+    /// Random bytes, one after the other.
+    #[serde(skip_serializing_if = "Blob::is_empty")]
+    pub random: Blob,
+}
+
+/// One run of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardCommand {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// What it was given.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stdin: Blob,
+    /// The status as the function saw it.
+    pub status: i32,
+    /// What it printed.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stdout: Blob,
+    /// What it printed as errors.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stderr: Blob,
+}
+
+/// One value that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardLoad {
+    /// Its key.
+    pub key: Blob,
+    /// What was under it.
+    pub value: Option<Blob>,
+}
+
+/// One value that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardSave {
+    /// Its key.
+    pub key: Blob,
+    /// What was to be kept under it.
+    pub value: Blob,
+    /// Whether there was room.
+    pub saved: bool,
+}
+
+/// Bytes that are text if they can be: a recording is JSON that people read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(pub Bytes);
+
+/// A tape of one call. Clones are the same tape.
+#[derive(Clone, Debug)]
+pub struct Tape(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// What is left to be played; `None` while recording.
+    play: Option<Mutex<Deck>>,
+    heard: Mutex<Recording>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Recording {
+    heard: Heard,
+    size: usize,
+}
+
+#[derive(Debug)]
+struct Deck {
+    left: Heard,
+    /// What the run itself has stored.
+    stored: HashMap<Bytes, Bytes>,
+    /// Where the clocks stand when there is nothing left to play.
+    wall_clock: u64,
+    monotonic_clock: u64,
+    /// State of the generator that goes on where the recorded bytes end.
+    random: u64,
+}
+
+impl Tape {
+    /// A tape that records up to `limit` bytes.
+    #[must_use]
+    pub fn recorder(limit: usize) -> Self {
+        Self::new(None, limit)
+    }
+
+    /// A tape that plays what another one recorded.
+    #[must_use]
+    pub fn player(recorded: Heard) -> Self {
+        let deck = Deck {
+            left: recorded,
+            stored: HashMap::new(),
+            wall_clock: 0,
+            monotonic_clock: 0,
+            random: 0,
+        };
+        // What is played back was within a limit before.
+        Self::new(Some(Mutex::new(deck)), usize::MAX)
+    }
+
+    fn new(play: Option<Mutex<Deck>>, limit: usize) -> Self {
+        let recording = Recording {
+            heard: Heard::default(),
+            size: 0,
+        };
+        Self(Arc::new(Inner {
+            play,
+            heard: Mutex::new(recording),
+            limit,
+        }))
+    }
+
+    /// What is on the tape; `None` if it was more than its limit.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        let recording = lock(&self.0.heard);
+        (recording.size <= self.0.limit).then(|| recording.heard.clone())
+    }
+
+    fn note(&self, size: usize, note: impl FnOnce(&mut Heard)) {
+        let mut recording = lock(&self.0.heard);
+        recording.size = recording.size.saturating_add(size);
+        if recording.size <= self.0.limit {
+            note(&mut recording.heard);
+        } else {
+            // Too much is none: half a recording plays another call.
+            recording.heard = Heard::default();
+        }
+    }
+
+    /// The recorded outcome of a command; `None` while recording.
+    pub(crate) fn play_command(
+        &self,
+        name: &str,
+        request: &Request,
+    ) -> Option<Result<(i32, Bytes, Bytes), Fault>> {
+        let mut deck = lock(self.0.play.as_ref()?);
+        let same = |heard: &HeardCommand| {
+            heard.name == name
+                && heard.args == request.args
+                && heard.env == request.env
+                && heard.stdin.0 == request.stdin
+        };
+        Some(match deck.left.commands.iter().position(same) {
+            Some(at) => {
+                let heard = deck.left.commands.remove(at);
+                Ok((heard.status, heard.stdout.0, heard.stderr.0))
+            }
+            None => Err(not_recorded(name, request)),
+        })
+    }
+
+    pub(crate) fn note_command(
+        &self,
+        name: &str,
+        request: Request,
+        (status, stdout, stderr): (i32, &Bytes, &Bytes),
+    ) {
+        let words = request.args.iter().map(String::len).sum::<usize>()
+            + request
+                .env
+                .iter()
+                .map(|(key, value)| key.len() + value.len())
+                .sum::<usize>();
+        let size = name.len() + words + request.stdin.len() + stdout.len() + stderr.len() + 64;
+        self.note(size, |heard| {
+            heard.commands.push(HeardCommand {
+                name: name.to_owned(),
+                args: request.args,
+                env: request.env,
+                stdin: Blob(request.stdin),
+                status,
+                stdout: Blob(stdout.clone()),
+                stderr: Blob(stderr.clone()),
+            });
+        });
+    }
+
+    /// The recorded value under a key, or what this run has stored there; `None` while recording.
+    pub(crate) fn play_load(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let mut deck = lock(self.0.play.as_ref()?);
+        if let Some(stored) = deck.stored.get(key) {
+            return Some(Some(stored.clone()));
+        }
+        let at = deck.left.loads.iter().position(|load| load.key.0 == key);
+        Some(at.and_then(|at| deck.left.loads.remove(at).value.map(|value| value.0)))
+    }
+
+    pub(crate) fn note_load(&self, key: &[u8], value: Option<&Bytes>) {
+        self.note(key.len() + value.map_or(0, Bytes::len) + 32, |heard| {
+            heard.loads.push(HeardLoad {
+                key: Blob(Bytes::copy_from_slice(key)),
+                value: value.cloned().map(Blob),
+            });
+        });
+    }
+
+    /// Whether there was room for a value; `None` while recording.
+    pub(crate) fn play_save(&self, key: &[u8], value: &Bytes) -> Option<bool> {
+        let mut deck = lock(self.0.play.as_ref()?);
+        let same = |save: &HeardSave| save.key.0 == key && save.value.0 == value;
+        let at = deck.left.saves.iter().position(same);
+        // A value that was not stored then: there is room until the contrary is known.
+        let saved = at.is_none_or(|at| deck.left.saves.remove(at).saved);
+        if saved {
+            let key = Bytes::copy_from_slice(key);
+            deck.stored.insert(key, value.clone());
+        }
+        Some(saved)
+    }
+
+    pub(crate) fn note_save(&self, key: &[u8], value: Bytes, saved: bool) {
+        self.note(key.len() + value.len() + 32, |heard| {
+            heard.saves.push(HeardSave {
+                key: Blob(Bytes::copy_from_slice(key)),
+                value: Blob(value),
+                saved,
+            });
+        });
+    }
+
+    /// Fills `bytes` with what was recorded, or with what the system draws.
+    pub(crate) fn random(&self, bytes: &mut [u8]) {
+        match &self.0.play {
+            Some(deck) => lock(deck).random(bytes),
+            None => rand::rng().fill_bytes(bytes),
+        }
+        self.note(bytes.len(), |heard| {
+            let mut all = std::mem::take(&mut heard.random.0)
+                .try_into_mut()
+                .unwrap_or_else(|shared| shared.as_ref().into());
+            all.extend_from_slice(bytes);
+            heard.random.0 = all.freeze();
+        });
+    }
+
+    fn time(&self, which: Which, now: impl FnOnce() -> u64) -> u64 {
+        let time = match &self.0.play {
+            Some(deck) => lock(deck).time(which),
+            None => now(),
+        };
+        self.note(8, |heard| which.of(heard).push(time));
+        time
+    }
+}
+
+/// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
+const STEP: u64 = 1_000_000;
+
+impl Deck {
+    fn random(&mut self, bytes: &mut [u8]) {
+        let recorded = &mut self.left.random.0;
+        let known = recorded.split_to(recorded.len().min(bytes.len()));
+        let (head, rest) = bytes.split_at_mut(known.len());
+        head.copy_from_slice(&known);
+        // SplitMix64: what follows has to be the same in every replay, and no more than that.
+        for chunk in rest.chunks_mut(8) {
+            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.random;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let word = (z ^ (z >> 31)).to_le_bytes();
+            chunk.copy_from_slice(word.get(..chunk.len()).unwrap_or_default());
+        }
+    }
+
+    fn time(&mut self, which: Which) -> u64 {
+        let left = which.of(&mut self.left);
+        let recorded = (!left.is_empty()).then(|| left.remove(0));
+        let stands = match which {
+            Which::Wall => &mut self.wall_clock,
+            Which::Monotonic => &mut self.monotonic_clock,
+        };
+        *stands = recorded.unwrap_or_else(|| stands.saturating_add(STEP));
+        *stands
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Wall,
+    Monotonic,
+}
+
+impl Which {
+    fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
+        match self {
+            Self::Wall => &mut heard.wall_clock,
+            Self::Monotonic => &mut heard.monotonic_clock,
+        }
+    }
+}
+
+fn not_recorded(name: &str, request: &Request) -> Fault {
+    let words: String = request.args.join(" ").chars().take(200).collect();
+    Fault::guest(
+        "not-recorded",
+        format!(
+            "The function ran `{name} {words}` with {} bytes of stdin, which the recorded call did not.",
+            request.stdin.len()
+        ),
+    )
+}
+
+impl HostWallClock for Tape {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.time(Which::Wall, || {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            nanoseconds(since.unwrap_or_default())
+        }))
+    }
+}
+
+/// The monotonic clock of a call with a tape.
+pub(crate) struct Monotonic {
+    pub(crate) tape: Tape,
+    pub(crate) began: std::time::Instant,
+}
+
+impl HostMonotonicClock for Monotonic {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        self.tape
+            .time(Which::Monotonic, || nanoseconds(self.began.elapsed()))
+    }
+}
+
+impl TryRng for Tape {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.random(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.random(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.random(bytes);
+        Ok(())
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What the locks guard is whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,89 @@
+//! `iof egress`: the record of what left.
+
+use crate::args::Egress;
+use crate::client::Client;
+use crate::print;
+use http::Method;
+use serde_json::Value as Json;
+use std::process::ExitCode;
+
+/// Seconds that a question waits at the server for something to tell.
+const WAIT: u32 = 30;
+
+pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
+    let client = Client::new(&egress.remote)?;
+    let mut filter = String::new();
+    if let Some(function) = egress.function {
+        filter += &format!("&function={function}");
+    }
+    if let Some(call) = &egress.call {
+        let call = uuid::Uuid::try_parse(call)
+            .map_err(|_| "--call: it is the id in the header iof-call of an answer")?;
+        filter += &format!("&call={call}");
+    }
+    let first = format!("/v1/egress?limit={}{filter}", egress.limit);
+    let mut rows = sent(client.ask(Method::GET, &first, "").await?)?;
+    // The newest last, where people look.
+    rows.reverse();
+    let mut last = 0;
+    loop {
+        for row in &rows {
+            last = row["id"].as_i64().unwrap_or(last).max(last);
+            let line = match egress.remote.json {
+                true => format!("{row}\n"),
+                false => line(row),
+            };
+            if print(&line) != ExitCode::SUCCESS {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        if !egress.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let next = format!("/v1/egress?after={last}&wait={WAIT}&limit=1000{filter}");
+        rows = sent(client.ask(Method::GET, &next, "").await?)?;
+    }
+}
+
+fn sent(answer: Json) -> Result<Vec<Json>, String> {
+    match answer {
+        Json::Object(mut fields) => match fields.remove("sent") {
+            Some(Json::Array(rows)) => Ok(rows),
+            _ => Err("the server's answer has no rows".into()),
+        },
+        _ => Err("the server's answer has no rows".into()),
+    }
+}
+
+/// One row for people: when, who, what, what came of it.
+fn line(row: &Json) -> String {
+    let text = |field: &str| row[field].as_str().unwrap_or("-").to_owned();
+    let what = match row["command"].as_str() {
+        Some(command) => format!("ran {command}"),
+        None => format!("{} {}", text("method"), text("host")),
+    };
+    let status = row["status"]
+        .as_i64()
+        .map_or("-".into(), |status| status.to_string());
+    let secrets: Vec<_> = row["secrets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    let secrets = match secrets.as_slice() {
+        [] => String::new(),
+        names => format!("  with {}", names.join(", ")),
+    };
+    format!(
+        "{}  {}  function {} v{}  {what}  {status} {}  {} B out, {} B in, {} ms{secrets}\n",
+        text("at"),
+        text("call"),
+        row["function"],
+        row["version"],
+        text("outcome"),
+        row["bytes_out"],
+        row["bytes_in"],
+        row["ms"],
+    )
+}

@@ -1,0 +1,88 @@
+//! `iof replay`.
+
+use crate::args::Replay;
+use crate::client::Client;
+use crate::print;
+use http::Method;
+use serde_json::Value as Json;
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Of a long text so much is shown.
+const SHOWN: usize = 2_000;
+
+pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
+    let client = Client::new(&replay.remote)?;
+    let call = uuid::Uuid::try_parse(&replay.call)
+        .map_err(|_| "the call is the id in the header iof-call of its answer")?;
+    let version = replay
+        .version
+        .map_or(String::new(), |version| format!("?version={version}"));
+    let path = format!("/v1/calls/{call}/replay{version}");
+    let answer = client.ask(Method::POST, &path, "").await?;
+    let text = match replay.remote.json {
+        true => format!("{answer}\n"),
+        false => describe(&answer),
+    };
+    match print(&text) {
+        ExitCode::SUCCESS if answer["same"] == Json::Bool(true) => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn describe(answer: &Json) -> String {
+    let mut text = format!(
+        "call {}, function {}, {}\n",
+        answer["call"].as_str().unwrap_or("-"),
+        answer["function"],
+        answer["export"].as_str().unwrap_or("-"),
+    );
+    for run in ["recorded", "replayed"] {
+        let ended = &answer[run]["ended"];
+        let ending = match ended["fault"]["code"].as_str() {
+            Some(code) => format!(
+                "fault {code}: {}",
+                ended["fault"]["message"].as_str().unwrap_or("-")
+            ),
+            None => format!("returned {}", show(&ended["result"])),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{run} on version {}: {ending}",
+            answer[run]["version"]
+        );
+    }
+    let differences = answer["differences"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    if differences.is_empty() {
+        text += "no difference\n";
+    }
+    for difference in differences {
+        let _ = writeln!(
+            text,
+            "different: {}\n  recorded  {}\n  replayed  {}",
+            difference["what"].as_str().unwrap_or("-"),
+            show(&difference["recorded"]),
+            show(&difference["replayed"]),
+        );
+    }
+    text
+}
+
+fn show(value: &Json) -> String {
+    let text = match value {
+        Json::Null => "nothing".to_owned(),
+        value => value.to_string(),
+    };
+    match text.char_indices().nth(SHOWN) {
+        None => text,
+        Some((end, _)) => format!(
+            "{}… ({} bytes)",
+            text.get(..end).unwrap_or_default(),
+            text.len()
+        ),
+    }
+}

@@ -1,0 +1,106 @@
+//! `iof secret`.
+
+use crate::args::{Secret, SecretCommand};
+use crate::client::Client;
+use crate::print;
+use http::Method;
+use serde_json::{Value as Json, json};
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
+    match secret.what {
+        SecretCommand::Set {
+            function,
+            name,
+            remote,
+        } => {
+            let client = Client::new(&remote)?;
+            let value = value(&name)?;
+            let path = path(function, &name)?;
+            client
+                .ask(Method::PUT, &path, value.as_bytes().to_vec())
+                .await?;
+            Ok(said(remote.json, &name, "set"))
+        }
+        SecretCommand::Rm {
+            function,
+            name,
+            remote,
+        } => {
+            let client = Client::new(&remote)?;
+            client
+                .ask(Method::DELETE, &path(function, &name)?, "")
+                .await?;
+            Ok(said(remote.json, &name, "deleted"))
+        }
+        SecretCommand::List { function, remote } => {
+            let client = Client::new(&remote)?;
+            let path = format!("/v1/functions/{function}/secrets");
+            let list = client.ask(Method::GET, &path, "").await?;
+            if remote.json {
+                return Ok(print(&format!("{list}\n")));
+            }
+            Ok(print(&table(&list)))
+        }
+    }
+}
+
+/// A name that needs no escaping in a path; the server says what else is wrong with one.
+fn path(function: i64, name: &str) -> Result<String, String> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        // Not repeated: people put values in the wrong place.
+        return Err(
+            "the name of a secret has capital letters, digits and underscores, such as API_TOKEN"
+                .into(),
+        );
+    }
+    Ok(format!("/v1/functions/{function}/secrets/{name}"))
+}
+
+fn said(json: bool, name: &str, what: &str) -> ExitCode {
+    match json {
+        true => print(&format!("{}\n", json!({ "name": name, "done": what }))),
+        false => print(&format!("{name} is {what}\n")),
+    }
+}
+
+/// The text on stdin, without the line break that `echo` and editors add.
+fn value(name: &str) -> Result<Zeroizing<String>, String> {
+    if std::io::stdin().is_terminal() {
+        let value = rpassword::prompt_password(format!("Value of {name} (it is not shown): "));
+        return value.map(Zeroizing::new).map_err(|error| error.to_string());
+    }
+    let mut value = Zeroizing::new(String::new());
+    std::io::stdin()
+        .read_to_string(&mut value)
+        .map_err(|error| format!("stdin: {error}"))?;
+    let line = value.strip_suffix('\n').unwrap_or(&value);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn table(list: &Json) -> String {
+    let rows = list["secrets"].as_array().cloned().unwrap_or_default();
+    if rows.is_empty() {
+        return "no secrets\n".into();
+    }
+    let text = |row: &Json, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    let width = rows
+        .iter()
+        .map(|row| text(row, "name").len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
+    let mut table = format!("{:width$}  {:24}  KEY\n", "NAME", "SET");
+    for row in &rows {
+        table += &format!(
+            "{:width$}  {:24}  {}\n",
+            text(row, "name"),
+            text(row, "set_at"),
+            text(row, "key")
+        );
+    }
+    table
+}

@@ -1,0 +1,285 @@
+//! `function.toml`: what its author says that a version needs.
+//!
+//! What it does not mention it does not get: a file with one line grants one thing. The API takes the same fields as
+//! JSON, and shows them so.
+
+use super::Ceiling;
+use http::HeaderName;
+use iof_commands::Grants;
+use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
+use iof_engine::{Fault, Narrower};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The longest declaration.
+pub(crate) const MAX_DECLARATION: usize = 64 << 10;
+/// The most rules, commands or secrets in one.
+const MAX_ENTRIES: usize = 200;
+
+/// The fields of `function.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Declaration {
+    /// Commands that it runs, by name.
+    pub(crate) commands: BTreeSet<String>,
+    /// Requests that it makes, each a rule.
+    pub(crate) outbound: Rules,
+    /// Whether it keeps values between calls.
+    pub(crate) storage: bool,
+    /// What the host attaches to its requests.
+    pub(crate) secrets: Vec<DeclaredSecret>,
+    /// Limits of its calls, below the server's.
+    pub(crate) limits: Narrower,
+    /// Calls at a time; more wait. `None`: as many as the server runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) concurrency: Option<u32>,
+    /// Calls a minute. `None`: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u32>,
+    /// Which of its calls are kept, to be replayed.
+    pub(crate) record: Record,
+}
+
+/// Which calls are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Record {
+    #[default]
+    Off,
+    /// Those that fail.
+    Errors,
+    Always,
+}
+
+/// One secret, where it goes, and with which requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeclaredSecret {
+    /// The text with the secret's name in braces, such as `Bearer {API_TOKEN}`.
+    pub(crate) value: Template,
+    /// The requests that it goes with.
+    pub(crate) to: Rule,
+    /// The header whose value it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<String>,
+    /// The parameter of the query whose value it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+    /// The user of basic authentication whose password it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic: Option<String>,
+}
+
+impl Declaration {
+    /// Reads a declaration, TOML or JSON, and holds it against the ceiling.
+    ///
+    /// # Errors
+    /// `declaration`, naming the field; `ceiling`, naming the rule that refuses it.
+    pub(crate) fn read(text: &str, ceiling: &Ceiling) -> Result<Self, Fault> {
+        if text.len() > MAX_DECLARATION {
+            return Err(wrong(format!(
+                "it has {} bytes; at most {MAX_DECLARATION} are read",
+                text.len()
+            )));
+        }
+        let declaration: Self = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?
+        } else {
+            // Its message shows the line.
+            toml::from_str(text).map_err(|error| wrong(error.to_string()))?
+        };
+        declaration.check()?;
+        ceiling.check(&declaration)?;
+        Ok(declaration)
+    }
+
+    /// The part of it that commands and requests are held against.
+    pub(crate) fn grants(&self) -> Grants {
+        Grants {
+            commands: self.commands.clone(),
+            outbound: self.outbound.clone(),
+            storage: self.storage,
+        }
+    }
+
+    /// The names of its secrets.
+    pub(crate) fn secret_names(&self) -> BTreeSet<&str> {
+        self.secrets
+            .iter()
+            .map(|secret| secret.value.name())
+            .collect()
+    }
+
+    /// What can be said of it without knowing the server.
+    fn check(&self) -> Result<(), Fault> {
+        for (field, count) in [
+            ("commands", self.commands.len()),
+            ("outbound", self.outbound.0.len()),
+            ("secrets", self.secrets.len()),
+        ] {
+            if count > MAX_ENTRIES {
+                return Err(wrong(format!(
+                    "{field}: {count} entries; at most {MAX_ENTRIES} are taken"
+                )));
+            }
+        }
+        if self.concurrency == Some(0) || self.rate == Some(0) {
+            return Err(wrong(
+                "concurrency and rate: 0 would let no call through; write a number from 1 on, or leave it out".into(),
+            ));
+        }
+        for time in [self.limits.wall_time, self.limits.guest_cpu] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return Err(wrong(
+                    "limits: a time of 0s would let no call end; write more, or leave it out"
+                        .into(),
+                ));
+            }
+        }
+        // A value stands in for the one that is not known yet.
+        let value =
+            SecretValue::new("value").map_err(|error| Fault::host("No declaration.", error))?;
+        for (at, secret) in self.secrets.iter().enumerate() {
+            secret
+                .attachment(value.clone())
+                .map_err(|problem| wrong(format!("secrets[{at}]: {problem}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl DeclaredSecret {
+    /// It, with its value.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn attachment(&self, value: SecretValue) -> Result<Attachment, String> {
+        let place = match (&self.header, &self.query, &self.basic) {
+            (Some(header), None, None) => {
+                Place::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
+                    format!(
+                        "header: {header:?} is no name of a header; write one such as authorization"
+                    )
+                })?)
+            }
+            (None, Some(query), None) => Place::Query(query.clone()),
+            (None, None, Some(user)) => Place::Basic { user: user.clone() },
+            _ => {
+                return Err(
+                    "it goes to one place; write one of header = \"authorization\", query = \"key\" or \
+                     basic = \"user\""
+                        .to_owned(),
+                );
+            }
+        };
+        Attachment::new(self.to.clone(), place, self.value.clone(), value)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn wrong(problem: String) -> Fault {
+    Fault::client(
+        "declaration",
+        format!("function.toml: {}", problem.trim_end()),
+    )
+    .with_status(422)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iof_engine::Limits;
+
+    fn read(text: &str) -> Result<Declaration, Fault> {
+        let ceiling = Ceiling {
+            grants: Grants::as_shipped(),
+            limits: Limits::default().into(),
+            concurrency: 500,
+        };
+        Declaration::read(text, &ceiling)
+    }
+
+    const FULL: &str = r#"
+        commands = ["http_proxy"]
+        outbound = ["POST https://api.sendgrid.com/v3/mail"]
+        storage = true
+        concurrency = 10
+        rate = 600
+        record = "errors"
+
+        [limits]
+        wall_time = "5s"
+        memory = "32MiB"
+
+        [[secrets]]
+        value = "Bearer {SENDGRID_TOKEN}"
+        header = "authorization"
+        to = "POST https://api.sendgrid.com/v3/mail"
+    "#;
+
+    #[test]
+    fn toml_and_json_say_the_same() {
+        let declaration = read(FULL).unwrap();
+        assert_eq!(declaration.secret_names(), ["SENDGRID_TOKEN"].into());
+        assert_eq!(declaration.record, Record::Errors);
+        let json = serde_json::to_string(&declaration).unwrap();
+        assert_eq!(read(&json).unwrap(), declaration);
+        assert_eq!(read("").unwrap(), Declaration::default());
+        assert_eq!(read("{}").unwrap(), Declaration::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, code, named) in [
+            ("comands = []", "declaration", "comands"),
+            ("[limits]\nstack = \"1MiB\"", "declaration", "stack"),
+            (
+                "outbound = [\"GET example.com\"]",
+                "declaration",
+                "GET example.com",
+            ),
+            ("concurrency = 0", "declaration", "concurrency"),
+            ("rate = -1", "declaration", "rate"),
+            ("[limits]\nwall_time = \"0s\"", "declaration", "limits"),
+            ("record = \"sometimes\"", "declaration", "record"),
+            ("{\"commands\": 1}", "declaration", "sequence"),
+            (
+                "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",
+                "declaration",
+                "secrets[0]: it goes to one place",
+            ),
+            (
+                "[[secrets]]\nvalue = \"{A}\"\nheader = \"host\"\nto = \"* https://a.test\"",
+                "declaration",
+                "header host",
+            ),
+            (
+                "[[secrets]]\nvalue = \"s3cret\"\nheader = \"x\"\nto = \"* https://a.test\"",
+                "declaration",
+                "no placeholder",
+            ),
+            ("commands = [\"sh\"]", "ceiling", "`sh`"),
+            (
+                "outbound = [\"* https://*:8443\"]",
+                "ceiling",
+                "* https://*:8443",
+            ),
+            (
+                "[limits]\nmemory = \"1GiB\"",
+                "ceiling",
+                "limits.memory = 1.0 GiB",
+            ),
+            (
+                "[limits]\nwall_time = \"1h\"",
+                "ceiling",
+                "limits.wall_time = 1h",
+            ),
+            ("concurrency = 501", "ceiling", "server.concurrency = 500"),
+        ] {
+            let fault = read(text).unwrap_err();
+            assert_eq!(fault.code, code, "{text}: {}", fault.message);
+            assert!(fault.message.contains(named), "{text}: {}", fault.message);
+            assert!(!fault.message.contains("s3cret"), "{}", fault.message);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The ceiling, and what is granted below it.
+
+use super::Record;
+use super::declaration::Declaration;
+use super::pace::Pace;
+use crate::gate::Gate;
+use crate::settings::Settings;
+use iof_commands::Grants;
+use iof_egress::{Attachments, SecretValue};
+use iof_engine::{Fault, Limits};
+use std::sync::Arc;
+
+/// The most that a version can declare.
+#[derive(Debug)]
+pub(crate) struct Ceiling {
+    pub(crate) grants: Grants,
+    pub(crate) limits: Arc<Limits>,
+    /// `server.concurrency`
+    pub(crate) concurrency: u32,
+}
+
+/// What calls of one function run with.
+pub(crate) struct Granted {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) secrets: Arc<Attachments>,
+    /// Its own limit of calls at a time.
+    pub(crate) gate: Option<Arc<Gate>>,
+    pub(crate) pace: Option<Arc<Pace>>,
+    pub(crate) record: Record,
+}
+
+impl Ceiling {
+    /// Refuses what goes beyond it.
+    ///
+    /// # Errors
+    /// `ceiling`, naming what was declared and the setting that refuses it.
+    pub(crate) fn check(&self, declared: &Declaration) -> Result<(), Fault> {
+        let known = &self.grants.commands;
+        if let Some(command) = declared.commands.difference(known).next() {
+            let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            return Err(beyond(format!(
+                "commands: `{command}` is not among those that this server grants ([ceiling] commands: {})",
+                list(&known)
+            )));
+        }
+        let rules = &self.grants.outbound;
+        if let Some(wanted) = declared
+            .outbound
+            .0
+            .iter()
+            .find(|wanted| rules.covers(wanted).is_none())
+        {
+            let rules: Vec<_> = rules.0.iter().map(|rule| format!("`{rule}`")).collect();
+            return Err(beyond(format!(
+                "outbound: no rule of this server covers `{wanted}` ([ceiling] outbound: {})",
+                list(&rules)
+            )));
+        }
+        if declared.storage && !self.grants.storage {
+            return Err(beyond(
+                "storage: this server grants none ([ceiling] storage = false)".into(),
+            ));
+        }
+        if let Some(wanted) = declared.concurrency.filter(|&n| n > self.concurrency) {
+            return Err(beyond(format!(
+                "concurrency = {wanted} is more than server.concurrency = {}",
+                self.concurrency
+            )));
+        }
+        self.limits(declared).map(drop)
+    }
+
+    /// The server's limits, and those of a version where it declares lower ones.
+    ///
+    /// # Errors
+    /// `ceiling`
+    pub(crate) fn limits(&self, declared: &Declaration) -> Result<Limits, Fault> {
+        self.limits.narrowed(&declared.limits).map_err(beyond)
+    }
+
+    /// What a version gets that declared something.
+    ///
+    /// # Errors
+    /// `ceiling`, when it was lowered since; `secret-not-set`; those of the place of a secret.
+    pub(crate) fn grant(
+        &self,
+        declared: &Declaration,
+        values: &[(String, SecretValue)],
+        settings: &Settings,
+    ) -> Result<Granted, Fault> {
+        self.check(declared)?;
+        let secrets = declared
+            .secrets
+            .iter()
+            .map(|secret| {
+                let name = secret.value.name();
+                let value = values.iter().find(|(known, _)| known == name);
+                let (_, value) = value.ok_or_else(|| not_set(name))?;
+                secret.attachment(value.clone()).map_err(|problem| {
+                    Fault::client("declaration", format!("secret {name}: {problem}"))
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let secrets = Attachments::new(secrets)
+            .map_err(|error| Fault::client("declaration", error.to_string()))?;
+        Ok(Granted {
+            grants: Arc::new(declared.grants()),
+            limits: Arc::new(self.limits(declared)?),
+            secrets: Arc::new(secrets),
+            gate: declared
+                .concurrency
+                .map(|most| Arc::new(Gate::of_function(most, settings.queue, settings.queue_wait))),
+            pace: declared.rate.map(|rate| Arc::new(Pace::new(rate))),
+            record: declared.record,
+        })
+    }
+}
+
+impl Granted {
+    /// What a version gets that declared nothing.
+    pub(crate) fn undeclared(defaults: &Arc<Grants>, limits: &Arc<Limits>) -> Self {
+        Self {
+            grants: Arc::clone(defaults),
+            limits: Arc::clone(limits),
+            secrets: Arc::default(),
+            gate: None,
+            pace: None,
+            record: Record::Off,
+        }
+    }
+
+    /// Goes on counting where the same limits counted before: a change of a function's state must not let a burst in.
+    pub(crate) fn go_on_from(&mut self, earlier: &Self) {
+        if let (Some(gate), Some(before)) = (&mut self.gate, &earlier.gate)
+            && gate.limit() == before.limit()
+        {
+            *gate = Arc::clone(before);
+        }
+        if let (Some(pace), Some(before)) = (&mut self.pace, &earlier.pace)
+            && pace.rate() == before.rate()
+        {
+            *pace = Arc::clone(before);
+        }
+    }
+}
+
+fn beyond(what: String) -> Fault {
+    Fault::client(
+        "ceiling",
+        format!(
+            "The version declares more than this server allows. {what}. Declare less, or ask the operator for more."
+        ),
+    )
+    .with_status(403)
+}
+
+fn not_set(name: &str) -> Fault {
+    Fault::client(
+        "secret-not-set",
+        format!("The function declares the secret {name}, which is not set. Set it: `iof secret set FUNCTION {name}`."),
+    )
+    .with_status(409)
+}
+
+fn list(items: &[String]) -> String {
+    match items {
+        [] => "none".to_owned(),
+        items => items.join(", "),
+    }
+}

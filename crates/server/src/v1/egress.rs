@@ -1,0 +1,104 @@
+//! `GET /v1/egress`: what left because of functions, and which commands they ran.
+
+use super::{administered, answer, only, parameter, time};
+use crate::app::App;
+use crate::auth::key_fault;
+use crate::functions::store_fault;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use http::{HeaderMap, Response, StatusCode};
+use iof_engine::Fault;
+use iof_store::{SentKind, SentQuery, SentRow};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const PARAMETERS: [&str; 6] = ["function", "call", "after", "before", "limit", "wait"];
+/// Rows of an answer, unless the request says another number.
+const LIMIT: u32 = 100;
+const MOST: u32 = 1_000;
+/// How long a request may wait for a row.
+const LONGEST: u64 = 60;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The newest rows, or with `after=ID` the ones that came since, oldest first; `wait=SECONDS` then waits for one.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let list = async {
+        let query = query.as_deref();
+        only(query, &PARAMETERS)?;
+        let wasm_id = match parameter::<String>(query, "function")? {
+            Some(id) => Some(administered(&app, &id, &headers).await?.wasm_id),
+            None if app.keys.admit(&headers) => None,
+            None => return Err(key_fault()),
+        };
+        let after = parameter(query, "after")?;
+        let limit = parameter(query, "limit")?.unwrap_or(LIMIT);
+        if !(1..=MOST).contains(&limit) {
+            return Err(Fault::client("query", format!("limit is 1 to {MOST}.")));
+        }
+        let wait = parameter::<u64>(query, "wait")?.unwrap_or(0).min(LONGEST);
+        let wanted = SentQuery {
+            after,
+            before: parameter(query, "before")?,
+            wasm_id,
+            call: parameter::<Uuid>(query, "call")?,
+            limit,
+            newest_first: after.is_none(),
+            ..SentQuery::default()
+        };
+        let rows = rows(&app, wanted, Duration::from_secs(wait)).await?;
+        Ok(json!({ "sent": rows.iter().map(show).collect::<Vec<_>>() }))
+    };
+    answer(StatusCode::OK, list.await)
+}
+
+async fn rows(app: &App, wanted: SentQuery, wait: Duration) -> Result<Vec<SentRow>, Fault> {
+    let until = Instant::now() + wait;
+    loop {
+        app.records.flush().await;
+        let rows = app.store.sent(&wanted).await.map_err(store_fault)?;
+        let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
+        if !rows.is_empty() || stopping || Instant::now() >= until {
+            return Ok(rows);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn show(row: &SentRow) -> Json {
+    let sent = &row.sent;
+    let mut json = json!({
+        "id": row.id,
+        "at": time(sent.at),
+        "call": sent.call.to_string(),
+        "function": sent.wasm_id,
+        "version": sent.version,
+    });
+    match sent.kind {
+        SentKind::Command => {
+            json["command"] = sent.subject.as_deref().into();
+        }
+        SentKind::Request => {
+            json["rule"] = sent.subject.as_deref().into();
+            json["secrets"] = match &sent.secrets {
+                None => json!([]),
+                Some(names) => names.split(',').collect(),
+            };
+            json["method"] = sent.method.as_deref().into();
+            json["host"] = sent.host.as_deref().into();
+            json["address"] = sent.address.as_deref().into();
+        }
+    }
+    json["status"] = sent.status.into();
+    json["bytes_out"] = sent.bytes_out.into();
+    json["bytes_in"] = sent.bytes_in.into();
+    json["ms"] = sent.ms.into();
+    json["outcome"] = sent.outcome.as_str().into();
+    json
+}
