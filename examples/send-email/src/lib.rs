@@ -1,14 +1,17 @@
-//! `send_email`: a JSON message in, nothing out when the mail is on its way.
+//! `send_email` and `send_mail`: a JSON message in, nothing out when the mail is on its way.
 //!
 //! The function cannot open a connection. It runs the command `http_proxy`, which the operator of the server
 //! grants, and hands it a method, an address, headers and a body. Any non-empty answer says what went wrong: the
 //! mail service's own words, the status of a command that failed, or an `error:` about the message.
+//!
+//! `send_email` is the function of 2020: its caller passes the token along. `send_mail` never sees one: the host adds it
+//! to the request on its way out, as `function.toml` says.
 
 #[cfg(target_family = "wasm")]
 mod bindgen;
 mod message;
 
-pub use message::{Message, headers, payload};
+pub use message::{HEADERS, Message, WithToken, headers_with, payload};
 
 /// Where SendGrid takes mail, v3 of its API.
 pub const ENDPOINT: &str = "https://api.sendgrid.com/v3/mail/send";
@@ -24,17 +27,39 @@ pub struct Finished {
     pub stderr: Vec<u8>,
 }
 
-/// Sends one mail with `http_proxy`, which is given its three arguments and its standard input.
-pub fn send(message: &str, http_proxy: impl FnOnce([&str; 3], &str) -> Finished) -> String {
-    let message: Message = match serde_json::from_str(message) {
-        Ok(message) => message,
-        Err(e) => {
-            return format!(
-                "error: {e}. A message is a JSON object with the texts from, token, to, subject, mime and body"
-            );
-        }
-    };
-    let done = http_proxy(["post", ENDPOINT, &headers(&message)], &payload(&message));
+/// Sends one mail with the token in its message.
+pub fn send_with_token(
+    message: &str,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+) -> String {
+    match serde_json::from_str::<WithToken>(message) {
+        Ok(WithToken { token, message }) => send(&message, &headers_with(&token), http_proxy),
+        Err(e) => format!(
+            "error: {e}. A message is a JSON object with the texts from, token, to, subject, mime and body"
+        ),
+    }
+}
+
+/// Sends one mail with the token that the host adds.
+pub fn send_without_token(
+    message: &str,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+) -> String {
+    match serde_json::from_str::<Message>(message) {
+        Ok(message) => send(&message, HEADERS, http_proxy),
+        Err(e) => format!(
+            "error: {e}. A message is a JSON object with the texts from, to, subject, mime and body"
+        ),
+    }
+}
+
+/// Runs `http_proxy`, which is given its three arguments and its standard input.
+fn send(
+    message: &Message,
+    headers: &str,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+) -> String {
+    let done = http_proxy(["post", ENDPOINT, headers], &payload(message));
     let stdout = String::from_utf8_lossy(&done.stdout);
     if done.status != 0 {
         // What is printed becomes the log of the call.
@@ -47,18 +72,26 @@ pub fn send(message: &str, http_proxy: impl FnOnce([&str; 3], &str) -> Finished)
 }
 
 #[cfg(target_family = "wasm")]
+fn http_proxy(arguments: [&str; 3], body: &str) -> Finished {
+    let output = wasmedge_process_interface::Command::new("http_proxy")
+        .args(arguments)
+        .stdin_u8vec(body)
+        .output();
+    Finished {
+        status: output.status,
+        stdout: output.stdout,
+        stderr: output.stderr,
+    }
+}
+
+#[cfg(target_family = "wasm")]
 fn send_email(message: &str) -> String {
-    send(message, |arguments, body| {
-        let output = wasmedge_process_interface::Command::new("http_proxy")
-            .args(arguments)
-            .stdin_u8vec(body)
-            .output();
-        Finished {
-            status: output.status,
-            stdout: output.stdout,
-            stderr: output.stderr,
-        }
-    })
+    send_with_token(message, http_proxy)
+}
+
+#[cfg(target_family = "wasm")]
+fn send_mail(message: &str) -> String {
+    send_without_token(message, http_proxy)
 }
 
 /// What the host calls; see [`bindgen`] for the shape.
@@ -70,6 +103,17 @@ fn send_email(message: &str) -> String {
 pub unsafe extern "C" fn send_email_abi(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
     // SAFETY: the caller keeps the contract of `send_email_abi`, which is that of `bindgen::text`.
     unsafe { bindgen::text(send_email, ret, ptr, len) }
+}
+
+/// What the host calls; see [`bindgen`] for the shape.
+///
+/// # Safety
+/// As [`send_email_abi`].
+#[cfg(target_family = "wasm")]
+#[unsafe(export_name = "send_mail")]
+pub unsafe extern "C" fn send_mail_abi(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
+    // SAFETY: the caller keeps the contract of `send_mail_abi`, which is that of `bindgen::text`.
+    unsafe { bindgen::text(send_mail, ret, ptr, len) }
 }
 
 #[cfg(test)]
@@ -88,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_command_gets_what_the_2020_function_gave_it() {
-        let sent = send(MESSAGE, |[method, url, headers], body| {
+        let sent = send_with_token(MESSAGE, |[method, url, headers], body| {
             assert_eq!(
                 (method, url),
                 ("post", "https://api.sendgrid.com/v3/mail/send")
@@ -109,17 +153,18 @@ mod tests {
     #[test]
     fn what_the_service_says_is_the_answer() {
         let body = r#"{"errors":[{"message":"The provided authorization grant is invalid"}]}"#;
-        assert_eq!(send(MESSAGE, |_, _| answered(0, body)), body);
+        assert_eq!(send_with_token(MESSAGE, |_, _| answered(0, body)), body);
     }
 
     #[test]
     fn a_failed_command_answers_its_status() {
-        assert_eq!(send(MESSAGE, |_, _| answered(-1, "half")), "-1");
+        assert_eq!(send_with_token(MESSAGE, |_, _| answered(-1, "half")), "-1");
     }
 
     #[test]
     fn a_bad_message_says_what_to_fix_and_runs_nothing() {
-        let refused = |message| send(message, |_, _| unreachable!("nothing may be sent"));
+        let refused =
+            |message| send_with_token(message, |_, _| unreachable!("nothing may be sent"));
         let answer = refused(r#"{"from":"a","token":"t","to":"b","mime":"text/plain","body":""}"#);
         assert!(
             answer.starts_with("error: missing field `subject`"),
@@ -128,5 +173,15 @@ mod tests {
         for message in ["", "hello", "[]", r#"{"from":1}"#] {
             assert!(refused(message).starts_with("error: "), "{message}");
         }
+    }
+
+    #[test]
+    fn without_a_token_there_is_no_authorization() {
+        let sent = send_without_token(MESSAGE, |[_, _, headers], body| {
+            assert_eq!(headers, r#"{"Content-Type": "application/json"}"#);
+            assert!(!body.contains("TKN"), "{body}");
+            answered(0, "")
+        });
+        assert_eq!(sent, "");
     }
 }
