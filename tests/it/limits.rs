@@ -72,7 +72,7 @@ async fn the_tables_are_the_defaults() {
         assert_eq!(value, default, "{setting}");
         listed.insert(setting);
     }
-    for section in ["limits", "compile", "server", "second_state"] {
+    for section in ["limits", "compile", "server", "second_state", "records"] {
         for name in printed[section].as_table().unwrap().keys() {
             let setting = format!("{section}.{name}");
             assert!(

@@ -2,6 +2,7 @@
 //!
 //! * [`server`] starts `iof serve`, stops it or kills it, and starts it again on the same data; [`call`] is how to
 //!   talk to it.
+//! * [`deploy`] deploys with grants and sets secrets.
 //! * [`joey`] talks to it as the clients of 2020 did, to the byte.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
 //! * [`upstream`] is any other server that a function may call, with the manners that the test asks for.
@@ -19,6 +20,7 @@
 )]
 
 pub mod call;
+pub mod deploy;
 pub mod guests;
 pub mod joey;
 pub mod mail;

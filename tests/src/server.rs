@@ -252,6 +252,12 @@ impl Server {
         }
     }
 
+    /// The same with another configuration.
+    pub async fn restart_with(mut self, config: impl Into<String>) -> Self {
+        self.builder.config = config.into();
+        self.restart().await
+    }
+
     async fn launch(builder: Builder, home: TempDir) -> Result<Self, NotStarted> {
         let program = builder.program.clone().unwrap_or_else(program);
         let failed = |cause: String| NotStarted {

@@ -1,0 +1,522 @@
+//! Secrets: attached by the host, on requests of their rule alone, and nowhere else to be found.
+
+use iof_tests::{
+    call::{Answer, Uploaded},
+    guests::guest,
+    mail::MailService,
+    server::{Builder, Server},
+    upstream::Upstream,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const TOKEN: &str = "SG.never-inside-the-sandbox";
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+
+/// `function.toml` of the example, as it is in the repository.
+fn declaration() -> String {
+    let path = iof_tests::guests::root().join("examples/send-email/function.toml");
+    String::from_utf8(std::fs::read(path).unwrap()).unwrap()
+}
+
+fn keyed() -> Builder {
+    Server::builder().env("IOF_SECRETS_KEYS", KEY)
+}
+
+struct Story {
+    mail: MailService,
+    server: Server,
+    function: Uploaded,
+    _folder: TempDir,
+}
+
+impl Story {
+    async fn begin(declaration: &str, module: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mail = MailService::start(TOKEN).await;
+        let config = mail.config(&folder.path().join("ca.pem"));
+        let server = keyed()
+            .config(format!("log = \"debug\"\n{config}"))
+            .start()
+            .await;
+        let function = server.deploy(guest(module), declaration).await;
+        Self {
+            mail,
+            server,
+            function,
+            _folder: folder,
+        }
+    }
+}
+
+fn message() -> String {
+    json!({
+        "from": "ada@example.com", "to": "grace@example.com", "subject": "Hi", "mime": "text/plain", "body": "Hello",
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_mail_is_sent_without_a_token() {
+    let story = Story::begin(&declaration(), "send_email").await;
+    assert_eq!(
+        story.function.json["secrets_not_set"],
+        json!(["SENDGRID_TOKEN"])
+    );
+    let id = story.function.id;
+    let early = story.server.run(id, "send_mail", message()).await;
+    assert_eq!(
+        (early.http.as_u16(), early.fault()),
+        (409, "secret-not-set"),
+        "{}",
+        early.text()
+    );
+    assert!(
+        early.header("iof-message").contains("iof secret set"),
+        "{}",
+        early.header("iof-message")
+    );
+
+    assert_eq!(
+        story
+            .server
+            .set_secret(&story.function, "SENDGRID_TOKEN", TOKEN)
+            .await
+            .http,
+        204
+    );
+    let sent = story.server.run(id, "send_mail", message()).await;
+    assert_eq!(
+        (sent.fault(), sent.text().as_str()),
+        ("", ""),
+        "{}",
+        story.server.log()
+    );
+    assert_eq!(story.mail.mailbox().len(), 1);
+
+    // Another value counts from the next call on.
+    assert_eq!(
+        story
+            .server
+            .set_secret(&story.function, "SENDGRID_TOKEN", "SG.revoked")
+            .await
+            .http,
+        204
+    );
+    let refused = story.server.run(id, "send_mail", message()).await;
+    assert!(refused.text().contains("errors"), "{}", refused.text());
+    assert_eq!(story.mail.seen(), ["POST 202", "POST 401"]);
+}
+
+/// The token reaches the mail service, and is in nothing that anybody can read afterwards: not in the function's memory
+/// after the request, not in a log, in the record of what left, in a recorded call, in an answer of the API or in a file.
+#[tokio::test]
+async fn the_token_is_nowhere_to_be_found() {
+    let declaration = declaration()
+        .replace("errors", "always")
+        .replace("16MiB", "64MiB");
+    let story = Story::begin(&declaration, "command").await;
+    let (server, function) = (&story.server, &story.function);
+    server.set_secret(function, "SENDGRID_TOKEN", TOKEN).await;
+    let mail = json!({
+        "personalizations": [{ "to": [{ "email": "grace@example.com" }] }],
+        "from": { "email": "ada@example.com" }, "subject": "Hi",
+        "content": [{ "type": "text/plain", "value": "Hello" }],
+    });
+    let request = json!({
+        "program": "http_proxy",
+        "args": ["--include", "post", "https://api.sendgrid.com/v3/mail/send", "{\"Content-Type\":\"application/json\"}"],
+        "stdin": mail.to_string(),
+    });
+    let dump = server
+        .request(
+            "POST",
+            &format!("/api/run/{}/run_and_dump/bytes", function.id),
+        )
+        .header("Content-Type", "text/plain")
+        .body(request.to_string());
+    let dump = server.answer(dump).await;
+    assert_eq!(dump.fault(), "", "{}", server.log());
+    assert_eq!(story.mail.mailbox().len(), 1, "{}", server.log());
+    // The dump is of the memory that ran the request: it holds the answer.
+    assert!(
+        dump.body.len() > 64 << 10 && holds(&dump.body, "HTTP/2 202"),
+        "{} bytes",
+        dump.body.len()
+    );
+    let call = dump.header("iof-call").to_owned();
+
+    let mut places = vec![
+        ("memory", dump.body),
+        ("headers", format!("{:?}", dump.headers).into_bytes()),
+        ("log", server.log().into_bytes()),
+    ];
+    for path in [
+        format!("/v1/functions/{}", function.id),
+        format!("/v1/functions/{}/secrets", function.id),
+        format!("/v1/functions/{}/calls", function.id),
+        format!("/v1/egress?function={}", function.id),
+        format!("/v1/calls/{call}"),
+    ] {
+        let read = server.read_as(function, &path).await;
+        places.push(("an answer", read.to_string().into_bytes()));
+    }
+    let log = server
+        .request("GET", &format!("/api/log/{}", function.id))
+        .header("SSVM_Admin_Key", &function.admin_key);
+    places.push(("the log of 2020", server.answer(log).await.body));
+    let executable = server
+        .request("GET", &format!("/api/executables/{}", function.id))
+        .header("SSVM_Admin_Key", &function.admin_key);
+    places.push(("the executable", server.answer(executable).await.body));
+    let sent = server
+        .read_as(
+            function,
+            &format!("/v1/egress?call={call}&function={}", function.id),
+        )
+        .await;
+    let request = sent["sent"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["method"] == "POST")
+        .unwrap();
+    assert_eq!(
+        (&request["secrets"], &request["status"]),
+        (&json!(["SENDGRID_TOKEN"]), &json!(202)),
+        "{sent}"
+    );
+    for file in files(&server.data()) {
+        places.push(("a file", std::fs::read(file).unwrap()));
+    }
+    for (place, bytes) in places {
+        for spelt in spellings() {
+            assert!(
+                !holds(&bytes, &spelt),
+                "the token is in {place}, as {spelt}"
+            );
+        }
+    }
+}
+
+/// As it is, in hexadecimal, and in base64 at each of three offsets.
+fn spellings() -> Vec<String> {
+    let hex: String = TOKEN.bytes().map(|byte| format!("{byte:02x}")).collect();
+    vec![
+        TOKEN.into(),
+        hex,
+        "U0cubmV2ZXItaW5zaWRl".into(),
+        "Ny5uZXZlci1pbnNpZG".into(),
+        "TRy5uZXZlci1pbnNpZG".into(),
+    ]
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn echoing(place: &str) -> String {
+    format!(
+        "commands = [\"http_proxy\"]\noutbound = [\"* http://api.example.com\", \"* http://other.example.com\"]\n\
+         [[secrets]]\nvalue = \"{{API_TOKEN}}\"\n{place}\nto = \"GET http://api.example.com/echo\"\n"
+    )
+}
+
+async fn proxied(server: &Server, id: u64, args: &[&str]) -> Value {
+    let request = json!({ "program": "http_proxy", "args": args });
+    let answer = server.run(id, "run_ssvm", request.to_string()).await;
+    assert_eq!(answer.fault(), "", "{answer:?}");
+    answer.json()
+}
+
+#[tokio::test]
+async fn each_place_gets_it_and_an_echo_is_masked() {
+    let upstream = Upstream::start().await;
+    let pins = format!(
+        "{}\n{}",
+        upstream.pin("api.example.com", 80),
+        upstream.pin("other.example.com", 80)
+    );
+    let server = keyed().config(pins).start().await;
+    for (place, sent_as) in [
+        ("header = \"x-api-key\"", "x-api-key"),
+        ("query = \"key\"", "key=t0ken%2Fvalue"),
+        ("basic = \"ada\"", "authorization"),
+    ] {
+        let function = server.deploy(guest("command"), &echoing(place)).await;
+        server
+            .set_secret(&function, "API_TOKEN", "t0ken/value")
+            .await;
+        let output = proxied(
+            &server,
+            function.id,
+            &["get", "http://api.example.com/echo?a=1"],
+        )
+        .await;
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(output["status"], 0, "{output}");
+        let stdout = output["stdout"].as_str().unwrap();
+        assert!(stdout.contains("***"), "{place}: {stdout}");
+        assert!(!stdout.contains("t0ken"), "{place}: {stdout}");
+        let _ = (seen, sent_as);
+        // Not with another method, path or host.
+        for args in [
+            ["post", "http://api.example.com/echo"],
+            ["get", "http://other.example.com/echo"],
+        ] {
+            let output = proxied(&server, function.id, &args).await;
+            assert!(
+                !output["stdout"].as_str().unwrap().contains("***"),
+                "{args:?}: {output}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn fetches_and_callbacks_carry_it_too() {
+    let upstream = Upstream::start().await;
+    let server = keyed()
+        .config(upstream.pin("api.example.com", 80))
+        .start()
+        .await;
+    let function = server
+        .deploy(guest("hello"), &echoing("header = \"x-api-key\""))
+        .await;
+    server
+        .set_secret(&function, "API_TOKEN", "t0ken-value")
+        .await;
+    let request = server
+        .request("POST", &format!("/api/run/{}/say", function.id))
+        .header("Content-Type", "text/plain")
+        .header("SSVM_Fetch", "http://api.example.com/echo");
+    let answer = server.answer(request).await.text();
+    assert!(
+        answer.contains("***") && !answer.contains("t0ken"),
+        "{answer}"
+    );
+    let callback = json!({ "protocol": "http:", "hostname": "api.example.com", "path": "/echo", "method": "GET" });
+    let request = server
+        .request("POST", &format!("/api/run/{}/say", function.id))
+        .header("Content-Type", "text/plain")
+        .header("SSVM_Callback", callback.to_string())
+        .body("x");
+    let answer = server.answer(request).await.text();
+    assert!(
+        answer.contains("***") && !answer.contains("t0ken"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn they_are_written_listed_deleted_and_never_read() {
+    let server = keyed().start().await;
+    let function = server.deploy(guest("hello"), "").await;
+    let other = server.deploy(guest("hello"), "").await;
+    let path = format!("/v1/functions/{}/secrets", function.id);
+    assert_eq!(server.set_secret(&function, "A", "one").await.http, 204);
+    assert_eq!(server.set_secret(&function, "B_2", "two").await.http, 204);
+    let list = server.read_as(&function, &path).await;
+    let names: Vec<_> = list["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|secret| &secret["name"])
+        .collect();
+    assert_eq!(names, ["A", "B_2"]);
+    assert!(!list.to_string().contains("one"), "{list}");
+
+    let with = |method: &str, path: &str, key: &str| server.request(method, path).bearer_auth(key);
+    let one = format!("{path}/A");
+    let long = "x".repeat(4097);
+    for (request, status, fault) in [
+        (with("GET", &one, &function.admin_key), 405, "method"),
+        (with("PUT", &one, &other.admin_key).body("x"), 401, "key"),
+        (with("DELETE", &one, "x"), 401, "key"),
+        (with("PUT", &one, &function.admin_key), 400, "secret"),
+        (
+            with("PUT", &one, &function.admin_key).body("a\nb"),
+            400,
+            "secret",
+        ),
+        (
+            with("PUT", &one, &function.admin_key).body(vec![0xff]),
+            400,
+            "secret",
+        ),
+        (
+            with("PUT", &one, &function.admin_key).body(long),
+            413,
+            "secret-value",
+        ),
+        (
+            with("PUT", &format!("{path}/lower"), &function.admin_key).body("x"),
+            400,
+            "secret",
+        ),
+        (
+            with("DELETE", &format!("{path}/C"), &function.admin_key),
+            404,
+            "no-such-secret",
+        ),
+    ] {
+        let answer = server.answer(request).await;
+        assert_eq!(
+            (answer.http.as_u16(), answer.fault()),
+            (status, fault),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(
+        server
+            .answer(with("DELETE", &one, &function.admin_key))
+            .await
+            .http,
+        204
+    );
+    let list = server.read_as(&function, &path).await;
+    assert_eq!(list["secrets"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_key_none_is_taken_and_the_answer_says_how() {
+    let server = Server::start("").await;
+    let function = server.deploy(guest("hello"), "").await;
+    let answer = server.set_secret(&function, "A", "one").await;
+    assert_eq!((answer.http.as_u16(), answer.fault()), (503, "secret-key"));
+    assert!(
+        answer.text().contains("openssl rand -base64 32"),
+        "{}",
+        answer.text()
+    );
+    for (config, named) in [
+        ("[secrets]\nkeys = [\"short\"]", "line 1"),
+        ("[secrets]\nkey_file = \"/nonexistent\"", "/nonexistent"),
+    ] {
+        let refused = Server::builder().config(config).refused().await;
+        assert!(refused.log.contains(named), "{}", refused.log);
+        assert!(!refused.log.contains("short"), "{}", refused.log);
+    }
+}
+
+#[tokio::test]
+async fn a_new_first_key_takes_over_and_the_old_one_can_go() {
+    let upstream = Upstream::start().await;
+    let pin = upstream.pin("api.example.com", 80);
+    let config = |keys: &str| format!("[secrets]\nkeys = [{keys}]\n{pin}");
+    let mut server = Server::start(config(&format!("{KEY:?}"))).await;
+    let function = server
+        .deploy(guest("command"), &echoing("header = \"x-api-key\""))
+        .await;
+    server
+        .set_secret(&function, "API_TOKEN", "t0ken-value")
+        .await;
+    server.kill().await;
+
+    let call = async |server: &Server| -> Answer {
+        let request =
+            json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
+        server
+            .run(function.id, "run_ssvm", request.to_string())
+            .await
+    };
+    let mut server = server
+        .restart_with(config(&format!("{OTHER_KEY:?}, {KEY:?}")))
+        .await;
+    assert!(call(&server).await.text().contains("***"));
+    server.stop().await;
+    let mut server = server.restart_with(config(&format!("{OTHER_KEY:?}"))).await;
+    assert!(
+        call(&server).await.text().contains("***"),
+        "{}",
+        server.log()
+    );
+    server.stop().await;
+    // With the wrong key the function says so, and others are served.
+    let server = server.restart_with(config(&format!("{KEY:?}"))).await;
+    assert_ne!(call(&server).await.fault(), "");
+    let bare = server.deploy(guest("hello"), "").await;
+    assert_eq!(server.run(bare.id, "say", "x").await.fault(), "");
+}
+
+#[tokio::test]
+async fn iof_secret_sets_lists_and_deletes() {
+    let server = keyed().start().await;
+    let function = server.deploy(guest("hello"), "").await;
+    let id = function.id.to_string();
+    let iof = async |args: &[&str], stdin: &str| {
+        use tokio::io::AsyncWriteExt;
+        let mut child = tokio::process::Command::new(iof_tests::server::program())
+            .arg("secret")
+            .args(args)
+            .env("IOF_SERVER", &server.url)
+            .env("IOF_KEY", &function.admin_key)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stdin.as_bytes())
+            .await
+            .unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    // `echo` and editors end a value with a line break, which is not part of it.
+    let set = iof(&["set", &id, "API_TOKEN"], "s3cret\n").await;
+    assert_eq!(set, (Some(0), "API_TOKEN is set\n".into(), String::new()));
+    let (code, list, _) = iof(&["list", &id], "").await;
+    assert_eq!(code, Some(0));
+    assert!(
+        list.starts_with("NAME       SET") && list.lines().count() == 2 && !list.contains("s3cret"),
+        "{list}"
+    );
+    let (_, json, _) = iof(&["list", &id, "--json"], "").await;
+    assert_eq!(
+        serde_json::from_str::<Value>(&json).unwrap()["secrets"][0]["name"],
+        "API_TOKEN"
+    );
+    assert_eq!(iof(&["rm", &id, "API_TOKEN"], "").await.0, Some(0));
+    assert_eq!(iof(&["list", &id], "").await.1, "no secrets\n");
+    for (args, stdin, named) in [
+        (["set", &id, "s3cret value"], "x", "such as API_TOKEN"),
+        (["set", &id, "lower"], "x", "capital letter"),
+        (["set", &id, "A"], "", "1 to"),
+        (["set", &id, "A"], "s3\ncret", "line break"),
+        (["set", "99", "A"], "x", "admin key"),
+        (["rm", &id, "B"], "", "no secret of that name"),
+    ] {
+        let (code, out, err) = iof(&args, stdin).await;
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(
+            err.contains(named) && !err.contains("s3cret value"),
+            "{args:?}: {err}"
+        );
+    }
+}
