@@ -310,3 +310,40 @@ impl Reached {
 fn humantime(duration: Duration) -> String {
     humantime_serde::re::humantime::format_duration(duration).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_lowers_and_never_raises() {
+        let server = Limits::default();
+        assert_eq!(
+            format!("{:?}", server.narrowed(&Narrower::default()).unwrap()),
+            format!("{server:?}")
+        );
+        // Every field is compared: one unit more than the server's is refused by name, and what is less counts.
+        let fields = serde_json::to_value(&server).unwrap();
+        for (name, _) in fields.as_object().unwrap() {
+            if name == "stack" {
+                continue;
+            }
+            let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
+                "wall_time" | "guest_cpu" => ("1h".into(), "1ms".into()),
+                "commands" | "storage_transactions" => (1_000_000.into(), 1.into()),
+                _ => ("1GiB".into(), "1KiB".into()),
+            };
+            let wish = |value: serde_json::Value| -> Narrower {
+                serde_json::from_value(serde_json::json!({ name: value })).unwrap()
+            };
+            let refused = server.narrowed(&wish(more)).unwrap_err();
+            assert!(
+                refused.starts_with(&format!("limits.{name} = ")),
+                "{refused}"
+            );
+            let narrowed = serde_json::to_value(server.narrowed(&wish(less)).unwrap()).unwrap();
+            assert_ne!(narrowed[name], fields[name], "{name}");
+        }
+        assert!(serde_json::from_str::<Narrower>(r#"{"stack":"1KiB"}"#).is_err());
+    }
+}

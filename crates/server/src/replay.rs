@@ -40,7 +40,7 @@ enum RecordedArg {
 }
 
 /// How a call ended.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Ended {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<Blob>,
@@ -160,17 +160,6 @@ impl RecordedArg {
         match arg {
             Arg::Text(text) => Self::Text(Blob(text.clone())),
             Arg::Bytes(bytes) => Self::Bytes(Blob(bytes.clone())),
-        }
-    }
-}
-
-impl Default for Ended {
-    fn default() -> Self {
-        Self {
-            result: None,
-            fault: None,
-            stdout: Blob::default(),
-            stderr: Blob::default(),
         }
     }
 }

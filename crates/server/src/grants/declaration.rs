@@ -85,8 +85,7 @@ impl Declaration {
         let declaration: Self = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?
         } else {
-            // Its message shows the line.
-            toml::from_str(text).map_err(|error| wrong(error.to_string()))?
+            toml::from_str(text).map_err(|error| wrong(in_line(text, &error)))?
         };
         declaration.check()?;
         ceiling.check(&declaration)?;
@@ -174,6 +173,19 @@ impl DeclaredSecret {
         };
         Attachment::new(self.to.clone(), place, self.value.clone(), value)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// Where and what, without the line itself: people write a secret where its template belongs.
+fn in_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ),
+        None => error.message().to_owned(),
     }
 }
 
