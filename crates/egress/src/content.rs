@@ -1,6 +1,5 @@
 //! The body of a response: read within its limits, and made what the function gets.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -112,23 +111,23 @@ impl<'a> Exchange<'a> {
         self.aside(host, search).await
     }
 
-    /// The body with its codings undone, if it has any; their header goes.
+    /// The body with its coding undone, if it has one; its header goes.
     async fn decoded(
         &self,
         host: &str,
         head: &mut Parts,
         body: &Bytes,
     ) -> Result<Option<Bytes>, Error> {
-        let codings = decode::codings(head).map_err(|count| {
+        let coding = decode::coding(head).map_err(|count| {
             let message = format!("the response of {host} is encoded {count} times over");
             Error::new(Kind::Protocol, message)
         })?;
-        if codings.is_empty() {
+        let Some(coding) = coding else {
             return Ok(None);
-        }
-        let max = self.shared.config.max_response;
+        };
+        let (max, deadline) = (self.shared.config.max_response, self.deadline.into_std());
         let body = body.clone();
-        let decoding = move || decode::decode(Cursor::new(body), &codings, max.as_u64());
+        let decoding = move || decode::decode(body, coding, max.as_u64(), deadline);
         let decoded = self.aside(host, decoding).await?.map_err(|e| match e {
             Undecodable::TooLarge => {
                 let bytes = bytes(max);

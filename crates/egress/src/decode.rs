@@ -1,24 +1,28 @@
 //! Content codings undone, for a function that asks for it (RFC 9110 section 8.4).
 //!
-//! A few bytes decode to gigabytes, so every stage of a decoder stops at the limit: also an inner
-//! one, whose output nobody keeps but somebody computes. What is not understood, or only a part of
-//! something, is left as it came; more than two codings are refused, because nobody honest sends
-//! them.
+//! A few bytes decode to gigabytes, and others to nothing at all after much computing: a decoder
+//! stops at a size and at a time. What is not understood, or only a part of something, is left as it
+//! came. Codings on top of each other are refused: nobody honest sends them, and they multiply what
+//! one byte costs (a kilobyte becomes megabytes of the most expensive input there is).
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::time::Instant;
 
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use bytes::{Buf, Bytes};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RANGE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::headers;
 
-const MOST: usize = 2;
-
 /// What a decoder reads at a time.
 const BUFFER: usize = 8 * 1024;
+
+/// How many members a body of gzip has at most (RFC 1952 section 2.2). Each costs a decoder anew,
+/// and takes 20 bytes; files that are made of members have one for 64 KiB.
+const MOST_MEMBERS: usize = 1024;
 
 /// A content coding that is undone here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub(crate) enum Undecodable {
     #[error("more than the limit")]
     TooLarge,
     #[error("{0}")]
-    Broken(io::Error),
+    Broken(#[from] io::Error),
 }
 
 /// Asks for what is understood here, unless the function asked for something itself. A part of a
@@ -47,48 +51,40 @@ pub(crate) fn ask(headers: &mut HeaderMap) {
     }
 }
 
-/// The codings of a response in the order in which they were applied; none if it is handed on as it
-/// is.
+/// The coding of a response, if it is one that is undone here.
 ///
 /// # Errors
-/// How many there are, if too many.
-pub(crate) fn codings(head: &Parts) -> Result<Vec<Coding>, usize> {
+/// How many there are, if several.
+pub(crate) fn coding(head: &Parts) -> Result<Option<Coding>, usize> {
     if head.status == StatusCode::PARTIAL_CONTENT {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let names: Vec<_> = headers::codings(&head.headers, CONTENT_ENCODING).collect();
-    let known: Option<Vec<_>> = names.iter().map(|name| Coding::of(name)).collect();
-    match known {
-        Some(known) if known.len() > MOST => Err(known.len()),
-        known => Ok(known.unwrap_or_default()),
+    let names = headers::codings(&head.headers, CONTENT_ENCODING);
+    let known: Option<Vec<_>> = names.map(Coding::of).collect();
+    match known.as_deref() {
+        None | Some([]) => Ok(None),
+        Some([one]) => Ok(Some(*one)),
+        Some(several) => Err(several.len()),
     }
 }
 
-/// Undoes `codings`, the last first. It computes for a while.
+/// Undoes `coding`. It computes for a while.
 ///
 /// # Errors
-/// Broken, or at some stage more than `limit` bytes.
+/// Broken, or more than `limit` bytes, or not done at `deadline`.
 pub(crate) fn decode(
-    body: impl Read + 'static,
-    codings: &[Coding],
+    body: Bytes,
+    coding: Coding,
     limit: u64,
+    deadline: Instant,
 ) -> Result<Vec<u8>, Undecodable> {
-    let mut reader: Box<dyn Read> = Box::new(body);
+    let encoded = Until { body, deadline };
     let mut decoded = Vec::new();
-    let result = codings
-        .iter()
-        .rev()
-        .try_for_each(|coding| {
-            let encoded = std::mem::replace(&mut reader, Box::new(io::empty()));
-            let inner = coding.reader(encoded)?;
-            reader = Box::new(Capped { inner, left: limit });
-            Ok(())
-        })
-        .and_then(|()| reader.read_to_end(&mut decoded));
-    match result {
-        Ok(_) => Ok(decoded),
-        Err(e) if e.get_ref().is_some_and(|e| e.is::<Beyond>()) => Err(Undecodable::TooLarge),
-        Err(e) => Err(Undecodable::Broken(e)),
+    let mut reader = coding.reader(encoded).take(limit.saturating_add(1));
+    reader.read_to_end(&mut decoded)?;
+    match decoded.len() as u64 > limit {
+        true => Err(Undecodable::TooLarge),
+        false => Ok(decoded),
     }
 }
 
@@ -104,59 +100,105 @@ impl Coding {
         found.map(|(_, coding)| *coding)
     }
 
-    fn reader(self, mut encoded: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
-        Ok(match self {
-            Coding::Gzip => Box::new(MultiGzDecoder::new(encoded)),
+    fn reader(self, encoded: Until) -> Box<dyn Read> {
+        match self {
+            Coding::Gzip => Box::new(Members {
+                current: Some(GzDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
+                left: MOST_MEMBERS - 1,
+            }),
+            // It means the format of zlib, and some servers send what is inside of it alone
+            // (RFC 9110 section 8.4.1.2).
+            Coding::Deflate => match is_zlib(&encoded.body) {
+                true => Box::new(ZlibDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
+                false => Box::new(DeflateDecoder::new(BufReader::with_capacity(
+                    BUFFER, encoded,
+                ))),
+            },
             Coding::Brotli => {
                 let mut reader = Decompressor::new(encoded, BUFFER);
-                // An extension that no coding of HTTP has (RFC 7932 section 9.1), with windows of
-                // up to a gigabyte.
+                // An extension that no coding of HTTP has, with windows of up to a gigabyte.
                 let large = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
                 reader.set_parameter(large, 0);
                 Box::new(reader)
             }
-            Coding::Deflate => {
-                // It means the format of zlib, and some servers send what is inside of it alone
-                // (RFC 9110 section 8.4.1.2).
-                let mut head = Vec::with_capacity(2);
-                encoded.by_ref().take(2).read_to_end(&mut head)?;
-                let is_zlib = is_zlib(&head);
-                let whole = Cursor::new(head).chain(encoded);
-                match is_zlib {
-                    true => Box::new(ZlibDecoder::new(whole)),
-                    false => Box::new(DeflateDecoder::new(whole)),
-                }
-            }
-        })
+        }
     }
 }
 
 /// RFC 1950 section 2.2: method 8, and a check of both bytes.
-fn is_zlib(head: &[u8]) -> bool {
-    match head {
-        [method, flags] => {
+fn is_zlib(body: &[u8]) -> bool {
+    match body {
+        [method, flags, ..] => {
             method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
         }
         _ => false,
     }
 }
 
-/// A reader that fails where its limit is exceeded.
-struct Capped {
-    inner: Box<dyn Read>,
-    left: u64,
+/// The members of a body of gzip, one after the other.
+struct Members {
+    /// None at the end.
+    current: Option<GzDecoder<BufReader<Until>>>,
+    left: usize,
 }
 
-/// The error of a [`Capped`] reader.
-#[derive(Debug, thiserror::Error)]
-#[error("more than the limit")]
-struct Beyond;
-
-impl Read for Capped {
+impl Read for Members {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        let left = self.left.checked_sub(read as u64);
-        self.left = left.ok_or_else(|| io::Error::other(Beyond))?;
-        Ok(read)
+        while let Some(mut member) = self.current.take() {
+            let read = member.read(buffer)?;
+            if read > 0 {
+                self.current = Some(member);
+                return Ok(read);
+            }
+            let mut rest = member.into_inner();
+            if rest.fill_buf()?.is_empty() {
+                break;
+            }
+            let left = self.left.checked_sub(1);
+            self.left = left.ok_or_else(|| io::Error::other("too many members"))?;
+            self.current = Some(GzDecoder::new(rest));
+        }
+        Ok(0)
+    }
+}
+
+/// A body that ends with an error when the time is over.
+struct Until {
+    body: Bytes,
+    deadline: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let length = buffer.len().min(self.body.len()).min(BUFFER);
+        self.body.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Nobody waits for the rest of it.
+    #[test]
+    fn computing_ends_at_the_deadline() {
+        // An empty block of deflate, a thousand times, and the last.
+        let body = Bytes::from([&[0, 0, 0, 0xff, 0xff].repeat(1000)[..], &[3, 0]].concat());
+        let later = Instant::now() + Duration::from_secs(60);
+        for coding in [Coding::Deflate, Coding::Gzip, Coding::Brotli] {
+            let over = decode(body.clone(), coding, 9, Instant::now());
+            match over {
+                Err(Undecodable::Broken(e)) => assert_eq!(e.kind(), io::ErrorKind::TimedOut),
+                other => panic!("{coding:?}: {other:?}"),
+            }
+        }
+        let nothing = decode(body, Coding::Deflate, 9, later).unwrap();
+        assert_eq!(nothing, b"");
     }
 }

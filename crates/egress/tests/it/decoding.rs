@@ -112,9 +112,7 @@ async fn each_coding_is_undone() {
         ("deflate", zlib(TEXT)),
         ("deflate", deflate(TEXT)),
         ("br", brotli()),
-        ("gzip, gzip", gzip(&gzip(TEXT))),
-        ("br, gzip", gzip(&brotli())),
-        ("deflate,identity , gzip", gzip(&zlib(TEXT))),
+        ("identity, gzip,", gzip(TEXT)),
     ] {
         let (server, length) = (encoded(codings, body.clone()).await, body.len() as u64);
         let egress = pinned(&server, quick());
@@ -211,9 +209,7 @@ async fn broken_bodies_are_errors() {
         ("br", b"plain text".to_vec()),
         ("br", cut(brotli())),
         ("br", brotli_large_window()),
-        ("gzip, br", gzip(TEXT)),
-        ("br, gzip", gzip(TEXT)),
-        ("gzip, gzip", gzip(&cut(gzip(TEXT)))),
+        ("gzip", gzip(b"").repeat(1025)),
     ] {
         let server = encoded(codings, body).await;
         let error = get(&server).await.unwrap_err();
@@ -221,13 +217,21 @@ async fn broken_bodies_are_errors() {
         let message = format!("a.test:{} is not in the encoding", server.port());
         assert!(error.to_string().contains(&message), "{error}");
     }
-    let server = encoded("gzip, deflate, gzip", gzip(TEXT)).await;
-    let error = get(&server).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Protocol);
-    assert!(
-        error.to_string().ends_with("encoded 3 times over"),
-        "{error}"
-    );
+}
+
+#[tokio::test]
+async fn codings_on_top_of_each_other_are_refused() {
+    for (codings, count) in [
+        ("gzip, gzip", 2),
+        ("br,gzip", 2),
+        ("gzip, deflate, gzip", 3),
+    ] {
+        let server = encoded(codings, gzip(&gzip(TEXT))).await;
+        let error = get(&server).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Protocol);
+        let says = format!("is encoded {count} times over");
+        assert!(error.to_string().ends_with(&says), "{error}");
+    }
 }
 
 /// A gigabyte of zeros in a megabyte, and its relatives.
@@ -235,16 +239,10 @@ async fn broken_bodies_are_errors() {
 async fn bombs_stop_at_the_limit() {
     let zeros = gzip(&vec![0; 1 << 20]).repeat(1024);
     assert!(zeros.len() < 1 << 21);
-    // Decodes to nothing, by way of 80 MiB.
-    let nothing = gzip(&gzip(b"").repeat(4 << 20));
-    assert!(nothing.len() < 1 << 20);
     for (codings, body) in [
-        ("gzip", zeros.clone()),
+        ("gzip", zeros),
         ("deflate", zlib(&vec![0; 64 << 20])),
         ("br", brotli_zeros()),
-        ("gzip, gzip", gzip(&zeros)),
-        ("gzip, gzip", nothing),
-        ("br, gzip", gzip(&brotli_zeros())),
     ] {
         let server = encoded(codings, body).await;
         let started = Instant::now();
@@ -258,12 +256,7 @@ async fn bombs_stop_at_the_limit() {
 
 #[tokio::test]
 async fn the_limit_is_exact() {
-    for codings in ["gzip", "gzip, gzip"] {
-        let once = gzip(&vec![0; 1000]);
-        let body = match codings {
-            "gzip" => once,
-            _ => gzip(&once),
-        };
+    for (codings, body) in [("gzip", gzip(&[0; 1000])), ("deflate", zlib(&[0; 1000]))] {
         let server = encoded(codings, body).await;
         for (max, fits) in [(1000, true), (999, false)] {
             let config = Config {
