@@ -27,7 +27,8 @@ use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::{Attachments, Config, ConfigError, Error, Inside, Kind, Rules, admit, headers, tls};
+use crate::tls::Tls;
+use crate::{Attachments, Config, ConfigError, Error, Inside, Kind, Rules, admit, headers};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
@@ -65,7 +66,8 @@ pub struct Outbound<'a> {
 }
 
 impl Egress {
-    /// Builds the client: reads `ca_files` and the system's resolver configuration, so it may
+    /// Builds the client: reads `ca_files`, `client_certificate`
+    /// and the system's resolver configuration, so it may
     /// block; once, at start.
     ///
     /// # Errors
@@ -75,7 +77,7 @@ impl Egress {
         let resolve = Arc::new(Resolve::new(&config)?);
         let connector = Connector::new(
             resolve.clone(),
-            tls::client_config(&config.ca_files)?,
+            Tls::new(&config)?,
             config.max_connections,
             config.connect_timeout,
         );

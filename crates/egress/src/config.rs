@@ -19,6 +19,8 @@ pub struct Config {
     pub pin: Vec<Pin>,
     /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
     pub ca_files: Vec<PathBuf>,
+    /// Certificates that are shown to hosts that ask for one; see [`ClientCertificate`].
+    pub client_certificate: Vec<ClientCertificate>,
     /// The name servers to ask. Empty: the system's, with the system's hosts file before them.
     pub dns_servers: Vec<SocketAddr>,
     /// Address ranges that are never dialled although they are public: an organisation's own, a
@@ -73,6 +75,7 @@ impl Default for Config {
         Config {
             pin: Vec::new(),
             ca_files: Vec::new(),
+            client_certificate: Vec::new(),
             dns_servers: Vec::new(),
             deny: Vec::new(),
             connect_timeout: Duration::from_secs(5),
@@ -110,6 +113,23 @@ pub struct Pin {
     pub to: SocketAddr,
 }
 
+/// The certificate that one host, or the hosts below one domain, get to see when they ask for one
+/// during the TLS handshake; of two that fit, the first. The functions that may request such a host
+/// do so in the operator's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// The name or address in the URL, or `*.example.com` for the names below.
+    pub host: String,
+    /// The port in the URL, or the scheme's own; left out, every port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The certificate and what leads from it to its authority, in PEM form.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
+}
+
 /// Which addresses are dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
@@ -135,6 +155,14 @@ pub enum ConfigError {
     /// A CA file that cannot be read, or holds no certificates.
     #[error("egress.ca_files: {}: {problem}", path.display())]
     CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file of a client certificate that cannot be read, or does not fit.
+    #[error("egress.client_certificate: {}: {problem}", path.display())]
+    ClientCertificate {
         /// The file.
         path: PathBuf,
         /// What is wrong.

@@ -16,7 +16,6 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -25,6 +24,7 @@ use url::Host;
 
 use crate::resolve::Resolve;
 use crate::stream::Tcp;
+use crate::tls::Tls;
 use crate::{Error, Kind};
 
 /// How long the address before gets until the next is tried beside it (RFC 8305 section 5).
@@ -36,7 +36,7 @@ type Dialling<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Connector {
     resolve: Arc<Resolve>,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Tls>,
     /// One permit a connection, open or being opened.
     places: Arc<Semaphore>,
     max_connections: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Connector {
 impl Connector {
     pub(crate) fn new(
         resolve: Arc<Resolve>,
-        tls: ClientConfig,
+        tls: Tls,
         max_connections: usize,
         connect_timeout: Duration,
     ) -> Connector {
@@ -75,13 +75,15 @@ impl Connector {
             Some("https") => 443,
             _ => 80,
         };
+        let port = to.port_u16().unwrap_or(default_port);
+        let tls = self.tls.config_for(&host, port);
         let dialler = Dialler {
             resolve: self.resolve,
             host,
-            port: to.port_u16().unwrap_or(default_port),
+            port,
             place: Arc::new(place),
         };
-        let mut https = HttpsConnector::from((dialler, self.tls));
+        let mut https = HttpsConnector::from((dialler, tls));
         match timeout(self.connect_timeout, https.call(to)).await {
             Ok(Ok(stream)) => Ok(stream),
             // The dialler's own errors pass as they are; what is left is the handshake's.
@@ -195,6 +197,18 @@ fn tls_failure(host: &str, error: &(dyn std::error::Error + 'static)) -> Error {
         None => format!("TLS with {host} failed: the connection broke during the handshake"),
     };
     Error::new(Kind::Tls, message).with_detail(error)
+}
+
+/// What TLS says once the handshake is over on our side: that a client certificate is missing or
+/// not accepted comes with the first data (RFC 8446 section 4.4.2.4).
+pub(crate) fn late_tls_failure(
+    host: &str,
+    error: &(dyn std::error::Error + 'static),
+) -> Option<Error> {
+    // h2 keeps the text of an io::Error alone.
+    let text = error.downcast_ref::<io::Error>()?.to_string();
+    text.starts_with("received fatal alert: ")
+        .then(|| Error::new(Kind::Tls, format!("TLS with {host} failed: {text}")))
 }
 
 #[cfg(test)]

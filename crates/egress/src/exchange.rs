@@ -15,7 +15,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::dial::Connector;
+use crate::dial::{Connector, late_tls_failure};
 use crate::limit::Limits;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
@@ -283,6 +283,9 @@ fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
                 return headers_too_large(host, config);
             }
             nonsense |= is_nonsense(hyper);
+        }
+        if let Some(tls) = late_tls_failure(host, this) {
+            return tls;
         }
         chain.push(this.to_string());
         cause = this.source();

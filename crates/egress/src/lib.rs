@@ -46,7 +46,7 @@ mod tls;
 pub use admit::admit;
 pub use class::Class;
 pub use client::{Egress, Outbound};
-pub use config::{Addresses, Config, ConfigError, Pin};
+pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::header;
 pub use inside::Inside;

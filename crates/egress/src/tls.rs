@@ -1,42 +1,142 @@
-//! What TLS trusts, and which protocols it offers.
+//! What TLS trusts, which protocols it offers, and which hosts it shows a certificate of ours.
+//!
+//! A client certificate is a credential: it is shown to the hosts it is meant for and to no other.
+//! A configuration of its own for each, instead of a resolver that chooses during the handshake
+//! (which is not told the host), keeps apart what TLS remembers, too: a resumed session brings the
+//! identity of the first one with it (RFC 8446 section 2.2). Connections are pooled by scheme, host
+//! and port, and HTTP/2 connections are not shared between hosts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use url::Host;
 
-use crate::ConfigError;
+use crate::Config;
+use crate::config::{ClientCertificate, ConfigError};
+use crate::rule::HostPattern;
 
-/// Mozilla's roots and the operator's. The provider is named here: a process-wide default would be
-/// whatever another crate installed first.
-pub(crate) fn client_config(ca_files: &[PathBuf]) -> Result<ClientConfig, ConfigError> {
+/// The configurations of TLS, chosen by host.
+pub(crate) struct Tls {
+    anonymous: Arc<ClientConfig>,
+    /// The first that is meant for a host is shown to it.
+    identified: Vec<Identified>,
+}
+
+struct Identified {
+    host: HostPattern,
+    port: Option<u16>,
+    config: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub(crate) fn new(config: &Config) -> Result<Tls, ConfigError> {
+        let roots = Arc::new(roots(&config.ca_files)?);
+        let mut identified = Vec::new();
+        for certificate in &config.client_certificate {
+            let host = host(certificate)?;
+            let port = certificate.port;
+            let known = |other: &Identified| other.host == host && other.port == port;
+            if identified.iter().any(known) {
+                let problem = format!("{:?} is listed twice", certificate.host);
+                return Err(wrong(problem));
+            }
+            identified.push(Identified {
+                host,
+                port,
+                config: Arc::new(client_config(roots.clone(), Some(certificate))?),
+            });
+        }
+        Ok(Tls {
+            anonymous: Arc::new(client_config(roots, None)?),
+            identified,
+        })
+    }
+
+    pub(crate) fn config_for(&self, host: &Host<String>, port: u16) -> Arc<ClientConfig> {
+        let meant = |identified: &&Identified| {
+            identified.port.is_none_or(|own| own == port) && identified.host.contains(host)
+        };
+        let identified = self.identified.iter().find(meant);
+        identified.map_or(&self.anonymous, |i| &i.config).clone()
+    }
+}
+
+/// Mozilla's roots and the operator's.
+fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, ConfigError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for path in ca_files {
-        let problem = |problem: String| ConfigError::CaFile {
+        let problem = |problem| ConfigError::CaFile {
             path: path.clone(),
             problem,
         };
-        let mut found = 0;
-        for certificate in
-            CertificateDer::pem_file_iter(path).map_err(|e| problem(e.to_string()))?
-        {
-            let certificate = certificate.map_err(|e| problem(e.to_string()))?;
-            roots.add(certificate).map_err(|e| problem(e.to_string()))?;
-            found += 1;
-        }
-        if found == 0 {
-            return Err(problem("no certificate in PEM form in it".to_owned()));
+        for certificate in certificates(path).map_err(problem)? {
+            let added = roots.add(certificate);
+            added.map_err(|e| problem(e.to_string()))?;
         }
     }
+    Ok(roots)
+}
+
+/// At least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| e.to_string())?
+        .collect();
+    match found.map_err(|e| e.to_string())? {
+        none if none.is_empty() => Err("no certificate in PEM form in it".to_owned()),
+        found => Ok(found),
+    }
+}
+
+/// The provider is named here: a process-wide default would be whatever another crate installed
+/// first.
+fn client_config(
+    roots: Arc<RootCertStore>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| ConfigError::Tls(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some(ClientCertificate {
+            certificate, key, ..
+        }) => {
+            let problem = |path: &Path, problem| ConfigError::ClientCertificate {
+                path: path.to_owned(),
+                problem,
+            };
+            let chain = certificates(certificate).map_err(|e| problem(certificate, e))?;
+            let secret = PrivateKeyDer::from_pem_file(key)
+                .map_err(|e| problem(key, format!("no private key in PEM form: {e}")))?;
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|e| problem(key, format!("not a key of {}: {e}", certificate.display())))?
+        }
+    };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn host(certificate: &ClientCertificate) -> Result<HostPattern, ConfigError> {
+    match HostPattern::parse(&certificate.host).map_err(wrong)? {
+        HostPattern::Any => Err(wrong(
+            "a certificate is not shown to every host; write a name or `*.example.com`",
+        )),
+        _ if certificate.port == Some(0) => Err(wrong("port 0 is not a port")),
+        pattern => Ok(pattern),
+    }
+}
+
+fn wrong(problem: impl Into<String>) -> ConfigError {
+    ConfigError::Value {
+        setting: "client_certificate",
+        problem: problem.into(),
+    }
 }

@@ -48,12 +48,10 @@ impl HostPattern {
             (_, HostPattern::Any) => false,
             // What is below a name below the domain is below the domain.
             (HostPattern::Below(mine), HostPattern::Below(other)) => {
-                mine == other || self.contains(&Host::Domain(other))
+                mine == other || self.contains(&Host::Domain(other.as_str()))
             }
             (_, HostPattern::Below(_)) => false,
-            (_, HostPattern::Is(Host::Domain(name))) => self.contains(&Host::Domain(name)),
-            (_, HostPattern::Is(Host::Ipv4(v4))) => self.contains(&Host::Ipv4(*v4)),
-            (_, HostPattern::Is(Host::Ipv6(v6))) => self.contains(&Host::Ipv6(*v6)),
+            (_, HostPattern::Is(host)) => self.contains(host),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Scheme {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum HostPattern {
+pub(crate) enum HostPattern {
     Any,
     /// Every name that ends in `.` and this domain.
     Below(String),
@@ -132,15 +132,52 @@ enum HostPattern {
 }
 
 impl HostPattern {
-    fn contains(&self, host: &Host<&str>) -> bool {
+    /// A host, `*.` before a domain, or `*`; otherwise what is wrong.
+    pub(crate) fn parse(text: &str) -> Result<HostPattern, String> {
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None if text == "*" => return Ok(HostPattern::Any),
+            None => (false, text),
+        };
+        if name.is_empty() {
+            return Err(
+                "the host is missing; write a name, `*.example.com`, or `*` for any host"
+                    .to_owned(),
+            );
+        }
+        if name.contains('*') {
+            return Err(format!(
+                "{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"
+            ));
+        }
+        if name.contains(['%', '\\']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(format!(
+                "{text:?} is not a host; write a name or an address, nothing encoded"
+            ));
+        }
+        let host = Host::parse(name).map_err(|e| format!("{text:?} is not a host: {e}"))?;
+        match (below, host) {
+            (true, Host::Domain(domain)) => Ok(HostPattern::Below(without_dot(domain)?)),
+            (true, _) => Err(format!(
+                "{text:?}: `*.` stands before a name, not before an address"
+            )),
+            (false, Host::Domain(domain)) => {
+                Ok(HostPattern::Is(Host::Domain(without_dot(domain)?)))
+            }
+            (false, address) => Ok(HostPattern::Is(address)),
+        }
+    }
+
+    pub(crate) fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
         match (self, host) {
             (HostPattern::Any, _) => true,
             (HostPattern::Below(domain), Host::Domain(name)) => name
+                .as_ref()
                 .strip_suffix(domain.as_str())
                 .and_then(|labels| labels.strip_suffix('.'))
                 .is_some_and(|labels| !labels.is_empty()),
             (HostPattern::Below(_), _) => false,
-            (HostPattern::Is(Host::Domain(domain)), Host::Domain(name)) => domain == name,
+            (HostPattern::Is(Host::Domain(domain)), Host::Domain(name)) => domain == name.as_ref(),
             (HostPattern::Is(Host::Ipv4(mine)), Host::Ipv4(address)) => mine == address,
             (HostPattern::Is(Host::Ipv6(mine)), Host::Ipv6(address)) => mine == address,
             (HostPattern::Is(_), _) => false,
@@ -264,7 +301,7 @@ fn parse(text: &str) -> Result<Rule, String> {
     Ok(Rule {
         methods,
         scheme,
-        host: parse_host(host)?,
+        host: HostPattern::parse(host)?,
         port: parse_port(port, scheme)?,
         path: path::segments(path)?,
     })
@@ -313,38 +350,6 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
                 "{text:?} is not a port; write 1 to 65535, `*` for any, or leave it out for the scheme's"
             )),
         },
-    }
-}
-
-fn parse_host(text: &str) -> Result<HostPattern, String> {
-    let (below, name) = match text.strip_prefix("*.") {
-        Some(rest) => (true, rest),
-        None if text == "*" => return Ok(HostPattern::Any),
-        None => (false, text),
-    };
-    if name.is_empty() {
-        return Err(
-            "the host is missing; write a name, `*.example.com`, or `*` for any host".to_owned(),
-        );
-    }
-    if name.contains('*') {
-        return Err(format!(
-            "{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"
-        ));
-    }
-    if name.contains(['%', '\\']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(format!(
-            "{text:?} is not a host; write a name or an address, nothing encoded"
-        ));
-    }
-    let host = Host::parse(name).map_err(|e| format!("{text:?} is not a host: {e}"))?;
-    match (below, host) {
-        (true, Host::Domain(domain)) => Ok(HostPattern::Below(without_dot(domain)?)),
-        (true, _) => Err(format!(
-            "{text:?}: `*.` stands before a name, not before an address"
-        )),
-        (false, Host::Domain(domain)) => Ok(HostPattern::Is(Host::Domain(without_dot(domain)?))),
-        (false, address) => Ok(HostPattern::Is(address)),
     }
 }
 

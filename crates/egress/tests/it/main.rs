@@ -8,6 +8,7 @@
 
 mod attacks;
 mod ceiling;
+mod client_certificates;
 mod decoding;
 mod dns;
 mod exchange;

@@ -22,6 +22,11 @@ fn defaults_and_texts() {
         host = "db.internal"
         port = 443
         to = "10.0.0.7:8443"
+
+        [[client_certificate]]
+        host = "api.bank.example"
+        certificate = "us.pem"
+        key = "us.key"
         "#,
     )
     .unwrap();
@@ -31,6 +36,7 @@ fn defaults_and_texts() {
         (ByteSize::mib(2), ByteSize::kib(1))
     );
     assert_eq!(config.pin[0].to.to_string(), "10.0.0.7:8443");
+    assert_eq!(config.client_certificate[0].port, None);
     assert_eq!(config.idle_timeout, Config::default().idle_timeout);
     let text = toml::to_string(&config).unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), config, "{text}");
@@ -43,6 +49,8 @@ fn unknown_settings_are_refused_and_the_address_policy_is_one_of_them() {
         "addresses = 'any'",
         "addresses = 'Any'",
         "[[pin]]\nhost='a'\nport=1\nto='1.1.1.1:1'\nx=1",
+        "[[client_certificate]]\nhost='a'\ncertificate='a'",
+        "[[client_certificate]]\nhost='a'\ncertificate='a'\nkey='a'\nx=1",
     ] {
         assert!(toml::from_str::<Config>(text).is_err(), "{text}");
     }

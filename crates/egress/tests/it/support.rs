@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,9 +16,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use iof_egress::{Attachments, Config, Egress, Error, Outbound, Pin, Rules};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -109,7 +111,8 @@ impl Upstream {
     }
 }
 
-async fn serve<S, F>(stream: S, answer: Arc<F>)
+/// Serves one connection.
+pub(crate) async fn serve<S, F>(stream: S, answer: Arc<F>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(&Parts, Bytes) -> Answer + Send + Sync + 'static,
@@ -184,6 +187,10 @@ impl Authority {
         }
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub(crate) async fn file(&self) -> PathBuf {
         let path = self.directory.path().join("ca.pem");
         tokio::fs::write(&path, self.issuer.pem()).await.unwrap();
@@ -191,19 +198,57 @@ impl Authority {
     }
 
     pub(crate) fn server(&self, name: &str, alpn: &[&str]) -> ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        self.server_with(name, alpn, Arc::new(NoClientAuth))
+    }
+
+    /// Asks for a certificate of this authority.
+    pub(crate) fn server_asking(&self, name: &str, alpn: &[&str], insists: bool) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = match insists {
+            true => verifier,
+            false => verifier.allow_unauthenticated(),
+        };
+        self.server_with(name, alpn, verifier.build().unwrap())
+    }
+
+    fn server_with(
+        &self,
+        name: &str,
+        alpn: &[&str],
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> ServerConfig {
+        let (leaf, key) = self.leaf(name);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![leaf.der().clone()], key.into())
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
         config
+    }
+
+    fn leaf(&self, name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A certificate and its key, in files.
+    pub(crate) async fn client(&self, name: &str) -> (PathBuf, PathBuf) {
+        let (leaf, key) = self.leaf(name);
+        let path = |end: &str| self.directory.path().join(format!("{name}.{end}"));
+        let files = (path("pem"), path("key"));
+        tokio::fs::write(&files.0, leaf.pem()).await.unwrap();
+        tokio::fs::write(&files.1, key.serialize_pem())
+            .await
+            .unwrap();
+        files
     }
 }
 

@@ -1,0 +1,220 @@
+//! Certificates of ours: shown to the host that they are for, and to no other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::Version;
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
+use iof_egress::{ClientCertificate, Config, Egress, Kind, Pin};
+use rustls::ServerConfig;
+use tokio::io::AsyncReadExt;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{Authority, Upstream, any_rule, get, quick, serve, text};
+
+/// Answers with the number of certificates that it was shown.
+async fn asking(tls: ServerConfig) -> Upstream {
+    remembering(TlsAcceptor::from(Arc::new(tls)), "keep-alive").await
+}
+
+/// The same, with the sessions of `acceptor`.
+async fn remembering(acceptor: TlsAcceptor, connection: &'static str) -> Upstream {
+    Upstream::raw(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                // The client hears why if the connection is not closed before it has spoken.
+                Err((_, mut stream)) => {
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                    return;
+                }
+            };
+            let shown = stream.get_ref().1.peer_certificates();
+            let shown = shown.map_or(0, <[_]>::len).to_string();
+            let answer = move |request: &Parts, _| {
+                let mut response = text(200, shown.clone());
+                if request.version == Version::HTTP_11 {
+                    let value = HeaderValue::from_static(connection);
+                    response.headers_mut().insert(CONNECTION, value);
+                }
+                response
+            };
+            serve(stream, Arc::new(answer)).await;
+        }
+    })
+    .await
+}
+
+fn certificate(host: &str, files: &(PathBuf, PathBuf)) -> ClientCertificate {
+    ClientCertificate {
+        host: host.to_owned(),
+        port: None,
+        certificate: files.0.clone(),
+        key: files.1.clone(),
+    }
+}
+
+async fn egress(authority: &Authority, shown: Vec<ClientCertificate>, pins: Vec<Pin>) -> Egress {
+    Egress::new(Config {
+        ca_files: vec![authority.file().await],
+        client_certificate: shown,
+        pin: pins,
+        ..quick()
+    })
+    .unwrap()
+}
+
+async fn shown(egress: &Egress, url: String) -> String {
+    let response = get(egress, &any_rule(), &url).await.unwrap();
+    String::from_utf8(response.body().to_vec()).unwrap()
+}
+
+/// The server is one and asks everybody, so that only the name makes the difference; and
+/// connections and sessions are there to be mixed up.
+#[tokio::test]
+async fn it_is_shown_to_its_host_alone() {
+    let authority = Authority::new();
+    let files = authority.client("us").await;
+    for alpn in [&["h2"][..], &["http/1.1"]] {
+        let server = asking(authority.server_asking("*.bank.test", alpn, false)).await;
+        let other = asking(authority.server_asking("*.bank.test", alpn, false)).await;
+        let names = ["api.bank.test", "other.bank.test"];
+        let pins = names.map(|name| server.pin(name)).into_iter();
+        let pins = pins.chain([other.pin("api.bank.test")]).collect();
+        let mut only = certificate("API.bank.test.", &files);
+        only.port = Some(server.port());
+        let egress = egress(&authority, vec![only], pins).await;
+        for _ in 0..3 {
+            for (host, server, expected) in [
+                ("api.bank.test", &server, "1"),
+                ("other.bank.test", &server, "0"),
+                ("api.bank.test", &other, "0"),
+            ] {
+                let url = format!("https://{host}:{}/", server.port());
+                assert_eq!(shown(&egress, url).await, expected, "{host}");
+            }
+        }
+    }
+}
+
+/// A session that is resumed for another port would bring the certificate along.
+#[tokio::test]
+async fn sessions_are_not_resumed_with_it_elsewhere() {
+    let authority = Authority::new();
+    let files = authority.client("us").await;
+    // One server with one memory of sessions, which closes each connection, behind two ports.
+    let tls = authority.server_asking("a.test", &[], false);
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let with = remembering(acceptor.clone(), "close").await;
+    let without = remembering(acceptor, "close").await;
+    let mut only = certificate("a.test", &files);
+    only.port = Some(with.port());
+    let pins = vec![with.pin("a.test"), without.pin("a.test")];
+    let egress = egress(&authority, vec![only], pins).await;
+    for _ in 0..5 {
+        for (server, expected) in [(&with, "1"), (&without, "0")] {
+            let url = format!("https://a.test:{}/", server.port());
+            assert_eq!(shown(&egress, url).await, expected);
+        }
+    }
+    assert_eq!((with.connections(), without.connections()), (5, 5));
+}
+
+#[tokio::test]
+async fn a_server_that_insists_is_reached_with_it_alone() {
+    let authority = Authority::new();
+    let (ours, theirs) = (authority.client("us").await, Authority::new());
+    let unknown = theirs.client("us").await;
+    let server = asking(authority.server_asking("*.bank.test", &["h2"], true)).await;
+    let names = ["a.bank.test", "b.bank.test", "c.bank.test"];
+    let pins = names.map(|name| server.pin(name)).to_vec();
+    let certificates = vec![
+        certificate("a.bank.test", &ours),
+        certificate("c.bank.test", &unknown),
+    ];
+    let egress = egress(&authority, certificates, pins).await;
+    let url = |host: &str| format!("https://{host}:{}/", server.port());
+    assert_eq!(shown(&egress, url("a.bank.test")).await, "1");
+    for (host, says) in [
+        ("b.bank.test", "CertificateRequired"),
+        ("c.bank.test", "UnknownCA"),
+    ] {
+        let error = get(&egress, &any_rule(), &url(host)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Tls, "{error:?}");
+        assert!(error.to_string().contains(says), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wildcard_is_what_it_is_in_rules_and_the_first_that_fits_is_shown() {
+    let authority = Authority::new();
+    let files = authority.client("us").await;
+    let chain = authority.directory().join("chain.pem");
+    let pem = tokio::fs::read_to_string(&files.0).await.unwrap();
+    let root = tokio::fs::read_to_string(authority.file().await)
+        .await
+        .unwrap();
+    tokio::fs::write(&chain, pem + &root).await.unwrap();
+    let server = asking(authority.server_asking("*.bank.test", &["h2"], false)).await;
+    let top = asking(authority.server_asking("bank.test", &["h2"], false)).await;
+    let pins = vec![
+        server.pin("a.bank.test"),
+        server.pin("b.bank.test"),
+        top.pin("bank.test"),
+    ];
+    let two = certificate("b.bank.test", &(chain, files.1.clone()));
+    let certificates = vec![two, certificate("*.bank.test", &files)];
+    let egress = egress(&authority, certificates, pins).await;
+    for (host, port, expected) in [
+        ("a.bank.test", server.port(), "1"),
+        ("b.bank.test", server.port(), "2"),
+        ("bank.test", top.port(), "0"),
+    ] {
+        let url = format!("https://{host}:{port}/");
+        assert_eq!(shown(&egress, url).await, expected, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_them_is_named() {
+    let authority = Authority::new();
+    let (good, other) = (
+        authority.client("good").await,
+        authority.client("other").await,
+    );
+    let missing = authority.directory().join("missing.pem");
+    let refused = |list: Vec<ClientCertificate>| {
+        let config = Config {
+            client_certificate: list,
+            ..quick()
+        };
+        Egress::new(config).err().unwrap().to_string()
+    };
+    let name = |path: &Path| path.display().to_string();
+    for (files, file, says) in [
+        ((&missing, &good.1), &missing, "No such file"),
+        ((&good.0, &missing), &missing, "No such file"),
+        ((&good.1, &good.1), &good.1, "no certificate in PEM form"),
+        ((&good.0, &good.0), &good.0, "no private key in PEM form"),
+        ((&good.0, &other.1), &other.1, "not a key of"),
+    ] {
+        let files = (files.0.clone(), files.1.clone());
+        let error = refused(vec![certificate("a.test", &files)]);
+        let start = format!("egress.client_certificate: {}: ", name(file));
+        assert!(error.starts_with(&start) && error.contains(says), "{error}");
+    }
+    for (host, says) in [
+        ("*", "a certificate is not shown to every host"),
+        ("a b", "\"a b\" is not a host"),
+        ("a.*.test", "write `*.example.com`"),
+        ("", "the host is missing"),
+    ] {
+        let error = refused(vec![certificate(host, &good)]);
+        let start = "egress.client_certificate: ";
+        assert!(error.starts_with(start) && error.contains(says), "{error}");
+    }
+    let twice = vec![certificate("a.test", &good), certificate("A.test.", &other)];
+    assert!(refused(twice).ends_with("\"A.test.\" is listed twice"));
+}
