@@ -178,14 +178,15 @@ impl DeclaredSecret {
 
 /// Where and what, without the line itself: people write a secret where its template belongs.
 fn in_line(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    match before {
-        Some(before) => format!(
-            "line {}: {}",
-            before.matches('\n').count() + 1,
-            error.message()
-        ),
-        None => error.message().to_owned(),
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let field = line.split_once('=').map_or("", |(field, _)| field.trim());
+    match field {
+        "" => format!("line {number}: {}", error.message()),
+        field => format!("line {number}, {field}: {}", error.message()),
     }
 }
 
