@@ -20,7 +20,7 @@ use crate::{Error, Store};
 
 /// Rows that share a statement. Each statement is a trip to the thread that runs SQLite: one for each row took twice as
 /// long (`tests/it/speed_rows.rs`), and longer ones than these are hardly faster.
-const ROWS: usize = 128;
+const SIZES: [usize; 5] = [128, 32, 8, 2, 1];
 /// Rows that one transaction removes for their number, and as many for their age, beyond as many as it adds.
 const REMOVED: usize = 2000;
 /// The most rows that one query returns.
@@ -177,7 +177,7 @@ pub(crate) async fn record(
     connection: &mut SqliteConnection,
     record: &RecordSent,
 ) -> Result<Outcome, Error> {
-    for rows in record.rows.chunks(ROWS) {
+    for rows in pieces(&record.rows) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO outbound (at, call, wasm_id, version, kind, subject, secrets, method, host, address, status,
                                    bytes_out, bytes_in, ms, outcome) ",
@@ -200,12 +200,20 @@ pub(crate) async fn record(
                 .push_bind(integer(row.ms))
                 .push_bind(&*row.outcome);
         });
-        // The last rows are a different number each time: kept, their statements would drive out all others.
-        let persistent = rows.len() == ROWS;
-        let insert = insert.build().persistent(persistent);
-        insert.execute(&mut *connection).await?;
+        insert.build().execute(&mut *connection).await?;
     }
     remove(connection, record).await
+}
+
+/// Rows in pieces of few sizes, so that the statement of each is prepared once and kept: to parse one of a hundred rows
+/// costs as much as to run it.
+fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().find(|&size| size <= rows.len())?;
+        let (piece, rest) = rows.split_at(size);
+        rows = rest;
+        Some(piece)
+    })
 }
 
 async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Result<Outcome, Error> {
