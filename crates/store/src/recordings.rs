@@ -20,8 +20,10 @@ use crate::database::{count, damaged, integer};
 use crate::writer::{Outcome, Write};
 use crate::{Error, Store};
 
-/// Recordings that one transaction removes for each limit, beyond as many as it was handed.
-const REMOVED: usize = 100;
+/// What one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads the pages of
+/// what it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where they are not.
+const REMOVED_ROWS: usize = 100;
+const REMOVED_BYTES: u64 = 16 << 20;
 
 /// A call, so that it can be run again.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,8 +89,8 @@ impl Store {
     /// recordings of functions that no longer exist, of calls that are recorded already, from before `keep.from`, and
     /// those that alone are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
     ///
-    /// One call removes at least as many as it adds and a hundred more for each limit. `true`: there are more to be
-    /// removed, which the next call does; without recordings, it looks after age and bytes alone.
+    /// One call removes at least as much as it adds, and then up to a hundred more and up to 16 MiB more. `true`: there
+    /// are more to be removed, which the next call does; without recordings, it looks after age and bytes alone.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was kept.
@@ -143,19 +145,62 @@ pub(crate) async fn put(
         .execute(&mut *connection)
         .await?;
     }
+    let added = recordings.iter().map(|one| one.data.len() as u64).sum();
+    let mut room = Removal {
+        rows: recordings.len() + REMOVED_ROWS,
+        bytes: REMOVED_BYTES.saturating_add(added),
+    };
     let functions: BTreeSet<i64> = recordings.iter().map(|one| one.wasm_id).collect();
-    let at_most = integer((recordings.len() + REMOVED) as u64);
-    let mut most = 0;
+    let mut finished = true;
     for wasm_id in functions {
-        most = most.max(too_many(connection, wasm_id, keep.per_function, at_most).await?);
+        finished &= too_many(connection, wasm_id, keep.per_function, &mut room).await?;
     }
-    most = most.max(too_old(connection, keep.from, at_most).await?);
-    most = most.max(too_large(connection, keep.total_bytes, at_most).await?);
-    Ok(if integer(most) < at_most {
+    finished &= too_old(connection, keep.from, &mut room).await?;
+    finished &= too_large(connection, keep.total_bytes, &mut room).await?;
+    Ok(if finished {
         Outcome::Done
     } else {
         Outcome::Unfinished
     })
+}
+
+/// What one transaction may still remove.
+struct Removal {
+    rows: usize,
+    bytes: u64,
+}
+
+impl Removal {
+    /// How many of those that have to go are worth reading: as many as may, and one to see that there are more.
+    fn looks_at(&self) -> i64 {
+        integer(self.rows as u64 + 1)
+    }
+
+    /// Removes `doomed` in their order until they freed `enough` bytes. `false`: more than this may remove.
+    async fn take(
+        &mut self,
+        connection: &mut SqliteConnection,
+        doomed: &[SqliteRow],
+        enough: u64,
+    ) -> Result<bool, Error> {
+        let mut freed = 0;
+        for row in doomed {
+            if freed >= enough {
+                break;
+            }
+            if self.rows == 0 || self.bytes == 0 {
+                return Ok(false);
+            }
+            let call = row.try_get::<&[u8], _>("call")?;
+            let remove = sqlx::query("DELETE FROM recordings WHERE call = $1");
+            remove.bind(call).execute(&mut *connection).await?;
+            let size = count(row, "size")?;
+            freed += size;
+            self.rows -= 1;
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+        Ok(true)
+    }
 }
 
 /// Walks `keep` entries of the index, back from the newest, to where the function's recordings have to end.
@@ -163,56 +208,54 @@ async fn too_many(
     connection: &mut SqliteConnection,
     wasm_id: i64,
     keep: u32,
-    at_most: i64,
-) -> Result<u64, Error> {
-    let gone = sqlx::query(
-        "DELETE FROM recordings
-          WHERE call IN (
-                SELECT call FROM recordings
-                 WHERE wasm_id = $1
-                   AND (at, call) <= (SELECT at, call FROM recordings WHERE wasm_id = $1
-                                       ORDER BY at DESC, call DESC LIMIT 1 OFFSET $2)
-                 ORDER BY at, call LIMIT $3)",
+    room: &mut Removal,
+) -> Result<bool, Error> {
+    let doomed = sqlx::query(
+        "SELECT call, size FROM recordings
+          WHERE wasm_id = $1
+            AND (at, call) <= (SELECT at, call FROM recordings WHERE wasm_id = $1
+                                ORDER BY at DESC, call DESC LIMIT 1 OFFSET $2)
+          ORDER BY at, call LIMIT $3",
     )
     .bind(wasm_id)
     .bind(i64::from(keep))
-    .bind(at_most)
-    .execute(connection)
+    .bind(room.looks_at())
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(gone.rows_affected())
+    room.take(connection, &doomed, u64::MAX).await
 }
 
-async fn too_old(connection: &mut SqliteConnection, from: i64, at_most: i64) -> Result<u64, Error> {
-    let gone = sqlx::query(
-        "DELETE FROM recordings
-          WHERE call IN (SELECT call FROM recordings WHERE at < $1 ORDER BY at, call LIMIT $2)",
-    )
-    .bind(from)
-    .bind(at_most)
-    .execute(connection)
-    .await?;
-    Ok(gone.rows_affected())
+async fn too_old(
+    connection: &mut SqliteConnection,
+    from: i64,
+    room: &mut Removal,
+) -> Result<bool, Error> {
+    let doomed =
+        sqlx::query("SELECT call, size FROM recordings WHERE at < $1 ORDER BY at, call LIMIT $2")
+            .bind(from)
+            .bind(room.looks_at())
+            .fetch_all(&mut *connection)
+            .await?;
+    room.take(connection, &doomed, u64::MAX).await
 }
 
-/// Removes the oldest until the others fit: each whose elders, gone too, do not free enough.
 async fn too_large(
     connection: &mut SqliteConnection,
     total_bytes: u64,
-    at_most: i64,
-) -> Result<u64, Error> {
-    let gone = sqlx::query(
-        "DELETE FROM recordings
-          WHERE call IN (
-                SELECT call
-                  FROM (SELECT call, SUM(size) OVER (ORDER BY at, call) - size AS elders
-                          FROM (SELECT at, call, size FROM recordings ORDER BY at, call LIMIT $2))
-                 WHERE elders < (SELECT bytes FROM recordings_total) - $1)",
-    )
-    .bind(integer(total_bytes))
-    .bind(at_most)
-    .execute(connection)
-    .await?;
-    Ok(gone.rows_affected())
+    room: &mut Removal,
+) -> Result<bool, Error> {
+    let total = sqlx::query("SELECT bytes FROM recordings_total")
+        .fetch_one(&mut *connection)
+        .await?;
+    let excess = count(&total, "bytes")?.saturating_sub(total_bytes);
+    if excess == 0 {
+        return Ok(true);
+    }
+    let doomed = sqlx::query("SELECT call, size FROM recordings ORDER BY at, call LIMIT $1")
+        .bind(room.looks_at())
+        .fetch_all(&mut *connection)
+        .await?;
+    room.take(connection, &doomed, excess).await
 }
 
 async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>, Error> {

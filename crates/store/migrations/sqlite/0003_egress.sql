@@ -50,12 +50,13 @@ CREATE TABLE recordings (
     version INTEGER NOT NULL, -- its number within the function
     at      INTEGER NOT NULL, -- Unix milliseconds; when the call began
     outcome TEXT    NOT NULL, -- 'ok', or the code of its fault
-    size    INTEGER NOT NULL CHECK (size = length(data)), -- for the index that has it
+    size    INTEGER NOT NULL CHECK (size = length(data)), -- a column for the sake of the indexes
     data    BLOB    NOT NULL
 ) STRICT;
 
-CREATE INDEX recordings_wasm_id ON recordings (wasm_id, at, call);
-CREATE INDEX recordings_at ON recordings (at, call, size); -- whole, so that finding what has to go reads no data
+-- With the size, so that finding what has to go reads no row.
+CREATE INDEX recordings_wasm_id ON recordings (wasm_id, at, call, size);
+CREATE INDEX recordings_at ON recordings (at, call, size);
 
 -- What they add up to. By triggers, because rows go for four reasons, and one day for a fifth.
 CREATE TABLE recordings_total (

@@ -1,9 +1,10 @@
 //! When the database refuses one of many rows that came together: none of them is there, and nobody else notices.
 
-use iof_store::Store;
+use iof_store::{RecordingsKept, Store};
 
+use crate::recordings::{recording, totals};
 use crate::sent::{all, sent};
-use crate::{Home, outside};
+use crate::{Home, function, outside};
 
 /// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
 const UNDO: [&str; 2] = ["ABORT", "ROLLBACK"];
@@ -65,5 +66,33 @@ async fn rows_that_came_together_stay_together() {
                 assert_eq!(row.sent.call, expected.call);
             }
         }
+    }
+}
+
+/// Also what made room for them is still there, and the total is that of what is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn recordings_that_came_together_stay_together() {
+    for undo in UNDO {
+        let home = Home::new();
+        let store = home.open().await;
+        store.create_function(function("x")).await.unwrap();
+        poison(&home, "recordings", undo).await;
+        burst(&store, |store, task, outcome| async move {
+            let mut three = [0, 1, 2].map(|number| recording(1, 3 * task + number, 10));
+            three[2].outcome = outcome.into();
+            // What poisoned ones would leave no place for, others need.
+            let keep = RecordingsKept {
+                per_function: if outcome == "poison" { 3 } else { u32::MAX },
+                total_bytes: u64::MAX,
+                from: 0,
+            };
+            store.put_recordings(three.to_vec(), keep).await
+        })
+        .await;
+        let kept = store.recordings(1, 999).await.unwrap();
+        let times: Vec<_> = kept.iter().map(|head| head.at).collect();
+        let expected: Vec<_> = (0..144).filter(|at| at % 9 < 3).rev().collect();
+        assert_eq!(times, expected, "under {undo}");
+        assert_eq!(totals(&home).await, (480, 480), "under {undo}");
     }
 }

@@ -17,6 +17,7 @@ mod kill_rows;
 mod kill_secrets;
 mod opening;
 mod races;
+mod recordings;
 mod secrets;
 mod sent;
 mod sources;

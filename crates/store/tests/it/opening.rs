@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use iof_store::{SentQuery, Store};
+use iof_store::{RecordingsKept, SentQuery, Store};
 use sqlx::Connection as _;
 
 use crate::{Home, digest, files, function, hex, outside};
@@ -47,6 +47,11 @@ async fn a_closed_store_says_so() {
     assert_eq!(clone.ready().await.unwrap_err().code(), "closed");
     assert_eq!(clone.delete_function(1).await.unwrap_err().code(), "closed");
     let life = std::time::Duration::from_secs(1);
+    let keep = RecordingsKept {
+        per_function: 1,
+        total_bytes: 1,
+        from: 0,
+    };
     for error in [
         clone.load_value(1, &[0; 32]).await.unwrap_err(),
         clone
@@ -64,6 +69,9 @@ async fn a_closed_store_says_so() {
         clone.usage(1).await.unwrap_err(),
         clone.record_sent(vec![], 9, 0).await.unwrap_err(),
         clone.sent(&SentQuery::default()).await.unwrap_err(),
+        clone.put_recordings(vec![], keep).await.unwrap_err(),
+        clone.recording(uuid::Uuid::nil()).await.unwrap_err(),
+        clone.recordings(1, 9).await.unwrap_err(),
         clone.version(1, 1).await.unwrap_err(),
         clone.versions(1).await.unwrap_err(),
     ] {

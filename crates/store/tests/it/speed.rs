@@ -154,7 +154,7 @@ async fn values_and_calls() {
 }
 
 /// Writes of 2 KB, each followed by fsync, a second.
-async fn flushes(home: &Home, threads: usize) -> f64 {
+pub(crate) async fn flushes(home: &Home, threads: usize) -> f64 {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for thread in 0..threads {

@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use iof_store::{SentQuery, Store};
+use iof_store::{RecordingsKept, SentQuery, Store};
 
+use crate::recordings::recording;
 use crate::sent::sent;
+use crate::speed::flushes;
 use crate::{Home, function};
 
 const MILLION: u64 = 1_000_000;
@@ -94,4 +96,60 @@ async fn newest(store: &Store) -> i64 {
         ..SentQuery::default()
     };
     store.sent(&newest).await.unwrap()[0].id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn recordings() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let flush = flushes(&home, 1).await;
+    println!("the disk: {flush:.0} flushes/s alone");
+    let mut keep = RecordingsKept {
+        per_function: u32::MAX,
+        total_bytes: u64::MAX,
+        from: 0,
+    };
+    let mut at = 0;
+    for (number, size) in [(1, 1 << 10), (1, 64 << 10), (100, 64 << 10), (1, 1 << 20)] {
+        let mut took = Vec::new();
+        for _ in 0..9 {
+            at += number;
+            let all = (at - number..at).map(|at| recording(1, at, size));
+            let all = all.collect();
+            let started = Instant::now();
+            let _ = store.put_recordings(all, keep).await.unwrap();
+            took.push(started.elapsed());
+        }
+        took.sort();
+        let (best, mostly) = (took[0], took[4]);
+        println!(
+            "put_recordings of {number} of {size} bytes: {best:.1?} at best, mostly {mostly:.1?}"
+        );
+    }
+    for size in [4 << 10, 1 << 20] {
+        for _ in 0..20 {
+            at += 50;
+            let all = (at - 50..at).map(|at| recording(1, at, size)).collect();
+            let _ = store.put_recordings(all, keep).await.unwrap();
+        }
+        let started = Instant::now();
+        store.recordings(1, 1000).await.unwrap();
+        println!("a list of 1000 of {size} bytes: {:.1?}", started.elapsed());
+    }
+    // Each removal alone is what another writer waits for.
+    keep.total_bytes = 1 << 20;
+    let (mut slowest, mut steps, started) = (Duration::ZERO, 0, Instant::now());
+    let mut more = true;
+    while more {
+        let one = Instant::now();
+        more = store.put_recordings(vec![], keep).await.unwrap();
+        slowest = slowest.max(one.elapsed());
+        steps += 1;
+    }
+    let took = started.elapsed();
+    println!(
+        "2900 removed, 1000 of them of 1 MiB, in {took:.1?}: {steps} steps, slowest {slowest:.1?}"
+    );
 }
