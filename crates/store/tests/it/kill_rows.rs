@@ -4,14 +4,32 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use iof_store::{Call, Calls, Saved, Store};
+use iof_store::{Call, Calls, Recording, RecordingsKept, Saved, Store};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::kill::{DATA, spawn};
+use crate::recordings::{recording, totals};
+use crate::sent::{all, sent};
 use crate::{Home, count, function, text};
 
 const KEEP: u32 = 20;
+const KINDS: [&str; 8] = [
+    "state",
+    "callback",
+    "value",
+    "ephemeral",
+    "call",
+    "sent",
+    "recording",
+    "key",
+];
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+const RECORDINGS: RecordingsKept = RecordingsKept {
+    per_function: KEEP,
+    total_bytes: u64::MAX,
+    from: 0,
+};
 
 /// The process that is killed: writes of each kind, each kind in a task of its own, and says what was acknowledged.
 /// Each kind counts on from where the process before it was killed, so it leaves no number out.
@@ -22,7 +40,7 @@ async fn child() {
     let store = Store::open(data.as_ref()).await.unwrap();
     let found = found(&store).await;
     let mut tasks = tokio::task::JoinSet::new();
-    for kind in ["state", "callback", "value", "ephemeral", "call", "key"] {
+    for kind in KINDS {
         let store = store.clone();
         let start = found.get(kind).map_or(1, |number| number + 1);
         tasks.spawn(async move {
@@ -44,6 +62,16 @@ async fn child() {
                         let calls = one_call(number, written);
                         store.record_calls(vec![calls], KEEP).await.unwrap();
                     }
+                    // Several rows at once, which are all there or none.
+                    "sent" => {
+                        let rows = vec![sent(1, number..number + 1); 3].concat();
+                        let keep = 3 * u64::from(KEEP);
+                        let _ = store.record_sent(rows, keep, 0).await.unwrap();
+                    }
+                    "recording" => {
+                        let recorded = vec![one_recording(number)];
+                        let _ = store.put_recordings(recorded, RECORDINGS).await.unwrap();
+                    }
                     _ => {
                         let id = store.create_function(function(kind)).await.unwrap().wasm_id;
                         let key = store.set_usage_key(id, true).await.unwrap().unwrap();
@@ -60,6 +88,10 @@ async fn child() {
 
 fn slot(number: u64) -> [u8; 32] {
     [(number % 8) as u8; 32]
+}
+
+fn one_recording(number: u64) -> Recording {
+    recording(1, number as i64, (number % 50) as usize)
 }
 
 fn one_call(number: u64, record: String) -> Calls {
@@ -114,6 +146,8 @@ async fn acknowledged_rows_survive_sigkill() {
         let is = "SELECT SUM(length(key) + length(value)) FROM ephemeral WHERE $1 = 1";
         let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
         assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
+        let (is, said) = totals(&home).await;
+        assert_eq!(is, said);
         store.close().await.unwrap();
     }
     println!("{acknowledged:?}");
@@ -122,12 +156,21 @@ async fn acknowledged_rows_survive_sigkill() {
 /// The last number of each kind.
 async fn found(store: &Store) -> HashMap<&'static str, u64> {
     let one = store.function(1).await.unwrap().unwrap();
+    let recorded = store.recordings(1, 1).await.unwrap();
     HashMap::from([
         ("state", one.state.parse().unwrap_or(0)),
         ("callback", one.callback.parse().unwrap_or(0)),
         ("call", store.usage(1).await.unwrap().invocations),
         ("value", newest(slots(store, "value").await)),
         ("ephemeral", newest(slots(store, "ephemeral").await)),
+        (
+            "sent",
+            all(store).await.last().map_or(0, |row| row.sent.at as u64),
+        ),
+        (
+            "recording",
+            recorded.first().map_or(0, |head| head.at as u64),
+        ),
     ])
 }
 
@@ -178,6 +221,19 @@ async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
     assert_eq!(log.len() as u64, usage.invocations.min(u64::from(KEEP)));
     for (age, call) in (0..).zip(&log) {
         assert_eq!(call.record, (usage.invocations - age).to_string());
+    }
+    let rows = all(store).await;
+    let newest = rows.last().unwrap().sent.at;
+    let oldest = (newest - i64::from(KEEP) + 1).max(1);
+    let times: Vec<_> = rows.iter().map(|row| row.sent.at).collect();
+    let expected: Vec<_> = (oldest..=newest).flat_map(|at| [at; 3]).collect();
+    assert_eq!(times, expected);
+    let heads = store.recordings(1, KEEP + 1).await.unwrap();
+    assert_eq!(heads.len() as i64, heads[0].at.min(KEEP.into()));
+    for (age, head) in (0..).zip(&heads) {
+        let expected = one_recording(heads[0].at as u64 - age);
+        let kept = store.recording(head.call).await.unwrap().unwrap();
+        assert!(kept == expected, "{kept:?}");
     }
     for (key, id) in acknowledged.iter().filter(|(kind, _)| kind.len() == 36) {
         let function = store.function(*id as i64).await.unwrap().unwrap();

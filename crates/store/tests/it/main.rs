@@ -23,6 +23,7 @@ mod sent;
 mod sources;
 mod speed;
 mod speed_rows;
+mod upgrades;
 mod values;
 mod versions;
 

@@ -231,7 +231,7 @@ async fn ten_thousand_functions_open_quickly() {
 }
 
 /// Rows and sources by the thousand, without the price of acknowledging each.
-async fn fill(home: &Home, functions: u32) {
+pub(crate) async fn fill(home: &Home, functions: u32) {
     let mut outside = outside(home).await;
     let mut all = outside.begin().await.unwrap();
     for number in 0..functions {
@@ -265,49 +265,4 @@ async fn fill(home: &Home, functions: u32) {
         .unwrap();
     }
     all.commit().await.unwrap();
-}
-
-/// A directory as the first release left it: its tables, and functions in them.
-#[tokio::test]
-async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
-    let home = Home::new();
-    home.open().await.close().await.unwrap(); // for what is not the database
-    tokio::fs::remove_file(home.data().join("iof.db"))
-        .await
-        .unwrap();
-    tokio::fs::write(home.data().join("iof.db"), "")
-        .await
-        .unwrap();
-    earlier(&home).await;
-    fill(&home, 3).await;
-
-    let store = home.open().await;
-    assert_eq!(store.list().await.unwrap(), [1, 2, 3]);
-    assert_eq!(store.function(2).await.unwrap().unwrap().state, "{}");
-    let value = bytes::Bytes::from_static(b"value");
-    let saved = store.save_value(2, [1; 32], value.clone(), 37).await;
-    assert_eq!(saved.unwrap(), iof_store::Saved::Done);
-    assert_eq!(store.load_value(2, &[1; 32]).await.unwrap(), Some(value));
-    let life = std::time::Duration::from_secs(60);
-    let saved = store.put_ephemeral("k".into(), "v".into(), life, 2).await;
-    assert_eq!(saved.unwrap(), iof_store::Saved::Done);
-    assert_eq!(store.usage(2).await.unwrap(), iof_store::Usage::default());
-    assert!(store.delete_function(2).await.unwrap());
-    let next = store.create_function(function("x")).await.unwrap();
-    assert_eq!(next.wasm_id, 4);
-    store.close().await.unwrap();
-    home.open().await;
-}
-
-/// The tables as migration 1 left them, and nothing later.
-async fn earlier(home: &Home) {
-    let migrations = home.0.path().join("migrations");
-    tokio::fs::create_dir(&migrations).await.unwrap();
-    let first = "0001_functions.sql";
-    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
-    tokio::fs::copy(ours.join(first), migrations.join(first))
-        .await
-        .unwrap();
-    let migrator = sqlx::migrate::Migrator::new(migrations).await.unwrap();
-    migrator.run(&mut outside(home).await).await.unwrap();
 }

@@ -1,0 +1,128 @@
+//! Databases of earlier releases: brought up to date, with everything that was in them.
+
+use std::path::Path;
+
+use iof_store::{NewVersion, Saved, Sent, SentQuery, Store, Usage};
+
+use crate::opening::fill;
+use crate::recordings::{recording, totals};
+use crate::sent::sent;
+use crate::{Home, function, outside, version};
+
+/// Every prefix of our migrations is a release that somebody may have.
+const MIGRATIONS: [&str; 3] = [
+    "0001_functions.sql",
+    "0002_second_state.sql",
+    "0003_egress.sql",
+];
+
+#[tokio::test]
+async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
+    for earlier in 1..MIGRATIONS.len() {
+        let home = Home::new();
+        left_by(&home, &MIGRATIONS[..earlier]).await;
+        fill(&home, 3).await;
+        if earlier >= 2 {
+            fill_second_state(&home).await;
+        }
+
+        let store = home.open().await;
+        assert_eq!(store.list().await.unwrap(), [1, 2, 3]);
+        let two = store.function(2).await.unwrap().unwrap();
+        assert_eq!((two.state.as_str(), two.version.number), ("{}", 1));
+        assert_eq!(two.version.declaration, None);
+        assert_eq!(store.versions(2).await.unwrap(), [two.version]);
+        if earlier >= 2 {
+            let value = store.load_value(1, &[7; 32]).await.unwrap();
+            assert_eq!(value.unwrap(), "kept");
+            assert_eq!(store.calls(1, true, 9).await.unwrap()[0].record, "{}");
+            assert_eq!(store.usage(1).await.unwrap().invocations, 5);
+        }
+        of_the_second_release(&store).await;
+        of_the_third_release(&home, &store).await;
+
+        assert!(store.delete_function(2).await.unwrap());
+        let next = store.create_function(function("x")).await.unwrap();
+        assert_eq!(next.wasm_id, 4);
+        store.close().await.unwrap();
+        home.open().await;
+    }
+}
+
+async fn of_the_second_release(store: &Store) {
+    let value = bytes::Bytes::from_static(b"value");
+    let saved = store.save_value(2, [1; 32], value.clone(), 37).await;
+    assert_eq!(saved.unwrap(), Saved::Done);
+    assert_eq!(store.load_value(2, &[1; 32]).await.unwrap(), Some(value));
+    let life = std::time::Duration::from_secs(60);
+    let saved = store.put_ephemeral("k".into(), "v".into(), life, 2).await;
+    assert_eq!(saved.unwrap(), Saved::Done);
+    assert_eq!(store.usage(2).await.unwrap(), Usage::default());
+}
+
+async fn of_the_third_release(home: &Home, store: &Store) {
+    let declaring = NewVersion {
+        declaration: Some("{}".into()),
+        ..version("declaring")
+    };
+    let replaced = store.replace_version(2, declaring).await.unwrap();
+    assert_eq!(replaced.number, 2);
+    let versions = store.versions(2).await.unwrap();
+    let declared: Vec<_> = versions.iter().map(|v| v.declaration.as_deref()).collect();
+    assert_eq!(declared, [Some("{}"), None]);
+
+    let keys = crate::secrets::keys(&[1]);
+    let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
+    set.await.unwrap();
+    let rows = sent(2, 0..2);
+    store.record_sent(rows.clone(), 9, 0).await.unwrap();
+    let found = store.sent(&SentQuery::default()).await.unwrap();
+    let found: Vec<Sent> = found.into_iter().rev().map(|row| row.sent).collect();
+    assert_eq!(found, rows);
+    let keep = iof_store::RecordingsKept {
+        per_function: 9,
+        total_bytes: 9,
+        from: 0,
+    };
+    let recorded = store.put_recordings(vec![recording(2, 1, 9)], keep);
+    recorded.await.unwrap();
+    assert_eq!(totals(home).await, (9, 9));
+}
+
+/// A directory whose database has the tables of some migrations, and nothing later.
+async fn left_by(home: &Home, applied: &[&str]) {
+    home.open().await.close().await.unwrap(); // for what is not the database
+    let database = home.data().join("iof.db");
+    tokio::fs::remove_file(&database).await.unwrap();
+    tokio::fs::write(&database, "").await.unwrap();
+    let migrations = home.0.path().join("migrations");
+    tokio::fs::create_dir(&migrations).await.unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    for name in applied {
+        tokio::fs::copy(ours.join(name), migrations.join(name))
+            .await
+            .unwrap();
+    }
+    let migrator = sqlx::migrate::Migrator::new(migrations).await.unwrap();
+    migrator.run(&mut outside(home).await).await.unwrap();
+}
+
+/// What the second release kept of function 1.
+async fn fill_second_state(home: &Home) {
+    sqlx::raw_sql(
+        "INSERT INTO stored_values VALUES (1, CAST(replace(printf('%32s', ''), ' ', char(7)) AS BLOB), CAST('kept' AS BLOB));
+         INSERT INTO stored_totals VALUES (1, 36);
+         INSERT INTO calls VALUES (1, 1, 0, 0, '{}', '{}');
+         INSERT INTO usage VALUES (1, 5, 0, 0)",
+    )
+    .execute(&mut outside(home).await)
+    .await
+    .unwrap();
+}
+
+/// A new migration has to be added to the list above, and its tables to the test.
+#[test]
+fn no_migration_is_left_out() {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    assert_eq!(ours.read_dir().unwrap().count(), MIGRATIONS.len());
+}
