@@ -9,6 +9,7 @@
 )]
 
 mod argument_rules;
+mod attacks;
 mod bindgen;
 mod browser;
 mod callbacks;

@@ -1,0 +1,21 @@
+//! The ways out that must stay shut, each tried by each path on which a request leaves the real binary: `http_proxy` run
+//! by a guest, `SSVM_Fetch`, and callbacks.
+//!
+//! `crates/egress` goes through the same list by itself. What is asked here is the whole: that every path asks that
+//! policy, with the settings that the operator wrote, and that nothing around it leads past. What must not be reached
+//! listens on loopback and may never see a connection. Of addresses elsewhere the fault tells, and the class that the
+//! operator's log names.
+//!
+//! | file | sections of the list |
+//! |---|---|
+//! | `literals` | 1 to 4, 8: in a URL, and as what a redirect leads to |
+//!
+//! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
+//! whom they meet.
+
+mod cases;
+mod dns;
+mod literals;
+mod paths;
+mod servers;
+mod table;
