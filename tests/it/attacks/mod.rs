@@ -9,6 +9,7 @@
 //! | file | sections of the list |
 //! |---|---|
 //! | `literals` | 1 to 4, 8: in a URL, and as what a redirect leads to |
+//! | `names` | 6, with 1, 3 and 4: as what a name server says, also at the second time |
 //!
 //! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
 //! whom they meet.
@@ -16,6 +17,7 @@
 mod cases;
 mod dns;
 mod literals;
+mod names;
 mod paths;
 mod servers;
 mod table;
