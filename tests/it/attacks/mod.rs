@@ -11,12 +11,14 @@
 //! | `literals` | 1 to 4, 8: in a URL, and as what a redirect leads to |
 //! | `names` | 6, with 1, 3 and 4: as what a name server says, also at the second time |
 //! | `ourselves` | 5: where this server listens, and its public name |
+//! | `headers` | 7: headers that are not the guest's, credentials, what comes back |
 //!
 //! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
 //! whom they meet.
 
 mod cases;
 mod dns;
+mod headers;
 mod literals;
 mod names;
 mod ourselves;

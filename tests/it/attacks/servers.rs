@@ -15,7 +15,7 @@ use axum::{
     routing::any,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -143,4 +143,37 @@ async fn bulk(Path((count, size)): Path<(usize, usize)>) -> (HeaderMap, &'static
         (name, value.clone())
     });
     (headers.collect(), "whole")
+}
+
+/// One port of loopback where HTTP is one server and HTTPS another. It ends when it is dropped.
+pub(crate) struct Both {
+    pub(crate) address: SocketAddr,
+    /// The accept loop.
+    _tasks: JoinSet<()>,
+}
+
+impl Both {
+    pub(crate) async fn start(http: SocketAddr, https: SocketAddr) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((mut stream, _)) = socket.accept().await {
+                open.spawn(async move {
+                    // The first byte of a handshake (RFC 8446 section 5.1), which no method begins with.
+                    let mut first = [0];
+                    let _ = stream.peek(&mut first).await;
+                    let to = if first == [22] { https } else { http };
+                    if let Ok(mut upstream) = TcpStream::connect(to).await {
+                        let _ = copy_bidirectional(&mut stream, &mut upstream).await;
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            _tasks: tasks,
+        }
+    }
 }
