@@ -12,6 +12,7 @@
 //! | `names` | 6, with 1, 3 and 4: as what a name server says, also at the second time |
 //! | `ourselves` | 5: where this server listens, and its public name |
 //! | `headers` | 7: headers that are not the guest's, credentials, what comes back |
+//! | `rules` | 9: rules, and 10: the environment |
 //!
 //! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
 //! whom they meet.
@@ -23,5 +24,6 @@ mod literals;
 mod names;
 mod ourselves;
 mod paths;
+mod rules;
 mod servers;
 mod table;
