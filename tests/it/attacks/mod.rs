@@ -13,6 +13,7 @@
 //! | `ourselves` | 5: where this server listens, and its public name |
 //! | `headers` | 7: headers that are not the guest's, credentials, what comes back |
 //! | `rules` | 9: rules, and 10: the environment |
+//! | `places` | wherever a fetch or a callback stands, and whom TLS believes |
 //!
 //! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
 //! whom they meet.
@@ -24,6 +25,7 @@ mod literals;
 mod names;
 mod ourselves;
 mod paths;
+mod places;
 mod rules;
 mod servers;
 mod table;
