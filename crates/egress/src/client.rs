@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::dial::Connector;
 use crate::exchange::{Answer, Exchange, Shared};
 use crate::limit::Limits;
+use crate::proxy::Proxy;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
@@ -77,6 +78,7 @@ impl Egress {
         let resolve = Arc::new(Resolve::new(&config)?);
         let connector = Connector::new(
             resolve.clone(),
+            Proxy::new(&config.proxy)?,
             Tls::new(&config)?,
             config.max_connections,
             config.connect_timeout,

@@ -9,6 +9,8 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::proxy::ProxyUrl;
+
 /// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as
 /// `"16MiB"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Config {
     /// Where requests for one host and port are dialled instead of where its name leads; see
     /// [`Pin`].
     pub pin: Vec<Pin>,
+    /// The proxy through which everything but pins is reached, as
+    /// `"http://USER:PASSWORD@HOST:PORT"`. Empty: none. Environment variables are not read.
+    pub proxy: ProxyUrl,
     /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
     pub ca_files: Vec<PathBuf>,
     /// Certificates that are shown to hosts that ask for one; see [`ClientCertificate`].
@@ -74,6 +79,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             pin: Vec::new(),
+            proxy: ProxyUrl::default(),
             ca_files: Vec::new(),
             client_certificate: Vec::new(),
             dns_servers: Vec::new(),

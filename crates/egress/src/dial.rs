@@ -3,7 +3,7 @@
 //! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
 //! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
 //! 8305 (families interleaved, the next one a quarter of a second later). TLS is hyper-rustls
-//! around it, which verifies the name in the URL, pinned or not.
+//! around it, which verifies the name in the URL, pinned, through a proxy, or neither.
 
 use std::future::Future;
 use std::io;
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tower::Service;
 use url::Host;
 
+use crate::proxy::Proxy;
 use crate::resolve::Resolve;
 use crate::stream::Tcp;
 use crate::tls::Tls;
@@ -36,6 +37,7 @@ type Dialling<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Connector {
     resolve: Arc<Resolve>,
+    proxy: Option<Arc<Proxy>>,
     tls: Arc<Tls>,
     /// One permit a connection, open or being opened.
     places: Arc<Semaphore>,
@@ -46,12 +48,14 @@ pub(crate) struct Connector {
 impl Connector {
     pub(crate) fn new(
         resolve: Arc<Resolve>,
+        proxy: Option<Proxy>,
         tls: Tls,
         max_connections: usize,
         connect_timeout: Duration,
     ) -> Connector {
         Connector {
             resolve,
+            proxy: proxy.map(Arc::new),
             tls: Arc::new(tls),
             places: Arc::new(Semaphore::new(max_connections)),
             max_connections,
@@ -79,6 +83,7 @@ impl Connector {
         let tls = self.tls.config_for(&host, port);
         let dialler = Dialler {
             resolve: self.resolve,
+            proxy: self.proxy,
             host,
             port,
             place: Arc::new(place),
@@ -118,6 +123,7 @@ impl Service<Uri> for Connector {
 #[derive(Clone)]
 struct Dialler {
     resolve: Arc<Resolve>,
+    proxy: Option<Arc<Proxy>>,
     host: Host<String>,
     port: u16,
     place: Arc<OwnedSemaphorePermit>,
@@ -126,13 +132,21 @@ struct Dialler {
 impl Dialler {
     async fn dial(self) -> Result<Tcp, Error> {
         let Dialler { host, port, .. } = &self;
-        let addresses = interleave(self.resolve.addresses(host, *port).await?);
-        let (stream, to) = connect_first(&addresses).await.map_err(|e| {
-            let message = format!("no connection to {host}:{port}: {}", e.kind());
-            Error::new(Kind::Connect, message)
-                .with_detail(format!("{e}; tried {addresses:?}"))
-                .passing_if(true)
-        })?;
+        let way = self.resolve.addresses(host, *port).await?;
+        let addresses = interleave(way.addresses);
+        let (stream, to) = match &self.proxy {
+            // A pin leads inside, and a proxy leads out.
+            Some(proxy) if !way.pinned => {
+                let upstream = format!("{host}:{port}");
+                proxy.connect(&self.resolve, &upstream, &addresses).await?
+            }
+            _ => connect_first(&addresses).await.map_err(|e| {
+                let message = format!("no connection to {host}:{port}: {}", e.kind());
+                Error::new(Kind::Connect, message)
+                    .with_detail(format!("{e}; tried {addresses:?}"))
+                    .passing_if(true)
+            })?,
+        };
         Ok(Tcp::new(stream, to, self.place))
     }
 }
@@ -151,7 +165,8 @@ impl Service<Uri> for Dialler {
     }
 }
 
-async fn connect_first(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
+/// The first of `addresses` that is reached.
+pub(crate) async fn connect_first(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
     let mut rest = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);

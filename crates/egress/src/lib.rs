@@ -11,7 +11,7 @@
 //! | `admit` | which URLs are requested at all |
 //! | `rule`, `path` | what a rule is, and what it allows |
 //! | `class`, `resolve` | which addresses are dialled |
-//! | `dial`, `stream`, `tls` | how connections come about |
+//! | `dial`, `proxy`, `stream`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `decode` | which responses are decompressed, and how far |
@@ -34,6 +34,7 @@ mod headers;
 mod inside;
 mod limit;
 mod path;
+mod proxy;
 mod record;
 mod redirect;
 mod resolve;
@@ -50,6 +51,7 @@ pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::header;
 pub use inside::Inside;
+pub use proxy::ProxyUrl;
 pub use record::{Entry, Sink};
 pub use rule::{Rule, RuleError, Rules};
 pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};

@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 use ipnet::IpNet;
@@ -34,6 +35,15 @@ const LOCAL_NAMES: [&str; 4] = [
 
 /// No host needs more; a name with thousands of addresses is an attack on our patience.
 const MAX_ADDRESSES: usize = 16;
+
+/// Where a host leads.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// At least one.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Whether the operator said so.
+    pub(crate) pinned: bool,
+}
 
 pub(crate) struct Resolve {
     resolver: TokioResolver,
@@ -77,12 +87,8 @@ impl Resolve {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = listeners.into();
     }
 
-    /// The addresses to dial for `host:port`, at least one.
-    pub(crate) async fn addresses(
-        &self,
-        host: &Host<String>,
-        port: u16,
-    ) -> Result<Vec<SocketAddr>, Error> {
+    /// The addresses to dial for `host:port`.
+    pub(crate) async fn addresses(&self, host: &Host<String>, port: u16) -> Result<Way, Error> {
         // A host in a URL has one spelling (`admit`), so its text is a key.
         if let Some(to) = self.pins.get(&(host.to_string(), port)) {
             return match self.own_listener(*to) {
@@ -90,14 +96,40 @@ impl Resolve {
                     host,
                     format!("pinned to {to}, where this server listens"),
                 )),
-                false => Ok(vec![*to]),
+                false => Ok(Way {
+                    addresses: vec![*to],
+                    pinned: true,
+                }),
             };
         }
-        match host {
+        let addresses = match host {
             Host::Ipv4(v4) => self.literal(host, SocketAddr::new((*v4).into(), port)),
             Host::Ipv6(v6) => self.literal(host, SocketAddr::new((*v6).into(), port)),
             Host::Domain(name) => self.by_name(host, name, port).await,
-        }
+        }?;
+        Ok(Way {
+            addresses,
+            pinned: false,
+        })
+    }
+
+    /// The addresses of a host that the operator chose, of whatever class.
+    pub(crate) async fn unchecked(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, NetError> {
+        let with_port = |ip| SocketAddr::new(ip, port);
+        Ok(match host {
+            Host::Ipv4(v4) => vec![with_port((*v4).into())],
+            Host::Ipv6(v6) => vec![with_port((*v6).into())],
+            Host::Domain(name) => {
+                let mut absolute = Name::from_ascii(name)?;
+                absolute.set_fqdn(true);
+                let lookup = self.resolver.lookup_ip(absolute).await?;
+                lookup.iter().take(MAX_ADDRESSES).map(with_port).collect()
+            }
+        })
     }
 
     fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
@@ -192,7 +224,7 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
 }
 
 fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
-    let error = |e: hickory_resolver::net::NetError| ConfigError::Dns(e.to_string());
+    let error = |e: NetError| ConfigError::Dns(e.to_string());
     let mut builder = if config.dns_servers.is_empty() {
         let mut builder = TokioResolver::builder_tokio().map_err(error)?;
         builder.options_mut().use_hosts_file = ResolveHosts::Always;

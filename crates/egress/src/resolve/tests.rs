@@ -13,8 +13,8 @@ async fn resolve(dns: &Dns, config: Config) -> Resolve {
 
 async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
     let host = Host::Domain(name.to_owned());
-    let addresses = resolve.addresses(&host, 80).await?;
-    Ok(addresses.iter().map(SocketAddr::to_string).collect())
+    let way = resolve.addresses(&host, 80).await?;
+    Ok(way.addresses.iter().map(SocketAddr::to_string).collect())
 }
 
 /// Only here can the first answer be a public address, because nobody dials it.

@@ -17,6 +17,7 @@ mod log;
 mod masking;
 mod own_listeners;
 mod places;
+mod proxied;
 mod records;
 mod redirects;
 mod resolving;

@@ -1,0 +1,216 @@
+//! The operator's proxy: the way out of a network that has no other.
+//!
+//! It changes where bytes go and not what is allowed: names are resolved and addresses are checked
+//! here as without it, and the proxy is asked for a tunnel to the *checked address*, for http as
+//! for https (RFC 9110 section 9.3.6). Asked for a name, it would resolve a second time and undo
+//! the check; given plain requests to forward, it would read and change them. The proxy is the
+//! operator's choice, so its own address has no class to be in. Environment variables are not read:
+//! who sets them is not always who runs the server.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::{Host, Url};
+
+use crate::config::ConfigError;
+use crate::dial::connect_first;
+use crate::resolve::Resolve;
+use crate::{Error, Kind};
+
+/// A proxy's answer is a few lines.
+const LONGEST_HEAD: usize = 8 * 1024;
+
+const HIDDEN: &str = "(hidden)";
+
+/// The setting `egress.proxy`: `http://USER:PASSWORD@HOST:PORT`, or empty for none. The password is
+/// not shown: `Debug` and `Serialize` write `(hidden)` instead.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyUrl(String);
+
+impl From<&str> for ProxyUrl {
+    fn from(text: &str) -> ProxyUrl {
+        ProxyUrl(text.to_owned())
+    }
+}
+
+impl ProxyUrl {
+    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
+    /// `@` is taken for a password, or all of it if there is no telling.
+    fn shown(&self) -> String {
+        let text = &self.0;
+        let start = text.find("://").map_or(0, |i| i + 3);
+        match text.rfind('@') {
+            None => text.clone(),
+            Some(at) if at < start => HIDDEN.to_owned(),
+            Some(at) => {
+                let user = text[start..at].split_once(':');
+                let user = user.map_or(String::new(), |(user, _)| format!("{user}:"));
+                format!("{}{user}{HIDDEN}{}", &text[..start], &text[at..])
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
+    }
+}
+
+/// A proxy to connect through.
+pub(crate) struct Proxy {
+    host: Host<String>,
+    port: u16,
+    /// The value of `Proxy-Authorization`.
+    credential: Option<String>,
+}
+
+/// Why there is no tunnel.
+enum Failure {
+    Io(io::Error),
+    Refused(u16),
+    Nonsense,
+}
+
+impl Proxy {
+    /// The proxy of the setting, if there is one.
+    ///
+    /// # Errors
+    /// Naming the setting, and nothing of its value.
+    pub(crate) fn new(setting: &ProxyUrl) -> Result<Option<Proxy>, ConfigError> {
+        if setting.0.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |problem: &str| ConfigError::Value {
+            setting: "proxy",
+            problem: format!("{problem}; write such as \"http://proxy.example.com:3128\""),
+        };
+        let url = Url::parse(&setting.0).map_err(|e| wrong(&format!("not a URL: {e}")))?;
+        if url.scheme() != "http" {
+            return Err(wrong("a proxy is spoken to over http alone"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("a proxy's URL has no path, query or fragment"));
+        }
+        let (Some(host), Some(port @ 1..)) = (url.host(), url.port_or_known_default()) else {
+            return Err(wrong("the host or the port is missing"));
+        };
+        let password = url.password();
+        let credential = (!url.username().is_empty() || password.is_some()).then(|| {
+            let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+            pair.push(b':');
+            pair.extend(percent_decode_str(password.unwrap_or_default()));
+            format!("Basic {}", STANDARD.encode(pair))
+        });
+        Ok(Some(Proxy {
+            host: host.to_owned(),
+            port,
+            credential,
+        }))
+    }
+
+    /// A tunnel to the first of `addresses` (of `upstream`, for messages) that the proxy reaches,
+    /// and which that is.
+    pub(crate) async fn connect(
+        &self,
+        resolve: &Resolve,
+        upstream: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<(TcpStream, SocketAddr), Error> {
+        let own = resolve.unchecked(&self.host, self.port).await;
+        let own = own.map_err(|e| self.failed(upstream, "its name does not resolve", e))?;
+        let mut last = None;
+        for &to in addresses {
+            match self.tunnel(&own, to).await {
+                Ok(stream) => return Ok((stream, to)),
+                // It would say so of every address, and may count.
+                Err(failure @ Failure::Refused(407)) => {
+                    last = Some((failure, to));
+                    break;
+                }
+                Err(failure) => last = Some((failure, to)),
+            }
+        }
+        Err(match last {
+            Some((Failure::Refused(status), to)) => self
+                .failed(upstream, &format!("it refused with status {status}"), to)
+                .passing_if(status >= 500),
+            Some((Failure::Nonsense, to)) => self
+                .failed(upstream, "it did not answer in HTTP", to)
+                .passing_if(false),
+            Some((Failure::Io(e), to)) => {
+                let detail = format!("{e}; tried {to}");
+                self.failed(upstream, &e.kind().to_string(), detail)
+            }
+            None => self.failed(upstream, "there is no address to ask for", ""),
+        })
+    }
+
+    async fn tunnel(&self, own: &[SocketAddr], to: SocketAddr) -> Result<TcpStream, Failure> {
+        let (mut stream, _) = connect_first(own).await.map_err(Failure::Io)?;
+        let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
+        if let Some(credential) = &self.credential {
+            request += &format!("Proxy-Authorization: {credential}\r\n");
+        }
+        request += "\r\n";
+        let written = stream.write_all(request.as_bytes()).await;
+        written.map_err(Failure::Io)?;
+
+        let mut head = Vec::new();
+        loop {
+            if let Some(end) = memmem::find(&head, b"\r\n\r\n") {
+                return match status(&head) {
+                    // Nobody behind a tunnel speaks before we do, in TLS or in HTTP.
+                    Some(200..300) if end + 4 == head.len() => Ok(stream),
+                    Some(200..300) | None => Err(Failure::Nonsense),
+                    Some(other) => Err(Failure::Refused(other)),
+                };
+            }
+            let begins = head.len() < 7 || head.starts_with(b"HTTP/1.");
+            if !begins || head.len() > LONGEST_HEAD {
+                return Err(Failure::Nonsense);
+            }
+            match stream.read_buf(&mut head).await {
+                Ok(0) => return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(e) => return Err(Failure::Io(e)),
+            }
+        }
+    }
+
+    fn failed(&self, upstream: &str, why: &str, detail: impl fmt::Display) -> Error {
+        let message = format!("no connection to {upstream} through the proxy: {why}");
+        let Proxy { host, port, .. } = self;
+        Error::new(Kind::Connect, message)
+            .with_detail(format!("proxy {host}:{port}; {detail}"))
+            .passing_if(true)
+    }
+}
+
+/// The status in a head that is there up to the end of its first line.
+fn status(head: &[u8]) -> Option<u16> {
+    let line = head.split(|&b| b == b'\r').next()?;
+    if line.len() == head.len() {
+        return None;
+    }
+    let (version, rest) = line.split_at_checked(9)?;
+    let digits = rest.split(|&b| b == b' ').next()?;
+    let good = version.starts_with(b"HTTP/1.") && version.ends_with(b" ") && digits.len() == 3;
+    let digits = std::str::from_utf8(digits).ok().filter(|_| good)?;
+    digits.parse().ok().filter(|status| *status >= 100)
+}
