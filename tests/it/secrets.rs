@@ -324,6 +324,29 @@ async fn fetches_and_callbacks_carry_it_too() {
     );
 }
 
+/// A caller may pass by hand what the host would have attached: that is not kept either.
+#[tokio::test]
+async fn a_recording_masks_a_secret_that_a_caller_passed() {
+    let server = keyed().start().await;
+    let declaration = format!("record = \"always\"\n{}", echoing("header = \"x-api-key\""));
+    let function = server.deploy(guest("hello"), &declaration).await;
+    server
+        .set_secret(&function, "API_TOKEN", "t0ken-\"value")
+        .await;
+    let answer = server.run(function.id, "say", "my t0ken-\"value").await;
+    assert_eq!(
+        answer.text(),
+        "hello my t0ken-\"value",
+        "what a caller sends, it gets back"
+    );
+    let call = answer.header("iof-call").to_owned();
+    let recorded = server
+        .read_as(&function, &format!("/v1/calls/{call}"))
+        .await;
+    assert!(!recorded.to_string().contains("t0ken"), "{recorded}");
+    assert!(recorded.to_string().contains("my ***"), "{recorded}");
+}
+
 #[tokio::test]
 async fn they_are_written_listed_deleted_and_never_read() {
     let server = keyed().start().await;
