@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iof_egress::{Config, Egress, Error, Kind};
+use bytes::Bytes;
+use http::Request;
+use iof_egress::{Config, Egress, Error, Kind, Outbound};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use crate::dns::{Dns, Says, are};
 use crate::records::Kept;
-use crate::support::{Authority, Upstream, any_rule, get, quick, read_request, rules, text};
+use crate::support::{
+    Authority, Upstream, any_rule, get, outbound, quick, read_request, rules, text,
+};
 
 /// `me:s3cret/@` and its base64.
 const USER: &str = "me:s3cret%2F%40";
@@ -212,35 +216,48 @@ async fn a_pin_is_dialled_directly() {
 
 #[tokio::test]
 async fn a_refusal_is_named_and_nothing_is_shown_of_the_credential() {
-    for (answer, says) in [
-        ("HTTP/1.1 403 no\r\n\r\n", "it refused with status 403"),
+    for (answer, says, tries) in [
+        ("HTTP/1.1 403 no\r\n\r\n", "it refused with status 403", 1),
         (
             "HTTP/1.0 502 Bad\r\ncontent-length: 6\r\n\r\ns3cret",
             "it refused with status 502",
+            2,
         ),
         (
             "HTTP/1.1 407 Proxy\r\nProxy-Authenticate: Basic\r\n\r\n",
             "it refused with status 407",
+            1,
         ),
         (
             "HTTP/1.1 302 Found\r\nlocation: /s3cret\r\n\r\n",
             "it refused with status 302",
+            1,
         ),
-        ("HTTP/1.1 20x OK\r\n\r\n", "it did not answer in HTTP"),
-        ("SSH-2.0-OpenSSH s3cret\r\n", "it did not answer in HTTP"),
-        ("HTTP/1.1 200 OK\r\n\r\nmore", "it did not answer in HTTP"),
-        ("HTTP/1.1 200 OK\r\nx: y\r\n", "unexpected end of file"),
-        ("", "unexpected end of file"),
+        ("HTTP/1.1 20x OK\r\n\r\n", "it did not answer in HTTP", 1),
+        ("SSH-2.0-OpenSSH s3cret\r\n", "it did not answer in HTTP", 1),
+        (
+            "HTTP/1.1 200 OK\r\n\r\nmore",
+            "it did not answer in HTTP",
+            1,
+        ),
+        ("HTTP/1.1 200 OK\r\nx: y\r\n", "unexpected end of file", 2),
+        ("", "unexpected end of file", 2),
     ] {
         let dns = names(&["1.1.1.1"]).await;
         let proxy = Proxy::answering(move |_| Err(answer)).await;
         let egress = Egress::new(config(&dns, &proxy)).unwrap();
-        let error = get(&egress, &any_rule(), "http://a.test/").await;
-        let error = error.unwrap_err();
+        let rules = any_rule();
+        let context = Outbound {
+            retries: 1,
+            ..outbound(&rules)
+        };
+        let request = Request::get("http://a.test/").body(Bytes::new()).unwrap();
+        let error = egress.send(&context, request).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Connect, "{answer:?}");
         let message = format!("no connection to a.test:80 through the proxy: {says}");
         assert_eq!(error.to_string(), message);
         shows_nothing(&error);
+        assert_eq!(proxy.take().len(), tries, "{answer:?}");
     }
 }
 
