@@ -141,10 +141,14 @@ impl App {
         app
     }
 
-    /// Whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know https alone.
+    /// Whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know https alone,
+    /// and what stands in front of a server takes requests on the ports of both.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
         self.public_url.as_ref().is_some_and(|own| {
-            own.host() == url.host() && own.port_or_known_default() == url.port_or_known_default()
+            // `port` is the one that is written; a scheme's own is none.
+            let same_port = own.port() == url.port()
+                || own.port_or_known_default() == url.port_or_known_default();
+            own.host() == url.host() && same_port
         })
     }
 }

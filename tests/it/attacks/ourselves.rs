@@ -45,7 +45,11 @@ fn of_this_machine() -> Vec<IpAddr> {
     addresses
 }
 
-on_every_path!(no_listener_is_reached, by_the_public_name);
+on_every_path!(
+    no_listener_is_reached,
+    by_the_public_name,
+    by_the_public_name_on_the_other_port
+);
 
 async fn no_listener_is_reached(ways: &[Way]) {
     let (evil, good) = (Evil::start().await, Upstream::start().await);
@@ -179,5 +183,32 @@ async fn by_the_public_name(ways: &[Way]) {
         Case::with(format!("{status} {location}"), ask, "egress-denied")
     });
     cases::run(&world, ways, all.to_vec()).await;
+    assert!(!dns.was_asked_for("functions.test"));
+}
+
+/// What stands in front of a server forwards the ports of both schemes.
+async fn by_the_public_name_on_the_other_port(ways: &[Way]) {
+    let evil = Evil::start().await;
+    let dns = Dns::start(|_| Says::are(&[super::table::NOWHERE])).await;
+    let config = format!(
+        "public_url = \"https://functions.test\"\n[egress]\nconnect_timeout = \"2s\"\n{}{}",
+        dns.setting(),
+        evil.pin("start.test")
+    );
+    let world = World::start(config, ways).await;
+    let url = format!("http://functions.test{MANAGEMENT}");
+    let redirected = REDIRECTS.map(|status| {
+        let ask = Ask::http("start.test", &redirecting(status, &url));
+        Case::with(format!("{status}"), ask, "egress-denied")
+    });
+    cases::run(&world, ways, redirected.to_vec()).await;
+    for &way in ways {
+        let told = world
+            .ask(way, &Ask::http("functions.test", MANAGEMENT))
+            .await;
+        let failure = told.unwrap().result.unwrap_err();
+        let denied = matches!(&*failure.code, "callback-route" | "exit 3");
+        assert!(denied, "{way:?}: {failure:?}");
+    }
     assert!(!dns.was_asked_for("functions.test"));
 }

@@ -79,17 +79,16 @@ impl Ceiling {
         self.limits.narrowed(&declared.limits).map_err(beyond)
     }
 
-    /// What a version gets that declared something.
+    /// What a version gets whose declaration was [read](Declaration::read) below this ceiling.
     ///
     /// # Errors
-    /// `ceiling`, when it was lowered since; `secret-not-set`; those of the place of a secret.
+    /// `secret-not-set`; those of the place of a secret.
     pub(crate) fn grant(
         &self,
         declared: &Declaration,
         values: &[(String, SecretValue)],
         settings: &Settings,
     ) -> Result<Granted, Fault> {
-        self.check(declared)?;
         let secrets = declared
             .secrets
             .iter()
