@@ -229,7 +229,7 @@ impl Functions {
             true => vec![],
             false => self.secrets(id).await?,
         };
-        ceiling.grant(&declaration, &values, settings)
+        ceiling.grant(id, &declaration, &values, settings)
     }
 
     /// The secrets of a function, in the clear.

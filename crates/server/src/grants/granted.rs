@@ -85,6 +85,7 @@ impl Ceiling {
     /// `secret-not-set`; those of the place of a secret.
     pub(crate) fn grant(
         &self,
+        id: i64,
         declared: &Declaration,
         values: &[(String, SecretValue)],
         settings: &Settings,
@@ -95,7 +96,7 @@ impl Ceiling {
             .map(|secret| {
                 let name = secret.value.name();
                 let value = values.iter().find(|(known, _)| known == name);
-                let (_, value) = value.ok_or_else(|| not_set(name))?;
+                let (_, value) = value.ok_or_else(|| not_set(id, name))?;
                 secret.attachment(value.clone()).map_err(|problem| {
                     Fault::client("declaration", format!("secret {name}: {problem}"))
                 })
@@ -154,10 +155,10 @@ fn beyond(what: String) -> Fault {
     .with_status(403)
 }
 
-fn not_set(name: &str) -> Fault {
+fn not_set(id: i64, name: &str) -> Fault {
     Fault::client(
         "secret-not-set",
-        format!("The function declares the secret {name}, which is not set. Set it: `iof secret set FUNCTION {name}`."),
+        format!("The function declares the secret {name}, which is not set. Set it: `iof secret set {id} {name}`."),
     )
     .with_status(409)
 }
