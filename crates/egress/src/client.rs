@@ -9,13 +9,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use http::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -23,6 +20,7 @@ use uuid::Uuid;
 use crate::dial::Connector;
 use crate::exchange::{Answer, Exchange, Shared};
 use crate::limit::Limits;
+use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
@@ -83,25 +81,11 @@ impl Egress {
             config.max_connections,
             config.connect_timeout,
         );
-        // Checked to be 16 MiB at most.
-        let max_head = config.max_response_headers.as_u64() as u32;
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.pool_idle_timeout)
-            .pool_max_idle_per_host(config.pool_max_idle_per_host)
-            .http1_max_buf_size(max_head as usize)
-            .http1_max_headers(config.max_response_header_count)
-            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1
-            // names one: leave room, and let the exact check of the exchange speak first.
-            .http2_max_header_list_size(max_head * 2)
-            // One HTTP/2 connection carries everything to its host: notice when it is dead.
-            .http2_keep_alive_interval(Some(Duration::from_secs(20)))
-            .build(connector);
+        let pool = Pool::new(&config, connector);
         let limits = Limits::new(&config);
         Ok(Egress {
             shared: Arc::new(Shared {
-                client,
+                pool,
                 resolve,
                 limits,
                 sink: OnceLock::new(),

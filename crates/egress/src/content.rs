@@ -7,8 +7,8 @@ use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
+use crate::connection::Body as Incoming;
 use crate::decode::{self, Undecodable};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;

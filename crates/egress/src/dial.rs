@@ -2,43 +2,39 @@
 //!
 //! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
 //! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
-//! 8305 (families interleaved, the next one a quarter of a second later). TLS is hyper-rustls
-//! around it, which verifies the name in the URL, pinned, through a proxy, or neither.
+//! 8305 (families interleaved, the next one a quarter of a second later). TLS verifies the name in
+//! the URL, pinned, through a proxy, or neither.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use http::uri::Scheme;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tower::Service;
+use tokio_rustls::TlsConnector;
 use url::Host;
 
 use crate::proxy::Proxy;
 use crate::resolve::Resolve;
-use crate::stream::Tcp;
+use crate::stream::{Io, Stream};
 use crate::tls::Tls;
 use crate::{Error, Kind};
 
 /// How long the address before gets until the next is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-type Dialling<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
-
-/// Makes connections for the pool. Cheap to clone.
-#[derive(Clone)]
+/// Makes connections for the pool.
 pub(crate) struct Connector {
     resolve: Arc<Resolve>,
-    proxy: Option<Arc<Proxy>>,
-    tls: Arc<Tls>,
+    proxy: Option<Proxy>,
+    tls: Tls,
     /// One permit a connection, open or being opened.
     places: Arc<Semaphore>,
     max_connections: usize,
@@ -55,16 +51,17 @@ impl Connector {
     ) -> Connector {
         Connector {
             resolve,
-            proxy: proxy.map(Arc::new),
-            tls: Arc::new(tls),
+            proxy,
+            tls,
             places: Arc::new(Semaphore::new(max_connections)),
             max_connections,
             connect_timeout,
         }
     }
 
-    async fn connect(self, to: Uri) -> Result<MaybeHttpsStream<Tcp>, Error> {
-        let place = timeout(self.connect_timeout, self.places.acquire_owned()).await;
+    /// To the origin of an absolute URI.
+    pub(crate) async fn connect(&self, to: &Uri) -> Result<Stream, Error> {
+        let place = timeout(self.connect_timeout, self.places.clone().acquire_owned()).await;
         let Ok(Ok(place)) = place else {
             let message = format!(
                 "{} connections are open (limit max_connections)",
@@ -72,96 +69,67 @@ impl Connector {
             );
             return Err(Error::new(Kind::Busy, message));
         };
-        let name = to.host().unwrap_or_default().to_owned();
-        let host = Host::parse(&name)
+        let name = to.host().unwrap_or_default();
+        let host = Host::parse(name)
             .map_err(|e| Error::new(Kind::Url, format!("{name:?} is not a host: {e}")))?;
-        let default_port = match to.scheme_str() {
-            Some("https") => 443,
-            _ => 80,
+        let secure = to.scheme() == Some(&Scheme::HTTPS);
+        let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let opened = async {
+            let (tcp, address) = self.dial(&host, port).await?;
+            // Requests are written whole; waiting to fill packets only delays them. Failing costs
+            // speed alone.
+            let _ = tcp.set_nodelay(true);
+            let io = match secure {
+                false => Io::Tcp(TokioIo::new(tcp)),
+                true => self.shake_hands(tcp, &host, port).await?,
+            };
+            Ok(Stream::new(io, address, place))
         };
-        let port = to.port_u16().unwrap_or(default_port);
-        let tls = self.tls.config_for(&host, port);
-        let dialler = Dialler {
-            resolve: self.resolve,
-            proxy: self.proxy,
-            host,
-            port,
-            place: Arc::new(place),
-        };
-        let mut https = HttpsConnector::from((dialler, tls));
-        match timeout(self.connect_timeout, https.call(to)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            // The dialler's own errors pass as they are; what is left is the handshake's.
-            Ok(Err(e)) => Err(e
-                .downcast::<Error>()
-                .map_or_else(|e| tls_failure(&name, &*e), |e| *e)),
-            Err(_) => {
+        timeout(self.connect_timeout, opened)
+            .await
+            .unwrap_or_else(|_| {
                 let limit = humantime_serde::re::humantime::format_duration(self.connect_timeout);
                 let message =
                     format!("no connection to {name} within {limit} (limit connect_timeout)");
                 Err(Error::new(Kind::TimeoutConnect, message).passing_if(true))
-            }
-        }
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Tcp>;
-    type Error = Error;
-    type Future = Dialling<MaybeHttpsStream<Tcp>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+            })
     }
 
-    fn call(&mut self, to: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(to))
-    }
-}
-
-/// TCP to a checked address of one host, for one connection.
-#[derive(Clone)]
-struct Dialler {
-    resolve: Arc<Resolve>,
-    proxy: Option<Arc<Proxy>>,
-    host: Host<String>,
-    port: u16,
-    place: Arc<OwnedSemaphorePermit>,
-}
-
-impl Dialler {
-    async fn dial(self) -> Result<Tcp, Error> {
-        let Dialler { host, port, .. } = &self;
-        let way = self.resolve.addresses(host, *port).await?;
+    /// TCP to a checked address.
+    async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
+        let way = self.resolve.addresses(host, port).await?;
         let addresses = interleave(way.addresses);
-        let (stream, to) = match &self.proxy {
+        match &self.proxy {
             // A pin leads inside, and a proxy leads out.
             Some(proxy) if !way.pinned => {
                 let upstream = format!("{host}:{port}");
-                proxy.connect(&self.resolve, &upstream, &addresses).await?
+                proxy.connect(&self.resolve, &upstream, &addresses).await
             }
             _ => connect_first(&addresses).await.map_err(|e| {
                 let message = format!("no connection to {host}:{port}: {}", e.kind());
                 Error::new(Kind::Connect, message)
                     .with_detail(format!("{e}; tried {addresses:?}"))
                     .passing_if(true)
-            })?,
+            }),
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        tcp: TcpStream,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<Io, Error> {
+        let name = match host {
+            Host::Domain(name) => ServerName::try_from(name.clone())
+                .map_err(|e| Error::new(Kind::Tls, format!("{name:?} is no name for TLS: {e}")))?,
+            Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
+            Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
         };
-        Ok(Tcp::new(stream, to, self.place))
-    }
-}
-
-impl Service<Uri> for Dialler {
-    type Response = Tcp;
-    type Error = Error;
-    type Future = Dialling<Tcp>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Dialling<Tcp> {
-        Box::pin(self.clone().dial())
+        let connector = TlsConnector::from(self.tls.config_for(host, port));
+        let tls = connector.connect(name, tcp).await;
+        let tls = tls.map_err(|e| tls_failure(&host.to_string(), &e))?;
+        Ok(Io::Tls(Box::new(TokioIo::new(tls))))
     }
 }
 
@@ -200,13 +168,8 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-fn tls_failure(host: &str, error: &(dyn std::error::Error + 'static)) -> Error {
-    let io = error.downcast_ref::<io::Error>();
-    let inner = io.and_then(|io| io.get_ref());
-    // hyper-rustls wraps the handshake's io::Error, which wraps rustls' own.
-    let inner = inner
-        .and_then(|e| e.downcast_ref::<io::Error>())
-        .map_or(inner, |io| io.get_ref());
+fn tls_failure(host: &str, error: &io::Error) -> Error {
+    let inner = error.get_ref();
     let message = match inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
         Some(rustls) => format!("TLS with {host} failed: {rustls}"),
         None => format!("TLS with {host} failed: the connection broke during the handshake"),

@@ -2,7 +2,6 @@
 //! each size within its limit.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,23 +9,21 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{Extensions, Request, Response, Uri};
 use http_body_util::Full;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{Client, Error as ClientError};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
+use url::{Position, Url};
 
-use crate::dial::{Connector, late_tls_failure};
+use crate::dial::late_tls_failure;
 use crate::limit::Limits;
+use crate::pool::{Failure, Pool};
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::stream::LeadsTo;
 use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
-    pub(crate) client: Client<Connector, Full<Bytes>>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) resolve: Arc<Resolve>,
     pub(crate) limits: Limits,
     /// Set once there is a server to answer, which is after the client exists.
@@ -77,19 +74,17 @@ impl<'a> Exchange<'a> {
             .place(self.context.function, &host, self.deadline)
             .await?;
 
-        let mut request = self.request(hop, told, record)?;
+        let request = self.request(hop, told, record)?;
         let mask = self.context.secrets.mask().filter(|_| *told);
-        let connection = capture_connection(&mut request);
         let head = Limit::new(
             Kind::TimeoutFirstByte,
             "first_byte_timeout",
             config.first_byte_timeout,
         );
-        let answer = self
-            .within(&head, &host, self.shared.client.request(request))
-            .await;
-        record.address = address(&connection);
-        let response = answer?.map_err(|e| client_failure(&host, config, e))?;
+        let key = origin(&hop.url).into();
+        let sent = self.shared.pool.send(&key, request, &mut record.address);
+        let response = self.within(&head, &host, sent).await?;
+        let response = response.map_err(|e| failure(&host, config, &e))?;
         record.status = Some(response.status());
 
         let (mut parts, body) = response.into_parts();
@@ -227,7 +222,7 @@ impl Limit {
 /// Tells the origin, and whether the path was at fault, but not the path: it may be a secret (some
 /// services put tokens there), or the choice of a server that redirected here.
 fn denied(rules: &Rules, hop: &Hop) -> Error {
-    let (method, origin) = (&hop.method, hop.url.origin().ascii_serialization());
+    let (method, origin) = (&hop.method, origin(&hop.url));
     let place = match rules
         .0
         .iter()
@@ -251,6 +246,12 @@ fn target(url: &Url) -> Result<Uri, Error> {
     Ok(uri)
 }
 
+/// `scheme://host`, and the port unless it is the scheme's.
+pub(crate) fn origin(url: &Url) -> &str {
+    // No user stands in a URL that was admitted.
+    &url[..Position::BeforePath]
+}
+
 /// `host:port`, the default port included.
 fn upstream(url: &Url) -> String {
     let (host, port) = (
@@ -260,24 +261,15 @@ fn upstream(url: &Url) -> String {
     format!("{host}:{port}")
 }
 
-fn address(connection: &CaptureConnection) -> Option<SocketAddr> {
-    let mut extras = Extensions::new();
-    connection
-        .connection_metadata()
-        .as_ref()?
-        .get_extras(&mut extras);
-    extras.get::<LeadsTo>().map(|leads| leads.0)
-}
-
-/// Finds the cause in an error of the pooled client.
-fn client_failure(host: &str, config: &Config, error: ClientError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+/// Finds the cause.
+fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(match failure {
+        Failure::Connect(ours) => return ours.clone(),
+        Failure::Http(error) => error,
+    });
     let mut chain = Vec::new();
     let mut nonsense = false;
     while let Some(this) = cause {
-        if let Some(ours) = this.downcast_ref::<Error>() {
-            return ours.clone();
-        }
         if let Some(hyper) = this.downcast_ref::<hyper::Error>() {
             if hyper.is_parse_too_large() {
                 return headers_too_large(host, config);

@@ -14,6 +14,7 @@ use tracing::field::display;
 use url::Url;
 use uuid::Uuid;
 
+use crate::exchange::origin;
 use crate::{Error, Outbound, Rule};
 
 /// The longest method and host in an [`Entry`]: both are a guest's words, and need not be good ones
@@ -106,7 +107,7 @@ impl<'a> Record<'a> {
     }
 
     pub(crate) fn url(&mut self, url: &Url) {
-        self.origin = Some(url.origin().ascii_serialization());
+        self.origin = Some(origin(url).to_owned());
     }
 
     pub(crate) fn done(mut self, outcome: &'static str) {

@@ -17,6 +17,7 @@ mod log;
 mod masking;
 mod own_listeners;
 mod places;
+mod pool;
 mod proxied;
 mod records;
 mod redirects;

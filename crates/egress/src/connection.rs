@@ -1,0 +1,202 @@
+//! One connection of the pool, and the response that is read from it.
+//!
+//! An HTTP/1 connection has no task of its own: whoever waits for its response moves it, so that
+//! the bytes of an upstream wake the call that asked for them and nothing in between. (A task
+//! beside it, as hyper-util's client has, costs two wake-ups more for each request, and a call that
+//! sends one small request is mostly that.) An HTTP/2 connection carries the requests of many and
+//! has to have one.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+
+use crate::pool::{Key, Pool};
+use crate::stream::Stream;
+
+/// A request as it leaves, its URI absolute.
+pub(crate) type Outgoing = Request<Full<Bytes>>;
+type NotSent = TrySendError<Outgoing>;
+
+/// An HTTP/1 connection. It moves only while somebody waits for it.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// `None` when it has ended.
+    connection: Option<http1::Connection<Stream, Full<Bytes>>>,
+    pub(crate) to: SocketAddr,
+}
+
+impl Http1 {
+    pub(crate) async fn handshake(io: Stream, builder: &http1::Builder) -> hyper::Result<Http1> {
+        let to = io.to();
+        let (sender, connection) = builder.handshake(io).await?;
+        Ok(Http1 {
+            sender,
+            connection: Some(connection),
+            to,
+        })
+    }
+
+    /// Whether it takes a request now: the last response was read, and the other side has neither
+    /// closed nor said anything since.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.sender.is_ready()
+    }
+
+    pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, NotSent> {
+        let mut response = pin!(self.sender.try_send_request(in_origin_form(request)));
+        poll_fn(|cx| self.poll_with(cx, |cx| response.as_mut().poll(cx))).await
+    }
+
+    /// What comes of `wait`, which waits for this connection and for nothing else.
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.drive(cx);
+        // What the connection has for it, it has now: to be woken by it would be to be polled again
+        // for nothing.
+        let waited = wait(&mut Context::from_waker(Waker::noop()));
+        if waited.is_pending() && self.connection.is_none() {
+            // Cannot be, or nobody would ever wake it.
+            cx.waker().wake_by_ref();
+        }
+        waited
+    }
+
+    /// Moves it as far as it goes; `cx` is woken when it goes further.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            // Why it ended is told to whoever waits for the response.
+            self.connection = None;
+        }
+    }
+}
+
+/// An HTTP/2 connection, which many share.
+#[derive(Clone)]
+pub(crate) struct Http2 {
+    pub(crate) sender: http2::SendRequest<Full<Bytes>>,
+    pub(crate) to: SocketAddr,
+}
+
+impl Http2 {
+    pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, NotSent> {
+        self.sender.try_send_request(request).await
+    }
+}
+
+/// The body of a response. When it was read to its end its connection goes back to the pool; one
+/// that was not is closed, unless nothing more is to come.
+pub(crate) struct Body {
+    incoming: Option<Incoming>,
+    /// HTTP/1 alone: the connection of HTTP/2 stays where it is.
+    connection: Option<Returning>,
+}
+
+struct Returning {
+    http1: Box<Http1>,
+    key: Key,
+    pool: Arc<Pool>,
+}
+
+impl Body {
+    pub(crate) fn shared(incoming: Incoming) -> Body {
+        Body {
+            incoming: Some(incoming),
+            connection: None,
+        }
+    }
+
+    pub(crate) fn of(incoming: Incoming, http1: Box<Http1>, key: Key, pool: Arc<Pool>) -> Body {
+        Body {
+            incoming: Some(incoming),
+            connection: Some(Returning { http1, key, pool }),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Body {
+            incoming,
+            connection,
+        } = &mut *self;
+        let Some(incoming) = incoming else {
+            return Poll::Ready(None);
+        };
+        let mut incoming = Pin::new(incoming);
+        match connection {
+            None => incoming.poll_frame(cx),
+            Some(Returning { http1, .. }) => {
+                // A chunk may be there; asking for one is what makes the connection read the next.
+                let first = incoming
+                    .as_mut()
+                    .poll_frame(&mut Context::from_waker(Waker::noop()));
+                match first {
+                    Poll::Ready(frame) => Poll::Ready(frame),
+                    Poll::Pending => http1.poll_with(cx, |cx| incoming.as_mut().poll_frame(cx)),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or_else(SizeHint::default, Incoming::size_hint)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // Before the connection is asked: it closes when a body is not wanted to its end.
+        self.incoming = None;
+        if let Some(Returning {
+            mut http1,
+            key,
+            pool,
+        }) = self.connection.take()
+            && http1.is_ready()
+        {
+            pool.put(key, http1);
+        }
+    }
+}
+
+/// The request as HTTP/1 writes it (RFC 9112 section 3.2.1): the path alone, and the authority in a
+/// header.
+fn in_origin_form(mut request: Outgoing) -> Outgoing {
+    let host = request.uri().authority().map(|a| a.as_str().to_owned());
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    // An authority that was parsed has no byte that a header must not have.
+    if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+        request.headers_mut().insert(HOST, host);
+    }
+    request
+}

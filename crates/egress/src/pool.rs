@@ -1,0 +1,247 @@
+//! Connections that wait for their next request.
+//!
+//! By scheme, host and port; the latest one that came back goes first, so that those that a burst
+//! left behind grow old and are closed. A request that finds none makes one: it does not wait for
+//! another's. HTTP/1 and HTTP/2 are chosen in the TLS handshake, and a host that speaks HTTP/2 has
+//! one connection.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use http::{Response, Uri};
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::connection::{Body, Http1, Http2, Outgoing};
+use crate::dial::Connector;
+use crate::{Config, Error};
+
+/// Whose connections they are: `https://host:port` or `http://host:port`.
+pub(crate) type Key = Arc<str>;
+
+pub(crate) struct Pool {
+    connector: Connector,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
+    /// Several small locks, so that requests to different hosts seldom meet at one.
+    shards: [Mutex<Hosts>; SHARDS],
+    hasher: RandomState,
+    /// Whether anything closes what has waited too long, which it does as long as anything waits.
+    sweeping: AtomicBool,
+    sweep: Mutex<JoinSet<()>>,
+}
+
+const SHARDS: usize = 16;
+
+type Hosts = HashMap<Key, Host>;
+
+/// The connections of one key.
+#[derive(Default)]
+struct Host {
+    /// The latest is last.
+    http1: Vec<(Instant, Box<Http1>)>,
+    http2: Option<(Instant, Http2)>,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Connect(#[from] Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// A connection, and whether it has served before.
+enum Taken {
+    Http1(Box<Http1>, bool),
+    Http2(Http2, bool),
+}
+
+impl Pool {
+    pub(crate) fn new(config: &Config, connector: Connector) -> Arc<Pool> {
+        // Checked to be 16 MiB at most.
+        let max_head = config.max_response_headers.as_u64() as u32;
+        let mut http1 = http1::Builder::new();
+        http1
+            .max_buf_size(max_head as usize)
+            .max_headers(config.max_response_header_count);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1
+            // names one: leave room, and let the exact check of the exchange speak first.
+            .max_header_list_size(max_head * 2)
+            // One connection carries everything to its host: notice when it is dead.
+            .keep_alive_interval(Some(Duration::from_secs(20)));
+        Arc::new(Pool {
+            connector,
+            http1,
+            http2,
+            idle_timeout: config.pool_idle_timeout,
+            max_idle_per_host: config.pool_max_idle_per_host,
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            sweeping: AtomicBool::new(false),
+            sweep: Mutex::default(),
+        })
+    }
+
+    /// Sends `request`, whose URI is absolute and of `key`, and returns the head of the response.
+    /// `to` is told where the connection leads as soon as there is one.
+    ///
+    /// A connection that waited may have been closed by the other side in the very moment. A
+    /// request of which nothing left is then sent on another one; any other may have been carried
+    /// out.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        key: &Key,
+        mut request: Outgoing,
+        to: &mut Option<SocketAddr>,
+    ) -> Result<Response<Body>, Failure> {
+        loop {
+            let taken = match self.take(key) {
+                Some(taken) => taken,
+                None => self.connect(key, request.uri()).await?,
+            };
+            let (used, mut not_sent) = match taken {
+                Taken::Http1(mut http1, used) => {
+                    *to = Some(http1.to);
+                    match http1.send(request).await {
+                        Ok(response) => {
+                            let pool = Arc::clone(self);
+                            let body = |body| Body::of(body, http1, Arc::clone(key), pool);
+                            return Ok(response.map(body));
+                        }
+                        Err(e) => (used, e),
+                    }
+                }
+                Taken::Http2(mut http2, used) => {
+                    *to = Some(http2.to);
+                    match http2.send(request).await {
+                        Ok(response) => return Ok(response.map(Body::shared)),
+                        Err(e) => (used, e),
+                    }
+                }
+            };
+            match not_sent.take_message() {
+                Some(again) if used => request = again,
+                _ => return Err(not_sent.into_error().into()),
+            }
+        }
+    }
+
+    /// Keeps a connection that is ready for another request.
+    pub(crate) fn put(self: &Arc<Self>, key: Key, http1: Box<Http1>) {
+        let mut hosts = self.shard(&key);
+        let idle = &mut hosts.entry(key).or_default().http1;
+        if idle.len() < self.max_idle_per_host {
+            idle.push((Instant::now(), http1));
+        }
+        drop(hosts);
+        self.start_sweep();
+    }
+
+    fn take(&self, key: &Key) -> Option<Taken> {
+        loop {
+            let mut hosts = self.shard(key);
+            let host = hosts.get_mut(key)?;
+            if let Some((used, http2)) = &mut host.http2 {
+                if http2.sender.is_ready() {
+                    *used = Instant::now();
+                    return Some(Taken::Http2(http2.clone(), true));
+                }
+                host.http2 = None;
+            }
+            let (since, mut http1) = host.http1.pop()?;
+            // Its socket is looked at without the lock.
+            drop(hosts);
+            if since.elapsed() < self.idle_timeout && http1.is_ready() {
+                return Some(Taken::Http1(http1, true));
+            }
+        }
+    }
+
+    async fn connect(self: &Arc<Self>, key: &Key, to: &Uri) -> Result<Taken, Failure> {
+        let io = self.connector.connect(to).await?;
+        if !io.is_http2() {
+            let http1 = Http1::handshake(io, &self.http1).await?;
+            return Ok(Taken::Http1(Box::new(http1), false));
+        }
+        let to = io.to();
+        let (sender, connection) = self.http2.handshake(io).await?;
+        // It ends when nobody has a sender any more, or the other side closes.
+        TokioExecutor::new().execute(async {
+            let _ = connection.await;
+        });
+        let http2 = Http2 { sender, to };
+        let mut hosts = self.shard(key);
+        hosts.entry(Arc::clone(key)).or_default().http2 = Some((Instant::now(), http2.clone()));
+        drop(hosts);
+        self.start_sweep();
+        Ok(Taken::Http2(http2, false))
+    }
+
+    fn start_sweep(self: &Arc<Self>) {
+        // A load alone, but for the first connection after a while.
+        if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // A connection may come back from a task that is dropped with its runtime.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let (pool, every) = (Arc::downgrade(self), self.idle_timeout);
+        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        while sweep.try_join_next().is_some() {}
+        sweep.spawn_on(sweep_every(every, pool), &runtime);
+    }
+
+    /// Closes what has waited too long. Whether anything is left.
+    fn close_old(&self) -> bool {
+        // Before the look: what comes back behind it starts the next sweep.
+        self.sweeping.store(false, Ordering::Release);
+        let old = |since: &Instant| since.elapsed() >= self.idle_timeout;
+        let mut left = false;
+        for shard in &self.shards {
+            let mut hosts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            hosts.retain(|_, host| {
+                host.http1.retain(|(since, _)| !old(since));
+                host.http2.take_if(|(since, _)| old(since));
+                !host.http1.is_empty() || host.http2.is_some()
+            });
+            left |= !hosts.is_empty();
+        }
+        // Whether this sweep goes on, unless another was started meanwhile.
+        left && !self.sweeping.swap(true, Ordering::AcqRel)
+    }
+
+    fn shard(&self, key: &str) -> MutexGuard<'_, Hosts> {
+        let index = self.hasher.hash_one(key) as usize % SHARDS;
+        // Nothing panics while it is held; were it to, the connections inside are still good.
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep_every(every: Duration, pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(every).await;
+        match pool.upgrade() {
+            Some(pool) if pool.close_old() => {}
+            _ => return,
+        }
+    }
+}
