@@ -118,7 +118,7 @@ async fn the_log_keeps_the_newest_and_the_counters_all() {
     assert_eq!(records(&store, 1, false, 2).await, [1, 2]);
     assert_eq!(records(&store, 1, true, 9).await, [5, 4, 3, 2, 1]);
     assert_eq!(records(&store, 1, true, 2).await, [5, 4]);
-    assert_eq!(records(&store, 1, true, 0).await, []);
+    assert_eq!(records(&store, 1, true, 0).await, [0; 0]);
     // More at once than are kept, twice in one list.
     let many = vec![calls(1, 6..20), calls(1, 20..21)];
     store.record_calls(many, 3).await.unwrap();
@@ -134,7 +134,7 @@ async fn the_log_keeps_the_newest_and_the_counters_all() {
     );
     // Nothing is kept, and everything still counted.
     store.record_calls(vec![calls(1, 21..23)], 0).await.unwrap();
-    assert_eq!(records(&store, 1, false, 9).await, []);
+    assert_eq!(records(&store, 1, false, 9).await, [0; 0]);
     let usage = store.usage(1).await.unwrap();
     assert_eq!(
         (usage.invocations, usage.guest_ns, usage.latest_ns),

@@ -9,10 +9,10 @@ use crate::{Home, function, outside};
 /// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
 const UNDO: [&str; 2] = ["ABORT", "ROLLBACK"];
 
-/// Refuses rows of a table whose outcome is `poison`.
-async fn poison(home: &Home, table: &str, undo: &str) {
+/// Refuses rows of a table where something is `poison`.
+async fn poison(home: &Home, table: &str, column: &str, undo: &str) {
     let trigger = format!(
-        "CREATE TRIGGER poison BEFORE INSERT ON {table} WHEN NEW.outcome = 'poison'
+        "CREATE TRIGGER poison BEFORE INSERT ON {table} WHEN NEW.{column} LIKE '%poison%'
          BEGIN SELECT RAISE({undo}, 'poisoned'); END"
     );
     let made = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
@@ -48,7 +48,7 @@ async fn rows_that_came_together_stay_together() {
     for undo in UNDO {
         let home = Home::new();
         let store = home.open().await;
-        poison(&home, "outbound", undo).await;
+        poison(&home, "sent", "rows", undo).await;
         burst(&store, |store, task, outcome| async move {
             // More than fit into one statement, and the bad one in the last.
             let mut rows = sent(task, 0..300);
@@ -76,7 +76,7 @@ async fn recordings_that_came_together_stay_together() {
         let home = Home::new();
         let store = home.open().await;
         store.create_function(function("x")).await.unwrap();
-        poison(&home, "recordings", undo).await;
+        poison(&home, "recordings", "outcome", undo).await;
         burst(&store, |store, task, outcome| async move {
             let mut three = [0, 1, 2].map(|number| recording(1, 3 * task + number, 10));
             three[2].outcome = outcome.into();

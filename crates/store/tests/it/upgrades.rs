@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iof_store::{NewVersion, Saved, Sent, SentQuery, Store, Usage};
+use iof_store::{NewVersion, Saved, Sent, SentKind, SentQuery, Store, Usage};
 
 use crate::opening::fill;
 use crate::recordings::{recording, totals};
@@ -10,10 +10,11 @@ use crate::sent::sent;
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
+    "0004_sent.sql",
 ];
 
 #[tokio::test]
@@ -24,6 +25,9 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
         fill(&home, 3).await;
         if earlier >= 2 {
             fill_second_state(&home).await;
+        }
+        if earlier >= 3 {
+            fill_outbound(&home).await;
         }
 
         let store = home.open().await;
@@ -37,6 +41,9 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
             assert_eq!(value.unwrap(), "kept");
             assert_eq!(store.calls(1, true, 9).await.unwrap()[0].record, "{}");
             assert_eq!(store.usage(1).await.unwrap().invocations, 5);
+        }
+        if earlier >= 3 {
+            kept_outbound(&store).await;
         }
         of_the_second_release(&store).await;
         of_the_third_release(&home, &store).await;
@@ -75,8 +82,12 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
     set.await.unwrap();
     let rows = sent(2, 0..2);
-    store.record_sent(rows.clone(), 9, 0).await.unwrap();
-    let found = store.sent(&SentQuery::default()).await.unwrap();
+    store.record_sent(rows.clone(), 999, 0).await.unwrap();
+    let query = SentQuery {
+        limit: 2,
+        ..SentQuery::default()
+    };
+    let found = store.sent(&query).await.unwrap();
     let found: Vec<Sent> = found.into_iter().rev().map(|row| row.sent).collect();
     assert_eq!(found, rows);
     let keep = iof_store::RecordingsKept {
@@ -118,6 +129,53 @@ async fn fill_second_state(home: &Home) {
     .execute(&mut outside(home).await)
     .await
     .unwrap();
+}
+
+/// What the third release kept of requests: a row each, of which the oldest are gone.
+async fn fill_outbound(home: &Home) {
+    sqlx::raw_sql(
+        "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 299)
+         INSERT INTO outbound (at, call, wasm_id, version, kind, subject, secrets, method, host, address, status,
+                               bytes_out, bytes_in, ms, outcome)
+         SELECT n, unhex(printf('%016x%016x', 1 + n % 2, n / 10)), 1 + n % 2, 1, 'request',
+                'GET https://api.example.com/v1/', 'API_TOKEN', 'GET', 'https://api.example.com:443',
+                '203.0.113.7:443', 200, n, 1000, 12, 'ok' FROM n;
+         UPDATE outbound SET kind = 'command', subject = 'a \"b\" \\', secrets = NULL, method = NULL, host = NULL,
+                address = NULL, status = NULL WHERE id = 300;
+         DELETE FROM outbound WHERE id <= 20",
+    )
+    .execute(&mut outside(home).await)
+    .await
+    .unwrap();
+}
+
+async fn kept_outbound(store: &Store) {
+    let found = crate::sent::all(store).await;
+    let ids: Vec<_> = found.iter().map(|row| row.id).collect();
+    assert_eq!(ids, (21..=300).collect::<Vec<_>>());
+    let (last, others) = found.split_last().unwrap();
+    for row in others {
+        let number = row.id as u64 - 1;
+        let expected = sent(1 + number as i64 % 2, number..number + 1);
+        assert_eq!(row.sent, expected[0]);
+    }
+    let command = Sent {
+        kind: SentKind::Command,
+        subject: Some("a \"b\" \\".into()),
+        secrets: None,
+        method: None,
+        host: None,
+        address: None,
+        status: None,
+        ..sent(2, 299..300).remove(0)
+    };
+    assert_eq!(last.sent, command);
+    let query = SentQuery {
+        wasm_id: Some(2),
+        limit: 1000,
+        ..SentQuery::default()
+    };
+    assert_eq!(store.sent(&query).await.unwrap().len(), 140);
 }
 
 /// A new migration has to be added to the list above, and its tables to the test.
