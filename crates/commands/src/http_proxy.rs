@@ -10,7 +10,7 @@
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, Uri, Version};
 use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
 use serde_json::Value;
@@ -37,6 +37,9 @@ pub mod status {
     /// Something is too large, or there were too many redirects, or no HTTP came back.
     pub const PROTOCOL: i32 = 6;
 }
+
+/// The `Content-Type` of a request whose `HEADERS_JSON` is missing.
+const DEFAULT: HeaderValue = HeaderValue::from_static("text/plain");
 
 const METHODS: [Method; 7] = [
     Method::GET,
@@ -185,7 +188,10 @@ impl Invocation {
         Ok(Invocation {
             method: parse_method(method)?,
             uri,
-            headers: parse_headers(headers.map_or(r#"{"Content-Type":"text/plain"}"#, |h| h))?,
+            headers: match headers {
+                Some(headers) => parse_headers(headers)?,
+                None => HeaderMap::from_iter([(CONTENT_TYPE, DEFAULT)]),
+            },
             options,
         })
     }
