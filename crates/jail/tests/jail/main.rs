@@ -1,0 +1,10 @@
+//! The jail from outside: real programs in real jails.
+//!
+//! Each scenario runs in every jail that the machine and the user offer, see [`support::jails`]. As
+//! root, the whole binary runs once more as `nobody` (`unprivileged.rs`).
+
+#![allow(clippy::disallowed_methods)] // Tests look at files and start programs directly.
+
+mod support;
+
+mod basics;

@@ -1,0 +1,102 @@
+//! Jails to run in, and short ways to run.
+
+use std::time::Duration;
+
+use iof_jail::{Demand, Ended, Exit, Feature, Jail, Profile, Program, Request, RunError, Settings};
+
+/// The binary that is a warden.
+pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_iof-jail-warden");
+/// Debian's own, whatever else is in the `PATH`.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// One way to be locked in.
+pub(crate) struct Way {
+    pub(crate) name: &'static str,
+    pub(crate) jail: Jail,
+}
+
+impl Way {
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        self.jail.report().has(feature)
+    }
+
+    pub(crate) fn program(&self, profile: Profile) -> Program {
+        self.jail.program(profile).unwrap()
+    }
+
+    pub(crate) async fn sh(&self, script: &str) -> Ended {
+        self.run(Profile::new("/bin/sh"), &["-c", script]).await
+    }
+
+    pub(crate) async fn python(&self, script: &str) -> Ended {
+        self.run(Profile::new(PYTHON), &["-c", script]).await
+    }
+
+    pub(crate) async fn run(&self, profile: Profile, args: &[&str]) -> Ended {
+        run(&self.program(profile), args, "").await.unwrap()
+    }
+}
+
+pub(crate) fn settings(without: &[Feature]) -> Settings {
+    Settings {
+        demand: Demand::Available,
+        without: without.to_vec(),
+        // Where everybody may make directories.
+        scratch: "/var/tmp".into(),
+        ..Settings::default()
+    }
+}
+
+pub(crate) async fn jail(without: &[Feature]) -> Jail {
+    Jail::new(settings(without), EXE).await.unwrap()
+}
+
+/// All layers; all but user namespaces (as root, the others are made without); Landlock, seccomp and
+/// rlimits alone; and namespaces alone.
+pub(crate) async fn jails() -> Vec<Way> {
+    use Feature::*;
+    let mut ways = Vec::new();
+    for (name, without) in [
+        ("whole", &[][..]),
+        ("no-userns", &[UserNamespace]),
+        (
+            "no-namespaces",
+            &[
+                UserNamespace,
+                PidNamespace,
+                MountNamespace,
+                NetNamespace,
+                IpcNamespace,
+            ],
+        ),
+        ("no-filters", &[Landlock, Seccomp]),
+    ] {
+        let jail = jail(without).await;
+        ways.push(Way { name, jail });
+    }
+    ways
+}
+
+pub(crate) fn request(args: &[&str], stdin: &str) -> Request {
+    Request {
+        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        stdin: stdin.to_owned().into(),
+        timeout: Duration::from_secs(20),
+        ..Request::default()
+    }
+}
+
+pub(crate) async fn run(program: &Program, args: &[&str], stdin: &str) -> Result<Ended, RunError> {
+    program.run(request(args, stdin)).await
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end().to_owned()
+}
+
+/// Its output, of a run that must have succeeded.
+#[track_caller]
+pub(crate) fn out(ended: &Ended) -> String {
+    assert_eq!(ended.exit, Exit::Code(0), "{}", text(&ended.stderr));
+    text(&ended.stdout)
+}
