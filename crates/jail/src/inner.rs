@@ -93,7 +93,11 @@ fn lock_in() -> Result<(Warden, Report), String> {
 
     let children = match report.has(Feature::PidNamespace) {
         true => None,
-        false => Some(Children::open().map_err(|e| text("children in /proc", e))?),
+        false => {
+            let own = Some(rustix::process::getpid());
+            rustix::process::set_child_subreaper(own).map_err(|e| text("subreaper", e.into()))?;
+            Some(Children::open().map_err(|e| text("children in /proc", e))?)
+        }
     };
     let entries = files::visible(profile)?;
     let built = report.has(Feature::MountNamespace);

@@ -172,6 +172,9 @@ pub enum RunError {
 const AT_ONCE: usize = 64 << 10;
 /// How much is read at a time.
 const READ: usize = 64 << 10;
+/// From when on output is read while the program runs. Most of what ends sooner fits into the pipes,
+/// is read at the end, and costs no waiting for.
+const SHORT: Duration = Duration::from_millis(4);
 
 impl Program {
     /// Runs it once. Dropping the future ends the run.
@@ -196,15 +199,15 @@ impl Program {
         let started = timeout_at(deadline, started).await;
         let (place, link) = started.map_err(|_| RunError::Busy)??;
         drop((stdout.theirs, stderr.theirs, stdin.theirs));
+        let input = request.stdin.slice(stdin.written..);
+        let stdin = stdin.ours.map(pipe::Sender::from_owned_fd_unchecked);
+        let stdin = stdin.transpose().map_err(RunError::NotStarted)?;
         let run = Run {
             pool: &self.pool,
             _place: place,
             link,
-            stdin: stdin
-                .ours
-                .map(pipe::Sender::from_owned_fd_unchecked)
-                .transpose(),
-            input: request.stdin.slice(stdin.written..),
+            stdin,
+            input,
             stdout: Stream::new(stdout.ours, self.pool.limits.stdout, Limit::Stdout),
             stderr: Stream::new(stderr.ours, self.pool.limits.stderr, Limit::Stderr),
             connections: request.connections,
@@ -285,7 +288,7 @@ struct Run<'a> {
     pool: &'a Arc<Pool>,
     _place: OwnedSemaphorePermit,
     link: Link,
-    stdin: std::io::Result<Option<pipe::Sender>>,
+    stdin: Option<pipe::Sender>,
     /// What of standard input is not written yet.
     input: Bytes,
     stdout: Stream,
@@ -304,10 +307,11 @@ enum Stop {
 impl Run<'_> {
     async fn drive(mut self, deadline: Instant) -> Result<Ended, RunError> {
         let mut look = self.started + Limits::LOOK;
+        let mut short = Some(self.started + SHORT);
         let mut descriptors = Vec::new();
-        let mut stdin = self.stdin.as_mut().ok().and_then(Option::take);
+        let mut stdin = self.stdin.take();
         let stopped = loop {
-            let wake = deadline.min(look);
+            let wake = deadline.min(short.unwrap_or(look));
             tokio::select! {
                 news = self.link.next(&mut descriptors) => match news {
                     Ok(News::Ended { status, cpu, retire }) => {
@@ -326,10 +330,10 @@ impl Run<'_> {
                     }
                     Ok(News::Ready(_) | News::Failed(_)) | Err(_) => break Stop::Lost,
                 },
-                full = self.stdout.read(), if self.stdout.open => {
+                full = self.stdout.read(), if self.stdout.is_open() => {
                     if let Some(limit) = full { break Stop::Limit(limit) }
                 }
-                full = self.stderr.read(), if self.stderr.open => {
+                full = self.stderr.read(), if self.stderr.is_open() => {
                     if let Some(limit) = full { break Stop::Limit(limit) }
                 }
                 open = write(stdin.as_ref(), &mut self.input), if stdin.is_some() => {
@@ -338,6 +342,11 @@ impl Run<'_> {
                 () = tokio::time::sleep_until(wake) => {
                     if Instant::now() >= deadline {
                         break Stop::Limit(Limit::Timeout);
+                    }
+                    if short.take().is_some() {
+                        let opened = self.stdout.open().and_then(|()| self.stderr.open());
+                        if opened.is_err() { break Stop::Lost }
+                        continue;
                     }
                     if let Some(limit) = self.look().await {
                         break Stop::Limit(limit);
@@ -368,7 +377,8 @@ impl Run<'_> {
             false => self.pool.give_back(self.link),
         }
         // Nobody holds the other ends any more, so what is in the pipes is all there will be.
-        let full = self.stdout.rest().or(self.stderr.rest());
+        let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
+        let full = stdout.or(stderr);
         Ok(Ended {
             exit: full.map_or(Exit::of(status), Exit::Limit),
             stdout: self.stdout.data.into(),
@@ -422,54 +432,74 @@ async fn write(stdin: Option<&pipe::Sender>, input: &mut Bytes) -> bool {
 
 /// One of standard output and standard error.
 struct Stream {
-    pipe: std::io::Result<pipe::Receiver>,
+    pipe: Pipe,
     data: Vec<u8>,
     most: usize,
     limit: Limit,
-    open: bool,
+}
+
+enum Pipe {
+    /// Not waited for yet.
+    Idle(OwnedFd),
+    Open(pipe::Receiver),
+    Closed,
 }
 
 impl Stream {
     fn new(pipe: OwnedFd, most: usize, limit: Limit) -> Stream {
-        let pipe = pipe::Receiver::from_owned_fd_unchecked(pipe);
         Stream {
-            open: pipe.is_ok(),
-            pipe,
+            pipe: Pipe::Idle(pipe),
             data: Vec::new(),
             most,
             limit,
         }
     }
 
+    /// From now on, [`read`](Self::read) waits for it.
+    fn open(&mut self) -> std::io::Result<()> {
+        if let Pipe::Idle(pipe) = std::mem::replace(&mut self.pipe, Pipe::Closed) {
+            self.pipe = Pipe::Open(pipe::Receiver::from_owned_fd_unchecked(pipe)?);
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.pipe, Pipe::Open(_))
+    }
+
     /// Reads what is there, and says whether it was too much.
     async fn read(&mut self) -> Option<Limit> {
-        let Ok(pipe) = &self.pipe else {
-            self.open = false;
+        let Pipe::Open(pipe) = &self.pipe else {
             return None;
         };
-        if pipe.readable().await.is_err() {
-            self.open = false;
-            return None;
-        }
-        // One more than may be, to see that there is more.
-        self.data.reserve(READ.min(self.most - self.data.len() + 1));
-        match pipe.try_read_buf(&mut self.data) {
-            Ok(0) => self.open = false,
-            Ok(_) => {}
-            Err(error) => self.open = error.kind() == std::io::ErrorKind::WouldBlock,
+        let read = match pipe.readable().await {
+            Ok(()) => {
+                // One more than may be, to see that there is more.
+                self.data.reserve(READ.min(self.most - self.data.len() + 1));
+                pipe.try_read_buf(&mut self.data)
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(1..) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => self.pipe = Pipe::Closed,
         }
         self.over()
     }
 
-    /// Reads what is left in the pipe.
+    /// Reads what is left in the pipe, without waiting for it.
     fn rest(&mut self) -> Option<Limit> {
-        let Ok(pipe) = &self.pipe else { return None };
-        while self.open && self.data.len() <= self.most {
+        let pipe = match &self.pipe {
+            Pipe::Idle(pipe) => pipe.as_fd(),
+            Pipe::Open(pipe) => pipe.as_fd(),
+            Pipe::Closed => return None,
+        };
+        while self.data.len() <= self.most {
             self.data.reserve(READ.min(self.most - self.data.len() + 1));
             match rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.data)) {
-                Ok(0) => self.open = false,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => self.open = false,
+                Ok(1..) | Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
             }
         }
         self.over()

@@ -76,10 +76,11 @@ pub(crate) fn visible(profile: &Profile) -> Result<Vec<Entry>, String> {
     for path in DEVICES {
         entries.extend(entry(Path::new(path), Access::Device).ok());
     }
-    let read = profile.read.iter().chain([&profile.program]);
-    for path in read {
+    for path in &profile.read {
         entries.push(entry(path, Access::Read)?);
     }
+    // A program that is gone, or out of its user's reach, is not found when it is run.
+    entries.extend(entry(&profile.program, Access::Read).ok());
     for path in &profile.write {
         let mut entry = entry(path, Access::Write)?;
         if entry.canonical.starts_with("/dev") {

@@ -8,3 +8,10 @@
 mod support;
 
 mod basics;
+mod leftovers;
+mod limits;
+mod programs;
+mod proxy;
+mod reach;
+mod unprivileged;
+mod workers;

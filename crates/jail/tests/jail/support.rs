@@ -1,5 +1,6 @@
 //! Jails to run in, and short ways to run.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use iof_jail::{Demand, Ended, Exit, Feature, Jail, Profile, Program, Request, RunError, Settings};
@@ -38,7 +39,11 @@ impl Way {
 }
 
 pub(crate) fn settings(without: &[Feature]) -> Settings {
+    // Without a user namespace, processes are counted per user, so each jail has one.
+    static USER: AtomicU32 = AtomicU32::new(70_000);
+    let user = USER.fetch_add(1, Ordering::Relaxed);
     Settings {
+        user: (user, user),
         demand: Demand::Available,
         without: without.to_vec(),
         // Where everybody may make directories.
@@ -88,6 +93,24 @@ pub(crate) fn request(args: &[&str], stdin: &str) -> Request {
 
 pub(crate) async fn run(program: &Program, args: &[&str], stdin: &str) -> Result<Ended, RunError> {
     program.run(request(args, stdin)).await
+}
+
+/// Whether a process of this machine has `marker` in its command line.
+pub(crate) fn is_running(marker: &str) -> bool {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).contains(marker))
+}
+
+/// Waits up to five seconds.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not after five seconds: {what}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
