@@ -44,18 +44,6 @@ async fn compare() -> Result<(), Box<dyn std::error::Error>> {
     let program = jail.program(Profile::new(TRUE))?;
     program.warm(4).await?;
     println!("a warden starts in {:?}", started.elapsed() / 4);
-    if let Ok(only) = std::env::var("ONLY") {
-        for _ in 0..6 {
-            let n = if only.starts_with("bare") {
-                tokio::task::spawn_blocking(move || bare_round(4)).await?
-            } else {
-                jailed_round(&program, 4).await?
-            };
-            print!("{n:.0} ");
-        }
-        println!();
-        return Ok(());
-    }
     for at_once in [1, 4] {
         let (mut bare, mut jailed) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

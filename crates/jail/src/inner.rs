@@ -6,12 +6,11 @@
 //! either costs no more than the warden.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -21,28 +20,26 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 
 use crate::confine::files;
 use crate::confine::namespaces::{self, Identity};
+use crate::confine::network::{self, PROXY};
+use crate::confine::quotas;
 use crate::confine::root::{self, SCRATCH, SHARED};
 use crate::confine::rules;
 use crate::confine::syscalls::{self, Sockets};
 use crate::feature::{Feature, Report};
 use crate::outer::{Begun, Children};
-use crate::profile::{Limits, Network};
+use crate::profile::Network;
+use crate::scratch::Scratch;
 use crate::warden::own;
 use crate::wire::{self, News, PACKET, Plan};
 
 /// Which of the two processes it is.
 pub(crate) const INNER: &str = "inner";
-/// Where a jail's proxy listens: the port that proxies have had since Squid.
-const PROXY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 3128);
 /// A warden counts towards its own limit of CPU time, so it goes long before it could reach one.
 const OLD: Duration = Duration::from_millis(500);
-/// Descriptors that a file of the scratch directory may be left in, before removal is not worth it.
-const FEW: usize = 64;
-
 /// All of the inner process.
 ///
 /// # Errors
@@ -121,12 +118,12 @@ fn lock_in() -> Result<(Warden, Report), String> {
     }
     let net = report.has(Feature::NetNamespace);
     let proxy = match profile.network {
-        Network::Proxy if net => Some(listen().map_err(|e| text("proxy", e))?),
+        Network::Proxy if net => Some(network::listen().map_err(|e| text("proxy", e))?),
         Network::Proxy => return Err("network `proxy` needs a network namespace".to_owned()),
         Network::None => None,
     };
     let scratch = Scratch::open(&free, built).map_err(|e| text("scratch", e))?;
-    set_limits(limits, begun.identity).map_err(|e| text("limits", e))?;
+    quotas::enforce(limits, begun.identity).map_err(|e| text("limits", e))?;
     namespaces::leave(begun.identity, &plan).map_err(|e| text("capabilities", e))?;
     rustix::thread::set_no_new_privs(true).map_err(|e| text("no_new_privs", e.into()))?;
     // A change of user takes it back.
@@ -195,81 +192,6 @@ fn environment(plan: &Plan, scratch: &Path) -> Vec<(String, String)> {
     }
     let env = env.into_iter();
     env.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn listen() -> io::Result<TcpListener> {
-    loopback_up()?;
-    let listener = TcpListener::bind(PROXY)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Sets `IFF_UP` on interface 1, which a new network namespace has, by one RTM_NEWLINK (rtnetlink(7)).
-fn loopback_up() -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType};
-    let socket = rustix::net::socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        // NETLINK_ROUTE is 0.
-        None,
-    )?;
-    let mut message = Vec::with_capacity(32);
-    // nlmsghdr: length, type RTM_NEWLINK, flags NLM_F_REQUEST | NLM_F_ACK, sequence, port.
-    message.extend(32_u32.to_ne_bytes());
-    message.extend(16_u16.to_ne_bytes());
-    message.extend(5_u16.to_ne_bytes());
-    message.extend([0; 8]);
-    // ifinfomsg: family, type, index, flags, which flags to change.
-    message.extend([0; 4]);
-    message.extend(1_i32.to_ne_bytes());
-    message.extend(1_u32.to_ne_bytes());
-    message.extend(1_u32.to_ne_bytes());
-    rustix::net::send(&socket, &message, rustix::net::SendFlags::empty())?;
-    // nlmsgerr after the header: an error number, negated, or 0.
-    let mut answer = [0; 256];
-    let (length, _) = rustix::net::recv(&socket, &mut answer[..], rustix::net::RecvFlags::empty())?;
-    match answer[..length].get(16..20) {
-        Some(&[0, 0, 0, 0]) => Ok(()),
-        Some(error) => Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(
-            error.try_into().unwrap_or_default(),
-        ))),
-        None => Err(io::Error::other("no answer about the loopback interface")),
-    }
-}
-
-/// All that is counted per process, or per user namespace and user.
-fn set_limits(limits: &Limits, identity: Identity) -> io::Result<()> {
-    let set = |resource, limit: u64| {
-        let both = Rlimit {
-            current: Some(limit),
-            maximum: Some(limit),
-        };
-        rustix::process::setrlimit(resource, both)
-    };
-    if let Some(cpu) = limits.cpu {
-        let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-        // SIGXCPU at the limit, and SIGKILL for those who catch that.
-        let limit = Rlimit {
-            current: Some(seconds),
-            maximum: Some(seconds + 1),
-        };
-        rustix::process::setrlimit(Resource::Cpu, limit)?;
-    }
-    set(Resource::Data, limits.memory)?;
-    // The two processes of the warden are in the count of a user namespace. Elsewhere, it counts
-    // everything of the user.
-    let own = if identity == Identity::Mapped { 2 } else { 0 };
-    set(Resource::Nproc, u64::from(limits.processes) + own)?;
-    set(Resource::Nofile, u64::from(limits.files))?;
-    set(Resource::Fsize, limits.file_size)?;
-    set(Resource::Core, 0)?;
-    set(Resource::Memlock, 64 << 10)?;
-    set(Resource::Msgqueue, 0)?;
-    set(Resource::Sigpending, 256)?;
-    set(Resource::Nice, 0)?;
-    set(Resource::Rtprio, 0)?;
-    Ok(())
 }
 
 impl Warden {
@@ -432,76 +354,4 @@ fn wait_and_accept(child: Pid, proxy: &TcpListener, socket: &OwnedFd) -> Result<
             wire::send(socket, &packet, &[connection])?;
         }
     }
-}
-
-/// The scratch directory, as it has to be before each run.
-struct Scratch {
-    directory: PathBuf,
-    /// It and what is beside it, each opened.
-    all: Vec<(PathBuf, File)>,
-    /// Free files of a file system of its own, when empty.
-    empty: Option<u64>,
-}
-
-impl Scratch {
-    fn open(paths: &[&Path], sized: bool) -> io::Result<Scratch> {
-        let all = paths
-            .iter()
-            .map(|path| Ok((path.to_path_buf(), File::open(path)?)));
-        let all: Vec<_> = all.collect::<io::Result<_>>()?;
-        let (directory, opened) = all.first().ok_or_else(|| io::Error::other("none"))?;
-        Ok(Scratch {
-            directory: directory.clone(),
-            empty: match sized {
-                true => Some(rustix::fs::fstatvfs(opened)?.f_ffree),
-                false => None,
-            },
-            all,
-        })
-    }
-
-    /// Whether it is as it was. A little is put in order; for much, a new warden is better.
-    fn clear(&self) -> bool {
-        let settled = self.all.iter().all(|(path, opened)| {
-            let mode = opened.metadata().map(|metadata| metadata.mode() & 0o7777);
-            mode.is_ok_and(|mode| mode == 0o700)
-                || fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok()
-        });
-        settled && (self.is_empty() || self.remove_few() && self.is_empty())
-    }
-
-    fn is_empty(&self) -> bool {
-        match (self.empty, self.all.first()) {
-            // Counts everything, wherever it hides.
-            (Some(empty), Some((_, opened))) => {
-                rustix::fs::fstatvfs(opened).is_ok_and(|now| now.f_ffree == empty)
-            }
-            (None, Some((path, _))) => fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()),
-            _ => false,
-        }
-    }
-
-    fn remove_few(&self) -> bool {
-        // Without a size, what lies there may be anything.
-        self.empty.is_some() && self.all.iter().all(|(path, _)| remove_in(path))
-    }
-}
-
-fn remove_in(directory: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return false;
-    };
-    let mut left = FEW;
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => fs::remove_dir_all(path),
-            false => fs::remove_file(path),
-        };
-        left -= 1;
-        if removed.is_err() || left == 0 {
-            return false;
-        }
-    }
-    true
 }

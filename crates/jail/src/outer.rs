@@ -56,6 +56,8 @@ pub(crate) fn outer() -> Result<(), String> {
 
 struct Guard {
     inner: Pid,
+    /// Readable when the inner process has ended.
+    end: OwnedFd,
     scratch: Option<PathBuf>,
 }
 
@@ -100,7 +102,12 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
         let user = nix::unistd::Uid::from_raw(begun.plan.user);
         nix::unistd::setresuid(user, user, user).map_err(|e| text("user", e.into()))?;
     }
-    Ok(Guard { inner, scratch })
+    let end = rustix::process::pidfd_open(inner, PidfdFlags::empty());
+    Ok(Guard {
+        inner,
+        end: end.map_err(|e| text("pidfd (Linux 5.3)", e.into()))?,
+        scratch,
+    })
 }
 
 #[expect(
@@ -127,13 +134,11 @@ fn start(socket: &OwnedFd, begun: &Begun) -> io::Result<Pid> {
 impl Guard {
     /// Waits until the server hangs up or the inner process ends, and leaves nothing.
     fn watch(self, socket: &OwnedFd) {
-        if let Ok(inner) = rustix::process::pidfd_open(self.inner, PidfdFlags::empty()) {
-            let mut ends = [
-                PollFd::new(socket, PollFlags::RDHUP),
-                PollFd::new(&inner, PollFlags::IN),
-            ];
-            while rustix::event::poll(&mut ends, None) == Err(Errno::INTR) {}
-        }
+        let mut ends = [
+            PollFd::new(socket, PollFlags::RDHUP),
+            PollFd::new(&self.end, PollFlags::IN),
+        ];
+        while rustix::event::poll(&mut ends, None) == Err(Errno::INTR) {}
         let _ = rustix::process::kill_process(self.inner, Signal::KILL);
         // In a pid namespace, its end is the end of everything.
         let _ = rustix::process::waitpid(Some(self.inner), WaitOptions::empty());

@@ -125,8 +125,8 @@ pub enum ProfileError {
     /// The program is not a file that can be executed.
     #[error("{0:?} is not an executable file")]
     NotExecutable(PathBuf),
-    /// It gives away the machine.
-    #[error("{0:?} is never visible to a program")]
+    /// It gives away the machine, or would lie in the scratch directory.
+    #[error("{0:?} cannot be shown to a program; move what it needs elsewhere")]
     Never(PathBuf),
     /// It gives away what the server keeps to itself.
     #[error("{path:?} contains or lies in {denied:?}, which no program may see")]
@@ -147,8 +147,8 @@ pub enum ProfileError {
     NoNetNamespace(String),
 }
 
-/// Files that give away the machine, with everything below them.
-const NEVER_BELOW: [&str; 2] = ["/proc", "/sys"];
+/// What gives away the machine, and where scratch space lies in the jail, with everything below.
+const NEVER_BELOW: [&str; 4] = ["/proc", "/sys", "/tmp", "/dev/shm"];
 /// The same, of which single files may be declared (a device).
 const NEVER: [&str; 7] = ["/", "/dev", "/etc", "/run", "/var", "/var/run", "/boot"];
 
@@ -266,7 +266,7 @@ mod tests {
             profile.check(&[], &denied).unwrap_err()
         };
         Profile::new("/bin/sh").check(&["/bin"], &denied).unwrap();
-        for path in ["/", "/etc", "/dev", "/proc/self", "/sys"] {
+        for path in ["/", "/etc", "/dev", "/proc/self", "/sys", "/tmp"] {
             let error = refused(&|profile| profile.read = vec![path.into()]);
             assert!(matches!(error, ProfileError::Never(_)), "{path} {error}");
         }

@@ -109,8 +109,11 @@ pub(crate) fn write_run(packet: &mut Vec<u8>, args: &[String], env: &[(String, S
     packet.extend_from_slice(&count.to_le_bytes());
 }
 
+/// Arguments, and names with their values.
+type Words<'a> = (Vec<&'a [u8]>, Vec<(&'a [u8], &'a [u8])>);
+
 /// The arguments and the environment of such a packet.
-pub(crate) fn read_run(packet: &[u8]) -> Option<(Vec<&[u8]>, Vec<(&[u8], &[u8])>)> {
+pub(crate) fn read_run(packet: &[u8]) -> Option<Words<'_>> {
     let (block, count) = packet.split_last_chunk::<4>()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     let mut words = block.split(|byte| *byte == 0);

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 
 use crate::link::Link;
 use crate::pool::Program;
-use crate::run::{Exit, In, Out, RunError, begin, check, refused};
+use crate::request::{Exit, RunError, check, refused};
+use crate::run::begin;
+use crate::streams::{In, Out};
 use crate::usage::{self, Usage};
 use crate::wire::News;
 

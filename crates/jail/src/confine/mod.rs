@@ -2,6 +2,8 @@
 
 pub(crate) mod files;
 pub(crate) mod namespaces;
+pub(crate) mod network;
+pub(crate) mod quotas;
 pub(crate) mod root;
 pub(crate) mod rules;
 pub(crate) mod syscalls;

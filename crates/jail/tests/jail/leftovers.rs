@@ -1,11 +1,14 @@
 //! What a run leaves behind: nothing.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use iof_jail::{Exit, Jail, Limit, Profile, Request, RunError};
 
-use crate::support::{EXE, PYTHON, eventually, is_running, jails, out, request, run, settings};
+use crate::support::{
+    EXE, PYTHON, SCRATCH, count, eventually, is_running, jails, out, request, run, settings,
+};
 
 #[tokio::test]
 async fn daemons_end_with_their_run() {
@@ -129,18 +132,16 @@ fn children() -> BTreeSet<u32> {
 #[test]
 fn a_thousand_hostile_runs_leave_nothing() {
     if std::env::var_os("IOF_JAIL_SOAK").is_none() {
+        let scratch = scratch();
         let test = "leftovers::a_thousand_hostile_runs_leave_nothing";
         let alone = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env("IOF_JAIL_SOAK", "1")
+            .env(SCRATCH, scratch.path())
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&alone.stdout);
-        assert!(
-            alone.status.success(),
-            "{told}\n{}",
-            String::from_utf8_lossy(&alone.stderr)
-        );
+        assert!(alone.status.success(), "{alone:?}");
+        assert!(is_empty(&scratch));
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -213,12 +214,6 @@ async fn soak() {
         assert_eq!(descriptors(), before.0, "{}", way.name);
         assert!(!is_running(&marker), "{}", way.name);
     }
-    let left = std::fs::read_dir("/var/tmp").unwrap().flatten();
-    let left: Vec<_> = left
-        .map(|entry| entry.file_name())
-        .filter(|name| name.to_string_lossy().starts_with("iof-jail-"))
-        .collect();
-    println!("scratch directories, also of other tests: {left:?}");
 }
 
 /// However it ended, it ended by itself or by its limit: a warden may be killed by what it started
@@ -232,4 +227,58 @@ fn settle(ended: Result<iof_jail::Ended, RunError>) {
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The server is killed in the middle, so nothing of its own cleans up.
+#[test]
+fn a_killed_server_takes_everything_with_it() {
+    let marker = format!("3{}", std::process::id());
+    if let Ok(marker) = std::env::var("IOF_JAIL_VICTIM") {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut all = tokio::task::JoinSet::new();
+            for way in jails().await {
+                let program = way.program(Profile::new("/bin/sh"));
+                let script = format!("echo > f; setsid sleep {marker} & exec sleep {marker}");
+                all.spawn(async move { run(&program, &["-c", &script], "").await });
+            }
+            all.join_all().await;
+        });
+        return;
+    }
+    let scratch = scratch();
+    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "leftovers::a_killed_server_takes_everything_with_it",
+        ])
+        .env("IOF_JAIL_VICTIM", &marker)
+        .env(SCRATCH, scratch.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let running = || count(&marker) >= 8 && !is_empty(&scratch);
+        eventually("all of them run", running).await;
+        server.kill().unwrap();
+        server.wait().unwrap();
+        eventually("all of them end", || !is_running(&marker)).await;
+        eventually("no warden of it is left", || is_empty(&scratch)).await;
+    });
+}
+
+/// A directory that every user may use.
+fn scratch() -> tempfile::TempDir {
+    let scratch = tempfile::tempdir_in("/var/tmp").unwrap();
+    let open = std::fs::Permissions::from_mode(0o1777);
+    std::fs::set_permissions(scratch.path(), open).unwrap();
+    scratch
+}
+
+fn is_empty(directory: &tempfile::TempDir) -> bool {
+    std::fs::read_dir(directory.path())
+        .unwrap()
+        .next()
+        .is_none()
 }

@@ -3,7 +3,13 @@
 //! Each scenario runs in every jail that the machine and the user offer, see [`support::jails`]. As
 //! root, the whole binary runs once more as `nobody` (`unprivileged.rs`).
 
-#![allow(clippy::disallowed_methods)] // Tests look at files and start programs directly.
+// Tests look at files and start programs directly, and panic.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 
 mod support;
 

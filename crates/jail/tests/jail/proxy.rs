@@ -95,3 +95,27 @@ async fn nothing_else_is_reachable_and_connections_are_counted() {
         assert_eq!(out(&ended), "b''", "{}", way.name);
     }
 }
+
+#[tokio::test]
+async fn a_connection_is_its_own_runs() {
+    let knock = "import os, socket\n\
+        for i in range(30):\n  s = socket.socket(); s.setblocking(False); s.connect_ex(('127.0.0.1', 3128))\n\
+        os._exit(0)";
+    for way in jails().await {
+        if !way.has(Feature::NetNamespace) {
+            continue;
+        }
+        let program = way.program(profile());
+        for _ in 0..5 {
+            let ended = program.run(request(&["-c", knock], "")).await.unwrap();
+            assert_eq!(ended.exit, Exit::Code(0), "{}", way.name);
+            let (connections, mut arrived) = mpsc::channel::<TcpStream>(64);
+            let next = program.run(Request {
+                connections: Some(connections),
+                ..request(&["-c", "import time; time.sleep(0.1)"], "")
+            });
+            assert_eq!(next.await.unwrap().exit, Exit::Code(0), "{}", way.name);
+            assert!(arrived.recv().await.is_none(), "{}", way.name);
+        }
+    }
+}

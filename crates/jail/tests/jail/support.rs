@@ -10,6 +10,9 @@ pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_iof-jail-warden");
 /// Debian's own, whatever else is in the `PATH`.
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
+/// Names another directory for scratch directories, to a process that counts them.
+pub(crate) const SCRATCH: &str = "IOF_JAIL_SCRATCH";
+
 /// One way to be locked in.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
@@ -47,7 +50,7 @@ pub(crate) fn settings(without: &[Feature]) -> Settings {
         demand: Demand::Available,
         without: without.to_vec(),
         // Where everybody may make directories.
-        scratch: "/var/tmp".into(),
+        scratch: std::env::var_os(SCRATCH).map_or("/var/tmp".into(), Into::into),
         ..Settings::default()
     }
 }
@@ -95,11 +98,17 @@ pub(crate) async fn run(program: &Program, args: &[&str], stdin: &str) -> Result
     program.run(request(args, stdin)).await
 }
 
-/// Whether a process of this machine has `marker` in its command line.
+/// Whether a process of this machine is a `sleep` for `marker` seconds.
 pub(crate) fn is_running(marker: &str) -> bool {
+    count(marker) > 0
+}
+
+/// How many are.
+pub(crate) fn count(marker: &str) -> usize {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.any(|line| String::from_utf8_lossy(&line).contains(marker))
+    let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let sleep = format!("sleep\0{marker}\0");
+    lines.filter(|line| line == sleep.as_bytes()).count()
 }
 
 /// Waits up to five seconds.
