@@ -47,7 +47,7 @@ pub(crate) fn outer() -> Result<(), String> {
     close_inherited();
     let socket = own(io::stdin())?;
     let guard = begin(&socket).inspect_err(|error| {
-        let news = News::Failed(error.clone());
+        let news = News::failed(error);
         let _ = wire::send(&socket, &serde_json::to_vec(&news).unwrap_or_default(), &[]);
     })?;
     guard.watch(&socket);

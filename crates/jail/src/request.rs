@@ -17,7 +17,9 @@ use crate::profile::{Limits, is_variable};
 pub struct Request {
     /// The arguments, without the program's name.
     pub args: Vec<String>,
-    /// The environment, besides what the profile says.
+    /// The environment, besides what the profile says. Some names make an interpreter run code
+    /// (`BASH_ENV`, `PYTHONPATH`, `NODE_OPTIONS`): which of them a function may choose is the
+    /// caller's to decide. Those of the loader (`LD_*`) are refused here.
     pub env: Vec<(String, String)>,
     /// The whole of standard input.
     pub stdin: Bytes,
@@ -134,8 +136,8 @@ pub enum RunError {
     /// All of the program's places were taken until the timeout.
     #[error("the program was busy until the timeout")]
     Busy,
-    /// There is no program of this name any more, or the interpreter or loader that it names is not
-    /// visible in the jail.
+    /// There is no program of this name any more, its user cannot get at it, or the interpreter that
+    /// it names is not visible in the jail.
     #[error("the program, or its interpreter, is not there")]
     NotFound,
     /// It may not be executed.

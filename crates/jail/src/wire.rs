@@ -58,6 +58,13 @@ pub(crate) enum News {
     },
 }
 
+impl News {
+    /// A failure, as much of its text as fits.
+    pub(crate) fn failed(text: &str) -> News {
+        News::Failed(text.chars().take(500).collect())
+    }
+}
+
 /// Sends one packet.
 pub(crate) fn send(
     socket: impl AsFd,

@@ -43,7 +43,8 @@ type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
     /// Starts it as a worker, which takes one of the program's places. Its profile should have
-    /// [`Limits::cpu`](crate::Limits) `None`. `timeout` is for its place and its start.
+    /// [`Limits::cpu`](crate::Limits) `None`. `timeout` is for its place and its start. Nobody looks
+    /// at the memory of all its processes together: ask for its [`usage`](Worker::usage).
     ///
     /// # Errors
     /// Why there is no worker. A program that cannot be executed is found out by

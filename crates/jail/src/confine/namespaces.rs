@@ -110,6 +110,10 @@ fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
             Uid::from_raw(plan.user),
             Uid::from_raw(SAME),
         )?;
+        // Some systems let only a capable process make one, and capable is what root stays.
+        let mut sets = rustix::thread::capabilities(None)?;
+        sets.effective = sets.permitted;
+        rustix::thread::set_capabilities(None, sets)?;
     }
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
     nix::sched::unshare(CloneFlags::CLONE_NEWUSER)?;

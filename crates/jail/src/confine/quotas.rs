@@ -33,6 +33,12 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     set(Resource::Nofile, u64::from(limits.files))?;
     set(Resource::Fsize, limits.file_size)?;
     set(Resource::Core, 0)?;
+    // A stack is not counted as data, and may be as large as this.
+    let stack = Rlimit {
+        current: Some(8 << 20),
+        maximum: Some(64 << 20),
+    };
+    rustix::process::setrlimit(Resource::Stack, stack)?;
     set(Resource::Memlock, 64 << 10)?;
     set(Resource::Msgqueue, 0)?;
     set(Resource::Sigpending, 256)?;

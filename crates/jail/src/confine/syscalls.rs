@@ -152,6 +152,9 @@ fn errno(number: i32) -> u32 {
     number.unsigned_abs()
 }
 
+/// The same on every architecture; the C library's bindings do not know it on all.
+const FCHMODAT2: i64 = 452;
+
 /// On every architecture.
 const EVERYWHERE: [i64; 208] = [
     libc::SYS_accept,
@@ -186,7 +189,7 @@ const EVERYWHERE: [i64; 208] = [
     libc::SYS_fchdir,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    FCHMODAT2,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_fcntl,
