@@ -98,10 +98,8 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
         };
         format!("cannot start itself again: {error}{hint}")
     })?;
-    if identity == Identity::Root {
-        let user = nix::unistd::Uid::from_raw(begun.plan.user);
-        nix::unistd::setresuid(user, user, user).map_err(|e| text("user", e.into()))?;
-    }
+    // What it needs from here on, everybody may do to their own processes.
+    namespaces::leave(identity, &begun.plan).map_err(|e| text("capabilities", e))?;
     let end = rustix::process::pidfd_open(inner, PidfdFlags::empty());
     Ok(Guard {
         inner,
