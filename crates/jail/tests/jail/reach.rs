@@ -141,8 +141,8 @@ async fn other_processes_are_out_of_reach() {
          attempt('environ', lambda: open('/proc/{server}/environ').read())\n\
          attempt('ppid', lambda: open('/proc/%d/environ' % os.getppid()).read())\n\
          attempt('limits', lambda: libc.prlimit(os.getppid(), 7, ctypes.byref((ctypes.c_ulong * 2)(0, 0)), None))\n\
-         attempt('nice', lambda: libc.setpriority(0, os.getppid(), 5))\n\
-         attempt('group', lambda: libc.setpriority(2, 0, 5))\n\
+         attempt('nice', lambda: libc.setpriority(0, os.getppid(), 19))\n\
+         attempt('group', lambda: libc.setpriority(2, 0, 19))\n\
          attempt('own', lambda: os.kill(os.getpid(), 0))\n\
          attempt('own-limits', lambda: __import__('resource').setrlimit(7, (20, 20)))"
     );
