@@ -19,6 +19,7 @@ async fn time() {
         for script in [
             "trap '' TERM INT HUP; sleep 1000",
             "exec sleep 1000",
+            "kill -STOP $$",
             "while :; do :; done",
         ] {
             let started = Instant::now();

@@ -140,6 +140,7 @@ async fn other_processes_are_out_of_reach() {
          attempt('attach', lambda: libc.ptrace(16, {server}, 0, 0))\n\
          attempt('environ', lambda: open('/proc/{server}/environ').read())\n\
          attempt('ppid', lambda: open('/proc/%d/environ' % os.getppid()).read())\n\
+         attempt('trace', lambda: libc.ptrace(0, 0, 0, 0))\n\
          attempt('limits', lambda: libc.prlimit(os.getppid(), 7, ctypes.byref((ctypes.c_ulong * 2)(0, 0)), None))\n\
          attempt('nice', lambda: libc.setpriority(0, os.getppid(), 19))\n\
          attempt('group', lambda: libc.setpriority(2, 0, 19))\n\
@@ -149,8 +150,8 @@ async fn other_processes_are_out_of_reach() {
     for way in jails().await {
         let ended = way.python(&script).await;
         let reached = out(&ended);
-        // Its warden's settings, without seccomp: what follows is slower, and nothing more.
-        let soft = ["limits", "nice", "group"];
+        // Itself, and its warden's settings, without seccomp: what follows is slower, and no more.
+        let soft = ["limits", "nice", "group", "trace"];
         let reached: Vec<_> = reached
             .lines()
             .filter(|line| way.has(Feature::Seccomp) || !soft.contains(line))

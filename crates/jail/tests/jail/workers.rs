@@ -1,5 +1,6 @@
 //! Programs that stay.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use iof_jail::{Exit, Profile, RunError};
@@ -76,5 +77,27 @@ async fn a_worker_can_be_killed_and_dropped() {
         eventually("it runs", || is_running(&marker)).await;
         drop(worker);
         eventually("it is gone", || !is_running(&marker)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_no_program_is_found_out() {
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = directory.path().join("text");
+    std::fs::write(&path, "no program\n").unwrap();
+    open(directory.path());
+    open(&path);
+    for way in jails().await {
+        let program = way.program(Profile::new(&path));
+        let mut worker = program.open(&[], &[], LONG, None).await.unwrap();
+        let ended = worker.ended().await;
+        assert!(
+            matches!(ended, Err(RunError::NotExecutable)),
+            "{} {ended:?}",
+            way.name
+        );
     }
 }
