@@ -1,0 +1,108 @@
+//! Which files a program sees: one list, from which the mount namespace is built and the Landlock
+//! rules are written, so that the two layers cannot disagree.
+
+use std::path::{Path, PathBuf};
+
+use crate::profile::Profile;
+
+/// What every program may read and execute, where it exists: the system's programs and libraries,
+/// and the settings without which they do not start or look wrong.
+pub(crate) const VISIBLE: [&str; 24] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/fonts",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/mime.types",
+    "/etc/magic",
+    "/etc/papersize",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/ImageMagick-6",
+    "/etc/ImageMagick-7",
+    "/etc/OpenCL",
+    "/etc/ghostscript",
+    "/var/cache/fontconfig",
+];
+
+/// The devices that every program may use.
+pub(crate) const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
+
+/// How a file is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Read and execute.
+    Read,
+    /// Read and change, but not execute.
+    Write,
+    /// Read, write and `ioctl`.
+    Device,
+}
+
+/// One visible file, or directory with all below it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Where the program finds it.
+    pub(crate) path: PathBuf,
+    /// Where it really is.
+    pub(crate) canonical: PathBuf,
+    pub(crate) access: Access,
+}
+
+/// All that the profile's program sees, parents before their children.
+///
+/// # Errors
+/// What was declared and cannot be reached by the user that programs run as.
+pub(crate) fn visible(profile: &Profile) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::new();
+    for path in VISIBLE {
+        entries.extend(entry(Path::new(path), Access::Read).ok());
+    }
+    for path in DEVICES {
+        entries.extend(entry(Path::new(path), Access::Device).ok());
+    }
+    for path in &profile.read {
+        entries.push(entry(path, Access::Read)?);
+    }
+    // A program that is gone, or out of its user's reach, is not found when it is run.
+    entries.extend(entry(&profile.program, Access::Read).ok());
+    for path in &profile.write {
+        let mut entry = entry(path, Access::Write)?;
+        if entry.canonical.starts_with("/dev") {
+            entry.access = Access::Device;
+        }
+        entries.push(entry);
+    }
+    // What links lead to is there before them, and what may be written wins, being last among equals.
+    entries.sort_by_key(|entry| {
+        let link = entry.path != entry.canonical;
+        (link, entry.path.clone(), entry.access != Access::Read)
+    });
+    Ok(entries)
+}
+
+fn entry(path: &Path, access: Access) -> Result<Entry, String> {
+    let canonical = path
+        .canonicalize()
+        .map_err(|error| format!("{path:?}: {error}"))?;
+    Ok(Entry {
+        path: path.to_owned(),
+        canonical,
+        access,
+    })
+}

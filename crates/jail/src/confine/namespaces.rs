@@ -1,0 +1,177 @@
+//! Namespaces, and who the warden is in them. This runs in the outer process, whose children are
+//! then inside.
+//!
+//! Where user namespaces exist, they are the way also for root: root gives itself up first, so that
+//! what the program is outside of its namespace is an ordinary user, and what the warden may do
+//! inside is worth nothing outside. Root without them makes the others as root, and the inner
+//! process gives root up at its end.
+
+use std::io;
+use std::path::Path;
+
+use nix::sched::CloneFlags;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::process::DumpableBehavior;
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
+
+use crate::feature::{Feature, Report};
+use crate::wire::Plan;
+
+/// Who a program is in a user namespace. The number means nothing outside.
+pub(crate) const INNER: u32 = 1000;
+
+/// `(uid_t) -1`: leave it as it is.
+const SAME: u32 = u32::MAX;
+
+/// What the inner process needs to finish the walls: mounts, the loopback interface, and giving up
+/// all of it.
+const NEEDED: [CapabilitySet; 3] = [
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::NET_ADMIN,
+    CapabilitySet::SETPCAP,
+];
+
+/// Who the inner process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Identity {
+    /// Root, in no user namespace: it becomes the plan's user.
+    Root,
+    /// [`INNER`] of a user namespace, with [`NEEDED`] until it drops them.
+    Mapped,
+    /// Who the server is.
+    Server,
+}
+
+/// Enters what there is.
+///
+/// # Errors
+/// If the process is left half-way between two users; whatever else fails is in the report.
+pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
+    let wanted = |feature| !plan.without.contains(&feature);
+    let root = nix::unistd::geteuid().is_root();
+    if root {
+        setgroups(&[])?;
+        let group = Gid::from_raw(plan.group);
+        setresgid(group, group, group)?;
+    }
+    let mapped = if wanted(Feature::UserNamespace) {
+        enter_user(plan, root)
+    } else {
+        Err(io::Error::other("switched off"))
+    };
+    report.add(
+        Feature::UserNamespace,
+        match &mapped {
+            Ok(()) => Ok("made".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    let identity = match mapped {
+        Ok(()) => Identity::Mapped,
+        Err(_) if root => {
+            setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))?;
+            Identity::Root
+        }
+        Err(_) => Identity::Server,
+    };
+    for (feature, flag) in [
+        (Feature::PidNamespace, CloneFlags::CLONE_NEWPID),
+        (Feature::MountNamespace, CloneFlags::CLONE_NEWNS),
+        (Feature::NetNamespace, CloneFlags::CLONE_NEWNET),
+        (Feature::IpcNamespace, CloneFlags::CLONE_NEWIPC),
+    ] {
+        let outcome = if !wanted(feature) {
+            Err("switched off".to_owned())
+        } else {
+            match nix::sched::unshare(flag) {
+                Ok(()) => Ok("made".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        report.add(feature, outcome);
+    }
+    // A name and a view of cgroups hold nothing, and are taken where they are given.
+    if nix::sched::unshare(CloneFlags::CLONE_NEWUTS).is_ok() {
+        let _ = rustix::system::sethostname(b"iof");
+    }
+    let _ = nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP);
+    if identity == Identity::Mapped {
+        keep_over_exec()?;
+    }
+    Ok(identity)
+}
+
+fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
+    if root {
+        // The saved user stays root, so that there is a way back if there are no user namespaces.
+        setresuid(
+            Uid::from_raw(SAME),
+            Uid::from_raw(plan.user),
+            Uid::from_raw(SAME),
+        )?;
+        // Some systems let only a capable process make one, and capable is what root stays.
+        let mut sets = rustix::thread::capabilities(None)?;
+        sets.effective = sets.permitted;
+        rustix::thread::set_capabilities(None, sets)?;
+    }
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    nix::sched::unshare(CloneFlags::CLONE_NEWUSER)?;
+    // A change of user hides /proc/self from its owner.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{INNER} {user} 1"))?;
+    write("/proc/self/gid_map", &format!("{INNER} {group} 1"))?;
+    let (user, group) = (Uid::from_raw(INNER), Gid::from_raw(INNER));
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    Ok(())
+}
+
+fn keep_over_exec() -> io::Result<()> {
+    let mut sets = rustix::thread::capabilities(None)?;
+    for capability in NEEDED {
+        sets.inheritable |= capability;
+    }
+    rustix::thread::set_capabilities(None, sets)?;
+    for capability in NEEDED {
+        rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(())
+}
+
+/// Gives up for good what [`enter`] kept: root, and every capability, also those that a program
+/// with capabilities of its own could bring back.
+pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
+    if identity != Identity::Server {
+        for capability in CapabilitySet::all().iter() {
+            // Those that this kernel does not know cannot be had either.
+            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+        }
+    }
+    if identity == Identity::Root {
+        let user = Uid::from_raw(plan.user);
+        setresuid(user, user, user)?;
+    }
+    // Some kernels and sandboxes know no ambient capabilities, and then there are none.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
+    )?;
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a warden has one thread and no runtime"
+)]
+fn write(path: &str, text: &str) -> io::Result<()> {
+    std::fs::write(Path::new(path), text)
+}

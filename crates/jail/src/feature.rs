@@ -1,0 +1,130 @@
+//! What the kernel and the machine's settings offer, and what is missing without it.
+//!
+//! Nothing is guessed from versions: a warden tries each part when it locks itself in and reports
+//! how it went, so a [`Report`] says what holds, on this machine, for this user.
+
+use serde::{Deserialize, Serialize};
+
+/// One part of the jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Feature {
+    /// A user namespace: the other namespaces without being root, and a count of processes of its own.
+    UserNamespace,
+    /// A pid namespace: the program sees and signals its own run's processes alone.
+    PidNamespace,
+    /// A mount namespace: nothing but the declared files exists, and scratch space has a size.
+    MountNamespace,
+    /// A network namespace: there is no network but the proxy.
+    NetNamespace,
+    /// An IPC namespace: no shared memory and queues of the host's.
+    IpcNamespace,
+    /// `/proc` of the program's own pid namespace. Some programs look at it; nothing is held by it.
+    Proc,
+    /// Landlock: the kernel checks every opened path, and (since Linux 6.12) signals.
+    Landlock,
+    /// A seccomp filter: the system calls that programs need, and no others.
+    Seccomp,
+}
+
+impl Feature {
+    /// All of them, in the order in which they are put up.
+    pub const ALL: [Feature; 8] = [
+        Feature::UserNamespace,
+        Feature::PidNamespace,
+        Feature::MountNamespace,
+        Feature::NetNamespace,
+        Feature::IpcNamespace,
+        Feature::Proc,
+        Feature::Landlock,
+        Feature::Seccomp,
+    ];
+
+    /// Whether [`Demand::Required`](crate::Demand) insists on it. A user namespace is a way to the
+    /// others that root does not need; without one, a count of processes is per user.
+    pub fn is_required(self) -> bool {
+        !matches!(self, Feature::UserNamespace | Feature::Proc)
+    }
+
+    /// What a program can do where it is missing, as one sentence for the operator.
+    pub fn without(self) -> &'static str {
+        match self {
+            Feature::UserNamespace => {
+                "the limit of processes counts everything of the user, and unprivileged servers have no namespaces"
+            }
+            Feature::PidNamespace => {
+                "programs see the host's processes, and before Linux 6.12 can signal those of their user"
+            }
+            Feature::MountNamespace => {
+                "the size of the scratch directory is not limited, and programs cannot use Unix sockets"
+            }
+            Feature::NetNamespace => {
+                "programs that need the proxy are refused; seccomp alone keeps others from the network"
+            }
+            Feature::IpcNamespace => "seccomp alone keeps programs from the host's shared memory",
+            Feature::Proc => "programs find no /proc",
+            Feature::Landlock => {
+                "without a mount namespace, programs read what their user can read"
+            }
+            Feature::Seccomp => {
+                "programs reach every system call, so every bug of the kernel behind one"
+            }
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Feature::UserNamespace
+            | Feature::PidNamespace
+            | Feature::MountNamespace
+            | Feature::NetNamespace
+            | Feature::IpcNamespace => {
+                "allow user namespaces: sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone=1, \
+                 kernel.apparmor_restrict_unprivileged_userns=0 or a profile for the binary, \
+                 and in containers a seccomp profile that lets unshare through"
+            }
+            Feature::Proc => "in containers, leave /proc unmasked",
+            Feature::Landlock => "use Linux 5.13 or newer with landlock in the kernel's lsm= list",
+            Feature::Seccomp => "use a kernel with CONFIG_SECCOMP_FILTER",
+        }
+    }
+}
+
+/// How one part of a jail went up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The part.
+    pub feature: Feature,
+    /// What was put up (`ABI 7`), or why it was not.
+    pub outcome: Result<String, String>,
+}
+
+/// How all parts of a jail went up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report(Vec<Finding>);
+
+impl Report {
+    /// Whether a part holds.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.0
+            .iter()
+            .any(|finding| finding.feature == feature && finding.outcome.is_ok())
+    }
+
+    /// The findings, one a feature.
+    pub fn findings(&self) -> &[Finding] {
+        &self.0
+    }
+
+    /// The first missing part that [`Demand::Required`](crate::Demand) insists on.
+    pub fn lacking(&self) -> Option<&Finding> {
+        let lacks = |finding: &&Finding| finding.feature.is_required() && finding.outcome.is_err();
+        self.0.iter().find(lacks)
+    }
+
+    pub(crate) fn add(&mut self, feature: Feature, outcome: Result<String, String>) {
+        self.0.push(Finding { feature, outcome });
+    }
+}

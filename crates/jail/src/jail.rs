@@ -1,0 +1,144 @@
+//! The jail of a server: its settings, and the programs in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::confine::files::VISIBLE;
+use crate::feature::{Feature, Report};
+use crate::link::{Link, StartError};
+use crate::pool::{Pool, Program};
+use crate::profile::{Network, Profile, ProfileError};
+use crate::wire::Plan;
+
+/// What to do where a part of the jail is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// Run nothing: every [required](Feature::is_required) part must hold.
+    #[default]
+    Required,
+    /// Use what there is. [`Feature::without`] says what is lost.
+    Available,
+}
+
+/// What an operator decides once for all programs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What to do where a part is missing.
+    pub demand: Demand,
+    /// Whom programs run as where the server is root: a user and a group that own nothing.
+    pub user: (u32, u32),
+    /// What the server keeps to itself (its data, its configuration): no profile may show it.
+    pub denied: Vec<PathBuf>,
+    /// Where scratch directories are made if there is no mount namespace. That user must be able to.
+    pub scratch: PathBuf,
+    /// How long a warden is kept that nothing runs in.
+    pub idle: Duration,
+    /// After how many runs a warden is replaced.
+    pub runs: u32,
+    /// Parts to do without, as if the machine had none: for tests, and to find out which part a
+    /// program fails by.
+    pub without: Vec<Feature>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            demand: Demand::Required,
+            // `nobody` and `nogroup`, as far as they have numbers.
+            user: (65534, 65534),
+            denied: Vec::new(),
+            scratch: std::env::temp_dir(),
+            idle: Duration::from_secs(60),
+            runs: 10_000,
+            without: Vec::new(),
+        }
+    }
+}
+
+/// Where programs are run. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Jail {
+    settings: Arc<Settings>,
+    /// The binary that calls [`warden_main`](crate::warden_main).
+    exe: Arc<Path>,
+    report: Arc<Report>,
+}
+
+impl Jail {
+    /// A jail of wardens that are started as `exe`, usually the server's own binary. One is started
+    /// here to see what it can lock itself in with.
+    ///
+    /// # Errors
+    /// No warden comes up, or a required part is missing.
+    pub async fn new(settings: Settings, exe: impl Into<PathBuf>) -> Result<Jail, StartError> {
+        let mut jail = Jail {
+            settings: Arc::new(settings),
+            exe: exe.into().into(),
+            report: Arc::default(),
+        };
+        let probe = jail.plan(Profile::new("/bin/sh"))?;
+        let link = Link::start(&jail.exe, &probe).await?;
+        jail.report = Arc::new(link.report.clone());
+        link.end().await;
+        match jail.report.lacking() {
+            Some(finding) if jail.settings.demand == Demand::Required => Err(StartError::Lacks {
+                feature: format!("{:?}", finding.feature),
+                why: finding.outcome.clone().err().unwrap_or_default(),
+                remedy: finding.feature.remedy(),
+            }),
+            _ => Ok(jail),
+        }
+    }
+
+    /// What the jail holds with, for this user on this machine.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Admits a program. Its wardens are started when they are needed.
+    ///
+    /// # Errors
+    /// What is wrong with its profile.
+    pub fn program(&self, profile: Profile) -> Result<Program, ProfileError> {
+        let denied = self.settings.denied.iter();
+        // What is not there yet is not behind a link either.
+        let denied: Vec<_> = denied
+            .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()))
+            .collect();
+        profile.check(&VISIBLE, &denied)?;
+        let net = |finding: &&crate::Finding| finding.feature == Feature::NetNamespace;
+        let net = self.report.findings().iter().find(net);
+        if profile.network == Network::Proxy
+            && let Some(Err(why)) = net.map(|finding| &finding.outcome)
+        {
+            return Err(ProfileError::NoNetNamespace(why.clone()));
+        }
+        let limits = (profile.limits.clone(), profile.concurrency);
+        let plan = self
+            .plan(profile)
+            .map_err(|_| ProfileError::Limit("profile", "not UTF-8, or over 128 KiB"))?;
+        Ok(Program::new(Pool::new(
+            self.exe.clone(),
+            plan,
+            limits,
+            &self.settings,
+            (*self.report).clone(),
+        )))
+    }
+
+    fn plan(&self, profile: Profile) -> std::io::Result<Vec<u8>> {
+        let plan = Plan {
+            profile,
+            without: self.settings.without.clone(),
+            user: self.settings.user.0,
+            group: self.settings.user.1,
+            scratch: self.settings.scratch.clone(),
+        };
+        let plan = serde_json::to_vec(&plan)?;
+        match plan.len() <= 128 << 10 {
+            true => Ok(plan),
+            false => Err(std::io::ErrorKind::InvalidInput.into()),
+        }
+    }
+}

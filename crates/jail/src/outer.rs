@@ -1,0 +1,265 @@
+//! The outer process of a warden: it makes the namespaces, starts the inner process in them, and
+//! stays outside to clean up, whatever the inner one and the programs do to each other.
+//!
+//! It exists because a process cannot move itself into a pid namespace, only its children. It is
+//! worth its page tables: it waits for the server's end of the socket to close, and then kills; and
+//! where there is no pid namespace, what outlives the inner process becomes its child.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::confine::namespaces::{self, Identity};
+use crate::feature::{Feature, Report};
+use crate::inner::INNER;
+use crate::warden::{WARDEN, own};
+use crate::wire::{self, News, PACKET, Plan};
+
+/// Which of the two processes it is.
+pub(crate) const OUTER: &str = "outer";
+
+/// What the outer process leaves to the inner one, through its standard output.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) plan: Plan,
+    pub(crate) report: Report,
+    pub(crate) identity: Identity,
+    /// The scratch directory, without a mount namespace.
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+/// All of the outer process.
+///
+/// # Errors
+/// What stopped it, which the server knows already.
+pub(crate) fn outer() -> Result<(), String> {
+    close_inherited();
+    let socket = own(io::stdin())?;
+    let guard = begin(&socket).inspect_err(|error| {
+        let news = News::failed(error);
+        let _ = wire::send(&socket, &serde_json::to_vec(&news).unwrap_or_default(), &[]);
+    })?;
+    guard.watch(&socket);
+    Ok(())
+}
+
+struct Guard {
+    inner: Pid,
+    /// Readable when the inner process has ended.
+    end: OwnedFd,
+    scratch: Option<PathBuf>,
+}
+
+fn begin(socket: &OwnedFd) -> Result<Guard, String> {
+    let text = |what: &str, error: io::Error| format!("{what}: {error}");
+    // No terminal, and no signals of the server's session.
+    let _ = rustix::process::setsid();
+    default_signals();
+    // If memory runs out on the host, programs go before everything else.
+    let _ = write("/proc/self/oom_score_adj", "1000");
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|e| text("subreaper", e.into()))?;
+
+    let mut buffer = vec![0; PACKET];
+    let length =
+        wire::receive(socket, &mut buffer, &mut Vec::new()).map_err(|e| text("plan", e.into()))?;
+    let plan: Plan = serde_json::from_slice(&buffer[..length]).map_err(|e| e.to_string())?;
+    let mut report = Report::default();
+    let identity = namespaces::enter(&plan, &mut report).map_err(|e| text("namespaces", e))?;
+    let scratch = match report.has(Feature::MountNamespace) {
+        true => None,
+        false => Some(make_scratch(&plan, identity).map_err(|e| text("scratch directory", e))?),
+    };
+    let begun = Begun {
+        plan,
+        report,
+        identity,
+        scratch: scratch.clone(),
+    };
+    let inner = start(socket, &begun);
+    if inner.is_err() {
+        remove(scratch.as_deref());
+    }
+    let inner = inner.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied => "; everybody must be able to execute the binary",
+            _ => "",
+        };
+        format!("cannot start itself again: {error}{hint}")
+    })?;
+    // What it needs from here on, everybody may do to their own processes.
+    namespaces::leave(identity, &begun.plan).map_err(|e| text("capabilities", e))?;
+    let end = rustix::process::pidfd_open(inner, PidfdFlags::empty());
+    Ok(Guard {
+        inner,
+        end: end.map_err(|e| text("pidfd (Linux 5.3)", e.into()))?,
+        scratch,
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a warden has one thread and no runtime"
+)]
+fn start(socket: &OwnedFd, begun: &Begun) -> io::Result<Pid> {
+    // Not an argument, which everybody on the host could read.
+    let left = rustix::fs::memfd_create("iof-jail", MemfdFlags::CLOEXEC)?;
+    let mut left = fs::File::from(left);
+    left.write_all(&serde_json::to_vec(begun)?)?;
+    io::Seek::rewind(&mut left)?;
+    let child = Command::new("/proc/self/exe")
+        .args([WARDEN, INNER])
+        .env_clear()
+        .stdin(socket.try_clone()?)
+        .stdout(left)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::Error::other("no pid"))
+}
+
+impl Guard {
+    /// Waits until the server hangs up or the inner process ends, and leaves nothing.
+    fn watch(self, socket: &OwnedFd) {
+        let mut ends = [
+            PollFd::new(socket, PollFlags::RDHUP),
+            PollFd::new(&self.end, PollFlags::IN),
+        ];
+        while rustix::event::poll(&mut ends, None) == Err(Errno::INTR) {}
+        let _ = rustix::process::kill_process(self.inner, Signal::KILL);
+        // In a pid namespace, its end is the end of everything.
+        let _ = rustix::process::waitpid(Some(self.inner), WaitOptions::empty());
+        if let Ok(children) = Children::open() {
+            children.kill();
+        }
+        remove(self.scratch.as_deref());
+    }
+}
+
+/// The processes whose parent this one is, or became.
+pub(crate) struct Children(fs::File);
+
+impl Children {
+    /// To be opened before the process locks itself in: `/proc` is out of reach then.
+    pub(crate) fn open() -> io::Result<Children> {
+        let tid = rustix::thread::gettid().as_raw_nonzero();
+        let file = fs::File::open(format!("/proc/self/task/{tid}/children"))?;
+        Ok(Children(file))
+    }
+
+    /// Kills them until there are none: what they leave behind becomes a child in turn, and a killed
+    /// process starts no others.
+    pub(crate) fn kill(&self) {
+        loop {
+            for pid in self.list() {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+            match rustix::process::wait(WaitOptions::empty()) {
+                Err(Errno::CHILD) => return,
+                Err(Errno::INTR) | Ok(_) => {}
+                Err(_) => return,
+            }
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        }
+    }
+
+    fn list(&self) -> Vec<Pid> {
+        let mut text = vec![0; 64 << 10];
+        let length = rustix::io::pread(self.0.as_fd(), &mut text, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(&text[..length]);
+        let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+        pids.filter_map(Pid::from_raw).collect()
+    }
+}
+
+/// Whatever the server has open, also by mistake, ends here.
+fn close_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else {
+        (3..1024).for_each(|descriptor| {
+            let _ = nix::unistd::close(descriptor);
+        });
+        return;
+    };
+    let open: Vec<i32> = open
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        let _ = nix::unistd::close(descriptor);
+    }
+}
+
+/// A signal that the server ignores would be ignored by programs, too. One that is caught is not
+/// inherited, so those that are ignored are caught. (`Command` itself takes care of `SIGPIPE` and of
+/// the mask.)
+fn default_signals() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    for signal in 1..=64 {
+        if mask.unwrap_or(0) >> (signal - 1) & 1 == 1 {
+            let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+        }
+    }
+}
+
+fn make_scratch(plan: &Plan, identity: Identity) -> io::Result<PathBuf> {
+    // Nobody else can make a directory of this name: the pid is taken, and creation is exclusive.
+    let pid = rustix::process::getpid().as_raw_nonzero();
+    let mut attempt = 0;
+    loop {
+        let path = plan.scratch.join(format!("iof-jail-{pid}-{attempt}"));
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 64 => {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {
+                if identity == Identity::Root {
+                    std::os::unix::fs::chown(&path, Some(plan.user), Some(plan.group))?;
+                }
+                return Ok(path);
+            }
+        }
+    }
+}
+
+/// Removes it with all in it, also with directories that nobody may enter.
+fn remove(scratch: Option<&Path>) {
+    let Some(scratch) = scratch else { return };
+    if fs::remove_dir_all(scratch).is_err() {
+        open_up(scratch);
+        let _ = fs::remove_dir_all(scratch);
+    }
+}
+
+/// Everything that could interfere is dead, so paths are safe to use.
+fn open_up(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut left = vec![directory.to_owned()];
+    while let Some(directory) = left.pop() {
+        let _ = fs::set_permissions(&directory, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let directories = entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()));
+        left.extend(directories.map(|entry| entry.path()));
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a warden has one thread and no runtime"
+)]
+fn write(path: &str, text: &str) -> io::Result<()> {
+    fs::write(path, text)
+}

@@ -1,0 +1,166 @@
+//! One program and its wardens: started when needed, kept for a while, replaced when in doubt.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::feature::Report;
+use crate::jail::Settings;
+use crate::link::{Link, StartError};
+use crate::profile::Limits;
+
+/// A program of the jail: [`run`](Program::run) it, or [`open`](Program::open) a worker. Cheap to
+/// clone. When the last clone is dropped, idle wardens go.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    exe: Arc<Path>,
+    /// What a warden is told first, encoded once.
+    plan: Vec<u8>,
+    pub(crate) limits: Limits,
+    /// What the first warden found; one that finds less is not used.
+    report: Report,
+    idle: Duration,
+    runs: u32,
+    /// One a run or worker.
+    permits: Arc<Semaphore>,
+    /// The last used is the next used, so that a pool shrinks to what is needed.
+    waiting: Mutex<Vec<Waiting>>,
+    /// The task that ends what waited too long. It goes with the pool.
+    sweeper: Mutex<Option<JoinSet<()>>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    link: Link,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("pid", &self.pid()).finish()
+    }
+}
+
+impl Program {
+    pub(crate) fn new(pool: Pool) -> Program {
+        Program {
+            pool: Arc::new(pool),
+        }
+    }
+
+    /// Starts wardens until `count` wait, or as many as its concurrency: a run then finds one.
+    ///
+    /// # Errors
+    /// No warden comes up.
+    pub async fn warm(&self, count: usize) -> Result<(), StartError> {
+        let count = count.min(self.pool.permits.available_permits());
+        while self.pool.lock().len() < count {
+            let link = self.pool.start().await?;
+            self.pool.keep(link);
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(
+        exe: Arc<Path>,
+        plan: Vec<u8>,
+        (limits, concurrency): (Limits, u32),
+        settings: &Settings,
+        report: Report,
+    ) -> Pool {
+        let concurrency = usize::try_from(concurrency).unwrap_or(Semaphore::MAX_PERMITS);
+        Pool {
+            exe,
+            plan,
+            limits,
+            report,
+            idle: settings.idle,
+            runs: settings.runs,
+            permits: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+            waiting: Mutex::default(),
+            sweeper: Mutex::default(),
+        }
+    }
+
+    /// A place, in the order of arrival.
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// A warden that waited. It may have died meanwhile.
+    pub(crate) fn take(&self) -> Option<Link> {
+        self.lock().pop().map(|waiting| waiting.link)
+    }
+
+    /// A new warden, as tight as the first was.
+    pub(crate) async fn start(&self) -> Result<Link, StartError> {
+        let link = Link::start(&self.exe, &self.plan).await?;
+        let lost = self
+            .report
+            .findings()
+            .iter()
+            .find(|finding| finding.outcome.is_ok() && !link.report.has(finding.feature));
+        if let Some(finding) = lost {
+            let remedy = finding.feature.remedy();
+            let feature = format!("{:?}", finding.feature);
+            link.end().await;
+            return Err(StartError::Lacks {
+                feature,
+                why: "it was there when the server started".to_owned(),
+                remedy,
+            });
+        }
+        Ok(link)
+    }
+
+    /// Takes back a warden that nothing runs in.
+    pub(crate) fn give_back(self: &Arc<Self>, link: Link) {
+        if link.runs < self.runs {
+            self.keep(link);
+        }
+    }
+
+    fn keep(self: &Arc<Self>, link: Link) {
+        let since = Instant::now();
+        self.lock().push(Waiting { link, since });
+        let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
+        sweeper.get_or_insert_with(|| {
+            let mut set = JoinSet::new();
+            set.spawn(sweep(Arc::downgrade(self), self.idle));
+            set
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(pool: Weak<Pool>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle / 2).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let now = Instant::now();
+        let old: Vec<Waiting> = {
+            let mut waiting = pool.lock();
+            waiting
+                .extract_if(.., |waiting| now - waiting.since >= idle)
+                .collect()
+        };
+        drop(pool);
+        for waiting in old {
+            waiting.link.end().await;
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What an operator says about one program: where it is, which files it sees, what a run may use.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One program and its jail.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Profile {
+    /// The program's absolute path. It is visible in the jail whatever else is.
+    pub program: PathBuf,
+    /// Files and directories it may read and execute, besides what [every program sees](crate#files).
+    pub read: Vec<PathBuf>,
+    /// Files and directories it may change. They outlive a run, so runs can meet there.
+    pub write: Vec<PathBuf>,
+    /// Its environment. It wins over what a run brings, and over `PATH`, `HOME`, `TMPDIR`, `LANG`.
+    pub env: Vec<(String, String)>,
+    /// What it can reach.
+    pub network: Network,
+    /// What a run may use.
+    pub limits: Limits,
+    /// How many runs and workers there may be at a time; more wait.
+    pub concurrency: u32,
+}
+
+impl Profile {
+    /// A profile with nothing but the program, and the default limits.
+    pub fn new(program: impl Into<PathBuf>) -> Profile {
+        Profile {
+            program: program.into(),
+            read: Vec::new(),
+            write: Vec::new(),
+            env: Vec::new(),
+            network: Network::None,
+            limits: Limits::default(),
+            concurrency: 4,
+        }
+    }
+}
+
+/// What a program can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Nothing.
+    #[default]
+    None,
+    /// One HTTP proxy, named by `http_proxy`, `https_proxy`, `all_proxy` and their capital twins.
+    /// Connections to it arrive at [`Request::connections`](crate::Request).
+    Proxy,
+}
+
+/// What one run may use. Sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU time: of each process by the kernel (in whole seconds, rounded up), and of all together,
+    /// looked at every [`LOOK`](Self::LOOK). `None` is for workers that stay.
+    pub cpu: Option<Duration>,
+    /// Memory: private writable mappings of each process by the kernel, and resident anonymous and
+    /// shared memory of all together, looked at every [`LOOK`](Self::LOOK). What lies in the scratch
+    /// directory counts there instead.
+    pub memory: u64,
+    /// Processes and threads at a time.
+    pub processes: u32,
+    /// Open files of each process.
+    pub files: u32,
+    /// The size of each file.
+    pub file_size: u64,
+    /// What the scratch directory (with `/dev/shm`) holds.
+    pub scratch: u64,
+    /// How many files and directories it holds.
+    pub scratch_files: u32,
+    /// Standard output.
+    pub stdout: usize,
+    /// Standard error.
+    pub stderr: usize,
+    /// Arguments and environment together, of one run. At most [`Limits::ARGUMENTS`].
+    pub arguments: usize,
+    /// Connections to the proxy, in one run.
+    pub connections: u32,
+}
+
+impl Limits {
+    /// How often memory and CPU time of all processes together are looked at. In between, a program
+    /// can use as much more as it can touch in that time.
+    pub const LOOK: Duration = Duration::from_millis(25);
+    /// The most that [`arguments`](Self::arguments) can be: the kernel's own limit for one argument.
+    pub const ARGUMENTS: usize = 128 << 10;
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            cpu: Some(Duration::from_secs(60)),
+            memory: 1 << 30,
+            processes: 64,
+            files: 256,
+            file_size: 256 << 20,
+            scratch: 256 << 20,
+            scratch_files: 4096,
+            stdout: 16 << 20,
+            stderr: 64 << 10,
+            arguments: Limits::ARGUMENTS,
+            connections: 256,
+        }
+    }
+}
+
+/// Why a profile is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// The jail would look it up relative to something.
+    #[error("{0:?} is not an absolute path without `..`")]
+    Path(PathBuf),
+    /// It cannot be looked at.
+    #[error("{path:?}: {error}")]
+    Missing {
+        /// The path as declared.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The program is not a file that can be executed.
+    #[error("{0:?} is not an executable file")]
+    NotExecutable(PathBuf),
+    /// It gives away the machine, or would lie in the scratch directory.
+    #[error("{0:?} cannot be shown to a program; move what it needs elsewhere")]
+    Never(PathBuf),
+    /// It gives away what the server keeps to itself.
+    #[error("{path:?} contains or lies in {denied:?}, which no program may see")]
+    Denied {
+        /// The path as declared, or one of those that every program sees.
+        path: PathBuf,
+        /// What the server keeps to itself.
+        denied: PathBuf,
+    },
+    /// A limit that cannot be.
+    #[error("limit {0} is out of range: {1}")]
+    Limit(&'static str, &'static str),
+    /// An environment variable that cannot be.
+    #[error("environment variable {0:?} is empty, or contains `=` or a NUL")]
+    Environment(String),
+    /// The proxy needs a network of its own.
+    #[error("network `proxy` needs a network namespace, and there is none: {0}")]
+    NoNetNamespace(String),
+}
+
+/// What gives away the machine, and where scratch space lies in the jail, with everything below.
+const NEVER_BELOW: [&str; 4] = ["/proc", "/sys", "/tmp", "/dev/shm"];
+/// The same, of which single files may be declared (a device).
+const NEVER: [&str; 7] = ["/", "/dev", "/etc", "/run", "/var", "/var/run", "/boot"];
+
+impl Profile {
+    /// Checks what can be checked before a run; `denied` are canonical.
+    pub(crate) fn check(&self, visible: &[&str], denied: &[PathBuf]) -> Result<(), ProfileError> {
+        let declared = self.read.iter().chain(&self.write);
+        for path in declared.chain([&self.program]) {
+            let plain = |part| !matches!(part, Component::ParentDir | Component::CurDir);
+            if !path.is_absolute() || !path.components().all(plain) || has_nul(path) {
+                return Err(ProfileError::Path(path.clone()));
+            }
+            let canonical = path.canonicalize().map_err(|error| ProfileError::Missing {
+                path: path.clone(),
+                error,
+            })?;
+            for path in [path, &canonical] {
+                if NEVER.iter().any(|never| path == Path::new(never))
+                    || NEVER_BELOW.iter().any(|never| path.starts_with(never))
+                {
+                    return Err(ProfileError::Never(path.clone()));
+                }
+                refuse(path, denied)?;
+            }
+        }
+        for path in visible {
+            if let Ok(path) = Path::new(path).canonicalize() {
+                refuse(&path, denied)?;
+            }
+        }
+        self.check_program()?;
+        for (name, value) in &self.env {
+            if !is_variable(name, value) {
+                return Err(ProfileError::Environment(name.clone()));
+            }
+        }
+        self.limits.check()?;
+        if self.concurrency == 0 {
+            return Err(ProfileError::Limit("concurrency", "at least 1"));
+        }
+        Ok(())
+    }
+
+    fn check_program(&self) -> Result<(), ProfileError> {
+        use std::os::unix::fs::PermissionsExt;
+        let metadata = self.program.metadata();
+        let metadata = metadata.map_err(|error| ProfileError::Missing {
+            path: self.program.clone(),
+            error,
+        })?;
+        if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+            return Err(ProfileError::NotExecutable(self.program.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ProfileError> {
+        let at_least = [
+            ("cpu", self.cpu != Some(Duration::ZERO), "more than nothing"),
+            ("memory", self.memory >= 16 << 20, "at least 16 MiB"),
+            ("processes", self.processes >= 1, "at least 1"),
+            ("files", self.files >= 16, "at least 16"),
+            ("scratch", self.scratch >= 4096, "at least 4 KiB"),
+            ("scratch_files", self.scratch_files >= 16, "at least 16"),
+            (
+                "arguments",
+                self.arguments <= Limits::ARGUMENTS,
+                "at most 128 KiB",
+            ),
+        ];
+        match at_least.into_iter().find(|(_, holds, _)| !holds) {
+            Some((name, _, range)) => Err(ProfileError::Limit(name, range)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refuse(path: &Path, denied: &[PathBuf]) -> Result<(), ProfileError> {
+    match denied
+        .iter()
+        .find(|denied| path.starts_with(denied) || denied.starts_with(path))
+    {
+        Some(denied) => Err(ProfileError::Denied {
+            path: path.to_owned(),
+            denied: denied.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn has_nul(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().contains(&0)
+}
+
+/// Whether it can be an environment variable at all.
+pub(crate) fn is_variable(name: &str, value: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gives_away_the_machine_is_refused() {
+        let denied = [
+            PathBuf::from("/opt/iof-data"),
+            PathBuf::from("/usr/share/doc"),
+        ];
+        let refused = |change: &dyn Fn(&mut Profile)| {
+            let mut profile = Profile::new("/bin/sh");
+            change(&mut profile);
+            profile.check(&[], &denied).unwrap_err()
+        };
+        Profile::new("/bin/sh").check(&["/bin"], &denied).unwrap();
+        for path in ["/", "/etc", "/dev", "/proc/self", "/sys", "/tmp"] {
+            let error = refused(&|profile| profile.read = vec![path.into()]);
+            assert!(matches!(error, ProfileError::Never(_)), "{path} {error}");
+        }
+        for path in ["etc/fonts", "/usr/../etc", "usr"] {
+            let error = refused(&|profile| profile.write = vec![path.into()]);
+            assert!(matches!(error, ProfileError::Path(_)), "{path} {error}");
+        }
+        let error = refused(&|profile| profile.read = vec!["/usr/share".into()]);
+        assert!(matches!(error, ProfileError::Denied { .. }), "{error}");
+        let error = Profile::new("/bin/sh")
+            .check(&["/usr"], &denied)
+            .unwrap_err();
+        assert!(matches!(error, ProfileError::Denied { .. }), "{error}");
+        let error = refused(&|profile| profile.program = "/etc/passwd".into());
+        assert!(matches!(error, ProfileError::NotExecutable(_)), "{error}");
+        let error = refused(&|profile| profile.program = "/bin/none".into());
+        assert!(matches!(error, ProfileError::Missing { .. }), "{error}");
+        let error = refused(&|profile| profile.limits.memory = 1);
+        assert!(matches!(error, ProfileError::Limit("memory", _)), "{error}");
+        let error = refused(&|profile| profile.env = vec![("A=".into(), String::new())]);
+        assert!(matches!(error, ProfileError::Environment(_)), "{error}");
+    }
+}

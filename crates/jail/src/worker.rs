@@ -1,0 +1,150 @@
+//! A program that stays: for those that take long to start, and then answer many requests.
+//!
+//! What is said over its standard streams is the caller's business. The jail is the same as a run's,
+//! but for output, which is the caller's to bound, and time, which it has without end.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::unix::pipe;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+
+use crate::link::Link;
+use crate::pool::Program;
+use crate::request::{Exit, RunError, check, refused};
+use crate::run::begin;
+use crate::streams::{In, Out};
+use crate::usage::{self, Usage};
+use crate::wire::News;
+
+/// A program that runs until it ends, is [killed](Worker::kill), or is dropped.
+#[derive(Debug)]
+pub struct Worker {
+    /// Standard input. Dropping it is the end of file.
+    pub stdin: Option<pipe::Sender>,
+    /// Standard output.
+    pub stdout: pipe::Receiver,
+    stderr: Tail,
+    link: Link,
+    connections: Option<mpsc::Sender<TcpStream>>,
+    ended: Option<Exit>,
+    /// Takes standard error as it comes, and goes with the worker.
+    _reader: JoinSet<()>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The end of what was written to standard error.
+type Tail = Arc<Mutex<VecDeque<u8>>>;
+
+impl Program {
+    /// Starts it as a worker, which takes one of the program's places. Its profile should have
+    /// [`Limits::cpu`](crate::Limits) `None`. `timeout` is for its place and its start. Nobody looks
+    /// at the memory of all its processes together: ask for its [`usage`](Worker::usage).
+    ///
+    /// # Errors
+    /// Why there is no worker. A program that cannot be executed is found out by
+    /// [`ended`](Worker::ended).
+    pub async fn open(
+        &self,
+        args: &[String],
+        env: &[(String, String)],
+        timeout: Duration,
+        connections: Option<mpsc::Sender<TcpStream>>,
+    ) -> Result<Worker, RunError> {
+        check(args, env, &self.pool.limits)?;
+        let pipes = || Ok((In::new()?, Out::new()?, Out::new()?));
+        let (stdin, stdout, stderr) = pipes().map_err(RunError::NotStarted)?;
+        let streams = [&stdout.theirs, &stderr.theirs];
+        let begun = begin(&self.pool, args, env, &streams, &stdin.theirs);
+        let begun = tokio::time::timeout(timeout, begun).await;
+        let (place, link) = begun.map_err(|_| RunError::Busy)??;
+        drop((stdin.theirs, stdout.theirs, stderr.theirs));
+        let tail = Tail::default();
+        let mut reader = JoinSet::new();
+        let receiver = |pipe: OwnedFd| {
+            pipe::Receiver::from_owned_fd_unchecked(pipe).map_err(RunError::NotStarted)
+        };
+        reader.spawn(keep_tail(
+            receiver(stderr.ours)?,
+            tail.clone(),
+            self.pool.limits.stderr,
+        ));
+        Ok(Worker {
+            stdin: stdin
+                .ours
+                .map(pipe::Sender::from_owned_fd_unchecked)
+                .transpose()
+                .map_err(RunError::NotStarted)?,
+            stdout: receiver(stdout.ours)?,
+            stderr: tail,
+            link,
+            connections,
+            ended: None,
+            _reader: reader,
+            _place: place,
+        })
+    }
+}
+
+impl Worker {
+    /// The end of standard error, at most [`Limits::stderr`](crate::Limits) bytes.
+    pub fn stderr(&self) -> Vec<u8> {
+        let tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.iter().copied().collect()
+    }
+
+    /// What its processes use now.
+    pub async fn usage(&self) -> Usage {
+        let Some(outer) = self.link.pid() else {
+            return Usage::default();
+        };
+        let usage = tokio::task::spawn_blocking(move || usage::of(outer));
+        usage.await.unwrap_or_default()
+    }
+
+    /// Waits for its end, however it comes about, and hands on its connections to the proxy
+    /// meanwhile: poll it all the time. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// The program was not started, or its warden was lost.
+    pub async fn ended(&mut self) -> Result<Exit, RunError> {
+        if let Some(exit) = self.ended {
+            return Ok(exit);
+        }
+        let mut descriptors = Vec::new();
+        loop {
+            match self.link.next(&mut descriptors).await {
+                Ok(News::Connection) => {
+                    crate::run::hand_over(&mut descriptors, self.connections.as_ref());
+                }
+                Ok(News::Ended { status, .. }) => {
+                    let exit = Exit::of(status);
+                    self.ended = Some(exit);
+                    return Ok(exit);
+                }
+                Ok(News::Refused(errno)) => return Err(refused(errno)),
+                Ok(News::Ready(_) | News::Failed(_)) | Err(_) => return Err(RunError::Lost),
+            }
+        }
+    }
+
+    /// Ends it with all its processes, and waits until they are gone. Dropping it does not wait.
+    pub async fn kill(self) {
+        self.link.end().await;
+    }
+}
+
+async fn keep_tail(mut pipe: pipe::Receiver, tail: Tail, most: usize) {
+    let mut buffer = vec![0; 4096];
+    while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend(&buffer[..length]);
+        let over = tail.len().saturating_sub(most);
+        tail.drain(..over);
+    }
+}
