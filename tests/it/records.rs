@@ -192,7 +192,10 @@ async fn rows_survive_a_kill_and_old_ones_go() {
         )
         .await;
         let found = rows(&kept.get("/v1/egress").await.json()).len();
-        assert!(found >= 2 && (limit.contains("age") || found == 12), "{found}");
+        assert!(
+            found >= 2 && (limit.contains("age") || found == 12),
+            "{found}"
+        );
         kept.stop().await;
         server = kept
             .restart_with(config(&format!("[records]\n{limit}")))

@@ -32,6 +32,8 @@ pub struct Output {
     pub stdout: Bytes,
     /// The whole of standard error.
     pub stderr: Bytes,
+    /// The code of the limit that ended it, for the record.
+    pub stopped: Option<&'static str>,
 }
 
 /// The call that a command runs in. Cheap to clone.

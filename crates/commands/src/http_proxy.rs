@@ -94,7 +94,7 @@ impl Command for HttpProxy {
             Ok(stdout) => Output {
                 status: status::OK,
                 stdout,
-                stderr: Bytes::new(),
+                ..Output::default()
             },
             Err(failure) => failure.into_output(),
         }
@@ -236,8 +236,8 @@ impl Failure {
         let stderr = format!("http_proxy: {}\n", self.message);
         Output {
             status: self.status,
-            stdout: Bytes::new(),
             stderr: stderr.into(),
+            ..Output::default()
         }
     }
 }

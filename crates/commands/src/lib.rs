@@ -5,13 +5,15 @@
 //! that way; here a name leads to a [`Command`] in a [`Registry`], and a name that a function was
 //! not granted leads nowhere. Nothing in this crate knows WebAssembly: the engine translates.
 //!
-//! Built in is [`http_proxy`], the first command there was and the most used.
+//! Built in is [`http_proxy`], the first command there was and the most used. An operator's own
+//! programs are [`native`] commands, each in a jail.
 
 mod call;
 mod registry;
 mod run;
 
 pub mod http_proxy;
+pub mod native;
 
 pub use call::{CallContext, Grants, Output, Request};
 pub use registry::{Command, Refusal, Registry};

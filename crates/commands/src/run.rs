@@ -41,7 +41,8 @@ pub struct Run {
     pub bytes_in: u64,
     /// From its beginning to its end.
     pub took: Duration,
-    /// `ok` whatever the status, `not-granted`, `not-found`, `timed-out` or `cancelled`.
+    /// `ok` whatever the status, `not-granted`, `not-found`, `timed-out`, `cancelled`, or the code of
+    /// the limit that ended it, such as `command-memory`.
     pub outcome: &'static str,
 }
 
@@ -84,7 +85,7 @@ impl<'a> Running<'a> {
             Ok(output) => {
                 self.status = Some(output.status);
                 self.bytes_in = output.stdout.len() + output.stderr.len();
-                self.outcome = "ok";
+                self.outcome = output.stopped.unwrap_or("ok");
             }
             Err(refusal) => self.outcome = refusal.outcome(),
         }

@@ -108,10 +108,19 @@ impl Egress {
         let _ = self.shared.inside.set(inside);
     }
 
+    /// The setting `max_request`, in bytes.
+    pub fn max_request(&self) -> u64 {
+        self.shared.config.max_request.as_u64()
+    }
+
     /// Tells where the record of every request goes from now on, besides the log. The first sink
     /// stays: what runs may hold a clone of this client.
     pub fn set_sink(&self, sink: Arc<dyn Sink>) {
         let _ = self.shared.sink.set(sink);
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Sends a request and returns the response with its whole body, redirects followed, content
@@ -205,7 +214,7 @@ impl Egress {
     }
 }
 
-fn fail(record: Record<'_>, error: Error) -> Error {
+pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
     record.failed(&error);
     error
 }

@@ -5,6 +5,7 @@
 //! 8305 (families interleaved, the next one a quarter of a second later). TLS verifies the name in
 //! the URL, pinned, through a proxy, or neither.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use http::uri::Scheme;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Host;
@@ -61,30 +62,55 @@ impl Connector {
 
     /// To the origin of an absolute URI.
     pub(crate) async fn connect(&self, to: &Uri) -> Result<Stream, Error> {
-        let place = timeout(self.connect_timeout, self.places.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
-            let message = format!(
-                "{} connections are open (limit max_connections)",
-                self.max_connections
-            );
-            return Err(Error::new(Kind::Busy, message));
-        };
         let name = to.host().unwrap_or_default();
         let host = Host::parse(name)
             .map_err(|e| Error::new(Kind::Url, format!("{name:?} is not a host: {e}")))?;
         let secure = to.scheme() == Some(&Scheme::HTTPS);
         let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let place = self.place().await?;
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
-            // Requests are written whole; waiting to fill packets only delays them. Failing costs
-            // speed alone.
-            let _ = tcp.set_nodelay(true);
             let io = match secure {
                 false => Io::Tcp(TokioIo::new(tcp)),
                 true => self.shake_hands(tcp, &host, port).await?,
             };
             Ok(Stream::new(io, address, place))
         };
+        self.in_time(name, opened).await
+    }
+
+    /// TCP alone, and the place that it takes.
+    pub(crate) async fn tcp(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<(TcpStream, SocketAddr, OwnedSemaphorePermit), Error> {
+        let place = self.place().await?;
+        let (tcp, address) = self
+            .in_time(&host.to_string(), self.dial(host, port))
+            .await?;
+        Ok((tcp, address, place))
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = timeout(self.connect_timeout, self.places.clone().acquire_owned()).await;
+        match place {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                let message = format!(
+                    "{} connections are open (limit max_connections)",
+                    self.max_connections
+                );
+                Err(Error::new(Kind::Busy, message))
+            }
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        name: &str,
+        opened: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         timeout(self.connect_timeout, opened)
             .await
             .unwrap_or_else(|_| {
@@ -99,19 +125,23 @@ impl Connector {
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
         let way = self.resolve.addresses(host, port).await?;
         let addresses = interleave(way.addresses);
-        match &self.proxy {
+        let (tcp, address) = match &self.proxy {
             // A pin leads inside, and a proxy leads out.
             Some(proxy) if !way.pinned => {
                 let upstream = format!("{host}:{port}");
-                proxy.connect(&self.resolve, &upstream, &addresses).await
+                proxy.connect(&self.resolve, &upstream, &addresses).await?
             }
             _ => connect_first(&addresses).await.map_err(|e| {
                 let message = format!("no connection to {host}:{port}: {}", e.kind());
                 Error::new(Kind::Connect, message)
                     .with_detail(format!("{e}; tried {addresses:?}"))
                     .passing_if(true)
-            }),
-        }
+            })?,
+        };
+        // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
+        // alone.
+        let _ = tcp.set_nodelay(true);
+        Ok((tcp, address))
     }
 
     async fn shake_hands(

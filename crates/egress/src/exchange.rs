@@ -253,7 +253,7 @@ pub(crate) fn origin(url: &Url) -> &str {
 }
 
 /// `host:port`, the default port included.
-fn upstream(url: &Url) -> String {
+pub(crate) fn upstream(url: &Url) -> String {
     let (host, port) = (
         url.host_str().unwrap_or_default(),
         url.port_or_known_default().unwrap_or_default(),

@@ -99,6 +99,19 @@ pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Erro
     Ok(())
 }
 
+/// Removes what a function must not set, from headers that a program made for a connection of its
+/// own.
+pub fn drop_framing(headers: &mut HeaderMap) {
+    let framing: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_framing(name) || **name == header::CONTENT_LENGTH)
+        .cloned()
+        .collect();
+    for name in framing {
+        headers.remove(name);
+    }
+}
+
 fn is_framing(name: &HeaderName) -> bool {
     FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }

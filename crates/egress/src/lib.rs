@@ -45,15 +45,17 @@ mod rule;
 mod secret;
 mod stream;
 mod tls;
+mod tunnel;
 
 pub use admit::admit;
 pub use class::Class;
 pub use client::{Egress, Outbound};
 pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
-pub use headers::header;
+pub use headers::{drop_framing, header};
 pub use inside::Inside;
 pub use proxy::ProxyUrl;
 pub use record::{Entry, Sink};
 pub use rule::{Rule, RuleError, Rules};
 pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};
+pub use tunnel::Tunnel;

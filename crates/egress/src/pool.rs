@@ -142,6 +142,10 @@ impl Pool {
         }
     }
 
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     /// Keeps a connection that is ready for another request.
     pub(crate) fn put(self: &Arc<Self>, key: Key, http1: Box<Http1>) {
         let mut hosts = self.shard(&key);

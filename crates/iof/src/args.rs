@@ -30,11 +30,21 @@ pub(crate) enum Command {
     Egress(Egress),
     /// Run a recorded call again, offline, and show what is different
     Replay(Replay),
+    /// Look at what this machine has of what native commands need
+    Doctor(Doctor),
     /// Print the version
     Version,
     /// Compile one module from stdin to stdout (the server starts this itself)
     #[command(hide = true)]
     CompileWorker { limits: String },
+}
+
+/// What to look at.
+#[derive(Debug, Arguments)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which server, and by which key.

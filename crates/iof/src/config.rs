@@ -6,10 +6,13 @@
 
 use crate::args::Serve;
 use iof_commands::Grants;
+use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
+use iof_jail::Demand;
 use iof_server::{Auth, RecordSettings, SecondState, Secrets, Settings, Tls};
 use iof_store::SecretKeys;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -28,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// By which URL clients reach the server, if they do; calls back to it stay inside.
     pub(crate) public_url: String,
+    /// What to do where this machine lacks a part of the jail that native commands run in.
+    pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
     pub(crate) server: Settings,
@@ -41,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) ceiling: Grants,
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
+    /// Native programs that functions may be granted, by the name under which they run them.
+    pub(crate) commands: BTreeMap<String, Declaration>,
 }
 
 impl Default for Config {
@@ -50,6 +57,7 @@ impl Default for Config {
             data: "iof-data".into(),
             log: "info".into(),
             public_url: String::new(),
+            jail: Demand::default(),
             auth: Auth::default(),
             tls: Tls::default(),
             server: Settings::default(),
@@ -61,6 +69,7 @@ impl Default for Config {
             ceiling: Grants::as_shipped(),
             secrets: Secrets::default(),
             records: RecordSettings::default(),
+            commands: BTreeMap::new(),
         }
     }
 }

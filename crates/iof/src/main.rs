@@ -6,8 +6,10 @@
 mod args;
 mod client;
 mod config;
+mod doctor;
 mod egress;
 mod log;
+mod native;
 mod replay;
 mod secret;
 mod serve;
@@ -22,6 +24,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: as a warden this process must not have read a thing.
+    if let Some(code) = iof_jail::warden_main() {
+        return code;
+    }
     match Args::parse().command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
             Ok(config) if serve.print_config => print(&config.to_toml()),
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Replay(replay) => client::run(replay::run(replay)),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
         Command::CompileWorker { limits } => match iof_engine::compile_worker(&limits) {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{fail, log};
+use crate::{fail, log, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Https, Listener, Parts, Records, Values};
@@ -69,6 +69,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let mut registry = Registry::new();
     registry.set_sink(records.queue());
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
+    native::register(&config, &mut registry, &egress).await?;
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
     let engine = Engine::new(

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::confine::files::VISIBLE;
 use crate::feature::{Feature, Report};
 use crate::link::{Link, StartError};
@@ -12,7 +14,8 @@ use crate::profile::{Network, Profile, ProfileError};
 use crate::wire::Plan;
 
 /// What to do where a part of the jail is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Demand {
     /// Run nothing: every [required](Feature::is_required) part must hold.
     #[default]

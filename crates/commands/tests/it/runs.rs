@@ -42,6 +42,7 @@ impl Command for Fail {
             status: 3,
             stdout: "out".into(),
             stderr: "error".into(),
+            stopped: None,
         }
     }
 }

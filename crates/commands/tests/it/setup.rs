@@ -99,6 +99,6 @@ pub(crate) fn ok(stdout: impl Into<Bytes>) -> Output {
     Output {
         status: 0,
         stdout: stdout.into(),
-        stderr: Bytes::new(),
+        ..Output::default()
     }
 }

@@ -1,0 +1,377 @@
+//! Workers that stay: for programs whose start costs more than a run, such as interpreters and those
+//! that load a model.
+//!
+//! A worker is started with the arguments of `resident.args` and says `ready` on a line when it is.
+//! From then on it reads runs from standard input and writes what came of them to standard output,
+//! one after the other, in frames that ten lines of any language can read (`docs/commands.md`):
+//!
+//! ```text
+//! <number of arguments> <bytes of standard input>\n     → the worker
+//! <argument>\n, for each
+//! <standard input>
+//!
+//! <exit status> <bytes of standard output> <bytes of standard error>\n     ← the worker
+//! <standard output>
+//! <standard error>
+//! ```
+//!
+//! Whatever is odd ends the worker: an answer that is late, too large or no frame, and bytes that
+//! nobody asked for, which would be taken for the answer to the next run. A worker goes on starting
+//! when the run that wanted it gives up, or one whose start takes longer than a call would never be
+//! ready.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use iof_jail::{Ended, Exit, Limit, Program, RunError, Worker};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Declaration, Resident};
+use crate::{CallContext, Output, Request};
+
+/// The longest line of an answer: three numbers.
+const LINE: u64 = 64;
+/// How often the memory of a worker is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a worker that closed its output gets to end.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The workers of one command.
+pub(super) struct Residents {
+    program: Program,
+    settings: Resident,
+    stdout: u64,
+    stderr: u64,
+    memory: u64,
+    /// One permit for each worker that runs or starts. Those that wait for a run hold none: when
+    /// there is no room beside them, the one that waited longest goes.
+    turns: Arc<Semaphore>,
+    /// The latest is last.
+    idle: Mutex<Vec<Waiting>>,
+    /// Workers that start, and what ends those that nobody needs.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+struct Waiting {
+    worker: Worker,
+    /// Whose it is; `None` for everybody's.
+    function: Option<i64>,
+    runs: u32,
+    since: Instant,
+    looked: Instant,
+}
+
+/// Why a run has no output of its own.
+pub(super) enum Failure {
+    /// It cannot be asked so.
+    Usage(String),
+    /// A limit ended it.
+    Ended(Ended),
+    /// There was no run.
+    NotRun(RunError),
+    /// The worker did not keep to the protocol: what it did, and the end of its standard error.
+    Broken(String, Vec<u8>),
+}
+
+type Started = Result<(Waiting, OwnedSemaphorePermit), Failure>;
+
+impl Residents {
+    pub(super) fn new(
+        program: Program,
+        settings: Resident,
+        declaration: &Declaration,
+    ) -> Arc<Residents> {
+        let memory = declaration.memory.as_u64();
+        let residents = Arc::new(Residents {
+            program,
+            stdout: declaration.stdout.as_u64(),
+            stderr: declaration.stderr.as_u64(),
+            memory: settings.memory.map_or(memory / 4 * 3, |own| own.as_u64()),
+            turns: Arc::new(Semaphore::new(declaration.concurrency as usize)),
+            idle: Mutex::default(),
+            tasks: Mutex::default(),
+            settings,
+        });
+        let (idle, weak) = (residents.settings.idle, Arc::downgrade(&residents));
+        residents.tasks().spawn(end_idle(idle, weak));
+        residents
+    }
+
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        call: &CallContext,
+        request: Request,
+        time: Duration,
+    ) -> Result<Output, Failure> {
+        if let Some(at) = request.args.iter().position(|arg| arg.contains('\n')) {
+            let at = at + 1;
+            return Err(Failure::Usage(format!(
+                "argument {at} has a line break, which a resident command cannot be given"
+            )));
+        }
+        let deadline = Instant::now() + time;
+        let late = || Failure::Ended(over(Limit::Timeout));
+        let turn = timeout_at(deadline, self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Failure::NotRun(RunError::Busy))?;
+        let turn = turn.map_err(|_| Failure::NotRun(RunError::Lost))?;
+        let function = (!self.settings.shared).then_some(call.function_id);
+        let (mut waiting, turn) = match self.take(function) {
+            Some(waiting) => (waiting, turn),
+            None => timeout_at(deadline, self.start(function, turn))
+                .await
+                .map_err(|_| late())??,
+        };
+        let exchange = self.exchange(&mut waiting.worker, &request);
+        match timeout_at(deadline, exchange).await {
+            Ok(Ok(output)) => {
+                waiting.runs += 1;
+                self.keep(waiting).await;
+                drop(turn);
+                Ok(output)
+            }
+            Ok(Err(failure)) => Err(last_words(waiting.worker, failure).await),
+            Err(_) => {
+                waiting.worker.kill().await;
+                Err(late())
+            }
+        }
+    }
+
+    /// One that waits and still lives.
+    fn take(&self, function: Option<i64>) -> Option<Waiting> {
+        loop {
+            let mut idle = self.idle();
+            let at = idle.iter().rposition(|one| one.function == function)?;
+            let mut waiting = idle.remove(at);
+            drop(idle);
+            if waiting.worker.ended().now_or_never().is_none() {
+                return Some(waiting);
+            }
+        }
+    }
+
+    /// Starts one, in a task of its own.
+    async fn start(self: &Arc<Self>, function: Option<i64>, turn: OwnedSemaphorePermit) -> Started {
+        let (tell, told) = oneshot::channel();
+        let residents = Arc::clone(self);
+        {
+            let mut tasks = self.tasks();
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(async move {
+                let started = residents.start_now(function, turn).await;
+                if let Err(Ok((waiting, turn))) = tell.send(started) {
+                    // Whoever wanted it has given up.
+                    residents.keep(waiting).await;
+                    drop(turn);
+                }
+            });
+        }
+        told.await.unwrap_or(Err(Failure::NotRun(RunError::Lost)))
+    }
+
+    async fn start_now(&self, function: Option<i64>, turn: OwnedSemaphorePermit) -> Started {
+        self.make_room().await;
+        let start = self.settings.start;
+        let opened = self
+            .program
+            .open(&self.settings.args, &[], start, None)
+            .await;
+        let mut worker = opened.map_err(Failure::NotRun)?;
+        let mut said = BufReader::new(&mut worker.stdout);
+        let ready = timeout(start, line(&mut said)).await;
+        let extra = !said.buffer().is_empty();
+        match ready {
+            Ok(Ok(ready)) if ready == "ready" && !extra => {}
+            Ok(Ok(other)) => {
+                let problem = format!("its worker said {other:?} at its start, and not \"ready\"");
+                return Err(last_words(worker, Failure::Broken(problem, vec![])).await);
+            }
+            Ok(Err(failure)) => return Err(last_words(worker, failure).await),
+            Err(_) => {
+                let limit = humantime_serde::re::humantime::format_duration(start);
+                let problem =
+                    format!("its worker was not ready within {limit} (limit resident.start)");
+                return Err(last_words(worker, Failure::Broken(problem, vec![])).await);
+            }
+        }
+        let now = Instant::now();
+        let waiting = Waiting {
+            worker,
+            function,
+            runs: 0,
+            since: now,
+            looked: now,
+        };
+        Ok((waiting, turn))
+    }
+
+    /// As many may live as there are turns; those that have one are not to go.
+    async fn make_room(&self) {
+        loop {
+            let oldest = {
+                let mut idle = self.idle();
+                if idle.len() <= self.turns.available_permits() {
+                    return;
+                }
+                idle.remove(0)
+            };
+            oldest.worker.kill().await;
+        }
+    }
+
+    /// Keeps a worker for the next run, unless it has done enough.
+    async fn keep(&self, mut waiting: Waiting) {
+        let now = Instant::now();
+        waiting.since = now;
+        let mut enough = waiting.runs >= self.settings.runs;
+        if !enough && now.duration_since(waiting.looked) >= LOOK {
+            waiting.looked = now;
+            enough = waiting.worker.usage().await.memory > self.memory;
+        }
+        match enough {
+            true => waiting.worker.kill().await,
+            false => self.idle().push(waiting),
+        }
+    }
+
+    async fn exchange(&self, worker: &mut Worker, request: &Request) -> Result<Output, Failure> {
+        let Worker { stdin, stdout, .. } = worker;
+        let Some(stdin) = stdin else {
+            return Err(Failure::NotRun(RunError::Lost));
+        };
+        let mut said = BufReader::new(stdout);
+        let ask = async {
+            let mut head = format!("{} {}\n", request.args.len(), request.stdin.len());
+            for arg in &request.args {
+                head.push_str(arg);
+                head.push('\n');
+            }
+            // One that answers without reading everything is wrong, and found out by its answer.
+            let _ = stdin.write_all(head.as_bytes()).await;
+            let _ = stdin.write_all(&request.stdin).await;
+        };
+        // At the same time: a worker may answer while it reads.
+        let (answer, ()) = tokio::join!(self.answer(&mut said), ask);
+        let output = answer?;
+        match said.buffer() {
+            [] => Ok(output),
+            _ => Err(broken("its worker said more than it announced")),
+        }
+    }
+
+    async fn answer(&self, said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<Output, Failure> {
+        let head = line(said).await?;
+        let mut numbers = head.split(' ').map(str::parse::<u64>);
+        let (Some(Ok(status @ 0..=255)), Some(Ok(stdout)), Some(Ok(stderr)), None) = (
+            numbers.next(),
+            numbers.next(),
+            numbers.next(),
+            numbers.next(),
+        ) else {
+            return Err(broken(format!(
+                "its worker said {head:?}, and not status and sizes"
+            )));
+        };
+        for (size, most, limit) in [
+            (stdout, self.stdout, Limit::Stdout),
+            (stderr, self.stderr, Limit::Stderr),
+        ] {
+            if size > most {
+                return Err(Failure::Ended(over(limit)));
+            }
+        }
+        Ok(Output {
+            status: status as i32,
+            stdout: exactly(said, stdout).await?,
+            stderr: exactly(said, stderr).await?,
+            stopped: None,
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line without its end.
+async fn line(said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failure> {
+    let mut line = Vec::new();
+    let mut limited = said.take(LINE);
+    let read = limited.read_until(b'\n', &mut line).await;
+    match (read, line.pop()) {
+        (Ok(_), Some(b'\n')) => Ok(String::from_utf8_lossy(&line).into_owned()),
+        (Ok(0), None) | (Err(_), _) => Err(broken("its worker ended")),
+        _ => Err(broken("its worker said something that is no line")),
+    }
+}
+
+async fn exactly(said: &mut (impl AsyncRead + Unpin), size: u64) -> Result<Bytes, Failure> {
+    let mut bytes = Vec::new();
+    // It was found to be small enough; it grows with what really comes.
+    let read = said.take(size).read_to_end(&mut bytes).await;
+    match read {
+        Ok(read) if read as u64 == size => Ok(bytes.into()),
+        _ => Err(broken("its worker ended in the middle of an answer")),
+    }
+}
+
+fn broken(problem: impl Into<String>) -> Failure {
+    Failure::Broken(problem.into(), Vec::new())
+}
+
+/// Ends a worker, and adds to `failure` how it ended and what it said.
+async fn last_words(mut worker: Worker, failure: Failure) -> Failure {
+    let ended = timeout(GRACE, worker.ended()).await;
+    let stderr = worker.stderr();
+    worker.kill().await;
+    let Failure::Broken(problem, _) = failure else {
+        return failure;
+    };
+    match ended {
+        Ok(Ok(Exit::Limit(limit))) => Failure::Ended(Ended {
+            stderr: stderr.into(),
+            ..over(limit)
+        }),
+        Ok(Ok(exit)) => {
+            Failure::Broken(format!("{problem}, with status {}", exit.status()), stderr)
+        }
+        Ok(Err(error)) => Failure::NotRun(error),
+        Err(_) => Failure::Broken(problem, stderr),
+    }
+}
+
+fn over(limit: Limit) -> Ended {
+    Ended {
+        exit: Exit::Limit(limit),
+        stdout: Bytes::new(),
+        stderr: Bytes::new(),
+        cpu: Duration::ZERO,
+        took: Duration::ZERO,
+    }
+}
+
+/// Ends those that nobody needs.
+async fn end_idle(idle: Duration, residents: Weak<Residents>) {
+    loop {
+        tokio::time::sleep(idle / 2 + LOOK).await;
+        let Some(residents) = residents.upgrade() else {
+            return;
+        };
+        let old: Vec<Waiting> = residents
+            .idle()
+            .extract_if(.., |one| one.since.elapsed() >= idle)
+            .collect();
+        for one in old {
+            one.worker.kill().await;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The native commands of a server: the jail, and the programs that `iof.toml` declares.
+
+use crate::config::Config;
+use iof_commands::Registry;
+use iof_commands::native::Native;
+use iof_egress::Egress;
+use iof_jail::{Demand, Jail, Settings};
+use std::path::PathBuf;
+
+/// This program, by the link and not by its name: an upgrade on the disk does not change a running server.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// Puts up a jail, as the settings want it.
+///
+/// # Errors
+/// What is missing, and what to do about it.
+pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, String> {
+    let settings = Settings {
+        demand,
+        denied,
+        ..Settings::default()
+    };
+    Jail::new(settings, OURSELVES).await.map_err(|error| match error {
+        iof_jail::StartError::Lacks { feature, why, remedy } => format!(
+            "native commands need a jail, and this machine lacks a part of it, {feature}: {why}. Either {remedy}; or set \
+             jail = \"available\" to do with what there is; `iof doctor` shows all parts"
+        ),
+        error => format!("native commands need a jail: {error}"),
+    })
+}
+
+/// Adds the declared programs. Without any, there is no jail either.
+///
+/// # Errors
+/// A message that names the setting.
+pub(crate) async fn register(
+    config: &Config,
+    registry: &mut Registry,
+    egress: &Egress,
+) -> Result<(), String> {
+    if config.commands.is_empty() {
+        return Ok(());
+    }
+    // A path that was not set is empty.
+    let own = [&config.data, &config.secrets.key_file, &config.tls.key];
+    let mut denied = Vec::new();
+    for path in own.into_iter().filter(|path| !path.as_os_str().is_empty()) {
+        let absolute = std::path::absolute(path);
+        denied.push(absolute.map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    let jail = jail(config.jail, denied).await?;
+    for finding in jail.report().findings() {
+        if let Err(why) = &finding.outcome {
+            tracing::warn!(
+                part = ?finding.feature,
+                why,
+                "the jail of native commands lacks a part: {}",
+                finding.feature.without()
+            );
+        }
+    }
+    for (name, declaration) in &config.commands {
+        let native = Native::new(name, declaration.clone(), &jail, egress.clone())?;
+        if registry.register(native).is_some() {
+            tracing::info!(
+                command = name,
+                "a native program takes the place of the built-in command"
+            );
+        }
+    }
+    Ok(())
+}
