@@ -16,7 +16,6 @@
     reason = "a program for people, who read its figures and its panics"
 )]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +34,8 @@ async fn main() {
         models: directory.path().join("models"),
         ..Config::default()
     };
-    let worker: PathBuf = std::env::current_exe()
-        .unwrap()
-        .join("../../iof-infer-worker");
+    let program = std::env::current_exe().unwrap();
+    let worker = program.parent().unwrap().join("../iof-infer-worker");
     let inference = Inference::new(config, vec![worker]).unwrap();
     for (name, declaration) in [("here", ""), ("there", "isolated = true")] {
         let parts = Parts {
