@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::picture::Preparation;
+use crate::preparation::Preparation;
 use crate::{Error, Kind, Spec};
 
 /// What stands in `model.toml`. The default is what a model without one has.
@@ -60,7 +60,7 @@ impl Declaration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Filter, Layout, Resize, Size};
+    use crate::preparation::{Filter, Layout, Resize, Size};
 
     #[test]
     fn a_declaration_is_readable() {

@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::cache::{Cache, Found, Key, Most, Weight};
-use crate::isolate::{Silence, Worker, Workers};
-use crate::models::{Directory, Listed, Parts, Stamp, check_name};
+use crate::cache::{Cache, Most, Weight};
+use crate::entry::{Entry, EntryKey, complete};
+use crate::isolate::Workers;
+use crate::models::{Directory, Listed, Parts, check_name};
 use crate::place::Places;
-use crate::{
-    Config, Declaration, Description, Dim, Error, Format, Kind, Model, Plan, Signature, Spec,
-    Tensor,
-};
+use crate::session::{Loaded, LoadedKey, Session, Source, not_gone};
+use crate::{Config, Declaration, Description, Error, Model, Signature};
 
 /// How long a model is taken for unchanged without another look at the disk.
 const FRESH: Duration = Duration::from_millis(100);
@@ -32,29 +31,16 @@ pub struct Inference {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    config: Config,
-    directory: Directory,
-    places: Places,
-    workers: Workers,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) directory: Directory,
+    pub(crate) places: Places,
+    pub(crate) workers: Workers,
     /// What is known of each model, and when that was last compared with the disk.
-    known: Mutex<HashMap<String, (Arc<Entry>, Instant)>>,
-    entries: Cache<EntryKey, Arc<Entry>>,
-    loaded: Cache<LoadedKey, Loaded>,
-    tasks: TaskTracker,
-}
-
-/// What is known of a model before it is loaded for a signature.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    name: Arc<str>,
-    stamp: Stamp,
-    size: u64,
-    pub(crate) declaration: Declaration,
-    pub(crate) labels: Vec<String>,
-    pub(crate) description: Description,
-    /// The inputs that the declaration completes.
-    specs: Vec<Spec>,
+    pub(crate) known: Mutex<HashMap<String, (Arc<Entry>, Instant)>>,
+    pub(crate) entries: Cache<EntryKey, Arc<Entry>>,
+    pub(crate) loaded: Cache<LoadedKey, Loaded>,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// A model as [`Inference::show`] shows it.
@@ -70,65 +56,6 @@ pub struct Shown {
     pub declaration: Declaration,
     /// How many labels there are.
     pub labels: usize,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct EntryKey {
-    name: String,
-    stamp: Stamp,
-}
-
-impl Key for EntryKey {
-    fn same_kind(&self, other: &EntryKey) -> bool {
-        self.name == other.name
-    }
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum LoadedKey {
-    Model {
-        name: Arc<str>,
-        stamp: Stamp,
-        signature: Signature,
-    },
-    /// A graph that a function brought. Functions do not share a worker, so that what one function
-    /// does to it can only come back to itself.
-    Graph {
-        function: i64,
-        hash: blake3::Hash,
-        signature: Signature,
-    },
-}
-
-impl Key for LoadedKey {
-    fn same_kind(&self, other: &LoadedKey) -> bool {
-        match (self, other) {
-            (LoadedKey::Model { name: a, .. }, LoadedKey::Model { name: b, .. }) => a == b,
-            (LoadedKey::Graph { function: a, .. }, LoadedKey::Graph { function: b, .. }) => a == b,
-            _ => false,
-        }
-    }
-}
-
-#[derive(Clone)]
-enum Loaded {
-    Here(Arc<Plan>),
-    /// `None` once the worker is of no use any more.
-    There(Arc<tokio::sync::Mutex<Option<Worker>>>),
-}
-
-#[derive(Clone)]
-enum Source {
-    Model(Arc<Entry>),
-    Graph(Bytes),
-}
-
-/// A model, or a graph that a function brought, for one signature.
-pub struct Session {
-    shared: Arc<Shared>,
-    key: LoadedKey,
-    source: Source,
-    signature: Signature,
 }
 
 impl Inference {
@@ -377,115 +304,8 @@ impl Inference {
     }
 }
 
-impl LoadedKey {
-    fn is_of(&self, model: &str) -> bool {
-        matches!(self, LoadedKey::Model { name, .. } if &**name == model)
-    }
-
-    fn has(&self, of: &Stamp) -> bool {
-        matches!(self, LoadedKey::Model { stamp, .. } if stamp == of)
-    }
-}
-
-impl Entry {
-    /// What its file and its declaration say, with a batch of one.
-    pub(crate) fn signature(&self) -> Result<Signature, Error> {
-        Ok(Signature {
-            inputs: complete(&self.description, &self.specs)?,
-            outputs: self.declaration.outputs.clone(),
-        })
-    }
-
-    /// Refuses what is inside of the model: a tensor there may be its weights, which are the
-    /// operator's, and one that is replaced makes another model of it.
-    fn allow(&self, signature: &Signature) -> Result<(), Error> {
-        let names = |ports: &[crate::Port]| {
-            let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
-            names.join(", ")
-        };
-        let (inputs, outputs) = (&self.description.inputs, &self.description.outputs);
-        for (at, spec) in signature.inputs.iter().enumerate() {
-            let again = signature.inputs[..at]
-                .iter()
-                .any(|other| other.name == spec.name);
-            if again || !inputs.iter().any(|port| port.name == spec.name) {
-                return Err(Error::usage(match again {
-                    true => format!("the input {:?} is named twice", spec.name),
-                    false => format!(
-                        "the model has no input {:?}; it has {}",
-                        spec.name,
-                        names(inputs)
-                    ),
-                }));
-            }
-        }
-        if let Some(missing) = inputs
-            .iter()
-            .find(|port| !signature.inputs.iter().any(|spec| spec.name == port.name))
-        {
-            return Err(Error::usage(format!("the input {missing} is missing")));
-        }
-        for (at, name) in signature.outputs.iter().enumerate() {
-            let known = outputs.iter().any(|port| port.name == *name);
-            if !known && !self.declaration.outputs.contains(name) {
-                let has = names(outputs);
-                return Err(Error::usage(format!(
-                    "the model has no output {name:?}; it has {has}"
-                )));
-            }
-            if signature.outputs[..at].contains(name) {
-                return Err(Error::usage(format!("the output {name:?} is named twice")));
-            }
-        }
-        Ok(())
-    }
-
-    /// The inputs as the file has them, where the declaration does not say more.
-    pub(crate) fn inputs(&self) -> Vec<crate::Port> {
-        let ports = self.description.inputs.iter().map(|port| {
-            let declared = self.specs.iter().find(|spec| spec.name == port.name);
-            declared.map_or_else(|| port.clone(), crate::Port::from)
-        });
-        ports.collect()
-    }
-}
-
-/// The inputs of a model, completed by what was declared; a batch that is open is one.
-fn complete(description: &Description, declared: &[Spec]) -> Result<Vec<Spec>, Error> {
-    let known = |name: &str| description.inputs.iter().any(|port| port.name == name);
-    if let Some(stranger) = declared.iter().find(|spec| !known(&spec.name)) {
-        return Err(Error::model(format!(
-            "model.toml: the model has no input {:?}",
-            stranger.name
-        )));
-    }
-    let complete = |port: &crate::Port| {
-        if let Some(spec) = declared.iter().find(|spec| spec.name == port.name) {
-            return Ok(spec.clone());
-        }
-        let open = || {
-            let name = &port.name;
-            Error::usage(format!(
-                "the model leaves {port} open: say --input {name}:TYPE:SHAPE"
-            ))
-        };
-        let dims = port.shape.as_ref().ok_or_else(open)?;
-        let dim = |(at, dim): (usize, &Dim)| match dim {
-            Dim::Fixed(n) => Ok(*n),
-            Dim::Symbol(_) if at == 0 => Ok(1),
-            Dim::Symbol(_) => Err(open()),
-        };
-        Ok(Spec {
-            name: port.name.clone(),
-            ty: port.ty.ok_or_else(open)?,
-            shape: dims.iter().enumerate().map(dim).collect::<Result<_, _>>()?,
-        })
-    };
-    description.inputs.iter().map(complete).collect()
-}
-
 impl Shared {
-    async fn on_disk<T: Send + 'static>(
+    pub(crate) async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Directory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -513,7 +333,11 @@ impl Shared {
         })
     }
 
-    async fn describe(&self, file: Bytes, deadline: Instant) -> Result<Description, Error> {
+    pub(crate) async fn describe(
+        &self,
+        file: Bytes,
+        deadline: Instant,
+    ) -> Result<Description, Error> {
         let place = self.places.place(deadline).await?;
         if self.workers.exist() {
             let mut worker = self.workers.start()?;
@@ -523,190 +347,6 @@ impl Shared {
         let limits = self.config.limits();
         let describe = move |_: &_| Ok(Model::load(&file, None, &limits)?.describe());
         self.places.run(place, deadline, describe).await
-    }
-
-    /// Loads a model: in a worker first, and then here, if it can be here.
-    async fn load(
-        &self,
-        file: Bytes,
-        format: Format,
-        signature: Signature,
-        isolated: bool,
-        deadline: Instant,
-    ) -> Result<(Loaded, Weight), Error> {
-        let place = self.places.place(deadline).await?;
-        if self.workers.exist() {
-            let mut worker = self.workers.start()?;
-            let loaded = worker.load(Some(format), &signature, &file, deadline).await;
-            let bounded = loaded.map_err(not_gone)?;
-            if isolated || !bounded {
-                let weight = Weight {
-                    bytes: 0,
-                    workers: 1,
-                };
-                let worker = tokio::sync::Mutex::new(Some(worker));
-                return Ok((Loaded::There(Arc::new(worker)), weight));
-            }
-        } else if isolated {
-            return Err(Error::host(
-                "this server has no worker processes, in which such models run",
-            ));
-        }
-        let (limits, most) = (self.config.limits(), self.config.loaded);
-        let load =
-            move |_: &_| Model::load(&file, Some(format), &limits)?.plan(&signature, &limits);
-        let plan = self.places.run(place, deadline, load).await?;
-        if plan.memory().is_none() {
-            return Err(Error::limit(
-                "the memory of the model's runs has no bound, and this server has no worker processes",
-            ));
-        }
-        let bytes = plan.weights();
-        if bytes > most.as_u64() {
-            return Err(Error::limit(format!(
-                "the model takes {bytes} bytes, more than infer.loaded = {most}"
-            )));
-        }
-        Ok((Loaded::Here(Arc::new(plan)), Weight { bytes, workers: 0 }))
-    }
-
-    async fn load_source(
-        &self,
-        source: Source,
-        signature: Signature,
-    ) -> Result<(Loaded, Weight), Error> {
-        let deadline = Instant::now() + self.config.load_time;
-        match source {
-            Source::Graph(graph) => {
-                self.load(graph, Format::TensorFlow, signature, true, deadline)
-                    .await
-            }
-            Source::Model(entry) => {
-                let of = Arc::clone(&entry);
-                let read = move |directory: &Directory| {
-                    let stored = directory.read(&of.name)?;
-                    // What was described is what is loaded.
-                    match directory.stamp(&of.name) == of.stamp {
-                        true => Ok(stored),
-                        false => Err(Error::new(
-                            Kind::Busy,
-                            "the model is being replaced; try again",
-                        )),
-                    }
-                };
-                let stored = self.on_disk(read).await?;
-                let isolated = entry.declaration.isolated;
-                let (file, format) = (stored.file.into(), stored.format);
-                self.load(file, format, signature, isolated, deadline).await
-            }
-        }
-    }
-}
-
-/// A worker that ends while it loads has no reason to.
-fn not_gone(silence: Silence) -> Error {
-    match silence {
-        Silence::Gone => Error::host("a worker ended before its time"),
-        Silence::Error(error) => error,
-    }
-}
-
-impl Session {
-    /// What it is for.
-    pub fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    /// Computes the outputs from inputs in the order of the signature, within `deadline` and the
-    /// setting `run_time`. Dropping the future abandons the run: in this process it ends before its
-    /// next operator, and keeps its place until then; a worker is killed at once.
-    ///
-    /// # Errors
-    /// See [`Plan::run`]; [`Kind::Busy`] if too many wait for a place.
-    pub async fn compute(
-        &self,
-        inputs: Vec<Tensor>,
-        deadline: Instant,
-    ) -> Result<Vec<Tensor>, Error> {
-        self.compute_between(deadline, || Ok(inputs), Ok).await
-    }
-
-    /// As [`Session::compute`], with what comes before and after on the same thread: decoding a
-    /// picture takes a core, too.
-    pub(crate) async fn compute_between<T: Send + 'static>(
-        &self,
-        deadline: Instant,
-        before: impl FnOnce() -> Result<Vec<Tensor>, Error> + Send + 'static,
-        after: impl FnOnce(Vec<Tensor>) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let shared = &self.shared;
-        let deadline = deadline.min(Instant::now() + shared.config.run_time);
-        let limits = shared.config.limits();
-        let found = self.get(deadline).await?;
-        if let Loaded::Here(plan) = &found.value {
-            let plan = Arc::clone(plan);
-            let place = shared.places.place(deadline).await?;
-            let run = move |watch: &_| after(plan.run(&before()?, watch, &limits)?);
-            return shared.places.run(place, deadline, run).await;
-        }
-        let place = shared.places.place(deadline).await?;
-        let inputs = shared.places.run(place, deadline, |_| before()).await?;
-        let outputs = self.compute_there(found, &inputs, deadline).await?;
-        let place = shared.places.place(deadline).await?;
-        shared.places.run(place, deadline, |_| after(outputs)).await
-    }
-
-    async fn compute_there(
-        &self,
-        mut found: Found<Loaded>,
-        inputs: &[Tensor],
-        deadline: Instant,
-    ) -> Result<Vec<Tensor>, Error> {
-        let over = || {
-            Error::new(
-                Kind::Time,
-                "the time was over while others ran the same model",
-            )
-        };
-        // Workers end when they are not used; the second one has only just been started.
-        for _ in 0..2 {
-            let Loaded::There(shared_worker) = &found.value else {
-                return Err(Error::host("a model came back from its worker"));
-            };
-            let mut slot = timeout_at(deadline, shared_worker.lock())
-                .await
-                .map_err(|_| over())?;
-            let place = self.shared.places.place(deadline).await?;
-            // Whoever drops this future from here on drops, and so kills, the worker.
-            if let Some(mut worker) = slot.take() {
-                let result = worker.run(inputs, deadline).await;
-                let usable = worker.usable();
-                *slot = usable.then_some(worker);
-                drop(slot);
-                drop(place);
-                if !usable {
-                    self.shared.loaded.forget(&self.key, &found);
-                }
-                match result {
-                    Ok(outputs) => return Ok(outputs),
-                    Err(Silence::Error(error)) => return Err(error),
-                    Err(Silence::Gone) => {}
-                }
-            } else {
-                drop(slot);
-                drop(place);
-                self.shared.loaded.forget(&self.key, &found);
-            }
-            found = self.get(deadline).await?;
-        }
-        Err(Error::host("workers end as soon as they are started"))
-    }
-
-    async fn get(&self, deadline: Instant) -> Result<Found<Loaded>, Error> {
-        let (shared, source) = (Arc::clone(&self.shared), self.source.clone());
-        let signature = self.signature.clone();
-        let load = || async move { shared.load_source(source, signature).await };
-        self.shared.loaded.get(&self.key, deadline, load).await
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::picture::{Filter, Layout, Preparation, Resize, Size};
+use crate::preparation::{Filter, Layout, Preparation, Resize, Size};
 use crate::{Error, Spec};
 
 /// Run a model of this server on what is on stdin.
