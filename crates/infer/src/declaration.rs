@@ -1,0 +1,113 @@
+//! `model.toml`: what the operator says about a model, so that functions need not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::preparation::Preparation;
+use crate::{Error, Kind, Spec};
+
+/// What stands in `model.toml`. The default is what a model without one has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Declaration {
+    /// What the model is, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The inputs as `NAME:TYPE:SHAPE`, where the file leaves something open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// The outputs, where not all of them are wanted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// The K best of the output are printed, with their labels, unless an option says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<usize>,
+    /// The output is made to probabilities before the best are taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub softmax: bool,
+    /// The model runs in a process of its own, although its memory is bounded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
+    /// How a picture becomes the input. Without it, stdin is tensors unless `--image` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Preparation>,
+}
+
+impl Declaration {
+    /// Understands the text of a `model.toml`.
+    ///
+    /// # Errors
+    /// [`Kind::Model`], with the line that is wrong.
+    pub fn parse(text: &str) -> Result<Declaration, Error> {
+        let wrong = |error: &dyn std::fmt::Display| Error::model(format!("model.toml: {error}"));
+        let declaration: Declaration = toml::from_str(text).map_err(|e| wrong(&e))?;
+        declaration.specs()?;
+        if let Some(image) = &declaration.image {
+            image.check().map_err(|e| wrong(&e))?;
+        }
+        Ok(declaration)
+    }
+
+    /// [`Declaration::inputs`], understood.
+    pub(crate) fn specs(&self) -> Result<Vec<Spec>, Error> {
+        let parse = |text: &String| {
+            let wrong = |error| Error::new(Kind::Model, format!("model.toml: inputs: {error}"));
+            text.parse().map_err(wrong)
+        };
+        self.inputs.iter().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preparation::{Filter, Layout, Resize, Size};
+
+    #[test]
+    fn a_declaration_is_readable() {
+        let text = r#"
+            description = "handwritten digits"
+            inputs = ["image:f32:1,1,8,8"]
+            top = 3
+            softmax = true
+
+            [image]
+            resize = "256"
+            crop = "224x200"
+            filter = "lanczos3"
+            layout = "nhwc"
+            scale = 1.0
+            mean = [1, 2, 3]
+            std = [4]
+            bgr = true
+        "#;
+        let declaration = Declaration::parse(text).unwrap();
+        let image = declaration.image.clone().unwrap();
+        assert_eq!(image.resize, Some(Resize::Shorter(256)));
+        assert_eq!(
+            image.crop,
+            Some(Size {
+                width: 224,
+                height: 200
+            })
+        );
+        assert_eq!(
+            (image.filter, image.layout),
+            (Some(Filter::Lanczos3), Some(Layout::Nhwc))
+        );
+        let again = Declaration::parse(&toml::to_string(&declaration).unwrap()).unwrap();
+        assert_eq!(again, declaration);
+        assert_eq!(Declaration::parse("").unwrap(), Declaration::default());
+        for (text, says) in [
+            ("tops = 1", "tops"),
+            ("inputs = [\"x\"]", "NAME:TYPE:SHAPE"),
+            ("[image]\nresize = \"0x1\"", "resize"),
+            ("[image]\nstd = [0]", "std"),
+            ("[image]\nmean = [1, 2]", "mean"),
+            ("[image]\nfilter = \"best\"", "filter"),
+        ] {
+            let error = Declaration::parse(text).unwrap_err();
+            assert_eq!(error.kind, Kind::Model);
+            assert!(error.to_string().contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Models, ready to run: what commands, and later `wasi:nn`, stand on.
+//!
+//! Nothing here knows arguments or stdin. A caller asks for a [`Session`] of a model and a
+//! [`Signature`], and computes outputs from typed tensors. Where that happens (on a thread of this
+//! process or in a worker) is decided here, as [`isolate`](crate::isolate) says.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::cache::{Cache, Most, Weight};
+use crate::entry::{Entry, EntryKey, complete};
+use crate::isolate::Workers;
+use crate::models::{Directory, Listed, Parts, check_name};
+use crate::place::Places;
+use crate::session::{Loaded, LoadedKey, Session, Source, not_gone};
+use crate::{Config, Declaration, Description, Error, Model, Signature};
+
+/// How long a model is taken for unchanged without another look at the disk.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// A server's models. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Inference {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) directory: Directory,
+    pub(crate) places: Places,
+    pub(crate) workers: Workers,
+    /// What is known of each model, and when that was last compared with the disk.
+    pub(crate) known: Mutex<HashMap<String, (Arc<Entry>, Instant)>>,
+    pub(crate) entries: Cache<EntryKey, Arc<Entry>>,
+    pub(crate) loaded: Cache<LoadedKey, Loaded>,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A model as [`Inference::show`] shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its file.
+    pub size: u64,
+    /// Format, nodes, inputs and outputs, from its file.
+    pub description: Description,
+    /// What `model.toml` says.
+    pub declaration: Declaration,
+    /// How many labels there are.
+    pub labels: usize,
+}
+
+impl Inference {
+    /// The models of `config`. `worker` is the program that leads to
+    /// [`run_worker`](crate::run_worker), with its arguments, to which one is appended. Without a
+    /// program, models are loaded in this process without a trial, and what cannot be run in it is
+    /// refused: for tools whose user trusts their models.
+    ///
+    /// # Errors
+    /// If threads cannot be started.
+    pub fn new(config: Config, worker: Vec<PathBuf>) -> Result<Inference, Error> {
+        let tasks = TaskTracker::new();
+        let most = Most {
+            bytes: config.loaded.as_u64(),
+            workers: config.workers,
+            of_a_kind: config.plans_per_model,
+        };
+        let entries = Most {
+            // Labels and names: a few hundred models of a few kilobytes.
+            bytes: 16 << 20,
+            workers: 0,
+            of_a_kind: 1,
+        };
+        let shared = Shared {
+            directory: Directory::new(&config),
+            places: Places::new(&config)?,
+            workers: Workers::new(worker, &config),
+            known: Mutex::default(),
+            entries: Cache::new(entries, tasks.clone()),
+            loaded: Cache::new(most, tasks.clone()),
+            tasks,
+            config,
+        };
+        Ok(Inference {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// All models, by name.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub async fn list(&self) -> Result<Vec<Listed>, Error> {
+        self.shared.on_disk(Directory::list).await
+    }
+
+    /// What goes into a model and what comes out.
+    ///
+    /// # Errors
+    /// If there is no such model, or it cannot be read.
+    pub async fn show(&self, name: &str) -> Result<Shown, Error> {
+        let deadline = Instant::now() + self.shared.config.load_time;
+        let entry = self.entry(name, deadline).await?;
+        Ok(Shown {
+            name: entry.name.to_string(),
+            size: entry.size,
+            description: entry.description.clone(),
+            declaration: entry.declaration.clone(),
+            labels: entry.labels.len(),
+        })
+    }
+
+    /// Adds a model, after it was loaded and run once in a worker. When this returns, it is on the
+    /// disk; when this is killed at any moment, it is there whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be loaded, or is there already and `replace` is false.
+    pub async fn add(&self, name: &str, parts: Parts, replace: bool) -> Result<Description, Error> {
+        check_name(name)?;
+        self.shared.directory.within(parts.model.len() as u64)?;
+        let declaration = Declaration::parse(parts.declaration.as_deref().unwrap_or_default())?;
+        let deadline = Instant::now() + self.shared.config.load_time;
+        let file = Bytes::from(parts.model);
+        let description = self.shared.describe(file.clone(), deadline).await?;
+        if let Ok(inputs) = complete(&description, &declaration.specs()?) {
+            let signature = Signature {
+                inputs,
+                outputs: declaration.outputs.clone(),
+            };
+            let (isolated, format) = (declaration.isolated, description.format);
+            self.shared
+                .load(file.clone(), format, signature, isolated, deadline)
+                .await?;
+        }
+        let parts = Parts {
+            model: file.into(),
+            ..parts
+        };
+        let owned = name.to_owned();
+        self.shared
+            .on_disk(move |directory| directory.put(&owned, &parts, replace))
+            .await?;
+        Ok(description)
+    }
+
+    /// Removes a model. Calls that run it end as if it were there.
+    ///
+    /// # Errors
+    /// If there is no such model, or the directory cannot be written.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        let owned = name.to_owned();
+        self.shared
+            .on_disk(move |directory| directory.remove(&owned))
+            .await
+    }
+
+    /// A session of a model for a signature; without one, for what its file and its declaration
+    /// say, with a batch of one.
+    ///
+    /// # Errors
+    /// If there is no such model, it does not load, or the signature leaves something open.
+    pub async fn session(
+        &self,
+        name: &str,
+        signature: Option<Signature>,
+        deadline: Instant,
+    ) -> Result<Session, Error> {
+        let entry = self.entry(name, deadline).await?;
+        let signature = match signature {
+            Some(signature) => signature,
+            None => entry.signature()?,
+        };
+        self.session_of(entry, signature, deadline).await
+    }
+
+    pub(crate) async fn session_of(
+        &self,
+        entry: Arc<Entry>,
+        signature: Signature,
+        deadline: Instant,
+    ) -> Result<Session, Error> {
+        entry.allow(&signature)?;
+        let key = LoadedKey::Model {
+            name: Arc::clone(&entry.name),
+            stamp: entry.stamp,
+            signature: signature.clone(),
+        };
+        let session = Session {
+            shared: Arc::clone(&self.shared),
+            key,
+            source: Source::Model(entry),
+            signature,
+        };
+        session.get(deadline).await?;
+        Ok(session)
+    }
+
+    /// A session of a TensorFlow graph that a function brought along. It never comes into this
+    /// process.
+    ///
+    /// # Errors
+    /// If it does not load, or there are no worker processes.
+    pub async fn session_of_graph(
+        &self,
+        function: i64,
+        graph: Bytes,
+        signature: Signature,
+        deadline: Instant,
+    ) -> Result<Session, Error> {
+        let most = self.shared.config.graph_size;
+        if graph.len() as u64 > most.as_u64() {
+            let size = graph.len();
+            return Err(Error::limit(format!(
+                "the graph has {size} bytes, more than infer.graph_size = {most}"
+            )));
+        }
+        let key = LoadedKey::Graph {
+            function,
+            hash: blake3::hash(&graph),
+            signature: signature.clone(),
+        };
+        let session = Session {
+            shared: Arc::clone(&self.shared),
+            key,
+            source: Source::Graph(graph),
+            signature,
+        };
+        session.get(deadline).await?;
+        Ok(session)
+    }
+
+    /// Waits until every load in progress has ended. The server calls it when no more calls come.
+    pub async fn closed(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// Bytes of weights in this process, and worker processes.
+    pub fn in_use(&self) -> (u64, usize) {
+        let weight = self.shared.loaded.weight();
+        (weight.bytes, weight.workers)
+    }
+
+    /// What is known of a model, as it is on the disk now.
+    pub(crate) async fn entry(&self, name: &str, deadline: Instant) -> Result<Arc<Entry>, Error> {
+        check_name(name)?;
+        let known = lock(&self.shared.known).get(name).cloned();
+        if let Some((entry, looked)) = &known
+            && looked.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(entry));
+        }
+        let owned = name.to_owned();
+        let stamp = self
+            .shared
+            .on_disk(move |directory| Ok(directory.stamp(&owned)))
+            .await?;
+        let entry = match known {
+            Some((entry, _)) if entry.stamp == stamp => entry,
+            _ => {
+                let key = EntryKey {
+                    name: name.to_owned(),
+                    stamp,
+                };
+                let shared = Arc::clone(&self.shared);
+                let of = key.clone();
+                let read = self.shared.entries.get(&key, deadline, || async move {
+                    let entry = Arc::new(shared.read_entry(of).await?);
+                    let labels: usize = entry.labels.iter().map(|label| label.len() + 24).sum();
+                    let weight = Weight {
+                        bytes: labels as u64 + 4096,
+                        workers: 0,
+                    };
+                    Ok((entry, weight))
+                });
+                let entry = read.await;
+                if entry.is_err() {
+                    // A model that is gone, or that cannot be read, takes its place no longer.
+                    lock(&self.shared.known).remove(name);
+                    self.shared.loaded.forget_all(|key| key.is_of(name));
+                }
+                let entry = entry?.value;
+                self.shared
+                    .loaded
+                    .forget_all(|key| key.is_of(name) && !key.has(&entry.stamp));
+                entry
+            }
+        };
+        lock(&self.shared.known).insert(name.to_owned(), (Arc::clone(&entry), Instant::now()));
+        Ok(entry)
+    }
+}
+
+impl Shared {
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let directory = self.directory.clone();
+        let done = tokio::task::spawn_blocking(move || work(&directory)).await;
+        done.unwrap_or_else(|error| Err(Error::host(format!("the disk was not asked: {error}"))))
+    }
+
+    async fn read_entry(&self, key: EntryKey) -> Result<Entry, Error> {
+        let name = key.name.clone();
+        let stored = self.on_disk(move |directory| directory.read(&name)).await?;
+        let deadline = Instant::now() + self.config.load_time;
+        let size = stored.file.len() as u64;
+        let description = self.describe(stored.file.into(), deadline).await;
+        let name = key.name;
+        let description = description.map_err(|e| e.while_doing(format!("the model {name}")))?;
+        Ok(Entry {
+            specs: stored.declaration.specs()?,
+            name: name.into(),
+            stamp: key.stamp,
+            size,
+            declaration: stored.declaration,
+            labels: stored.labels,
+            description,
+        })
+    }
+
+    pub(crate) async fn describe(
+        &self,
+        file: Bytes,
+        deadline: Instant,
+    ) -> Result<Description, Error> {
+        let place = self.places.place(deadline).await?;
+        if self.workers.exist() {
+            let mut worker = self.workers.start()?;
+            let described = worker.describe(None, &file, deadline).await;
+            return described.map_err(not_gone);
+        }
+        let limits = self.config.limits();
+        let describe = move |_: &_| Ok(Model::load(&file, None, &limits)?.describe());
+        self.places.run(place, deadline, describe).await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,247 @@
+//! The server's side of worker processes.
+//!
+//! Two things are kept out of the server's process. Every model is first loaded in a worker and run
+//! there once: tract aborts where it gets no memory, and what a hostile graph makes it ask for
+//! cannot be bounded inside a process, nor can the time that it takes to prepare a graph. What a
+//! worker survived, the server does again for itself, and runs at full speed. And two kinds of
+//! models never run in the server: graphs that a function brings along (`mobilenet_v2`), and models
+//! whose memory depends on what a function sends. Those stay in their worker, which is kept.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::{Instant, timeout_at};
+
+use crate::worker::{self, Answer, Ask, Bounds, head, lengths, split};
+use crate::{Config, Description, Error, Format, Kind, Signature, Tensor};
+
+/// What a worker says on stderr when the kernel gives it no more memory.
+const OUT_OF_MEMORY: [&str; 3] = [
+    "memory allocation of",
+    "unable to allocate",
+    "Cannot allocate memory",
+];
+
+/// Starts workers.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    program: Vec<PathBuf>,
+    bounds: Bounds,
+    memory: bytesize::ByteSize,
+}
+
+/// One worker process. It is killed when dropped.
+pub(crate) struct Worker {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    room: u64,
+    memory: bytesize::ByteSize,
+    /// Set while an answer is outstanding: what comes next would belong to another question.
+    astray: bool,
+}
+
+/// Why there is no answer.
+pub(crate) enum Silence {
+    /// The worker had ended before it was asked, as unused ones do. Another one may answer.
+    Gone,
+    /// What else there is.
+    Error(Error),
+}
+
+impl From<Error> for Silence {
+    fn from(error: Error) -> Silence {
+        Silence::Error(error)
+    }
+}
+
+impl Workers {
+    /// Workers of `program`, to whose arguments one is appended. An empty one has no workers.
+    pub(crate) fn new(program: Vec<PathBuf>, config: &Config) -> Workers {
+        let bounds = Bounds {
+            graph: config.limits(),
+            memory: config.worker_memory.as_u64(),
+            file: config.model_size.as_u64().max(config.graph_size.as_u64()),
+            input: config
+                .input
+                .as_u64()
+                .saturating_add(config.run_memory.as_u64()),
+            idle: config.worker_idle,
+            run_time: config.run_time,
+        };
+        Workers {
+            program,
+            bounds,
+            memory: config.worker_memory,
+        }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn exist(&self) -> bool {
+        !self.program.is_empty()
+    }
+
+    /// Starts one.
+    pub(crate) fn start(&self) -> Result<Worker, Error> {
+        let failed =
+            |what: &dyn std::fmt::Display| Error::host(format!("no worker process: {what}"));
+        let [program, args @ ..] = self.program.as_slice() else {
+            return Err(failed(&"this server has none"));
+        };
+        let bounds = serde_json::to_string(&self.bounds).map_err(|e| failed(&e))?;
+        let mut child = Command::new(program)
+            .args(args)
+            .arg(bounds)
+            .env_clear()
+            // Memory that is only set aside would count against the limit.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            (Some(stdin), Some(stdout), Some(stderr)) => Ok(Worker {
+                child,
+                stdin,
+                stdout,
+                stderr,
+                // Outputs are bounded by the worker; one that was taken over may say anything.
+                room: self.bounds.graph.output.saturating_add(worker::HEAD),
+                memory: self.memory,
+                astray: false,
+            }),
+            _ => Err(failed(&"it has no pipes")),
+        }
+    }
+}
+
+impl Worker {
+    pub(crate) async fn describe(
+        &mut self,
+        format: Option<Format>,
+        file: &[u8],
+        deadline: Instant,
+    ) -> Result<Description, Silence> {
+        match self.ask(&Ask::Describe(format), &[file], deadline).await? {
+            (Answer::Described(description), _) => Ok(description),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Loads a model; whether its memory is bounded.
+    pub(crate) async fn load(
+        &mut self,
+        format: Option<Format>,
+        signature: &Signature,
+        file: &[u8],
+        deadline: Instant,
+    ) -> Result<bool, Silence> {
+        let ask = Ask::Load(format, signature.clone());
+        match self.ask(&ask, &[file], deadline).await? {
+            (Answer::Loaded { bounded }, _) => Ok(bounded),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(crate) async fn run(
+        &mut self,
+        inputs: &[Tensor],
+        deadline: Instant,
+    ) -> Result<Vec<Tensor>, Silence> {
+        let parts: Vec<&[u8]> = inputs.iter().map(|tensor| &tensor.data()[..]).collect();
+        match self.ask(&Ask::Run, &parts, deadline).await? {
+            // A worker that was taken over may answer with sizes that do not fit.
+            (Answer::Outputs(specs), payload) => split(&specs, &payload)
+                .map_err(|_| Error::failed("the worker's answer makes no sense").into()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Whether it can be asked again.
+    pub(crate) fn usable(&self) -> bool {
+        !self.astray
+    }
+
+    /// One request and its answer. After an error the worker is of no use any more, unless the
+    /// error was its answer.
+    async fn ask(
+        &mut self,
+        ask: &Ask,
+        payload: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<(Answer, Bytes), Silence> {
+        let size = payload.iter().map(|part| part.len()).sum();
+        let frame = head(ask, size).map_err(|e| Error::host(format!("no request: {e}")))?;
+        let exchange = async {
+            let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
+            stdin.write_all(&frame).await?;
+            for part in payload {
+                stdin.write_all(part).await?;
+            }
+            stdin.flush().await?;
+            let mut start = [0; 16];
+            stdout.read_exact(&mut start).await?;
+            let (text, payload) = lengths(start, self.room)?;
+            let mut content = vec![0; text];
+            stdout.read_exact(&mut content).await?;
+            let mut bytes = vec![0; payload];
+            stdout.read_exact(&mut bytes).await?;
+            let answer: Answer = serde_json::from_slice(&content)?;
+            std::io::Result::Ok((answer, Bytes::from(bytes)))
+        };
+        self.astray = true;
+        let answered = timeout_at(deadline, exchange).await;
+        self.astray = !matches!(answered, Ok(Ok(_)));
+        match answered {
+            Ok(Ok((Answer::Failed(error), _))) => Err(Silence::Error(error)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(self.autopsy().await),
+            Err(_) => {
+                // Dropping kills it too, but not before the next runner looks.
+                let _ = self.child.start_kill();
+                Err(Silence::Error(Error::new(
+                    Kind::Time,
+                    "the time was over (the call's deadline, infer.run_time or infer.load_time)",
+                )))
+            }
+        }
+    }
+
+    /// Why a worker ended.
+    async fn autopsy(&mut self) -> Silence {
+        let moment = Instant::now() + std::time::Duration::from_secs(2);
+        let mut complaint = Vec::new();
+        let mut stderr = (&mut self.stderr).take(16 << 10);
+        let _ = timeout_at(moment, stderr.read_to_end(&mut complaint)).await;
+        let status = timeout_at(moment, self.child.wait()).await;
+        let status = match status {
+            Ok(Ok(status)) if status.success() => return Silence::Gone,
+            Ok(Ok(status)) => status.to_string(),
+            _ => {
+                let _ = self.child.start_kill();
+                "it closed its pipes".to_owned()
+            }
+        };
+        let complaint = String::from_utf8_lossy(&complaint);
+        tracing::error!(target: "iof::infer", status, %complaint, "a worker ended");
+        if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) {
+            let memory = self.memory;
+            return Silence::Error(Error::limit(format!(
+                "the model takes more memory than infer.worker_memory = {memory}"
+            )));
+        }
+        Silence::Error(Error::failed(format!(
+            "the model ended its process: {status}"
+        )))
+    }
+}
+
+fn unexpected() -> Silence {
+    Silence::Error(Error::host("a worker answered another question"))
+}

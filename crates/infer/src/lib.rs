@@ -1,0 +1,48 @@
+//! The command `infer`: models of the operator's, run by tract on behalf of functions.
+//!
+//! A function has no weights and no processor of its own to speak of; the server has both. So the
+//! operator puts a model into a directory, and a function runs it as it runs any command: arguments
+//! name the model, stdin is tensors or a picture, stdout is what came out. `mobilenet_v2` is the
+//! command of 2020, to which a function brings its own graph.
+//!
+//! The layers, from below: [`Model`] and [`Plan`] are tract with limits, and know no disk;
+//! [`Inference`] and [`Session`] are a directory of models, loaded once and run within places,
+//! deadlines and memory, and know no arguments (`wasi:nn` will stand on them); the commands are the
+//! words around it. tract is written to be right and fast, not to withstand a hostile graph, so
+//! that whatever has not been survived by a worker process does not come into the server's.
+
+mod cache;
+mod config;
+mod declaration;
+mod entry;
+mod error;
+mod format;
+mod graph;
+mod inference;
+mod isolate;
+mod mobilenet_v2;
+mod models;
+mod picture;
+mod place;
+mod plan;
+mod preparation;
+mod session;
+mod tensor;
+mod worker;
+
+pub mod infer;
+
+pub use config::{Config, Limits};
+pub use declaration::Declaration;
+pub use error::{Error, Kind};
+pub use format::Format;
+pub use graph::{Description, Dim, Model, Port};
+pub use infer::Infer;
+pub use inference::{Inference, Shown};
+pub use mobilenet_v2::MobilenetV2;
+pub use models::{Listed, Parts, check_name};
+pub use plan::{Plan, Signature, Watch};
+pub use preparation::{Filter, Layout, Preparation, Resize, Size};
+pub use session::Session;
+pub use tensor::{Spec, Tensor, Type};
+pub use worker::run_worker;

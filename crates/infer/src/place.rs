@@ -1,0 +1,267 @@
+//! Where models load and run: threads of their own, a place for each, and a queue with an end.
+//!
+//! A place is held for as long as a core is busy on its behalf, and not for as long as somebody
+//! waits: a run that is abandoned keeps its place until the operator that computes has ended. So
+//! there are never more threads at work than places, whatever callers do. tokio's blocking threads
+//! are not used: they are shared with whatever else blocks, grow to hundreds, and have small stacks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{Config, Error, Kind, Watch};
+
+/// Graphs are walked recursively in places; a worker has as much, so that what it survived fits.
+pub(crate) const STACK: usize = 16 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads and their places.
+pub(crate) struct Places {
+    jobs: Sender<Job>,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue: usize,
+}
+
+/// The right to keep one core busy, until all its clones are dropped.
+#[derive(Clone)]
+pub(crate) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            _permit: Arc::new(permit),
+        }
+    }
+}
+
+impl Places {
+    pub(crate) fn new(config: &Config) -> Result<Places, Error> {
+        let (jobs, receiver) = channel::<Job>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..config.threads() {
+            let receiver = Arc::clone(&receiver);
+            let thread = std::thread::Builder::new()
+                .name(format!("infer-{number}"))
+                .stack_size(STACK);
+            thread
+                .spawn(move || work(&receiver))
+                .map_err(|error| Error::host(format!("no thread to compute on: {error}")))?;
+        }
+        Ok(Places {
+            jobs,
+            places: Arc::new(Semaphore::new(config.threads())),
+            waiting: AtomicUsize::new(0),
+            queue: config.queue,
+        })
+    }
+
+    /// Waits for a place, until `deadline`.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if the queue is full, [`Kind::Time`] if it takes too long.
+    pub(crate) async fn place(&self, deadline: Instant) -> Result<Place, Error> {
+        let busy = || Error::new(Kind::Busy, "the models are shutting down");
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(Place::new(permit));
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _leave = Leave(&self.waiting);
+        if before >= self.queue {
+            let queue = self.queue;
+            return Err(Error::new(
+                Kind::Busy,
+                format!(
+                    "all places are taken, and infer.queue = {queue} others wait; try again soon"
+                ),
+            ));
+        }
+        let permit = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        match permit {
+            Ok(permit) => permit.map(Place::new).map_err(|_| busy()),
+            Err(_) => Err(Error::new(
+                Kind::Time,
+                "the time was over before a place was free (infer.concurrency)",
+            )),
+        }
+    }
+
+    /// Computes on a thread, in `place`. Dropping the future abandons the work: its watch says so,
+    /// and the place is free when the work has ended.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Kind::Failed`] if it panics; [`Kind::Time`] when the deadline passes
+    /// before it is done.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        deadline: Instant,
+        work: impl FnOnce(&Watch) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let watch = Arc::new(Watch::until(deadline.into_std()));
+        let abandon = Abandon(Arc::clone(&watch));
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            let result = unpanicked(|| work(&watch));
+            drop(place);
+            // Nobody listens to an abandoned run.
+            let _ = answer.send(result);
+        };
+        let gone = || Error::host("the threads of the models are gone");
+        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
+        let result = timeout_at(deadline, answered).await;
+        drop(abandon);
+        match result {
+            Ok(result) => result.map_err(|_| gone())?,
+            Err(_) => Err(Error::new(
+                Kind::Time,
+                "the time was over (the call's deadline, or infer.run_time)",
+            )),
+        }
+    }
+
+    /// How many places are free now.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.places.available_permits()
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        // A job cannot panic, so the lock is never poisoned; and it would not matter.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Turns a panic into an error: tract has assertions that a model can reach.
+pub(crate) fn unpanicked<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        let message = message.unwrap_or("without a message");
+        tracing::error!(target: "iof::infer", message, "a model panicked");
+        Err(Error::failed(format!("the model panicked: {message}")))
+    })
+}
+
+/// Leaves the queue when dropped.
+struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells a run when dropped that nobody waits for it.
+struct Abandon(Arc<Watch>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "threads of their own may sleep")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    fn places(concurrency: usize, queue: usize) -> Places {
+        let config = Config {
+            concurrency,
+            queue,
+            ..Config::default()
+        };
+        Places::new(&config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_thread_goes_on() {
+        let places = places(1, 0);
+        for _ in 0..3 {
+            let place = places.place(soon()).await.unwrap();
+            let result = places.run(place, soon(), |_| -> Result<(), _> { panic!("oh {}", 1) });
+            let error = result.await.unwrap_err();
+            assert_eq!(error.to_string(), "the model panicked: oh 1");
+        }
+        let place = places.place(soon()).await.unwrap();
+        assert_eq!(places.run(place, soon(), |_| Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn the_queue_has_an_end_and_waiting_has_a_deadline() {
+        let places = places(1, 1);
+        let held = places.place(soon()).await.unwrap();
+        let short = Instant::now() + Duration::from_millis(50);
+        let (first, second) = tokio::join!(places.place(short), places.place(short));
+        assert_eq!(first.err().map(|e| e.kind), Some(Kind::Time));
+        let second = second.err().unwrap();
+        assert_eq!(second.kind, Kind::Busy);
+        assert!(second.to_string().contains("infer.queue = 1"), "{second}");
+        // Who gave up has left the queue.
+        let later = Instant::now() + Duration::from_millis(10);
+        assert_eq!(
+            places.place(later).await.err().map(|e| e.kind),
+            Some(Kind::Time)
+        );
+        drop(held);
+        assert!(places.place(short).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_run_keeps_its_place_until_it_ends() {
+        let places = places(1, 0);
+        let place = places.place(soon()).await.unwrap();
+        let short = Instant::now() + Duration::from_millis(30);
+        let run = places.run(place, short, |watch| {
+            while watch.check().is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // An operator that takes long does not look at the watch.
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(())
+        });
+        assert_eq!(run.await.err().map(|e| e.kind), Some(Kind::Time));
+        assert_eq!(places.free(), 0);
+        assert_eq!(
+            places.place(soon()).await.err().map(|e| e.kind),
+            Some(Kind::Busy)
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(places.free(), 1);
+        // Dropped before its deadline, it hears of it as well.
+        let place = places.place(soon()).await.unwrap();
+        let run = places.run(place, soon(), |watch| {
+            while watch.check().is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        });
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), run)
+                .await
+                .is_err()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(places.free(), 1);
+    }
+}

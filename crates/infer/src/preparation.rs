@@ -1,0 +1,182 @@
+//! What can be said about how a picture becomes a tensor, in `model.toml` and on the command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Error;
+
+/// How a picture becomes a tensor. What is not said has a default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Preparation {
+    /// What it is resized to. Default: the size of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
+    /// What is then cut out of its middle. Default: the size of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Size>,
+    /// How it is resized. Default: bilinear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// Where the channels are. Default: where the input has a dimension of 1 or 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// What each value of 0 to 255 is multiplied with. Default: 1/255.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f32>,
+    /// What is then subtracted, for each channel of the model or for all. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f32>>,
+    /// What it is then divided by, likewise. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f32>>,
+    /// The channels are blue, green, red. Default: red, green, blue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgr: Option<bool>,
+}
+
+/// A width and a height in pixels, as `WxH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as what it is")]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// What a picture is resized to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// Exactly that, whatever happens to its proportions; as `WxH`.
+    Exactly(Size),
+    /// Its shorter side to that, and its proportions stay; as one number.
+    Shorter(u32),
+}
+
+/// A filter to resize with, by Pillow's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "Pillow documents them")]
+pub enum Filter {
+    Nearest,
+    Box,
+    #[default]
+    Bilinear,
+    Hamming,
+    Bicubic,
+    Lanczos3,
+}
+
+/// Where the channels are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Batch, channel, row, column.
+    Nchw,
+    /// Batch, row, column, channel.
+    Nhwc,
+}
+
+/// The longest side that a picture is resized to: a picture that long counts in pixels, too.
+pub(crate) const LONGEST_SIDE: u32 = 16_384;
+
+impl FromStr for Size {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Size, Error> {
+        let size = text.split_once('x').and_then(|(width, height)| {
+            let side = |text: &str| text.parse().ok().filter(|n| (1..=LONGEST_SIDE).contains(n));
+            Some(Size {
+                width: side(width)?,
+                height: side(height)?,
+            })
+        });
+        size.ok_or_else(|| {
+            Error::usage(format!(
+                "{text:?} is no size; write WxH, such as 224x224, up to {LONGEST_SIDE}"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for Resize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Resize, Error> {
+        match text.parse() {
+            Ok(side) if (1..=LONGEST_SIDE).contains(&side) => Ok(Resize::Shorter(side)),
+            _ => Ok(Resize::Exactly(text.parse()?)),
+        }
+    }
+}
+
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resize::Exactly(size) => size.fmt(f),
+            Resize::Shorter(side) => side.fmt(f),
+        }
+    }
+}
+
+macro_rules! as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+as_text!(Size, Resize);
+
+impl Preparation {
+    /// What `over` says, and where it says nothing, what is here.
+    pub(crate) fn overlaid(self, over: Preparation) -> Preparation {
+        Preparation {
+            resize: over.resize.or(self.resize),
+            crop: over.crop.or(self.crop),
+            filter: over.filter.or(self.filter),
+            layout: over.layout.or(self.layout),
+            scale: over.scale.or(self.scale),
+            mean: over.mean.or(self.mean),
+            std: over.std.or(self.std),
+            bgr: over.bgr.or(self.bgr),
+        }
+    }
+
+    /// Whether its numbers make sense.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+        for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
+            let Some(values) = values else { continue };
+            if !matches!(values.len(), 1 | 3) || !finite(values) {
+                return Err(Error::usage(format!(
+                    "{name} is one number, or three for three channels"
+                )));
+            }
+            if name == "std" && values.contains(&0.0) {
+                return Err(Error::usage("std cannot be 0, by which nothing is divided"));
+            }
+        }
+        match self.scale {
+            Some(scale) if !scale.is_finite() => Err(Error::usage("scale is no number")),
+            _ => Ok(()),
+        }
+    }
+}

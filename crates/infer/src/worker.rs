@@ -1,0 +1,261 @@
+//! The worker process: bounds itself, reads one model, and runs it for as long as it is asked to.
+//!
+//! It is the same program as the server, started with arguments of the operator's choice that lead
+//! to [`run_worker`]. Before it reads the first byte it gives up what it does not need: it can get
+//! no more memory than its limit, write no file, and open nothing, neither file nor socket, because
+//! it has no free descriptor. What is left to a graph that takes the process over is to answer its
+//! own caller. Its parent kills it when it takes too long.
+//!
+//! Both directions carry frames: the length of a JSON text, the length of a payload, both of 8
+//! bytes, little-endian, then the text and the payload.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Limits;
+use crate::place::{STACK, unpanicked};
+use crate::{Description, Error, Format, Model, Plan, Signature, Spec, Tensor, Watch};
+
+/// What a worker is told, as one argument in JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Bounds {
+    pub(crate) graph: Limits,
+    pub(crate) memory: u64,
+    pub(crate) file: u64,
+    pub(crate) input: u64,
+    pub(crate) idle: Duration,
+    pub(crate) run_time: Duration,
+}
+
+/// A request to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// The payload is a model, in this format or in one to find out. What is in it?
+    Describe(Option<Format>),
+    /// The payload is a model. Prepare it for this, and try it out.
+    Load(Option<Format>, Signature),
+    /// The payload is the inputs, one after the other. What are the outputs?
+    Run,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Described(Description),
+    /// Prepared; [`Plan::memory`] is known or not.
+    Loaded {
+        bounded: bool,
+    },
+    /// The payload is the outputs, one after the other; the names mean nothing.
+    Outputs(Vec<Spec>),
+    Failed(Error),
+}
+
+/// What tract says, in a panic, when it gets no memory for a tensor.
+const NO_MEMORY: &str = "failed to allocate Layout";
+
+/// The longest JSON text in a frame. Descriptions name every input and output.
+pub(crate) const HEAD: u64 = 4 << 20;
+
+/// The worker: the whole of its process. `bounds` is the argument that the parent appended.
+///
+/// # Errors
+/// When it cannot bound itself or speak to its parent; the program exits with a failure then.
+pub fn run_worker(bounds: &str) -> io::Result<()> {
+    let bounds: Bounds = serde_json::from_str(bounds)?;
+    // Messages of panics are in the answers; a pipe that nobody reads would fill up.
+    std::panic::set_hook(Box::new(|_| {}));
+    // These are a thread's, and pass to the threads that it starts.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::thread::set_no_new_privs(true)?;
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    let thread = thread.spawn(move || {
+        bound(&bounds)?;
+        serve(&bounds)
+    })?;
+    let ended = thread.join();
+    ended.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
+}
+
+fn bound(bounds: &Bounds) -> io::Result<()> {
+    let cap = |resource, most| {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        )
+    };
+    // Writable private memory, which is what tensors are.
+    cap(Resource::Data, bounds.memory)?;
+    cap(Resource::Core, 0)?;
+    cap(Resource::Fsize, 0)?;
+    // Stdin, stdout and stderr are all that it has.
+    cap(Resource::Nofile, 3)?;
+    cap(Resource::Nproc, 0)?;
+    Ok(())
+}
+
+fn serve(bounds: &Bounds) -> io::Result<()> {
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let mut plan = None;
+    while wait(&input, bounds.idle)? {
+        let room = bounds.file.max(bounds.input);
+        let Some((ask, payload)) = read_frame(&mut input, room)? else {
+            return Ok(());
+        };
+        let answer = unpanicked(|| {
+            let limits = &bounds.graph;
+            match ask {
+                Ask::Describe(format) => {
+                    let model = Model::load(&payload, format, limits)?;
+                    Ok((Answer::Described(model.describe()), Vec::new()))
+                }
+                Ask::Load(format, signature) => {
+                    let model = Model::load(&payload, format, limits)?;
+                    drop(payload);
+                    let (answer, prepared) = prepare(&model, signature, bounds)?;
+                    plan = Some(prepared);
+                    Ok((answer, Vec::new()))
+                }
+                Ask::Run => {
+                    let (plan, signature) = plan
+                        .as_ref()
+                        .ok_or_else(|| Error::host("a worker was asked to run nothing"))?;
+                    let inputs = split(&signature.inputs, &payload.into())?;
+                    let outputs = plan.run(&inputs, &forever(), limits)?;
+                    let specs = outputs.iter().map(spec).collect();
+                    Ok((Answer::Outputs(specs), outputs))
+                }
+            }
+        });
+        let (answer, tensors) = answer.unwrap_or_else(|error| {
+            let error = match error.to_string().contains(NO_MEMORY) {
+                true => Error::limit(format!(
+                    "the model takes more memory than infer.worker_memory = {} bytes",
+                    bounds.memory
+                )),
+                false => error,
+            };
+            (Answer::Failed(error), Vec::new())
+        });
+        let payload: usize = tensors.iter().map(|tensor| tensor.data().len()).sum();
+        output.write_all(&head(&answer, payload)?)?;
+        for tensor in tensors {
+            output.write_all(tensor.data())?;
+        }
+        output.flush()?;
+    }
+    Ok(())
+}
+
+fn prepare(
+    model: &Model,
+    signature: Signature,
+    bounds: &Bounds,
+) -> Result<(Answer, (Plan, Signature)), Error> {
+    let plan = model.plan(&signature, &bounds.graph)?;
+    // The server will do what was survived here. A failure is not held against the model, to which
+    // zeros may mean nothing; being killed is.
+    let _ = plan.try_out(
+        &Watch::until(Instant::now() + bounds.run_time),
+        &bounds.graph,
+    );
+    let bounded = plan.memory().is_some();
+    Ok((Answer::Loaded { bounded }, (plan, signature)))
+}
+
+/// The parent keeps the time.
+fn forever() -> Watch {
+    Watch::until(Instant::now() + Duration::from_secs(24 * 3600))
+}
+
+fn spec(tensor: &Tensor) -> Spec {
+    Spec {
+        name: String::new(),
+        ty: tensor.ty(),
+        shape: tensor.shape().to_vec(),
+    }
+}
+
+/// Waits for a request; false when none comes.
+fn wait(input: &io::StdinLock<'_>, idle: Duration) -> io::Result<bool> {
+    let idle = Timespec {
+        tv_sec: i64::try_from(idle.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(idle.subsec_nanos()),
+    };
+    let mut sources = [PollFd::new(input, PollFlags::IN)];
+    Ok(poll(&mut sources, Some(&idle))? > 0)
+}
+
+/// The beginning of a frame, up to its payload.
+pub(crate) fn head(content: &impl Serialize, payload: usize) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(content)?;
+    let mut head = Vec::with_capacity(16 + text.len());
+    head.extend((text.len() as u64).to_le_bytes());
+    head.extend((payload as u64).to_le_bytes());
+    head.extend(text);
+    Ok(head)
+}
+
+/// The lengths in the first 16 bytes of a frame.
+pub(crate) fn lengths(head: [u8; 16], room: u64) -> io::Result<(usize, usize)> {
+    let [text, payload] = [0, 8].map(|at| {
+        let mut number = [0; 8];
+        number.copy_from_slice(&head[at..at + 8]);
+        u64::from_le_bytes(number)
+    });
+    if text > HEAD || payload > room {
+        return Err(io::Error::other("a frame is larger than its limit"));
+    }
+    let size = |n| usize::try_from(n).map_err(io::Error::other);
+    Ok((size(text)?, size(payload)?))
+}
+
+fn read_frame(input: &mut impl Read, room: u64) -> io::Result<Option<(Ask, Vec<u8>)>> {
+    let mut start = [0; 16];
+    match input.read_exact(&mut start) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let (text, payload) = lengths(start, room)?;
+    let mut content = vec![0; text];
+    input.read_exact(&mut content)?;
+    let mut bytes = vec![0; payload];
+    input.read_exact(&mut bytes)?;
+    Ok(Some((serde_json::from_slice(&content)?, bytes)))
+}
+
+/// Cuts `data` into one tensor for each spec, of the size that it says.
+pub(crate) fn split(specs: &[Spec], data: &Bytes) -> Result<Vec<Tensor>, Error> {
+    let sizes: Option<Vec<usize>> = specs.iter().map(Spec::size).collect();
+    let total = sizes.as_ref().and_then(|sizes| {
+        sizes
+            .iter()
+            .try_fold(0usize, |sum, &size| sum.checked_add(size))
+    });
+    let (Some(sizes), Some(total)) = (sizes, total) else {
+        return Err(Error::usage("the inputs are larger than can be counted"));
+    };
+    if total != data.len() {
+        let wanted: Vec<_> = specs.iter().map(Spec::to_string).collect();
+        return Err(Error::input(format!(
+            "stdin has {} bytes, where {} takes {total}",
+            data.len(),
+            wanted.join(" and ")
+        )));
+    }
+    let mut at = 0;
+    let cut = specs.iter().zip(sizes).map(|(spec, size)| {
+        let part = data.slice(at..at + size);
+        at += size;
+        Tensor::new(spec.ty, spec.shape.clone(), part)
+    });
+    cut.collect()
+}

@@ -1,0 +1,16 @@
+//! Models against the runtimes that their formats are of, and against who means harm.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails is a failed test"
+)]
+
+mod commands;
+mod hostile;
+mod limits;
+mod mobilenet_v2;
+mod pictures;
+mod registry;
+mod runtimes;
+mod setup;
