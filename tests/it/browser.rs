@@ -51,3 +51,36 @@ async fn the_page_sends_a_mail() {
     );
     assert_eq!(mail.seen(), ["POST 202", "POST 401"]);
 }
+
+#[tokio::test]
+async fn the_page_tells_digits_apart() {
+    let example = root().join("examples/pictures");
+    let settings = tokio::fs::read_to_string(example.join("iof.toml"))
+        .await
+        .unwrap();
+    let server = Server::start(settings).await;
+    crate::infer::add_digits(&server).await;
+    let function = server.upload(guest("pictures")).await;
+    let pages = Pages::start(&example.join("web")).await;
+    let script = Command::new("node")
+        .arg(root().join("tests/browser/pictures.mjs"))
+        .arg(pages.url())
+        .arg(&server.url)
+        .arg(function.id.to_string())
+        .arg(root().join("crates/infer/tests/models/digit.png"))
+        .arg(crate::infer::expected().await)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), script)
+        .await
+        .expect("the browser takes no two minutes")
+        .expect("node runs; `cargo xtask test` installs what the browser test needs");
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+}

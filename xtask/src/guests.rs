@@ -28,7 +28,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     Group {
         folder: "examples/hello",
         target: UNKNOWN,
@@ -38,6 +38,11 @@ const GROUPS: [Group; 4] = [
         folder: "examples/send-email",
         target: WASI,
         modules: &[("send_email", "send_email", "send_email")],
+    },
+    Group {
+        folder: "examples/pictures",
+        target: WASI,
+        modules: &[("pictures", "pictures", "pictures")],
     },
     Group {
         folder: "tests/guests",

@@ -46,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) ceiling: Grants,
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
+    pub(crate) infer: iof_infer::Config,
     /// Native programs that functions may be granted, by the name under which they run them.
     pub(crate) commands: BTreeMap<String, Declaration>,
 }
@@ -69,6 +70,7 @@ impl Default for Config {
             ceiling: Grants::as_shipped(),
             secrets: Secrets::default(),
             records: RecordSettings::default(),
+            infer: iof_infer::Config::default(),
             commands: BTreeMap::new(),
         }
     }

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod egress;
 mod log;
+mod models;
 mod native;
 mod replay;
 mod secret;
@@ -22,6 +23,9 @@ use std::process::ExitCode;
 /// The hot path allocates a handful of small objects a call; the system's allocator costs it a tenth.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// This program, by the link and not by its name: an upgrade on the disk does not change a running server.
+const OURSELVES: &str = "/proc/self/exe";
 
 fn main() -> ExitCode {
     // Before anything else: as a warden this process must not have read a thing.
@@ -37,9 +41,14 @@ fn main() -> ExitCode {
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Replay(replay) => client::run(replay::run(replay)),
+        Command::Models(models) => client::run(models::run(models)),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
         Command::CompileWorker { limits } => match iof_engine::compile_worker(&limits) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, error),
+        },
+        Command::InferWorker { bounds } => match iof_infer::run_worker(&bounds) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(1, error),
         },

@@ -1,14 +1,12 @@
 //! The native commands of a server: the jail, and the programs that `iof.toml` declares.
 
+use crate::OURSELVES;
 use crate::config::Config;
 use iof_commands::Registry;
 use iof_commands::native::Native;
 use iof_egress::Egress;
 use iof_jail::{Demand, Jail, Settings};
 use std::path::PathBuf;
-
-/// This program, by the link and not by its name: an upgrade on the disk does not change a running server.
-const OURSELVES: &str = "/proc/self/exe";
 
 /// Puts up a jail, as the settings want it.
 ///

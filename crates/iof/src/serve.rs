@@ -1,7 +1,7 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{fail, log, native};
+use crate::{fail, log, models, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Https, Listener, Parts, Records, Values};
@@ -69,6 +69,9 @@ async fn serve(config: Config) -> Result<(), String> {
     let mut registry = Registry::new();
     registry.set_sink(records.queue());
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
+    let inference = models::inference(&config)?;
+    registry.register(iof_infer::Infer::new(inference.clone()));
+    registry.register(iof_infer::MobilenetV2::new(inference.clone()));
     native::register(&config, &mut registry, &egress).await?;
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
@@ -141,6 +144,7 @@ async fn serve(config: Config) -> Result<(), String> {
         served = iof_server::serve(app, listeners, stop) => served.map_err(|error| error.to_string())?,
         () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
     }
+    inference.closed().await;
     store.close().await.map_err(|error| error.to_string())
 }
 

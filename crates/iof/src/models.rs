@@ -1,0 +1,146 @@
+//! `iof models`: the models that the command `infer` runs. They are files of the server's data directory, so this works
+//! whether a server runs or not, and a running one notices.
+
+use crate::args::{Models, ModelsCommand, Serve, Where};
+use crate::config::Config;
+use crate::{OURSELVES, print};
+use iof_infer::{Inference, Listed, Parts, Shown};
+use serde::Serialize;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The hidden subcommand that becomes a worker.
+const WORKER: &str = "infer-worker";
+
+/// Models as `config` has them.
+///
+/// # Errors
+/// A message for people.
+pub(crate) fn inference(config: &Config) -> Result<Inference, String> {
+    let mut infer = config.infer.clone();
+    // Relative to the data, which is where everything else of a server lies.
+    infer.models = config.data.join(&infer.models);
+    let worker = [OURSELVES, WORKER].map(PathBuf::from).to_vec();
+    Inference::new(infer, worker).map_err(|error| format!("[infer]: {error}"))
+}
+
+pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
+    match models.what {
+        ModelsCommand::List { place } => {
+            let list = open(&place)?.list().await.map_err(said)?;
+            Ok(match place.json {
+                true => json_line(&list)?,
+                false => print(&table(&list)),
+            })
+        }
+        ModelsCommand::Show { name, place } => {
+            let shown = open(&place)?.show(&name).await.map_err(said)?;
+            Ok(match place.json {
+                true => json_line(&shown)?,
+                false => print(&text(&shown)),
+            })
+        }
+        ModelsCommand::Add {
+            name,
+            file,
+            labels,
+            declaration,
+            replace,
+            place,
+        } => {
+            let parts = Parts {
+                model: read(&file).await?,
+                declaration: words(declaration.as_deref()).await?,
+                labels: words(labels.as_deref()).await?,
+            };
+            let models = open(&place)?;
+            models.add(&name, parts, replace).await.map_err(said)?;
+            let shown = models.show(&name).await.map_err(said)?;
+            Ok(match place.json {
+                true => json_line(&shown)?,
+                false => print(&format!(
+                    "{}\nTry it: grant a function the command \"infer\", and run it with the argument \"{name}\".\n",
+                    text(&shown).trim_end()
+                )),
+            })
+        }
+        ModelsCommand::Rm { name, place } => {
+            open(&place)?.remove(&name).await.map_err(said)?;
+            Ok(match place.json {
+                true => json_line(&json!({ "name": name, "done": "removed" }))?,
+                false => print(&format!("{name} is removed\n")),
+            })
+        }
+    }
+}
+
+fn open(place: &Where) -> Result<Inference, String> {
+    inference(&Config::resolve(&Serve {
+        data: place.data.clone(),
+        config: place.config.clone(),
+        ..Serve::default()
+    })?)
+}
+
+fn said(error: iof_infer::Error) -> String {
+    error.to_string()
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let read = tokio::fs::read(path).await;
+    read.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+async fn words(path: Option<&Path>) -> Result<Option<String>, String> {
+    let Some(path) = path else { return Ok(None) };
+    let text = String::from_utf8(read(path).await?);
+    text.map(Some)
+        .map_err(|_| format!("{}: not UTF-8", path.display()))
+}
+
+fn json_line(value: &impl Serialize) -> Result<ExitCode, String> {
+    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    Ok(print(&format!("{text}\n")))
+}
+
+fn table(list: &[Listed]) -> String {
+    if list.is_empty() {
+        return "no models; `iof models add NAME FILE` adds one\n".to_owned();
+    }
+    let width = list.iter().map(|one| one.name.len()).max();
+    let width = width.unwrap_or(0).max("NAME".len());
+    let mut text = format!("{:<width$}  SIZE\n", "NAME");
+    for one in list {
+        let size = one.size.map_or_else(
+            || "no model file in its directory".to_owned(),
+            |size| bytesize::ByteSize::b(size).to_string(),
+        );
+        let _ = writeln!(text, "{:<width$}  {size}", one.name);
+    }
+    text
+}
+
+fn text(shown: &Shown) -> String {
+    let mut text = String::new();
+    let description = &shown.description;
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    line("name", &shown.name);
+    if !shown.declaration.description.is_empty() {
+        line("about", &shown.declaration.description);
+    }
+    line("format", &description.format);
+    line("size", &bytesize::ByteSize::b(shown.size));
+    line("nodes", &description.nodes);
+    for input in &description.inputs {
+        line("input", input);
+    }
+    for output in &description.outputs {
+        line("output", output);
+    }
+    line("labels", &shown.labels);
+    text
+}
