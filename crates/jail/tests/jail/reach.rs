@@ -9,6 +9,14 @@ use iof_jail::{Exit, Feature, Profile};
 
 use crate::support::{jails, out, text};
 
+const DEVICES: [&str; 5] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
 #[tokio::test]
 async fn files_are_those_that_are_declared() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
@@ -52,6 +60,30 @@ async fn files_are_those_that_are_declared() {
         let ended = way.run(profile, &["-c", &put]).await;
         assert_eq!(out(&ended), "topmore", "{}", way.name);
         std::fs::write(&secret, "top").unwrap();
+
+        if way.has(Feature::MountNamespace) {
+            let listed = out(&way.sh("ls -A / /etc /dev /var").await);
+            let mut strange = listed.lines().filter(|line| {
+                [
+                    "root", "home", "opt", "srv", "run", "boot", "sys", "shadow", "log", "lib/dpkg",
+                ]
+                .contains(line)
+            });
+            assert_eq!(strange.next(), None, "{}", way.name);
+            assert!(
+                listed.contains("null") && listed.contains("usr"),
+                "{listed}"
+            );
+            let writable = "find / -writable -not -path '/proc/*' -not -type l 2>/dev/null";
+            let mut writable: Vec<_> = text(&way.sh(writable).await.stdout)
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            writable.sort();
+            let mut expected: Vec<_> = DEVICES.into_iter().chain(["/dev/shm", "/tmp"]).collect();
+            expected.sort_unstable();
+            assert_eq!(writable, expected, "{}", way.name);
+        }
 
         // The system is read and executed, and stays as it is; what a run wrote is not executed.
         assert!(out(&way.sh("cat /usr/lib/os-release").await).contains("NAME"));
