@@ -20,7 +20,8 @@ pub struct Profile {
     pub network: Network,
     /// What a run may use.
     pub limits: Limits,
-    /// How many runs and workers there may be at a time; more wait.
+    /// How many runs and workers there may be at a time. More wait, each until its own timeout; how
+    /// many may wait is for the caller to say.
     pub concurrency: u32,
 }
 

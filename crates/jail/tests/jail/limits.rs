@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use iof_jail::{Ended, Exit, Feature, Limit, Limits, Profile, Request};
+use iof_jail::{Ended, Exit, Feature, Limit, Limits, Network, Profile, Request};
 
 use crate::support::{PYTHON, Way, jails, out, request, text};
 
@@ -248,5 +248,41 @@ async fn no_core_is_dumped() {
         assert_eq!(out(&way.sh("ulimit -Hc").await), "0", "{}", way.name);
         let ended = way.sh("sh -c 'kill -ABRT $$'; echo $?; ls -A").await;
         assert_eq!(out(&ended), "134", "{}", way.name);
+    }
+}
+
+#[tokio::test]
+async fn the_smallest_limits_run_the_smallest_program() {
+    let limits = Limits {
+        cpu: Some(Duration::from_millis(1)),
+        memory: 16 << 20,
+        processes: 1,
+        files: 16,
+        file_size: 0,
+        scratch: 4096,
+        scratch_files: 16,
+        stdout: 0,
+        stderr: 0,
+        arguments: 0,
+        connections: 0,
+    };
+    for way in jails().await {
+        for network in [Network::None, Network::Proxy] {
+            if network == Network::Proxy && !way.has(Feature::NetNamespace) {
+                continue;
+            }
+            let program = way.program(Profile {
+                limits: limits.clone(),
+                network,
+                ..Profile::new("/bin/true")
+            });
+            // As many of a user may run elsewhere, where they are counted together.
+            if way.has(Feature::UserNamespace) {
+                for _ in 0..3 {
+                    let ended = program.run(request(&[], "")).await.unwrap();
+                    assert_eq!(ended.exit, Exit::Code(0), "{} {network:?}", way.name);
+                }
+            }
+        }
     }
 }
