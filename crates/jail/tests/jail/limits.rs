@@ -246,6 +246,10 @@ async fn memory_that_nothing_counts_is_not_to_be_had() {
 async fn no_core_is_dumped() {
     for way in jails().await {
         assert_eq!(out(&way.sh("ulimit -Hc").await), "0", "{}", way.name);
+        let again = "import resource as r\nr.setrlimit(r.RLIMIT_CORE, (0, 0)); print(r.getrlimit(r.RLIMIT_CORE))";
+        let (kept, not) = ("(1, 1)", "(0, 0)");
+        let expected = if way.has(Feature::Seccomp) { kept } else { not };
+        assert_eq!(out(&way.python(again).await), expected, "{}", way.name);
         let ended = way.sh("sh -c 'kill -ABRT $$'; echo $?; ls -A").await;
         assert_eq!(out(&ended), "134", "{}", way.name);
     }
