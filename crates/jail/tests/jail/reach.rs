@@ -105,6 +105,41 @@ async fn files_are_those_that_are_declared() {
 }
 
 #[tokio::test]
+async fn links_lead_where_they_led() {
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    open(directory.path());
+    let at = |name: &str| directory.path().join(name);
+    for name in ["v1", "v2"] {
+        std::fs::create_dir(at(name)).unwrap();
+        open(&at(name));
+        std::fs::write(at(name).join("file"), name).unwrap();
+    }
+    for way in jails().await {
+        std::os::unix::fs::symlink("v1", at("link")).unwrap();
+        let mut profile = Profile::new("/bin/sh");
+        profile.read = vec![at("link")];
+        let script = format!("cat {}/file", at("link").display());
+        let program = way.program(profile);
+        std::fs::remove_file(at("link")).unwrap();
+        std::os::unix::fs::symlink("v2", at("link")).unwrap();
+        let ended = crate::support::run(&program, &["-c", &script], "").await;
+        assert!(
+            ended.unwrap_err().to_string().contains("v2"),
+            "{}",
+            way.name
+        );
+        std::fs::remove_file(at("link")).unwrap();
+        std::os::unix::fs::symlink("v1", at("link")).unwrap();
+        let ended = crate::support::run(&program, &["-c", &script], "").await;
+        assert_eq!(out(&ended.unwrap()), "v1", "{}", way.name);
+        std::fs::remove_file(at("link")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn there_is_no_network() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
