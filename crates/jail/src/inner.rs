@@ -96,7 +96,7 @@ fn lock_in() -> Result<(Warden, Report), String> {
             Some(Children::open().map_err(|e| text("children in /proc", e))?)
         }
     };
-    let entries = files::visible(profile)?;
+    let entries = files::visible(profile, &plan.leads)?;
     let built = report.has(Feature::MountNamespace);
     let mut proc = Err("no mount namespace".to_owned());
     let mut free = begun

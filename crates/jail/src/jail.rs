@@ -80,7 +80,7 @@ impl Jail {
             exe: exe.into().into(),
             report: Arc::default(),
         };
-        let probe = jail.plan(Profile::new("/bin/sh"))?;
+        let probe = jail.plan(Profile::new("/bin/sh"), Vec::new())?;
         let link = Link::start(&jail.exe, &probe).await?;
         jail.report = Arc::new(link.report.clone());
         link.end().await;
@@ -109,7 +109,7 @@ impl Jail {
         let denied: Vec<_> = denied
             .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()))
             .collect();
-        profile.check(&VISIBLE, &denied)?;
+        let leads = profile.check(&VISIBLE, &denied)?;
         let net = |finding: &&crate::Finding| finding.feature == Feature::NetNamespace;
         let net = self.report.findings().iter().find(net);
         if profile.network == Network::Proxy
@@ -119,7 +119,7 @@ impl Jail {
         }
         let limits = (profile.limits.clone(), profile.concurrency);
         let plan = self
-            .plan(profile)
+            .plan(profile, leads)
             .map_err(|_| ProfileError::Limit("profile", "not UTF-8, or over 128 KiB"))?;
         Ok(Program::new(Pool::new(
             self.exe.clone(),
@@ -130,9 +130,10 @@ impl Jail {
         )))
     }
 
-    fn plan(&self, profile: Profile) -> std::io::Result<Vec<u8>> {
+    fn plan(&self, profile: Profile, leads: Vec<(PathBuf, PathBuf)>) -> std::io::Result<Vec<u8>> {
         let plan = Plan {
             profile,
+            leads,
             without: self.settings.without.clone(),
             user: self.settings.user.0,
             group: self.settings.user.1,

@@ -12,7 +12,9 @@ pub struct Profile {
     pub program: PathBuf,
     /// Files and directories it may read and execute, besides what [every program sees](crate#files).
     pub read: Vec<PathBuf>,
-    /// Files and directories it may change. They outlive a run, so runs can meet there.
+    /// Files and directories it may change. They outlive a run, so runs can meet there. Nothing that
+    /// any profile declares should lie below one: a program could put a link in its place. (In the
+    /// same profile, that is refused; and a path that leads elsewhere than at first is not followed.)
     pub write: Vec<PathBuf>,
     /// Its environment. It wins over what a run brings, and over `PATH`, `HOME`, `TMPDIR`, `LANG`.
     pub env: Vec<(String, String)>,
@@ -20,7 +22,8 @@ pub struct Profile {
     pub network: Network,
     /// What a run may use.
     pub limits: Limits,
-    /// How many runs and workers there may be at a time; more wait.
+    /// How many runs and workers there may be at a time. More wait, each until its own timeout; how
+    /// many may wait is for the caller to say.
     pub concurrency: u32,
 }
 
@@ -136,6 +139,14 @@ pub enum ProfileError {
         /// What the server keeps to itself.
         denied: PathBuf,
     },
+    /// A run could put a link in its place, and the next would follow it.
+    #[error("{path:?} lies in {write:?}, which the program may change")]
+    Changeable {
+        /// The path as declared.
+        path: PathBuf,
+        /// What it lies in.
+        write: PathBuf,
+    },
     /// A limit that cannot be.
     #[error("limit {0} is out of range: {1}")]
     Limit(&'static str, &'static str),
@@ -153,8 +164,14 @@ const NEVER_BELOW: [&str; 4] = ["/proc", "/sys", "/tmp", "/dev/shm"];
 const NEVER: [&str; 7] = ["/", "/dev", "/etc", "/run", "/var", "/var/run", "/boot"];
 
 impl Profile {
-    /// Checks what can be checked before a run; `denied` are canonical.
-    pub(crate) fn check(&self, visible: &[&str], denied: &[PathBuf]) -> Result<(), ProfileError> {
+    /// Checks what can be checked before a run; `denied` are canonical. Returns where each declared
+    /// path leads.
+    pub(crate) fn check(
+        &self,
+        visible: &[&str],
+        denied: &[PathBuf],
+    ) -> Result<Vec<(PathBuf, PathBuf)>, ProfileError> {
+        let mut leads = Vec::new();
         let declared = self.read.iter().chain(&self.write);
         for path in declared.chain([&self.program]) {
             let plain = |part| !matches!(part, Component::ParentDir | Component::CurDir);
@@ -173,6 +190,19 @@ impl Profile {
                 }
                 refuse(path, denied)?;
             }
+            leads.push((path.clone(), canonical));
+        }
+        for write in &self.write {
+            let root = leads.iter().find(|(path, _)| path == write);
+            let inside = leads.iter().find(|(path, canonical)| {
+                path != write && root.is_some_and(|(_, root)| canonical.starts_with(root))
+            });
+            if let Some((path, _)) = inside {
+                return Err(ProfileError::Changeable {
+                    path: path.clone(),
+                    write: write.clone(),
+                });
+            }
         }
         for path in visible {
             if let Ok(path) = Path::new(path).canonicalize() {
@@ -189,7 +219,7 @@ impl Profile {
         if self.concurrency == 0 {
             return Err(ProfileError::Limit("concurrency", "at least 1"));
         }
-        Ok(())
+        Ok(leads)
     }
 
     fn check_program(&self) -> Result<(), ProfileError> {
@@ -280,6 +310,8 @@ mod tests {
             .check(&["/usr"], &denied)
             .unwrap_err();
         assert!(matches!(error, ProfileError::Denied { .. }), "{error}");
+        let error = refused(&|profile| profile.write = vec!["/usr/bin".into()]);
+        assert!(matches!(error, ProfileError::Changeable { .. }), "{error}");
         let error = refused(&|profile| profile.program = "/etc/passwd".into());
         assert!(matches!(error, ProfileError::NotExecutable(_)), "{error}");
         let error = refused(&|profile| profile.program = "/bin/none".into());

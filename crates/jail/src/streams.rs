@@ -12,8 +12,8 @@ use crate::request::Limit;
 
 /// How much of standard input is written before the program runs.
 const AT_ONCE: usize = 64 << 10;
-/// How much is read at a time.
-const READ: usize = 64 << 10;
+/// How much is read at a time: as much again as there is already, between these.
+const READ: (usize, usize) = (8 << 10, 64 << 10);
 
 /// One of standard output and standard error.
 pub(crate) struct Stream {
@@ -92,7 +92,9 @@ impl Stream {
 
     /// One more than may be, to see that there is more.
     fn room(&self) -> usize {
-        READ.min((self.most - self.data.len()).saturating_add(1))
+        let (least, most) = READ;
+        let room = (self.most - self.data.len()).saturating_add(1);
+        self.data.len().clamp(least, most).min(room)
     }
 
     pub(crate) fn into_data(self) -> Bytes {

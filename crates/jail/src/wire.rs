@@ -26,6 +26,8 @@ pub(crate) const PACKET: usize = 176 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) profile: Profile,
+    /// Where each declared path led when the profile was checked.
+    pub(crate) leads: Vec<(PathBuf, PathBuf)>,
     /// Parts to do without.
     pub(crate) without: Vec<Feature>,
     /// Whom programs run as where the server is root.

@@ -67,8 +67,12 @@ pub(crate) struct Entry {
 /// All that the profile's program sees, parents before their children.
 ///
 /// # Errors
-/// What was declared and cannot be reached by the user that programs run as.
-pub(crate) fn visible(profile: &Profile) -> Result<Vec<Entry>, String> {
+/// What was declared and cannot be reached by the user that programs run as, or is not where it was:
+/// somebody may have put a link to what must not be seen in its place.
+pub(crate) fn visible(
+    profile: &Profile,
+    leads: &[(PathBuf, PathBuf)],
+) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     for path in VISIBLE {
         entries.extend(entry(Path::new(path), Access::Read).ok());
@@ -87,6 +91,19 @@ pub(crate) fn visible(profile: &Profile) -> Result<Vec<Entry>, String> {
             entry.access = Access::Device;
         }
         entries.push(entry);
+    }
+    // The system's own links change with its packages, and no program changes them.
+    let system = |path: &Path| VISIBLE.iter().any(|visible| path.starts_with(visible));
+    for entry in entries.iter().filter(|entry| !system(&entry.path)) {
+        let led = leads.iter().find(|(path, _)| *path == entry.path);
+        if led.is_some_and(|(_, led)| *led != entry.canonical) {
+            let Entry {
+                path, canonical, ..
+            } = entry;
+            return Err(format!(
+                "{path:?} leads to {canonical:?}, and did not before"
+            ));
+        }
     }
     // What links lead to is there before them, and what may be written wins, being last among equals.
     entries.sort_by_key(|entry| {

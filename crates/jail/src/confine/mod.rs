@@ -1,5 +1,6 @@
 //! What a warden puts around itself, one file a layer. Everything here is inherited by what it starts.
 
+pub(crate) mod calls;
 pub(crate) mod files;
 pub(crate) mod namespaces;
 pub(crate) mod network;

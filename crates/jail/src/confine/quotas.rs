@@ -32,7 +32,9 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     set(Resource::Nproc, u64::from(limits.processes) + own)?;
     set(Resource::Nofile, u64::from(limits.files))?;
     set(Resource::Fsize, limits.file_size)?;
-    set(Resource::Core, 0)?;
+    // Not 0: a host that pipes core dumps into a program of its own does so at 0, too, and only at 1
+    // does not (core(5)).
+    set(Resource::Core, 1)?;
     // A stack is not counted as data, and may be as large as this.
     let stack = Rlimit {
         current: Some(8 << 20),

@@ -15,7 +15,7 @@ use crate::confine::files::{Access, Entry};
 const NEWEST: ABI = ABI::V10;
 
 /// Locks the process in. `free` may be changed in every way, but not executed; `settings`
-/// are read, and `/proc` where `proc` says so.
+/// of ours are read, which there are in a root of ours, and `/proc` where `proc` says so.
 ///
 /// # Errors
 /// Why there is no Landlock here.
@@ -63,6 +63,10 @@ fn restrict(
     }
     for path in settings {
         ruleset = ruleset.add_rules(rule(path, AccessFs::ReadFile.into()))?;
+    }
+    if !settings.is_empty() {
+        // In a root of ours, what can be listed is what is visible.
+        ruleset = ruleset.add_rules(rule(Path::new("/"), AccessFs::ReadDir.into()))?;
     }
     ruleset.restrict_self()
 }

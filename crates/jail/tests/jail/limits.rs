@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use iof_jail::{Ended, Exit, Feature, Limit, Limits, Profile, Request};
+use iof_jail::{Ended, Exit, Feature, Limit, Limits, Network, Profile, Request};
 
 use crate::support::{PYTHON, Way, jails, out, request, text};
 
@@ -246,7 +246,47 @@ async fn memory_that_nothing_counts_is_not_to_be_had() {
 async fn no_core_is_dumped() {
     for way in jails().await {
         assert_eq!(out(&way.sh("ulimit -Hc").await), "0", "{}", way.name);
+        let again = "import resource as r\nr.setrlimit(r.RLIMIT_CORE, (0, 0)); print(r.getrlimit(r.RLIMIT_CORE))";
+        let (kept, not) = ("(1, 1)", "(0, 0)");
+        let expected = if way.has(Feature::Seccomp) { kept } else { not };
+        assert_eq!(out(&way.python(again).await), expected, "{}", way.name);
         let ended = way.sh("sh -c 'kill -ABRT $$'; echo $?; ls -A").await;
         assert_eq!(out(&ended), "134", "{}", way.name);
+    }
+}
+
+#[tokio::test]
+async fn the_smallest_limits_run_the_smallest_program() {
+    let limits = Limits {
+        cpu: Some(Duration::from_millis(1)),
+        memory: 16 << 20,
+        processes: 1,
+        files: 16,
+        file_size: 0,
+        scratch: 4096,
+        scratch_files: 16,
+        stdout: 0,
+        stderr: 0,
+        arguments: 0,
+        connections: 0,
+    };
+    for way in jails().await {
+        for network in [Network::None, Network::Proxy] {
+            if network == Network::Proxy && !way.has(Feature::NetNamespace) {
+                continue;
+            }
+            let program = way.program(Profile {
+                limits: limits.clone(),
+                network,
+                ..Profile::new("/bin/true")
+            });
+            // As many of a user may run elsewhere, where they are counted together.
+            if way.has(Feature::UserNamespace) {
+                for _ in 0..3 {
+                    let ended = program.run(request(&[], "")).await.unwrap();
+                    assert_eq!(ended.exit, Exit::Code(0), "{} {network:?}", way.name);
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,14 @@ use iof_jail::{Exit, Feature, Profile};
 
 use crate::support::{jails, out, text};
 
+const DEVICES: [&str; 5] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
 #[tokio::test]
 async fn files_are_those_that_are_declared() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
@@ -53,6 +61,30 @@ async fn files_are_those_that_are_declared() {
         assert_eq!(out(&ended), "topmore", "{}", way.name);
         std::fs::write(&secret, "top").unwrap();
 
+        if way.has(Feature::MountNamespace) {
+            let listed = out(&way.sh("ls -A / /etc /dev /var").await);
+            let mut strange = listed.lines().filter(|line| {
+                [
+                    "root", "home", "opt", "srv", "run", "boot", "sys", "shadow", "log", "lib/dpkg",
+                ]
+                .contains(line)
+            });
+            assert_eq!(strange.next(), None, "{}", way.name);
+            assert!(
+                listed.contains("null") && listed.contains("usr"),
+                "{listed}"
+            );
+            let writable = "find / -writable -not -path '/proc/*' -not -type l 2>/dev/null";
+            let mut writable: Vec<_> = text(&way.sh(writable).await.stdout)
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            writable.sort();
+            let mut expected: Vec<_> = DEVICES.into_iter().chain(["/dev/shm", "/tmp"]).collect();
+            expected.sort_unstable();
+            assert_eq!(writable, expected, "{}", way.name);
+        }
+
         // The system is read and executed, and stays as it is; what a run wrote is not executed.
         assert!(out(&way.sh("cat /usr/lib/os-release").await).contains("NAME"));
         for script in [
@@ -69,6 +101,41 @@ async fn files_are_those_that_are_declared() {
             .sh("echo x > /dev/null; head -c 1 /dev/urandom | wc -c; cat /dev/mem /dev/vda")
             .await;
         assert_eq!(text(&ended.stdout), "1", "{}", way.name);
+    }
+}
+
+#[tokio::test]
+async fn links_lead_where_they_led() {
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    open(directory.path());
+    let at = |name: &str| directory.path().join(name);
+    for name in ["v1", "v2"] {
+        std::fs::create_dir(at(name)).unwrap();
+        open(&at(name));
+        std::fs::write(at(name).join("file"), name).unwrap();
+    }
+    for way in jails().await {
+        std::os::unix::fs::symlink("v1", at("link")).unwrap();
+        let mut profile = Profile::new("/bin/sh");
+        profile.read = vec![at("link")];
+        let script = format!("cat {}/file", at("link").display());
+        let program = way.program(profile);
+        std::fs::remove_file(at("link")).unwrap();
+        std::os::unix::fs::symlink("v2", at("link")).unwrap();
+        let ended = crate::support::run(&program, &["-c", &script], "").await;
+        assert!(
+            ended.unwrap_err().to_string().contains("v2"),
+            "{}",
+            way.name
+        );
+        std::fs::remove_file(at("link")).unwrap();
+        std::os::unix::fs::symlink("v1", at("link")).unwrap();
+        let ended = crate::support::run(&program, &["-c", &script], "").await;
+        assert_eq!(out(&ended.unwrap()), "v1", "{}", way.name);
+        std::fs::remove_file(at("link")).unwrap();
     }
 }
 
