@@ -12,6 +12,7 @@
 //! that whatever has not been survived by a worker process does not come into the server's.
 
 mod cache;
+mod cage;
 mod config;
 mod declaration;
 mod entry;

@@ -169,8 +169,12 @@ impl Picture {
                 }
             }
         };
-        if u64::from(to.width) * u64::from(to.height) > most_pixels {
-            return Err(too_many_pixels(to, most_pixels));
+        let between = Size {
+            width: to.width,
+            height: to.height.max(from.height),
+        };
+        if u64::from(between.width) * u64::from(between.height) > most_pixels {
+            return Err(too_many_pixels(between, most_pixels));
         }
         let failed = |error: &dyn fmt::Display| Error::failed(format!("resizing failed: {error}"));
         let kind = match self.channels {
@@ -182,10 +186,15 @@ impl Picture {
         } else {
             let source = Image::from_vec_u8(from.width, from.height, pixels, kind);
             let source = source.map_err(|e| failed(&e))?;
+            // Rows first and then columns, as Pillow does: what a filter overshoots is cut off in
+            // between, so that the order shows.
+            let mut between = Image::new(to.width, from.height, kind);
             let mut target = Image::new(to.width, to.height, kind);
             let options = ResizeOptions::new().resize_alg(algorithm(self.preparation.filter));
-            Resizer::new()
-                .resize(&source, &mut target, &options)
+            let mut resizer = Resizer::new();
+            resizer
+                .resize(&source, &mut between, &options)
+                .and_then(|()| resizer.resize(&between, &mut target, &options))
                 .map_err(|e| failed(&e))?;
             target.into_vec()
         };

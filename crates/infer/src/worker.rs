@@ -1,10 +1,8 @@
 //! The worker process: bounds itself, reads one model, and runs it for as long as it is asked to.
 //!
 //! It is the same program as the server, started with arguments of the operator's choice that lead
-//! to [`run_worker`]. Before it reads the first byte it gives up what it does not need: it can get
-//! no more memory than its limit, write no file, and open nothing, neither file nor socket, because
-//! it has no free descriptor. What is left to a graph that takes the process over is to answer its
-//! own caller. Its parent kills it when it takes too long.
+//! to [`run_worker`]. Before it reads the first byte it gives up whatever it does not need; see
+//! [`cage`]. Its parent kills it when it takes too long.
 //!
 //! Both directions carry frames: the length of a JSON text, the length of a payload, both of 8
 //! bytes, little-endian, then the text and the payload.
@@ -14,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use crate::cage;
 use crate::config::Limits;
 use crate::place::{STACK, unpanicked};
 use crate::{Description, Error, Format, Model, Plan, Signature, Spec, Tensor, Watch};
@@ -70,36 +68,14 @@ pub fn run_worker(bounds: &str) -> io::Result<()> {
     let bounds: Bounds = serde_json::from_str(bounds)?;
     // Messages of panics are in the answers; a pipe that nobody reads would fill up.
     std::panic::set_hook(Box::new(|_| {}));
-    // These are a thread's, and pass to the threads that it starts.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::thread::set_no_new_privs(true)?;
+    cage::enter()?;
     let thread = std::thread::Builder::new().stack_size(STACK);
     let thread = thread.spawn(move || {
-        bound(&bounds)?;
+        cage::close(bounds.memory)?;
         serve(&bounds)
     })?;
     let ended = thread.join();
     ended.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
-}
-
-fn bound(bounds: &Bounds) -> io::Result<()> {
-    let cap = |resource, most| {
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(most),
-                maximum: Some(most),
-            },
-        )
-    };
-    // Writable private memory, which is what tensors are.
-    cap(Resource::Data, bounds.memory)?;
-    cap(Resource::Core, 0)?;
-    cap(Resource::Fsize, 0)?;
-    // Stdin, stdout and stderr are all that it has.
-    cap(Resource::Nofile, 3)?;
-    cap(Resource::Nproc, 0)?;
-    Ok(())
 }
 
 fn serve(bounds: &Bounds) -> io::Result<()> {

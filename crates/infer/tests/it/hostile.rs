@@ -116,6 +116,7 @@ async fn a_worker_can_open_nothing_and_dies_with_its_server() {
         .await
         .unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(status.contains("Seccomp:\t2"), "{status}");
     let environment = tokio::fs::read(format!("/proc/{pid}/environ"))
         .await
         .unwrap();

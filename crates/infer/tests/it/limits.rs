@@ -207,11 +207,6 @@ async fn places_and_the_queue_have_ends() {
         .count();
     assert_eq!(busy, 3, "one runs, two wait: {lines:?}");
     assert!(lines.iter().all(|(status, _)| *status == 5), "{lines:?}");
-    let waited = lines
-        .iter()
-        .filter(|(_, line)| line.contains("infer.concurrency"))
-        .count();
-    assert!(waited >= 1, "{lines:?}");
 }
 
 /// Models are not the runtime's work: with all places taken, a runtime of one thread answers.

@@ -1,10 +1,10 @@
 //! Models that come and go while a server runs, and what a kill leaves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iof_infer::{Dim, Format, Kind, Parts};
 
-use crate::setup::{Setup, assert_close, bytes, fixture, le, numbers, references, setup, worker};
+use crate::setup::{Setup, assert_close, bytes, le, numbers, references, setup, worker};
 
 fn parts(model: &str) -> Parts {
     Parts {
@@ -153,27 +153,37 @@ async fn what_does_not_load_is_not_added() {
 async fn a_kill_leaves_a_whole_model_or_none() {
     let setup = setup();
     let models = setup.directory.path().join("models");
+    // Large, so that writing it takes long: an ONNX model can be continued, here by its field 6,
+    // a description, of 32 MiB.
+    let text = [&b"\x32\x80\x80\x80\x10"[..], &vec![b'x'; 32 << 20]].concat();
+    let large = [bytes("digits.onnx"), text].concat();
+    let file = setup.directory.path().join("large.onnx");
+    tokio::fs::write(&file, &large).await.unwrap();
+    let start = || {
+        let mut command = tokio::process::Command::new(&worker()[0]);
+        command.arg("add").arg(&models).arg("digits").arg(&file);
+        command.spawn().unwrap()
+    };
+    let started = Instant::now();
+    assert!(start().wait().await.unwrap().success());
+    let whole = started.elapsed();
+    setup.inference.remove("digits").await.unwrap();
     let mut seen = 0;
-    for moment in 0..40 {
-        let mut child = tokio::process::Command::new(&worker()[0])
-            .arg("add")
-            .arg(&models)
-            .arg("digits")
-            .arg(fixture("digits.onnx"))
-            .spawn()
-            .unwrap();
-        tokio::time::sleep(Duration::from_millis(moment * 2)).await;
+    // Most of the time goes by before anything is written.
+    for moment in 0..30 {
+        let mut child = start();
+        tokio::time::sleep(whole.mul_f64(0.4 + f64::from(moment) / 30.0)).await;
         let _ = child.start_kill();
         child.wait().await.unwrap();
         for listed in setup.inference.list().await.unwrap() {
             seen += 1;
             assert_eq!(listed.name, "digits");
-            assert_eq!(listed.size, Some(bytes("digits.onnx").len() as u64));
+            assert_eq!(listed.size, Some(large.len() as u64));
             let shown = setup.inference.show("digits").await.unwrap();
             assert_eq!((shown.labels, shown.declaration.top), (2, Some(1)));
         }
     }
-    println!("whole after {seen} of 40 kills");
+    println!("whole after {seen} of 30 kills");
     setup
         .inference
         .add("digits", parts("digits.onnx"), true)

@@ -1,0 +1,90 @@
+//! What a worker gives up before it reads the first byte.
+//!
+//! A graph that takes its process over, by whatever flaw in what reads it, finds a process that can
+//! get no more memory than its limit, write no file, open nothing, start nothing, signal nobody and
+//! trace nobody: it can compute, and answer its own caller.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter_all_threads,
+};
+
+/// The system calls of a process that computes and speaks through the pipes that it has. Others
+/// fail as if they were not permitted, which whoever looks for the processor's features in `/proc`
+/// takes well.
+const CALLS: &[i64] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_gettid,
+    libc::SYS_madvise,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_sigaltstack,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// Before the first thread is started: what a thread has and those that it starts.
+pub(crate) fn enter() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// When all threads have been started.
+pub(crate) fn close(memory: u64) -> io::Result<()> {
+    let cap = |resource, most| {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        )
+    };
+    // Writable private memory, which is what tensors are.
+    cap(Resource::Data, memory)?;
+    cap(Resource::Core, 0)?;
+    cap(Resource::Fsize, 0)?;
+    // Stdin, stdout and stderr are all that it has.
+    cap(Resource::Nofile, 3)?;
+    cap(Resource::Nproc, 0)?;
+    let filter = filter().map_err(io::Error::other)?;
+    apply_filter_all_threads(&filter).map_err(io::Error::other)
+}
+
+fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        CALLS.iter().map(|&call| (call, Vec::new())).collect();
+    // To abort is to signal oneself.
+    let own = u64::from(std::process::id());
+    let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?.try_into()
+}
