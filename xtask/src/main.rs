@@ -68,6 +68,8 @@ enum Bench {
     Hello(Rounds),
     /// `http_proxy` in a function, against the native program and nginx as a reverse proxy to the same upstream
     Egress(Rounds),
+    /// Native programs beside bare ones, workers that stay beside those that start, models beside their runtimes
+    Commands(Rounds),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +94,9 @@ fn main() -> ExitCode {
         Chore::Bench {
             what: Bench::Egress(rounds),
         } => bench::egress(rounds.seconds, rounds.rounds),
+        Chore::Bench {
+            what: Bench::Commands(rounds),
+        } => bench::commands(rounds.rounds),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

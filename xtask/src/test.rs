@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn run(filters: &[String]) -> Outcome {
     let start = Instant::now();
     guests::build()?;
-    browser()?;
+    needs()?;
     let root = paths::root();
     let workspace = |words: &[&str]| {
         let mut command = cargo();
@@ -49,7 +49,7 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     }
 
     step("run the examples' own tests", || {
-        for example in ["examples/hello", "examples/send-email"] {
+        for example in ["examples/hello", "examples/send-email", "examples/pictures"] {
             let mut test = cargo();
             test.args(["test", "--quiet"])
                 .current_dir(root.join(example));
@@ -81,8 +81,15 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     Ok(())
 }
 
-/// What the browser test needs: node with the driver's package, and Chromium.
-fn browser() -> Outcome {
+/// What tests need of the machine: programs that commands run; and for the browser, node with the driver's package, and
+/// Chromium.
+fn needs() -> Outcome {
+    packages::need(
+        "python3",
+        "python3",
+        "a worker of the documentation is a Python program",
+    )?;
+    packages::need("convert", "imagemagick", "an example makes it a command")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
     let folder = paths::root().join("tests/browser");
     let installed = folder.join("node_modules/.package-lock.json");

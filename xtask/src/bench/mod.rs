@@ -3,6 +3,7 @@
 //! All that is compared runs for the whole bench and is measured in turns, so that a noisy minute of the machine meets
 //! all of it; a ratio is that of the medians.
 
+mod commands;
 mod egress;
 mod hello;
 
@@ -21,6 +22,7 @@ use crate::{
     step::{Outcome, Problem, step},
 };
 
+pub(crate) use commands::commands;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
 

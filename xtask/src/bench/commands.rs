@@ -1,0 +1,152 @@
+//! `cargo xtask bench commands`: what a native program, a worker that stays, and a model cost over what they are made of.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use super::{Scratch, build, median, post, serve, upload};
+use crate::{
+    guests, packages, paths,
+    process::{cargo, run},
+    step::{Outcome, Problem, step},
+};
+
+/// What a worker's start takes, and with it each run of the one-shot program.
+const START: Duration = Duration::from_millis(200);
+
+/// A worker in the protocol of `docs/commands.md`; the same program, one run.
+const WORKER: &str = "sleep 0.2; echo ready\nwhile read -r count size; do\n  for ((i = 0; i < count; i++)); do read -r arg; done\n  \
+                      [ \"$size\" = 0 ] || head -c \"$size\" > /dev/null\n  printf '0 2 0\\nok'\ndone\n";
+const ONE_SHOT: &str = "sleep 0.2; printf ok\n";
+
+/// The three, one after the other.
+pub(crate) fn commands(rounds: u32) -> Outcome {
+    guests::build()?;
+    packages::need("python3", "python3", "onnxruntime is compared with")?;
+    step("a native `true` in a jail, beside a bare spawn", || {
+        example("iof-jail", "throughput", &[], &[])
+    })?;
+    let scratch = Scratch::new()?;
+    resident(&scratch, rounds)?;
+    infer(&scratch)
+}
+
+fn example(package: &str, name: &str, args: &[&str], env: &[(&str, &Path)]) -> Outcome {
+    let mut command = cargo();
+    command
+        .args([
+            "run",
+            "--release",
+            "--package",
+            package,
+            "--example",
+            name,
+            "--",
+        ])
+        .args(args)
+        .envs(env.iter().copied())
+        .current_dir(paths::root());
+    run(&mut command)
+}
+
+/// A worker that stays against the program that starts for each run, through a function and HTTP.
+fn resident(scratch: &Scratch, rounds: u32) -> Outcome {
+    let release = build(&["iof"])?;
+    let worker = scratch.file("worker.sh", WORKER)?;
+    let one_shot = scratch.file("one-shot.sh", ONE_SHOT)?;
+    let (worker, one_shot) = (worker.display(), one_shot.display());
+    let settings = format!(
+        "log = \"warn\"\n[defaults]\ncommands = [\"stays\", \"starts\"]\n\
+         [commands.stays]\nprogram = \"/bin/bash\"\nread = [\"{worker}\"]\n\
+         [commands.stays.resident]\nargs = [\"{worker}\"]\n\
+         [commands.starts]\nprogram = \"/bin/bash\"\nargs = [\"{one_shot}\"]\nread = [\"{one_shot}\"]\n"
+    );
+    let iof = serve(&release, scratch, &settings)?;
+    let path = upload(&iof.url, scratch, "command", "run_ssvm")?;
+    let time = |program: &str, runs: u32| {
+        let request = format!("{{\"program\":\"{program}\"}}");
+        let began = Instant::now();
+        for _ in 0..runs {
+            let answer = post(&iof.url, &path, "text/plain", request.as_bytes())?;
+            if !answer.contains("\"stdout\":\"ok\"") {
+                return Err(Problem::new(format!("{program} answered {answer}")));
+            }
+        }
+        Ok(began.elapsed().as_secs_f64() / f64::from(runs))
+    };
+    // The start of the worker, and of the wardens.
+    time("stays", 1)?;
+    time("starts", 1)?;
+    let (mut stays, mut starts) = (vec![], vec![]);
+    step(
+        &format!("a worker that stays, beside its start of {START:?} for each run"),
+        || {
+            for _ in 0..rounds {
+                stays.push(time("stays", 200)?);
+                starts.push(time("starts", 5)?);
+            }
+            Ok(())
+        },
+    )?;
+    let (stays, starts) = (median(&mut stays), median(&mut starts));
+    println!("   stays  {:.2} ms a call (median)", stays * 1e3);
+    println!("   starts {:.2} ms a call (median)", starts * 1e3);
+    println!("resident ratio {:.0}", starts / stays);
+    Ok(())
+}
+
+/// The command against tract in a bare loop, and against onnxruntime with one thread.
+fn infer(scratch: &Scratch) -> Outcome {
+    let python = python()?;
+    let model = scratch.0.join("mobilenet.onnx");
+    step("make a model of MobileNet V2's shape", || {
+        run(Command::new(&python)
+            .arg(paths::root().join("crates/infer/scripts/mobilenet.py"))
+            .arg("make")
+            .arg(&model))
+    })?;
+    step("`infer`, beside tract and onnxruntime", || {
+        run(cargo()
+            .args(["build", "--release", "--package", "iof-infer", "--bins"])
+            .current_dir(paths::root()))?;
+        let model = model.display().to_string();
+        example(
+            "iof-infer",
+            "bench",
+            &[&model, "50"],
+            &[("IOF_PYTHON", &python)],
+        )
+    })
+}
+
+/// A Python with onnx and onnxruntime, kept between benches.
+fn python() -> Outcome<PathBuf> {
+    let venv = paths::target().join("onnxruntime");
+    let python = venv.join("bin/python");
+    if !python.is_file() {
+        step("fetch onnxruntime", || {
+            let system = ["/usr/bin/python3", "python3"];
+            let system = system.iter().find(|path| Path::new(path).is_file());
+            run(Command::new(system.copied().unwrap_or("python3"))
+                .args(["-m", "venv"])
+                .arg(&venv))?;
+            run(Command::new(&python).args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "onnx",
+                "onnxruntime",
+                "numpy",
+            ]))
+        })
+        .inspect_err(|_| {
+            // Half of it would be taken for all of it the next time.
+            let _ = fs::remove_dir_all(&venv);
+        })?;
+    }
+    Ok(python)
+}
