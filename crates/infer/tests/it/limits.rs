@@ -89,6 +89,14 @@ async fn sizes_have_ends() {
             refused(&setup, &["digits"], digit(), setting).await;
         }
     }
+    // No tensor is too large, and all of them together are.
+    let setup = with(Config {
+        run_memory: ByteSize::b(1000),
+        ..config()
+    });
+    setup.put("two", "two.onnx", "");
+    let args = ["two", "--input", "a:f32:2,100", "--input", "b:i64:100"];
+    refused(&setup, &args, vec![0; 1600], "infer.run_memory").await;
     // And at the limit it works.
     let setup = with(Config {
         model_size: ByteSize::b(size),
