@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::feature::Report;
 use crate::outer::OUTER;
-use crate::warden::WARDEN;
+use crate::warden::{ALLOCATOR, WARDEN};
 use crate::wire::{self, News};
 
 /// How long a warden may take to lock itself in, and to be gone.
@@ -74,6 +74,7 @@ impl Link {
         let child = Command::new(exe)
             .args([WARDEN, OUTER])
             .env_clear()
+            .envs(ALLOCATOR)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::confine::namespaces::{self, Identity};
 use crate::feature::{Feature, Report};
 use crate::inner::INNER;
-use crate::warden::{WARDEN, own};
+use crate::warden::{ALLOCATOR, WARDEN, own};
 use crate::wire::{self, News, PACKET, Plan};
 
 /// Which of the two processes it is.
@@ -121,6 +121,7 @@ fn start(socket: &OwnedFd, begun: &Begun) -> io::Result<Pid> {
     let child = Command::new("/proc/self/exe")
         .args([WARDEN, INNER])
         .env_clear()
+        .envs(ALLOCATOR)
         .stdin(socket.try_clone()?)
         .stdout(left)
         .stderr(Stdio::null())

@@ -34,6 +34,10 @@ pub fn warden_main() -> Option<ExitCode> {
     })
 }
 
+/// The environment of a warden. A binary that allocates with mimalloc reserves a gigabyte at once, as memory that counts
+/// against a program's limit; a warden needs none of it. Others do not read it.
+pub(crate) const ALLOCATOR: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
+
 /// A standard stream's descriptor as one of our own, above the standard ones and closed on `exec`.
 pub(crate) fn own(stream: impl AsFd) -> Result<OwnedFd, String> {
     let owned = stream.as_fd().try_clone_to_owned();
