@@ -139,7 +139,7 @@ async fn models_are_listed_shown_and_removed() {
     for (args, said) in [
         (&["add", "digits", model][..], "--replace"),
         (&["add", "Digits", model], "Digits"),
-        (&["add", "other", "/etc/hostname"], "other"),
+        (&["add", "other", "/etc/hostname"], "neither ONNX"),
         (&["add", "other", "/no/such/file"], "/no/such/file"),
         (&["show", "other"], "other"),
         (&["rm", "other"], "other"),

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 /// A command that runs a script of ours; `more` is what else its declaration says.
 fn script(name: &str, script: &str, more: &str) -> String {
+    // Braces of its own are no patterns.
+    let script = script.replace('{', "{{").replace('}', "}}");
     format!(
         "[commands.{name}]\nprogram = \"/bin/bash\"\nargs = [\"-c\", '''{script}''', \"{name}\", \"{{.*}}...\"]\n{more}\n"
     )
@@ -153,10 +155,8 @@ async fn what_ends_a_run_is_named() {
         let took = began.elapsed();
         assert!(took < Duration::from_secs(8), "{name}: {took:?}");
         let stderr = output["stderr"].as_str().unwrap();
-        let rows = server
-            .read_as(&function, "/v1/egress?kind=command&limit=1")
-            .await;
-        let row = &rows["rows"][0];
+        let rows = server.read_as(&function, "/v1/egress?limit=1").await;
+        let row = &rows["sent"][0];
         // One process that may not have more memory says so itself.
         let named = format!("(limit commands.{name}.{name})");
         if name == "memory" && !stderr.contains(&named) {
@@ -237,7 +237,9 @@ async fn nothing_is_left_behind() {
     assert_eq!(sleepers(&mark).await, 0);
     assert!(!std::path::Path::new(&format!("/tmp/left-{mark}")).exists());
     let staying = server.request("POST", &format!("/api/run/{}/run_ssvm", function.id));
-    let staying = staying.body(json!({ "program": "stay" }).to_string());
+    let staying = staying
+        .header("Content-Type", "text/plain")
+        .body(json!({ "program": "stay" }).to_string());
     let staying = tokio::spawn(staying.send());
     let until = Instant::now() + Duration::from_secs(10);
     while sleepers(&mark).await == 0 {
@@ -290,13 +292,7 @@ async fn a_program_reaches_what_its_function_may() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let declared = script("fetch", FETCH, "network = \"egress\"") + &pin;
-    let (server, _) = server(&["fetch"], &declared).await;
     let of_function = "commands = [\"fetch\"]\noutbound = [\"GET http://api.example.com/echo\"]";
-    let refused = server.try_deploy(guest("command"), of_function).await;
-    // The ceiling of this server says nothing of outbound rules, and so allows none.
-    assert_ne!(refused.http, 201, "{}", refused.text());
-    drop(server);
-
     let config = format!(
         "[ceiling]\ncommands = [\"fetch\"]\noutbound = [\"* http://*\", \"* https://*\"]\n{declared}"
     );
@@ -320,8 +316,8 @@ async fn a_program_reaches_what_its_function_may() {
         assert!(stdout.contains(expected), "{method} {url}: {output}");
     }
     assert_eq!(upstream.seen().len(), 1);
-    let rows = server.read_as(&function, "/v1/egress?kind=request").await;
-    let outcomes: Vec<_> = rows["rows"]
+    let rows = server.read_as(&function, "/v1/egress").await;
+    let outcomes: Vec<_> = rows["sent"]
         .as_array()
         .unwrap()
         .iter()

@@ -14,7 +14,7 @@ async fn server(folder: &Path, script: &str, more: &str, resident: &str) -> (Ser
     tokio::fs::write(&path, script).await.unwrap();
     let path = path.display();
     let config = format!(
-        "[defaults]\ncommands = [\"work\"]\n[commands.work]\nprogram = \"/bin/bash\"\nargs = [\"{{.*}}...\"]\n\
+        "[defaults]\ncommands = [\"work\"]\n[commands.work]\nprogram = \"/bin/bash\"\nargs = [\"{{(?s:.*)}}...\"]\n\
          read = [\"{path}\"]\n{more}\n[commands.work.resident]\nargs = [\"{path}\"]\n{resident}\n"
     );
     let server = Server::start(config).await;

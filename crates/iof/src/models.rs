@@ -56,7 +56,13 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
                 labels: words(labels.as_deref()).await?,
             };
             let models = open(&place)?;
-            models.add(&name, parts, replace).await.map_err(said)?;
+            let added = models.add(&name, parts, replace).await;
+            added.map_err(|error| match error.to_string() {
+                there if there.ends_with("already") => {
+                    format!("{there}; --replace takes its place")
+                }
+                other => other,
+            })?;
             let shown = models.show(&name).await.map_err(said)?;
             Ok(match place.json {
                 true => json_line(&shown)?,
