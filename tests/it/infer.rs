@@ -15,6 +15,7 @@ async fn models(server: &Server, args: &[&str]) -> Output {
         .args(args)
         .arg("--data")
         .arg(server.data())
+        .env_clear()
         .kill_on_drop(true)
         .output()
         .await

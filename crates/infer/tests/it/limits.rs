@@ -196,7 +196,8 @@ async fn places_and_the_queue_have_ends() {
     let setup = with(Config {
         concurrency: 1,
         queue: 2,
-        run_time: Duration::from_millis(700),
+        // A run takes half a second on the fastest machine.
+        run_time: Duration::from_millis(200),
         ..Config::default()
     });
     setup.put("slow", "slow.onnx", "");

@@ -146,7 +146,8 @@ impl Setup {
 
 pub(crate) fn failure(command: &str, output: Output) -> (i32, String) {
     let stderr = String::from_utf8(output.stderr.to_vec()).unwrap();
-    assert_ne!(output.status, 0, "{:?}", output.stdout);
+    let begin = &output.stdout[..output.stdout.len().min(200)];
+    assert_ne!(output.status, 0, "{begin:?}");
     assert!(output.stdout.is_empty());
     assert_eq!(stderr.matches('\n').count(), 1, "one line: {stderr:?}");
     let line = stderr.strip_prefix(&format!("{command}: ")).unwrap();
