@@ -77,19 +77,7 @@ impl Command for HttpProxy {
         let own = Instant::now()
             .checked_add(request.timeout)
             .unwrap_or(call.deadline);
-        let context = Outbound {
-            call: call.call,
-            function: &call.function,
-            function_id: call.function_id,
-            version: call.version,
-            rules: &call.grants.outbound,
-            secrets: &call.secrets,
-            depth: call.depth,
-            deadline: own.min(call.deadline),
-            max_redirects: None,
-            retries: 0,
-            decode: false,
-        };
+        let context = call.outbound(own);
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {
                 status: status::OK,

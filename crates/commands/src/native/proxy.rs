@@ -43,19 +43,7 @@ pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Rec
 type Opened<'a> = Mutex<Option<(OnUpgrade, Tunnel<'a>)>>;
 
 async fn connection(egress: &Egress, call: &CallContext, stream: TcpStream) {
-    let context = Outbound {
-        call: call.call,
-        function: &call.function,
-        function_id: call.function_id,
-        version: call.version,
-        rules: &call.grants.outbound,
-        secrets: &call.secrets,
-        depth: call.depth,
-        deadline: call.deadline,
-        max_redirects: None,
-        retries: 0,
-        decode: false,
-    };
+    let context = call.outbound(call.deadline);
     let opened = Opened::default();
     let service = service_fn(|request| answer(egress, &context, &opened, request));
     // How it ends matters to the program alone, and it sees it.
