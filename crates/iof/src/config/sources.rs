@@ -1,0 +1,119 @@
+//! Settings as text: their names, and how one source replaces what another said.
+
+use super::Config;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// The dotted name of every setting.
+pub(super) fn names(settings: &Table) -> Vec<String> {
+    settings
+        .iter()
+        .flat_map(|(name, value)| match value {
+            Value::Table(table) => names(table)
+                .into_iter()
+                .map(|inner| format!("{name}.{inner}"))
+                .collect(),
+            _ => vec![name.clone()],
+        })
+        .collect()
+}
+
+/// `limits.wall_time` is `IOF_LIMITS_WALL_TIME`.
+pub(super) fn variable_of(name: &str) -> String {
+    format!("IOF_{}", name.replace('.', "_").to_uppercase())
+}
+
+pub(super) fn merge(settings: &mut Table, from: Table) {
+    for (name, value) in from {
+        match (settings.get_mut(&name), value) {
+            (Some(Value::Table(inner)), Value::Table(from)) => merge(inner, from),
+            (_, value) => {
+                settings.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Replaces one setting by a value in text: as TOML where it is a number or a list, and plain otherwise.
+pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), String> {
+    let (parent, leaf) = match name.rsplit_once('.') {
+        Some((parent, leaf)) => (Some(parent), leaf),
+        None => (None, name),
+    };
+    let mut table = settings;
+    for part in parent.into_iter().flat_map(|parent| parent.split('.')) {
+        table = table
+            .get_mut(part)
+            .and_then(Value::as_table_mut)
+            .ok_or("no such setting")?;
+    }
+    let value = match table.get(leaf) {
+        Some(Value::Integer(_)) => Value::Integer(
+            text.parse()
+                .map_err(|_| format!("{text:?} is no whole number"))?,
+        ),
+        Some(Value::Boolean(_)) => Value::Boolean(
+            text.parse()
+                .map_err(|_| format!("{text:?} is neither true nor false"))?,
+        ),
+        Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
+            let table: Table = format!("list = {text}")
+                .parse()
+                .map_err(|error: toml::de::Error| error.message().to_owned())?;
+            table.get("list").cloned().unwrap_or(Value::Array(vec![]))
+        }
+        Some(Value::Array(_)) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(Value::from)
+            .collect::<Vec<_>>()
+            .into(),
+        _ => Value::from(text),
+    };
+    let before = table.insert(leaf.to_owned(), value);
+    // One at a time, so that the message belongs to this one.
+    let check = Table::from_iter([(
+        leaf.to_owned(),
+        table.get(leaf).cloned().unwrap_or(Value::from("")),
+    )]);
+    let nested = parent
+        .into_iter()
+        .flat_map(|parent| parent.rsplit('.'))
+        .fold(check, |inner, part| {
+            Table::from_iter([(part.to_owned(), Value::Table(inner))])
+        });
+    match Config::deserialize(nested) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            if let Some(before) = before {
+                table.insert(leaf.to_owned(), before);
+            }
+            Err(error.message().to_owned())
+        }
+    }
+}
+
+pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let near = known
+        .min_by_key(|known| distance(known, name))
+        .unwrap_or_default();
+    format!(
+        "{name}: there is no such setting; did you mean {near}? `iof serve --print-config` lists all"
+    )
+}
+
+/// Edits between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let next = (diagonal + usize::from(x != y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
