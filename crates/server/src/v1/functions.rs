@@ -11,7 +11,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use iof_engine::Fault;
-use iof_store::{NewFunction, NewVersion, Version};
+use iof_store::{NewFunction, NewVersion, Rollout, Version};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let (version, exports) = take(&app, &parts.headers, body).await?;
         let declaration = version.declaration.clone();
         let new = NewFunction {
+            name: None,
             description: String::new(),
             private: false,
             version,
@@ -56,7 +57,7 @@ pub(super) async fn add_version(
         let id = function.wasm_id;
         let uploaded = app
             .store
-            .replace_version(id, version)
+            .add_version(id, version, Rollout::Active)
             .await
             .map_err(store_fault)?;
         app.functions.changed(id);

@@ -1,5 +1,7 @@
 //! Each operation, and that what it did is there after the next start.
 
+use iof_store::Rollout;
+
 use crate::{Home, digest, files, function, version};
 
 #[tokio::test]
@@ -46,8 +48,14 @@ async fn replacing_adds_a_version_and_moves_the_pointer() {
     let first = store.create_function(function("one")).await.unwrap();
     store.create_function(function("another")).await.unwrap();
     store.set_state(1, "kept".into()).await.unwrap();
-    let second = store.replace_version(1, version("two")).await.unwrap();
-    let third = store.replace_version(1, version("three")).await.unwrap();
+    let second = store
+        .add_version(1, version("two"), Rollout::Active)
+        .await
+        .unwrap();
+    let third = store
+        .add_version(1, version("three"), Rollout::Active)
+        .await
+        .unwrap();
     assert!(
         first.version < second.id && second.id < third.id,
         "versions sort by age"
@@ -73,7 +81,7 @@ async fn changes_of_a_missing_function_say_so_and_leave_nothing() {
     let store = home.open().await;
     for code in [
         store
-            .replace_version(7, version("x"))
+            .add_version(7, version("x"), Rollout::Active)
             .await
             .unwrap_err()
             .code(),
@@ -134,7 +142,7 @@ async fn everything_survives_a_reopen() {
         .await
         .unwrap();
     store
-        .replace_version(1, version("one again"))
+        .add_version(1, version("one again"), Rollout::Active)
         .await
         .unwrap();
     store.set_state(1, "state é\n".into()).await.unwrap();
@@ -214,7 +222,10 @@ async fn deleting_removes_objects_that_nothing_else_refers_to() {
     let store = home.open().await;
     store.create_function(function("shared")).await.unwrap();
     store.create_function(function("shared")).await.unwrap();
-    store.replace_version(1, version("alone")).await.unwrap();
+    store
+        .add_version(1, version("alone"), Rollout::Active)
+        .await
+        .unwrap();
     for engine in ["a", "b"] {
         store
             .put_artefact(engine, digest(b"alone"), b"code")

@@ -111,6 +111,7 @@ fn version(source: impl AsRef<[u8]>) -> NewVersion {
 
 fn function(source: impl AsRef<[u8]>) -> NewFunction {
     NewFunction {
+        name: None,
         description: "a function".into(),
         private: false,
         version: version(source),

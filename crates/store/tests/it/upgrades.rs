@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iof_store::{NewVersion, Saved, Sent, SentKind, SentQuery, Store, Usage};
+use iof_store::{NewVersion, Rollout, Saved, Sent, SentKind, SentQuery, Store, Usage};
 
 use crate::opening::fill;
 use crate::recordings::{recording, totals};
@@ -72,7 +72,10 @@ async fn of_the_third_release(home: &Home, store: &Store) {
         declaration: Some("{}".into()),
         ..version("declaring")
     };
-    let replaced = store.replace_version(2, declaring).await.unwrap();
+    let replaced = store
+        .add_version(2, declaring, Rollout::Active)
+        .await
+        .unwrap();
     assert_eq!(replaced.number, 2);
     let versions = store.versions(2).await.unwrap();
     let declared: Vec<_> = versions.iter().map(|v| v.declaration.as_deref()).collect();
