@@ -1,0 +1,27 @@
+//! Toolchains, new projects, builds of guests, and a look at what came of them.
+//!
+//! The library prints nothing: what it does goes to the caller's [`Progress`], and what cargo, rustup and wasm-opt say
+//! goes to stderr by inheritance. It knows no engine; whether a server takes a module is the caller's to ask.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it builds: callers give it a thread of its own"
+)]
+
+mod machine;
+mod toolchain;
+
+pub use machine::{Machine, shown};
+pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
+
+/// What a build does while it does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Something begins that may take seconds.
+    Step(&'a str),
+    /// A command line that is run, as one would type it.
+    Runs(&'a str),
+}
+
+/// Who is told.
+pub type Progress<'a> = &'a mut dyn FnMut(Event<'_>);
