@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::item::{Function, Param};
 use crate::options::Options;
 use crate::proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use crate::template::{literal, template};
+use crate::template::{literal, template, template_at};
 use crate::tokens::plain;
 
 /// Names that the host or the linker gives a meaning of its own.
@@ -52,11 +52,11 @@ const SHIMS: &str = r#"
 const _: () = {
     #[cfg_attr(target_family = "wasm", unsafe(export_name = QName))]
     unsafe extern "C" fn __iof_shim(
-        __area: <<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Area,
+        __area: QArea,
         QParams
-    ) -> <<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Core {
+    ) -> QCore {
         QLets
-        let __wire = ::wasm_bindgen::__rt::Answer::into_wire(QFunction(QArgs));
+        let __wire = QInto(QFunction(QArgs));
         // SAFETY: the host keeps the contract of the ABI.
         unsafe { ::wasm_bindgen::__rt::Outgoing::give(__wire, __area) }
     }
@@ -66,8 +66,8 @@ const _: () = {
             QName,
             &[QDoc],
             &[QDescribed],
-            <QResult as ::wasm_bindgen::__rt::Answer>::TYPE,
-            <QResult as ::wasm_bindgen::__rt::Answer>::FALLIBLE,
+            QReturned,
+            QFallible,
         );
         // SAFETY: as above.
         unsafe { ::wasm_bindgen::__rt::Outgoing::give(__text.into_bytes(), __area) }
@@ -79,7 +79,7 @@ fn shims(function: &Function, name: &str) -> TokenStream {
     let each = |text: &str| -> TokenStream {
         let params = function.params.iter().enumerate();
         params
-            .flat_map(|(n, param)| template(text, &parts(n, param)))
+            .flat_map(|(n, param)| template_at(param.span, text, &parts(n, param)))
             .collect()
     };
     let lets = function.params.iter().enumerate().flat_map(|(n, param)| {
@@ -89,7 +89,7 @@ fn shims(function: &Function, name: &str) -> TokenStream {
         } else {
             "let QHeld = <QType as QTrait>::from_wire(unsafe { ::wasm_bindgen::__rt::Incoming::take(QFirst, QSecond) });"
         };
-        template(text, &parts(n, param))
+        template_at(param.span, text, &parts(n, param))
     });
     let args = function.params.iter().enumerate().flat_map(|(n, param)| {
         let text = if param.borrowed {
@@ -97,18 +97,50 @@ fn shims(function: &Function, name: &str) -> TokenStream {
         } else {
             "QHeld,"
         };
-        template(text, &parts(n, param))
+        template_at(param.span, text, &parts(n, param))
     });
     let params = "QFirst: <<QType as QTrait>::Wire as ::wasm_bindgen::__rt::Incoming>::First,
         QSecond: <<QType as QTrait>::Wire as ::wasm_bindgen::__rt::Incoming>::Second,";
-    let unit = || template("()", &[]);
+    let result = function
+        .result
+        .clone()
+        .unwrap_or_else(|| template("()", &[]));
+    let at = result
+        .clone()
+        .into_iter()
+        .next()
+        .map_or_else(Span::call_site, |token| token.span());
+    let result = |text| template_at(at, text, &[("QResult", result.clone())]);
     template(
         SHIMS,
         &[
             ("QName", literal(name)),
             ("QDescribe", literal(&format!("__iof_describe_{name}"))),
             ("QFunction", ident(&function.name)),
-            ("QResult", function.result.clone().unwrap_or_else(unit)),
+            (
+                "QArea",
+                result(
+                    "<<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Area",
+                ),
+            ),
+            (
+                "QCore",
+                result(
+                    "<<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Core",
+                ),
+            ),
+            (
+                "QInto",
+                result("<QResult as ::wasm_bindgen::__rt::Answer>::into_wire"),
+            ),
+            (
+                "QReturned",
+                result("<QResult as ::wasm_bindgen::__rt::Answer>::TYPE"),
+            ),
+            (
+                "QFallible",
+                result("<QResult as ::wasm_bindgen::__rt::Answer>::FALLIBLE"),
+            ),
             ("QParams", each(params)),
             ("QLets", lets.collect()),
             ("QArgs", args.collect()),

@@ -1,7 +1,7 @@
 //! The item that the attribute stands on: a function, or what is refused.
 
 use crate::error::Error;
-use crate::proc_macro::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
+use crate::proc_macro::{Delimiter, Ident, Spacing, Span, TokenStream, TokenTree};
 use crate::tokens::{Tokens, is, plain, visible};
 
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Param {
     /// Without the `&` of a reference.
     pub(crate) ty: TokenStream,
     pub(crate) borrowed: bool,
+    /// Where the type stands.
+    pub(crate) span: Span,
 }
 
 impl Function {
@@ -145,6 +147,7 @@ fn param(pattern: &TokenStream, ty: TokenStream, index: usize) -> Result<Param, 
     }
     Ok(Param {
         name,
+        span: tokens.span(),
         ty: tokens.rest(),
         borrowed,
     })
