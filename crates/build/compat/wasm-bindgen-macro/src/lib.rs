@@ -8,6 +8,7 @@
 mod error;
 mod expand;
 mod item;
+mod names;
 mod options;
 mod template;
 mod tokens;
