@@ -66,7 +66,6 @@ fn each_says_what_to_do_instead() {
             &[
                 "`extern` block are JavaScript",
                 "`http_proxy` makes requests",
-                "cargo tree --invert javascript",
             ],
         ),
         (
