@@ -6,6 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "there is no runtime whose thread it could block"
+)]
 /// `cargo check` of a function crate with this source.
 fn check(name: &str, source: &str) -> Output {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
