@@ -5,13 +5,11 @@
 
 use crate::error::Error;
 use crate::item::{Function, Param};
+use crate::names;
 use crate::options::Options;
 use crate::proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use crate::template::{literal, template};
+use crate::template::{literal, template, template_at};
 use crate::tokens::plain;
-
-/// Names that the host or the linker gives a meaning of its own.
-const TAKEN: [&str; 4] = ["memory", "_start", "_initialize", "iof_prime"];
 
 /// The expansion, or the error that the compiler shows.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -36,7 +34,7 @@ fn exports(options: TokenStream, item: TokenStream) -> Result<TokenStream, Error
     let name = options
         .name
         .unwrap_or_else(|| plain(&function.name.to_string()));
-    if TAKEN.contains(&name.as_str()) || name.starts_with("__") {
+    if names::reserved(&name) {
         return Err(Error::new(
             function.name.span(),
             format!(
@@ -44,85 +42,131 @@ fn exports(options: TokenStream, item: TokenStream) -> Result<TokenStream, Error
             ),
         ));
     }
-    Ok(shims(&function, &name))
+    let symbol = names::hashed(&name);
+    let mut exports = shim(&function, symbol.as_ref().unwrap_or(&name));
+    exports.extend(description(&function, &name, &name));
+    if let Some(symbol) = symbol {
+        exports.extend(description(&function, &name, &symbol));
+        exports.extend(described_by_bindgen(&symbol));
+    }
+    Ok(exports)
 }
 
-/// The export of a function, and that of its description.
-const SHIMS: &str = r#"
+/// The export of a function.
+fn shim(function: &Function, symbol: &str) -> TokenStream {
+    let text = r#"
 const _: () = {
-    #[cfg_attr(target_family = "wasm", unsafe(export_name = QName))]
-    unsafe extern "C" fn __iof_shim(
-        __area: <<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Area,
-        QParams
-    ) -> <<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing>::Core {
+    #[cfg_attr(target_family = "wasm", unsafe(export_name = QSymbol))]
+    unsafe extern "C" fn __iof_shim(__area: QArea, QParams) -> QCore {
         QLets
-        let __wire = ::wasm_bindgen::__rt::Answer::into_wire(QFunction(QArgs));
+        let __wire = QInto(QFunction(QArgs));
         // SAFETY: the host keeps the contract of the ABI.
         unsafe { ::wasm_bindgen::__rt::Outgoing::give(__wire, __area) }
     }
-    #[cfg_attr(target_family = "wasm", unsafe(export_name = QDescribe))]
-    unsafe extern "C" fn __iof_describe(__area: ::wasm_bindgen::__rt::Area) {
-        let __text = ::wasm_bindgen::__rt::describe(
-            QName,
-            &[QDoc],
-            &[QDescribed],
-            <QResult as ::wasm_bindgen::__rt::Answer>::TYPE,
-            <QResult as ::wasm_bindgen::__rt::Answer>::FALLIBLE,
-        );
-        // SAFETY: as above.
-        unsafe { ::wasm_bindgen::__rt::Outgoing::give(__text.into_bytes(), __area) }
-    }
-};
-"#;
-
-fn shims(function: &Function, name: &str) -> TokenStream {
-    let each = |text: &str| -> TokenStream {
-        let params = function.params.iter().enumerate();
-        params
-            .flat_map(|(n, param)| template(text, &parts(n, param)))
-            .collect()
-    };
-    let lets = function.params.iter().enumerate().flat_map(|(n, param)| {
-        // SAFETY of what is made: the host keeps the contract of the ABI.
-        let text = if param.borrowed {
-            "let QHeld = <QType as QTrait>::hold(unsafe { ::wasm_bindgen::__rt::Incoming::take(QFirst, QSecond) });"
-        } else {
-            "let QHeld = <QType as QTrait>::from_wire(unsafe { ::wasm_bindgen::__rt::Incoming::take(QFirst, QSecond) });"
-        };
-        template(text, &parts(n, param))
-    });
-    let args = function.params.iter().enumerate().flat_map(|(n, param)| {
-        let text = if param.borrowed {
-            "<QType as QTrait>::lend(&QHeld),"
-        } else {
-            "QHeld,"
-        };
-        template(text, &parts(n, param))
-    });
+};"#;
     let params = "QFirst: <<QType as QTrait>::Wire as ::wasm_bindgen::__rt::Incoming>::First,
         QSecond: <<QType as QTrait>::Wire as ::wasm_bindgen::__rt::Incoming>::Second,";
-    let unit = || template("()", &[]);
+    // SAFETY: the host keeps the contract of the ABI.
+    let (held, owned) = (
+        "let QHeld = <QType as QTrait>::hold(unsafe { ::wasm_bindgen::__rt::Incoming::take(QFirst, QSecond) });",
+        "let QHeld = <QType as QTrait>::from_wire(unsafe { ::wasm_bindgen::__rt::Incoming::take(QFirst, QSecond) });",
+    );
+    let wire = "<QResult as ::wasm_bindgen::__rt::Answer>::Wire as ::wasm_bindgen::__rt::Outgoing";
     template(
-        SHIMS,
+        text,
         &[
-            ("QName", literal(name)),
-            ("QDescribe", literal(&format!("__iof_describe_{name}"))),
+            ("QSymbol", literal(symbol)),
             ("QFunction", ident(&function.name)),
-            ("QResult", function.result.clone().unwrap_or_else(unit)),
-            ("QParams", each(params)),
-            ("QLets", lets.collect()),
-            ("QArgs", args.collect()),
+            ("QArea", result(function, &format!("<{wire}>::Area"))),
+            ("QCore", result(function, &format!("<{wire}>::Core"))),
             (
-                "QDoc",
-                function
-                    .doc
-                    .iter()
-                    .flat_map(|doc| template("QLine,", &[("QLine", doc.clone())]))
-                    .collect(),
+                "QInto",
+                result(
+                    function,
+                    "<QResult as ::wasm_bindgen::__rt::Answer>::into_wire",
+                ),
             ),
-            ("QDescribed", each("(QWord, <QType as QTrait>::TYPE),")),
+            ("QParams", each(function, params, params)),
+            ("QLets", each(function, held, owned)),
+            (
+                "QArgs",
+                each(function, "<QType as QTrait>::lend(&QHeld),", "QHeld,"),
+            ),
         ],
     )
+}
+
+/// The export that tells the types of the function `name`; it goes by `of`.
+fn description(function: &Function, name: &str, of: &str) -> TokenStream {
+    let text = r#"
+const _: () = {
+    #[cfg_attr(target_family = "wasm", unsafe(export_name = QDescribe))]
+    unsafe extern "C" fn __iof_describe(__area: ::wasm_bindgen::__rt::Area) {
+        let __text = ::wasm_bindgen::__rt::describe(QName, &[QDoc], &[QParams], QResult, QFallible);
+        // SAFETY: the host keeps the contract of the ABI.
+        unsafe { ::wasm_bindgen::__rt::Outgoing::give(__text.into_bytes(), __area) }
+    }
+};"#;
+    let param = "(QWord, <QType as QTrait>::TYPE),";
+    let doc = function.doc.iter();
+    template(
+        text,
+        &[
+            ("QDescribe", literal(&format!("__iof_describe_{of}"))),
+            ("QName", literal(name)),
+            (
+                "QDoc",
+                doc.flat_map(|doc| template("QLine,", &[("QLine", doc.clone())]))
+                    .collect(),
+            ),
+            ("QParams", each(function, param, param)),
+            (
+                "QResult",
+                result(function, "<QResult as ::wasm_bindgen::__rt::Answer>::TYPE"),
+            ),
+            (
+                "QFallible",
+                result(
+                    function,
+                    "<QResult as ::wasm_bindgen::__rt::Answer>::FALLIBLE",
+                ),
+            ),
+        ],
+    )
+}
+
+/// What makes a host take the hash off a symbol: the export that wasm-bindgen describes it by. It says nothing, as the
+/// types are in the other description.
+fn described_by_bindgen(symbol: &str) -> TokenStream {
+    let text = r#"
+const _: () = {
+    #[cfg_attr(target_family = "wasm", unsafe(export_name = QDescribe))]
+    extern "C" fn __iof_nothing() {}
+};"#;
+    let name = literal(&format!("__wbindgen_describe_{symbol}"));
+    template(text, &[("QDescribe", name)])
+}
+
+/// One text for each parameter: the first for those by reference, the second for those by value.
+fn each(function: &Function, borrowed: &str, owned: &str) -> TokenStream {
+    let params = function.params.iter().enumerate();
+    params
+        .flat_map(|(n, param)| {
+            let text = if param.borrowed { borrowed } else { owned };
+            template_at(param.span, text, &parts(n, param))
+        })
+        .collect()
+}
+
+/// Something of the result's type.
+fn result(function: &Function, text: &str) -> TokenStream {
+    let ty = function
+        .result
+        .clone()
+        .unwrap_or_else(|| template("()", &[]));
+    let first = ty.clone().into_iter().next();
+    let at = first.map_or_else(Span::call_site, |token| token.span());
+    template_at(at, text, &[("QResult", ty)])
 }
 
 /// The parts that belong to the parameter of this number.
@@ -248,6 +292,14 @@ mod tests {
     #[test]
     fn names() {
         assert!(expanded("js_name = other", "pub fn f() {}").contains("\"__iof_describe_other\""));
+        let time = expanded("", "pub fn time() {}");
+        for part in [
+            "\"time_696f660000000000\"",
+            "\"__wbindgen_describe_time_696f660000000000\"",
+            "\"__iof_describe_time\"",
+        ] {
+            assert!(time.contains(part), "{part} is not in {time}");
+        }
         assert!(expanded("", "pub fn r#match() {}").contains("export_name=\"match\""));
         assert!(expanded("start", "fn begin() {}").contains("export_name=\"__wbindgen_start\""));
         for (options, item) in [

@@ -1,7 +1,7 @@
 //! The item that the attribute stands on: a function, or what is refused.
 
 use crate::error::Error;
-use crate::proc_macro::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
+use crate::proc_macro::{Delimiter, Ident, Spacing, Span, TokenStream, TokenTree};
 use crate::tokens::{Tokens, is, plain, visible};
 
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Param {
     /// Without the `&` of a reference.
     pub(crate) ty: TokenStream,
     pub(crate) borrowed: bool,
+    /// Where the type stands.
+    pub(crate) span: Span,
 }
 
 impl Function {
@@ -145,6 +147,7 @@ fn param(pattern: &TokenStream, ty: TokenStream, index: usize) -> Result<Param, 
     }
     Ok(Param {
         name,
+        span: tokens.span(),
         ty: tokens.rest(),
         borrowed,
     })
@@ -157,13 +160,18 @@ fn doc(attribute: TokenStream) -> Option<TokenStream> {
     tokens.punct('=').then(|| tokens.rest())
 }
 
+/// What is said to the author of the block, or to whoever depends on one: cargo tells which of them builds.
 fn imports() -> String {
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-    format!(
-        "the functions in this `extern` block are JavaScript, and iof runs functions without JavaScript. If `{package}` is \
-         yours: reach what is outside through a command (`http_proxy` makes requests), and print with `println!`. If it is \
-         not, do without what brings it: `cargo tree --invert {package}` tells"
-    )
+    let reason = "the functions in this `extern` block are JavaScript, and iof runs functions without JavaScript.";
+    match std::env::var_os("CARGO_PRIMARY_PACKAGE") {
+        Some(_) => format!(
+            "{reason} Reach what is outside through a command (`http_proxy` makes requests), and print with `println!`"
+        ),
+        None => format!(
+            "{reason} Do without `{package}`, or without what brings it: `cargo tree --target wasm32-wasip1 --invert {package}` tells"
+        ),
+    }
 }
 
 fn refusal(tokens: &Tokens) -> Error {
@@ -230,7 +238,7 @@ mod tests {
         for (item, words) in [
             (
                 "extern \"C\" { fn alert(s: &str); }",
-                "reach what is outside through a command",
+                "iof runs functions without JavaScript",
             ),
             ("extern { type Date; }", "JavaScript"),
             ("pub struct A { b: u8 }", "on a `struct`"),

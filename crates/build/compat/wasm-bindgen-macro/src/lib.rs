@@ -4,10 +4,18 @@
 
 // As in the crate that it belongs to: a path dependency's warnings are not capped.
 #![cfg_attr(not(test), allow(warnings))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cmp_owned,
+        reason = "the compiler's own Ident compares with no text"
+    )
+)]
 
 mod error;
 mod expand;
 mod item;
+mod names;
 mod options;
 mod template;
 mod tokens;

@@ -1,32 +1,38 @@
 //! Code from a text with places in it: what the crate `quote` does, as far as one attribute needs it.
 
-use crate::proc_macro::{Group, Literal, TokenStream, TokenTree};
+use crate::proc_macro::{Group, Literal, Span, TokenStream, TokenTree};
 
 /// The tokens of `text`, with each identifier that names a part replaced by it. Parts keep the spans that they have.
 ///
 /// `text` is a constant of this crate: one that does not parse fails in its unit tests.
 pub(crate) fn template(text: &str, parts: &[(&str, TokenStream)]) -> TokenStream {
-    let tokens = text.parse().unwrap_or_default();
-    fill(tokens, parts)
+    template_at(Span::call_site(), text, parts)
 }
 
-fn fill(tokens: TokenStream, parts: &[(&str, TokenStream)]) -> TokenStream {
+/// The same, for code whose errors belong to the place `at`.
+pub(crate) fn template_at(at: Span, text: &str, parts: &[(&str, TokenStream)]) -> TokenStream {
+    fill(
+        text.parse().unwrap_or_default(),
+        parts,
+        Span::call_site().located_at(at),
+    )
+}
+
+fn fill(tokens: TokenStream, parts: &[(&str, TokenStream)], span: Span) -> TokenStream {
     tokens
         .into_iter()
-        .flat_map(|token| match token {
-            TokenTree::Ident(ident) => {
+        .flat_map(|mut token| {
+            if let TokenTree::Ident(ident) = &token {
                 let name = ident.to_string();
-                match parts.iter().find(|(part, _)| *part == name) {
-                    Some((_, part)) => part.clone(),
-                    None => TokenTree::Ident(ident).into(),
+                if let Some((_, part)) = parts.iter().find(|(part, _)| *part == name) {
+                    return part.clone();
                 }
             }
-            TokenTree::Group(group) => {
-                let mut filled = Group::new(group.delimiter(), fill(group.stream(), parts));
-                filled.set_span(group.span());
-                TokenTree::Group(filled).into()
+            if let TokenTree::Group(group) = token {
+                token = Group::new(group.delimiter(), fill(group.stream(), parts, span)).into();
             }
-            other => other.into(),
+            token.set_span(span);
+            token.into()
         })
         .collect()
 }

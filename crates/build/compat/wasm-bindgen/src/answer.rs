@@ -8,6 +8,7 @@ use crate::{JsValue, json};
     message = "a function that iof calls cannot return `{Self}`",
     label = "no result leaves as this",
     note = "it returns nothing, a text (`String`), bytes (`Vec<u8>`), a number, `bool`, `char`, an array of numbers, an `Option` of those, a `JsValue`, or a `Result` of those",
+    note = "the error of a `Result` is a text (`String`, `&str`), a `JsValue` or a `JsError`",
     note = "return anything else as JSON: a `String` of `serde_json::to_string`"
 )]
 pub trait Answer {

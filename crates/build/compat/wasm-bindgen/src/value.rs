@@ -222,7 +222,7 @@ macro_rules! from_numbers {
         }
         impl PartialEq<$number> for JsValue {
             fn eq(&self, other: &$number) -> bool {
-                *self == Self::from(*other)
+                self.0 == Self::from(*other).0
             }
         }
     )*};
