@@ -129,15 +129,19 @@ fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -
     }
 
     let result = quote!(#function(#(#pass),*));
-    let result = if returned.fallible {
-        quote! {
-            match #result {
-                Ok(value) => value,
-                Err(error) => ::iof::__private::Failed(error).end(),
+    let result = match returned.error {
+        None => result,
+        Some(place) => {
+            let end = quote_spanned! {Span::call_site().located_at(place)=>
+                ::iof::__private::Failed(error).end()
+            };
+            quote! {
+                match #result {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(error) => #end,
+                }
             }
         }
-    } else {
-        result
     };
     let ty = &returned.ty;
     let deref = returned.borrowed.then(|| quote!(*));
@@ -160,7 +164,7 @@ fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -
                 Some(quote!(area: ::iof::__private::Area,)),
                 None,
                 quote_spanned! {place(ty)=>
-                    const { <::iof::__private::Of<#ty>>::IS_NO_HIDDEN_RESULT };
+                    const _: () = <::iof::__private::Of<#ty>>::IS_NO_HIDDEN_RESULT;
                     area.fill(<::iof::__private::Of<#ty>>::#write(result));
                 },
             )
@@ -194,7 +198,7 @@ fn describe(name: &str, doc: &str, params: &[Param], returned: &Returned) -> Tok
         None => quote!(::iof::__private::Described::plain("unit")),
         Some(wire) => described(wire, &returned.ty, &quote!(Returned)),
     };
-    let fallible = returned.fallible;
+    let fallible = returned.error.is_some();
     quote! {
         #[cfg_attr(target_family = "wasm", unsafe(export_name = #export))]
         #[allow(unsafe_code, dead_code, clippy::all)]

@@ -1,6 +1,6 @@
 //! How a parameter or a result crosses, as far as its spelling says.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, GenericArgument, Pat, Path, PathArguments, ReturnType, Type};
@@ -41,8 +41,8 @@ pub(crate) struct Returned {
     pub(crate) borrowed: bool,
     /// Nothing crosses for `()`.
     pub(crate) wire: Option<Wire>,
-    /// It is a `Result`.
-    pub(crate) fallible: bool,
+    /// Where its error is written, if it is a `Result`.
+    pub(crate) error: Option<Span>,
 }
 
 impl Param {
@@ -113,33 +113,39 @@ impl Param {
 impl Returned {
     pub(crate) fn of(output: &ReturnType) -> syn::Result<Self> {
         let ReturnType::Type(_, ty) = output else {
-            return Ok(Self::plain(&Type::Tuple(syn::parse_quote!(())), false));
+            return Ok(Self::plain(&Type::Tuple(syn::parse_quote!(())), None));
         };
         let ty = bare(ty);
         let Some(path) = result(ty) else {
             possible(ty)?;
-            return Ok(Self::plain(ty, false));
+            return Ok(Self::plain(ty, None));
         };
-        let ok = path.segments.last().and_then(|last| match &last.arguments {
-            PathArguments::AngleBracketed(arguments) => {
-                arguments.args.iter().find_map(|argument| match argument {
-                    GenericArgument::Type(ty) => Some(bare(ty)),
-                    _ => None,
-                })
-            }
-            _ => None,
-        });
-        let Some(ok) = ok else {
+        let mut types = path
+            .segments
+            .last()
+            .into_iter()
+            .filter_map(|last| match &last.arguments {
+                PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(bare(ty)),
+                _ => None,
+            });
+        let Some(ok) = types.next() else {
             return Err(error(
                 ty,
                 "this `Result` does not say of what: write its types, such as `Result<(), String>`",
             ));
         };
         possible(ok)?;
-        Ok(Self::plain(ok, true))
+        // An alias of `Result` for one error has its name alone.
+        let error = types.next().map_or(path.span(), Spanned::span);
+        Ok(Self::plain(ok, Some(error)))
     }
 
-    fn plain(ty: &Type, fallible: bool) -> Self {
+    fn plain(ty: &Type, error: Option<Span>) -> Self {
         let (ty, borrowed) = match ty {
             Type::Reference(reference) => (bare(&reference.elem), true),
             ty => (ty, false),
@@ -149,7 +155,7 @@ impl Returned {
             ty: ty.to_token_stream(),
             borrowed,
             wire: (!unit).then(|| wire(ty)),
-            fallible,
+            error,
         }
     }
 }
@@ -302,7 +308,7 @@ mod tests {
                 returned.ty.to_string().replace(' ', ""),
                 returned.wire.is_some(),
                 returned.borrowed,
-                returned.fallible,
+                returned.error.is_some(),
             )
         };
         let is = |ty: &str, some, borrowed, fallible| (ty.to_owned(), some, borrowed, fallible);

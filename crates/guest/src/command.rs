@@ -204,6 +204,7 @@ impl CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.output.status {
+            NOT_RUN => write!(f, "the command `{}` did not run", self.name)?,
             TIMED_OUT => write!(f, "the command `{}` ran out of time", self.name)?,
             status => write!(f, "the command `{}` ended with {status}", self.name)?,
         }

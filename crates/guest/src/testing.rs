@@ -32,17 +32,18 @@ pub use self::http::{Http, Request, http};
 pub use crate::command::{Output, Run};
 
 type Answer = Rc<RefCell<dyn FnMut(&Run) -> Output>>;
+type Runs = Rc<RefCell<Vec<Run>>>;
 
 thread_local! {
     /// Who answers, the latest last.
-    static HOSTS: RefCell<Vec<(Answer, Rc<RefCell<Vec<Run>>>)>> = const { RefCell::new(Vec::new()) };
+    static HOSTS: RefCell<Vec<(Answer, Runs)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Answers commands until it is dropped, and knows which were run.
 #[must_use = "commands are answered until this is dropped: keep it in a variable"]
 pub struct Host {
     answer: Answer,
-    runs: Rc<RefCell<Vec<Run>>>,
+    runs: Runs,
 }
 
 /// Answers the commands of this thread.
@@ -98,8 +99,8 @@ pub(crate) fn run(run: &Run) -> Output {
         }
     };
     runs.borrow_mut().push(run.clone());
-    let output = (answer.borrow_mut())(run);
-    output
+    let mut answer = answer.borrow_mut();
+    answer(run)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub trait AnyValue {
     /// Makes the value of an argument, or ends the call.
     fn read(parameter: &str, bytes: Vec<u8>) -> Self::Value
     where
-        Self::Value: DeserializeOwned + Sized,
+        Self::Value: Argument,
     {
         match from_json(&bytes) {
             Ok(value) => value,
@@ -42,7 +42,7 @@ pub trait AnyValue {
     /// Makes the bytes of a result, or ends the call.
     fn write(value: Self::Value) -> Vec<u8>
     where
-        Self::Value: Serialize + Sized,
+        Self::Value: Answer + Sized,
     {
         Self::write_ref(&value)
     }
@@ -50,7 +50,7 @@ pub trait AnyValue {
     /// Makes the bytes of a result that is a reference, or ends the call.
     fn write_ref(value: &Self::Value) -> Vec<u8>
     where
-        Self::Value: Serialize,
+        Self::Value: Answer,
     {
         match serde_json::to_vec(value) {
             Ok(json) => json,
@@ -62,6 +62,39 @@ pub trait AnyValue {
     }
 }
 
+/// What can be made from JSON. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a function",
+    label = "serde cannot make this from JSON",
+    note = "put `#[iof::data]` on the type, or derive serde's `Deserialize` for it"
+)]
+pub trait Argument: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> Argument for T {}
+
+/// What can be written as JSON. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a function",
+    label = "serde cannot write this as JSON",
+    note = "put `#[iof::data]` on the type, or derive serde's `Serialize` for it"
+)]
+pub trait Answer: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> Answer for T {}
+
+/// What has words. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a function",
+    label = "there are no words to end the call with",
+    note = "implement `Display` for it, or return an `iof::Error`"
+)]
+pub trait Words: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> Words for T {}
+
 impl<T: ?Sized> AnyValue for Of<T> {
     type Value = T;
 }
@@ -69,7 +102,7 @@ impl<T: ?Sized> AnyValue for Of<T> {
 /// An argument that was not given is an empty text, and `null` to whoever takes that.
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if bytes.trim_ascii().is_empty() {
-        serde_json::from_str("null").map_err(|_| "it is missing; it is JSON".to_owned())
+        serde_json::from_str("null").map_err(|_| "it is missing; it takes JSON".to_owned())
     } else {
         serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
@@ -77,7 +110,15 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 impl<T, E> Of<Result<T, E>> {
     /// See [`AnyValue::IS_NO_HIDDEN_RESULT`].
-    #[expect(clippy::panic, reason = "the compiler panics, not the function")]
+    ///
+    /// ```compile_fail,E0080
+    /// type Answer = Result<String, String>;
+    ///
+    /// #[iof::function]
+    /// fn hidden() -> Answer {
+    ///     Ok(String::new())
+    /// }
+    /// ```
     pub const IS_NO_HIDDEN_RESULT: () = panic!(
         "write this result as `Result<…>`: under another name its error would be a value, and not end the call"
     );
@@ -105,6 +146,7 @@ macro_rules! plain {
 
                 /// See [`AnyValue::write_ref`].
                 #[must_use]
+                #[allow(clippy::ptr_arg)] // the attribute asks for the very type
                 pub fn write_ref(value: &$owned) -> Vec<u8> {
                     <$borrowed>::to_owned(value).into()
                 }
@@ -141,7 +183,7 @@ pub trait AnyError {
     /// Ends the call with it.
     fn end(self) -> !
     where
-        Self::Error: Display;
+        Self::Error: Words;
 }
 
 impl<E> AnyError for Failed<E> {
@@ -149,7 +191,7 @@ impl<E> AnyError for Failed<E> {
 
     fn end(self) -> !
     where
-        E: Display,
+        E: Words,
     {
         fail(&Error::other(self.0))
     }
@@ -222,7 +264,7 @@ mod tests {
         assert_eq!(<Of<Option<u8>>>::read("a", vec![]), None);
         assert_eq!(
             from_json::<Pair>(b" ").unwrap_err(),
-            "it is missing; it is JSON"
+            "it is missing; it takes JSON"
         );
         assert_eq!(
             from_json::<Pair>(br#"{"left":1}"#).unwrap(),

@@ -4,6 +4,7 @@
 
 #![deny(warnings)]
 #![allow(missing_docs)]
+#![allow(clippy::ptr_arg, clippy::unused_unit)] // every spelling is to be taken
 #![deny(unsafe_code)]
 
 use std::borrow::Cow;
