@@ -49,6 +49,7 @@ const GROUPS: [Group; 5] = [
             ("wasi", "wasi", "wasi"),
             ("command", "command", "command"),
             ("second-state", "second_state", "second-state"),
+            ("typed", "typed", "typed"),
             (
                 "cumulative-storage",
                 "cumulative_storage",
@@ -78,7 +79,12 @@ pub(crate) fn build() -> Outcome {
     let mut found = None;
     let mut built = 0;
     for group in &GROUPS {
-        let sources = newest(&[group.folder, "examples/hello/src"])?;
+        let sources = newest(&[
+            group.folder,
+            "examples/hello/src",
+            "crates/guest",
+            "crates/guest-macros",
+        ])?;
         if group
             .modules
             .iter()
