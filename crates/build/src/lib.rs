@@ -11,8 +11,40 @@
 mod machine;
 mod toolchain;
 
+#[cfg(feature = "projects")]
+mod build;
+#[cfg(feature = "projects")]
+mod error;
+#[cfg(feature = "projects")]
+mod files;
+#[cfg(feature = "projects")]
+mod new;
+#[cfg(feature = "projects")]
+mod optimise;
+#[cfg(feature = "projects")]
+mod project;
+#[cfg(feature = "projects")]
+mod stand_in;
+#[cfg(feature = "projects")]
+mod summary;
+#[cfg(feature = "projects")]
+mod templates;
+#[cfg(feature = "projects")]
+mod watch;
+
 pub use machine::{Machine, shown};
 pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
+
+#[cfg(feature = "projects")]
+pub use {
+    build::{Built, Options, build},
+    error::Error,
+    new::{Created, new},
+    project::What,
+    summary::{Export, Import, Kind, Memory, Section, Summary},
+    templates::Template,
+    watch::{Watch, watch},
+};
 
 /// What a build does while it does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -207,8 +207,13 @@ impl Toolchain {
     /// `cargo WORD --target …` in `folder`, without what an outer cargo or a user set for builds of the host.
     #[must_use]
     pub fn cargo(&self, folder: &Path, word: &str, target: Target) -> Command {
-        let mut command = self.plain_cargo(folder);
-        command.args([word, "--target", target.as_str()]);
+        let mut command = match self.way {
+            Way::Installed => self.machine.cargo(),
+            Way::Debian { .. } => self.machine.cargo_at(self.machine.system(DEBIAN_CARGO)),
+        };
+        command
+            .args([word, "--target", target.as_str()])
+            .current_dir(folder);
         for name in [
             "CARGO_BUILD_TARGET",
             "CARGO_ENCODED_RUSTFLAGS",
@@ -225,32 +230,12 @@ impl Toolchain {
             // The compiler is stable; building the standard library from its sources is not.
             command
                 .arg("-Zbuild-std=std,panic_abort")
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env("RUSTC", self.machine.system(DEBIAN_RUSTC))
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("RUSTFLAGS", flags);
         }
         command
-    }
-
-    /// The same cargo for questions, such as `cargo metadata`.
-    pub(crate) fn plain_cargo(&self, folder: &Path) -> Command {
-        let mut command = match self.way {
-            Way::Installed => self.machine.cargo(),
-            Way::Debian { .. } => {
-                let mut command = self.machine.cargo_at(self.machine.system(DEBIAN_CARGO));
-                command
-                    .env_remove("RUSTUP_TOOLCHAIN")
-                    .env("RUSTC", self.machine.system(DEBIAN_RUSTC));
-                command
-            }
-        };
-        command.current_dir(folder);
-        command
-    }
-
-    /// The machine that it is on.
-    #[cfg(feature = "projects")]
-    pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
     }
 }
 
