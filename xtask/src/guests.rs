@@ -10,20 +10,18 @@ use std::{
     time::SystemTime,
 };
 
+use iof_build::{DEBIAN_PACKAGES, Event, Machine, Target, Toolchain};
+
 use crate::{
-    paths,
+    packages, paths,
     process::{cargo, output, run},
     step::{Outcome, Problem, step},
-    toolchain::{TARGETS, Toolchain},
 };
-
-const WASI: &str = TARGETS[0];
-const UNKNOWN: &str = TARGETS[1];
 
 /// A Cargo workspace of guests, and what it gives.
 struct Group {
     folder: &'static str,
-    target: &'static str,
+    target: Target,
     /// `(package, file that Cargo makes, file that we keep)`.
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -31,26 +29,27 @@ struct Group {
 const GROUPS: [Group; 5] = [
     Group {
         folder: "examples/hello",
-        target: UNKNOWN,
+        target: Target::Unknown,
         modules: &[("hello", "hello", "hello")],
     },
     Group {
         folder: "examples/send-email",
-        target: WASI,
+        target: Target::Wasip1,
         modules: &[("send_email", "send_email", "send_email")],
     },
     Group {
         folder: "examples/pictures",
-        target: WASI,
+        target: Target::Wasip1,
         modules: &[("pictures", "pictures", "pictures")],
     },
     Group {
         folder: "tests/guests",
-        target: WASI,
+        target: Target::Wasip1,
         modules: &[
             ("wasi", "wasi", "wasi"),
             ("command", "command", "command"),
             ("second-state", "second_state", "second-state"),
+            ("typed", "typed", "typed"),
             (
                 "cumulative-storage",
                 "cumulative_storage",
@@ -65,7 +64,7 @@ const GROUPS: [Group; 5] = [
     },
     Group {
         folder: "tests/guests",
-        target: UNKNOWN,
+        target: Target::Unknown,
         modules: &[("raw-bindgen", "raw_bindgen", RAW)],
     },
 ];
@@ -77,10 +76,15 @@ const FINISHED: [&str; 4] = ["web", "bundler", "classic", "stripped"];
 /// Builds what is not up to date.
 pub(crate) fn build() -> Outcome {
     let started = SystemTime::now();
-    let mut toolchain = None;
+    let mut found = None;
     let mut built = 0;
     for group in &GROUPS {
-        let sources = newest(&[group.folder, "examples/hello/src"])?;
+        let sources = newest(&[
+            group.folder,
+            "examples/hello/src",
+            "crates/guest",
+            "crates/guest-macros",
+        ])?;
         if group
             .modules
             .iter()
@@ -88,13 +92,17 @@ pub(crate) fn build() -> Outcome {
         {
             continue;
         }
-        let toolchain = match &mut toolchain {
-            Some(found) => found,
-            empty => empty.insert(Toolchain::find_or_install()?),
+        let toolchain = match &mut found {
+            Some(toolchain) => toolchain,
+            empty => empty.insert(toolchain()?),
         };
         let names: Vec<_> = group.modules.iter().map(|(package, ..)| *package).collect();
         step(
-            &format!("build {} for {}", names.join(" and "), group.target),
+            &format!(
+                "build {} for {}",
+                names.join(" and "),
+                group.target.as_str()
+            ),
             || build_group(toolchain, group, started),
         )?;
         built += group.modules.len();
@@ -112,16 +120,35 @@ pub(crate) fn build() -> Outcome {
     Ok(())
 }
 
+/// What is installed, or what can be: unlike the library, a chore may install packages of the system.
+fn toolchain() -> Outcome<Toolchain> {
+    let find = || {
+        let say = &mut |event: Event<'_>| match event {
+            Event::Step(what) => println!("== {what}"),
+            Event::Runs(line) => println!("   $ {line}"),
+        };
+        Toolchain::find(&Machine::this(), &paths::root(), &Target::ALL, true, say)
+    };
+    find().or_else(|missing| {
+        packages::install(&DEBIAN_PACKAGES, "a compiler for guests")
+            .map_err(|problem| problem.next(missing.to_string()))?;
+        find().map_err(Problem::new)
+    })
+}
+
 fn build_group(toolchain: &Toolchain, group: &Group, started: SystemTime) -> Outcome {
     let target_dir = paths::target().join("guests");
-    let mut command = toolchain.build(&paths::root().join(group.folder), group.target, &target_dir);
+    let mut command = toolchain.cargo(&paths::root().join(group.folder), "build", group.target);
+    command
+        .arg("--release")
+        .env("CARGO_TARGET_DIR", &target_dir);
     for (package, ..) in group.modules {
         command.args(["--package", package]);
     }
     run(&mut command)?;
     for (_, made, kept) in group.modules {
         let made = target_dir
-            .join(group.target)
+            .join(group.target.as_str())
             .join("release")
             .join(made)
             .with_extension("wasm");

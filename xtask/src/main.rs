@@ -18,7 +18,6 @@ mod process;
 mod step;
 mod syscalls;
 mod test;
-mod toolchain;
 
 use std::process::ExitCode;
 

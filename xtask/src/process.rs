@@ -1,35 +1,23 @@
 //! Programs that a chore runs: each is waited for or ended by its own handle.
 
 use std::{
-    ffi::OsStr,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
+use iof_build::{Machine, shown};
+
 use crate::step::{Outcome, Problem};
 
 /// Where a program is, if it is anywhere on the path.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    Machine::this().find(program)
 }
 
 /// The cargo that runs this chore.
-///
-/// `cargo run` leaves the variables of our own package in the environment. Some build scripts ask to run again when
-/// those change, so that a chore and a cargo by hand would rebuild each other's dependencies for ever.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(ours) {
-            cargo.env_remove(name);
-        }
-    }
-    cargo
+    Machine::this().cargo()
 }
 
 /// Runs to the end, with its output on ours.
@@ -68,28 +56,6 @@ fn not_started(command: &Command, e: &std::io::Error) -> Problem {
     let program = command.get_program().to_string_lossy();
     Problem::new(format!("`{program}` does not start: {e}"))
         .next(format!("install `{program}`, or put it on the PATH"))
-}
-
-/// The command line as one would type it: programs by their name, without the variables.
-fn shown(command: &Command) -> String {
-    let program = PathBuf::from(command.get_program());
-    let name = program
-        .file_name()
-        .unwrap_or(OsStr::new("?"))
-        .to_string_lossy()
-        .into_owned();
-    let arguments = command.get_args().map(|argument| {
-        let argument = argument.to_string_lossy();
-        if argument.contains([' ', '*', '{']) {
-            format!("'{argument}'")
-        } else {
-            argument.into_owned()
-        }
-    });
-    std::iter::once(name)
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// A server that this chore started. It is killed when it is dropped.

@@ -1,0 +1,74 @@
+//! Lists the files that are embedded: the templates of `iof new`, the crates that it copies into projects, and the
+//! stand-in for wasm-bindgen of 2020.
+//!
+//! A list in the source would have to be kept by hand. What is listed here is what cargo needs to build a crate: its
+//! manifest, its build script and its sources.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a build script"
+)]
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Constants, and the folders that they hold the files of.
+const FOLDERS: [(&str, &str); 7] = [
+    ("COMPAT", "compat"),
+    ("GUEST", "../guest"),
+    ("GUEST_MACROS", "../guest-macros"),
+    ("RUST", "templates/rust"),
+    ("RUST_JSON", "templates/rust-json"),
+    ("RUST_HTTP", "templates/rust-http"),
+    ("RUST_2020", "templates/rust-2020"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_PROJECTS").is_none() {
+        return Ok(());
+    }
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let mut source = String::new();
+    for (name, folder) in FOLDERS {
+        let folder = here.join(folder);
+        let mut files = vec![];
+        list(&folder, &mut files)?;
+        files.sort();
+        writeln!(source, "pub(crate) const {name}: &[Embedded] = &[")?;
+        for file in files {
+            let (inside, path) = (file.strip_prefix(&folder)?, &file);
+            writeln!(
+                source,
+                "    Embedded {{ path: {inside:?}, bytes: include_bytes!({path:?}) }},"
+            )?;
+        }
+        writeln!(source, "];")?;
+    }
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("embedded.rs"), source)?;
+    Ok(())
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    // Of a folder that is watched, new files are noticed, too.
+    println!("cargo:rerun-if-changed={}", folder.display());
+    for entry in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            if name != "target" && name != "tests" && name != "examples" {
+                list(&path, files)?;
+            }
+        } else if path
+            .extension()
+            .is_some_and(|kind| kind == "rs" || kind == "toml")
+            || (name == "gitignore" || name == "README.md")
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

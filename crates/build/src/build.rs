@@ -1,0 +1,275 @@
+//! `iof build`: from a folder to a module in `pkg/`, as rustc leaves it or as wasm-opt improves it, and what it is.
+//!
+//! Cargo does the building, in the project's own target directory, so a second build costs what a second `cargo build`
+//! costs, and nothing of the project is written but `pkg/` and what cargo itself writes.
+
+use crate::machine::{Machine, shown};
+use crate::optimise::{Optimised, optimise};
+use crate::project::{Part, Project, What};
+use crate::stand_in::StandIn;
+use crate::summary::{Kind, bytes};
+use crate::{Error, Event, Progress, Summary, Toolchain, files};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which package of a workspace.
+    pub package: Option<String>,
+    /// Quickly, with checks and names for debuggers, instead of well.
+    pub debug: bool,
+    /// Fail instead of changing `Cargo.lock`.
+    pub locked: bool,
+    /// Whether rustup may add a target.
+    pub add_target: bool,
+    /// Whether wasm-opt is used where it is.
+    pub optimise: bool,
+    /// Where to.
+    pub machine: Machine,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            package: None,
+            debug: false,
+            locked: false,
+            add_target: true,
+            optimise: true,
+            machine: Machine::this(),
+        }
+    }
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Built {
+    /// The package.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+    /// What it was built for.
+    pub target: &'static str,
+    /// `release` or `debug`.
+    pub profile: &'static str,
+    /// The module.
+    pub module: PathBuf,
+    /// The file beside it that says what it may use, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declaration: Option<PathBuf>,
+    /// What the module is.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Its size before wasm-opt, where that was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// What there is to know: each a sentence.
+    pub notes: Vec<String>,
+    /// The folders that it was built from, for [`watch`](crate::watch).
+    pub folders: Vec<PathBuf>,
+    /// How long it took.
+    #[serde(serialize_with = "milliseconds", rename = "milliseconds")]
+    pub took: Duration,
+}
+
+/// Builds the project in `folder`.
+///
+/// # Errors
+/// See [`Error`]; what cargo says of the code stands on stderr then.
+pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result<Built, Error> {
+    let start = Instant::now();
+    let project = Project::find(&options.machine, folder, options.package.as_deref())?;
+    let target = project.what.target();
+    let toolchain = Toolchain::find(
+        &options.machine,
+        folder,
+        &[target],
+        options.add_target,
+        &mut *progress,
+    )?;
+    progress(Event::Step(&format!(
+        "build {} for {}",
+        project.name,
+        target.as_str()
+    )));
+    let mut cargo = cargo(&toolchain, folder, &project, options)?;
+    progress(Event::Runs(&shown(&cargo)));
+    let made = run(&mut cargo, &project)?;
+
+    let mut module = fs::read(&made).map_err(Error::file(&made))?;
+    let mut summary = Summary::of(&module)?;
+    let (mut before, mut notes) = (None, vec![]);
+    if summary.kind == Kind::WasiCommand {
+        notes.push(
+            "This is a program (main). A server does not run programs yet: it takes the module, and nothing in it can \
+             be called. Functions are exported by a library (`iof new NAME` shows how)."
+                .to_owned(),
+        );
+    } else if summary.exports.is_empty() && summary.kind == Kind::Bindgen {
+        notes.push("Nothing in it can be called: no function is exported.".to_owned());
+    }
+    if options.optimise && !options.debug {
+        let folder = project.target_dir.join("iof");
+        match optimise(&options.machine, &module, &summary, &folder, progress)? {
+            Optimised::Module(made, after) => {
+                before = Some(summary.size);
+                (module, summary) = (made, after);
+            }
+            Optimised::Not(why) => notes.push(why),
+        }
+    }
+    let kept = project
+        .folder()
+        .join("pkg")
+        .join(made.file_name().unwrap_or_default());
+    files::write(&kept, &module)?;
+    let declaration = project.folder().join("function.toml");
+    let mut folders = vec![project.folder().to_owned()];
+    folders.extend(project.beside.iter().cloned());
+    Ok(Built {
+        target: target.as_str(),
+        profile: if options.debug { "debug" } else { "release" },
+        declaration: declaration.is_file().then_some(declaration),
+        package: project.name,
+        version: project.version,
+        what: project.what,
+        module: kept,
+        summary,
+        before,
+        notes,
+        folders,
+        took: start.elapsed(),
+    })
+}
+
+/// The command line for a project.
+fn cargo(
+    toolchain: &Toolchain,
+    folder: &Path,
+    project: &Project,
+    options: &Options,
+) -> Result<Command, Error> {
+    // A library that its manifest does not make a module becomes one on the command line.
+    let word = match project.part {
+        Part::Library { cdylib: false } => "rustc",
+        _ => "build",
+    };
+    let mut cargo = toolchain.cargo(folder, word, project.what.target());
+    match &project.part {
+        Part::Library { cdylib: true } => cargo.arg("--lib"),
+        Part::Library { cdylib: false } => cargo.args(["--lib", "--crate-type", "cdylib"]),
+        Part::Program(name) => cargo.args(["--bin", name]),
+    };
+    if !options.debug {
+        cargo.arg("--release");
+    }
+    if options.locked {
+        cargo.arg("--locked");
+    }
+    match &project.what {
+        What::Bindgen2020 { version } => {
+            let stand_in = StandIn::prepare(project, version)?;
+            stand_in.tell(&mut cargo);
+            cargo.arg("--manifest-path").arg(&stand_in.manifest);
+            cargo.arg("--target-dir").arg(&project.target_dir);
+        }
+        _ => {
+            cargo.arg("--manifest-path").arg(&project.manifest);
+        }
+    }
+    Ok(cargo)
+}
+
+/// A line that cargo says for programs.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+    manifest_path: Option<PathBuf>,
+}
+
+/// Runs cargo, and answers which module it made.
+fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
+    let line = shown(cargo);
+    // Errors and warnings go to stderr as ever; stdout says what was made.
+    cargo
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = cargo.spawn().map_err(|error| Error::NotStarted {
+        program: "cargo".into(),
+        error,
+    })?;
+    let mut module = None;
+    let manifest = cargo_manifest(cargo)
+        .unwrap_or(&project.manifest)
+        .to_owned();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let Ok(message) = serde_json::from_str::<Message>(&line) else {
+                continue;
+            };
+            let ours = message.manifest_path.is_some_and(|path| path == manifest);
+            if message.reason == "compiler-artifact" && ours {
+                let wasm = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "wasm");
+                module = message.filenames.into_iter().find(wasm).or(module);
+            }
+        }
+    }
+    let status = child.wait().map_err(|error| Error::NotStarted {
+        program: "cargo".into(),
+        error,
+    })?;
+    if !status.success() {
+        return Err(Error::Failed { line, status });
+    }
+    module.ok_or_else(|| Error::Answer {
+        line,
+        why: "no module was made".into(),
+    })
+}
+
+/// The manifest that a command line names.
+fn cargo_manifest(cargo: &Command) -> Option<&Path> {
+    let mut words = cargo.get_args();
+    words.find(|word| *word == "--manifest-path")?;
+    words.next().map(Path::new)
+}
+
+fn milliseconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl fmt::Display for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        writeln!(
+            f,
+            "{} {}: {}, for {} ({}, {seconds:.1} s)",
+            self.package, self.version, self.what, self.target, self.profile
+        )?;
+        write!(f, "{}", self.summary)?;
+        if let Some(before) = self.before {
+            write!(f, " ({} before wasm-opt)", bytes(before))?;
+        }
+        write!(f, "\nmodule    {}", self.module.display())?;
+        if let Some(declaration) = &self.declaration {
+            write!(f, "\nwith      {}", declaration.display())?;
+        }
+        for note in &self.notes {
+            write!(f, "\nnote      {note}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Files that are there as a whole or not at all, also when somebody presses Ctrl-C.
+
+use crate::Error;
+use nix::sys::signal::{SigSet, Signal};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// While it lives, SIGINT and SIGTERM wait: for the milliseconds in which something half made is on the disk.
+///
+/// It holds for the thread that made it. In a program whose other threads take signals, a name that begins with a dot
+/// may be left behind, and nothing else.
+pub(crate) struct Held(Option<SigSet>);
+
+impl Held {
+    pub(crate) fn new() -> Self {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGTERM);
+        let before = SigSet::thread_get_mask().ok();
+        Self(before.filter(|_| signals.thread_block().is_ok()))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = before.thread_set_mask();
+        }
+    }
+}
+
+/// Writes a file as a whole, and makes the folder that it is in.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let _held = Held::new();
+    let write = || {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".iof-")
+            .permissions(permissions())
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(Error::file(path))
+}
+
+/// Writes a file unless it says the same already: Cargo builds again what is newer than what it made.
+pub(crate) fn write_if_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    match fs::read(path) {
+        Ok(there) if there == bytes => Ok(()),
+        _ => write(path, bytes),
+    }
+}
+
+/// As other programs make files: for everybody, below the user's mask. A temporary file is its owner's alone.
+fn permissions() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_only_when_it_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pkg/a.wasm");
+        write(&path, b"one").unwrap();
+        let first = fs::metadata(&path).unwrap().modified().unwrap();
+        write_if_other(&path, b"one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), first);
+        write_if_other(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path().join("pkg")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn signals_wait_and_then_come() {
+        let before = SigSet::thread_get_mask().unwrap();
+        let held = Held::new();
+        assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
+        drop(held);
+        assert_eq!(
+            SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT),
+            before.contains(Signal::SIGINT)
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Toolchains, new projects, builds of guests, and a look at what came of them.
+//!
+//! The library prints nothing: what it does goes to the caller's [`Progress`], and what cargo, rustup and wasm-opt say
+//! goes to stderr by inheritance. It knows no engine; whether a server takes a module is the caller's to ask.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it builds: callers give it a thread of its own"
+)]
+
+mod machine;
+mod toolchain;
+
+#[cfg(feature = "projects")]
+mod build;
+#[cfg(feature = "projects")]
+mod error;
+#[cfg(feature = "projects")]
+mod files;
+#[cfg(feature = "projects")]
+mod new;
+#[cfg(feature = "projects")]
+mod optimise;
+#[cfg(feature = "projects")]
+mod project;
+#[cfg(feature = "projects")]
+mod stand_in;
+#[cfg(feature = "projects")]
+mod summary;
+#[cfg(feature = "projects")]
+mod templates;
+#[cfg(feature = "projects")]
+mod watch;
+
+pub use machine::{Machine, shown};
+pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
+
+#[cfg(feature = "projects")]
+pub use {
+    build::{Built, Options, build},
+    error::Error,
+    new::{Created, new},
+    project::What,
+    summary::{Export, Import, Kind, Memory, Section, Summary},
+    templates::Template,
+    watch::{Watch, watch},
+};
+
+/// What a build does while it does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Something begins that may take seconds.
+    Step(&'a str),
+    /// A command line that is run, as one would type it.
+    Runs(&'a str),
+}
+
+/// Who is told.
+pub type Progress<'a> = &'a mut dyn FnMut(Event<'_>);

@@ -1,0 +1,82 @@
+//! What `wasm-opt` of binaryen makes of a module, if it is there.
+//!
+//! It is never needed: a module that it cannot read, or that is another one afterwards, stays as rustc left it, and a
+//! hint says so.
+
+use crate::machine::{Machine, shown};
+use crate::{Error, Event, Progress, Summary, files};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+/// What came of it.
+pub(crate) enum Optimised {
+    /// A smaller or faster module that is otherwise the same.
+    Module(Vec<u8>, Summary),
+    /// The module stays; what to tell.
+    Not(String),
+}
+
+/// What rustc uses of WebAssembly by default since 1.82: old versions of binaryen do not read it from the module.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Optimises a module; files go to `folder`, which is below the target directory.
+pub(crate) fn optimise(
+    machine: &Machine,
+    module: &[u8],
+    summary: &Summary,
+    folder: &Path,
+    progress: Progress<'_>,
+) -> Result<Optimised, Error> {
+    if machine.find("wasm-opt").is_none() {
+        return Ok(Optimised::Not(
+            "wasm-opt is not on the PATH; with it (it is part of binaryen) modules become smaller and faster".into(),
+        ));
+    }
+    let (from, to) = (
+        folder.join("unoptimised.wasm"),
+        folder.join("optimised.wasm"),
+    );
+    files::write(&from, module)?;
+    let mut command = machine.command("wasm-opt");
+    command
+        // `-g` keeps the names of functions, which a trap is told with.
+        .args(["-O2", "-g"])
+        .args(FEATURES)
+        .arg(&from)
+        .arg("-o")
+        .arg(&to)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    progress(Event::Step("optimise it with wasm-opt"));
+    progress(Event::Runs(&shown(&command)));
+    let status = command.status().map_err(|error| Error::NotStarted {
+        program: "wasm-opt".into(),
+        error,
+    })?;
+    let stays = |why: String| {
+        Ok(Optimised::Not(format!(
+            "{why}, so the module stays as rustc left it"
+        )))
+    };
+    if !status.success() {
+        return stays(format!(
+            "wasm-opt ended with {status} (is it older than version 108?)"
+        ));
+    }
+    let made = fs::read(&to).map_err(Error::file(&to))?;
+    match Summary::of(&made) {
+        Err(error) => stays(format!("of what wasm-opt made, {error}")),
+        Ok(after) if !after.is_as(summary) => {
+            stays("what wasm-opt made offers or asks for something else than before".into())
+        }
+        Ok(after) => Ok(Optimised::Module(made, after)),
+    }
+}

@@ -1,0 +1,106 @@
+//! What is embedded in the program: templates, the crates that projects are given, and the stand-in for 2020.
+
+/// A file of a folder that was embedded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Embedded {
+    /// Below that folder.
+    pub(crate) path: &'static str,
+    pub(crate) bytes: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// What a new project begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Template {
+    /// Text in, text out.
+    #[default]
+    Rust,
+    /// JSON in and out, described by a JSON Schema.
+    RustJson,
+    /// A request to a web service.
+    RustHttp,
+    /// A crate as the articles of 2020 wrote it.
+    Rust2020,
+}
+
+impl Template {
+    /// All of them, the default first.
+    pub const ALL: [Self; 4] = [Self::Rust, Self::RustJson, Self::RustHttp, Self::Rust2020];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::RustJson => "rust-json",
+            Self::RustHttp => "rust-http",
+            Self::Rust2020 => "rust-2020",
+        }
+    }
+
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Rust => "text in, text out",
+            Self::RustJson => "JSON in and out, described by a JSON Schema",
+            Self::RustHttp => "a request to a web service",
+            Self::Rust2020 => "as the articles of 2020 wrote it, with wasm-bindgen 0.2.61",
+        }
+    }
+
+    pub(crate) fn files(self) -> &'static [Embedded] {
+        match self {
+            Self::Rust => RUST,
+            Self::RustJson => RUST_JSON,
+            Self::RustHttp => RUST_HTTP,
+            Self::Rust2020 => RUST_2020,
+        }
+    }
+
+    /// The crates that a project of it gets: where they go, and what they are.
+    pub(crate) fn crates(self) -> &'static [(&'static str, &'static [Embedded])] {
+        match self {
+            Self::Rust2020 => &[],
+            _ => &[("iof-guest", GUEST), ("iof-guest-macros", GUEST_MACROS)],
+        }
+    }
+
+    /// Whose function is called how, for the last of the next commands: a name, a content type, a body.
+    pub(crate) fn call(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Rust => ("greet", "text/plain", "Ada"),
+            Self::RustJson => (
+                "total",
+                "application/json",
+                r#"'{"items":[{"name":"tea","price":450,"count":2}],"discount":10}'"#,
+            ),
+            Self::RustHttp => ("look_up", "text/plain", "tea"),
+            Self::Rust2020 => ("say", "text/plain", "Ada"),
+        }
+    }
+}
+
+impl std::str::FromStr for Template {
+    type Err = crate::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|template| template.as_str() == name);
+        found.ok_or_else(|| crate::Error::Template {
+            template: name.to_owned(),
+            note: match name.to_ascii_lowercase().as_str() {
+                "js" | "javascript" | "ts" | "typescript" | "node" | "py" | "python" => {
+                    " yet: functions are written in Rust so far"
+                }
+                _ => "",
+            },
+            known: Self::ALL
+                .map(|template| format!("{} ({})", template.as_str(), template.about()))
+                .join(", "),
+        })
+    }
+}

@@ -1,0 +1,504 @@
+//! What builds guests on this machine: rustup's targets, or Debian's compiler with its own sources.
+//!
+//! An installed target comes first, then one that rustup can add, then a system compiler, which builds the standard
+//! library from its sources. Packages of the system are never installed here: that takes an administrator, so the error
+//! says which ones.
+
+use crate::machine::{Machine, said, shown};
+use crate::{Event, Progress};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a guest is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Core modules with WASI preview 1.
+    Wasip1,
+    /// Core modules that import nothing of a system: what wasm-bindgen serves since 0.2.88.
+    Unknown,
+}
+
+impl Target {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Wasip1, Self::Unknown];
+
+    /// As rustc calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wasip1 => "wasm32-wasip1",
+            Self::Unknown => "wasm32-unknown-unknown",
+        }
+    }
+}
+
+/// Debian 12: a compiler, its standard library's sources, a C library for WASI, a linker.
+pub const DEBIAN_PACKAGES: [&str; 5] = [
+    "rustc-web",
+    "cargo-web",
+    "rust-web-src",
+    "wasi-libc",
+    "lld-19",
+];
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
+const DEBIAN_WASI: &str = "/usr/lib/wasm32-wasi";
+const LINKERS: [&str; 2] = ["wasm-ld-19", "wasm-ld"];
+
+/// Why there is no toolchain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missing {
+    /// Nothing here builds Rust for WebAssembly.
+    #[error(
+        "nothing here builds Rust for {targets}{tried}. One of these helps:\n  \
+         * with rustup ({RUSTUP}): rustup target add {targets}\n  \
+         * on Debian 12: apt-get install -y --no-install-recommends {packages}",
+        targets = names(targets),
+        tried = if tried.is_empty() { String::new() } else { format!(": {}", tried.join("; ")) },
+        packages = DEBIAN_PACKAGES.join(" "),
+    )]
+    Toolchain {
+        /// What for.
+        targets: Vec<Target>,
+        /// What was found, and why it is not enough.
+        tried: Vec<String>,
+    },
+}
+
+const RUSTUP: &str = "https://rustup.rs";
+
+/// A way to build guests.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    machine: Machine,
+    way: Way,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// The compiler of the path, with the targets installed.
+    Installed,
+    /// Debian's compiler, which builds the standard library from its sources.
+    Debian { linker: PathBuf },
+}
+
+impl Toolchain {
+    /// What builds for `targets` in `folder`, whose `rust-toolchain.toml` counts.
+    ///
+    /// With `add`, rustup is asked for targets that it can add.
+    ///
+    /// # Errors
+    /// [`Missing`], which says what to install.
+    pub fn find(
+        machine: &Machine,
+        folder: &Path,
+        targets: &[Target],
+        add: bool,
+        progress: Progress<'_>,
+    ) -> Result<Self, Missing> {
+        let found = |way| {
+            Ok(Self {
+                machine: machine.clone(),
+                way,
+            })
+        };
+        let lacking = lacking(machine, folder, targets);
+        if lacking.as_ref().is_ok_and(Vec::is_empty) {
+            return found(Way::Installed);
+        }
+        let mut tried = vec![];
+        match &lacking {
+            Ok(lacking) if machine.find("rustup").is_some() => {
+                let names = names(lacking);
+                if !add {
+                    tried.push(format!("rustup is here, and may not add {names}"));
+                } else if rustup(machine, folder, lacking, progress) {
+                    return found(Way::Installed);
+                } else {
+                    tried.push(format!("rustup could not add {names}"));
+                }
+            }
+            Ok(lacking) => tried.push(format!(
+                "the compiler on the PATH has no {}, and there is no rustup to add it with",
+                names(lacking)
+            )),
+            Err(why) => tried.push((*why).to_owned()),
+        }
+        match debian(machine) {
+            Ok(linker) => found(Way::Debian { linker }),
+            Err(absent) => {
+                // Parts of it say that this way was meant; none say nothing.
+                if absent.len() < PARTS {
+                    tried.push(format!(
+                        "of Debian's compiler {} is missing",
+                        absent.join(", ")
+                    ));
+                }
+                Err(Missing::Toolchain {
+                    targets: targets.to_vec(),
+                    tried,
+                })
+            }
+        }
+    }
+
+    /// What this machine has and lacks, a line each, for `iof doctor`. Looks only.
+    #[must_use]
+    pub fn report(machine: &Machine) -> Vec<Line> {
+        let here = Path::new(".");
+        let versions = ["rustc", "cargo"].map(|program| {
+            let version = said(machine.command(program).arg("--version"));
+            Line {
+                name: program.to_owned(),
+                fine: version.is_some(),
+                advice: version
+                    .is_none()
+                    .then(|| format!("install Rust with rustup ({RUSTUP})")),
+                found: version.unwrap_or_else(|| "not on the PATH".into()),
+            }
+        });
+        let targets = Target::ALL.map(|target| {
+            let found = Self::find(machine, here, &[target], false, &mut |_| {});
+            Line {
+                name: target.as_str().to_owned(),
+                fine: found.is_ok(),
+                found: match &found {
+                    Ok(toolchain) => toolchain.name().to_owned(),
+                    Err(_) => "no standard library for it".into(),
+                },
+                advice: found.is_err().then(|| {
+                    format!(
+                        "rustup target add {target}; or, on Debian 12: apt-get install -y --no-install-recommends {}",
+                        DEBIAN_PACKAGES.join(" "),
+                        target = target.as_str()
+                    )
+                }),
+            }
+        });
+        let optimiser = said(machine.command("wasm-opt").arg("--version"));
+        let optimiser = Line {
+            name: "wasm-opt".to_owned(),
+            // Modules are as right without it.
+            fine: true,
+            found: optimiser
+                .unwrap_or_else(|| "not on the PATH; modules stay as rustc leaves them".into()),
+            advice: None,
+        };
+        versions
+            .into_iter()
+            .chain(targets)
+            .chain([optimiser])
+            .collect()
+    }
+
+    /// Where it comes from, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.way {
+            Way::Installed => "the installed target",
+            Way::Debian { .. } => {
+                "Debian's rustc, with the standard library built from its sources"
+            }
+        }
+    }
+
+    /// `cargo WORD --target …` in `folder`, without what an outer cargo or a user set for builds of the host.
+    #[must_use]
+    pub fn cargo(&self, folder: &Path, word: &str, target: Target) -> Command {
+        let mut command = match self.way {
+            Way::Installed => self.machine.cargo(),
+            Way::Debian { .. } => self.machine.cargo_at(self.machine.system(DEBIAN_CARGO)),
+        };
+        command
+            .args([word, "--target", target.as_str()])
+            .current_dir(folder);
+        for name in [
+            "CARGO_BUILD_TARGET",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTFLAGS",
+            "RUSTC_WRAPPER",
+        ] {
+            command.env_remove(name);
+        }
+        if let Way::Debian { linker } = &self.way {
+            let mut flags = format!("-Clinker={} -Clink-self-contained=no", linker.display());
+            if target == Target::Wasip1 {
+                flags += &format!(" -L{}", self.machine.system(DEBIAN_WASI).display());
+            }
+            // The compiler is stable; building the standard library from its sources is not.
+            command
+                .arg("-Zbuild-std=std,panic_abort")
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env("RUSTC", self.machine.system(DEBIAN_RUSTC))
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTFLAGS", flags);
+        }
+        command
+    }
+}
+
+/// Those of `targets` that the compiler of the path has no standard library for.
+fn lacking(
+    machine: &Machine,
+    folder: &Path,
+    targets: &[Target],
+) -> Result<Vec<Target>, &'static str> {
+    let sysroot = said(
+        machine
+            .rustc()
+            .args(["--print", "sysroot"])
+            .current_dir(folder),
+    );
+    let libraries = Path::new(&sysroot.ok_or("there is no rustc on the PATH")?).join("lib/rustlib");
+    let lacks = |target: &&Target| !libraries.join(target.as_str()).join("lib").is_dir();
+    Ok(targets.iter().filter(lacks).copied().collect())
+}
+
+/// Asks rustup; whether the targets are there afterwards.
+fn rustup(machine: &Machine, folder: &Path, targets: &[Target], progress: Progress<'_>) -> bool {
+    let mut add = machine.command("rustup");
+    add.args(["target", "add"])
+        .args(targets.iter().map(|target| target.as_str()))
+        .current_dir(folder);
+    progress(Event::Step("add the target with rustup"));
+    progress(Event::Runs(&shown(&add)));
+    // What it says goes to stderr: stdout may be read by a program.
+    add.stdin(Stdio::null()).stdout(std::io::stderr());
+    add.status().is_ok_and(|status| status.success())
+        && lacking(machine, folder, targets).is_ok_and(|lacking| lacking.is_empty())
+}
+
+/// How many parts Debian's way has.
+const PARTS: usize = 5;
+
+/// The linker of Debian's way, or what of it is absent.
+fn debian(machine: &Machine) -> Result<PathBuf, Vec<String>> {
+    let libc = format!("{DEBIAN_WASI}/libc.a");
+    let mut absent: Vec<String> = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCES, &libc]
+        .into_iter()
+        .filter(|file| !machine.system(file).is_file())
+        .map(str::to_owned)
+        .collect();
+    match LINKERS.into_iter().find_map(|linker| machine.find(linker)) {
+        Some(linker) if absent.is_empty() => Ok(linker),
+        Some(_) => Err(absent),
+        None => {
+            absent.push(LINKERS[0].to_owned());
+            Err(absent)
+        }
+    }
+}
+
+fn names(targets: &[Target]) -> String {
+    let names: Vec<_> = targets.iter().map(|target| target.as_str()).collect();
+    names.join(" ")
+}
+
+/// One line of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "projects", derive(serde::Serialize))]
+pub struct Line {
+    /// What was looked at.
+    pub name: String,
+    /// Whether it will do.
+    pub fine: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A machine of scripts.
+    struct Fake {
+        root: tempfile::TempDir,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("bin")).unwrap();
+            Self { root }
+        }
+
+        fn script(self, name: &str, text: &str) -> Self {
+            let file = self.root.path().join("bin").join(name);
+            // Written by another process: a file that this one has open for writing, which a fork of another test
+            // inherits, cannot be run (ETXTBSY).
+            let wrote = Command::new("/bin/sh")
+                .args([
+                    "-c",
+                    "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && /bin/chmod +x \"$0\"",
+                ])
+                .args([file.as_os_str(), text.as_ref()])
+                .status();
+            assert!(wrote.unwrap().success());
+            self
+        }
+
+        fn file(self, path: &str) -> Self {
+            let file = self.root.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+            self
+        }
+
+        fn rustc(self) -> Self {
+            let sysroot = self.root.path().join("sysroot");
+            self.script("rustc", &format!("echo {}", sysroot.display()))
+        }
+
+        fn target(self, target: Target) -> Self {
+            self.file(&format!(
+                "sysroot/lib/rustlib/{}/lib/libstd.rlib",
+                target.as_str()
+            ))
+        }
+
+        fn debian(self) -> Self {
+            self.file(DEBIAN_RUSTC)
+                .file(DEBIAN_CARGO)
+                .file(DEBIAN_SOURCES)
+                .file(&format!("{DEBIAN_WASI}/libc.a"))
+                .script("wasm-ld-19", "")
+        }
+
+        fn machine(&self) -> Machine {
+            Machine::at(self.root.path(), self.root.path().join("bin"))
+        }
+
+        fn find(&self, add: bool) -> Result<Toolchain, String> {
+            let folder = self.root.path();
+            Toolchain::find(&self.machine(), folder, &[Target::Wasip1], add, &mut |_| {})
+                .map_err(|missing| missing.to_string())
+        }
+    }
+
+    const ADDS: &str = "[ \"$1 $2 $3\" = 'target add wasm32-wasip1' ] && /bin/mkdir -p";
+
+    #[test]
+    fn an_installed_target_comes_first() {
+        let fake = Fake::new().rustc().target(Target::Wasip1).debian();
+        assert!(matches!(fake.find(true).unwrap().way, Way::Installed));
+    }
+
+    #[test]
+    fn rustup_adds_where_it_may() {
+        let fake = Fake::new().rustc();
+        let made = fake
+            .root
+            .path()
+            .join("sysroot/lib/rustlib/wasm32-wasip1/lib");
+        let fake = fake.script("rustup", &format!("{ADDS} {}", made.display()));
+        let refused = fake.find(false).unwrap_err();
+        assert!(
+            refused.contains("rustup is here, and may not add wasm32-wasip1"),
+            "{refused}"
+        );
+        assert!(!made.exists());
+        assert!(matches!(fake.find(true).unwrap().way, Way::Installed));
+    }
+
+    #[test]
+    fn a_rustup_that_cannot_add_leaves_debian() {
+        let fake = Fake::new().rustc().script("rustup", "exit 1");
+        let problem = fake.find(true).unwrap_err();
+        assert!(
+            problem.contains("rustup could not add wasm32-wasip1"),
+            "{problem}"
+        );
+        let fake = fake.debian();
+        assert!(matches!(fake.find(true).unwrap().way, Way::Debian { .. }));
+    }
+
+    #[test]
+    fn debian_alone_builds_the_standard_library() {
+        let fake = Fake::new().debian();
+        let toolchain = fake.find(true).unwrap();
+        let command = toolchain.cargo(Path::new("/"), "build", Target::Wasip1);
+        assert_eq!(
+            shown(&command),
+            "cargo build --target wasm32-wasip1 -Zbuild-std=std,panic_abort"
+        );
+        assert!(
+            command
+                .get_program()
+                .to_string_lossy()
+                .ends_with(DEBIAN_CARGO)
+        );
+        let variable = |name: &str| {
+            let mut all = command.get_envs();
+            let found = all.find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.map(|value| value.to_string_lossy().into_owned()))
+        };
+        assert_eq!(variable("RUSTC_BOOTSTRAP"), Some(Some("1".into())));
+        assert_eq!(variable("RUSTC_WRAPPER"), Some(None));
+        let flags = variable("RUSTFLAGS").flatten().unwrap();
+        assert!(
+            flags.contains("wasm-ld-19 -Clink-self-contained=no -L"),
+            "{flags}"
+        );
+        let unknown = toolchain.cargo(Path::new("/"), "build", Target::Unknown);
+        let flags = unknown
+            .get_envs()
+            .find(|(key, _)| *key == "RUSTFLAGS")
+            .unwrap();
+        assert!(
+            !flags.1.unwrap().to_string_lossy().contains("-L"),
+            "{flags:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_says_both_ways() {
+        let fake = Fake::new();
+        let problem = fake.find(true).unwrap_err();
+        assert_eq!(
+            problem,
+            "nothing here builds Rust for wasm32-wasip1: there is no rustc on the PATH. One of these helps:\n  \
+             * with rustup (https://rustup.rs): rustup target add wasm32-wasip1\n  \
+             * on Debian 12: apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src wasi-libc lld-19"
+        );
+    }
+
+    #[test]
+    fn half_of_debian_says_the_other_half() {
+        let fake = Fake::new()
+            .file(DEBIAN_RUSTC)
+            .file(DEBIAN_CARGO)
+            .script("wasm-ld", "");
+        let problem = fake.find(true).unwrap_err();
+        assert!(
+            problem.contains(&format!(
+                "{DEBIAN_SOURCES}, {DEBIAN_WASI}/libc.a is missing"
+            )),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_report_says_what_to_do() {
+        let fake = Fake::new().rustc().target(Target::Unknown);
+        let lines = Toolchain::report(&fake.machine());
+        let fine: Vec<_> = lines.iter().map(|line| (&*line.name, line.fine)).collect();
+        assert_eq!(
+            fine,
+            [
+                ("rustc", true),
+                ("cargo", false),
+                ("wasm32-wasip1", false),
+                ("wasm32-unknown-unknown", true),
+                ("wasm-opt", true)
+            ]
+        );
+        for line in lines {
+            assert_eq!(line.fine, line.advice.is_none(), "{line:?}");
+        }
+    }
+}

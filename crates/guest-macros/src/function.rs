@@ -1,0 +1,224 @@
+//! `#[iof::function]`: the export of a function, and the export that describes it.
+//!
+//! The interface is that of wasm-bindgen. Text, bytes and JSON are pointer and length, a number is itself, and a result
+//! of text, bytes or JSON goes through a return area, whose address is the first parameter.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, ItemFn};
+
+use crate::types::{Param, Returned, Wire};
+use crate::{doc, error, names};
+
+pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    if !attribute.is_empty() {
+        return Err(error(
+            attribute,
+            "`#[iof::function]` takes nothing in brackets: a function is called by its own name",
+        ));
+    }
+    let item: ItemFn = syn::parse2(item).map_err(|e| {
+        syn::Error::new(
+            e.span(),
+            "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`",
+        )
+    })?;
+    plain(&item)?;
+    let name = item.sig.ident.to_string();
+    let name = name.strip_prefix("r#").unwrap_or(&name);
+    if let Some(reason) = names::refused(name) {
+        return Err(error(&item.sig.ident, reason));
+    }
+    let params = item
+        .sig
+        .inputs
+        .iter()
+        .map(Param::of)
+        .collect::<syn::Result<Vec<_>>>()?;
+    let returned = Returned::of(&item.sig.output)?;
+
+    let call = call(&item.sig.ident, name, &params, &returned);
+    let describe = describe(name, &doc::text(&item.attrs), &params, &returned);
+    Ok(quote! {
+        #item
+
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::iof::__private::{AnyError as _, AnyValue as _, NoSchema as _};
+            #call
+            #describe
+        };
+    })
+}
+
+/// Refuses everything but `fn name(…) -> …`.
+///
+/// # Errors
+/// At the word that is too much, with what to do instead.
+pub(crate) fn plain(item: &ItemFn) -> syn::Result<()> {
+    let sig = &item.sig;
+    if let Some(word) = &sig.asyncness {
+        return Err(error(
+            word,
+            "a call has one thread, and its commands answer in place: remove `async`",
+        ));
+    }
+    if let Some(word) = &sig.unsafety {
+        return Err(error(
+            word,
+            "anybody may call it with anything: remove `unsafe`",
+        ));
+    }
+    if let Some(word) = &sig.abi {
+        return Err(error(
+            word,
+            "the attribute writes what the server calls: remove `extern`",
+        ));
+    }
+    if let Some(dots) = &sig.variadic {
+        return Err(error(dots, "a call has the arguments that are declared"));
+    }
+    if !sig.generics.params.is_empty() {
+        return Err(error(
+            &sig.generics,
+            "a call needs to know the types: write them in place of generics, and references without lifetimes",
+        ));
+    }
+    if let Some(clause) = &sig.generics.where_clause {
+        return Err(error(
+            clause,
+            "a call needs to know the types: remove the `where` clause",
+        ));
+    }
+    Ok(())
+}
+
+/// What the server calls.
+fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -> TokenStream {
+    let mut core = Vec::new();
+    let mut read = Vec::new();
+    let mut pass = Vec::new();
+    for (at, param) in params.iter().enumerate() {
+        let (value, length) = (format_ident!("a{at}"), format_ident!("a{at}_length"));
+        let (owned, name) = (&param.owned, &param.name);
+        match &param.wire {
+            Wire::Bool => {
+                core.push(quote!(#value: i32));
+                read.push(quote!(let #value = #value != 0;));
+            }
+            // Whatever the host left in the upper bits is cut off.
+            Wire::Small(number) => {
+                core.push(quote!(#value: i32));
+                read.push(quote!(let #value = #value as #number;));
+            }
+            Wire::Wide(number) => core.push(quote!(#value: #number)),
+            Wire::Memory => {
+                core.push(quote!(#value: ::iof::__private::Pointer));
+                core.push(quote!(#length: usize));
+                read.push(quote_spanned! {place(owned)=>
+                    let #value = <::iof::__private::Of<#owned>>::read(#name, #value.take(#length));
+                });
+            }
+        }
+        pass.push(if param.borrowed {
+            quote!(&#value)
+        } else {
+            quote!(#value)
+        });
+    }
+
+    let result = quote!(#function(#(#pass),*));
+    let result = match returned.error {
+        None => result,
+        Some(place) => {
+            let end = quote_spanned! {Span::call_site().located_at(place)=>
+                ::iof::__private::Failed(error).end()
+            };
+            quote! {
+                match #result {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(error) => #end,
+                }
+            }
+        }
+    };
+    let ty = &returned.ty;
+    let deref = returned.borrowed.then(|| quote!(*));
+    let (area, returns, finish) = match &returned.wire {
+        None => (None, None, quote!(let () = result;)),
+        Some(Wire::Bool | Wire::Small(_)) => {
+            (None, Some(quote!(-> i32)), quote!(#deref result as i32))
+        }
+        Some(Wire::Wide(number)) => (None, Some(quote!(-> #number)), quote!(#deref result)),
+        Some(Wire::Memory) => {
+            let write = format_ident!(
+                "{}",
+                if returned.borrowed {
+                    "write_ref"
+                } else {
+                    "write"
+                }
+            );
+            (
+                Some(quote!(area: ::iof::__private::Area,)),
+                None,
+                quote_spanned! {place(ty)=>
+                    const _: () = <::iof::__private::Of<#ty>>::IS_NO_HIDDEN_RESULT;
+                    area.fill(<::iof::__private::Of<#ty>>::#write(result));
+                },
+            )
+        }
+    };
+    quote! {
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = #export))]
+        #[allow(unsafe_code, dead_code, clippy::all)]
+        extern "C" fn call(#area #(#core),*) #returns {
+            #(#read)*
+            let result = #result;
+            #finish
+        }
+    }
+}
+
+/// Where an error in what is written for a type is shown; names are resolved as in everything else that is written.
+fn place(ty: &TokenStream) -> Span {
+    Span::call_site().located_at(ty.span())
+}
+
+/// What the server asks once, when the module is uploaded.
+fn describe(name: &str, doc: &str, params: &[Param], returned: &Returned) -> TokenStream {
+    let export = format!("__iof_describe_{name}");
+    let params = params.iter().map(|param| {
+        let name = &param.name;
+        let ty = described(&param.wire, &param.owned, &quote!(Accepted));
+        quote!((#name, #ty))
+    });
+    let result = match &returned.wire {
+        None => quote!(::iof::__private::Described::plain("unit")),
+        Some(wire) => described(wire, &returned.ty, &quote!(Returned)),
+    };
+    let fallible = returned.error.is_some();
+    quote! {
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = #export))]
+        #[allow(unsafe_code, dead_code, clippy::all)]
+        extern "C" fn describe(area: ::iof::__private::Area) {
+            area.fill(::iof::__private::describe(#name, #doc, [#(#params),*], #result, #fallible));
+        }
+    }
+}
+
+fn described(wire: &Wire, ty: &TokenStream, direction: &TokenStream) -> TokenStream {
+    match wire.kind() {
+        Some(kind) => quote!(::iof::__private::Described::plain(#kind)),
+        None => quote! {
+            ::iof::__private::Described::new(
+                <::iof::__private::Of<#ty>>::KIND,
+                || <::iof::__private::Of<#ty>>::schema(::iof::__private::Direction::#direction),
+            )
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! What the server serves to a module.
+//!
+//! An import that no function uses is not in the module, so that one without storage also runs where there is none.
+
+use std::time::Duration;
+
+use crate::command::{Output, Run};
+
+#[link(wasm_import_module = "wasmedge_process")]
+unsafe extern "C" {
+    fn wasmedge_process_set_prog_name(name: *const u8, length: usize);
+    fn wasmedge_process_add_arg(argument: *const u8, length: usize);
+    fn wasmedge_process_add_env(
+        name: *const u8,
+        name_length: usize,
+        value: *const u8,
+        value_length: usize,
+    );
+    fn wasmedge_process_add_stdin(bytes: *const u8, length: usize);
+    fn wasmedge_process_set_timeout(milliseconds: u32);
+    fn wasmedge_process_run() -> i32;
+    fn wasmedge_process_get_stdout_len() -> usize;
+    fn wasmedge_process_get_stdout(to: *mut u8);
+    fn wasmedge_process_get_stderr_len() -> usize;
+    fn wasmedge_process_get_stderr(to: *mut u8);
+}
+
+#[link(wasm_import_module = "iof")]
+unsafe extern "C" {
+    /// Ends the call with a fault.
+    #[link_name = "fail"]
+    fn end(code: *const u8, code_length: usize, message: *const u8, message_length: usize);
+    /// The length of the value under a key, which the server keeps for `storage_read`; -1 if there is none.
+    fn storage_get(key: *const u8, key_length: usize) -> i64;
+    /// Writes the value of the last `storage_get`, all of it.
+    fn storage_read(to: *mut u8);
+    /// Keeps a value under a key; it is on the disk when this returns.
+    fn storage_set(key: *const u8, key_length: usize, value: *const u8, value_length: usize);
+    /// Forgets the value under a key: 1 if there was one, else 0.
+    #[link_name = "storage_remove"]
+    fn storage_forget(key: *const u8, key_length: usize) -> i32;
+}
+
+/// Ends the call.
+pub(crate) fn fail(code: &str, message: &str) -> ! {
+    // SAFETY: the server reads these two texts, and nothing else.
+    unsafe { end(code.as_ptr(), code.len(), message.as_ptr(), message.len()) };
+    core::arch::wasm32::unreachable()
+}
+
+/// Runs a command.
+pub(crate) fn run(run: &Run) -> Output {
+    let milliseconds = u32::try_from(run.timeout.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: the server reads each text or byte array at its address and length while the call of it lasts.
+    let status = unsafe {
+        wasmedge_process_set_prog_name(run.name.as_ptr(), run.name.len());
+        for argument in &run.args {
+            wasmedge_process_add_arg(argument.as_ptr(), argument.len());
+        }
+        for (name, value) in &run.env {
+            wasmedge_process_add_env(name.as_ptr(), name.len(), value.as_ptr(), value.len());
+        }
+        if !run.stdin.is_empty() {
+            wasmedge_process_add_stdin(run.stdin.as_ptr(), run.stdin.len());
+        }
+        wasmedge_process_set_timeout(milliseconds.max(u32::from(run.timeout > Duration::ZERO)));
+        wasmedge_process_run()
+    };
+    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    let (stdout, stderr) = unsafe {
+        let mut stdout = vec![0; wasmedge_process_get_stdout_len()];
+        wasmedge_process_get_stdout(stdout.as_mut_ptr());
+        let mut stderr = vec![0; wasmedge_process_get_stderr_len()];
+        wasmedge_process_get_stderr(stderr.as_mut_ptr());
+        (stdout, stderr)
+    };
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+/// The value under a key.
+pub(crate) fn load(key: &str) -> Option<Vec<u8>> {
+    // SAFETY: the server reads the key.
+    let length = unsafe { storage_get(key.as_ptr(), key.len()) };
+    let mut value = vec![0; usize::try_from(length).ok()?];
+    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    unsafe { storage_read(value.as_mut_ptr()) };
+    Some(value)
+}
+
+/// Keeps a value.
+pub(crate) fn save(key: &str, value: &[u8]) {
+    // SAFETY: the server reads the key and the value.
+    unsafe { storage_set(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
+}
+
+/// Forgets a value, and tells whether there was one.
+pub(crate) fn forget(key: &str) -> bool {
+    // SAFETY: the server reads the key.
+    unsafe { storage_forget(key.as_ptr(), key.len()) == 1 }
+}

@@ -1,0 +1,227 @@
+//! What a module says of its functions, for those who call them.
+//!
+//! For each function `f` there is an export `__iof_describe_f`, which returns this JSON as text:
+//!
+//! ```json
+//! {
+//!   "iof": 1,
+//!   "name": "f",
+//!   "doc": "Greets.",
+//!   "params": [{ "name": "whom", "type": "json", "schema": { "type": "object" } }],
+//!   "result": { "type": "string" },
+//!   "fallible": false
+//! }
+//! ```
+//!
+//! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes` and `json`. The latter alone have a `schema`
+//! (JSON Schema, draft 2020-12), which is `true` for a type that does not know its own: anything may fit.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::value::Of;
+
+/// The version of all this.
+const VERSION: u32 = 1;
+
+/// A described type.
+pub struct Described {
+    kind: &'static str,
+    schema: Option<fn() -> Value>,
+}
+
+/// Schemas differ where a type is written in another shape than it is read.
+#[derive(Clone, Copy)]
+pub enum Direction {
+    /// As a function reads it.
+    Accepted,
+    /// As a function writes it.
+    Returned,
+}
+
+impl Described {
+    /// A type that its name says all of.
+    #[must_use]
+    pub const fn plain(kind: &'static str) -> Self {
+        Self { kind, schema: None }
+    }
+
+    /// A type in memory.
+    #[must_use]
+    pub fn new(kind: &'static str, schema: fn() -> Value) -> Self {
+        Self {
+            kind,
+            schema: (kind == "json").then_some(schema),
+        }
+    }
+}
+
+/// The JSON of one function.
+#[must_use]
+pub fn describe<const N: usize>(
+    name: &'static str,
+    doc: &'static str,
+    params: [(&'static str, Described); N],
+    result: Described,
+    fallible: bool,
+) -> Vec<u8> {
+    let params: Vec<_> = params
+        .into_iter()
+        .map(|(name, ty)| Typed::of(Some(name), &ty))
+        .collect();
+    let function = Function {
+        iof: VERSION,
+        name,
+        doc,
+        params: &params,
+        result: Typed::of(None, &result),
+        fallible,
+    };
+    // Texts and schemas are always JSON; a server takes an empty description for none.
+    serde_json::to_vec(&function).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    iof: u32,
+    name: &'static str,
+    doc: &'static str,
+    params: &'a [Typed],
+    result: Typed,
+    fallible: bool,
+}
+
+#[derive(Serialize)]
+struct Typed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "schema")]
+    schema: Option<fn() -> Value>,
+}
+
+impl Typed {
+    fn of(name: Option<&'static str>, ty: &Described) -> Self {
+        Self {
+            name,
+            kind: ty.kind,
+            schema: ty.schema,
+        }
+    }
+}
+
+fn schema<S: Serializer>(schema: &Option<fn() -> Value>, to: S) -> Result<S::Ok, S::Error> {
+    schema.map(|schema| schema()).serialize(to)
+}
+
+/// What holds for a type without a schema. See [`crate::value`] for how the attribute chooses.
+pub trait NoSchema {
+    /// Anything may fit.
+    #[must_use]
+    fn schema(_: Direction) -> Value {
+        Value::Bool(true)
+    }
+}
+
+impl<T: ?Sized> NoSchema for Of<T> {}
+
+#[cfg(feature = "schema")]
+impl<T: ?Sized + schemars::JsonSchema> Of<T> {
+    /// The schema of the type.
+    #[must_use]
+    pub fn schema(direction: Direction) -> Value {
+        use schemars::generate::SchemaSettings;
+
+        let settings = SchemaSettings::draft2020_12();
+        let settings = match direction {
+            Direction::Accepted => settings.for_deserialize(),
+            Direction::Returned => settings.for_serialize(),
+        };
+        settings
+            .into_generator()
+            .into_root_schema_for::<T>()
+            .to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::value::AnyValue as _;
+
+    /// With a schema.
+    #[iof::data]
+    struct Pair {
+        /// The first one.
+        left: u8,
+        #[serde(default)]
+        right: bool,
+    }
+
+    #[derive(Serialize)]
+    struct Plain(u8);
+
+    #[test]
+    fn a_function_says_what_it_takes_and_returns() {
+        let described = describe(
+            "f",
+            "Does.",
+            [
+                ("a", Described::plain("i64")),
+                (
+                    "b",
+                    Described::new(<Of<Pair>>::KIND, || <Of<Pair>>::schema(Direction::Accepted)),
+                ),
+                (
+                    "c",
+                    Described::new(<Of<String>>::KIND, || {
+                        <Of<String>>::schema(Direction::Accepted)
+                    }),
+                ),
+            ],
+            Described::new(<Of<Plain>>::KIND, || {
+                <Of<Plain>>::schema(Direction::Returned)
+            }),
+            true,
+        );
+        let schema = if cfg!(feature = "schema") {
+            json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "title": "Pair",
+                "description": "With a schema.",
+                "type": "object",
+                "properties": {
+                    "left": {
+                        "description": "The first one.",
+                        "type": "integer",
+                        "format": "uint8",
+                        "minimum": 0,
+                        "maximum": 255,
+                    },
+                    "right": { "type": "boolean", "default": false },
+                },
+                "required": ["left"],
+            })
+        } else {
+            json!(true)
+        };
+        assert_eq!(
+            serde_json::from_slice::<Value>(&described).unwrap(),
+            json!({
+                "iof": 1,
+                "name": "f",
+                "doc": "Does.",
+                "params": [
+                    { "name": "a", "type": "i64" },
+                    { "name": "b", "type": "json", "schema": schema },
+                    { "name": "c", "type": "string" },
+                ],
+                "result": { "type": "json", "schema": true },
+                "fallible": true,
+            })
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Why there is no response, or not the one that was hoped for.
+
+use std::fmt;
+
+use crate::Output;
+use crate::command::{NOT_RUN, TIMED_OUT};
+
+/// An HTTP request that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The URL, a header or the body cannot be sent.
+    Request,
+    /// The function was not granted the command `http_proxy`.
+    NotGranted,
+    /// No rule of the function's grants allows the request, or its address is not to be reached.
+    Denied,
+    /// There is no connection: the name was not found, nobody is there, or TLS failed.
+    Unreachable,
+    /// The time was over.
+    Timeout,
+    /// Something is too large, there were too many redirects, or no HTTP came back.
+    Protocol,
+    /// The status is not one of success: [`error_for_status`](super::Response::error_for_status).
+    Status(u16),
+    /// The body is not what was asked for: [`json`](super::Response::json).
+    Body,
+}
+
+impl Error {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// The failure of the command, by its exit status.
+    pub(super) fn of_command(output: &Output) -> Self {
+        let kind = match output.status {
+            2 => Kind::Request,
+            3 => Kind::Denied,
+            4 => Kind::Unreachable,
+            5 | TIMED_OUT => Kind::Timeout,
+            NOT_RUN => Kind::NotGranted,
+            _ => Kind::Protocol,
+        };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = stderr.trim();
+        let message = match (stderr.strip_prefix("http_proxy: ").unwrap_or(stderr), kind) {
+            (_, Kind::NotGranted) => {
+                "the function was not granted the command `http_proxy`".to_owned()
+            }
+            ("", Kind::Timeout) => "the request ran out of time".to_owned(),
+            ("", _) => format!("the command `http_proxy` ended with {}", output.status),
+            (stderr, _) => stderr.to_owned(),
+        };
+        Self { kind, message }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The status, if there was a response.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.kind {
+            Kind::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl Kind {
+    /// The code of a call that ends with it.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Request => "http-request",
+            Self::NotGranted => "http-not-granted",
+            Self::Denied => "http-denied",
+            Self::Unreachable => "http-unreachable",
+            Self::Timeout => "http-timeout",
+            Self::Protocol => "http-protocol",
+            Self::Status(_) => "http-status",
+            Self::Body => "http-body",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

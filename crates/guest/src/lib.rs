@@ -1,0 +1,136 @@
+//! What a function of iof is written with.
+//!
+//! A function is a Rust function with an attribute. It is called over HTTP, by its name:
+//!
+//! ```
+//! /// Greets.
+//! #[iof::function]
+//! fn hello(name: &str) -> String {
+//!     format!("hello {name}")
+//! }
+//! # assert_eq!(hello("world"), "hello world");
+//! ```
+//!
+//! ```toml
+//! # Cargo.toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! iof-guest = { path = "iof-guest" }
+//! ```
+//!
+//! ```sh
+//! cargo build --release --target wasm32-wasip1
+//! ```
+//!
+//! # What a function takes and returns
+//!
+//! | Rust | in a call |
+//! |---|---|
+//! | `&str`, `String` | the text |
+//! | `&[u8]`, `Vec<u8>` | the bytes |
+//! | `bool`, `i8` … `u64`, `f32`, `f64` | itself |
+//! | `()`, as a result | nothing |
+//! | any other type that serde reads and writes, `&` of one, `Option`, `Vec`, tuples | JSON |
+//! | `Result<T, E>`, as a result | `T`, or the call fails with the words of `E` |
+//!
+//! [`data`] makes a type one that crosses as JSON, and describes it to callers by a JSON Schema:
+//!
+//! ```
+//! #[iof::data]
+//! struct Mail {
+//!     to: String,
+//!     /// One line.
+//!     subject: String,
+//!     copies: Option<Vec<String>>,
+//! }
+//!
+//! /// Sends a mail, and says how many will get it.
+//! #[iof::function]
+//! fn send_mail(mail: &Mail, urgent: bool) -> Result<u32, iof::Error> {
+//!     if mail.to.is_empty() {
+//!         return Err(iof::Error::new("no-receiver", "The mail is to nobody."));
+//!     }
+//!     iof::http::post("https://mail.example.com/send")
+//!         .header("priority", if urgent { "1" } else { "5" })
+//!         .json(mail)
+//!         .send()?
+//!         .error_for_status()?;
+//!     Ok(1 + mail.copies.as_ref().map_or(0, |copies| copies.len() as u32))
+//! }
+//! ```
+//!
+//! # How it fails
+//!
+//! An error ends the call with a code and a message: those of an [`Error`], or the code `error` and the words of
+//! whatever else the error is. An argument that is not the JSON of its type ends it with the code `arguments`, before
+//! the function is called. A panic ends it as well, with its message in the log.
+//!
+//! # What it can reach
+//!
+//! Nothing, but for what its `function.toml` asks for and the operator of the server grants:
+//!
+//! * [`http`]: requests. The server adds the secrets that they need; a function never holds one.
+//! * [`Command`]: any other command.
+//! * [`storage`]: values that outlive a call.
+//! * [`log`](mod@log): lines in the log. These need no grant.
+//!
+//! # When it runs
+//!
+//! Each call gets a fresh instance: what a call leaves in a `static` is gone after it. What is expensive to set up is
+//! set up once, when the module is uploaded, by a function with the attribute [`prime`].
+//!
+//! # How it is tested
+//!
+//! With `cargo test`, on the machine where it is written. The attribute leaves the function as it is, so a test calls it,
+//! and answers what it asks the server for: see `iof::testing`.
+//!
+//! ```
+//! # fn ping() -> iof::Result<u16> { Ok(iof::http::get("https://example.com/").send()?.status()) }
+//! let host = iof::testing::http(|_| iof::http::Response::new(200));
+//! assert_eq!(ping().unwrap(), 200);
+//! assert_eq!(host.requests()[0].url, "https://example.com/");
+//! ```
+//!
+//! # Small print
+//!
+//! * The names of types count for `bool` and the numbers: an alias of one of them crosses as JSON. All else goes by the
+//!   type itself, so an alias of `String` is text. A `Result` needs to be written as one.
+//! * A result may borrow from a parameter: `fn first(words: &str) -> &str`.
+//! * A type with `Deserialize` and `Serialize` crosses without [`data`]; with [`JsonSchema`] derived, too, it is
+//!   described. The derives find their crates with `#[serde(crate = "iof::serde")]` and
+//!   `#[schemars(crate = "iof::schemars")]`.
+//! * An argument that a caller leaves out is an empty text, and `None` of an `Option`.
+//! * The feature `schema`, which is on, describes types. Without it modules are smaller, and uploads a little faster.
+//! * `#![forbid(unsafe_code)]` also forbids naming an export, so write `#![deny(unsafe_code)]`.
+//! * `wasm32-unknown-unknown` does as well, without log, files and time. There, no other crate may bring wasm-bindgen.
+
+#[cfg(test)]
+extern crate self as iof; // the attributes name the crate as its users do
+
+mod abi;
+mod command;
+mod describe;
+mod error;
+pub mod http;
+pub mod log;
+pub mod storage;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+mod value;
+
+pub use command::{Command, CommandError, Output};
+pub use error::{Error, Result};
+pub use iof_guest_macros::{data, function, prime};
+#[cfg(feature = "schema")]
+pub use schemars::{self, JsonSchema};
+pub use {serde, serde_json};
+
+/// What the attributes write. Nothing in here is for authors, and any of it may change.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::abi::{Area, Pointer};
+    pub use crate::describe::{Described, Direction, NoSchema, describe};
+    pub use crate::value::{AnyError, AnyValue, Failed, Of};
+}

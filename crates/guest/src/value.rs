@@ -1,0 +1,308 @@
+//! How a value in memory crosses: text, bytes or JSON, as the compiler sees its type.
+//!
+//! The attribute asks `Of::<T>` for a function or a constant, with the traits of this module in scope. One of `Of<T>`
+//! itself comes first, the trait's is for all other types: so `String` is text whatever it is called, and a type with a
+//! schema has that schema, without the specialisation that Rust does not have.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{CommandError, Error, http, storage};
+
+/// A type, as the attribute asks for it.
+pub struct Of<T: ?Sized>(PhantomData<T>);
+
+/// What holds for every type: it crosses as JSON.
+pub trait AnyValue {
+    /// The type.
+    type Value: ?Sized;
+    /// Its name in a description.
+    const KIND: &'static str = "json";
+    /// Fails the build for a `Result` under another name.
+    const IS_NO_HIDDEN_RESULT: () = ();
+
+    /// Makes the value of an argument, or ends the call.
+    fn read(parameter: &str, bytes: Vec<u8>) -> Self::Value
+    where
+        Self::Value: Argument,
+    {
+        match from_json(&bytes) {
+            Ok(value) => value,
+            Err(words) => fail(&Error::new(
+                "arguments",
+                format!("parameter `{parameter}`: {words}"),
+            )),
+        }
+    }
+
+    /// Makes the bytes of a result, or ends the call.
+    fn write(value: Self::Value) -> Vec<u8>
+    where
+        Self::Value: Answer + Sized,
+    {
+        Self::write_ref(&value)
+    }
+
+    /// Makes the bytes of a result that is a reference, or ends the call.
+    fn write_ref(value: &Self::Value) -> Vec<u8>
+    where
+        Self::Value: Answer,
+    {
+        match serde_json::to_vec(value) {
+            Ok(json) => json,
+            Err(e) => fail(&Error::new(
+                "result",
+                format!("the result cannot be written as JSON: {e}"),
+            )),
+        }
+    }
+}
+
+/// What can be made from JSON. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a function",
+    label = "serde cannot make this from JSON",
+    note = "put `#[iof::data]` on the type, or derive serde's `Deserialize` for it"
+)]
+pub trait Argument: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> Argument for T {}
+
+/// What can be written as JSON. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a function",
+    label = "serde cannot write this as JSON",
+    note = "put `#[iof::data]` on the type, or derive serde's `Serialize` for it"
+)]
+pub trait Answer: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> Answer for T {}
+
+/// What has words. The trait is there for the words of the compiler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a function",
+    label = "there are no words to end the call with",
+    note = "implement `Display` for it, or return an `iof::Error`"
+)]
+pub trait Words: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> Words for T {}
+
+impl<T: ?Sized> AnyValue for Of<T> {
+    type Value = T;
+}
+
+/// An argument that was not given is an empty text, and `null` to whoever takes that.
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    if bytes.trim_ascii().is_empty() {
+        serde_json::from_str("null").map_err(|_| "it is missing; it takes JSON".to_owned())
+    } else {
+        serde_json::from_slice(bytes).map_err(|e| e.to_string())
+    }
+}
+
+impl<T, E> Of<Result<T, E>> {
+    /// See [`AnyValue::IS_NO_HIDDEN_RESULT`].
+    ///
+    /// ```compile_fail,E0080
+    /// type Answer = Result<String, String>;
+    ///
+    /// #[iof::function]
+    /// fn hidden() -> Answer {
+    ///     Ok(String::new())
+    /// }
+    /// ```
+    pub const IS_NO_HIDDEN_RESULT: () = panic!(
+        "write this result as `Result<…>`: under another name its error would be a value, and not end the call"
+    );
+}
+
+/// Text and bytes: those who own them, and those who borrow them.
+macro_rules! plain {
+    ($kind:literal, $from:path: $([$($generic:tt)*] $owned:ty),* ; $borrowed:ty) => {
+        $(
+            impl<$($generic)*> Of<$owned> {
+                /// See [`AnyValue::KIND`].
+                pub const KIND: &'static str = $kind;
+
+                /// See [`AnyValue::read`].
+                #[must_use]
+                pub fn read(_: &str, bytes: Vec<u8>) -> $owned {
+                    $from(bytes).into()
+                }
+
+                /// See [`AnyValue::write`].
+                #[must_use]
+                pub fn write(value: $owned) -> Vec<u8> {
+                    <$borrowed as ToOwned>::Owned::from(value).into()
+                }
+
+                /// See [`AnyValue::write_ref`].
+                #[must_use]
+                #[allow(clippy::ptr_arg)] // the attribute asks for the very type
+                pub fn write_ref(value: &$owned) -> Vec<u8> {
+                    <$borrowed>::to_owned(value).into()
+                }
+            }
+        )*
+        impl Of<$borrowed> {
+            /// See [`AnyValue::KIND`].
+            pub const KIND: &'static str = $kind;
+
+            /// See [`AnyValue::write_ref`].
+            #[must_use]
+            pub fn write_ref(value: &$borrowed) -> Vec<u8> {
+                <$borrowed>::to_owned(value).into()
+            }
+        }
+    };
+}
+plain!("string", text: [] String, [] Box<str>, ['a] Cow<'a, str>; str);
+plain!("bytes", Vec::from: [] Vec<u8>, [] Box<[u8]>, ['a] Cow<'a, [u8]>; [u8]);
+
+/// The server promises UTF-8; a byte that is not becomes U+FFFD.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// The error of a function.
+pub struct Failed<E>(pub E);
+
+/// What holds for every error: it has words.
+pub trait AnyError {
+    /// The error's type.
+    type Error;
+
+    /// Ends the call with it.
+    fn end(self) -> !
+    where
+        Self::Error: Words;
+}
+
+impl<E> AnyError for Failed<E> {
+    type Error = E;
+
+    fn end(self) -> !
+    where
+        E: Words,
+    {
+        fail(&Error::other(self.0))
+    }
+}
+
+/// Errors whose code is known.
+macro_rules! coded {
+    ($($error:ty = $of:expr),* $(,)?) => {$(
+        impl Failed<$error> {
+            /// See [`AnyError::end`].
+            pub fn end(self) -> ! {
+                fail(&($of)(self.0))
+            }
+        }
+    )*};
+}
+coded! {
+    Error = std::convert::identity,
+    http::Error = Error::from,
+    storage::Error = Error::from,
+    CommandError = Error::from,
+    Box<dyn std::error::Error> = |error: Box<dyn std::error::Error>| Error::of(&*error),
+    Box<dyn std::error::Error + Send + Sync> =
+        |error: Box<dyn std::error::Error + Send + Sync>| Error::of(&*error),
+}
+
+/// Ends the call.
+fn fail(error: &Error) -> ! {
+    #[cfg(target_family = "wasm")]
+    crate::abi::imports::fail(error.code(), error.message());
+    #[cfg(not(target_family = "wasm"))]
+    #[expect(
+        clippy::panic,
+        reason = "outside of the server there is no call to end"
+    )]
+    {
+        panic!("the call ended with `{}`: {error}", error.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[iof::data]
+    #[derive(Debug, PartialEq)]
+    struct Pair {
+        left: u8,
+        right: Option<u8>,
+    }
+
+    type Name = String;
+
+    #[test]
+    fn the_type_decides_and_not_its_name() {
+        assert_eq!(<Of<Name>>::KIND, "string");
+        assert_eq!(<Of<Cow<'_, str>>>::KIND, "string");
+        assert_eq!(<Of<str>>::KIND, "string");
+        assert_eq!(<Of<Box<[u8]>>>::KIND, "bytes");
+        assert_eq!(<Of<Pair>>::KIND, "json");
+        assert_eq!(<Of<Option<String>>>::KIND, "json");
+        assert_eq!(<Of<Name>>::read("a", b"a\xff".to_vec()), "a\u{fffd}");
+        assert_eq!(<Of<Name>>::write("\"".to_owned()), b"\"");
+        assert_eq!(<Of<[u8]>>::write_ref(&[1, 2]), [1, 2]);
+        assert_eq!(<Of<Vec<u16>>>::write(vec![1, 2]), b"[1,2]");
+    }
+
+    #[test]
+    fn json_that_is_missing_is_null() {
+        assert_eq!(<Of<Option<u8>>>::read("a", vec![]), None);
+        assert_eq!(
+            from_json::<Pair>(b" ").unwrap_err(),
+            "it is missing; it takes JSON"
+        );
+        assert_eq!(
+            from_json::<Pair>(br#"{"left":1}"#).unwrap(),
+            Pair {
+                left: 1,
+                right: None
+            }
+        );
+    }
+
+    #[test]
+    #[should_panic = "the call ended with `arguments`: parameter `pair`: missing field `left` at line 1 column 2"]
+    fn a_wrong_argument_ends_the_call() {
+        <Of<Pair>>::read("pair", b"{}".to_vec());
+    }
+
+    #[test]
+    #[should_panic = "the call ended with `result`: the result cannot be written as JSON: key must be a string"]
+    fn a_result_that_is_no_json_ends_the_call() {
+        <Of<std::collections::BTreeMap<(u8, u8), u8>>>::write([((1, 2), 3)].into());
+    }
+
+    #[test]
+    #[should_panic = "the call ended with `no-such-thing`: there is none"]
+    fn an_error_keeps_its_code() {
+        Failed(Error::new("no-such-thing", "there is none")).end();
+    }
+
+    #[test]
+    #[should_panic = "the call ended with `storage-key`"]
+    fn our_own_errors_have_codes_also_in_a_box() {
+        let error: Box<dyn std::error::Error> = storage::set("", &1).unwrap_err().into();
+        Failed(error).end();
+    }
+
+    #[test]
+    #[should_panic = "the call ended with `error`: words"]
+    fn words_alone_have_no_code() {
+        Failed("words").end();
+    }
+}
