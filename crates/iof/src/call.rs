@@ -37,20 +37,33 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     };
     let mut headers = vec![(CONTENT_TYPE, content_type)];
     if call.detach {
-        headers.push((HeaderName::from_static("prefer"), HeaderValue::from_static("respond-async")));
+        headers.push((
+            HeaderName::from_static("prefer"),
+            HeaderValue::from_static("respond-async"),
+        ));
     }
     let path = format!("{}/call/{}", path(&call.function), segment(&export));
     let answer = client.send(Method::POST, &path, &headers, body).await?;
-    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        answer
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     if !answer.status().is_success() {
-        let (code, call_id) = (header("iof-fault").unwrap_or("-"), header("iof-call").unwrap_or("-"));
+        let (code, call_id) = (
+            header("iof-fault").unwrap_or("-"),
+            header("iof-call").unwrap_or("-"),
+        );
         let body: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
         if call.remote.json {
             json(&object!({ "fault": code, "error": body["error"], "call": call_id }));
             return Ok(ExitCode::FAILURE);
         }
         let status = answer.status();
-        let said = body["error"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        let said = body["error"]
+            .as_str()
+            .map_or_else(|| format!("the server answered {status}"), str::to_owned);
         return Ok(crate::fail(1, format!("{said} [{code}, call {call_id}]")));
     }
     if call.detach {
@@ -60,7 +73,8 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             false => print(&format!("{}\n", text(&accepted, "job"))),
         });
     }
-    let is_text = header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
+    let is_text =
+        header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
     let mut body = answer.body().to_vec();
     // A line of a terminal ends; a file is what the function returned.
     if is_text && !body.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
@@ -74,9 +88,13 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
 
 /// The export that is meant when none is named: the only one, or `wanted` if that is one.
 async fn only(client: &Client, function: &str, wanted: Option<&str>) -> Result<String, String> {
-    let document = client.ask(Method::GET, &format!("{}/openapi.json", path(function)), "").await?;
+    let document = client
+        .ask(Method::GET, &format!("{}/openapi.json", path(function)), "")
+        .await?;
     let paths = document["paths"].as_object().into_iter().flatten();
-    let exports: Vec<_> = paths.filter_map(|(_, path)| path["post"]["operationId"].as_str()).collect();
+    let exports: Vec<_> = paths
+        .filter_map(|(_, path)| path["post"]["operationId"].as_str())
+        .collect();
     match (exports.as_slice(), wanted) {
         (exports, Some(wanted)) if exports.contains(&wanted) => Ok(wanted.to_owned()),
         ([only], _) => Ok((*only).to_owned()),
@@ -112,7 +130,9 @@ fn body(data: &str) -> Result<(HeaderValue, Bytes), String> {
 
 pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
     let client = Client::new(&job.remote)?;
-    let shown = client.ask(Method::GET, &format!("/v1/jobs/{}", segment(&job.job)), "").await?;
+    let shown = client
+        .ask(Method::GET, &format!("/v1/jobs/{}", segment(&job.job)), "")
+        .await?;
     // Whose it is, is known now.
     if job.remote.json {
         return Ok(json(&shown));
@@ -125,6 +145,9 @@ pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
             Json::String(text) => print(&format!("{text}\n")),
             other => print(&format!("{other}\n")),
         },
-        None => crate::fail(3, format!("the job is {}; ask again", text(&shown, "state"))),
+        None => crate::fail(
+            3,
+            format!("the job is {}; ask again", text(&shown, "state")),
+        ),
     })
 }

@@ -122,6 +122,18 @@ impl Client {
         self
     }
 
+    /// Another client of the same server, for one function.
+    pub(crate) fn new_like(other: &Self, function: &str) -> Self {
+        let like = Self {
+            egress: other.egress.clone(),
+            rules: other.rules.clone(),
+            server: other.server.clone(),
+            key: other.key.clone(),
+            profiles: other.profiles.clone(),
+        };
+        like.of(function)
+    }
+
     /// Keeps the admin key of a function under its number and its name.
     pub(crate) fn remember(&mut self, names: &[String], key: &str) -> Result<(), String> {
         // Another command may have written meanwhile.

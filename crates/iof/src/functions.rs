@@ -22,7 +22,10 @@ pub(crate) async fn list(list: List) -> Result<ExitCode, String> {
         let path = format!("/v1/functions?after={after}&limit=1000");
         let mut page = client.ask(Method::GET, &path, "").await?;
         if let Json::Array(rows) = page["functions"].take() {
-            after = rows.last().and_then(|row| row["function"].as_i64()).unwrap_or(after);
+            after = rows
+                .last()
+                .and_then(|row| row["function"].as_i64())
+                .unwrap_or(after);
             functions.extend(rows);
         }
         if page["more"] != true {
@@ -39,7 +42,11 @@ pub(crate) async fn list(list: List) -> Result<ExitCode, String> {
                 None => String::new(),
                 Some(canary) => format!(" ({} % on {})", canary["percent"], canary["version"]),
             };
-            let private = if row["private"] == true { "private" } else { "" };
+            let private = if row["private"] == true {
+                "private"
+            } else {
+                ""
+            };
             vec![
                 text(row, "function"),
                 text(row, "name"),
@@ -51,7 +58,11 @@ pub(crate) async fn list(list: List) -> Result<ExitCode, String> {
         })
         .collect();
     let names = ["FUNCTION", "NAME", "VERSION", "CALLS", "CREATED", ""];
-    Ok(print(&table(&names, &rows, "no functions; `iof deploy` makes one")))
+    Ok(print(&table(
+        &names,
+        &rows,
+        "no functions; `iof deploy` makes one",
+    )))
 }
 
 pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
@@ -64,13 +75,25 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
     if let Some(name) = shown["name"].as_str() {
         let _ = write!(out, "  {name}");
     }
-    let _ = writeln!(out, "  {}", if shown["private"] == true { "private" } else { "public" });
+    let _ = writeln!(
+        out,
+        "  {}",
+        if shown["private"] == true {
+            "private"
+        } else {
+            "public"
+        }
+    );
     let description = shown["description"].as_str().unwrap_or_default();
     if !description.is_empty() {
         let _ = writeln!(out, "{description}");
     }
     for secret in texts(&shown, "secrets_not_set") {
-        let _ = writeln!(out, "{secret} is not set: iof secret set {} {secret}", show.function);
+        let _ = writeln!(
+            out,
+            "{secret} is not set: iof secret set {} {secret}",
+            show.function
+        );
     }
     let _ = writeln!(out);
     let versions = shown["versions"].as_array().cloned().unwrap_or_default();
@@ -99,7 +122,11 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
 }
 
 pub(crate) async fn rollback(rollback: Rollback) -> Result<ExitCode, String> {
-    let Rollback { function, version, remote } = rollback;
+    let Rollback {
+        function,
+        version,
+        remote,
+    } = rollback;
     let client = Client::new(&remote)?.of(&function);
     let version = match version {
         Some(version) => version,
@@ -126,9 +153,16 @@ pub(crate) async fn promote(promote: Promote) -> Result<ExitCode, String> {
     activate(&client, &function, version, remote.json).await
 }
 
-async fn activate(client: &Client, function: &str, version: i64, as_json: bool) -> Result<ExitCode, String> {
+async fn activate(
+    client: &Client,
+    function: &str,
+    version: i64,
+    as_json: bool,
+) -> Result<ExitCode, String> {
     let path = format!("{}/active", path(function));
-    let moved = client.tell(Method::PUT, &path, &object!({ "version": version })).await?;
+    let moved = client
+        .tell(Method::PUT, &path, &object!({ "version": version }))
+        .await?;
     Ok(match as_json {
         true => json(&moved),
         false => print(&format!("{function} runs version {version} now\n")),
@@ -136,14 +170,21 @@ async fn activate(client: &Client, function: &str, version: i64, as_json: bool) 
 }
 
 pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
-    let Rm { function, yes, remote } = rm;
+    let Rm {
+        function,
+        yes,
+        remote,
+    } = rm;
     let mut client = Client::new(&remote)?.of(&function);
     let shown = client.ask(Method::GET, &path(&function), "").await?;
     if !yes {
         confirm(&function, &shown)?;
     }
     client.ask(Method::DELETE, &path(&function), "").await?;
-    let names = [Some(shown["function"].to_string()), shown["name"].as_str().map(str::to_owned)];
+    let names = [
+        Some(shown["function"].to_string()),
+        shown["name"].as_str().map(str::to_owned),
+    ];
     client.forget(&names.into_iter().flatten().collect::<Vec<_>>())?;
     Ok(match remote.json {
         true => json(&object!({ "function": shown["function"], "done": "deleted" })),
@@ -154,15 +195,23 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
 /// Asks, where somebody can answer.
 fn confirm(function: &str, shown: &Json) -> Result<(), String> {
     if !std::io::stdin().is_terminal() {
-        return Err(format!("this deletes {function} for good; --yes says that you mean it"));
+        return Err(format!(
+            "this deletes {function} for good; --yes says that you mean it"
+        ));
     }
     let versions = shown["versions"].as_array().map_or(0, Vec::len);
     let mut stdout = std::io::stdout();
-    let question = format!("Delete {function}, its {versions} version(s), secrets, values and log for good? [y/N] ");
-    let asked = stdout.write_all(question.as_bytes()).and_then(|()| stdout.flush());
+    let question = format!(
+        "Delete {function}, its {versions} version(s), secrets, values and log for good? [y/N] "
+    );
+    let asked = stdout
+        .write_all(question.as_bytes())
+        .and_then(|()| stdout.flush());
     asked.map_err(|error| error.to_string())?;
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|error| error.to_string())?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| error.to_string())?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err("nothing was deleted".into()),

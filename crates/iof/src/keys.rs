@@ -59,11 +59,17 @@ pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
                 })
                 .collect();
             let names = ["KEY", "LABEL", "SCOPES", "FUNCTION", "MADE", "EXPIRES"];
-            Ok(print(&table(&names, &rows, "no keys; `iof key create` makes one")))
+            Ok(print(&table(
+                &names,
+                &rows,
+                "no keys; `iof key create` makes one",
+            )))
         }
         KeyCommand::Rm { key, remote } => {
             let client = Client::new(&remote)?;
-            client.ask(Method::DELETE, &format!("/v1/keys/{key}"), "").await?;
+            client
+                .ask(Method::DELETE, &format!("/v1/keys/{key}"), "")
+                .await?;
             Ok(match remote.json {
                 true => json(&object!({ "key": key, "done": "deleted" })),
                 false => print(&format!("key {key} is deleted\n")),
@@ -88,7 +94,9 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
         ..Remote::default()
     };
     let client = Client::new(&remote)?;
-    let answer = client.send(Method::GET, "/v1/functions?limit=1", &[], "").await?;
+    let answer = client
+        .send(Method::GET, "/v1/functions?limit=1", &[], "")
+        .await?;
     // A key for one function, or for calls alone, may not list, and is a key all the same.
     if answer.status() != http::StatusCode::FORBIDDEN {
         client.json(answer)?;
@@ -116,7 +124,8 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
 /// The key, from a terminal or from stdin.
 fn secret(server: &str) -> Result<String, String> {
     let key = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("Key for {server} (it is not shown): ")).map_err(|error| error.to_string())?
+        rpassword::prompt_password(format!("Key for {server} (it is not shown): "))
+            .map_err(|error| error.to_string())?
     } else {
         let mut text = String::new();
         let read = std::io::stdin().take(4096).read_to_string(&mut text);

@@ -16,7 +16,9 @@ const WAIT: u32 = 30;
 pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     let client = Client::new(&logs.remote)?.of(&logs.function);
     let path = format!("{}/logs", path(&logs.function));
-    let mut rows = of(client.ask(Method::GET, &format!("{path}?limit={}", logs.limit), "").await?);
+    let mut rows = of(client
+        .ask(Method::GET, &format!("{path}?limit={}", logs.limit), "")
+        .await?);
     let mut last = 0;
     loop {
         for row in &rows {
@@ -69,5 +71,7 @@ pub(crate) fn line(row: &Json) -> String {
 
 /// What a function printed, without what could move a terminal's cursor.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect()
 }

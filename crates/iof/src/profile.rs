@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) const LOCAL: &str = "http://127.0.0.1:8080";
 
 /// All that is remembered.
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Profiles {
     /// The one of the last login.
@@ -54,7 +54,10 @@ impl Profiles {
         // Not where: the line may hold a key.
         toml::from_str(&text).map_err(|error| {
             let why = error.message();
-            format!("{}: {why}. Mend it, or delete it and log in again.", path.display())
+            format!(
+                "{}: {why}. Mend it, or delete it and log in again.",
+                path.display()
+            )
         })
     }
 
@@ -63,7 +66,8 @@ impl Profiles {
     /// # Errors
     /// That it cannot be written, by its path.
     pub(crate) fn save(&self) -> Result<PathBuf, String> {
-        let path = path().ok_or("there is no folder for configuration: set HOME or XDG_CONFIG_HOME")?;
+        let path =
+            path().ok_or("there is no folder for configuration: set HOME or XDG_CONFIG_HOME")?;
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let text = toml::to_string(self).map_err(|error| error.to_string())?;
         if let Some(folder) = path.parent() {
@@ -96,8 +100,13 @@ impl Profiles {
         let known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
         match (self.profiles.get(name), known.as_slice()) {
             (Some(profile), _) => Ok(Some(profile)),
-            (None, []) => Err(format!("there is no profile {name}: `iof login URL --profile {name}` makes one")),
-            (None, known) => Err(format!("there is no profile {name}; there are {}", known.join(", "))),
+            (None, []) => Err(format!(
+                "there is no profile {name}: `iof login URL --profile {name}` makes one"
+            )),
+            (None, known) => Err(format!(
+                "there is no profile {name}; there are {}",
+                known.join(", ")
+            )),
         }
     }
 }

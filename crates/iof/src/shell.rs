@@ -15,7 +15,11 @@ pub(crate) fn man(man: &Man) -> ExitCode {
     let written = std::fs::create_dir_all(&man.folder)
         .and_then(|()| clap_mangen::generate_to(Args::command(), &man.folder));
     match written {
-        Ok(()) => print(&format!("the pages are in {}; `man -l {}/iof.1` shows the first\n", man.folder.display(), man.folder.display())),
+        Ok(()) => print(&format!(
+            "the pages are in {}; `man -l {}/iof.1` shows the first\n",
+            man.folder.display(),
+            man.folder.display()
+        )),
         Err(error) => fail(1, format!("{}: {error}", man.folder.display())),
     }
 }

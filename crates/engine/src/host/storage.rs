@@ -214,6 +214,6 @@ pub(crate) fn granted(state: &mut CallState) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn out_of_order(what: &str) -> wasmtime::Error {
+pub(crate) fn out_of_order(what: &str) -> wasmtime::Error {
     Fault::guest("storage-order", format!("The function {what}.")).into()
 }

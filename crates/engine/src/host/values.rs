@@ -5,7 +5,7 @@
 //! no text is the key of a 2020 value. What is stored begins with [`THERE`]; an empty value is one that was removed,
 //! because that storage cannot delete.
 
-use super::storage::{KEY, Storage, granted};
+use super::storage::{KEY, Storage, granted, out_of_order};
 use crate::Fault;
 use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
@@ -58,12 +58,9 @@ async fn get(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i6
 
 /// Writes the value of the last `storage_get`.
 fn read(mut caller: Call<'_>, to: u32) -> wasmtime::Result<()> {
-    let value = caller
-        .data_mut()
-        .transactions
-        .read
-        .take()
-        .unwrap_or_default();
+    let Some(value) = caller.data_mut().transactions.read.take() else {
+        return Err(out_of_order("read a value that it had not got"));
+    };
     if value.is_empty() {
         return Ok(()); // an empty vector's pointer dangles
     }

@@ -9,6 +9,7 @@
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
 //! | `call`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
+//! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
 //! | `secrets` | what the host attaches to requests: set and deleted, never read |
 //! | `keys` | keys for what need not do everything |
@@ -24,6 +25,7 @@ mod functions;
 mod jobs;
 mod keys;
 mod logs;
+mod page;
 mod secrets;
 mod versions;
 
@@ -49,6 +51,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     let (router, _) = documented().split_for_parts();
     router
         .route("/openapi.json", get(document))
+        .route("/functions/{function}/try", get(page::read))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
 }
