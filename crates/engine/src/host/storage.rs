@@ -138,9 +138,19 @@ async fn end_store(mut caller: Call<'_>) -> wasmtime::Result<()> {
     let Some((key, value)) = state.transactions.storing.take() else {
         return Err(out_of_order("ended a store that it had not begun"));
     };
+    save_value(&mut caller, key, value.into()).await
+}
+
+/// Keeps a value, or says as a replay what came of it.
+pub(crate) async fn save_value(
+    caller: &mut Call<'_>,
+    key: [u8; KEY],
+    value: Bytes,
+) -> wasmtime::Result<()> {
+    let state = caller.data();
     let total = state.limits.storage.as_u64();
     let (storage, function) = (state.storage.clone(), state.context.function.clone());
-    let (value, tape) = (Bytes::from(value), state.tape.clone());
+    let tape = state.tape.clone();
     let saved = match tape.as_ref().and_then(|tape| tape.play_save(&key, &value)) {
         Some(played) => played,
         None => storage.save(&function, key, value.clone(), total).await?,
@@ -155,18 +165,27 @@ async fn end_store(mut caller: Call<'_>) -> wasmtime::Result<()> {
     }
 }
 
-async fn begin_load(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
-    let key = begin(&mut caller, key)?;
+/// The value under a key, or what a replay says it was.
+pub(crate) async fn load_value(
+    caller: &mut Call<'_>,
+    key: &[u8; KEY],
+) -> wasmtime::Result<Option<Bytes>> {
     let state = caller.data();
     let (storage, function) = (state.storage.clone(), state.context.function.clone());
     let tape = state.tape.clone();
-    let value = match tape.as_ref().and_then(|tape| tape.play_load(&key)) {
+    let value = match tape.as_ref().and_then(|tape| tape.play_load(key)) {
         Some(played) => played,
-        None => storage.load(&function, &key).await?,
+        None => storage.load(&function, key).await?,
     };
     if let Some(tape) = tape {
-        tape.note_load(&key, value.as_ref());
+        tape.note_load(key, value.as_ref());
     }
+    Ok(value)
+}
+
+async fn begin_load(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
+    let key = begin(&mut caller, key)?;
+    let value = load_value(&mut caller, &key).await?;
     let value = value.ok_or_else(|| {
         let key: String = String::from_utf8_lossy(&key).escape_debug().collect();
         Fault::guest(

@@ -5,14 +5,13 @@
 //! no text is the key of a 2020 value. What is stored begins with [`THERE`]; an empty value is one that was removed,
 //! because that storage cannot delete.
 
-use super::storage::{KEY, Storage, granted, out_of_order};
+use super::storage::{self, KEY, granted, out_of_order};
 use crate::Fault;
 use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
 use crate::state::CallState;
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
 /// The longest key, in bytes.
@@ -50,7 +49,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
 /// The length of a value, which is kept to be read; -1 if there is none.
 async fn get(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i64> {
     let key = key_of(&mut caller, key, length)?;
-    let value = load(&caller, key).await?;
+    let value = load(&mut caller, key).await?;
     let length = value.as_ref().map(|value| value.len() as i64);
     caller.data_mut().transactions.read = value;
     Ok(length.unwrap_or(-1))
@@ -87,52 +86,23 @@ async fn set(
     let mut value = BytesMut::with_capacity(bytes.len() + 1);
     value.put_u8(THERE);
     value.put_slice(&bytes);
-    save(&caller, key, value.freeze()).await
+    storage::save_value(&mut caller, key, value.freeze()).await
 }
 
 async fn remove(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i32> {
     let key = key_of(&mut caller, key, length)?;
-    if load(&caller, key).await?.is_none() {
+    if load(&mut caller, key).await?.is_none() {
         return Ok(0);
     }
-    save(&caller, key, Bytes::new()).await?;
+    storage::save_value(&mut caller, key, Bytes::new()).await?;
     Ok(1)
 }
 
-async fn load(caller: &Call<'_>, key: [u8; KEY]) -> wasmtime::Result<Option<Bytes>> {
-    let state = caller.data();
-    let (storage, function): (Arc<dyn Storage>, _) =
-        (state.storage.clone(), state.context.function.clone());
-    let tape = state.tape.clone();
-    let value = match tape.as_ref().and_then(|tape| tape.play_load(&key)) {
-        Some(played) => played,
-        None => storage.load(&function, &key).await?,
-    };
-    if let Some(tape) = tape {
-        tape.note_load(&key, value.as_ref());
-    }
-    Ok(value
-        .filter(|value| value.first() == Some(&THERE))
-        .map(|value| value.slice(1..)))
-}
-
-async fn save(caller: &Call<'_>, key: [u8; KEY], value: Bytes) -> wasmtime::Result<()> {
-    let state = caller.data();
-    let total = state.limits.storage.as_u64();
-    let (storage, function) = (state.storage.clone(), state.context.function.clone());
-    let tape = state.tape.clone();
-    let saved = match tape.as_ref().and_then(|tape| tape.play_save(&key, &value)) {
-        Some(played) => played,
-        None => storage.save(&function, key, value.clone(), total).await?,
-    };
-    if let Some(tape) = tape {
-        tape.note_save(&key, value, saved);
-    }
-    if saved {
-        Ok(())
-    } else {
-        Err(Reached::Storage.into())
-    }
+/// The value under a key, unless it was removed.
+async fn load(caller: &mut Call<'_>, key: [u8; KEY]) -> wasmtime::Result<Option<Bytes>> {
+    let value = storage::load_value(caller, &key).await?;
+    let there = value.filter(|value| value.first() == Some(&THERE));
+    Ok(there.map(|value| value.slice(1..)))
 }
 
 /// Counts an access and reads its key.

@@ -1,0 +1,574 @@
+//! `/v1`: names, versions, canaries, jobs, keys, logs and usage, as a client meets them.
+
+use iof_tests::{
+    call::{Answer, Uploaded},
+    guests::{guest, wat},
+    server::Server,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const KEY: &str = "a key of the operator";
+
+/// A module whose `which` answers a number.
+fn numbered(number: u32) -> Vec<u8> {
+    wat(&format!(
+        "(module (func (export \"which\") (result i32) (i32.const {number})))"
+    ))
+}
+
+async fn create(server: &Server, query: &str, module: Vec<u8>, key: &str) -> Answer {
+    let request = server.request("POST", &format!("/v1/functions{query}"));
+    let request = request
+        .header("content-type", "application/wasm")
+        .bearer_auth(key)
+        .body(module);
+    server.answer(request).await
+}
+
+async fn add(server: &Server, place: &str, module: Vec<u8>, key: &str) -> Answer {
+    let request = server.request("POST", &format!("/v1/functions/{place}"));
+    let request = request
+        .header("content-type", "application/wasm")
+        .bearer_auth(key)
+        .body(module);
+    server.answer(request).await
+}
+
+async fn ask(server: &Server, method: &str, path: &str, key: &str, body: Option<Value>) -> Answer {
+    let request = server.request(method, path).bearer_auth(key);
+    let request = match body {
+        Some(body) => request.json(&body),
+        None => request,
+    };
+    server.answer(request).await
+}
+
+async fn which(server: &Server, function: &str) -> String {
+    let path = format!("/v1/functions/{function}/call/which");
+    server.answer(server.request("POST", &path)).await.text()
+}
+
+async fn operated() -> Server {
+    Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await
+}
+
+#[tokio::test]
+async fn a_name_is_an_address_and_stays() {
+    let server = operated().await;
+    let made = create(
+        &server,
+        "?name=count-er&description=Counts",
+        numbered(1),
+        KEY,
+    )
+    .await;
+    assert_eq!(made.http, 201, "{}", made.text());
+    let id = made.json()["function"].to_string();
+    for place in ["count-er", &id] {
+        assert_eq!(which(&server, place).await, "1");
+        let shown = ask(&server, "GET", &format!("/v1/functions/{place}"), KEY, None)
+            .await
+            .json();
+        assert_eq!(
+            (&shown["name"], &shown["description"]),
+            (&json!("count-er"), &json!("Counts"))
+        );
+    }
+    let again = create(&server, "?name=count-er", numbered(2), KEY).await;
+    assert_eq!((again.http.as_u16(), again.fault()), (409, "name-taken"));
+    for wrong in ["Upper", "1st", "a_b", "a-", "%20", &"a".repeat(64)] {
+        let refused = create(&server, &format!("?name={wrong}"), numbered(1), KEY).await;
+        assert_eq!(
+            (refused.http.as_u16(), refused.fault()),
+            (400, "name"),
+            "{wrong}"
+        );
+    }
+    // A name that was free and belongs to somebody else now leads there.
+    let gone = ask(&server, "DELETE", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(gone.http, 204);
+    let path = "/v1/functions/count-er/call/which";
+    assert_eq!(server.answer(server.request("POST", path)).await.http, 404);
+    assert_eq!(
+        create(&server, "?name=count-er", numbered(3), KEY)
+            .await
+            .http,
+        201
+    );
+    assert_eq!(which(&server, "count-er").await, "3");
+    let mut server = server;
+    server.stop().await;
+    let server = server.restart().await;
+    assert_eq!(which(&server, "count-er").await, "3");
+}
+
+#[tokio::test]
+async fn versions_roll_forth_and_back() {
+    let server = operated().await;
+    create(&server, "?name=f", numbered(1), KEY).await;
+    for version in 2..=3 {
+        let added = add(&server, "f/versions", numbered(version), KEY).await;
+        assert_eq!(
+            (added.http.as_u16(), added.json()["version"].clone()),
+            (201, json!(version))
+        );
+        assert_eq!(which(&server, "f").await, version.to_string());
+    }
+    let idle = add(&server, "f/versions?idle=true", numbered(4), KEY).await;
+    assert_eq!(idle.json()["version"], 4);
+    assert_eq!(which(&server, "f").await, "3");
+    for version in [1, 4, 2] {
+        let moved = ask(
+            &server,
+            "PUT",
+            "/v1/functions/f/active",
+            KEY,
+            Some(json!({ "version": version })),
+        )
+        .await;
+        assert_eq!(moved.json(), json!({ "version": version }));
+        assert_eq!(which(&server, "f").await, version.to_string(), "at once");
+    }
+    let none = ask(
+        &server,
+        "PUT",
+        "/v1/functions/f/active",
+        KEY,
+        Some(json!({"version": 9})),
+    )
+    .await;
+    assert_eq!((none.http.as_u16(), none.fault()), (404, "no-such-version"));
+    for wrong in [
+        json!({}),
+        json!({"version": "2"}),
+        json!({"version": 2, "more": 1}),
+        json!([]),
+    ] {
+        let refused = ask(&server, "PUT", "/v1/functions/f/active", KEY, Some(wrong)).await;
+        assert_eq!((refused.http.as_u16(), refused.fault()), (400, "json"));
+    }
+    let mut server = server;
+    server.stop().await;
+    let server = server.restart().await;
+    assert_eq!(which(&server, "f").await, "2");
+    let versions = ask(&server, "GET", "/v1/functions/f/versions", KEY, None)
+        .await
+        .json();
+    let numbers: Vec<_> = versions["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["version"].clone())
+        .collect();
+    assert_eq!(numbers, [4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_canary_gets_its_share_until_it_is_promoted() {
+    let server = operated().await;
+    create(&server, "?name=f", numbered(1), KEY).await;
+    let added = add(&server, "f/versions?canary=30", numbered(2), KEY).await;
+    assert_eq!(added.http, 201, "{}", added.text());
+    let share = async |calls: u32| {
+        let mut canary = 0;
+        for _ in 0..calls {
+            canary += u32::from(which(&server, "f").await == "2");
+        }
+        canary
+    };
+    // Ten standard deviations from what it should be.
+    let canary = share(500).await;
+    assert!((50..=250).contains(&canary), "{canary} of 500");
+    let shown = ask(&server, "GET", "/v1/functions/f", KEY, None)
+        .await
+        .json();
+    assert_eq!(
+        (&shown["version"], &shown["canary"]),
+        (&json!(1), &json!({"version": 2, "percent": 30}))
+    );
+    let set = ask(
+        &server,
+        "PUT",
+        "/v1/functions/f/canary",
+        KEY,
+        Some(json!({"version": 2, "percent": 99})),
+    )
+    .await;
+    assert_eq!(set.http, 200, "{}", set.text());
+    assert!(share(100).await > 70);
+    assert_eq!(
+        ask(&server, "DELETE", "/v1/functions/f/canary", KEY, None)
+            .await
+            .http,
+        204
+    );
+    assert_eq!(share(50).await, 0);
+    for wrong in [
+        "canary=0",
+        "canary=100",
+        "canary=x",
+        "canary=5&idle=true",
+        "cannary=5",
+    ] {
+        let refused = add(&server, &format!("f/versions?{wrong}"), numbered(3), KEY).await;
+        assert_eq!(refused.http, 400, "{wrong}");
+    }
+    let itself = ask(
+        &server,
+        "PUT",
+        "/v1/functions/f/canary",
+        KEY,
+        Some(json!({"version": 1, "percent": 9})),
+    )
+    .await;
+    assert_eq!((itself.http.as_u16(), itself.fault()), (400, "rollout"));
+}
+
+#[tokio::test]
+async fn a_call_can_be_fetched_later_even_after_a_kill() {
+    let server = Server::start("").await;
+    let function = server.deploy(guest("typed"), "").await;
+    let submit = async |server: &Server, export: &str, arguments: Value| {
+        let path = format!("/v1/functions/{}/call/{export}", function.id);
+        let request = server
+            .request("POST", &path)
+            .header("prefer", "wait=5, respond-async")
+            .json(&arguments);
+        let answer = server.answer(request).await;
+        assert_eq!(answer.http, 202, "{}", answer.text());
+        let job = answer.json()["job"].as_str().unwrap().to_owned();
+        assert_eq!(answer.header("location"), format!("/v1/jobs/{job}"));
+        job
+    };
+    let outcome = async |server: &Server, job: &str| {
+        for _ in 0..200 {
+            let shown = server.get(&format!("/v1/jobs/{job}")).await;
+            assert_eq!(shown.http, 200, "{}", shown.text());
+            if shown.json()["state"] == "done" {
+                return shown.json();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the job does not end\n{}", server.log());
+    };
+    let point = json!({"north": 1.0, "east": 2.0, "label": "x"});
+    let job = submit(&server, "echo_point", json!({ "value": point })).await;
+    let done = outcome(&server, &job).await;
+    assert_eq!(
+        (&done["result"], &done["export"]),
+        (&point, &json!("echo_point"))
+    );
+    let text = submit(&server, "shout", json!({"text": "hi"})).await;
+    assert_eq!(outcome(&server, &text).await["result"], "HI");
+    let bytes = submit(&server, "reversed", json!({"bytes": "AP8="})).await;
+    assert_eq!(
+        outcome(&server, &bytes).await["result"],
+        json!({"base64": "/wA="})
+    );
+    let failed = submit(
+        &server,
+        "fail_code",
+        json!({"code": "gone", "message": "why"}),
+    )
+    .await;
+    let failed = outcome(&server, &failed).await;
+    assert_eq!(
+        (&failed["fault"], &failed["error"]),
+        (&json!("gone"), &json!("why"))
+    );
+    // Arguments are looked at before it is accepted.
+    let path = format!("/v1/functions/{}/call/echo_u8", function.id);
+    let wrong = server
+        .request("POST", &path)
+        .header("prefer", "respond-async")
+        .json(&json!({"value": 256}));
+    let wrong = server.answer(wrong).await;
+    assert!(wrong.http == 202 || wrong.http == 400, "{}", wrong.text());
+    let unknown = server
+        .get("/v1/jobs/0190a0a0-0000-7000-8000-000000000000")
+        .await;
+    assert_eq!(
+        (unknown.http.as_u16(), unknown.fault()),
+        (404, "no-such-job")
+    );
+    // What was acknowledged survives.
+    let mut jobs = vec![];
+    for number in 0..20 {
+        jobs.push((
+            number,
+            submit(&server, "echo_u32", json!({ "value": number })).await,
+        ));
+    }
+    let mut server = server;
+    server.kill().await;
+    let server = server.restart().await;
+    for (number, job) in jobs {
+        assert_eq!(outcome(&server, &job).await["result"], number);
+    }
+}
+
+#[tokio::test]
+async fn too_many_jobs_are_refused() {
+    let server =
+        Server::start("[server]\njobs = 2\njobs_running = 1\n[limits]\nguest_cpu = \"2s\"\n").await;
+    let spin = wat("(module (func (export \"spin\") (loop (br 0))))");
+    let function = server.deploy(spin, "").await;
+    let path = format!("/v1/functions/{}/call/spin", function.id);
+    let mut faults = vec![];
+    for _ in 0..3 {
+        let request = server
+            .request("POST", &path)
+            .header("prefer", "respond-async");
+        let answer = server.answer(request).await;
+        faults.push((answer.http.as_u16(), answer.fault().to_owned()));
+    }
+    assert_eq!(
+        faults,
+        [
+            (202, String::new()),
+            (202, String::new()),
+            (503, "jobs".into())
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_key_opens_what_it_is_for_and_nothing_else() {
+    let server = operated().await;
+    let private = create(&server, "?name=private&private=true", numbered(1), KEY)
+        .await
+        .json();
+    create(&server, "?name=other&private=true", numbered(2), KEY).await;
+    let make = async |wish: Value| {
+        let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
+        assert_eq!(made.http, 201, "{}", made.text());
+        let made = made.json();
+        (
+            made["id"].as_i64().unwrap(),
+            made["key"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (_, deploy) = make(json!({"label": "ci", "scopes": ["deploy"]})).await;
+    let (_, read) = make(json!({"label": "eyes", "scopes": ["read"]})).await;
+    let (_, call) = make(json!({"label": "shop", "scopes": ["call"], "function": "private"})).await;
+    let (admin_id, admin) = make(json!({"label": "root", "scopes": ["admin"]})).await;
+    assert!(deploy.starts_with("iof_"));
+    let own = private["admin_key"].as_str().unwrap();
+    let version = json!({"version": 1});
+    for (what, method, path, body, may) in [
+        ("list", "GET", "/v1/functions", None, vec![&*read, &admin]),
+        (
+            "show",
+            "GET",
+            "/v1/functions/private",
+            None,
+            vec![&*read, &admin, own],
+        ),
+        (
+            "logs",
+            "GET",
+            "/v1/functions/private/logs",
+            None,
+            vec![&*read, &admin, own],
+        ),
+        ("egress", "GET", "/v1/egress", None, vec![&*read, &admin]),
+        (
+            "activate",
+            "PUT",
+            "/v1/functions/private/active",
+            Some(version),
+            vec![&*deploy, &admin, own],
+        ),
+        (
+            "secrets",
+            "GET",
+            "/v1/functions/private/secrets",
+            None,
+            vec![&*admin, own],
+        ),
+        ("keys", "GET", "/v1/keys", None, vec![&*admin]),
+        (
+            "call",
+            "POST",
+            "/v1/functions/private/call/which",
+            None,
+            vec![&*call, &admin, own],
+        ),
+        (
+            "another call",
+            "POST",
+            "/v1/functions/other/call/which",
+            None,
+            vec![&*admin],
+        ),
+    ] {
+        for key in [&*deploy, &read, &call, &admin, own, "iof_nobody", ""] {
+            let answer = ask(&server, method, path, key, body.clone()).await;
+            let open = answer.http.is_success();
+            assert_eq!(
+                open,
+                may.contains(&key),
+                "{what} with {key}: {}",
+                answer.text()
+            );
+            assert!(
+                open || answer.http == 401 || answer.http == 403,
+                "{what}: {}",
+                answer.http
+            );
+        }
+        assert!(
+            ask(&server, method, path, KEY, body.clone())
+                .await
+                .http
+                .is_success(),
+            "{what}"
+        );
+    }
+    assert_eq!(create(&server, "", numbered(1), &deploy).await.http, 201);
+    assert_eq!(create(&server, "", numbered(1), &read).await.http, 403);
+    // Nothing shows a key again, and one that is deleted opens nothing.
+    let list = ask(&server, "GET", "/v1/keys", KEY, None).await.text();
+    for key in [&deploy, &read, &call, &admin] {
+        assert!(!list.contains(key.as_str()) && !server.log().contains(key.as_str()));
+    }
+    assert_eq!(
+        ask(
+            &server,
+            "DELETE",
+            &format!("/v1/keys/{admin_id}"),
+            KEY,
+            None
+        )
+        .await
+        .http,
+        204
+    );
+    assert_eq!(
+        ask(&server, "GET", "/v1/keys", &admin, None).await.http,
+        401
+    );
+    for wrong in [
+        json!({"label": "x", "scopes": []}),
+        json!({"label": "x", "scopes": ["root"]}),
+        json!({"scopes": ["read"]}),
+        json!({"label": "x", "scopes": ["read"], "expires_at": "2001-01-01T00:00:00Z"}),
+        json!({"label": "x", "scopes": ["read"], "expires_at": "soon"}),
+    ] {
+        let refused = ask(&server, "POST", "/v1/keys", KEY, Some(wrong.clone())).await;
+        assert_eq!(refused.http, 400, "{wrong}: {}", refused.text());
+    }
+    // Without keys of its own, a server has no operator who could make any.
+    let open = Server::start("").await;
+    let none = ask(
+        &open,
+        "POST",
+        "/v1/keys",
+        "",
+        Some(json!({"label": "x", "scopes": ["admin"]})),
+    )
+    .await;
+    assert_eq!(none.http, 401);
+}
+
+#[tokio::test]
+async fn the_log_tells_what_calls_printed_and_came_to() {
+    let server = Server::start("").await;
+    let function: Uploaded = server.deploy(guest("typed"), "").await;
+    let call = async |export: &str, arguments: Value| {
+        let path = format!("/v1/functions/{}/call/{export}", function.id);
+        server
+            .answer(server.request("POST", &path).json(&arguments))
+            .await
+    };
+    let printed = call("logs", json!({"message": "hello"})).await;
+    call("fail_code", json!({"code": "gone", "message": "why"})).await;
+    let path = format!("/v1/functions/{}/logs", function.id);
+    let logs = server.read_as(&function, &path).await;
+    let [first, second] = logs["logs"].as_array().unwrap().as_slice() else {
+        panic!("{logs}")
+    };
+    assert_eq!(first["call"], printed.header("iof-call"));
+    assert_eq!(
+        (&first["export"], &first["version"]),
+        (&json!("logs"), &json!(1))
+    );
+    assert!(
+        first["stderr"]
+            .as_str()
+            .unwrap()
+            .starts_with("error: hello\nwarn: hello\n"),
+        "{first}"
+    );
+    assert!(first["fault"].is_null());
+    assert_eq!(
+        (&second["fault"], &second["message"]),
+        (&json!("gone"), &json!("why"))
+    );
+    // One that waits hears of the next call.
+    let waits = format!("{path}?after={}&wait=20", second["id"]);
+    let (next, _) = tokio::join!(server.read_as(&function, &waits), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        call("nothing", json!({})).await
+    });
+    assert_eq!(next["logs"][0]["export"], "nothing");
+    let usage = server
+        .read_as(&function, &format!("/v1/functions/{}/usage", function.id))
+        .await;
+    assert_eq!(usage["invocations"], 3);
+    assert!(usage["guest_us"].as_u64().unwrap() > 0);
+    // The API of 2020 shows its own rows as they always were.
+    let request = server.request("GET", &format!("/api/log/{}?last=10", function.id));
+    let old = server
+        .answer(request.header("SSVM_Admin_Key", &function.admin_key))
+        .await;
+    assert!(
+        !old.text().contains("iof") && !old.text().contains("hello\\n"),
+        "{}",
+        old.text()
+    );
+}
+
+#[tokio::test]
+async fn lists_have_pages() {
+    let server = operated().await;
+    for number in 0..5 {
+        create(&server, &format!("?name=f{number}"), numbered(number), KEY).await;
+    }
+    let first = ask(&server, "GET", "/v1/functions?limit=3", KEY, None)
+        .await
+        .json();
+    assert_eq!(
+        (first["functions"].as_array().unwrap().len(), &first["more"]),
+        (3, &json!(true))
+    );
+    let last = first["functions"][2]["function"].as_i64().unwrap();
+    let rest = ask(
+        &server,
+        "GET",
+        &format!("/v1/functions?after={last}&limit=3"),
+        KEY,
+        None,
+    )
+    .await
+    .json();
+    let names: Vec<_> = rest["functions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["name"].clone())
+        .collect();
+    assert_eq!(
+        (names, &rest["more"]),
+        (vec![json!("f3"), json!("f4")], &json!(false))
+    );
+    for wrong in ["limit=0", "limit=1001", "limit=x", "after=x", "page=2"] {
+        let refused = ask(&server, "GET", &format!("/v1/functions?{wrong}"), KEY, None).await;
+        assert_eq!(
+            (refused.http.as_u16(), refused.fault()),
+            (400, "query"),
+            "{wrong}"
+        );
+    }
+}
