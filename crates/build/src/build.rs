@@ -263,9 +263,17 @@ impl fmt::Display for Built {
         if let Some(before) = self.before {
             write!(f, " ({} before wasm-opt)", bytes(before))?;
         }
-        write!(f, "\nmodule    {}", self.module.display())?;
+        // As one would type it where the reader is.
+        let here = std::env::current_dir().unwrap_or_default();
+        let short = |path: &Path| {
+            path.strip_prefix(&here)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        };
+        write!(f, "\nmodule    {}", short(&self.module))?;
         if let Some(declaration) = &self.declaration {
-            write!(f, "\nwith      {}", declaration.display())?;
+            write!(f, "\nwith      {}", short(declaration))?;
         }
         for note in &self.notes {
             write!(f, "\nnote      {note}")?;

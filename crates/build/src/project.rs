@@ -397,3 +397,83 @@ fn locked(lock: &toml::Table, name: &str) -> Option<Version> {
         .filter_map(|package| Version::parse(package.get("version")?.as_str()?).ok())
         .min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a library with these dependencies is, in a workspace with this lock.
+    fn what(dependencies: &[(&str, &str)], lock: Option<&str>) -> Result<What, Error> {
+        let package = Package {
+            name: "a".into(),
+            version: "0.1.0".into(),
+            manifest_path: "Cargo.toml".into(),
+            default_run: None,
+            targets: vec![Built {
+                name: "a".into(),
+                kind: vec!["lib".into()],
+                crate_types: vec!["lib".into()],
+            }],
+            dependencies: dependencies
+                .iter()
+                .map(|(name, req)| Dependency {
+                    name: (*name).into(),
+                    req: VersionReq::parse(req).unwrap(),
+                    kind: None,
+                    path: None,
+                })
+                .collect(),
+            metadata: None,
+        };
+        let lock: Option<toml::Table> = lock.map(|version| {
+            format!("[[package]]\nname = \"wasm-bindgen\"\nversion = \"{version}\"")
+                .parse()
+                .unwrap()
+        });
+        package.what(lock.as_ref()).map(|(what, _)| what)
+    }
+
+    #[test]
+    fn the_age_of_a_crate_is_that_of_its_wasm_bindgen() {
+        let old = |version: &str| What::Bindgen2020 {
+            version: version.into(),
+        };
+        let above = old("0.2.65535");
+        let wasi = ("rust_process_interface_library", "0.1.3");
+        let cases = [
+            // A lock counts, then the requirement.
+            ("0.2.60", None, Some("0.2.61"), old("0.2.61")),
+            ("0.2.60", None, Some("0.2.130"), What::Bindgen),
+            ("0.2.60", None, None, What::Bindgen),
+            ("=0.2.61", None, None, old("0.2.61")),
+            ("=0.2.61", None, Some("0.2.130"), old("0.2.61")),
+            (">=0.2.50, <0.2.80", None, None, old("0.2.79")),
+            // What needs WASI cannot be built with one of today.
+            ("0.2.60", Some(wasi), None, above.clone()),
+            ("0.2", Some(wasi), Some("0.2.130"), above),
+            ("=0.2.61", Some(wasi), None, old("0.2.61")),
+            ("=0.2.100", Some(wasi), None, What::Bindgen),
+            ("*", None, None, What::Bindgen),
+        ];
+        for (req, beside, lock, expected) in cases {
+            let dependencies: Vec<_> = [("wasm-bindgen", req)].into_iter().chain(beside).collect();
+            assert_eq!(
+                what(&dependencies, lock).unwrap(),
+                expected,
+                "{req} {beside:?} {lock:?}"
+            );
+        }
+        assert!(what(&[("wasm-bindgen", "0.1")], None).is_err());
+    }
+
+    #[test]
+    fn our_own_crate_comes_before_others() {
+        let both = [("wasm-bindgen", "=0.2.61"), ("iof-guest", "0.1")];
+        assert_eq!(what(&both, None).unwrap(), What::Guest);
+        assert_eq!(
+            what(&[("wasmedge-bindgen", "0.4")], None).unwrap(),
+            What::Wasmedge
+        );
+        assert!(what(&[("serde", "1")], None).is_err());
+    }
+}

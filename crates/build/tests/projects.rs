@@ -428,3 +428,51 @@ fn wasm_opt_is_used_where_it_does_no_harm() {
     );
     assert_eq!((names(&other), other.before), (vec!["f"], None));
 }
+
+/// Where the child of the test below builds.
+const BUILDS: &str = "IOF_TEST_BUILDS";
+
+#[test]
+#[ignore = "a child of the test below, which is interrupted"]
+fn builds_until_it_is_interrupted() {
+    if let Some(folder) = std::env::var_os(BUILDS) {
+        built(Path::new(&folder));
+    }
+}
+
+#[test]
+fn an_interrupted_build_leaves_a_project_as_it_was() {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    let folder = folder("interrupted");
+    let made = new("interrupted", Template::Rust2020, &folder).unwrap();
+    let started = folder.join("started");
+    let script = format!(
+        "fn main() {{ std::fs::write({started:?}, \"\").unwrap(); loop {{ std::thread::park(); }} }}"
+    );
+    let lock = "version = 3\n\n[[package]]\nname = \"interrupted\"\nversion = \"0.1.0\"\n";
+    write(&made.folder, &[("build.rs", &script), ("Cargo.lock", lock)]);
+    let before = files(&made.folder);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "builds_until_it_is_interrupted", "--ignored"])
+        .env(BUILDS, &made.folder)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let patience = std::time::Instant::now();
+    while !started.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(patience.elapsed().as_secs() < 120);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // As a terminal does it: everything in the group.
+    let kill = format!("kill -INT -{}", child.id());
+    assert!(
+        Command::new("/bin/sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert_eq!(files(&made.folder), before);
+}
