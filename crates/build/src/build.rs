@@ -30,7 +30,7 @@ pub struct Options {
     pub add_target: bool,
     /// Whether wasm-opt is used where it is.
     pub optimise: bool,
-    /// Where to.
+    /// Where programs are looked for.
     pub machine: Machine,
 }
 

@@ -37,6 +37,7 @@ pub enum What {
     /// Functions on wasm-bindgen before 0.2.88, as in 2020: built with a stand-in for it.
     Bindgen2020 {
         /// The version that the stand-in takes the place of.
+        #[serde(rename = "wasm_bindgen")]
         version: String,
     },
     /// Functions on a wasm-bindgen of today.

@@ -219,6 +219,18 @@ fn a_crate_of_2020_builds_and_stays_as_it_is() {
         made.what
     );
     assert!(names(&made).contains(&"send_email"), "{made}");
+    let json = serde_json::to_value(&made).unwrap();
+    assert_eq!(json["version"], "0.1.0", "{json}");
+    assert_eq!(
+        (&json["what"], &json["wasm_bindgen"]),
+        (&"bindgen2020".into(), &"0.2.61".into()),
+        "{json}"
+    );
+    assert_eq!(
+        (&json["kind"], &json["exports"][0]["name"]),
+        (&"bindgen".into(), &"send_email".into()),
+        "{json}"
+    );
     fs::remove_dir_all(folder.join("send_email/pkg")).unwrap();
     assert_eq!(files(&folder), before);
     // Its members are named, and one is chosen by its name.
