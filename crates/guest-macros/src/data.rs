@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::Item;
+use syn::{Attribute, Fields, Item};
 
 use crate::error;
 
@@ -13,19 +13,22 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
             "`#[iof::data]` takes nothing in brackets: what serde is to know goes into `#[serde(…)]` below it",
         ));
     }
-    let item = syn::parse2(item)?;
+    let mut item = syn::parse2(item)?;
     let (Item::Struct(_) | Item::Enum(_)) = item else {
         return Err(error(
             item,
             "`#[iof::data]` stands on a struct or an enum; on a function it is `#[iof::function]`",
         ));
     };
-    let schema = cfg!(feature = "schema").then(|| {
-        quote! {
+    let schema = if cfg!(feature = "schema") {
+        Some(quote! {
             #[derive(::iof::schemars::JsonSchema)]
             #[schemars(crate = "::iof::schemars")]
-        }
-    });
+        })
+    } else {
+        remove_schemars(&mut item);
+        None
+    };
     Ok(quote! {
         #[derive(::iof::serde::Serialize, ::iof::serde::Deserialize)]
         #[serde(crate = "::iof::serde")]
@@ -34,8 +37,58 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     })
 }
 
+/// Takes away what only the derive understands that is not there.
+fn remove_schemars(item: &mut Item) {
+    fn remove(attributes: &mut Vec<Attribute>) {
+        attributes.retain(|attribute| !attribute.path().is_ident("schemars"));
+    }
+    fn remove_of(fields: &mut Fields) {
+        for field in fields {
+            remove(&mut field.attrs);
+        }
+    }
+    match item {
+        Item::Struct(item) => {
+            remove(&mut item.attrs);
+            remove_of(&mut item.fields);
+        }
+        Item::Enum(item) => {
+            remove(&mut item.attrs);
+            for variant in &mut item.variants {
+                remove(&mut variant.attrs);
+                remove_of(&mut variant.fields);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use quote::ToTokens as _;
+    use syn::parse_quote;
+
+    #[test]
+    fn without_schemas_nothing_speaks_of_them() {
+        for mut item in [
+            parse_quote! {
+                #[schemars(title = "A")]
+                #[serde(default)]
+                struct A { #[schemars(with = "String")] #[serde(skip)] a: u8, b: u8 }
+            },
+            parse_quote! {
+                #[schemars(title = "A")]
+                #[serde(untagged)]
+                enum A { #[schemars(title = "B")] B(#[schemars(with = "String")] #[serde(skip)] u8) }
+            },
+        ] {
+            super::remove_schemars(&mut item);
+            let left = item.to_token_stream().to_string();
+            assert!(!left.contains("schemars"), "{left}");
+            assert_eq!(left.matches("serde").count(), 2, "{left}");
+        }
+    }
+
     use quote::quote;
 
     #[test]

@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Ident, ItemFn};
+use syn::{Attribute, Ident, ItemFn};
 
 use crate::types::{Param, Returned, Wire};
 use crate::{doc, error, names};
@@ -40,9 +40,11 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
 
     let call = call(&item.sig.ident, name, &params, &returned);
     let describe = describe(name, &doc::text(&item.attrs), &params, &returned);
+    let conditions = conditions(&item);
     Ok(quote! {
         #item
 
+        #(#conditions)*
         const _: () = {
             #[allow(unused_imports)]
             use ::iof::__private::{AnyError as _, AnyValue as _, NoSchema as _};
@@ -50,6 +52,13 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
             #describe
         };
     })
+}
+
+/// Under which the function exists: what stands above the attribute is the compiler's, what stands below is left here.
+pub(crate) fn conditions(item: &ItemFn) -> impl Iterator<Item = &Attribute> {
+    item.attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
 }
 
 /// Refuses everything but `fn name(…) -> …`.
@@ -172,7 +181,7 @@ fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -
     };
     quote! {
         #[cfg_attr(target_family = "wasm", unsafe(export_name = #export))]
-        #[allow(unsafe_code, dead_code, clippy::all)]
+        #[allow(unsafe_code, dead_code, deprecated, clippy::all)]
         extern "C" fn call(#area #(#core),*) #returns {
             #(#read)*
             let result = #result;

@@ -42,8 +42,9 @@ pub fn function(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// It takes nothing and returns nothing, and nothing outside can be asked there: no commands, no storage, no time. When
-/// it panics, the upload fails. A module has at most one.
+/// It takes nothing and returns nothing, and nothing outside can be asked there: no commands, no storage, no time, and
+/// no chance, which a new `HashMap` asks for; a `BTreeMap` does not. When it panics, the upload fails. A module has at
+/// most one.
 #[proc_macro_attribute]
 pub fn prime(attribute: TokenStream, item: TokenStream) -> TokenStream {
     answer(prime::expand(attribute.into(), item.into()))

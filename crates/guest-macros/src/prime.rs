@@ -29,9 +29,11 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
         ));
     }
     let name = &item.sig.ident;
+    let conditions = function::conditions(&item);
     Ok(quote! {
         #item
 
+        #(#conditions)*
         const _: () = {
             #[cfg_attr(target_family = "wasm", unsafe(export_name = "iof_prime"))]
             #[allow(unsafe_code, dead_code)]

@@ -9,7 +9,7 @@
 pub(crate) mod imports;
 mod memory;
 
-/// An argument's bytes: an allocation of [`memory::__wbindgen_malloc`], with alignment 1, that the server gives up.
+/// An argument's bytes: an allocation of `__wbindgen_malloc`, with alignment 1, that the server gives up.
 #[repr(transparent)]
 pub struct Pointer(*mut u8);
 

@@ -115,7 +115,7 @@ fn schema<S: Serializer>(schema: &Option<fn() -> Value>, to: S) -> Result<S::Ok,
     schema.map(|schema| schema()).serialize(to)
 }
 
-/// What holds for a type without a schema. See [`crate::value`] for how the attribute chooses.
+/// What holds for a type without a schema. The module `value` says how the attribute chooses.
 pub trait NoSchema {
     /// Anything may fit.
     #[must_use]

@@ -101,6 +101,8 @@
 //! * A type with `Deserialize` and `Serialize` crosses without [`data`]; with [`JsonSchema`] derived, too, it is
 //!   described. The derives find their crates with `#[serde(crate = "iof::serde")]` and
 //!   `#[schemars(crate = "iof::schemars")]`.
+//! * A field whose type knows no schema stops [`data`]: describe it by another type, `#[schemars(with = "String")]`, or
+//!   switch on the feature of schemars for its crate (`schemars = { version = "1", features = ["chrono04"] }`).
 //! * An argument that a caller leaves out is an empty text, and `None` of an `Option`.
 //! * The feature `schema`, which is on, describes types. Without it modules are smaller, and uploads a little faster.
 //! * `#![forbid(unsafe_code)]` also forbids naming an export, so write `#![deny(unsafe_code)]`.

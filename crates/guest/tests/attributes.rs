@@ -151,6 +151,14 @@ fn fails_like_io(text: &str) -> std::io::Result<bool> {
     text.parse().map_err(std::io::Error::other)
 }
 
+#[iof::function]
+#[cfg(any())]
+fn absent(a: NoSuchType) {}
+
+#[deprecated]
+#[iof::function]
+pub fn old() {}
+
 static TABLE: LazyLock<Vec<u32>> = LazyLock::new(|| (0..10).map(|n| n * n).collect());
 
 #[iof::prime]
