@@ -228,7 +228,7 @@ fn a_crate_of_2020_builds_and_stays_as_it_is() {
     );
     assert_eq!(
         (&json["kind"], &json["exports"][0]["name"]),
-        (&"bindgen".into(), &"send_email".into()),
+        (&"bindgen".into(), &"fetch".into()),
         "{json}"
     );
     fs::remove_dir_all(folder.join("send_email/pkg")).unwrap();
@@ -388,7 +388,7 @@ fn machine_with(script: &str, folder: &Path) -> Machine {
 }
 
 #[test]
-fn wasm_opt_is_used_where_it_does_no_harm() {
+fn options_do_what_they_say_and_wasm_opt_no_harm() {
     let folder = folder("optimise");
     let here = folder.join("program");
     write(
@@ -412,6 +412,18 @@ fn wasm_opt_is_used_where_it_does_no_harm() {
         };
         build(&here, &options, &mut quiet).unwrap()
     };
+    let locked = Options {
+        locked: true,
+        ..Options::default()
+    };
+    let error = build(&here, &locked, &mut quiet).unwrap_err();
+    assert!(matches!(error, Error::Failed { .. }), "{error}");
+    let debug = Options {
+        debug: true,
+        ..Options::default()
+    };
+    let debug = build(&here, &debug, &mut quiet).unwrap();
+    assert_eq!((debug.profile, &debug.notes[..]), ("debug", &[][..]));
     let copied = with("cp \"$9\" \"${11}\"");
     assert_eq!(
         (copied.before, &copied.notes[..]),
