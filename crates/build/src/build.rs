@@ -5,9 +5,10 @@
 
 use crate::machine::{Machine, shown};
 use crate::optimise::{Optimised, optimise};
-use crate::project::{Part, Project, What};
+use crate::project::Project;
 use crate::stand_in::StandIn;
 use crate::summary::{Kind, bytes};
+use crate::what::{Part, What};
 use crate::{Error, Event, Progress, Summary, Toolchain, files};
 use serde::{Deserialize, Serialize};
 use std::fmt;

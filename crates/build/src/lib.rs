@@ -31,6 +31,8 @@ mod summary;
 mod templates;
 #[cfg(feature = "projects")]
 mod watch;
+#[cfg(feature = "projects")]
+mod what;
 
 pub use machine::{Machine, shown};
 pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
@@ -40,10 +42,10 @@ pub use {
     build::{Built, Options, build},
     error::Error,
     new::{Created, new},
-    project::What,
     summary::{Export, Import, Kind, Memory, Section, Summary},
     templates::Template,
     watch::{Watch, watch},
+    what::What,
 };
 
 /// What a build does while it does it.

@@ -224,7 +224,7 @@ mod tests {
             root: root.into(),
             target_dir: root.join("target"),
             what: crate::What::Command,
-            part: crate::project::Part::Library { cdylib: true },
+            part: crate::what::Part::Library { cdylib: true },
             beside: vec![],
         }
     }
