@@ -23,7 +23,7 @@ use crate::manifest::Unserved;
 use crate::state::{CallState, Meter, Space};
 use crate::tape::Tape;
 use crate::ticker::Ticker;
-use crate::{Arg, Export, Fault, Manifest, StatedSignature, Value, artefact, verdict};
+use crate::{Arg, Export, Fault, Manifest, StatedSignature, Type, Value, artefact, verdict};
 use iof_commands::{CallContext, Registry};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -350,7 +350,11 @@ impl Engine {
                 instance,
                 handles: function.handles,
             };
-            abi::call(&mut guest, target, plan, output).await
+            let value = abi::call(&mut guest, target, plan, output).await?;
+            Ok(match (&export.signature, value) {
+                (Some(of), Value::Text(text)) if of.result == Type::Json => Value::Json(text),
+                (_, value) => value,
+            })
         });
         let result = match tokio::time::timeout_at(deadline, run).await {
             Ok(result) => result,

@@ -31,7 +31,8 @@ pub use host::storage::Storage;
 pub use host::wasi::Environment;
 pub use limits::{CompileLimits, Limits, Narrower, UnknownImports};
 pub use manifest::{
-    Abi, Allocator, Core, Export, Kind, Manifest, Primed, Signature, Type, Unserved,
+    Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,
+    Unserved,
 };
 pub use signature::StatedSignature;
 pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};

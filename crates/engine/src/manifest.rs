@@ -109,8 +109,37 @@ pub struct Export {
     pub core_results: Vec<Core>,
     /// Argument types and the result's, where the module says them.
     pub signature: Option<Signature>,
+    /// What else it says of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<Described>,
     /// How they cross.
     pub abi: Abi,
+}
+
+/// What an author said of a function beside its types.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Described {
+    /// The comment above it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
+    /// One for each argument.
+    pub params: Vec<Param>,
+    /// The JSON Schema of its result, where that is JSON and has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
+    /// It may return an error of its own.
+    #[serde(default)]
+    pub fallible: bool,
+}
+
+/// An argument as its author named it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// Its JSON Schema, where it is JSON and has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<serde_json::Value>,
 }
 
 /// The types that an author wrote.
@@ -156,6 +185,8 @@ pub enum Type {
     String,
     /// `&[u8]` or `Vec<u8>`
     Bytes,
+    /// Any type of serde's, as JSON text.
+    Json,
 }
 
 impl Type {
@@ -170,7 +201,7 @@ impl Type {
             Self::I64 | Self::U64 => &[Core::I64],
             Self::F32 => &[Core::F32],
             Self::F64 => &[Core::F64],
-            Self::String | Self::Bytes => &[Core::I32, Core::I32],
+            Self::String | Self::Bytes | Self::Json => &[Core::I32, Core::I32],
         }
     }
 }

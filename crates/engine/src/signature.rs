@@ -26,7 +26,7 @@ pub(crate) enum StatedType {
 const PARAMS: usize = 1000;
 
 /// Every name, and what it stands for.
-const NAMES: [(&str, Type); 13] = [
+const NAMES: [(&str, Type); 14] = [
     ("bool", Type::Bool),
     ("i8", Type::I8),
     ("u8", Type::U8),
@@ -40,6 +40,7 @@ const NAMES: [(&str, Type); 13] = [
     ("f64", Type::F64),
     ("string", Type::String),
     ("bytes", Type::Bytes),
+    ("json", Type::Json),
 ];
 
 impl StatedSignature {
@@ -78,19 +79,13 @@ impl StatedSignature {
 
 impl StatedType {
     fn parse(word: &str) -> Result<Self, Fault> {
-        let one = |name: &str| {
-            NAMES
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, ty)| *ty)
-        };
         let element = word
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .map(str::trim);
         let ty = match element {
-            None => one(word).map(Self::One),
-            Some(name) => match one(name) {
+            None => of_name(word).map(Self::One),
+            Some(name) => match of_name(name) {
                 Some(Type::U8) => Some(Self::One(Type::Bytes)),
                 Some(
                     ty @ (Type::I8
@@ -120,7 +115,7 @@ fn refused(what: &str, word: &str) -> Fault {
         "signature",
         format!(
             "The stated signature {what}: {word}. Write it as `(i64, string) -> i64`, with the types bool, i8, u8, \
-             i16, u16, i32, u32, i64, u64, f32, f64, string, bytes, arrays of integers such as [i32], and `-> ()` for \
+             i16, u16, i32, u32, i64, u64, f32, f64, string, bytes, json, arrays of integers such as [i32], and `-> ()` for \
              no result."
         ),
     )
@@ -148,8 +143,14 @@ impl fmt::Display for StatedType {
     }
 }
 
+/// The type that a word names.
+pub(crate) fn of_name(name: &str) -> Option<Type> {
+    let known = NAMES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, ty)| *ty)
+}
+
 /// The word for a type.
-fn name(ty: Type) -> &'static str {
+pub(crate) fn name(ty: Type) -> &'static str {
     NAMES
         .iter()
         .find(|(_, known)| *known == ty)

@@ -28,6 +28,8 @@ pub enum Value {
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
+    /// JSON text, where the module says that it is.
+    Json(Bytes),
 }
 
 impl Value {
@@ -40,7 +42,7 @@ impl Value {
             Self::Integer(value) => value.to_string().into(),
             Self::F32(value) => value.to_string().into(),
             Self::F64(value) => value.to_string().into(),
-            Self::Text(bytes) | Self::Bytes(bytes) => bytes,
+            Self::Text(bytes) | Self::Bytes(bytes) | Self::Json(bytes) => bytes,
         }
     }
 }

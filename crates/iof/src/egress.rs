@@ -1,7 +1,7 @@
 //! `iof egress`: the record of what left.
 
 use crate::args::Egress;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::print;
 use http::Method;
 use serde_json::Value as Json;
@@ -11,10 +11,11 @@ use std::process::ExitCode;
 const WAIT: u32 = 30;
 
 pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
-    let client = Client::new(&egress.remote)?;
+    let mut client = Client::new(&egress.remote)?;
     let mut filter = String::new();
     if let Some(function) = egress.function {
-        filter += &format!("&function={function}");
+        client = client.of(function);
+        filter += &format!("&function={}", segment(function));
     }
     if let Some(call) = &egress.call {
         let call = uuid::Uuid::try_parse(call)
@@ -45,7 +46,7 @@ pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
     }
 }
 
-fn sent(answer: Json) -> Result<Vec<Json>, String> {
+pub(crate) fn sent(answer: Json) -> Result<Vec<Json>, String> {
     match answer {
         Json::Object(mut fields) => match fields.remove("sent") {
             Some(Json::Array(rows)) => Ok(rows),
@@ -56,7 +57,7 @@ fn sent(answer: Json) -> Result<Vec<Json>, String> {
 }
 
 /// One row for people: when, who, what, what came of it.
-fn line(row: &Json) -> String {
+pub(crate) fn line(row: &Json) -> String {
     let text = |field: &str| row[field].as_str().unwrap_or("-").to_owned();
     let what = match row["command"].as_str() {
         Some(command) => format!("ran {command}"),

@@ -4,16 +4,26 @@
 //! 1 for a failure, 2 for arguments or settings that cannot be meant.
 
 mod args;
+mod build;
+mod call;
 mod client;
 mod config;
+mod deploy;
+mod dev;
 mod doctor;
 mod egress;
+mod functions;
+mod keys;
 mod log;
+mod logs;
 mod models;
 mod native;
+mod output;
+mod profile;
 mod replay;
 mod secret;
 mod serve;
+mod shell;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -38,6 +48,22 @@ fn main() -> ExitCode {
             Ok(config) => serve::run(config),
             Err(message) => fail(2, message),
         },
+        Command::New(new) => build::new(&new),
+        Command::Build(build) => build::run(&build),
+        Command::Dev(dev) => dev::run(dev),
+        Command::Deploy(deploy) => client::run(deploy::run(deploy)),
+        Command::Call(call) => client::run(call::run(call)),
+        Command::Logs(logs) => client::run(logs::run(logs)),
+        Command::List(list) => client::run(functions::list(list)),
+        Command::Show(show) => client::run(functions::show(show)),
+        Command::Rollback(rollback) => client::run(functions::rollback(rollback)),
+        Command::Promote(promote) => client::run(functions::promote(promote)),
+        Command::Rm(rm) => client::run(functions::rm(rm)),
+        Command::Job(job) => client::run(call::job(job)),
+        Command::Key(key) => client::run(keys::run(key)),
+        Command::Login(login) => client::run(keys::login(login)),
+        Command::Completions(wanted) => shell::completions(&wanted),
+        Command::Man(man) => shell::man(&man),
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Replay(replay) => client::run(replay::run(replay)),

@@ -2,6 +2,8 @@
 
 use crate::args::{Secret, SecretCommand};
 use crate::client::Client;
+use crate::functions;
+use crate::output::{self, text, time};
 use crate::print;
 use http::Method;
 use serde_json::{Value as Json, json};
@@ -16,9 +18,9 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
             name,
             remote,
         } => {
-            let client = Client::new(&remote)?;
+            let client = Client::new(&remote)?.of(&function);
             let value = value(&name)?;
-            let path = path(function, &name)?;
+            let path = path(&function, &name)?;
             client
                 .ask(Method::PUT, &path, value.as_bytes().to_vec())
                 .await?;
@@ -29,15 +31,15 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
             name,
             remote,
         } => {
-            let client = Client::new(&remote)?;
+            let client = Client::new(&remote)?.of(&function);
             client
-                .ask(Method::DELETE, &path(function, &name)?, "")
+                .ask(Method::DELETE, &path(&function, &name)?, "")
                 .await?;
             Ok(said(remote.json, &name, "deleted"))
         }
         SecretCommand::List { function, remote } => {
-            let client = Client::new(&remote)?;
-            let path = format!("/v1/functions/{function}/secrets");
+            let client = Client::new(&remote)?.of(&function);
+            let path = format!("{}/secrets", functions::path(&function));
             let list = client.ask(Method::GET, &path, "").await?;
             if remote.json {
                 return Ok(print(&format!("{list}\n")));
@@ -48,7 +50,7 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
 }
 
 /// A name that needs no escaping in a path; the server says what else is wrong with one.
-fn path(function: i64, name: &str) -> Result<String, String> {
+fn path(function: &str, name: &str) -> Result<String, String> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         // Not repeated: people put values in the wrong place.
         return Err(
@@ -56,7 +58,7 @@ fn path(function: i64, name: &str) -> Result<String, String> {
                 .into(),
         );
     }
-    Ok(format!("/v1/functions/{function}/secrets/{name}"))
+    Ok(format!("{}/secrets/{name}", functions::path(function)))
 }
 
 fn said(json: bool, name: &str, what: &str) -> ExitCode {
@@ -83,24 +85,9 @@ fn value(name: &str) -> Result<Zeroizing<String>, String> {
 
 fn table(list: &Json) -> String {
     let rows = list["secrets"].as_array().cloned().unwrap_or_default();
-    if rows.is_empty() {
-        return "no secrets\n".into();
-    }
-    let text = |row: &Json, field: &str| row[field].as_str().unwrap_or_default().to_owned();
-    let width = rows
+    let rows: Vec<_> = rows
         .iter()
-        .map(|row| text(row, "name").len())
-        .max()
-        .unwrap_or(0)
-        .max(4);
-    let mut table = format!("{:width$}  {:24}  KEY\n", "NAME", "SET");
-    for row in &rows {
-        table += &format!(
-            "{:width$}  {:24}  {}\n",
-            text(row, "name"),
-            text(row, "set_at"),
-            text(row, "key")
-        );
-    }
-    table
+        .map(|row| vec![text(row, "name"), time(row, "set_at"), text(row, "key")])
+        .collect();
+    output::table(&["NAME", "SET", "KEY"], &rows, "no secrets")
 }

@@ -6,6 +6,7 @@ use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -22,13 +23,20 @@ pub(crate) fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
-    match runtime.block_on(serve(config)) {
+    let ready = |address: SocketAddr| {
+        ready(address);
+    };
+    match runtime.block_on(serve(config, ready)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
     }
 }
 
-async fn serve(config: Config) -> Result<(), String> {
+/// Serves until a signal says stop; `ready` is told where, once it does.
+///
+/// # Errors
+/// What keeps it from serving, with what to do.
+pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         format!(
             "cannot listen on {}: {error}. Is another server there? --listen chooses.",

@@ -10,7 +10,7 @@ use crate::records::Records;
 use crate::reply;
 use crate::second_state::{self, OwnRoutes, rate::Rate};
 use crate::settings::{Auth, SecondState, Settings};
-use crate::v1;
+use crate::v1::{self, Jobs};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) journal: Arc<Journal>,
     /// What left, and recorded calls, on their way there too.
     pub(crate) records: Records,
+    /// Calls whose outcome is fetched later.
+    pub(crate) jobs: Jobs,
     /// The way out for fetches and callbacks.
     pub(crate) egress: Egress,
     /// By which name clients know this server.
@@ -104,6 +106,7 @@ impl App {
         let limits = Arc::new(limits);
         let journal = Arc::new(Journal::start(store.clone(), second_state.log_rows));
         let app = Arc::new(Self {
+            jobs: Jobs::default(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),
@@ -138,6 +141,7 @@ impl App {
         });
         let inside = OwnRoutes(Arc::downgrade(&app));
         app.egress.set_inside(Arc::new(inside));
+        app.jobs.start(&app);
         app
     }
 

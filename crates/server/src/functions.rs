@@ -5,6 +5,7 @@
 
 use crate::grants::{Ceiling, Declaration, Granted};
 use crate::journal::{Journal, Ledger};
+use crate::schema::Schemas;
 use crate::second_state::Target;
 use crate::settings::Settings;
 use iof_commands::Grants;
@@ -23,6 +24,7 @@ pub(crate) struct Loaded {
     pub(crate) code: Arc<iof_engine::Function>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) usage_key: Option<KeyHash>,
+    pub(crate) admin_key: KeyHash,
     /// Where every result goes.
     pub(crate) callback: Option<Target>,
     /// What its calls leave.
@@ -35,6 +37,10 @@ pub(crate) struct Loaded {
     pub(crate) version: i64,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
+    /// What its arguments are checked against, made when it is first asked for.
+    pub(crate) schemas: Schemas,
+    /// What some of the calls run instead, and how many of a hundred.
+    canary: Option<(Arc<Loaded>, u8)>,
 }
 
 /// A version to be run again.
@@ -52,6 +58,8 @@ pub(crate) struct Functions {
     journal: Arc<Journal>,
     policy: Policy,
     loaded: Cache<i64, Arc<Loaded>>,
+    /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
+    names: Cache<Box<str>, i64>,
     /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
     /// however late it arrives in `loaded`.
     changes: Box<[AtomicU64; CHANGES]>,
@@ -81,15 +89,68 @@ impl Functions {
             journal,
             policy,
             loaded: Cache::new(capacity.max(1)),
+            names: Cache::new(capacity.max(1)),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }
     }
 
-    /// The function of that number, as it is now.
+    /// What this call of the function of that number runs: its version as of now, or its canary.
     ///
     /// # Errors
     /// `no-such-function`, or what kept it from being loaded.
     pub(crate) async fn get(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
+        let loaded = self.current(id).await?;
+        Ok(match &loaded.canary {
+            Some((canary, percent)) if rand::random_range(0..100) < *percent => Arc::clone(canary),
+            _ => loaded,
+        })
+    }
+
+    /// A version of it, whichever runs now.
+    ///
+    /// # Errors
+    /// `no-such-function`, `no-such-version`, or what kept it from being loaded.
+    pub(crate) async fn exactly(&self, id: i64, number: i64) -> Result<Arc<Loaded>, Fault> {
+        let loaded = self.current(id).await?;
+        if loaded.version == number {
+            return Ok(loaded);
+        }
+        if let Some((canary, _)) = loaded
+            .canary
+            .as_ref()
+            .filter(|(of, _)| of.version == number)
+        {
+            return Ok(Arc::clone(canary));
+        }
+        let function = self.store.function(id).await.map_err(store_fault)?;
+        let function = function.ok_or_else(|| no_such_function(id))?;
+        let version = self.store.version(id, number).await.map_err(store_fault)?;
+        let version = version.ok_or_else(|| no_such_version(id, number))?;
+        let made = self.make(&function, &version, loaded.change, &[]).await?;
+        Ok(Arc::new(made))
+    }
+
+    /// The number of the function of that name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
+        if let Some(id) = self.names.get(name) {
+            return Ok(Some(id));
+        }
+        let id = self.store.named(name).await.map_err(store_fault)?;
+        if let Some(id) = id {
+            self.names.insert(name.into(), id);
+        }
+        Ok(id)
+    }
+
+    /// A name may belong to somebody else now.
+    pub(crate) fn forget(&self, name: &str) {
+        self.names.remove(name);
+    }
+
+    async fn current(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
         match self.loaded.get(&id) {
             Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
             // Boxed: loading is rare and its future large, and every call would carry it about.
@@ -128,7 +189,7 @@ impl Functions {
         &self.changes[at]
     }
 
-    /// `earlier` is what was loaded before the function was changed; its code serves again if it is still the code.
+    /// `earlier` is what was loaded before the function was changed.
     async fn load(&self, id: i64, earlier: Option<&Loaded>) -> Result<Arc<Loaded>, Fault> {
         // Before the row is read: a change that comes after makes this reading an old one.
         let change = self.change(id).load(Ordering::Acquire);
@@ -138,35 +199,62 @@ impl Functions {
             .await
             .map_err(store_fault)?
             .ok_or_else(|| no_such_function(id))?;
-        let sha256 = function.version.sha256;
-        let code = match earlier.filter(|earlier| earlier.sha256 == sha256) {
+        // What was loaded before serves again where it is still the same.
+        let before = earlier.map(|earlier| {
+            let canary = earlier.canary.as_ref().map(|(canary, _)| &**canary);
+            [Some(earlier), canary]
+        });
+        let before = before.unwrap_or_default();
+        let mut loaded = self
+            .make(&function, &function.version, change, &before)
+            .await?;
+        if let Some(canary) = &function.canary {
+            let made = self
+                .make(&function, &canary.version, change, &before)
+                .await?;
+            loaded.canary = Some((Arc::new(made), canary.percent.get()));
+        }
+        Ok(Arc::new(loaded))
+    }
+
+    /// One version of a function, ready to be called.
+    async fn make(
+        &self,
+        function: &iof_store::Function,
+        version: &Version,
+        change: u64,
+        before: &[Option<&Loaded>],
+    ) -> Result<Loaded, Fault> {
+        let (id, sha256) = (function.wasm_id, version.sha256);
+        let mut before = before.iter().flatten();
+        let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
-        let version = function.version.number;
-        let mut granted = self
-            .granted(id, function.version.declaration.as_deref())
-            .await?;
-        if let Some(earlier) = earlier.filter(|earlier| earlier.version == version) {
+        let mut granted = self.granted(id, version.declaration.as_deref()).await?;
+        if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
-        Ok(Arc::new(Loaded {
+        Ok(Loaded {
             change,
             sha256,
             code,
             environment: Arc::new(Environment {
-                state: function.state.into(),
-                variables: variables(id, function.storage_key),
+                state: function.state.as_str().into(),
+                variables: variables(id, function.storage_key.clone()),
             }),
-            usage_key: function.usage_key_hash,
+            usage_key: function.usage_key_hash.clone(),
+            admin_key: function.admin_key_hash.clone(),
             // It was read when it was stored.
             callback: Target::callback(&function.callback)?,
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
             granted,
             id,
-            version,
-        }))
+            version: version.number,
+            schemas: Schemas::default(),
+            canary: None,
+        })
     }
 
     /// A version as a replay runs it: with a state of then, and no way out.
@@ -318,11 +406,18 @@ pub(crate) fn no_such_function(id: impl std::fmt::Display) -> Fault {
     Fault::client("no-such-function", format!("There is no function {id}.")).with_status(404)
 }
 
+/// The fault of a number that no version has.
+pub(crate) fn no_such_version(id: i64, number: i64) -> Fault {
+    let message = format!("Function {id} has no version {number}.");
+    Fault::client("no-such-version", message).with_status(404)
+}
+
 /// What a failing store means to a caller.
 pub(crate) fn store_fault(error: iof_store::Error) -> Fault {
     use iof_store::Error;
     let (status, message) = match &error {
         Error::NotFound { wasm_id } => return no_such_function(wasm_id),
+        Error::NoVersion { wasm_id, number } => return no_such_version(*wasm_id, *number),
         Error::Busy | Error::Closed => (
             503,
             "The store is busy. Nothing was changed; try again soon.",

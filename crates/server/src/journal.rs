@@ -10,7 +10,7 @@
 //! come faster than rows can be written, and then either calls wait or counts are wrong).
 
 use bytes::Bytes;
-use iof_engine::{Arg, Environment};
+use iof_engine::{Arg, Environment, Outcome};
 use iof_store::{Call, Calls, Store};
 use serde_json::{Value as Json, json};
 use std::collections::VecDeque;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// The task that writes ledgers.
 pub(crate) struct Journal {
@@ -63,8 +64,19 @@ pub(crate) struct Row {
 }
 
 enum What {
-    Called(Payload, Duration),
+    Called(Payload, Told, Duration),
     CalledBack(Payload, Json),
+}
+
+/// How a call went, as far as a log keeps it.
+pub(crate) struct Told {
+    call: Uuid,
+    version: i64,
+    export: Box<str>,
+    /// Code and message.
+    fault: Option<(Box<str>, Box<str>)>,
+    stdout: Box<str>,
+    stderr: Box<str>,
 }
 
 /// The arguments of a call, as far as a log keeps them.
@@ -81,6 +93,8 @@ pub(crate) enum Part {
 
 /// Of a state and of one argument the log keeps this many bytes.
 const KEPT: usize = 1 << 10;
+/// Of each of its streams.
+const PRINTED: usize = 4 << 10;
 /// Between two writes, at least.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Ledgers that are written in one transaction.
@@ -126,7 +140,7 @@ impl Ledger {
     /// Adds a row, and counts it if it is a call.
     pub(crate) fn note(self: &Arc<Self>, row: Row) {
         let mut unsaved = lock(&self.unsaved);
-        if let What::Called(_, guest) = row.what {
+        if let What::Called(.., guest) = row.what {
             unsaved.invocations += 1;
             unsaved.guest += guest;
             unsaved.latest = guest;
@@ -167,9 +181,10 @@ impl Row {
     pub(crate) fn called(
         environment: &Arc<Environment>,
         payload: Payload,
+        told: Told,
         guest: Duration,
     ) -> Self {
-        Self::new(environment, What::Called(payload, guest))
+        Self::new(environment, What::Called(payload, told, guest))
     }
 
     /// A result that was sent on.
@@ -193,11 +208,12 @@ impl Row {
     fn into_call(self, wasm_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (record, guest) = match self.what {
-            What::Called(payload, guest) => {
+            What::Called(payload, told, guest) => {
                 let mut record = json!({ "original_wasm_executables_id": wasm_id.to_string() });
                 if let Some(payload) = payload.into_json() {
                     record["data_payload"] = payload;
                 }
+                record[TOLD] = told.into_json();
                 (record, guest)
             }
             What::CalledBack(payload, options) => {
@@ -214,6 +230,43 @@ impl Row {
             record: record.to_string(),
             guest_ns: nanoseconds(guest),
         }
+    }
+}
+
+/// The field of a row's record that the API of 2020 does not show.
+pub(crate) const TOLD: &str = "iof";
+
+impl Told {
+    pub(crate) fn of(call: Uuid, version: i64, export: &str, outcome: &Outcome) -> Self {
+        let fault = outcome.result.as_ref().err();
+        let printed = |bytes: &[u8]| {
+            let bytes = bytes.get(..PRINTED).unwrap_or(bytes);
+            String::from_utf8_lossy(bytes).into()
+        };
+        Self {
+            call,
+            version,
+            export: export.into(),
+            fault: fault.map(|fault| ((*fault.code).into(), fault.message.as_str().into())),
+            stdout: printed(&outcome.log.stdout),
+            stderr: printed(&outcome.log.stderr),
+        }
+    }
+
+    fn into_json(self) -> Json {
+        let mut json = json!({
+            "call": self.call.to_string(), "version": self.version, "export": self.export
+        });
+        if let Some((code, message)) = self.fault {
+            json["fault"] = code.into_string().into();
+            json["message"] = message.into_string().into();
+        }
+        for (stream, text) in [("stdout", self.stdout), ("stderr", self.stderr)] {
+            if !text.is_empty() {
+                json[stream] = text.into_string().into();
+            }
+        }
+        json
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct RecordedCall {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum RecordedArg {
+pub(crate) enum RecordedArg {
     Text(Blob),
     Bytes(Blob),
 }
@@ -147,16 +147,19 @@ impl RecordedCall {
     }
 
     fn args(&self) -> Vec<Arg> {
-        let arg = |arg: &RecordedArg| match arg {
-            RecordedArg::Text(Blob(text)) => Arg::Text(text.clone()),
-            RecordedArg::Bytes(Blob(bytes)) => Arg::Bytes(bytes.clone()),
-        };
-        self.args.iter().map(arg).collect()
+        self.args.iter().map(RecordedArg::to_arg).collect()
     }
 }
 
 impl RecordedArg {
-    fn of(arg: &Arg) -> Self {
+    pub(crate) fn to_arg(&self) -> Arg {
+        match self {
+            Self::Text(Blob(text)) => Arg::Text(text.clone()),
+            Self::Bytes(Blob(bytes)) => Arg::Bytes(bytes.clone()),
+        }
+    }
+
+    pub(crate) fn of(arg: &Arg) -> Self {
         match arg {
             Arg::Text(text) => Self::Text(Blob(text.clone())),
             Arg::Bytes(bytes) => Self::Bytes(Blob(bytes.clone())),

@@ -28,6 +28,13 @@ pub struct Settings {
     pub head_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: u32,
+    /// Jobs (calls with `Prefer: respond-async`) that are not done; one more is answered 503. Fault `jobs`.
+    pub jobs: u32,
+    /// Jobs that run at a time.
+    pub jobs_running: u32,
+    /// How long the outcome of a job is kept.
+    #[serde(with = "humantime_serde")]
+    pub job_time: Duration,
     /// Functions that are kept loaded; a call of another one loads it again, in a few milliseconds.
     pub loaded_functions: usize,
     /// How long a stop waits for calls under way.
@@ -46,6 +53,9 @@ impl Default for Settings {
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             connections: 10_000,
+            jobs: 10_000,
+            jobs_running: 8,
+            job_time: Duration::from_secs(24 * 60 * 60),
             loaded_functions: 1_000,
             stop_wait: Duration::from_secs(40),
         }

@@ -41,6 +41,30 @@ impl Store {
         list(self.readers(), wasm_id, newest_first, count).await
     }
 
+    /// Up to `count` logged calls of a function that came after the one numbered `after`, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn calls_after(
+        &self,
+        wasm_id: i64,
+        after: i64,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error> {
+        sqlx::query(
+            "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
+              WHERE wasm_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
+        )
+        .bind(wasm_id)
+        .bind(after)
+        .bind(i64::from(count))
+        .fetch_all(self.readers())
+        .await?
+        .iter()
+        .map(read_call)
+        .collect()
+    }
+
     /// What a function used, at one moment. All zero if it was never called, or does not exist.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Row as _};
 
-use crate::{Error, Function, KeyHash, versions};
+use crate::Error;
 
 /// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
@@ -104,50 +104,6 @@ pub(crate) async fn refers(readers: &SqlitePool, sha256: &[u8; 32]) -> Result<bo
         .fetch_optional(readers)
         .await?;
     Ok(found.is_some())
-}
-
-pub(crate) async fn list(readers: &SqlitePool) -> Result<Vec<i64>, Error> {
-    Ok(
-        sqlx::query_scalar("SELECT wasm_id FROM functions ORDER BY wasm_id")
-            .fetch_all(readers)
-            .await?,
-    )
-}
-
-pub(crate) async fn function(
-    readers: &SqlitePool,
-    wasm_id: i64,
-) -> Result<Option<Function>, Error> {
-    let row = sqlx::query(
-        "SELECT f.wasm_id, f.description, f.state, f.storage_key, f.callback, f.usage_key_hash, f.admin_key_hash,
-                f.created_at, v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest, v.declaration,
-                v.created_at AS uploaded_at
-           FROM functions f JOIN versions v ON v.id = f.active_version
-          WHERE f.wasm_id = $1",
-    )
-    .bind(wasm_id)
-    .fetch_optional(readers)
-    .await?;
-    row.map(|row| read_function(&row)).transpose()
-}
-
-fn read_function(row: &SqliteRow) -> Result<Function, Error> {
-    let public = row.try_get::<Option<&[u8]>, _>("usage_key_hash")?.is_none();
-    Ok(Function {
-        wasm_id: row.try_get("wasm_id")?,
-        description: row.try_get("description")?,
-        state: row.try_get("state")?,
-        storage_key: row.try_get("storage_key")?,
-        callback: row.try_get("callback")?,
-        usage_key_hash: if public {
-            None
-        } else {
-            Some(KeyHash::from_bytes(bytes(row, "usage_key_hash")?))
-        },
-        admin_key_hash: KeyHash::from_bytes(bytes(row, "admin_key_hash")?),
-        created_at: row.try_get("created_at")?,
-        version: versions::read(row)?,
-    })
 }
 
 /// A column that holds a SHA-256.

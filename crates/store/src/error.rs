@@ -19,6 +19,22 @@ pub enum Error {
         wasm_id: i64,
     },
 
+    /// The function has no version of this number.
+    #[error("function {wasm_id} has no version {number}")]
+    NoVersion {
+        /// The function.
+        wasm_id: i64,
+        /// The number that was asked for.
+        number: i64,
+    },
+
+    /// Another function has this name; nothing was stored.
+    #[error("another function is called {name}; choose another name, or delete that function")]
+    NameTaken {
+        /// The name that was asked for.
+        name: String,
+    },
+
     /// What the caller handed in contradicts itself, or goes over a limit; nothing was stored.
     #[error("{what}")]
     Invalid {
@@ -100,6 +116,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
+            Self::NoVersion { .. } => "no_version",
+            Self::NameTaken { .. } => "name_taken",
             Self::Invalid { .. } => "invalid",
             Self::Busy => "busy",
             Self::DiskFull(_) => "disk_full",

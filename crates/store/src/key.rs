@@ -1,6 +1,8 @@
-//! The two keys of a function: the admin key changes it, the usage key calls it when it is private.
+//! The two keys of a function: the admin key changes it, the usage key calls it when it is private. And what those have
+//! in common with the keys of our own API (`api_keys`).
 //!
-//! A key is a random UUID (122 bits), which is what the Second State API hands out. Only its SHA-256 is stored: a copy
+//! A key is a random UUID (122 bits), which is what the Second State API hands out; ours have four characters before it
+//! that say what it is. Only its SHA-256 is stored: a copy
 //! of the database opens nothing. A slow password hash was rejected, because it protects guessable secrets and these
 //! are not, and because it would cost milliseconds on every call of a private function.
 
@@ -15,11 +17,20 @@ use uuid::Uuid;
 pub struct Key(String);
 
 impl Key {
+    /// What the keys of our own API begin with.
+    pub(crate) const API_PREFIX: &str = "iof_";
+
+    /// A key of a function.
     pub(crate) fn random() -> Self {
         Self(Uuid::new_v4().to_string())
     }
 
-    /// The key as its owner types it: a lower-case UUID with hyphens.
+    /// A key of our own API.
+    pub(crate) fn random_of_api() -> Self {
+        Self(format!("{}{}", Self::API_PREFIX, Uuid::new_v4().simple()))
+    }
+
+    /// The key as its owner types it: a lower-case UUID with hyphens; of our own API, `iof_` and 32 hexadecimal digits.
     ///
     /// There is no `Display`, so that a key cannot slip into a message by accident.
     #[must_use]
@@ -43,7 +54,7 @@ impl fmt::Debug for Key {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    fn of(key: &str) -> Self {
+    pub(crate) fn of(key: &str) -> Self {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 

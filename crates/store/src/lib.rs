@@ -11,25 +11,33 @@
 //! The one race left is a deletion that finds a source unused while an upload of the same bytes has written its object
 //! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
 //!
+//! What a function runs is a pointer to a version (`rollout`), so that going back is as quick and as safe as going on.
+//!
 //! What functions keep is rows too: the values that their guests store (`values`), texts that anyone keeps for a while
-//! (`ephemeral`), what is remembered of calls (`calls`), secrets, encrypted (`secrets`), what left (`sent`), and calls
-//! that can be run again (`recordings`). All of it goes through the one task that writes, so that a limit is checked and
-//! kept in one transaction that no other can slip into.
+//! (`ephemeral`), what is remembered of calls (`calls`), secrets, encrypted (`secrets`), what left (`sent`), calls
+//! that can be run again (`recordings`), and calls that are run later (`jobs`); and so are the keys of the server's own
+//! API (`api_keys`). All of it goes through the one task that writes, so that a limit is checked and kept in one
+//! transaction that no other can slip into.
 //!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
-//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `versions`, `values`, `ephemeral`,
-//! `calls`, `secrets` (with `secret_keys`), `sent` and `recordings`, which add to [`Store`]. This crate knows
-//! neither HTTP nor wasm.
+//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `functions`, `versions`, `rollout`,
+//! `values`, `ephemeral`, `calls`, `secrets` (with `secret_keys`), `sent`, `recordings`, `api_keys` (with `scopes`) and
+//! `jobs`, which add to [`Store`]. This crate knows neither HTTP nor wasm.
 
+mod api_keys;
 mod calls;
 mod database;
 mod directory;
 mod ephemeral;
 mod error;
+mod functions;
+mod jobs;
 mod key;
 mod model;
 mod objects;
 mod recordings;
+mod rollout;
+mod scopes;
 mod seal;
 mod secret_keys;
 mod secrets;
@@ -48,20 +56,24 @@ use sqlx::SqlitePool;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
+pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
 pub use error::Error;
+pub use functions::MAX_FUNCTION_NAME;
+pub use jobs::{Job, JobState, NewJob};
 pub use key::{Key, KeyHash};
 pub use model::{
-    Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Uploaded, Usage,
-    Version, VersionId,
+    Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Summary, Uploaded,
+    Usage, Version, VersionId,
 };
 use objects::Objects;
 pub use recordings::{Recording, RecordingHead, RecordingsKept};
+pub use rollout::{Canary, Percent, Rollout};
+pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 pub use sent::{Sent, SentKind, SentQuery, SentRow};
-use writer::{FunctionRow, Outcome, VersionRow, Write, Writer};
+use writer::{Outcome, VersionRow, Write, Writer};
 
 /// The data directory of one server, open and owned by this process.
 ///
@@ -115,109 +127,6 @@ impl Store {
             writing: Mutex::new(Some(writing)),
             tasks,
         })))
-    }
-
-    /// Stores a function and its first version. When this returns `Ok`, both are on the disk.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if `sha256` is not the source's; [`Error::Busy`], [`Error::DiskFull`],
-    /// [`Error::Unavailable`], after none of which the function exists.
-    pub async fn create_function(&self, new: NewFunction) -> Result<Created, Error> {
-        let admin_key = Key::random();
-        let usage_key = new.private.then(Key::random);
-        let function = FunctionRow {
-            description: new.description,
-            storage_key: Uuid::new_v4().simple().to_string(),
-            usage_key: usage_key.as_ref().map(Key::hash),
-            admin_key: admin_key.hash(),
-        };
-        let version = VersionId::now();
-        match self
-            .upload(version, new.version, |version| Write::Create {
-                function,
-                version,
-            })
-            .await?
-        {
-            Outcome::Created(wasm_id) => Ok(Created {
-                wasm_id,
-                version,
-                number: 1,
-                admin_key,
-                usage_key,
-            }),
-            _ => Err(Error::Unavailable("the new function vanished".into())),
-        }
-    }
-
-    /// Everything that a call needs, in one query; `None` if there is no such function.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::Damaged`], [`Error::Closed`], [`Error::Unavailable`].
-    pub async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error> {
-        database::function(&self.0.readers, wasm_id).await
-    }
-
-    /// The numbers of all functions, ascending.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn list(&self) -> Result<Vec<i64>, Error> {
-        database::list(&self.0.readers).await
-    }
-
-    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
-    /// its recordings, and what is remembered of its calls, but not what [`Store::sent`] knows. `false`: there was none.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
-    pub async fn delete_function(&self, wasm_id: i64) -> Result<bool, Error> {
-        self.finish(move |inner, writer| async move {
-            let Outcome::Deleted(sources) = writer.write(Write::Delete { wasm_id }).await? else { return Ok(false) };
-            let _alone = inner.uploads.write().await;
-            for sha256 in sources {
-                // The function is gone, whatever happens here; the next start sweeps what stays behind.
-                if let Err(error) = inner.remove_unused(sha256).await {
-                    tracing::warn!(wasm_id, %error, "a deleted function's source could not be removed yet");
-                }
-            }
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Makes a function private under a new usage key (which replaces the one before), or public (`None`).
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::delete_function`].
-    pub async fn set_usage_key(&self, wasm_id: i64, private: bool) -> Result<Option<Key>, Error> {
-        let key = private.then(Key::random);
-        self.change(
-            wasm_id,
-            Write::UsageKey {
-                wasm_id,
-                hash: key.as_ref().map(Key::hash),
-            },
-        )
-        .await?;
-        Ok(key)
-    }
-
-    /// Replaces a function's state, any text.
-    ///
-    /// # Errors
-    /// As [`Store::set_usage_key`].
-    pub async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
-        self.change(wasm_id, Write::State { wasm_id, state }).await
-    }
-
-    /// Replaces a function's callback, JSON text that the server understands.
-    ///
-    /// # Errors
-    /// As [`Store::set_usage_key`].
-    pub async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
-        self.change(wasm_id, Write::Callback { wasm_id, callback })
-            .await
     }
 
     /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.
@@ -289,7 +198,7 @@ impl Store {
         }
     }
 
-    /// Writes the object, then the row.
+    /// Writes the object, then the row. What was refused leaves neither.
     async fn upload<F>(&self, id: VersionId, new: NewVersion, row: F) -> Result<Outcome, Error>
     where
         F: FnOnce(VersionRow) -> Write + Send + 'static,
@@ -305,15 +214,21 @@ impl Store {
                 declaration: new.declaration,
                 created_at: unix_ms(),
             };
-            let _shared = inner.uploads.read().await;
-            inner.objects.put_source(new.sha256, new.source).await?;
-            writer.write(row(version)).await
+            let outcome = {
+                let _shared = inner.uploads.read().await;
+                inner.objects.put_source(new.sha256, new.source).await?;
+                writer.write(row(version)).await?
+            };
+            if matches!(outcome, Outcome::Missing | Outcome::Taken) {
+                // A client that tries one name after the other must not fill the disk until the next start.
+                let _alone = inner.uploads.write().await;
+                if let Err(error) = inner.remove_unused(new.sha256).await {
+                    tracing::warn!(%error, "a refused upload's source could not be removed yet");
+                }
+            }
+            Ok(outcome)
         })
         .await
-    }
-
-    async fn change(&self, wasm_id: i64, write: Write) -> Result<(), Error> {
-        found(wasm_id, self.write(write).await?)
     }
 
     /// A change of rows alone.
@@ -352,7 +267,7 @@ impl Inner {
     }
 }
 
-fn found(wasm_id: i64, outcome: Outcome) -> Result<(), Error> {
+fn found(wasm_id: i64, outcome: &Outcome) -> Result<(), Error> {
     match outcome {
         Outcome::Missing => Err(Error::NotFound { wasm_id }),
         _ => Ok(()),

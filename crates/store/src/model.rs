@@ -6,11 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{Key, KeyHash};
+use crate::{Canary, Key, KeyHash, Percent};
 
 /// A function to be created, with its first version.
 #[derive(Debug, Clone)]
 pub struct NewFunction {
+    /// Another way to it than its number: a lower-case letter and up to 62 lower-case letters, digits and hyphens, of
+    /// which a hyphen is not the last. It never changes.
+    pub name: Option<String>,
     /// Free text.
     pub description: String,
     /// Whether callers need a usage key.
@@ -91,6 +94,8 @@ impl fmt::Display for VersionId {
 pub struct Function {
     /// The function's number.
     pub wasm_id: i64,
+    /// Its name, if it has one.
+    pub name: Option<String>,
     /// Free text.
     pub description: String,
     /// The state that the Second State API keeps for it; `{}` at first. Any text.
@@ -107,6 +112,8 @@ pub struct Function {
     pub created_at: i64,
     /// What it runs now.
     pub version: Version,
+    /// What a share of its calls runs instead.
+    pub canary: Option<Canary>,
 }
 
 /// Leaves out what belongs to the function's owner: state, callback and storage key do not belong in a log.
@@ -114,11 +121,36 @@ impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function")
             .field("wasm_id", &self.wasm_id)
+            .field("name", &self.name)
             .field("description", &self.description)
             .field("private", &self.usage_key_hash.is_some())
             .field("version", &self.version)
+            .field("canary", &self.canary)
             .finish_non_exhaustive()
     }
+}
+
+/// What a list shows of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The function's number.
+    pub wasm_id: i64,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: String,
+    /// Whether callers need a usage key.
+    pub private: bool,
+    /// When it was created, in Unix milliseconds.
+    pub created_at: i64,
+    /// The number of the active version.
+    pub version: i64,
+    /// How many versions there are.
+    pub versions: u64,
+    /// The number of the version that a share of the calls runs instead, and that share.
+    pub canary: Option<(i64, Percent)>,
+    /// All calls ever.
+    pub invocations: u64,
 }
 
 /// One immutable version of a function.

@@ -1,4 +1,4 @@
-//! The versions of a function: the next one, and those that there were.
+//! The versions of a function: all that there were, and how the next one is added.
 //!
 //! A version never changes and goes only with its function, so what a caller learned of one stays true: a call that
 //! began under an earlier version can still be explained, and run again, from that version.
@@ -6,32 +6,16 @@
 use std::ops::RangeInclusive;
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqlitePool};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
-use crate::database::{bytes, count, damaged};
-use crate::writer::{Outcome, Write};
-use crate::{Error, NewVersion, Store, Uploaded, Version, VersionId};
+use crate::database::damaged;
+use crate::writer::VersionRow;
+use crate::{Error, Store, Version, VersionId};
 
 /// The most that one list holds.
 const LISTED: i64 = 1000;
 
 impl Store {
-    /// Adds the next version and makes it the active one. When this returns `Ok`, it is on the disk.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::create_function`]; the function then runs what it ran before.
-    pub async fn replace_version(&self, wasm_id: i64, new: NewVersion) -> Result<Uploaded, Error> {
-        let id = VersionId::now();
-        let outcome = self
-            .upload(id, new, move |version| Write::Replace { wasm_id, version })
-            .await?;
-        match outcome {
-            Outcome::Added(number) => Ok(Uploaded { id, number }),
-            Outcome::Missing => Err(Error::NotFound { wasm_id }),
-            _ => Err(Error::Unavailable("the new version vanished".into())),
-        }
-    }
-
     /// One version of a function, active or not. `None`: there is no such version, or no such function.
     ///
     /// # Errors
@@ -56,7 +40,7 @@ async fn list(
     numbers: RangeInclusive<i64>,
 ) -> Result<Vec<Version>, Error> {
     sqlx::query(
-        "SELECT id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at AS uploaded_at
+        "SELECT id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at
            FROM versions
           WHERE function_id = $1 AND number BETWEEN $2 AND $3
           ORDER BY number DESC LIMIT $4",
@@ -68,22 +52,51 @@ async fn list(
     .fetch_all(readers)
     .await?
     .iter()
-    .map(read)
+    .map(|row| read(row, 0))
     .collect()
 }
 
-/// A row with the columns of a version; its `created_at` is called `uploaded_at`, because functions have one, too.
-pub(crate) fn read(row: &SqliteRow) -> Result<Version, Error> {
-    let id: &str = row.try_get("id")?;
+/// How many columns of a row [`read`] reads.
+pub(crate) const COLUMNS: usize = 9;
+
+/// The columns of a version, from `first` on, in the order in which the list above has them. By their places, because a
+/// row may hold two versions.
+pub(crate) fn read(row: &SqliteRow, first: usize) -> Result<Version, Error> {
+    let sha256 = row.try_get::<&[u8], _>(first + 2)?.try_into();
+    let size = row.try_get::<i64, _>(first + 4)?.try_into();
     Ok(Version {
-        id: VersionId::parse(id).ok_or_else(|| damaged("id"))?,
-        number: row.try_get("number")?,
-        sha256: bytes(row, "sha256")?,
-        legacy_sha256: row.try_get("legacy_sha256")?,
-        size: count(row, "size")?,
-        kind: row.try_get("kind")?,
-        manifest: row.try_get("manifest")?,
-        declaration: row.try_get("declaration")?,
-        created_at: row.try_get("uploaded_at")?,
+        id: VersionId::parse(row.try_get(first)?).ok_or_else(|| damaged("id"))?,
+        number: row.try_get(first + 1)?,
+        sha256: sha256.map_err(|_| damaged("sha256"))?,
+        legacy_sha256: row.try_get(first + 3)?,
+        size: size.map_err(|_| damaged("size"))?,
+        kind: row.try_get(first + 5)?,
+        manifest: row.try_get(first + 6)?,
+        declaration: row.try_get(first + 7)?,
+        created_at: row.try_get(first + 8)?,
     })
+}
+
+pub(crate) async fn insert(
+    connection: &mut SqliteConnection,
+    wasm_id: i64,
+    version: &VersionRow,
+) -> Result<i64, Error> {
+    let number = sqlx::query_scalar(
+        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8, $9)
+         RETURNING number",
+    )
+    .bind(version.id.to_string())
+    .bind(wasm_id)
+    .bind(&version.sha256[..])
+    .bind(&version.legacy_sha256)
+    .bind(version.size)
+    .bind(&version.kind)
+    .bind(&version.manifest)
+    .bind(&version.declaration)
+    .bind(version.created_at)
+    .fetch_one(connection)
+    .await?;
+    Ok(number)
 }

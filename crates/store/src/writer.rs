@@ -16,17 +16,22 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use bytes::Bytes;
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
+use crate::api_keys::{self, CreateKey};
 use crate::database::Connection;
 use crate::directory::Lock;
 use crate::ephemeral::{self, PutEphemeral};
+use crate::functions::{self, FunctionRow};
 use crate::secrets::{self, Reseal, SetSecret};
 use crate::sent::{self, RecordSent};
 use crate::values::{self, SaveValue};
 use crate::{
-    Calls, Error, KeyHash, Recording, RecordingsKept, VersionId, calls, database, recordings,
+    Calls, Error, Job, KeyHash, NewJob, Percent, Recording, RecordingsKept, Rollout, VersionId,
+    calls, jobs, recordings, rollout,
 };
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
@@ -41,9 +46,18 @@ pub(crate) enum Write {
         function: FunctionRow,
         version: VersionRow,
     },
-    Replace {
+    AddVersion {
         wasm_id: i64,
         version: VersionRow,
+        rollout: Rollout,
+    },
+    Activate {
+        wasm_id: i64,
+        number: i64,
+    },
+    SetCanary {
+        wasm_id: i64,
+        canary: Option<(i64, Percent)>,
     },
     Delete {
         wasm_id: i64,
@@ -80,13 +94,28 @@ pub(crate) enum Write {
         recordings: Vec<Recording>,
         keep: RecordingsKept,
     },
-}
-
-pub(crate) struct FunctionRow {
-    pub(crate) description: String,
-    pub(crate) storage_key: String,
-    pub(crate) usage_key: Option<KeyHash>,
-    pub(crate) admin_key: KeyHash,
+    CreateKey(CreateKey),
+    DeleteKey {
+        id: i64,
+    },
+    SubmitJob {
+        new: NewJob,
+        most_waiting: u32,
+    },
+    TakeJobs {
+        limit: u32,
+    },
+    FinishJob {
+        id: Uuid,
+        outcome: Bytes,
+    },
+    RequeueJobs {
+        most_attempts: u32,
+        outcome: Bytes,
+    },
+    ExpireJobs {
+        done_before_ms: i64,
+    },
 }
 
 pub(crate) struct VersionRow {
@@ -102,31 +131,44 @@ pub(crate) struct VersionRow {
 
 /// What a write that was committed did.
 pub(crate) enum Outcome {
-    /// The number of the function that was created.
+    /// The number of the function, or of the key, that was created.
     Created(i64),
     /// The number of the version that was added.
     Added(i64),
     Done,
     /// The sources that the deleted function's versions referred to.
     Deleted(Vec<[u8; 32]>),
-    /// There is no such function, or nothing alive under this key; nothing was changed that anyone could see.
+    /// There is no such function, job or key, or nothing alive under this key; nothing was changed that anyone could see.
     Missing,
+    /// The function has no version of this number; nothing was changed.
+    NoVersion,
+    /// Another has the name, the id or the place that this one was to have; nothing was changed.
+    Taken,
     /// It would go over its limit; nothing was changed.
     Full,
     /// How many rows it changed.
     Counted(u64),
+    /// The jobs that are running from now on.
+    Jobs(Vec<Job>),
     /// It was done, and what is too old or too much is not all gone.
     Unfinished,
 }
 
-struct Job {
+impl Outcome {
+    /// Of a change of one row, if there is one.
+    pub(crate) fn of_rows(rows: u64) -> Self {
+        if rows == 0 { Self::Missing } else { Self::Done }
+    }
+}
+
+struct Waiting {
     write: Write,
     reply: oneshot::Sender<Result<Outcome, Error>>,
 }
 
 /// Hands writes to the task. When the last clone is dropped, the task finishes its queue and ends.
 #[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Job>);
+pub(crate) struct Writer(mpsc::Sender<Waiting>);
 
 impl Writer {
     /// The sending half, and the task: the caller runs it and waits for it. It owns the connection and the directory's
@@ -143,7 +185,7 @@ impl Writer {
     pub(crate) async fn write(&self, write: Write) -> Result<Outcome, Error> {
         let (reply, answer) = oneshot::channel();
         self.0
-            .send_timeout(Job { write, reply }, PATIENCE)
+            .send_timeout(Waiting { write, reply }, PATIENCE)
             .await
             .map_err(|refused| match refused {
                 mpsc::error::SendTimeoutError::Timeout(_) => Error::Busy,
@@ -162,7 +204,7 @@ impl Writer {
 
 async fn run(
     mut connection: Connection,
-    mut queue: mpsc::Receiver<Job>,
+    mut queue: mpsc::Receiver<Waiting>,
     lock: Lock,
 ) -> Result<(), Error> {
     let mut batch = Vec::with_capacity(BATCH);
@@ -194,14 +236,14 @@ async fn run(
     closed
 }
 
-impl Job {
+impl Waiting {
     fn answer(self, answer: Result<Outcome, Error>) {
         drop(self.reply.send(answer)); // whoever asked may have gone
     }
 }
 
 /// All of `batch`, in order, or none of it.
-async fn commit(connection: &mut Connection, batch: &[Job]) -> Result<Vec<Outcome>, Error> {
+async fn commit(connection: &mut Connection, batch: &[Waiting]) -> Result<Vec<Outcome>, Error> {
     let result = transaction(connection.get().await?, batch).await;
     if result.is_err() {
         connection.discard().await;
@@ -211,7 +253,7 @@ async fn commit(connection: &mut Connection, batch: &[Job]) -> Result<Vec<Outcom
 
 async fn transaction(
     connection: &mut SqliteConnection,
-    batch: &[Job],
+    batch: &[Waiting],
 ) -> Result<Vec<Outcome>, Error> {
     // IMMEDIATE: should an operator's sqlite3 be writing, wait for it here rather than fail in the middle.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -225,19 +267,31 @@ async fn transaction(
 
 async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outcome, Error> {
     match write {
-        Write::Create { function, version } => create(connection, function, version).await,
-        Write::Replace { wasm_id, version } => replace(connection, *wasm_id, version).await,
-        Write::Delete { wasm_id } => delete(connection, *wasm_id).await,
+        Write::Create { function, version } => {
+            functions::create(connection, function, version).await
+        }
+        Write::AddVersion {
+            wasm_id,
+            version,
+            rollout,
+        } => rollout::add(connection, *wasm_id, version, *rollout).await,
+        Write::Activate { wasm_id, number } => {
+            rollout::activate(connection, *wasm_id, *number).await
+        }
+        Write::SetCanary { wasm_id, canary } => {
+            rollout::set_canary(connection, *wasm_id, *canary).await
+        }
+        Write::Delete { wasm_id } => functions::delete(connection, *wasm_id).await,
         Write::UsageKey { wasm_id, hash } => {
             let update = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2");
             let hash = hash.as_ref().map(|hash| &hash.as_bytes()[..]);
             let changed = update.bind(hash).bind(wasm_id).execute(connection).await?;
-            Ok(done(changed.rows_affected()))
+            Ok(Outcome::of_rows(changed.rows_affected()))
         }
         Write::State { wasm_id, state } => {
             let update = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2");
             let changed = update.bind(state).bind(wasm_id).execute(connection).await?;
-            Ok(done(changed.rows_affected()))
+            Ok(Outcome::of_rows(changed.rows_affected()))
         }
         Write::Callback { wasm_id, callback } => {
             let update = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2");
@@ -246,7 +300,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
                 .bind(wasm_id)
                 .execute(connection)
                 .await?;
-            Ok(done(changed.rows_affected()))
+            Ok(Outcome::of_rows(changed.rows_affected()))
         }
         Write::SaveValue(save) => values::save(connection, save).await,
         Write::PutEphemeral(put) => ephemeral::put(connection, put).await,
@@ -259,110 +313,17 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         Write::PutRecordings { recordings, keep } => {
             recordings::put(connection, recordings, keep).await
         }
+        Write::CreateKey(create) => api_keys::create(connection, create).await,
+        Write::DeleteKey { id } => api_keys::delete(connection, *id).await,
+        Write::SubmitJob { new, most_waiting } => {
+            jobs::submit(connection, new, *most_waiting).await
+        }
+        Write::TakeJobs { limit } => jobs::take(connection, *limit).await,
+        Write::FinishJob { id, outcome } => jobs::finish(connection, *id, outcome).await,
+        Write::RequeueJobs {
+            most_attempts,
+            outcome,
+        } => jobs::requeue(connection, *most_attempts, outcome).await,
+        Write::ExpireJobs { done_before_ms } => jobs::expire(connection, *done_before_ms).await,
     }
-}
-
-fn done(rows: u64) -> Outcome {
-    if rows == 0 {
-        Outcome::Missing
-    } else {
-        Outcome::Done
-    }
-}
-
-async fn create(
-    connection: &mut SqliteConnection,
-    function: &FunctionRow,
-    version: &VersionRow,
-) -> Result<Outcome, Error> {
-    let row = sqlx::query(
-        "INSERT INTO functions (description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING wasm_id",
-    )
-    .bind(&function.description)
-    .bind(&function.storage_key)
-    .bind(function.usage_key.as_ref().map(|hash| &hash.as_bytes()[..]))
-    .bind(&function.admin_key.as_bytes()[..])
-    .bind(version.id.to_string())
-    .bind(version.created_at)
-    .fetch_one(&mut *connection)
-    .await?;
-    let wasm_id: i64 = row.try_get("wasm_id")?;
-    insert_version(connection, wasm_id, version).await?; // its number is 1
-    Ok(Outcome::Created(wasm_id))
-}
-
-async fn replace(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    version: &VersionRow,
-) -> Result<Outcome, Error> {
-    let update = sqlx::query("UPDATE functions SET active_version = $1 WHERE wasm_id = $2");
-    let moved = update
-        .bind(version.id.to_string())
-        .bind(wasm_id)
-        .execute(&mut *connection)
-        .await?;
-    if moved.rows_affected() == 0 {
-        return Ok(Outcome::Missing);
-    }
-    let number = insert_version(connection, wasm_id, version).await?;
-    Ok(Outcome::Added(number))
-}
-
-async fn insert_version(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    version: &VersionRow,
-) -> Result<i64, Error> {
-    let number = sqlx::query_scalar(
-        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at)
-         VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8, $9)
-         RETURNING number",
-    )
-    .bind(version.id.to_string())
-    .bind(wasm_id)
-    .bind(&version.sha256[..])
-    .bind(&version.legacy_sha256)
-    .bind(version.size)
-    .bind(&version.kind)
-    .bind(&version.manifest)
-    .bind(&version.declaration)
-    .bind(version.created_at)
-    .fetch_one(connection)
-    .await?;
-    Ok(number)
-}
-
-async fn delete(connection: &mut SqliteConnection, wasm_id: i64) -> Result<Outcome, Error> {
-    let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
-    let rows = versions.bind(wasm_id).fetch_all(&mut *connection).await?;
-    for what_it_keeps in [
-        "DELETE FROM stored_values WHERE wasm_id = $1",
-        "DELETE FROM stored_totals WHERE wasm_id = $1",
-        "DELETE FROM calls WHERE wasm_id = $1",
-        "DELETE FROM usage WHERE wasm_id = $1",
-        "DELETE FROM secrets WHERE wasm_id = $1",
-        "DELETE FROM recordings WHERE wasm_id = $1",
-    ] {
-        sqlx::query(what_it_keeps)
-            .bind(wasm_id)
-            .execute(&mut *connection)
-            .await?;
-    }
-    let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1");
-    if function
-        .bind(wasm_id)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected()
-        == 0
-    {
-        return Ok(Outcome::Missing);
-    }
-    Ok(Outcome::Deleted(
-        rows.iter()
-            .map(|row| database::bytes(row, "sha256"))
-            .collect::<Result<_, _>>()?,
-    ))
 }

@@ -28,3 +28,4 @@ mod secrets;
 mod settings;
 mod support;
 mod tls;
+mod tunnel;

@@ -18,8 +18,10 @@ pub(super) struct Given {
 pub(super) enum Meant {
     /// Plain text, which may spell a number.
     Text,
-    /// Bytes or a quoted string: never a number.
+    /// Never a number.
     Bytes,
+    /// A string of JSON: never a number, and without its quotes.
+    Quoted,
     /// A number or a boolean of JSON: never text unless nothing else fits.
     Number,
 }
@@ -67,7 +69,7 @@ pub(super) fn spread(given: &[Given]) -> Option<Vec<Given>> {
     let given = |element| match element {
         Json::String(text) => Given {
             bytes: text.into(),
-            meant: Meant::Bytes,
+            meant: Meant::Quoted,
         },
         other => Given {
             bytes: other.to_string().into(),
@@ -228,6 +230,7 @@ pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
         Type::Bytes => Some(Slot::Bytes(
             numbers(given).unwrap_or_else(|| given.bytes.clone()),
         )),
+        Type::Json => json(given).map(Slot::Bytes),
     }
 }
 
@@ -239,6 +242,19 @@ fn numbers(given: &Given) -> Option<Bytes> {
     serde_json::from_slice::<Vec<u8>>(&given.bytes)
         .ok()
         .map(Bytes::from)
+}
+
+/// JSON as the function reads it; what did not come is `null`.
+fn json(given: &Given) -> Option<Bytes> {
+    if given.meant == Meant::Quoted {
+        let text = std::str::from_utf8(&given.bytes).ok()?;
+        return serde_json::to_vec(text).ok().map(Bytes::from);
+    }
+    if given.bytes.is_empty() {
+        return Some(Bytes::from_static(b"null"));
+    }
+    let valid = serde_json::from_slice::<IgnoredAny>(&given.bytes).is_ok();
+    valid.then(|| given.bytes.clone())
 }
 
 /// A type in words.
@@ -257,5 +273,6 @@ pub(super) fn name(ty: Type) -> &'static str {
         Type::F32 | Type::F64 => "a number",
         Type::String => "a text in UTF-8",
         Type::Bytes => "bytes",
+        Type::Json => "JSON",
     }
 }

@@ -108,6 +108,7 @@ fn export(symbol: &str, params: usize, results: usize, abi: Abi) -> Export {
         core_params: vec![Core::I32; params],
         core_results: vec![Core::I32; results],
         signature: None,
+        described: None,
         abi,
     }
 }

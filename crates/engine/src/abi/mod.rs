@@ -1,6 +1,7 @@
 //! How values cross into a module and out of it: one file for each kind.
 
 pub(crate) mod bindgen;
+pub(crate) mod described;
 pub(crate) mod descriptor;
 mod given;
 pub(crate) mod guest;

@@ -142,7 +142,7 @@ fn untyped(given: &Given) -> Option<Argument> {
         })
     };
     match given.meant {
-        Meant::Text | Meant::Bytes => Some(Argument::of_bytes(given.bytes.clone())),
+        Meant::Text | Meant::Bytes | Meant::Quoted => Some(Argument::of_bytes(given.bytes.clone())),
         Meant::Number => match serde_json::from_slice(&given.bytes).ok()? {
             Json::Bool(value) => one(&[u8::from(value)]),
             Json::Number(n) => match (n.as_i64(), n.as_u64()) {

@@ -1,7 +1,7 @@
 //! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
 
 use super::prime::Instance;
-use crate::abi::descriptor;
+use crate::abi::{described, descriptor};
 use crate::host::{glue, missing};
 use crate::limits::{CompileLimits, UnknownImports};
 use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Unserved};
@@ -171,7 +171,7 @@ fn refuse(missing: &[String]) -> Fault {
         "unknown-import",
         format!(
             "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
-             ssvm_process, ssvm_native, wasmedge_process and wasmedge_native. If the functions that you call do not \
+             ssvm_process, ssvm_native, wasmedge_process, wasmedge_native and iof. If the functions that you call do not \
              need it, compile.unknown_imports = \"fault\" lets the module in."
         ),
     )
@@ -216,6 +216,7 @@ pub(super) fn manifest(
                 core_params: ty.params().map(|ty| Core::from(&ty)).collect(),
                 core_results: ty.results().map(|ty| Core::from(&ty)).collect(),
                 signature: None,
+                described: None,
                 abi: if wasmedge && is(ty, &[I32, I32], &[I32]) {
                     Abi::Wasmedge
                 } else {
@@ -229,6 +230,17 @@ pub(super) fn manifest(
         for export in &mut exports {
             let codes = instance.describe(&descriptor_of(&export.symbol));
             export.signature = codes.and_then(|codes| descriptor::decode(&codes, version));
+            let text = allocator.as_ref().and_then(|allocator| {
+                instance.text(
+                    &described::export_of(&export.name),
+                    allocator,
+                    described::MAX,
+                )
+            });
+            let said = text.and_then(|text| described::read(&export.name, &text));
+            if let Some((signature, described)) = said {
+                (export.signature, export.described) = (Some(signature), Some(described));
+            }
         }
     }
     Manifest {

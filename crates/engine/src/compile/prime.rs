@@ -122,6 +122,36 @@ impl Instance {
         Some(std::mem::take(&mut self.store.data_mut().codes))
     }
 
+    /// What a function without arguments returns, if that is a text of at most `most` bytes.
+    pub(super) fn text(&mut self, name: &str, allocator: &Allocator, most: u32) -> Option<Vec<u8>> {
+        let store = &mut self.store;
+        let function = self.instance.get_typed_func::<i32, ()>(&mut *store, name);
+        let function = function.ok()?;
+        let malloc = self.instance.get_func(&mut *store, &allocator.malloc)?;
+        let area = if allocator.takes_align {
+            malloc
+                .typed::<(i32, i32), i32>(&*store)
+                .ok()?
+                .call(&mut *store, (8, 4))
+        } else {
+            malloc.typed::<i32, i32>(&*store).ok()?.call(&mut *store, 8)
+        };
+        let area = area.ok()?;
+        function.call(&mut *store, area).ok()?;
+        let memory = self.instance.get_memory(&mut *store, "memory")?;
+        let memory = memory.data(&*store);
+        let bytes = |pointer: u32, length: u32| {
+            let at = pointer as usize;
+            memory.get(at..at.checked_add(length as usize)?)
+        };
+        let (pointer, length) = bytes(area.cast_unsigned(), 8)?.split_first_chunk::<4>()?;
+        let (pointer, length) = (
+            u32::from_le_bytes(*pointer),
+            u32::from_le_bytes(*length.first_chunk()?),
+        );
+        (length <= most).then(|| bytes(pointer, length).map(<[u8]>::to_vec))?
+    }
+
     /// Allocates and frees: the heap has then grown to where small calls need it.
     fn grow_heap(&mut self, allocator: &Allocator) -> wasmtime::Result<()> {
         let store = &mut self.store;

@@ -141,9 +141,11 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     let unserved = inspect::unserved(&module, &linker, &mut store)?;
     inspect::accept(&unserved, limits.compile.unknown_imports)?;
 
-    let describes = module
-        .exports()
-        .any(|export| export.name().starts_with("__wbindgen_describe_"));
+    let describes = module.exports().any(|export| {
+        DESCRIPTIONS
+            .iter()
+            .any(|kind| export.name().starts_with(kind))
+    });
     let mut instance = describes
         .then(|| prime::Instance::new(&quick, &module).ok())
         .flatten();
@@ -171,6 +173,9 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     artefact::encode(&manifest, &code)
         .map_err(|error| Fault::host("The module could not be compiled.", error))
 }
+
+/// What describes functions.
+const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
 fn is_initializer(module: &Module, name: &str) -> bool {
     matches!(module.get_export(name), Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0)

@@ -3,6 +3,7 @@
 //! A capability is served to a guest only under the names that it imports; nothing here opens anything that the call's
 //! context did not bring. The 2020 names and today's share their code.
 
+pub(crate) mod fail;
 pub(crate) mod glue;
 pub(crate) mod log;
 pub(crate) mod memory;
@@ -10,6 +11,7 @@ pub(crate) mod missing;
 pub(crate) mod process;
 pub(crate) mod scratch;
 pub(crate) mod storage;
+pub(crate) mod values;
 pub(crate) mod wasi;
 
 use crate::state::CallState;
@@ -21,5 +23,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     wasi::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
     storage::add_to_linker(&mut linker)?;
+    values::add_to_linker(&mut linker)?;
+    fail::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -49,6 +49,8 @@ pub(crate) const KEY: usize = 32;
 pub(crate) struct Transactions {
     storing: Option<([u8; KEY], Vec<u8>)>,
     loading: Option<Bytes>,
+    /// What `iof` `storage_get` found.
+    pub(crate) read: Option<Bytes>,
     /// How many were begun.
     begun: u32,
 }
@@ -189,7 +191,15 @@ fn load<const N: usize>(mut caller: Call<'_>) -> wasmtime::Result<[u8; N]> {
 
 /// Counts a transaction and reads its key.
 fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<[u8; KEY]> {
-    let state = caller.data_mut();
+    granted(caller.data_mut())?;
+    let memory = memory::of(caller)?;
+    let bytes = memory::read(&memory, &*caller, key, KEY as u32)?;
+    // As many as were asked for.
+    Ok(bytes.first_chunk().copied().unwrap_or([0; KEY]))
+}
+
+/// Counts an access to the storage, if the function has one.
+pub(crate) fn granted(state: &mut CallState) -> wasmtime::Result<()> {
     if !state.context.grants.storage {
         return Err(Fault::guest(
             "storage-not-granted",
@@ -201,12 +211,9 @@ fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<[u8; KEY]> {
     if state.transactions.begun > state.limits.storage_transactions {
         return Err(Reached::StorageTransactions.into());
     }
-    let memory = memory::of(caller)?;
-    let bytes = memory::read(&memory, &*caller, key, KEY as u32)?;
-    // As many as were asked for.
-    Ok(bytes.first_chunk().copied().unwrap_or([0; KEY]))
+    Ok(())
 }
 
-fn out_of_order(what: &str) -> wasmtime::Error {
+pub(crate) fn out_of_order(what: &str) -> wasmtime::Error {
     Fault::guest("storage-order", format!("The function {what}.")).into()
 }

@@ -303,7 +303,10 @@ fn is_ours(name: &str) -> bool {
     let kubernetes =
         name.starts_with("IOF_SERVICE_") || name == "IOF_PORT" || name.starts_with("IOF_PORT_");
     // Those of the commands that talk to a server.
-    let clients = matches!(name, "IOF_CONFIG" | "IOF_SERVER" | "IOF_KEY");
+    let clients = matches!(
+        name,
+        "IOF_CONFIG" | "IOF_SERVER" | "IOF_KEY" | "IOF_PROFILE"
+    );
     name.starts_with("IOF_") && !clients && !kubernetes
 }
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::NewFunction;
+use iof_store::{NewFunction, Rollout};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let created = app
             .store
             .create_function(NewFunction {
+                name: None,
                 description,
                 private,
                 version,
@@ -70,7 +71,7 @@ pub(super) async fn update(
         let legacy_sha256 = version.legacy_sha256.clone();
         let uploaded = app
             .store
-            .replace_version(function.wasm_id, version)
+            .add_version(function.wasm_id, version, Rollout::Active)
             .await
             .map_err(store_fault)?;
         app.functions.changed(function.wasm_id);

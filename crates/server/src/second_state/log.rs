@@ -6,6 +6,7 @@
 use super::{administered, describe, query_value, refuse};
 use crate::app::App;
 use crate::functions::store_fault;
+use crate::journal::TOLD;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -88,11 +89,22 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
             // A text in a text: the original's column held JSON.
             "wasm_executable_state" => super::js::quoted(&call.state).into(),
             "execution_timestamp" => timestamp(call.called_at).into(),
-            _ => call.record.clone().into(),
+            _ => of_2020(&call.record).into(),
         };
         row.insert(column.to_owned(), value);
     }
     Json::Object(row)
+}
+
+/// A record without what this API never had.
+fn of_2020(record: &str) -> String {
+    match serde_json::from_str(record) {
+        Ok(Json::Object(mut record)) => {
+            record.shift_remove(TOLD);
+            Json::Object(record).to_string()
+        }
+        _ => record.to_owned(),
+    }
 }
 
 /// Unix milliseconds as `2026-11-23T07:30:19.123Z`.

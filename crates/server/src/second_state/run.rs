@@ -8,16 +8,16 @@ use super::{
 };
 use crate::app::App;
 use crate::body::Share;
+use crate::call::{self, Wish};
 use crate::functions::no_such_function;
-use crate::journal::{Payload, Row};
-use crate::replay::Recorder;
+use crate::journal::Row;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use iof_commands::CallContext;
-use iof_engine::{Arg, Fault, Invocation, Log, Outcome, Source, StatedSignature};
+use iof_engine::{Arg, Fault, Source, StatedSignature};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -173,7 +173,7 @@ pub(super) async fn answer(
 
 async fn run(
     app: &Arc<App>,
-    call: Uuid,
+    id: Uuid,
     route: &Route,
     request: Request<Body>,
     caller: Caller,
@@ -209,16 +209,7 @@ async fn run(
             )
         })
         .await?;
-    let context = CallContext {
-        call,
-        function: Arc::clone(&function.name),
-        function_id: function.id,
-        version: function.version,
-        grants: Arc::clone(&granted.grants),
-        secrets: Arc::clone(&granted.secrets),
-        depth: caller.depth,
-        deadline: caller.deadline,
-    };
+    let context = call::context(&function, id, caller.depth, caller.deadline);
     let body = held.bytes.clone();
     let mut asked = if route.multipart {
         multipart::read(app, &context, caller, &parts.headers, body).await?
@@ -236,43 +227,14 @@ async fn run(
         Some(callback) => callback,
         None => function.callback.clone(),
     };
-    let payload = Payload::of(&asked.args);
-    let recorder = Recorder::new(
-        granted,
-        app.records.call_size(),
-        (&route.function, &asked.args, stated),
-        &function.environment,
-    );
-    let own_place = match &granted.gate {
-        Some(gate) => Some(gate.enter().await?),
-        None => None,
+    let wish = Wish {
+        export: &route.function,
+        args: asked.args,
+        stated,
+        signature: signature.as_ref(),
     };
-    let place = app.gate.enter().await?;
-    let outcome = app
-        .engine
-        .call(
-            &function.code,
-            Invocation {
-                export: &route.function,
-                args: asked.args,
-                environment: Arc::clone(&function.environment),
-                context: context.clone(),
-                signature: signature.as_ref(),
-                limits: Some(Arc::clone(&granted.limits)),
-                tape: recorder.as_ref().map(Recorder::tape),
-            },
-        )
-        .await;
-    drop((place, own_place, held, asked.shares));
-    record(call, &function.name, &route.function, &outcome);
-    if let Some(recorder) = recorder {
-        recorder.end(app, call, &function, &outcome);
-    }
-    function.ledger.note(Row::called(
-        &function.environment,
-        payload,
-        outcome.guest_cpu,
-    ));
+    let held = (held, asked.shares);
+    let outcome = call::run(app, &function, context.clone(), wish, held).await?;
     let value = outcome.result?.into_body();
     match callback {
         None => Ok(route.encode(value)),
@@ -370,33 +332,4 @@ fn is_of_call(code: &str) -> bool {
             | "rate"
             | "concurrency"
     )
-}
-
-/// Most of what a guest prints goes to the log; more of it than this is cut off there.
-const LOGGED: usize = 8 << 10;
-
-fn record(call: Uuid, function: &str, export: &str, outcome: &Outcome) {
-    let Log { stdout, stderr } = &outcome.log;
-    for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
-        if !bytes.is_empty() {
-            let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
-            tracing::info!(target: "iof::guest", %call, function, export, stream, bytes = bytes.len(), text = ?shown);
-        }
-    }
-    let guest_us = outcome.guest_cpu.as_micros();
-    match &outcome.result {
-        Ok(_) => {
-            tracing::debug!(target: "iof::call", %call, function, export, guest_us, "returned");
-        }
-        Err(fault) => {
-            let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
-            if fault.source_of == Source::Host {
-                tracing::error!(target: "iof::call", %call, function, export, guest_us, fault = code, detail, "{message}");
-            } else {
-                tracing::info!(target: "iof::call", %call, function, export, guest_us, fault = code, "{message}");
-                // A backtrace is for whoever wrote the function.
-                tracing::debug!(target: "iof::call", %call, detail);
-            }
-        }
-    }
 }

@@ -1,46 +1,88 @@
 //! `/v1/calls`: recorded calls, and their replay.
 
-use super::{administered, answer, only, parameter, time};
+use super::{Problem, access, answer, only, parameter, time};
 use crate::app::App;
-use crate::functions::store_fault;
+use crate::functions::{no_such_version, store_fault};
 use crate::replay;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::{Function, Recording};
-use serde_json::{Value as Json, json};
+use iof_store::{Function, Recording, Scope};
+use serde::Serialize;
+use serde_json::Value as Json;
 use std::sync::Arc;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Recorded calls in one answer.
 const MOST: u32 = 1_000;
 
-/// `GET /v1/functions/{function}/calls`: what is recorded of it, newest first.
+/// A recorded call.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecordedInfo {
+    call: String,
+    version: i64,
+    at: String,
+    /// `ok`, or the code of its fault.
+    outcome: String,
+    /// Of what is recorded, in bytes.
+    size: u64,
+}
+
+/// Recorded calls, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecordedList {
+    calls: Vec<RecordedInfo>,
+}
+
+/// A recorded call, whole.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Recorded {
+    call: String,
+    function: i64,
+    version: i64,
+    at: String,
+    /// `ok`, or the code of its fault.
+    outcome: String,
+    /// What went in, what the host answered, how it ended.
+    #[schema(value_type = Object)]
+    recorded: Json,
+}
+
+/// List the recorded calls of a function
+#[utoipa::path(get, path = "/functions/{function}/calls", operation_id = "listRecordedCalls", tag = "records",
+    params(("function" = String, Path, description = "Its number or name")),
+    responses((status = 200, body = RecordedList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let list = async {
-        let id = administered(&app, &id, &headers).await?.wasm_id;
+        let id = access::function(&app, &id, &headers, Scope::Admin)
+            .await?
+            .wasm_id;
         app.records.flush().await;
         let calls = app.store.recordings(id, MOST).await.map_err(store_fault)?;
-        let calls = calls.into_iter().map(|call| {
-            json!({
-                "call": call.call.to_string(),
-                "version": call.version,
-                "at": time(call.at),
-                "outcome": call.outcome,
-                "size": call.size,
-            })
+        let calls = calls.into_iter().map(|call| RecordedInfo {
+            call: call.call.to_string(),
+            version: call.version,
+            at: time(call.at),
+            outcome: call.outcome,
+            size: call.size,
         });
-        Ok(json!({ "calls": calls.collect::<Vec<_>>() }))
+        Ok(RecordedList {
+            calls: calls.collect(),
+        })
     };
     answer(StatusCode::OK, list.await)
 }
 
-/// `GET /v1/calls/{call}`
+/// Show a recorded call
+#[utoipa::path(get, path = "/calls/{call}", operation_id = "readRecordedCall", tag = "records",
+    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid")),
+    responses((status = 200, body = Recorded), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(call): Path<String>,
@@ -50,19 +92,24 @@ pub(super) async fn read(
         let (recording, _) = recording(&app, &call, &headers).await?;
         let data: Json = serde_json::from_slice(&recording.data)
             .map_err(|error| Fault::host("The recording cannot be read.", error))?;
-        Ok(json!({
-            "call": recording.call.to_string(),
-            "function": recording.wasm_id,
-            "version": recording.version,
-            "at": time(recording.at),
-            "outcome": recording.outcome,
-            "recorded": data,
-        }))
+        Ok(Recorded {
+            call: recording.call.to_string(),
+            function: recording.wasm_id,
+            version: recording.version,
+            at: time(recording.at),
+            outcome: recording.outcome,
+            recorded: data,
+        })
     };
     answer(StatusCode::OK, read.await)
 }
 
-/// `POST /v1/calls/{call}/replay?version=N`: runs it again, offline; the version is the recorded one unless named.
+/// Run a recorded call again
+///
+/// Offline: it hears what it heard. On the version that it ran on, or another.
+#[utoipa::path(post, path = "/calls/{call}/replay", operation_id = "replayCall", tag = "records",
+    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid"), ("version" = Option<i64>, Query, description = "The version to run it on", minimum = 1)),
+    responses((status = 200, body = Object, description = "How it ended, and what was different"), (status = "default", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Path(call): Path<String>,
@@ -78,13 +125,7 @@ pub(super) async fn replay(
             .version(function.wasm_id, number)
             .await
             .map_err(store_fault)?;
-        let version = version.ok_or_else(|| {
-            Fault::client(
-                "no-such-version",
-                format!("Function {} has no version {number}.", function.wasm_id),
-            )
-            .with_status(404)
-        })?;
+        let version = version.ok_or_else(|| no_such_version(function.wasm_id, number))?;
         replay::replay(&app, &recording, &version).await
     };
     answer(StatusCode::OK, replayed.await)
@@ -103,7 +144,8 @@ async fn recording(
     };
     match recording {
         Some(recording) => {
-            let function = administered(app, &recording.wasm_id.to_string(), headers).await?;
+            let id = recording.wasm_id.to_string();
+            let function = access::function(app, &id, headers, Scope::Admin).await?;
             Ok((recording, function))
         }
         None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => Err(Fault::client(

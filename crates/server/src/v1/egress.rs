@@ -1,18 +1,19 @@
 //! `GET /v1/egress`: what left because of functions, and which commands they ran.
 
-use super::{administered, answer, only, parameter, time};
+use super::{Problem, access, answer, only, parameter, time};
 use crate::app::App;
-use crate::auth::key_fault;
 use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::{SentKind, SentQuery, SentRow};
+use iof_store::{Scope, SentKind, SentQuery, SentRow};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 const PARAMETERS: [&str; 6] = ["function", "call", "after", "before", "limit", "wait"];
@@ -23,7 +24,28 @@ const MOST: u32 = 1_000;
 const LONGEST: u64 = 60;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The newest rows, or with `after=ID` the ones that came since, oldest first; `wait=SECONDS` then waits for one.
+/// What left, oldest or newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SentList {
+    /// A request or a command each; docs/egress.md says what the fields are.
+    #[schema(value_type = Vec<Object>)]
+    sent: Vec<Json>,
+}
+
+/// Show what left
+///
+/// The newest rows, or with `after` the ones that came since, oldest first; `wait` then waits for one. It takes scope
+/// `read`.
+#[utoipa::path(get, path = "/egress", operation_id = "listEgress", tag = "logs",
+    params(
+        ("function" = Option<String>, Query, description = "Of one function, by number or name"),
+        ("call" = Option<String>, Query, description = "Of one call", format = "uuid"),
+        ("after" = Option<i64>, Query, description = "Only rows with greater ids"),
+        ("before" = Option<i64>, Query, description = "Only rows with smaller ids"),
+        ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row, at most 60", minimum = 0),
+    ),
+    responses((status = 200, body = SentList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -33,15 +55,17 @@ pub(super) async fn list(
         let query = query.as_deref();
         only(query, &PARAMETERS)?;
         let wasm_id = match parameter::<String>(query, "function")? {
-            Some(id) => Some(administered(&app, &id, &headers).await?.wasm_id),
-            None if app.keys.admit(&headers) => None,
-            None => return Err(key_fault()),
+            Some(id) => {
+                let function = access::function(&app, &id, &headers, Scope::Read).await?;
+                Some(function.wasm_id)
+            }
+            None => {
+                access::server(&app, &headers, Scope::Read).await?;
+                None
+            }
         };
         let after = parameter(query, "after")?;
-        let limit = parameter(query, "limit")?.unwrap_or(LIMIT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Fault::client("query", format!("limit is 1 to {MOST}.")));
-        }
+        let limit = super::limit(query, LIMIT, MOST)?;
         let wait = parameter::<u64>(query, "wait")?.unwrap_or(0).min(LONGEST);
         let wanted = SentQuery {
             after,
@@ -53,7 +77,9 @@ pub(super) async fn list(
             ..SentQuery::default()
         };
         let rows = rows(&app, wanted, Duration::from_secs(wait)).await?;
-        Ok(json!({ "sent": rows.iter().map(show).collect::<Vec<_>>() }))
+        Ok(SentList {
+            sent: rows.iter().map(show).collect(),
+        })
     };
     answer(StatusCode::OK, list.await)
 }

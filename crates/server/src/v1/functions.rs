@@ -1,114 +1,270 @@
-//! `/v1/functions`: a module, and what it declares.
+//! `/v1/functions`: a module under a name, and what it declares.
 
-use super::{administered, answer, time};
+use super::{Problem, access, answer, no_content, only, parameter, time, versions};
 use crate::app::App;
 use crate::functions::store_fault;
-use crate::grants::{Declaration, MAX_DECLARATION};
-use crate::second_state::upload;
+use crate::grants::Declaration;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use bytes::Bytes;
-use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::extract::{Path, RawQuery, State};
+use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::{NewFunction, NewVersion, Version};
-use serde_json::{Value as Json, json};
+use iof_store::{NewFunction, Scope, Summary};
+use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
+use versions::{Canary, VersionInfo};
 
-/// `POST /v1/functions`
-pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+/// Functions of one answer, unless the request says another number.
+const LIMIT: u32 = 100;
+const MOST: u32 = 1_000;
+
+/// A function that was just deployed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deployed {
+    /// Its number.
+    pub(super) function: i64,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    /// The version that was added.
+    pub(super) version: i64,
+    /// Changes and deletes it. Shown once, with the first version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) admin_key: Option<String>,
+    /// What can be called.
+    pub(super) exports: Vec<String>,
+    /// Secrets that it declares and nobody has set; calls that need one fail until then.
+    pub(super) secrets_not_set: Vec<String>,
+}
+
+/// A function in a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FunctionSummary {
+    /// Its number.
+    function: i64,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    description: String,
+    /// Whether callers need a key.
+    private: bool,
+    /// The version that runs.
+    version: i64,
+    /// How many there are.
+    versions: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Canary>,
+    /// Calls so far.
+    invocations: u64,
+    created_at: String,
+}
+
+/// Functions, by their numbers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FunctionList {
+    functions: Vec<FunctionSummary>,
+    /// Whether more follow: ask again with `after`, the last number of these.
+    more: bool,
+}
+
+/// One function.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FunctionInfo {
+    /// Its number.
+    function: i64,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The version that runs.
+    version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Canary>,
+    description: String,
+    /// Whether callers need a key.
+    private: bool,
+    created_at: String,
+    /// Secrets that the version that runs declares and nobody has set.
+    secrets_not_set: Vec<String>,
+    /// All versions, the newest first.
+    versions: Vec<VersionInfo>,
+}
+
+impl From<Summary> for FunctionSummary {
+    fn from(of: Summary) -> Self {
+        Self {
+            function: of.wasm_id,
+            name: of.name,
+            description: of.description,
+            private: of.private,
+            version: of.version,
+            versions: of.versions,
+            canary: of.canary.map(|(version, percent)| Canary {
+                version,
+                percent: percent.get(),
+            }),
+            invocations: of.invocations,
+            created_at: time(of.created_at),
+        }
+    }
+}
+
+/// Deploy a new function
+///
+/// The body is a module, or a form with a part `module` and a part `function`, the text of its `function.toml`. Without
+/// the latter it gets what the server grants by default. It takes a key of scope `deploy`, unless the server has none.
+#[utoipa::path(post, path = "/functions", operation_id = "createFunction", tag = "functions",
+    params(
+        ("name" = Option<String>, Query, description = "A name of its own, such as `send-mail`; it stays", pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"),
+        ("description" = Option<String>, Query, description = "A line for people", max_length = 255),
+        ("private" = Option<bool>, Query, description = "Whether callers need a key"),
+    ),
+    request_body(content((Vec<u8> = "application/wasm"), (versions::Form = "multipart/form-data"))),
+    responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let created = async {
-        if !app.keys.admit(&parts.headers) {
-            return Err(crate::auth::key_fault());
-        }
-        let (version, exports) = take(&app, &parts.headers, body).await?;
+        access::server(&app, &parts.headers, Scope::Deploy).await?;
+        let query = query.as_deref();
+        only(query, &["name", "description", "private"])?;
+        let description: String = parameter(query, "description")?.unwrap_or_default();
+        let (name, private) = (parameter(query, "name")?, parameter(query, "private")?);
+        let (version, exports) = versions::take(&app, &parts.headers, body).await?;
         let declaration = version.declaration.clone();
         let new = NewFunction {
-            description: String::new(),
-            private: false,
+            name,
+            description: description.chars().take(255).collect(),
+            private: private.unwrap_or(false),
             version,
         };
-        let created = app.store.create_function(new).await.map_err(store_fault)?;
-        tracing::info!(function = created.wasm_id, "deployed");
-        Ok(json!({
-            "function": created.wasm_id,
-            "version": 1,
-            "admin_key": created.admin_key.as_str(),
-            "exports": exports,
-            "secrets_not_set": not_set(&app, created.wasm_id, declaration.as_deref()).await?,
-        }))
+        let name = new.name.clone();
+        let created = app.store.create_function(new).await.map_err(refused)?;
+        tracing::info!(function = created.wasm_id, name, "deployed");
+        Ok(Deployed {
+            function: created.wasm_id,
+            name,
+            version: 1,
+            admin_key: Some(created.admin_key.as_str().to_owned()),
+            exports,
+            secrets_not_set: not_set(&app, created.wasm_id, declaration.as_deref()).await?,
+        })
     };
     answer(StatusCode::CREATED, created.await)
 }
 
-/// `POST /v1/functions/{function}/versions`: the next version, which runs from now on.
-pub(super) async fn add_version(
+/// List the functions
+///
+/// It takes a key of scope `read`, unless the server has none.
+#[utoipa::path(get, path = "/functions", operation_id = "listFunctions", tag = "functions",
+    params(
+        ("after" = Option<i64>, Query, description = "Only those with greater numbers", minimum = 0),
+        ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, body = FunctionList), (status = "default", body = Problem)))]
+pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    request: Request<Body>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let added = async {
-        let function = administered(&app, &id, &parts.headers).await?;
-        let (version, exports) = take(&app, &parts.headers, body).await?;
-        let declaration = version.declaration.clone();
-        let id = function.wasm_id;
-        let uploaded = app
+    let list = async {
+        access::server(&app, &headers, Scope::Read).await?;
+        let query = query.as_deref();
+        only(query, &["after", "limit"])?;
+        let limit = super::limit(query, LIMIT, MOST)?;
+        let after = parameter(query, "after")?.unwrap_or(0);
+        // One more tells whether there are more.
+        let found = app
             .store
-            .replace_version(id, version)
+            .functions(after, limit + 1)
             .await
             .map_err(store_fault)?;
-        app.functions.changed(id);
-        tracing::info!(function = id, version = uploaded.number, "deployed");
-        Ok(json!({
-            "function": id,
-            "version": uploaded.number,
-            "exports": exports,
-            "secrets_not_set": not_set(&app, id, declaration.as_deref()).await?,
-        }))
+        let more = found.len() > limit as usize;
+        let functions = found.into_iter().take(limit as usize);
+        Ok(FunctionList {
+            functions: functions.map(FunctionSummary::from).collect(),
+            more,
+        })
     };
-    answer(StatusCode::CREATED, added.await)
+    answer(StatusCode::OK, list.await)
 }
 
-/// `GET /v1/functions/{function}`
+/// Show a function
+#[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
+    params(("function" = String, Path, description = "Its number or name")),
+    responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let read = async {
-        let function = administered(&app, &id, &headers).await?;
+        let function = access::function(&app, &id, &headers, Scope::Read).await?;
         let id = function.wasm_id;
         let versions = app.store.versions(id).await.map_err(store_fault)?;
         let active = function.version.declaration.as_deref();
-        Ok(json!({
-            "function": id,
-            "version": function.version.number,
-            "description": function.description,
-            "private": function.usage_key_hash.is_some(),
-            "created_at": time(function.created_at),
-            "secrets_not_set": not_set(&app, id, active).await?,
-            "versions": versions.iter().map(describe).collect::<Vec<_>>(),
-        }))
+        Ok(FunctionInfo {
+            function: id,
+            version: function.version.number,
+            canary: function.canary.as_ref().map(Canary::of),
+            private: function.usage_key_hash.is_some(),
+            created_at: time(function.created_at),
+            secrets_not_set: not_set(&app, id, active).await?,
+            versions: versions.iter().map(VersionInfo::of).collect(),
+            name: function.name,
+            description: function.description,
+        })
     };
     answer(StatusCode::OK, read.await)
 }
 
-fn describe(version: &Version) -> Json {
-    let declaration = version.declaration.as_deref();
-    let declaration = declaration.and_then(|text| serde_json::from_str::<Json>(text).ok());
-    json!({
-        "version": version.number,
-        "sha256": upload::hex(&version.sha256),
-        "size": version.size,
-        "created_at": time(version.created_at),
-        "declaration": declaration,
-    })
+/// Delete a function
+///
+/// With its versions, secrets, stored values and log. What it sent stays on record. It takes scope `admin`.
+#[utoipa::path(delete, path = "/functions/{function}", operation_id = "deleteFunction", tag = "functions",
+    params(("function" = String, Path, description = "Its number or name")),
+    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let deleted = async {
+        let function = access::function(&app, &id, &headers, Scope::Admin).await?;
+        let id = function.wasm_id;
+        let known = app.store.delete_function(id).await.map_err(store_fault)?;
+        app.functions.changed(id);
+        tracing::info!(function = id, "deleted");
+        known
+            .then_some(())
+            .ok_or_else(|| crate::functions::no_such_function(id))
+    };
+    no_content(deleted.await)
+}
+
+/// What a store that takes no such function means to a client.
+fn refused(error: iof_store::Error) -> Fault {
+    match error {
+        iof_store::Error::NameTaken { name } => Fault::client(
+            "name-taken",
+            format!(
+                "There is a function `{name}`. Add a version to it (POST /v1/functions/{name}/versions, `iof deploy`), or choose another name."
+            ),
+        )
+        .with_status(409),
+        iof_store::Error::Invalid { what } => Fault::client("name", format!("{what}.")),
+        other => store_fault(other),
+    }
 }
 
 /// Names of secrets that a version declares and nobody has set.
-async fn not_set(app: &App, id: i64, declaration: Option<&str>) -> Result<Vec<String>, Fault> {
+pub(super) async fn not_set(
+    app: &App,
+    id: i64,
+    declaration: Option<&str>,
+) -> Result<Vec<String>, Fault> {
     let declared: Option<Declaration> =
         declaration.and_then(|text| serde_json::from_str(text).ok());
     let Some(declared) = declared else {
@@ -120,100 +276,4 @@ async fn not_set(app: &App, id: i64, declaration: Option<&str>) -> Result<Vec<St
         .filter(|name| !set.iter().any(|known| known.name == *name))
         .map(str::to_owned)
         .collect())
-}
-
-/// The module of a request, compiled, with what it declares: `multipart/form-data` with a part `module` and a part
-/// `function` (the text of function.toml, or the same as JSON), or a module alone, which then gets the defaults.
-async fn take(
-    app: &App,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(NewVersion, Vec<String>), Fault> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
-    let too_large = || {
-        Fault::limit(
-            "module-size",
-            413,
-            format!("The module is larger than compile.module_size = {limit}."),
-        )
-    };
-    let held = app.bodies.read(body, most, too_large).await?;
-    let (source, declaration) = match essence {
-        "application/wasm" | "application/octet-stream" => (held.bytes.clone(), None),
-        "multipart/form-data" => parts(content_type, held.bytes.clone()).await?,
-        _ => {
-            return Err(Fault::client(
-                "content-type",
-                "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
-            )
-            .with_status(415));
-        }
-    };
-    if source.len() as u64 > limit.as_u64() {
-        return Err(too_large());
-    }
-    let declaration = match declaration {
-        None => None,
-        Some(text) => {
-            let declaration = Declaration::read(&text, app.functions.ceiling())?;
-            let text = serde_json::to_string(&declaration);
-            Some(text.map_err(|error| Fault::host("The upload failed.", error))?)
-        }
-    };
-    let (mut version, manifest) = upload::compile(app, source).await?;
-    version.declaration = declaration;
-    let exports = manifest.exports.into_iter().map(|export| export.name);
-    Ok((version, exports.collect()))
-}
-
-async fn parts(content_type: &str, body: Bytes) -> Result<(Bytes, Option<String>), Fault> {
-    let wrong = |problem: &str| {
-        Fault::client(
-            "multipart",
-            format!(
-                "{problem}; send a part `module` with the module, and a part `function` with its function.toml."
-            ),
-        )
-    };
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| wrong("The Content-Type has no boundary"))?;
-    let stream = futures::stream::once(async { Ok::<_, std::convert::Infallible>(body) });
-    let mut form = multer::Multipart::new(stream, boundary);
-    let (mut module, mut declaration) = (None, None);
-    loop {
-        let field = form.next_field().await;
-        let Some(field) =
-            field.map_err(|error| wrong(&format!("The body is no form ({error})")))?
-        else {
-            break;
-        };
-        let name = field.name().unwrap_or_default().to_owned();
-        let bytes = field.bytes().await;
-        let bytes =
-            bytes.map_err(|error| wrong(&format!("The part `{name}` broke off ({error})")))?;
-        match name.as_str() {
-            "module" if module.is_none() => module = Some(bytes),
-            "function" if declaration.is_none() && bytes.len() <= MAX_DECLARATION => {
-                let text = String::from_utf8(bytes.into());
-                declaration = Some(text.map_err(|_| wrong("The part `function` is no UTF-8"))?);
-            }
-            "function" if declaration.is_none() => {
-                return Err(wrong("The part `function` is too long"));
-            }
-            "module" | "function" => return Err(wrong(&format!("The part `{name}` comes twice"))),
-            _ => {
-                return Err(wrong(&format!(
-                    "There is no part `{}`",
-                    super::shown(&name)
-                )));
-            }
-        }
-    }
-    let module = module.ok_or_else(|| wrong("The part `module` is missing"))?;
-    Ok((module, declaration))
 }

@@ -1,50 +1,112 @@
 //! Our own API: `/v1/...`. JSON, true status lines, and nothing that only history explains.
 //!
-//! A failure is `{"error": sentence, "fault": code}`. What belongs to a function takes that function's admin key or a
-//! key of the server, as `Authorization: Bearer KEY` or `iof-key: KEY`; what belongs to the server takes the latter.
+//! A failure is `{"error": sentence, "fault": code}`. The OpenAPI document is made of the code below and served at
+//! `/v1/openapi.json`; a test pins it. `{function}` in a path is a function's number or its name.
 //!
 //! | file | decides |
 //! |---|---|
-//! | `functions` | functions and their versions, with what they declare |
+//! | `access` | who may do what |
+//! | `functions`, `versions` | functions, what they run and ran, and what they declare |
+//! | `call`, `jobs` | calls, answered at once or fetched later |
+//! | `describe` | what a function's own OpenAPI document says |
+//! | `page` | a page to call a function from |
+//! | `logs` | what calls printed and came to, and what they cost |
 //! | `secrets` | what the host attaches to requests: set and deleted, never read |
+//! | `keys` | keys for what need not do everything |
 //! | `egress` | the record of what left |
 //! | `calls` | recorded calls, and their replay |
 
+mod access;
+mod call;
 mod calls;
+mod describe;
 mod egress;
 mod functions;
+mod jobs;
+mod keys;
+mod logs;
+mod page;
 mod secrets;
+mod versions;
+
+pub(crate) use jobs::Jobs;
 
 use crate::app::App;
-use crate::functions::{no_such_function, store_fault};
 use crate::reply;
 use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post, put};
+use axum::routing::get;
+use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use iof_engine::Fault;
-use serde_json::Value as Json;
-use std::sync::Arc;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::{Arc, LazyLock};
+use utoipa::ToSchema;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/functions", post(functions::create))
-        .route("/functions/{function}", get(functions::read))
-        .route(
-            "/functions/{function}/versions",
-            post(functions::add_version),
-        )
-        .route("/functions/{function}/secrets", get(secrets::list))
-        .route(
-            "/functions/{function}/secrets/{name}",
-            put(secrets::set).delete(secrets::delete),
-        )
-        .route("/functions/{function}/calls", get(calls::list))
-        .route("/calls/{call}", get(calls::read))
-        .route("/calls/{call}/replay", post(calls::replay))
-        .route("/egress", get(egress::list))
+    let (router, _) = documented().split_for_parts();
+    router
+        .route("/openapi.json", get(document))
+        .route("/functions/{function}/try", get(page::read))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+}
+
+/// Every route, with what the document says of it.
+fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(functions::create, functions::list))
+        .routes(routes!(functions::read, functions::delete))
+        .routes(routes!(describe::read))
+        .routes(routes!(versions::add, versions::list))
+        .routes(routes!(versions::activate))
+        .routes(routes!(versions::set_canary, versions::end_canary))
+        .routes(routes!(call::call))
+        .routes(routes!(jobs::read))
+        .routes(routes!(logs::list))
+        .routes(routes!(logs::usage))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::delete))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::read))
+        .routes(routes!(calls::replay))
+        .routes(routes!(egress::list))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::delete))
+}
+
+/// The OpenAPI document of this API.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("iof")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Functions: deploy, call, look. A request that needs a key carries it as `Authorization: Bearer KEY`. \
+             A `{function}` in a path is a function's number or its name.",
+        ));
+    let empty = OpenApiBuilder::new().info(info.build()).build();
+    let router = OpenApiRouter::<Arc<App>>::with_openapi(empty).nest("/v1", documented());
+    router.into_openapi()
+}
+
+async fn document() -> Response<Body> {
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string(&openapi()).unwrap_or_default());
+    reply::ok(StatusCode::OK, reply::JSON, DOCUMENT.as_str())
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// A sentence for people: what is wrong, and what to do next.
+    error: String,
+    /// A code for programs. docs/LIMITS.md lists those of limits.
+    fault: String,
 }
 
 /// Whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
@@ -85,45 +147,73 @@ async fn wrong_method(request: Request<Body>) -> Response<Body> {
 }
 
 /// The answer to a request: JSON, or what went wrong.
-fn answer(status: StatusCode, result: Result<Json, Fault>) -> Response<Body> {
+fn answer<T: Serialize>(status: StatusCode, result: Result<T, Fault>) -> Response<Body> {
+    let result = result.and_then(|value| {
+        serde_json::to_string(&value)
+            .map_err(|error| Fault::host("The answer could not be written.", error))
+    });
     match result {
         Ok(json) => {
-            let mut response = reply::ok(status, reply::JSON, json.to_string());
+            let mut response = reply::ok(status, reply::JSON, json);
             *response.status_mut() = status;
             response
         }
-        Err(fault) => {
-            reply::log(&fault, "refused");
-            reply::failure(&fault)
-        }
+        Err(fault) => failed(&fault),
     }
 }
 
-/// The function of a path, for whoever holds its admin key or a key of the server.
-async fn administered(
-    app: &App,
-    id: &str,
-    headers: &HeaderMap,
-) -> Result<iof_store::Function, Fault> {
-    let number = id.parse::<i64>().ok().filter(|id| *id > 0);
-    let function = match number {
-        Some(id) => app.store.function(id).await.map_err(store_fault)?,
-        None => None,
-    };
-    // Whoever has no key learns nothing, not even which numbers there are.
-    let admitted = app.keys.is_operator(headers)
-        || function.as_ref().is_some_and(|function| {
-            crate::auth::given(headers).is_some_and(|key| function.admin_key_hash.matches(key))
-        });
-    match function {
-        Some(function) if admitted => Ok(function),
-        None if app.keys.is_operator(headers) => Err(no_such_function(id)),
-        _ => Err(Fault::client(
-            "key",
-            format!("Function {id} takes its admin key, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."),
-        )
-        .with_status(401)),
+/// The answer to a request that leaves nothing to say.
+fn no_content(result: Result<(), Fault>) -> Response<Body> {
+    match result {
+        Ok(()) => {
+            let mut response = reply::ok(StatusCode::NO_CONTENT, reply::JSON, "");
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response
+        }
+        Err(fault) => failed(&fault),
     }
+}
+
+fn failed(fault: &Fault) -> Response<Body> {
+    reply::log(fault, "refused");
+    reply::failure(fault)
+}
+
+/// The longest body that is no module, no argument and no secret.
+const SMALL: ByteSize = ByteSize::kib(64);
+
+/// A body that is a small JSON object.
+///
+/// # Errors
+/// `content-type`, `json`, naming what is wrong.
+async fn json_body<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Fault> {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let essence = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case("application/json") {
+        return Err(
+            Fault::client("content-type", "Content-Type must be application/json.")
+                .with_status(415),
+        );
+    }
+    let too_large = || {
+        Fault::limit(
+            "request-body",
+            413,
+            format!("The body is larger than {SMALL}."),
+        )
+    };
+    let held = app.bodies.read(body, SMALL, too_large).await?;
+    serde_json::from_slice(&held.bytes).map_err(|error| {
+        Fault::client("json", format!("The body is not as it should be: {error}."))
+    })
 }
 
 /// The value of a parameter of the query, read as what it should be.
@@ -178,4 +268,16 @@ fn shown(text: &str) -> String {
 fn time(unix_ms: i64) -> String {
     let since = std::time::Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
     humantime_serde::re::humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since).to_string()
+}
+
+/// How many rows a request asks for.
+///
+/// # Errors
+/// `query`
+fn limit(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, Fault> {
+    let limit = parameter(query, "limit")?.unwrap_or(unless_said);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Fault::client("query", format!("limit is 1 to {most}.")))
 }

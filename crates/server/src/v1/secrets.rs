@@ -1,36 +1,68 @@
 //! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
 
-use super::{administered, answer, time};
+use super::{Problem, access, answer, no_content, time};
 use crate::app::App;
 use crate::functions::store_fault;
-use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::MAX_SECRET_VALUE;
-use serde_json::{Value as Json, json};
+use iof_store::{MAX_SECRET_VALUE, Scope};
+use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-/// `GET /v1/functions/{function}/secrets`
+/// A secret, without its value.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SecretInfo {
+    name: String,
+    set_at: String,
+    /// The key that it is encrypted under.
+    key: String,
+}
+
+/// Secrets, by name.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SecretList {
+    secrets: Vec<SecretInfo>,
+}
+
+/// List the secrets of a function
+///
+/// Never what they are. It takes scope `admin`.
+#[utoipa::path(get, path = "/functions/{function}/secrets", operation_id = "listSecrets", tag = "secrets",
+    params(("function" = String, Path, description = "Its number or name")),
+    responses((status = 200, body = SecretList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let list = async {
-        let id = administered(&app, &id, &headers).await?.wasm_id;
+        let id = access::function(&app, &id, &headers, Scope::Admin)
+            .await?
+            .wasm_id;
         let names = app.store.secret_names(id).await.map_err(store_fault)?;
-        let names = names.into_iter().map(|secret| {
-            json!({ "name": secret.name, "set_at": time(secret.created_at), "key": secret.key_id })
+        let secrets = names.into_iter().map(|secret| SecretInfo {
+            name: secret.name,
+            set_at: time(secret.created_at),
+            key: secret.key_id,
         });
-        Ok(json!({ "secrets": names.collect::<Vec<Json>>() }))
+        Ok(SecretList {
+            secrets: secrets.collect(),
+        })
     };
     answer(StatusCode::OK, list.await)
 }
 
-/// `PUT /v1/functions/{function}/secrets/{name}`: the body is the value, as it is.
+/// Set a secret
+///
+/// The body is the value, as it is. Calls from now on send it.
+#[utoipa::path(put, path = "/functions/{function}/secrets/{name}", operation_id = "setSecret", tag = "secrets",
+    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    request_body(content = String, content_type = "text/plain"),
+    responses((status = 204, description = "It is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     Path((id, name)): Path<(String, String)>,
@@ -38,7 +70,9 @@ pub(super) async fn set(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let set = async {
-        let id = administered(&app, &id, &parts.headers).await?.wasm_id;
+        let id = access::function(&app, &id, &parts.headers, Scope::Admin)
+            .await?
+            .wasm_id;
         let keys = app.functions.secret_keys()?;
         let too_long = || {
             Fault::limit(
@@ -63,17 +97,22 @@ pub(super) async fn set(
         app.functions.changed(id);
         Ok::<_, Fault>(())
     };
-    done(set.await)
+    no_content(set.await)
 }
 
-/// `DELETE /v1/functions/{function}/secrets/{name}`
+/// Delete a secret
+#[utoipa::path(delete, path = "/functions/{function}/secrets/{name}", operation_id = "deleteSecret", tag = "secrets",
+    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path((id, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let deleted = async {
-        let id = administered(&app, &id, &headers).await?.wasm_id;
+        let id = access::function(&app, &id, &headers, Scope::Admin)
+            .await?
+            .wasm_id;
         let deleted = app
             .store
             .delete_secret(id, name)
@@ -88,19 +127,7 @@ pub(super) async fn delete(
                 .with_status(404),
         )
     };
-    done(deleted.await)
-}
-
-fn done(result: Result<(), Fault>) -> Response<Body> {
-    match result {
-        Ok(()) => {
-            let mut response = reply::ok(StatusCode::NO_CONTENT, reply::JSON, "");
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response.headers_mut().remove(http::header::CONTENT_TYPE);
-            response
-        }
-        Err(fault) => answer(StatusCode::OK, Err(fault)),
-    }
+    no_content(deleted.await)
 }
 
 fn wrong(message: String) -> Fault {

@@ -1,6 +1,6 @@
 //! The log of calls: the newest are kept, all are counted.
 
-use iof_store::{Call, Calls, Store, Usage};
+use iof_store::{Call, Calls, Rollout, Store, Usage};
 
 use crate::{Home, count, function, version};
 
@@ -70,7 +70,10 @@ async fn calls_are_read_back_and_survive_a_new_version_and_a_reopen() {
         ],
     };
     store.record_calls(vec![recorded], 10).await.unwrap();
-    store.replace_version(1, version("y")).await.unwrap();
+    store
+        .add_version(1, version("y"), Rollout::Active)
+        .await
+        .unwrap();
     for reopened in [false, true] {
         let store = if reopened {
             store.close().await.unwrap();

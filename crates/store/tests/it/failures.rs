@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iof_store::{Call, Calls, Saved};
+use iof_store::{Call, Calls, Rollout, Saved};
 
 use crate::{Home, count, function, outside, version};
 
@@ -40,7 +40,7 @@ async fn a_failing_write_does_not_take_its_neighbours_along() {
                     1 => store.set_callback(1, format!("{task}")).await.unwrap(),
                     _ => drop(
                         store
-                            .replace_version(1, version(format!("{task}")))
+                            .add_version(1, version(format!("{task}")), Rollout::Active)
                             .await
                             .unwrap(),
                     ),

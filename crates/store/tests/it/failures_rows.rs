@@ -1,7 +1,8 @@
 //! When the database refuses one of many rows that came together: none of them is there, and nobody else notices.
 
-use iof_store::{RecordingsKept, Store};
+use iof_store::{NewJob, RecordingsKept, Saved, Store};
 
+use crate::jobs::{job, waiting};
 use crate::recordings::{recording, totals};
 use crate::sent::{all, sent};
 use crate::{Home, function, outside};
@@ -94,5 +95,29 @@ async fn recordings_that_came_together_stay_together() {
         let expected: Vec<_> = (0..144).filter(|at| at % 9 < 3).rev().collect();
         assert_eq!(times, expected, "under {undo}");
         assert_eq!(totals(&home).await, (480, 480), "under {undo}");
+    }
+}
+
+/// The number of those that wait is that of the rows, also when some were undone; and none is lost from what was taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refused_job_is_not_counted() {
+    for undo in UNDO {
+        let home = Home::new();
+        let store = home.open().await;
+        store.create_function(function("x")).await.unwrap();
+        poison(&home, "jobs", "export", undo).await;
+        burst(&store, |store, task, outcome| async move {
+            let new = NewJob {
+                export: outcome.into(),
+                ..job(task as u64)
+            };
+            let saved = store.submit_job(new, 99).await?;
+            assert_eq!(saved, Saved::Done);
+            Ok(true)
+        })
+        .await;
+        assert_eq!(waiting(&home).await, (16, 16), "under {undo}");
+        let taken = store.take_jobs(99).await.unwrap();
+        assert!(taken.len() == 16 && taken.iter().all(|job| job.export == "fine"));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use iof_store::{Call, Calls, Recording, RecordingsKept, Saved, Store};
+use iof_store::{Call, Calls, NewKey, Recording, RecordingsKept, Saved, Scope, Store};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::kill::{DATA, spawn};
@@ -75,6 +75,14 @@ async fn child() {
                     _ => {
                         let id = store.create_function(function(kind)).await.unwrap().wasm_id;
                         let key = store.set_usage_key(id, true).await.unwrap().unwrap();
+                        println!("acknowledged {} {id}", key.as_str());
+                        let new = NewKey {
+                            label: String::new(),
+                            scopes: [Scope::Call].into_iter().collect(),
+                            wasm_id: Some(id),
+                            expires_at: None,
+                        };
+                        let (_, key) = store.create_key(new).await.unwrap();
                         println!("acknowledged {} {id}", key.as_str());
                         continue;
                     }
@@ -236,6 +244,11 @@ async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
         assert!(kept == expected, "{kept:?}");
     }
     for (key, id) in acknowledged.iter().filter(|(kind, _)| kind.len() == 36) {
+        if key.starts_with("iof_") {
+            let kept = store.key(key).await.unwrap().unwrap();
+            assert_eq!(kept.wasm_id, Some(*id as i64));
+            continue;
+        }
         let function = store.function(*id as i64).await.unwrap().unwrap();
         assert!(function.usage_key_hash.unwrap().matches(key));
     }

@@ -6,18 +6,23 @@
     reason = "clippy.toml allows these in tests, but not in what tests share"
 )]
 
+mod api_keys;
 mod artefacts;
 mod calls;
 mod ephemeral;
 mod failures;
 mod failures_rows;
 mod functions;
+mod jobs;
 mod kill;
+mod kill_jobs;
 mod kill_rows;
 mod kill_secrets;
+mod names;
 mod opening;
 mod races;
 mod recordings;
+mod rollout;
 mod secrets;
 mod sent;
 mod sources;
@@ -111,6 +116,7 @@ fn version(source: impl AsRef<[u8]>) -> NewVersion {
 
 fn function(source: impl AsRef<[u8]>) -> NewFunction {
     NewFunction {
+        name: None,
         description: "a function".into(),
         private: false,
         version: version(source),

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use iof_store::Rollout;
+
 use crate::{Home, digest, files, function, version};
 
 /// A deletion that finds a source unused must not take it from an upload of the same bytes that is about to need it.
@@ -102,7 +104,7 @@ async fn a_burst_of_writes_is_never_refused() {
                     .await
                     .unwrap();
                 store
-                    .replace_version(1, version(format!("{task} {round} again")))
+                    .add_version(1, version(format!("{task} {round} again")), Rollout::Active)
                     .await
                     .unwrap();
                 store.set_state(1, format!("{task} {round}")).await.unwrap();

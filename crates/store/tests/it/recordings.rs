@@ -1,7 +1,7 @@
 //! Recordings: the newest are kept, within three limits, and none outlives its function.
 
 use bytes::Bytes;
-use iof_store::{Recording, RecordingsKept, Store};
+use iof_store::{Recording, RecordingsKept, Rollout, Store};
 use uuid::Uuid;
 
 use crate::{Home, count, function, outside, version};
@@ -60,7 +60,10 @@ async fn a_recording_is_read_back_whole() {
     one.version = 7;
     let empty = recording(2, 0, 0);
     assert!(!put(&store, vec![one.clone(), empty.clone()], ALL).await);
-    store.replace_version(1, version("next")).await.unwrap();
+    store
+        .add_version(1, version("next"), Rollout::Active)
+        .await
+        .unwrap();
     for reopened in [false, true] {
         let store = if reopened {
             store.close().await.unwrap();

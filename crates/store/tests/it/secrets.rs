@@ -1,7 +1,7 @@
 //! Secrets: whoever has the keys reads what was set, whoever has the files reads nothing, and whoever changes the files
 //! is noticed.
 
-use iof_store::{MAX_SECRET_VALUE, MAX_SECRETS, SecretKeys, SecretValue, Store};
+use iof_store::{MAX_SECRET_VALUE, MAX_SECRETS, Rollout, SecretKeys, SecretValue, Store};
 
 use crate::{Home, count, files, function, outside, version};
 
@@ -65,7 +65,10 @@ async fn secrets_are_read_back_and_survive_a_new_version_and_a_reopen() {
     set(&store, &keys, 1, "A", "é\0\n").await;
     set(&store, &keys, 2, "TOKEN", "two's").await;
     set(&store, &keys, 1, "TOKEN", "new").await;
-    store.replace_version(1, version("next")).await.unwrap();
+    store
+        .add_version(1, version("next"), Rollout::Active)
+        .await
+        .unwrap();
     for reopened in [false, true] {
         let store = if reopened {
             store.close().await.unwrap();

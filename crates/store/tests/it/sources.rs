@@ -1,5 +1,7 @@
 //! A source is the bytes that were uploaded, or an error that says which is not.
 
+use iof_store::Rollout;
+
 use crate::{Home, digest, function, hex, version};
 
 #[tokio::test]
@@ -20,7 +22,10 @@ async fn a_damaged_source_is_an_error_that_names_it_and_an_upload_heals_it() {
         assert_eq!(error.code(), "damaged");
         assert!(error.to_string().contains(&hex(&sha256)), "{error}");
     }
-    store.replace_version(1, version("source")).await.unwrap();
+    store
+        .add_version(1, version("source"), Rollout::Active)
+        .await
+        .unwrap();
     assert_eq!(store.source(sha256).await.unwrap().unwrap(), "source");
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use iof_store::{NewVersion, Saved, Sent, SentKind, SentQuery, Store, Usage};
+use iof_store::{
+    NewFunction, NewKey, NewVersion, Percent, Rollout, Saved, Scope, Sent, SentKind, SentQuery,
+    Store, Usage,
+};
 
 use crate::opening::fill;
 use crate::recordings::{recording, totals};
@@ -10,18 +13,19 @@ use crate::sent::sent;
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
     "0004_sent.sql",
+    "0005_names_rollouts_keys_and_jobs.sql",
 ];
 
 #[tokio::test]
 async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
     for earlier in 1..MIGRATIONS.len() {
         let home = Home::new();
-        left_by(&home, &MIGRATIONS[..earlier]).await;
+        left_by(&home, &MIGRATIONS[..earlier.min(3)]).await;
         fill(&home, 3).await;
         if earlier >= 2 {
             fill_second_state(&home).await;
@@ -29,12 +33,15 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
         if earlier >= 3 {
             fill_outbound(&home).await;
         }
+        // The fourth release had this from the third.
+        migrate(&home, &MIGRATIONS[..earlier]).await;
 
         let store = home.open().await;
         assert_eq!(store.list().await.unwrap(), [1, 2, 3]);
         let two = store.function(2).await.unwrap().unwrap();
         assert_eq!((two.state.as_str(), two.version.number), ("{}", 1));
         assert_eq!(two.version.declaration, None);
+        assert_eq!((two.name, two.canary), (None, None));
         assert_eq!(store.versions(2).await.unwrap(), [two.version]);
         if earlier >= 2 {
             let value = store.load_value(1, &[7; 32]).await.unwrap();
@@ -47,10 +54,11 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
         }
         of_the_second_release(&store).await;
         of_the_third_release(&home, &store).await;
+        of_the_fifth_release(&store).await;
 
         assert!(store.delete_function(2).await.unwrap());
         let next = store.create_function(function("x")).await.unwrap();
-        assert_eq!(next.wasm_id, 4);
+        assert_eq!(next.wasm_id, 5);
         store.close().await.unwrap();
         home.open().await;
     }
@@ -72,7 +80,10 @@ async fn of_the_third_release(home: &Home, store: &Store) {
         declaration: Some("{}".into()),
         ..version("declaring")
     };
-    let replaced = store.replace_version(2, declaring).await.unwrap();
+    let replaced = store
+        .add_version(2, declaring, Rollout::Active)
+        .await
+        .unwrap();
     assert_eq!(replaced.number, 2);
     let versions = store.versions(2).await.unwrap();
     let declared: Vec<_> = versions.iter().map(|v| v.declaration.as_deref()).collect();
@@ -100,14 +111,53 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     assert_eq!(totals(home).await, (9, 9));
 }
 
+/// Function 1 has a version, and function 2 has two.
+async fn of_the_fifth_release(store: &Store) {
+    let listed = store.functions(0, 9).await.unwrap();
+    let found: Vec<_> = listed
+        .iter()
+        .map(|one| (one.wasm_id, one.version, one.versions, one.canary))
+        .collect();
+    assert_eq!(found, [(1, 1, 1, None), (2, 2, 2, None), (3, 1, 1, None)]);
+    let half = Percent::new(50).unwrap();
+    store.set_canary(2, Some((1, half))).await.unwrap();
+    let two = store.function(2).await.unwrap().unwrap();
+    assert_eq!(two.canary.unwrap().version.number, 1);
+    store.activate(2, 1).await.unwrap();
+
+    let named = NewFunction {
+        name: Some("hello".into()),
+        ..function("named")
+    };
+    let named = store.create_function(named).await.unwrap().wasm_id;
+    assert_eq!(store.named("hello").await.unwrap(), Some(named));
+    assert!(store.delete_function(named).await.unwrap());
+
+    let key = NewKey {
+        label: "laptop".into(),
+        scopes: [Scope::Admin].into_iter().collect(),
+        wasm_id: Some(2),
+        expires_at: None,
+    };
+    let (made, key) = store.create_key(key).await.unwrap();
+    assert_eq!(store.key(key.as_str()).await.unwrap(), Some(made));
+    crate::jobs::submit(store, 1).await;
+    let taken = store.take_jobs(9).await.unwrap().remove(0);
+    assert!(store.finish_job(taken.id, "ok".into()).await.unwrap());
+}
+
 /// A directory whose database has the tables of some migrations, and nothing later.
 async fn left_by(home: &Home, applied: &[&str]) {
     home.open().await.close().await.unwrap(); // for what is not the database
     let database = home.data().join("iof.db");
     tokio::fs::remove_file(&database).await.unwrap();
     tokio::fs::write(&database, "").await.unwrap();
+    migrate(home, applied).await;
+}
+
+async fn migrate(home: &Home, applied: &[&str]) {
     let migrations = home.0.path().join("migrations");
-    tokio::fs::create_dir(&migrations).await.unwrap();
+    tokio::fs::create_dir_all(&migrations).await.unwrap();
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     for name in applied {
         tokio::fs::copy(ours.join(name), migrations.join(name))

@@ -1,7 +1,7 @@
 //! What guests store: each function its own, up to its limit, gone with it.
 
 use bytes::Bytes;
-use iof_store::{Saved, Store};
+use iof_store::{Rollout, Saved, Store};
 
 use crate::{Home, count, function, text, version};
 
@@ -125,7 +125,10 @@ async fn values_stay_with_a_new_version_and_go_with_the_function() {
             let _ = save(&store, id, [key; 32], "value", NO_LIMIT).await;
         }
     }
-    store.replace_version(1, version("three")).await.unwrap();
+    store
+        .add_version(1, version("three"), Rollout::Active)
+        .await
+        .unwrap();
     assert_eq!(load(&store, 1, [4; 32]).await.unwrap(), "value");
     assert_eq!(totals(&home, 1).await, (5 * 37, 5 * 37));
 

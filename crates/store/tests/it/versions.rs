@@ -1,6 +1,6 @@
 //! Versions and what they were granted: each keeps its own, for as long as its function is there.
 
-use iof_store::{NewFunction, NewVersion, Store, Version};
+use iof_store::{NewFunction, NewVersion, Rollout, Store, Version};
 
 use crate::{Home, count, digest, function, outside, version};
 
@@ -27,7 +27,7 @@ async fn three_and_one(home: &Home) -> Store {
         store.create_function(new).await.unwrap();
     }
     for (source, declared) in [("two", None), ("three", Some(""))] {
-        let replaced = store.replace_version(1, declaring(source, declared));
+        let replaced = store.add_version(1, declaring(source, declared), Rollout::Active);
         replaced.await.unwrap();
     }
     store
@@ -97,7 +97,10 @@ async fn a_list_ends_at_the_thousandth_version() {
     let expected: Vec<_> = (6..=1005).rev().collect();
     assert_eq!(numbers(&store.versions(1).await.unwrap()), expected);
     assert_eq!(store.version(1, 5).await.unwrap().unwrap().number, 5);
-    let next = store.replace_version(1, version("next")).await.unwrap();
+    let next = store
+        .add_version(1, version("next"), Rollout::Active)
+        .await
+        .unwrap();
     assert_eq!(next.number, 1006);
 }
 

@@ -52,7 +52,7 @@ struct Place {
 /// Where known types are in the core type, if it agrees with them. Only what is stated may be `fallible` or not.
 fn place(export: &Export, params: &[Type], result: Type, fallible: Option<bool>) -> Option<Place> {
     let text = match result {
-        Type::String => Some(true),
+        Type::String | Type::Json => Some(true),
         Type::Bytes => Some(false),
         _ => None,
     };
@@ -238,7 +238,7 @@ fn search(
         .first()
         .and_then(|core| convert(number(*core)?, first).or_else(|| wide(*core, first)));
     let choices = match first.meant {
-        Meant::Bytes => [text, None],
+        Meant::Bytes | Meant::Quoted => [text, None],
         Meant::Text => [text, scalar],
         Meant::Number => [scalar, text],
     };

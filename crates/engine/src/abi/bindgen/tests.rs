@@ -10,6 +10,7 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
         core_params: params.to_vec(),
         core_results: results.to_vec(),
         signature,
+        described: None,
         abi: Abi::Bindgen,
     }
 }
@@ -341,4 +342,39 @@ proptest::proptest! {
             proptest::prop_assert_eq!(flat, export.core_params);
         }
     }
+}
+
+#[test]
+fn json_crosses_as_its_text() {
+    let takes = |params: &[Type], cores: &[Core]| {
+        let signature = Signature {
+            params: params.to_vec(),
+            result: Type::Unit,
+            fallible: false,
+        };
+        export(cores, &[], Some(signature))
+    };
+    let [one, two] = [&[Core::I32; 2][..], &[Core::I32; 4]];
+    let slots = |texts: &[&str]| {
+        let bytes = |text: &&str| Slot::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+        texts.iter().map(bytes).collect::<Vec<_>>()
+    };
+    let one = takes(&[Type::Json], one);
+    for whole in ["{\"a\": 1}", "[1]", "[1, 2]", "\"text\"", "null", "7"] {
+        assert_eq!(
+            plan(&one, &texts(&[whole])).unwrap().slots,
+            slots(&[whole]),
+            "{whole}"
+        );
+    }
+    assert_eq!(
+        plan(&one, &[]).unwrap().slots,
+        slots(&["null"]),
+        "what did not come is null"
+    );
+    assert_eq!(plan(&one, &texts(&["{"])).unwrap_err().code, "arguments");
+    // In an array of arguments, a string keeps its quotes for one and loses them for the other.
+    let both = takes(&[Type::Json, Type::String], two);
+    let given = texts(&["[\"a\", \"b\"]"]);
+    assert_eq!(plan(&both, &given).unwrap().slots, slots(&["\"a\"", "b"]));
 }

@@ -10,6 +10,7 @@ fn export() -> Export {
         core_params: vec![Core::I32; 2],
         core_results: vec![Core::I32],
         signature: None,
+        described: None,
         abi: Abi::Wasmedge,
     }
 }

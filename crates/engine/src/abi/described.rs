@@ -1,0 +1,142 @@
+//! What a function says of itself: names, types and JSON Schemas of its arguments and its result.
+//!
+//! A module built with the guest crate (or with our stand-in for wasm-bindgen of 2020) exports, for each function,
+//! `__iof_describe_<function>`, which returns a text like any other function of this ABI:
+//!
+//! ```text
+//! {"iof":1, "name":"send", "doc":"…", "fallible":true, "result":{"type":"json","schema":{…}},
+//!  "params":[{"name":"mail","type":"json","schema":{…}}]}
+//! ```
+//!
+//! It is asked once, at upload. A description that cannot be read is none, and the core type decides as it does for
+//! every module that says nothing: an author's tool may be newer than this server.
+
+use crate::manifest::{Described, Param, Signature, Type};
+use crate::signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+/// The longest description that is read, in bytes.
+pub(crate) const MAX: u32 = 64 << 10;
+/// The most parameters that one has.
+const PARAMS: usize = 100;
+/// The longest comment that is kept.
+const DOC: usize = 4096;
+
+/// The export that describes another.
+pub(crate) fn export_of(name: &str) -> String {
+    format!("__iof_describe_{name}")
+}
+
+#[derive(Deserialize)]
+struct Said {
+    iof: u32,
+    name: String,
+    #[serde(default)]
+    doc: String,
+    params: Vec<SaidParam>,
+    result: SaidType,
+    #[serde(default)]
+    fallible: bool,
+}
+
+#[derive(Deserialize)]
+struct SaidParam {
+    name: String,
+    #[serde(flatten)]
+    of: SaidType,
+}
+
+#[derive(Deserialize)]
+struct SaidType {
+    #[serde(rename = "type")]
+    name: String,
+    #[serde(default)]
+    schema: Option<Json>,
+}
+
+impl SaidType {
+    fn read(&self) -> Option<Type> {
+        match self.name.as_str() {
+            "unit" => Some(Type::Unit),
+            name => signature::of_name(name),
+        }
+    }
+}
+
+/// Reads the description of the export `name`.
+pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
+    let said: Said = serde_json::from_slice(text).ok()?;
+    if said.iof != 1 || said.name != name || said.params.len() > PARAMS {
+        return None;
+    }
+    let types = said.params.iter().map(|param| match param.of.read()? {
+        Type::Unit => None,
+        ty => Some(ty),
+    });
+    // What a call really passes; that the flag of a `Result` crosses is for wasm-bindgen's own alone.
+    let signature = Signature {
+        params: types.collect::<Option<_>>()?,
+        result: said.result.read()?,
+        fallible: false,
+    };
+    let params = said.params.into_iter().map(|param| Param {
+        name: param.name,
+        schema: param.of.schema,
+    });
+    let described = Described {
+        doc: said.doc.chars().take(DOC).collect(),
+        params: params.collect(),
+        result: said.result.schema,
+        fallible: said.fallible,
+    };
+    Some((signature, described))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said(change: impl FnOnce(&mut Json)) -> Option<(Signature, Described)> {
+        let mut said = json!({
+            "iof": 1, "name": "send", "doc": "Sends.", "fallible": true,
+            "params": [{"name": "mail", "type": "json", "schema": {"type": "object"}}, {"name": "n", "type": "u32"}],
+            "result": {"type": "string"}, "of a newer tool": 7,
+        });
+        change(&mut said);
+        read("send", said.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_description_is_types_and_words() {
+        let (signature, described) = said(|_| ()).unwrap();
+        assert_eq!(signature.params, [Type::Json, Type::U32]);
+        assert_eq!(signature.result, Type::String);
+        assert!(described.fallible && !signature.fallible);
+        assert_eq!(described.doc, "Sends.");
+        assert_eq!(described.params[0].name, "mail");
+        assert_eq!(described.params[0].schema, Some(json!({"type": "object"})));
+        assert_eq!(described.params[1].schema, None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_none() {
+        assert!(said(|said| said["iof"] = 2.into()).is_none());
+        assert!(said(|said| said["name"] = "other".into()).is_none());
+        assert!(said(|said| said["params"][0]["type"] = "unit".into()).is_none());
+        assert!(said(|said| said["params"][0]["type"] = "jsonx".into()).is_none());
+        assert!(said(|said| said["result"] = Json::Null).is_none());
+        assert!(
+            said(|said| said["params"] = json!(vec![said["params"][1].clone(); 101])).is_none()
+        );
+        assert!(read("send", b"").is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_safe(text in ".{0,200}") {
+            let _ = read("send", text.as_bytes());
+        }
+    }
+}

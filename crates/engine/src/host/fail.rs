@@ -1,0 +1,73 @@
+//! `iof` `fail`: how a function built with the guest crate returns an error.
+//!
+//! `fail(code, code_length, message, message_length)` ends the call and does not come back. What an author chose as
+//! code becomes the fault's code, so that callers can tell errors apart; its source is `guest`, whatever it says.
+
+use crate::Fault;
+use crate::host::memory;
+use crate::state::CallState;
+use wasmtime::{Caller, Linker};
+
+/// The longest code, in bytes.
+const CODE: u32 = 64;
+/// The longest message that is kept, in bytes.
+const MESSAGE: u32 = 4096;
+/// The code of an error that has none, or none that could be one.
+const NO_CODE: &str = "error";
+
+/// Serves the import.
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    linker.func_wrap("iof", "fail", fail)?;
+    Ok(())
+}
+
+fn fail(
+    mut caller: Caller<'_, CallState>,
+    code: u32,
+    code_length: u32,
+    message: u32,
+    message_length: u32,
+) -> wasmtime::Result<()> {
+    let memory = memory::of(&mut caller)?;
+    let message = memory::read(&memory, &caller, message, message_length.min(MESSAGE))?;
+    let code = memory::read(&memory, &caller, code, code_length.min(CODE + 1))?;
+    let message = String::from_utf8_lossy(&message);
+    Err(of(&String::from_utf8_lossy(&code), &message).into())
+}
+
+fn of(code: &str, message: &str) -> Fault {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_code = !code.is_empty() && code.len() <= CODE as usize && code.bytes().all(known);
+    let mut fault = match code {
+        // The caller's mistake: what it sent is not what the function takes.
+        "arguments" => Fault::client("arguments", message),
+        _ => Fault::guest(NO_CODE, message),
+    };
+    if is_code {
+        fault.code = code.to_owned().into();
+    }
+    fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Source;
+
+    #[test]
+    fn a_function_chooses_its_code_and_never_its_source() {
+        for (code, seen, source) in [
+            ("no-such-customer", "no-such-customer", Source::Guest),
+            ("internal", "internal", Source::Guest),
+            ("arguments", "arguments", Source::Client),
+            ("", "error", Source::Guest),
+            ("No Such", "error", Source::Guest),
+            ("a\nb", "error", Source::Guest),
+            (&"x".repeat(65), "error", Source::Guest),
+        ] {
+            let fault = of(code, "why");
+            assert_eq!((&*fault.code, fault.source_of), (seen, source), "{code}");
+            assert_eq!(fault.message, "why");
+        }
+    }
+}

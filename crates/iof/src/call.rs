@@ -1,0 +1,153 @@
+//! `iof call` and `iof job`.
+
+use crate::args::{Call, Job};
+use crate::client::{Client, segment};
+use crate::functions::path;
+use crate::output::{json, text};
+use crate::print;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method};
+use serde_json::{Value as Json, json as object};
+use std::io::{ErrorKind, Read, Write};
+use std::process::ExitCode;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
+    let client = Client::new(&call.remote)?.of(&call.function);
+    let (export, argument) = match call.rest.as_slice() {
+        [export, text] => (export.clone(), Some(text.clone())),
+        [] => (only(&client, &call.function, None).await?, None),
+        // With data, it can only be the export.
+        [export] if call.data.is_some() => (export.clone(), None),
+        [one] => match only(&client, &call.function, Some(one)).await? {
+            export if export == *one => (export, None),
+            export => (export, Some(one.clone())),
+        },
+        _ => return Err("there are at most an EXPORT and a TEXT".into()),
+    };
+    let (content_type, body) = match (&call.data, argument) {
+        (Some(_), Some(_)) => return Err("--data is the argument; leave the TEXT out".into()),
+        (Some(data), None) => body(data)?,
+        (None, Some(text)) => (TEXT, Bytes::from(text)),
+        (None, None) => (TEXT, Bytes::new()),
+    };
+    let mut headers = vec![(CONTENT_TYPE, content_type)];
+    if call.detach {
+        headers.push((
+            HeaderName::from_static("prefer"),
+            HeaderValue::from_static("respond-async"),
+        ));
+    }
+    let path = format!("{}/call/{}", path(&call.function), segment(&export));
+    let answer = client.send(Method::POST, &path, &headers, body).await?;
+    let header = |name: &str| {
+        answer
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    if !answer.status().is_success() {
+        let (code, call_id) = (
+            header("iof-fault").unwrap_or("-"),
+            header("iof-call").unwrap_or("-"),
+        );
+        let body: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if call.remote.json {
+            json(&object!({ "fault": code, "error": body["error"], "call": call_id }));
+            return Ok(ExitCode::FAILURE);
+        }
+        let status = answer.status();
+        let said = body["error"]
+            .as_str()
+            .map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        return Ok(crate::fail(1, format!("{said} [{code}, call {call_id}]")));
+    }
+    if call.detach {
+        let accepted: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        return Ok(match call.remote.json {
+            true => json(&accepted),
+            false => print(&format!("{}\n", text(&accepted, "job"))),
+        });
+    }
+    let is_text =
+        header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
+    let mut body = answer.body().to_vec();
+    // A line of a terminal ends; a file is what the function returned.
+    if is_text && !body.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        body.push(b'\n');
+    }
+    match std::io::stdout().lock().write_all(&body) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The export that is meant when none is named: the only one, or `wanted` if that is one.
+async fn only(client: &Client, function: &str, wanted: Option<&str>) -> Result<String, String> {
+    let document = client
+        .ask(Method::GET, &format!("{}/openapi.json", path(function)), "")
+        .await?;
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let exports: Vec<_> = paths
+        .filter_map(|(_, path)| path["post"]["operationId"].as_str())
+        .collect();
+    match (exports.as_slice(), wanted) {
+        (exports, Some(wanted)) if exports.contains(&wanted) => Ok(wanted.to_owned()),
+        ([only], _) => Ok((*only).to_owned()),
+        ([], _) => Err(format!("{function} exports no function")),
+        (several, _) => Err(format!(
+            "{function} has several exports: {}. Name one: iof call {function} {} …",
+            several.join(", "),
+            several.first().unwrap_or(&"EXPORT")
+        )),
+    }
+}
+
+/// What `--data` says.
+fn body(data: &str) -> Result<(HeaderValue, Bytes), String> {
+    let Some(file) = data.strip_prefix('@') else {
+        let valid = serde_json::from_str::<serde::de::IgnoredAny>(data);
+        valid.map_err(|error| format!("--data is no JSON ({error}); a text goes behind the export: iof call FUNCTION EXPORT TEXT"))?;
+        return Ok((JSON, data.to_owned().into()));
+    };
+    let mut bytes = vec![];
+    let read = match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes),
+        file => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| format!("--data {data}: {error}"))?;
+    let content_type = match file {
+        file if file.ends_with(".json") => JSON,
+        "-" if std::str::from_utf8(&bytes).is_ok() => TEXT,
+        _ => OCTETS,
+    };
+    Ok((content_type, bytes.into()))
+}
+
+pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
+    let client = Client::new(&job.remote)?;
+    let shown = client
+        .ask(Method::GET, &format!("/v1/jobs/{}", segment(&job.job)), "")
+        .await?;
+    // Whose it is, is known now.
+    if job.remote.json {
+        return Ok(json(&shown));
+    }
+    let done = shown["state"] == "done";
+    Ok(match shown["fault"].as_str() {
+        Some(fault) => crate::fail(1, format!("{} [{fault}]", text(&shown, "error"))),
+        None if done => match &shown["result"] {
+            Json::Null => ExitCode::SUCCESS,
+            Json::String(text) => print(&format!("{text}\n")),
+            other => print(&format!("{other}\n")),
+        },
+        None => crate::fail(
+            3,
+            format!("the job is {}; ask again", text(&shown, "state")),
+        ),
+    })
+}

@@ -1,0 +1,331 @@
+//! `iof dev`: a server of one's own, what is built swapped in when a file is saved, and everything that calls do in one
+//! stream.
+//!
+//! Three things run side by side: the server, as `iof serve` runs it; the thread that watches and builds; and the
+//! stream, which asks the server for what came as any client would. What is deployed goes the way of every deploy, so
+//! that what works here works there.
+
+use crate::args::{Dev, Remote, Serve};
+use crate::build::{once, say};
+use crate::client::Client;
+use crate::config::Config;
+use crate::deploy::{Package, Wishes, name_of, put};
+use crate::functions::path;
+use crate::{egress, fail, log, logs, print, serve};
+use http::Method;
+use iof_build::{Built, Options, watch};
+use serde_json::Value as Json;
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Seconds that a question waits at the server for something to tell.
+const WAIT: u32 = 30;
+/// After a question that was not answered.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often the thread that watches looks whether anybody still listens.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// What the thread that builds has to tell.
+type Came = Result<Built, String>;
+
+pub(crate) fn run(dev: Dev) -> ExitCode {
+    let own = match Own::of(&dev) {
+        Ok(own) => own,
+        Err(message) => return fail(2, message),
+    };
+    if let Err(message) = log::start(&own.config.log) {
+        return fail(2, message);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, format!("no runtime: {error}")),
+    };
+    let (ready, address) = oneshot::channel();
+    let config = own.config.clone();
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            // Ends by itself at Ctrl-C, when all that was under way has ended.
+            served = serve::serve(config, |address| drop(ready.send(address))) => served,
+            followed = follow(&dev, &own, address) => followed,
+        }
+    });
+    // The thread that watches ends by itself; a build under way ends with its cargo, which Ctrl-C reaches, too.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(1, message),
+    }
+}
+
+/// The server's settings and its key.
+struct Own {
+    config: Config,
+    key: String,
+}
+
+impl Own {
+    /// What is kept is below the project's target folder, which nobody else reads.
+    fn of(dev: &Dev) -> Result<Self, String> {
+        let folder = dev.folder.join("target/iof-dev");
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let folder = fs::canonicalize(&folder).map_err(|error| error.to_string())?;
+        let serve = Serve {
+            listen: Some(dev.listen),
+            data: Some(folder.join("data")),
+            config: dev.config.clone(),
+            set: dev.set.clone(),
+            print_config: false,
+        };
+        let mut config = Config::resolve(&serve)?;
+        // The stream below tells what calls do; the log, what is wrong.
+        if config.log == Config::default().log {
+            config.log = "warn".into();
+        }
+        let key = secret(&folder.join("key"))?;
+        config.auth.keys.push(key.clone());
+        if config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty() {
+            let file = folder.join("secrets.key");
+            secret(&file)?;
+            config.secrets.key_file = file;
+        }
+        Ok(Self { config, key })
+    }
+
+    fn remote(&self, address: SocketAddr) -> Remote {
+        Remote {
+            server: Some(format!("http://{address}")),
+            key: Some(self.key.clone()),
+            ..Remote::default()
+        }
+    }
+}
+
+/// Thirty-two random bytes in hexadecimal digits, kept in a file that nobody else can read.
+fn secret(file: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
+    if let Ok(text) = fs::read_to_string(file) {
+        return Ok(text.trim().to_owned());
+    }
+    let id = || uuid::Uuid::new_v4().simple().to_string();
+    let text = id() + &id();
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    made.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(failed)?;
+    Ok(text)
+}
+
+/// Deploys what is built, and prints what comes.
+async fn follow(
+    dev: &Dev,
+    own: &Own,
+    address: oneshot::Receiver<SocketAddr>,
+) -> Result<(), String> {
+    let Ok(address) = address.await else {
+        // The server says why.
+        return std::future::pending().await;
+    };
+    let remote = own.remote(address);
+    let mut client = Client::new(&remote)?;
+    let mut builds = builder(dev);
+    let mut streams = None;
+    loop {
+        let Some((came, since)) = builds.recv().await else {
+            return Err("the folder is gone".into());
+        };
+        let built = match came {
+            Ok(built) => built,
+            Err(message) => {
+                complain(&message);
+                continue;
+            }
+        };
+        let deployed = match deploy(&mut client, &built).await {
+            Ok(deployed) => deployed,
+            Err(message) => {
+                complain(&message);
+                continue;
+            }
+        };
+        let name = name_of(&deployed);
+        print(&format!(
+            "{name} version {} runs, {} after it was built\n",
+            deployed["version"],
+            milliseconds(since.elapsed())
+        ));
+        for secret in crate::output::texts(&deployed, "secrets_not_set") {
+            print(&format!(
+                "  {secret} is not set: iof secret set {name} {secret} --server http://{address}\n"
+            ));
+        }
+        if streams.is_none() {
+            // So that other commands of this user need no key for it either.
+            client.remember(&[name.clone(), deployed["function"].to_string()], &own.key)?;
+            print(&format!(
+                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --server http://{address}\n"
+            ));
+            streams = Some((
+                tokio::spawn(calls(remote.clone(), name.clone())),
+                tokio::spawn(sent(remote.clone(), name)),
+            ));
+        }
+    }
+}
+
+/// Builds now and whenever a file changes, in a thread of its own.
+fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
+    let (tell, told) = mpsc::channel(1);
+    let options = Options {
+        package: dev.package.clone(),
+        ..Options::default()
+    };
+    let folder = dev.folder.clone();
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let built = once(&folder, &options);
+            let folders = match &built {
+                Ok(built) => built.folders.clone(),
+                Err(_) => vec![folder.clone()],
+            };
+            // Before the news, so that a file that is saved while it is read is not missed.
+            let watched = watch(&folders);
+            if tell.blocking_send((built, Instant::now())).is_err() {
+                return;
+            }
+            let Ok(mut watched) = watched else { return };
+            loop {
+                match watched.next_within(LOOK) {
+                    Ok(None) if tell.is_closed() => return,
+                    Ok(None) => {}
+                    Ok(Some(changed)) => {
+                        say(&format!("changed: {}", list(&changed)));
+                        break;
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    });
+    told
+}
+
+fn list(changed: &[PathBuf]) -> String {
+    let names = changed.iter().filter_map(|path| path.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    match names.as_slice() {
+        few if few.len() <= 3 => few.join(", "),
+        many => format!("{} files", many.len()),
+    }
+}
+
+async fn deploy(client: &mut Client, built: &Built) -> Result<Json, String> {
+    let module =
+        fs::read(&built.module).map_err(|error| format!("{}: {error}", built.module.display()))?;
+    let declaration = built
+        .declaration
+        .as_ref()
+        .map(fs::read_to_string)
+        .transpose();
+    let package = Package {
+        module,
+        declaration: declaration.map_err(|error| format!("function.toml: {error}"))?,
+        name: built.package.clone(),
+    };
+    put(client, package, &Wishes::default()).await
+}
+
+/// Prints each call.
+async fn calls(remote: Remote, name: String) {
+    let path = format!("{}/logs", path(&name));
+    stream(remote, &format!("{path}?limit=1"), &path, "", |answer| {
+        (logs::of(answer), Box::new(|row: &Json| logs::line(row)))
+    })
+    .await;
+}
+
+/// Prints each request that leaves, and what would let a refused one out.
+async fn sent(remote: Remote, name: String) {
+    let filter = format!("&function={name}");
+    stream(
+        remote,
+        &format!("/v1/egress?limit=1{filter}"),
+        "/v1/egress",
+        &filter,
+        |answer| {
+            let rows = egress::sent(answer).unwrap_or_default();
+            (rows, Box::new(|row: &Json| egress::line(row) + &hint(row)))
+        },
+    )
+    .await;
+}
+
+type Lines = (Vec<Json>, Box<dyn Fn(&Json) -> String + Send>);
+
+/// Asks for what is new, again and again. What was there before is not shown.
+async fn stream(
+    remote: Remote,
+    first: &str,
+    path: &str,
+    filter: &str,
+    read: impl Fn(Json) -> Lines,
+) {
+    let Ok(client) = Client::new(&remote) else {
+        return;
+    };
+    let newest = |rows: &[Json]| rows.iter().filter_map(|row| row["id"].as_i64()).max();
+    let mut last = match client.ask(Method::GET, first, "").await {
+        Ok(answer) => newest(&read(answer).0).unwrap_or(0),
+        Err(_) => 0,
+    };
+    loop {
+        let next = format!("{path}?after={last}&wait={WAIT}&limit=1000{filter}");
+        let Ok(answer) = client.ask(Method::GET, &next, "").await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let (rows, line) = read(answer);
+        for row in &rows {
+            print(&line(row));
+        }
+        last = newest(&rows).unwrap_or(last);
+    }
+}
+
+/// The line of function.toml that would let it through.
+fn hint(row: &Json) -> String {
+    let text = |field: &str| row[field].as_str().unwrap_or_default();
+    match text("outcome") {
+        "egress-denied" if !text("host").is_empty() => {
+            format!(
+                "    to let it: outbound = [\"{} {}\"] in function.toml\n",
+                text("method"),
+                text("host")
+            )
+        }
+        "not-granted" => format!(
+            "    to let it: commands = [\"{}\"] in function.toml\n",
+            text("command")
+        ),
+        _ => String::new(),
+    }
+}
+
+fn complain(message: &str) {
+    fail(1, message);
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}

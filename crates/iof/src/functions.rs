@@ -1,0 +1,219 @@
+//! `iof list`, `show`, `rollback`, `promote`, `rm`: functions that are there.
+
+use crate::args::{List, Promote, Rm, Rollback, Show};
+use crate::client::{Client, segment};
+use crate::output::{json, table, text, texts, time};
+use crate::print;
+use http::Method;
+use serde_json::{Value as Json, json as object};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::process::ExitCode;
+
+/// The path of a function.
+pub(crate) fn path(function: &str) -> String {
+    format!("/v1/functions/{}", segment(function))
+}
+
+pub(crate) async fn list(list: List) -> Result<ExitCode, String> {
+    let client = Client::new(&list.remote)?;
+    let (mut functions, mut after) = (vec![], 0);
+    loop {
+        let path = format!("/v1/functions?after={after}&limit=1000");
+        let mut page = client.ask(Method::GET, &path, "").await?;
+        if let Json::Array(rows) = page["functions"].take() {
+            after = rows
+                .last()
+                .and_then(|row| row["function"].as_i64())
+                .unwrap_or(after);
+            functions.extend(rows);
+        }
+        if page["more"] != true {
+            break;
+        }
+    }
+    if list.remote.json {
+        return Ok(json(&object!({ "functions": functions })));
+    }
+    let rows: Vec<_> = functions
+        .iter()
+        .map(|row| {
+            let canary = match row["canary"].as_object() {
+                None => String::new(),
+                Some(canary) => format!(" ({} % on {})", canary["percent"], canary["version"]),
+            };
+            let private = if row["private"] == true {
+                "private"
+            } else {
+                ""
+            };
+            vec![
+                text(row, "function"),
+                text(row, "name"),
+                text(row, "version") + &canary,
+                text(row, "invocations"),
+                time(row, "created_at"),
+                private.to_owned(),
+            ]
+        })
+        .collect();
+    let names = ["FUNCTION", "NAME", "VERSION", "CALLS", "CREATED", ""];
+    Ok(print(&table(
+        &names,
+        &rows,
+        "no functions; `iof deploy` makes one",
+    )))
+}
+
+pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
+    let client = Client::new(&show.remote)?.of(&show.function);
+    let shown = client.ask(Method::GET, &path(&show.function), "").await?;
+    if show.remote.json {
+        return Ok(json(&shown));
+    }
+    let mut out = format!("function {}", shown["function"]);
+    if let Some(name) = shown["name"].as_str() {
+        let _ = write!(out, "  {name}");
+    }
+    let _ = writeln!(
+        out,
+        "  {}",
+        if shown["private"] == true {
+            "private"
+        } else {
+            "public"
+        }
+    );
+    let description = shown["description"].as_str().unwrap_or_default();
+    if !description.is_empty() {
+        let _ = writeln!(out, "{description}");
+    }
+    for secret in texts(&shown, "secrets_not_set") {
+        let _ = writeln!(
+            out,
+            "{secret} is not set: iof secret set {} {secret}",
+            show.function
+        );
+    }
+    let _ = writeln!(out);
+    let versions = shown["versions"].as_array().cloned().unwrap_or_default();
+    let rows: Vec<_> = versions
+        .iter()
+        .map(|row| {
+            let runs = if row["version"] == shown["version"] {
+                "active".to_owned()
+            } else if row["version"] == shown["canary"]["version"] {
+                format!("canary {} %", shown["canary"]["percent"])
+            } else {
+                String::new()
+            };
+            vec![
+                text(row, "version"),
+                time(row, "created_at"),
+                text(row, "size"),
+                text(row, "sha256").chars().take(12).collect(),
+                runs,
+                texts(row, "exports").join(", "),
+            ]
+        })
+        .collect();
+    let names = ["VERSION", "DEPLOYED", "BYTES", "SHA-256", "RUNS", "EXPORTS"];
+    Ok(print(&(out + &table(&names, &rows, "no versions"))))
+}
+
+pub(crate) async fn rollback(rollback: Rollback) -> Result<ExitCode, String> {
+    let Rollback {
+        function,
+        version,
+        remote,
+    } = rollback;
+    let client = Client::new(&remote)?.of(&function);
+    let version = match version {
+        Some(version) => version,
+        None => {
+            let shown = client.ask(Method::GET, &path(&function), "").await?;
+            let active = shown["version"].as_i64().unwrap_or_default();
+            let versions = shown["versions"].as_array().into_iter().flatten();
+            let earlier = versions.filter_map(|row| row["version"].as_i64());
+            earlier.filter(|version| *version < active).max().ok_or_else(|| {
+                format!("version {active} of {function} runs, and none came before it; --version names a later one")
+            })?
+        }
+    };
+    activate(&client, &function, version, remote.json).await
+}
+
+pub(crate) async fn promote(promote: Promote) -> Result<ExitCode, String> {
+    let Promote { function, remote } = promote;
+    let client = Client::new(&remote)?.of(&function);
+    let shown = client.ask(Method::GET, &path(&function), "").await?;
+    let version = shown["canary"]["version"].as_i64().ok_or_else(|| {
+        format!("{function} has no canary; `iof deploy --canary 10%` makes one, `iof rollback --version` moves to any version")
+    })?;
+    activate(&client, &function, version, remote.json).await
+}
+
+async fn activate(
+    client: &Client,
+    function: &str,
+    version: i64,
+    as_json: bool,
+) -> Result<ExitCode, String> {
+    let path = format!("{}/active", path(function));
+    let moved = client
+        .tell(Method::PUT, &path, &object!({ "version": version }))
+        .await?;
+    Ok(match as_json {
+        true => json(&moved),
+        false => print(&format!("{function} runs version {version} now\n")),
+    })
+}
+
+pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
+    let Rm {
+        function,
+        yes,
+        remote,
+    } = rm;
+    let mut client = Client::new(&remote)?.of(&function);
+    let shown = client.ask(Method::GET, &path(&function), "").await?;
+    if !yes {
+        confirm(&function, &shown)?;
+    }
+    client.ask(Method::DELETE, &path(&function), "").await?;
+    let names = [
+        Some(shown["function"].to_string()),
+        shown["name"].as_str().map(str::to_owned),
+    ];
+    client.forget(&names.into_iter().flatten().collect::<Vec<_>>())?;
+    Ok(match remote.json {
+        true => json(&object!({ "function": shown["function"], "done": "deleted" })),
+        false => print(&format!("{function} is deleted\n")),
+    })
+}
+
+/// Asks, where somebody can answer.
+fn confirm(function: &str, shown: &Json) -> Result<(), String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(format!(
+            "this deletes {function} for good; --yes says that you mean it"
+        ));
+    }
+    let versions = shown["versions"].as_array().map_or(0, Vec::len);
+    let mut stdout = std::io::stdout();
+    let question = format!(
+        "Delete {function}, its {versions} version(s), secrets, values and log for good? [y/N] "
+    );
+    let asked = stdout
+        .write_all(question.as_bytes())
+        .and_then(|()| stdout.flush());
+    asked.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| error.to_string())?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err("nothing was deleted".into()),
+    }
+}

@@ -1,0 +1,122 @@
+//! One call of a function, once its arguments are known: its turn, the engine, the log, the record. Every API comes
+//! through here.
+
+use crate::app::App;
+use crate::functions::Loaded;
+use crate::journal::{Payload, Row, Told};
+use crate::replay::Recorder;
+use iof_commands::CallContext;
+use iof_engine::{Arg, Fault, Invocation, Log, Outcome, Source, StatedSignature};
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// What is called, and how.
+pub(crate) struct Wish<'a> {
+    pub(crate) export: &'a str,
+    pub(crate) args: Vec<Arg>,
+    /// The types that the caller states, as they were written and as they were read.
+    pub(crate) stated: Option<&'a str>,
+    pub(crate) signature: Option<&'a StatedSignature>,
+}
+
+/// On whose behalf a function is called, by when it has to end, and how many calls led to it.
+pub(crate) fn context(function: &Loaded, call: Uuid, depth: u32, deadline: Instant) -> CallContext {
+    let granted = &function.granted;
+    CallContext {
+        call,
+        function: Arc::clone(&function.name),
+        function_id: function.id,
+        version: function.version,
+        grants: Arc::clone(&granted.grants),
+        secrets: Arc::clone(&granted.secrets),
+        depth,
+        deadline,
+    }
+}
+
+/// Waits for a turn and runs the call. `held` is what its arguments take of the memory for bodies; it is given back
+/// before anything is written down.
+///
+/// # Errors
+/// That there is no turn for it; what the call itself came to is in its [`Outcome`].
+pub(crate) async fn run<H>(
+    app: &Arc<App>,
+    function: &Loaded,
+    context: CallContext,
+    wish: Wish<'_>,
+    held: H,
+) -> Result<Outcome, Fault> {
+    let Wish {
+        export,
+        args,
+        stated,
+        signature,
+    } = wish;
+    let (call, granted) = (context.call, &function.granted);
+    let payload = Payload::of(&args);
+    let recorder = Recorder::new(
+        granted,
+        app.records.call_size(),
+        (export, &args, stated),
+        &function.environment,
+    );
+    let own_place = match &granted.gate {
+        Some(gate) => Some(gate.enter().await?),
+        None => None,
+    };
+    let place = app.gate.enter().await?;
+    let outcome = app
+        .engine
+        .call(
+            &function.code,
+            Invocation {
+                export,
+                args,
+                environment: Arc::clone(&function.environment),
+                context,
+                signature,
+                limits: Some(Arc::clone(&granted.limits)),
+                tape: recorder.as_ref().map(Recorder::tape),
+            },
+        )
+        .await;
+    drop((place, own_place, held));
+    log(call, &function.name, export, &outcome);
+    if let Some(recorder) = recorder {
+        recorder.end(app, call, function, &outcome);
+    }
+    let told = Told::of(call, function.version, export, &outcome);
+    let row = Row::called(&function.environment, payload, told, outcome.guest_cpu);
+    function.ledger.note(row);
+    Ok(outcome)
+}
+
+/// Most of what a guest prints goes to the log; more of it than this is cut off there.
+const LOGGED: usize = 8 << 10;
+
+fn log(call: Uuid, function: &str, export: &str, outcome: &Outcome) {
+    let Log { stdout, stderr } = &outcome.log;
+    for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+        if !bytes.is_empty() {
+            let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
+            tracing::info!(target: "iof::guest", %call, function, export, stream, bytes = bytes.len(), text = ?shown);
+        }
+    }
+    let guest_us = outcome.guest_cpu.as_micros();
+    match &outcome.result {
+        Ok(_) => {
+            tracing::debug!(target: "iof::call", %call, function, export, guest_us, "returned");
+        }
+        Err(fault) => {
+            let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
+            if fault.source_of == Source::Host {
+                tracing::error!(target: "iof::call", %call, function, export, guest_us, fault = code, detail, "{message}");
+            } else {
+                tracing::info!(target: "iof::call", %call, function, export, guest_us, fault = code, "{message}");
+                // A backtrace is for whoever wrote the function.
+                tracing::debug!(target: "iof::call", %call, detail);
+            }
+        }
+    }
+}

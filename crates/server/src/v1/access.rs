@@ -1,0 +1,132 @@
+//! Who may do what.
+//!
+//! | holder of | may |
+//! |---|---|
+//! | a key of the server (`auth.keys`) | everything |
+//! | a function's admin key | everything with that function |
+//! | a key that was made for it (`/v1/keys`) | what its scopes say, with one function or with all |
+//! | a private function's usage key | call it |
+//! | nothing | call public functions; on a server without keys, also upload and list |
+
+use crate::app::App;
+use crate::auth::given;
+use crate::functions::{no_such_function, store_fault};
+use http::HeaderMap;
+use iof_engine::Fault;
+use iof_store::{ApiKey, Function, Scope};
+
+/// The function of a path, by number or by name, for whoever may do this with it.
+///
+/// # Errors
+/// `key`; `no-such-function`, for those alone who may know.
+pub(super) async fn function(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    need: Scope,
+) -> Result<Function, Fault> {
+    let function = match number(app, id).await? {
+        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        None => None,
+    };
+    // Whoever has no key learns nothing, not even which functions there are.
+    let key = key(app, headers).await?;
+    let admitted = app.keys.is_operator(headers)
+        || function.as_ref().is_some_and(|function| {
+            given(headers).is_some_and(|given| function.admin_key_hash.matches(given))
+        })
+        || key.as_ref().is_some_and(|key| {
+            let of = function.as_ref().map(|function| function.wasm_id);
+            key.scopes.allow(need) && (key.wasm_id.is_none() || key.wasm_id == of)
+        });
+    match function {
+        Some(function) if admitted => Ok(function),
+        None if admitted => Err(no_such_function(super::shown(id))),
+        _ => Err(refused(
+            &format!("Function {} takes its admin key", super::shown(id)),
+            key.as_ref(),
+            need,
+        )),
+    }
+}
+
+/// Whether a request may do this with all functions.
+///
+/// # Errors
+/// `key`
+pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Result<(), Fault> {
+    if app.keys.admit(headers) {
+        return Ok(());
+    }
+    let key = key(app, headers).await?;
+    match &key {
+        Some(key) if key.wasm_id.is_none() && key.scopes.allow(need) => Ok(()),
+        _ => Err(refused("This takes", key.as_ref(), need)),
+    }
+}
+
+/// Whether a request may make and delete keys: on a server without keys nobody can prove to be its operator.
+///
+/// # Errors
+/// `key`
+pub(super) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+    if app.keys.is_operator(headers) {
+        return Ok(());
+    }
+    let key = key(app, headers).await?;
+    match &key {
+        Some(key) if key.wasm_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
+        _ => Err(refused("This takes", key.as_ref(), Scope::Admin)),
+    }
+}
+
+/// Whether a request may call a private function; its usage key was no help.
+pub(super) async fn calls(
+    app: &App,
+    id: i64,
+    admin: impl FnOnce(&str) -> bool,
+    headers: &HeaderMap,
+) -> Result<bool, Fault> {
+    if app.keys.is_operator(headers) || given(headers).is_some_and(admin) {
+        return Ok(true);
+    }
+    let key = key(app, headers).await?;
+    Ok(key.is_some_and(|key| {
+        key.scopes.allow(Scope::Call) && key.wasm_id.is_none_or(|own| own == id)
+    }))
+}
+
+/// The number of a function that a path names.
+pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
+    if id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(id.parse().ok().filter(|id| *id > 0));
+    }
+    app.functions.named(id).await
+}
+
+/// The key of a request, if it is one that was made here.
+async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
+    match given(headers).filter(|key| key.starts_with("iof_")) {
+        Some(given) => app.store.key(given).await.map_err(store_fault),
+        None => Ok(None),
+    }
+}
+
+/// 401 for whoever has no key, 403 for whose key is not for this.
+fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
+    let need = need.as_str();
+    match key {
+        Some(key) => Fault::client(
+            "scope",
+            format!("The key `{}` is not for this: it takes one of scope `{need}` for this function.", key.label),
+        )
+        .with_status(403),
+        None => Fault::client(
+            "key",
+            format!(
+                "{what}, a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+            ),
+        )
+        .with_status(401),
+    }
+}

@@ -1,0 +1,159 @@
+//! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate clients
+//! or forms. It is made of what the function says of itself.
+
+use super::{Problem, call, failed};
+use crate::app::App;
+use crate::functions::Loaded;
+use crate::reply;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{HeaderMap, Response, StatusCode};
+use iof_engine::{Export, Type};
+use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
+
+/// Show a function's own OpenAPI document
+///
+/// Whoever may call it may see what it takes.
+#[utoipa::path(get, path = "/functions/{function}/openapi.json", operation_id = "readFunctionDocument", tag = "functions",
+    params(("function" = String, Path, description = "Its number or name")),
+    responses((status = 200, body = Object, description = "An OpenAPI 3.1 document"), (status = "default", body = Problem)))]
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let read = async {
+        let function = call::find(&app, &id).await?;
+        call::admit(&app, &function, &headers).await?;
+        Ok(document(&id, &function))
+    };
+    match read.await {
+        Ok(document) => reply::ok(StatusCode::OK, reply::JSON, document.to_string()),
+        Err(fault) => failed(&fault),
+    }
+}
+
+fn document(id: &str, function: &Loaded) -> Json {
+    let mut paths = Map::new();
+    for export in &function.code.manifest().exports {
+        let path = format!("/v1/functions/{id}/call/{}", export.name);
+        paths.insert(path, json!({ "post": operation(export) }));
+    }
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": { "title": id, "version": function.version.to_string() },
+        "paths": paths,
+        "components": { "schemas": { "Problem": {
+            "type": "object",
+            "required": ["error", "fault"],
+            "properties": { "error": { "type": "string" }, "fault": { "type": "string" } },
+        } } },
+    });
+    if function.usage_key.is_some() {
+        document["components"]["securitySchemes"] =
+            json!({ "key": { "type": "http", "scheme": "bearer" } });
+        document["security"] = json!([{ "key": [] }]);
+    }
+    document
+}
+
+fn operation(export: &Export) -> Json {
+    let problem = json!({
+        "description": "What went wrong",
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+    });
+    let mut operation = json!({ "operationId": export.name });
+    let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
+        // A module that says nothing takes a text, or several arguments in an array, and who knows what comes back.
+        operation["requestBody"] = json!({
+            "content": { "text/plain": {}, "application/octet-stream": {}, "application/json": { "schema": { "type": "array" } } },
+        });
+        operation["responses"] =
+            json!({ "2XX": { "description": "What it returned" }, "default": problem });
+        return operation;
+    };
+    if !described.doc.is_empty() {
+        let (summary, rest) = described
+            .doc
+            .split_once("\n\n")
+            .unwrap_or((&described.doc, ""));
+        operation["summary"] = summary.replace('\n', " ").into();
+        if !rest.is_empty() {
+            operation["description"] = rest.into();
+        }
+    }
+    let mut properties = Map::new();
+    let mut required = vec![];
+    for (ty, param) in signature.params.iter().zip(&described.params) {
+        properties.insert(param.name.clone(), schema(*ty, param.schema.as_ref()));
+        // JSON that does not come is null, which some types take.
+        if *ty != Type::Json || !takes_null(param.schema.as_ref()) {
+            required.push(param.name.as_str());
+        }
+    }
+    if !properties.is_empty() {
+        operation["requestBody"] = json!({
+            "required": !required.is_empty(),
+            "content": { "application/json": { "schema": {
+                "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+            } } },
+        });
+    }
+    let result = match signature.result {
+        Type::Unit => json!({ "204": { "description": "It returned nothing" } }),
+        ty => {
+            let content_type = match ty {
+                Type::String => "text/plain",
+                Type::Bytes => "application/octet-stream",
+                _ => "application/json",
+            };
+            let content = match ty {
+                Type::Bytes => json!({}),
+                _ => json!({ "schema": schema(ty, described.result.as_ref()) }),
+            };
+            json!({ "200": { "description": "What it returned", "content": { content_type: content } } })
+        }
+    };
+    operation["responses"] = result;
+    operation["responses"]["default"] = problem;
+    operation
+}
+
+fn takes_null(schema: Option<&Json>) -> bool {
+    let Some(schema) = schema else { return true };
+    let of_type = |ty: &Json| {
+        ty == "null"
+            || ty
+                .as_array()
+                .is_some_and(|all| all.iter().any(|ty| ty == "null"))
+    };
+    schema == &Json::Bool(true)
+        || of_type(&schema["type"])
+        || schema["anyOf"]
+            .as_array()
+            .is_some_and(|any| any.iter().any(|one| of_type(&one["type"])))
+}
+
+/// The JSON Schema of a type.
+fn schema(ty: Type, own: Option<&Json>) -> Json {
+    let integer =
+        |low: i128, high: i128| json!({ "type": "integer", "minimum": low, "maximum": high });
+    match ty {
+        Type::Unit => json!({ "type": "null" }),
+        Type::Bool => json!({ "type": "boolean" }),
+        Type::I8 => integer(i8::MIN.into(), i8::MAX.into()),
+        Type::U8 => integer(0, u8::MAX.into()),
+        Type::I16 => integer(i16::MIN.into(), i16::MAX.into()),
+        Type::U16 => integer(0, u16::MAX.into()),
+        Type::I32 => integer(i32::MIN.into(), i32::MAX.into()),
+        Type::U32 => integer(0, u32::MAX.into()),
+        Type::I64 => json!({ "type": "integer", "format": "int64" }),
+        Type::U64 => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
+        Type::F32 => json!({ "type": "number", "format": "float" }),
+        Type::F64 => json!({ "type": "number", "format": "double" }),
+        Type::String => json!({ "type": "string" }),
+        Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
+        Type::Json => own.cloned().unwrap_or(Json::Bool(true)),
+    }
+}

@@ -1,0 +1,327 @@
+//! `/v1/jobs`: calls whose outcome is fetched later.
+//!
+//! A job is on the disk before it is acknowledged. A few run at a time, beside the calls that somebody waits for and
+//! through the same gate. One that a crash cut off is begun again, up to [`ATTEMPTS`] times: at least once, not exactly.
+
+use super::{Problem, access, answer, call};
+use crate::app::App;
+use crate::call::Wish;
+use crate::functions::{Loaded, store_fault};
+use crate::replay::RecordedArg;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use iof_engine::{Arg, Blob, Fault, Source};
+use iof_store::{Job, JobState, NewJob, Saved, Scope, Store};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How often a job is begun.
+const ATTEMPTS: u32 = 3;
+/// Between two looks at what is too old.
+const SWEEP: Duration = Duration::from_secs(60);
+/// After a store that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes jobs and runs them.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    wake: Arc<Notify>,
+    /// Ends with the server. Started once there is a server to run calls.
+    task: OnceLock<JoinSet<()>>,
+}
+
+/// What came of a job, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Blob>,
+}
+
+/// A call whose outcome is fetched.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobInfo {
+    job: String,
+    function: i64,
+    version: i64,
+    export: String,
+    /// `queued`, `running` or `done`.
+    state: &'static str,
+    accepted_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    /// The code of what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    /// What went wrong, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The type of what it returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    /// What it returned: JSON as it is, text as a string, bytes that are no text as `{"base64": "…"}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    result: Option<Json>,
+}
+
+impl Jobs {
+    /// Starts the task.
+    pub(crate) fn start(&self, app: &Arc<App>) {
+        self.task.get_or_init(|| {
+            let mut task = JoinSet::new();
+            task.spawn(work(Arc::downgrade(app), Arc::clone(&self.wake)));
+            task
+        });
+    }
+
+    /// Accepts a call.
+    ///
+    /// # Errors
+    /// `jobs` when too many wait.
+    pub(super) async fn submit(
+        &self,
+        app: &App,
+        id: Uuid,
+        function: &Loaded,
+        export: &str,
+        args: &[Arg],
+    ) -> Result<Uuid, Fault> {
+        let args: Vec<_> = args.iter().map(RecordedArg::of).collect();
+        let request = serde_json::to_vec(&args)
+            .map_err(|error| Fault::host("The job could not be written.", error))?;
+        let most = app.settings.jobs;
+        let job = NewJob {
+            id,
+            wasm_id: function.id,
+            version: function.version,
+            export: export.to_owned(),
+            request: request.into(),
+        };
+        match app.store.submit_job(job, most).await.map_err(store_fault)? {
+            Saved::Done => {
+                self.wake.notify_one();
+                Ok(id)
+            }
+            Saved::Full => Err(Fault::limit(
+                "jobs",
+                503,
+                format!("{most} jobs are not done (server.jobs). Try again soon."),
+            )),
+        }
+    }
+}
+
+/// Show a job
+///
+/// Its outcome, once it is done. It takes what calling the function takes, or a key of scope `read`.
+#[utoipa::path(get, path = "/jobs/{job}", operation_id = "readJob", tag = "calls",
+    params(("job" = String, Path, description = "What the answer 202 said", format = "uuid")),
+    responses((status = 200, body = JobInfo), (status = "default", body = Problem)))]
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let read = async {
+        let found = match Uuid::try_parse(&id) {
+            Ok(id) => app.store.job(id).await.map_err(store_fault)?,
+            Err(_) => None,
+        };
+        let unknown = || {
+            let message = format!(
+                "There is no job {}; outcomes are kept for server.job_time.",
+                super::shown(&id)
+            );
+            Fault::client("no-such-job", message).with_status(404)
+        };
+        let job = found.ok_or_else(unknown)?;
+        let number = job.wasm_id.to_string();
+        let function = call::find(&app, &number).await?;
+        if let Err(refused) = call::admit(&app, &function, &headers).await
+            && access::function(&app, &number, &headers, Scope::Read)
+                .await
+                .is_err()
+        {
+            return Err(refused);
+        }
+        Ok(shown(job))
+    };
+    answer(StatusCode::OK, read.await)
+}
+
+fn shown(job: Job) -> JobInfo {
+    let kept = job.outcome.as_deref();
+    let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
+    let kept = kept.unwrap_or(Kept {
+        fault: None,
+        error: None,
+        content_type: None,
+        body: None,
+    });
+    let json = kept
+        .content_type
+        .as_deref()
+        .is_some_and(|of| of.starts_with("application/json"));
+    let result = kept.body.map(|body| match serde_json::from_slice(&body.0) {
+        Ok(value) if json => value,
+        _ => serde_json::to_value(&body).unwrap_or_default(),
+    });
+    JobInfo {
+        job: job.id.to_string(),
+        function: job.wasm_id,
+        version: job.version,
+        export: job.export,
+        state: job.state.as_str(),
+        accepted_at: super::time(job.accepted_at),
+        finished_at: job.finished_at.map(super::time),
+        fault: kept.fault,
+        error: kept.error,
+        content_type: kept.content_type,
+        result,
+    }
+}
+
+async fn work(app: Weak<App>, wake: Arc<Notify>) {
+    let Some((store, running, kept)) = app.upgrade().map(|app| {
+        let settings = &app.settings;
+        (
+            app.store.clone(),
+            settings.jobs_running.max(1),
+            settings.job_time,
+        )
+    }) else {
+        return;
+    };
+    // Before anything is taken: what the rows call running was cut off.
+    match store.requeue_running(ATTEMPTS, lost()).await {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "jobs that were cut off begin again"),
+        Err(error) => {
+            tracing::error!(%error, "jobs that were cut off stay so until the next start")
+        }
+    }
+    let places = Arc::new(Semaphore::new(running as usize));
+    let mut under_way = JoinSet::new();
+    let mut swept: Option<Instant> = None;
+    loop {
+        while under_way.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Some(strong) = app.upgrade() else { return };
+        if swept.is_none_or(|at| at.elapsed() > SWEEP) {
+            swept = Some(Instant::now());
+            expire(&store, kept).await;
+        }
+        let stopping = strong.stopping.load(std::sync::atomic::Ordering::Relaxed);
+        let taken = match stopping {
+            true => Ok(vec![]),
+            false => store.take_jobs(1).await,
+        };
+        match taken.map(|mut jobs| jobs.pop()) {
+            Ok(Some(job)) => {
+                under_way.spawn(async move {
+                    run(&strong, job).await;
+                    drop(place);
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(iof_store::Error::Closed) => return,
+            Err(error) => {
+                tracing::error!(%error, "no job could be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        drop((strong, place));
+        // Nobody tells of the time, so it is looked at now and then.
+        let _ = tokio::time::timeout(SWEEP, wake.notified()).await;
+    }
+}
+
+async fn expire(store: &Store, kept: Duration) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let before = i64::try_from(now.saturating_sub(kept).as_millis()).unwrap_or(i64::MAX);
+    if let Err(error) = store.expire_jobs(before).await {
+        tracing::warn!(%error, "outcomes of jobs that are too old stay for now");
+    }
+}
+
+async fn run(app: &Arc<App>, job: Job) {
+    debug_assert_eq!(job.state, JobState::Running);
+    let came = outcome(app, &job).await;
+    let kept = match came {
+        Ok((content_type, body)) => Kept {
+            fault: None,
+            error: None,
+            content_type,
+            body: body.map(Blob),
+        },
+        Err(fault) => Kept::failed(&fault),
+    };
+    let outcome = serde_json::to_vec(&kept).unwrap_or_default();
+    if let Err(error) = app.store.finish_job(job.id, outcome.into()).await {
+        tracing::error!(%error, job = %job.id, "the outcome of a job is lost; it begins again with the next start");
+    }
+}
+
+type Came = (Option<String>, Option<Bytes>);
+
+async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
+    let function = app.functions.exactly(job.wasm_id, job.version).await?;
+    let args: Vec<RecordedArg> = serde_json::from_slice(&job.request)
+        .map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let wish = Wish {
+        export: &job.export,
+        args: args.iter().map(RecordedArg::to_arg).collect(),
+        stated: None,
+        signature: None,
+    };
+    let deadline = Instant::now() + function.granted.limits.wall_time;
+    let context = crate::call::context(&function, job.id, 0, deadline);
+    let outcome = crate::call::run(app, &function, context, wish, ()).await?;
+    let (content_type, body) = call::typed(outcome.result?);
+    let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    Ok(match content_type {
+        None => (None, None),
+        of => (of, Some(body)),
+    })
+}
+
+impl Kept {
+    fn failed(fault: &Fault) -> Self {
+        Self {
+            fault: Some(fault.code.clone().into_owned()),
+            error: Some(fault.message.clone()),
+            content_type: None,
+            body: None,
+        }
+    }
+}
+
+/// What is kept of a job that was cut off too often.
+fn lost() -> Bytes {
+    let message =
+        format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
+    let fault = Fault::new("job-lost", Source::Host, 500, message);
+    serde_json::to_vec(&Kept::failed(&fault))
+        .unwrap_or_default()
+        .into()
+}

@@ -1,0 +1,204 @@
+//! `/v1/keys`: keys for what need not do everything.
+
+use super::{Problem, access, answer, json_body, no_content, time};
+use crate::app::App;
+use crate::functions::store_fault;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{HeaderMap, Request, Response, StatusCode};
+use humantime_serde::re::humantime::parse_rfc3339;
+use iof_engine::Fault;
+use iof_store::{ApiKey, NewKey, Scope};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+use utoipa::ToSchema;
+
+/// What a key is to be for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyWish {
+    /// A line for people: who has it, what for.
+    #[schema(min_length = 1, max_length = 100)]
+    label: String,
+    /// What it may do. `admin` is everything.
+    #[schema(min_items = 1)]
+    scopes: Vec<KeyScope>,
+    /// The one function that it is for, by number or name; all of them if it is left out.
+    #[serde(default)]
+    function: Option<String>,
+    /// When it ends, as in 2027-01-01T00:00:00Z; never if it is left out.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// What a key may do.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KeyScope {
+    /// Create functions, add versions, roll back.
+    Deploy,
+    /// Call private functions.
+    Call,
+    /// See functions, logs, usage, what left.
+    Read,
+    /// All of that, and secrets, keys, deletion.
+    Admin,
+}
+
+impl From<KeyScope> for Scope {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Deploy => Self::Deploy,
+            KeyScope::Call => Self::Call,
+            KeyScope::Read => Self::Read,
+            KeyScope::Admin => Self::Admin,
+        }
+    }
+}
+
+/// A key, without itself.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KeyInfo {
+    /// Its number.
+    id: i64,
+    /// Who has it, what for.
+    label: String,
+    /// What it may do.
+    scopes: Vec<&'static str>,
+    /// The one function that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<i64>,
+    created_at: String,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+impl KeyInfo {
+    fn of(key: &ApiKey) -> Self {
+        Self {
+            id: key.id,
+            label: key.label.clone(),
+            scopes: key.scopes.iter().map(Scope::as_str).collect(),
+            function: key.wasm_id,
+            created_at: time(key.created_at),
+            expires_at: key.expires_at.map(time),
+        }
+    }
+}
+
+/// A key that was just made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KeyMade {
+    #[serde(flatten)]
+    info: KeyInfo,
+    /// The key itself. It is shown once, and kept nowhere.
+    key: String,
+}
+
+/// All keys.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KeyList {
+    keys: Vec<KeyInfo>,
+}
+
+/// Make a key
+///
+/// It takes a key of the server, or one of scope `admin` for all functions.
+#[utoipa::path(post, path = "/keys", operation_id = "createKey", tag = "keys", request_body = KeyWish,
+    responses((status = 201, body = KeyMade), (status = "default", body = Problem)))]
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let created = async {
+        access::operator(&app, &parts.headers).await?;
+        let wish: KeyWish = json_body(&app, &parts.headers, body).await?;
+        let wasm_id = match &wish.function {
+            None => None,
+            Some(id) => {
+                let function = access::function(&app, id, &parts.headers, Scope::Admin).await?;
+                Some(function.wasm_id)
+            }
+        };
+        let expires_at = wish.expires_at.as_deref().map(instant).transpose()?;
+        let new = NewKey {
+            label: wish.label,
+            scopes: wish.scopes.into_iter().map(Scope::from).collect(),
+            wasm_id,
+            expires_at,
+        };
+        let (key, secret) = app
+            .store
+            .create_key(new)
+            .await
+            .map_err(|error| match error {
+                iof_store::Error::Invalid { what } => Fault::client("key-wish", format!("{what}.")),
+                other => store_fault(other),
+            })?;
+        tracing::info!(key = key.id, label = key.label, "key made");
+        Ok(KeyMade {
+            info: KeyInfo::of(&key),
+            key: secret.as_str().to_owned(),
+        })
+    };
+    answer(StatusCode::CREATED, created.await)
+}
+
+/// List the keys
+///
+/// Never what they are.
+#[utoipa::path(get, path = "/keys", operation_id = "listKeys", tag = "keys",
+    responses((status = 200, body = KeyList), (status = "default", body = Problem)))]
+pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Body> {
+    let list = async {
+        access::operator(&app, &headers).await?;
+        let keys = app.store.keys(None).await.map_err(store_fault)?;
+        Ok(KeyList {
+            keys: keys.iter().map(KeyInfo::of).collect(),
+        })
+    };
+    answer(StatusCode::OK, list.await)
+}
+
+/// Delete a key
+///
+/// From now on it opens nothing.
+#[utoipa::path(delete, path = "/keys/{key}", operation_id = "deleteKey", tag = "keys",
+    params(("key" = i64, Path, description = "The key's number", minimum = 1)),
+    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let deleted = async {
+        access::operator(&app, &headers).await?;
+        let number = id.parse::<i64>().ok().filter(|id| *id > 0);
+        let known = match number {
+            Some(id) => app.store.delete_key(id).await.map_err(store_fault)?,
+            None => false,
+        };
+        known.then_some(()).ok_or_else(|| {
+            Fault::client(
+                "no-such-key",
+                format!("There is no key {}.", super::shown(&id)),
+            )
+            .with_status(404)
+        })
+    };
+    no_content(deleted.await)
+}
+
+/// A time in Unix milliseconds.
+fn instant(text: &str) -> Result<i64, Fault> {
+    let wrong = || {
+        Fault::client(
+            "key-wish",
+            "expires_at is a time such as 2027-01-01T00:00:00Z, in UTC.",
+        )
+    };
+    let at = parse_rfc3339(text).map_err(|_| wrong())?;
+    let since = at.duration_since(UNIX_EPOCH).map_err(|_| wrong())?;
+    i64::try_from(since.as_millis()).map_err(|_| wrong())
+}

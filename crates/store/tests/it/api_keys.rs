@@ -1,0 +1,235 @@
+//! The keys of the server's own API: what they open, and that nothing else does.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use iof_store::{MAX_API_KEYS, NewKey, Scope, Scopes, Store};
+
+use crate::{Home, count, digest, function, hex, outside};
+
+fn new(scopes: &[Scope]) -> NewKey {
+    NewKey {
+        label: "laptop".into(),
+        scopes: scopes.iter().copied().collect(),
+        wasm_id: None,
+        expires_at: None,
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_millis() as i64
+}
+
+async fn ids(store: &Store, wasm_id: Option<i64>) -> Vec<i64> {
+    let keys = store.keys(wasm_id).await.unwrap();
+    keys.iter().map(|key| key.id).collect()
+}
+
+#[tokio::test]
+async fn a_key_opens_what_it_was_made_for() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let all = new(&[Scope::Deploy, Scope::Read]);
+    let of_one = NewKey {
+        label: "é".repeat(100),
+        wasm_id: Some(1),
+        expires_at: Some(now() + 3_600_000),
+        ..new(&[Scope::Admin])
+    };
+    let (first, key) = store.create_key(all).await.unwrap();
+    let (second, other) = store.create_key(of_one.clone()).await.unwrap();
+    assert_eq!((first.id, second.id), (1, 2));
+    assert_eq!(first.label, "laptop");
+    assert!(first.scopes.allow(Scope::Read) && !first.scopes.allow(Scope::Call));
+    assert_eq!((first.wasm_id, first.expires_at), (None, None));
+    assert!((now() - first.created_at).abs() < 60_000);
+    assert_eq!((second.label, second.scopes), (of_one.label, of_one.scopes));
+    assert_eq!(second.expires_at, of_one.expires_at);
+    for reopened in [false, true] {
+        let store = if reopened {
+            store.close().await.unwrap();
+            home.open().await
+        } else {
+            store.clone()
+        };
+        let found = store.key(key.as_str()).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&first));
+        let found = store.key(other.as_str()).await.unwrap().unwrap();
+        assert_eq!((found.id, found.wasm_id), (2, Some(1)));
+        let listed = store.keys(None).await.unwrap();
+        assert_eq!(listed, [first.clone(), found.clone()]);
+        assert_eq!(store.keys(Some(1)).await.unwrap(), [found]);
+        assert_eq!(store.keys(Some(2)).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_is_a_key() {
+    let home = Home::new();
+    let store = home.open().await;
+    let created = store.create_function(function("x")).await.unwrap();
+    let (_, key) = store.create_key(new(&[Scope::Call])).await.unwrap();
+    let key = key.as_str();
+    let bare = key.strip_prefix("iof_").unwrap();
+    assert!(bare.len() == 32 && bare.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    for bad in [
+        "",
+        "iof_",
+        bare,
+        &key[..key.len() - 1],
+        &format!("{key} "),
+        &format!(" {key}"),
+        &key.to_uppercase(),
+        &hex(&digest(key.as_bytes())),
+        &format!("iof_{}", hex(&digest(key.as_bytes()))),
+        created.admin_key.as_str(), // a function's key is not the server's
+    ] {
+        assert_eq!(store.key(bad).await.unwrap(), None, "{bad:?}");
+    }
+    assert!(store.key(key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_key_in_the_clear_exists_once() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (made, key) = store.create_key(new(&[Scope::Admin])).await.unwrap();
+    let (_, another) = store.create_key(new(&[Scope::Admin])).await.unwrap();
+    assert_ne!(key.as_str(), another.as_str());
+    assert!(!format!("{made:?} {key:?}").contains(key.as_str()));
+    store.close().await.unwrap();
+    let database = tokio::fs::read(home.data().join("iof.db")).await.unwrap();
+    let text = key.as_str().strip_prefix("iof_").unwrap();
+    let found = |what: &[u8]| database.windows(what.len()).any(|bytes| bytes == what);
+    assert!(!found(text.as_bytes()) && found(&digest(key.as_str().as_bytes())));
+}
+
+#[tokio::test]
+async fn a_key_that_opens_nothing_is_not_made() {
+    let home = Home::new();
+    let store = home.open().await;
+    let call = || new(&[Scope::Call]);
+    let long = NewKey {
+        label: "é".repeat(101),
+        ..call()
+    };
+    let ended = |expires_at| NewKey {
+        expires_at: Some(expires_at),
+        ..call()
+    };
+    let missing = NewKey {
+        wasm_id: Some(7),
+        ..call()
+    };
+    for (bad, code, says) in [
+        (long, "invalid", "101 characters"),
+        (new(&[]), "invalid", "without scopes"),
+        (ended(i64::MIN), "invalid", "expired already"),
+        (ended(now() - 1), "invalid", "expired already"),
+        (missing, "not_found", "no function 7"),
+    ] {
+        let error = store.create_key(bad).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(store.keys(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_key_ends_by_itself() {
+    let home = Home::new();
+    let store = home.open().await;
+    let end = now() + 400;
+    let short = NewKey {
+        expires_at: Some(end),
+        ..new(&[Scope::Call])
+    };
+    let (_, key) = store.create_key(short).await.unwrap();
+    assert!(store.key(key.as_str()).await.unwrap().is_some());
+    while now() <= end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(store.key(key.as_str()).await.unwrap(), None);
+    assert_eq!(ids(&store, None).await, [1], "and whoever asks sees why");
+}
+
+#[tokio::test]
+async fn a_deleted_key_is_none_and_its_number_never_comes_back() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (first, key) = store.create_key(new(&[Scope::Admin])).await.unwrap();
+    assert!(store.delete_key(first.id).await.unwrap());
+    assert_eq!(store.key(key.as_str()).await.unwrap(), None);
+    assert!(!store.delete_key(first.id).await.unwrap());
+    assert!(!store.delete_key(i64::MAX).await.unwrap());
+    store.close().await.unwrap();
+    let store = home.open().await;
+    let (second, _) = store.create_key(new(&[Scope::Admin])).await.unwrap();
+    assert_eq!(second.id, 2);
+}
+
+#[tokio::test]
+async fn keys_of_a_function_go_with_it() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut keys = Vec::new();
+    for wasm_id in [Some(1), Some(2), None] {
+        store.create_function(function("x")).await.unwrap();
+        let of_it = NewKey {
+            wasm_id,
+            ..new(&[Scope::Call])
+        };
+        keys.push(store.create_key(of_it).await.unwrap().1);
+    }
+    assert!(store.delete_function(1).await.unwrap());
+    assert_eq!(store.key(keys[0].as_str()).await.unwrap(), None);
+    assert_eq!(ids(&store, None).await, [2, 3]);
+    assert!(store.key(keys[1].as_str()).await.unwrap().is_some());
+}
+
+/// The thousandth fits, and one that has ended gives its place away.
+#[tokio::test]
+async fn there_are_at_most_a_thousand_keys() {
+    let home = Home::new();
+    let store = home.open().await;
+    sqlx::query(
+        "WITH RECURSIVE more (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < $1)
+         INSERT INTO api_keys (hash, label, scopes, created_at)
+         SELECT unhex(printf('%064x', n)), '', 'call', 0 FROM more",
+    )
+    .bind(MAX_API_KEYS as i64 - 1)
+    .execute(&mut outside(&home).await)
+    .await
+    .unwrap();
+    let call = || new(&[Scope::Call]);
+    store.create_key(call()).await.unwrap();
+    let error = store.create_key(call()).await.unwrap_err();
+    assert_eq!(error.code(), "invalid");
+    assert!(error.to_string().contains("1000 keys"), "{error}");
+    sqlx::query("UPDATE api_keys SET expires_at = 1 WHERE id IN (3, 4)")
+        .execute(&mut outside(&home).await)
+        .await
+        .unwrap();
+    store.create_key(call()).await.unwrap();
+    store.create_key(call()).await.unwrap();
+    assert_eq!(
+        store.create_key(call()).await.unwrap_err().code(),
+        "invalid"
+    );
+    let there = "SELECT COUNT(*) FROM api_keys WHERE id <> $1";
+    assert_eq!(count(&home, there, 3).await, MAX_API_KEYS as i64);
+}
+
+#[tokio::test]
+async fn scopes_that_are_none_are_damage() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (_, key) = store.create_key(new(&[Scope::Call])).await.unwrap();
+    sqlx::query("UPDATE api_keys SET scopes = 'everything'")
+        .execute(&mut outside(&home).await)
+        .await
+        .unwrap();
+    assert_eq!(store.key(key.as_str()).await.unwrap_err().code(), "damaged");
+    assert_eq!(Scopes::default().to_string(), "");
+}

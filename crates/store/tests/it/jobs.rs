@@ -1,0 +1,348 @@
+//! Jobs: accepted once, run at least once, done once.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use iof_store::{Error, Job, JobState, NewJob, Rollout, Saved, Store};
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::{Home, count, function, outside, version};
+
+/// The job of this number, of function 1.
+pub(crate) fn job(number: u64) -> NewJob {
+    NewJob {
+        id: Uuid::from_u128(number.into()),
+        wasm_id: 1,
+        version: 1,
+        export: "say".into(),
+        request: format!("request {number}").into(),
+    }
+}
+
+pub(crate) async fn submit(store: &Store, number: u64) {
+    let saved = store.submit_job(job(number), u32::MAX).await;
+    assert_eq!(saved.unwrap(), Saved::Done);
+}
+
+/// How many are not done, counted and as it is said.
+pub(crate) async fn waiting(home: &Home) -> (i64, i64) {
+    let is = "SELECT COUNT(*) FROM jobs WHERE state <> 'done' AND $1 = 1";
+    let said = "SELECT jobs FROM jobs_waiting WHERE one = $1";
+    (count(home, is, 1).await, count(home, said, 1).await)
+}
+
+async fn with(submitted: impl IntoIterator<Item = u64>, home: &Home) -> Store {
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    for number in submitted {
+        submit(&store, number).await;
+    }
+    store
+}
+
+fn numbers(jobs: &[Job]) -> Vec<u128> {
+    jobs.iter().map(|job| job.id.as_u128()).collect()
+}
+
+async fn get(store: &Store, number: u64) -> Option<Job> {
+    store.job(job(number).id).await.unwrap()
+}
+
+async fn finish(store: &Store, number: u64, outcome: &'static str) -> bool {
+    let finished = store.finish_job(job(number).id, outcome.into());
+    finished.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_job_is_queued_then_running_then_done() {
+    let home = Home::new();
+    let store = with(1..=1, &home).await;
+    let queued = get(&store, 1).await.unwrap();
+    let expected = Job {
+        id: Uuid::from_u128(1),
+        wasm_id: 1,
+        version: 1,
+        export: "say".into(),
+        state: JobState::Queued,
+        attempts: 0,
+        accepted_at: queued.accepted_at,
+        started_at: None,
+        finished_at: None,
+        request: "request 1".into(),
+        outcome: None,
+    };
+    assert!(queued == expected && queued.accepted_at > 1_700_000_000_000);
+
+    let taken = store.take_jobs(9).await.unwrap().remove(0);
+    let expected = Job {
+        state: JobState::Running,
+        attempts: 1,
+        started_at: taken.started_at,
+        ..expected
+    };
+    assert!(taken == expected, "{taken:?}");
+    assert!(taken.started_at >= Some(taken.accepted_at));
+    assert!(get(&store, 1).await.unwrap() == expected);
+    assert_eq!(waiting(&home).await, (1, 1));
+
+    assert!(finish(&store, 1, "outcome").await);
+    let done = get(&store, 1).await.unwrap();
+    let expected = Job {
+        state: JobState::Done,
+        finished_at: done.finished_at,
+        request: Bytes::new(),
+        outcome: Some("outcome".into()),
+        ..expected
+    };
+    assert!(done == expected, "{done:?}");
+    assert!(done.finished_at >= done.started_at);
+    assert_eq!(waiting(&home).await, (0, 0));
+    store.close().await.unwrap();
+    assert!(get(&home.open().await, 1).await.unwrap() == expected);
+    let shown = format!("{:?} {done:?} {taken:?}", job(1));
+    assert!(!shown.contains("request") && !shown.contains("outcome"));
+}
+
+#[tokio::test]
+async fn jobs_are_taken_once_and_the_oldest_first() {
+    let home = Home::new();
+    let store = with(0..=0, &home).await;
+    for number in [3, 1, 2] {
+        submit(&store, number).await;
+    }
+    // Accepted at different times, whatever their ids; at the same time, by their ids.
+    sqlx::query("UPDATE jobs SET accepted_at = CASE hex(id) WHEN $1 THEN 1 ELSE 2 END")
+        .bind(format!("{:032X}", 3))
+        .execute(&mut outside(&home).await)
+        .await
+        .unwrap();
+    assert_eq!(store.take_jobs(0).await.unwrap(), []);
+    assert_eq!(numbers(&store.take_jobs(2).await.unwrap()), [3, 0]);
+    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [1, 2]);
+    assert_eq!(store.take_jobs(9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_not_accepted() {
+    let home = Home::new();
+    let store = with(1..=1, &home).await;
+    let missing = NewJob {
+        wasm_id: 7,
+        ..job(2)
+    };
+    let error = store.submit_job(missing, 9).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { wasm_id: 7 }));
+    for version in [0, 2] {
+        let unknown = NewJob { version, ..job(2) };
+        let error = store.submit_job(unknown, 9).await.unwrap_err();
+        assert_eq!(error.code(), "no_version");
+    }
+    let again = NewJob {
+        request: "another".into(),
+        ..job(1)
+    };
+    let error = store.submit_job(again, 9).await.unwrap_err();
+    assert_eq!(error.code(), "invalid");
+    assert!(error.to_string().contains("already"), "{error}");
+    assert_eq!(get(&store, 1).await.unwrap().request, "request 1");
+    assert_eq!(get(&store, 2).await, None);
+    assert_eq!(waiting(&home).await, (1, 1));
+
+    // Any version may run it, not the active one alone.
+    let added = store.add_version(1, version("idle"), Rollout::Idle);
+    let number = added.await.unwrap().number;
+    let of_idle = NewJob {
+        version: number,
+        ..job(2)
+    };
+    assert_eq!(store.submit_job(of_idle, 9).await.unwrap(), Saved::Done);
+}
+
+#[tokio::test]
+async fn so_many_wait_and_no_more() {
+    let home = Home::new();
+    let store = with(1..=2, &home).await;
+    let third = || store.submit_job(job(3), 2);
+    assert_eq!(third().await.unwrap(), Saved::Full);
+    assert_eq!(store.take_jobs(1).await.unwrap().len(), 1);
+    assert_eq!(third().await.unwrap(), Saved::Full, "it is not done");
+    assert!(finish(&store, 1, "").await);
+    assert_eq!(third().await.unwrap(), Saved::Done);
+    let full = store.submit_job(job(4), 2).await.unwrap();
+    assert_eq!(full, Saved::Full);
+    assert_eq!(store.submit_job(job(4), 0).await.unwrap(), Saved::Full);
+    assert_eq!(get(&store, 4).await, None);
+    assert_eq!(waiting(&home).await, (2, 2));
+    store.close().await.unwrap();
+    let store = home.open().await;
+    assert_eq!(store.submit_job(job(4), 2).await.unwrap(), Saved::Full);
+    assert!(store.delete_function(1).await.unwrap());
+    assert_eq!(waiting(&home).await, (0, 0));
+}
+
+#[tokio::test]
+async fn only_what_runs_can_be_done_and_only_once() {
+    let home = Home::new();
+    let store = with(1..=2, &home).await;
+    assert!(!finish(&store, 1, "not begun").await);
+    assert!(!finish(&store, 7, "unknown").await);
+    assert_eq!(store.take_jobs(1).await.unwrap().len(), 1);
+    assert!(finish(&store, 1, "first").await);
+    assert!(!finish(&store, 1, "second").await);
+    assert_eq!(get(&store, 1).await.unwrap().outcome.unwrap(), "first");
+    assert_eq!(get(&store, 2).await.unwrap().state, JobState::Queued);
+    let changed = sqlx::query("UPDATE jobs SET outcome = x'00' WHERE state = 'done'")
+        .execute(&mut outside(&home).await)
+        .await
+        .unwrap_err();
+    assert!(changed.to_string().contains("never changes"), "{changed}");
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_begun_again_until_it_was_begun_too_often() {
+    let home = Home::new();
+    let store = with(1..=4, &home).await;
+    let lost = || Bytes::from_static(b"lost");
+    assert_eq!(numbers(&store.take_jobs(3).await.unwrap()), [1, 2, 3]);
+    assert!(finish(&store, 2, "done").await);
+    assert_eq!(store.requeue_running(2, lost()).await.unwrap(), 2);
+    let one = get(&store, 1).await.unwrap();
+    assert_eq!((one.state, one.attempts), (JobState::Queued, 1));
+    assert_eq!(one.request, "request 1");
+    assert_eq!(get(&store, 2).await.unwrap().outcome.unwrap(), "done");
+    assert_eq!(waiting(&home).await, (3, 3));
+
+    // It comes before what was accepted after it.
+    let taken = store.take_jobs(1).await.unwrap();
+    assert_eq!((numbers(&taken), taken[0].attempts), (vec![1], 2));
+    assert_eq!(store.requeue_running(2, lost()).await.unwrap(), 0);
+    let one = get(&store, 1).await.unwrap();
+    assert_eq!((one.state, one.attempts), (JobState::Done, 2));
+    assert_eq!((one.outcome.unwrap(), one.request.len()), (lost(), 0));
+    assert!(one.finished_at.is_some());
+    assert_eq!(waiting(&home).await, (2, 2));
+    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [3, 4]);
+    assert_eq!(store.requeue_running(0, lost()).await.unwrap(), 0);
+    assert_eq!(waiting(&home).await, (0, 0));
+}
+
+#[tokio::test]
+async fn old_outcomes_are_removed_and_nothing_else() {
+    let home = Home::new();
+    let store = with(1..=100, &home).await;
+    assert_eq!(store.take_jobs(90).await.unwrap().len(), 90);
+    for number in 1..=80 {
+        assert!(finish(&store, number, "").await);
+    }
+    let seventieth = get(&store, 70).await.unwrap().finished_at.unwrap();
+    let before = "SELECT COUNT(*) FROM jobs WHERE finished_at < $1";
+    let old = count(&home, before, seventieth).await;
+    assert_eq!(store.expire_jobs(i64::MIN).await.unwrap(), 0);
+    let expired = store.expire_jobs(seventieth).await.unwrap();
+    assert_eq!(expired as i64, old);
+    assert!(get(&store, 70).await.is_some());
+    assert_eq!(store.expire_jobs(i64::MAX).await.unwrap(), 80 - expired);
+    assert_eq!(get(&store, 70).await, None);
+    assert_eq!(waiting(&home).await, (20, 20));
+    for (number, state) in [(81, JobState::Running), (91, JobState::Queued)] {
+        assert_eq!(get(&store, number).await.unwrap().state, state);
+    }
+}
+
+#[tokio::test]
+async fn jobs_go_with_their_function() {
+    let home = Home::new();
+    let store = with(1..=3, &home).await;
+    store.create_function(function("other")).await.unwrap();
+    let of_other = NewJob {
+        wasm_id: 2,
+        ..job(4)
+    };
+    assert_eq!(store.submit_job(of_other, 9).await.unwrap(), Saved::Done);
+    assert_eq!(store.take_jobs(2).await.unwrap().len(), 2);
+    assert!(finish(&store, 1, "").await);
+    assert!(store.delete_function(1).await.unwrap());
+    for number in 1..=3 {
+        assert_eq!(get(&store, number).await, None);
+    }
+    assert!(!finish(&store, 2, "too late").await);
+    assert_eq!(waiting(&home).await, (1, 1));
+    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [4]);
+}
+
+/// Eight submit, four take and finish, all at once: each job is accepted within the limit, taken once, and done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_job_is_run_once_under_twelve_tasks() {
+    const MOST: u32 = 20;
+    let home = Home::new();
+    let store = with([], &home).await;
+    let mut submitters = tokio::task::JoinSet::new();
+    for task in 0..8_u64 {
+        let store = store.clone();
+        submitters.spawn(async move {
+            for round in 0..20 {
+                let new = job(task * 20 + round);
+                while store.submit_job(new.clone(), MOST).await.unwrap() == Saved::Full {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = store.clone();
+        workers.spawn(async move {
+            let mut taken = Vec::new();
+            while let Ok(jobs) = store.take_jobs(3).await {
+                for job in &jobs {
+                    assert_eq!(job.attempts, 1);
+                    assert!(store.finish_job(job.id, "ok".into()).await.unwrap());
+                    taken.push(job.id);
+                }
+                if jobs.is_empty() && store.job(Uuid::max()).await.unwrap().is_some() {
+                    break;
+                }
+            }
+            taken
+        });
+    }
+    submitters.join_all().await;
+    let last = NewJob {
+        id: Uuid::max(),
+        ..job(0)
+    };
+    while store.submit_job(last.clone(), MOST).await.unwrap() == Saved::Full {}
+    let taken = workers.join_all().await.concat();
+    assert_eq!(taken.len(), 161);
+    assert_eq!(taken.into_iter().collect::<HashSet<_>>().len(), 161);
+    assert_eq!(waiting(&home).await, (0, 0));
+}
+
+/// What is asked of a hundred thousand jobs has to be found, not looked for.
+#[tokio::test]
+async fn the_next_job_is_found_by_an_index() {
+    let home = Home::new();
+    let store = with([], &home).await;
+    for (query, index) in [
+        (
+            "SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT 9",
+            "jobs_state",
+        ),
+        (
+            "UPDATE jobs SET state = 'queued' WHERE state = 'running'",
+            "jobs_state",
+        ),
+        ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
+        ("DELETE FROM jobs WHERE wasm_id = 1", "jobs_wasm_id"),
+    ] {
+        let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
+            .fetch_all(&mut outside(&home).await)
+            .await
+            .unwrap();
+        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        let found = steps[0].starts_with("SEARCH jobs") && steps[0].contains(index);
+        assert!(found && steps.len() == 1, "{query}: {steps:?}");
+    }
+    store.close().await.unwrap();
+}

@@ -1,0 +1,115 @@
+//! `kill -9` while jobs are accepted, run and done: what was acknowledged is there, and what was running runs again.
+
+use std::collections::HashMap;
+
+use iof_store::{JobState, Store};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use uuid::Uuid;
+
+use crate::jobs::{submit, waiting};
+use crate::kill::{DATA, spawn};
+use crate::{Home, function};
+
+const MOST_ATTEMPTS: u32 = 3;
+
+/// The process that is killed: one task accepts jobs, three run them; of three jobs, one is never done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the test below, as a process of its own"]
+async fn child() {
+    let data = std::env::var_os(DATA).expect("only the test below runs this");
+    let store = Store::open(data.as_ref()).await.unwrap();
+    let mut start = 0;
+    while store.job(Uuid::from_u128(start)).await.unwrap().is_some() {
+        start += 1;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            loop {
+                for job in store.take_jobs(1).await.unwrap() {
+                    let number = job.id.as_u128();
+                    println!("taken {number} {}", job.attempts);
+                    if !number.is_multiple_of(3) {
+                        let outcome = number.to_string().into();
+                        assert!(store.finish_job(job.id, outcome).await.unwrap());
+                        println!("finished {number} {}", job.attempts);
+                    }
+                }
+            }
+        });
+    }
+    tasks.spawn(async move {
+        for number in start.. {
+            submit(&store, number as u64).await;
+            println!("accepted {number} 0");
+        }
+    });
+    tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn acknowledged_jobs_survive_sigkill() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    store.close().await.unwrap();
+    // What was said last of each job: how often it was begun, and whether it was done.
+    let mut acknowledged: HashMap<u128, (u32, bool)> = HashMap::new();
+    let mut again = 0;
+    for round in 0..5_u64 {
+        let mut child = spawn("kill_jobs::child", &home);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let words: Vec<_> = line.split(' ').collect();
+            let ([what @ ("accepted" | "taken" | "finished"), number, attempts], true) =
+                (&words[..], words.len() == 3)
+            else {
+                continue; // what the test harness prints
+            };
+            let said = acknowledged.entry(number.parse().unwrap()).or_default();
+            // A job may be taken before its acceptance is printed.
+            said.0 = said.0.max(attempts.parse().unwrap());
+            said.1 |= *what == "finished";
+            seen += 1;
+            if seen == 150 + round * 31 {
+                child.start_kill().unwrap(); // and then read what was printed before it died
+            }
+        }
+        child.wait().await.unwrap();
+        assert!(
+            seen >= 150 + round * 31,
+            "the child died by itself after {seen}"
+        );
+
+        let store = home.open().await;
+        let (is, said) = waiting(&home).await;
+        assert_eq!(is, said);
+        for (number, (attempts, done)) in &acknowledged {
+            let job = store.job(Uuid::from_u128(*number)).await.unwrap();
+            let job = job.unwrap_or_else(|| panic!("{number} was accepted and is gone"));
+            assert!(job.attempts >= *attempts, "{attempts} were begun: {job:?}");
+            assert!(!done || job.state == JobState::Done, "it was done: {job:?}");
+            if let Some(outcome) = job.outcome {
+                let given_up = job.attempts == MOST_ATTEMPTS && outcome == "lost";
+                assert!(given_up || outcome == number.to_string());
+            } else {
+                assert_eq!(job.request, format!("request {number}"));
+            }
+        }
+        again += store
+            .requeue_running(MOST_ATTEMPTS, "lost".into())
+            .await
+            .unwrap();
+        for number in acknowledged.keys() {
+            let job = store.job(Uuid::from_u128(*number)).await.unwrap().unwrap();
+            assert_ne!(job.state, JobState::Running);
+            let given_up = job.outcome.is_some_and(|outcome| outcome == "lost");
+            assert_eq!(given_up, number % 3 == 0 && job.attempts == MOST_ATTEMPTS);
+        }
+        store.close().await.unwrap();
+    }
+    println!("{} jobs, {again} begun again", acknowledged.len());
+    assert!(again > 0);
+}
