@@ -2,6 +2,29 @@
 //!
 //! The library prints nothing: what it does goes to the caller's [`Progress`], and what cargo, rustup and wasm-opt say
 //! goes to stderr by inheritance. It knows no engine; whether a server takes a module is the caller's to ask.
+//!
+//! ```no_run
+//! # #[cfg(feature = "projects")]
+//! # fn main() -> Result<(), iof_build::Error> {
+//! use iof_build::{Event, Options, Template, build, new, watch};
+//!
+//! let made = new("hello", Template::Rust, ".".as_ref())?;
+//! let mut show = |event: Event<'_>| match event {
+//!     Event::Step(what) => eprintln!("{what}"),
+//!     Event::Runs(line) => eprintln!("  $ {line}"),
+//! };
+//! let mut built = build(&made.folder, &Options::default(), &mut show)?;
+//! built.summary = built.summary.served(&["wasi_snapshot_preview1", "iof"]);
+//! println!("{built}");
+//! for changes in watch(&built.folders)? {
+//!     let _ = changes?;
+//!     println!("{}", build(&made.folder, &Options::default(), &mut show)?);
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "projects"))]
+//! # fn main() {}
+//! ```
 
 #![expect(
     clippy::disallowed_methods,
