@@ -1,8 +1,8 @@
 //! Lists the files that are embedded: the templates of `iof new`, the crates that it copies into projects, and the
 //! stand-in for wasm-bindgen of 2020.
 //!
-//! A list in the source would have to be kept by hand. What is listed here is what cargo needs to build a crate: its
-//! manifest, its build script and its sources.
+//! A list in the source would have to be kept by hand. What is left out is what cargo does not need to build a crate:
+//! locks, tests, and what begins with a dot.
 
 #![allow(
     clippy::disallowed_methods,
@@ -62,11 +62,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
             if name != "target" && name != "tests" && name != "examples" {
                 list(&path, files)?;
             }
-        } else if path
-            .extension()
-            .is_some_and(|kind| kind == "rs" || kind == "toml")
-            || (name == "gitignore" || name == "README.md")
-        {
+        } else if name != "Cargo.lock" && !name.starts_with('.') {
             files.push(path);
         }
     }

@@ -5,9 +5,10 @@
 
 use crate::machine::{Machine, shown};
 use crate::optimise::{Optimised, optimise};
-use crate::project::{Part, Project, What};
+use crate::project::Project;
 use crate::stand_in::StandIn;
 use crate::summary::{Kind, bytes};
+use crate::what::{Part, What};
 use crate::{Error, Event, Progress, Summary, Toolchain, files};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,7 +31,7 @@ pub struct Options {
     pub add_target: bool,
     /// Whether wasm-opt is used where it is.
     pub optimise: bool,
-    /// Where to.
+    /// Where programs are looked for.
     pub machine: Machine,
 }
 
@@ -263,9 +264,17 @@ impl fmt::Display for Built {
         if let Some(before) = self.before {
             write!(f, " ({} before wasm-opt)", bytes(before))?;
         }
-        write!(f, "\nmodule    {}", self.module.display())?;
+        // As one would type it where the reader is.
+        let here = std::env::current_dir().unwrap_or_default();
+        let short = |path: &Path| {
+            path.strip_prefix(&here)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        };
+        write!(f, "\nmodule    {}", short(&self.module))?;
         if let Some(declaration) = &self.declaration {
-            write!(f, "\nwith      {}", declaration.display())?;
+            write!(f, "\nwith      {}", short(declaration))?;
         }
         for note in &self.notes {
             write!(f, "\nnote      {note}")?;

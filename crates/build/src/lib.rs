@@ -2,6 +2,29 @@
 //!
 //! The library prints nothing: what it does goes to the caller's [`Progress`], and what cargo, rustup and wasm-opt say
 //! goes to stderr by inheritance. It knows no engine; whether a server takes a module is the caller's to ask.
+//!
+//! ```no_run
+//! # #[cfg(feature = "projects")]
+//! # fn main() -> Result<(), iof_build::Error> {
+//! use iof_build::{Event, Options, Template, build, new, watch};
+//!
+//! let made = new("hello", Template::Rust, ".".as_ref())?;
+//! let mut show = |event: Event<'_>| match event {
+//!     Event::Step(what) => eprintln!("{what}"),
+//!     Event::Runs(line) => eprintln!("  $ {line}"),
+//! };
+//! let mut built = build(&made.folder, &Options::default(), &mut show)?;
+//! built.summary = built.summary.served(&["wasi_snapshot_preview1", "iof"]);
+//! println!("{built}");
+//! for changes in watch(&built.folders)? {
+//!     let _ = changes?;
+//!     println!("{}", build(&made.folder, &Options::default(), &mut show)?);
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "projects"))]
+//! # fn main() {}
+//! ```
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,6 +54,8 @@ mod summary;
 mod templates;
 #[cfg(feature = "projects")]
 mod watch;
+#[cfg(feature = "projects")]
+mod what;
 
 pub use machine::{Machine, shown};
 pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
@@ -40,10 +65,10 @@ pub use {
     build::{Built, Options, build},
     error::Error,
     new::{Created, new},
-    project::What,
     summary::{Export, Import, Kind, Memory, Section, Summary},
     templates::Template,
     watch::{Watch, watch},
+    what::What,
 };
 
 /// What a build does while it does it.

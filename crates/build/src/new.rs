@@ -42,7 +42,9 @@ pub fn new(name: &str, template: Template, parent: &Path) -> Result<Created, Err
     let mut listed = vec![];
     for file in template.files() {
         let path = match file.path {
+            // Embedded under names that mean nothing to git and cargo.
             "gitignore" => ".gitignore",
+            "cargo-config.toml" => ".cargo/config.toml",
             path => path,
         };
         let text = String::from_utf8_lossy(file.bytes)

@@ -1,12 +1,12 @@
-//! What a folder is: which package of it becomes a module, of which kind it is, and what it is built for.
+//! What a folder is: which package of it becomes a module, and where its parts are.
 //!
 //! It is read from `cargo metadata` and `Cargo.lock`; nothing is declared in a file of ours, because whatever builds
 //! with cargo should build here as it is.
 
+use crate::Error;
 use crate::machine::{Machine, shown};
-use crate::{Error, Target};
-use semver::{Version, VersionReq};
-use serde::{Deserialize, Serialize};
+use crate::what::{Package, Part, What};
+use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,96 +27,11 @@ pub(crate) struct Project {
     pub(crate) beside: Vec<PathBuf>,
 }
 
-/// What a crate is, which decides what it is built for and with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "what")]
-#[non_exhaustive]
-pub enum What {
-    /// Functions on the crate `iof-guest`.
-    Guest,
-    /// Functions on wasm-bindgen before 0.2.88, as in 2020: built with a stand-in for it.
-    Bindgen2020 {
-        /// The version that the stand-in takes the place of.
-        version: String,
-    },
-    /// Functions on a wasm-bindgen of today.
-    Bindgen,
-    /// Functions on the crate `wasmedge-bindgen`.
-    Wasmedge,
-    /// A library whose exports are written by hand.
-    Exports,
-    /// A program with `main`.
-    Command,
-}
-
-impl What {
-    /// What it is built for.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        match self {
-            // Since 0.2.88 wasm-bindgen's exports panic on WASI.
-            Self::Bindgen => Target::Unknown,
-            _ => Target::Wasip1,
-        }
-    }
-}
-
-impl std::fmt::Display for What {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Guest => f.write_str("functions on iof-guest"),
-            Self::Bindgen2020 { version } => write!(
-                f,
-                "functions on wasm-bindgen {version}, with iof's stand-in for it"
-            ),
-            Self::Bindgen => f.write_str("functions on wasm-bindgen"),
-            Self::Wasmedge => f.write_str("functions on wasmedge-bindgen"),
-            Self::Exports => f.write_str("functions exported by hand"),
-            Self::Command => f.write_str("a program"),
-        }
-    }
-}
-
-/// What of a package is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The library; whether the manifest makes it a module already.
-    Library { cdylib: bool },
-    /// A program.
-    Program(String),
-}
-
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
     target_directory: PathBuf,
     workspace_root: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    manifest_path: PathBuf,
-    default_run: Option<String>,
-    targets: Vec<Built>,
-    dependencies: Vec<Dependency>,
-    metadata: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Built {
-    name: String,
-    kind: Vec<String>,
-    crate_types: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    req: VersionReq,
-    kind: Option<String>,
-    path: Option<PathBuf>,
 }
 
 impl Project {
@@ -246,154 +161,4 @@ fn choose<'a>(
             able,
         )),
     }
-}
-
-/// wasm-bindgen refuses WASI since this version, and rustc refuses wasm-bindgen before it.
-const TODAY: Version = Version::new(0, 2, 88);
-/// A version that whatever takes any later 0.2 takes, too.
-const ABOVE_ALL: Version = Version::new(0, 2, 65_535);
-
-impl Package {
-    /// What it is, and what of it is built.
-    fn what(&self, lock: Option<&toml::Table>) -> Result<(What, Part), Error> {
-        self.refuse_components()?;
-        let library = self.targets.iter().find(|target| {
-            target
-                .kind
-                .iter()
-                .any(|kind| matches!(&**kind, "lib" | "rlib" | "cdylib" | "dylib" | "staticlib"))
-        });
-        let cdylib =
-            library.is_some_and(|library| library.crate_types.iter().any(|kind| kind == "cdylib"));
-        let functions = if self.has("iof-guest") {
-            Some(What::Guest)
-        } else if let Some(bindgen) = self.dependency("wasm-bindgen") {
-            Some(match self.old_bindgen(&bindgen.req, lock)? {
-                Some(version) => What::Bindgen2020 {
-                    version: version.to_string(),
-                },
-                None => What::Bindgen,
-            })
-        } else if self.has("wasmedge-bindgen") {
-            Some(What::Wasmedge)
-        } else {
-            cdylib.then_some(What::Exports)
-        };
-        match (functions, library) {
-            (Some(what), Some(_)) => return Ok((what, Part::Library { cdylib })),
-            (Some(what), None) => {
-                return Err(self.cannot(format!(
-                    "it has {what}, and no library to export them: move them to src/lib.rs"
-                )));
-            }
-            (None, _) => {}
-        }
-        let programs: Vec<_> = self
-            .targets
-            .iter()
-            .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
-            .collect();
-        let default = self.default_run.as_ref();
-        match (&programs[..], default) {
-            (_, Some(program)) => Ok((What::Command, Part::Program(program.clone()))),
-            ([program], None) => Ok((What::Command, Part::Program(program.name.clone()))),
-            ([], None) => Err(self.cannot(
-                "nothing in it can be called: add iof-guest to its [dependencies] and #[iof::function] to a function, \
-                 or, if it exports functions by hand, crate-type = [\"cdylib\"] under [lib]",
-            )),
-            (_, None) => Err(self.cannot("it has several programs: name one in default-run under [package]")),
-        }
-    }
-
-    /// Components are another kind of module, which a server does not serve yet.
-    fn refuse_components(&self) -> Result<(), Error> {
-        let declared = self
-            .metadata
-            .as_ref()
-            .is_some_and(|metadata| metadata.get("component").is_some());
-        let by = [
-            "wit-bindgen",
-            "wit-bindgen-rt",
-            "cargo-component-bindings",
-            "wstd",
-            "spin-sdk",
-        ]
-        .into_iter()
-        .find(|name| self.has(name));
-        let by = match (declared, by) {
-            (true, _) => "package.metadata.component",
-            (false, Some(name)) => name,
-            (false, None) => return Ok(()),
-        };
-        Err(self.cannot(format!(
-            "it is a component ({by}), which a server does not serve yet: write its functions on iof-guest \
-             (`iof new NAME` shows how), and they are called one by one"
-        )))
-    }
-
-    /// The version before [`TODAY`] that it is built with, if it is a crate of that time.
-    ///
-    /// The lock counts first, then the requirement. A requirement that takes both, such as `0.2`, is of that time if
-    /// the crate runs commands or stores values as crates of that time did, because those need WASI.
-    fn old_bindgen(
-        &self,
-        req: &VersionReq,
-        lock: Option<&toml::Table>,
-    ) -> Result<Option<Version>, Error> {
-        let locked = lock.and_then(|lock| locked(lock, "wasm-bindgen"));
-        if let Some(version) = locked.filter(|version| *version < TODAY && req.matches(version)) {
-            return Ok(Some(version));
-        }
-        let old = (0..TODAY.patch)
-            .rev()
-            .map(|patch| Version::new(0, 2, patch));
-        let old = old.into_iter().find(|version| req.matches(version));
-        let takes_today = req.matches(&ABOVE_ALL)
-            || (TODAY.patch..1000).any(|patch| req.matches(&Version::new(0, 2, patch)));
-        let of_that_time = self.dependencies.iter().any(|dependency| {
-            let name = dependency.name.replace('-', "_");
-            name.starts_with("ssvm")
-                || name.starts_with("rust_process_interface")
-                || name.starts_with("rust_storage_interface")
-                || name.starts_with("wasmedge_process_interface")
-                || name.starts_with("wasmedge_tensorflow_interface")
-        });
-        match old {
-            _ if takes_today && !of_that_time => Ok(None),
-            _ if req.matches(&ABOVE_ALL) => Ok(Some(ABOVE_ALL)),
-            Some(version) => Ok(Some(version)),
-            None if takes_today => Ok(None),
-            None => Err(self.cannot(format!(
-                "it asks for wasm-bindgen = \"{req}\", and only 0.2 is known here: ask for \"0.2\""
-            ))),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.dependency(name).is_some()
-    }
-
-    /// A dependency that is neither for tests nor for build scripts.
-    fn dependency(&self, name: &str) -> Option<&Dependency> {
-        self.dependencies
-            .iter()
-            .find(|dependency| dependency.name == name && dependency.kind.is_none())
-    }
-
-    fn cannot(&self, why: impl Into<String>) -> Error {
-        Error::Crate {
-            manifest: self.manifest_path.clone(),
-            why: why.into(),
-        }
-    }
-}
-
-/// The version of a crate that a lock names, the oldest if there are several.
-fn locked(lock: &toml::Table, name: &str) -> Option<Version> {
-    let packages = lock.get("package")?.as_array()?.iter();
-    let versions =
-        packages.filter(|package| package.get("name").and_then(toml::Value::as_str) == Some(name));
-    versions
-        .filter_map(|package| Version::parse(package.get("version")?.as_str()?).ok())
-        .min()
 }

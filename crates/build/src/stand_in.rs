@@ -90,6 +90,8 @@ fn mirror_name(root: &Path) -> String {
 fn link(root: &Path, mirror: &Path, target_dir: &Path) -> Result<(), Error> {
     let ours =
         |name: &std::ffi::OsStr| name == "Cargo.toml" || name == "Cargo.lock" || name == LOCK_FROM;
+    // Each build changes `pkg`, and cargo asks `.git` which files a build script may depend on.
+    let left_out = |name: &std::ffi::OsStr| name == "pkg" || name == ".git";
     let entries = |folder: &Path| -> Result<Vec<_>, Error> {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         entries.map_err(Error::file(folder))
@@ -97,12 +99,18 @@ fn link(root: &Path, mirror: &Path, target_dir: &Path) -> Result<(), Error> {
     for there in entries(mirror)? {
         let path = there.path();
         if !ours(&there.file_name()) && !root.join(there.file_name()).exists() {
-            fs::remove_file(&path).map_err(Error::file(&path))?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file(&path)(error));
+                }
+                _ => {}
+            }
         }
     }
     for entry in entries(root)? {
         let (from, to) = (entry.path(), mirror.join(entry.file_name()));
-        if ours(&entry.file_name()) || from == target_dir {
+        let name = entry.file_name();
+        if ours(&name) || left_out(&name) || from == target_dir {
             continue;
         }
         match symlink(&from, &to) {
@@ -216,7 +224,7 @@ mod tests {
             root: root.into(),
             target_dir: root.join("target"),
             what: crate::What::Command,
-            part: crate::project::Part::Library { cdylib: true },
+            part: crate::what::Part::Library { cdylib: true },
             beside: vec![],
         }
     }
@@ -232,9 +240,12 @@ mod tests {
         let lock = "[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.61\"\n\n[[package]]\nname = \"old\"\nversion = \"0.1.0\"\n";
         fs::write(root.join("Cargo.lock"), lock).unwrap();
 
+        fs::create_dir(root.join("pkg")).unwrap();
+
         let made = StandIn::prepare(&project(&root), "0.2.61").unwrap();
         let mirror = made.manifest.parent().unwrap();
         assert_eq!(fs::read_link(mirror.join("src")).unwrap(), root.join("src"));
+        assert!(fs::symlink_metadata(mirror.join("pkg")).is_err());
         let theirs = fs::read_to_string(mirror.join("Cargo.toml")).unwrap();
         assert!(theirs.contains("[workspace]"), "{theirs}");
         assert!(

@@ -241,23 +241,19 @@ fn without_hash(symbol: &str) -> &str {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Component => writeln!(
-                f,
-                "exports   it is a component, which is called by its types"
-            )?,
-            Kind::WasiCommand => writeln!(f, "exports   main, as a program (_start)")?,
-            Kind::Bindgen if self.exports.is_empty() => {
-                writeln!(f, "exports   nothing that can be called")?
-            }
-            Kind::Bindgen => {
-                for (at, export) in self.exports.iter().enumerate() {
-                    let head = if at == 0 { "exports" } else { "" };
-                    let signature = export.signature.as_deref().unwrap_or("");
-                    let name = &export.name;
-                    writeln!(f, "{}", format!("{head:<9} {name}{signature}").trim_end())?;
-                }
-            }
+        let one = match self.kind {
+            Kind::Component => Some("it is a component, which is called by its types"),
+            Kind::WasiCommand => Some("main, as a program (_start)"),
+            Kind::Bindgen if self.exports.is_empty() => Some("nothing that can be called"),
+            Kind::Bindgen => None,
+        };
+        if let Some(one) = one {
+            writeln!(f, "exports   {one}")?;
+        }
+        for (at, export) in self.exports.iter().enumerate() {
+            let head = if at == 0 { "exports" } else { "" };
+            let signature = export.signature.as_deref().unwrap_or("");
+            writeln!(f, "{head:<9} {}{signature}", export.name)?;
         }
         for (at, import) in self.imports.iter().enumerate() {
             let head = if at == 0 { "imports" } else { "" };

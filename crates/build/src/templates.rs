@@ -63,7 +63,7 @@ impl Template {
     /// The crates that a project of it gets: where they go, and what they are.
     pub(crate) fn crates(self) -> &'static [(&'static str, &'static [Embedded])] {
         match self {
-            Self::Rust2020 => &[],
+            Self::Rust2020 => &[("stand-in", COMPAT)],
             _ => &[("iof-guest", GUEST), ("iof-guest-macros", GUEST_MACROS)],
         }
     }

@@ -225,3 +225,92 @@ fn cannot(folder: &Path, error: &notify::Error) -> Error {
         why,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(250);
+
+    fn changed(watch: &mut Watch, folder: &Path, time: Duration) -> Vec<String> {
+        let paths = watch.next_within(time).unwrap().unwrap_or_default();
+        let inside = |path: PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
+        paths.into_iter().map(inside).collect()
+    }
+
+    #[test]
+    fn what_somebody_saves_is_told_and_what_tools_write_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for name in ["src", "target", "pkg", ".git", "cache"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::write(root.join("cache/CACHEDIR.TAG"), "").unwrap();
+        fs::write(root.join("src/lib.rs"), "").unwrap();
+        let mut watch = watch(&[&root]).unwrap();
+
+        for noise in [
+            "target/a",
+            "pkg/a.wasm",
+            ".git/index",
+            "cache/a",
+            "src/.lib.rs.swp",
+            "src/lib.rs~",
+            "src/4913",
+            "src/.#lib.rs",
+        ] {
+            fs::write(root.join(noise), "x").unwrap();
+        }
+        fs::read(root.join("src/lib.rs")).unwrap();
+        assert_eq!(changed(&mut watch, &root, SHORT), [""; 0]);
+
+        // As an editor saves: several steps, one change.
+        fs::write(root.join("src/lib.rs"), "a").unwrap();
+        fs::write(root.join("src/new.txt"), "a").unwrap();
+        fs::rename(root.join("src/new.txt"), root.join("src/lib.rs")).unwrap();
+        assert!(changed(&mut watch, &root, LONG).contains(&"src/lib.rs".into()));
+        assert_eq!(changed(&mut watch, &root, SHORT), [""; 0]);
+
+        // A folder that was not there is watched, too.
+        fs::create_dir_all(root.join("src/deep/er")).unwrap();
+        assert!(changed(&mut watch, &root, LONG).contains(&"src/deep".into()));
+        fs::write(root.join("src/deep/er/a.rs"), "").unwrap();
+        assert_eq!(
+            watch.next().unwrap().unwrap(),
+            [root.join("src/deep/er/a.rs")]
+        );
+
+        fs::remove_file(root.join("src/lib.rs")).unwrap();
+        assert_eq!(changed(&mut watch, &root, LONG), ["src/lib.rs"]);
+    }
+
+    #[test]
+    fn changes_without_end_are_told_anyway() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let mut watch = watch(&[&root]).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    fs::write(root.join("busy"), "").unwrap();
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let told = changed(&mut watch, &root, LONG);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(told, ["busy"]);
+        });
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_watched() {
+        assert!(
+            watch(&["/nowhere/at/all"])
+                .unwrap_err()
+                .to_string()
+                .starts_with("/nowhere/at/all: ")
+        );
+    }
+}

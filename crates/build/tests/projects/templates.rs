@@ -1,0 +1,107 @@
+//! New projects build for WebAssembly, and their tests pass on the host.
+
+use super::{built, folder, names};
+use iof_build::{Kind, Machine, Template, new};
+use std::fs;
+
+/// A new project builds, and its tests pass on the host.
+fn template(template: Template, function: &str, imports: &[&str]) {
+    let folder = folder(template.as_str());
+    // Packages of one name would be one package to cargo, which looks at paths below the workspace alone.
+    let name = format!("my-{}", template.as_str());
+    let made = new(&name, template, &folder).unwrap();
+    let built = built(&made.folder);
+    assert_eq!(names(&built), [function]);
+    assert_eq!(built.summary.kind, Kind::Bindgen);
+    assert_eq!(
+        built.module,
+        made.folder
+            .canonicalize()
+            .unwrap()
+            .join(format!("pkg/{}.wasm", name.replace('-', "_")))
+    );
+    assert_eq!(
+        fs::metadata(&built.module).unwrap().len(),
+        built.summary.size
+    );
+    assert!(built.declaration.is_some());
+    let modules: Vec<_> = built
+        .summary
+        .imports
+        .iter()
+        .map(|import| &*import.module)
+        .collect();
+    assert_eq!(modules, imports);
+    let left: Vec<_> = fs::read_dir(made.folder.join("pkg")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let mut test = Machine::this().cargo();
+    let test = test
+        .args(["test", "--quiet", "--lib"])
+        .current_dir(&made.folder);
+    let output = test.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("test result: ok") && !said.contains(" 0 passed"),
+        "{said}"
+    );
+    eprintln!("{built}");
+}
+
+#[test]
+fn rust() {
+    template(Template::Rust, "greet", &["wasi_snapshot_preview1"]);
+}
+
+#[test]
+fn rust_json() {
+    template(
+        Template::RustJson,
+        "total",
+        &["iof", "wasi_snapshot_preview1"],
+    );
+}
+
+#[test]
+fn rust_http() {
+    template(
+        Template::RustHttp,
+        "look_up",
+        &["iof", "wasi_snapshot_preview1", "wasmedge_process"],
+    );
+}
+
+#[test]
+fn rust_2020() {
+    template(Template::Rust2020, "say", &["wasi_snapshot_preview1"]);
+}
+
+#[test]
+fn a_change_is_built_again() {
+    let folder = folder("change");
+    let made = new("changing", Template::Rust, &folder).unwrap();
+    let first = built(&made.folder);
+    let source = made.folder.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(
+        &source,
+        text.replace("fn greet(", "fn welcome(")
+            .replace("greet(", "welcome("),
+    )
+    .unwrap();
+    let second = built(&made.folder);
+    assert_eq!(
+        (names(&first), names(&second)),
+        (vec!["greet"], vec!["welcome"])
+    );
+    let third = built(&made.folder);
+    eprintln!(
+        "first {:?}, after a change {:?}, without {:?}",
+        first.took, second.took, third.took
+    );
+}
