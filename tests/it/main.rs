@@ -44,6 +44,7 @@ mod send_email;
 mod shapes;
 mod stand_in;
 mod storage;
+mod story;
 mod tls;
 mod typed;
 mod update;

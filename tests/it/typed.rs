@@ -44,7 +44,10 @@ async fn every_type_goes_in_and_comes_out() {
         ("echo_option", json!(7)),
         ("echo_list", json!(["a", "[]", "\""])),
         ("echo_tuple", json!([1, false, "x"])),
-        ("echo_shape", json!({"kind": "dot"})),
+        (
+            "echo_shape",
+            json!({"kind": "dot", "north": 1.0, "east": 2.0, "label": null}),
+        ),
         ("echo_json", json!({"any": [1, {"thing": null}]})),
     ] {
         let answer = call(&server, &function, export, &json!({ "value": value })).await;

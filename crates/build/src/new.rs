@@ -89,15 +89,11 @@ fn moved(path: &str, bytes: &[u8]) -> Vec<u8> {
 fn next(name: &str, template: Template, parent: &Path) -> Vec<String> {
     let folder = parent.join(name);
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
-    let (function, media, body) = template.call();
-    let module = crate_name(name);
+    let (function, argument) = template.call();
     [
         format!("cd {}", folder.display()),
-        "cargo test".into(),
-        "iof build".into(),
-        "iof serve".into(),
-        format!("curl http://127.0.0.1:8080/v1/functions -F module=@pkg/{module}.wasm -F function=@function.toml"),
-        format!("curl http://127.0.0.1:8080/api/run/1/{function} -H 'Content-Type: {media}' -d {body}"),
+        "iof dev".into(),
+        format!("iof call {name} {function} {argument}"),
     ]
     .into()
 }

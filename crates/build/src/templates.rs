@@ -68,17 +68,16 @@ impl Template {
         }
     }
 
-    /// Whose function is called how, for the last of the next commands: a name, a content type, a body.
-    pub(crate) fn call(self) -> (&'static str, &'static str, &'static str) {
+    /// Whose function is called how, for the last of the next commands.
+    pub(crate) fn call(self) -> (&'static str, &'static str) {
         match self {
-            Self::Rust => ("greet", "text/plain", "Ada"),
+            Self::Rust => ("greet", "Ada"),
             Self::RustJson => (
                 "total",
-                "application/json",
-                r#"'{"items":[{"name":"tea","price":450,"count":2}],"discount":10}'"#,
+                r#"-d '{"order":{"items":[{"name":"tea","price":450,"count":2}],"discount":10}}'"#,
             ),
-            Self::RustHttp => ("look_up", "text/plain", "tea"),
-            Self::Rust2020 => ("say", "text/plain", "Ada"),
+            Self::RustHttp => ("look_up", "tea"),
+            Self::Rust2020 => ("say", "Ada"),
         }
     }
 }

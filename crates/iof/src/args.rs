@@ -22,14 +22,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the server
-    Serve(Serve),
     /// Make a folder with a function that builds
     New(New),
     /// Build a function, and show what it is
     Build(Build),
     /// Build, serve and try a function while you write it
     Dev(Dev),
+    /// Run the server
+    Serve(Serve),
     /// Deploy a function, or its next version
     Deploy(Deploy),
     /// Call a function
@@ -62,18 +62,12 @@ pub(crate) enum Command {
     Models(Models),
     /// Look at what this machine has of what native commands need
     Doctor(Doctor),
-    /// Print the completions of a shell, or the manual
+    /// Print the completions of a shell
     Completions(Completions),
     /// Write the manual's pages
     Man(Man),
     /// Print the version
     Version,
-    /// Compile one module from stdin to stdout (the server starts this itself)
-    #[command(hide = true)]
-    CompileWorker { limits: String },
-    /// Run one model for the server (the server starts this itself)
-    #[command(hide = true)]
-    InferWorker { bounds: String },
 }
 
 /// What is done with models.
@@ -310,7 +304,7 @@ pub(crate) struct Call {
     /// The function's name or number
     pub(crate) function: String,
     /// The export and one text, or what there is of them
-    #[arg(value_name = "EXPORT] [TEXT", num_args = 0..=2, allow_hyphen_values = true)]
+    #[arg(value_name = "EXPORT] [TEXT", num_args = 0..=2)]
     pub(crate) rest: Vec<String>,
     /// JSON, or @FILE (.json is JSON, all else bytes), or @- for stdin
     #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
@@ -440,7 +434,8 @@ Examples:
     /// Delete a key: it opens nothing from now on
     Rm {
         /// Its number
-        key: i64,
+        #[arg(value_name = "KEY")]
+        number: i64,
         #[command(flatten)]
         remote: Remote,
     },

@@ -89,11 +89,11 @@ pub(crate) fn run(build: &Build) -> ExitCode {
             }
         };
         say("watching; Ctrl-C ends it");
-        let changed = watch(&folders).and_then(|mut watch| watch.next());
+        let changed = watch(&folders).map(|mut watch| watch.next());
         match changed {
-            Ok(Some(_)) => built = once(&build.folder, &options),
+            Ok(Some(Ok(_))) => built = once(&build.folder, &options),
             Ok(None) => return fail(1, "the folder is gone"),
-            Err(error) => return fail(1, error),
+            Ok(Some(Err(error))) | Err(error) => return fail(1, error),
         }
     }
 }

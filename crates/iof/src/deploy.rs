@@ -116,17 +116,22 @@ pub(crate) async fn put(
         _ => String::new(),
     };
     let known = Client::new_like(client, &name);
-    let next = format!("{}/versions{rollout}", path(&name));
-    let answer = known
-        .send(Method::POST, &next, &headers, body.clone())
-        .await?;
-    // To whoever has no key for it, the server does not say whether there is such a function.
-    let is_new = matches!(
-        answer.status(),
-        StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED
-    ) && !name.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_new {
-        return known.json(answer);
+    // Asked first: a module may be large.
+    let shown = known.send(Method::GET, &path(&name), &[], "").await?;
+    let numbered = name.bytes().all(|byte| byte.is_ascii_digit());
+    if shown.status() != StatusCode::NOT_FOUND || numbered {
+        let next = format!("{}/versions{rollout}", path(&name));
+        let answer = known
+            .send(Method::POST, &next, &headers, body.clone())
+            .await?;
+        // To whoever has no key for it, the server does not say whether there is such a function.
+        let hidden = matches!(
+            answer.status(),
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
+        if numbered || !hidden {
+            return known.json(answer);
+        }
     }
     let create = format!("/v1/functions?name={name}&private={}", wishes.private);
     let answer = client.send(Method::POST, &create, &headers, body).await?;
@@ -178,6 +183,8 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
     let name = name_of(deployed);
     let exports = texts(deployed, "exports");
     let runs = match wishes {
+        // The first version runs, whatever was wished.
+        _ if !deployed["admin_key"].is_null() => String::new(),
         Wishes {
             canary: Some(percent),
             ..
@@ -207,7 +214,7 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
             "  {secret} is not set: iof secret set {name} {secret}"
         );
     }
-    if wishes.canary.is_some() {
+    if wishes.canary.is_some() && deployed["admin_key"].is_null() {
         let _ = writeln!(
             text,
             "  iof promote {name} runs it for all calls, iof rollback {name} --version N for none"

@@ -39,7 +39,8 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Ok(own) => own,
         Err(message) => return fail(2, message),
     };
-    if let Err(message) = log::start(&own.config.log) {
+    let Own { config, key } = own;
+    if let Err(message) = log::start(&config.log) {
         return fail(2, message);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -50,12 +51,11 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
     let (ready, address) = oneshot::channel();
-    let config = own.config.clone();
     let ended = runtime.block_on(async {
         tokio::select! {
             // Ends by itself at Ctrl-C, when all that was under way has ended.
-            served = serve::serve(config, |address| drop(ready.send(address))) => served,
-            followed = follow(&dev, &own, address) => followed,
+            served = serve::serve(config, |address| { let _ = ready.send(address); }) => served,
+            followed = follow(&dev, &key, address) => followed,
         }
     });
     // The thread that watches ends by itself; a build under way ends with its cargo, which Ctrl-C reaches, too.
@@ -99,14 +99,6 @@ impl Own {
         }
         Ok(Self { config, key })
     }
-
-    fn remote(&self, address: SocketAddr) -> Remote {
-        Remote {
-            server: Some(format!("http://{address}")),
-            key: Some(self.key.clone()),
-            ..Remote::default()
-        }
-    }
 }
 
 /// Thirty-two random bytes in hexadecimal digits, kept in a file that nobody else can read.
@@ -130,14 +122,18 @@ fn secret(file: &Path) -> Result<String, String> {
 /// Deploys what is built, and prints what comes.
 async fn follow(
     dev: &Dev,
-    own: &Own,
+    key: &str,
     address: oneshot::Receiver<SocketAddr>,
 ) -> Result<(), String> {
     let Ok(address) = address.await else {
         // The server says why.
         return std::future::pending().await;
     };
-    let remote = own.remote(address);
+    let remote = Remote {
+        server: Some(format!("http://{address}")),
+        key: Some(key.to_owned()),
+        ..Remote::default()
+    };
     let mut client = Client::new(&remote)?;
     let mut builds = builder(dev);
     let mut streams = None;
@@ -172,7 +168,7 @@ async fn follow(
         }
         if streams.is_none() {
             // So that other commands of this user need no key for it either.
-            client.remember(&[name.clone(), deployed["function"].to_string()], &own.key)?;
+            client.remember(&[name.clone(), deployed["function"].to_string()], key)?;
             print(&format!(
                 "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --server http://{address}\n"
             ));

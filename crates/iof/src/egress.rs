@@ -13,7 +13,7 @@ const WAIT: u32 = 30;
 pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
     let mut client = Client::new(&egress.remote)?;
     let mut filter = String::new();
-    if let Some(function) = egress.function {
+    if let Some(function) = &egress.function {
         client = client.of(function);
         filter += &format!("&function={}", segment(function));
     }

@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
-/// The path of a function.
+/// The path of a function. A crate may be called `send_mail`; its function is `send-mail`.
 pub(crate) fn path(function: &str) -> String {
-    format!("/v1/functions/{}", segment(function))
+    let name = function.to_ascii_lowercase().replace('_', "-");
+    format!("/v1/functions/{}", segment(&name))
 }
 
 pub(crate) async fn list(list: List) -> Result<ExitCode, String> {

@@ -65,7 +65,10 @@ pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
                 "no keys; `iof key create` makes one",
             )))
         }
-        KeyCommand::Rm { key, remote } => {
+        KeyCommand::Rm {
+            number: key,
+            remote,
+        } => {
             let client = Client::new(&remote)?;
             client
                 .ask(Method::DELETE, &format!("/v1/keys/{key}"), "")

@@ -42,6 +42,9 @@ fn main() -> ExitCode {
     if let Some(code) = iof_jail::warden_main() {
         return code;
     }
+    if let Some(code) = worker() {
+        return code;
+    }
     match Args::parse().command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
             Ok(config) if serve.print_config => print(&config.to_toml()),
@@ -70,15 +73,28 @@ fn main() -> ExitCode {
         Command::Models(models) => client::run(models::run(models)),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
-        Command::CompileWorker { limits } => match iof_engine::compile_worker(&limits) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, error),
-        },
-        Command::InferWorker { bounds } => match iof_infer::run_worker(&bounds) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, error),
-        },
     }
+}
+
+/// What the server starts of this program itself, and nobody types: it is in no help and no completion.
+fn worker() -> Option<ExitCode> {
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map_while(|word| word.into_string().ok())
+        .collect();
+    let ended = match words.as_slice() {
+        [name, limits] if name == "compile-worker" => {
+            iof_engine::compile_worker(limits).map_err(|error| error.to_string())
+        }
+        [name, bounds] if name == "infer-worker" => {
+            iof_infer::run_worker(bounds).map_err(|error| error.to_string())
+        }
+        _ => return None,
+    };
+    Some(match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(1, message),
+    })
 }
 
 /// Prints to stdout; a reader that has seen enough is no failure.

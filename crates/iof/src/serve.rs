@@ -24,7 +24,7 @@ pub(crate) fn run(config: Config) -> ExitCode {
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
     let ready = |address: SocketAddr| {
-        ready(address);
+        crate::print(&format!("listening on http://{address}\n"));
     };
     match runtime.block_on(serve(config, ready)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -119,7 +119,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         (Err(error), _) | (_, Err(error)) => return Err(format!("no signals: {error}")),
     };
     tracing::info!(%address, data = %config.data.display(), "listening");
-    crate::print(&format!("listening on http://{address}\n"));
+    ready(address);
     let mut listeners = vec![Listener {
         tcp: listener,
         https: None,

@@ -117,7 +117,7 @@ impl BodyMemory {
 }
 
 /// Reads on for a moment and keeps nothing: a client that is still sending when we close would lose the answer.
-async fn drain(mut body: Body) {
+pub(crate) async fn drain(mut body: Body) {
     const MOST: usize = 16 << 20;
     let drained = async {
         let mut total = 0;

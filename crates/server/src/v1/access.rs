@@ -43,7 +43,7 @@ pub(super) async fn function(
         Some(function) if admitted => Ok(function),
         None if admitted => Err(no_such_function(super::shown(id))),
         _ => Err(refused(
-            &format!("Function {} takes its admin key", super::shown(id)),
+            &format!("Function {} takes its admin key,", super::shown(id)),
             key.as_ref(),
             need,
         )),
@@ -124,7 +124,7 @@ fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
         None => Fault::client(
             "key",
             format!(
-                "{what}, a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+                "{what} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
             ),
         )
         .with_status(401),

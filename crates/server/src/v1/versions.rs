@@ -5,6 +5,7 @@
 use super::functions::{Deployed, not_set};
 use super::{Problem, access, answer, json_body, no_content, only, parameter, time};
 use crate::app::App;
+use crate::body::drain;
 use crate::functions::{no_such_version, store_fault};
 use crate::grants::{Declaration, MAX_DECLARATION};
 use crate::second_state::upload;
@@ -123,7 +124,13 @@ pub(super) async fn add(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let added = async {
-        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
+        let function = match access::function(&app, &id, &parts.headers, Scope::Deploy).await {
+            Ok(function) => function,
+            Err(refused) => {
+                drain(body).await;
+                return Err(refused);
+            }
+        };
         let query = query.as_deref();
         only(query, &["canary", "idle"])?;
         let rollout = match (parameter(query, "canary")?, parameter(query, "idle")?) {
