@@ -33,6 +33,7 @@ mod keys_state_logs;
 mod limits;
 mod multipart;
 mod native;
+mod openapi;
 mod outbound;
 mod rate_limit;
 mod records;

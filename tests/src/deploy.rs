@@ -11,7 +11,20 @@ impl Server {
         self.answer(form(request, module.into(), declaration)).await
     }
 
-    /// The same, which must be taken.
+    /// The same under a name, with a key of the server.
+    pub async fn try_deploy_named(
+        &self,
+        name: &str,
+        key: &str,
+        module: impl Into<Vec<u8>>,
+        declaration: &str,
+    ) -> Answer {
+        let request = self.request("POST", &format!("/v1/functions?name={name}"));
+        let request = request.bearer_auth(key);
+        self.answer(form(request, module.into(), declaration)).await
+    }
+
+    /// The same as the first, which must be taken.
     ///
     /// # Panics
     /// When it is refused.

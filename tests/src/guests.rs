@@ -29,6 +29,11 @@ pub fn path(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
+/// What a chore of `cargo xtask` put into the target directory.
+pub fn built(place: &str) -> PathBuf {
+    target_dir().join(place)
+}
+
 /// A module written as text.
 ///
 /// # Panics

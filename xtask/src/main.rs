@@ -18,6 +18,7 @@ mod process;
 mod step;
 mod syscalls;
 mod test;
+mod venv;
 
 use std::process::ExitCode;
 

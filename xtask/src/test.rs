@@ -6,7 +6,11 @@ use crate::{
     guests, packages, paths, process,
     process::{cargo, output},
     step::{Outcome, seconds, step},
+    venv,
 };
+
+/// Holds a server against its own OpenAPI document.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Runs the tests whose names contain one of the filters, or all of them and the checks of style.
 pub(crate) fn run(filters: &[String]) -> Outcome {
@@ -89,6 +93,7 @@ fn needs() -> Outcome {
         "python3",
         "a worker of the documentation is a Python program",
     )?;
+    venv::of("schemathesis", &[SCHEMATHESIS])?;
     packages::need("convert", "imagemagick", "an example makes it a command")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
     let folder = paths::root().join("tests/browser");

@@ -1,8 +1,7 @@
 //! `cargo xtask bench commands`: what a native program, a worker that stays, and a model cost over what they are made of.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use crate::{
     guests, packages, paths,
     process::{cargo, run},
     step::{Outcome, Problem, step},
+    venv,
 };
 
 /// What a worker's start takes, and with it each run of the one-shot program.
@@ -100,7 +100,7 @@ fn resident(scratch: &Scratch, rounds: u32) -> Outcome {
 
 /// The command against tract in a bare loop, and against onnxruntime with one thread.
 fn infer(scratch: &Scratch) -> Outcome {
-    let python = python()?;
+    let python = venv::of("onnxruntime", &["onnx", "onnxruntime", "numpy"])?;
     let model = scratch.0.join("mobilenet.onnx");
     step("make a model of MobileNet V2's shape", || {
         run(Command::new(&python)
@@ -120,33 +120,4 @@ fn infer(scratch: &Scratch) -> Outcome {
             &[("IOF_PYTHON", &python)],
         )
     })
-}
-
-/// A Python with onnx and onnxruntime, kept between benches.
-fn python() -> Outcome<PathBuf> {
-    let venv = paths::target().join("onnxruntime");
-    let python = venv.join("bin/python");
-    if !python.is_file() {
-        step("fetch onnxruntime", || {
-            let system = ["/usr/bin/python3", "python3"];
-            let system = system.iter().find(|path| Path::new(path).is_file());
-            run(Command::new(system.copied().unwrap_or("python3"))
-                .args(["-m", "venv"])
-                .arg(&venv))?;
-            run(Command::new(&python).args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "onnx",
-                "onnxruntime",
-                "numpy",
-            ]))
-        })
-        .inspect_err(|_| {
-            // Half of it would be taken for all of it the next time.
-            let _ = fs::remove_dir_all(&venv);
-        })?;
-    }
-    Ok(python)
 }

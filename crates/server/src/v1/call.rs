@@ -43,6 +43,7 @@ pub(super) struct Accepted {
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
     ),
     request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
+    security((), ("key" = [])),
     responses(
         (status = 200, description = "What it returned: text, bytes or JSON", content(
             (Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),

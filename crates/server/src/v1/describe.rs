@@ -17,6 +17,7 @@ use std::sync::Arc;
 /// Whoever may call it may see what it takes.
 #[utoipa::path(get, path = "/functions/{function}/openapi.json", operation_id = "readFunctionDocument", tag = "functions",
     params(("function" = String, Path, description = "Its number or name")),
+    security((), ("key" = [])),
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document"), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,

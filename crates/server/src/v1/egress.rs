@@ -40,10 +40,10 @@ pub(super) struct SentList {
     params(
         ("function" = Option<String>, Query, description = "Of one function, by number or name"),
         ("call" = Option<String>, Query, description = "Of one call", format = "uuid"),
-        ("after" = Option<i64>, Query, description = "Only rows with greater ids"),
-        ("before" = Option<i64>, Query, description = "Only rows with smaller ids"),
+        ("after" = Option<i64>, Query, description = "Only rows with greater ids", minimum = 0),
+        ("before" = Option<i64>, Query, description = "Only rows with smaller ids", minimum = 0),
         ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
-        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row, at most 60", minimum = 0),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row", minimum = 0, maximum = 60),
     ),
     responses((status = 200, body = SentList), (status = "default", body = Problem)))]
 pub(super) async fn list(
@@ -64,12 +64,12 @@ pub(super) async fn list(
                 None
             }
         };
-        let after = parameter(query, "after")?;
+        let after = super::within(query, "after", 0, i64::MAX)?;
         let limit = super::limit(query, LIMIT, MOST)?;
-        let wait = parameter::<u64>(query, "wait")?.unwrap_or(0).min(LONGEST);
+        let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
         let wanted = SentQuery {
             after,
-            before: parameter(query, "before")?,
+            before: super::within(query, "before", 0, i64::MAX)?,
             wasm_id,
             call: parameter::<Uuid>(query, "call")?,
             limit,

@@ -178,7 +178,7 @@ pub(super) async fn list(
         let query = query.as_deref();
         only(query, &["after", "limit"])?;
         let limit = super::limit(query, LIMIT, MOST)?;
-        let after = parameter(query, "after")?.unwrap_or(0);
+        let after = super::within(query, "after", 0, i64::MAX)?.unwrap_or(0);
         // One more tells whether there are more.
         let found = app
             .store

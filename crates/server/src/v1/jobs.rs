@@ -131,6 +131,7 @@ impl Jobs {
 /// Its outcome, once it is done. It takes what calling the function takes, or a key of scope `read`.
 #[utoipa::path(get, path = "/jobs/{job}", operation_id = "readJob", tag = "calls",
     params(("job" = String, Path, description = "What the answer 202 said", format = "uuid")),
+    security((), ("key" = [])),
     responses((status = 200, body = JobInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,

@@ -1,6 +1,6 @@
 //! `/v1/functions/{function}/logs` and `/usage`: what calls printed and came to, and what they cost.
 
-use super::{Problem, access, answer, only, parameter, time};
+use super::{Problem, access, answer, only, time};
 use crate::app::App;
 use crate::functions::store_fault;
 use crate::journal::TOLD;
@@ -86,7 +86,7 @@ pub(super) struct UsageInfo {
         ("function" = String, Path, description = "Its number or name"),
         ("after" = Option<i64>, Query, description = "Only rows with greater ids", minimum = 0),
         ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
-        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row, at most 60", minimum = 0),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row", minimum = 0, maximum = 60),
     ),
     responses((status = 200, body = LogList), (status = "default", body = Problem)))]
 pub(super) async fn list(
@@ -99,9 +99,9 @@ pub(super) async fn list(
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
         let query = query.as_deref();
         only(query, &["after", "limit", "wait"])?;
-        let after = parameter::<i64>(query, "after")?;
+        let after = super::within(query, "after", 0, i64::MAX)?;
         let limit = super::limit(query, LIMIT, MOST)?;
-        let wait = parameter::<u64>(query, "wait")?.unwrap_or(0).min(LONGEST);
+        let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
         let until = Instant::now() + Duration::from_secs(wait);
         loop {
             let rows = rows(&app, function.wasm_id, after, limit).await?;

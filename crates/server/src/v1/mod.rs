@@ -43,7 +43,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -86,10 +87,16 @@ pub fn openapi() -> OpenApi {
         .title("iof")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Functions: deploy, call, look. A request that needs a key carries it as `Authorization: Bearer KEY`. \
-             A `{function}` in a path is a function's number or its name.",
+            "Functions: deploy, call, look. A request carries its key as `Authorization: Bearer KEY`; on a server \
+             without keys (auth.keys) deploying and listing take none. A `{function}` in a path is a function's number or its name.",
         ));
-    let empty = OpenApiBuilder::new().info(info.build()).build();
+    let key = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = ComponentsBuilder::new().security_scheme("key", key).build();
+    let empty = OpenApiBuilder::new()
+        .info(info.build())
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new("key", [] as [&str; 0])]))
+        .build();
     let router = OpenApiRouter::<Arc<App>>::with_openapi(empty).nest("/v1", documented());
     router.into_openapi()
 }
@@ -275,9 +282,22 @@ fn time(unix_ms: i64) -> String {
 /// # Errors
 /// `query`
 fn limit(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, Fault> {
-    let limit = parameter(query, "limit")?.unwrap_or(unless_said);
-    if (1..=most).contains(&limit) {
-        return Ok(limit);
+    Ok(within(query, "limit", 1, most)?.unwrap_or(unless_said))
+}
+
+/// A number of the query, between two others.
+///
+/// # Errors
+/// `query`, naming the parameter and what it can be.
+fn within<T>(query: Option<&str>, name: &str, least: T, most: T) -> Result<Option<T>, Fault>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    match parameter::<T>(query, name)? {
+        Some(value) if value < least || value > most => Err(Fault::client(
+            "query",
+            format!("The parameter {name} is {least} to {most}."),
+        )),
+        value => Ok(value),
     }
-    Err(Fault::client("query", format!("limit is 1 to {most}.")))
 }

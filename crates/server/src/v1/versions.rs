@@ -91,7 +91,8 @@ pub(super) struct Active {
 }
 
 /// A module, and what it declares.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "it is a shape of the document; the parts are read one by one"

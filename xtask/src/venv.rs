@@ -1,0 +1,53 @@
+//! Python packages that a chore needs, each set in an environment of its own below the target directory, kept.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    packages, paths,
+    process::run,
+    step::{Outcome, Problem, step},
+};
+
+/// The Python of the environment `name`, which has `wanted`.
+pub(crate) fn of(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
+    let venv = paths::target().join(name);
+    let python = venv.join("bin/python");
+    let (mark, list) = (venv.join("iof-packages"), wanted.join(" "));
+    if fs::read_to_string(&mark).is_ok_and(|made| made == list) {
+        return Ok(python);
+    }
+    packages::need("python3", "python3", name)?;
+    step(&format!("fetch {list}"), || {
+        let system = ["/usr/bin/python3", "python3"];
+        let system = system.iter().find(|path| Path::new(path).is_file());
+        let make = || {
+            run(Command::new(system.copied().unwrap_or("python3"))
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv))
+        };
+        // Debian keeps the module apart.
+        make().or_else(|_| {
+            packages::install(&["python3-venv"], name)?;
+            make()
+        })?;
+        run(Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(wanted))?;
+        fs::write(&mark, &list).map_err(|e| Problem::new(format!("{}: {e}", mark.display())))
+    })
+    .inspect_err(|_| {
+        // Half of it would be taken for all of it the next time.
+        let _ = fs::remove_dir_all(&venv);
+    })?;
+    Ok(python)
+}
