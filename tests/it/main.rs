@@ -16,6 +16,7 @@ mod callbacks;
 mod chains;
 mod cli;
 mod commands;
+mod dev;
 mod durability;
 mod ephemeral;
 mod era;

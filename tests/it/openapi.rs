@@ -81,7 +81,7 @@ async fn schemathesis_finds_no_violation() {
         "{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(!said.contains("repeatedly returned 40"), "{said}");
+    assert!(!said.contains("operations repeatedly returned"), "{said}");
     // It is still there, and answers.
     assert_eq!(server.get("/readyz").await.http, 200);
 }

@@ -222,7 +222,7 @@ async fn a_canary_gets_its_share_until_it_is_promoted() {
         Some(json!({"version": 1, "percent": 9})),
     )
     .await;
-    assert_eq!((itself.http.as_u16(), itself.fault()), (400, "rollout"));
+    assert_eq!((itself.http.as_u16(), itself.fault()), (409, "rollout"));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod capture;
 mod demo;
 mod guests;
 mod packages;
@@ -36,6 +37,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Types the three commands that the README begins with, and puts what they print there
+    Capture,
     /// Builds the example functions and the guests for tests into target/guests/wasm
     Guests,
     /// From an uploaded module to a sent mail, on your machine, with every step explained
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),
+        Chore::Capture => capture::run_capture(),
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),
         Chore::Bench {

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Replay(Replay),
     /// List, add and remove the models that the command `infer` runs
     Models(Models),
-    /// Look at what this machine has of what native commands need
+    /// Look at what this machine has of what servers and authors need
     Doctor(Doctor),
     /// Print the completions of a shell
     Completions(Completions),
@@ -141,7 +141,19 @@ pub(crate) struct Where {
 
 /// What to look at.
 #[derive(Debug, Arguments)]
+#[command(after_help = "\
+Exit status: 0 if every line is fine, 1 if not.
+
+Examples:
+  iof doctor                             what is there for a server as it comes
+  iof doctor --config iof.toml           for one with these settings")]
 pub(crate) struct Doctor {
+    /// The server's data [default: iof-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The server's file of settings [default: none]
+    #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

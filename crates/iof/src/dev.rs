@@ -75,6 +75,12 @@ struct Own {
 impl Own {
     /// What is kept is below the project's target folder, which nobody else reads.
     fn of(dev: &Dev) -> Result<Self, String> {
+        if !dev.folder.join("Cargo.toml").is_file() {
+            let place = dev.folder.display();
+            return Err(format!(
+                "there is no Cargo.toml in {place}: `iof new NAME` makes a project, and `iof dev FOLDER` takes another one"
+            ));
+        }
         let folder = dev.folder.join("target/iof-dev");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let folder = fs::canonicalize(&folder).map_err(|error| error.to_string())?;

@@ -282,7 +282,10 @@ fn argument(ty: Type, value: Json) -> Option<Arg> {
         (Type::Bool, Json::Bool(value)) => Arg::Text(value.to_string().into()),
         (Type::Unit | Type::String | Type::Bytes | Type::Bool, _) => return None,
         // The engine knows the ranges.
-        (_, Json::Number(number)) => Arg::Text(number.to_string().into()),
+        (_, Json::Number(number)) => {
+            let whole = super::integer(&number).map(|number| number.to_string());
+            Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
+        }
         _ => return None,
     })
 }

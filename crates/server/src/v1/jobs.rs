@@ -75,7 +75,7 @@ pub(super) struct JobInfo {
     content_type: Option<String>,
     /// What it returned: JSON as it is, text as a string, bytes that are no text as `{"base64": "…"}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     result: Option<Json>,
 }
 

@@ -39,8 +39,8 @@ use axum::routing::get;
 use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use iof_engine::Fault;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer, Serialize};
 use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -221,6 +221,27 @@ async fn json_body<T: DeserializeOwned>(
     serde_json::from_slice(&held.bytes).map_err(|error| {
         Fault::client("json", format!("The body is not as it should be: {error}."))
     })
+}
+
+/// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    integer(&number)
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| {
+            D::Error::custom(format_args!("{number} is no whole number that can be here"))
+        })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
+fn integer(number: &serde_json::Number) -> Option<i64> {
+    const MOST: f64 = (1u64 << 53) as f64;
+    let float = || {
+        number
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && n.abs() <= MOST)
+    };
+    number.as_i64().or_else(|| float().map(|n| n as i64))
 }
 
 /// The value of a parameter of the query, read as what it should be.

@@ -3,7 +3,7 @@
 //! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
 
 use super::functions::{Deployed, not_set};
-use super::{Problem, access, answer, json_body, no_content, only, parameter, time};
+use super::{Problem, access, answer, json_body, no_content, only, parameter, time, whole};
 use crate::app::App;
 use crate::body::drain;
 use crate::functions::{no_such_version, store_fault};
@@ -67,9 +67,11 @@ pub(super) struct VersionList {
 #[serde(deny_unknown_fields)]
 pub(super) struct Canary {
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "whole")]
     pub(super) version: i64,
     /// How many of a hundred calls run it.
     #[schema(minimum = 1, maximum = 99)]
+    #[serde(deserialize_with = "whole")]
     pub(super) percent: u8,
 }
 
@@ -87,6 +89,7 @@ impl Canary {
 #[serde(deny_unknown_fields)]
 pub(super) struct Active {
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "whole")]
     version: i64,
 }
 
@@ -271,7 +274,10 @@ fn share(percent: u8) -> Result<Percent, Fault> {
 fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
         iof_store::Error::NoVersion { number, .. } => no_such_version(id, number),
-        iof_store::Error::Invalid { what } => Fault::client("rollout", format!("{what}.")),
+        // What it is now stands against it.
+        iof_store::Error::Invalid { what } => {
+            Fault::client("rollout", format!("{what}.")).with_status(409)
+        }
         other => store_fault(other),
     }
 }

@@ -1,6 +1,9 @@
-//! `iof doctor`: what this machine has of what a server wants, each line fine or with what to do.
+//! `iof doctor`: what this machine has of what a server and an author want, each line fine or with what to do.
 
-use crate::args::Doctor;
+mod machine;
+
+use crate::args::{Doctor, Serve};
+use crate::config::Config;
 use crate::{fail, native, print};
 use iof_jail::Demand;
 use std::fmt::Write;
@@ -19,6 +22,15 @@ struct Check {
 }
 
 pub(crate) fn run(doctor: &Doctor) -> ExitCode {
+    let serve = Serve {
+        data: doctor.data.clone(),
+        config: doctor.config.clone(),
+        ..Serve::default()
+    };
+    let config = match Config::resolve(&serve) {
+        Ok(config) => config,
+        Err(message) => return fail(2, message),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -26,10 +38,11 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
-    let checks = match runtime.block_on(jail()) {
-        Ok(checks) => checks,
+    let mut checks = machine::checks(&config);
+    match runtime.block_on(jail()) {
+        Ok(jail) => checks.extend(jail),
         Err(message) => return fail(1, message),
-    };
+    }
     let fine = checks.iter().all(|check| check.fine);
     let text = match doctor.json {
         true => match serde_json::to_string_pretty(&checks) {

@@ -1,0 +1,180 @@
+//! The machine and the settings: what a server stands on, and what builds functions.
+
+use super::Check;
+use crate::config::Config;
+use iof_build::{Machine, Toolchain};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a call takes of the address space, used or not.
+const SLOT: u64 = 4 << 30;
+/// Descriptors of a server beside those of its connections.
+const DESCRIPTORS: u64 = 1024;
+/// Below this, a server cannot keep what it is given for long.
+const ROOM: u64 = 1 << 30;
+/// 2025: no clock that is right shows less.
+const WRITTEN: Duration = Duration::from_secs(1_735_689_600);
+
+pub(super) fn checks(config: &Config) -> Vec<Check> {
+    let mut checks: Vec<Check> = Toolchain::report(&Machine::this())
+        .into_iter()
+        .map(|line| Check {
+            name: format!("toolchain: {}", line.name),
+            fine: line.fine,
+            found: line.found,
+            advice: line.advice,
+        })
+        .collect();
+    checks.extend([
+        kernel(),
+        address_space(config),
+        descriptors(config),
+        clock(),
+        store(config),
+        keys(config),
+        secrets(config),
+    ]);
+    checks
+}
+
+fn check(name: &str, found: impl Into<String>, advice: Option<String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        fine: advice.is_none(),
+        found: found.into(),
+        advice,
+    }
+}
+
+/// PAGEMAP_SCAN, with which the engine finds the pages that a call wrote (Linux 6.7).
+fn kernel() -> Check {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let advice = (version < (6, 7)).then(|| {
+        "calls work and take longer: a kernel from 6.7 on can say which pages a call wrote (PAGEMAP_SCAN)".to_owned()
+    });
+    check("kernel", format!("Linux {release}"), advice)
+}
+
+fn address_space(config: &Config) -> Check {
+    let wanted = u64::from(config.server.concurrency) * SLOT;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    let found = match limit {
+        None => "no limit".to_owned(),
+        Some(limit) => format!("{} GiB", limit >> 30),
+    };
+    let short = limit.is_some_and(|limit| limit < wanted);
+    check(
+        "address space",
+        found,
+        short.then(|| {
+            format!(
+                "{} calls at once reserve {} GiB: raise the limit (ulimit -v), or lower server.concurrency",
+                config.server.concurrency,
+                wanted >> 30
+            )
+        }),
+    )
+}
+
+fn descriptors(config: &Config) -> Check {
+    let wanted = u64::from(config.server.connections) + DESCRIPTORS;
+    // The soft limit is the program's own to raise.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let found = limit.map_or("no limit".to_owned(), |limit| limit.to_string());
+    let short = limit.is_some_and(|limit| limit < wanted);
+    check(
+        "open files",
+        found,
+        short.then(|| {
+            format!(
+                "{} connections at once want {wanted}: raise the limit (ulimit -n, LimitNOFILE), or lower server.connections",
+                config.server.connections
+            )
+        }),
+    )
+}
+
+fn clock() -> Check {
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let found = humantime_serde::re::humantime::format_rfc3339_seconds(now).to_string();
+    let wrong = since < WRITTEN;
+    check(
+        "clock",
+        found,
+        wrong.then(|| "it is behind: certificates and keys will seem to be of the future; set it, or start chrony".to_owned()),
+    )
+}
+
+/// Whether the folder can be made or written, and has room.
+fn store(config: &Config) -> Check {
+    let data = &config.data;
+    let there = data.ancestors().find(|folder| folder.is_dir());
+    let there = there.unwrap_or(Path::new("."));
+    let writable = rustix::fs::access(
+        there,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    );
+    let found = format!(
+        "{} ({})",
+        data.display(),
+        if data.is_dir() {
+            "there"
+        } else {
+            "not there yet"
+        }
+    );
+    if writable.is_err() {
+        let advice = format!(
+            "this user cannot write to {}: choose another with --data, or run as its owner",
+            there.display()
+        );
+        return check("store", found, Some(advice));
+    }
+    let free =
+        rustix::fs::statvfs(there).map_or(u64::MAX, |of| of.f_bavail.saturating_mul(of.f_frsize));
+    let advice = (free < ROOM).then(|| {
+        format!(
+            "{} MiB are free: make room, or choose another disk with --data",
+            free >> 20
+        )
+    });
+    check("store", found, advice)
+}
+
+fn keys(config: &Config) -> Check {
+    let public = !config.listen.ip().is_loopback();
+    let found = match config.auth.keys.len() {
+        0 => format!("none, on {}", config.listen),
+        n => format!("{n}, on {}", config.listen),
+    };
+    let advice = (public && config.auth.keys.is_empty()).then(|| {
+        "anybody could deploy, so the server will not start: set auth.keys, or listen on 127.0.0.1".to_owned()
+    });
+    check("keys of the server", found, advice)
+}
+
+fn secrets(config: &Config) -> Check {
+    let file = &config.secrets.key_file;
+    let name = "key of secrets";
+    match (file.as_os_str().is_empty(), config.secrets.keys.len()) {
+        (true, 0) => check(name, "none: functions have no secrets", None),
+        (true, n) => check(name, format!("{n} in secrets.keys"), None),
+        (false, _) => match fs::read(file) {
+            Ok(_) => check(name, file.display().to_string(), None),
+            Err(error) => check(
+                name,
+                format!("{}: {error}", file.display()),
+                Some("the server will not start: make one with `openssl rand -base64 32`, readable by its user alone".to_owned()),
+            ),
+        },
+    }
+}

@@ -1,0 +1,235 @@
+//! `iof dev`, as somebody uses it who writes a function: from nothing to a call, an edit, a refusal, a mistake, Ctrl-C.
+
+use iof_tests::{guests, server::program};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// A first build compiles what functions depend on.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+struct Author {
+    folder: PathBuf,
+    home: tempfile::TempDir,
+}
+
+impl Author {
+    fn new(test: &str) -> Self {
+        let folder = guests::built("tmp/dev").join(test);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join(".cargo")).unwrap();
+        // What all projects depend on is compiled once.
+        let shared = guests::built("guests");
+        let config = format!("[build]\ntarget-dir = {shared:?}\n");
+        fs::write(folder.join(".cargo/config.toml"), config).unwrap();
+        Self {
+            folder,
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn iof(&self, folder: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(folder).stdin(Stdio::null());
+        for name in [
+            "CARGO_TARGET_DIR",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTFLAGS",
+            "IOF_SERVER",
+        ] {
+            command.env_remove(name);
+        }
+        // Cargo's own home stays, with what it has fetched.
+        command.env("XDG_CONFIG_HOME", self.home.path());
+        command
+    }
+
+    fn says(&self, folder: &Path, args: &[&str]) -> String {
+        let output = self.iof(folder, args).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// `iof dev`, and what it prints.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    seen: String,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for stream in streams {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        Self {
+            child,
+            lines,
+            seen: String::new(),
+        }
+    }
+
+    /// The next line that has these words.
+    fn line(&mut self, words: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line has {words:?}:\n{}", self.seen)
+            };
+            self.seen += &format!("{line}\n");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    fn interrupt(&mut self) -> Option<i32> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end:\n{}", self.seen)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
+    let author = Author::new("story");
+    let made = author.says(
+        &author.folder,
+        &["new", "look-up", "--template", "rust-http"],
+    );
+    assert!(made.contains("iof dev"), "{made}");
+    let project = author.folder.join("look-up");
+    // Its rule is left out: what it asks for is refused, with the line that lets it.
+    fs::write(
+        project.join("function.toml"),
+        "commands = [\"http_proxy\"]\n",
+    )
+    .unwrap();
+    let mut dev = Running::start(author.iof(&project, &["dev", "--listen", "127.0.0.1:0"]));
+    dev.line("look-up version 1 runs");
+    let page = dev.line("call it");
+    let page = page.split_whitespace().last().unwrap().to_owned();
+    let server = page.split("/v1/").next().unwrap().to_owned();
+    let call = |words: &[&str]| {
+        author.says(
+            &project,
+            &[&["call", "look-up"], words, &["--server", &server]].concat(),
+        )
+    };
+
+    let refused = call(&["look_up", "tea"]);
+    assert!(refused.contains("[http-denied, call"), "{refused}");
+    dev.line("egress-denied");
+    let hint = dev.line("to let it:");
+    assert!(hint.contains("outbound = [\"GET https://"), "{hint}");
+
+    let source = project.join("src/lib.rs");
+    let edited = "/// Greets.\n#[iof::function]\nfn look_up(topic: &str) -> String {\n    eprintln!(\"asked\");\n    format!(\"{topic}!\")\n}\n";
+    fs::write(&source, edited).unwrap();
+    let swapped = dev.line("look-up version 2 runs");
+    let took: u64 = swapped
+        .split_whitespace()
+        .rev()
+        .nth(5)
+        .and_then(|ms| ms.parse().ok())
+        .unwrap_or_else(|| panic!("{swapped}"));
+    assert!(took < 5_000, "{swapped}");
+    assert_eq!(call(&["look_up", "tea"]), "tea!");
+    dev.line("look_up v2  ok");
+    dev.line("| asked");
+    // Other commands need no key for what this user develops.
+    let logs = author.says(&project, &["logs", "look-up", "--server", &server]);
+    assert!(logs.contains("| asked"), "{logs}");
+
+    fs::write(&source, "fn look_up( {").unwrap();
+    dev.line("error");
+    dev.line("ended with exit status");
+    assert_eq!(
+        call(&["look_up", "still"]),
+        "still!",
+        "the last one that was built runs on"
+    );
+    fs::write(&source, edited.replace("!", "?")).unwrap();
+    fs::write(&source, edited.replace("{topic}!", "{topic}?")).unwrap();
+    dev.line("look-up version 3 runs");
+    assert_eq!(call(&["look_up", "tea"]), "tea?");
+
+    assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
+    let gone = call(&["look_up", "tea"]);
+    assert!(gone.contains("Is the server running there?"), "{gone}");
+    let left: Vec<_> = fs::read_dir(&project)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().starts_with(".tmp")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_developed_is_named() {
+    let author = Author::new("nothing");
+    for (args, words) in [
+        (&["dev", "missing"][..], "missing"),
+        (&["dev", "--listen", "nowhere"], "--listen"),
+        (
+            &[
+                "dev",
+                "--set",
+                "limits.memry=1GiB",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+            "limits.memory",
+        ),
+        (&["build", "missing"], "missing"),
+        (&["new", "hello", "--template", "js"], "rust-json"),
+        (&["new", "Hello"], "`Hello` cannot be the name"),
+        (&["new"], "<NAME>"),
+    ] {
+        let output = author.iof(&author.folder, args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && said.contains(words),
+            "{args:?}: {said}"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask capture`: what the README shows of a terminal, typed for real.
+//!
+//! Three commands in an empty folder: a project, a server that builds it, a call. What they print is put between two
+//! marks of the README, without what is different every time.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    paths,
+    process::{cargo, output, run},
+    step::{Outcome, Problem, step},
+};
+
+const BEGIN: &str = "<!-- capture: `cargo xtask capture` writes this -->\n```console\n";
+const END: &str = "```\n<!-- end of capture -->";
+/// A first build compiles what functions depend on.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) fn run_capture() -> Outcome {
+    step("build iof", || {
+        run(cargo()
+            .args(["build", "--package", "iof"])
+            .current_dir(paths::root()))
+    })?;
+    let readme = paths::root().join("README.md");
+    let text = read(&readme)?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .ok_or_else(|| Problem::new("the README has no mark for the capture"))?;
+    let (_, after) = rest
+        .split_once(END)
+        .ok_or_else(|| Problem::new("the README has no mark for the capture's end"))?;
+    let typed = step("type the three commands", capture)?;
+    fs::write(&readme, format!("{before}{BEGIN}{typed}{END}{after}"))
+        .map_err(|e| Problem::new(format!("{}: {e}", readme.display())))?;
+    print!("{typed}");
+    Ok(())
+}
+
+fn capture() -> Outcome<String> {
+    let home = tempfile::tempdir().map_err(Problem::new)?;
+    let iof = |folder: &Path, args: &[&str]| {
+        let mut command = Command::new(paths::target().join("debug/iof"));
+        command
+            .args(args)
+            .current_dir(folder)
+            .env("XDG_CONFIG_HOME", home.path());
+        command
+    };
+    let made = output(&mut iof(home.path(), &["new", "hello"]))?;
+    let mut typed = format!("$ iof new hello\n{made}\n$ cd hello && iof dev\n");
+    let project = home.path().join("hello");
+    let mut dev = iof(&project, &["dev", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(Problem::new)?;
+    let printed = dev.stdout.take().map(BufReader::new);
+    let mut lines = printed
+        .into_iter()
+        .flat_map(|stdout| stdout.lines().map_while(Result::ok));
+    let until = Instant::now() + PATIENCE;
+    let mut server = None;
+    for line in lines.by_ref() {
+        if let Some(place) = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://") && word.ends_with("/try"))
+        {
+            server = place.split("/v1/").next().map(str::to_owned);
+        }
+        typed += &format!("{line}\n");
+        if line.contains("or ") || Instant::now() > until {
+            break;
+        }
+    }
+    let server = server.ok_or_else(|| Problem::new("iof dev did not say where it serves"))?;
+    let called = output(&mut iof(
+        home.path(),
+        &["call", "hello", "Ada", "--server", &server],
+    ));
+    let logged = lines.next().unwrap_or_default();
+    let _ = dev.kill();
+    let _ = dev.wait();
+    typed += &format!(
+        "{logged}\n\n$ iof call hello Ada          # in another terminal\n{}\n",
+        called?.trim_end()
+    );
+    let typed = typed
+        .replace(&format!(" --server {server}"), "")
+        .replace(&server, "http://127.0.0.1:8080");
+    Ok(typed)
+}
+
+fn read(file: &Path) -> Outcome<String> {
+    fs::read_to_string(file).map_err(|e| Problem::new(format!("{}: {e}", file.display())))
+}
