@@ -20,6 +20,7 @@ mod dev;
 mod durability;
 mod ephemeral;
 mod era;
+mod era_sources;
 mod fetches;
 mod grants;
 mod hidden;

@@ -1,7 +1,7 @@
 //! The HTTP side of iof.
 //!
 //! [`App`] is what a request needs: engine, store, loaded functions, settings. [`router`] gives it routes, [`serve`]
-//! gives it connections. `second_state` is the API of the Second State FaaS of 2020, to the byte where its clients
+//! gives it connections. `v1` is our own API, described by an OpenAPI document. `second_state` is the API of the Second State FaaS of 2020, to the byte where its clients
 //! look; what a failure really was is in the headers `iof-status`, `iof-fault` and `iof-message` of every answer.
 
 mod app;

@@ -3,34 +3,44 @@
 //! A schema is somebody's input like all else: it is compiled when it is first needed, refers to nothing outside of
 //! itself, and one that cannot be compiled checks nothing (the function reads its arguments itself, too).
 
-use iof_engine::{Described, Export, Fault};
+use iof_engine::{Export, Fault};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::OnceLock;
 
 /// The schemas of one module's exports, compiled, by export and place.
 #[derive(Default)]
-pub(crate) struct Schemas(Mutex<HashMap<Box<str>, Arc<[Option<Validator>]>>>);
+pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Box<[Option<Validator>]>>>);
 
 impl Schemas {
-    /// Whether a value is what a parameter takes.
+    /// Whether a value is what a parameter of one of these exports takes.
     ///
     /// # Errors
     /// `arguments`, naming the parameter, the place in it and what is wrong there.
-    pub(crate) fn check(&self, export: &Export, at: usize, value: &Json) -> Result<(), Fault> {
-        let Some(described) = &export.described else {
-            return Ok(());
-        };
-        let known = self.of(&export.name, described);
-        let Some(Some(schema)) = known.get(at) else {
+    pub(crate) fn check(
+        &self,
+        exports: &[Export],
+        export: &Export,
+        at: usize,
+        value: &Json,
+    ) -> Result<(), Fault> {
+        let known = self
+            .0
+            .get_or_init(|| exports.iter().filter_map(compiled).collect());
+        let schema = known.get(&*export.name).and_then(|params| params.get(at));
+        let Some(Some(schema)) = schema else {
             return Ok(());
         };
         let Err(error) = schema.validate(value) else {
             return Ok(());
         };
         let place = error.instance_path().to_string();
-        let name = described.params.get(at).map_or("", |param| &param.name);
+        let param = export
+            .described
+            .as_ref()
+            .and_then(|described| described.params.get(at));
+        let name = param.map_or("", |param| &param.name);
         let why: String = error.to_string().chars().take(300).collect();
         Err(Fault::client(
             "arguments",
@@ -40,24 +50,17 @@ impl Schemas {
             ),
         ))
     }
+}
 
-    fn of(&self, export: &str, described: &Described) -> Arc<[Option<Validator>]> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(export) {
-            return Arc::clone(known);
-        }
-        let compile = |schema: &Json| {
-            jsonschema::options()
-                // A pattern of somebody else's must not take for ever.
-                .with_pattern_options(PatternOptions::regex())
-                .build(schema)
-                .ok()
-        };
-        let params = described.params.iter();
-        let made: Arc<[_]> = params
-            .map(|param| param.schema.as_ref().and_then(compile))
-            .collect();
-        known.insert(export.into(), Arc::clone(&made));
-        made
-    }
+fn compiled(export: &Export) -> Option<(Box<str>, Box<[Option<Validator>]>)> {
+    let compile = |schema: &Json| {
+        jsonschema::options()
+            // A pattern of somebody else's must not take for ever.
+            .with_pattern_options(PatternOptions::regex())
+            .build(schema)
+            .ok()
+    };
+    let params = export.described.as_ref()?.params.iter();
+    let schemas = params.map(|param| param.schema.as_ref().and_then(compile));
+    Some((export.name.as_str().into(), schemas.collect()))
 }

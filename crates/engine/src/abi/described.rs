@@ -18,6 +18,8 @@ use serde_json::Value as Json;
 
 /// The longest description that is read, in bytes.
 pub(crate) const MAX: u32 = 64 << 10;
+/// All descriptions of a module together: they are kept with every version, and shown in lists.
+pub(crate) const MAX_ALL: usize = 128 << 10;
 /// The most parameters that one has.
 const PARAMS: usize = 100;
 /// The longest comment that is kept.

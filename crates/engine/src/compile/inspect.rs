@@ -227,6 +227,7 @@ pub(super) fn manifest(
         .collect();
     if let Some(instance) = describe {
         let version = section(source, "__wasm_bindgen_unstable").and_then(descriptor::version);
+        let mut room = described::MAX_ALL;
         for export in &mut exports {
             let codes = instance.describe(&descriptor_of(&export.symbol));
             export.signature = codes.and_then(|codes| descriptor::decode(&codes, version));
@@ -236,6 +237,10 @@ pub(super) fn manifest(
                     allocator,
                     described::MAX,
                 )
+            });
+            let text = text.filter(|text| {
+                room = room.saturating_sub(text.len());
+                room > 0
             });
             let said = text.and_then(|text| described::read(&export.name, &text));
             if let Some((signature, described)) = said {

@@ -234,7 +234,8 @@ fn of_json(
                 (None, _) => return Err(misfit(export, &format!("`{}` is missing", param.name))),
             };
             if *ty == Type::Json {
-                function.schemas.check(export, at, &value)?;
+                let exports = &function.code.manifest().exports;
+                function.schemas.check(exports, export, at, &value)?;
             }
             argument(*ty, value).ok_or_else(|| {
                 misfit(
