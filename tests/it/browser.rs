@@ -84,3 +84,26 @@ async fn the_page_tells_digits_apart() {
         server.log()
     );
 }
+
+#[tokio::test]
+async fn the_page_of_a_function_calls_it() {
+    let server = Server::start("").await;
+    let function = server.upload(guest("typed")).await;
+    let script = Command::new("node")
+        .arg(root().join("tests/browser/try.mjs"))
+        .arg(format!("{}/v1/functions/{}/try", server.url, function.id))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), script)
+        .await
+        .expect("the browser takes no two minutes")
+        .expect("node runs; `cargo xtask test` installs what the browser test needs");
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+}
