@@ -22,6 +22,8 @@ impl Author {
         let folder = guests::built("tmp/dev").join(test);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(".cargo")).unwrap();
+        // A workspace above, as there is in many a folder of code: a project must not care.
+        fs::write(folder.join("Cargo.toml"), "[workspace]\nmembers = []\n").unwrap();
         // What all projects depend on is compiled once.
         let shared = guests::built("guests");
         let config = format!("[build]\ntarget-dir = {shared:?}\n");
@@ -35,12 +37,10 @@ impl Author {
     fn iof(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(folder).stdin(Stdio::null());
-        for name in [
-            "CARGO_TARGET_DIR",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "RUSTFLAGS",
-            "IOF_SERVER",
-        ] {
+        for name in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+            command.env_remove(name);
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IOF_")) {
             command.env_remove(name);
         }
         // Cargo's own home stays, with what it has fetched.

@@ -78,6 +78,7 @@ impl User {
             server => text.replace(server, "http://127.0.0.1:8080"),
         };
         let text = text.replace(&*self.folder().to_string_lossy(), "HOME");
+        let text = without_instants(&text);
         let mut stable = String::new();
         for line in text.split_inclusive('\n') {
             let words = line
@@ -109,6 +110,18 @@ impl User {
         // Times of day, and how long something took.
         times(&stable)
     }
+}
+
+/// `2026-11-23T19:58:43.627Z` is INSTANT; a round one is somebody's example.
+fn without_instants(text: &str) -> String {
+    let mut parts = text.split('"');
+    let mut stable = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let instant = part.len() == 24 && part.starts_with("20") && part.ends_with('Z');
+        stable += "\"";
+        stable += if instant { "INSTANT" } else { part };
+    }
+    stable
 }
 
 fn uuid_like(word: &str) -> bool {

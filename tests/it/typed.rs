@@ -353,6 +353,12 @@ async fn a_function_says_what_it_is() {
     let schema = |operation: &Value| {
         operation["requestBody"]["content"]["application/json"]["schema"].clone()
     };
+    // What a schema refers to is in this document.
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let place = reference.split('"').next().unwrap();
+        assert!(document.pointer(place).is_some(), "{place}");
+    }
     let point = schema(&call("echo_point"));
     assert_eq!(point["required"], json!(["value"]));
     assert_eq!(
@@ -378,6 +384,14 @@ async fn a_function_says_what_it_is() {
         let answer = server.run(function.id, export, "").await;
         assert_eq!(answer.text(), value.to_string());
     }
+    // Before its secret is set it cannot be called, and says what it takes all the same.
+    let config = "[[secrets]]\nvalue = \"Bearer {API_TOKEN}\"\nheader = \"authorization\"\nto = \"GET https://api.example.com\"\n";
+    let config = format!(
+        "commands = [\"http_proxy\"]\noutbound = [\"GET https://api.example.com\"]\n{config}"
+    );
+    let waits = typed(&server, &config).await;
+    let path = format!("/v1/functions/{}/openapi.json", waits.id);
+    assert_eq!(server.get(&path).await.http, 200);
     let page = server
         .get(&format!("/v1/functions/{}/try", function.id))
         .await;

@@ -97,6 +97,23 @@ async fn a_name_is_an_address_and_stays() {
         201
     );
     assert_eq!(which(&server, "count-er").await, "3");
+    let shown = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(shown.json()["versions"][0]["version"], 1, "of the new one");
+    assert_eq!(
+        ask(&server, "DELETE", "/v1/functions/count-er", KEY, None)
+            .await
+            .http,
+        204
+    );
+    assert_eq!(
+        create(&server, "?name=count-er", numbered(3), KEY)
+            .await
+            .http,
+        201
+    );
+    // Nobody has called it since, and still the name leads to it.
+    let shown = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(shown.http, 200, "{}", shown.text());
     let mut server = server;
     server.stop().await;
     let server = server.restart().await;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// What the engine serves, by the modules that are imported from; the engine has the last word, at upload.
-const SERVED: [&str; 7] = [
+const SERVED: [&str; 8] = [
     "wasi_snapshot_preview1",
     "iof",
     "ssvm_process",
@@ -18,6 +18,7 @@ const SERVED: [&str; 7] = [
     "wasmedge_process",
     "wasmedge_native",
     "__wbindgen_placeholder__",
+    "__wbindgen_externref_xform__",
 ];
 
 pub(crate) fn new(new: &New) -> ExitCode {

@@ -200,8 +200,12 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
     if let Some(export) = exports.first() {
         let call = format!("{}/call/{export}", path(&name));
         let _ = writeln!(text, "  url   {}", client.url(&call));
-        let sample = document.map(|document| &document["paths"][&call]["post"]);
-        let _ = writeln!(text, "  curl  curl {}{}", body(sample), client.url(&call));
+        let _ = writeln!(
+            text,
+            "  curl  curl {}{}",
+            body(document, &call),
+            client.url(&call)
+        );
         let _ = writeln!(
             text,
             "  iof   iof call {name} {export}{}",
@@ -224,7 +228,8 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
 }
 
 /// A body that the function takes, as curl sends it.
-fn body(operation: Option<&Json>) -> String {
+fn body(document: Option<&Json>, call: &str) -> String {
+    let operation = document.map(|document| &document["paths"][call]["post"]);
     let schema = operation.map(|of| &of["requestBody"]["content"]["application/json"]["schema"]);
     let properties = schema.and_then(|schema| schema["properties"].as_object());
     let Some(properties) = properties else {
@@ -242,7 +247,7 @@ fn body(operation: Option<&Json>) -> String {
     }
     let sample: serde_json::Map<_, _> = properties
         .iter()
-        .map(|(name, schema)| (name.clone(), sample(schema, schema, 0)))
+        .map(|(name, schema)| (name.clone(), sample(schema, document.unwrap_or(schema), 0)))
         .collect();
     let text = Json::Object(sample).to_string().replace('\'', "'\\''");
     format!("-H 'content-type: application/json' -d '{text}' ")

@@ -2,6 +2,7 @@
 
 use crate::args::Egress;
 use crate::client::{Client, segment};
+use crate::output::time;
 use crate::print;
 use http::Method;
 use serde_json::Value as Json;
@@ -78,7 +79,7 @@ pub(crate) fn line(row: &Json) -> String {
     };
     format!(
         "{}  {}  function {} v{}  {what}  {status} {}  {} B out, {} B in, {} ms{secrets}\n",
-        text("at"),
+        time(row, "at"),
         text("call"),
         row["function"],
         row["version"],

@@ -177,7 +177,11 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
         remote,
     } = rm;
     let mut client = Client::new(&remote)?.of(&function);
-    let shown = client.ask(Method::GET, &path(&function), "").await?;
+    // A key may delete what it may not read.
+    let shown = match client.ask(Method::GET, &path(&function), "").await {
+        Err(message) if !yes => return Err(message),
+        shown => shown.unwrap_or_default(),
+    };
     if !yes {
         confirm(&function, &shown)?;
     }

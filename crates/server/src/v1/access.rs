@@ -13,7 +13,7 @@ use crate::auth::given;
 use crate::functions::{no_such_function, store_fault};
 use http::HeaderMap;
 use iof_engine::Fault;
-use iof_store::{ApiKey, Function, Scope};
+use iof_store::{ApiKey, Function, KeyHash, Scope};
 
 /// The function of a path, by number or by name, for whoever may do this with it.
 ///
@@ -61,7 +61,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     let key = key(app, headers).await?;
     match &key {
         Some(key) if key.wasm_id.is_none() && key.scopes.allow(need) => Ok(()),
-        _ => Err(refused("This takes", key.as_ref(), need)),
+        _ => Err(refused(SERVER, key.as_ref(), need)),
     }
 }
 
@@ -76,24 +76,8 @@ pub(super) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault
     let key = key(app, headers).await?;
     match &key {
         Some(key) if key.wasm_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
-        _ => Err(refused("This takes", key.as_ref(), Scope::Admin)),
+        _ => Err(refused(SERVER, key.as_ref(), Scope::Admin)),
     }
-}
-
-/// Whether a request may call a private function; its usage key was no help.
-pub(super) async fn calls(
-    app: &App,
-    id: i64,
-    admin: impl FnOnce(&str) -> bool,
-    headers: &HeaderMap,
-) -> Result<bool, Fault> {
-    if app.keys.is_operator(headers) || given(headers).is_some_and(admin) {
-        return Ok(true);
-    }
-    let key = key(app, headers).await?;
-    Ok(key.is_some_and(|key| {
-        key.scopes.allow(Scope::Call) && key.wasm_id.is_none_or(|own| own == id)
-    }))
 }
 
 /// The number of a function that a path names.
@@ -101,7 +85,36 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(id.parse().ok().filter(|id| *id > 0));
     }
-    app.functions.named(id).await
+    // Not from the cache: a name that was deleted may be somebody else's by now.
+    app.store.named(id).await.map_err(store_fault)
+}
+
+/// Whether the sender may call a function, which its usage key protects if it has one.
+///
+/// # Errors
+/// `usage-key`
+pub(super) async fn call(
+    app: &App,
+    id: i64,
+    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
+    headers: &HeaderMap,
+) -> Result<(), Fault> {
+    let Some(usage_key) = usage_key else {
+        return Ok(());
+    };
+    let opens = |given: &str| usage_key.matches(given) || admin_key.matches(given);
+    if given(headers).is_some_and(opens) || app.keys.is_operator(headers) {
+        return Ok(());
+    }
+    let key = key(app, headers).await?;
+    let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
+    if key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.wasm_id)) {
+        return Ok(());
+    }
+    let message = format!(
+        "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
+    );
+    Err(Fault::client("usage-key", message).with_status(401))
 }
 
 /// The key of a request, if it is one that was made here.
@@ -112,13 +125,20 @@ async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
     }
 }
 
+/// What concerns no one function.
+const SERVER: &str = "This takes";
+
 /// 401 for whoever has no key, 403 for whose key is not for this.
 fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
     let need = need.as_str();
+    let reach = match what {
+        SERVER => "for all functions",
+        _ => "for this function",
+    };
     match key {
         Some(key) => Fault::client(
             "scope",
-            format!("The key `{}` is not for this: it takes one of scope `{need}` for this function.", key.label),
+            format!("The key `{}` is not for this: it takes one of scope `{need}` {reach}.", key.label),
         )
         .with_status(403),
         None => Fault::client(

@@ -73,7 +73,8 @@ async fn run(
 ) -> Result<Response<Body>, Fault> {
     let (parts, body) = request.into_parts();
     let function = find(app, function).await?;
-    admit(app, &function, &parts.headers).await?;
+    let keys = (function.usage_key.as_ref(), &function.admin_key);
+    access::call(app, function.id, keys, &parts.headers).await?;
     if let Some(pace) = &function.granted.pace {
         pace.count()?;
     }
@@ -108,40 +109,22 @@ async fn run(
 }
 
 /// The function of a path, ready to be called.
-pub(super) async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
+async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
     let unknown = || no_such_function(super::shown(id));
-    let number = access::number(app, id).await?.ok_or_else(unknown)?;
+    if id.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = access::number(app, id).await?.ok_or_else(unknown)?;
+        return app.functions.get(number).await;
+    }
+    let number = app.functions.named(id).await?.ok_or_else(unknown)?;
     match app.functions.get(number).await {
         // The name of a function that is gone may belong to another one now.
-        Err(fault)
-            if fault.code == "no-such-function"
-                && !id.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
+        Err(fault) if fault.code == "no-such-function" => {
             app.functions.forget(id);
-            let number = access::number(app, id).await?.ok_or_else(unknown)?;
+            let number = app.functions.named(id).await?.ok_or_else(unknown)?;
             app.functions.get(number).await
         }
         other => other,
     }
-}
-
-/// Whether the sender may call it.
-pub(super) async fn admit(app: &App, function: &Loaded, headers: &HeaderMap) -> Result<(), Fault> {
-    let Some(key) = &function.usage_key else {
-        return Ok(());
-    };
-    if crate::auth::given(headers).is_some_and(|given| key.matches(given)) {
-        return Ok(());
-    }
-    let admin = |given: &str| function.admin_key.matches(given);
-    if access::calls(app, function.id, admin, headers).await? {
-        return Ok(());
-    }
-    let message = format!(
-        "Function {} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`.",
-        function.id
-    );
-    Err(Fault::client("usage-key", message).with_status(401))
 }
 
 /// Whether the client would rather fetch the outcome (RFC 7240, section 4.1).
@@ -228,14 +211,18 @@ fn of_json(
         .zip(values.into_iter().chain(none()))
         .enumerate()
         .map(|(at, ((ty, param), value))| {
+            let missing = || misfit(export, &format!("`{}` is missing", param.name));
+            let came = value.is_some();
             let value = match (value, ty) {
                 (Some(value), _) => value,
+                // Which some types take.
                 (None, Type::Json) => Json::Null,
-                (None, _) => return Err(misfit(export, &format!("`{}` is missing", param.name))),
+                (None, _) => return Err(missing()),
             };
             if *ty == Type::Json {
                 let exports = &function.code.manifest().exports;
-                function.schemas.check(exports, export, at, &value)?;
+                let checked = function.schemas.check(exports, export, at, &value);
+                checked.map_err(|fault| if came { fault } else { missing() })?;
             }
             argument(*ty, value).ok_or_else(|| {
                 misfit(

@@ -1,14 +1,14 @@
 //! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate clients
 //! or forms. It is made of what the function says of itself.
 
-use super::{Problem, call, failed};
+use super::{Problem, access, failed};
 use crate::app::App;
-use crate::functions::Loaded;
+use crate::functions::{no_such_function, store_fault};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::{Export, Type};
+use iof_engine::{Export, Fault, Manifest, Type};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
@@ -25,9 +25,16 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Response<Body> {
     let read = async {
-        let function = call::find(&app, &id).await?;
-        call::admit(&app, &function, &headers).await?;
-        Ok(document(&id, &function))
+        let unknown = || no_such_function(super::shown(&id));
+        let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
+        // As it is kept: a function that cannot run yet, because a secret is not set, says what it takes all the same.
+        let function = app.store.function(number).await.map_err(store_fault)?;
+        let function = function.ok_or_else(unknown)?;
+        let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+        access::call(&app, number, keys, &headers).await?;
+        let manifest: Manifest = serde_json::from_str(&function.version.manifest)
+            .map_err(|error| Fault::host("The function cannot be described.", error))?;
+        Ok(document(&id, &function, &manifest))
     };
     match read.await {
         Ok(document) => reply::ok(StatusCode::OK, reply::JSON, document.to_string()),
@@ -35,15 +42,15 @@ pub(super) async fn read(
     }
 }
 
-fn document(id: &str, function: &Loaded) -> Json {
-    let mut paths = Map::new();
-    for export in &function.code.manifest().exports {
+fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Json {
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    for export in &manifest.exports {
         let path = format!("/v1/functions/{id}/call/{}", export.name);
-        paths.insert(path, json!({ "post": operation(export) }));
+        paths.insert(path, json!({ "post": operation(export, &mut schemas) }));
     }
     let mut document = json!({
         "openapi": "3.1.0",
-        "info": { "title": id, "version": function.version.to_string() },
+        "info": { "title": id, "version": function.version.number.to_string() },
         "paths": paths,
         "components": { "schemas": { "Problem": {
             "type": "object",
@@ -51,7 +58,10 @@ fn document(id: &str, function: &Loaded) -> Json {
             "properties": { "error": { "type": "string" }, "fault": { "type": "string" } },
         } } },
     });
-    if function.usage_key.is_some() {
+    if let Some(known) = document["components"]["schemas"].as_object_mut() {
+        known.extend(schemas);
+    }
+    if function.usage_key_hash.is_some() {
         document["components"]["securitySchemes"] =
             json!({ "key": { "type": "http", "scheme": "bearer" } });
         document["security"] = json!([{ "key": [] }]);
@@ -59,7 +69,7 @@ fn document(id: &str, function: &Loaded) -> Json {
     document
 }
 
-fn operation(export: &Export) -> Json {
+fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
     let problem = json!({
         "description": "What went wrong",
         "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
@@ -87,7 +97,9 @@ fn operation(export: &Export) -> Json {
     let mut properties = Map::new();
     let mut required = vec![];
     for (ty, param) in signature.params.iter().zip(&described.params) {
-        properties.insert(param.name.clone(), schema(*ty, param.schema.as_ref()));
+        let place = format!("{}.{}", export.name, param.name);
+        let schema = named(schema(*ty, param.schema.as_ref()), &place, schemas);
+        properties.insert(param.name.clone(), schema);
         // JSON that does not come is null, which some types take.
         if *ty != Type::Json || !takes_null(param.schema.as_ref()) {
             required.push(param.name.as_str());
@@ -111,7 +123,10 @@ fn operation(export: &Export) -> Json {
             };
             let content = match ty {
                 Type::Bytes => json!({}),
-                _ => json!({ "schema": schema(ty, described.result.as_ref()) }),
+                _ => {
+                    let result = schema(ty, described.result.as_ref());
+                    json!({ "schema": named(result, &format!("{}.result", export.name), schemas) })
+                }
             };
             json!({ "200": { "description": "What it returned", "content": { content_type: content } } })
         }
@@ -119,6 +134,70 @@ fn operation(export: &Export) -> Json {
     operation["responses"] = result;
     operation["responses"]["default"] = problem;
     operation
+}
+
+/// A schema, put where its references lead: `#/$defs/Item` is of the schema, and here `#` is the whole document.
+fn named(mut schema: Json, place: &str, schemas: &mut Map<String, Json>) -> Json {
+    let place: String = place
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let Some(Json::Object(parts)) = schema
+        .as_object_mut()
+        .and_then(|schema| schema.shift_remove("$defs"))
+    else {
+        if !refers(&schema) {
+            return schema;
+        }
+        lead(&mut schema, &place);
+        schemas.insert(place.clone(), schema);
+        return json!({ "$ref": format!("#/components/schemas/{place}") });
+    };
+    for (name, mut part) in parts {
+        lead(&mut part, &place);
+        schemas.insert(format!("{place}.{name}"), part);
+    }
+    lead(&mut schema, &place);
+    schemas.insert(place.clone(), schema);
+    json!({ "$ref": format!("#/components/schemas/{place}") })
+}
+
+/// Whether a schema refers to itself.
+fn refers(schema: &Json) -> bool {
+    match schema {
+        Json::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name == "$ref" || refers(value)),
+        Json::Array(values) => values.iter().any(refers),
+        _ => false,
+    }
+}
+
+/// Makes references lead to where [`named`] puts what they mean.
+fn lead(schema: &mut Json, place: &str) {
+    match schema {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value.as_str()) {
+                    ("$ref", Some("#")) => *value = format!("#/components/schemas/{place}").into(),
+                    ("$ref", Some(to)) => {
+                        if let Some(part) = to.strip_prefix("#/$defs/") {
+                            *value = format!("#/components/schemas/{place}.{part}").into();
+                        }
+                    }
+                    _ => lead(value, place),
+                }
+            }
+        }
+        Json::Array(values) => values.iter_mut().for_each(|value| lead(value, place)),
+        _ => {}
+    }
 }
 
 fn takes_null(schema: Option<&Json>) -> bool {

@@ -179,6 +179,8 @@ pub(super) async fn list(
         only(query, &["after", "limit"])?;
         let limit = super::limit(query, LIMIT, MOST)?;
         let after = super::within(query, "after", 0, i64::MAX)?.unwrap_or(0);
+        // What ended calls left counts, too.
+        app.journal.flush().await;
         // One more tells whether there are more.
         let found = app
             .store

@@ -151,9 +151,11 @@ pub(super) async fn read(
             Fault::client("no-such-job", message).with_status(404)
         };
         let job = found.ok_or_else(unknown)?;
+        let function = app.store.function(job.wasm_id).await.map_err(store_fault)?;
+        let function = function.ok_or_else(unknown)?;
+        let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
         let number = job.wasm_id.to_string();
-        let function = call::find(&app, &number).await?;
-        if let Err(refused) = call::admit(&app, &function, &headers).await
+        if let Err(refused) = access::call(&app, job.wasm_id, keys, &headers).await
             && access::function(&app, &number, &headers, Scope::Read)
                 .await
                 .is_err()

@@ -20,7 +20,7 @@ function headers(more = {}) {
 }
 
 // Text as it is, files as base64, everything else as JSON.
-function field(id, schema, name, required) {
+function field(id, schema, name, required, root) {
   const type = [schema?.type].flat()[0];
   const note = element("small", { textContent: ` ${describe(schema)}${required ? "" : ", may be left out"}` });
   const label = element("label", { htmlFor: id, textContent: name }, note);
@@ -38,7 +38,7 @@ function field(id, schema, name, required) {
     input = element("input", { id, type: "text" });
     read = async () => input.value;
   } else {
-    input = element("textarea", { id, spellcheck: false, value: JSON.stringify(sample(schema, schema), null, 2) ?? "null" });
+    input = element("textarea", { id, spellcheck: false, value: JSON.stringify(sample(schema, root), null, 2) ?? "null" });
     read = async () => {
       try {
         return JSON.parse(input.value || "null");
@@ -84,11 +84,11 @@ function sample(schema, root, depth = 0) {
   }
 }
 
-function form(path, operation) {
+function form(path, operation, root) {
   const schema = operation.requestBody?.content?.["application/json"]?.schema;
   const named = schema?.properties;
   const fields = named
-    ? Object.entries(named).map(([name, of]) => [name, field(`${operation.operationId}-${name}`, of, name, schema.required?.includes(name))])
+    ? Object.entries(named).map(([name, of]) => [name, field(`${operation.operationId}-${name}`, of, name, schema.required?.includes(name), root)])
     : operation.requestBody ? [["text", field(`${operation.operationId}-text`, { type: "string" }, "text", false)]] : [];
   const button = element("button", { type: "submit", textContent: "Call" });
   const output = element("output");
@@ -154,7 +154,7 @@ async function load() {
     return;
   }
   key.closest("label").hidden = !document.components?.securitySchemes;
-  for (const [path, { post }] of Object.entries(document.paths)) main.append(form(path, post));
+  for (const [path, { post }] of Object.entries(document.paths)) main.append(form(path, post, document));
 }
 
 key.addEventListener("change", load);
