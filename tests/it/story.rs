@@ -84,25 +84,20 @@ impl User {
             let words = line
                 .split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
             let mut words: Vec<String> = words.map(str::to_owned).collect();
-            for at in 0..words.len() {
-                let word = words[at]
+            for part in &mut words {
+                let word = part
                     .trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
                     .to_owned();
+                let digits =
+                    |length| word.len() == length && word.bytes().all(|b| b.is_ascii_hexdigit());
                 let known = [
                     (uuid_like(&word), "ID"),
                     (word.starts_with("iof_") && word.len() == 36, "KEY"),
                     (date_like(&word), "DATE"),
-                    (
-                        word.len() == 12 && word.bytes().all(|b| b.is_ascii_hexdigit()),
-                        "SHA",
-                    ),
-                    (
-                        word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit()),
-                        "SHA",
-                    ),
+                    (digits(12) || digits(64), "SHA"),
                 ];
                 if let Some((_, name)) = known.iter().find(|(is, _)| *is) {
-                    words[at] = words[at].replacen(&word, name, 1);
+                    *part = part.replacen(&word, name, 1);
                 }
             }
             stable += &words.concat();

@@ -39,8 +39,9 @@ pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
         (None, Some(file)) => Some(read(&file)?),
         (None, None) => None,
     };
+    let bytes = tokio::fs::read(&module).await;
     let package = Package {
-        module: fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?,
+        module: bytes.map_err(|error| format!("{}: {error}", module.display()))?,
         declaration,
         name: deploy.name.clone().unwrap_or(name),
     };

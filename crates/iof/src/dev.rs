@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// Seconds that a question waits at the server for something to tell.
 const WAIT: u32 = 30;
@@ -142,7 +143,8 @@ async fn follow(
     };
     let mut client = Client::new(&remote)?;
     let mut builds = builder(dev);
-    let mut streams = None;
+    // They end with this future.
+    let mut streams = JoinSet::new();
     loop {
         let Some((came, since)) = builds.recv().await else {
             return Err("the folder is gone".into());
@@ -172,16 +174,14 @@ async fn follow(
                 "  {secret} is not set: iof secret set {name} {secret} --server http://{address}\n"
             ));
         }
-        if streams.is_none() {
+        if streams.is_empty() {
             // So that other commands of this user need no key for it either.
             client.remember(&[name.clone(), deployed["function"].to_string()], key)?;
             print(&format!(
                 "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --server http://{address}\n"
             ));
-            streams = Some((
-                tokio::spawn(calls(remote.clone(), name.clone())),
-                tokio::spawn(sent(remote.clone(), name)),
-            ));
+            streams.spawn(calls(remote.clone(), name.clone()));
+            streams.spawn(sent(remote.clone(), name));
         }
     }
 }
@@ -233,8 +233,9 @@ fn list(changed: &[PathBuf]) -> String {
 }
 
 async fn deploy(client: &mut Client, built: &Built) -> Result<Json, String> {
-    let module =
-        fs::read(&built.module).map_err(|error| format!("{}: {error}", built.module.display()))?;
+    let module = tokio::fs::read(&built.module)
+        .await
+        .map_err(|error| format!("{}: {error}", built.module.display()))?;
     let declaration = built
         .declaration
         .as_ref()

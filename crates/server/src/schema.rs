@@ -11,7 +11,10 @@ use std::sync::OnceLock;
 
 /// The schemas of one module's exports, compiled, by export and place.
 #[derive(Default)]
-pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Box<[Option<Validator>]>>>);
+pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Params>>);
+
+/// One for each parameter that has a schema.
+type Params = Box<[Option<Validator>]>;
 
 impl Schemas {
     /// Whether a value is what a parameter of one of these exports takes.
@@ -52,7 +55,7 @@ impl Schemas {
     }
 }
 
-fn compiled(export: &Export) -> Option<(Box<str>, Box<[Option<Validator>]>)> {
+fn compiled(export: &Export) -> Option<(Box<str>, Params)> {
     let compile = |schema: &Json| {
         jsonschema::options()
             // A pattern of somebody else's must not take for ever.

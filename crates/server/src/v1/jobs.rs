@@ -215,7 +215,7 @@ async fn work(app: Weak<App>, wake: Arc<Notify>) {
         Ok(0) => {}
         Ok(jobs) => tracing::info!(jobs, "jobs that were cut off begin again"),
         Err(error) => {
-            tracing::error!(%error, "jobs that were cut off stay so until the next start")
+            tracing::error!(%error, "jobs that were cut off stay so until the next start");
         }
     }
     let places = Arc::new(Semaphore::new(running as usize));
