@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::deploy::{Package, Wishes, name_of, put};
 use crate::functions::path;
+use crate::profile::LOCAL;
 use crate::{egress, fail, log, logs, print, serve};
 use http::Method;
 use iof_build::{Built, Options, watch};
@@ -141,6 +142,12 @@ async fn follow(
         key: Some(key.to_owned()),
         ..Remote::default()
     };
+    let place = format!("http://{address}");
+    // Where commands look anyway is not said.
+    let server = match place.as_str() {
+        LOCAL => String::new(),
+        elsewhere => format!(" --server {elsewhere}"),
+    };
     let mut client = Client::new(&remote)?;
     let mut builds = builder(dev);
     // They end with this future.
@@ -171,14 +178,14 @@ async fn follow(
         ));
         for secret in crate::output::texts(&deployed, "secrets_not_set") {
             print(&format!(
-                "  {secret} is not set: iof secret set {name} {secret} --server http://{address}\n"
+                "  {secret} is not set: iof secret set {name} {secret}{server}\n"
             ));
         }
         if streams.is_empty() {
             // So that other commands of this user need no key for it either.
             client.remember(&[name.clone(), deployed["function"].to_string()], key)?;
             print(&format!(
-                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --server http://{address}\n"
+                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} …{server}\n"
             ));
             streams.spawn(calls(remote.clone(), name.clone()));
             streams.spawn(sent(remote.clone(), name));
