@@ -54,5 +54,7 @@ mod update;
 mod uploads;
 mod upstream;
 mod v1;
+mod v1_jobs;
+mod v1_keys;
 mod wasi;
 mod wasmedge_bindgen;

@@ -1,4 +1,4 @@
-//! `/v1`: names, versions, canaries, jobs, keys, logs and usage, as a client meets them.
+//! `/v1`: names, versions, canaries, logs and usage, as a client meets them.
 
 use iof_tests::{
     call::{Answer, Uploaded},
@@ -8,16 +8,16 @@ use iof_tests::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const KEY: &str = "a key of the operator";
+pub(crate) const KEY: &str = "a key of the operator";
 
 /// A module whose `which` answers a number.
-fn numbered(number: u32) -> Vec<u8> {
+pub(crate) fn numbered(number: u32) -> Vec<u8> {
     wat(&format!(
         "(module (func (export \"which\") (result i32) (i32.const {number})))"
     ))
 }
 
-async fn create(server: &Server, query: &str, module: Vec<u8>, key: &str) -> Answer {
+pub(crate) async fn create(server: &Server, query: &str, module: Vec<u8>, key: &str) -> Answer {
     let request = server.request("POST", &format!("/v1/functions{query}"));
     let request = request
         .header("content-type", "application/wasm")
@@ -35,7 +35,13 @@ async fn add(server: &Server, place: &str, module: Vec<u8>, key: &str) -> Answer
     server.answer(request).await
 }
 
-async fn ask(server: &Server, method: &str, path: &str, key: &str, body: Option<Value>) -> Answer {
+pub(crate) async fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    key: &str,
+    body: Option<Value>,
+) -> Answer {
     let request = server.request(method, path).bearer_auth(key);
     let request = match body {
         Some(body) => request.json(&body),
@@ -49,7 +55,7 @@ async fn which(server: &Server, function: &str) -> String {
     server.answer(server.request("POST", &path)).await.text()
 }
 
-async fn operated() -> Server {
+pub(crate) async fn operated() -> Server {
     Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await
 }
 
@@ -240,253 +246,6 @@ async fn a_canary_gets_its_share_until_it_is_promoted() {
     )
     .await;
     assert_eq!((itself.http.as_u16(), itself.fault()), (409, "rollout"));
-}
-
-#[tokio::test]
-async fn a_call_can_be_fetched_later_even_after_a_kill() {
-    let server = Server::start("").await;
-    let function = server.deploy(guest("typed"), "").await;
-    let submit = async |server: &Server, export: &str, arguments: Value| {
-        let path = format!("/v1/functions/{}/call/{export}", function.id);
-        let request = server
-            .request("POST", &path)
-            .header("prefer", "wait=5, respond-async")
-            .json(&arguments);
-        let answer = server.answer(request).await;
-        assert_eq!(answer.http, 202, "{}", answer.text());
-        let job = answer.json()["job"].as_str().unwrap().to_owned();
-        assert_eq!(answer.header("location"), format!("/v1/jobs/{job}"));
-        job
-    };
-    let outcome = async |server: &Server, job: &str| {
-        for _ in 0..200 {
-            let shown = server.get(&format!("/v1/jobs/{job}")).await;
-            assert_eq!(shown.http, 200, "{}", shown.text());
-            if shown.json()["state"] == "done" {
-                return shown.json();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the job does not end\n{}", server.log());
-    };
-    let point = json!({"north": 1.0, "east": 2.0, "label": "x"});
-    let job = submit(&server, "echo_point", json!({ "value": point })).await;
-    let done = outcome(&server, &job).await;
-    assert_eq!(
-        (&done["result"], &done["export"]),
-        (&point, &json!("echo_point"))
-    );
-    let text = submit(&server, "shout", json!({"text": "hi"})).await;
-    assert_eq!(outcome(&server, &text).await["result"], "HI");
-    let bytes = submit(&server, "reversed", json!({"bytes": "AP8="})).await;
-    assert_eq!(
-        outcome(&server, &bytes).await["result"],
-        json!({"base64": "/wA="})
-    );
-    let failed = submit(
-        &server,
-        "fail_code",
-        json!({"code": "gone", "message": "why"}),
-    )
-    .await;
-    let failed = outcome(&server, &failed).await;
-    assert_eq!(
-        (&failed["fault"], &failed["error"]),
-        (&json!("gone"), &json!("why"))
-    );
-    // Arguments are looked at before it is accepted.
-    let path = format!("/v1/functions/{}/call/echo_u8", function.id);
-    let wrong = server
-        .request("POST", &path)
-        .header("prefer", "respond-async")
-        .json(&json!({"value": 256}));
-    let wrong = server.answer(wrong).await;
-    assert!(wrong.http == 202 || wrong.http == 400, "{}", wrong.text());
-    let unknown = server
-        .get("/v1/jobs/0190a0a0-0000-7000-8000-000000000000")
-        .await;
-    assert_eq!(
-        (unknown.http.as_u16(), unknown.fault()),
-        (404, "no-such-job")
-    );
-    // What was acknowledged survives.
-    let mut jobs = vec![];
-    for number in 0..20 {
-        jobs.push((
-            number,
-            submit(&server, "echo_u32", json!({ "value": number })).await,
-        ));
-    }
-    let mut server = server;
-    server.kill().await;
-    let server = server.restart().await;
-    for (number, job) in jobs {
-        assert_eq!(outcome(&server, &job).await["result"], number);
-    }
-}
-
-#[tokio::test]
-async fn too_many_jobs_are_refused() {
-    let server =
-        Server::start("[server]\njobs = 2\njobs_running = 1\n[limits]\nguest_cpu = \"2s\"\n").await;
-    let spin = wat("(module (func (export \"spin\") (loop (br 0))))");
-    let function = server.deploy(spin, "").await;
-    let path = format!("/v1/functions/{}/call/spin", function.id);
-    let mut faults = vec![];
-    for _ in 0..3 {
-        let request = server
-            .request("POST", &path)
-            .header("prefer", "respond-async");
-        let answer = server.answer(request).await;
-        faults.push((answer.http.as_u16(), answer.fault().to_owned()));
-    }
-    assert_eq!(
-        faults,
-        [
-            (202, String::new()),
-            (202, String::new()),
-            (503, "jobs".into())
-        ]
-    );
-}
-
-#[tokio::test]
-async fn a_key_opens_what_it_is_for_and_nothing_else() {
-    let server = operated().await;
-    let private = create(&server, "?name=private&private=true", numbered(1), KEY)
-        .await
-        .json();
-    create(&server, "?name=other&private=true", numbered(2), KEY).await;
-    let make = async |wish: Value| {
-        let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-        assert_eq!(made.http, 201, "{}", made.text());
-        let made = made.json();
-        (
-            made["id"].as_i64().unwrap(),
-            made["key"].as_str().unwrap().to_owned(),
-        )
-    };
-    let (_, deploy) = make(json!({"label": "ci", "scopes": ["deploy"]})).await;
-    let (_, read) = make(json!({"label": "eyes", "scopes": ["read"]})).await;
-    let (_, call) = make(json!({"label": "shop", "scopes": ["call"], "function": "private"})).await;
-    let (admin_id, admin) = make(json!({"label": "root", "scopes": ["admin"]})).await;
-    assert!(deploy.starts_with("iof_"));
-    let own = private["admin_key"].as_str().unwrap();
-    let version = json!({"version": 1});
-    for (what, method, path, body, may) in [
-        ("list", "GET", "/v1/functions", None, vec![&*read, &admin]),
-        (
-            "show",
-            "GET",
-            "/v1/functions/private",
-            None,
-            vec![&*read, &admin, own],
-        ),
-        (
-            "logs",
-            "GET",
-            "/v1/functions/private/logs",
-            None,
-            vec![&*read, &admin, own],
-        ),
-        ("egress", "GET", "/v1/egress", None, vec![&*read, &admin]),
-        (
-            "activate",
-            "PUT",
-            "/v1/functions/private/active",
-            Some(version),
-            vec![&*deploy, &admin, own],
-        ),
-        (
-            "secrets",
-            "GET",
-            "/v1/functions/private/secrets",
-            None,
-            vec![&*admin, own],
-        ),
-        ("keys", "GET", "/v1/keys", None, vec![&*admin]),
-        (
-            "call",
-            "POST",
-            "/v1/functions/private/call/which",
-            None,
-            vec![&*call, &admin, own],
-        ),
-        (
-            "another call",
-            "POST",
-            "/v1/functions/other/call/which",
-            None,
-            vec![&*admin],
-        ),
-    ] {
-        for key in [&*deploy, &read, &call, &admin, own, "iof_nobody", ""] {
-            let answer = ask(&server, method, path, key, body.clone()).await;
-            let open = answer.http.is_success();
-            assert_eq!(
-                open,
-                may.contains(&key),
-                "{what} with {key}: {}",
-                answer.text()
-            );
-            assert!(
-                open || answer.http == 401 || answer.http == 403,
-                "{what}: {}",
-                answer.http
-            );
-        }
-        assert!(
-            ask(&server, method, path, KEY, body.clone())
-                .await
-                .http
-                .is_success(),
-            "{what}"
-        );
-    }
-    assert_eq!(create(&server, "", numbered(1), &deploy).await.http, 201);
-    assert_eq!(create(&server, "", numbered(1), &read).await.http, 403);
-    // Nothing shows a key again, and one that is deleted opens nothing.
-    let list = ask(&server, "GET", "/v1/keys", KEY, None).await.text();
-    for key in [&deploy, &read, &call, &admin] {
-        assert!(!list.contains(key.as_str()) && !server.log().contains(key.as_str()));
-    }
-    assert_eq!(
-        ask(
-            &server,
-            "DELETE",
-            &format!("/v1/keys/{admin_id}"),
-            KEY,
-            None
-        )
-        .await
-        .http,
-        204
-    );
-    assert_eq!(
-        ask(&server, "GET", "/v1/keys", &admin, None).await.http,
-        401
-    );
-    for wrong in [
-        json!({"label": "x", "scopes": []}),
-        json!({"label": "x", "scopes": ["root"]}),
-        json!({"scopes": ["read"]}),
-        json!({"label": "x", "scopes": ["read"], "expires_at": "2001-01-01T00:00:00Z"}),
-        json!({"label": "x", "scopes": ["read"], "expires_at": "soon"}),
-    ] {
-        let refused = ask(&server, "POST", "/v1/keys", KEY, Some(wrong.clone())).await;
-        assert_eq!(refused.http, 400, "{wrong}: {}", refused.text());
-    }
-    // Without keys of its own, a server has no operator who could make any.
-    let open = Server::start("").await;
-    let none = ask(
-        &open,
-        "POST",
-        "/v1/keys",
-        "",
-        Some(json!({"label": "x", "scopes": ["admin"]})),
-    )
-    .await;
-    assert_eq!(none.http, 401);
 }
 
 #[tokio::test]

@@ -1,0 +1,85 @@
+//! What somebody types who writes a function.
+
+use clap::Args as Arguments;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+Examples:
+  iof new hello                         text in, text out
+  iof new orders --template rust-json   JSON in and out, with its schema
+  iof new --list                        all templates")]
+pub(crate) struct New {
+    /// The function's name, and the folder's
+    #[arg(required_unless_present = "list")]
+    pub(crate) name: Option<String>,
+    /// What to begin with
+    #[arg(short, long, value_name = "TEMPLATE", default_value = "rust")]
+    pub(crate) template: String,
+    /// List the templates
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+It takes crates on iof-guest, crates as the articles of 2020 wrote them, and those of today's wasm-bindgen. The module
+is in pkg/, smaller where wasm-opt is installed.
+
+Examples:
+  iof build                 the crate in this folder
+  iof build hello --watch   that one, and again whenever it changes")]
+pub(crate) struct Build {
+    /// The folder of the crate
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Which package of a workspace
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+    /// Quickly, with checks and names for debuggers
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Fail instead of changing Cargo.lock
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Leave wasm-opt out
+    #[arg(long)]
+    pub(crate) no_opt: bool,
+    /// Build again whenever it changes
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) watch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+One process: a server of its own, with the grants of function.toml, what is built swapped in when you save, and what
+calls print, send and come to below each other. Its data is in target/iof-dev.
+
+Examples:
+  iof dev                         the crate in this folder; the page to call it from is printed
+  iof dev hello --listen 127.0.0.1:0
+  iof dev --config iof.toml       with the operator's settings (a ceiling, a model, a pinned host)")]
+pub(crate) struct Dev {
+    /// The folder of the crate
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// A file of settings for the server
+    #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting by its name, as often as needed
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Which package of a workspace
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+}

@@ -1,0 +1,84 @@
+//! What is typed of secrets, of what left, and of recorded calls.
+
+use super::Remote;
+use clap::{Args as Arguments, Subcommand};
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    pub(crate) what: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Set a secret to the text on stdin, which is asked for on a terminal
+    #[command(after_help = "Examples:
+  iof secret set 1 SENDGRID_TOKEN                   asks for the value, without showing it
+  iof secret set 1 SENDGRID_TOKEN < token.txt       a line break at the end is left out")]
+    Set {
+        /// The function's name or number
+        function: String,
+        /// The secret's name, such as SENDGRID_TOKEN
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the names of a function's secrets; nothing shows their values
+    List {
+        /// The function's name or number
+        function: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Delete a secret
+    Rm {
+        /// The function's name or number
+        function: String,
+        /// The secret's name
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "Examples:
+  iof egress                          the newest hundred rows, the newest last
+  iof egress --function 1 -f          what function 1 sends, as it happens
+  iof egress --call ID --json         what one call sent, a JSON object a line")]
+pub(crate) struct Egress {
+    /// Of this function alone
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) function: Option<String>,
+    /// Of this call alone (the header iof-call of its answer)
+    #[arg(long, value_name = "ID")]
+    pub(crate) call: Option<String>,
+    /// How many rows
+    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
+    pub(crate) limit: u32,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+#[command(
+    after_help = "The call hears what it heard when it was recorded, and reaches nothing. Exit status: 0 if it
+ended alike, 1 if not, 2 if it could not be run.
+
+Examples:
+  iof replay ID                       on the version that it ran on
+  iof replay ID --version 3           on another one, to see whether that mends it
+  curl -H \"authorization: Bearer $IOF_KEY\" http://127.0.0.1:8080/v1/functions/1/calls    lists recorded calls"
+)]
+pub(crate) struct Replay {
+    /// The call (the header iof-call of its answer)
+    pub(crate) call: String,
+    /// The version to run it on [default: the one it ran on]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) version: Option<i64>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
