@@ -12,6 +12,27 @@ use tokio::{process::Command, time::timeout};
 
 const TOKEN: &str = "SG.the-right-one";
 
+/// Runs one of `tests/browser`, which has to find what it looks for.
+async fn browse(server: &Server, script: &str, arguments: &[String]) {
+    let script = Command::new("node")
+        .arg(root().join("tests/browser").join(script))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), script)
+        .await
+        .expect("the browser takes no two minutes")
+        .expect("node runs; `cargo xtask test` installs what the browser test needs");
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+}
+
 #[tokio::test]
 async fn the_page_sends_a_mail() {
     let folder = tempfile::tempdir().unwrap();
@@ -20,27 +41,13 @@ async fn the_page_sends_a_mail() {
     let function = server.upload(guest("send_email")).await;
     let pages = Pages::start(&root().join("examples/send-email/web")).await;
 
-    let script = Command::new("node")
-        .arg(root().join("tests/browser/send-email.mjs"))
-        .arg(pages.url())
-        .arg(&server.url)
-        .arg(function.id.to_string())
-        .arg(TOKEN)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(Duration::from_secs(120), script)
-        .await
-        .expect("the browser takes no two minutes");
-    let output =
-        output.expect("node runs; `cargo xtask test` installs what the browser test needs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        server.log()
-    );
+    let arguments = [
+        pages.url(),
+        server.url.clone(),
+        function.id.to_string(),
+        TOKEN.to_owned(),
+    ];
+    browse(&server, "send-email.mjs", &arguments).await;
 
     let mailbox = mail.mailbox();
     assert_eq!(mailbox.len(), 1, "one of the two mails had the right token");
@@ -62,48 +69,23 @@ async fn the_page_tells_digits_apart() {
     crate::infer::add_digits(&server).await;
     let function = server.upload(guest("pictures")).await;
     let pages = Pages::start(&example.join("web")).await;
-    let script = Command::new("node")
-        .arg(root().join("tests/browser/pictures.mjs"))
-        .arg(pages.url())
-        .arg(&server.url)
-        .arg(function.id.to_string())
-        .arg(root().join("crates/infer/tests/models/digit.png"))
-        .arg(crate::infer::expected().await)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(Duration::from_secs(120), script)
-        .await
-        .expect("the browser takes no two minutes")
-        .expect("node runs; `cargo xtask test` installs what the browser test needs");
-    assert!(
-        output.status.success(),
-        "{}{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        server.log()
-    );
+    let arguments = [
+        pages.url(),
+        server.url.clone(),
+        function.id.to_string(),
+        root()
+            .join("crates/infer/tests/models/digit.png")
+            .display()
+            .to_string(),
+        crate::infer::expected().await,
+    ];
+    browse(&server, "pictures.mjs", &arguments).await;
 }
 
 #[tokio::test]
 async fn the_page_of_a_function_calls_it() {
     let server = Server::start("").await;
     let function = server.upload(guest("typed")).await;
-    let script = Command::new("node")
-        .arg(root().join("tests/browser/try.mjs"))
-        .arg(format!("{}/v1/functions/{}/try", server.url, function.id))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(Duration::from_secs(120), script)
-        .await
-        .expect("the browser takes no two minutes")
-        .expect("node runs; `cargo xtask test` installs what the browser test needs");
-    assert!(
-        output.status.success(),
-        "{}{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        server.log()
-    );
+    let page = format!("{}/v1/functions/{}/try", server.url, function.id);
+    browse(&server, "try.mjs", &[page]).await;
 }

@@ -52,8 +52,14 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         return Ok(());
     }
 
-    step("run the examples' own tests", || {
-        for example in ["examples/hello", "examples/send-email", "examples/pictures"] {
+    step("run the tests of what has a workspace of its own", || {
+        for example in [
+            "examples/hello",
+            "examples/send-email",
+            "examples/pictures",
+            "crates/build/compat/wasm-bindgen-macro",
+            "crates/build/compat/wasm-bindgen",
+        ] {
             let mut test = cargo();
             test.args(["test", "--quiet"])
                 .current_dir(root.join(example));
