@@ -7,6 +7,7 @@
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
 //! * [`upstream`] is any other server that a function may call, with the manners that the test asks for.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
+//! * [`user`] types commands into a terminal and says what came back, without what is different every time.
 //! * [`pages`] serves a folder, as any web server in front of a page does.
 //!
 //! Everything ends with the value that started it: a dropped server takes its process along, a dropped stand-in its
@@ -27,5 +28,6 @@ pub mod mail;
 pub mod pages;
 pub mod server;
 pub mod upstream;
+pub mod user;
 
 mod listener;

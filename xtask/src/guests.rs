@@ -50,6 +50,7 @@ const GROUPS: [Group; 5] = [
             ("command", "command", "command"),
             ("second-state", "second_state", "second-state"),
             ("typed", "typed", "typed"),
+            ("program", "program", "program"),
             (
                 "cumulative-storage",
                 "cumulative_storage",

@@ -7,9 +7,9 @@ use crate::machine::{Machine, shown};
 use crate::optimise::{Optimised, optimise};
 use crate::project::Project;
 use crate::stand_in::StandIn;
-use crate::summary::{Kind, bytes};
+use crate::summary::bytes;
 use crate::what::{Part, What};
-use crate::{Error, Event, Progress, Summary, Toolchain, files};
+use crate::{Error, Event, Progress, Summary, Toolchain, component, files};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
@@ -110,15 +110,6 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
     let mut module = fs::read(&made).map_err(Error::file(&made))?;
     let mut summary = Summary::of(&module)?;
     let (mut before, mut notes) = (None, vec![]);
-    if summary.kind == Kind::WasiCommand {
-        notes.push(
-            "This is a program (main). A server does not run programs yet: it takes the module, and nothing in it can \
-             be called. Functions are exported by a library (`iof new NAME` shows how)."
-                .to_owned(),
-        );
-    } else if summary.exports.is_empty() && summary.kind == Kind::Bindgen {
-        notes.push("Nothing in it can be called: no function is exported.".to_owned());
-    }
     if options.optimise && !options.debug {
         let folder = project.target_dir.join("iof");
         match optimise(&options.machine, &module, &summary, &folder, progress)? {
@@ -128,6 +119,13 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
             }
             Optimised::Not(why) => notes.push(why),
         }
+    }
+    if project.what == What::Component {
+        module = component::encode(&module, matches!(project.part, Part::Program(_)))?;
+        summary = Summary::of(&module)?;
+    }
+    if summary.exports.is_empty() {
+        notes.push("Nothing in it can be called: no function is exported.".to_owned());
     }
     let kept = project
         .folder()

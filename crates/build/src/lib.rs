@@ -14,7 +14,7 @@
 //!     Event::Runs(line) => eprintln!("  $ {line}"),
 //! };
 //! let mut built = build(&made.folder, &Options::default(), &mut show)?;
-//! built.summary = built.summary.served(&["wasi_snapshot_preview1", "iof"]);
+//! built.summary = built.summary.judged(|_| None, |module, _| module != "wasi_snapshot_preview1");
 //! println!("{built}");
 //! for changes in watch(&built.folders)? {
 //!     let _ = changes?;
@@ -36,6 +36,8 @@ mod toolchain;
 
 #[cfg(feature = "projects")]
 mod build;
+#[cfg(feature = "projects")]
+mod component;
 #[cfg(feature = "projects")]
 mod error;
 #[cfg(feature = "projects")]

@@ -3,7 +3,7 @@
 //! A look, and no judgement: which imports a server has, and which types its exports take, is the engine's word, which
 //! the caller adds.
 
-use crate::Error;
+use crate::{Error, component};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -60,9 +60,9 @@ pub struct Import {
     pub module: String,
     /// Names there.
     pub names: Vec<String>,
-    /// Whether the host has that module, once somebody has said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub served: Option<bool>,
+    /// Those of them that a host does not have, once somebody has said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<String>,
 }
 
 /// A module's memory.
@@ -113,6 +113,7 @@ impl Summary {
                     ..
                 } => {
                     summary.kind = Kind::Component;
+                    (summary.exports, summary.imports) = component::world(module)?;
                     return Ok(summary);
                 }
                 Payload::ImportSection(section) => {
@@ -145,27 +146,42 @@ impl Summary {
                 _ => {}
             }
         }
-        if functions.iter().any(|name| name == "_start") {
+        summary.exports = callable(&functions);
+        if summary.exports.is_empty() && functions.iter().any(|name| name == "_start") {
             summary.kind = Kind::WasiCommand;
-        } else {
-            summary.exports = callable(&functions);
+            summary.exports.push(Export {
+                name: "main".to_owned(),
+                signature: None,
+            });
         }
         summary.imports = imports
             .into_iter()
             .map(|(module, names)| Import {
                 module,
                 names,
-                served: None,
+                unserved: vec![],
             })
             .collect();
         Ok(summary)
     }
 
-    /// The same, with what a host serves: the modules that it has.
+    /// The same, with what a host says of it: the types of an export, and whether it lacks an import of that module and
+    /// name.
     #[must_use]
-    pub fn served(mut self, modules: &[&str]) -> Self {
+    pub fn judged(
+        mut self,
+        types: impl Fn(&str) -> Option<String>,
+        lacks: impl Fn(&str, &str) -> bool,
+    ) -> Self {
+        for export in &mut self.exports {
+            export.signature = types(&export.name);
+        }
         for import in &mut self.imports {
-            import.served = Some(modules.contains(&&*import.module));
+            let lacking = import
+                .names
+                .iter()
+                .filter(|name| lacks(&import.module, name));
+            import.unserved = lacking.cloned().collect();
         }
         self
     }
@@ -212,7 +228,7 @@ fn callable(functions: &[String]) -> Vec<Export> {
     functions
         .iter()
         .filter(|name| !name.starts_with("__"))
-        .filter(|name| !matches!(&***name, "_initialize" | "iof_prime"))
+        .filter(|name| !matches!(&***name, "_initialize" | "_start" | "iof_prime"))
         .filter(|name| !(wasmedge && matches!(&***name, "allocate" | "deallocate")))
         .map(|name| Export {
             name: if is(&format!("__wbindgen_describe_{name}")) {
@@ -241,14 +257,8 @@ fn without_hash(symbol: &str) -> &str {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one = match self.kind {
-            Kind::Component => Some("it is a component, which is called by its types"),
-            Kind::WasiCommand => Some("main, as a program (_start)"),
-            Kind::Bindgen if self.exports.is_empty() => Some("nothing that can be called"),
-            Kind::Bindgen => None,
-        };
-        if let Some(one) = one {
-            writeln!(f, "exports   {one}")?;
+        if self.exports.is_empty() {
+            writeln!(f, "exports   nothing that can be called")?;
         }
         for (at, export) in self.exports.iter().enumerate() {
             let head = if at == 0 { "exports" } else { "" };
@@ -265,13 +275,13 @@ impl fmt::Display for Summary {
                     many - 3
                 ),
             };
-            let warning = match import.served {
-                Some(false) => "  (a server does not have this)",
-                _ => "",
-            };
-            writeln!(f, "{head:<9} {}: {names}{warning}", import.module)?;
+            writeln!(f, "{head:<9} {}: {names}", import.module)?;
+            if !import.unserved.is_empty() {
+                let unserved = import.unserved.join(", ");
+                writeln!(f, "          a server does not have {unserved}")?;
+            }
         }
-        if self.imports.is_empty() && self.kind == Kind::Bindgen {
+        if self.imports.is_empty() {
             writeln!(f, "imports   nothing")?;
         }
         if let Some(memory) = self.memory {
@@ -330,13 +340,16 @@ mod tests {
 
     #[test]
     fn it_tells_what_is_called_and_what_is_asked_for() {
-        let summary = of(EXAMPLE).served(&["wasi_snapshot_preview1"]);
+        let summary = of(EXAMPLE).judged(
+            |name| (name == "say").then(|| "(text: string) -> string".to_owned()),
+            |module, name| (module, name) == ("strange", "thing"),
+        );
         let names: Vec<_> = summary.exports.iter().map(|export| &*export.name).collect();
         assert_eq!(names, ["greet", "say", "kept_af3bca193e7a9d75"]);
         assert_eq!(
             summary.to_string(),
-            "exports   greet\n          say\n          kept_af3bca193e7a9d75\n\
-             imports   strange: thing  (a server does not have this)\n          \
+            "exports   greet\n          say(text: string) -> string\n          kept_af3bca193e7a9d75\n\
+             imports   strange: thing\n          a server does not have thing\n          \
              wasi_snapshot_preview1: random_get, fd_write\n\
              memory    1.1 MiB at first, 2 MiB at most\n\
              size      324 B"

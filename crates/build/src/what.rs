@@ -24,6 +24,8 @@ pub enum What {
     Wasmedge,
     /// A library whose exports are written by hand.
     Exports,
+    /// A component, by the world that its bindings say.
+    Component,
     /// A program with `main`.
     Command,
 }
@@ -51,6 +53,7 @@ impl std::fmt::Display for What {
             Self::Bindgen => f.write_str("functions on wasm-bindgen"),
             Self::Wasmedge => f.write_str("functions on wasmedge-bindgen"),
             Self::Exports => f.write_str("functions exported by hand"),
+            Self::Component => f.write_str("a component"),
             Self::Command => f.write_str("a program"),
         }
     }
@@ -100,7 +103,6 @@ const ABOVE_ALL: Version = Version::new(0, 2, 65_535);
 impl Package {
     /// What it is, and what of it is built.
     pub(crate) fn what(&self, lock: Option<&toml::Table>) -> Result<(What, Part), Error> {
-        self.refuse_components()?;
         let library = self.targets.iter().find(|target| {
             target
                 .kind
@@ -111,6 +113,8 @@ impl Package {
             library.is_some_and(|library| library.crate_types.iter().any(|kind| kind == "cdylib"));
         let functions = if self.has("iof-guest") {
             Some(What::Guest)
+        } else if self.is_component() {
+            Some(What::Component)
         } else if let Some(bindgen) = self.dependency("wasm-bindgen") {
             Some(match self.old_bindgen(&bindgen.req, lock)? {
                 Some(version) => What::Bindgen2020 {
@@ -123,8 +127,9 @@ impl Package {
         } else {
             cdylib.then_some(What::Exports)
         };
-        match (functions, library) {
+        match (functions.clone(), library) {
             (Some(what), Some(_)) => return Ok((what, Part::Library { cdylib })),
+            (Some(What::Component), None) => {}
             (Some(what), None) => {
                 return Err(self.cannot(format!(
                     "it has {what}, and no library to export them: move them to src/lib.rs"
@@ -137,10 +142,11 @@ impl Package {
             .iter()
             .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
             .collect();
+        let what = functions.unwrap_or(What::Command);
         let default = self.default_run.as_ref();
         match (&programs[..], default) {
-            (_, Some(program)) => Ok((What::Command, Part::Program(program.clone()))),
-            ([program], None) => Ok((What::Command, Part::Program(program.name.clone()))),
+            (_, Some(program)) => Ok((what, Part::Program(program.clone()))),
+            ([program], None) => Ok((what, Part::Program(program.name.clone()))),
             ([], None) => Err(self.cannot(
                 "nothing in it can be called: add iof-guest to its [dependencies] and #[iof::function] to a function, \
                  or, if it exports functions by hand, crate-type = [\"cdylib\"] under [lib]",
@@ -149,8 +155,8 @@ impl Package {
         }
     }
 
-    /// Components are another kind of module, which a server does not serve yet.
-    fn refuse_components(&self) -> Result<(), Error> {
+    /// Whether it says a world, in which it is a component.
+    fn is_component(&self) -> bool {
         let declared = self
             .metadata
             .as_ref()
@@ -161,18 +167,8 @@ impl Package {
             "cargo-component-bindings",
             "wstd",
             "spin-sdk",
-        ]
-        .into_iter()
-        .find(|name| self.has(name));
-        let by = match (declared, by) {
-            (true, _) => "package.metadata.component",
-            (false, Some(name)) => name,
-            (false, None) => return Ok(()),
-        };
-        Err(self.cannot(format!(
-            "it is a component ({by}), which a server does not serve yet: write its functions on iof-guest \
-             (`iof new NAME` shows how), and they are called one by one"
-        )))
+        ];
+        declared || by.into_iter().any(|name| self.has(name))
     }
 
     /// The version before [`TODAY`] that it is built with, if it is a crate of that time.

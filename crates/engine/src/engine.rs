@@ -19,6 +19,7 @@ use crate::host::storage::{Storage, Transactions};
 use crate::host::wasi::{Environment, Setup, Wasi};
 use crate::host::{self, glue, missing, process::Process};
 use crate::limits::{CompileLimits, Limits, Reached};
+use crate::manifest::Abi;
 use crate::manifest::Unserved;
 use crate::state::{CallState, Meter, Space};
 use crate::tape::Tape;
@@ -292,6 +293,10 @@ impl Engine {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
+        let program = match &plan {
+            abi::Plan::Command(program) => Some(program.clone()),
+            _ => None,
+        };
         let deadline = context.deadline;
         let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
         let output = limits.output.as_u64();
@@ -299,8 +304,10 @@ impl Engine {
             call: context.call,
             export: Arc::clone(export_name),
             environment,
+            program,
             scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
             log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
+            output_limit: usize::try_from(output).unwrap_or(usize::MAX),
             tape: tape.clone(),
         };
         let meter = Arc::new(Meter::new());
@@ -356,10 +363,13 @@ impl Engine {
                 (_, value) => value,
             })
         });
-        let result = match tokio::time::timeout_at(deadline, run).await {
+        let mut result = match tokio::time::timeout_at(deadline, run).await {
             Ok(result) => result,
             Err(_) => Err(Reached::WallTime.into()),
         };
+        if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
+            *value = store.data().wasi.take_printed();
+        }
         let log = store.data().wasi.take_log();
         let result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
         Outcome {

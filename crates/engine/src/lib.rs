@@ -23,6 +23,7 @@ mod ticker;
 mod value;
 mod verdict;
 
+pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function, Invocation, Outcome};
 pub use fault::{Fault, Source};

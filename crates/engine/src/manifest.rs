@@ -1,5 +1,6 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
+use crate::signature::name as word;
 use serde::{Deserialize, Serialize};
 
 /// How the host talks to a module.
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A core module whose exports take strings, byte arrays and numbers as wasm-bindgen lays them out.
     Bindgen,
+    /// A program: run once for each call, from its `main` to its end.
+    WasiCommand,
 }
 
 impl Kind {
@@ -16,6 +19,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bindgen => "bindgen",
+            Self::WasiCommand => "wasi-command",
         }
     }
 }
@@ -94,6 +98,8 @@ pub enum Abi {
     Bindgen,
     /// Through tables in memory, as the crate `wasmedge-bindgen` of 2021 does.
     Wasmedge,
+    /// As a program's stdin and arguments, and its stdout.
+    Command,
 }
 
 /// One callable export.
@@ -114,6 +120,28 @@ pub struct Export {
     pub described: Option<Described>,
     /// How they cross.
     pub abi: Abi,
+}
+
+impl Export {
+    /// Its types as one writes them, with the names of its arguments where they are known: `(text: string) -> u32`.
+    #[must_use]
+    pub fn types(&self) -> Option<String> {
+        let signature = self.signature.as_ref()?;
+        let mut names = self.described.iter().flat_map(|said| &said.params);
+        let params: Vec<_> = signature
+            .params
+            .iter()
+            .map(|ty| match names.next() {
+                Some(param) => format!("{}: {}", param.name, word(*ty)),
+                None => word(*ty).to_owned(),
+            })
+            .collect();
+        let result = match signature.result {
+            Type::Unit => String::new(),
+            ty => format!(" -> {}", word(ty)),
+        };
+        Some(format!("({}){result}", params.join(", ")))
+    }
 }
 
 /// What an author said of a function beside its types.

@@ -203,8 +203,10 @@ impl CallState {
             call: context.call,
             export: "".into(),
             environment: Arc::default(),
+            program: None,
             scratch: None,
             log_limit: 0,
+            output_limit: 0,
             tape: None,
         };
         Self {

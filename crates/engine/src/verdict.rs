@@ -35,16 +35,15 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         return missing.fault();
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return Fault::guest(
-            "exit",
-            said(
-                format!(
-                    "The function exited with status {} instead of returning",
-                    exit.0
-                ),
-                log,
-            ),
-        );
+        let what = if state.wasi.is_program() {
+            format!("The program ended with status {}", exit.0)
+        } else {
+            format!(
+                "The function exited with status {} instead of returning",
+                exit.0
+            )
+        };
+        return Fault::guest("exit", said(what, log));
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Reached::Stack.fault(&state.limits),

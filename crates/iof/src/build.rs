@@ -2,24 +2,13 @@
 
 use crate::args::{Build, New};
 use crate::output::json;
-use crate::{fail, print};
+use crate::{OURSELVES, fail, print};
 use iof_build::{Built, Event, Options, Template, watch};
+use iof_engine::{CompileLimits, UnknownImports};
 use serde_json::json as object;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// What the engine serves, by the modules that are imported from; the engine has the last word, at upload.
-const SERVED: [&str; 8] = [
-    "wasi_snapshot_preview1",
-    "iof",
-    "ssvm_process",
-    "ssvm_native",
-    "wasmedge_process",
-    "wasmedge_native",
-    "__wbindgen_placeholder__",
-    "__wbindgen_externref_xform__",
-];
 
 pub(crate) fn new(new: &New) -> ExitCode {
     if new.list {
@@ -68,7 +57,8 @@ pub(crate) fn run(build: &Build) -> ExitCode {
         optimise: !build.no_opt,
         ..Options::default()
     };
-    let mut built = once(&build.folder, &options);
+    let once = || once(&build.folder, &options).map(judged);
+    let mut built = once();
     loop {
         let folders = match &built {
             Ok(built) if build.json => {
@@ -92,7 +82,7 @@ pub(crate) fn run(build: &Build) -> ExitCode {
         say("watching; Ctrl-C ends it");
         let changed = watch(&folders).map(|mut watch| watch.next());
         match changed {
-            Ok(Some(Ok(_))) => built = once(&build.folder, &options),
+            Ok(Some(Ok(_))) => built = once(),
             Ok(None) => return fail(1, "the folder is gone"),
             Ok(Some(Err(error))) | Err(error) => return fail(1, error),
         }
@@ -108,10 +98,59 @@ pub(crate) fn once(folder: &Path, options: &Options) -> Result<Built, String> {
         Event::Step(step) => say(step),
         Event::Runs(line) => say(&format!("$ {line}")),
     };
-    let mut built =
-        iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())?;
-    built.summary = built.summary.served(&SERVED);
-    Ok(built)
+    iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())
+}
+
+/// The same, with what the engine of a server says of it. A module that it refuses is a module all the same: limits are
+/// a server's own, so this is told, and not an error.
+fn judged(mut built: Built) -> Built {
+    say("ask the engine");
+    let limits = CompileLimits {
+        // Named in the table instead.
+        unknown_imports: UnknownImports::Fault,
+        ..CompileLimits::default()
+    };
+    let worker = [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec();
+    let module = built.module.clone();
+    let ask = async {
+        let source = tokio::fs::read(module)
+            .await
+            .map_err(|error| error.to_string())?;
+        let judged = iof_engine::judge(source.into(), limits, worker).await;
+        judged.map_err(|fault| {
+            format!(
+                "A server with default settings refuses this: {}",
+                fault.message
+            )
+        })
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let asked = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(ask));
+    match asked {
+        Ok(manifest) => {
+            built.summary = built.summary.judged(
+                |name| manifest.export(name)?.types(),
+                |module, name| {
+                    let mut unserved = manifest.unserved.iter();
+                    unserved.any(|import| import.module == module && import.name == name)
+                },
+            );
+            let needed = manifest.unserved.iter().any(|import| !import.optional);
+            if needed {
+                built.notes.push(
+                    "A server refuses a module that asks for what it does not have, unless \
+                     compile.unknown_imports = \"fault\"."
+                        .to_owned(),
+                );
+            }
+        }
+        Err(why) => built.notes.push(why),
+    }
+    built
 }
 
 /// A line about what is being done: not the answer, so it goes to stderr.

@@ -12,7 +12,10 @@ use std::process::ExitCode;
 const SHOWN: usize = 2_000;
 
 pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
-    let client = Client::new(&replay.remote)?;
+    let mut client = Client::new(&replay.remote)?;
+    if let Some(function) = &replay.function {
+        client = client.of(function);
+    }
     let call = uuid::Uuid::try_parse(&replay.call)
         .map_err(|_| "the call is the id in the header iof-call of its answer")?;
     let version = replay

@@ -120,7 +120,7 @@ fn wasm_bindgen_of_today_is_left_as_rustc_makes_it() {
 }
 
 #[test]
-fn a_program_is_built_and_its_limit_told() {
+fn a_program_is_built_as_its_main() {
     let folder = folder("program");
     let here = folder.join("program");
     write(
@@ -135,14 +135,65 @@ fn a_program_is_built_and_its_limit_told() {
         (made.what.clone(), made.summary.kind),
         (What::Command, Kind::WasiCommand)
     );
-    assert!(
-        made.notes[0].contains("A server does not run programs yet"),
-        "{made}"
-    );
+    assert_eq!(names(&made), ["main"]);
     write(&here, &[("src/bin/other.rs", "fn main() {}")]);
     assert!(
         refused(&here)
             .ends_with("it has several programs: name one in default-run under [package]")
+    );
+}
+
+#[test]
+fn a_component_is_built_as_the_world_that_it_says() {
+    let folder = folder("component");
+    let here = folder.join("component");
+    let world = "wit_bindgen::generate!({ inline: \"package iof:trial; interface words { count: func(text: string) -> \
+                 u32; } world trial { import log: func(line: string); export greet: func(name: string) -> string; export \
+                 words; }\" });";
+    let code = "struct Trial;
+        impl Guest for Trial {
+            fn greet(name: String) -> String { log(\"greets\"); println!(\"{name}\"); format!(\"hello {name}\") }
+        }
+        impl exports::iof::trial::words::Guest for Trial {
+            fn count(text: String) -> u32 { text.split_whitespace().count() as u32 }
+        }
+        export!(Trial);";
+    write(
+        &here,
+        &[
+            (
+                "Cargo.toml",
+                "[workspace]\n[package]\nname = \"component\"\nedition = \"2021\"\n\
+                 [dependencies]\nwit-bindgen = \"=0.57.1\"\n",
+            ),
+            ("src/lib.rs", &format!("{world}\n{code}\n")),
+        ],
+    );
+    let made = built(&here);
+    assert_eq!(
+        (made.what.clone(), made.target, made.summary.kind),
+        (What::Component, "wasm32-wasip1", Kind::Component)
+    );
+    assert_eq!(names(&made), ["greet", "iof:trial/words#count"]);
+    let imports: Vec<_> = made.summary.imports.iter().map(|i| &*i.module).collect();
+    assert!(imports.contains(&"log"), "{imports:?}");
+    assert!(
+        imports
+            .iter()
+            .any(|name| name.starts_with("wasi:cli/stdout@0.2")),
+        "what println! needs, by the adapter: {imports:?}"
+    );
+    let module = fs::read(&made.module).unwrap();
+    assert_eq!(module[..8], [0, b'a', b's', b'm', 13, 0, 1, 0]);
+
+    // One that exports nothing says so.
+    write(&here, &[("src/lib.rs", "pub fn nothing() {}")]);
+    let made = built(&here);
+    assert!(
+        made.notes
+            .iter()
+            .any(|note| note.contains("Nothing in it can be called")),
+        "{made}"
     );
 }
 
@@ -160,11 +211,6 @@ fn what_cannot_become_a_module_says_why() {
     assert!(
         plain.contains("refused/Cargo.toml: nothing in it can be called: add iof-guest"),
         "{plain}"
-    );
-    let component = library("wit-bindgen = \"0.40\"\n");
-    assert!(
-        component.contains("it is a component (wit-bindgen), which a server does not serve yet"),
-        "{component}"
     );
     let other = library("wasm-bindgen = \"0.1\"\n");
     assert!(

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// The most bytes of a secret's value: servers seldom read longer headers.
-const MAX_VALUE: usize = 8 * 1024;
+const MAX_VALUE: usize = 4096;
 
 /// The text around a secret, such as `Bearer {SENDGRID_TOKEN}`: one placeholder, which is the
 /// secret's name in braces.
@@ -23,7 +23,7 @@ pub struct Template {
     after: String,
 }
 
-/// The value of a secret: 1 byte to 8 KiB of text without control characters. Cheap to clone;
+/// The value of a secret: 1 byte to 4 KiB of text without control characters. Cheap to clone;
 /// `Debug` does not show it.
 #[derive(Clone)]
 pub struct SecretValue(Arc<str>);
@@ -46,7 +46,7 @@ impl SecretValue {
         }
         if value.chars().any(char::is_control) {
             return Err(wrong(
-                "the secret has a line break or another control character; is one at its end?",
+                "the secret has a line break or another control character, perhaps at its end",
             ));
         }
         Ok(SecretValue(value.into()))
@@ -173,8 +173,8 @@ mod tests {
             let error = SecretValue::new(value).unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");
         }
-        SecretValue::new("x".repeat(8192)).unwrap();
-        assert!(SecretValue::new("x".repeat(8193)).is_err());
+        SecretValue::new("x".repeat(4096)).unwrap();
+        assert!(SecretValue::new("x".repeat(4097)).is_err());
         assert_eq!(format!("{:?}", SecretValue::new("s3cret").unwrap()), "***");
     }
 }

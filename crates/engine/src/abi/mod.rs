@@ -1,6 +1,7 @@
 //! How values cross into a module and out of it: one file for each kind.
 
 pub(crate) mod bindgen;
+pub(crate) mod command;
 pub(crate) mod described;
 pub(crate) mod descriptor;
 mod given;
@@ -18,6 +19,7 @@ use wasmtime::Func;
 pub(crate) enum Plan {
     Bindgen(bindgen::Plan),
     Wasmedge(wasmedge::Plan),
+    Command(command::Plan),
 }
 
 /// Decides how `export` is called with `args`.
@@ -32,6 +34,7 @@ pub(crate) fn plan(
     match export.abi {
         Abi::Bindgen => bindgen::plan(export, args, stated).map(Plan::Bindgen),
         Abi::Wasmedge => wasmedge::plan(export, args, stated).map(Plan::Wasmedge),
+        Abi::Command => command::plan(export, args, stated).map(Plan::Command),
     }
 }
 
@@ -48,5 +51,6 @@ pub(crate) async fn call<T: Send + 'static>(
     match plan {
         Plan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
         Plan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
+        Plan::Command(_) => command::call(guest, function).await,
     }
 }

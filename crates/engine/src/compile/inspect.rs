@@ -1,11 +1,12 @@
 //! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
 
 use super::prime::Instance;
-use crate::abi::{described, descriptor};
+use crate::abi::{command, described, descriptor};
 use crate::host::{glue, missing};
 use crate::limits::{CompileLimits, UnknownImports};
 use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Unserved};
 use crate::{Fault, state::CallState};
+use command::START;
 use std::collections::HashMap;
 use wasmtime::{ExternType, Linker, Module, Store, ValType};
 
@@ -180,7 +181,7 @@ fn refuse(missing: &[String]) -> Fault {
 
 /// Whether an export is one of its author's functions.
 fn is_users(name: &str) -> bool {
-    !name.starts_with("__") && !matches!(name, "_initialize" | "_start" | PRIME)
+    !name.starts_with("__") && !matches!(name, "_initialize" | START | PRIME)
 }
 
 /// Describes the module; `describe` is an instance in which its descriptors can be run.
@@ -248,8 +249,16 @@ pub(super) fn manifest(
             }
         }
     }
+    let program = exports.is_empty() && types.get(START).is_some_and(|ty| is(ty, &[], &[]));
+    if program {
+        exports.push(program_of());
+    }
     Manifest {
-        kind: Kind::Bindgen,
+        kind: if program {
+            Kind::WasiCommand
+        } else {
+            Kind::Bindgen
+        },
         exports,
         allocator,
         initialize: vec![],
@@ -258,6 +267,20 @@ pub(super) fn manifest(
         files: module.imports().any(|import| {
             import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
         }),
+    }
+}
+
+/// The one export of a program.
+fn program_of() -> Export {
+    let (signature, described) = command::describe();
+    Export {
+        name: command::MAIN.to_owned(),
+        symbol: START.to_owned(),
+        core_params: vec![],
+        core_results: vec![],
+        signature: Some(signature),
+        described: Some(described),
+        abi: Abi::Command,
     }
 }
 

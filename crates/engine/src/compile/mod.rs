@@ -11,7 +11,7 @@ mod prime;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
-use crate::{Fault, Manifest};
+use crate::{Fault, Manifest, artefact};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -197,6 +197,20 @@ impl Compiler {
         }
         Ok(place)
     }
+}
+
+/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for whoever built it.
+///
+/// # Errors
+/// As for [`crate::Engine::compile`].
+pub async fn judge(
+    source: Bytes,
+    limits: CompileLimits,
+    worker: Vec<PathBuf>,
+) -> Result<Manifest, Fault> {
+    let compiler = Compiler::new(limits, Arc::new(Limits::default()), worker);
+    let artefact = compiler.compile(source).await?;
+    Ok(artefact::manifest(&artefact)?.0)
 }
 
 /// Leaves the queue when dropped.

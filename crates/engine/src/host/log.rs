@@ -1,4 +1,4 @@
-//! What a function prints: stdout and stderr of a call, up to a limit.
+//! What a function prints: stdout and stderr of a call, up to a limit. A program's stdout is its result, up to another.
 
 use crate::limits::Reached;
 use bytes::Bytes;
@@ -45,13 +45,17 @@ pub(crate) struct Recorder(Arc<Mutex<Inner>>);
 struct Inner {
     log: Log,
     left: usize,
+    /// Of a program: its result so far, and the bytes that it may still have.
+    printed: Option<(Vec<u8>, usize)>,
 }
 
 impl Recorder {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// `printed`: how much a program may print; `None` where stdout is part of the log.
+    pub(crate) fn new(limit: usize, printed: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             log: Log::default(),
             left: limit,
+            printed: printed.map(|limit| (Vec::new(), limit)),
         })))
     }
 
@@ -67,8 +71,19 @@ impl Recorder {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).log)
     }
 
+    /// What a program printed so far as its result, which it forgets.
+    pub(crate) fn take_printed(&self) -> Vec<u8> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.printed.take().unwrap_or_default().0
+    }
+
     fn write(&self, which: Which, bytes: &[u8]) -> Result<(), Reached> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Which::Stdout, Some((printed, left))) = (which, &mut inner.printed) {
+            *left = left.checked_sub(bytes.len()).ok_or(Reached::Output)?;
+            printed.extend_from_slice(bytes);
+            return Ok(());
+        }
         let kept = bytes.len().min(inner.left);
         inner.left -= kept;
         let stream = match which {

@@ -1,23 +1,28 @@
 //! WASI preview 1, by `wasmtime_wasi`: what a Rust standard library needs, and nothing that leads outside.
 //!
 //! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
-//! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty, `/` is a scratch directory of this
+//! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
+//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this
 //! call alone, there are no sockets. The context is made at the guest's first use of any of it: most calls never do.
 //!
 //! `wasmtime_wasi` bounds no writes, so the functions that can fill a disk are counted here before it runs them.
 
+use crate::Value;
+use crate::abi::command::Plan as Program;
 use crate::host::log::{Log, Recorder, Which};
 use crate::host::memory;
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
 use crate::state::CallState;
 use crate::tape::{Monotonic, Tape};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use wiggle::GuestMemory;
 
@@ -57,9 +62,13 @@ pub(crate) struct Setup {
     pub(crate) call: Uuid,
     pub(crate) export: Arc<str>,
     pub(crate) environment: Arc<Environment>,
+    /// What a program is given; `None` for other kinds.
+    pub(crate) program: Option<Program>,
     /// `None` for modules that cannot open files.
     pub(crate) scratch: Option<Arc<Scratch>>,
     pub(crate) log_limit: usize,
+    /// Bytes that a program may print.
+    pub(crate) output_limit: usize,
     pub(crate) tape: Option<Tape>,
 }
 
@@ -82,6 +91,21 @@ impl Wasi {
             .unwrap_or_default()
     }
 
+    /// What a program printed as its result: text if it is text.
+    pub(crate) fn take_printed(&self) -> Value {
+        let recorder = self.recorder.as_ref();
+        let printed = Bytes::from(recorder.map(Recorder::take_printed).unwrap_or_default());
+        match std::str::from_utf8(&printed) {
+            Ok(_) => Value::Text(printed),
+            Err(_) => Value::Bytes(printed),
+        }
+    }
+
+    /// Whether the call is a program's.
+    pub(crate) fn is_program(&self) -> bool {
+        self.setup.program.is_some()
+    }
+
     fn context(&mut self) -> &mut WasiP1Ctx {
         let Self {
             context,
@@ -91,11 +115,18 @@ impl Wasi {
             ..
         } = self;
         context.get_or_insert_with(|| {
-            let recorder = recorder.insert(Recorder::new(setup.log_limit));
+            let program = setup.program.as_mut();
+            let printed = program.is_some().then_some(setup.output_limit);
+            let recorder = recorder.insert(Recorder::new(setup.log_limit, printed));
             let mut builder = WasiCtxBuilder::new();
+            builder.arg(&setup.export);
+            match program {
+                Some(program) => builder
+                    .args(&program.words)
+                    .stdin(MemoryInputPipe::new(std::mem::take(&mut program.stdin))),
+                None => builder.arg(&*setup.environment.state),
+            };
             builder
-                .arg(&setup.export)
-                .arg(&*setup.environment.state)
                 .envs(&setup.environment.variables)
                 .stdout(recorder.stream(Which::Stdout))
                 .stderr(recorder.stream(Which::Stderr))

@@ -79,6 +79,9 @@ pub(crate) struct Replay {
     /// The version to run it on [default: the one it ran on]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) version: Option<i64>,
+    /// Whose call it is, if its admin key is remembered here
+    #[arg(long)]
+    pub(crate) function: Option<String>,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }
