@@ -10,12 +10,13 @@
 use crate::Value;
 use crate::abi::command::Plan as Program;
 use crate::host::log::{Log, Recorder, Which};
-use crate::host::memory;
+use crate::host::memory::{self, BadPointer};
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
 use crate::state::CallState;
 use crate::tape::{Monotonic, Tape};
 use bytes::Bytes;
+use rand::Rng as _;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
@@ -172,6 +173,7 @@ const CREATE: i32 = 1;
 pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     add_to_linker_async(linker, |state: &mut CallState| state.wasi.context())?;
     linker.allow_shadowing(true);
+    random(linker)?;
     counted(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -197,6 +199,30 @@ macro_rules! counted {
             },
         )?;
     };
+}
+
+/// Randomness, without a context: whoever makes a hash map asks for a few bytes, and the context, which is a hundred
+/// times as dear, would be made for nothing else.
+fn random(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        let at = pointer as usize;
+        let room = at
+            .checked_add(length as usize)
+            .and_then(|end| bytes.get_mut(at..end))
+            .ok_or(BadPointer {
+                pointer,
+                length: length.into(),
+            })?;
+        match &state.wasi.setup.tape {
+            Some(tape) => tape.random(room),
+            None => rand::rng().fill_bytes(room),
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    linker.func_wrap("wasi_snapshot_preview1", "random_get", random_get)?;
+    Ok(())
 }
 
 /// As wasmtime's own default for a store.
