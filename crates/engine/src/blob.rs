@@ -1,11 +1,14 @@
 //! Bytes in JSON: as text where they are text, and as `{"base64": "…"}` where not.
 
-use crate::tape::Blob;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Bytes that are text if they can be: a recording is JSON that people read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(pub Bytes);
 
 impl Blob {
     pub(crate) fn is_empty(&self) -> bool {

@@ -9,90 +9,21 @@
 //! what the function stores is kept for its own loads alone. Either way a tape ends up with what was asked on it, which
 //! is what two runs are compared by.
 
+mod deck;
+mod heard;
+
+pub use crate::blob::Blob;
+pub use heard::{Heard, HeardCommand, HeardLoad, HeardSave};
+
 use crate::Fault;
 use bytes::Bytes;
+use deck::{Deck, Which};
 use iof_commands::Request;
 use rand::{Rng as _, TryRng};
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
-
-/// Answers of one call, in the order in which they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Heard {
-    /// Runs of commands.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<HeardCommand>,
-    /// Values that were loaded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub loads: Vec<HeardLoad>,
-    /// Values that were stored.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub saves: Vec<HeardSave>,
-    /// Times of day, in nanoseconds since 1970.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub wall_clock: Vec<u64>,
-    /// Times of the clock that only goes forward, in nanoseconds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub monotonic_clock: Vec<u64>,
-    /// Random bytes, one after the other.
-    #[serde(skip_serializing_if = "Blob::is_empty")]
-    pub random: Blob,
-}
-
-/// One run of a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeardCommand {
-    /// Its name.
-    pub name: String,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Its environment.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<(String, String)>,
-    /// What it was given.
-    #[serde(default, skip_serializing_if = "Blob::is_empty")]
-    pub stdin: Blob,
-    /// The status as the function saw it.
-    pub status: i32,
-    /// What it printed.
-    #[serde(default, skip_serializing_if = "Blob::is_empty")]
-    pub stdout: Blob,
-    /// What it printed as errors.
-    #[serde(default, skip_serializing_if = "Blob::is_empty")]
-    pub stderr: Blob,
-}
-
-/// One value that was loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeardLoad {
-    /// Its key.
-    pub key: Blob,
-    /// What was under it.
-    pub value: Option<Blob>,
-}
-
-/// One value that was stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeardSave {
-    /// Its key.
-    pub key: Blob,
-    /// What was to be kept under it.
-    pub value: Blob,
-    /// Whether there was room.
-    pub saved: bool,
-}
-
-/// Bytes that are text if they can be: a recording is JSON that people read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Blob(pub Bytes);
 
 /// A tape of one call. Clones are the same tape.
 #[derive(Clone, Debug)]
@@ -112,18 +43,6 @@ struct Recording {
     size: usize,
 }
 
-#[derive(Debug)]
-struct Deck {
-    left: Heard,
-    /// What the run itself has stored.
-    stored: HashMap<Bytes, Bytes>,
-    /// Where the clocks stand when there is nothing left to play.
-    wall_clock: u64,
-    monotonic_clock: u64,
-    /// State of the generator that goes on where the recorded bytes end.
-    random: u64,
-}
-
 impl Tape {
     /// A tape that records up to `limit` bytes.
     #[must_use]
@@ -134,13 +53,7 @@ impl Tape {
     /// A tape that plays what another one recorded.
     #[must_use]
     pub fn player(recorded: Heard) -> Self {
-        let deck = Deck {
-            left: recorded,
-            stored: HashMap::new(),
-            wall_clock: 0,
-            monotonic_clock: 0,
-            random: 0,
-        };
+        let deck = Deck::new(recorded);
         // What is played back was within a limit before.
         Self::new(Some(Mutex::new(deck)), usize::MAX)
     }
@@ -288,53 +201,6 @@ impl Tape {
         };
         self.note(8, |heard| which.of(heard).push(time));
         time
-    }
-}
-
-/// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
-const STEP: u64 = 1_000_000;
-
-impl Deck {
-    fn random(&mut self, bytes: &mut [u8]) {
-        let recorded = &mut self.left.random.0;
-        let known = recorded.split_to(recorded.len().min(bytes.len()));
-        let (head, rest) = bytes.split_at_mut(known.len());
-        head.copy_from_slice(&known);
-        // SplitMix64: what follows has to be the same in every replay, and no more than that.
-        for chunk in rest.chunks_mut(8) {
-            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.random;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let word = (z ^ (z >> 31)).to_le_bytes();
-            chunk.copy_from_slice(word.get(..chunk.len()).unwrap_or_default());
-        }
-    }
-
-    fn time(&mut self, which: Which) -> u64 {
-        let left = which.of(&mut self.left);
-        let recorded = (!left.is_empty()).then(|| left.remove(0));
-        let stands = match which {
-            Which::Wall => &mut self.wall_clock,
-            Which::Monotonic => &mut self.monotonic_clock,
-        };
-        *stands = recorded.unwrap_or_else(|| stands.saturating_add(STEP));
-        *stands
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Which {
-    Wall,
-    Monotonic,
-}
-
-impl Which {
-    fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
-        match self {
-            Self::Wall => &mut heard.wall_clock,
-            Self::Monotonic => &mut heard.monotonic_clock,
-        }
     }
 }
 

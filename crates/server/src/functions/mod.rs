@@ -1,17 +1,18 @@
-//! Functions that are loaded: found in the store, compiled if need be, kept for the next call.
+//! Functions that are loaded: found in the store, made callable ([`load`]), kept for the next call.
 //!
 //! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
 //! it at the same moment, and the least used ones make room when there are too many.
 
-use crate::grants::{Ceiling, Declaration, Granted};
+mod load;
+
+use crate::grants::{Ceiling, Granted};
 use crate::journal::{Journal, Ledger};
 use crate::schema::Schemas;
 use crate::second_state::Target;
 use crate::settings::Settings;
 use iof_commands::Grants;
-use iof_egress::SecretValue;
 use iof_engine::{Engine, Environment, Fault, Limits, Source};
-use iof_store::{KeyHash, SecretKeys, Store, Version};
+use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -188,217 +189,6 @@ impl Functions {
         let at = usize::try_from(id).unwrap_or_default() % CHANGES;
         &self.changes[at]
     }
-
-    /// `earlier` is what was loaded before the function was changed.
-    async fn load(&self, id: i64, earlier: Option<&Loaded>) -> Result<Arc<Loaded>, Fault> {
-        // Before the row is read: a change that comes after makes this reading an old one.
-        let change = self.change(id).load(Ordering::Acquire);
-        let function = self
-            .store
-            .function(id)
-            .await
-            .map_err(store_fault)?
-            .ok_or_else(|| no_such_function(id))?;
-        // What was loaded before serves again where it is still the same.
-        let before = earlier.map(|earlier| {
-            let canary = earlier.canary.as_ref().map(|(canary, _)| &**canary);
-            [Some(earlier), canary]
-        });
-        let before = before.unwrap_or_default();
-        let mut loaded = self
-            .make(&function, &function.version, change, &before)
-            .await?;
-        if let Some(canary) = &function.canary {
-            let made = self
-                .make(&function, &canary.version, change, &before)
-                .await?;
-            loaded.canary = Some((Arc::new(made), canary.percent.get()));
-        }
-        Ok(Arc::new(loaded))
-    }
-
-    /// One version of a function, ready to be called.
-    async fn make(
-        &self,
-        function: &iof_store::Function,
-        version: &Version,
-        change: u64,
-        before: &[Option<&Loaded>],
-    ) -> Result<Loaded, Fault> {
-        let (id, sha256) = (function.wasm_id, version.sha256);
-        let mut before = before.iter().flatten();
-        let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
-            Some(earlier) => Arc::clone(&earlier.code),
-            None => Arc::new(self.code(id, sha256).await?),
-        };
-        let mut granted = self.granted(id, version.declaration.as_deref()).await?;
-        if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
-            granted.go_on_from(&earlier.granted);
-        }
-        Ok(Loaded {
-            change,
-            sha256,
-            code,
-            environment: Arc::new(Environment {
-                state: function.state.as_str().into(),
-                variables: variables(id, function.storage_key.clone()),
-            }),
-            usage_key: function.usage_key_hash.clone(),
-            admin_key: function.admin_key_hash.clone(),
-            // It was read when it was stored.
-            callback: Target::callback(&function.callback)?,
-            ledger: self.journal.ledger(id),
-            name: id.to_string().into(),
-            granted,
-            id,
-            version: version.number,
-            schemas: Schemas::default(),
-            canary: None,
-        })
-    }
-
-    /// A version as a replay runs it: with a state of then, and no way out.
-    ///
-    /// # Errors
-    /// What keeps it from being loaded.
-    pub(crate) async fn of_version(
-        &self,
-        id: i64,
-        version: &Version,
-        state: &str,
-    ) -> Result<Rehearsal, Fault> {
-        let Policy {
-            ceiling,
-            defaults,
-            limits,
-            ..
-        } = &self.policy;
-        let (grants, limits) = match version.declaration.as_deref() {
-            None => (Arc::clone(defaults), Arc::clone(limits)),
-            Some(text) => {
-                let declaration = Declaration::read(text, ceiling)?;
-                (
-                    declaration.grants().into(),
-                    ceiling.limits(&declaration)?.into(),
-                )
-            }
-        };
-        let function = self.store.function(id).await.map_err(store_fault)?;
-        let function = function.ok_or_else(|| no_such_function(id))?;
-        Ok(Rehearsal {
-            code: self.code(id, version.sha256).await?,
-            environment: Arc::new(Environment {
-                state: state.into(),
-                variables: variables(id, function.storage_key),
-            }),
-            grants,
-            limits,
-        })
-    }
-
-    /// What the settings of now grant to a declaration.
-    pub(crate) async fn granted(
-        &self,
-        id: i64,
-        declaration: Option<&str>,
-    ) -> Result<Granted, Fault> {
-        let Policy {
-            ceiling,
-            defaults,
-            limits,
-            settings,
-            ..
-        } = &self.policy;
-        let Some(text) = declaration else {
-            return Ok(Granted::undeclared(defaults, limits));
-        };
-        let declaration = Declaration::read(text, ceiling)?;
-        let values = match declaration.secrets.is_empty() {
-            true => vec![],
-            false => self.secrets(id).await?,
-        };
-        ceiling.grant(id, &declaration, &values, settings)
-    }
-
-    /// The secrets of a function, in the clear.
-    async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
-        let keys = self.secret_keys()?;
-        let secrets = self.store.secrets(keys, id).await.map_err(store_fault)?;
-        secrets
-            .into_iter()
-            .map(|(name, value)| {
-                let value = std::str::from_utf8(value.expose())
-                    .ok()
-                    .and_then(|text| SecretValue::new(text).ok());
-                // It was checked when it was set.
-                let value = value.ok_or_else(|| Fault::host("A secret cannot be read.", &name))?;
-                Ok((name, value))
-            })
-            .collect()
-    }
-
-    /// The key that secrets are encrypted under.
-    ///
-    /// # Errors
-    /// `secret-key`, when there is none.
-    pub(crate) fn secret_keys(&self) -> Result<&SecretKeys, Fault> {
-        self.policy.secret_keys.as_ref().ok_or_else(|| {
-            Fault::new(
-                "secret-key",
-                Source::Host,
-                503,
-                "This server has no key to encrypt secrets with. Make one with `openssl rand -base64 32 > secrets.key`, \
-                 and start the server with secrets.key_file = \"secrets.key\" (IOF_SECRETS_KEY_FILE).",
-            )
-        })
-    }
-
-    /// The most that a version can declare.
-    pub(crate) fn ceiling(&self) -> &Ceiling {
-        &self.policy.ceiling
-    }
-
-    async fn code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
-        let kept = self
-            .store
-            .artefact(self.engine.fingerprint(), sha256)
-            .await
-            .map_err(store_fault)?;
-        match kept.and_then(|artefact| self.engine.load(&artefact).ok()) {
-            Some(code) => Ok(code),
-            None => self.rebuild(id, sha256).await,
-        }
-    }
-
-    /// Compiles from the source: after an upgrade, or when an artefact was lost or damaged.
-    async fn rebuild(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
-        tracing::info!(function = id, "compiling again: no usable compiled code");
-        let source = self
-            .store
-            .source(sha256)
-            .await
-            .map_err(store_fault)?
-            .ok_or_else(|| {
-                Fault::host(
-                    "The function's module is missing from the store.",
-                    format!("no source for function {id}"),
-                )
-            })?;
-        let compiled = self.engine.compile(source).await?;
-        self.store
-            .put_artefact(self.engine.fingerprint(), sha256, &compiled.artefact)
-            .await
-            .map_err(store_fault)?;
-        self.engine.load(&compiled.artefact)
-    }
-}
-
-/// What the environment of every call says.
-fn variables(id: i64, storage_key: String) -> Vec<(String, String)> {
-    vec![
-        ("wasm_id".to_owned(), id.to_string()),
-        ("storage_key".to_owned(), storage_key),
-    ]
 }
 
 /// The fault of a number that no function has.

@@ -1,0 +1,74 @@
+//! What is left of a recording to be played, and how it goes on where the recording ends.
+
+use super::Heard;
+use bytes::Bytes;
+use std::collections::HashMap;
+
+#[derive(Debug)]
+pub(super) struct Deck {
+    pub(super) left: Heard,
+    /// What the run itself has stored.
+    pub(super) stored: HashMap<Bytes, Bytes>,
+    /// Where the clocks stand when there is nothing left to play.
+    wall_clock: u64,
+    monotonic_clock: u64,
+    /// State of the generator that goes on where the recorded bytes end.
+    random: u64,
+}
+
+/// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
+const STEP: u64 = 1_000_000;
+
+impl Deck {
+    pub(super) fn new(recorded: Heard) -> Self {
+        Self {
+            left: recorded,
+            stored: HashMap::new(),
+            wall_clock: 0,
+            monotonic_clock: 0,
+            random: 0,
+        }
+    }
+
+    pub(super) fn random(&mut self, bytes: &mut [u8]) {
+        let recorded = &mut self.left.random.0;
+        let known = recorded.split_to(recorded.len().min(bytes.len()));
+        let (head, rest) = bytes.split_at_mut(known.len());
+        head.copy_from_slice(&known);
+        // SplitMix64: what follows has to be the same in every replay, and no more than that.
+        for chunk in rest.chunks_mut(8) {
+            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.random;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let word = (z ^ (z >> 31)).to_le_bytes();
+            chunk.copy_from_slice(word.get(..chunk.len()).unwrap_or_default());
+        }
+    }
+
+    pub(super) fn time(&mut self, which: Which) -> u64 {
+        let left = which.of(&mut self.left);
+        let recorded = (!left.is_empty()).then(|| left.remove(0));
+        let stands = match which {
+            Which::Wall => &mut self.wall_clock,
+            Which::Monotonic => &mut self.monotonic_clock,
+        };
+        *stands = recorded.unwrap_or_else(|| stands.saturating_add(STEP));
+        *stands
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    Wall,
+    Monotonic,
+}
+
+impl Which {
+    pub(super) fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
+        match self {
+            Self::Wall => &mut heard.wall_clock,
+            Self::Monotonic => &mut heard.monotonic_clock,
+        }
+    }
+}

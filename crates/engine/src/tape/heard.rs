@@ -1,0 +1,74 @@
+//! What is on a tape: the answers of one call, each kind in its own order.
+
+use crate::blob::Blob;
+use serde::{Deserialize, Serialize};
+
+/// Answers of one call, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heard {
+    /// Runs of commands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<HeardCommand>,
+    /// Values that were loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<HeardLoad>,
+    /// Values that were stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub saves: Vec<HeardSave>,
+    /// Times of day, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wall_clock: Vec<u64>,
+    /// Times of the clock that only goes forward, in nanoseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub monotonic_clock: Vec<u64>,
+    /// Random bytes, one after the other.
+    #[serde(skip_serializing_if = "Blob::is_empty")]
+    pub random: Blob,
+}
+
+/// One run of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardCommand {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// What it was given.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stdin: Blob,
+    /// The status as the function saw it.
+    pub status: i32,
+    /// What it printed.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stdout: Blob,
+    /// What it printed as errors.
+    #[serde(default, skip_serializing_if = "Blob::is_empty")]
+    pub stderr: Blob,
+}
+
+/// One value that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardLoad {
+    /// Its key.
+    pub key: Blob,
+    /// What was under it.
+    pub value: Option<Blob>,
+}
+
+/// One value that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardSave {
+    /// Its key.
+    pub key: Blob,
+    /// What was to be kept under it.
+    pub value: Blob,
+    /// Whether there was room.
+    pub saved: bool,
+}
