@@ -1,5 +1,6 @@
 //! `cargo xtask bench egress`: what an outbound request of a function costs, beside the program of 2020 started for each,
-//! and beside nginx as a reverse proxy, both to the same upstream.
+//! beside nginx as a reverse proxy, and beside a proxy of the same libraries with nothing in between, all to the same
+//! upstream.
 
 use std::{
     fs,
@@ -25,7 +26,7 @@ const BODY: &str = "world";
 /// At a time, of everything that is measured.
 const PARALLEL: usize = 16;
 
-/// `http_proxy` in a function against the native program, and against nginx.
+/// `http_proxy` in a function against the native program, and against two proxies.
 pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
     guests::build()?;
     packages::need("wrk", "wrk", "it makes the load")?;
@@ -33,13 +34,14 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
     if !sbin.is_file() {
         packages::need("nginx", "nginx-light", "it is compared with")?;
     }
-    let release = build(&["iof", "echo", "http_proxy"])?;
+    let release = build(&["iof", "echo", "proxy", "http_proxy"])?;
     let scratch = Scratch::new()?;
     let echo = Server::start(&mut Command::new(release.join("echo")))?;
     let upstream = echo.url.trim_start_matches("http://").to_owned();
     let port = upstream.rsplit(':').next().unwrap_or_default().to_owned();
 
     let nginx = Nginx::start(sbin, &scratch, &upstream)?;
+    let bare = Server::start(Command::new(release.join("proxy")).arg(format!("{}/", echo.url)))?;
     let settings = format!(
         "log = \"warn\"\n[defaults]\noutbound = [\"POST http://{NAME}:{port}\"]\n\
          [egress]\nmax_concurrent_per_function = 64\n\
@@ -63,7 +65,8 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
         scratch.file(name, &text)
     };
     let (plain, called) = (script("plain.lua", BODY)?, script("called.lua", &request)?);
-    let (nginx_url, iof_url) = (format!("{}/", nginx.url), format!("{}{path}", iof.url));
+    let nginx_url = format!("{}/", nginx.url);
+    let (bare_url, iof_url) = (format!("{}/", bare.url), format!("{}{path}", iof.url));
     let program = release.join("http_proxy");
     let url = format!("http://{NAME}:{port}/");
     let connect = format!("{NAME}:{port}:{upstream}");
@@ -74,47 +77,54 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
             seconds,
         )
     };
-    for (url, script) in [(&nginx_url, &plain), (&iof_url, &called)] {
+    for (url, script) in [
+        (&nginx_url, &plain),
+        (&bare_url, &plain),
+        (&iof_url, &called),
+    ] {
         wrk(url, 1, script)?;
     }
 
-    let (mut natives, mut proxied, mut functions) = (vec![], vec![], vec![]);
+    let (mut natives, mut proxied) = (vec![], vec![]);
+    let (mut bares, mut functions) = (vec![], vec![]);
     step(
         &format!("measure all in turns, {rounds} rounds of {seconds} s each, {PARALLEL} at a time"),
         || {
-            println!("   round     native/s      nginx/s   function/s");
+            println!("   round     native/s      nginx/s       bare/s   function/s");
             for round in 1..=rounds {
                 let native = native()?;
-                let (nginx, function) = (
-                    wrk(&nginx_url, seconds, &plain)?,
-                    wrk(&iof_url, seconds, &called)?,
-                );
+                let nginx = wrk(&nginx_url, seconds, &plain)?;
+                let bare = wrk(&bare_url, seconds, &plain)?;
+                let function = wrk(&iof_url, seconds, &called)?;
                 check()?;
-                if nginx.failed + function.failed > 0 {
+                if nginx.failed + bare.failed + function.failed > 0 {
                     return Err(Problem::new(format!(
-                        "{} requests through nginx and {} calls failed",
-                        nginx.failed, function.failed
+                        "{} requests through nginx, {} through the bare proxy and {} calls failed",
+                        nginx.failed, bare.failed, function.failed
                     )));
                 }
-                let (nginx, function) = (nginx.per_second, function.per_second);
-                println!("   {round:>5} {native:>12.0} {nginx:>12.0} {function:>12.0}");
+                let (nginx, bare) = (nginx.per_second, bare.per_second);
+                let function = function.per_second;
+                println!(
+                    "   {round:>5} {native:>12.0} {nginx:>12.0} {bare:>12.0} {function:>12.0}"
+                );
                 natives.push(native);
                 proxied.push(nginx);
+                bares.push(bare);
                 functions.push(function);
             }
             Ok(())
         },
     )?;
-    let (native, nginx, function) = (
-        median(&mut natives),
-        median(&mut proxied),
-        median(&mut functions),
-    );
+    let (native, nginx) = (median(&mut natives), median(&mut proxied));
+    let (bare, function) = (median(&mut bares), median(&mut functions));
     println!("\nnative   {native:.0} requests/s (median), a process a request");
     println!("nginx    {nginx:.0} requests/s (median), a reverse proxy over keep-alive");
+    println!("bare     {bare:.0} requests/s (median), a proxy of axum and hyper alone");
     println!("function {function:.0} requests/s (median), http_proxy in a fresh instance a call");
     println!("egress ratio to native {:.1}", function / native);
     println!("egress ratio to nginx {:.2}", function / nginx);
+    println!("egress ratio to the bare proxy {:.2}", function / bare);
     Ok(())
 }
 
