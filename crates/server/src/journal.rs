@@ -97,6 +97,10 @@ const KEPT: usize = 1 << 10;
 const PRINTED: usize = 4 << 10;
 /// Between two writes, at least.
 const PAUSE: Duration = Duration::from_millis(5);
+/// The same after one of many rows: each transaction wakes the threads of SQLite and of calls a dozen times.
+const LONG_PAUSE: Duration = Duration::from_millis(25);
+/// How many these are.
+const MANY: usize = 100;
 /// Ledgers that are written in one transaction.
 const BATCH: usize = 256;
 
@@ -344,6 +348,7 @@ async fn write(
                 .then(|| messages.try_recv().ok())
                 .flatten();
         }
+        let rows: usize = calls.iter().map(|calls| calls.newest.len()).sum();
         if !calls.is_empty()
             && let Err(error) = store.record_calls(calls, keep).await
         {
@@ -353,7 +358,8 @@ async fn write(
             // Whoever asked may have gone.
             let _ = done.send(());
         }
-        let pause = PAUSE.max(9 * started.elapsed());
+        let least = if rows < MANY { PAUSE } else { LONG_PAUSE };
+        let pause = least.max(9 * started.elapsed());
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = hurry.notified() => {}

@@ -2,7 +2,7 @@
 //!
 //! Whoever sends a request or runs a command leaves a row in a queue, without a lock and without waiting. One task
 //! writes what has gathered in one transaction and then pauses, so that rows are on the disk a few milliseconds after
-//! what they tell when little happens, and the disk is flushed a bounded number of times a second when much does. The
+//! what they tell when little happens, and the disk is flushed at most forty times a second when much does. The
 //! queue has a bound. What comes when it is full is counted and said in the log: a call must not wait for its own
 //! record, and memory must not grow with a disk that is slow.
 
@@ -57,6 +57,10 @@ const BATCH: usize = 2_000;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Between two transactions, at least.
 const PAUSE: Duration = Duration::from_millis(5);
+/// The same after one of many rows: each transaction wakes the threads of SQLite and of calls a dozen times.
+const LONG_PAUSE: Duration = Duration::from_millis(25);
+/// How many these are.
+const MANY: usize = 100;
 
 impl Records {
     /// Starts the task; needs a runtime.
@@ -195,16 +199,17 @@ impl Writer {
                 }
             }
             let started = Instant::now();
-            let full = batch.len() == BATCH;
+            let count = batch.len();
             let waiting = self.write(batch.drain(..)).await;
             for done in waiting {
                 // Whoever asked may have gone.
                 let _ = done.send(());
             }
-            if full {
+            if count == BATCH {
                 continue;
             }
-            let pause = PAUSE.max(4 * started.elapsed());
+            let least = if count < MANY { PAUSE } else { LONG_PAUSE };
+            let pause = least.max(4 * started.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = hurry.notified() => {}

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::database::{count, integer};
 use crate::writer::{Outcome, Write};
@@ -82,8 +82,8 @@ pub(crate) async fn record(
     for calls in calls {
         if counted(connection, calls).await? {
             let passed_over = calls.newest.len().saturating_sub(keep as usize);
-            for call in &calls.newest[passed_over..] {
-                log(connection, calls.wasm_id, call).await?;
+            for rows in calls.newest[passed_over..].chunks(TOGETHER) {
+                log(connection, calls.wasm_id, rows).await?;
             }
             trim(connection, calls.wasm_id, keep).await?;
         }
@@ -128,17 +128,26 @@ async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<boo
     Ok(true)
 }
 
-async fn log(connection: &mut SqliteConnection, wasm_id: i64, call: &Call) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO calls (wasm_id, called_at, guest_ns, state, record) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(wasm_id)
-    .bind(call.called_at)
-    .bind(integer(call.guest_ns))
-    .bind(&*call.state)
-    .bind(&call.record)
-    .execute(connection)
-    .await?;
+/// Rows of one statement. Each statement is a message to SQLite's thread and one back, which costs more than the row.
+const TOGETHER: usize = 100;
+
+async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) -> Result<(), Error> {
+    let head = "INSERT INTO calls (wasm_id, called_at, guest_ns, state, record) ";
+    let mut insert = QueryBuilder::<Sqlite>::new(head);
+    insert.push_values(calls, |mut row, call| {
+        row.push_bind(wasm_id)
+            .push_bind(call.called_at)
+            .push_bind(integer(call.guest_ns))
+            .push_bind(&*call.state)
+            .push_bind(&call.record);
+    });
+    // Every number of rows is a statement of its own: those that come seldom are not kept prepared.
+    let common = matches!(calls.len(), 1 | TOGETHER);
+    insert
+        .build()
+        .persistent(common)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
