@@ -2,8 +2,8 @@
 //!
 //! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
 //! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
-//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this
-//! call alone, there are no sockets. The context is made at the guest's first use of any of it: most calls never do.
+//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this call alone, there are no
+//! sockets. The context is made at the guest's first use of any of it: most calls never do.
 //!
 //! `wasmtime_wasi` bounds no writes, so the functions that can fill a disk are counted here before it runs them.
 
@@ -201,8 +201,8 @@ macro_rules! counted {
     };
 }
 
-/// Randomness, without a context: whoever makes a hash map asks for a few bytes, and the context, which is a hundred
-/// times as dear, would be made for nothing else.
+/// Randomness, without a context: whoever makes a hash map asks for a few bytes, and the context, which takes two
+/// microseconds, would be made for nothing else.
 fn random(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;
