@@ -33,6 +33,10 @@ impl User {
     ///
     /// # Panics
     /// When it does not start.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whoever types blocks a thread that was given for it"
+    )]
     pub fn run(&self, args: &[&str], stdin: &str) -> Output {
         use std::io::Write;
         let mut command = Command::new(program());
