@@ -12,6 +12,7 @@ mod argument_rules;
 mod attacks;
 mod bindgen;
 mod browser;
+mod build_table;
 mod callbacks;
 mod chains;
 mod cli;

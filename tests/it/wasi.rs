@@ -1,6 +1,9 @@
 //! What a guest sees of its surroundings: as in 2020 where that was sound, and sealed where it was not.
 
-use iof_tests::{guests::guest, server::Server};
+use iof_tests::{
+    guests::{guest, wat},
+    server::Server,
+};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[tokio::test]
@@ -110,4 +113,28 @@ async fn every_call_has_a_fresh_instance_real_time_and_real_chance() {
         server.run(id, "random_bytes", "x").await.text(),
     );
     assert!(one.len() == 32 && one != two);
+}
+
+#[tokio::test]
+async fn randomness_is_written_where_it_fits_and_nowhere_else() {
+    let server = Server::start("").await;
+    let module = wat(r#"(module
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "drawn") (result i64)
+            (drop (call $random (i32.const 65528) (i32.const 8)))
+            (i64.load (i32.const 65528)))
+        (func (export "beyond") (result i32) (call $random (i32.const 65529) (i32.const 8)))
+        (func (export "round") (result i32) (call $random (i32.const -4) (i32.const 8)))
+        (func (export "all") (result i32) (call $random (i32.const 0) (i32.const -1))))"#);
+    let id = server.upload(module).await.id;
+    let one = server.run(id, "drawn", "").await.text();
+    assert_ne!(one, server.run(id, "drawn", "").await.text());
+    for export in ["beyond", "round", "all"] {
+        assert_eq!(
+            server.run(id, export, "").await.fault(),
+            "bad-pointer",
+            "{export}"
+        );
+    }
 }

@@ -32,7 +32,8 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
             "unsupported-kind",
-            "This is a WebAssembly component; this server runs core modules. Build it for wasm32-wasip1.",
+            "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
+             export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
         )
         .with_status(415)),
         [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),

@@ -27,8 +27,9 @@ pub(crate) struct New {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-It takes crates on iof-guest, crates as the articles of 2020 wrote them, and those of today's wasm-bindgen. The module
-is in pkg/, smaller where wasm-opt is installed.
+It takes crates on iof-guest, crates as the articles of 2020 wrote them, those of today's
+wasm-bindgen, programs and components, and says what a server would make of them. The module is
+in pkg/, smaller where wasm-opt is installed.
 
 Examples:
   iof build                 the crate in this folder

@@ -1,0 +1,59 @@
+//! What `iof build` says of a module: the engine's own word, and nothing that it would have to be told.
+
+use iof_tests::server::program;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// `iof build --json`, of a library with this code.
+async fn built(folder: &Path, code: &str) -> Value {
+    let manifest = "[workspace]\n[package]\nname = \"made\"\nedition = \"2021\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/lib.rs"), code).unwrap();
+    let output = tokio::process::Command::new(program())
+        .args(["build", "--debug", "--json"])
+        .current_dir(folder)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_engine_is_asked_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = "#[link(wasm_import_module = \"strange\")] extern \"C\" { fn thing(); }\n\
+                #[no_mangle] pub extern \"C\" fn run() { unsafe { thing() } }\n";
+    let made = built(folder.path(), code).await;
+    let strange = made["imports"].as_array().unwrap().iter();
+    let strange: Vec<_> = strange
+        .filter(|import| import["module"] == "strange")
+        .collect();
+    assert_eq!(strange.len(), 1, "{made}");
+    assert_eq!(strange[0]["unserved"], json!(["thing"]), "{made}");
+    let notes = made["notes"].to_string();
+    assert!(notes.contains("compile.unknown_imports"), "{made}");
+
+    let code = "#[link(wasm_import_module = \"wasmedge_process\")] extern \"C\" { fn wasmedge_process_run() -> i32; }\n\
+                #[no_mangle] pub extern \"C\" fn run() -> i32 { unsafe { wasmedge_process_run() } }\n";
+    let made = built(folder.path(), code).await;
+    assert!(!made.to_string().contains("unserved"), "{made}");
+    assert!(!made["notes"].to_string().contains("refuses"), "{made}");
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_told_in_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = "#[no_mangle] pub extern \"C\" fn iof_prime() { panic!() }\n\
+                #[no_mangle] pub extern \"C\" fn run() {}\n";
+    let made = built(folder.path(), code).await;
+    let notes = made["notes"].to_string();
+    assert!(
+        notes.contains("A server with default settings refuses this: `iof_prime` failed"),
+        "{made}"
+    );
+}
