@@ -14,6 +14,8 @@ async fn built(folder: &Path, code: &str) -> Value {
     let output = tokio::process::Command::new(program())
         .args(["build", "--debug", "--json"])
         .current_dir(folder)
+        // Both tests build a crate of the same name.
+        .env("CARGO_TARGET_DIR", folder.join("target"))
         .kill_on_drop(true)
         .output()
         .await
