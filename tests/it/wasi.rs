@@ -138,3 +138,43 @@ async fn randomness_is_written_where_it_fits_and_nowhere_else() {
         );
     }
 }
+
+/// A module asks for the environment without asking for anything else of WASI, and may name any place for it.
+#[tokio::test]
+async fn the_environment_is_written_where_it_fits_and_nowhere_else() {
+    let server = Server::start("").await;
+    let module = wat(r#"(module
+        (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "count") (result i32) (drop (call $sizes (i32.const 65528) (i32.const 65532))) (i32.load (i32.const 65528)))
+        (func (export "size") (result i32) (drop (call $sizes (i32.const 65528) (i32.const 65532))) (i32.load (i32.const 65532)))
+        ;; The texts end where the memory does.
+        (func $last (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (drop (call $get (i32.const 0) (i32.sub (i32.const 65536) (i32.load (i32.const 4))))))
+        (func (export "first") (result i64) (call $last) (i64.load (i32.load (i32.const 0))))
+        (func (export "end") (result i32) (call $last) (i32.load8_u (i32.const 65535)))
+        (func (export "texts_beyond") (result i32) (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (call $get (i32.const 0) (i32.sub (i32.const 65537) (i32.load (i32.const 4)))))
+        (func (export "places_beyond") (result i32) (call $get (i32.const 65532) (i32.const 0)))
+        (func (export "texts_round") (result i32) (call $get (i32.const 0) (i32.const -4)))
+        (func (export "sizes_beyond") (result i32) (call $sizes (i32.const 65533) (i32.const 0)))
+        (func (export "sizes_round") (result i32) (call $sizes (i32.const 0) (i32.const -1))))"#);
+    let id = server.upload(module).await.id;
+    let call = async |export: &str| server.run(id, export, "").await;
+    assert_eq!(call("count").await.text(), "2");
+    let size = format!("wasm_id={id}\0storage_key=\0").len() + 32;
+    assert_eq!(call("size").await.text(), size.to_string());
+    let first = i64::from_le_bytes(*b"wasm_id=").to_string();
+    assert_eq!(call("first").await.text(), first);
+    assert_eq!(call("end").await.text(), "0");
+    for export in [
+        "texts_beyond",
+        "places_beyond",
+        "texts_round",
+        "sizes_beyond",
+        "sizes_round",
+    ] {
+        assert_eq!(call(export).await.fault(), "bad-pointer", "{export}");
+    }
+}

@@ -316,6 +316,7 @@ impl Engine {
                 context,
                 commands: Arc::clone(&self.0.commands),
                 meter: Arc::clone(&meter),
+                memory: None,
                 space: Space::new(&limits),
                 storage: Arc::clone(&self.0.storage),
                 process: Process::new(),

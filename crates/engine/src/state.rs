@@ -17,7 +17,7 @@ use iof_commands::{CallContext, Registry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime::{Memory, ResourceLimiter, UpdateDeadline};
 
 /// The data of one call's store.
 pub(crate) struct CallState {
@@ -26,6 +26,8 @@ pub(crate) struct CallState {
     pub(crate) commands: Arc<Registry>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) meter: Arc<Meter>,
+    /// The guest's memory, once a function of the host has looked for it.
+    pub(crate) memory: Option<Memory>,
     pub(crate) space: Space,
     pub(crate) process: Process,
     pub(crate) transactions: Transactions,
@@ -215,6 +217,7 @@ impl CallState {
             commands: Arc::default(),
             storage: Arc::new(Nowhere),
             meter: Arc::new(Meter::new()),
+            memory: None,
             space: Space::new(limits),
             process: Process::new(),
             transactions: Transactions::default(),

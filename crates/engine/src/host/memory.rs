@@ -3,6 +3,7 @@
 //! Every pointer is hostile until the slice it names was found inside the memory.
 
 use crate::Fault;
+use crate::state::CallState;
 use wasmtime::{AsContext, Caller, Extern, Memory};
 
 /// The guest named bytes outside of its memory.
@@ -26,10 +27,16 @@ impl From<BadPointer> for Fault {
     }
 }
 
-/// The memory that the calling module exports.
-pub(crate) fn of<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
+/// The memory that the calling module exports: looked for by its name once a call, whose store has one instance.
+pub(crate) fn of(caller: &mut Caller<'_, CallState>) -> wasmtime::Result<Memory> {
+    if let Some(memory) = caller.data().memory {
+        return Ok(memory);
+    }
     match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => Ok(memory),
+        Some(Extern::Memory(memory)) => {
+            caller.data_mut().memory = Some(memory);
+            Ok(memory)
+        }
         _ => Err(wasmtime::Error::msg(
             "the module exports no memory named `memory`",
         )),
@@ -47,6 +54,17 @@ pub(crate) fn read(
     at.checked_add(length as usize)
         .and_then(|end| memory.data(store).get(at..end))
         .map(<[u8]>::to_vec)
+        .ok_or(BadPointer {
+            pointer,
+            length: length.into(),
+        })
+}
+
+/// The bytes at `pointer`, to be written.
+pub(crate) fn room(bytes: &mut [u8], pointer: u32, length: u32) -> Result<&mut [u8], BadPointer> {
+    let at = pointer as usize;
+    at.checked_add(length as usize)
+        .and_then(|end| bytes.get_mut(at..end))
         .ok_or(BadPointer {
             pointer,
             length: length.into(),

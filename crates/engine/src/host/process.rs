@@ -172,7 +172,7 @@ async fn run(mut caller: Call<'_>) -> wasmtime::Result<i32> {
         return Err(Reached::Commands.into());
     }
     let next = std::mem::take(&mut state.process.next);
-    let name = String::from_utf8_lossy(&next.name).into_owned();
+    let name = string(next.name);
     let request = Request {
         args: next.args,
         env: next.env,
@@ -257,5 +257,11 @@ fn input(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<V
 }
 
 fn text(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
-    Ok(String::from_utf8_lossy(&input(caller, pointer, length)?).into_owned())
+    Ok(string(input(caller, pointer, length)?))
+}
+
+/// What is no UTF-8 in it is replaced; what is, which is nearly always, is not copied.
+fn string(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

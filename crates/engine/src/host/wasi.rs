@@ -10,7 +10,7 @@
 use crate::Value;
 use crate::abi::command::Plan as Program;
 use crate::host::log::{Log, Recorder, Which};
-use crate::host::memory::{self, BadPointer};
+use crate::host::memory;
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
 use crate::state::CallState;
@@ -173,7 +173,7 @@ const CREATE: i32 = 1;
 pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     add_to_linker_async(linker, |state: &mut CallState| state.wasi.context())?;
     linker.allow_shadowing(true);
-    random(linker)?;
+    without_context(linker)?;
     counted(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -201,27 +201,47 @@ macro_rules! counted {
     };
 }
 
-/// Randomness, without a context: whoever makes a hash map asks for a few bytes, and the context, which takes two
-/// microseconds, would be made for nothing else.
-fn random(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+/// Randomness and the environment, without a context: whoever makes a hash map asks for the one, whoever starts a command
+/// for the other, and the context, which takes two microseconds, would be made for nothing else.
+fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;
         let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        let at = pointer as usize;
-        let room = at
-            .checked_add(length as usize)
-            .and_then(|end| bytes.get_mut(at..end))
-            .ok_or(BadPointer {
-                pointer,
-                length: length.into(),
-            })?;
+        let room = memory::room(bytes, pointer, length)?;
         match &state.wasi.setup.tape {
             Some(tape) => tape.random(room),
             None => rand::rng().fill_bytes(room),
         }
         wasmtime::Result::Ok(0i32)
     };
-    linker.func_wrap("wasi_snapshot_preview1", "random_get", random_get)?;
+    let environ_sizes_get = |mut caller: Caller<'_, CallState>, count: u32, size: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        let variables = &state.wasi.setup.environment.variables;
+        let length = |(name, value): &(String, String)| name.len() + value.len() + 2;
+        let all: usize = variables.iter().map(length).sum();
+        for (at, value) in [(count, variables.len()), (size, all)] {
+            memory::room(bytes, at, 4)?.copy_from_slice(&u32::try_from(value)?.to_le_bytes());
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    let environ_get = |mut caller: Caller<'_, CallState>, mut places: u32, mut texts: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        for (name, value) in &state.wasi.setup.environment.variables {
+            let text = format!("{name}={value}\0");
+            let length = u32::try_from(text.len())?;
+            memory::room(bytes, places, 4)?.copy_from_slice(&texts.to_le_bytes());
+            memory::room(bytes, texts, length)?.copy_from_slice(text.as_bytes());
+            // No text of a memory ends beyond 4 GiB, but one may end there.
+            (places, texts) = (places.wrapping_add(4), texts.wrapping_add(length));
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    let module = "wasi_snapshot_preview1";
+    linker.func_wrap(module, "random_get", random_get)?;
+    linker.func_wrap(module, "environ_sizes_get", environ_sizes_get)?;
+    linker.func_wrap(module, "environ_get", environ_get)?;
     Ok(())
 }
 
