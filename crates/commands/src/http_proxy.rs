@@ -11,10 +11,11 @@
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Response, Uri, Version};
+use http::{HeaderMap, Method, Response, Version};
 use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
 use serde_json::Value;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::{CallContext, Command, Output, Request};
 
@@ -93,7 +94,7 @@ impl Command for HttpProxy {
 #[derive(Clone, Debug)]
 pub struct Invocation {
     method: Method,
-    uri: Uri,
+    url: Url,
     headers: HeaderMap,
     options: Options,
 }
@@ -169,13 +170,9 @@ impl Invocation {
             [_, _, _, more, ..] => return Err(usage(format!("unexpected argument {more:?}"))),
         };
         let url = admit(url)?;
-        let uri = url.as_str().parse().map_err(|e| Failure {
-            status: status::USAGE,
-            message: format!("not a URL: {e}"),
-        })?;
         Ok(Invocation {
             method: parse_method(method)?,
-            uri,
+            url,
             headers: match headers {
                 Some(headers) => parse_headers(headers)?,
                 None => HeaderMap::from_iter([(CONTENT_TYPE, DEFAULT)]),
@@ -196,7 +193,6 @@ impl Invocation {
     ) -> Result<Bytes, Failure> {
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;
         // The body is attached to every method, and an empty one says so.
         let length = request.body().len();
@@ -209,7 +205,7 @@ impl Invocation {
             decode: self.options.compressed,
             ..*context
         };
-        let response = egress.send(&context, request).await?;
+        let response = egress.send_to(&context, self.url, request).await?;
         Ok(if self.options.include {
             with_head(response)
         } else {

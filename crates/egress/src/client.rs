@@ -123,16 +123,38 @@ impl Egress {
         &self.shared
     }
 
-    /// Sends a request and returns the response with its whole body, redirects followed, content
-    /// as it came unless [`Outbound::decode`] asks for more. Any HTTP status is a response and no error. Connection headers of the response
-    /// (`transfer-encoding`, …) are removed. Of secrets that were attached on the way, nothing is in
-    /// the response or in the error.
+    /// Sends a request to the URL that its URI is: [`admit`] and [`Egress::send_to`].
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
     pub async fn send(
         &self,
         context: &Outbound<'_>,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Error> {
+        match admit(&request.uri().to_string()) {
+            Ok(url) => self.send_to(context, url, request).await,
+            Err(e) => {
+                let sink = self.shared.sink.get().map(Arc::as_ref);
+                let mut record = Record::new(context, sink, request.method());
+                record.bytes_out = request.body().len();
+                Err(fail(record, e))
+            }
+        }
+    }
+
+    /// Sends a request to `url`, which has to come from [`admit`], and returns the response with its
+    /// whole body, redirects followed, content as it came unless [`Outbound::decode`] asks for more.
+    /// The request's own URI is not looked at. Any HTTP status is a response and no error. Connection
+    /// headers of the response (`transfer-encoding`, …) are removed. Of secrets that were attached on
+    /// the way, nothing is in the response or in the error.
+    ///
+    /// # Errors
+    /// An [`Error`] whose `Display` may be shown to the function.
+    pub async fn send_to(
+        &self,
+        context: &Outbound<'_>,
+        url: Url,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, Error> {
         let deadline = context
@@ -142,16 +164,14 @@ impl Egress {
         let sink = self.shared.sink.get().map(Arc::as_ref);
         let mut record = Record::new(context, sink, &parts.method);
         record.bytes_out = body.len();
-        let uri = parts.uri.to_string();
-        let checked = check(&self.shared.config, &uri, &parts.headers, &body);
-        let mut hop = match checked {
-            Ok(url) => Hop {
-                method: parts.method,
-                url,
-                headers: parts.headers,
-                body,
-            },
-            Err(e) => return Err(fail(record, e)),
+        if let Err(e) = check(&self.shared.config, &parts.headers, &body) {
+            return Err(fail(record, e));
+        }
+        let mut hop = Hop {
+            method: parts.method,
+            url,
+            headers: parts.headers,
+            body,
         };
         hop.headers
             .entry(ACCEPT)
@@ -220,8 +240,7 @@ pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
 }
 
 /// What is checked once, whatever redirects follow.
-fn check(config: &Config, uri: &str, headers: &HeaderMap, body: &Bytes) -> Result<Url, Error> {
-    let url = admit(uri)?;
+fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error> {
     headers::check_request(headers, body.len())?;
     let (size, limit) = (
         headers::size(headers) + body.len(),
@@ -232,5 +251,5 @@ fn check(config: &Config, uri: &str, headers: &HeaderMap, body: &Bytes) -> Resul
             format!("the request has {size} bytes, {limit} are allowed (limit max_request)");
         return Err(Error::new(Kind::RequestTooLarge, message));
     }
-    Ok(url)
+    Ok(())
 }

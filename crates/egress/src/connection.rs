@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
@@ -24,7 +24,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use crate::pool::{Key, Pool};
 use crate::stream::Stream;
 
-/// A request as it leaves, its URI absolute.
+/// A request as it leaves. Its URI is the path and the query; whose they are, the connection knows.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 type NotSent = TrySendError<Outgoing>;
 
@@ -33,16 +33,23 @@ pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` when it has ended.
     connection: Option<http1::Connection<Stream, Full<Bytes>>>,
+    host: HeaderValue,
     pub(crate) to: SocketAddr,
 }
 
 impl Http1 {
-    pub(crate) async fn handshake(io: Stream, builder: &http1::Builder) -> hyper::Result<Http1> {
+    /// `host` is what every request on it says of its host (RFC 9112 section 3.2).
+    pub(crate) async fn handshake(
+        io: Stream,
+        builder: &http1::Builder,
+        host: HeaderValue,
+    ) -> hyper::Result<Http1> {
         let to = io.to();
         let (sender, connection) = builder.handshake(io).await?;
         Ok(Http1 {
             sender,
             connection: Some(connection),
+            host,
             to,
         })
     }
@@ -54,8 +61,17 @@ impl Http1 {
         self.sender.is_ready()
     }
 
-    pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, NotSent> {
-        let mut response = pin!(self.sender.try_send_request(in_origin_form(request)));
+    pub(crate) async fn send(
+        &mut self,
+        mut request: Outgoing,
+    ) -> Result<Response<Incoming>, NotSent> {
+        // Whole, if HTTP/2 has just not taken it.
+        if request.uri().authority().is_some() {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        }
+        request.headers_mut().insert(HOST, self.host.clone());
+        let mut response = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| self.poll_with(cx, |cx| response.as_mut().poll(cx))).await
     }
 
@@ -91,11 +107,23 @@ impl Http1 {
 #[derive(Clone)]
 pub(crate) struct Http2 {
     pub(crate) sender: http2::SendRequest<Full<Bytes>>,
+    pub(crate) authority: Authority,
     pub(crate) to: SocketAddr,
 }
 
 impl Http2 {
-    pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, NotSent> {
+    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS alone.
+    pub(crate) async fn send(
+        &mut self,
+        mut request: Outgoing,
+    ) -> Result<Response<Incoming>, NotSent> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        // All three are there, which is all that it asks for.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        request.headers_mut().remove(HOST);
         self.sender.try_send_request(request).await
     }
 }
@@ -186,17 +214,4 @@ impl Drop for Body {
             pool.put(key, http1);
         }
     }
-}
-
-/// The request as HTTP/1 writes it (RFC 9112 section 3.2.1): the path alone, and the authority in a
-/// header.
-fn in_origin_form(mut request: Outgoing) -> Outgoing {
-    let host = request.uri().authority().map(|a| a.as_str().to_owned());
-    let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    // An authority that was parsed has no byte that a header must not have.
-    if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
-        request.headers_mut().insert(HOST, host);
-    }
-    request
 }

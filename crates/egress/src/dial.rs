@@ -12,15 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use http::Uri;
-use http::uri::Scheme;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use url::Host;
+use url::{Host, Url};
 
 use crate::proxy::Proxy;
 use crate::resolve::Resolve;
@@ -60,13 +58,12 @@ impl Connector {
         }
     }
 
-    /// To the origin of an absolute URI.
-    pub(crate) async fn connect(&self, to: &Uri) -> Result<Stream, Error> {
-        let name = to.host().unwrap_or_default();
-        let host = Host::parse(name)
-            .map_err(|e| Error::new(Kind::Url, format!("{name:?} is not a host: {e}")))?;
-        let secure = to.scheme() == Some(&Scheme::HTTPS);
-        let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    /// To the origin of a URL that was admitted.
+    pub(crate) async fn connect(&self, to: &Url) -> Result<Stream, Error> {
+        let (Some(host), Some(port)) = (to.host(), to.port_or_known_default()) else {
+            return Err(Error::new(Kind::Url, "a URL without a host"));
+        };
+        let (host, secure) = (host.to_owned(), to.scheme() == "https");
         let place = self.place().await?;
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
@@ -76,7 +73,7 @@ impl Connector {
             };
             Ok(Stream::new(io, address, place))
         };
-        self.in_time(name, opened).await
+        self.in_time(&host.to_string(), opened).await
     }
 
     /// TCP alone, and the place that it takes.

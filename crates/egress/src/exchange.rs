@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
-use http::{Extensions, Request, Response, Uri};
+use http::uri::PathAndQuery;
+use http::{Extensions, Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
@@ -65,7 +66,8 @@ impl<'a> Exchange<'a> {
         };
         record.rule = Some(rule);
         if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
-            return self.inside(&**inside, hop, record).await;
+            // Boxed: most requests go out, and need not carry this about.
+            return Box::pin(self.inside(&**inside, hop, record)).await;
         }
         let host = upstream(&hop.url);
         let _place = self
@@ -82,7 +84,8 @@ impl<'a> Exchange<'a> {
             config.first_byte_timeout,
         );
         let key = origin(&hop.url).into();
-        let sent = self.shared.pool.send(&key, request, &mut record.address);
+        let pool = &self.shared.pool;
+        let sent = pool.send(&key, &hop.url, request, &mut record.address);
         let response = self.within(&head, &host, sent).await?;
         let response = response.map_err(|e| failure(&host, config, &e))?;
         record.status = Some(response.status());
@@ -125,7 +128,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Answer, Error> {
         let mut request = Request::new(hop.body.clone());
         *request.method_mut() = hop.method.clone();
-        *request.uri_mut() = target(&hop.url)?;
+        *request.uri_mut() = hop.url.as_str().parse().map_err(not_a_url)?;
         *request.headers_mut() = hop.headers.clone();
         let total = self.shared.config.total_timeout;
         let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
@@ -150,24 +153,24 @@ impl<'a> Exchange<'a> {
         told: &mut bool,
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
-        let attached = self.context.secrets.attach(hop);
-        let mut hop = match attached {
-            None => hop.clone(),
+        // A secret has its place in the headers or in the query.
+        let (path, mut headers) = match self.context.secrets.attach(hop) {
+            None => (path(&hop.url)?, hop.headers.clone()),
             Some((hop, names)) => {
                 *told = true;
                 record.secrets = Some(names);
-                hop
+                (path(&hop.url)?, hop.headers)
             }
         };
         if *told {
-            headers::ask_for_plain(&mut hop.headers);
+            headers::ask_for_plain(&mut headers);
         } else if self.context.decode {
-            decode::ask(&mut hop.headers);
+            decode::ask(&mut headers);
         }
-        let mut request = Request::new(Full::new(hop.body));
-        *request.method_mut() = hop.method;
-        *request.uri_mut() = target(&hop.url)?;
-        *request.headers_mut() = hop.headers;
+        let mut request = Request::new(Full::new(hop.body.clone()));
+        *request.method_mut() = hop.method.clone();
+        *request.uri_mut() = path.into();
+        *request.headers_mut() = headers;
         Ok(request)
     }
 
@@ -235,15 +238,14 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
-/// The URL as the pool takes it. Two parsers see it, and both have to see the same host: the rules
-/// were asked about the first one's, the second one's is connected to.
-fn target(url: &Url) -> Result<Uri, Error> {
-    let uri = Uri::try_from(url.as_str())
-        .map_err(|e| Error::new(Kind::Url, format!("not a URL: {e}")))?;
-    if uri.host() != url.host_str() || uri.port_u16() != url.port() {
-        return Err(Error::new(Kind::Url, "a URL that can be read in two ways"));
-    }
-    Ok(uri)
+/// Path and query, as they are written. A second parser sees them and nothing else of the URL: the
+/// host that the rules were asked about is the one that is connected to.
+fn path(url: &Url) -> Result<PathAndQuery, Error> {
+    PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery]).map_err(not_a_url)
+}
+
+fn not_a_url(error: http::uri::InvalidUri) -> Error {
+    Error::new(Kind::Url, format!("not a URL: {error}"))
 }
 
 /// `scheme://host`, and the port unless it is the scheme's.

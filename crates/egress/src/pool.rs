@@ -13,17 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use http::{Response, Uri};
+use http::uri::Authority;
+use http::{HeaderValue, Response};
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use url::{Position, Url};
 
 use crate::connection::{Body, Http1, Http2, Outgoing};
 use crate::dial::Connector;
-use crate::{Config, Error};
+use crate::{Config, Error, Kind};
 
 /// Whose connections they are: `https://host:port` or `http://host:port`.
 pub(crate) type Key = Arc<str>;
@@ -98,7 +100,7 @@ impl Pool {
         })
     }
 
-    /// Sends `request`, whose URI is absolute and of `key`, and returns the head of the response.
+    /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response.
     /// `to` is told where the connection leads as soon as there is one.
     ///
     /// A connection that waited may have been closed by the other side in the very moment. A
@@ -107,13 +109,15 @@ impl Pool {
     pub(crate) async fn send(
         self: &Arc<Self>,
         key: &Key,
+        url: &Url,
         mut request: Outgoing,
         to: &mut Option<SocketAddr>,
     ) -> Result<Response<Body>, Failure> {
         loop {
             let taken = match self.take(key) {
                 Some(taken) => taken,
-                None => self.connect(key, request.uri()).await?,
+                // Boxed: few requests connect, and those that do not need not carry it about.
+                None => Box::pin(self.connect(key, url)).await?,
             };
             let (used, mut not_sent) = match taken {
                 Taken::Http1(mut http1, used) => {
@@ -177,19 +181,29 @@ impl Pool {
         }
     }
 
-    async fn connect(self: &Arc<Self>, key: &Key, to: &Uri) -> Result<Taken, Failure> {
-        let io = self.connector.connect(to).await?;
+    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Taken, Failure> {
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::new(Kind::Url, format!("a host that HTTP does not know: {e}"))
+        };
+        let io = self.connector.connect(url).await?;
         if !io.is_http2() {
-            let http1 = Http1::handshake(io, &self.http1).await?;
+            let host = HeaderValue::from_str(authority).map_err(|e| wrong(&e))?;
+            let http1 = Http1::handshake(io, &self.http1, host).await?;
             return Ok(Taken::Http1(Box::new(http1), false));
         }
+        let authority: Authority = authority.parse().map_err(|e| wrong(&e))?;
         let to = io.to();
         let (sender, connection) = self.http2.handshake(io).await?;
         // It ends when nobody has a sender any more, or the other side closes.
         TokioExecutor::new().execute(async {
             let _ = connection.await;
         });
-        let http2 = Http2 { sender, to };
+        let http2 = Http2 {
+            sender,
+            authority,
+            to,
+        };
         let mut hosts = self.shard(key);
         hosts.entry(Arc::clone(key)).or_default().http2 = Some((Instant::now(), http2.clone()));
         drop(hosts);

@@ -41,15 +41,15 @@ pub(super) async fn send(
     body: Bytes,
 ) -> Result<Came, Fault> {
     let mut request = Request::new(body);
-    *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
-        Fault::client(
-            "egress-url",
-            format!("{} is no URL to be requested.", target.url),
-        )
-    })?;
     *request.method_mut() = target.method;
     *request.headers_mut() = target.headers;
     if app.is_own(&target.url) {
+        *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
+            Fault::client(
+                "egress-url",
+                format!("{} is no URL to be requested.", target.url),
+            )
+        })?;
         return dispatch(app, request, caller).await.map(Came::Inside);
     }
     let outbound = Outbound {
@@ -65,7 +65,7 @@ pub(super) async fn send(
         retries: 0,
         decode: false,
     };
-    let response = app.egress.send(&outbound, request).await;
+    let response = app.egress.send_to(&outbound, target.url, request).await;
     response.map(Came::Outside).map_err(|error| {
         Fault::new(
             error.code(),
