@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http_body::Body;
@@ -42,7 +43,13 @@ impl<'a> Exchange<'a> {
         let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
         // Most bodies come as one chunk, which is handed on as it is.
         let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-        while let Some(frame) = self.within(&idle, host, body.frame()).await? {
+        while !body.is_end_stream() {
+            // What came with the head is there, and needs no clock.
+            let frame = match body.frame().now_or_never() {
+                Some(frame) => frame,
+                None => self.within(&idle, host, body.frame()).await?,
+            };
+            let Some(frame) = frame else { break };
             let frame = frame.map_err(|e| {
                 Error::new(
                     Kind::Protocol,

@@ -66,8 +66,7 @@ impl Limits {
                 "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
             ))
         })?;
-        let process = timeout_at(deadline, self.process.clone().acquire_owned()).await;
-        let Ok(Ok(process)) = process else {
+        let Some(process) = permit(&self.process, deadline).await else {
             let limit = self.process_limit;
             return Err(busy(format!(
                 "{limit} outbound requests are in progress (limit max_concurrent)"
@@ -117,13 +116,11 @@ impl Table {
 
     async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<Share> {
         let (semaphore, user) = self.enter(key);
-        match timeout_at(deadline, semaphore.acquire_owned()).await {
-            Ok(Ok(permit)) => Some(Share {
-                _permit: permit,
-                _user: user,
-            }),
-            _ => None,
-        }
+        let permit = permit(&semaphore, deadline).await?;
+        Some(Share {
+            _permit: permit,
+            _user: user,
+        })
     }
 
     fn enter(self: &Arc<Table>, key: &str) -> (Arc<Semaphore>, User) {
@@ -159,6 +156,16 @@ impl Drop for User {
             }
         }
     }
+}
+
+/// A permit, if there is one by `deadline`. A timer is set for those alone that find none: a permit that comes back goes
+/// to whoever waits, and to nobody before.
+async fn permit(semaphore: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
+        return Some(permit);
+    }
+    let permit = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
+    permit.ok()?.ok()
 }
 
 fn busy(message: String) -> Error {
