@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{CallContext, Output, Refusal, Request};
 
-/// The longest name in a [`Run`]: a name that was not granted is whatever a guest wrote.
+/// The longest name in a [`Run`], in bytes: a name that was not granted is whatever a guest wrote.
 const LONGEST: usize = 128;
 
 /// Where runs of commands are kept, besides the log.
@@ -113,7 +113,7 @@ impl Drop for Running<'_> {
                 call: id,
                 function_id: self.call.function_id,
                 version: self.call.version,
-                command: command.chars().take(LONGEST).collect(),
+                command: command[..command.floor_char_boundary(LONGEST)].to_owned(),
                 status: self.status,
                 bytes_out: self.bytes_out as u64,
                 bytes_in: self.bytes_in as u64,

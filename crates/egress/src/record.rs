@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::exchange::origin;
 use crate::{Error, Outbound, Rule};
 
-/// The longest method and host in an [`Entry`]: both are a guest's words, and need not be good ones
+/// The longest method and host in an [`Entry`], in bytes: both are a guest's words, and need not be good ones
 /// to be on record. A name has 253 characters at most (RFC 1035 section 2.3.4), a scheme and a port
 /// 14 together.
 const LONGEST: usize = 267;
@@ -128,7 +128,7 @@ impl<'a> Record<'a> {
             call: self.context.call,
             function_id: self.context.function_id,
             version: self.context.version,
-            rule: self.rule.map(Rule::to_string),
+            rule: self.rule.map(|rule| rule.as_str().to_owned()),
             secrets: self.secrets.clone(),
             method: shortened(self.method.as_str()),
             host: self.origin.as_deref().map(shortened),
@@ -172,5 +172,5 @@ fn optional<T: Display>(value: &Option<T>) -> Option<tracing::field::DisplayValu
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }

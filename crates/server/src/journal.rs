@@ -12,7 +12,8 @@
 use bytes::Bytes;
 use iof_engine::{Arg, Environment, Outcome};
 use iof_store::{Call, Calls, Store};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::Value as Json;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -69,13 +70,18 @@ enum What {
 }
 
 /// How a call went, as far as a log keeps it.
+#[derive(Serialize)]
 pub(crate) struct Told {
     call: Uuid,
     version: i64,
     export: Box<str>,
-    /// Code and message.
-    fault: Option<(Box<str>, Box<str>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Box<str>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     stdout: Box<str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     stderr: Box<str>,
 }
 
@@ -211,27 +217,28 @@ impl Row {
 
     fn into_call(self, wasm_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (record, guest) = match self.what {
+        let (record, guest) = match &self.what {
             What::Called(payload, told, guest) => {
-                let mut record = json!({ "original_wasm_executables_id": wasm_id.to_string() });
-                if let Some(payload) = payload.into_json() {
-                    record["data_payload"] = payload;
-                }
-                record[TOLD] = told.into_json();
-                (record, guest)
+                let record = Called {
+                    original_wasm_executables_id: wasm_id.to_string(),
+                    data_payload: payload.to_json(),
+                    iof: told,
+                };
+                (serde_json::to_string(&record), *guest)
             }
             What::CalledBack(payload, options) => {
-                let record = json!({
-                    "callback_data_payload": payload.into_json(),
-                    "callback_request_options": options,
-                });
-                (record, Duration::ZERO)
+                let record = CalledBack {
+                    callback_data_payload: payload.to_json(),
+                    callback_request_options: options,
+                };
+                (serde_json::to_string(&record), Duration::ZERO)
             }
         };
         Call {
             called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
             state: kept(&self.environment.state),
-            record: record.to_string(),
+            // Texts and numbers, which always are JSON.
+            record: record.unwrap_or_default(),
             guest_ns: nanoseconds(guest),
         }
     }
@@ -239,6 +246,22 @@ impl Row {
 
 /// The field of a row's record that the API of 2020 does not show.
 pub(crate) const TOLD: &str = "iof";
+
+/// The record of a call; its names are those of 2020, but for [`TOLD`].
+#[derive(Serialize)]
+struct Called<'a> {
+    original_wasm_executables_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_payload: Option<Json>,
+    iof: &'a Told,
+}
+
+/// The record of a result that was sent on.
+#[derive(Serialize)]
+struct CalledBack<'a> {
+    callback_data_payload: Option<Json>,
+    callback_request_options: &'a Json,
+}
 
 impl Told {
     pub(crate) fn of(call: Uuid, version: i64, export: &str, outcome: &Outcome) -> Self {
@@ -251,26 +274,11 @@ impl Told {
             call,
             version,
             export: export.into(),
-            fault: fault.map(|fault| ((*fault.code).into(), fault.message.as_str().into())),
+            fault: fault.map(|fault| (*fault.code).into()),
+            message: fault.map(|fault| fault.message.as_str().into()),
             stdout: printed(&outcome.log.stdout),
             stderr: printed(&outcome.log.stderr),
         }
-    }
-
-    fn into_json(self) -> Json {
-        let mut json = json!({
-            "call": self.call.to_string(), "version": self.version, "export": self.export
-        });
-        if let Some((code, message)) = self.fault {
-            json["fault"] = code.into_string().into();
-            json["message"] = message.into_string().into();
-        }
-        for (stream, text) in [("stdout", self.stdout), ("stderr", self.stderr)] {
-            if !text.is_empty() {
-                json[stream] = text.into_string().into();
-            }
-        }
-        json
     }
 }
 
@@ -283,11 +291,11 @@ impl Payload {
         }
     }
 
-    fn into_json(self) -> Option<Json> {
+    fn to_json(&self) -> Option<Json> {
         match self {
             Self::None => None,
-            Self::One(part) => Some(part.into_json()),
-            Self::Many(parts) => Some(parts.into_iter().map(Part::into_json).collect()),
+            Self::One(part) => Some(part.to_json()),
+            Self::Many(parts) => Some(parts.iter().map(Part::to_json).collect()),
         }
     }
 }
@@ -305,14 +313,14 @@ impl Part {
         Self::Text(Bytes::copy_from_slice(text.get(..KEPT).unwrap_or(text)))
     }
 
-    fn into_json(self) -> Json {
+    fn to_json(&self) -> Json {
         match self {
             // JSON that is whole is a value and not a text, as it was.
             Self::Text(text) if matches!(text.first(), Some(b'{' | b'[')) => {
-                serde_json::from_slice(&text)
-                    .unwrap_or_else(|_| String::from_utf8_lossy(&text).into())
+                serde_json::from_slice(text)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(text).into())
             }
-            Self::Text(text) => String::from_utf8_lossy(&text).into(),
+            Self::Text(text) => String::from_utf8_lossy(text).into(),
             Self::Bytes(count) => format!("({count} bytes)").into(),
         }
     }

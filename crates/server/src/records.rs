@@ -7,7 +7,7 @@
 //! record, and memory must not grow with a disk that is slow.
 
 use crate::settings::RecordSettings;
-use iof_store::{Recording, RecordingsKept, Sent, SentKind, Store};
+use iof_store::{Recording, RecordingsKept, Sent, SentKind, SentLine, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 enum Message {
-    Sent(Box<Sent>),
+    Sent(SentLine),
     Call(Box<Recording>),
     /// Say when all before this is written.
     Flush(oneshot::Sender<()>),
@@ -130,7 +130,7 @@ impl RecordQueue {
             return;
         }
         // Fails when the server has stopped.
-        let _ = self.sender.send(Message::Sent(Box::new(sent)));
+        let _ = self.sender.send(Message::Sent(sent.into()));
     }
 }
 
@@ -221,7 +221,7 @@ impl Writer {
         let (mut sent, mut calls, mut waiting) = (vec![], vec![], vec![]);
         for message in batch {
             match message {
-                Message::Sent(row) => sent.push(*row),
+                Message::Sent(row) => sent.push(row),
                 Message::Call(recording) => calls.push(*recording),
                 Message::Flush(done) => waiting.push(done),
             }
@@ -254,7 +254,7 @@ impl Writer {
     }
 
     /// Whether there is more to be removed.
-    async fn sent(&self, rows: Vec<Sent>) -> bool {
+    async fn sent(&self, rows: Vec<SentLine>) -> bool {
         let RecordSettings {
             sent_rows,
             sent_age,

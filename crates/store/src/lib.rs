@@ -72,7 +72,7 @@ pub use rollout::{Canary, Percent, Rollout};
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
-pub use sent::{Sent, SentKind, SentQuery, SentRow};
+pub use sent::{Sent, SentKind, SentLine, SentQuery, SentRow};
 use writer::{Outcome, VersionRow, Write, Writer};
 
 /// The data directory of one server, open and owned by this process.

@@ -34,6 +34,8 @@ pub struct Rule {
     port: PortPattern,
     /// Decoded segments; empty for every path.
     path: Vec<String>,
+    /// The canonical text of all that: it parses to the same rule. Every request has it on record.
+    text: Box<str>,
 }
 
 /// The rules of one function. Empty, which is the default, denies everything.
@@ -67,6 +69,11 @@ impl Rule {
     /// Whether this rule allows `method` on `url`, which has to come from [`admit`](crate::admit).
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
+    }
+
+    /// The canonical text: it parses to the same rule.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// `http` or `https`.
@@ -221,41 +228,47 @@ impl TryFrom<String> for Rule {
 
 impl From<Rule> for String {
     fn from(rule: Rule) -> String {
-        rule.to_string()
+        rule.text.into()
     }
 }
 
-/// The canonical text of a rule: it parses to the same rule.
+/// The canonical text.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.methods {
-            Methods::Any => f.write_str("*")?,
-            Methods::Listed(methods) => {
-                for (i, method) in methods.iter().enumerate() {
-                    write!(f, "{}{method}", if i == 0 { "" } else { "," })?;
-                }
-            }
-        }
-        write!(f, " {}://", self.scheme.as_str())?;
-        match &self.host {
-            HostPattern::Any => f.write_str("*")?,
-            HostPattern::Below(domain) => write!(f, "*.{domain}")?,
-            HostPattern::Is(host) => write!(f, "{host}")?,
-        }
-        match self.port {
-            PortPattern::Any => f.write_str(":*")?,
-            PortPattern::Is(port) if port == self.scheme.default_port() => {}
-            PortPattern::Is(port) => write!(f, ":{port}")?,
-        }
-        for segment in &self.path {
-            write!(
-                f,
-                "/{}",
-                percent_encoding::utf8_percent_encode(segment, SEGMENT)
-            )?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
+}
+
+fn canonical(
+    methods: &Methods,
+    scheme: Scheme,
+    host: &HostPattern,
+    port: PortPattern,
+    path: &[String],
+) -> String {
+    let mut text = match methods {
+        Methods::Any => "*".to_owned(),
+        Methods::Listed(methods) => {
+            let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+            names.join(",")
+        }
+    };
+    text.push_str(&format!(" {}://", scheme.as_str()));
+    match host {
+        HostPattern::Any => text.push('*'),
+        HostPattern::Below(domain) => text.push_str(&format!("*.{domain}")),
+        HostPattern::Is(host) => text.push_str(&host.to_string()),
+    }
+    match port {
+        PortPattern::Any => text.push_str(":*"),
+        PortPattern::Is(port) if port == scheme.default_port() => {}
+        PortPattern::Is(port) => text.push_str(&format!(":{port}")),
+    }
+    for segment in path {
+        let segment = percent_encoding::utf8_percent_encode(segment, SEGMENT);
+        text.push_str(&format!("/{segment}"));
+    }
+    text
 }
 
 /// What a path segment of a rule cannot hold as it is, because the rule's own syntax uses it.
@@ -298,12 +311,17 @@ fn parse(text: &str) -> Result<Rule, String> {
         return Err("a rule has no user name or password; write the host alone".to_owned());
     }
     let (host, port) = split_port(authority)?;
+    let host = HostPattern::parse(host)?;
+    let port = parse_port(port, scheme)?;
+    let path = path::segments(path)?;
+    let text = canonical(&methods, scheme, &host, port, &path).into();
     Ok(Rule {
         methods,
         scheme,
-        host: HostPattern::parse(host)?,
-        port: parse_port(port, scheme)?,
-        path: path::segments(path)?,
+        host,
+        port,
+        path,
+        text,
     })
 }
 

@@ -19,11 +19,11 @@ mod query;
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use crate::database::{damaged, integer};
+use crate::database::integer;
 use crate::writer::{Outcome, Write};
 use crate::{Error, Store};
 
@@ -55,13 +55,13 @@ impl SentKind {
     }
 }
 
-/// One outbound request or command. Its serde form is the one in which it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One outbound request or command. Its serde form is the one in which it is stored: its fields in their order, without
+/// their names, which took half of the room and of the time. Rows of before have the names, and are read as well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sent {
     /// When it began, in Unix milliseconds.
     pub at: i64,
     /// The call that it was part of.
-    #[serde(with = "hyphenated")]
     pub call: Uuid,
     /// The function. The row outlives it.
     pub wasm_id: i64,
@@ -70,22 +70,22 @@ pub struct Sent {
     /// Which of the two.
     pub kind: SentKind,
     /// The rule that let the request through, `None` if none did; or the command's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub subject: Option<String>,
     /// The names of the secrets that were attached, comma separated; `None` if there were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub secrets: Option<String>,
     /// The method of the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub method: Option<String>,
     /// Where the request was to go: scheme, host and port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub host: Option<String>,
     /// Where it went: the address and port that the host's name stood for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub address: Option<String>,
     /// The status of the response, or of the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub status: Option<i64>,
     /// Bytes that left.
     pub bytes_out: u64,
@@ -95,6 +95,30 @@ pub struct Sent {
     pub ms: u64,
     /// `ok`, or why not: a stable code.
     pub outcome: String,
+}
+
+/// A row on its way into the store: one text, and what finds it. Where many wait, that is one piece of memory for each,
+/// instead of one for each of its fields.
+#[derive(Debug, Clone)]
+pub struct SentLine {
+    at: i64,
+    call: Uuid,
+    wasm_id: i64,
+    json: String,
+}
+
+impl From<Sent> for SentLine {
+    fn from(sent: Sent) -> Self {
+        let mut json = Vec::with_capacity(256);
+        // Texts and numbers, into memory: neither fails.
+        let _ = serde_json::to_writer(&mut json, &sent);
+        Self {
+            at: sent.at,
+            call: sent.call,
+            wasm_id: sent.wasm_id,
+            json: String::from_utf8(json).unwrap_or_default(),
+        }
+    }
 }
 
 /// One outbound request or command, as it is kept.
@@ -117,14 +141,14 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was recorded.
-    pub async fn record_sent(
+    pub async fn record_sent<R: Into<SentLine>>(
         &self,
-        rows: Vec<Sent>,
+        rows: Vec<R>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error> {
         let record = Write::RecordSent(RecordSent {
-            rows,
+            rows: rows.into_iter().map(Into::into).collect(),
             keep_rows,
             keep_from,
         });
@@ -134,7 +158,7 @@ impl Store {
 
 /// Rows to be added, and how many and how old ones stay.
 pub(crate) struct RecordSent {
-    rows: Vec<Sent>,
+    rows: Vec<SentLine>,
     keep_rows: u64,
     keep_from: i64,
 }
@@ -164,11 +188,17 @@ async fn last_number(connection: &mut SqliteConnection) -> Result<i64, Error> {
 /// Adds one row of the table.
 async fn add(
     connection: &mut SqliteConnection,
-    rows: &[Sent],
+    rows: &[SentLine],
     first: i64,
     last: i64,
 ) -> Result<(), Error> {
-    let json = serde_json::to_string(rows).map_err(|_| damaged("rows"))?;
+    let size = rows.iter().map(|row| row.json.len() + 1).sum::<usize>();
+    let mut json = String::with_capacity(size + 1);
+    for row in rows {
+        json.push(if json.is_empty() { '[' } else { ',' });
+        json.push_str(&row.json);
+    }
+    json.push(']');
     let (mut newest, mut calls) = (i64::MIN, (Uuid::max(), Uuid::nil()));
     let mut functions = BTreeSet::new();
     for row in rows {
@@ -228,18 +258,29 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Resul
     })
 }
 
-/// A call as it is written everywhere.
-mod hyphenated {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-    use uuid::Uuid;
-
-    pub(super) fn serialize<S: Serializer>(call: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut buffer = Uuid::encode_buffer();
-        serializer.serialize_str(call.as_hyphenated().encode_lower(&mut buffer))
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Uuid, D::Error> {
-        let text = std::borrow::Cow::<'a, str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+impl Serialize for Sent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            at,
+            call,
+            wasm_id,
+            version,
+            kind,
+            subject,
+            secrets,
+            method,
+            host,
+            address,
+            status,
+            bytes_out,
+            bytes_in,
+            ms,
+            outcome,
+        } = self;
+        let fields = (
+            at, call, wasm_id, version, kind, subject, secrets, method, host, address, status,
+            bytes_out, bytes_in, ms, outcome,
+        );
+        fields.serialize(serializer)
     }
 }

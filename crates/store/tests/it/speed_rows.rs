@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use iof_store::{RecordingsKept, SentQuery, Store};
+use iof_store::{RecordingsKept, Sent, SentQuery, Store};
 
 use crate::recordings::recording;
 use crate::sent::sent;
@@ -28,7 +28,11 @@ async fn what_left() {
     }
     let more = record(&store, 10_000, 2 * MILLION).await;
     println!("record_sent of 10000 to a million: {more}");
-    while store.record_sent(vec![], MILLION, 0).await.unwrap() {}
+    while store
+        .record_sent(Vec::<Sent>::new(), MILLION, 0)
+        .await
+        .unwrap()
+    {}
     let in_place = record(&store, 10_000, MILLION).await;
     println!("in place of as many: {in_place}");
     let size = home.data().join("iof.db").metadata().unwrap().len();
@@ -58,7 +62,7 @@ async fn what_left() {
     let removing = {
         let store = store.clone();
         task.spawn(async move {
-            while store.record_sent(vec![], 100, 0).await.unwrap() {
+            while store.record_sent(Vec::<Sent>::new(), 100, 0).await.unwrap() {
                 removals += 1;
             }
             removals
