@@ -84,6 +84,8 @@ impl<'a> Exchange<'a> {
             config.first_byte_timeout,
         );
         let key = origin(&hop.url).into();
+        // Calls that are ready write together (docs/decisions/0019).
+        tokio::task::yield_now().await;
         let pool = &self.shared.pool;
         let sent = pool.send(&key, &hop.url, request, &mut record.address);
         let response = self.within(&head, &host, sent).await?;

@@ -89,6 +89,8 @@ pub(crate) async fn run<H>(
     let told = Told::of(call, function.version, export, &outcome);
     let row = Row::called(&function.environment, payload, told, outcome.guest_cpu);
     function.ledger.note(row);
+    // Calls that are ready write their answers together (docs/decisions/0019).
+    tokio::task::yield_now().await;
     Ok(outcome)
 }
 
