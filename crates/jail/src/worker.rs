@@ -34,9 +34,12 @@ pub struct Worker {
     connections: Option<mpsc::Sender<TcpStream>>,
     ended: Option<Exit>,
     /// Takes standard error as it comes, and goes with the worker.
-    _reader: JoinSet<()>,
+    reader: JoinSet<()>,
     _place: OwnedSemaphorePermit,
 }
+
+/// How long what a worker wrote is read after its end, at most: should a process outlive it.
+const DRAINED: Duration = Duration::from_millis(200);
 
 /// The end of what was written to standard error.
 type Tail = Arc<Mutex<VecDeque<u8>>>;
@@ -85,7 +88,7 @@ impl Program {
             link,
             connections,
             ended: None,
-            _reader: reader,
+            reader,
             _place: place,
         })
     }
@@ -94,8 +97,7 @@ impl Program {
 impl Worker {
     /// The end of standard error, at most [`Limits::stderr`](crate::Limits) bytes.
     pub fn stderr(&self) -> Vec<u8> {
-        let tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.iter().copied().collect()
+        end_of(&self.stderr)
     }
 
     /// What its processes use now.
@@ -133,10 +135,25 @@ impl Worker {
         }
     }
 
-    /// Ends it with all its processes, and waits until they are gone. Dropping it does not wait.
-    pub async fn kill(self) {
-        self.link.end().await;
+    /// Ends it with all its processes, waits until they are gone, and returns what [`Worker::stderr`] is then: all that
+    /// they wrote. Dropping it does not wait.
+    pub async fn kill(self) -> Vec<u8> {
+        let Worker {
+            link,
+            mut reader,
+            stderr,
+            ..
+        } = self;
+        link.end().await;
+        // Nobody is left who could write, so the end of the pipe is what is read next.
+        let _ = tokio::time::timeout(DRAINED, reader.join_next()).await;
+        end_of(&stderr)
     }
+}
+
+fn end_of(tail: &Tail) -> Vec<u8> {
+    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    tail.iter().copied().collect()
 }
 
 async fn keep_tail(mut pipe: pipe::Receiver, tail: Tail, most: usize) {

@@ -234,7 +234,7 @@ impl Residents {
             enough = waiting.worker.usage().await.memory > self.memory;
         }
         match enough {
-            true => waiting.worker.kill().await,
+            true => drop(waiting.worker.kill().await),
             false => self.idle().push(waiting),
         }
     }
@@ -331,8 +331,8 @@ fn broken(problem: impl Into<String>) -> Failure {
 /// Ends a worker, and adds to `failure` how it ended and what it said.
 async fn last_words(mut worker: Worker, failure: Failure) -> Failure {
     let ended = timeout(GRACE, worker.ended()).await;
-    let stderr = worker.stderr();
-    worker.kill().await;
+    // Not before it is gone: its end may be known before what it said has come.
+    let stderr = worker.kill().await;
     let Failure::Broken(problem, _) = failure else {
         return failure;
     };
