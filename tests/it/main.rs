@@ -45,6 +45,7 @@ mod replay;
 mod resident;
 mod second_state;
 mod secrets;
+mod secrets_kept;
 mod send_email;
 mod shapes;
 mod stand_in;

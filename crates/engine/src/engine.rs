@@ -1,4 +1,4 @@
-//! One engine: loads artefacts and calls their exports, each call in a fresh instance.
+//! One engine: what all calls share, and the loading of artefacts. A call itself is in `call`.
 //!
 //! Instances come from wasmtime's pool: a slot's pages stay resident, a call's writes are undone from a copy-on-write
 //! image, and a primed module never grows its memory, so a small call makes no system call that changes the address
@@ -8,31 +8,24 @@
 //! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
-use crate::abi::{
-    self,
-    guest::{Guest, Handles},
-};
+use crate::abi::guest::Handles;
 use crate::compile::Compiler;
-use crate::host::log::Log;
 use crate::host::scratch::Scratch;
-use crate::host::storage::{Storage, Transactions};
-use crate::host::wasi::{Environment, Setup, Wasi};
-use crate::host::{self, glue, missing, process::Process};
-use crate::limits::{CompileLimits, Limits, Reached};
-use crate::manifest::{Abi, Unserved};
-use crate::state::{CallState, Meter, Space};
-use crate::tape::Tape;
+use crate::host::storage::Storage;
+use crate::host::{self, glue, missing};
+use crate::limits::{CompileLimits, Limits};
+use crate::manifest::Unserved;
+use crate::state::CallState;
 use crate::ticker::Ticker;
-use crate::{Arg, Export, Fault, Manifest, StatedSignature, Type, Value, artefact, verdict};
-use iof_commands::{CallContext, Registry};
+use crate::{Export, Fault, Manifest, artefact};
+use iof_commands::Registry;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
-    PoolingAllocationConfig, Store,
+    PoolingAllocationConfig,
 };
 
 /// What an engine needs to know once.
@@ -52,58 +45,28 @@ pub struct EngineConfig {
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(crate) Arc<Inner>);
 
-struct Inner {
-    wasm: wasmtime::Engine,
+pub(crate) struct Inner {
+    pub(crate) wasm: wasmtime::Engine,
     linker: Linker<CallState>,
     fingerprint: String,
-    limits: Arc<Limits>,
-    commands: Arc<Registry>,
-    storage: Arc<dyn Storage>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) commands: Arc<Registry>,
+    pub(crate) storage: Arc<dyn Storage>,
     compiler: Compiler,
-    scratch: Arc<Scratch>,
+    pub(crate) scratch: Arc<Scratch>,
     /// Ends with the engine.
     _ticker: Ticker,
 }
 
 /// A loaded module, ready to be called.
 pub struct Function {
-    manifest: Manifest,
-    pre: InstancePre<CallState>,
-    exports: HashMap<Arc<str>, (Export, ModuleExport)>,
-    initialize: Vec<ModuleExport>,
-    handles: Handles,
-}
-
-/// One call.
-#[derive(Debug)]
-pub struct Invocation<'a> {
-    /// The name of the export.
-    pub export: &'a str,
-    /// Its arguments.
-    pub args: Vec<Arg>,
-    /// The types of its arguments and its result, where the caller states them.
-    pub signature: Option<&'a StatedSignature>,
-    /// What the guest sees of its surroundings.
-    pub environment: Arc<Environment>,
-    /// Identity, grants and deadline.
-    pub context: CallContext,
-    /// The limits of this call; `None`: those of the engine. At most those.
-    pub limits: Option<Arc<Limits>>,
-    /// Records the call, or answers it.
-    pub tape: Option<Tape>,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What the function returned, or why it did not.
-    pub result: Result<Value, Fault>,
-    /// What it printed, also when it failed.
-    pub log: Log,
-    /// How long its code held a core.
-    pub guest_cpu: Duration,
+    pub(crate) manifest: Manifest,
+    pub(crate) pre: InstancePre<CallState>,
+    pub(crate) exports: HashMap<Arc<str>, (Export, ModuleExport)>,
+    pub(crate) initialize: Vec<ModuleExport>,
+    pub(crate) handles: Handles,
 }
 
 /// A compiled module and what was found out about it.
@@ -273,111 +236,6 @@ impl Engine {
             handles,
         })
     }
-
-    /// Runs one call in a fresh instance, until its end or its first limit.
-    pub async fn call(&self, function: &Function, invocation: Invocation<'_>) -> Outcome {
-        let Invocation {
-            export: name,
-            args,
-            signature,
-            environment,
-            context,
-            limits,
-            tape,
-        } = invocation;
-        let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
-            return Outcome::refused(verdict::no_such_export(&function.manifest, name));
-        };
-        let plan = match abi::plan(export, &args, signature) {
-            Ok(plan) => plan,
-            Err(fault) => return Outcome::refused(fault),
-        };
-        let program = match &plan {
-            abi::Plan::Command(program) => Some(program.clone()),
-            _ => None,
-        };
-        let deadline = context.deadline;
-        let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
-        let output = limits.output.as_u64();
-        let setup = Setup {
-            call: context.call,
-            export: Arc::clone(export_name),
-            environment,
-            program,
-            scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
-            log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
-            output_limit: usize::try_from(output).unwrap_or(usize::MAX),
-            tape: tape.clone(),
-        };
-        let meter = Arc::new(Meter::new());
-        let mut store = Store::new(
-            &self.0.wasm,
-            CallState {
-                context,
-                commands: Arc::clone(&self.0.commands),
-                meter: Arc::clone(&meter),
-                memory: None,
-                space: Space::new(&limits),
-                storage: Arc::clone(&self.0.storage),
-                process: Process::new(),
-                transactions: Transactions::default(),
-                wasi: Wasi::new(setup, &limits),
-                tape,
-                error: None,
-                limits,
-            },
-        );
-        store.limiter(|state| &mut state.space);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| context.data().tick());
-
-        let run = meter.measure(async {
-            let instance = function.pre.instantiate_async(&mut store).await?;
-            for start in &function.initialize {
-                if let Some(start) = instance
-                    .get_module_export(&mut store, start)
-                    .and_then(wasmtime::Extern::into_func)
-                {
-                    start
-                        .typed::<(), ()>(&store)?
-                        .call_async(&mut store, ())
-                        .await?;
-                }
-            }
-            let Some(target) = instance
-                .get_module_export(&mut store, handle)
-                .and_then(wasmtime::Extern::into_func)
-            else {
-                return Err(wasmtime::Error::msg(
-                    "an export of the manifest is no function",
-                ));
-            };
-            let mut guest = Guest {
-                store: &mut store,
-                instance,
-                handles: function.handles,
-            };
-            let value = abi::call(&mut guest, target, plan, output).await?;
-            Ok(match (&export.signature, value) {
-                (Some(of), Value::Text(text)) if of.result == Type::Json => Value::Json(text),
-                (_, value) => value,
-            })
-        });
-        let mut result = match tokio::time::timeout_at(deadline, run).await {
-            Ok(result) => result,
-            Err(_) => Err(Reached::WallTime.into()),
-        };
-        if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
-            *value = store.data().wasi.take_printed();
-        }
-        let log = store.data().wasi.take_log();
-        let result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
-        Outcome {
-            result,
-            log,
-            guest_cpu: meter.used(),
-        }
-    }
 }
 
 impl Function {
@@ -385,16 +243,6 @@ impl Function {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-}
-
-impl Outcome {
-    fn refused(fault: Fault) -> Self {
-        Self {
-            result: Err(fault),
-            log: Log::default(),
-            guest_cpu: Duration::ZERO,
-        }
     }
 }
 

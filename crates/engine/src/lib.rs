@@ -10,6 +10,7 @@
 mod abi;
 mod artefact;
 mod blob;
+mod call;
 mod compile;
 mod engine;
 mod fault;
@@ -23,9 +24,10 @@ mod ticker;
 mod value;
 mod verdict;
 
+pub use call::{Invocation, Outcome};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
-pub use engine::{Compiled, Engine, EngineConfig, Function, Invocation, Outcome};
+pub use engine::{Compiled, Engine, EngineConfig, Function};
 pub use fault::{Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;

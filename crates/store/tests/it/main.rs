@@ -23,6 +23,7 @@ mod opening;
 mod races;
 mod recordings;
 mod rollout;
+mod rotation;
 mod secrets;
 mod sent;
 mod sources;
