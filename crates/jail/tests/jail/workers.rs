@@ -101,3 +101,18 @@ async fn a_worker_that_is_no_program_is_found_out() {
         );
     }
 }
+
+/// That it has ended may be known before what it wrote has been read.
+#[tokio::test]
+async fn the_last_words_of_a_worker_are_heard() {
+    for way in jails().await {
+        let program = way.program(Profile::new("/bin/sh"));
+        let args = ["-c".to_owned(), "echo last words >&2; exit 7".to_owned()];
+        for _ in 0..50 {
+            let mut worker = program.open(&args, &[], LONG, None).await.unwrap();
+            assert_eq!(worker.ended().await.unwrap(), Exit::Code(7), "{}", way.name);
+            let said = String::from_utf8(worker.kill().await).unwrap();
+            assert_eq!(said, "last words\n", "{}", way.name);
+        }
+    }
+}
