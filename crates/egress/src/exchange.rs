@@ -2,6 +2,7 @@
 //! each size within its limit.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -87,8 +88,11 @@ impl<'a> Exchange<'a> {
         // Calls that are ready write together (docs/decisions/0019).
         tokio::task::yield_now().await;
         let pool = &self.shared.pool;
-        let sent = pool.send(&key, &hop.url, request, &mut record.address);
-        let response = self.within(&head, &host, sent).await?;
+        // Pinned where it is: it is large, and a timeout that takes it by value copies it.
+        let response = {
+            let sent = pin!(pool.send(&key, &hop.url, request, &mut record.address));
+            self.within(&head, &host, sent).await?
+        };
         let response = response.map_err(|e| failure(&host, config, &e))?;
         record.status = Some(response.status());
 

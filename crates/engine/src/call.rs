@@ -10,11 +10,11 @@ use crate::limits::{Limits, Reached};
 use crate::manifest::Abi;
 use crate::state::{CallState, Meter, Space};
 use crate::tape::Tape;
-use crate::{Arg, Fault, StatedSignature, Type, Value, verdict};
+use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
 use iof_commands::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::Store;
+use wasmtime::{ModuleExport, Store};
 
 /// One call.
 #[derive(Debug)]
@@ -104,42 +104,12 @@ impl Engine {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| context.data().tick());
 
-        let run = meter.measure(async {
-            let instance = function.pre.instantiate_async(&mut store).await?;
-            for start in &function.initialize {
-                if let Some(start) = instance
-                    .get_module_export(&mut store, start)
-                    .and_then(wasmtime::Extern::into_func)
-                {
-                    start
-                        .typed::<(), ()>(&store)?
-                        .call_async(&mut store, ())
-                        .await?;
-                }
-            }
-            let Some(target) = instance
-                .get_module_export(&mut store, handle)
-                .and_then(wasmtime::Extern::into_func)
-            else {
-                return Err(wasmtime::Error::msg(
-                    "an export of the manifest is no function",
-                ));
-            };
-            let mut guest = Guest {
-                store: &mut store,
-                instance,
-                handles: function.handles,
-            };
-            let value = abi::call(&mut guest, target, plan, output).await?;
-            Ok(match (&export.signature, value) {
-                (Some(of), Value::Text(text)) if of.result == Type::Json => Value::Json(text),
-                (_, value) => value,
-            })
-        });
-        let mut result = match tokio::time::timeout_at(deadline, run).await {
-            Ok(result) => result,
-            Err(_) => Err(Reached::WallTime.into()),
+        let ended = {
+            // Where it stays: it is large, and whatever takes it by value copies it.
+            let run = std::pin::pin!(run(function, &mut store, (export, handle), plan, output));
+            tokio::time::timeout_at(deadline, meter.measure(run)).await
         };
+        let mut result = ended.unwrap_or_else(|_| Err(Reached::WallTime.into()));
         if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
             *value = store.data().wasi.take_printed();
         }
@@ -151,6 +121,44 @@ impl Engine {
             guest_cpu: meter.used(),
         }
     }
+}
+
+/// What a call does in its store.
+async fn run(
+    function: &Function,
+    store: &mut Store<CallState>,
+    (export, handle): (&Export, &ModuleExport),
+    plan: abi::Plan,
+    output: u64,
+) -> wasmtime::Result<Value> {
+    let instance = function.pre.instantiate_async(&mut *store).await?;
+    for start in &function.initialize {
+        if let Some(start) = instance
+            .get_module_export(&mut *store, start)
+            .and_then(wasmtime::Extern::into_func)
+        {
+            let start = start.typed::<(), ()>(&*store)?;
+            start.call_async(&mut *store, ()).await?;
+        }
+    }
+    let Some(target) = instance
+        .get_module_export(&mut *store, handle)
+        .and_then(wasmtime::Extern::into_func)
+    else {
+        return Err(wasmtime::Error::msg(
+            "an export of the manifest is no function",
+        ));
+    };
+    let mut guest = Guest {
+        store,
+        instance,
+        handles: function.handles,
+    };
+    let value = abi::call(&mut guest, target, plan, output).await?;
+    Ok(match (&export.signature, value) {
+        (Some(of), Value::Text(text)) if of.result == Type::Json => Value::Json(text),
+        (_, value) => value,
+    })
 }
 
 impl Outcome {

@@ -23,6 +23,7 @@ mod tape;
 mod ticker;
 mod value;
 mod verdict;
+mod watch;
 
 pub use call::{Invocation, Outcome};
 pub use compile::judge;
@@ -40,3 +41,4 @@ pub use manifest::{
 pub use signature::StatedSignature;
 pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
+pub use watch::watched;

@@ -10,10 +10,11 @@ use crate::host::{
     wasi::Wasi,
 };
 use crate::limits::{Limits, Reached};
-use crate::tape::Tape;
+use crate::{tape::Tape, watch};
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_commands::{CallContext, Registry};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,17 +39,24 @@ pub(crate) struct CallState {
     pub(crate) error: Option<String>,
 }
 
+/// A call that has computed this long when a tick finds it is not a short one.
+const LONG: Duration = Duration::from_millis(1);
+
 impl CallState {
     /// What to do when a tick passed while guest code ran: end the call at its limit, or let others run.
     ///
     /// # Errors
     /// The limit that was reached; it traps the guest.
     pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        if self.meter.used() > self.limits.guest_cpu {
+        let used = self.meter.used();
+        if used > self.limits.guest_cpu {
             return Err(Reached::GuestCpu.into());
         }
         if tokio::time::Instant::now() >= self.context.deadline {
             return Err(Reached::WallTime.into());
+        }
+        if used >= LONG {
+            watch::note();
         }
         Ok(UpdateDeadline::Yield(1))
     }
@@ -106,15 +114,16 @@ impl Meter {
     }
 
     /// Measures every poll of `future`.
-    pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| {
+    pub(crate) fn measure<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = F::Output> {
+        std::future::poll_fn(move |cx| {
             self.begin();
             let poll = future.as_mut().poll(cx);
             self.end();
             poll
         })
-        .await
     }
 }
 

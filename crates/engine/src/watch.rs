@@ -1,0 +1,19 @@
+//! Which polls of a call were ended by the clock: whoever polls calls on a thread of few may move such a call elsewhere.
+
+use std::cell::Cell;
+
+thread_local! {
+    static COMPUTES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `poll`, and says whether a call in it handed over its core because it had computed for a whole tick.
+pub fn watched<T>(poll: impl FnOnce() -> T) -> (T, bool) {
+    COMPUTES.set(false);
+    let polled = poll();
+    (polled, COMPUTES.get())
+}
+
+/// Notes that the call that is being polled on this thread computes for long.
+pub(crate) fn note() {
+    COMPUTES.set(true);
+}
