@@ -70,6 +70,11 @@ impl Command for HttpProxy {
         "http_proxy"
     }
 
+    fn keeps_time(&self) -> bool {
+        // All that is waited for in `egress` has the deadline of its context.
+        true
+    }
+
     async fn run(&self, call: &CallContext, request: Request) -> Output {
         let invocation = match Invocation::parse(&request.args) {
             Ok(invocation) => invocation,

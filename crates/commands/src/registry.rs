@@ -20,8 +20,14 @@ pub trait Command: Send + Sync {
     /// The name by which functions run it and grants name it.
     fn name(&self) -> &str;
 
+    /// Whether it ends by itself when the earlier of the request's timeout and the call's deadline
+    /// comes. Nothing else then watches the clock for it.
+    fn keeps_time(&self) -> bool {
+        false
+    }
+
     /// Runs it. Failures are statuses with a line on stderr, as with any command. It is dropped
-    /// in the middle when its time is over.
+    /// in the middle when its time is over, unless it keeps time.
     async fn run(&self, call: &CallContext, request: Request) -> Output;
 }
 
@@ -101,9 +107,12 @@ impl Registry {
             .checked_add(request.timeout)
             .unwrap_or(call.deadline);
         let deadline = own.min(call.deadline);
-        let output = timeout_at(deadline, command.run(call, request)).await;
+        let run = command.run(call, request);
+        let output = match command.keeps_time() {
+            true => Some(run.await),
+            false => timeout_at(deadline, run).await.ok(),
+        };
         output
-            .ok()
             .filter(|_| Instant::now() < deadline)
             .ok_or(Refusal::TimedOut)
     }
