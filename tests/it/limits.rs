@@ -221,6 +221,54 @@ async fn a_spinner_does_not_starve_its_neighbours() {
     );
 }
 
+/// A connection stays with a thread. Calls that compute do not stay there with it: eight of them on one thread would
+/// hold up each step of a short call for eight ticks of 5 ms.
+#[tokio::test]
+async fn calls_that_compute_leave_the_thread_to_short_ones() {
+    let server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
+    let wasi = server.upload(guest("wasi")).await.id;
+    let hello = server.upload(guest("hello")).await.id;
+    server.run(hello, "say", "x").await;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let spinners =
+        futures::future::join_all((0..8 * threads).map(|_| server.run(wasi, "spin", "x")));
+    let neighbour = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The fastest of many: other processes hold the cores as well.
+        let mut fastest = Duration::MAX;
+        for _ in 0..50 {
+            let start = Instant::now();
+            server.run(hello, "say", "world").await;
+            fastest = fastest.min(start.elapsed());
+        }
+        fastest
+    };
+    let (_, fastest) = tokio::join!(spinners, neighbour);
+    assert!(
+        fastest < Duration::from_millis(20),
+        "the fastest took {fastest:?}"
+    );
+}
+
+/// Also one that went on elsewhere because it computes.
+#[tokio::test]
+async fn a_call_ends_with_the_connection_that_asked() {
+    let server = Server::start(
+        "[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n[server]\nconcurrency = 1\n",
+    )
+    .await;
+    let wasi = server.upload(guest("wasi")).await.id;
+    let hello = server.upload(guest("hello")).await.id;
+    let spun =
+        tokio::time::timeout(Duration::from_millis(500), server.run(wasi, "spin", "x")).await;
+    assert!(spun.is_err(), "{spun:?}");
+    // The one place is free again, long before a minute is over.
+    assert_eq!(
+        server.run(hello, "say", "world").await.text(),
+        "hello world"
+    );
+}
+
 #[tokio::test]
 async fn a_failing_call_touches_no_neighbour() {
     let (server, wasi) = small().await;

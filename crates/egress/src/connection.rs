@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -28,6 +29,19 @@ use crate::stream::Stream;
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 type NotSent = TrySendError<Outgoing>;
 
+/// A thread, by a number of its own.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Home(usize);
+
+impl Home {
+    /// The thread that asks.
+    pub(crate) fn here() -> Home {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static HERE: Home = Home(NEXT.fetch_add(1, Ordering::Relaxed)));
+        HERE.with(|here| *here)
+    }
+}
+
 /// An HTTP/1 connection. It moves only while somebody waits for it.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -35,6 +49,8 @@ pub(crate) struct Http1 {
     connection: Option<http1::Connection<Stream, Full<Bytes>>>,
     host: HeaderValue,
     pub(crate) to: SocketAddr,
+    /// The thread that hears of its bytes.
+    pub(crate) home: Home,
 }
 
 impl Http1 {
@@ -51,6 +67,7 @@ impl Http1 {
             connection: Some(connection),
             host,
             to,
+            home: Home::here(),
         })
     }
 

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::connection::{Body, Http1, Http2, Outgoing};
+use crate::connection::{Body, Home, Http1, Http2, Outgoing};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
@@ -162,6 +162,7 @@ impl Pool {
     }
 
     fn take(&self, key: &Key) -> Option<Taken> {
+        let here = Home::here();
         loop {
             let mut hosts = self.shard(key);
             let host = hosts.get_mut(key)?;
@@ -172,7 +173,10 @@ impl Pool {
                 }
                 host.http2 = None;
             }
-            let (since, mut http1) = host.http1.pop()?;
+            // One of this thread's, if there is any: the bytes of another's would wake that one first.
+            let own = host.http1.iter().rposition(|(_, idle)| idle.home == here);
+            let last = host.http1.len().checked_sub(1)?;
+            let (since, mut http1) = host.http1.remove(own.unwrap_or(last));
             // Its socket is looked at without the lock.
             drop(hosts);
             if since.elapsed() < self.idle_timeout && http1.is_ready() {

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::{fail, log, models, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, Https, Listener, Parts, Records, Values};
+use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -111,6 +111,8 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         module_size: config.compile.module_size,
     });
 
+    // They outlive the server: what calls began on them is waited for behind it.
+    let cores = Cores::start().map_err(|error| format!("no threads to serve with: {error}"))?;
     let (mut interrupt, mut terminate) = match (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -149,11 +151,13 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         signalled().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, listeners, stop) => served.map_err(|error| error.to_string())?,
+        served = iof_server::serve(app, &cores, listeners, stop) => served.map_err(|error| error.to_string())?,
         () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
     }
     inference.closed().await;
-    store.close().await.map_err(|error| error.to_string())
+    let closed = store.close().await;
+    drop(cores);
+    closed.map_err(|error| error.to_string())
 }
 
 /// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the

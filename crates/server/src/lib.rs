@@ -8,6 +8,7 @@ mod app;
 mod auth;
 mod body;
 mod call;
+mod cores;
 mod functions;
 mod gate;
 mod grants;
@@ -25,6 +26,7 @@ mod tls;
 mod v1;
 
 pub use app::{App, Parts, router};
+pub use cores::Cores;
 pub use records::{RecordQueue, Records};
 pub use serve::{Listener, serve};
 pub use settings::{Auth, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls};

@@ -1,15 +1,17 @@
 //! Connections: accepted up to a number, each with a deadline for its head, all finished when the server stops.
 
 use crate::app::{self, App, router};
+use crate::cores::{Cores, Roaming, Shared};
 use crate::quotes::Quotes;
 use crate::reply;
+use crate::second_state::{self, Route};
 use crate::settings::StatusLine;
 use crate::tls::Https;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
@@ -21,6 +23,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -39,12 +42,15 @@ pub struct Listener {
 /// When no connection can be accepted any more.
 pub async fn serve(
     app: Arc<App>,
+    cores: &Cores,
     listeners: Vec<Listener>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (tasks, graceful) = (TaskTracker::new(), GracefulShutdown::new());
     let connections = Connections {
         builder: Arc::new(builder(&app)),
+        shared: Handle::current(),
+        cores,
         routes: router(Arc::clone(&app)),
         places: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
         app: Arc::clone(&app),
@@ -76,8 +82,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn builder(app: &App) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(app: &App) -> auto::Builder<Shared> {
+    let mut builder = auto::Builder::new(Shared(Handle::current()));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -91,15 +97,18 @@ fn builder(app: &App) -> auto::Builder<TokioExecutor> {
 }
 
 /// What every connection is made with.
-struct Connections {
+struct Connections<'a> {
     app: Arc<App>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    cores: &'a Cores,
+    /// Of calls that compute for long.
+    shared: Handle,
+    builder: Arc<auto::Builder<Shared>>,
     routes: axum::Router,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
-impl Connections {
+impl Connections<'_> {
     /// Accepts for ever.
     async fn accept(&self, listener: &Listener, watcher: impl Fn() -> Watcher) -> io::Result<()> {
         loop {
@@ -118,71 +127,76 @@ impl Connections {
             };
             // Answers are written whole; waiting to join them to more only delays them.
             let _ = stream.set_nodelay(true);
-            let (client, watcher) = (client.ip(), watcher());
-            match &listener.https {
-                None => self.spawn(place, self.serve(stream, client, watcher)),
-                Some(https) => {
-                    let handshake = https.acceptor.accept(stream);
-                    let wait = self.app.settings.head_wait;
-                    let serve = self.serve_once(client, watcher);
-                    self.spawn(place, async move {
-                        match tokio::time::timeout(wait, handshake).await {
-                            Ok(Ok(stream)) => serve(stream).await,
+            let (stream, seat) = match (stream.into_std(), self.cores.seat()) {
+                (Ok(stream), Some(seat)) => (stream, seat),
+                // Closed: what cannot be handed over cannot be served.
+                _ => continue,
+            };
+            let runtime = seat.runtime.clone();
+            let open = Open {
+                app: Arc::clone(&self.app),
+                builder: Arc::clone(&self.builder),
+                routes: self.routes.clone(),
+                shared: self.shared.clone(),
+                client: client.ip(),
+                watcher: watcher(),
+            };
+            let https = listener.https.as_ref().map(|https| https.acceptor.clone());
+            let wait = self.app.settings.head_wait;
+            let connection = async move {
+                // Here, so that it is this thread that hears of what arrives.
+                match (TcpStream::from_std(stream), https) {
+                    (Err(error), _) => {
+                        tracing::warn!(%error, "a connection could not be taken over")
+                    }
+                    (Ok(stream), None) => open.serve(stream).await,
+                    (Ok(stream), Some(https)) => {
+                        match tokio::time::timeout(wait, https.accept(stream)).await {
+                            Ok(Ok(stream)) => open.serve(stream).await,
                             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                             Err(_) => tracing::debug!("a TLS handshake took too long"),
                         }
-                    });
+                    }
                 }
-            }
+                drop((place, seat));
+            };
+            self.tasks.spawn_on(connection, &runtime);
         }
     }
+}
 
-    fn spawn<P: Send + 'static>(
-        &self,
-        place: P,
-        connection: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.tasks.spawn(async move {
-            connection.await;
-            drop(place);
-        });
-    }
+/// One connection, once it can be read.
+struct Open {
+    app: Arc<App>,
+    builder: Arc<auto::Builder<Shared>>,
+    routes: axum::Router,
+    shared: Handle,
+    client: IpAddr,
+    watcher: Watcher,
+}
 
-    fn serve(
-        &self,
-        stream: TcpStream,
-        client: IpAddr,
-        watcher: Watcher,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        self.serve_once(client, watcher)(stream)
-    }
-
-    /// Serves one connection, once it can be read.
-    fn serve_once<S>(
-        &self,
-        client: IpAddr,
-        watcher: Watcher,
-    ) -> impl FnOnce(S) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + use<S>
+impl Open {
+    async fn serve<S>(self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (builder, routes, app) = (
-            Arc::clone(&self.builder),
-            self.routes.clone(),
-            Arc::clone(&self.app),
-        );
-        move |stream| {
-            Box::pin(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    handle(Arc::clone(&app), routes.clone(), client, request)
-                });
-                let connection = builder
-                    .serve_connection(TokioIo::new(Quotes::new(stream)), service)
-                    .into_owned();
-                if let Err(error) = watcher.watch(connection).await {
-                    tracing::debug!(%error, "a connection broke");
-                }
-            })
+        let Self {
+            app,
+            builder,
+            routes,
+            shared,
+            client,
+            watcher,
+        } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (app, routes) = (Arc::clone(&app), routes.clone());
+            handle(app, routes, shared.clone(), client, request)
+        });
+        let connection = builder
+            .serve_connection(TokioIo::new(Quotes::new(stream)), service)
+            .into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection broke");
         }
     }
 }
@@ -190,7 +204,8 @@ impl Connections {
 /// What is the same for all routes: questions of browsers, the rate, and headers of every answer.
 async fn handle(
     app: Arc<App>,
-    mut routes: axum::Router,
+    routes: axum::Router,
+    shared: Handle,
     client: IpAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
@@ -204,14 +219,14 @@ async fn handle(
     let is_api = request.uri().path().starts_with("/api/");
     let rate = app.rate.as_ref().filter(|_| is_api);
     let counted = rate.map(|rate| rate.count(client));
-    let refusal = counted.and_then(crate::second_state::rate::Counted::refusal);
+    let refusal = counted.and_then(second_state::rate::Counted::refusal);
     let refusal = refusal.or_else(|| {
         let foreign = is_ours && crate::v1::is_foreign(&request);
         foreign.then(crate::v1::foreign)
     });
     let mut response = match refusal {
         Some(refusal) => refusal,
-        None => routes.call(request).await?,
+        None => Roaming::new(answer(Arc::clone(&app), routes, request), shared).await,
     };
     if is_api && app.second_state.status == StatusLine::Real {
         reply::be_real(&mut response);
@@ -227,6 +242,20 @@ async fn handle(
         headers.insert(reply::REQUEST, reply::id(reply::new_id()));
     }
     Ok(response)
+}
+
+/// Runs a function, or does whatever else is asked.
+async fn answer(
+    app: Arc<App>,
+    mut routes: axum::Router,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let runs = Route::of_path(request.uri().path()).filter(|_| request.method() == Method::POST);
+    if let Some(route) = runs {
+        return second_state::client(&app, &route, request.map(Body::new)).await;
+    }
+    let Ok(response) = routes.call(request).await;
+    response
 }
 
 /// Express takes `/api/executables/` for `/api/executables`.

@@ -29,6 +29,7 @@ mod target;
 pub(crate) mod upload;
 
 pub(crate) use outward::OwnRoutes;
+pub(crate) use run::{Route, client};
 pub(crate) use target::Target;
 
 use crate::app::App;
@@ -41,6 +42,7 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 use iof_engine::Fault;
 use std::sync::Arc;
 
+/// All routes but those that run functions, which are [`Route`].
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(index))
@@ -72,16 +74,6 @@ pub(crate) fn routes() -> Router<Arc<App>> {
             get(ephemeral::read)
                 .put(ephemeral::replace)
                 .delete(ephemeral::delete),
-        )
-        .route("/api/run/{wasm_id}/{function}", post(run::text))
-        .route("/api/run/{wasm_id}/{function}/bytes", post(run::bytes))
-        .route(
-            "/api/multipart/run/{wasm_id}/{function}",
-            post(run::multipart_text),
-        )
-        .route(
-            "/api/multipart/run/{wasm_id}/{function}/bytes",
-            post(run::multipart_bytes),
         )
 }
 

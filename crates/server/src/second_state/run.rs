@@ -13,7 +13,6 @@ use crate::functions::no_such_function;
 use crate::journal::Row;
 use crate::reply;
 use axum::body::Body;
-use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use iof_commands::CallContext;
@@ -28,8 +27,17 @@ const FAILED: &str = r#"{"return_value":"Error executing this function, please c
 /// Types that a module does not state, stated by its caller.
 const SIGNATURE: &str = "iof-signature";
 
-/// Which function, and how it is asked.
-pub(super) struct Route {
+/// Which function, and how it is asked:
+///
+/// | path | answers |
+/// |---|---|
+/// | `/api/run/{wasm_id}/{function}` | the result as text |
+/// | `/api/run/{wasm_id}/{function}/bytes` | the result as it is |
+/// | `/api/multipart/run/…` | the same, of several arguments |
+///
+/// The router does not know these. They are what a server is asked all day, and its general ways (a table of routes,
+/// parameters by name, boxes for middleware) were a thirtieth of what such a request cost.
+pub(crate) struct Route {
     id: String,
     function: String,
     bytes: bool,
@@ -55,72 +63,30 @@ pub(super) struct Asked<'a> {
     pub(super) shares: Vec<Share<'a>>,
 }
 
-/// `POST /api/run/{wasm_id}/{function}`: the result as text.
-pub(super) async fn text(
-    State(app): State<Arc<App>>,
-    Path((id, function)): Path<(String, String)>,
-    request: Request<Body>,
-) -> Response<Body> {
-    client(&app, id, function, (false, false), request).await
-}
-
-/// `POST /api/run/{wasm_id}/{function}/bytes`: the result as it is.
-pub(super) async fn bytes(
-    State(app): State<Arc<App>>,
-    Path((id, function)): Path<(String, String)>,
-    request: Request<Body>,
-) -> Response<Body> {
-    client(&app, id, function, (true, false), request).await
-}
-
-/// `POST /api/multipart/run/{wasm_id}/{function}`: several arguments, the result as text.
-pub(super) async fn multipart_text(
-    State(app): State<Arc<App>>,
-    Path((id, function)): Path<(String, String)>,
-    request: Request<Body>,
-) -> Response<Body> {
-    client(&app, id, function, (false, true), request).await
-}
-
-/// `POST /api/multipart/run/{wasm_id}/{function}/bytes`: several arguments, the result as it is.
-pub(super) async fn multipart_bytes(
-    State(app): State<Arc<App>>,
-    Path((id, function)): Path<(String, String)>,
-    request: Request<Body>,
-) -> Response<Body> {
-    client(&app, id, function, (true, true), request).await
-}
-
-async fn client(
+/// `POST` to any route that runs a function.
+pub(crate) async fn client(
     app: &Arc<App>,
-    id: String,
-    function: String,
-    (bytes, multipart): (bool, bool),
+    route: &Route,
     request: Request<Body>,
 ) -> Response<Body> {
-    let route = Route {
-        id,
-        function,
-        bytes,
-        multipart,
-    };
     let caller = Caller {
         depth: 0,
         deadline: Instant::now() + app.wall_time,
     };
-    answer(app, &route, request, caller).await
+    answer(app, route, request, caller).await
 }
 
 impl Route {
     /// The route of a path of this API, if it runs a function.
-    pub(super) fn of_path(path: &str) -> Option<Self> {
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
         let (multipart, rest) = match path.strip_prefix("/api/multipart/run/") {
             Some(rest) => (true, rest),
             None => (false, path.strip_prefix("/api/run/")?),
         };
         let decode = |part: &str| {
             let bytes = percent_encoding::percent_decode_str(part);
-            bytes.decode_utf8().ok().map(|text| text.into_owned())
+            let text = bytes.decode_utf8().ok().filter(|text| !text.is_empty());
+            text.map(|text| text.into_owned())
         };
         let mut parts = rest.split('/');
         let (id, function) = (decode(parts.next()?)?, decode(parts.next()?)?);
