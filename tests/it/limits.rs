@@ -225,7 +225,7 @@ async fn a_spinner_does_not_starve_its_neighbours() {
 /// hold up each step of a short call for eight ticks of 5 ms.
 #[tokio::test]
 async fn calls_that_compute_leave_the_thread_to_short_ones() {
-    let server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
+    let server = Server::start("[limits]\nguest_cpu = \"1s\"\n").await;
     let wasi = server.upload(guest("wasi")).await.id;
     let hello = server.upload(guest("hello")).await.id;
     server.run(hello, "say", "x").await;

@@ -375,7 +375,11 @@ async fn every_wait_ends_with_the_time() {
         ),
         (
             "try",
-            slow("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", "").await,
+            slow(
+                "HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+                "",
+            )
+            .await,
             quick(),
             vec!["--retry", "9", "get", http],
         ),

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::Request;
 use iof_egress::{Config, Egress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::support::{Authority, Upstream, any_rule, get, quick, read_request, send, text};
@@ -63,6 +65,55 @@ async fn whatever_ends_where_it_says_is_followed_by_another() {
         }
         assert_eq!(server.connections(), 1, "{response:?}");
     }
+}
+
+/// The bytes that arrive on a connection wake the thread that made it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_gets_the_connection_back_that_it_made() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = opened.clone();
+    let server = Upstream::raw(move |mut stream| {
+        let opened = count.clone();
+        async move {
+            let number = opened.fetch_add(1, Ordering::Relaxed);
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
+            while !read_request(&mut stream).await.is_empty() {
+                // Not before there are two: one would serve both threads.
+                while opened.load(Ordering::Relaxed) < 2 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    })
+    .await;
+    let egress = pinned(&server, quick());
+    let threads = [(), ()].map(|()| {
+        let (egress, url) = (egress.clone(), server.url("a.test", "/"));
+        let (ask, asked) = std::sync::mpsc::channel::<oneshot::Sender<Bytes>>();
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            while let Ok(answer) = asked.recv() {
+                let response = runtime.block_on(get(&egress, &any_rule(), &url));
+                answer.send(response.unwrap().into_body()).unwrap();
+            }
+        });
+        ask
+    });
+    let ask = |thread: usize| {
+        let (answer, answered) = oneshot::channel();
+        threads[thread].send(answer).unwrap();
+        answered
+    };
+    let (first, second) = tokio::join!(ask(0), ask(1));
+    let own = [first.unwrap(), second.unwrap()];
+    assert_ne!(own[0], own[1]);
+    for thread in [0, 1, 1, 0, 0, 1] {
+        assert_eq!(ask(thread).await.unwrap(), own[thread]);
+    }
+    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
