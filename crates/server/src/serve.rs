@@ -147,7 +147,7 @@ impl Connections<'_> {
                 // Here, so that it is this thread that hears of what arrives.
                 match (TcpStream::from_std(stream), https) {
                     (Err(error), _) => {
-                        tracing::warn!(%error, "a connection could not be taken over")
+                        tracing::warn!(%error, "a connection could not be taken over");
                     }
                     (Ok(stream), None) => open.serve(stream).await,
                     (Ok(stream), Some(https)) => {
