@@ -7,7 +7,6 @@
 //! HTTP/2 connection ([`Shared`]), of which one connection has many.
 
 use hyper::rt::Executor;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,11 +43,8 @@ impl Cores {
     /// The system has no thread, or no poll, left.
     pub fn start() -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let processors = processors();
-        // With fewer threads than processors, by a quota, the system knows better where each should run.
-        let own = |number| processors.get(number).filter(|_| processors.len() == count);
         (0..count)
-            .map(|number| Core::start(number, own(number).copied()))
+            .map(Core::start)
             .collect::<io::Result<_>>()
             .map(Self)
     }
@@ -65,30 +61,14 @@ impl Cores {
     }
 }
 
-/// The processors that this process may use.
-fn processors() -> Vec<usize> {
-    let allowed = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
-    (0..CpuSet::MAX_CPU)
-        .filter(|at| allowed.is_set(*at))
-        .collect()
-}
-
 impl Core {
-    /// On `processor` alone, if there is one for it: whom a write wakes would else push the thread to another one, and
-    /// away from what it has in its cache.
-    fn start(number: usize, processor: Option<usize>) -> io::Result<Self> {
+    fn start(number: usize) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name(format!("iof-core-{number}"))
             .spawn(move || {
-                if let Some(processor) = processor {
-                    let mut only = CpuSet::new();
-                    only.set(processor);
-                    // It is served elsewhere as well, and only costs more.
-                    let _ = sched_setaffinity(None, &only);
-                }
                 // An error is the sender's end, which is what is waited for.
                 let _ = runtime.block_on(stopped);
             })?;
