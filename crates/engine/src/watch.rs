@@ -6,7 +6,7 @@ thread_local! {
     static COMPUTES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `poll`, and says whether a call in it handed over its core because it had computed for a whole tick.
+/// Runs `poll`, and says whether a call in it handed over its core because it computes for long.
 pub fn watched<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     COMPUTES.set(false);
     let polled = poll();

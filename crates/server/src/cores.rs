@@ -3,7 +3,7 @@
 //! A connection stays on the thread that it was given to, and so does what its calls do: a short call is read, run and
 //! answered by one thread, which wakes no other and shares no queue with it. A runtime whose threads take tasks from
 //! each other pays for that with every call (docs/decisions/0020). What such a runtime is better at is left to it: a
-//! call that computes for longer than a tick of the engine moves there ([`Roaming`]), and so do the streams of an
+//! call that a tick of the engine finds computing for long moves there ([`Roaming`]), and so do the streams of an
 //! HTTP/2 connection ([`Shared`]), of which one connection has many.
 
 use hyper::rt::Executor;
