@@ -157,7 +157,9 @@ impl Egress {
         url: Url,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, Error> {
-        let deadline = Instant::now() + self.shared.config.total_timeout;
+        let deadline = context
+            .deadline
+            .min(Instant::now() + self.shared.config.total_timeout);
         let (parts, body) = request.into_parts();
         let sink = self.shared.sink.get().map(Arc::as_ref);
         let mut record = Record::new(context, sink, &parts.method);
