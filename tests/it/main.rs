@@ -38,6 +38,7 @@ mod multipart;
 mod native;
 mod openapi;
 mod outbound;
+mod pool_limits;
 mod program;
 mod rate_limit;
 mod records;
