@@ -1,7 +1,7 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
 use super::arguments::{self, JsonLimits};
-use super::{Problem, access, answer, failed};
+use super::{Problem, access, answer, failed, jobs};
 use crate::app::App;
 use crate::body::{SMALL, Share};
 use crate::call::{self, Wish};
@@ -69,6 +69,9 @@ async fn run(
     let keys = (function.usage_key.as_ref(), &function.admin_key);
     access::call(app, function.id, keys, &parts.headers).await?;
     let later = later(&parts.headers);
+    if later && !function.granted.jobs {
+        jobs::admit(app, &function, &parts.headers).await?;
+    }
     if let Some(pace) = &function.granted.pace {
         pace.count()?;
     }
