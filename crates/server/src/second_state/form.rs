@@ -451,7 +451,7 @@ mod tests {
     fn fields_and_depth_are_bounded() {
         let fields = |count: usize| vec!["a=1"; count].join("&");
         assert!(form(&fields(1000)).starts_with(r#"{"a":["1","1""#));
-        let read = |text: &str| super::read(text, LIMITS, &mut Budget::default());
+        let read = |text: &str| read(text, LIMITS, &mut Budget::default());
         assert_eq!(read(&fields(1001)).unwrap_err().code, "form-fields");
         assert_eq!(read(&"&".repeat(1000)).unwrap_err().code, "form-fields");
         let deep = |depth: usize| format!("a{}=1", "[b]".repeat(depth - 1));

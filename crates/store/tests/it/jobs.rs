@@ -300,19 +300,15 @@ async fn jobs_go_with_their_function() {
 
 /// What jobs keep, counted and as it is said, of function 1 and of all.
 async fn kept(home: &Home) -> [(i64, i64); 2] {
-    let size =
-        "1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)";
-    let is = |of: &str| format!("SELECT coalesce(SUM({size}), 0) FROM jobs WHERE {of}");
-    let said = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0)";
+    let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+                 FROM jobs WHERE wasm_id = $1";
+    let all = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+                 FROM jobs WHERE $1 = 1";
+    let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0)";
+    let said_of_all = "SELECT bytes FROM jobs_waiting WHERE one = $1";
     [
-        (
-            count(home, &is("wasm_id = $1"), 1).await,
-            count(home, said, 1).await,
-        ),
-        (
-            count(home, &is("$1 = 1"), 1).await,
-            count(home, "SELECT bytes FROM jobs_waiting WHERE one = $1", 1).await,
-        ),
+        (count(home, one, 1).await, count(home, said_of_one, 1).await),
+        (count(home, all, 1).await, count(home, said_of_all, 1).await),
     ]
 }
 
