@@ -15,7 +15,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
         let path = format!("/v1/functions/{}/call/{export}", function.id);
         let request = server
             .request("POST", &path)
-            .header("prefer", "wait=5, respond-async")
+            .header("prefer", "wait=5, respond-async; x=y")
             .json(&arguments);
         let answer = server.answer(request).await;
         assert_eq!(answer.http, 202, "{}", answer.text());

@@ -121,7 +121,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
 
 /// A `wasm_id` of a path. Anything that is no number is the id of no function.
 fn parse_id(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|id| *id > 0)
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id > 0)
 }
 
 /// The function of a path.

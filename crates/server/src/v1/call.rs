@@ -132,6 +132,8 @@ fn later(headers: &HeaderMap) -> bool {
     wishes
         .filter_map(|wish| wish.to_str().ok())
         .flat_map(|wish| wish.split(','))
+        // What follows a semicolon are parameters of the wish, of which this one has none.
+        .filter_map(|wish| wish.split(';').next())
         .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 

@@ -277,23 +277,32 @@ fn parameter<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Op
         .transpose()
 }
 
-/// Refuses parameters that nobody reads: a misspelt filter must not show everything.
+/// Refuses parameters that nobody reads, and those that come twice: a misspelt filter must not show everything, and of two
+/// values one would be ignored.
 ///
 /// # Errors
 /// `query`, naming the parameter and those that there are.
 fn only(query: Option<&str>, known: &[&str]) -> Result<(), Fault> {
-    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    match pairs.find(|(name, _)| !known.contains(&&**name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Fault::client(
-            "query",
-            format!(
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut seen = vec![];
+    for (name, _) in pairs {
+        let problem = match known.iter().find(|known| **known == name) {
+            None => format!(
                 "There is no parameter {:?} here; there are {}.",
                 shown(&name),
                 known.join(", ")
             ),
-        )),
+            Some(known) if seen.contains(known) => {
+                format!("The parameter {known} comes twice. Send it once.")
+            }
+            Some(known) => {
+                seen.push(*known);
+                continue;
+            }
+        };
+        return Err(Fault::client("query", problem));
     }
+    Ok(())
 }
 
 fn shown(text: &str) -> String {
