@@ -14,6 +14,7 @@ mod bindgen;
 mod browser;
 mod build_table;
 mod callbacks;
+mod caller_secrets;
 mod chains;
 mod cli;
 mod commands;

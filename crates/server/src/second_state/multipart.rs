@@ -10,6 +10,7 @@ use super::outward;
 use super::run::{Asked, Caller};
 use super::target::Target;
 use crate::app::App;
+use crate::grants::CallersMay;
 use bytes::Bytes;
 use http::HeaderMap;
 use iof_commands::CallContext;
@@ -38,8 +39,8 @@ pub(super) async fn read<'a>(
     app: &'a Arc<App>,
     context: &CallContext,
     caller: Caller,
-    headers: &HeaderMap,
-    body: Bytes,
+    may: CallersMay,
+    (headers, body): (&HeaderMap, Bytes),
 ) -> Result<Asked<'a>, Fault> {
     let boundary = multer::parse_boundary(content_type(headers));
     let boundary = boundary.ok().filter(|boundary| !boundary.is_empty());
@@ -56,8 +57,12 @@ pub(super) async fn read<'a>(
     let (mut placed, mut unplaced) = (BTreeMap::new(), vec![]);
     for part in parts {
         if is_callback(&part.name) {
+            may.call_back()?;
             asked.callback = Some(Target::callback(text(&part)?)?);
             continue;
+        }
+        if is_fetch(&part) {
+            may.fetch()?;
         }
         match place(&part.name, app.second_state.multipart_parts)? {
             None => unplaced.push(part),
@@ -83,7 +88,7 @@ pub(super) async fn read<'a>(
         let arg = match placed.remove(&at) {
             None => Arg::Text(Bytes::new()),
             Some(part) if part.is_file => Arg::Bytes(part.body),
-            Some(part) if part.name.starts_with("fetch") => {
+            Some(part) if is_fetch(&part) => {
                 let target = Target::fetch(text(&part)?)?;
                 let is_object = target.is_object;
                 let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;
@@ -144,6 +149,10 @@ async fn split(boundary: String, body: Bytes, most: u32) -> Result<Vec<Part>, Fa
         });
     }
     Ok(parts)
+}
+
+fn is_fetch(part: &Part) -> bool {
+    !part.is_file && part.name.starts_with("fetch")
 }
 
 fn is_callback(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Calling a function: from a request to its arguments, through the engine, to an answer.
 
-use super::outward::{self, Came};
+use super::outward::{self, Came, NamedBy};
 use super::target::Target;
 use super::{
     CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
@@ -153,6 +153,13 @@ async fn run(
         return Err(usage_key_fault());
     }
     let granted = &function.granted;
+    let may = granted.callers_may;
+    if header(&parts.headers, &FETCH).is_some() {
+        may.fetch()?;
+    }
+    if header(&parts.headers, &CALLBACK).is_some() {
+        may.call_back()?;
+    }
     if let Some(pace) = &granted.pace {
         pace.count()?;
     }
@@ -178,10 +185,16 @@ async fn run(
     let context = call::context(&function, id, caller.depth, caller.deadline);
     let body = held.bytes.clone();
     let mut asked = if route.multipart {
-        multipart::read(app, &context, caller, &parts.headers, body).await?
+        multipart::read(app, &context, caller, may, (&parts.headers, body)).await?
     } else {
         of_body(content_type(&parts.headers), body).await?
     };
+    if asked.fetch.is_some() {
+        may.fetch()?;
+    }
+    if asked.callback.is_some() {
+        may.call_back()?;
+    }
     directed(&parts.headers, &mut asked)?;
     if let Some(target) = asked.fetch.take() {
         // Boxed: a call that fetches nothing does not carry the fetching about.
@@ -190,8 +203,11 @@ async fn run(
         asked.args = vec![fetched.into_arg()];
     }
     let callback = match asked.callback {
-        Some(callback) => callback,
-        None => function.callback.clone(),
+        Some(callback) => callback.map(|target| (NamedBy::Caller, target)),
+        None => {
+            let stored = function.callback.clone();
+            stored.map(|target| (NamedBy::Owner, target))
+        }
     };
     let wish = Wish {
         export: &route.function,
@@ -204,10 +220,18 @@ async fn run(
     let value = outcome.result?.into_body();
     match callback {
         None => Ok(route.encode(value)),
-        Some(target) => {
+        Some((named_by, target)) => {
             let row = Row::called_back(&function.environment, &value, target.to_json());
             function.ledger.note(row);
-            Box::pin(call_back(app, &context, caller, route, target, value)).await
+            Box::pin(call_back(
+                app,
+                &context,
+                caller,
+                route,
+                (named_by, target),
+                value,
+            ))
+            .await
         }
     }
 }
@@ -240,7 +264,7 @@ async fn call_back(
     context: &CallContext,
     caller: Caller,
     route: &Route,
-    target: Target,
+    target: (NamedBy, Target),
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
     match outward::send(app, context, caller, target, value).await? {
