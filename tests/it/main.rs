@@ -39,6 +39,7 @@ mod multipart;
 mod native;
 mod openapi;
 mod outbound;
+mod pages;
 mod program;
 mod rate_limit;
 mod records;

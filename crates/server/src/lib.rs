@@ -12,6 +12,7 @@ mod cores;
 mod functions;
 mod gate;
 mod grants;
+mod host;
 mod journal;
 mod quotes;
 mod records;
@@ -22,6 +23,7 @@ mod second_state;
 mod serve;
 mod settings;
 mod storage;
+mod surface;
 mod tls;
 mod v1;
 

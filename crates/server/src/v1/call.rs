@@ -8,7 +8,7 @@
 //!
 //! In JSON an argument of bytes is a string in base64. A result is a body of its own type: text, bytes, or JSON.
 
-use super::{Problem, access, answer, failed};
+use super::{Problem, access, answer, failed, prefer};
 use crate::app::App;
 use crate::call::{self, Wish};
 use crate::functions::{Loaded, no_such_function};
@@ -86,15 +86,20 @@ async fn run(
     };
     let held = app.bodies.read(body, most, too_large).await?;
     let args = arguments(&function, export, &parts.headers, &held.bytes)?;
-    if later(&parts.headers) {
+    if prefer::respond_async(&parts.headers) {
         let job = app.jobs.submit(app, id, &function, export, &args).await?;
         let accepted = Accepted {
             job: job.to_string(),
         };
         let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+        let headers = response.headers_mut();
         if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
-            response.headers_mut().insert(header::LOCATION, place);
+            headers.insert(header::LOCATION, place);
         }
+        headers.insert(
+            "preference-applied",
+            HeaderValue::from_static("respond-async"),
+        );
         return Ok(response);
     }
     let wish = Wish {
@@ -125,15 +130,6 @@ async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
         }
         other => other,
     }
-}
-
-/// Whether the client would rather fetch the outcome (RFC 7240, section 4.1).
-fn later(headers: &HeaderMap) -> bool {
-    let wishes = headers.get_all("prefer").iter();
-    wishes
-        .filter_map(|wish| wish.to_str().ok())
-        .flat_map(|wish| wish.split(','))
-        .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// The arguments of a body.
