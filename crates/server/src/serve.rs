@@ -215,6 +215,10 @@ async fn handle(
     if surface.is_second_state() {
         without_last_slash(&mut request);
     }
+    if request.uri().path().starts_with("/api/ephemeral_storage") {
+        let client = second_state::ClientAddress(client);
+        request.extensions_mut().insert(client);
+    }
     let is_api = request.uri().path().starts_with("/api/");
     let rate = app.rate.as_ref().filter(|_| is_api && early.is_none());
     let counted = rate.map(|rate| rate.count(client));
