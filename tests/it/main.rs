@@ -25,6 +25,7 @@ mod era;
 mod era_sources;
 mod fetches;
 mod grants;
+mod guest_codes;
 mod hidden;
 mod imports;
 mod infer;

@@ -168,7 +168,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
             "fail_code",
             json!({"code": "no-such-customer", "message": "nobody"}),
             502,
-            "no-such-customer",
+            "function:no-such-customer",
             "nobody",
         ),
         (
@@ -185,7 +185,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
             "error",
             "the flag is not set",
         ),
-        ("unwritable", json!({}), 502, "result", ""),
+        ("unwritable", json!({}), 502, "function:result", ""),
         (
             "panics",
             json!({"message": "at the disco"}),
@@ -406,12 +406,12 @@ async fn requests_and_their_denied_twins() {
         "an HTTP status is no error by itself"
     );
     let denied = get(&function, "/elsewhere").await;
-    assert_eq!(denied.fault(), "http-denied", "{}", denied.text());
+    assert_eq!(denied.fault(), "function:http-denied", "{}", denied.text());
     let bare = typed(&server, "").await;
     let not_granted = get(&bare, "/echo").await;
     assert_eq!(
         not_granted.fault(),
-        "http-not-granted",
+        "function:http-not-granted",
         "{}",
         not_granted.text()
     );

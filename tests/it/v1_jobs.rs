@@ -57,7 +57,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
     let failed = outcome(&server, &failed).await;
     assert_eq!(
         (&failed["fault"], &failed["error"]),
-        (&json!("gone"), &json!("why"))
+        (&json!("function:gone"), &json!("why"))
     );
     // Arguments are looked at before it is accepted.
     let path = format!("/v1/functions/{}/call/echo_u8", function.id);
