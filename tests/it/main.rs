@@ -34,6 +34,7 @@ mod joey_client;
 mod joey_functions;
 mod joey_state;
 mod joey_walk;
+mod json_log;
 mod keys_state_logs;
 mod limits;
 mod multipart;

@@ -104,9 +104,9 @@ pub(crate) fn new_id() -> Uuid {
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
     if fault.source_of == Source::Host {
-        tracing::error!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::error!(fault = %fault.code, detail, "{what}: {}", fault.message);
     } else {
-        tracing::info!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::info!(fault = %fault.code, detail, "{what}: {}", fault.message);
     }
 }
 
