@@ -257,8 +257,8 @@ fn identifies(config: &Config, url: &Url) -> bool {
 
 fn withheld(hop: &Hop) -> Error {
     let message = format!(
-        "{} is shown a client certificate of this server (egress.client_certificate), and a caller of a function names no \
-         request that it goes with",
+        "{} is sent a client certificate of this server (egress.client_certificate), which does not go with a request \
+         that a caller of the function names",
         origin(&hop.url)
     );
     Error::new(Kind::Denied, message)
