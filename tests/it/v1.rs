@@ -280,7 +280,7 @@ async fn the_log_tells_what_calls_printed_and_came_to() {
     assert!(first["fault"].is_null());
     assert_eq!(
         (&second["fault"], &second["message"]),
-        (&json!("gone"), &json!("why"))
+        (&json!("function:gone"), &json!("why"))
     );
     // One that waits hears of the next call.
     let waits = format!("{path}?after={}&wait=20", second["id"]);

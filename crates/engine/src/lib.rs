@@ -40,6 +40,6 @@ pub use manifest::{
     Unserved,
 };
 pub use signature::StatedSignature;
-pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
+pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

@@ -2,6 +2,7 @@
 //!
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 
+use crate::json_log::JsonLine;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +16,7 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
     let result = if std::io::stderr().is_terminal() {
         log.with_target(true).compact().try_init()
     } else {
-        log.json().flatten_event(true).with_ansi(false).try_init()
+        log.event_format(JsonLine).try_init()
     };
     result.map_err(|error| format!("the log could not be started: {error}"))
 }

@@ -13,6 +13,7 @@ mod dev;
 mod doctor;
 mod egress;
 mod functions;
+mod json_log;
 mod keys;
 mod log;
 mod logs;

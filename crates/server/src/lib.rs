@@ -14,6 +14,7 @@ mod cores;
 mod functions;
 mod gate;
 mod grants;
+mod host;
 mod journal;
 mod json;
 mod multipart;
@@ -27,6 +28,7 @@ mod second_state;
 mod serve;
 mod settings;
 mod storage;
+mod surface;
 mod tls;
 mod v1;
 

@@ -99,6 +99,8 @@ pub struct SecondState {
     pub ephemeral_value: ByteSize,
     /// All of them together. Fault `ephemeral-total`.
     pub ephemeral_total: ByteSize,
+    /// Those of one address, on a server without keys. Fault `ephemeral-share`.
+    pub ephemeral_share: ByteSize,
 }
 
 /// What the status line says.
@@ -125,6 +127,7 @@ impl Default for SecondState {
             ephemeral_time: Duration::from_secs(3600),
             ephemeral_value: ByteSize::mib(1),
             ephemeral_total: ByteSize::mib(64),
+            ephemeral_share: ByteSize::mib(16),
         }
     }
 }

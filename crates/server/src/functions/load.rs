@@ -85,6 +85,7 @@ impl Functions {
             callback: Target::callback(&function.callback)?,
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
+            label: function.name.as_deref().map(Into::into),
             granted,
             id,
             version: version.number,

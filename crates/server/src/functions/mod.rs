@@ -39,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) version: i64,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
+    /// The name that its owner gave it.
+    pub(crate) label: Option<Arc<str>>,
     /// What its arguments are checked against, made when it is first asked for.
     pub(crate) schemas: Schemas,
     /// What some of the calls run instead, and how many of a hundred.

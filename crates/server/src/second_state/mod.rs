@@ -29,6 +29,7 @@ mod run;
 mod target;
 pub(crate) mod upload;
 
+pub(crate) use ephemeral::ClientAddress;
 pub(crate) use outward::OwnRoutes;
 pub(crate) use run::{Route, client};
 pub(crate) use target::Target;

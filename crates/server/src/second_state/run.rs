@@ -1,7 +1,7 @@
 //! Calling a function: from a request to its arguments, through the engine, to an answer.
 
 use super::form::FormLimits;
-use super::outward::{self, Came};
+use super::outward::{self, Came, NamedBy};
 use super::target::Target;
 use super::{
     CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
@@ -155,6 +155,13 @@ async fn run(
         return Err(usage_key_fault());
     }
     let granted = &function.granted;
+    let may = granted.callers_may;
+    if header(&parts.headers, &FETCH).is_some() {
+        may.fetch()?;
+    }
+    if header(&parts.headers, &CALLBACK).is_some() {
+        may.call_back()?;
+    }
     if let Some(pace) = &granted.pace {
         pace.count()?;
     }
@@ -184,10 +191,16 @@ async fn run(
         iof_engine::leave().await;
     }
     let mut asked = if route.multipart {
-        multipart::read(app, &context, caller, &parts.headers, body).await?
+        multipart::read(app, &context, caller, may, (&parts.headers, body)).await?
     } else {
         of_body(app, content_type(&parts.headers), body, caller.deadline).await?
     };
+    if asked.fetch.is_some() {
+        may.fetch()?;
+    }
+    if asked.callback.is_some() {
+        may.call_back()?;
+    }
     directed(&parts.headers, &mut asked)?;
     if let Some(target) = asked.fetch.take() {
         // Boxed: a call that fetches nothing does not carry the fetching about.
@@ -196,8 +209,11 @@ async fn run(
         asked.args = vec![fetched.into_arg()];
     }
     let callback = match asked.callback {
-        Some(callback) => callback,
-        None => function.callback.clone(),
+        Some(callback) => callback.map(|target| (NamedBy::Caller, target)),
+        None => {
+            let stored = function.callback.clone();
+            stored.map(|target| (NamedBy::Owner, target))
+        }
     };
     let wish = Wish {
         export: &route.function,
@@ -210,10 +226,18 @@ async fn run(
     let value = outcome.result?.into_body();
     match callback {
         None => Ok(route.encode(value)),
-        Some(target) => {
+        Some((named_by, target)) => {
             let row = Row::called_back(&function.environment, &value, target.to_json());
             function.ledger.note(row);
-            Box::pin(call_back(app, &context, caller, route, target, value)).await
+            Box::pin(call_back(
+                app,
+                &context,
+                caller,
+                route,
+                (named_by, target),
+                value,
+            ))
+            .await
         }
     }
 }
@@ -255,7 +279,7 @@ async fn call_back(
     context: &CallContext,
     caller: Caller,
     route: &Route,
-    target: Target,
+    target: (NamedBy, Target),
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
     match outward::send(app, context, caller, target, value).await? {

@@ -1,7 +1,7 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
 use super::arguments::{self, JsonLimits};
-use super::{Problem, access, answer, failed, jobs};
+use super::{Problem, access, answer, failed, jobs, prefer};
 use crate::app::App;
 use crate::body::{SMALL, Share};
 use crate::call::{self, Wish};
@@ -11,7 +11,7 @@ use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use iof_engine::{Arg, Fault, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -68,7 +68,7 @@ async fn run(
     let function = find(app, function).await?;
     let keys = (function.usage_key.as_ref(), &function.admin_key);
     access::call(app, function.id, keys, &parts.headers).await?;
-    let later = later(&parts.headers);
+    let later = prefer::respond_async(&parts.headers);
     if later && !function.granted.jobs {
         jobs::admit(app, &function, &parts.headers).await?;
     }
@@ -91,9 +91,14 @@ async fn run(
             job: job.to_string(),
         };
         let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+        let headers = response.headers_mut();
         if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
-            response.headers_mut().insert(header::LOCATION, place);
+            headers.insert(header::LOCATION, place);
         }
+        headers.insert(
+            "preference-applied",
+            HeaderValue::from_static("respond-async"),
+        );
         return Ok(response);
     }
     let wish = Wish {
@@ -124,17 +129,6 @@ async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
         }
         other => other,
     }
-}
-
-/// Whether the client would rather fetch the outcome (RFC 7240, section 4.1).
-fn later(headers: &HeaderMap) -> bool {
-    let wishes = headers.get_all("prefer").iter();
-    wishes
-        .filter_map(|wish| wish.to_str().ok())
-        .flat_map(|wish| wish.split(','))
-        // What follows a semicolon are parameters of the wish, of which this one has none.
-        .filter_map(|wish| wish.split(';').next())
-        .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// The arguments of a body, read on this thread if it is small.
