@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -68,7 +67,7 @@ impl Connector {
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
             let io = match secure {
-                false => Io::Tcp(TokioIo::new(tcp)),
+                false => Io::Tcp(tcp),
                 true => self.shake_hands(tcp, &host, port).await?,
             };
             Ok(Stream::new(io, address, place))
@@ -156,7 +155,7 @@ impl Connector {
         let connector = TlsConnector::from(self.tls.config_for(host, port));
         let tls = connector.connect(name, tcp).await;
         let tls = tls.map_err(|e| tls_failure(&host.to_string(), &e))?;
-        Ok(Io::Tls(Box::new(TokioIo::new(tls))))
+        Ok(Io::Tls(Box::new(tls)))
     }
 }
 
