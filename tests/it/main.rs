@@ -55,6 +55,7 @@ mod story_records;
 mod tls;
 mod typed;
 mod update;
+mod upgrade;
 mod uploads;
 mod upstream;
 mod v1;
