@@ -48,6 +48,7 @@ mod secrets;
 mod secrets_kept;
 mod send_email;
 mod shapes;
+mod stale_connection;
 mod stand_in;
 mod storage;
 mod story;
