@@ -53,6 +53,7 @@ mod stand_in;
 mod storage;
 mod story;
 mod story_records;
+mod terminal;
 mod tls;
 mod typed;
 mod update;
