@@ -24,6 +24,7 @@ use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
+use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::tls::Tls;
@@ -181,6 +182,7 @@ impl Egress {
         let most = context.max_redirects.map_or(most, |own| own.min(most));
         let mut redirects = 0;
         let mut retries = Retries::new(context, &self.shared.config, deadline);
+        let mut resends = Resends::default();
         let mut told = false;
         loop {
             record.url(&hop.url);
@@ -191,7 +193,7 @@ impl Egress {
                 deadline,
             };
             let answer = exchange
-                .run(&hop, &mut told, &mut retries, &mut record)
+                .run(&hop, &mut told, &mut retries, &mut resends, &mut record)
                 .await;
             let answer = match context.secrets.mask() {
                 Some(mask) if told => answer.map_err(|e| e.masked(mask)),
@@ -209,6 +211,7 @@ impl Egress {
                         return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
                     }
                     redirects += 1;
+                    resends = Resends::default();
                     record.done("redirect");
                     record = Record::new(context, sink, &method);
                     hop = match next {
@@ -218,7 +221,15 @@ impl Egress {
                 }
                 Ok(Answer::Again(pause)) => {
                     record.done("retried");
+                    resends = Resends::default();
                     tokio::time::sleep(pause).await;
+                    record = Record::new(context, sink, &hop.method);
+                }
+                Ok(Answer::Resend(pause)) => {
+                    record.done("resent");
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     record = Record::new(context, sink, &hop.method);
                 }
                 Err(e) => {
@@ -226,6 +237,7 @@ impl Egress {
                     let e = if redirects > 0 { e.after_redirect() } else { e };
                     let e = fail(record, e);
                     let Some(pause) = pause else { return Err(e) };
+                    resends = Resends::default();
                     tokio::time::sleep(pause).await;
                     record = Record::new(context, sink, &hop.method);
                 }

@@ -2,7 +2,7 @@
 
 use crate::args::{Build, New};
 use crate::output::json;
-use crate::{OURSELVES, fail, print};
+use crate::{OURSELVES, escape, fail, print};
 use iof_build::{Built, Event, Options, Template, watch};
 use iof_engine::{CompileLimits, UnknownImports};
 use serde_json::json as object;
@@ -157,8 +157,8 @@ fn judged(mut built: Built) -> Built {
 #[expect(clippy::print_stderr, reason = "progress is no output")]
 pub(crate) fn say(line: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m{line}\x1b[0m");
+        eprintln!("\x1b[2m{}\x1b[0m", escape::line(line));
     } else {
-        eprintln!("{line}");
+        eprintln!("{}", escape::line(line));
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::args::{Call, Job};
 use crate::client::{Client, segment};
+use crate::escape::line;
 use crate::functions::path;
-use crate::output::{json, text};
+use crate::output::{json, result, text};
 use crate::print;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value as Json, json as object};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Read;
 use std::process::ExitCode;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -61,9 +62,8 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             return Ok(ExitCode::FAILURE);
         }
         let status = answer.status();
-        let said = body["error"]
-            .as_str()
-            .map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        let said = body["error"].as_str().map(line);
+        let said = said.unwrap_or_else(|| format!("the server answered {status}").into());
         return Ok(crate::fail(1, format!("{said} [{code}, call {call_id}]")));
     }
     if call.detach {
@@ -75,15 +75,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     }
     let is_text =
         header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
-    let mut body = answer.body().to_vec();
-    // A line of a terminal ends; a file is what the function returned.
-    if is_text && !body.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        body.push(b'\n');
-    }
-    match std::io::stdout().lock().write_all(&body) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    Ok(result(answer.body(), is_text))
 }
 
 /// The export that is meant when none is named: the only one, or `wanted` if that is one.
@@ -101,8 +93,8 @@ async fn only(client: &Client, function: &str, wanted: Option<&str>) -> Result<S
         ([], _) => Err(format!("{function} exports no function")),
         (several, _) => Err(format!(
             "{function} has several exports: {}. Name one: iof call {function} {} …",
-            several.join(", "),
-            several.first().unwrap_or(&"EXPORT")
+            line(&several.join(", ")),
+            line(several.first().unwrap_or(&"EXPORT"))
         )),
     }
 }
@@ -138,11 +130,11 @@ pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
         return Ok(json(&shown));
     }
     let done = shown["state"] == "done";
-    Ok(match shown["fault"].as_str() {
+    Ok(match shown["fault"].as_str().map(line) {
         Some(fault) => crate::fail(1, format!("{} [{fault}]", text(&shown, "error"))),
         None if done => match &shown["result"] {
             Json::Null => ExitCode::SUCCESS,
-            Json::String(text) => print(&format!("{text}\n")),
+            Json::String(text) => result(format!("{text}\n").as_bytes(), false),
             other => print(&format!("{other}\n")),
         },
         None => crate::fail(

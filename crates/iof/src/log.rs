@@ -3,8 +3,11 @@
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 
 use crate::json_log::JsonLine;
+use crate::escape::line;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::debug_fn;
 
 pub(crate) fn start(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
@@ -14,7 +17,18 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     let result = if std::io::stderr().is_terminal() {
-        log.with_target(true).compact().try_init()
+        // Fields hold what callers and functions wrote.
+        let fields = debug_fn(|writer, field, value| {
+            let value = format!("{value:?}");
+            match field.name() {
+                "message" => write!(writer, "{}", line(&value)),
+                name => write!(writer, "{name}={}", line(&value)),
+            }
+        });
+        log.with_target(true)
+            .compact()
+            .fmt_fields(fields.delimited(" "))
+            .try_init()
     } else {
         log.event_format(JsonLine).try_init()
     };

@@ -1,12 +1,13 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{fail, log, models, native};
+use crate::{OURSELVES, fail, log, models, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -81,14 +82,12 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     registry.register(iof_infer::Infer::new(inference.clone()));
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
     native::register(&config, &mut registry, &egress).await?;
-    let program =
-        std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
     let engine = Engine::new(
         EngineConfig {
             limits: config.limits.clone(),
             compile: config.compile.clone(),
             concurrency: config.server.concurrency,
-            worker: vec![program, "compile-worker".into()],
+            worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
             scratch: config.data.join("scratch"),
         },
         Arc::new(registry),
