@@ -15,6 +15,7 @@ mod compile;
 mod engine;
 mod fault;
 mod host;
+pub mod json;
 mod limits;
 mod manifest;
 mod signature;
@@ -41,4 +42,4 @@ pub use manifest::{
 pub use signature::StatedSignature;
 pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
-pub use watch::watched;
+pub use watch::{leave, watched};

@@ -26,6 +26,7 @@ use iof_store::{SecretKeys, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use url::Url;
 
 /// A server's parts. One for the process, shared by all requests.
@@ -54,6 +55,8 @@ pub struct App {
     pub(crate) names: OwnNames,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
+    /// The runtime beside those of the connections.
+    pub(crate) shared: Handle,
     /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
     pub(crate) stopping: AtomicBool,
 }
@@ -132,6 +135,7 @@ impl App {
             keys: Keys::new(&auth),
             names: OwnNames::new(public_url.as_ref(), !auth.keys.is_empty()),
             rate: Rate::new(second_state.rate_limit),
+            shared: Handle::current(),
             stopping: AtomicBool::new(false),
             engine,
             store,

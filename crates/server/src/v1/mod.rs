@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `access` | who may do what |
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
-//! | `call`, `prefer`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `arguments`, `prefer`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
 //! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
@@ -17,6 +17,7 @@
 //! | `calls` | recorded calls, and their replay |
 
 mod access;
+mod arguments;
 mod call;
 mod calls;
 mod describe;
@@ -33,6 +34,7 @@ mod versions;
 pub(crate) use jobs::Jobs;
 
 use crate::app::App;
+use crate::charset;
 use crate::reply;
 use crate::surface::wrong_method;
 use axum::Router;
@@ -163,17 +165,15 @@ async fn json_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, Fault> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let essence = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
+    let content_type = content_type(headers);
+    let essence = content_type.split(';').next().unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
         return Err(
             Fault::client("content-type", "Content-Type must be application/json.")
                 .with_status(415),
         );
     }
+    charset::utf8_only(content_type)?;
     let too_large = || {
         Fault::limit(
             "request-body",
@@ -181,10 +181,18 @@ async fn json_body<T: DeserializeOwned>(
             format!("The body is larger than {SMALL}."),
         )
     };
-    let held = app.bodies.read(body, SMALL, too_large).await?;
+    let held = app.bodies.read(headers, body, SMALL, too_large).await?;
     serde_json::from_slice(&held.bytes).map_err(|error| {
         Fault::client("json", format!("The body is not as it should be: {error}."))
     })
+}
+
+/// The content type of a request.
+fn content_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).
@@ -233,23 +241,32 @@ fn parameter<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Op
         .transpose()
 }
 
-/// Refuses parameters that nobody reads: a misspelt filter must not show everything.
+/// Refuses parameters that nobody reads, and those that come twice: a misspelt filter must not show everything, and of two
+/// values one would be ignored.
 ///
 /// # Errors
 /// `query`, naming the parameter and those that there are.
 fn only(query: Option<&str>, known: &[&str]) -> Result<(), Fault> {
-    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    match pairs.find(|(name, _)| !known.contains(&&**name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Fault::client(
-            "query",
-            format!(
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut seen = vec![];
+    for (name, _) in pairs {
+        let problem = match known.iter().find(|known| **known == name) {
+            None => format!(
                 "There is no parameter {:?} here; there are {}.",
                 shown(&name),
                 known.join(", ")
             ),
-        )),
+            Some(known) if seen.contains(known) => {
+                format!("The parameter {known} comes twice. Send it once.")
+            }
+            Some(known) => {
+                seen.push(*known);
+                continue;
+            }
+        };
+        return Err(Fault::client("query", problem));
     }
+    Ok(())
 }
 
 fn shown(text: &str) -> String {
