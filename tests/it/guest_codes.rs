@@ -48,7 +48,7 @@ fn failing(code: &str) -> Vec<u8> {
 async fn a_code_of_a_function_is_no_code_of_the_server() {
     let server = Server::start("").await;
     for code in CODES {
-        let function = server.deploy(failing(code), "").await;
+        let function = server.deploy(failing(code), "jobs = true").await;
         let fault = format!("function:{code}");
         for path in ["/api/run", "/api/multipart/run"] {
             for bytes in ["", "/bytes"] {

@@ -4,6 +4,8 @@
 //! `tests/browser/pages.mjs`.
 
 use crate::{browser::browse, era};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use iof_tests::{
     call::Answer,
     guests::guest,
@@ -326,6 +328,36 @@ async fn a_request_has_one_host() {
         }
         let old = raw(server, "GET /healthz HTTP/1.0\n\n").await;
         assert_eq!(old.0, 200, "{}", old.1);
+    }
+}
+
+/// HTTP/2 says the host elsewhere (RFC 9113, section 8.3.1).
+#[tokio::test]
+async fn over_http_2_the_authority_counts() {
+    let server = Server::start("").await;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(connection);
+    for (authority, host, status) in [
+        ("localhost:8080", None, 200),
+        ("127.0.0.1", Some("127.0.0.1"), 200),
+        ("evil.example", None, 421),
+        ("evil.example", Some("localhost"), 400),
+        ("localhost", Some("evil.example"), 400),
+        ("user@localhost", None, 400),
+    ] {
+        let mut request = hyper::Request::get(format!("http://{authority}/v1/functions"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(String::new()).unwrap();
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{authority} {host:?}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     }
 }
 

@@ -119,7 +119,7 @@ async fn too_many_jobs_are_refused() {
 #[tokio::test]
 async fn a_preference_is_read_as_one() {
     let server = Server::start("").await;
-    let function = server.deploy(guest("typed"), "").await;
+    let function = server.deploy(guest("typed"), "jobs = true").await;
     let path = format!("/v1/functions/{}/call/nothing", function.id);
     for (lines, status) in [
         (&["respond-async;x=y"][..], 202),

@@ -133,7 +133,7 @@ pub(super) async fn answer(
     let call = reply::new_id();
     let mut response = match run(app, call, route, request, caller).await {
         Ok(response) => response,
-        Err(fault) => refuse(&fault, route),
+        Err(refusal) => refuse(&refusal, route),
     };
     reply::of_call(&mut response, call);
     response
@@ -145,14 +145,14 @@ async fn run(
     route: &Route,
     request: Request<Body>,
     caller: Caller,
-) -> Result<Response<Body>, Fault> {
+) -> Result<Response<Body>, Refusal> {
     let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let function = app.functions.get(number).await?;
     if let Some(key) = &function.usage_key
         && !header(&parts.headers, &USAGE_KEY).is_some_and(|given| key.matches(given))
     {
-        return Err(usage_key_fault());
+        return Err(usage_key_fault().into());
     }
     let granted = &function.granted;
     let may = granted.callers_may;
@@ -223,7 +223,7 @@ async fn run(
     };
     let held = (held, asked.shares);
     let outcome = call::run(app, &function, context.clone(), wish, held).await?;
-    let value = outcome.result?.into_body();
+    let value = outcome.result.map_err(Refusal::Call)?.into_body();
     match callback {
         None => Ok(route.encode(value)),
         Some((named_by, target)) => {
@@ -238,6 +238,7 @@ async fn run(
                 value,
             ))
             .await
+            .map_err(Refusal::Request)
         }
     }
 }
@@ -302,41 +303,44 @@ async fn call_back(
     }
 }
 
-/// The answer to a call that did not return.
-fn refuse(fault: &Fault, route: &Route) -> Response<Body> {
+/// Why a request that runs a function has no result.
+enum Refusal {
+    /// The call itself ended so: what the function did, or was asked to do, or a limit that it reached.
+    Call(Fault),
+    /// Something before or after it: the request, its turn, what it fetched or called back.
+    Request(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Request(fault)
+    }
+}
+
+/// The answer to a request without a result.
+fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
     let (id, content_type) = (&route.id, route.content_type());
-    match (&*fault.code, fault.source_of) {
+    let fault = match refusal {
+        Refusal::Call(fault) | Refusal::Request(fault) => fault,
+    };
+    match (refusal, &*fault.code) {
         // A server that is full says so, for clients and proxies that know what 503 means.
         _ if fault.status == 503 => reply::failure(fault),
-        ("no-such-function", _) => {
+        // A header of ours, of which clients of 2020 know nothing.
+        (Refusal::Call(_), "signature") => reply::failure(fault),
+        (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
+        (_, "no-such-function") => {
             reply::ok_but(fault, reply::HTML, format!("{id} does not exist"))
         }
-        ("usage-key", _) => reply::ok_but(
+        (_, "usage-key") => reply::ok_but(
             fault,
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
-        // What the function itself did, or was asked to do.
-        ("arguments" | "no-such-export", _) | (_, Source::Guest | Source::Host) => {
-            reply::ok_but(fault, content_type, FAILED)
-        }
-        (code, Source::Limit) if is_of_call(code) => reply::ok_but(fault, content_type, FAILED),
+        // Its time was over while its arguments were read.
+        (_, "wall-time") => reply::ok_but(fault, content_type, FAILED),
+        _ if fault.source_of == Source::Host => reply::ok_but(fault, content_type, FAILED),
         // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
         _ => reply::failure(fault),
     }
-}
-
-/// Whether a limit ended the function, rather than the request.
-fn is_of_call(code: &str) -> bool {
-    !matches!(
-        code,
-        "request-body"
-            | "body-wait"
-            | "multipart-parts"
-            | "form-fields"
-            | "json-depth"
-            | "callback-depth"
-            | "rate"
-            | "concurrency"
-    )
 }
