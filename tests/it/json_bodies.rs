@@ -74,11 +74,14 @@ async fn a_body_takes_about_its_size() {
 async fn what_reading_takes_is_counted() {
     let (server, era, typed) = start("[server]\nbody_memory = \"4MiB\"\n").await;
     let body = format!("[{}]", vec!["1"; 1_250_000].join(","));
-    for path in [
-        format!("/api/run/{}/echo", era.id),
-        format!("/v1/functions/{}/call/echo_json", typed.id),
+    for (path, body) in [
+        (format!("/api/run/{}/echo", era.id), body.clone()),
+        (
+            format!("/v1/functions/{}/call/echo_json", typed.id),
+            format!("{{\"value\":{body}}}"),
+        ),
     ] {
-        let answer = post(&server, path, body.clone()).await;
+        let answer = post(&server, path, body).await;
         assert_eq!(
             (answer.status(), answer.fault()),
             (503, "body-memory"),

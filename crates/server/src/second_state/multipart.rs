@@ -49,9 +49,9 @@ pub(super) async fn read(
         setting: "second_state.multipart_parts",
     };
     let parse = move |budget: &mut Budget, body: Bytes| {
-        let mut parts = split(boundary, body, most, budget)?;
-        for part in parts.iter_mut().filter(|part| !part.is_file) {
-            part.read_text(budget)?;
+        let parts = split(boundary, body, most, budget)?;
+        for part in parts.iter().filter(|part| !part.is_file) {
+            part.utf8_only()?;
         }
         Ok(arrange(parts))
     };

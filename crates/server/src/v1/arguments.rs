@@ -232,7 +232,8 @@ fn json(
             "json",
             "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
         ),
-        Failure::Fault(fault) => fault,
+        Failure::TooDeep(depth) => too_deep(depth),
+            Failure::Fault(fault) => fault,
     })?;
     let params = export.described.iter().flat_map(|said| &said.params);
     if params
