@@ -24,7 +24,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let (parts, body) = request.into_parts();
     let created = async {
         admit(&app, &parts.headers)?;
-        let version = upload::take(&app, &parts.headers, body, None).await?;
+        let version = upload::take(&app, &parts.headers, body).await?;
         let (legacy_sha256, sha256) = (version.legacy_sha256.clone(), version.sha256);
         let bytes = version.source.len();
         let (description, private) = upload::wishes(&parts.headers);
@@ -65,9 +65,9 @@ pub(super) async fn update(
     let (parts, body) = request.into_parts();
     let updated = async {
         let function = administered(&app, &id, &parts.headers).await?;
+        let mut version = upload::take(&app, &parts.headers, body).await?;
         // Other code with the same grants: this API has no word for them.
-        let declaration = function.version.declaration;
-        let version = upload::take(&app, &parts.headers, body, declaration).await?;
+        version.declaration = function.version.declaration;
         let legacy_sha256 = version.legacy_sha256.clone();
         let uploaded = app
             .store

@@ -33,12 +33,7 @@ pub(super) fn wishes(headers: &HeaderMap) -> (String, bool) {
 ///
 /// # Errors
 /// `content-type`, `module-size`, and what the compiler says of the module.
-pub(super) async fn take(
-    app: &App,
-    headers: &HeaderMap,
-    body: Body,
-    declaration: Option<String>,
-) -> Result<NewVersion, Fault> {
+pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewVersion, Fault> {
     if essence(headers) != "application/octet-stream" {
         return Err(content_type_fault(
             "Content-Type must be application/octet-stream",
@@ -55,18 +50,14 @@ pub(super) async fn take(
             )
         })
         .await?;
-    Ok(compile(app, held.bytes.clone(), declaration).await?.0)
+    Ok(compile(app, held.bytes.clone()).await?.0)
 }
 
-/// Checks and compiles a module, which is to run under a declaration that was read before.
+/// Checks and compiles a module.
 ///
 /// # Errors
 /// What the compiler says of it.
-pub(crate) async fn compile(
-    app: &App,
-    source: Bytes,
-    declaration: Option<String>,
-) -> Result<(NewVersion, Manifest), Fault> {
+pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
         return Err(Fault::client("not-wasm", EMPTY));
     }
@@ -76,10 +67,9 @@ pub(crate) async fn compile(
         .artefact(app.engine.fingerprint(), sha256)
         .await
         .map_err(store_fault)?;
-    // Loaded, not only read: settings may have changed since it was compiled.
-    let known = kept.and_then(|artefact| app.engine.load(&artefact).ok());
+    let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
     let manifest = match known {
-        Some(function) => function.manifest().clone(),
+        Some(manifest) => manifest,
         None => {
             let compiled = app.engine.compile(source.clone()).await?;
             app.store
@@ -90,10 +80,8 @@ pub(crate) async fn compile(
         }
     };
     app.engine.accept(&manifest)?;
-    app.functions
-        .check_memory(&manifest, declaration.as_deref())?;
     let version = NewVersion {
-        declaration,
+        declaration: None,
         kind: manifest.kind.as_str().to_owned(),
         manifest: serde_json::to_string(&manifest)
             .map_err(|error| Fault::host("The upload failed.", error))?,

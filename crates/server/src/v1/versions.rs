@@ -212,7 +212,6 @@ pub(super) async fn activate(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Active = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
-        app.functions.check(id, wish.version).await?;
         let moved = app.store.activate(id, wish.version).await;
         moved.map_err(|error| refused(id, error))?;
         app.functions.changed(id);
@@ -237,7 +236,6 @@ pub(super) async fn set_canary(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Canary = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
-        app.functions.check(id, wish.version).await?;
         let set = app
             .store
             .set_canary(id, Some((wish.version, share(wish.percent)?)))
@@ -331,7 +329,8 @@ pub(super) async fn take(
             Some(text.map_err(|error| Fault::host("The upload failed.", error))?)
         }
     };
-    let (version, manifest) = upload::compile(app, source, declaration).await?;
+    let (mut version, manifest) = upload::compile(app, source).await?;
+    version.declaration = declaration;
     let exports = manifest.exports.into_iter().map(|export| export.name);
     Ok((version, exports.collect()))
 }
