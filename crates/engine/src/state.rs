@@ -157,7 +157,7 @@ impl Space {
 }
 
 /// What one table element costs us.
-const ELEMENT: usize = size_of::<usize>();
+pub(crate) const ELEMENT: usize = size_of::<usize>();
 
 impl ResourceLimiter for Space {
     fn memory_growing(
@@ -199,7 +199,7 @@ impl Storage for Nowhere {
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
     pub(crate) fn nobody(limits: &Limits) -> Self {
-        use crate::host::wasi::Setup;
+        use crate::host::wasi::{OpenFiles, Setup};
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
@@ -219,6 +219,7 @@ impl CallState {
             log_limit: 0,
             output_limit: 0,
             tape: None,
+            open_files: Arc::new(OpenFiles::new(0)),
         };
         Self {
             limits: Arc::new(limits.clone()),
