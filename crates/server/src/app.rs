@@ -258,7 +258,7 @@ pub(crate) fn cors(headers: &mut HeaderMap) {
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "iof-status,iof-fault,iof-message,iof-call,iof-request,iof-callback-status",
+            "iof-status,iof-fault,iof-message,iof-exit-status,iof-call,iof-request,iof-callback-status",
         ),
     );
 }

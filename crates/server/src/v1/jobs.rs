@@ -40,12 +40,16 @@ pub(crate) struct Jobs {
 }
 
 /// What came of a job, as it is kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +74,12 @@ pub(super) struct JobInfo {
     /// What went wrong, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     /// The type of what it returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
@@ -170,12 +180,7 @@ pub(super) async fn read(
 fn shown(job: Job) -> JobInfo {
     let kept = job.outcome.as_deref();
     let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
-    let kept = kept.unwrap_or(Kept {
-        fault: None,
-        error: None,
-        content_type: None,
-        body: None,
-    });
+    let kept = kept.unwrap_or_default();
     let json = kept
         .content_type
         .as_deref()
@@ -194,6 +199,8 @@ fn shown(job: Job) -> JobInfo {
         finished_at: job.finished_at.map(super::time),
         fault: kept.fault,
         error: kept.error,
+        exit_status: kept.exit_status,
+        stdout: kept.stdout,
         content_type: kept.content_type,
         result,
     }
@@ -272,10 +279,9 @@ async fn run(app: &Arc<App>, job: Job) {
     let came = outcome(app, &job).await;
     let kept = match came {
         Ok((content_type, body)) => Kept {
-            fault: None,
-            error: None,
             content_type,
             body: body.map(Blob),
+            ..Kept::default()
         },
         Err(fault) => Kept::failed(&fault),
     };
@@ -310,11 +316,13 @@ async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
 
 impl Kept {
     fn failed(fault: &Fault) -> Self {
+        let ending = fault.ending.as_ref();
         Self {
             fault: Some(fault.code.clone().into_owned()),
             error: Some(fault.message.clone()),
-            content_type: None,
-            body: None,
+            exit_status: ending.and_then(|ending| ending.exit_status),
+            stdout: ending.and_then(|ending| ending.stdout.clone()),
+            ..Self::default()
         }
     }
 }
