@@ -25,6 +25,8 @@ mod era_sources;
 mod fetches;
 mod grants;
 mod hidden;
+mod host_calls;
+mod host_limits;
 mod imports;
 mod infer;
 mod inside;
