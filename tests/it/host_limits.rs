@@ -157,7 +157,7 @@ async fn descriptors_of_all_calls_are_limited_and_come_back() {
     for _ in 0..3 {
         assert_eq!(server.run(id, "open", "50").await.text(), "50");
         let answer = server.run(id, "open", "51").await;
-        assert_eq!((answer.fault(), answer.http), ("open-files", 503));
+        assert_eq!((answer.fault(), answer.http.as_u16()), ("open-files", 503));
         assert!(
             answer
                 .header("iof-message")
@@ -194,7 +194,11 @@ async fn pool_limits_are_judged_at_upload() {
         let module = wat(&format!("(module {module})"));
         let good = server.deploy(wat(&format!("(module {f})")), "").await;
         let answer = server.try_deploy(module.clone(), "").await;
-        assert_eq!((answer.fault(), answer.http), (code, 422), "{answer:?}");
+        assert_eq!(
+            (answer.fault(), answer.http.as_u16()),
+            (code, 422),
+            "{answer:?}"
+        );
         if code == "memory" {
             assert!(answer.text().contains("limits.memory = 128"), "{answer:?}");
         }
@@ -211,7 +215,11 @@ async fn pool_limits_are_judged_at_upload() {
     let answer = server
         .try_deploy(module.clone(), "[limits]\nmemory = \"100KiB\"\n")
         .await;
-    assert_eq!((answer.fault(), answer.http), ("memory", 422), "{answer:?}");
+    assert_eq!(
+        (answer.fault(), answer.http.as_u16()),
+        ("memory", 422),
+        "{answer:?}"
+    );
     server
         .deploy(module, "[limits]\nmemory = \"300KiB\"\n")
         .await;
