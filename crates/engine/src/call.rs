@@ -88,7 +88,6 @@ impl Engine {
             log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
             output_limit: usize::try_from(output).unwrap_or(usize::MAX),
             tape: tape.clone(),
-            open_files: Arc::clone(&self.0.open_files),
         };
         let meter = Arc::new(Meter::new());
         let mut store = Store::new(

@@ -12,7 +12,6 @@ use crate::abi::guest::Handles;
 use crate::compile::{Compiler, shape};
 use crate::host::scratch::Scratch;
 use crate::host::storage::Storage;
-use crate::host::wasi::OpenFiles;
 use crate::host::{self, glue, missing, preview1};
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::Unserved;
@@ -59,7 +58,6 @@ pub(crate) struct Inner {
     pub(crate) storage: Arc<dyn Storage>,
     compiler: Compiler,
     pub(crate) scratch: Arc<Scratch>,
-    pub(crate) open_files: Arc<OpenFiles>,
     /// Ends with the engine.
     _ticker: Ticker,
 }
@@ -128,7 +126,7 @@ impl Engine {
                  raise the limit of address space (ulimit -v)."
             )
         })?;
-        let scratch = Scratch::new(&config.scratch).map_err(|error| {
+        let scratch = Scratch::new(&config.scratch, config.open_files).map_err(|error| {
             format!(
                 "The scratch directory {} cannot be used: {error}.",
                 config.scratch.display()
@@ -142,7 +140,6 @@ impl Engine {
             commands,
             storage,
             scratch: Arc::new(scratch),
-            open_files: Arc::new(OpenFiles::new(config.open_files)),
             _ticker: Ticker::start(wasm.weak())
                 .map_err(|error| format!("No thread for the clock: {error}."))?,
             wasm,

@@ -199,7 +199,7 @@ impl Storage for Nowhere {
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
     pub(crate) fn nobody(limits: &Limits) -> Self {
-        use crate::host::wasi::{OpenFiles, Setup};
+        use crate::host::wasi::Setup;
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
@@ -219,7 +219,6 @@ impl CallState {
             log_limit: 0,
             output_limit: 0,
             tape: None,
-            open_files: Arc::new(OpenFiles::new(0)),
         };
         Self {
             limits: Arc::new(limits.clone()),

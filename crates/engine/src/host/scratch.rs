@@ -5,9 +5,10 @@
 //! by the same thread: every process makes its directories in a new one, so nothing that lies there keeps a server from
 //! starting.
 
+use crate::Fault;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub(crate) struct Scratch {
     remove: Option<Sender<Tree>>,
     remover: Option<JoinHandle<()>>,
     backlog: Arc<AtomicU64>,
+    /// Files and directories that calls have open; each takes a descriptor of the server.
+    open: AtomicU32,
+    most_open: u32,
 }
 
 /// A directory to be removed.
@@ -39,7 +43,7 @@ struct Tree {
 
 impl Scratch {
     /// Makes a directory in `all`, and starts the thread that removes trees, first those of earlier processes.
-    pub(crate) fn new(all: &Path) -> io::Result<Self> {
+    pub(crate) fn new(all: &Path, most_open: u32) -> io::Result<Self> {
         let root = all.join(Uuid::new_v4().simple().to_string());
         fs::create_dir_all(&root)?;
         let (remove, trees) = channel();
@@ -55,7 +59,33 @@ impl Scratch {
             remove: Some(remove),
             remover: Some(remover),
             backlog,
+            open: AtomicU32::new(0),
+            most_open,
         })
+    }
+
+    /// Counts a file that a call is about to open.
+    ///
+    /// # Errors
+    /// `open-files`
+    pub(crate) fn open_file(&self) -> Result<(), Fault> {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.most_open {
+            return Ok(());
+        }
+        self.close_files(1);
+        Err(Fault::limit(
+            "open-files",
+            503,
+            format!(
+                "Calls have more files open than server.open_files = {}. Try again soon.",
+                self.most_open
+            ),
+        ))
+    }
+
+    /// So many were closed.
+    pub(crate) fn close_files(&self, files: u32) {
+        self.open.fetch_sub(files, Ordering::Relaxed);
     }
 
     /// Whether more waits to be removed than there may be.

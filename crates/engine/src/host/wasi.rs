@@ -16,7 +16,6 @@ use crate::tape::{Monotonic, Tape};
 use crate::{Ending, Fault, Value};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use uuid::Uuid;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -61,58 +60,38 @@ pub(crate) struct Wasi {
 struct Files {
     open: u32,
     most: u32,
-    of_all: Arc<OpenFiles>,
-}
-
-/// What all calls have open together. Each takes a descriptor of the server.
-#[derive(Debug)]
-pub(crate) struct OpenFiles {
-    open: AtomicU32,
-    most: u32,
-}
-
-impl OpenFiles {
-    pub(crate) fn new(most: u32) -> Self {
-        Self {
-            open: AtomicU32::new(0),
-            most,
-        }
-    }
+    /// Where all are counted, once there is one.
+    of_all: Option<Arc<Scratch>>,
 }
 
 impl Files {
-    fn take(&mut self) -> wasmtime::Result<()> {
+    fn take(&mut self, all: Option<&Arc<Scratch>>) -> wasmtime::Result<()> {
         if self.open >= self.most {
             return Err(Reached::Files.into());
         }
-        if self.of_all.open.fetch_add(1, Ordering::Relaxed) >= self.of_all.most {
-            self.of_all.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Fault::limit(
-                "open-files",
-                503,
-                format!(
-                    "Calls have more files open than server.open_files = {}. Try again soon.",
-                    self.of_all.most
-                ),
-            )
-            .into());
+        // Without a scratch directory nothing is opened.
+        if let Some(all) = all {
+            all.open_file()?;
+            self.of_all.get_or_insert_with(|| Arc::clone(all));
+            self.open += 1;
         }
-        self.open += 1;
         Ok(())
     }
 
     /// The streams that a call begins with were never taken.
     fn give_back(&mut self) {
-        if self.open > 0 {
+        if let (Some(all), 1..) = (&self.of_all, self.open) {
             self.open -= 1;
-            self.of_all.open.fetch_sub(1, Ordering::Relaxed);
+            all.close_files(1);
         }
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        self.of_all.open.fetch_sub(self.open, Ordering::Relaxed);
+        if let Some(all) = &self.of_all {
+            all.close_files(self.open);
+        }
     }
 }
 
@@ -129,7 +108,6 @@ pub(crate) struct Setup {
     /// Bytes that a program may print.
     pub(crate) output_limit: usize,
     pub(crate) tape: Option<Tape>,
-    pub(crate) open_files: Arc<OpenFiles>,
 }
 
 impl Wasi {
@@ -143,7 +121,7 @@ impl Wasi {
             files: Files {
                 open: 0,
                 most: limits.files,
-                of_all: Arc::clone(&setup.open_files),
+                of_all: None,
             },
             setup,
         }
@@ -254,7 +232,7 @@ impl Wasi {
 
     /// Counts a file before it is opened.
     pub(super) fn open(&mut self) -> wasmtime::Result<()> {
-        self.files.take()
+        self.files.take(self.setup.scratch.as_ref())
     }
 
     /// A file was closed, or not opened.
