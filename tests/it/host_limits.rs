@@ -227,11 +227,12 @@ async fn pool_limits_are_judged_at_upload() {
 
 #[tokio::test]
 async fn pool_limits_of_now_hold_for_what_was_uploaded_before() {
-    let server = Server::start("").await;
+    let mut server = Server::start("").await;
     let f = r#"(func (export "f") (result i32) i32.const 1)"#;
     let large = server
         .deploy(wat(&format!("(module (memory 100) {f})")), "")
         .await;
+    server.stop().await;
     let server = server.restart_with("[limits]\nmemory = \"1MiB\"\n").await;
     for _ in 0..3 {
         let answer = server.run(large.id, "f", "").await;
