@@ -1,6 +1,6 @@
 //! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, alone.
 
-use crate::storage;
+use crate::{host_limits, storage};
 use futures::StreamExt;
 use iof_tests::{
     call::Answer,
@@ -41,6 +41,8 @@ memory = "16MiB"
 output = "100KiB"
 log = "10KiB"
 scratch = "2MiB"
+scratch_directories = 5
+files = 4
 commands = 3
 command_input = "64KiB"
 storage = "10KiB"
@@ -90,6 +92,8 @@ async fn every_limit_of_a_call_has_its_fault() {
     let command = server.upload(guest("command")).await.id;
     let many = server.upload(run_commands(4)).await.id;
     let store = server.upload(storage::guest()).await.id;
+    let chain = server.upload(host_limits::chain()).await.id;
+    let opener = server.upload(host_limits::opener()).await.id;
     let fill = |name, words| format!("[\"{}\", {words}]", storage::key(name));
     for name in ['a', 'b'] {
         assert_eq!(
@@ -111,6 +115,8 @@ async fn every_limit_of_a_call_has_its_fault() {
         ("output", wasi, "huge_answer", "1".into()),
         ("log", wasi, "print_lines", "1000000".into()),
         ("scratch", wasi, "fill_disk", "3".into()),
+        ("scratch-directories", chain, "chain", "6".into()),
+        ("files", opener, "open", "5".into()),
         ("commands", many, "go", String::new()),
         ("storage-value", store, "fill", fill('a', 1025)),
         ("storage", store, "fill", fill('c', 1024)),

@@ -30,6 +30,8 @@ mod forms;
 mod grants;
 mod guest_codes;
 mod hidden;
+mod host_calls;
+mod host_limits;
 mod imports;
 mod infer;
 mod inside;

@@ -61,6 +61,13 @@ impl Engine {
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
+        if function.manifest.files && self.0.scratch.is_behind() {
+            return Outcome::refused(Fault::limit(
+                "scratch-backlog",
+                503,
+                "Files of earlier calls are still being removed. Try again soon.",
+            ));
+        }
         let plan = match abi::plan(export, &args, signature) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
@@ -113,8 +120,11 @@ impl Engine {
         if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
             *value = store.data().wasi.take_printed();
         }
-        let log = store.data().wasi.take_log();
-        let result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
+        let mut log = store.data().wasi.take_log();
+        let mut result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
+        if let (Err(fault), Abi::Command) = (&mut result, export.abi) {
+            store.data().wasi.keep_beginning(fault, &mut log);
+        }
         Outcome {
             result,
             log,

@@ -30,7 +30,7 @@ pub use call::{Invocation, Outcome};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function};
-pub use fault::{Fault, Source};
+pub use fault::{Ending, Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;
 pub use host::wasi::Environment;

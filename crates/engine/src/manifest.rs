@@ -1,6 +1,7 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
 use crate::signature::name as word;
+use crate::{Fault, Limits};
 use serde::{Deserialize, Serialize};
 
 /// How the host talks to a module.
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub unserved: Vec<Unserved>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
+    /// Bytes of memories and tables with which an instance begins.
+    #[serde(default)]
+    pub space: u64,
 }
 
 impl Manifest {
@@ -48,6 +52,14 @@ impl Manifest {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| export.name == name)
+    }
+
+    /// Whether an instance can begin within these limits.
+    ///
+    /// # Errors
+    /// `memory`
+    pub fn fits(&self, limits: &Limits) -> Result<(), Fault> {
+        crate::compile::shape::fits(self.space, limits)
     }
 }
 

@@ -157,7 +157,7 @@ impl Space {
 }
 
 /// What one table element costs us.
-const ELEMENT: usize = size_of::<usize>();
+pub(crate) const ELEMENT: usize = size_of::<usize>();
 
 impl ResourceLimiter for Space {
     fn memory_growing(

@@ -1,11 +1,12 @@
 //! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
 
 use crate::host::log::Log;
-use crate::host::{self, glue};
+use crate::host::{self, glue, memory};
 use crate::limits::Reached;
 use crate::state::CallState;
-use crate::{Fault, Manifest};
+use crate::{Ending, Fault, Manifest};
 use wasmtime::Trap;
+use wiggle::GuestError;
 
 /// What an error that came out of wasm means.
 pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
@@ -19,8 +20,11 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         }
         return fault;
     }
-    if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
+    if let Some(bad) = error.downcast_ref::<memory::BadPointer>() {
         return Fault::from(*bad).with_detail(format!("{error:?}"));
+    }
+    if let Some(bad) = error.downcast_ref::<GuestError>() {
+        return memory::fault_of(bad).with_detail(format!("{error:?}"));
     }
     if let Some(glue::Thrown(message)) = error.downcast_ref() {
         return Fault::guest("guest-error", format!("The function threw: {message}"));
@@ -43,7 +47,12 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
                 exit.0
             )
         };
-        return Fault::guest("exit", said(what, log));
+        let mut fault = Fault::guest("exit", said(what, log));
+        fault.ending = Some(Box::new(Ending {
+            exit_status: Some(exit.0),
+            stdout: None,
+        }));
+        return fault;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Reached::Stack.fault(&state.limits),

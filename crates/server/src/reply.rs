@@ -12,6 +12,8 @@ pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
 /// What went wrong, in a sentence.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
+/// The status with which a function ended itself.
+pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
 /// The id of the call, under which the log has it.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("iof-call");
 /// The id of any other request.
@@ -57,8 +59,16 @@ pub(crate) fn ok_but(
 
 /// A failure that says so in its status, with a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
-    let body = serde_json::json!({ "error": fault.message, "fault": fault.code }).to_string();
-    let mut response = ok(status_of(fault), JSON, body);
+    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code });
+    if let Some(ending) = &fault.ending {
+        if let Some(status) = ending.exit_status {
+            body["exit_status"] = status.into();
+        }
+        if let Some(stdout) = &ending.stdout {
+            body["stdout"] = stdout.as_str().into();
+        }
+    }
+    let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault);
     // The body was not read to its end: nothing else can come over this connection.
@@ -141,6 +151,10 @@ fn explain(response: &mut Response<Body>, fault: &Fault) {
     let headers = response.headers_mut();
     if let Ok(code) = HeaderValue::from_str(&fault.code) {
         headers.insert(FAULT, code);
+    }
+    let ending = fault.ending.as_ref();
+    if let Some(status) = ending.and_then(|ending| ending.exit_status) {
+        headers.insert(EXIT_STATUS, status.into());
     }
     // What a guest printed is in some messages: only visible ASCII leaves in a header, and not much of it.
     let message: String = fault

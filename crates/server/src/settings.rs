@@ -32,6 +32,9 @@ pub struct Settings {
     pub head_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: u32,
+    /// Files and directories that all calls together have open below their `/`. At most a quarter of the descriptors that
+    /// the system allows the server. Fault `open-files`.
+    pub open_files: u32,
     /// Jobs (calls with `Prefer: respond-async`) that are not done; one more is answered 503. Fault `jobs`.
     pub jobs: u32,
     /// Jobs that run at a time.
@@ -63,6 +66,7 @@ impl Default for Settings {
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             connections: 10_000,
+            open_files: 4_096,
             jobs: 10_000,
             jobs_running: 8,
             jobs_size: ByteSize::mib(256),

@@ -109,7 +109,7 @@ impl Surface {
             headers.insert(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
                 HeaderValue::from_static(
-                    "iof-status,iof-fault,iof-message,iof-call,iof-request,iof-callback-status",
+                    "iof-status,iof-fault,iof-message,iof-exit-status,iof-call,iof-request,iof-callback-status",
                 ),
             );
         }

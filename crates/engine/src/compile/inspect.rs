@@ -268,6 +268,7 @@ pub(super) fn manifest(
         files: module.imports().any(|import| {
             import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
         }),
+        space: 0,
     }
 }
 

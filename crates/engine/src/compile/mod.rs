@@ -8,6 +8,7 @@
 mod constructors;
 mod inspect;
 mod prime;
+pub(crate) mod shape;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
@@ -26,6 +27,8 @@ use worker::WorkerLimits;
 #[derive(Debug)]
 pub(crate) struct Compiler {
     limits: CompileLimits,
+    /// What a module must fit into.
+    call: Arc<Limits>,
     worker: Vec<PathBuf>,
     worker_limits: WorkerLimits,
     /// One permit for each child.
@@ -61,6 +64,7 @@ impl Compiler {
             worker,
             worker_limits,
             limits,
+            call,
         }
     }
 
@@ -130,6 +134,7 @@ impl Compiler {
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
+        shape::fits(manifest.space, &self.call)?;
         inspect::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 

@@ -1,6 +1,6 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{constructors, inspect, prime};
+use super::{constructors, inspect, prime, shape};
 use crate::engine::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::Primed;
@@ -55,6 +55,7 @@ pub(super) fn refusal(answer: &[u8]) -> Fault {
             status: refused.status.clamp(400, 599),
             message: refused.message,
             detail: refused.detail,
+            ending: None,
         },
         Err(error) => Fault::host("The module could not be compiled.", error),
     }
@@ -123,6 +124,7 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     inspect::precheck(source, &limits.compile)?;
     inspect::validate(source, &limits.compile, features())?;
+    let space = shape::space(source, &limits.call)?;
     let source = &*constructors::adopt(source);
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
@@ -152,10 +154,18 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     let mut manifest = inspect::manifest(source, &module, instance.as_mut());
     drop(instance);
     manifest.unserved = unserved;
+    manifest.space = space;
 
-    let code = match prime::prime(&quick, source, manifest.allocator.as_ref()) {
-        Ok(snapshot) => {
+    let primed = prime::prime(&quick, source, manifest.allocator.as_ref()).and_then(|snapshot| {
+        // Start-up may have grown the memory to where no call may have it.
+        let space = shape::space(&snapshot.module, &limits.call);
+        let space = space.map_err(|fault| prime::Refusal::Snapshot(fault.message))?;
+        Ok((snapshot, space))
+    });
+    let code = match primed {
+        Ok((snapshot, space)) => {
             manifest.primed = Primed::Yes;
+            manifest.space = space;
             manifest.initialize = snapshot.initialize;
             engine.precompile_module(&snapshot.module)
         }

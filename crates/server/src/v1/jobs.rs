@@ -57,12 +57,16 @@ pub(crate) struct Jobs {
 }
 
 /// What came of a job, as it is kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +91,12 @@ pub(super) struct JobInfo {
     /// What went wrong, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     /// The type of what it returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
@@ -238,12 +248,7 @@ pub(super) async fn read(
 fn shown(job: Job) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
-    let kept = kept.unwrap_or(Kept {
-        fault: None,
-        error: None,
-        content_type: None,
-        body: None,
-    });
+    let kept = kept.unwrap_or_default();
     let json = kept
         .content_type
         .as_deref()
@@ -265,6 +270,8 @@ fn shown(job: Job) -> serde_json::Result<String> {
         finished_at: job.finished_at.map(super::time),
         fault: kept.fault,
         error: kept.error,
+        exit_status: kept.exit_status,
+        stdout: kept.stdout,
         content_type: kept.content_type,
         result: result.map(|body| serde_json::to_value(body).unwrap_or_default()),
     };
@@ -350,10 +357,9 @@ async fn run(app: &Arc<App>, job: Job) {
     let came = outcome(app, &job).await;
     let kept = match came {
         Ok((content_type, body)) => Kept {
-            fault: None,
-            error: None,
             content_type,
             body: body.map(Blob),
+            ..Kept::default()
         },
         Err(fault) => Kept::failed(&fault),
     };
@@ -394,11 +400,13 @@ async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
 
 impl Kept {
     fn failed(fault: &Fault) -> Self {
+        let ending = fault.ending.as_ref();
         Self {
             fault: Some(fault.code.clone().into_owned()),
             error: Some(fault.message.clone()),
-            content_type: None,
-            body: None,
+            exit_status: ending.and_then(|ending| ending.exit_status),
+            stdout: ending.and_then(|ending| ending.stdout.clone()),
+            ..Self::default()
         }
     }
 

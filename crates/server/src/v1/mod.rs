@@ -117,6 +117,12 @@ pub(crate) struct Problem {
     error: String,
     /// A code for programs. docs/LIMITS.md lists those of limits.
     fault: String,
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
 }
 
 /// The answer to a request: JSON, or what went wrong.

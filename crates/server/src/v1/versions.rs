@@ -212,6 +212,7 @@ pub(super) async fn activate(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Active = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
+        app.functions.loads(id, wish.version).await?;
         let moved = app.store.activate(id, wish.version).await;
         moved.map_err(|error| refused(id, error))?;
         app.functions.changed(id);
@@ -236,6 +237,7 @@ pub(super) async fn set_canary(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Canary = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
+        app.functions.loads(id, wish.version).await?;
         let set = app
             .store
             .set_canary(id, Some((wish.version, share(wish.percent)?)))
@@ -321,15 +323,20 @@ pub(super) async fn take(
     if source.len() as u64 > limit.as_u64() {
         return Err(too_large());
     }
-    let declaration = match declaration {
-        None => None,
+    let (declaration, limits) = match declaration {
+        None => (None, None),
         Some(text) => {
-            let declaration = Declaration::read(&text, app.functions.ceiling())?;
-            let text = serde_json::to_string(&declaration);
-            Some(text.map_err(|error| Fault::host("The upload failed.", error))?)
+            let ceiling = app.functions.ceiling();
+            let declaration = Declaration::read(&text, ceiling)?;
+            let text = serde_json::to_string(&declaration)
+                .map_err(|error| Fault::host("The upload failed.", error))?;
+            (Some(text), Some(ceiling.limits(&declaration)?))
         }
     };
     let (mut version, manifest) = upload::compile(app, source).await?;
+    if let Some(limits) = limits {
+        manifest.fits(&limits)?;
+    }
     version.declaration = declaration;
     let exports = manifest.exports.into_iter().map(|export| export.name);
     Ok((version, exports.collect()))
