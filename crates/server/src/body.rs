@@ -1,4 +1,4 @@
-//! Reading bodies: capped in size, in time, and all together in memory.
+//! Reading bodies: capped in size, in time, and all together in memory, with answers that are being sent.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -44,10 +44,14 @@ impl BodyMemory {
         too_large: impl Fn() -> Fault,
     ) -> Result<Held<'_>, Fault> {
         let limit = limit.as_u64();
-        // A client that says the size is refused before it sends.
-        if http_body::Body::size_hint(&body).lower() > limit {
-            drain(body).await;
+        // A client that says the size is refused before it sends, and before it is told to. What it sends even so is
+        // its connection's business.
+        let stated = http_body::Body::size_hint(&body).lower();
+        if stated > limit {
             return Err(too_large());
+        }
+        if stated > SMALL && self.used.load(Ordering::Acquire) + stated > self.limit {
+            return Err(full());
         }
         match tokio::time::timeout(self.wait, self.collect(body, limit, too_large)).await {
             Ok(result) => result,
@@ -72,6 +76,23 @@ impl BodyMemory {
         Ok(share)
     }
 
+    /// Takes memory until it is given back.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), Fault> {
+        let before = self.used.fetch_add(bytes, Ordering::AcqRel);
+        if before + bytes > self.limit {
+            self.give_back(bytes);
+            return Err(full());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
     async fn collect(
         &self,
         mut body: Body,
@@ -92,7 +113,6 @@ impl BodyMemory {
             };
             let total = (first.len() + rest.len() + data.len()) as u64;
             if total > limit {
-                drain(body).await;
                 return Err(too_large());
             }
             share.grow_to(total)?;
@@ -116,22 +136,6 @@ impl BodyMemory {
     }
 }
 
-/// Reads on for a moment and keeps nothing: a client that is still sending when we close would lose the answer.
-pub(crate) async fn drain(mut body: Body) {
-    const MOST: usize = 16 << 20;
-    let drained = async {
-        let mut total = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            total += frame.data_ref().map_or(0, Bytes::len);
-            if total > MOST {
-                break;
-            }
-        }
-    };
-    // The answer goes out either way.
-    let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
-}
-
 /// A part of the memory, until it is dropped.
 pub(crate) struct Share<'a> {
     memory: &'a BodyMemory,
@@ -143,24 +147,24 @@ impl Share<'_> {
         if total <= SMALL {
             return Ok(());
         }
-        let more = total - self.bytes;
-        let before = self.memory.used.fetch_add(more, Ordering::AcqRel);
+        self.memory.take(total - self.bytes)?;
         self.bytes = total;
-        if before + more > self.memory.limit {
-            return Err(Fault::limit(
-                "body-memory",
-                503,
-                "The bodies of all requests under way take server.body_memory already. Try again soon.",
-            ));
-        }
         Ok(())
     }
+}
+
+fn full() -> Fault {
+    Fault::limit(
+        "body-memory",
+        503,
+        "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
+    )
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.memory.used.fetch_sub(self.bytes, Ordering::AcqRel);
+            self.memory.give_back(self.bytes);
         }
     }
 }
