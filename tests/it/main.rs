@@ -17,6 +17,7 @@ mod callbacks;
 mod chains;
 mod cli;
 mod commands;
+mod connections;
 mod dev;
 mod durability;
 mod ephemeral;
