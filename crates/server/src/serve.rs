@@ -95,6 +95,8 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     let mut builder = auto::Builder::new(Streams {
         runtime: Handle::current(),
         write_wait: settings.write_wait,
+        body_wait: settings.body_wait,
+        body_size: settings.request_body.as_u64(),
     });
     builder
         .http1()
@@ -220,8 +222,7 @@ impl Open {
         let service = {
             let (app, state) = (Arc::clone(&app), Arc::clone(&state));
             service_fn(move |request: Request<Incoming>| {
-                let exchange = Exchange::begin(&state, &request);
-                let request = request.map(|body| RequestBody::new(body, Arc::clone(&state)));
+                let (exchange, request) = Exchange::begin(&state, request);
                 let (app, routes) = (Arc::clone(&app), routes.clone());
                 let answer = handle(app, routes, shared.clone(), client, request);
                 async move { answer.await.map(|response| exchange.answer(response)) }

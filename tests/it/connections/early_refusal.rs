@@ -3,6 +3,9 @@
 
 use super::frames;
 use super::raw::{LONG, connect, reply, rest};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use iof_tests::{guests::guest, server::Server, user::User};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
@@ -187,15 +190,16 @@ async fn what_is_refused_is_not_read_for_ever() {
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
 
-/// Over HTTP/2 a stream that is not read any further says so, and the connection goes on.
+/// Over HTTP/2 the stream is read on behind its answer, and reset when that takes too long; the connection goes on.
 #[tokio::test]
-async fn streams_are_refused_and_the_connection_stays() {
-    let server = Server::start("").await;
+async fn streams_are_read_on_and_the_connection_stays() {
+    let server = Server::start("[server]\nbody_wait = \"1s\"\n").await;
     let mut stream = connect(&server).await;
+    let data = |flags: u8| frames::frame(frames::DATA, flags, 1, &[b'x'; 10_000]);
     let request = [
         frames::opening(&[]),
         frames::request(1, "POST", "/nowhere", false),
-        frames::frame(frames::DATA, 0, 1, &[b'x'; 10_000]),
+        data(0),
     ]
     .concat();
     stream.write_all(&request).await.unwrap();
@@ -204,14 +208,79 @@ async fn streams_are_refused_and_the_connection_stays() {
         .unwrap();
     // `:status: 404` of the static table.
     assert_eq!(block.first(), Some(&0x8d));
-    let (.., code) = frames::next_of(&mut stream, frames::RST_STREAM, LONG)
+    let early = frames::next_of(&mut stream, frames::RST_STREAM, Duration::from_millis(300)).await;
+    assert!(early.is_none(), "{early:?}");
+    stream.write_all(&data(1)).await.unwrap();
+    // One that does not end.
+    let again = [
+        frames::request(3, "POST", "/nowhere", false),
+        frames::request(5, "GET", "/healthz", true),
+    ];
+    stream.write_all(&again.concat()).await.unwrap();
+    let (.., id, code) = frames::next_of(&mut stream, frames::RST_STREAM, LONG)
         .await
         .unwrap();
-    assert_eq!(code, [0, 0, 0, 0], "NO_ERROR (RFC 9113, section 8.1)");
-    let again = frames::request(3, "GET", "/healthz", true);
-    stream.write_all(&again).await.unwrap();
+    // NO_ERROR (RFC 9113, section 8.1)
+    assert_eq!((id, &code[..]), (3, &[0, 0, 0, 0][..]));
+    let last = frames::request(7, "GET", "/healthz", true);
+    stream.write_all(&last).await.unwrap();
     let (_, _, id, _) = frames::next_of(&mut stream, frames::HEADERS, LONG)
         .await
         .unwrap();
-    assert_eq!(id, 3);
+    assert_eq!(id, 7);
+}
+
+/// More than the windows of a stream and of the connection have room for.
+#[tokio::test]
+async fn a_stream_is_read_on_beyond_its_window() {
+    let server = Server::start("").await;
+    let mut stream = connect(&server).await;
+    stream.write_all(&frames::opening(&[])).await.unwrap();
+    let settings = frames::next_of(&mut stream, frames::SETTINGS, LONG).await;
+    assert!(settings.is_some());
+    let request = [
+        frames::frame(frames::SETTINGS, 1, 0, &[]),
+        frames::request(1, "POST", "/nowhere", false),
+    ];
+    stream.write_all(&request.concat()).await.unwrap();
+    // Of the connection, which begins at 65,535 (RFC 9113, section 6.9.2), and of the stream, which settings raise.
+    let mut windows = [65_535, 1 << 20];
+    let mut left: i64 = 4 << 20;
+    while left > 0 {
+        while left > 0 && windows.iter().all(|window| *window >= 16_000) {
+            let data = frames::frame(frames::DATA, 0, 1, &[b'x'; 16_000]);
+            stream.write_all(&data).await.unwrap();
+            windows = windows.map(|window| window - 16_000);
+            left -= 16_000;
+        }
+        let update = frames::next_of(&mut stream, frames::WINDOW_UPDATE, Duration::from_secs(5));
+        let (.., id, more) = update
+            .await
+            .unwrap_or_else(|| panic!("{left} are not read"));
+        let more = i64::from(u32::from_be_bytes(more.try_into().unwrap()));
+        windows[usize::from(id == 1)] += more;
+    }
+}
+
+/// A client of HTTP/2 that sends everything.
+#[tokio::test]
+async fn large_bodies_over_http_2_have_their_answer() {
+    let server = Server::start("").await;
+    let stream = connect(&server).await;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let body = Full::new(Bytes::from(vec![b'x'; 20_000_000]));
+        let request = Request::post("http://localhost/nowhere")
+            .body(body)
+            .unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 404);
+        assert!(answer.into_body().collect().await.is_ok());
+    }
+    drop(sender);
+    let _ = connection.await;
 }

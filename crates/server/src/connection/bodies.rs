@@ -1,8 +1,8 @@
 //! Bodies as a connection sees them.
 //!
 //! A request that is refused early leaves a client that still sends. If the connection were closed then, the client would
-//! lose the answer (RFC 9112, section 9.6). So what a request does not read of its body stays with the connection, which
-//! reads it behind the answer, within bounds; whoever refuses need not know. Nor is `100 Continue` sent for a body that
+//! lose the answer (RFC 9112, section 9.6). So what a request does not read of its body stays with the connection, or its
+//! stream, which reads it behind the answer, within bounds; whoever refuses need not know. Nor is `100 Continue` sent for a body that
 //! nobody asks for (RFC 9110, section 10.1.1).
 //!
 //! An answer is handed out in pieces, so that what it takes is given back, and a stalled one is noticed, while a slow
@@ -20,7 +20,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// The size of a piece of an answer: a frame of HTTP/2.
@@ -33,13 +34,77 @@ pub(crate) struct RequestBody {
     /// `None` once it was read to its end.
     incoming: Option<Incoming>,
     state: Arc<ConnectionState>,
+    unread: Arc<UnreadBody>,
+}
+
+/// What a request did not read of its body.
+#[derive(Default)]
+pub(crate) struct UnreadBody {
+    /// Whether there is a body, so that few take its lock.
+    some: AtomicBool,
+    body: Mutex<Option<Incoming>>,
+}
+
+/// A body that is read and dropped behind the answer to its request.
+pub(super) struct DrainedBody {
+    body: Incoming,
+    /// How much more of it is read.
+    most: u64,
+}
+
+impl UnreadBody {
+    fn leave(&self, body: Incoming) {
+        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        self.some.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take(&self) -> Option<Incoming> {
+        if !self.some.load(Ordering::Acquire) {
+            return None;
+        }
+        self.some.store(false, Ordering::Relaxed);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        body.take()
+    }
+
+    /// How much there is, at most.
+    pub(super) fn size(&self) -> Option<u64> {
+        if !self.some.load(Ordering::Acquire) {
+            return None;
+        }
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = body.as_ref()?.size_hint().upper();
+        Some(size.unwrap_or(u64::MAX))
+    }
+}
+
+impl DrainedBody {
+    pub(super) fn new(body: Incoming, most: u64) -> Self {
+        Self { body, most }
+    }
+
+    /// Reads a piece; `false` when it is over, or as much of it was read as is.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            return Poll::Ready(false);
+        };
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let more = self.most.checked_sub(size);
+        self.most = more.unwrap_or(0);
+        Poll::Ready(more.is_some())
+    }
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, state: Arc<ConnectionState>) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        state: Arc<ConnectionState>,
+        unread: Arc<UnreadBody>,
+    ) -> Self {
         Self {
             incoming: Some(incoming),
             state,
+            unread,
         }
     }
 }
@@ -89,7 +154,7 @@ impl HttpBody for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take().filter(|body| !body.is_end_stream()) {
-            self.state.leave(incoming);
+            self.unread.leave(incoming);
         }
     }
 }

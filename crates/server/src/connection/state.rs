@@ -1,16 +1,13 @@
 //! The state of a connection: set by the part that knows, read by those that decide.
 
-use super::bodies::{AnswerBody, AnswerShare};
+use super::bodies::{AnswerBody, AnswerShare, RequestBody, UnreadBody};
 use super::streams;
 use axum::body::Body;
 use futures::task::AtomicWaker;
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
 /// A body of this size that a refusal left unread is on its way already: the connection goes on behind it.
@@ -37,15 +34,14 @@ pub(crate) struct ConnectionState {
     blocked: AtomicBool,
     /// Bytes that the client, or its system, took.
     written: AtomicU64,
-    /// Whether there is something in `unread`, so that few take its lock.
-    leaves: AtomicBool,
-    /// What a request did not read of its body.
-    unread: Mutex<Option<Incoming>>,
+    /// What a request of HTTP/1 did not read of its body. Over HTTP/2 each has its own.
+    unread: Arc<UnreadBody>,
 }
 
 /// A request, from its head until its answer is with the connection.
 pub(crate) struct Exchange {
     state: Arc<ConnectionState>,
+    unread: Arc<UnreadBody>,
     is_http1: bool,
     expects: bool,
 }
@@ -102,48 +98,38 @@ impl ConnectionState {
         self.blocked.load(Relaxed)
     }
 
-    /// Keeps what a request leaves of its body, so that it can be read to its end behind the answer. Over HTTP/2 a
-    /// stream says for itself that it is not read any further.
-    pub(crate) fn leave(&self, body: Incoming) {
-        if self.http1.load(Relaxed) {
-            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-            self.leaves.store(true, Release);
-        }
-    }
-
-    /// What is left of the body, once the request is answered.
-    pub(crate) fn left(&self) -> Option<Incoming> {
-        if self.requests() > 0 || !self.leaves.load(Acquire) {
+    /// What is left of the body of a request of HTTP/1, once that is answered.
+    pub(crate) fn unread(&self) -> Option<Incoming> {
+        if self.requests() > 0 {
             return None;
         }
-        self.leaves.store(false, Relaxed);
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.take()
-    }
-
-    /// How much is left, at most.
-    fn left_size(&self) -> Option<u64> {
-        if !self.leaves.load(Acquire) {
-            return None;
-        }
-        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = http_body::Body::size_hint(unread.as_ref()?).upper();
-        Some(size.unwrap_or(u64::MAX))
+        self.unread.take()
     }
 }
 
 impl Exchange {
-    pub(crate) fn begin(state: &Arc<ConnectionState>, request: &Request<Incoming>) -> Self {
+    pub(crate) fn begin(
+        state: &Arc<ConnectionState>,
+        request: Request<Incoming>,
+    ) -> (Self, Request<RequestBody>) {
         let version = request.version();
+        let is_http1 = version < Version::HTTP_2;
         state.requests.fetch_add(1, Relaxed);
         state.served.fetch_add(1, Relaxed);
-        state.http1.store(version < Version::HTTP_2, Relaxed);
+        state.http1.store(is_http1, Relaxed);
         state.interim.store(version == Version::HTTP_11, Relaxed);
-        Self {
+        let exchange = Self {
             state: Arc::clone(state),
-            is_http1: version < Version::HTTP_2,
+            unread: match is_http1 {
+                true => Arc::clone(&state.unread),
+                false => Arc::default(),
+            },
+            is_http1,
             expects: request.headers().contains_key(header::EXPECT),
-        }
+        };
+        let unread = Arc::clone(&exchange.unread);
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(state), unread));
+        (exchange, request)
     }
 
     /// Makes an answer that keeps the exchange until it is with the connection.
@@ -161,7 +147,7 @@ impl Exchange {
     /// Whether no other request can come over the connection. A client that expected `100 Continue` may keep its body
     /// to itself: what comes next would be taken for it.
     fn is_last(&self) -> bool {
-        let unread = self.state.left_size();
+        let unread = self.unread.size();
         unread.is_some_and(|size| self.expects || size > SMALL) || self.state.mended.load(Relaxed)
     }
 }
@@ -169,5 +155,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.state.requests.fetch_sub(1, Relaxed);
+        if !self.is_http1 {
+            streams::leave(&self.unread);
+        }
     }
 }

@@ -9,9 +9,8 @@
 //! request. Here a timer is set when it runs out, to when it should.
 
 use super::ConnectionState;
+use super::bodies::DrainedBody;
 use crate::app::App;
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::server::graceful::GracefulConnection;
 use std::fmt;
 use std::future::Future;
@@ -55,7 +54,7 @@ pub(crate) struct Supervisor<C> {
     /// Never later than the deadline.
     alarm: Pin<Box<Sleep>>,
     /// What is read and dropped behind an answer.
-    unread: Option<Unread>,
+    unread: Option<DrainedBody>,
     app: Arc<App>,
     /// Resolves when the server stops, and is polled once: it is there to wake the task, whatever state that is in.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -78,12 +77,6 @@ enum Phase {
     Lingering,
     /// It was told to end.
     Ending,
-}
-
-struct Unread {
-    body: Incoming,
-    /// How much more of it is read.
-    most: u64,
 }
 
 /// What ended a connection.
@@ -171,22 +164,14 @@ where
     /// Reads on of what a request left of its body; whether there was any, or an end.
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unread.is_none() {
-            let most = self.bounds.body_size;
-            let left = self.state.left();
-            self.unread = left.map(|body| Unread { body, most });
+            let left = self.state.unread();
+            self.unread = left.map(|body| DrainedBody::new(body, self.bounds.body_size));
         }
         let Some(unread) = &mut self.unread else {
             return false;
         };
-        match Pin::new(&mut unread.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                let size = frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
-                match unread.most.checked_sub(size) {
-                    Some(most) => unread.most = most,
-                    None => self.unread = None,
-                }
-                true
-            }
+        match unread.poll_piece(cx) {
+            Poll::Ready(true) => true,
             Poll::Pending if !self.state.half_closed() => false,
             // At its end, or there is none to come.
             _ => {
