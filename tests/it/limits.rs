@@ -26,10 +26,11 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that bound nothing.
-const CHOICES: [&str; 3] = [
+const CHOICES: [&str; 4] = [
     "compile.parallel",
     "compile.unknown_imports",
     "second_state.status",
+    "server.proxies",
 ];
 
 /// A server with small limits.
@@ -470,8 +471,9 @@ async fn functions_beyond_the_loaded_ones_are_loaded_again() {
 /// Every fault of the tables is asserted by a test.
 #[test]
 fn every_fault_of_the_tables_is_tested() {
-    let sources: String = std::fs::read_dir(root().join("tests/it"))
-        .unwrap()
+    let sources: String = ["tests/it", "tests/it/connections"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.is_file())
         .map(|path| std::fs::read_to_string(path).unwrap())

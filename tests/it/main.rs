@@ -20,6 +20,7 @@ mod chains;
 mod cli;
 mod commands;
 mod described_modules;
+mod connections;
 mod dev;
 mod durability;
 mod ephemeral;

@@ -2,8 +2,8 @@
 //!
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 
-use crate::json_log::JsonLine;
 use crate::escape::line;
+use crate::json_log::JsonLine;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;

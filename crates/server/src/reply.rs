@@ -71,20 +71,6 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault);
-    // The body was not read to its end: nothing else can come over this connection.
-    if matches!(
-        &*fault.code,
-        "request-body"
-            | "module-size"
-            | "body-wait"
-            | "body-memory"
-            | "request"
-            | "state"
-            | "ephemeral-value"
-    ) {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
     if matches!(
         status_of(fault),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS

@@ -3,8 +3,8 @@
 
 use super::{Functions, Loaded, Policy, Rehearsal, no_such_function, store_fault};
 use crate::grants::{Ceiling, Declaration, Granted};
-use crate::schema::Schemas;
 use crate::parsing::blocking;
+use crate::schema::Schemas;
 use crate::second_state::Target;
 use iof_egress::SecretValue;
 use iof_engine::{Environment, Fault, Source};

@@ -7,7 +7,7 @@ use super::{
     Problem, access, answer, content_type, json_body, no_content, only, parameter, time, whole,
 };
 use crate::app::App;
-use crate::body::{Share, drain};
+use crate::body::Share;
 use crate::functions::{no_such_version, store_fault};
 use crate::grants::{Declaration, MAX_DECLARATION};
 use crate::multipart::{MostParts, boundary, split};
@@ -133,13 +133,7 @@ pub(super) async fn add(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let added = async {
-        let function = match access::function(&app, &id, &parts.headers, Scope::Deploy).await {
-            Ok(function) => function,
-            Err(refused) => {
-                drain(body).await;
-                return Err(refused);
-            }
-        };
+        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let query = query.as_deref();
         only(query, &["canary", "idle"])?;
         let rollout = match (parameter(query, "canary")?, parameter(query, "idle")?) {
@@ -298,6 +292,18 @@ pub(super) async fn take(
 ) -> Result<(NewVersion, Vec<String>), Fault> {
     let content_type = content_type(headers);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
+    // Before anything of the body is asked for.
+    let form = match essence {
+        "application/wasm" | "application/octet-stream" => false,
+        "multipart/form-data" => true,
+        _ => {
+            return Err(Fault::client(
+                "content-type",
+                "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
+            )
+            .with_status(415));
+        }
+    };
     let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
     let too_large = || {
         Fault::limit(
@@ -307,18 +313,9 @@ pub(super) async fn take(
         )
     };
     let held = app.bodies.read(headers, body, most, too_large).await?;
-    let (source, declaration, _share) = match essence {
-        "application/wasm" | "application/octet-stream" => {
-            (held.bytes.clone(), None, Share::default())
-        }
-        "multipart/form-data" => parts(app, content_type, held.bytes.clone()).await?,
-        _ => {
-            return Err(Fault::client(
-                "content-type",
-                "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
-            )
-            .with_status(415));
-        }
+    let (source, declaration, _share) = match form {
+        false => (held.bytes.clone(), None, Share::default()),
+        true => parts(app, content_type, held.bytes.clone()).await?,
     };
     if source.len() as u64 > limit.as_u64() {
         return Err(too_large());
