@@ -70,6 +70,9 @@ impl<'a> Exchange<'a> {
             return Err(denied(self.context.rules, hop));
         };
         record.rule = Some(rule);
+        if self.context.secrets.are_withheld() && identifies(config, &hop.url) {
+            return Err(withheld(hop));
+        }
         if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
             // Boxed: most requests go out, and need not carry this about.
             return Box::pin(self.inside(&**inside, hop, record)).await;
@@ -254,6 +257,23 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
         false => "",
     };
     let message = format!("no outbound rule of this function allows {method} {origin}{place}");
+    Error::new(Kind::Denied, message)
+}
+
+/// Whether a client certificate is shown where a URL leads.
+fn identifies(config: &Config, url: &Url) -> bool {
+    let certificates = &config.client_certificate;
+    certificates
+        .iter()
+        .any(|certificate| certificate.is_for(url))
+}
+
+fn withheld(hop: &Hop) -> Error {
+    let message = format!(
+        "{} is sent a client certificate of this server (egress.client_certificate), which does not go with a request \
+         that a caller of the function names",
+        origin(&hop.url)
+    );
     Error::new(Kind::Denied, message)
 }
 

@@ -149,7 +149,7 @@ impl Drop for Record<'_> {
         tracing::info!(
             target: "iof::egress",
             call = %self.context.call,
-            function = self.context.function,
+            function = self.context.function_id,
             rule = optional(&self.rule),
             secrets = self.secrets,
             method = %self.method,

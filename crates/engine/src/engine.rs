@@ -10,6 +10,7 @@
 
 use crate::abi::guest::Handles;
 use crate::compile::Compiler;
+use crate::compile::room::{TABLE_ELEMENTS, TABLES};
 use crate::host::scratch::Scratch;
 use crate::host::storage::Storage;
 use crate::host::{self, glue, missing};
@@ -84,8 +85,6 @@ const KEEP_MEMORY: usize = 2 << 20;
 const KEEP_TABLE: usize = 64 << 10;
 /// Host frames that run on a guest's fiber have this much stack beyond the guest's own.
 const HOST_STACK: u64 = 512 << 10;
-/// Elements of one table; the biggest runtimes (Python) need some ten thousand.
-const TABLE_ELEMENTS: usize = 100_000;
 
 impl Engine {
     /// Starts an engine.
@@ -106,8 +105,8 @@ impl Engine {
             .total_memories(slots)
             .total_stacks(slots)
             .total_gc_heaps(slots)
-            .max_tables_per_module(4)
-            .total_tables(slots.saturating_mul(4))
+            .max_tables_per_module(TABLES)
+            .total_tables(slots.saturating_mul(TABLES))
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(memory)
             .linear_memory_keep_resident(KEEP_MEMORY)
@@ -154,8 +153,21 @@ impl Engine {
     /// A fault that says what is wrong with the module, or which limit it reached.
     pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
         let artefact = self.0.compiler.compile(source).await?;
-        let (manifest, _) = artefact::manifest(&artefact)?;
-        Ok(Compiled { manifest, artefact })
+        // The pool has the last word: what it takes no instance of is never stored.
+        let function = self.load(&artefact).map_err(|fault| {
+            let why = fault.detail.unwrap_or_default();
+            Fault::limit(
+                "module-instance",
+                422,
+                format!(
+                    "The module does not fit into a call of this server: {why}. Make it smaller."
+                ),
+            )
+        })?;
+        Ok(Compiled {
+            manifest: function.manifest,
+            artefact,
+        })
     }
 
     /// Judges a module that was compiled before, as [`Engine::compile`] judges it now: settings may have changed.
@@ -164,14 +176,6 @@ impl Engine {
     /// `unknown-import`.
     pub fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
         self.0.compiler.accept(manifest)
-    }
-
-    /// What a compiled module says of itself, without loading it.
-    ///
-    /// # Errors
-    /// A fault of source `host` when the artefact is damaged.
-    pub fn manifest(&self, artefact: &[u8]) -> Result<Manifest, Fault> {
-        Ok(artefact::manifest(artefact)?.0)
     }
 
     /// Makes a compiled module callable.

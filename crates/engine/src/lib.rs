@@ -15,6 +15,7 @@ mod compile;
 mod engine;
 mod fault;
 mod host;
+pub mod json;
 mod limits;
 mod manifest;
 mod signature;
@@ -39,6 +40,6 @@ pub use manifest::{
     Unserved,
 };
 pub use signature::StatedSignature;
-pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
+pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
-pub use watch::watched;
+pub use watch::{leave, watched};

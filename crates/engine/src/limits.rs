@@ -153,10 +153,12 @@ fn of_count(count: u32) -> String {
 pub struct CompileLimits {
     /// The largest module. Fault `module-size`.
     pub module_size: ByteSize,
-    /// The most functions that a module may define. Fault `module-functions`.
+    /// The most functions that a module may define, and the most that it may import. Fault `module-functions`.
     pub module_functions: u32,
     /// The most functions that a module may export. Fault `module-exports`.
     pub module_exports: u32,
+    /// The longest name of an import or export. Fault `module-name`.
+    pub module_name: ByteSize,
     /// From start to end of one compile. Fault `compile-time`.
     #[serde(with = "humantime_serde")]
     pub compile_time: Duration,
@@ -190,6 +192,7 @@ impl Default for CompileLimits {
             module_size: ByteSize::mib(64),
             module_functions: 100_000,
             module_exports: 1_000,
+            module_name: ByteSize::kib(1),
             compile_time: Duration::from_secs(30),
             compile_cpu: Duration::from_secs(30),
             compile_memory: ByteSize::gib(2),

@@ -1,5 +1,8 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
+use crate::Fault;
+use crate::compile::room::too_little_memory;
+use crate::limits::Limits;
 use crate::signature::name as word;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +44,9 @@ pub struct Manifest {
     pub unserved: Vec<Unserved>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
+    /// Bytes of memories and tables with which every call begins; 0 in what was compiled before this was known.
+    #[serde(default)]
+    pub initial_bytes: u64,
 }
 
 impl Manifest {
@@ -48,6 +54,17 @@ impl Manifest {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| export.name == name)
+    }
+
+    /// Refuses a module that begins with more memory than its calls may have.
+    ///
+    /// # Errors
+    /// `memory`, status 422.
+    pub fn check_memory(&self, limits: &Limits) -> Result<(), Fault> {
+        if self.initial_bytes > limits.memory.as_u64() {
+            return Err(too_little_memory(self.initial_bytes, limits.memory));
+        }
+        Ok(())
     }
 }
 

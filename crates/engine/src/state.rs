@@ -191,8 +191,22 @@ impl Storage for Nowhere {
         Ok(None)
     }
 
-    async fn save(&self, _: &str, _: [u8; KEY], _: Bytes, _: u64) -> Result<bool, Fault> {
+    async fn save(
+        &self,
+        _: &str,
+        _: ([u8; KEY], Option<Bytes>),
+        _: Bytes,
+        _: u64,
+    ) -> Result<bool, Fault> {
         Ok(false)
+    }
+
+    async fn remove(&self, _: &str, _: [u8; KEY]) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn names(&self, _: &str, _: &[u8], _: &[u8], _: u32) -> Result<Vec<Bytes>, Fault> {
+        Ok(vec![])
     }
 }
 

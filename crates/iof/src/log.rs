@@ -3,6 +3,7 @@
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 
 use crate::escape::line;
+use crate::json_log::JsonLine;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -29,7 +30,7 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
             .fmt_fields(fields.delimited(" "))
             .try_init()
     } else {
-        log.json().flatten_event(true).with_ansi(false).try_init()
+        log.event_format(JsonLine).try_init()
     };
     result.map_err(|error| format!("the log could not be started: {error}"))
 }

@@ -20,6 +20,9 @@ pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
 /// The status of what a callback answered.
 pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
 
+/// Headers of an answer to a call, those that [`Surface`](crate::surface::Surface) adds included: room for them is made once.
+const HEADERS: usize = 8;
+
 /// JSON as Express sent it from a string.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// Real JSON.
@@ -35,6 +38,7 @@ pub(crate) fn ok(
 ) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(STATUS, number(status));
     response
@@ -104,9 +108,9 @@ pub(crate) fn new_id() -> Uuid {
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
     if fault.source_of == Source::Host {
-        tracing::error!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::error!(fault = %fault.code, detail, "{what}: {}", fault.message);
     } else {
-        tracing::info!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::info!(fault = %fault.code, detail, "{what}: {}", fault.message);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Connections: accepted up to a number, each with a deadline for its head, all finished when the server stops.
 
-use crate::app::{self, App, router};
+use crate::app::{App, router};
 use crate::cores::{Cores, Roaming, Shared};
 use crate::quotes::Quotes;
 use crate::reply;
 use crate::second_state::{self, Route};
 use crate::settings::StatusLine;
+use crate::surface::Surface;
 use crate::tls::Https;
 use axum::body::Body;
 use http::{Method, Request, Response};
@@ -201,7 +202,7 @@ impl Open {
     }
 }
 
-/// What is the same for all routes: questions of browsers, the rate, and headers of every answer.
+/// What is the same for all routes: the host, questions of browsers, the rate, and headers of every answer.
 async fn handle(
     app: Arc<App>,
     routes: axum::Router,
@@ -209,22 +210,20 @@ async fn handle(
     client: IpAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    // Pages of any origin are clients of the API of 2020. Ours is for programs, and on a server without keys for the one
-    // in front of it: a page that its browser shows must not read or deploy anything.
-    let is_ours = request.uri().path().starts_with("/v1/");
-    if app::is_preflight(&request) && !is_ours {
-        return Ok(app::preflight(request.headers()));
+    let surface = Surface::of(&app, request.uri().path());
+    let early = surface.early(&app, &request);
+    if surface.is_second_state() {
+        without_last_slash(&mut request);
     }
-    without_last_slash(&mut request);
+    if request.uri().path().starts_with("/api/ephemeral_storage") {
+        let client = second_state::ClientAddress(client);
+        request.extensions_mut().insert(client);
+    }
     let is_api = request.uri().path().starts_with("/api/");
-    let rate = app.rate.as_ref().filter(|_| is_api);
+    let rate = app.rate.as_ref().filter(|_| is_api && early.is_none());
     let counted = rate.map(|rate| rate.count(client));
     let refusal = counted.and_then(second_state::rate::Counted::refusal);
-    let refusal = refusal.or_else(|| {
-        let foreign = is_ours && crate::v1::is_foreign(&request);
-        foreign.then(crate::v1::foreign)
-    });
-    let mut response = match refusal {
+    let mut response = match early.or(refusal) {
         Some(refusal) => refusal,
         None => Roaming::new(answer(Arc::clone(&app), routes, request), shared).await,
     };
@@ -235,9 +234,7 @@ async fn handle(
         counted.tell(&mut response);
     }
     let headers = response.headers_mut();
-    if !is_ours {
-        app::cors(headers);
-    }
+    surface.tell(headers);
     if !headers.contains_key(reply::CALL) {
         headers.insert(reply::REQUEST, reply::id(reply::new_id()));
     }

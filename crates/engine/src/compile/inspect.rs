@@ -68,17 +68,20 @@ pub(super) fn validate(
     };
     for payload in wasmparser::Parser::new(0).parse_all(source) {
         match payload.map_err(invalid)? {
-            wasmparser::Payload::FunctionSection(section)
-                if section.count() > limits.module_functions =>
-            {
-                return Err(too_many(
-                    "functions",
-                    section.count(),
-                    "module-functions",
-                    limits.module_functions,
-                ));
+            wasmparser::Payload::FunctionSection(section) => {
+                functions(section.count(), limits)?;
+            }
+            wasmparser::Payload::ImportSection(section) => {
+                functions(section.count(), limits)?;
+                for import in section.into_imports().flatten() {
+                    name_length(import.module, limits)?;
+                    name_length(import.name, limits)?;
+                }
             }
             wasmparser::Payload::ExportSection(section) => {
+                for export in section.clone().into_iter().flatten() {
+                    name_length(export.name, limits)?;
+                }
                 let functions = section
                     .into_iter()
                     .filter(|export| matches!(export, Ok(e) if e.kind == wasmparser::ExternalKind::Func && is_users(e.name)))
@@ -100,6 +103,35 @@ pub(super) fn validate(
         .validate_all(source)
         .map_err(invalid)?;
     Ok(())
+}
+
+/// # Errors
+/// `module-functions`
+fn functions(count: u32, limits: &CompileLimits) -> Result<(), Fault> {
+    match limits.module_functions {
+        limit if count > limit => Err(too_many("functions", count, "module-functions", limit)),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// `module-name`
+fn name_length(name: &str, limits: &CompileLimits) -> Result<(), Fault> {
+    if name.len() as u64 <= limits.module_name.as_u64() {
+        return Ok(());
+    }
+    let begin: String = name.chars().take(40).collect();
+    Err(Fault::limit(
+        "module-name",
+        422,
+        format!(
+            "The module has an import or export with a name of {} bytes (`{}…`), more than compile.module_name = {}. \
+             Shorten it, or raise the setting.",
+            name.len(),
+            begin.escape_debug(),
+            limits.module_name
+        ),
+    ))
 }
 
 fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
@@ -264,6 +296,7 @@ pub(super) fn manifest(
         allocator,
         initialize: vec![],
         primed: Primed::No(String::new()),
+        initial_bytes: 0,
         unserved: vec![],
         files: module.imports().any(|import| {
             import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"

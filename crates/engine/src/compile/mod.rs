@@ -8,6 +8,7 @@
 mod constructors;
 mod inspect;
 mod prime;
+pub(crate) mod room;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};

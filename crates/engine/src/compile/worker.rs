@@ -1,6 +1,6 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{constructors, inspect, prime};
+use super::{constructors, inspect, prime, room::Room};
 use crate::engine::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::Primed;
@@ -123,6 +123,8 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     inspect::precheck(source, &limits.compile)?;
     inspect::validate(source, &limits.compile, features())?;
+    let room = Room::of(source);
+    room.check(&limits.call)?;
     let source = &*constructors::adopt(source);
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
@@ -153,10 +155,19 @@ fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     drop(instance);
     manifest.unserved = unserved;
 
-    let code = match prime::prime(&quick, source, manifest.allocator.as_ref()) {
-        Ok(snapshot) => {
+    let snapshot = prime::prime(&quick, source, manifest.allocator.as_ref()).and_then(|snapshot| {
+        // Start-up may have grown the memory beyond what a call may have.
+        let room = Room::of(&snapshot.module);
+        let fits = room.check(&limits.call);
+        fits.map_err(|fault| prime::Refusal::Snapshot(fault.message))?;
+        Ok((snapshot, room))
+    });
+    manifest.initial_bytes = room.bytes();
+    let code = match snapshot {
+        Ok((snapshot, room)) => {
             manifest.primed = Primed::Yes;
             manifest.initialize = snapshot.initialize;
+            manifest.initial_bytes = room.bytes();
             engine.precompile_module(&snapshot.module)
         }
         Err(prime::Refusal::Prime(fault)) => return Err(fault),

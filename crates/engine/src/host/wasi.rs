@@ -208,11 +208,14 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         let memory = memory::of(&mut caller)?;
         let (bytes, state) = memory.data_and_store_mut(&mut caller);
         let room = memory::room(bytes, pointer, length)?;
+        if length > RANDOM {
+            return Ok(INVALID);
+        }
         match &state.wasi.setup.tape {
             Some(tape) => tape.random(room),
             None => rand::rng().fill_bytes(room),
         }
-        wasmtime::Result::Ok(0i32)
+        wasmtime::Result::Ok(0)
     };
     let environ_sizes_get = |mut caller: Caller<'_, CallState>, count: u32, size: u32| {
         let memory = memory::of(&mut caller)?;
@@ -248,16 +251,85 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 /// As wasmtime's own default for a store.
 const FUEL: usize = 128 << 20;
 
+/// Random bytes of one request; making them holds the thread for a few milliseconds at most.
+const RANDOM: u32 = 16 << 20;
+/// Vectors of one read or write, and subscriptions of one wait: `IOV_MAX` of Linux. The host walks them before anything
+/// is done, in time that no clock of the guest counts.
+const VECTORS: i32 = 1024;
+/// Bytes of a path: `PATH_MAX` of Linux.
+const PATH: i32 = 4096;
+/// `errno::inval` of preview 1.
+const INVALID: i32 = 28;
+/// `errno::nametoolong` of preview 1.
+const NAME_TOO_LONG: i32 = 37;
+
+/// Whether a count or a length, which the guest means without a sign, is more than `most`.
+fn exceeds(count: i32, most: i32) -> bool {
+    count.cast_unsigned() > most.cast_unsigned()
+}
+
 fn counted(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    counted!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
-    counted!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
+    counted!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
+        if exceeds(count, VECTORS) { return Ok(INVALID); }
+        first_vector(&mut caller, iovs, count)?
+    });
+    counted!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
+        if exceeds(count, VECTORS) { return Ok(INVALID); }
+        first_vector(&mut caller, iovs, count)?
+    });
+    counted!(linker, fd_read(fd: i32, iovs: i32, count: i32, out: i32), |_caller| {
+        if exceeds(count, VECTORS) { return Ok(INVALID); }
+        0
+    });
+    counted!(linker, fd_pread(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |_caller| {
+        if exceeds(count, VECTORS) { return Ok(INVALID); }
+        0
+    });
+    counted!(linker, poll_oneoff(subscriptions: i32, events: i32, count: i32, out: i32), |_caller| {
+        if exceeds(count, VECTORS) { return Ok(INVALID); }
+        0
+    });
     counted!(linker, fd_filestat_set_size(fd: i32, size: i64), |_caller| size.cast_unsigned());
     counted!(linker, path_open(fd: i32, lookup: i32, path: i32, length: i32, flags: i32, base: i64, inheriting: i64, fdflags: i32, out: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
         if flags & CREATE == 0 { 0 } else { ENTRY }
     });
-    counted!(linker, path_create_directory(fd: i32, path: i32, length: i32), |_caller| ENTRY);
-    counted!(linker, path_symlink(old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
-    counted!(linker, path_link(old_fd: i32, lookup: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
+    counted!(linker, path_create_directory(fd: i32, path: i32, length: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        ENTRY
+    });
+    counted!(linker, path_symlink(old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| {
+        if exceeds(old_length, PATH) || exceeds(new_length, PATH) { return Ok(NAME_TOO_LONG); }
+        ENTRY
+    });
+    counted!(linker, path_link(old_fd: i32, lookup: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| {
+        if exceeds(old_length, PATH) || exceeds(new_length, PATH) { return Ok(NAME_TOO_LONG); }
+        ENTRY
+    });
+    counted!(linker, path_rename(old_fd: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| {
+        if exceeds(old_length, PATH) || exceeds(new_length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
+    counted!(linker, path_filestat_get(fd: i32, lookup: i32, path: i32, length: i32, out: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
+    counted!(linker, path_filestat_set_times(fd: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, flags: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
+    counted!(linker, path_readlink(fd: i32, path: i32, length: i32, to: i32, room: i32, out: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
+    counted!(linker, path_remove_directory(fd: i32, path: i32, length: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
+    counted!(linker, path_unlink_file(fd: i32, path: i32, length: i32), |_caller| {
+        if exceeds(length, PATH) { return Ok(NAME_TOO_LONG); }
+        0
+    });
     Ok(())
 }
 

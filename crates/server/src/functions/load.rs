@@ -1,15 +1,24 @@
 //! From what the store has of a function to one that can be called: its code, compiled if need be, and what it was
 //! granted.
 
-use super::{Functions, Loaded, Policy, Rehearsal, no_such_function, store_fault};
+use super::{
+    Functions, LoadFailure, Loaded, Policy, Rehearsal, no_such_function, no_such_version,
+    store_fault,
+};
 use crate::grants::{Ceiling, Declaration, Granted};
 use crate::schema::Schemas;
 use crate::second_state::Target;
 use iof_egress::SecretValue;
-use iof_engine::{Environment, Fault, Source};
+use iof_engine::{Environment, Fault, Manifest, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long the failure of a load is remembered, at least.
+const FAILURE_PAUSE: Duration = Duration::from_secs(30);
+/// And how many times as long as the attempt took: all attempts of one module take a twentieth of the time at most.
+const FAILURE_SHARE: u32 = 20;
 
 impl Functions {
     /// `earlier` is what was loaded before the function was changed.
@@ -76,6 +85,7 @@ impl Functions {
             callback: Target::callback(&function.callback)?,
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
+            label: function.name.as_deref().map(Into::into),
             granted,
             id,
             version: version.number,
@@ -185,7 +195,61 @@ impl Functions {
         &self.policy.ceiling
     }
 
+    /// Refuses a version that no call could run, before it becomes the active one or a canary.
+    ///
+    /// # Errors
+    /// `no-such-version`, or what keeps it from being loaded.
+    pub(crate) async fn check(&self, id: i64, number: i64) -> Result<(), Fault> {
+        let version = self.store.version(id, number).await.map_err(store_fault)?;
+        let version = version.ok_or_else(|| no_such_version(id, number))?;
+        let code = self.code(id, version.sha256).await?;
+        self.check_memory(code.manifest(), version.declaration.as_deref())
+    }
+
+    /// Refuses a module that begins with more memory than its version's calls may have.
+    ///
+    /// # Errors
+    /// `memory`, or what is wrong with the declaration.
+    pub(crate) fn check_memory(
+        &self,
+        manifest: &Manifest,
+        declaration: Option<&str>,
+    ) -> Result<(), Fault> {
+        let Policy {
+            ceiling, limits, ..
+        } = &self.policy;
+        match declaration {
+            None => manifest.check_memory(limits),
+            Some(text) => {
+                manifest.check_memory(&ceiling.limits(&Declaration::read(text, ceiling)?)?)
+            }
+        }
+    }
+
+    /// The code of a module. A failure is remembered for a while: a module that cannot be compiled or loaded would
+    /// otherwise cost a compile for every request that names it.
     async fn code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
+        if let Some(failure) = self.failures.get(&sha256)
+            && Instant::now() < failure.until
+        {
+            return Err(failure.fault.clone());
+        }
+        let began = Instant::now();
+        let code = self.load_code(id, sha256).await;
+        if let Err(fault) = &code
+            && fault.status != 503
+        {
+            let pause = FAILURE_PAUSE.max(began.elapsed() * FAILURE_SHARE);
+            let failure = Arc::new(LoadFailure {
+                fault: fault.clone(),
+                until: Instant::now() + pause,
+            });
+            self.failures.insert(sha256, failure);
+        }
+        code
+    }
+
+    async fn load_code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
         let kept = self
             .store
             .artefact(self.engine.fingerprint(), sha256)

@@ -16,6 +16,7 @@ use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// A function, ready to be called.
 pub(crate) struct Loaded {
@@ -38,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) version: i64,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
+    /// The name that its owner gave it.
+    pub(crate) label: Option<Arc<str>>,
     /// What its arguments are checked against, made when it is first asked for.
     pub(crate) schemas: Schemas,
     /// What some of the calls run instead, and how many of a hundred.
@@ -59,6 +62,8 @@ pub(crate) struct Functions {
     journal: Arc<Journal>,
     policy: Policy,
     loaded: Cache<i64, Arc<Loaded>>,
+    /// Modules that could not be loaded, by their digest.
+    failures: Cache<[u8; 32], Arc<LoadFailure>>,
     /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
     names: Cache<Box<str>, i64>,
     /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
@@ -78,6 +83,14 @@ pub(crate) struct Policy {
     pub(crate) secret_keys: Option<SecretKeys>,
 }
 
+/// The failure of a load, remembered for a while.
+struct LoadFailure {
+    fault: Fault,
+    until: Instant,
+}
+
+/// Failures that are remembered at a time.
+const FAILURES: usize = 1000;
 /// Counters of changes.
 const CHANGES: usize = 1024;
 
@@ -90,6 +103,7 @@ impl Functions {
             journal,
             policy,
             loaded: Cache::new(capacity.max(1)),
+            failures: Cache::new(FAILURES),
             names: Cache::new(capacity.max(1)),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
 use iof_store::{NewFunction, Rollout};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The key of a function that wants none.
@@ -24,7 +24,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let (parts, body) = request.into_parts();
     let created = async {
         admit(&app, &parts.headers)?;
-        let version = upload::take(&app, &parts.headers, body).await?;
+        let version = upload::take(&app, &parts.headers, body, None).await?;
         let (legacy_sha256, sha256) = (version.legacy_sha256.clone(), version.sha256);
         let bytes = version.source.len();
         let (description, private) = upload::wishes(&parts.headers);
@@ -65,9 +65,9 @@ pub(super) async fn update(
     let (parts, body) = request.into_parts();
     let updated = async {
         let function = administered(&app, &id, &parts.headers).await?;
-        let mut version = upload::take(&app, &parts.headers, body).await?;
         // Other code with the same grants: this API has no word for them.
-        version.declaration = function.version.declaration;
+        let declaration = function.version.declaration;
+        let version = upload::take(&app, &parts.headers, body, declaration).await?;
         let legacy_sha256 = version.legacy_sha256.clone();
         let uploaded = app
             .store
@@ -111,8 +111,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     };
     match list.await {
         Ok(ids) => {
-            let list: Vec<Json> = ids.into_iter().map(|id| json!({ "wasm_id": id })).collect();
-            reply::ok(StatusCode::OK, reply::HTML, Json::from(list).to_string())
+            let ids = ids.iter().map(|id| format!(r#"{{"wasm_id":{id}}}"#));
+            let list = ids.collect::<Vec<_>>().join(",");
+            reply::ok(StatusCode::OK, reply::HTML, format!("[{list}]"))
         }
         Err(fault) => reply::failure(&fault),
     }

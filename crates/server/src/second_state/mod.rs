@@ -7,17 +7,18 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `upload`, `executables`, `describe` | modules: taking, replacing, deleting, reading them |
+//! | `upload`, `executables`, `describe`, `buffer` | modules: taking, replacing, deleting, reading them |
 //! | `keys`, `owned`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
-//! | `run`, `arguments`, `js`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
+//! | `run`, `arguments`, `form`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
 //! | `target`, `outward` | what a call fetches first and calls back at the end |
 //! | `rate` | how often a client may ask |
 
 mod arguments;
+mod buffer;
 mod describe;
 mod ephemeral;
 mod executables;
-mod js;
+mod form;
 mod keys;
 mod log;
 mod multipart;
@@ -28,6 +29,7 @@ mod run;
 mod target;
 pub(crate) mod upload;
 
+pub(crate) use ephemeral::ClientAddress;
 pub(crate) use outward::OwnRoutes;
 pub(crate) use run::{Route, client};
 pub(crate) use target::Target;
@@ -120,7 +122,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
 
 /// A `wasm_id` of a path. Anything that is no number is the id of no function.
 fn parse_id(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|id| *id > 0)
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id > 0)
 }
 
 /// The function of a path.

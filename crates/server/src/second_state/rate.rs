@@ -117,7 +117,8 @@ impl Counted {
     }
 }
 
-fn network(client: IpAddr) -> IpAddr {
+/// The network that one client is taken for.
+pub(super) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

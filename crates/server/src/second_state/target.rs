@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use iof_engine::Fault;
+use iof_engine::json::Scanner;
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
@@ -25,8 +26,12 @@ const OPTIONS: [&str; 9] = [
     "port",
     "protocol",
 ];
+/// Of a name that is refused, so much is shown.
+const LONGEST_NAME: usize = 64;
 /// What a fetch has besides.
 const BODY: [&str; 2] = ["body", "data"];
+/// The most names, values and brackets in the JSON of one.
+const TOKENS: usize = 10_000;
 
 /// One request to be made.
 #[derive(Clone, Debug)]
@@ -175,6 +180,7 @@ fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
         None => Ok(()),
         Some((name, _)) => {
             let known = [&OPTIONS, more].concat().join("`, `");
+            let name: String = name.chars().take(LONGEST_NAME).collect();
             Err(format!(
                 "`{name}` is no option that is served here; leave it out, or use one of `{known}`"
             ))
@@ -183,6 +189,14 @@ fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
+    // A tree takes a hundred times its text.
+    let mut scanner = Scanner::new(text);
+    let mut tokens = std::iter::from_fn(|| scanner.token().ok().flatten());
+    if tokens.nth(TOKENS).is_some() {
+        return Err(format!(
+            "it has more than {TOKENS} names, values and brackets"
+        ));
+    }
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("it is no JSON object".into()),

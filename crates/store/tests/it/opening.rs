@@ -60,7 +60,7 @@ async fn a_closed_store_says_so() {
             .unwrap_err(),
         clone.ephemeral("k").await.unwrap_err(),
         clone
-            .put_ephemeral("k".into(), "v".into(), life, 99)
+            .put_ephemeral("k".into(), "v".into(), life, 99, None)
             .await
             .unwrap_err(),
         clone.delete_ephemeral("k".into()).await.unwrap_err(),
@@ -82,7 +82,10 @@ async fn a_closed_store_says_so() {
         clone.key("iof_").await.unwrap_err(),
         clone.keys(None).await.unwrap_err(),
         clone.delete_key(1).await.unwrap_err(),
-        clone.submit_job(crate::jobs::job(1), 9).await.unwrap_err(),
+        clone
+            .submit_job(crate::jobs::job(1), 9, crate::jobs::ROOM)
+            .await
+            .unwrap_err(),
         clone.take_jobs(9).await.unwrap_err(),
         clone.job(uuid::Uuid::nil()).await.unwrap_err(),
         clone.expire_jobs(0).await.unwrap_err(),
