@@ -47,6 +47,7 @@ mod keys_state_logs;
 mod limits;
 mod multipart;
 mod native;
+mod native_bodies;
 mod openapi;
 mod outbound;
 mod pages;

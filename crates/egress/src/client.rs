@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -118,6 +118,12 @@ impl Egress {
     /// stays: what runs may hold a clone of this client.
     pub fn set_sink(&self, sink: Arc<dyn Sink>) {
         let _ = self.shared.sink.set(sink);
+    }
+
+    /// Whether a rule of the function allows a request, so that nobody takes a body for one that
+    /// [`Egress::send`] refuses anyway.
+    pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
+        admit(&uri.to_string()).is_ok_and(|url| context.rules.allows(method, &url).is_some())
     }
 
     pub(crate) fn shared(&self) -> &Shared {

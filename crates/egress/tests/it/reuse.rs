@@ -184,6 +184,10 @@ async fn a_connection_is_given_up_before_the_other_side_closes_it() {
 
 /// The runtime has not heard of the end, because this thread was busy since.
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "blocking the runtime is what is tested"
+)]
 async fn a_connection_that_closed_meanwhile_is_not_used() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
