@@ -12,6 +12,7 @@
 mod bench;
 mod capture;
 mod demo;
+mod deny;
 mod guests;
 mod packages;
 mod paths;

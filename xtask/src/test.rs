@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use crate::{
-    guests, packages, paths, process,
+    deny, guests, packages, paths, process,
     process::{cargo, output},
     step::{Outcome, seconds, step},
     venv,
@@ -84,8 +84,9 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             "warnings",
         ]))
     })?;
+    let advisories = step("check the dependencies", deny::check)?;
     println!(
-        "\nall tests and checks passed in {}",
+        "\nall tests and checks passed in {}; {advisories}",
         seconds(start.elapsed())
     );
     Ok(())
