@@ -24,8 +24,15 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         command
     };
 
-    step("build the programs that the tests run", || {
-        process::run(&mut workspace(&["build", "--workspace", "--bins"]))
+    // Together: without the tests, fewer features of shared dependencies would be asked for, and all that stands on
+    // them would be built a second time.
+    step("build the tests and the programs that they run", || {
+        process::run(&mut workspace(&[
+            "build",
+            "--workspace",
+            "--bins",
+            "--tests",
+        ]))
     })?;
     let nextest = output(cargo().args(["nextest", "--version"])).is_ok();
     step("run the tests", || {
