@@ -22,6 +22,13 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
     if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
         return Fault::from(*bad).with_detail(format!("{error:?}"));
     }
+    // WASI's own reading of pointers: misaligned, or beyond the memory.
+    if let Some(bad) = error.downcast_ref::<wiggle::GuestError>() {
+        return Fault::guest(
+            "bad-pointer",
+            format!("The function handed over a pointer that cannot be used: {bad}."),
+        );
+    }
     if let Some(glue::Thrown(message)) = error.downcast_ref() {
         return Fault::guest("guest-error", format!("The function threw: {message}"));
     }
