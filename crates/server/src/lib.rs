@@ -10,6 +10,9 @@ mod body;
 mod call;
 mod cores;
 mod functions;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod grants;
 mod journal;
