@@ -12,6 +12,8 @@
 mod bench;
 mod capture;
 mod demo;
+mod deny;
+mod fuzz;
 mod guests;
 mod packages;
 mod paths;
@@ -45,6 +47,8 @@ enum Chore {
     Demo(Demo),
     /// Runs all tests, the browser's included, and the checks of style
     Test(Test),
+    /// Tries inputs that nobody thought of on whatever reads bytes of guests, clients or upstreams
+    Fuzz(Fuzz),
     /// Compares iof with the raw limit
     Bench {
         #[command(subcommand)]
@@ -63,6 +67,15 @@ struct Demo {
 struct Test {
     /// Runs only tests whose name contains one of these
     filter: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Fuzz {
+    /// Runs this target only
+    target: Option<String>,
+    /// How long each target runs
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    minutes: u32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +105,7 @@ fn main() -> ExitCode {
         Chore::Capture => capture::run_capture(),
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),
+        Chore::Fuzz(fuzz) => fuzz::run(fuzz.target.as_deref(), fuzz.minutes),
         Chore::Bench {
             what: Bench::Hello(rounds),
         } => bench::hello(rounds.seconds, rounds.rounds),

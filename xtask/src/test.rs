@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use crate::{
-    guests, packages, paths, process,
+    deny, guests, packages, paths, process,
     process::{cargo, output},
     step::{Outcome, seconds, step},
     venv,
@@ -24,8 +24,15 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         command
     };
 
-    step("build the programs that the tests run", || {
-        process::run(&mut workspace(&["build", "--workspace", "--bins"]))
+    // Together: without the tests, fewer features of shared dependencies would be asked for, and all that stands on
+    // them would be built a second time.
+    step("build the tests and the programs that they run", || {
+        process::run(&mut workspace(&[
+            "build",
+            "--workspace",
+            "--bins",
+            "--tests",
+        ]))
     })?;
     let nextest = output(cargo().args(["nextest", "--version"])).is_ok();
     step("run the tests", || {
@@ -84,8 +91,9 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             "warnings",
         ]))
     })?;
+    let advisories = step("check the dependencies", deny::check)?;
     println!(
-        "\nall tests and checks passed in {}",
+        "\nall tests and checks passed in {}; {advisories}",
         seconds(start.elapsed())
     );
     Ok(())

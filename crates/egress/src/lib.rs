@@ -32,6 +32,9 @@ mod decode;
 mod dial;
 mod error;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod inside;
 mod limit;

@@ -14,6 +14,9 @@ mod call;
 mod compile;
 mod engine;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 pub mod json;
 mod limits;

@@ -1,6 +1,9 @@
 //! The log: for people on a terminal, JSON a line elsewhere, always on stderr.
 //!
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
+//!
+//! A line of the levels `WARN` and `ERROR` says that something is wrong with the server. What runs guest code logs at
+//! these levels what guests do, so nothing of it is shown unless the setting names it.
 
 use crate::escape::line;
 use crate::json_log::JsonLine;
@@ -9,8 +12,16 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 
+/// The targets of the crates that run guest code, with all that begin like them: `wasmtime_wasi` is one.
+const GUESTS: &str = "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off";
+
 pub(crate) fn start(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    // What is named twice is what it is named last, and the longer name counts.
+    let shown = match filter.trim() {
+        "" => "error",
+        filter => filter,
+    };
+    let filter = EnvFilter::try_new(format!("{GUESTS},{shown}")).map_err(|error| {
         format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
     })?;
     let log = tracing_subscriber::fmt()

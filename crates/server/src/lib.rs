@@ -13,6 +13,9 @@ mod coding;
 mod connection;
 mod cores;
 mod functions;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod grants;
 mod host;

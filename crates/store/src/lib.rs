@@ -31,6 +31,9 @@ mod directory;
 mod ephemeral;
 mod error;
 mod functions;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jobs;
 mod key;
 mod model;

@@ -24,7 +24,7 @@ pub struct WorkerLimits {
 }
 
 impl WorkerLimits {
-    pub(super) fn new(compile: &CompileLimits, call: &Limits) -> Self {
+    pub(crate) fn new(compile: &CompileLimits, call: &Limits) -> Self {
         Self {
             compile: compile.clone(),
             call: call.clone(),
@@ -121,7 +121,8 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
     Ok(())
 }
 
-fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
+/// From a module to its artefact, in this process.
+pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     inspect::precheck(source, &limits.compile)?;
     inspect::validate(source, &limits.compile, features())?;
     let space = shape::space(source, &limits.call)?;

@@ -1,0 +1,199 @@
+//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//!
+//! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a target reports what it found"
+)]
+
+mod imports;
+
+#[cfg(test)]
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
+
+pub use imports::imports;
+
+use crate::abi::{self, described, descriptor};
+use crate::compile::worker::{self, WorkerLimits};
+use crate::manifest::{Abi, Core, Export};
+use crate::tape::Monotonic;
+use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
+use bytes::Bytes;
+use iof_commands::Request;
+use std::time::{Duration, Instant};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+
+/// A recording, in JSON: it is read, written and played alike.
+pub fn tape(data: &[u8]) {
+    let Ok(heard) = serde_json::from_slice::<Heard>(data) else {
+        return;
+    };
+    let json = serde_json::to_vec(&heard).unwrap();
+    assert_eq!(serde_json::from_slice::<Heard>(&json).unwrap(), heard);
+
+    let tape = Tape::player(heard.clone());
+    for command in &heard.commands {
+        let request = Request {
+            args: command.args.clone(),
+            env: command.env.clone(),
+            stdin: command.stdin.0.clone(),
+            timeout: Duration::ZERO,
+        };
+        let came = tape.play_command(&command.name, &request).unwrap();
+        let (status, stdout, stderr) = came.unwrap();
+        tape.note_command(&command.name, request, (status, &stdout, &stderr));
+    }
+    for load in &heard.loads {
+        let value = tape.play_load(&load.key.0).unwrap();
+        tape.note_load(&load.key.0, value.as_ref());
+    }
+    for save in &heard.saves {
+        let saved = tape.play_save(&save.key.0, &save.value.0).unwrap();
+        tape.note_save(&save.key.0, save.value.0.clone(), saved);
+    }
+    for _ in &heard.wall_clock {
+        HostWallClock::now(&tape);
+    }
+    let monotonic = Monotonic {
+        tape: tape.clone(),
+        began: Instant::now(),
+    };
+    for _ in &heard.monotonic_clock {
+        HostMonotonicClock::now(&monotonic);
+    }
+    tape.random(&mut vec![0; heard.random.0.len()]);
+    assert_eq!(tape.heard(), Some(heard), "it is played as another call");
+}
+
+/// An artefact's bytes, up to its code, which is never run.
+pub fn artefact_header(data: &[u8]) {
+    let Ok((manifest, code)) = artefact::manifest(data) else {
+        return;
+    };
+    let written = artefact::encode(&manifest, code).unwrap();
+    let (again, same) = artefact::manifest(&written).unwrap();
+    assert_eq!(same, code);
+    assert_eq!(
+        serde_json::to_value(&again).unwrap(),
+        serde_json::to_value(&manifest).unwrap()
+    );
+}
+
+/// What a module says of its functions, or a caller of a module's: the first byte tells which of them follows.
+pub fn description(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else {
+        return;
+    };
+    let signature = match kind % 4 {
+        0 => descriptor::version(rest).and_then(|patch| descriptor::decode(&[], Some(patch))),
+        1 => {
+            let codes: Vec<u32> = rest.iter().skip(1).map(|code| (*code).into()).collect();
+            let version = rest.first().map(|patch| u32::from(*patch));
+            descriptor::decode(&codes, version)
+        }
+        2 => {
+            let Some((signature, described)) = described::read("f", rest) else {
+                return;
+            };
+            assert_eq!(signature.params.len(), described.params.len());
+            Some(signature)
+        }
+        _ => {
+            let (stated, args) = rest.split_at(rest.iter().position(|b| *b == 0).unwrap_or(0));
+            let stated = String::from_utf8_lossy(stated);
+            let stated = match StatedSignature::parse(&stated) {
+                Ok(stated) => Some(stated),
+                Err(fault) => {
+                    blame(&fault);
+                    None
+                }
+            };
+            let args = args.split(|byte| *byte == 0).map(Bytes::copy_from_slice);
+            let args: Vec<_> = args.map(Arg::Text).collect();
+            for params in 0..4 {
+                let export = export(vec![Core::I32; params], vec![Core::I32]);
+                if let Err(fault) = abi::plan(&export, &args, stated.as_ref()) {
+                    blame(&fault);
+                }
+            }
+            None
+        }
+    };
+    if let Some(signature) = signature {
+        let core = signature.params.iter().flat_map(|ty| ty.core().to_vec());
+        let mut export = export(core.collect(), signature.result.core().to_vec());
+        export.signature = Some(signature);
+        let args = [Arg::Text(Bytes::from_static(b"[1,\"a\",null,2.5]"))];
+        if let Err(fault) = abi::plan(&export, &args, None) {
+            blame(&fault);
+        }
+        assert!(export.types().is_some());
+    }
+}
+
+/// A module as it is uploaded: it is refused by a reason of its own, or its artefact can be read.
+pub fn module(data: &[u8]) {
+    // What is larger is compiled so long that the fuzzer would try nothing else.
+    if data.len() > 16 << 10 {
+        return;
+    }
+    let compile = CompileLimits::default();
+    let limits = WorkerLimits::new(&compile, &Limits::default());
+    match worker::compile(data, &limits) {
+        Ok(artefact) => artefact_header(&artefact),
+        Err(fault) => blame(&fault),
+    }
+}
+
+/// A fault that is not the host's.
+fn blame(fault: &Fault) {
+    assert!(
+        fault.source_of != Source::Host && fault.code != "internal",
+        "{fault:?}"
+    );
+}
+
+fn export(core_params: Vec<Core>, core_results: Vec<Core>) -> Export {
+    Export {
+        name: "f".into(),
+        symbol: "f".into(),
+        core_params,
+        core_results,
+        signature: None,
+        described: None,
+        abi: Abi::Bindgen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replay::corpus;
+
+    #[test]
+    fn corpus_of_tapes() {
+        corpus("engine_tape", super::tape);
+    }
+
+    #[test]
+    fn corpus_of_artefacts() {
+        corpus("engine_artefact", super::artefact_header);
+    }
+
+    #[test]
+    fn corpus_of_descriptions() {
+        corpus("engine_description", super::description);
+    }
+
+    #[test]
+    fn corpus_of_modules() {
+        corpus("engine_module", super::module);
+    }
+
+    #[test]
+    fn corpus_of_imports() {
+        corpus("engine_imports", super::imports);
+    }
+}

@@ -1,0 +1,40 @@
+//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//!
+//! `fuzz/` runs this function with inputs that it makes up; the test below runs it with those that it found.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a target reports what it found"
+)]
+
+use bytes::Bytes;
+
+use crate::seal::Seal;
+
+#[cfg(test)]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
+/// The file of an artefact: it opens only if it was sealed here, for this engine and this source.
+pub fn seal(data: &[u8]) {
+    let seal = Seal::new([7; 32]);
+    let (engine, source) = ("2-0123456789abcdef", [9; 32]);
+    let file = Bytes::copy_from_slice(data);
+    if let Some(code) = seal.open(engine, &source, &file) {
+        assert_eq!(seal.close(engine, &source, &code), file);
+        assert!(seal.open("2-0", &source, &file).is_none());
+        assert!(seal.open(engine, &[8; 32], &file).is_none());
+        assert!(Seal::new([8; 32]).open(engine, &source, &file).is_none());
+    }
+    let sealed = seal.close(engine, &source, data);
+    assert_eq!(seal.open(engine, &source, &sealed), Some(file));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn corpus_of_seals() {
+        super::replay::corpus("store_seal", super::seal);
+    }
+}
