@@ -298,7 +298,7 @@ async fn exit_status_of_a_program_comes_with_what_it_printed() {
         ("(call $exit (i32.const 255))", "exit", json!(255)),
         ("unreachable", "trap", Value::Null),
     ] {
-        let program = server.deploy(program(end), "").await;
+        let program = server.deploy(program(end), "jobs = true\n").await;
         let path = format!("/v1/functions/{}/call/main", program.id);
         let answer = server.answer(server.request("POST", &path)).await;
         let body: Value = answer.json();

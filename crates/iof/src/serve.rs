@@ -124,7 +124,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
         (Err(error), _) | (_, Err(error)) => return Err(format!("no signals: {error}")),
     };
-    tracing::info!(%address, data = %config.data.display(), "listening");
+    tracing::info!(%address, data = %config.data.display(), descriptors, "listening");
     ready(address);
     let mut listeners = vec![Listener {
         tcp: listener,
@@ -180,7 +180,6 @@ fn raise_descriptors() -> u32 {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    tracing::info!(limit = current, "descriptors");
     current.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 

@@ -168,6 +168,10 @@ pub(crate) struct AnswerBody {
     _share: Option<Arc<AnswerShare>>,
 }
 
+/// The mark of an answer that is written while it is sent, and holds no more than a few pieces of what it will be.
+#[derive(Clone, Copy)]
+pub(crate) struct Written;
+
 /// What a large answer takes of the memory for bodies.
 pub(crate) struct AnswerShare {
     app: Arc<App>,
@@ -177,7 +181,7 @@ pub(crate) struct AnswerShare {
 /// Counts a large answer in the memory for bodies until it is sent; without room for it, it becomes a refusal.
 pub(crate) fn count(app: &Arc<App>, response: &mut Response<Body>) {
     let bytes = response.body().size_hint().lower();
-    if bytes <= SMALL {
+    if bytes <= SMALL || response.extensions().get::<Written>().is_some() {
         return;
     }
     match app.bodies.take(bytes) {

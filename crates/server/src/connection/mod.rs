@@ -22,7 +22,7 @@ mod supervisor;
 mod transport;
 
 pub(crate) use addresses::AddressShares;
-pub(crate) use bodies::{RequestBody, count};
+pub(crate) use bodies::{RequestBody, Written, count};
 pub(crate) use first_line::FirstLine;
 pub(crate) use head::refusal;
 pub(crate) use state::{ConnectionState, Exchange};
