@@ -3,6 +3,7 @@
 use crate::abi::{self, guest::Guest};
 use crate::engine::{Engine, Function};
 use crate::host::log::Log;
+use crate::host::objects::Objects;
 use crate::host::process::Process;
 use crate::host::storage::Transactions;
 use crate::host::wasi::{Environment, Setup, Wasi};
@@ -61,7 +62,8 @@ impl Engine {
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
-        let plan = match abi::plan(export, &args, signature) {
+        let texts = function.handles.malloc.is_some();
+        let plan = match abi::plan(export, &args, signature, texts) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
@@ -96,7 +98,8 @@ impl Engine {
                 transactions: Transactions::default(),
                 wasi: Wasi::new(setup, &limits),
                 tape,
-                error: None,
+                objects: Objects::default(),
+                codes: vec![],
                 limits,
             },
         );
