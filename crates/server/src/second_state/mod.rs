@@ -20,7 +20,7 @@ mod executables;
 mod js;
 mod keys;
 mod log;
-mod multipart;
+pub(crate) mod multipart;
 mod outward;
 mod owned;
 pub(crate) mod rate;

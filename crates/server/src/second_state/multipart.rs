@@ -23,10 +23,10 @@ use std::sync::Arc;
 const HEAD: usize = 16 << 10;
 
 /// One part.
-struct Part {
-    name: String,
-    is_file: bool,
-    body: Bytes,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) is_file: bool,
+    pub(crate) body: Bytes,
 }
 
 /// Reads a body and fetches what its parts ask for.
@@ -41,11 +41,7 @@ pub(super) async fn read<'a>(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Asked<'a>, Fault> {
-    let boundary = multer::parse_boundary(content_type(headers));
-    let boundary = boundary.ok().filter(|boundary| !boundary.is_empty());
-    let boundary = boundary
-        .ok_or_else(|| broken("Content-Type must be multipart/form-data with a boundary".into()))?;
-    let parts = split(boundary, body, app.second_state.multipart_parts).await?;
+    let parts = parts(headers, body, app.second_state.multipart_parts).await?;
     let mut asked = Asked {
         args: vec![],
         fetch: None,
@@ -110,6 +106,18 @@ pub(super) async fn read<'a>(
         asked.args.push(arg);
     }
     Ok(asked)
+}
+
+/// The parts of a body, at most `most`.
+///
+/// # Errors
+/// `multipart` with what is wrong in it, `multipart-parts`.
+pub(crate) async fn parts(headers: &HeaderMap, body: Bytes, most: u32) -> Result<Vec<Part>, Fault> {
+    let boundary = multer::parse_boundary(content_type(headers));
+    let boundary = boundary.ok().filter(|boundary| !boundary.is_empty());
+    let boundary = boundary
+        .ok_or_else(|| broken("Content-Type must be multipart/form-data with a boundary".into()))?;
+    split(boundary, body, most).await
 }
 
 async fn split(boundary: String, body: Bytes, most: u32) -> Result<Vec<Part>, Fault> {

@@ -5,12 +5,14 @@
 //! | JSON, an object | each by its name, where the function says names; else the one argument |
 //! | JSON, an array | each by its place |
 //! | text, bytes | the one argument, as it is |
+//! | a form (`multipart/form-data`) | each part by its name, as it is |
 //!
 //! In JSON an argument of bytes is a string in base64. A result is a body of its own type: text, bytes, or JSON.
 
-use super::{Problem, access, answer, failed};
+use super::jobs::JobRequest;
+use super::{Problem, access, answer, failed, form};
 use crate::app::App;
-use crate::call::{self, Wish};
+use crate::call::{self, SIGNATURE, Wish};
 use crate::functions::{Loaded, no_such_function};
 use crate::reply;
 use axum::body::Body;
@@ -19,7 +21,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Export, Fault, Type, Value};
+use iof_engine::{Abi, Arg, Export, Fault, StatedSignature, Type, Value};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -41,8 +43,9 @@ pub(super) struct Accepted {
         ("function" = String, Path, description = "Its number or name"),
         ("export" = String, Path, description = "What of it is called"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
+        ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
     ),
-    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
+    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Object = "multipart/form-data"))),
     security((), ("key" = [])),
     responses(
         (status = 200, description = "What it returned: text, bytes or JSON", content(
@@ -79,15 +82,25 @@ async fn run(
         pace.count()?;
     }
     let deadline = Instant::now() + function.granted.limits.wall_time;
+    let stated = parts.headers.get(SIGNATURE);
+    let stated = stated.map(|text| text.to_str().unwrap_or_default());
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let most = app.settings.request_body;
     let too_large = || {
         let message = format!("The body is larger than server.request_body = {most}.");
         Fault::limit("request-body", 413, message)
     };
     let held = app.bodies.read(body, most, too_large).await?;
-    let args = arguments(&function, export, &parts.headers, &held.bytes)?;
+    let args = match essence(&parts.headers).as_str() {
+        "multipart/form-data" => {
+            let body = held.bytes.clone();
+            form::arguments(app, &function, export, &parts.headers, body).await?
+        }
+        _ => arguments(&function, export, &parts.headers, &held.bytes)?,
+    };
     if later(&parts.headers) {
-        let job = app.jobs.submit(app, id, &function, export, &args).await?;
+        let request = JobRequest::of(&args, stated);
+        let job = app.jobs.submit(app, id, &function, export, request).await?;
         let accepted = Accepted {
             job: job.to_string(),
         };
@@ -100,8 +113,8 @@ async fn run(
     let wish = Wish {
         export,
         args,
-        stated: None,
-        signature: None,
+        stated,
+        signature: signature.as_ref(),
     };
     let context = call::context(&function, id, 0, deadline);
     let outcome = call::run(app, &function, context, wish, held).await?;
@@ -136,6 +149,16 @@ fn later(headers: &HeaderMap) -> bool {
         .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
+/// The type of a body, without parameters.
+fn essence(headers: &HeaderMap) -> String {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.to_ascii_lowercase()
+}
+
 /// The arguments of a body.
 ///
 /// # Errors
@@ -146,12 +169,7 @@ fn arguments(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Vec<Arg>, Fault> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    match essence.to_ascii_lowercase().as_str() {
+    match essence(headers).as_str() {
         _ if body.is_empty() => Ok(vec![]),
         "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
         "text/plain" | "" => Ok(vec![Arg::Text(body.clone())]),
@@ -166,7 +184,7 @@ fn arguments(
         }
         _ => Err(Fault::client(
             "content-type",
-            "Content-Type must be application/json, text/plain or application/octet-stream.",
+            "Content-Type must be application/json, text/plain, application/octet-stream or multipart/form-data.",
         )
         .with_status(415)),
     }
@@ -212,26 +230,45 @@ fn of_json(
         .enumerate()
         .map(|(at, ((ty, param), value))| {
             let missing = || misfit(export, &format!("`{}` is missing", param.name));
-            let came = value.is_some();
-            let value = match (value, ty) {
-                (Some(value), _) => value,
-                // Which some types take.
-                (None, Type::Json) => Json::Null,
-                (None, _) => return Err(missing()),
+            let Some(value) = value else {
+                let arg = allowed_missing(export, ty).ok_or_else(missing)?;
+                if *ty == Type::Json {
+                    check(function, export, at, &Json::Null).map_err(|_| missing())?;
+                }
+                return Ok(arg);
             };
             if *ty == Type::Json {
-                let exports = &function.code.manifest().exports;
-                let checked = function.schemas.check(exports, export, at, &value);
-                checked.map_err(|fault| if came { fault } else { missing() })?;
+                check(function, export, at, &value)?;
             }
-            argument(*ty, value).ok_or_else(|| {
+            argument(ty, value).ok_or_else(|| {
                 misfit(
                     export,
-                    &format!("`{}` must be {}", param.name, in_words(*ty)),
+                    &format!("`{}` must be {}", param.name, in_words(ty)),
                 )
             })
         })
         .collect()
+}
+
+/// What stands for an argument that did not come, where one may be missing: `null` as JSON, which some types take, and
+/// nothing as the stdin of a program.
+pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
+    match (ty, export.abi) {
+        (Type::Json, _) => Some(Arg::Text(Bytes::from_static(b"null"))),
+        (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
+        _ => None,
+    }
+}
+
+/// Checks a value against the schema of its argument, if that has one.
+pub(super) fn check(
+    function: &Loaded,
+    export: &Export,
+    at: usize,
+    value: &Json,
+) -> Result<(), Fault> {
+    let exports = &function.code.manifest().exports;
+    function.schemas.check(exports, export, at, value)
 }
 
 fn unknown(export: &Export, rest: &Map<String, Json>) -> Result<(), Fault> {
@@ -245,7 +282,7 @@ fn unknown(export: &Export, rest: &Map<String, Json>) -> Result<(), Fault> {
 }
 
 /// Says what would have fitted.
-fn misfit(export: &Export, problem: &str) -> Fault {
+pub(super) fn misfit(export: &Export, problem: &str) -> Fault {
     let params = export
         .described
         .iter()
@@ -262,7 +299,7 @@ fn misfit(export: &Export, problem: &str) -> Fault {
 }
 
 /// A value of JSON as an argument of a type.
-fn argument(ty: Type, value: Json) -> Option<Arg> {
+fn argument(ty: &Type, value: Json) -> Option<Arg> {
     Some(match (ty, value) {
         (Type::String, Json::String(text)) => Arg::Text(text.into()),
         (Type::Bytes, Json::String(text)) => Arg::Bytes(BASE64_STANDARD.decode(text).ok()?.into()),
@@ -278,7 +315,7 @@ fn argument(ty: Type, value: Json) -> Option<Arg> {
     })
 }
 
-fn in_words(ty: Type) -> &'static str {
+fn in_words(ty: &Type) -> &'static str {
     match ty {
         Type::String => "a string",
         Type::Bytes => "bytes, a string in base64",

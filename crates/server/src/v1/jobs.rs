@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::{Arg, Blob, Fault, Source};
+use iof_engine::{Arg, Blob, Fault, Source, StatedSignature};
 use iof_store::{Job, JobState, NewJob, Saved, Scope, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -37,6 +37,31 @@ pub(crate) struct Jobs {
     wake: Arc<Notify>,
     /// Ends with the server. Started once there is a server to run calls.
     task: OnceLock<JoinSet<()>>,
+}
+
+/// What a job is asked, as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum JobRequest {
+    Args(Vec<RecordedArg>),
+    /// With the types that the caller stated.
+    Stated {
+        args: Vec<RecordedArg>,
+        signature: String,
+    },
+}
+
+impl JobRequest {
+    pub(super) fn of(args: &[Arg], stated: Option<&str>) -> Self {
+        let args = args.iter().map(RecordedArg::of).collect();
+        match stated {
+            None => Self::Args(args),
+            Some(signature) => Self::Stated {
+                args,
+                signature: signature.to_owned(),
+            },
+        }
+    }
 }
 
 /// What came of a job, as it is kept.
@@ -99,10 +124,9 @@ impl Jobs {
         id: Uuid,
         function: &Loaded,
         export: &str,
-        args: &[Arg],
+        request: JobRequest,
     ) -> Result<Uuid, Fault> {
-        let args: Vec<_> = args.iter().map(RecordedArg::of).collect();
-        let request = serde_json::to_vec(&args)
+        let request = serde_json::to_vec(&request)
             .map_err(|error| Fault::host("The job could not be written.", error))?;
         let most = app.settings.jobs;
         let job = NewJob {
@@ -289,13 +313,18 @@ type Came = (Option<String>, Option<Bytes>);
 
 async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
     let function = app.functions.exactly(job.wasm_id, job.version).await?;
-    let args: Vec<RecordedArg> = serde_json::from_slice(&job.request)
+    let request: JobRequest = serde_json::from_slice(&job.request)
         .map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let (args, stated) = match &request {
+        JobRequest::Args(args) => (args, None),
+        JobRequest::Stated { args, signature } => (args, Some(signature.as_str())),
+    };
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let wish = Wish {
         export: &job.export,
         args: args.iter().map(RecordedArg::to_arg).collect(),
-        stated: None,
-        signature: None,
+        stated,
+        signature: signature.as_ref(),
     };
     let deadline = Instant::now() + function.granted.limits.wall_time;
     let context = crate::call::context(&function, job.id, 0, deadline);

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `access` | who may do what |
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
-//! | `call`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `form`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
 //! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
@@ -21,6 +21,7 @@ mod call;
 mod calls;
 mod describe;
 mod egress;
+mod form;
 mod functions;
 mod jobs;
 mod keys;
