@@ -34,6 +34,7 @@ mod joey_state;
 mod joey_walk;
 mod keys_state_logs;
 mod limits;
+mod modules;
 mod multipart;
 mod native;
 mod openapi;
