@@ -4,7 +4,7 @@ use super::v1;
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
 
-/// Since 0.2.120 `None` is another number, since 0.2.126 enums are floats; since 0.2.96 optional numbers of 32 bits are
+/// Since 0.2.120 `None` is another number, since 0.2.130 enums are floats; since 0.2.96 optional numbers of 32 bits are
 /// floats, and 0.2.92 is of before.
 const BUILDS: [&str; 3] = ["bindgen-types", "bindgen-types-100", "bindgen-types-92"];
 
@@ -159,6 +159,8 @@ async fn results_are_values_or_the_guests_own_error() {
         for (export, body, result) in [
             ("perhaps", "0", "null"),
             ("perhaps", "1", "one"),
+            ("perhaps_number", "0", "null"),
+            ("perhaps_number", "1", "4000000000"),
             ("or_text", "true", "5"),
             ("or_value", "true", "0.5"),
         ] {
@@ -170,6 +172,7 @@ async fn results_are_values_or_the_guests_own_error() {
         for (export, body, words) in [
             ("unit", "false", "The function returned an error: unit bad"),
             ("perhaps", "2", "bad number"),
+            ("perhaps_number", "2", "bad number"),
             ("or_text", "false", "a text"),
             ("or_value", "false", "a value"),
             ("second_error", "the second", "the second"),

@@ -28,6 +28,7 @@ pub(crate) fn version(section: &[u8]) -> Option<Patch> {
 /// # Errors
 /// What it says that no call could pass, as a clause: `it takes a JavaScript value`.
 pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Signature, String> {
+    let known = version;
     let codes = codes.ok_or("its description by wasm-bindgen cannot be run")?;
     let function = codes.first().copied().unwrap_or_default();
     // Without a version, the ones that end a list of codes, the newest first.
@@ -39,24 +40,20 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
     };
     let mut refusal = None;
     for version in versions {
-        // Since some version behind 0.2.125, an enum says where it comes from.
-        for origins in [false, true] {
-            let table = Table::new(function, *version);
-            let mut reader = Reader {
-                codes: codes.get(1..).unwrap_or_default(),
-                table: &table,
-                origins,
-                depth: 0,
-            };
-            match reader.function() {
-                Ok(mut signature) => {
-                    signature.patch = Some(*version);
-                    return Ok(signature);
-                }
-                // What is named is a better reason than a code that is not known.
-                Err(Refusal::Type(what)) => refusal = Some(what),
-                Err(Refusal::Unknown) => {}
+        let table = Table::new(function, *version);
+        let mut reader = Reader {
+            codes: codes.get(1..).unwrap_or_default(),
+            table: &table,
+            depth: 0,
+        };
+        match reader.function() {
+            Ok(mut signature) => {
+                signature.patch = known;
+                return Ok(signature);
             }
+            // What is named is a better reason than a code that is not known.
+            Err(Refusal::Type(what)) => refusal = Some(what),
+            Err(Refusal::Unknown) => {}
         }
     }
     Err(refusal.unwrap_or_else(|| {
@@ -176,8 +173,8 @@ const CODES: [(Code, Patch); 39] = [
     (Code::Clamped, 0),
     (Code::NonNull, 92),
     (Code::RawPointer, 120),
-    (Code::SeqMode, 126),
-    (Code::Nullable, 126),
+    (Code::SeqMode, 130),
+    (Code::Nullable, 130),
 ];
 
 /// The codes of one version, by number.
@@ -204,7 +201,6 @@ impl Table {
 struct Reader<'a> {
     codes: &'a [u32],
     table: &'a Table,
-    origins: bool,
     depth: u32,
 }
 
@@ -351,7 +347,7 @@ impl Reader<'_> {
         self.codes = before;
         match self.value(verb)? {
             // Cells of 32 bits, since the version that has sequences of them.
-            ty @ (Type::Bool | Type::Char) if self.table.version >= 126 => {
+            ty @ (Type::Bool | Type::Char) if self.table.version >= 130 => {
                 Ok(Type::List(Box::new(ty)))
             }
             ty if ty.width().is_some() && !matches!(ty, Type::Bool | Type::Char | Type::String) => {
@@ -367,7 +363,8 @@ impl Reader<'_> {
             _ => "of numbers".to_owned(),
         };
         let hole = self.word()?;
-        if self.origins {
+        // Where it comes from.
+        if self.table.version >= 130 {
             self.text()?;
             self.word()?;
         }
@@ -493,7 +490,7 @@ mod tests {
                 _ => "of numbers",
             };
             codes.push(9);
-            if version >= 126 {
+            if version >= 130 {
                 codes.extend(text("crate"));
                 codes.push(77);
             }

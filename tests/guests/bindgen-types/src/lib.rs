@@ -98,6 +98,16 @@ pub fn perhaps(which: u32) -> Result<Option<String>, JsError> {
     }
 }
 
+/// A number or none, or an error.
+#[wasm_bindgen]
+pub fn perhaps_number(which: u32) -> Result<Option<u32>, JsError> {
+    match which {
+        0 => Ok(None),
+        1 => Ok(Some(4_000_000_000)),
+        _ => Err(JsError::new("bad number")),
+    }
+}
+
 /// A number, or a text as the error.
 #[wasm_bindgen]
 pub fn or_text(fine: bool) -> Result<u32, String> {

@@ -99,7 +99,8 @@ pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
 
 fn place_of(export: &Export, signature: &Signature) -> Option<Place> {
     let fallible = Some(signature.fallible);
-    let place = place(export, &signature.params, &signature.result, fallible)?;
+    let (params, result) = (&signature.params, &signature.result);
+    let place = place(export, params, result, fallible, signature.patch)?;
     let none = signature.patch.map(layout::float_none);
     Some(Place { none, ..place })
 }
@@ -114,10 +115,11 @@ fn place(export: &Export, params: &[Type], result: &Type, fallible: Option<bool>
         let plain = export.core_params == flat;
         let area = export.core_results.is_empty()
             && export.core_params.split_first() == Some((&Core::I32, &flat));
-        if !plain && !area {
+        let unsure = area && patch.is_none() && layout::is_unsure(result);
+        if !plain && !area || unsure {
             return None;
         }
-        let returns = layout::eras([result])
+        let returns = Era::each(patch, [result])
             .into_iter()
             .find_map(|era| returned(export, result, era, fallible, area))?;
         Some(Place {
@@ -183,7 +185,7 @@ fn believed(export: &Export, stated: &StatedSignature) -> Result<Place, Fault> {
             return Ok(place);
         }
     }
-    place(export, &stated.params, &stated.result, None).ok_or_else(|| {
+    place(export, &stated.params, &stated.result, None, None).ok_or_else(|| {
         let (takes, gives) = (listed(&export.core_params), listed(&export.core_results));
         refused(&format!(
             "its core type is ({takes}) -> ({gives}), which carries other types"

@@ -2,16 +2,17 @@
 //!
 //! | type | 0.2.61 | since | |
 //! |---|---|---|---|
-//! | 64 bits | two `i32`, low half first | 0.2.84 | `i64` |
+//! | 64 bits | two `i32`, low half first | 0.2.83 | `i64` |
 //! | 128 bits | | 0.2.96 | two `i64`, low half first |
 //! | `Option` of 32 bits | `i32` for its presence, the value | 0.2.96 | `f64`, one number of which is `None` |
 //! | `Option` of 64 and 128 bits, of `f64` | `i32` for its presence, the value | | |
 //! | `Option` of what is narrower, of `char` and `bool` | `i32`, 0xff_ffff is `None` | | |
 //! | `Option` of texts and lists | a pointer of 0 is `None` | | |
-//! | an enum, and an `Option` of it | `i32`, one number of which is `None` | after 0.2.125 | `f64` |
+//! | an enum, and an `Option` of it | `i32`, one number of which is `None` | 0.2.130 | `f64` |
 //! | `Result` | threw | 0.2.79 | the value, then a handle of the error, then a flag |
 //!
-//! A core type tells these versions apart, so a type is laid out in each way until one agrees.
+//! Where the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
+//! type, which tells them apart, but for what lies in a return area ([`is_unsure`]).
 
 use crate::manifest::{Core, Type};
 
@@ -26,6 +27,35 @@ pub(crate) struct Era {
     pub(crate) float_enums: bool,
 }
 
+impl Era {
+    /// That of the version that compiled a module, or else each one, the newest first.
+    pub(crate) fn each<'a>(
+        patch: Option<u32>,
+        types: impl IntoIterator<Item = &'a Type>,
+    ) -> Vec<Self> {
+        match patch {
+            Some(patch) => vec![Self {
+                halves: patch < 83,
+                float_options: patch >= 96,
+                float_enums: patch >= 130,
+            }],
+            None => eras(types),
+        }
+    }
+}
+
+/// Whether a type lies in a return area in ways that only the version tells apart.
+pub(crate) fn is_unsure(ty: &Type) -> bool {
+    match ty {
+        Type::Enum { .. } => true,
+        Type::Option(inner) => matches!(
+            **inner,
+            Type::Enum { .. } | Type::I32 | Type::U32 | Type::F32
+        ),
+        _ => false,
+    }
+}
+
 /// What an optional type narrower than 32 bits is when it is `None`.
 pub(crate) const NARROW_NONE: i32 = 0x00ff_ffff;
 /// What an optional number in an `f64` is when it is `None`: until 0.2.118, and since. Neither is a value of 32 bits.
@@ -38,7 +68,7 @@ pub(crate) fn float_none(patch: u32) -> f64 {
 }
 
 /// Every way in which these types can be laid out, the newest first.
-pub(crate) fn eras<'a>(types: impl IntoIterator<Item = &'a Type>) -> Vec<Era> {
+fn eras<'a>(types: impl IntoIterator<Item = &'a Type>) -> Vec<Era> {
     let (mut wide, mut optional, mut named) = (false, false, false);
     for ty in types {
         let inner = match ty {

@@ -388,11 +388,13 @@ fn described_types_have_the_layout_of_their_version() {
         (option(of_enum.clone()), &[I], "null", vec![Slot::I32(9)]),
         (option(of_enum.clone()), &[D], "null", vec![Slot::F64(9.0)]),
     ] {
+        // Only the version says which number is `None`.
+        let by_version = matches!(slots[..], [Slot::F64(n)] if n == none);
         let signature = Signature {
             params: vec![ty.clone()],
             result: Type::Unit,
             fallible: false,
-            patch: Some(130),
+            patch: by_version.then_some(130),
         };
         let takes = export(cores, &[], Some(signature));
         let plan = plan(&takes, &texts(&[given])).unwrap();
@@ -449,6 +451,30 @@ fn a_core_type_that_contradicts_is_refused() {
         let export = export(params, results, None);
         assert_eq!(agrees(&export, result.clone()).is_ok(), fits, "{params:?}");
     }
+}
+
+/// What lies in a return area is laid out by the version; without it, it is not guessed.
+#[test]
+fn a_version_decides_what_no_core_type_shows() {
+    let perhaps = |patch| Signature {
+        params: vec![],
+        result: Type::Option(Box::new(Type::U32)),
+        fallible: true,
+        patch,
+    };
+    let area = export(&[I], &[], None);
+    for (patch, float_options) in [(92, false), (95, false), (96, true), (130, true)] {
+        let export = export(&[I], &[], Some(perhaps(Some(patch))));
+        let Returns::Known { era, .. } = plan(&export, &[]).unwrap().returns else {
+            panic!("0.2.{patch}");
+        };
+        assert_eq!(era.float_options, float_options, "0.2.{patch}");
+    }
+    assert!(agrees(&area, perhaps(None)).is_err());
+    assert_eq!(
+        stated(&area, "() -> u32?", &[]).unwrap_err().code,
+        "arguments"
+    );
 }
 
 /// 64 bits in the shapes of 2020 (halves, return area) and of later compilers, stated or described.
