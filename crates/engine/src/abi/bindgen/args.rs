@@ -106,8 +106,14 @@ fn place_of(export: &Export, signature: &Signature) -> Option<Place> {
 }
 
 /// Where known types are in the core type, if it agrees with them. Only what is stated may be `fallible` or not.
-fn place(export: &Export, params: &[Type], result: &Type, fallible: Option<bool>) -> Option<Place> {
-    layout::eras(params).into_iter().find_map(|era| {
+fn place(
+    export: &Export,
+    params: &[Type],
+    result: &Type,
+    fallible: Option<bool>,
+    patch: Option<u32>,
+) -> Option<Place> {
+    Era::each(patch, params).into_iter().find_map(|era| {
         let mut flat = vec![];
         params
             .iter()
