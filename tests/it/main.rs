@@ -45,6 +45,7 @@ mod json_bodies;
 mod json_log;
 mod keys_state_logs;
 mod limits;
+mod modules;
 mod multipart;
 mod native;
 mod native_bodies;

@@ -3,6 +3,7 @@
 use crate::abi::{self, guest::Guest};
 use crate::engine::{Engine, Function};
 use crate::host::log::Log;
+use crate::host::objects::Objects;
 use crate::host::process::Process;
 use crate::host::storage::Transactions;
 use crate::host::wasi::{Environment, Setup, Wasi};
@@ -68,7 +69,8 @@ impl Engine {
                 "Files of earlier calls are still being removed. Try again soon.",
             ));
         }
-        let plan = match abi::plan(export, &args, signature) {
+        let texts = function.handles.malloc.is_some();
+        let plan = match abi::plan(export, &args, signature, texts) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
@@ -103,7 +105,8 @@ impl Engine {
                 transactions: Transactions::default(),
                 wasi: Wasi::new(setup, &limits),
                 tape,
-                error: None,
+                objects: Objects::default(),
+                codes: vec![],
                 limits,
             },
         );

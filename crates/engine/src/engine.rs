@@ -9,7 +9,7 @@
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
 use crate::abi::guest::Handles;
-use crate::compile::{Compiler, shape};
+use crate::compile::{Compiler, proposals::WITHOUT, shape};
 use crate::host::scratch::Scratch;
 use crate::host::storage::Storage;
 use crate::host::{self, glue, missing, preview1};
@@ -276,11 +276,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(stack)
         .async_stack_size(fiber)
-        // One memory is one slot: memories that threads share cannot be accounted to one call.
-        .wasm_threads(false)
-        // What these allocate lives in a heap of the host that no limit of a call counts.
-        .wasm_gc(false)
-        .wasm_exceptions(false)
+        .wasm_features(WITHOUT, false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
 }
@@ -289,7 +285,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
 fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("3-{:016x}", hasher.finish())
+    format!("4-{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

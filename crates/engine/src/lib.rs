@@ -25,6 +25,7 @@ mod signature;
 mod state;
 mod tape;
 mod ticker;
+mod types;
 mod value;
 mod verdict;
 mod watch;

@@ -1,5 +1,6 @@
 //! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
 
+use crate::abi::bindgen::Returned;
 use crate::host::log::Log;
 use crate::host::{self, glue, memory};
 use crate::limits::Reached;
@@ -14,11 +15,18 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         return reached.fault(&state.limits);
     }
     if let Some(fault) = error.downcast_ref::<Fault>() {
-        let mut fault = fault.clone();
-        if let ("guest-error", Some(text)) = (&*fault.code, &state.error) {
-            fault.message = format!("The function returned an error: {text}");
-        }
-        return fault;
+        return fault.clone();
+    }
+    if let Some(Returned(handle)) = error.downcast_ref() {
+        let objects = &state.objects;
+        let text = objects.get(*handle).or_else(|| objects.last());
+        return match text {
+            Some(text) => Fault::guest(
+                "guest-error",
+                format!("The function returned an error: {}", head(text)),
+            ),
+            None => Fault::guest("guest-error", "The function returned an error."),
+        };
     }
     if let Some(bad) = error.downcast_ref::<memory::BadPointer>() {
         return Fault::from(*bad).with_detail(format!("{error:?}"));
@@ -120,6 +128,12 @@ fn describe(trap: Trap) -> String {
     trap.to_string()
         .trim_start_matches("wasm trap: ")
         .to_owned()
+}
+
+/// The beginning of a text.
+fn head(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(4096))
+        .unwrap_or_default()
 }
 
 /// A sentence, with the last thing that the guest printed as an error.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// The header that states the types of a call whose module does not say them.
+pub(crate) const SIGNATURE: &str = "iof-signature";
+
 /// What is called, and how.
 pub(crate) struct Wish<'a> {
     pub(crate) export: &'a str,

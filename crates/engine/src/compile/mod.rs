@@ -5,9 +5,12 @@
 //! bounds its own memory and core time before it reads the first byte ([`worker`]), while this side bounds the wall
 //! time, the number of children, and the queue for them.
 
+mod allocator;
 mod constructors;
 mod inspect;
+mod leftovers;
 mod prime;
+pub(crate) mod proposals;
 pub(crate) mod shape;
 pub(crate) mod worker;
 

@@ -8,6 +8,7 @@ pub(crate) mod glue;
 pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod missing;
+pub(crate) mod objects;
 pub(crate) mod preview1;
 pub(crate) mod process;
 pub(crate) mod scratch;

@@ -21,7 +21,7 @@ mod executables;
 mod form;
 mod keys;
 mod log;
-mod multipart;
+pub(crate) mod multipart;
 mod outward;
 mod owned;
 pub(crate) mod rate;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::app::App;
 use crate::body::{SMALL, Share};
-use crate::call::{self, Wish};
+use crate::call::{self, SIGNATURE, Wish};
 use crate::functions::no_such_function;
 use crate::journal::Row;
 use crate::parsing::Budget;
@@ -25,9 +25,6 @@ use uuid::Uuid;
 
 /// What the original said about every failure of a call.
 const FAILED: &str = r#"{"return_value":"Error executing this function, please check function name, input parameters, return parameter for correctness"}"#;
-
-/// Types that a module does not state, stated by its caller.
-const SIGNATURE: &str = "iof-signature";
 
 /// Which function, and how it is asked:
 ///

@@ -15,7 +15,7 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::json::Scanner;
-use iof_engine::{Arg, Blob, Fault, Source};
+use iof_engine::{Arg, Blob, Fault, Source, StatedSignature};
 use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Scope, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -54,6 +54,37 @@ pub(crate) struct Jobs {
     wake: Arc<Notify>,
     /// Ends with the server. Started once there is a server to run calls.
     task: OnceLock<JoinSet<()>>,
+}
+
+/// What a job is asked, as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum JobRequest {
+    Args(Vec<RecordedArg>),
+    /// With the types that the caller stated.
+    Stated {
+        args: Vec<RecordedArg>,
+        signature: String,
+    },
+}
+
+impl JobRequest {
+    /// Bytes of the arguments.
+    fn size(&self) -> usize {
+        let (Self::Args(args) | Self::Stated { args, .. }) = self;
+        args.iter().map(RecordedArg::size).sum()
+    }
+
+    pub(super) fn of(args: &[Arg], stated: Option<&str>) -> Self {
+        let args = args.iter().map(RecordedArg::of).collect();
+        match stated {
+            None => Self::Args(args),
+            Some(signature) => Self::Stated {
+                args,
+                signature: signature.to_owned(),
+            },
+        }
+    }
 }
 
 /// What came of a job, as it is kept.
@@ -126,20 +157,13 @@ impl Jobs {
         id: Uuid,
         function: &Loaded,
         export: &str,
-        args: &[Arg],
+        request: JobRequest,
     ) -> Result<Uuid, Fault> {
         let room = room(app);
-        let size: usize = args
-            .iter()
-            .map(|arg| match arg {
-                Arg::Text(bytes) | Arg::Bytes(bytes) => bytes.len(),
-            })
-            .sum();
-        if size as u64 > room.function {
+        if request.size() as u64 > room.function {
             return Err(no_room(app, true));
         }
-        let args: Vec<_> = args.iter().map(RecordedArg::of).collect();
-        let request = blocking(move || serde_json::to_vec(&args)).await?;
+        let request = blocking(move || serde_json::to_vec(&request)).await?;
         let request =
             request.map_err(|error| Fault::host("The job could not be written.", error))?;
         let most = app.settings.jobs;
@@ -379,13 +403,18 @@ type Came = (Option<String>, Option<Bytes>);
 async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
     let function = app.functions.exactly(job.wasm_id, job.version).await?;
     let request = job.request.clone();
-    let args = blocking(move || serde_json::from_slice::<Vec<RecordedArg>>(&request)).await?;
-    let args = args.map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
+    let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let (args, stated) = match &request {
+        JobRequest::Args(args) => (args, None),
+        JobRequest::Stated { args, signature } => (args, Some(signature.as_str())),
+    };
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let wish = Wish {
         export: &job.export,
         args: args.iter().map(RecordedArg::to_arg).collect(),
-        stated: None,
-        signature: None,
+        stated,
+        signature: signature.as_ref(),
     };
     let deadline = Instant::now() + function.granted.limits.wall_time;
     let context = crate::call::context(&function, job.id, 0, deadline);

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `access` | who may do what |
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
-//! | `call`, `arguments`, `prefer`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `arguments`, `form`, `prefer`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
 //! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
@@ -22,6 +22,7 @@ mod call;
 mod calls;
 mod describe;
 mod egress;
+mod form;
 mod functions;
 mod jobs;
 mod keys;
