@@ -67,7 +67,10 @@ async fn types_are_stated_on_every_way_to_a_call() {
     }
     // A job remembers what was stated.
     let job = call("add", "(u32, u32) -> u32", json!([4294967295u32, 0]));
-    let accepted = server.answer(job.header("prefer", "respond-async")).await;
+    let job = job
+        .header("prefer", "respond-async")
+        .bearer_auth(&function.admin_key);
+    let accepted = server.answer(job).await;
     assert_eq!(accepted.http, 202);
     let path = format!("/v1/jobs/{}", accepted.json()["job"].as_str().unwrap());
     let mut shown = server.get(&path).await.json();

@@ -90,7 +90,7 @@ async fn each_request_is_one_event() {
         (&"INFO".into(), &"iof::egress".into())
     );
     for (field, value) in [
-        ("function", "test".into()),
+        ("function", 7.into()),
         ("rule", "GET,POST http://a.test:*".into()),
         ("method", "POST".into()),
         ("upstream", origin.clone().into()),

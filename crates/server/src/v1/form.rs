@@ -8,6 +8,7 @@ use crate::functions::Loaded;
 use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
+use iof_engine::json::Scanner;
 use iof_engine::{Arg, Export, Fault, Type};
 
 /// The arguments of a form.
@@ -52,8 +53,11 @@ pub(super) fn read(
             (Type::Json, body) => {
                 let came = body.is_some();
                 let body = body.unwrap_or(Bytes::from_static(b"null"));
-                let text = std::str::from_utf8(&body)
-                    .map_err(|_| misfit(export, &format!("`{}` must be JSON", param.name)))?;
+                let text = std::str::from_utf8(&body).ok();
+                let text = text.filter(|text| is_json(text));
+                let not_json = || misfit(export, &format!("`{}` is not JSON", param.name));
+                let text = text.ok_or_else(not_json)?;
+                budget.spend(text.len())?;
                 let checked = json(function, export, at, text, limits, budget);
                 // Which some types take.
                 checked.map_err(|fault| if came { fault } else { missing() })?
@@ -69,6 +73,17 @@ pub(super) fn read(
             let name = part.name.as_deref().unwrap_or_default();
             let problem = format!("there is no `{}`", super::shown(name));
             Err(misfit(export, &problem))
+        }
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    loop {
+        match scanner.token() {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
         }
     }
 }
