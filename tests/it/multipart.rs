@@ -70,18 +70,22 @@ async fn three_texts_become_three_arguments() {
 async fn the_number_behind_the_name_is_the_place() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["input_1", "input_2", "input_3"], "a|b|c"),
         (&["input_3", "input_1", "input_2"], "b|c|a"),
         (&["x_2", "yy_y_3", "_1"], "c|a|b"),
-        // What is missing is empty.
-        (&["input_1", "input_3"], "a||b"),
-        (&["input_3"], "||a"),
+        // There are no gaps, and what is missing at the end is empty.
+        (&["input_1", "input_3"], "a|b|"),
+        (&["input_3"], "a||"),
         (&["input_1", "input_2"], "a|b|"),
-        // Without a number: the free places, in order.
+        // What is not a number comes behind those, as texts are sorted.
         (&["x", "y", "z"], "a|b|c"),
+        (&["input_c", "input_a", "input_b"], "b|c|a"),
         (&["x", "input_1", "y"], "b|a|c"),
-        (&["input_2", "x", "y_z"], "b|a|c"),
+        (&["input_2", "x", "y_z"], "a|b|c"),
+        // Of two for one place, the later one.
+        (&["input_1", "other_1", "input_2"], "b|c|"),
+        (&["input_1", "other_1", "input_1"], "b||"),
     ];
     for (names, expected) in cases {
         let parts: Vec<Part> = names
@@ -101,6 +105,61 @@ async fn the_number_behind_the_name_is_the_place() {
         post(&joey, function.id, "say", &one).await.text(),
         "hello Tim"
     );
+}
+
+/// A part says itself how it is to be read, and what it says is done or refused by name.
+#[tokio::test]
+async fn the_head_of_a_part_is_heeded() {
+    let (server, function) = hello("").await;
+    let joey = Joey::http(&server);
+    let cases: [(&str, &str, Result<&str, (u16, &str)>); 9] = [
+        ("Content-Transfer-Encoding: base64", "QWR\r\nh", Ok("Ada")),
+        ("Content-Transfer-Encoding: BINARY", "Ada", Ok("Ada")),
+        (
+            "Content-Transfer-Encoding: base64",
+            "!",
+            Err((400, "multipart")),
+        ),
+        (
+            "Content-Transfer-Encoding: quoted-printable",
+            "=41",
+            Err((415, "content-transfer-encoding")),
+        ),
+        (
+            "Content-Type: text/plain; charset=utf-8",
+            "\u{e9}",
+            Ok("\u{e9}"),
+        ),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1",
+            "Ada",
+            Err((415, "charset")),
+        ),
+        ("Content-Type: application/json", "[1.0]", Ok("[1.0]")),
+        ("X-Other: x", "\u{feff}Ada", Ok("\u{feff}Ada")),
+        (
+            "Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit",
+            "Ada",
+            Ok("Ada"),
+        ),
+    ];
+    let body = |name: &str, head: &str, value: &str| {
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{head}\r\n\r\n{value}\r\n--b--\r\n"
+        )
+    };
+    let kind = "multipart/form-data; boundary=b";
+    for (head, value, expected) in cases {
+        let body = body("input_1", head, value);
+        let answer = send(&joey, function.id, "echo", kind, body.as_bytes()).await;
+        match expected {
+            Ok(text) => assert_eq!(answer.text(), text, "{head}"),
+            Err((status, fault)) => assert_refused(&answer, status, fault),
+        }
+    }
+    let whole = body("_charset_", "X: y", "iso-8859-1");
+    let answer = send(&joey, function.id, "echo", kind, whole.as_bytes()).await;
+    assert_refused(&answer, 415, "charset");
 }
 
 #[tokio::test]
@@ -257,7 +316,7 @@ async fn a_part_can_be_the_callback() {
             ("input_3", None, b"three"),
         ];
         let answer = post(&joey, function.id, "three", &parts).await;
-        assert_eq!(answer.json()["body"], "one||three", "{name} {answer:?}");
+        assert_eq!(answer.json()["body"], "one|three|", "{name} {answer:?}");
     }
     // It comes before what is stored, and an empty one cancels that.
     let mut stored = callback.clone();

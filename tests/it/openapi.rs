@@ -45,6 +45,7 @@ async fn schemathesis_finds_no_violation() {
     let call = server.answer(call).await.header("iof-call").to_owned();
     let job = server
         .request("POST", "/v1/functions/typed/call/echo_json")
+        .bearer_auth(KEY)
         .header("prefer", "respond-async");
     let job = server.answer(job.json(&json!({"value": 1}))).await.json()["job"]
         .as_str()

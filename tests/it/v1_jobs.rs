@@ -10,7 +10,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_call_can_be_fetched_later_even_after_a_kill() {
     let server = Server::start("").await;
-    let function = server.deploy(guest("typed"), "").await;
+    let function = server.deploy(guest("typed"), "jobs = true").await;
     let submit = async |server: &Server, export: &str, arguments: Value| {
         let path = format!("/v1/functions/{}/call/{export}", function.id);
         let request = server
@@ -95,7 +95,7 @@ async fn too_many_jobs_are_refused() {
     let server =
         Server::start("[server]\njobs = 2\njobs_running = 1\n[limits]\nguest_cpu = \"2s\"\n").await;
     let spin = wat("(module (func (export \"spin\") (loop (br 0))))");
-    let function = server.deploy(spin, "").await;
+    let function = server.deploy(spin, "jobs = true").await;
     let path = format!("/v1/functions/{}/call/spin", function.id);
     let mut faults = vec![];
     for _ in 0..3 {

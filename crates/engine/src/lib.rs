@@ -18,6 +18,7 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+pub mod json;
 mod limits;
 mod manifest;
 mod signature;
@@ -44,4 +45,4 @@ pub use manifest::{
 pub use signature::StatedSignature;
 pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
-pub use watch::watched;
+pub use watch::{leave, watched};

@@ -1,6 +1,7 @@
 //! Which polls of a call were ended by the clock: whoever polls calls on a thread of few may move such a call elsewhere.
 
 use std::cell::Cell;
+use std::task::Poll;
 
 thread_local! {
     static COMPUTES: Cell<bool> = const { Cell::new(false) };
@@ -11,6 +12,20 @@ pub fn watched<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     COMPUTES.set(false);
     let polled = poll();
     (polled, COMPUTES.get())
+}
+
+/// Lets a call go on elsewhere, because what follows takes long: polled by [`watched`], it counts as one that computes.
+pub async fn leave() {
+    let mut left = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut left, true) {
+            return Poll::Ready(());
+        }
+        note();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Notes that the call that is being polled on this thread computes for long.

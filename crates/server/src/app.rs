@@ -24,6 +24,7 @@ use iof_store::{SecretKeys, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use url::Url;
 
 /// A server's parts. One for the process, shared by all requests.
@@ -50,6 +51,8 @@ pub struct App {
     pub(crate) public_url: Option<Url>,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
+    /// The runtime beside those of the connections.
+    pub(crate) shared: Handle,
     /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
     pub(crate) stopping: AtomicBool,
 }
@@ -127,6 +130,7 @@ impl App {
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
             keys: Keys::new(&auth),
             rate: Rate::new(second_state.rate_limit),
+            shared: Handle::current(),
             stopping: AtomicBool::new(false),
             engine,
             store,

@@ -1,61 +1,97 @@
 //! Reading bodies: capped in size, in time, and all together in memory.
 
+use crate::coding::Coding;
+use crate::parsing::{Budget, Turns};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use iof_engine::Fault;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// Bodies up to this size are not counted: the number of calls bounds them.
-const SMALL: u64 = 64 << 10;
+/// Bodies up to this size are not counted, and are read where they arrive: the number of calls bounds them.
+pub(crate) const SMALL: usize = 64 << 10;
 
-/// The memory that large bodies share.
+/// The memory that large bodies share, and the turns in which they are parsed.
 pub(crate) struct BodyMemory {
-    used: AtomicU64,
-    limit: u64,
+    pool: Arc<Pool>,
+    turns: Turns,
     wait: Duration,
 }
 
-/// A body, and its share of the memory until it is dropped.
-pub(crate) struct Held<'a> {
-    pub(crate) bytes: Bytes,
-    _share: Share<'a>,
+/// Memory of a bounded size.
+pub(crate) struct Pool {
+    used: AtomicU64,
+    limit: u64,
 }
+
+/// A body, and its share of the memory until it is dropped.
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
+    _share: Share,
+}
+
+/// A part of the memory, until it is dropped.
+#[derive(Default)]
+pub(crate) struct Share(Option<(Arc<Pool>, u64)>);
 
 impl BodyMemory {
     pub(crate) fn new(limit: ByteSize, wait: Duration) -> Self {
         Self {
-            used: AtomicU64::new(0),
-            limit: limit.as_u64(),
+            pool: Arc::new(Pool {
+                used: AtomicU64::new(0),
+                limit: limit.as_u64(),
+            }),
+            turns: Turns::new(),
             wait,
         }
     }
 
-    /// Reads a body to its end.
+    /// Reads a body to its end, and decodes it where its headers say so.
     ///
     /// # Errors
-    /// `too_large` when it has more than `limit` bytes, `body-memory`, `body-wait`, or `request` if the client broke it off.
+    /// `too_large` when it has more than `limit` bytes, `body-memory`, `body-wait`, `request` if the client broke it off,
+    /// and those of a coding that is not known or does not fit.
     pub(crate) async fn read(
         &self,
+        headers: &HeaderMap,
         body: Body,
         limit: ByteSize,
         too_large: impl Fn() -> Fault,
-    ) -> Result<Held<'_>, Fault> {
+    ) -> Result<Held, Fault> {
         let limit = limit.as_u64();
+        let coding = match Coding::of(headers) {
+            Ok(coding) => coding,
+            Err(fault) => {
+                drain(body).await;
+                return Err(fault);
+            }
+        };
         // A client that says the size is refused before it sends.
         if http_body::Body::size_hint(&body).lower() > limit {
             drain(body).await;
             return Err(too_large());
         }
-        match tokio::time::timeout(self.wait, self.collect(body, limit, too_large)).await {
-            Ok(result) => result,
-            Err(_) => Err(Fault::limit(
-                "body-wait",
-                408,
-                "The body took longer than server.body_wait to arrive.",
-            )),
+        let deadline = Instant::now() + self.wait;
+        let collected = self.collect(body, limit, &too_large);
+        let held = match tokio::time::timeout_at(deadline, collected).await {
+            Ok(result) => result?,
+            Err(_) => {
+                return Err(Fault::limit(
+                    "body-wait",
+                    408,
+                    "The body took longer than server.body_wait to arrive.",
+                ));
+            }
+        };
+        match coding {
+            None => Ok(held),
+            // Boxed: bodies as they are do not carry the decoding about.
+            Some(coding) => Box::pin(self.decoded(coding, held, limit, deadline, too_large)).await,
         }
     }
 
@@ -63,13 +99,45 @@ impl BodyMemory {
     ///
     /// # Errors
     /// `body-memory`
-    pub(crate) fn share(&self, bytes: usize) -> Result<Share<'_>, Fault> {
-        let mut share = Share {
-            memory: self,
-            bytes: 0,
-        };
-        share.grow_to(bytes as u64)?;
+    pub(crate) fn share(&self, bytes: usize) -> Result<Share, Fault> {
+        let mut share = Share::default();
+        share.grow_to(&self.pool, bytes as u64)?;
         Ok(share)
+    }
+
+    /// Does work that grows with what a client sent, off the thread of its connection and in a turn, of which there are
+    /// as many as cores. The work ends when its deadline passes or nobody waits for it any more, wherever it asks its
+    /// [`Budget`]. The share is what the budget was asked for.
+    ///
+    /// # Errors
+    /// `wall-time`, `body-memory`, and those of the work.
+    pub(crate) async fn parse<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&mut Budget) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<(T, Share), Fault> {
+        self.turns
+            .take(Arc::clone(&self.pool), deadline, work)
+            .await
+    }
+
+    async fn decoded(
+        &self,
+        coding: Coding,
+        held: Held,
+        limit: u64,
+        deadline: Instant,
+        too_large: impl Fn() -> Fault,
+    ) -> Result<Held, Fault> {
+        let encoded = held.bytes.clone();
+        let decode = move |budget: &mut Budget| coding.decode(&encoded, limit, budget);
+        match self.parse(deadline, decode).await? {
+            (Some(bytes), share) => Ok(Held {
+                bytes,
+                _share: share,
+            }),
+            (None, _) => Err(too_large()),
+        }
     }
 
     async fn collect(
@@ -77,11 +145,8 @@ impl BodyMemory {
         mut body: Body,
         limit: u64,
         too_large: impl Fn() -> Fault,
-    ) -> Result<Held<'_>, Fault> {
-        let mut share = Share {
-            memory: self,
-            bytes: 0,
-        };
+    ) -> Result<Held, Fault> {
+        let mut share = Share::default();
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
@@ -95,7 +160,7 @@ impl BodyMemory {
                 drain(body).await;
                 return Err(too_large());
             }
-            share.grow_to(total)?;
+            share.grow_to(&self.pool, total)?;
             // The usual body is one piece and is not copied.
             if first.is_empty() && rest.is_empty() {
                 first = data;
@@ -132,21 +197,22 @@ pub(crate) async fn drain(mut body: Body) {
     let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
 }
 
-/// A part of the memory, until it is dropped.
-pub(crate) struct Share<'a> {
-    memory: &'a BodyMemory,
-    bytes: u64,
-}
-
-impl Share<'_> {
-    fn grow_to(&mut self, total: u64) -> Result<(), Fault> {
-        if total <= SMALL {
+impl Share {
+    /// Makes it `total` bytes large.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn grow_to(&mut self, pool: &Arc<Pool>, total: u64) -> Result<(), Fault> {
+        if total <= SMALL as u64 {
             return Ok(());
         }
-        let more = total - self.bytes;
-        let before = self.memory.used.fetch_add(more, Ordering::AcqRel);
-        self.bytes = total;
-        if before + more > self.memory.limit {
+        let (pool, bytes) = self.0.get_or_insert_with(|| (Arc::clone(pool), 0));
+        let Some(more) = total.checked_sub(*bytes) else {
+            return Ok(());
+        };
+        let before = pool.used.fetch_add(more, Ordering::AcqRel);
+        *bytes = total;
+        if before + more > pool.limit {
             return Err(Fault::limit(
                 "body-memory",
                 503,
@@ -157,10 +223,10 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        if let Some((pool, bytes)) = self.0.take() {
+            pool.used.fetch_sub(bytes, Ordering::AcqRel);
         }
     }
 }

@@ -8,6 +8,8 @@ mod app;
 mod auth;
 mod body;
 mod call;
+mod charset;
+mod coding;
 mod cores;
 mod functions;
 #[cfg(any(test, fuzzing))]
@@ -16,6 +18,9 @@ pub mod fuzzing;
 mod gate;
 mod grants;
 mod journal;
+mod json;
+mod multipart;
+mod parsing;
 mod quotes;
 mod records;
 mod replay;

@@ -7,6 +7,7 @@ use iof_engine::{Export, Fault};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value as Json;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 /// The schemas of one module's exports, compiled, by export and place.
@@ -44,7 +45,7 @@ impl Schemas {
             .as_ref()
             .and_then(|described| described.params.get(at));
         let name = param.map_or("", |param| &param.name);
-        let why: String = error.to_string().chars().take(300).collect();
+        let why = beginning(&error);
         Err(Fault::client(
             "arguments",
             format!(
@@ -53,6 +54,25 @@ impl Schemas {
             ),
         ))
     }
+}
+
+/// The first 300 bytes of a message, or somewhat more; it may quote all of the value.
+fn beginning(error: &impl std::fmt::Display) -> String {
+    struct Beginning(String);
+    impl std::fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            let room = 300_usize.saturating_sub(self.0.len());
+            self.0.extend(text.chars().take(room));
+            match self.0.len() < 300 {
+                true => Ok(()),
+                false => Err(std::fmt::Error),
+            }
+        }
+    }
+    let mut beginning = Beginning(String::new());
+    // An error is that it is longer.
+    let _ = write!(beginning, "{error}");
+    beginning.0
 }
 
 fn compiled(export: &Export) -> Option<(Box<str>, Params)> {

@@ -20,6 +20,10 @@ pub struct Settings {
     pub request_body: ByteSize,
     /// All large bodies (over 64 KiB) in memory together, uploads included. Fault `body-memory`.
     pub body_memory: ByteSize,
+    /// How deep JSON, and fields of a form, are nested. Fault `json-depth`.
+    pub json_depth: u32,
+    /// Values in JSON that is checked against a schema. Fault `json-values`.
+    pub json_values: u32,
     /// How long a client may take to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
@@ -32,6 +36,10 @@ pub struct Settings {
     pub jobs: u32,
     /// Jobs that run at a time.
     pub jobs_running: u32,
+    /// Requests and outcomes of all jobs together. Fault `jobs-size`.
+    pub jobs_size: ByteSize,
+    /// Those of one function. Fault `jobs-function-size`.
+    pub jobs_function_size: ByteSize,
     /// How long the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
     pub job_time: Duration,
@@ -50,11 +58,15 @@ impl Default for Settings {
             queue_wait: Duration::from_secs(5),
             request_body: ByteSize::mib(100),
             body_memory: ByteSize::gib(1),
+            json_depth: 1_000,
+            json_values: 250_000,
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             connections: 10_000,
             jobs: 10_000,
             jobs_running: 8,
+            jobs_size: ByteSize::mib(256),
+            jobs_function_size: ByteSize::mib(64),
             job_time: Duration::from_secs(24 * 60 * 60),
             loaded_functions: 1_000,
             stop_wait: Duration::from_secs(40),
@@ -74,6 +86,8 @@ pub struct SecondState {
     pub callback_depth: u32,
     /// Parts of a multipart body. Fault `multipart-parts`.
     pub multipart_parts: u32,
+    /// Fields of a form. Fault `form-fields`.
+    pub form_fields: u32,
     /// The state, or the callback, of a function. Fault `state`.
     pub state: ByteSize,
     /// Rows of the log that are kept of each function, the newest; 0 is none.
@@ -105,6 +119,7 @@ impl Default for SecondState {
             rate_limit: 0,
             callback_depth: 8,
             multipart_parts: 100,
+            form_fields: 1_000,
             state: ByteSize::mib(1),
             log_rows: 100,
             ephemeral_time: Duration::from_secs(3600),

@@ -16,10 +16,13 @@ use uuid::Uuid;
 
 use crate::database::{damaged, integer};
 use crate::writer::{Outcome, Write};
-use crate::{Error, Saved, Store, saved, unix_ms};
+use crate::{Error, Store, unix_ms};
 
 /// Done jobs that one transaction removes: each may hold an answer of megabytes, whose pages SQLite reads.
 const EXPIRED: i64 = 32;
+
+/// What a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
+const ROW: u64 = 1024;
 
 /// A call to be run later.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +50,41 @@ impl fmt::Debug for NewJob {
             .field("size", &self.request.len())
             .finish_non_exhaustive()
     }
+}
+
+/// How many bytes jobs may keep: their requests and outcomes, and about a kilobyte each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRoom {
+    /// All of them together.
+    pub all: u64,
+    /// Those of one function.
+    pub function: u64,
+}
+
+/// What became of a job that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a job that does not fit was not accepted"]
+pub enum Submitted {
+    /// It is on the disk.
+    Accepted,
+    /// Too many are not done.
+    TooMany,
+    /// It does not fit into the [`JobRoom`].
+    NoRoom {
+        /// That of its function, rather than that of all.
+        of_function: bool,
+    },
+}
+
+/// What came of a job, and what is kept in its place, at most a kilobyte, where that does not fit.
+#[derive(Clone)]
+pub struct Finished {
+    /// In a form that the server understands.
+    pub outcome: Bytes,
+    /// Where all jobs have no room left.
+    pub without_room: Bytes,
+    /// Where those of its function have none.
+    pub without_room_of_function: Bytes,
 }
 
 /// Where a job is on its way.
@@ -120,22 +158,34 @@ impl fmt::Debug for Job {
 }
 
 impl Store {
-    /// Accepts a job. When this returns [`Saved::Done`], it is on the disk. [`Saved::Full`]: `most_waiting` jobs, of all
-    /// functions, are not done, and this one was not accepted.
+    /// Accepts a job. When this returns [`Submitted::Accepted`], it is on the disk. [`Submitted::TooMany`]:
+    /// `most_waiting` jobs, of all functions, are not done.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::NoVersion`]; [`Error::Invalid`] if there is a job of this call already; and those
     /// of [`Store::delete_function`]. It was not accepted.
-    pub async fn submit_job(&self, new: NewJob, most_waiting: u32) -> Result<Saved, Error> {
+    pub async fn submit_job(
+        &self,
+        new: NewJob,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<Submitted, Error> {
         let (id, wasm_id, number) = (new.id, new.wasm_id, new.version);
-        let submit = Write::SubmitJob { new, most_waiting };
+        let submit = Write::SubmitJob {
+            new,
+            most_waiting,
+            room,
+        };
         match self.write(submit).await? {
             Outcome::Missing => Err(Error::NotFound { wasm_id }),
             Outcome::NoVersion => Err(Error::NoVersion { wasm_id, number }),
             Outcome::Taken => Err(Error::Invalid {
                 what: format!("there is a job of call {id} already"),
             }),
-            outcome => saved(&outcome),
+            Outcome::Full => Ok(Submitted::TooMany),
+            Outcome::NoRoom { of_function } => Ok(Submitted::NoRoom { of_function }),
+            Outcome::Done => Ok(Submitted::Accepted),
+            _ => Err(Error::Unavailable("the job vanished".into())),
         }
     }
 
@@ -152,13 +202,19 @@ impl Store {
         }
     }
 
-    /// Keeps what came of a job that is running. When this returns `Ok(true)`, it is on the disk. `false`: there is no
+    /// Keeps what came of a job that is running, or what stands for it where that does not fit. When this returns `Ok(true)`, it is on the disk. `false`: there is no
     /// such job (any more: its function may be gone), or it is not running, and nothing was changed.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
-    pub async fn finish_job(&self, id: Uuid, outcome: Bytes) -> Result<bool, Error> {
-        let outcome = self.write(Write::FinishJob { id, outcome }).await?;
+    pub async fn finish_job(
+        &self,
+        id: Uuid,
+        finished: Finished,
+        room: JobRoom,
+    ) -> Result<bool, Error> {
+        let finish = Write::FinishJob { id, finished, room };
+        let outcome = self.write(finish).await?;
         Ok(!matches!(outcome, Outcome::Missing))
     }
 
@@ -212,10 +268,12 @@ pub(crate) async fn submit(
     connection: &mut SqliteConnection,
     new: &NewJob,
     most_waiting: u32,
+    room: JobRoom,
 ) -> Result<Outcome, Error> {
     let there = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
-                EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting
+                EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
+                coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0) AS kept_of_function
            FROM functions f, jobs_waiting w WHERE f.wasm_id = $1",
     )
     .bind(new.wasm_id)
@@ -234,6 +292,10 @@ pub(crate) async fn submit(
     }
     if there.try_get::<i64, _>("waiting")? >= i64::from(most_waiting) {
         return Ok(Outcome::Full);
+    }
+    let size = ROW + (new.export.len() + new.request.len()) as u64;
+    if let Some(of_function) = beyond(room, &there, size)? {
+        return Ok(Outcome::NoRoom { of_function });
     }
     sqlx::query(
         "INSERT INTO jobs (id, wasm_id, version, export, state, attempts, accepted_at, request)
@@ -269,8 +331,27 @@ pub(crate) async fn take(connection: &mut SqliteConnection, limit: u32) -> Resul
 pub(crate) async fn finish(
     connection: &mut SqliteConnection,
     id: Uuid,
-    outcome: &Bytes,
+    finished: &Finished,
+    room: JobRoom,
 ) -> Result<Outcome, Error> {
+    // Without its own request, which goes.
+    let kept = sqlx::query(
+        "SELECT w.bytes - length(j.request) AS kept,
+                coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
+           FROM jobs j LEFT JOIN jobs_kept k ON k.wasm_id = j.wasm_id, jobs_waiting w
+          WHERE j.id = $1 AND j.state = 'running'",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(kept) = kept else {
+        return Ok(Outcome::Missing);
+    };
+    let outcome = match beyond(room, &kept, finished.outcome.len() as u64)? {
+        None => &finished.outcome,
+        Some(true) => &finished.without_room_of_function,
+        Some(false) => &finished.without_room,
+    };
     let finished = sqlx::query(
         "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
           WHERE id = $4 AND state = 'running'",
@@ -282,6 +363,19 @@ pub(crate) async fn finish(
     .execute(connection)
     .await?;
     Ok(Outcome::of_rows(finished.rows_affected()))
+}
+
+/// Whether so many bytes more are beyond what may be kept, of a function (`true`) or of all.
+fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>, Error> {
+    let is_beyond = |column: &str, most: u64| {
+        let kept: i64 = kept.try_get(column)?;
+        let kept = u64::try_from(kept).map_err(|_| damaged("bytes"))?;
+        Ok::<_, Error>(kept.saturating_add(more) > most)
+    };
+    Ok(match is_beyond("kept_of_function", room.function)? {
+        true => Some(true),
+        false => is_beyond("kept", room.all)?.then_some(false),
+    })
 }
 
 pub(crate) async fn requeue(

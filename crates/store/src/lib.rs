@@ -63,7 +63,7 @@ use tokio_util::task::TaskTracker;
 pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
 pub use error::Error;
 pub use functions::MAX_FUNCTION_NAME;
-pub use jobs::{Job, JobState, NewJob};
+pub use jobs::{Finished, Job, JobRoom, JobState, NewJob, Submitted};
 pub use key::{Key, KeyHash};
 pub use model::{
     Call, Calls, Created, Function, LoggedCall, NewFunction, NewVersion, Saved, Summary, Uploaded,

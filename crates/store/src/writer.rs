@@ -30,8 +30,8 @@ use crate::secrets::{self, Reseal, SetSecret};
 use crate::sent::{self, RecordSent};
 use crate::values::{self, SaveValue};
 use crate::{
-    Calls, Error, Job, KeyHash, NewJob, Percent, Recording, RecordingsKept, Rollout, VersionId,
-    calls, jobs, recordings, rollout,
+    Calls, Error, Finished, Job, JobRoom, KeyHash, NewJob, Percent, Recording, RecordingsKept,
+    Rollout, VersionId, calls, jobs, recordings, rollout,
 };
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
@@ -101,13 +101,15 @@ pub(crate) enum Write {
     SubmitJob {
         new: NewJob,
         most_waiting: u32,
+        room: JobRoom,
     },
     TakeJobs {
         limit: u32,
     },
     FinishJob {
         id: Uuid,
-        outcome: Bytes,
+        finished: Finished,
+        room: JobRoom,
     },
     RequeueJobs {
         most_attempts: u32,
@@ -146,6 +148,10 @@ pub(crate) enum Outcome {
     Taken,
     /// It would go over its limit; nothing was changed.
     Full,
+    /// The job does not fit into what its function, or all together, may keep; nothing was changed.
+    NoRoom {
+        of_function: bool,
+    },
     /// How many rows it changed.
     Counted(u64),
     /// The jobs that are running from now on.
@@ -315,11 +321,15 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
         }
         Write::CreateKey(create) => api_keys::create(connection, create).await,
         Write::DeleteKey { id } => api_keys::delete(connection, *id).await,
-        Write::SubmitJob { new, most_waiting } => {
-            jobs::submit(connection, new, *most_waiting).await
-        }
+        Write::SubmitJob {
+            new,
+            most_waiting,
+            room,
+        } => jobs::submit(connection, new, *most_waiting, *room).await,
         Write::TakeJobs { limit } => jobs::take(connection, *limit).await,
-        Write::FinishJob { id, outcome } => jobs::finish(connection, *id, outcome).await,
+        Write::FinishJob { id, finished, room } => {
+            jobs::finish(connection, *id, finished, *room).await
+        }
         Write::RequeueJobs {
             most_attempts,
             outcome,

@@ -1,11 +1,11 @@
 //! What a client sent, before and after it is known what an export takes.
 
 use super::bindgen::Slot;
+use crate::json::elements;
 use crate::manifest::Type;
 use crate::{Arg, Fault};
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde_json::Value as Json;
+use serde::de::IgnoredAny;
 
 /// One argument, with what is known of its meaning.
 #[derive(Clone, Debug)]
@@ -65,47 +65,26 @@ pub(super) fn spread(given: &[Given]) -> Option<Vec<Given>> {
     if *first != b'[' {
         return None;
     }
-    let Elements(elements) = serde_json::from_slice(bytes).ok()?;
-    let given = |element| match element {
-        Json::String(text) => Given {
-            bytes: text.into(),
-            meant: Meant::Quoted,
-        },
-        other => Given {
-            bytes: other.to_string().into(),
-            meant: Meant::Number,
-        },
-    };
-    Some(elements.into_iter().map(given).collect())
+    let text = std::str::from_utf8(bytes).ok()?;
+    let elements = elements(text, ARGUMENTS + 1)?.into_iter();
+    elements
+        .map(|element| {
+            let (element, meant) = match element.starts_with('"') {
+                true => (unquoted(element)?, Meant::Quoted),
+                false => (bytes.slice_ref(element.as_bytes()), Meant::Number),
+            };
+            Some(Given {
+                bytes: element,
+                meant,
+            })
+        })
+        .collect()
 }
 
-/// The first elements of an array.
-struct Elements(Vec<Json>);
-
-impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Few;
-        impl<'de> Visitor<'de> for Few {
-            type Value = Elements;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements, A::Error> {
-                let mut elements = Vec::new();
-                while elements.len() <= ARGUMENTS {
-                    match seq.next_element()? {
-                        Some(element) => elements.push(element),
-                        None => return Ok(Elements(elements)),
-                    }
-                }
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(Few)
-    }
+/// What a string of JSON says; `None` if that is not Unicode.
+fn unquoted(text: &str) -> Option<Bytes> {
+    let text: String = serde_json::from_str(text).ok()?;
+    Some(text.into())
 }
 
 /// Brings what came in line with known types: as it came, or spread, or with empty texts for what is missing.

@@ -36,6 +36,9 @@ pub(crate) struct Declaration {
     /// Calls a minute. `None`: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
+    /// Whether its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) jobs: bool,
     /// Which of its calls are kept, to be replayed.
     pub(crate) record: Record,
 }

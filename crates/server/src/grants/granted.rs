@@ -28,6 +28,8 @@ pub(crate) struct Granted {
     pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) pace: Option<Arc<Pace>>,
     pub(crate) record: Record,
+    /// Whether whoever may call it may have the answer fetched later; else only holders of a key.
+    pub(crate) jobs: bool,
 }
 
 impl Ceiling {
@@ -113,6 +115,7 @@ impl Ceiling {
                 .map(|most| Arc::new(Gate::of_function(most, settings.queue, settings.queue_wait))),
             pace: declared.rate.map(|rate| Arc::new(Pace::new(rate))),
             record: declared.record,
+            jobs: declared.jobs,
         })
     }
 }
@@ -127,6 +130,7 @@ impl Granted {
             gate: None,
             pace: None,
             record: Record::Off,
+            jobs: false,
         }
     }
 

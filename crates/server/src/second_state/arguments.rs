@@ -1,50 +1,73 @@
 //! From the body of a call to its argument, as the original did it: at most one.
 //!
 //! The type of the body is compared to the letter, and JSON is not passed on as it came but as JavaScript would write
-//! it after reading it: no white space, `25.0` as `25`, the last of two equal keys, number-like keys first. Functions
-//! rely on it: the original's own test feeds `{"celsius_temperature":25.0}` to a function that reads an integer.
+//! it after reading it ([`crate::json`]). Functions rely on it: the original's own test feeds
+//! `{"celsius_temperature":25.0}` to a function that reads an integer. Charsets are those of the original's parsers: any
+//! for a text, one of UTF for JSON, UTF-8 for a form.
 
-use super::js::{Js, order, parse};
+use super::form::{self, FormLimits};
 use super::run::Asked;
 use super::target::Target;
+use crate::charset;
+use crate::json::{Failure, Rewriting, Rewritten, Style};
+use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::{Arg, Fault};
+
+/// Fields of JSON that are not for the function: what to fetch, and where to send the result.
+const DIRECTIONS: [[&str; 2]; 2] = [
+    ["SSVM_Fetch", "SSVM-Fetch"],
+    ["SSVM_Callback", "SSVM-Callback"],
+];
 
 /// What the body of a call says: its argument, and two fields that are not for the function.
 ///
 /// # Errors
 /// `json` for a body of type `application/json` that is no object or array; `fetch` and `callback` for fields that
-/// cannot be used.
-pub(super) fn of_body(content_type: &str, body: Bytes) -> Result<Asked<'static>, Fault> {
-    let text = |text: String| Some(Arg::Text(text.into()));
-    Ok(only(match content_type {
-        "application/octet-stream" if body.is_empty() => None,
-        "application/octet-stream" => Some(Arg::Bytes(body)),
-        "application/json" if body.is_empty() => text("{}".into()),
-        "application/json" => return directed(strict(&body)?),
+/// cannot be used; `charset`, `form-fields`, `json-depth`, and those of the budget.
+pub(super) fn of_body(
+    content_type: &str,
+    body: Bytes,
+    limits: FormLimits,
+    budget: &mut Budget,
+) -> Result<Asked, Fault> {
+    let text = |text: Bytes| Some(Arg::Text(text));
+    // A byte is replaced by three at most.
+    let decoded = |body: Bytes, budget: &mut Budget| {
+        let charset = charset::of(content_type);
+        if charset.is_some() || std::str::from_utf8(&body).is_err() {
+            budget.take(3 * body.len())?;
+        }
+        charset::decode(body, charset.as_deref())
+    };
+    let essence = content_type.split(';').next().unwrap_or_default();
+    Ok(only(match &*essence.trim().to_ascii_lowercase() {
+        _ if body.is_empty() && content_type == "application/json" => text("{}".into()),
         _ if body.is_empty() => None,
-        "text/plain" => match parse(&body) {
-            Some(json) => return directed(json),
-            None => Some(Arg::Text(utf8(body))),
-        },
-        other => match other
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
-            .as_str()
-        {
-            "text/plain" => Some(Arg::Text(utf8(body))),
-            "application/octet-stream" => Some(Arg::Bytes(body)),
-            "application/json" => return directed(strict(&body)?),
-            "application/x-www-form-urlencoded" => text(form(&body)),
-            _ => None,
-        },
+        "application/octet-stream" => Some(Arg::Bytes(body)),
+        "application/json" => {
+            let json = strict(content_type, body, limits.depth, DIRECTIONS, budget)?;
+            return directed(json);
+        }
+        "text/plain" if content_type == "text/plain" => {
+            let body = decoded(body, budget)?;
+            match rewrite(&body, limits.depth, DIRECTIONS, budget)? {
+                Some(json) => return directed(json),
+                None => text(body),
+            }
+        }
+        "text/plain" => text(decoded(body, budget)?),
+        "application/x-www-form-urlencoded" => {
+            charset::utf8_only(content_type)?;
+            let body = decoded(body, budget)?;
+            let form = std::str::from_utf8(&body).unwrap_or_default();
+            text(form::read(form, limits, budget)?.into())
+        }
+        _ => None,
     }))
 }
 
-fn only(arg: Option<Arg>) -> Asked<'static> {
+fn only(arg: Option<Arg>) -> Asked {
     Asked {
         args: arg.into_iter().collect(),
         fetch: None,
@@ -54,65 +77,100 @@ fn only(arg: Option<Arg>) -> Asked<'static> {
 }
 
 /// JSON as the argument, without the fields that say what to fetch and where to send the result.
-fn directed(mut json: Js) -> Result<Asked<'static>, Fault> {
-    let fetch = json.take(["SSVM_Fetch", "SSVM-Fetch"]);
-    let callback = json.take(["SSVM_Callback", "SSVM-Callback"]);
+fn directed(json: Rewritten) -> Result<Asked, Fault> {
+    let [fetch, callback] = json.taken.map(|field| field.map(bare));
     Ok(Asked {
-        fetch: fetch.map(|js| Target::fetch(&js.bare())).transpose()?,
-        callback: callback
-            .map(|js| Target::callback(&js.bare()))
-            .transpose()?,
-        ..only(Some(Arg::Text(json.text().into())))
+        fetch: fetch.as_deref().map(Target::fetch).transpose()?,
+        callback: callback.as_deref().map(Target::callback).transpose()?,
+        ..only(Some(Arg::Text(json.text.into())))
     })
 }
 
-/// A body of JSON as JavaScript writes it; `None` if it is none that the original's parser took.
-pub(super) fn rewritten(body: &[u8]) -> Option<String> {
-    strict(body).ok().map(|json| json.text())
+/// A text without its quotes; anything else as JSON.
+fn bare(json: String) -> String {
+    serde_json::from_str(&json).unwrap_or(json)
 }
 
-/// Text as Node decodes it: what is no UTF-8 is replaced.
-fn utf8(body: Bytes) -> Bytes {
-    match String::from_utf8_lossy(&body) {
-        std::borrow::Cow::Borrowed(_) => body,
-        std::borrow::Cow::Owned(text) => text.into(),
+/// A body of JSON as JavaScript writes it. The body parser took objects and arrays alone, in a charset of UTF.
+///
+/// # Errors
+/// `json`, `charset`, `json-depth`, and those of the budget.
+pub(super) fn rewritten(
+    content_type: &str,
+    body: Bytes,
+    depth: u32,
+    budget: &mut Budget,
+) -> Result<String, Fault> {
+    strict(content_type, body, depth, [[""; 2]; 2], budget).map(|json| json.text)
+}
+
+fn strict(
+    content_type: &str,
+    body: Bytes,
+    depth: u32,
+    take: [[&'static str; 2]; 2],
+    budget: &mut Budget,
+) -> Result<Rewritten, Fault> {
+    let charset = charset::of(content_type);
+    if let Some(other) = charset.as_deref().filter(|name| !name.starts_with("utf-")) {
+        return Err(charset::unknown(other));
     }
-}
-
-/// The body parser took objects and arrays alone.
-fn strict(body: &[u8]) -> Result<Js, Fault> {
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(first, Some(b'{' | b'['))
-        .then(|| parse(body))
-        .flatten()
-        .ok_or_else(|| {
-            Fault::client(
-                "json",
-                "The body is not a JSON object or array, which application/json stands for here.",
-            )
-        })
-}
-
-/// The fields of a form, as JSON of strings; a field that comes twice is an array.
-fn form(body: &[u8]) -> String {
-    let mut fields: Vec<(String, Js)> = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(body) {
-        let value = Js::Text(value.into_owned());
-        match fields.iter_mut().find(|(known, _)| *known == name) {
-            None => fields.push((name.into_owned(), value)),
-            Some((_, Js::Array(values))) => values.push(value),
-            Some((_, first)) => {
-                let both = vec![std::mem::replace(first, Js::Null), value];
-                *first = Js::Array(both);
-            }
-        }
+    if charset.is_some() || std::str::from_utf8(&body).is_err() {
+        budget.take(3 * body.len())?;
     }
-    Js::Object(order(fields)).text()
+    let body = charset::decode(body, charset.as_deref())?;
+    let json = match first(&body) {
+        Some(b'{' | b'[') => rewrite(&body, depth, take, budget)?,
+        _ => None,
+    };
+    json.ok_or_else(|| {
+        Fault::client(
+            "json",
+            "The body is not a JSON object or array, which application/json stands for here.",
+        )
+    })
+}
+
+/// A text as JavaScript writes it; `None` if it is not JSON.
+fn rewrite(
+    body: &[u8],
+    depth: u32,
+    take: [[&'static str; 2]; 2],
+    budget: &mut Budget,
+) -> Result<Option<Rewritten>, Fault> {
+    // Most texts are none, and can be told by their first byte.
+    let (Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'), Ok(text)) =
+        (first(body), std::str::from_utf8(body))
+    else {
+        return Ok(None);
+    };
+    let rewriting = Rewriting {
+        take,
+        ..Rewriting::new(Style::JavaScript, depth)
+    };
+    rewriting
+        .run(text, budget)
+        .map(Some)
+        .or_else(Failure::unless_text)
+}
+
+fn first(body: &[u8]) -> Option<&u8> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    body.iter().find(|byte| !is_space(byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMITS: FormLimits = FormLimits {
+        fields: 1000,
+        depth: 1000,
+    };
+
+    fn of_body(content_type: &str, body: Bytes) -> Result<Asked, Fault> {
+        super::of_body(content_type, body, LIMITS, &mut Budget::default())
+    }
 
     fn arg(content_type: &str, body: &str) -> Result<Option<Arg>, Fault> {
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -154,7 +212,18 @@ mod tests {
             ("[1e400, -1E999,\"\\\"1e400\"]", "[null,null,\"\\\"1e400\"]"),
             ("1e400", "null"),
             ("true", "true"),
+            (
+                "\"\\ud83d \\uD83D\\uDE00 \\uDE00\"",
+                "\"\\ud83d \u{1f600} \\ude00\"",
+            ),
+            (
+                "{\"a\":[],\"b\":{},\"a\":{\"c\":1,\"c\":[2]}}",
+                "{\"a\":{\"c\":[2]},\"b\":{}}",
+            ),
+            ("{\"\\u0061\":1,\"a\":2,\"1\":3}", "{\"1\":3,\"a\":2}"),
             ("{broken", "{broken"),
+            ("\u{feff}[1.0]", "[1]"),
+            ("\u{feff}Ada", "Ada"),
             ("1 2", "1 2"),
         ] {
             assert_eq!(plain(sent), passed, "{sent}");
@@ -184,6 +253,18 @@ mod tests {
             of("application/x-www-form-urlencoded", "a=1&a=2").unwrap(),
             text("{\"a\":[\"1\",\"2\"]}")
         );
+        assert_eq!(
+            of("application/x-www-form-urlencoded", "a[b]=1&a[c]=2").unwrap(),
+            text("{\"a\":{\"b\":\"1\",\"c\":\"2\"}}")
+        );
+        for (content_type, status) in [
+            ("application/json; charset=iso-8859-1", 415),
+            ("application/x-www-form-urlencoded; charset=iso-8859-1", 415),
+            ("text/plain; charset=utf-7", 415),
+        ] {
+            let fault = of(content_type, "{}").unwrap_err();
+            assert_eq!((&*fault.code, fault.status), ("charset", status));
+        }
         assert_eq!(of("image/png", "x").unwrap(), None);
         assert_eq!(of("text/plain", "").unwrap(), None);
         assert_eq!(of("", "x").unwrap(), None);
@@ -215,6 +296,23 @@ mod tests {
     }
 
     fn plain_or(text: &str) -> String {
-        parse(text.as_bytes()).map_or_else(|| text.to_owned(), |json| json.text())
+        match rewrite(text.as_bytes(), 1000, [[""; 2]; 2], &mut Budget::default()).unwrap() {
+            Some(json) => json.text,
+            None => text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn depth_and_size_are_bounded() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(plain(&deep(1000)), deep(1000));
+        assert_eq!(
+            arg("text/plain", &deep(1001)).unwrap_err().code,
+            "json-depth"
+        );
+        assert_eq!(
+            arg("application/json", &deep(1001)).unwrap_err().code,
+            "json-depth"
+        );
     }
 }

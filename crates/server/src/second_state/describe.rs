@@ -1,8 +1,8 @@
 //! Reading what is known of a function, whole or by names.
 
+use super::buffer::{self, Told};
 use super::{
     USAGE_KEY, error_body, executables::admit, function, header, is_admin, query_value, refuse,
-    upload,
 };
 use crate::app::App;
 use crate::functions::store_fault;
@@ -28,6 +28,7 @@ const FILTERS: [&str; 10] = [
     "full_usage_report",
     "latest_execution_time_in_nanoseconds",
 ];
+const BUFFER: &str = "wasm_as_buffer";
 /// The order of an answer without `filterBy`.
 const ALL: [&str; 6] = [
     "wasm_id",
@@ -89,14 +90,42 @@ async fn describe(
                 function.callback.clone().into()
             }
             ("wasm_callback_object", _) => without_headers(&function.callback).into(),
-            ("wasm_as_buffer", _) => buffer(app, &function).await?,
+            // Its place; it is written as it is sent.
+            ("wasm_as_buffer", _) => Json::Null,
             (name, Some(usage)) => usage_value(name, usage),
             (_, None) => Json::Null,
         };
         answer.insert(name, value);
     }
-    let body = Json::Object(answer).to_string();
-    Ok(reply::ok(StatusCode::OK, reply::HTML, body))
+    if !answer.contains_key(BUFFER) {
+        let body = Json::Object(answer).to_string();
+        return Ok(reply::ok(StatusCode::OK, reply::HTML, body));
+    }
+    let (mut before, mut after) = ("{".to_owned(), String::new());
+    let mut is_behind = false;
+    for (at, (name, value)) in answer.iter().enumerate() {
+        let text = if is_behind { &mut after } else { &mut before };
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(&format!("\"{name}\":"));
+        match name == BUFFER {
+            true => is_behind = true,
+            false => text.push_str(&value.to_string()),
+        }
+    }
+    after.push('}');
+    let (source, share) = buffer::source(app, &function).await?;
+    let told = Told {
+        before,
+        source,
+        after,
+        share,
+    };
+    let body = buffer::body(app, told).await?;
+    let mut response = reply::ok(StatusCode::OK, reply::HTML, "");
+    *response.body_mut() = body;
+    Ok(response)
 }
 
 /// The names of `filterBy`; `None` if there is none.
@@ -177,18 +206,4 @@ fn usage_value(name: &str, usage: &Usage) -> Json {
             Json::Object(seconds.collect())
         }
     }
-}
-
-/// The original kept a module as the text of its bytes in decimal, and returned the bytes of that text.
-async fn buffer(app: &App, function: &Function) -> Result<Json, Fault> {
-    let sha256 = function.version.sha256;
-    let source = app.store.source(sha256).await.map_err(store_fault)?;
-    let source = source.ok_or_else(|| {
-        Fault::host(
-            "The module is missing from the store.",
-            upload::hex(&sha256),
-        )
-    })?;
-    let text = upload::blocking(move || upload::decimal(&source)).await?;
-    Ok(json!({ "type": "Buffer", "data": text.as_bytes() }))
 }

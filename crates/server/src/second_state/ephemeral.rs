@@ -5,15 +5,19 @@
 
 use super::{arguments, content_type, error_body, essence};
 use crate::app::App;
+use crate::body::SMALL;
 use crate::functions::store_fault;
+use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
 use iof_store::Saved;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const NOT_JSON: &str = "Mime type in request headers must be application/json";
@@ -50,7 +54,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let limit = settings.ephemeral_value;
         let held = app
             .bodies
-            .read(body, limit, || {
+            .read(&parts.headers, body, limit, || {
                 Fault::limit(
                     "ephemeral-value",
                     413,
@@ -60,11 +64,9 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
             .await?;
         // Of nothing, the original's parser made an empty object.
         let value = match held.bytes.is_empty() {
-            true => Some("{}".to_owned()),
-            false => arguments::rewritten(&held.bytes),
+            true => "{}".to_owned(),
+            false => rewritten(app, &parts.headers, held.bytes.clone()).await?,
         };
-        let value =
-            value.ok_or_else(|| Fault::client("json", "The body is no JSON object or array."))?;
         let total = settings.ephemeral_total;
         let saved =
             app.store
@@ -88,6 +90,19 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         }
         Err(fault) => reply::failure(&fault),
     }
+}
+
+async fn rewritten(app: &App, headers: &HeaderMap, body: Bytes) -> Result<String, Fault> {
+    let depth = app.settings.json_depth;
+    if body.len() <= SMALL {
+        let budget = &mut Budget::default();
+        return arguments::rewritten(content_type(headers), body, depth, budget);
+    }
+    let content_type = content_type(headers).to_owned();
+    let rewrite =
+        move |budget: &mut Budget| arguments::rewritten(&content_type, body, depth, budget);
+    let deadline = Instant::now() + app.wall_time;
+    Ok(app.bodies.parse(deadline, rewrite).await?.0)
 }
 
 /// `GET /api/ephemeral_storage/{key}`

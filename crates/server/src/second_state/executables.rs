@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
 use iof_store::{NewFunction, Rollout};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The key of a function that wants none.
@@ -111,8 +111,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     };
     match list.await {
         Ok(ids) => {
-            let list: Vec<Json> = ids.into_iter().map(|id| json!({ "wasm_id": id })).collect();
-            reply::ok(StatusCode::OK, reply::HTML, Json::from(list).to_string())
+            let ids = ids.iter().map(|id| format!(r#"{{"wasm_id":{id}}}"#));
+            let list = ids.collect::<Vec<_>>().join(",");
+            reply::ok(StatusCode::OK, reply::HTML, format!("[{list}]"))
         }
         Err(fault) => reply::failure(&fault),
     }

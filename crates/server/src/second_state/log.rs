@@ -87,7 +87,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
             "log_id" => call.log_id.into(),
             "wasm_executable_id" => call.wasm_id.into(),
             // A text in a text: the original's column held JSON.
-            "wasm_executable_state" => super::js::quoted(&call.state).into(),
+            "wasm_executable_state" => crate::json::quoted(&call.state).into(),
             "execution_timestamp" => timestamp(call.called_at).into(),
             _ => of_2020(&call.record).into(),
         };

@@ -7,17 +7,18 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `upload`, `executables`, `describe` | modules: taking, replacing, deleting, reading them |
+//! | `upload`, `executables`, `describe`, `buffer` | modules: taking, replacing, deleting, reading them |
 //! | `keys`, `owned`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
-//! | `run`, `arguments`, `js`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
+//! | `run`, `arguments`, `form`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
 //! | `target`, `outward` | what a call fetches first and calls back at the end |
 //! | `rate` | how often a client may ask |
 
 mod arguments;
+mod buffer;
 mod describe;
 mod ephemeral;
 mod executables;
-mod js;
+mod form;
 mod keys;
 mod log;
 mod multipart;

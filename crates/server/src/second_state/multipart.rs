@@ -1,149 +1,155 @@
 //! Several arguments in one body: `multipart/form-data`.
 //!
-//! A part's name ends in its place, `input_2`; parts without one take the places that are free, in order. A place that
-//! no part takes is an empty text, as in the original. A part whose name begins with `fetch` says what to fetch, one
-//! that begins with `SSVM_Callback` where the result goes, and one with a file's name is bytes, of whatever type: the
-//! original took images and broke on the rest.
+//! A part's name ends in its place, which is what follows the last `_`, or all of it. Places that are numbers come
+//! first, by number, then the others as texts; there are no gaps. Of two parts for one place the later one is taken,
+//! where fields count as earlier than files, and both as earlier than what is fetched: all as in the original. A part
+//! whose name begins with `fetch` says what to fetch, one that begins with `SSVM_Callback` where the result goes, and
+//! one with a file's name is bytes, of whatever type: the original took images and broke on the rest.
 
 use super::content_type;
 use super::outward;
 use super::run::{Asked, Caller};
 use super::target::Target;
 use crate::app::App;
+use crate::body::SMALL;
+use crate::json::index;
+use crate::multipart::{MostParts, Part, boundary, broken, short, split};
+use crate::parsing::Budget;
 use bytes::Bytes;
 use http::HeaderMap;
 use iof_commands::CallContext;
 use iof_engine::{Arg, Fault};
-use multer::Multipart;
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-/// The longest head of a part: its name, its type.
-const HEAD: usize = 16 << 10;
-
-/// One part.
-struct Part {
-    name: String,
-    is_file: bool,
-    body: Bytes,
+/// Parts in their places, and where the result goes.
+#[derive(Default)]
+struct Arranged {
+    arguments: Vec<(String, Part)>,
+    callback: Option<Part>,
 }
 
 /// Reads a body and fetches what its parts ask for.
 ///
 /// # Errors
-/// `content-type`, `multipart` with what is wrong in it, `multipart-parts`, `callback`, `fetch`, and what keeps a part
-/// from being fetched.
-pub(super) async fn read<'a>(
-    app: &'a Arc<App>,
+/// `multipart` with what is wrong in it, `multipart-parts`, `callback`, `fetch`, what keeps a part from being fetched,
+/// and those of [`split`].
+pub(super) async fn read(
+    app: &Arc<App>,
     context: &CallContext,
     caller: Caller,
     headers: &HeaderMap,
     body: Bytes,
-) -> Result<Asked<'a>, Fault> {
-    let boundary = multer::parse_boundary(content_type(headers));
-    let boundary = boundary.ok().filter(|boundary| !boundary.is_empty());
-    let boundary = boundary
-        .ok_or_else(|| broken("Content-Type must be multipart/form-data with a boundary".into()))?;
-    let parts = split(boundary, body, app.second_state.multipart_parts).await?;
+) -> Result<Asked, Fault> {
+    let boundary = boundary(content_type(headers))?;
+    let most = MostParts {
+        number: app.second_state.multipart_parts,
+        setting: "second_state.multipart_parts",
+    };
+    let parse = move |budget: &mut Budget, body: Bytes| {
+        let mut parts = split(boundary, body, most, budget)?;
+        for part in parts.iter_mut().filter(|part| !part.is_file) {
+            part.read_text(budget)?;
+        }
+        Ok(arrange(parts))
+    };
     let mut asked = Asked {
         args: vec![],
         fetch: None,
         callback: None,
         shares: vec![],
     };
+    let arranged = match body.len() <= SMALL {
+        true => parse(&mut Budget::default(), body)?,
+        false => {
+            let parse = move |budget: &mut Budget| parse(budget, body);
+            let (arranged, share) = app.bodies.parse(caller.deadline, parse).await?;
+            asked.shares.push(share);
+            arranged
+        }
+    };
+    if let Some(part) = arranged.callback {
+        asked.callback = Some(Target::callback(text(&part)?)?);
+    }
     let mut fetched_bytes = 0;
-    let (mut placed, mut unplaced) = (BTreeMap::new(), vec![]);
-    for part in parts {
-        if is_callback(&part.name) {
-            asked.callback = Some(Target::callback(text(&part)?)?);
+    for (_, part) in arranged.arguments {
+        if !is_fetch(&part) {
+            asked.args.push(match part.is_file {
+                true => Arg::Bytes(part.body),
+                false => Arg::Text(part.body),
+            });
             continue;
         }
-        match place(&part.name, app.second_state.multipart_parts)? {
-            None => unplaced.push(part),
-            Some(at) => {
-                if let Some(earlier) = placed.insert(at, part) {
-                    return Err(broken(format!(
-                        "two parts are for place {at}, one of them is `{}`",
-                        shorten(&earlier.name)
-                    )));
-                }
-            }
+        let target = Target::fetch(text(&part)?)?;
+        let is_object = target.is_object;
+        let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;
+        fetched_bytes += fetched.len() as u64;
+        let limit = app.settings.request_body;
+        if fetched_bytes > limit.as_u64() {
+            return Err(Fault::limit(
+                "request-body",
+                413,
+                format!("What the parts fetch is larger than server.request_body = {limit}."),
+            ));
         }
-    }
-    let mut free = 1;
-    for part in unplaced {
-        while placed.contains_key(&free) {
-            free += 1;
-        }
-        placed.insert(free, part);
-    }
-    let last = placed.last_key_value().map_or(0, |(at, _)| *at);
-    for at in 1..=last {
-        let arg = match placed.remove(&at) {
-            None => Arg::Text(Bytes::new()),
-            Some(part) if part.is_file => Arg::Bytes(part.body),
-            Some(part) if part.name.starts_with("fetch") => {
-                let target = Target::fetch(text(&part)?)?;
-                let is_object = target.is_object;
-                let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;
-                fetched_bytes += fetched.len() as u64;
-                let limit = app.settings.request_body;
-                if fetched_bytes > limit.as_u64() {
-                    return Err(Fault::limit(
-                        "request-body",
-                        413,
-                        format!(
-                            "What the parts fetch is larger than server.request_body = {limit}."
-                        ),
-                    ));
-                }
-                asked.shares.push(app.bodies.share(fetched.len())?);
-                if is_object {
-                    fetched.into_quoted()
-                } else {
-                    fetched.into_arg()
-                }
-            }
-            Some(part) => Arg::Text(part.body),
-        };
-        asked.args.push(arg);
+        asked.shares.push(app.bodies.share(fetched.len())?);
+        asked.args.push(match is_object {
+            true => fetched.into_quoted(),
+            false => fetched.into_arg(),
+        });
     }
     Ok(asked)
 }
 
-async fn split(boundary: String, body: Bytes, most: u32) -> Result<Vec<Part>, Fault> {
-    let whole = futures::stream::iter([Ok::<_, Infallible>(body)]);
-    let mut reader = Multipart::new(whole, boundary);
-    let mut parts = vec![];
-    while let Some(field) = reader.next_field().await.map_err(unreadable)? {
-        if parts.len() as u64 >= u64::from(most) {
-            return Err(Fault::limit(
-                "multipart-parts",
-                413,
-                format!("The body has more parts than second_state.multipart_parts = {most}."),
-            ));
+/// Brings parts into their places.
+fn arrange(parts: Vec<Part>) -> Arranged {
+    // Of one name there is one field and one file, at the place of the first in the order and with the last value.
+    let mut named: Vec<(String, Part)> = vec![];
+    let mut known = HashMap::new();
+    for part in parts {
+        // A part without a name had this one.
+        let name = part.name.clone().unwrap_or_else(|| "null".to_owned());
+        match known.entry((part.is_file, name.clone())) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(named.len());
+                named.push((name, part));
+            }
+            Entry::Occupied(at) => {
+                if let Some((_, earlier)) = named.get_mut(*at.get()) {
+                    *earlier = part;
+                }
+            }
         }
-        let head: usize = field
-            .headers()
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if head > HEAD {
-            return Err(broken(format!(
-                "the head of a part is longer than {HEAD} bytes"
-            )));
-        }
-        let name = field.name().unwrap_or_default().to_owned();
-        let is_file = field.file_name().is_some();
-        let body = field.bytes().await.map_err(unreadable)?;
-        parts.push(Part {
-            name,
-            is_file,
-            body,
-        });
     }
-    Ok(parts)
+    named.sort_by_key(|(name, part)| {
+        let arrival = u8::from(part.is_file) + 2 * u8::from(is_fetch(part));
+        (arrival, index(name).map_or((true, 0), |at| (false, at)))
+    });
+    let mut arranged = Arranged::default();
+    let mut places = HashMap::new();
+    for (name, part) in named {
+        if !part.is_file && is_callback(&name) {
+            // Of two, the first.
+            arranged.callback.get_or_insert(part);
+            continue;
+        }
+        let place = name.rsplit_once('_').map_or(&*name, |(_, place)| place);
+        places.insert(place.to_owned(), part);
+    }
+    arranged.arguments = places.into_iter().collect();
+    arranged.arguments.sort_by(|(a, _), (b, _)| {
+        let number = |place: &str| index(place).map_or((true, 0), |at| (false, at));
+        let by_number = number(a).cmp(&number(b));
+        // JavaScript compares units of UTF-16.
+        by_number.then_with(|| a.encode_utf16().cmp(b.encode_utf16()))
+    });
+    arranged
+}
+
+fn is_fetch(part: &Part) -> bool {
+    let name = part.name.as_deref().unwrap_or_default();
+    !part.is_file && name.starts_with("fetch")
 }
 
 fn is_callback(name: &str) -> bool {
@@ -151,63 +157,70 @@ fn is_callback(name: &str) -> bool {
     start.eq_ignore_ascii_case("ssvm_callback") || start.eq_ignore_ascii_case("ssvm-callback")
 }
 
-/// The place that a name ends in, from 1.
-fn place(name: &str, most: u32) -> Result<Option<u32>, Fault> {
-    let Some((_, digits)) = name.rsplit_once('_') else {
-        return Ok(None);
-    };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Ok(None);
-    }
-    match digits.parse() {
-        Ok(at) if (1..=most).contains(&at) => Ok(Some(at)),
-        _ => Err(broken(format!(
-            "the part `{}` is for a place that is not from 1 to second_state.multipart_parts = {most}",
-            shorten(name)
-        ))),
-    }
-}
-
 fn text(part: &Part) -> Result<&str, Fault> {
-    std::str::from_utf8(&part.body)
-        .map_err(|_| broken(format!("the part `{}` is no text", shorten(&part.name))))
-}
-
-fn unreadable(error: multer::Error) -> Fault {
-    broken(error.to_string())
-}
-
-fn broken(problem: String) -> Fault {
-    let problem = problem.trim_end_matches('.');
-    Fault::client(
-        "multipart",
-        format!("The body is no multipart/form-data that makes sense: {problem}."),
-    )
-}
-
-fn shorten(name: &str) -> String {
-    name.chars().take(40).collect()
+    std::str::from_utf8(&part.body).map_err(|_| {
+        let name = part.name.as_deref().unwrap_or_default();
+        broken(&format!("the part `{}` is not a text", short(name)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn arranged(parts: &[(&str, &str)]) -> Vec<String> {
+        let mut body = String::new();
+        for (head, value) in parts {
+            body += &format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
+        }
+        body += "--b--\r\n";
+        let most = MostParts {
+            number: 100,
+            setting: "",
+        };
+        let parts = split("b".into(), body.into(), most, &mut Budget::default()).unwrap();
+        let arguments = arrange(parts).arguments.into_iter();
+        let text = |(_, part): (String, Part)| String::from_utf8(part.body.to_vec()).unwrap();
+        arguments.map(text).collect()
+    }
+
     #[test]
     fn a_name_ends_in_its_place() {
-        for (name, at) in [
-            ("input_1", Some(1)),
-            ("a_b_07", Some(7)),
-            ("_100", Some(100)),
-            ("input", None),
-            ("input_", None),
-            ("input_x", None),
-            ("2", None),
+        for (parts, arguments) in [
+            (
+                &[("name=a_2", "two"), ("name=b_1", "one")][..],
+                &["one", "two"][..],
+            ),
+            // No gaps, and numbers by number.
+            (
+                &[("name=x_10", "ten"), ("name=x_9", "nine")],
+                &["nine", "ten"],
+            ),
+            (
+                &[
+                    ("name=input_b", "b"),
+                    ("name=input_a", "a"),
+                    ("name=z_0", "0"),
+                ],
+                &["0", "a", "b"],
+            ),
+            (&[("name=x_1", "one"), ("name=y_1", "other")], &["other"]),
+            (
+                &[("name=x_1", "a"), ("name=y_1", "b"), ("name=x_1", "c")],
+                &["b"],
+            ),
+            (
+                &[("name=f_1; filename=f", "file"), ("name=x_1", "field")],
+                &["file"],
+            ),
+            (
+                &[("name=x_01", "01"), ("name=x_1", "1"), ("name=y", "y")],
+                &["1", "01", "y"],
+            ),
+            (&[("name=alone", "a")], &["a"]),
+            (&[], &[]),
         ] {
-            assert_eq!(place(name, 100).unwrap(), at, "{name}");
-        }
-        for name in ["input_0", "input_101", "input_99999999999999999999"] {
-            assert_eq!(place(name, 100).unwrap_err().code, "multipart", "{name}");
+            assert_eq!(arranged(parts), arguments, "{parts:?}");
         }
         assert!(is_callback("SSVM_Callback_1") && is_callback("ssvm_callback"));
         assert!(!is_callback("callback") && !is_callback("ssvm_call"));

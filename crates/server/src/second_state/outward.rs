@@ -4,10 +4,10 @@
 //! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
 //! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
 
-use super::js;
 use super::run::{self, Caller, Route};
 use super::target::Target;
 use crate::app::App;
+use crate::json;
 use crate::reply;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -164,7 +164,7 @@ impl Fetched {
     pub(super) fn into_quoted(self) -> Arg {
         match std::str::from_utf8(&self.body) {
             Ok(text) if !self.content_type.starts_with("image/") => {
-                Arg::Text(js::quoted(text).into())
+                Arg::Text(json::quoted(text).into())
             }
             _ => Arg::Bytes(self.body),
         }

@@ -6,6 +6,7 @@ use super::{
     header, parse_id, refuse, usage_key_fault,
 };
 use crate::app::App;
+use crate::charset;
 use crate::functions::store_fault;
 use crate::reply;
 use axum::body::Body;
@@ -65,8 +66,10 @@ pub(super) async fn write_state(
         if essence(&parts.headers) != "text/plain" {
             return Err(content_type_fault(NOT_TEXT));
         }
-        let bytes = read(&app, body).await?;
-        let state = String::from_utf8_lossy(&bytes).into_owned();
+        let bytes = read(&app, &parts.headers, body).await?;
+        let charset = charset::of(content_type(&parts.headers));
+        let state = charset::decode(bytes, charset.as_deref())?;
+        let state = String::from_utf8_lossy(&state).into_owned();
         app.store
             .set_state(function.wasm_id, state)
             .await
@@ -91,7 +94,7 @@ pub(super) async fn write_callback(
     let (parts, body) = request.into_parts();
     // In the original's order: what is wrong with the callback first.
     let written = async {
-        let bytes = read(&app, body).await?;
+        let bytes = read(&app, &parts.headers, body).await?;
         let callback = std::str::from_utf8(&bytes).unwrap_or_default();
         if callback.contains(GONE) {
             return Err(Fault::client("callback", REFUSAL));
@@ -138,11 +141,11 @@ fn answer(
     }
 }
 
-async fn read(app: &App, body: Body) -> Result<Bytes, Fault> {
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault> {
     let limit = app.second_state.state;
     let held = app
         .bodies
-        .read(body, limit, || {
+        .read(headers, body, limit, || {
             Fault::limit(
                 "state",
                 413,

@@ -1,16 +1,18 @@
 //! Calling a function: from a request to its arguments, through the engine, to an answer.
 
+use super::form::FormLimits;
 use super::outward::{self, Came};
 use super::target::Target;
 use super::{
     CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
-    upload, usage_key_fault,
+    usage_key_fault,
 };
 use crate::app::App;
-use crate::body::Share;
+use crate::body::{SMALL, Share};
 use crate::call::{self, Wish};
 use crate::functions::no_such_function;
 use crate::journal::Row;
+use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use bytes::Bytes;
@@ -53,14 +55,14 @@ pub(super) struct Caller {
 }
 
 /// What a request says before anything was fetched.
-pub(super) struct Asked<'a> {
+pub(super) struct Asked {
     pub(super) args: Vec<Arg>,
     /// What replaces the argument.
     pub(super) fetch: Option<Target>,
     /// Where the result goes: `Some(None)` says nowhere, `None` leaves it to the stored one.
     pub(super) callback: Option<Option<Target>>,
-    /// What fetched arguments take of the memory for bodies.
-    pub(super) shares: Vec<Share<'a>>,
+    /// What fetched and parsed arguments take of the memory for bodies.
+    pub(super) shares: Vec<Share>,
 }
 
 /// `POST` to any route that runs a function.
@@ -166,7 +168,7 @@ async fn run(
     let signature = stated.map(StatedSignature::parse).transpose()?;
     let held = app
         .bodies
-        .read(body, app.settings.request_body, || {
+        .read(&parts.headers, body, app.settings.request_body, || {
             let limit = app.settings.request_body;
             Fault::limit(
                 "request-body",
@@ -177,10 +179,14 @@ async fn run(
         .await?;
     let context = call::context(&function, id, caller.depth, caller.deadline);
     let body = held.bytes.clone();
+    if body.len() > SMALL {
+        // What follows reads and copies it: not on the thread of a connection.
+        iof_engine::leave().await;
+    }
     let mut asked = if route.multipart {
         multipart::read(app, &context, caller, &parts.headers, body).await?
     } else {
-        of_body(content_type(&parts.headers), body).await?
+        of_body(app, content_type(&parts.headers), body, caller.deadline).await?
     };
     directed(&parts.headers, &mut asked)?;
     if let Some(target) = asked.fetch.take() {
@@ -212,19 +218,28 @@ async fn run(
     }
 }
 
-/// Rewriting a long body takes a while, and a thread that serves requests has none.
-const LONG: usize = 256 << 10;
-
-async fn of_body<'a>(content_type: &str, body: Bytes) -> Result<Asked<'a>, Fault> {
-    if body.len() < LONG {
-        return arguments::of_body(content_type, body);
+async fn of_body(
+    app: &App,
+    content_type: &str,
+    body: Bytes,
+    deadline: Instant,
+) -> Result<Asked, Fault> {
+    let limits = FormLimits {
+        fields: app.second_state.form_fields,
+        depth: app.settings.json_depth,
+    };
+    if body.len() <= SMALL {
+        return arguments::of_body(content_type, body, limits, &mut Budget::default());
     }
     let content_type = content_type.to_owned();
-    upload::blocking(move || arguments::of_body(&content_type, body)).await?
+    let parse = move |budget: &mut Budget| arguments::of_body(&content_type, body, limits, budget);
+    let (mut asked, share) = Box::pin(app.bodies.parse(deadline, parse)).await?;
+    asked.shares.push(share);
+    Ok(asked)
 }
 
 /// Adds what the headers direct; they come before the body.
-fn directed(headers: &HeaderMap, asked: &mut Asked<'_>) -> Result<(), Fault> {
+fn directed(headers: &HeaderMap, asked: &mut Asked) -> Result<(), Fault> {
     if let Some(text) = header(headers, &FETCH) {
         asked.fetch = Some(Target::fetch(text)?);
     }
@@ -294,6 +309,8 @@ fn is_of_call(code: &str) -> bool {
         "request-body"
             | "body-wait"
             | "multipart-parts"
+            | "form-fields"
+            | "json-depth"
             | "callback-depth"
             | "rate"
             | "concurrency"

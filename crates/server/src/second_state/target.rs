@@ -7,8 +7,12 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use iof_engine::Fault;
+use iof_engine::json::Scanner;
 use serde_json::{Map, Value as Json, json};
 use url::Url;
+
+/// The most names, values and brackets in the JSON of one.
+const TOKENS: usize = 10_000;
 
 /// One request to be made.
 #[derive(Clone, Debug)]
@@ -140,6 +144,14 @@ impl Target {
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
+    // A tree takes a hundred times its text.
+    let mut scanner = Scanner::new(text);
+    let mut tokens = std::iter::from_fn(|| scanner.token().ok().flatten());
+    if tokens.nth(TOKENS).is_some() {
+        return Err(format!(
+            "it has more than {TOKENS} names, values and brackets"
+        ));
+    }
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("it is no JSON object".into()),

@@ -3,6 +3,7 @@
 use super::{CREATE_USAGE_KEY, DESCRIPTION, content_type_fault, essence, header};
 use crate::app::App;
 use crate::functions::store_fault;
+use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -41,7 +42,7 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     let limit = app.module_size;
     let held = app
         .bodies
-        .read(body, limit, || {
+        .read(headers, body, limit, || {
             Fault::limit(
                 "module-size",
                 413,
@@ -96,31 +97,27 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
             Sha256::digest(&source).into(),
-            format!("0x{}", hex(&Sha256::digest(decimal(&source)))),
+            format!("0x{}", hex(&decimal_digest(&source))),
         )
     })
     .await
 }
 
-/// `0,97,115,109`
-pub(super) fn decimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 4);
-    for byte in bytes {
-        if !text.is_empty() {
-            text.push(',');
-        }
+/// The digest of `0,97,115,109`, which is not held: it is four times as long as the module.
+fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
+    const PIECE: usize = 64 << 10;
+    let (mut digest, mut text) = (Sha256::new(), String::with_capacity(PIECE + 4));
+    for (at, byte) in bytes.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
         // Writing to a string does not fail.
-        let _ = write!(text, "{byte}");
+        let _ = write!(text, "{comma}{byte}");
+        if text.len() >= PIECE {
+            digest.update(&text);
+            text.clear();
+        }
     }
-    text
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Fault::host("The server failed.", error))
+    digest.update(&text);
+    digest.finalize().into()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -136,7 +133,16 @@ mod tests {
 
     #[test]
     fn the_odd_digest_is_over_decimal_text() {
-        assert_eq!(decimal(b"\0asm\x01\0\0\0"), "0,97,115,109,1,0,0,0");
-        assert_eq!(decimal(b""), "");
+        let digest = |text: &str| -> [u8; 32] { Sha256::digest(text).into() };
+        assert_eq!(
+            decimal_digest(b"\0asm\x01\0\0\0"),
+            digest("0,97,115,109,1,0,0,0")
+        );
+        assert_eq!(decimal_digest(b""), digest(""));
+        let long = vec![255; 100_000];
+        assert_eq!(
+            decimal_digest(&long),
+            digest(&vec!["255"; 100_000].join(","))
+        );
     }
 }

@@ -99,22 +99,33 @@ pub(super) async fn call(
     (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
     headers: &HeaderMap,
 ) -> Result<(), Fault> {
-    let Some(usage_key) = usage_key else {
-        return Ok(());
-    };
-    let opens = |given: &str| usage_key.matches(given) || admin_key.matches(given);
-    if given(headers).is_some_and(opens) || app.keys.is_operator(headers) {
-        return Ok(());
-    }
-    let key = key(app, headers).await?;
-    let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
-    if key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.wasm_id)) {
+    if usage_key.is_none() || shows_key(app, id, (usage_key, admin_key), headers).await? {
         return Ok(());
     }
     let message = format!(
         "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
     );
     Err(Fault::client("usage-key", message).with_status(401))
+}
+
+/// Whether the sender shows a key that calls a function, whether it takes one or not.
+///
+/// # Errors
+/// That the store does not answer.
+pub(super) async fn shows_key(
+    app: &App,
+    id: i64,
+    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
+    headers: &HeaderMap,
+) -> Result<bool, Fault> {
+    let opens =
+        |given: &str| usage_key.is_some_and(|key| key.matches(given)) || admin_key.matches(given);
+    if given(headers).is_some_and(opens) || app.keys.is_operator(headers) {
+        return Ok(true);
+    }
+    let key = key(app, headers).await?;
+    let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
+    Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.wasm_id)))
 }
 
 /// The key of a request, if it is one that was made here.

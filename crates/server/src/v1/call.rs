@@ -1,27 +1,20 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
-//!
-//! | body | arguments |
-//! |---|---|
-//! | JSON, an object | each by its name, where the function says names; else the one argument |
-//! | JSON, an array | each by its place |
-//! | text, bytes | the one argument, as it is |
-//!
-//! In JSON an argument of bytes is a string in base64. A result is a body of its own type: text, bytes, or JSON.
 
-use super::{Problem, access, answer, failed};
+use super::arguments::{self, JsonLimits};
+use super::{Problem, access, answer, failed, jobs};
 use crate::app::App;
+use crate::body::{SMALL, Share};
 use crate::call::{self, Wish};
 use crate::functions::{Loaded, no_such_function};
+use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Export, Fault, Type, Value};
+use iof_engine::{Arg, Fault, Value};
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -75,6 +68,10 @@ async fn run(
     let function = find(app, function).await?;
     let keys = (function.usage_key.as_ref(), &function.admin_key);
     access::call(app, function.id, keys, &parts.headers).await?;
+    let later = later(&parts.headers);
+    if later && !function.granted.jobs {
+        jobs::admit(app, &function, &parts.headers).await?;
+    }
     if let Some(pace) = &function.granted.pace {
         pace.count()?;
     }
@@ -84,9 +81,11 @@ async fn run(
         let message = format!("The body is larger than server.request_body = {most}.");
         Fault::limit("request-body", 413, message)
     };
-    let held = app.bodies.read(body, most, too_large).await?;
-    let args = arguments(&function, export, &parts.headers, &held.bytes)?;
-    if later(&parts.headers) {
+    let headers = &parts.headers;
+    let held = app.bodies.read(headers, body, most, too_large).await?;
+    let content_type = super::content_type(headers);
+    let (args, share) = read(app, &function, export, content_type, &held.bytes, deadline).await?;
+    if later {
         let job = app.jobs.submit(app, id, &function, export, &args).await?;
         let accepted = Accepted {
             job: job.to_string(),
@@ -104,7 +103,7 @@ async fn run(
         signature: None,
     };
     let context = call::context(&function, id, 0, deadline);
-    let outcome = call::run(app, &function, context, wish, held).await?;
+    let outcome = call::run(app, &function, context, wish, (held, share)).await?;
     Ok(body_of(outcome.result?))
 }
 
@@ -136,155 +135,35 @@ fn later(headers: &HeaderMap) -> bool {
         .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// The arguments of a body.
+/// The arguments of a body, read on this thread if it is small.
 ///
 /// # Errors
-/// `arguments`, naming the one that does not fit; `json`, `content-type`.
-fn arguments(
-    function: &Loaded,
-    name: &str,
-    headers: &HeaderMap,
+/// Those of [`arguments::read`].
+async fn read(
+    app: &App,
+    function: &Arc<Loaded>,
+    export: &str,
+    content_type: &str,
     body: &Bytes,
-) -> Result<Vec<Arg>, Fault> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    match essence.to_ascii_lowercase().as_str() {
-        _ if body.is_empty() => Ok(vec![]),
-        "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
-        "text/plain" | "" => Ok(vec![Arg::Text(body.clone())]),
-        "application/json" => {
-            let json: Json = serde_json::from_slice(body)
-                .map_err(|error| Fault::client("json", format!("The body is no JSON: {error}.")))?;
-            match function.code.manifest().export(name) {
-                Some(export) => of_json(function, export, json, body),
-                // The call itself says what there is.
-                None => Ok(vec![]),
-            }
-        }
-        _ => Err(Fault::client(
-            "content-type",
-            "Content-Type must be application/json, text/plain or application/octet-stream.",
-        )
-        .with_status(415)),
-    }
-}
-
-fn of_json(
-    function: &Loaded,
-    export: &Export,
-    json: Json,
-    body: &Bytes,
-) -> Result<Vec<Arg>, Fault> {
-    let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
-        // A module that says no names: an array is its arguments, all else is its one argument.
-        return Ok(vec![match json {
-            Json::String(text) => Arg::Text(text.into()),
-            _ => Arg::Text(body.clone()),
-        }]);
+    deadline: Instant,
+) -> Result<(Vec<Arg>, Share), Fault> {
+    let limits = JsonLimits {
+        depth: app.settings.json_depth,
+        values: app.settings.json_values,
     };
-    let values: Vec<Option<Json>> = match json {
-        Json::Object(mut object) => {
-            let named = described.params.iter();
-            let values = named
-                .map(|param| object.shift_remove(&param.name))
-                .collect();
-            unknown(export, &object)?;
-            values
-        }
-        Json::Array(values) => values.into_iter().map(Some).collect(),
-        _ => {
-            return Err(misfit(
-                export,
-                "the body is an object of its arguments by name, or an array of them",
-            ));
-        }
+    if body.len() <= SMALL {
+        let budget = &mut Budget::default();
+        let args = arguments::read(function, export, content_type, body, limits, budget)?;
+        return Ok((args, Share::default()));
+    }
+    // What follows reads and copies it: not on the thread of a connection.
+    iof_engine::leave().await;
+    let (function, export) = (Arc::clone(function), export.to_owned());
+    let (content_type, body) = (content_type.to_owned(), body.clone());
+    let read = move |budget: &mut Budget| {
+        arguments::read(&function, &export, &content_type, &body, limits, budget)
     };
-    if values.len() > signature.params.len() {
-        return Err(misfit(export, &format!("{} arguments came", values.len())));
-    }
-    let none = || std::iter::repeat_with(|| None);
-    let params = signature.params.iter().zip(&described.params);
-    params
-        .zip(values.into_iter().chain(none()))
-        .enumerate()
-        .map(|(at, ((ty, param), value))| {
-            let missing = || misfit(export, &format!("`{}` is missing", param.name));
-            let came = value.is_some();
-            let value = match (value, ty) {
-                (Some(value), _) => value,
-                // Which some types take.
-                (None, Type::Json) => Json::Null,
-                (None, _) => return Err(missing()),
-            };
-            if *ty == Type::Json {
-                let exports = &function.code.manifest().exports;
-                let checked = function.schemas.check(exports, export, at, &value);
-                checked.map_err(|fault| if came { fault } else { missing() })?;
-            }
-            argument(*ty, value).ok_or_else(|| {
-                misfit(
-                    export,
-                    &format!("`{}` must be {}", param.name, in_words(*ty)),
-                )
-            })
-        })
-        .collect()
-}
-
-fn unknown(export: &Export, rest: &Map<String, Json>) -> Result<(), Fault> {
-    match rest.keys().next() {
-        None => Ok(()),
-        Some(name) => Err(misfit(
-            export,
-            &format!("there is no `{}`", super::shown(name)),
-        )),
-    }
-}
-
-/// Says what would have fitted.
-fn misfit(export: &Export, problem: &str) -> Fault {
-    let params = export
-        .described
-        .iter()
-        .flat_map(|described| &described.params);
-    let names: Vec<_> = params.map(|param| format!("`{}`", param.name)).collect();
-    let takes = match names.as_slice() {
-        [] => "no arguments".to_owned(),
-        names => names.join(", "),
-    };
-    Fault::client(
-        "arguments",
-        format!("`{}` takes {takes}; {problem}.", export.name),
-    )
-}
-
-/// A value of JSON as an argument of a type.
-fn argument(ty: Type, value: Json) -> Option<Arg> {
-    Some(match (ty, value) {
-        (Type::String, Json::String(text)) => Arg::Text(text.into()),
-        (Type::Bytes, Json::String(text)) => Arg::Bytes(BASE64_STANDARD.decode(text).ok()?.into()),
-        (Type::Json, value) => Arg::Text(value.to_string().into()),
-        (Type::Bool, Json::Bool(value)) => Arg::Text(value.to_string().into()),
-        (Type::Unit | Type::String | Type::Bytes | Type::Bool, _) => return None,
-        // The engine knows the ranges.
-        (_, Json::Number(number)) => {
-            let whole = super::integer(&number).map(|number| number.to_string());
-            Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
-        }
-        _ => return None,
-    })
-}
-
-fn in_words(ty: Type) -> &'static str {
-    match ty {
-        Type::String => "a string",
-        Type::Bytes => "bytes, a string in base64",
-        Type::Bool => "true or false",
-        _ => "a number",
-    }
+    Box::pin(app.bodies.parse(deadline, read)).await
 }
 
 /// The type that a result is sent under, and its bytes.

@@ -3,17 +3,20 @@
 //! A job is on the disk before it is acknowledged. A few run at a time, beside the calls that somebody waits for and
 //! through the same gate. One that a crash cut off is begun again, up to [`ATTEMPTS`] times: at least once, not exactly.
 
-use super::{Problem, access, answer, call};
+use super::{Problem, access, call, failed};
 use crate::app::App;
 use crate::call::Wish;
 use crate::functions::{Loaded, store_fault};
+use crate::parsing::blocking;
 use crate::replay::RecordedArg;
+use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use iof_engine::json::Scanner;
 use iof_engine::{Arg, Blob, Fault, Source};
-use iof_store::{Job, JobState, NewJob, Saved, Scope, Store};
+use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Scope, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::{Arc, OnceLock, Weak};
@@ -30,6 +33,20 @@ const ATTEMPTS: u32 = 3;
 const SWEEP: Duration = Duration::from_secs(60);
 /// After a store that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Refuses a caller without a key a job of a function that does not declare `jobs`: what a job leaves stays on the disk,
+/// and anybody could fill that.
+///
+/// # Errors
+/// `jobs-undeclared`
+pub(super) async fn admit(app: &App, function: &Loaded, headers: &HeaderMap) -> Result<(), Fault> {
+    let keys = (function.usage_key.as_ref(), &function.admin_key);
+    if access::shows_key(app, function.id, keys, headers).await? {
+        return Ok(());
+    }
+    let message = "This function takes jobs (Prefer: respond-async) from holders of a key only: send its admin key or a key of scope `call` as `Authorization: Bearer KEY`, declare `jobs = true` in its function.toml, or call it without Prefer.";
+    Err(Fault::client("jobs-undeclared", message).with_status(403))
+}
 
 /// Takes jobs and runs them.
 #[derive(Default)]
@@ -101,9 +118,20 @@ impl Jobs {
         export: &str,
         args: &[Arg],
     ) -> Result<Uuid, Fault> {
+        let room = room(app);
+        let size: usize = args
+            .iter()
+            .map(|arg| match arg {
+                Arg::Text(bytes) | Arg::Bytes(bytes) => bytes.len(),
+            })
+            .sum();
+        if size as u64 > room.function {
+            return Err(no_room(app, true));
+        }
         let args: Vec<_> = args.iter().map(RecordedArg::of).collect();
-        let request = serde_json::to_vec(&args)
-            .map_err(|error| Fault::host("The job could not be written.", error))?;
+        let request = blocking(move || serde_json::to_vec(&args)).await?;
+        let request =
+            request.map_err(|error| Fault::host("The job could not be written.", error))?;
         let most = app.settings.jobs;
         let job = NewJob {
             id,
@@ -112,18 +140,53 @@ impl Jobs {
             export: export.to_owned(),
             request: request.into(),
         };
-        match app.store.submit_job(job, most).await.map_err(store_fault)? {
-            Saved::Done => {
+        let submitted = app.store.submit_job(job, most, room).await;
+        match submitted.map_err(store_fault)? {
+            Submitted::Accepted => {
                 self.wake.notify_one();
                 Ok(id)
             }
-            Saved::Full => Err(Fault::limit(
+            Submitted::TooMany => Err(Fault::limit(
                 "jobs",
                 503,
                 format!("{most} jobs are not done (server.jobs). Try again soon."),
             )),
+            Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
         }
     }
+}
+
+/// How much jobs may keep.
+fn room(app: &App) -> JobRoom {
+    JobRoom {
+        all: app.settings.jobs_size.as_u64(),
+        function: app.settings.jobs_function_size.as_u64(),
+    }
+}
+
+fn no_room(app: &App, of_function: bool) -> Fault {
+    let (code, whose, setting, size) = match of_function {
+        true => (
+            "jobs-function-size",
+            "the jobs of this function",
+            "server.jobs_function_size",
+            app.settings.jobs_function_size,
+        ),
+        false => (
+            "jobs-size",
+            "all jobs",
+            "server.jobs_size",
+            app.settings.jobs_size,
+        ),
+    };
+    let kept = humantime_serde::re::humantime::format_duration(app.settings.job_time);
+    Fault::limit(
+        code,
+        507,
+        format!(
+            "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes go after server.job_time = {kept}; call without Prefer: respond-async until then."
+        ),
+    )
 }
 
 /// Show a job
@@ -162,12 +225,17 @@ pub(super) async fn read(
         {
             return Err(refused);
         }
-        Ok(shown(job))
+        let written = blocking(move || shown(job)).await?;
+        written.map_err(|error| Fault::host("The job could not be written.", error))
     };
-    answer(StatusCode::OK, read.await)
+    match read.await {
+        Ok(json) => reply::ok(StatusCode::OK, reply::JSON, json),
+        Err(fault) => failed(&fault),
+    }
 }
 
-fn shown(job: Job) -> JobInfo {
+/// A job as JSON. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.
+fn shown(job: Job) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
     let kept = kept.unwrap_or(Kept {
@@ -180,11 +248,14 @@ fn shown(job: Job) -> JobInfo {
         .content_type
         .as_deref()
         .is_some_and(|of| of.starts_with("application/json"));
-    let result = kept.body.map(|body| match serde_json::from_slice(&body.0) {
-        Ok(value) if json => value,
-        _ => serde_json::to_value(&body).unwrap_or_default(),
+    let as_it_is = kept.body.as_ref().and_then(|body| {
+        let text = std::str::from_utf8(&body.0).ok().filter(|_| json)?;
+        let mut scanner = Scanner::new(text);
+        while scanner.token().ok()?.is_some() {}
+        Some(text)
     });
-    JobInfo {
+    let result = kept.body.as_ref().filter(|_| as_it_is.is_none());
+    let info = JobInfo {
         job: job.id.to_string(),
         function: job.wasm_id,
         version: job.version,
@@ -195,8 +266,15 @@ fn shown(job: Job) -> JobInfo {
         fault: kept.fault,
         error: kept.error,
         content_type: kept.content_type,
-        result,
+        result: result.map(|body| serde_json::to_value(body).unwrap_or_default()),
+    };
+    let mut written = serde_json::to_string(&info)?;
+    if let (Some(result), Some('}')) = (as_it_is, written.pop()) {
+        written.push_str(",\"result\":");
+        written.push_str(result);
     }
+    written.push('}');
+    Ok(written)
 }
 
 async fn work(app: Weak<App>, wake: Arc<Notify>) {
@@ -279,8 +357,13 @@ async fn run(app: &Arc<App>, job: Job) {
         },
         Err(fault) => Kept::failed(&fault),
     };
-    let outcome = serde_json::to_vec(&kept).unwrap_or_default();
-    if let Err(error) = app.store.finish_job(job.id, outcome.into()).await {
+    let written = blocking(move || serde_json::to_vec(&kept).unwrap_or_default()).await;
+    let finished = Finished {
+        outcome: written.unwrap_or_default().into(),
+        without_room: Kept::failed(&no_room(app, false)).written(),
+        without_room_of_function: Kept::failed(&no_room(app, true)).written(),
+    };
+    if let Err(error) = app.store.finish_job(job.id, finished, room(app)).await {
         tracing::error!(%error, job = %job.id, "the outcome of a job is lost; it begins again with the next start");
     }
 }
@@ -289,8 +372,9 @@ type Came = (Option<String>, Option<Bytes>);
 
 async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
     let function = app.functions.exactly(job.wasm_id, job.version).await?;
-    let args: Vec<RecordedArg> = serde_json::from_slice(&job.request)
-        .map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let request = job.request.clone();
+    let args = blocking(move || serde_json::from_slice::<Vec<RecordedArg>>(&request)).await?;
+    let args = args.map_err(|error| Fault::host("The job cannot be read.", error))?;
     let wish = Wish {
         export: &job.export,
         args: args.iter().map(RecordedArg::to_arg).collect(),
@@ -317,6 +401,10 @@ impl Kept {
             body: None,
         }
     }
+
+    fn written(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
 }
 
 /// What is kept of a job that was cut off too often.
@@ -324,7 +412,5 @@ fn lost() -> Bytes {
     let message =
         format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
     let fault = Fault::new("job-lost", Source::Host, 500, message);
-    serde_json::to_vec(&Kept::failed(&fault))
-        .unwrap_or_default()
-        .into()
+    Kept::failed(&fault).written()
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `access` | who may do what |
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
-//! | `call`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `arguments`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
 //! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
@@ -17,6 +17,7 @@
 //! | `calls` | recorded calls, and their replay |
 
 mod access;
+mod arguments;
 mod call;
 mod calls;
 mod describe;
@@ -32,6 +33,7 @@ mod versions;
 pub(crate) use jobs::Jobs;
 
 use crate::app::App;
+use crate::charset;
 use crate::reply;
 use axum::Router;
 use axum::body::Body;
@@ -199,17 +201,15 @@ async fn json_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, Fault> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let essence = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
+    let content_type = content_type(headers);
+    let essence = content_type.split(';').next().unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
         return Err(
             Fault::client("content-type", "Content-Type must be application/json.")
                 .with_status(415),
         );
     }
+    charset::utf8_only(content_type)?;
     let too_large = || {
         Fault::limit(
             "request-body",
@@ -217,10 +217,18 @@ async fn json_body<T: DeserializeOwned>(
             format!("The body is larger than {SMALL}."),
         )
     };
-    let held = app.bodies.read(body, SMALL, too_large).await?;
+    let held = app.bodies.read(headers, body, SMALL, too_large).await?;
     serde_json::from_slice(&held.bytes).map_err(|error| {
         Fault::client("json", format!("The body is not as it should be: {error}."))
     })
+}
+
+/// The content type of a request.
+fn content_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).

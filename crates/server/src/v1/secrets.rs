@@ -1,7 +1,8 @@
 //! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
 
-use super::{Problem, access, answer, no_content, time};
+use super::{Problem, access, answer, content_type, no_content, time};
 use crate::app::App;
+use crate::charset;
 use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -74,6 +75,7 @@ pub(super) async fn set(
             .await?
             .wasm_id;
         let keys = app.functions.secret_keys()?;
+        charset::utf8_only(content_type(&parts.headers))?;
         let too_long = || {
             Fault::limit(
                 "secret-value",
@@ -83,7 +85,12 @@ pub(super) async fn set(
         };
         let held = app
             .bodies
-            .read(body, ByteSize(MAX_SECRET_VALUE as u64), too_long)
+            .read(
+                &parts.headers,
+                body,
+                ByteSize(MAX_SECRET_VALUE as u64),
+                too_long,
+            )
             .await?;
         let value = String::from_utf8(held.bytes.to_vec())
             .map_err(|_| wrong("The secret is no UTF-8.".into()))?;

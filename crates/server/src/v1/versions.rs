@@ -3,22 +3,27 @@
 //! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
 
 use super::functions::{Deployed, not_set};
-use super::{Problem, access, answer, json_body, no_content, only, parameter, time, whole};
+use super::{
+    Problem, access, answer, content_type, json_body, no_content, only, parameter, time, whole,
+};
 use crate::app::App;
-use crate::body::drain;
+use crate::body::{Share, drain};
 use crate::functions::{no_such_version, store_fault};
 use crate::grants::{Declaration, MAX_DECLARATION};
+use crate::multipart::{MostParts, boundary, split};
+use crate::parsing::Budget;
 use crate::second_state::upload;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::{Fault, Manifest};
 use iof_store::{NewVersion, Percent, Rollout, Scope, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// One version.
@@ -289,10 +294,7 @@ pub(super) async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(NewVersion, Vec<String>), Fault> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let content_type = content_type(headers);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
     let too_large = || {
@@ -302,10 +304,12 @@ pub(super) async fn take(
             format!("The module is larger than compile.module_size = {limit}."),
         )
     };
-    let held = app.bodies.read(body, most, too_large).await?;
-    let (source, declaration) = match essence {
-        "application/wasm" | "application/octet-stream" => (held.bytes.clone(), None),
-        "multipart/form-data" => parts(content_type, held.bytes.clone()).await?,
+    let held = app.bodies.read(headers, body, most, too_large).await?;
+    let (source, declaration, _share) = match essence {
+        "application/wasm" | "application/octet-stream" => {
+            (held.bytes.clone(), None, Share::default())
+        }
+        "multipart/form-data" => parts(app, content_type, held.bytes.clone()).await?,
         _ => {
             return Err(Fault::client(
                 "content-type",
@@ -331,7 +335,11 @@ pub(super) async fn take(
     Ok((version, exports.collect()))
 }
 
-async fn parts(content_type: &str, body: Bytes) -> Result<(Bytes, Option<String>), Fault> {
+async fn parts(
+    app: &App,
+    content_type: &str,
+    body: Bytes,
+) -> Result<(Bytes, Option<String>, Share), Fault> {
     let wrong = |problem: &str| {
         Fault::client(
             "multipart",
@@ -340,22 +348,19 @@ async fn parts(content_type: &str, body: Bytes) -> Result<(Bytes, Option<String>
             ),
         )
     };
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| wrong("The Content-Type has no boundary"))?;
-    let stream = futures::stream::once(async { Ok::<_, std::convert::Infallible>(body) });
-    let mut form = multer::Multipart::new(stream, boundary);
+    const MOST: MostParts = MostParts {
+        number: 8,
+        setting: "what a form of a module has",
+    };
+    let boundary = boundary(content_type)?;
+    let deadline = Instant::now() + app.wall_time;
+    let parse = move |budget: &mut Budget| split(boundary, body, MOST, budget);
+    let (parts, share) = app.bodies.parse(deadline, parse).await?;
     let (mut module, mut declaration) = (None, None);
-    loop {
-        let field = form.next_field().await;
-        let Some(field) =
-            field.map_err(|error| wrong(&format!("The body is no form ({error})")))?
-        else {
-            break;
-        };
-        let name = field.name().unwrap_or_default().to_owned();
-        let bytes = field.bytes().await;
-        let bytes =
-            bytes.map_err(|error| wrong(&format!("The part `{name}` broke off ({error})")))?;
+    for part in parts {
+        part.utf8_only()?;
+        let name = part.name.unwrap_or_default();
+        let bytes = part.body;
         match name.as_str() {
             "module" if module.is_none() => module = Some(bytes),
             "function" if declaration.is_none() && bytes.len() <= MAX_DECLARATION => {
@@ -375,5 +380,5 @@ async fn parts(content_type: &str, body: Bytes) -> Result<(Bytes, Option<String>
         }
     }
     let module = module.ok_or_else(|| wrong("The part `module` is missing"))?;
-    Ok((module, declaration))
+    Ok((module, declaration, share))
 }

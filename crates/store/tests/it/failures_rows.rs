@@ -1,6 +1,6 @@
 //! When the database refuses one of many rows that came together: none of them is there, and nobody else notices.
 
-use iof_store::{NewJob, RecordingsKept, Saved, Store};
+use iof_store::{NewJob, RecordingsKept, Store, Submitted};
 
 use crate::jobs::{job, waiting};
 use crate::recordings::{recording, totals};
@@ -111,8 +111,8 @@ async fn a_refused_job_is_not_counted() {
                 export: outcome.into(),
                 ..job(task as u64)
             };
-            let saved = store.submit_job(new, 99).await?;
-            assert_eq!(saved, Saved::Done);
+            let saved = store.submit_job(new, 99, crate::jobs::ROOM).await?;
+            assert_eq!(saved, Submitted::Accepted);
             Ok(true)
         })
         .await;

@@ -3,11 +3,26 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use iof_store::{Error, Job, JobState, NewJob, Rollout, Saved, Store};
+use iof_store::{Error, Finished, Job, JobRoom, JobState, NewJob, Rollout, Store, Submitted};
 use sqlx::Row as _;
 use uuid::Uuid;
 
 use crate::{Home, count, function, outside, version};
+
+/// As much as there is.
+pub(crate) const ROOM: JobRoom = JobRoom {
+    all: i64::MAX as u64,
+    function: i64::MAX as u64,
+};
+
+/// An outcome, and two that stand for it without room.
+pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
+    Finished {
+        outcome: outcome.into(),
+        without_room: "all full".into(),
+        without_room_of_function: "full".into(),
+    }
+}
 
 /// The job of this number, of function 1.
 pub(crate) fn job(number: u64) -> NewJob {
@@ -21,8 +36,8 @@ pub(crate) fn job(number: u64) -> NewJob {
 }
 
 pub(crate) async fn submit(store: &Store, number: u64) {
-    let saved = store.submit_job(job(number), u32::MAX).await;
-    assert_eq!(saved.unwrap(), Saved::Done);
+    let saved = store.submit_job(job(number), u32::MAX, ROOM).await;
+    assert_eq!(saved.unwrap(), Submitted::Accepted);
 }
 
 /// How many are not done, counted and as it is said.
@@ -50,8 +65,8 @@ async fn get(store: &Store, number: u64) -> Option<Job> {
 }
 
 async fn finish(store: &Store, number: u64, outcome: &'static str) -> bool {
-    let finished = store.finish_job(job(number).id, outcome.into());
-    finished.await.unwrap()
+    let done = store.finish_job(job(number).id, finished(outcome), ROOM);
+    done.await.unwrap()
 }
 
 #[tokio::test]
@@ -131,18 +146,18 @@ async fn what_cannot_run_is_not_accepted() {
         wasm_id: 7,
         ..job(2)
     };
-    let error = store.submit_job(missing, 9).await.unwrap_err();
+    let error = store.submit_job(missing, 9, ROOM).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { wasm_id: 7 }));
     for version in [0, 2] {
         let unknown = NewJob { version, ..job(2) };
-        let error = store.submit_job(unknown, 9).await.unwrap_err();
+        let error = store.submit_job(unknown, 9, ROOM).await.unwrap_err();
         assert_eq!(error.code(), "no_version");
     }
     let again = NewJob {
         request: "another".into(),
         ..job(1)
     };
-    let error = store.submit_job(again, 9).await.unwrap_err();
+    let error = store.submit_job(again, 9, ROOM).await.unwrap_err();
     assert_eq!(error.code(), "invalid");
     assert!(error.to_string().contains("already"), "{error}");
     assert_eq!(get(&store, 1).await.unwrap().request, "request 1");
@@ -156,27 +171,36 @@ async fn what_cannot_run_is_not_accepted() {
         version: number,
         ..job(2)
     };
-    assert_eq!(store.submit_job(of_idle, 9).await.unwrap(), Saved::Done);
+    assert_eq!(
+        store.submit_job(of_idle, 9, ROOM).await.unwrap(),
+        Submitted::Accepted
+    );
 }
 
 #[tokio::test]
 async fn so_many_wait_and_no_more() {
     let home = Home::new();
     let store = with(1..=2, &home).await;
-    let third = || store.submit_job(job(3), 2);
-    assert_eq!(third().await.unwrap(), Saved::Full);
+    let third = || store.submit_job(job(3), 2, ROOM);
+    assert_eq!(third().await.unwrap(), Submitted::TooMany);
     assert_eq!(store.take_jobs(1).await.unwrap().len(), 1);
-    assert_eq!(third().await.unwrap(), Saved::Full, "it is not done");
+    assert_eq!(third().await.unwrap(), Submitted::TooMany, "it is not done");
     assert!(finish(&store, 1, "").await);
-    assert_eq!(third().await.unwrap(), Saved::Done);
-    let full = store.submit_job(job(4), 2).await.unwrap();
-    assert_eq!(full, Saved::Full);
-    assert_eq!(store.submit_job(job(4), 0).await.unwrap(), Saved::Full);
+    assert_eq!(third().await.unwrap(), Submitted::Accepted);
+    let full = store.submit_job(job(4), 2, ROOM).await.unwrap();
+    assert_eq!(full, Submitted::TooMany);
+    assert_eq!(
+        store.submit_job(job(4), 0, ROOM).await.unwrap(),
+        Submitted::TooMany
+    );
     assert_eq!(get(&store, 4).await, None);
     assert_eq!(waiting(&home).await, (2, 2));
     store.close().await.unwrap();
     let store = home.open().await;
-    assert_eq!(store.submit_job(job(4), 2).await.unwrap(), Saved::Full);
+    assert_eq!(
+        store.submit_job(job(4), 2, ROOM).await.unwrap(),
+        Submitted::TooMany
+    );
     assert!(store.delete_function(1).await.unwrap());
     assert_eq!(waiting(&home).await, (0, 0));
 }
@@ -259,7 +283,10 @@ async fn jobs_go_with_their_function() {
         wasm_id: 2,
         ..job(4)
     };
-    assert_eq!(store.submit_job(of_other, 9).await.unwrap(), Saved::Done);
+    assert_eq!(
+        store.submit_job(of_other, 9, ROOM).await.unwrap(),
+        Submitted::Accepted
+    );
     assert_eq!(store.take_jobs(2).await.unwrap().len(), 2);
     assert!(finish(&store, 1, "").await);
     assert!(store.delete_function(1).await.unwrap());
@@ -269,6 +296,82 @@ async fn jobs_go_with_their_function() {
     assert!(!finish(&store, 2, "too late").await);
     assert_eq!(waiting(&home).await, (1, 1));
     assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [4]);
+}
+
+/// What jobs keep, counted and as it is said, of function 1 and of all.
+async fn kept(home: &Home) -> [(i64, i64); 2] {
+    let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+                 FROM jobs WHERE wasm_id = $1";
+    let all = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+                 FROM jobs WHERE $1 = 1";
+    let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0)";
+    let said_of_all = "SELECT bytes FROM jobs_waiting WHERE one = $1";
+    [
+        (count(home, one, 1).await, count(home, said_of_one, 1).await),
+        (count(home, all, 1).await, count(home, said_of_all, 1).await),
+    ]
+}
+
+#[tokio::test]
+async fn requests_and_outcomes_have_a_room() {
+    let home = Home::new();
+    let store = with([], &home).await;
+    let other = store
+        .create_function(function("other"))
+        .await
+        .unwrap()
+        .wasm_id;
+    let room = JobRoom {
+        all: 12 << 10,
+        function: 8 << 10,
+    };
+    let of = |wasm_id: i64, number: u64, size: usize| NewJob {
+        wasm_id,
+        request: vec![b'x'; size].into(),
+        ..job(number)
+    };
+    let submit = |new: NewJob| store.submit_job(new, 9, room);
+    let no_room = |of_function: bool| Submitted::NoRoom { of_function };
+    assert_eq!(submit(of(1, 1, 8 << 10)).await.unwrap(), no_room(true));
+    assert_eq!(
+        submit(of(1, 2, 4 << 10)).await.unwrap(),
+        Submitted::Accepted
+    );
+    assert_eq!(submit(of(1, 3, 2000)).await.unwrap(), Submitted::Accepted);
+    assert_eq!(submit(of(1, 4, 0)).await.unwrap(), no_room(true));
+    assert_eq!(submit(of(other, 5, 5 << 10)).await.unwrap(), no_room(false));
+    assert_eq!(
+        submit(of(other, 6, 2 << 10)).await.unwrap(),
+        Submitted::Accepted
+    );
+    assert_eq!(store.take_jobs(9).await.unwrap().len(), 3);
+    // Its request goes, so as much more can come of it.
+    let finish = async |number: u64, size: usize| {
+        let outcome = finished(vec![b'y'; size]);
+        assert!(
+            store
+                .finish_job(job(number).id, outcome, room)
+                .await
+                .unwrap()
+        );
+        get(&store, number).await.unwrap().outcome.unwrap()
+    };
+    assert_eq!(finish(2, 6 << 10).await, "full");
+    assert_eq!(finish(3, 4 << 10).await.len(), 4 << 10);
+    assert_eq!(finish(6, 6 << 10).await, "all full");
+    let [one, all] = kept(&home).await;
+    assert!(one.0 == one.1 && all.0 == all.1, "{one:?} {all:?}");
+    assert!(one.0 > 6 << 10 && all.0 < 12 << 10, "{one:?} {all:?}");
+    // What a function kept goes with it.
+    assert!(store.delete_function(1).await.unwrap());
+    assert_eq!(kept(&home).await[0], (0, 0));
+    assert_eq!(
+        submit(of(other, 7, 4 << 10)).await.unwrap(),
+        Submitted::Accepted
+    );
+    assert_eq!(store.expire_jobs(i64::MAX).await.unwrap(), 1);
+    assert!(store.delete_function(other).await.unwrap());
+    assert_eq!(kept(&home).await, [(0, 0), (0, 0)]);
 }
 
 /// Eight submit, four take and finish, all at once: each job is accepted within the limit, taken once, and done.
@@ -283,7 +386,8 @@ async fn each_job_is_run_once_under_twelve_tasks() {
         submitters.spawn(async move {
             for round in 0..20 {
                 let new = job(task * 20 + round);
-                while store.submit_job(new.clone(), MOST).await.unwrap() == Saved::Full {
+                while store.submit_job(new.clone(), MOST, ROOM).await.unwrap() == Submitted::TooMany
+                {
                     tokio::task::yield_now().await;
                 }
             }
@@ -297,7 +401,12 @@ async fn each_job_is_run_once_under_twelve_tasks() {
             while let Ok(jobs) = store.take_jobs(3).await {
                 for job in &jobs {
                     assert_eq!(job.attempts, 1);
-                    assert!(store.finish_job(job.id, "ok".into()).await.unwrap());
+                    assert!(
+                        store
+                            .finish_job(job.id, finished("ok"), ROOM)
+                            .await
+                            .unwrap()
+                    );
                     taken.push(job.id);
                 }
                 if jobs.is_empty() && store.job(Uuid::max()).await.unwrap().is_some() {
@@ -312,7 +421,7 @@ async fn each_job_is_run_once_under_twelve_tasks() {
         id: Uuid::max(),
         ..job(0)
     };
-    while store.submit_job(last.clone(), MOST).await.unwrap() == Saved::Full {}
+    while store.submit_job(last.clone(), MOST, ROOM).await.unwrap() == Submitted::TooMany {}
     let taken = workers.join_all().await.concat();
     assert_eq!(taken.len(), 161);
     assert_eq!(taken.into_iter().collect::<HashSet<_>>().len(), 161);

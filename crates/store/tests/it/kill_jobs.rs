@@ -6,7 +6,7 @@ use iof_store::{JobState, Store};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use uuid::Uuid;
 
-use crate::jobs::{submit, waiting};
+use crate::jobs::{ROOM, finished, submit, waiting};
 use crate::kill::{DATA, spawn};
 use crate::{Home, function};
 
@@ -31,8 +31,8 @@ async fn child() {
                     let number = job.id.as_u128();
                     println!("taken {number} {}", job.attempts);
                     if !number.is_multiple_of(3) {
-                        let outcome = number.to_string().into();
-                        assert!(store.finish_job(job.id, outcome).await.unwrap());
+                        let outcome = finished(number.to_string());
+                        assert!(store.finish_job(job.id, outcome, ROOM).await.unwrap());
                         println!("finished {number} {}", job.attempts);
                     }
                 }

@@ -82,7 +82,10 @@ async fn a_closed_store_says_so() {
         clone.key("iof_").await.unwrap_err(),
         clone.keys(None).await.unwrap_err(),
         clone.delete_key(1).await.unwrap_err(),
-        clone.submit_job(crate::jobs::job(1), 9).await.unwrap_err(),
+        clone
+            .submit_job(crate::jobs::job(1), 9, crate::jobs::ROOM)
+            .await
+            .unwrap_err(),
         clone.take_jobs(9).await.unwrap_err(),
         clone.job(uuid::Uuid::nil()).await.unwrap_err(),
         clone.expire_jobs(0).await.unwrap_err(),

@@ -1,0 +1,152 @@
+//! Work that grows with what a client sent: parsing, decoding, checking.
+//!
+//! It is done in turns, of which there are as many as cores, on threads that serve no connection. Each piece of work has
+//! a [`Budget`]: it asks it as it goes on, and hears that its time is over, that nobody waits any more, or that the
+//! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server end it.
+
+use crate::body::{Pool, Share};
+use iof_engine::Fault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Work between two looks at the clock, in bytes.
+const STRIDE: usize = 64 << 10;
+
+/// The turns.
+pub(crate) struct Turns(Arc<Semaphore>);
+
+/// What a piece of work may still take.
+#[derive(Default)]
+pub(crate) struct Budget {
+    /// `None` for what is small: done where it arrived, uncounted.
+    bounds: Option<Bounds>,
+    /// Since the last look at the clock.
+    work: usize,
+    /// Memory taken, and how much of it is in the share.
+    taken: usize,
+    counted: usize,
+    share: Share,
+}
+
+struct Bounds {
+    pool: Arc<Pool>,
+    deadline: Instant,
+    gone: Arc<AtomicBool>,
+}
+
+/// Tells the work that nobody waits any more.
+struct Waiter(Arc<AtomicBool>);
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Semaphore::new(cores)))
+    }
+
+    pub(crate) async fn take<T: Send + 'static>(
+        &self,
+        pool: Arc<Pool>,
+        deadline: Instant,
+        work: impl FnOnce(&mut Budget) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<(T, Share), Fault> {
+        let waiter = Waiter(Arc::default());
+        let gone = Arc::clone(&waiter.0);
+        let turn = Arc::clone(&self.0).acquire_owned();
+        let done = async {
+            let turn = turn.await;
+            let work = move || {
+                let mut budget = Budget {
+                    bounds: Some(Bounds {
+                        pool,
+                        deadline,
+                        gone,
+                    }),
+                    ..Budget::default()
+                };
+                let result = budget.look().and_then(|()| work(&mut budget));
+                drop(turn);
+                result.map(|result| (result, budget.share))
+            };
+            tokio::task::spawn_blocking(work).await
+        };
+        match tokio::time::timeout_at(deadline, done).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(Fault::host("The body could not be read.", error)),
+            Err(_) => Err(late()),
+        }
+    }
+}
+
+impl Budget {
+    /// Accounts for work on so many bytes.
+    ///
+    /// # Errors
+    /// `wall-time` when its time is over; `request` when nobody waits any more.
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.work = self.work.saturating_add(bytes);
+        if self.work < STRIDE {
+            return Ok(());
+        }
+        self.work = 0;
+        self.look()
+    }
+
+    /// Accounts for memory.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.taken = self.taken.saturating_add(bytes);
+        let Some(bounds) = &self.bounds else {
+            return Ok(());
+        };
+        if self.taken > self.counted {
+            self.counted = self.taken.saturating_add(STRIDE);
+            self.share.grow_to(&bounds.pool, self.counted as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Gives memory back that was taken, to be taken again.
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_sub(bytes);
+    }
+
+    fn look(&self) -> Result<(), Fault> {
+        match &self.bounds {
+            Some(bounds) if bounds.gone.load(Ordering::Relaxed) => {
+                Err(Fault::client("request", "The client left."))
+            }
+            Some(bounds) if bounds.deadline <= Instant::now() => Err(late()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Work of a bounded size that is too long for a thread of connections.
+///
+/// # Errors
+/// That it panicked.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Fault::host("The server failed.", error))
+}
+
+fn late() -> Fault {
+    Fault::limit(
+        "wall-time",
+        504,
+        "Reading the body took longer than the call has (limits.wall_time). Send less, or try again when the server is less busy.",
+    )
+}

@@ -1,0 +1,156 @@
+//! A module as the original told it: it kept the text of its bytes in decimal, and returned the bytes of that text.
+//!
+//! That is eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
+//! connection and no faster than the client reads, so what it takes is the module and a few pieces.
+
+use crate::app::App;
+use crate::body::Share;
+use crate::functions::store_fault;
+use crate::parsing::blocking;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use iof_engine::Fault;
+use iof_store::Function;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The size of a piece.
+const PIECE: usize = 32 << 10;
+/// Pieces that wait for the client.
+const AHEAD: usize = 2;
+
+const BEGIN: &str = r#"{"type":"Buffer","data":["#;
+const END: &str = "]}";
+/// A comma of the decimal text, between two of the array.
+const COMMA: &str = ",44,";
+
+/// A module, and what stands before and behind it in an answer.
+pub(super) struct Told {
+    pub(super) before: String,
+    pub(super) source: Bytes,
+    pub(super) after: String,
+    /// Of the memory for bodies.
+    pub(super) share: Share,
+}
+
+/// The module of a function, and its share of the memory for bodies.
+///
+/// # Errors
+/// `body-memory`; that the module is not there.
+pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Share), Fault> {
+    let version = &function.version;
+    let size = usize::try_from(version.size).unwrap_or(usize::MAX);
+    let share = app.bodies.share(size)?;
+    let source = app
+        .store
+        .source(version.sha256)
+        .await
+        .map_err(store_fault)?;
+    let source = source.ok_or_else(|| {
+        let sha256 = super::upload::hex(&version.sha256);
+        Fault::host("The module is missing from the store.", sha256)
+    })?;
+    Ok((source, share))
+}
+
+/// The body of such an answer.
+///
+/// # Errors
+/// That the server failed.
+pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
+    let codes = codes();
+    let counted = told.source.clone();
+    let length = blocking(move || {
+        let code = |byte: &u8| {
+            codes
+                .get(usize::from(*byte))
+                .map_or(0, |code| code.len() as u64)
+        };
+        let codes: u64 = counted.iter().map(code).sum();
+        codes + COMMA.len() as u64 * (counted.len() as u64).saturating_sub(1)
+    });
+    let around = told.before.len() + BEGIN.len() + END.len() + told.after.len();
+    let left = length.await? + around as u64;
+    let (sender, pieces) = mpsc::channel(AHEAD);
+    let writer = AbortOnDropHandle::new(app.shared.spawn(write(told, sender)));
+    Ok(Body::new(Streamed {
+        pieces,
+        left,
+        _writer: writer,
+    }))
+}
+
+async fn write(told: Told, sender: mpsc::Sender<Bytes>) {
+    let Told {
+        before,
+        source,
+        after,
+        share,
+    } = told;
+    let codes = codes();
+    let mut piece = before + BEGIN;
+    for (at, byte) in source.iter().enumerate() {
+        if at > 0 {
+            piece.push_str(COMMA);
+        }
+        piece.push_str(codes.get(usize::from(*byte)).map_or("", String::as_str));
+        if piece.len() >= PIECE {
+            let full = std::mem::replace(&mut piece, String::with_capacity(PIECE + 64));
+            // Nobody reads any more.
+            if sender.send(full.into()).await.is_err() {
+                return;
+            }
+        }
+    }
+    piece.push_str(END);
+    piece.push_str(&after);
+    // Nor here.
+    let _ = sender.send(piece.into()).await;
+    drop((source, share));
+}
+
+/// The characters of each byte's decimal, by their codes: of 97, `57,55`.
+fn codes() -> Vec<String> {
+    let code = |byte: usize| {
+        let digits = byte.to_string();
+        let codes: Vec<_> = digits.bytes().map(|digit| digit.to_string()).collect();
+        codes.join(",")
+    };
+    (0..256).map(code).collect()
+}
+
+/// A body of a known length whose pieces a task writes.
+struct Streamed {
+    pieces: mpsc::Receiver<Bytes>,
+    left: u64,
+    /// Ends with the body.
+    _writer: AbortOnDropHandle<()>,
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = std::task::ready!(self.pieces.poll_recv(cx));
+        Poll::Ready(piece.map(|piece| {
+            self.left = self.left.saturating_sub(piece.len() as u64);
+            Ok(Frame::data(piece))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,325 @@
+//! From the body of a call to its arguments.
+//!
+//! | body | arguments |
+//! |---|---|
+//! | JSON, an object | each by its name, where the function says names; else the one argument |
+//! | JSON, an array | each by its place |
+//! | text, bytes | the one argument, as it is |
+//!
+//! In JSON an argument of bytes is a string in base64. JSON is read without a tree; only what is checked against a
+//! schema becomes one, whose memory is counted and whose number of values is bounded.
+
+use crate::charset;
+use crate::functions::Loaded;
+use crate::json::{Failure, Rewriting, Style, too_deep};
+use crate::parsing::Budget;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use iof_engine::json::{Scanner, Token};
+use iof_engine::{Arg, Export, Fault, Type};
+use serde_json::Value as Json;
+
+/// Memory of a value in a tree, and what an object takes beside that.
+const VALUE: usize = 220;
+const OBJECT: usize = 520;
+
+/// The limits of JSON.
+#[derive(Clone, Copy)]
+pub(super) struct JsonLimits {
+    /// `server.json_depth`
+    pub(super) depth: u32,
+    /// `server.json_values`
+    pub(super) values: u32,
+}
+
+/// What a value of JSON is written in, by argument; `None`: it did not come.
+type Pieces<'a> = Vec<Option<&'a str>>;
+
+/// The arguments of a body.
+///
+/// # Errors
+/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `json-depth`, `json-values`, and
+/// those of the budget.
+pub(super) fn read(
+    function: &Loaded,
+    name: &str,
+    content_type: &str,
+    body: &Bytes,
+    limits: JsonLimits,
+    budget: &mut Budget,
+) -> Result<Vec<Arg>, Fault> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    match essence.to_ascii_lowercase().as_str() {
+        _ if body.is_empty() => Ok(vec![]),
+        "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
+        "text/plain" | "" => {
+            charset::utf8_only(content_type)?;
+            Ok(vec![Arg::Text(body.clone())])
+        }
+        "application/json" => {
+            charset::utf8_only(content_type)?;
+            let text = std::str::from_utf8(body).map_err(|error| not_json(error.valid_up_to()))?;
+            let Some(export) = function.code.manifest().export(name) else {
+                // The call itself says what there is.
+                return Ok(vec![]);
+            };
+            of_json(function, export, text, body, limits, budget)
+        }
+        _ => Err(Fault::client(
+            "content-type",
+            "Content-Type must be application/json, text/plain or application/octet-stream.",
+        )
+        .with_status(415)),
+    }
+}
+
+fn of_json(
+    function: &Loaded,
+    export: &Export,
+    text: &str,
+    body: &Bytes,
+    limits: JsonLimits,
+    budget: &mut Budget,
+) -> Result<Vec<Arg>, Fault> {
+    let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
+        // A module that says no names: an array is its arguments, all else is its one argument.
+        pieces(text, |_| None, 0, limits.depth, budget)?;
+        budget.take(text.len())?;
+        return Ok(vec![Arg::Text(match unquoted(text.trim()) {
+            Some(text) => text.into(),
+            None => body.clone(),
+        })]);
+    };
+    let params = &described.params;
+    let place = |name: &str| params.iter().position(|param| param.name == name);
+    let count = signature.params.len();
+    let pieces = match pieces(text, place, count, limits.depth, budget)? {
+        Shape::Object {
+            unknown: Some(name),
+            ..
+        } => {
+            return Err(misfit(
+                export,
+                &format!("there is no `{}`", super::shown(&name)),
+            ));
+        }
+        Shape::Array { came, .. } if came > count => {
+            return Err(misfit(export, &format!("{came} arguments came")));
+        }
+        Shape::Object { pieces, .. } | Shape::Array { pieces, .. } => pieces,
+        Shape::Other => {
+            return Err(misfit(
+                export,
+                "the body is an object of its arguments by name, or an array of them",
+            ));
+        }
+    };
+    let types = signature.params.iter().zip(params).zip(pieces);
+    types
+        .enumerate()
+        .map(|(at, ((ty, param), piece))| {
+            let missing = || misfit(export, &format!("`{}` is missing", param.name));
+            if *ty == Type::Json {
+                let checked = json(
+                    function,
+                    export,
+                    at,
+                    piece.unwrap_or("null"),
+                    limits,
+                    budget,
+                );
+                // Which some types take.
+                return match piece {
+                    Some(_) => checked,
+                    None => checked.map_err(|_| missing()),
+                };
+            }
+            let piece = piece.ok_or_else(missing)?;
+            budget.take(2 * piece.len())?;
+            argument(*ty, piece).ok_or_else(|| {
+                misfit(
+                    export,
+                    &format!("`{}` must be {}", param.name, in_words(*ty)),
+                )
+            })
+        })
+        .collect()
+}
+
+/// What a body is made of, and what of it is which argument.
+enum Shape<'a> {
+    Object {
+        pieces: Pieces<'a>,
+        /// A name that no argument has.
+        unknown: Option<String>,
+    },
+    Array {
+        pieces: Pieces<'a>,
+        came: usize,
+    },
+    Other,
+}
+
+/// Reads a text to its end, and finds the arguments in it. Of two fields of one name, the last counts.
+fn pieces<'a>(
+    text: &'a str,
+    place: impl Fn(&str) -> Option<usize>,
+    count: usize,
+    depth: u32,
+    budget: &mut Budget,
+) -> Result<Shape<'a>, Fault> {
+    let mut scanner = Scanner::new(text);
+    let (mut pieces, mut unknown, mut came) = (vec![None; count], None, 0);
+    // The place of the value that comes next, and where that begins.
+    let (mut next, mut start) = (None, None);
+    let mut outermost = None;
+    while let Some((token, piece)) = scanner.token().map_err(|broken| not_json(broken.at))? {
+        budget.spend(piece.len() + 1)?;
+        if scanner.depth() > depth as usize {
+            return Err(too_deep(depth));
+        }
+        let end = scanner.position();
+        let Some(outermost) = outermost else {
+            outermost = Some(token);
+            continue;
+        };
+        match token {
+            Token::Key if scanner.depth() == 1 => {
+                let name = unquoted(piece).ok_or_else(|| not_json(end))?;
+                next = place(&name);
+                if next.is_none() {
+                    unknown.get_or_insert(name);
+                }
+                continue;
+            }
+            Token::EndObject | Token::EndArray | Token::Key => {}
+            _ => {
+                start.get_or_insert(end - piece.len());
+            }
+        }
+        if scanner.depth() == 1
+            && let Some(start) = start.take()
+        {
+            if outermost == Token::BeginArray {
+                next = Some(came);
+                came += 1;
+            }
+            if let Some(slot) = next.and_then(|at| pieces.get_mut(at)) {
+                *slot = text.get(start..end);
+            }
+        }
+    }
+    Ok(match outermost {
+        Some(Token::BeginObject) => Shape::Object { pieces, unknown },
+        Some(Token::BeginArray) => Shape::Array { pieces, came },
+        _ => Shape::Other,
+    })
+}
+
+/// JSON as an argument: as it was written, each name once, and as its schema says.
+fn json(
+    function: &Loaded,
+    export: &Export,
+    at: usize,
+    piece: &str,
+    limits: JsonLimits,
+    budget: &mut Budget,
+) -> Result<Arg, Fault> {
+    let rewriting = Rewriting::new(Style::AsWritten, limits.depth);
+    let json = rewriting.run(piece, budget).map_err(|failure| match failure {
+        Failure::NotJson => Fault::client(
+            "json",
+            "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
+        ),
+        Failure::Fault(fault) => fault,
+    })?;
+    let params = export.described.iter().flat_map(|said| &said.params);
+    if params
+        .skip(at)
+        .map(|param| &param.schema)
+        .next()
+        .is_some_and(Option::is_some)
+    {
+        if json.values > limits.values as usize {
+            return Err(Fault::limit(
+                "json-values",
+                413,
+                format!(
+                    "An argument has more values than server.json_values = {}, which is how many are checked against a schema. Send fewer.",
+                    limits.values
+                ),
+            ));
+        }
+        let tree = json.values * VALUE + json.objects * OBJECT;
+        budget.take(tree)?;
+        let value: Json = serde_json::from_str(&json.text).map_err(|error| {
+            Fault::client(
+                "json",
+                format!("The body is not JSON that can be checked: {error}."),
+            )
+        })?;
+        budget.spend(tree)?;
+        let exports = &function.code.manifest().exports;
+        function.schemas.check(exports, export, at, &value)?;
+        budget.give_back(tree);
+    }
+    Ok(Arg::Text(json.text.into()))
+}
+
+/// What a string of JSON says.
+fn unquoted(piece: &str) -> Option<String> {
+    piece
+        .starts_with('"')
+        .then(|| serde_json::from_str(piece).ok())
+        .flatten()
+}
+
+/// Says what would have fitted.
+fn misfit(export: &Export, problem: &str) -> Fault {
+    let params = export
+        .described
+        .iter()
+        .flat_map(|described| &described.params);
+    let names: Vec<_> = params.map(|param| format!("`{}`", param.name)).collect();
+    let takes = match names.as_slice() {
+        [] => "no arguments".to_owned(),
+        names => names.join(", "),
+    };
+    Fault::client(
+        "arguments",
+        format!("`{}` takes {takes}; {problem}.", export.name),
+    )
+}
+
+fn not_json(at: usize) -> Fault {
+    Fault::client("json", format!("The body is not JSON from byte {at} on."))
+}
+
+/// A value of JSON as an argument of a type.
+fn argument(ty: Type, piece: &str) -> Option<Arg> {
+    Some(match ty {
+        Type::String => Arg::Text(unquoted(piece)?.into()),
+        Type::Bytes => Arg::Bytes(BASE64_STANDARD.decode(unquoted(piece)?).ok()?.into()),
+        Type::Bool => match piece {
+            "true" | "false" => Arg::Text(piece.to_owned().into()),
+            _ => return None,
+        },
+        Type::Unit | Type::Json => return None,
+        // The engine knows the ranges.
+        _ => {
+            let number: serde_json::Number = serde_json::from_str(piece).ok()?;
+            let whole = super::integer(&number).map(|number| number.to_string());
+            Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
+        }
+    })
+}
+
+fn in_words(ty: Type) -> &'static str {
+    match ty {
+        Type::String => "a string",
+        Type::Bytes => "bytes, a string in base64",
+        Type::Bool => "true or false",
+        _ => "a number",
+    }
+}
