@@ -322,7 +322,7 @@ async fn a_bomb_is_bounded() {
         assert_eq!(truth, (413, "request-body"), "{}", answer.text());
     }
     let took = peak(&server) - before;
-    assert!(took < 16 << 20, "{} MiB", took >> 20);
+    assert!(took < 48 << 20, "{} MiB", took >> 20);
     // What comes out counts for the memory of bodies.
     let (server, function) = hello("[server]\nbody_memory = \"1MiB\"\n").await;
     let path = format!("/api/run/{}/echo", function.id);

@@ -13,7 +13,7 @@ use tokio::{process::Command, time::timeout};
 const TOKEN: &str = "SG.the-right-one";
 
 /// Runs one of `tests/browser`, which has to find what it looks for.
-async fn browse(server: &Server, script: &str, arguments: &[String]) {
+pub(crate) async fn browse(server: &Server, script: &str, arguments: &[String]) {
     let script = Command::new("node")
         .arg(root().join("tests/browser").join(script))
         .args(arguments)

@@ -219,6 +219,36 @@ async fn method_port_path_and_headers_are_those_of_the_object() {
 }
 
 #[tokio::test]
+async fn auth_is_sent_and_what_is_not_served_is_refused_by_name() {
+    let story = Story::begin().await;
+    let with = |name: &str, value: Value| {
+        let mut callback = to("/echo");
+        callback[name] = value;
+        callback
+    };
+    let echo = story
+        .run("say", with("auth", json!("ada:pw")), "Tim")
+        .await
+        .json();
+    assert_eq!(echo["headers"]["authorization"], "Basic YWRhOnB3");
+    for (name, value) in [
+        ("agent", json!({})),
+        ("body", json!("x")),
+        ("family", json!(4)),
+        ("rejectUnauthorized", json!(false)),
+        ("socketPath", json!("/run/docker.sock")),
+        ("timeout", json!(1)),
+        ("hostnam", json!("hook.example.com")),
+    ] {
+        let answer = story.run("say", with(name, value), "Tim").await;
+        assert_eq!(answer.fault(), "callback", "{name}");
+        let text = answer.text();
+        assert!(text.contains(&format!("`{name}`")), "{text}");
+    }
+    assert_eq!(story.paths(), ["/echo"]);
+}
+
+#[tokio::test]
 async fn a_status_of_the_callback_is_no_failure() {
     let story = Story::begin().await;
     for status in [404, 500] {

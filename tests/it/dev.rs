@@ -153,7 +153,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     };
 
     let refused = call(&["look_up", "tea"]);
-    assert!(refused.contains("[http-denied, call"), "{refused}");
+    assert!(refused.contains("[function:http-denied, call"), "{refused}");
     dev.line("egress-denied");
     let hint = dev.line("to let it:");
     assert!(hint.contains("outbound = [\"GET https://"), "{hint}");

@@ -223,3 +223,91 @@ async fn values_outlive_a_restart_for_the_rest_of_their_time() {
     tokio::time::sleep(Duration::from_millis(6500).saturating_sub(start.elapsed())).await;
     assert_eq!(read(&joey, &key).await.status(), 404);
 }
+
+/// On a server with keys all of it takes one: whoever has none neither fills nor reads, overwrites or deletes it.
+#[tokio::test]
+async fn with_keys_it_takes_one() {
+    let server = Server::start("[auth]\nkeys = [\"a key of the server's\"]\n").await;
+    let joey = Joey::http(&server);
+    let with = |method: &str, path: &str, key: &str| {
+        let call = joey.call(method, format!("/api/ephemeral_storage{path}"));
+        let call = call.header("Content-Type", JSON).header("iof-key", key);
+        match method {
+            "GET" | "DELETE" => call,
+            _ => call.body("{\"a\":1}"),
+        }
+    };
+    let key = "a key of the server's";
+    assert_eq!(with("PUT", "/mine", key).send().await.fault(), "");
+    for (method, path) in [
+        ("POST", ""),
+        ("PUT", "/mine"),
+        ("GET", "/mine"),
+        ("DELETE", "/mine"),
+        ("GET", "/none"),
+        ("PUT", "/new"),
+    ] {
+        for wrong in ["", "another key of nobody's"] {
+            let refused = with(method, path, wrong).send().await;
+            assert_eq!(
+                (refused.http.as_u16(), refused.fault()),
+                (401, "key"),
+                "{method} {path} {refused:?}"
+            );
+        }
+    }
+    assert_eq!(
+        with("GET", "/mine", key).send().await.text(),
+        "{\"value\":{\"a\":1}}"
+    );
+    assert_eq!(with("GET", "/new", key).send().await.status(), 404);
+    assert_eq!(with("DELETE", "/mine", key).send().await.status(), 200);
+    assert_eq!(with("POST", "", key).send().await.fault(), "");
+}
+
+/// Without keys, one address does not fill it for all.
+#[tokio::test]
+async fn without_keys_an_address_has_a_share() {
+    let server =
+        Server::start("[second_state]\nephemeral_total = \"5KiB\"\nephemeral_share = \"2KiB\"\n")
+            .await;
+    let at = |last: u8| Joey::http(&server).from([127, 0, 0, last].into());
+    let (one, other) = (at(1), at(2));
+    let value = json!({ "a": "x".repeat(900) }).to_string();
+    for key in ["a", "b"] {
+        assert_eq!(write(&one, "PUT", key, &value).await.fault(), "");
+    }
+    for (method, key) in [("PUT", "c"), ("POST", "")] {
+        let full = write(&one, method, key, &value).await;
+        assert_eq!(
+            (full.status(), full.fault()),
+            (507, "ephemeral-share"),
+            "{full:?}"
+        );
+        assert!(
+            full.header("iof-message")
+                .contains("second_state.ephemeral_share"),
+            "{full:?}"
+        );
+    }
+    assert_eq!(
+        write(&one, "PUT", "b", &value).await.fault(),
+        "",
+        "as much in its place"
+    );
+    assert_eq!(write(&other, "PUT", "c", &value).await.fault(), "");
+    // What another writes over is the other's from then on.
+    assert_eq!(write(&other, "PUT", "a", &value).await.fault(), "");
+    assert_eq!(
+        write(&other, "PUT", "d", &value).await.fault(),
+        "ephemeral-share"
+    );
+    assert_eq!(write(&one, "PUT", "d", &value).await.fault(), "");
+    assert_eq!(write(&at(3), "PUT", "e", &value).await.fault(), "");
+    assert_eq!(
+        write(&at(4), "PUT", "f", &value).await.fault(),
+        "ephemeral-total"
+    );
+    one.call("DELETE", "/api/ephemeral_storage/b").send().await;
+    assert_eq!(write(&one, "PUT", "g", &value).await.fault(), "");
+}

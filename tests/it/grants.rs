@@ -45,13 +45,10 @@ async fn a_version_gets_what_it_declares_and_nothing_else() {
 async fn fetches_and_callbacks_go_by_the_declaration_too() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
-    let declared = server
-        .deploy(
-            guest("hello"),
-            "outbound = [\"GET http://api.example.com/echo\"]",
-        )
-        .await;
-    let bare = server.deploy(guest("hello"), "").await;
+    const CALLERS: &str = "callers_may = [\"fetch\", \"callback\"]";
+    let declared = format!("outbound = [\"GET http://api.example.com/echo\"]\n{CALLERS}");
+    let declared = server.deploy(guest("hello"), &declared).await;
+    let bare = server.deploy(guest("hello"), CALLERS).await;
     for (function, fault) in [(&declared, ""), (&bare, "egress-denied")] {
         let request = server
             .request("POST", &format!("/api/run/{}/say", function.id))

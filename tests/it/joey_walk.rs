@@ -61,7 +61,7 @@ impl Walk<'_> {
         };
         assert_eq!(answer.http.as_u16(), line, "{what}");
         assert_eq!((answer.status(), answer.fault()), (status, fault), "{what}");
-        assert_eq!(answer.header("access-control-allow-origin"), "*", "{what}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
         let content_type = match look {
             Look::Html => "text/html; charset=utf-8",
             Look::Octets => OCTETS,

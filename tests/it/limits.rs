@@ -1,6 +1,6 @@
 //! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, alone.
 
-use crate::storage;
+use crate::{host_limits, storage};
 use futures::StreamExt;
 use iof_tests::{
     call::Answer,
@@ -26,10 +26,11 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that bound nothing.
-const CHOICES: [&str; 3] = [
+const CHOICES: [&str; 4] = [
     "compile.parallel",
     "compile.unknown_imports",
     "second_state.status",
+    "server.proxies",
 ];
 
 /// A server with small limits.
@@ -41,6 +42,8 @@ memory = "16MiB"
 output = "100KiB"
 log = "10KiB"
 scratch = "2MiB"
+scratch_directories = 5
+files = 4
 commands = 3
 command_input = "64KiB"
 storage = "10KiB"
@@ -90,6 +93,8 @@ async fn every_limit_of_a_call_has_its_fault() {
     let command = server.upload(guest("command")).await.id;
     let many = server.upload(run_commands(4)).await.id;
     let store = server.upload(storage::guest()).await.id;
+    let chain = server.upload(host_limits::chain()).await.id;
+    let opener = server.upload(host_limits::opener()).await.id;
     let fill = |name, words| format!("[\"{}\", {words}]", storage::key(name));
     for name in ['a', 'b'] {
         assert_eq!(
@@ -111,6 +116,8 @@ async fn every_limit_of_a_call_has_its_fault() {
         ("output", wasi, "huge_answer", "1".into()),
         ("log", wasi, "print_lines", "1000000".into()),
         ("scratch", wasi, "fill_disk", "3".into()),
+        ("scratch-directories", chain, "chain", "6".into()),
+        ("files", opener, "open", "5".into()),
         ("commands", many, "go", String::new()),
         ("storage-value", store, "fill", fill('a', 1025)),
         ("storage", store, "fill", fill('c', 1024)),
@@ -464,8 +471,9 @@ async fn functions_beyond_the_loaded_ones_are_loaded_again() {
 /// Every fault of the tables is asserted by a test.
 #[test]
 fn every_fault_of_the_tables_is_tested() {
-    let sources: String = std::fs::read_dir(root().join("tests/it"))
-        .unwrap()
+    let sources: String = ["tests/it", "tests/it/connections"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.is_file())
         .map(|path| std::fs::read_to_string(path).unwrap())

@@ -10,7 +10,7 @@ use iof_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
 /// A command that runs a script of ours; `more` is what else its declaration says.
-fn script(name: &str, script: &str, more: &str) -> String {
+pub(crate) fn script(name: &str, script: &str, more: &str) -> String {
     // Braces of its own are no patterns.
     let script = script.replace('{', "{{").replace('}', "}}");
     format!(
@@ -28,7 +28,7 @@ async fn server(names: &[&str], declared: &str) -> (Server, Uploaded) {
     (server, function)
 }
 
-async fn run(server: &Server, function: &Uploaded, request: Value) -> Value {
+pub(crate) async fn run(server: &Server, function: &Uploaded, request: Value) -> Value {
     let answer = server
         .run(function.id, "run_ssvm", request.to_string())
         .await;
@@ -36,7 +36,12 @@ async fn run(server: &Server, function: &Uploaded, request: Value) -> Value {
     answer.json()
 }
 
-async fn of(server: &Server, function: &Uploaded, program: &str, args: &[&str]) -> Value {
+pub(crate) async fn of(
+    server: &Server,
+    function: &Uploaded,
+    program: &str,
+    args: &[&str],
+) -> Value {
     run(
         server,
         function,

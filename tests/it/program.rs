@@ -104,7 +104,6 @@ async fn it_says_what_it_takes() {
     let server = Server::start("").await;
     let program = server.deploy(guest("program"), "").await;
     for (arguments, why) in [
-        (json!({ "args": [] }), "`stdin` is missing"),
         (json!({ "stdin": "", "words": [] }), "there is no `words`"),
         (json!({ "stdin": "", "args": "-n" }), "args"),
         (json!({ "stdin": "", "args": [1] }), "args"),
@@ -121,7 +120,7 @@ async fn it_says_what_it_takes() {
     let document = server.answer(server.request("GET", &path)).await.json();
     let path = format!("/v1/functions/{}/call/main", program.id);
     let body = &document["paths"][&path]["post"]["requestBody"]["content"]["application/json"];
-    assert_eq!(body["schema"]["required"], json!(["stdin"]), "{document}");
+    assert_eq!(body["schema"]["required"], json!([]), "{document}");
     let shown = format!("/v1/functions/{}", program.id);
     let shown = server.read_as(&program, &shown).await;
     assert_eq!(shown["versions"][0]["exports"], json!(["main"]), "{shown}");

@@ -139,6 +139,12 @@ async fn failures_have_the_bodies_of_2020_and_the_truth_in_headers() {
             404,
             "no-such-function",
         ),
+        (
+            format!("/api/run/+{id}/echo"),
+            format!("+{id} does not exist"),
+            404,
+            "no-such-function",
+        ),
     ] {
         let answer = server.answer(server.request("POST", &path)).await;
         assert_eq!((answer.http.as_u16(), answer.text()), (200, body), "{path}");

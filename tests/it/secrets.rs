@@ -288,41 +288,6 @@ async fn each_place_gets_it_and_an_echo_is_masked() {
     }
 }
 
-#[tokio::test]
-async fn fetches_and_callbacks_carry_it_too() {
-    let upstream = Upstream::start().await;
-    let server = keyed()
-        .config(upstream.pin("api.example.com", 80))
-        .start()
-        .await;
-    let function = server
-        .deploy(guest("hello"), &echoing("header = \"x-api-key\""))
-        .await;
-    server
-        .set_secret(&function, "API_TOKEN", "t0ken-value")
-        .await;
-    let request = server
-        .request("POST", &format!("/api/run/{}/say", function.id))
-        .header("Content-Type", "text/plain")
-        .header("SSVM_Fetch", "http://api.example.com/echo");
-    let answer = server.answer(request).await.text();
-    assert!(
-        answer.contains("***") && !answer.contains("t0ken"),
-        "{answer}"
-    );
-    let callback = json!({ "protocol": "http:", "hostname": "api.example.com", "path": "/echo", "method": "GET" });
-    let request = server
-        .request("POST", &format!("/api/run/{}/say", function.id))
-        .header("Content-Type", "text/plain")
-        .header("SSVM_Callback", callback.to_string())
-        .body("x");
-    let answer = server.answer(request).await.text();
-    assert!(
-        answer.contains("***") && !answer.contains("t0ken"),
-        "{answer}"
-    );
-}
-
 /// A caller may pass by hand what the host would have attached: that is not kept either.
 #[tokio::test]
 async fn a_recording_masks_a_secret_that_a_caller_passed() {

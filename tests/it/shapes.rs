@@ -200,7 +200,7 @@ async fn every_function_works_in_every_shape() {
         }
         for (signature, fault, words) in [
             ("(f64) -> string", "arguments", "its core type is"),
-            ("([i32]) -> string", "arguments", "arrays of numbers"),
+            ("([i32]) -> string", "arguments", "a JSON array"),
             ("i64 -> i64", "signature", "(i64, string) -> i64"),
         ] {
             let answer = server.run_as(id, "same", signature, "1").await;

@@ -111,7 +111,7 @@ async fn plain_http_stays_beside_it() {
     // Each port speaks its own language, and survives the other.
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();
     stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut said = Vec::new();

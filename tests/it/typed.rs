@@ -168,7 +168,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
             "fail_code",
             json!({"code": "no-such-customer", "message": "nobody"}),
             502,
-            "no-such-customer",
+            "function:no-such-customer",
             "nobody",
         ),
         (
@@ -185,7 +185,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
             "error",
             "the flag is not set",
         ),
-        ("unwritable", json!({}), 502, "result", ""),
+        ("unwritable", json!({}), 502, "function:result", ""),
         (
             "panics",
             json!({"message": "at the disco"}),
@@ -252,6 +252,33 @@ async fn values_outlive_a_call_if_that_was_granted() {
         let count = call(&server, &function, "count", &json!({"key": "n"})).await;
         assert_eq!(count.json(), at);
     }
+    // Listed, by prefix, over pages of a thousand.
+    let keys = async |prefix: &str| {
+        let answer = call(
+            &server,
+            &function,
+            "stored_keys",
+            &json!({ "prefix": prefix }),
+        )
+        .await;
+        assert_eq!(answer.http, 200, "{}", answer.text());
+        answer.json()
+    };
+    for key in ["visits/b", "visits/\u{e9}", "visit", "visits/a"] {
+        let value = json!({ "key": key, "value": 1 });
+        assert_eq!(call(&server, &function, "store", &value).await.http, 204);
+    }
+    assert_eq!(
+        keys("visits/").await,
+        json!(["visits/a", "visits/b", "visits/\u{e9}"])
+    );
+    assert_eq!(
+        keys("").await,
+        json!(["n", "visit", "visits/a", "visits/b", "visits/\u{e9}"])
+    );
+    assert_eq!(keys("x").await, json!([]));
+    call(&server, &function, "forget", &json!({ "key": "visits/b" })).await;
+    assert_eq!(keys("visits/").await, json!(["visits/a", "visits/\u{e9}"]));
     // Bytes that are nothing are something.
     let empty = json!({"key": "b", "value": ""});
     assert_eq!(
@@ -272,6 +299,57 @@ async fn values_outlive_a_call_if_that_was_granted() {
     let bare = typed(&server, "").await;
     let denied = call(&server, &bare, "stored", &json!({"key": "n"})).await;
     assert_eq!(denied.fault(), "storage-not-granted");
+}
+
+/// A function that sets and removes keys of their own for ever does so within `limits.storage`.
+#[tokio::test]
+async fn a_removed_value_takes_no_storage() {
+    let config = "[ceiling]\nstorage = true\n[limits]\nstorage = \"4KiB\"\n";
+    let server = Server::start(config).await;
+    let function = typed(&server, "storage = true\nrecord = \"always\"").await;
+    for round in 0..100 {
+        let key = format!("{round}");
+        let value = json!({ "key": key, "value": "x".repeat(2_000) });
+        let kept = call(&server, &function, "store", &value).await;
+        assert_eq!(kept.http, 204, "{round}: {}", kept.text());
+        let gone = call(&server, &function, "forget", &json!({ "key": key })).await;
+        assert_eq!(gone.json(), true, "{round}");
+        assert_eq!(
+            call(&server, &function, "forget", &json!({ "key": key }))
+                .await
+                .json(),
+            false
+        );
+        assert_eq!(
+            call(&server, &function, "stored", &json!({ "key": key }))
+                .await
+                .json(),
+            Value::Null
+        );
+    }
+    let keys = call(&server, &function, "stored_keys", &json!({ "prefix": "" })).await;
+    assert_eq!(keys.json(), json!([]));
+    // A replay hears what the call heard.
+    let value = json!({ "key": "a", "value": 1 });
+    call(&server, &function, "store", &value).await;
+    for (export, argument, result) in [
+        ("stored_keys", json!({ "prefix": "" }), json!(["a"])),
+        ("forget", json!({ "key": "a" }), json!(true)),
+    ] {
+        let answer = call(&server, &function, export, &argument).await;
+        assert_eq!(answer.json(), result);
+        let path = format!("/v1/calls/{}/replay", answer.header("iof-call"));
+        let replayed = server
+            .request("POST", &path)
+            .bearer_auth(&function.admin_key);
+        let replayed = server.answer(replayed).await;
+        assert_eq!(
+            replayed.json()["same"],
+            true,
+            "{export}: {}",
+            replayed.text()
+        );
+    }
 }
 
 #[tokio::test]
@@ -328,12 +406,12 @@ async fn requests_and_their_denied_twins() {
         "an HTTP status is no error by itself"
     );
     let denied = get(&function, "/elsewhere").await;
-    assert_eq!(denied.fault(), "http-denied", "{}", denied.text());
+    assert_eq!(denied.fault(), "function:http-denied", "{}", denied.text());
     let bare = typed(&server, "").await;
     let not_granted = get(&bare, "/echo").await;
     assert_eq!(
         not_granted.fault(),
-        "http-not-granted",
+        "function:http-not-granted",
         "{}",
         not_granted.text()
     );

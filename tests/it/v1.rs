@@ -280,7 +280,7 @@ async fn the_log_tells_what_calls_printed_and_came_to() {
     assert!(first["fault"].is_null());
     assert_eq!(
         (&second["fault"], &second["message"]),
-        (&json!("gone"), &json!("why"))
+        (&json!("function:gone"), &json!("why"))
     );
     // One that waits hears of the next call.
     let waits = format!("{path}?after={}&wait=20", second["id"]);
@@ -339,7 +339,14 @@ async fn lists_have_pages() {
         (names, &rest["more"]),
         (vec![json!("f3"), json!("f4")], &json!(false))
     );
-    for wrong in ["limit=0", "limit=1001", "limit=x", "after=x", "page=2"] {
+    for wrong in [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "after=x",
+        "page=2",
+        "limit=1&limit=2",
+    ] {
         let refused = ask(&server, "GET", &format!("/v1/functions?{wrong}"), KEY, None).await;
         assert_eq!(
             (refused.http.as_u16(), refused.fault()),

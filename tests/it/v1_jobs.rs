@@ -15,7 +15,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
         let path = format!("/v1/functions/{}/call/{export}", function.id);
         let request = server
             .request("POST", &path)
-            .header("prefer", "wait=5, respond-async")
+            .header("prefer", "wait=5, respond-async; x=y")
             .json(&arguments);
         let answer = server.answer(request).await;
         assert_eq!(answer.http, 202, "{}", answer.text());
@@ -57,7 +57,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
     let failed = outcome(&server, &failed).await;
     assert_eq!(
         (&failed["fault"], &failed["error"]),
-        (&json!("gone"), &json!("why"))
+        (&json!("function:gone"), &json!("why"))
     );
     // Arguments are looked at before it is accepted.
     let path = format!("/v1/functions/{}/call/echo_u8", function.id);
@@ -113,4 +113,32 @@ async fn too_many_jobs_are_refused() {
             (503, "jobs".into())
         ]
     );
+}
+
+/// RFC 7240, section 2: parameters, quoted values, several headers, any case; what stands in quotes is another's value.
+#[tokio::test]
+async fn a_preference_is_read_as_one() {
+    let server = Server::start("").await;
+    let function = server.deploy(guest("typed"), "jobs = true").await;
+    let path = format!("/v1/functions/{}/call/nothing", function.id);
+    for (lines, status) in [
+        (&["respond-async;x=y"][..], 202),
+        (&["Respond-Async; x=\"a, b\""], 202),
+        (&["wait=10", "respond-async"], 202),
+        (&["foo=\"a, \\\" b\", RESPOND-ASYNC"], 202),
+        (&["foo=\"bar, respond-async, baz\""], 204),
+        (&["foo; respond-async"], 204),
+        (&["respond-async-not"], 204),
+        (&["\"respond-async\""], 204),
+        (&[], 204),
+    ] {
+        let mut request = server.request("POST", &path);
+        for line in lines {
+            request = request.header("Prefer", *line);
+        }
+        let answer = server.answer(request).await;
+        assert_eq!(answer.http, status, "{lines:?} {}", answer.text());
+        let applied = if status == 202 { "respond-async" } else { "" };
+        assert_eq!(answer.header("preference-applied"), applied);
+    }
 }

@@ -1,15 +1,18 @@
-//! A folder over HTTP, so that a page in a browser has an origin of its own.
+//! A folder over HTTP, so that a page in a browser has an origin of its own; and a proxy in front of a server.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
-    extract::State,
+    body::Body,
+    extract::{Request, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
 use crate::listener::Listener;
+use crate::server::Server;
 
 /// A static web server on a free port of loopback. It ends when it is dropped.
 pub struct Pages {
@@ -57,4 +60,64 @@ async fn file(State(folder): State<PathBuf>, uri: Uri) -> Response {
             .into_response(),
         Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// A proxy on a free port of loopback that writes where its server listens in place of `Host`.
+pub struct Proxy {
+    listener: Listener,
+    to: Arc<OnceLock<String>>,
+}
+
+impl Proxy {
+    /// Starts, in front of nothing yet.
+    ///
+    /// # Panics
+    /// When there is no client to be had.
+    pub async fn start() -> Self {
+        let to = Arc::new(OnceLock::new());
+        let state = (
+            Arc::clone(&to),
+            reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client without TLS"),
+        );
+        let router = Router::new().fallback(forward).with_state(state);
+        Self {
+            listener: Listener::start(router, None).await,
+            to,
+        }
+    }
+
+    /// Where its clients find it.
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.listener.address.port())
+    }
+
+    /// Stands in front of this server from now on.
+    pub fn lead_to(&self, server: &Server) {
+        let _ = self.to.set(server.url.clone());
+    }
+}
+
+type Forward = (Arc<OnceLock<String>>, reqwest::Client);
+
+async fn forward(State((to, client)): State<Forward>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    parts.headers.remove("host");
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{}{path}", to.get().map_or("", String::as_str));
+    let request = client.request(parts.method, url).headers(parts.headers);
+    let Ok(answer) = request.body(body).send().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    response.headers_mut().remove("transfer-encoding");
+    *response.body_mut() = Body::from(answer.bytes().await.unwrap_or_default());
+    response
 }

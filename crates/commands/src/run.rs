@@ -96,7 +96,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let (id, function, command) = (self.call.call, &*self.call.function, self.command);
+        let (id, function, command) = (self.call.call, self.call.function_id, self.command);
         match self.status {
             Some(status) => tracing::debug!(
                 target: "iof::command", call = %id, function, command, status, ms,

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
+use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::tls::Tls;
@@ -119,6 +120,12 @@ impl Egress {
         let _ = self.shared.sink.set(sink);
     }
 
+    /// Whether a rule of the function allows a request, so that nobody takes a body for one that
+    /// [`Egress::send`] refuses anyway.
+    pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
+        admit(&uri.to_string()).is_ok_and(|url| context.rules.allows(method, &url).is_some())
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -181,6 +188,7 @@ impl Egress {
         let most = context.max_redirects.map_or(most, |own| own.min(most));
         let mut redirects = 0;
         let mut retries = Retries::new(context, &self.shared.config, deadline);
+        let mut resends = Resends::default();
         let mut told = false;
         loop {
             record.url(&hop.url);
@@ -191,7 +199,7 @@ impl Egress {
                 deadline,
             };
             let answer = exchange
-                .run(&hop, &mut told, &mut retries, &mut record)
+                .run(&hop, &mut told, &mut retries, &mut resends, &mut record)
                 .await;
             let answer = match context.secrets.mask() {
                 Some(mask) if told => answer.map_err(|e| e.masked(mask)),
@@ -209,6 +217,7 @@ impl Egress {
                         return Err(fail(record, Error::new(Kind::TooManyRedirects, message)));
                     }
                     redirects += 1;
+                    resends = Resends::default();
                     record.done("redirect");
                     record = Record::new(context, sink, &method);
                     hop = match next {
@@ -218,7 +227,15 @@ impl Egress {
                 }
                 Ok(Answer::Again(pause)) => {
                     record.done("retried");
+                    resends = Resends::default();
                     tokio::time::sleep(pause).await;
+                    record = Record::new(context, sink, &hop.method);
+                }
+                Ok(Answer::Resend(pause)) => {
+                    record.done("resent");
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     record = Record::new(context, sink, &hop.method);
                 }
                 Err(e) => {
@@ -226,6 +243,7 @@ impl Egress {
                     let e = if redirects > 0 { e.after_redirect() } else { e };
                     let e = fail(record, e);
                     let Some(pause) = pause else { return Err(e) };
+                    resends = Resends::default();
                     tokio::time::sleep(pause).await;
                     record = Record::new(context, sink, &hop.method);
                 }

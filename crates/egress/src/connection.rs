@@ -12,18 +12,20 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::TokioIo;
 
 use crate::pool::{Key, Pool};
-use crate::stream::Stream;
+use crate::stream::{Stream, Watch};
 
 /// A request as it leaves. Its URI is the path and the query; whose they are, the connection knows.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
@@ -46,8 +48,11 @@ impl Home {
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` when it has ended.
-    connection: Option<http1::Connection<Stream, Full<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+    watch: Arc<Watch>,
     host: HeaderValue,
+    /// How long the other side keeps it open, as its last response said.
+    kept: Option<Duration>,
     pub(crate) to: SocketAddr,
     /// The thread that hears of its bytes.
     pub(crate) home: Home,
@@ -60,12 +65,14 @@ impl Http1 {
         builder: &http1::Builder,
         host: HeaderValue,
     ) -> hyper::Result<Http1> {
-        let to = io.to();
-        let (sender, connection) = builder.handshake(io).await?;
+        let (to, watch) = (io.to(), io.watch());
+        let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
         Ok(Http1 {
             sender,
             connection: Some(connection),
+            watch,
             host,
+            kept: None,
             to,
             home: Home::here(),
         })
@@ -78,6 +85,27 @@ impl Http1 {
         self.sender.is_ready()
     }
 
+    /// The same after a wait, as the kernel knows it: what is sent on a connection that the other
+    /// side has closed is lost, and nobody can tell whether it was carried out.
+    pub(crate) fn is_still_ready(&mut self) -> bool {
+        self.watch.ask(true);
+        let ready = self.is_ready();
+        self.watch.ask(false);
+        ready
+    }
+
+    /// How long it may wait for the next request, if the other side said: a second less, or half
+    /// of it, because what is sent has to arrive before it closes.
+    pub(crate) fn waits(&self) -> Option<Duration> {
+        let kept = self.kept?;
+        Some(kept.saturating_sub(MARGIN.min(kept / 2)))
+    }
+
+    /// Whether a byte came since the last request.
+    pub(crate) fn answered(&self) -> bool {
+        self.watch.answered()
+    }
+
     pub(crate) async fn send(
         &mut self,
         mut request: Outgoing,
@@ -88,8 +116,11 @@ impl Http1 {
             *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         }
         request.headers_mut().insert(HOST, self.host.clone());
+        self.watch.begin();
         let mut response = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| self.poll_with(cx, |cx| response.as_mut().poll(cx))).await
+        let response = poll_fn(|cx| self.poll_with(cx, |cx| response.as_mut().poll(cx))).await?;
+        self.kept = kept(response.headers());
+        Ok(response)
     }
 
     /// What comes of `wait`, which waits for this connection and for nothing else.
@@ -118,6 +149,25 @@ impl Http1 {
             self.connection = None;
         }
     }
+}
+
+/// The most that a connection is given up earlier than the other side closes it.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What `Keep-Alive: timeout=5` says (RFC 2068 section 19.7.1): seconds without a request after which
+/// the other side closes. Of several the least; what is not a number says nothing.
+fn kept(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("keep-alive").iter();
+    let parameters = lines.filter_map(|line| line.to_str().ok());
+    let seconds = parameters
+        .flat_map(|line| line.split(','))
+        .filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            let timeout = name.trim().eq_ignore_ascii_case("timeout");
+            timeout.then(|| value.parse().ok())?
+        });
+    seconds.min().map(Duration::from_secs)
 }
 
 /// An HTTP/2 connection, which many share.
@@ -229,6 +279,36 @@ impl Drop for Body {
             && http1.is_ready()
         {
             pool.put(key, http1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alive_says_how_long() {
+        for (lines, seconds) in [
+            (&["timeout=5"][..], Some(5)),
+            (&["timeout=5, max=100"], Some(5)),
+            (&["max=100,Timeout = \"7\""], Some(7)),
+            (&["timeout=9", "timeout=3"], Some(3)),
+            (&["timeout=0"], Some(0)),
+            (&["timeout=-1"], None),
+            (&["timeout=99999999999999999999999"], None),
+            (&["timeout", "timeout=", "max=3", ""], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("keep-alive", HeaderValue::from_static(line));
+            }
+            assert_eq!(
+                kept(&headers),
+                seconds.map(Duration::from_secs),
+                "{lines:?}"
+            );
         }
     }
 }

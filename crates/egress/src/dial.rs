@@ -5,6 +5,7 @@
 //! 8305 (families interleaved, the next one a quarter of a second later). TLS verifies the name in
 //! the URL, pinned, through a proxy, or neither.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,16 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::proxy::Proxy;
-use crate::resolve::Resolve;
+use crate::resolve::{Resolve, Rest, Way};
 use crate::stream::{Io, Stream};
 use crate::tls::Tls;
 use crate::{Error, Kind};
@@ -68,7 +68,7 @@ impl Connector {
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
             let io = match secure {
-                false => Io::Tcp(TokioIo::new(tcp)),
+                false => Io::Tcp(tcp),
                 true => self.shake_hands(tcp, &host, port).await?,
             };
             Ok(Stream::new(io, address, place))
@@ -121,19 +121,26 @@ impl Connector {
     /// TCP to a checked address.
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
         let way = self.resolve.addresses(host, port).await?;
-        let addresses = interleave(way.addresses);
         let (tcp, address) = match &self.proxy {
             // A pin leads inside, and a proxy leads out.
             Some(proxy) if !way.pinned => {
                 let upstream = format!("{host}:{port}");
-                proxy.connect(&self.resolve, &upstream, &addresses).await?
+                proxy.connect(&self.resolve, &upstream, way).await?
             }
-            _ => connect_first(&addresses).await.map_err(|e| {
-                let message = format!("no connection to {host}:{port}: {}", e.kind());
-                Error::new(Kind::Connect, message)
-                    .with_detail(format!("{e}; tried {addresses:?}"))
-                    .passing_if(true)
-            })?,
+            _ => {
+                let Way {
+                    addresses,
+                    mut rest,
+                    ..
+                } = way;
+                let connected = connect_first(&addresses, &mut rest).await;
+                connected.map_err(|Unreached { last, tried }| {
+                    let message = format!("no connection to {host}:{port}: {}", last.kind());
+                    Error::new(Kind::Connect, message)
+                        .with_detail(format!("{last}; tried {tried:?}"))
+                        .passing_if(true)
+                })?
+            }
         };
         // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
         // alone.
@@ -156,33 +163,59 @@ impl Connector {
         let connector = TlsConnector::from(self.tls.config_for(host, port));
         let tls = connector.connect(name, tcp).await;
         let tls = tls.map_err(|e| tls_failure(&host.to_string(), &e))?;
-        Ok(Io::Tls(Box::new(TokioIo::new(tls))))
+        Ok(Io::Tls(Box::new(tls)))
     }
 }
 
-/// The first of `addresses` that is reached.
-pub(crate) async fn connect_first(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut rest = addresses.iter();
+/// None of some addresses was reached.
+#[derive(Debug)]
+pub(crate) struct Unreached {
+    pub(crate) last: io::Error,
+    tried: Vec<SocketAddr>,
+}
+
+/// The first that is reached of `addresses`, and of `rest` once it came.
+pub(crate) async fn connect_first(
+    addresses: &[SocketAddr],
+    rest: &mut Rest<'_>,
+) -> Result<(TcpStream, SocketAddr), Unreached> {
+    let mut waiting = VecDeque::from(interleave(addresses.to_vec()));
+    let mut tried = Vec::with_capacity(waiting.len());
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut next_at = Instant::now();
     loop {
-        if let Some(&next) = rest.next() {
+        if (attempts.is_empty() || Instant::now() >= next_at)
+            && let Some(next) = waiting.pop_front()
+        {
+            tried.push(next);
             attempts.push(async move { Ok((TcpStream::connect(next).await?, next)) });
+            next_at = Instant::now() + STAGGER;
         }
-        let another = rest.len() > 0;
         tokio::select! {
-            attempt = attempts.next() => match attempt {
-                Some(Ok(connected)) => return Ok(connected),
-                Some(Err(e)) => last = e,
-                None => return Err(last),
+            Some(attempt) = attempts.next() => match attempt {
+                Ok(connected) => return Ok(connected),
+                Err(e) => (last, next_at) = (e, Instant::now()),
             },
-            () = tokio::time::sleep(STAGGER), if another => {}
+            more = come(rest), if rest.is_some() => waiting.extend(interleave(more)),
+            () = tokio::time::sleep_until(next_at), if !waiting.is_empty() => {}
+            else => return Err(Unreached { last, tried }),
         }
     }
+}
+
+/// The rest of the addresses, of which there are none afterwards.
+async fn come(rest: &mut Rest<'_>) -> Vec<SocketAddr> {
+    let Some(coming) = rest else {
+        return Vec::new();
+    };
+    let came = coming.await;
+    *rest = None;
+    came
 }
 
 /// IPv6 first, then one of each family in turn (RFC 8305 section 4).
-fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(crate) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (v6, v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
     let mut turns = Vec::with_capacity(v6.len() + v4.len());
@@ -243,8 +276,32 @@ mod tests {
         let full = tokio::net::TcpSocket::new_v4().unwrap();
         full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let refused = full.local_addr().unwrap();
-        let (stream, to) = connect_first(&[refused, good]).await.unwrap();
+        let (stream, to) = connect_first(&[refused, good], &mut None).await.unwrap();
         assert_eq!((stream.peer_addr().unwrap(), to), (good, good));
-        assert!(connect_first(&[refused]).await.is_err());
+        let unreached = connect_first(&[refused], &mut None).await.unwrap_err();
+        assert_eq!(unreached.tried, [refused]);
+    }
+
+    /// What comes late is tried once nothing else is left, and not waited for before.
+    #[tokio::test]
+    async fn late_addresses_are_for_when_no_other_is_reached() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let refused = tokio::net::TcpSocket::new_v4().unwrap();
+        refused.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let refused = refused.local_addr().unwrap();
+        let late = |address| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            vec![address]
+        };
+        let mut rest: Rest<'_> = Some(Box::pin(late(good)));
+        let (_, to) = connect_first(&[refused], &mut rest).await.unwrap();
+        assert_eq!(to, good);
+        let mut never: Rest<'_> = Some(Box::pin(std::future::pending()));
+        let (_, to) = connect_first(&[good], &mut never).await.unwrap();
+        assert_eq!(to, good);
+        let mut rest: Rest<'_> = Some(Box::pin(async { vec![] }));
+        let unreached = connect_first(&[refused], &mut rest).await.unwrap_err();
+        assert_eq!(unreached.tried, [refused]);
     }
 }

@@ -19,6 +19,7 @@ use crate::limit::Limits;
 use crate::pool::{Failure, Pool};
 use crate::record::{Record, Sink};
 use crate::redirect::Hop;
+use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
@@ -42,6 +43,8 @@ pub(crate) enum Answer {
     Redirect(Result<Hop, Error>, http::Method),
     /// The same hop, after a pause.
     Again(Duration),
+    /// The same hop after a pause, because its connection failed it.
+    Resend(Duration),
 }
 
 /// One hop in progress.
@@ -59,6 +62,7 @@ impl<'a> Exchange<'a> {
         hop: &Hop,
         told: &mut bool,
         retries: &mut Retries,
+        resends: &mut Resends,
         record: &mut Record<'a>,
     ) -> Result<Answer, Error> {
         let config = &self.shared.config;
@@ -66,6 +70,9 @@ impl<'a> Exchange<'a> {
             return Err(denied(self.context.rules, hop));
         };
         record.rule = Some(rule);
+        if self.context.secrets.are_withheld() && identifies(config, &hop.url) {
+            return Err(withheld(hop));
+        }
         if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
             // Boxed: most requests go out, and need not carry this about.
             return Box::pin(self.inside(&**inside, hop, record)).await;
@@ -90,10 +97,19 @@ impl<'a> Exchange<'a> {
         let pool = &self.shared.pool;
         // Pinned where it is: it is large, and a timeout that takes it by value copies it.
         let response = {
-            let sent = pin!(pool.send(&key, &hop.url, request, &mut record.address));
+            let fresh = resends.fresh();
+            let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
             self.within(&head, &host, sent).await?
         };
-        let response = response.map_err(|e| failure(&host, config, &e))?;
+        let response = match response {
+            Ok(response) => response,
+            Err(e) => {
+                return match resends.after(&hop.method, &e, self.deadline) {
+                    Some(pause) => Ok(Answer::Resend(pause)),
+                    None => Err(failure(&host, config, &e)),
+                };
+            }
+        };
         record.status = Some(response.status());
 
         let (mut parts, body) = response.into_parts();
@@ -244,6 +260,23 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
+/// Whether a client certificate is shown where a URL leads.
+fn identifies(config: &Config, url: &Url) -> bool {
+    let certificates = &config.client_certificate;
+    certificates
+        .iter()
+        .any(|certificate| certificate.is_for(url))
+}
+
+fn withheld(hop: &Hop) -> Error {
+    let message = format!(
+        "{} is sent a client certificate of this server (egress.client_certificate), which does not go with a request \
+         that a caller of the function names",
+        origin(&hop.url)
+    );
+    Error::new(Kind::Denied, message)
+}
+
 /// Path and query, as they are written. A second parser sees them and nothing else of the URL: the
 /// host that the rules were asked about is the one that is connected to.
 fn path(url: &Url) -> Result<PathAndQuery, Error> {
@@ -271,10 +304,11 @@ pub(crate) fn upstream(url: &Url) -> String {
 
 /// Finds the cause.
 fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(match failure {
-        Failure::Connect(ours) => return ours.clone(),
-        Failure::Http(error) => error,
-    });
+    if let Failure::Connect(ours) = failure {
+        return ours.clone();
+    }
+    let error = failure.http();
+    let mut cause = error.map(|error| error as &(dyn std::error::Error + 'static));
     let mut chain = Vec::new();
     let mut nonsense = false;
     while let Some(this) = cause {

@@ -17,7 +17,8 @@
 //! | `decode` | which responses are decompressed, and how far |
 //! | `inside` | what does not leave, because it is for this server |
 //! | `limit` | how much at a time |
-//! | `retry` | what is sent again |
+//! | `resend` | what is sent again because its connection failed it |
+//! | `retry` | what is sent again because the function asked |
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
 
@@ -42,6 +43,7 @@ mod pool;
 mod proxy;
 mod record;
 mod redirect;
+mod resend;
 mod resolve;
 mod retry;
 mod rule;

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderValue, Response};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -52,8 +52,21 @@ type Hosts = HashMap<Key, Host>;
 #[derive(Default)]
 struct Host {
     /// The latest is last.
-    http1: Vec<(Instant, Box<Http1>)>,
+    http1: Vec<Idle>,
     http2: Option<(Instant, Http2)>,
+}
+
+struct Idle {
+    http1: Box<Http1>,
+    since: Instant,
+    /// How long it may wait.
+    waits: Duration,
+}
+
+impl Idle {
+    fn is_old(&self) -> bool {
+        self.since.elapsed() >= self.waits
+    }
 }
 
 /// Why there is no response.
@@ -63,6 +76,22 @@ pub(crate) enum Failure {
     Connect(#[from] Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+    /// A connection that had served before ended without a byte of an answer: most likely it was
+    /// being closed when the request was sent, but the request may have been carried out.
+    #[error(transparent)]
+    Stale(hyper::Error),
+    /// The other side says that it did not process the request (RFC 9113 sections 6.8 and 8.7).
+    #[error(transparent)]
+    Unprocessed(hyper::Error),
+}
+
+impl Failure {
+    pub(crate) fn http(&self) -> Option<&hyper::Error> {
+        match self {
+            Failure::Connect(_) => None,
+            Failure::Http(e) | Failure::Stale(e) | Failure::Unprocessed(e) => Some(e),
+        }
+    }
 }
 
 /// A connection, and whether it has served before.
@@ -78,7 +107,9 @@ impl Pool {
         let mut http1 = http1::Builder::new();
         http1
             .max_buf_size(max_head as usize)
-            .max_headers(config.max_response_header_count);
+            .max_headers(config.max_response_header_count)
+            // Folded lines become one, joined by a space (RFC 9112 section 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -101,25 +132,26 @@ impl Pool {
     }
 
     /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response.
-    /// `to` is told where the connection leads as soon as there is one.
+    /// `to` is told where the connection leads as soon as there is one. `fresh` asks for a new one.
     ///
     /// A connection that waited may have been closed by the other side in the very moment. A
-    /// request of which nothing left is then sent on another one; any other may have been carried
-    /// out.
+    /// request of which nothing left is then sent on another one here; of any other the failure
+    /// says what is known ([`Failure::Stale`], [`Failure::Unprocessed`]).
     pub(crate) async fn send(
         self: &Arc<Self>,
         key: &Key,
         url: &Url,
         mut request: Outgoing,
+        fresh: bool,
         to: &mut Option<SocketAddr>,
     ) -> Result<Response<Body>, Failure> {
         loop {
-            let taken = match self.take(key) {
+            let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
                 // Boxed: few requests connect, and those that do not need not carry it about.
                 None => Box::pin(self.connect(key, url)).await?,
             };
-            let (used, mut not_sent) = match taken {
+            let (used, mut not_sent, failure) = match taken {
                 Taken::Http1(mut http1, used) => {
                     *to = Some(http1.to);
                     match http1.send(request).await {
@@ -128,20 +160,27 @@ impl Pool {
                             let body = |body| Body::of(body, http1, Arc::clone(key), pool);
                             return Ok(response.map(body));
                         }
-                        Err(e) => (used, e),
+                        Err(e) => {
+                            let stale = used && !http1.answered();
+                            let failure = if stale { Failure::Stale } else { Failure::Http };
+                            (used, e, failure as fn(hyper::Error) -> Failure)
+                        }
                     }
                 }
                 Taken::Http2(mut http2, used) => {
                     *to = Some(http2.to);
                     match http2.send(request).await {
                         Ok(response) => return Ok(response.map(Body::shared)),
-                        Err(e) => (used, e),
+                        Err(e) => {
+                            let failure = of_stream(&e, used);
+                            (used, e, failure)
+                        }
                     }
                 }
             };
             match not_sent.take_message() {
                 Some(again) if used => request = again,
-                _ => return Err(not_sent.into_error().into()),
+                _ => return Err(failure(not_sent.into_error())),
             }
         }
     }
@@ -152,10 +191,19 @@ impl Pool {
 
     /// Keeps a connection that is ready for another request.
     pub(crate) fn put(self: &Arc<Self>, key: Key, http1: Box<Http1>) {
+        let waits = http1.waits().unwrap_or(self.idle_timeout);
+        let idle = Idle {
+            waits: waits.min(self.idle_timeout),
+            since: Instant::now(),
+            http1,
+        };
+        if idle.is_old() {
+            return;
+        }
         let mut hosts = self.shard(&key);
-        let idle = &mut hosts.entry(key).or_default().http1;
-        if idle.len() < self.max_idle_per_host {
-            idle.push((Instant::now(), http1));
+        let others = &mut hosts.entry(key).or_default().http1;
+        if others.len() < self.max_idle_per_host {
+            others.push(idle);
         }
         drop(hosts);
         self.start_sweep();
@@ -174,13 +222,13 @@ impl Pool {
                 host.http2 = None;
             }
             // One of this thread's, if there is any: the bytes of another's would wake that one first.
-            let own = host.http1.iter().rposition(|(_, idle)| idle.home == here);
+            let own = host.http1.iter().rposition(|idle| idle.http1.home == here);
             let last = host.http1.len().checked_sub(1)?;
-            let (since, mut http1) = host.http1.remove(own.unwrap_or(last));
+            let mut idle = host.http1.remove(own.unwrap_or(last));
             // Its socket is looked at without the lock.
             drop(hosts);
-            if since.elapsed() < self.idle_timeout && http1.is_ready() {
-                return Some(Taken::Http1(http1, true));
+            if !idle.is_old() && idle.http1.is_still_ready() {
+                return Some(Taken::Http1(idle.http1, true));
             }
         }
     }
@@ -198,7 +246,7 @@ impl Pool {
         }
         let authority: Authority = authority.parse().map_err(|e| wrong(&e))?;
         let to = io.to();
-        let (sender, connection) = self.http2.handshake(io).await?;
+        let (sender, connection) = self.http2.handshake(TokioIo::new(io)).await?;
         // It ends when nobody has a sender any more, or the other side closes.
         TokioExecutor::new().execute(async {
             let _ = connection.await;
@@ -239,7 +287,7 @@ impl Pool {
         for shard in &self.shards {
             let mut hosts = shard.lock().unwrap_or_else(PoisonError::into_inner);
             hosts.retain(|_, host| {
-                host.http1.retain(|(since, _)| !old(since));
+                host.http1.retain(|idle| !idle.is_old());
                 host.http2.take_if(|(since, _)| old(since));
                 !host.http1.is_empty() || host.http2.is_some()
             });
@@ -255,6 +303,25 @@ impl Pool {
         self.shards[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of a request on HTTP/2 that got no response.
+fn of_stream(not_sent: &TrySendError<Outgoing>, used: bool) -> fn(hyper::Error) -> Failure {
+    let error = not_sent.error();
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
+    // hyper calls it an error of ours when it drops a request that waited for its turn on a
+    // connection that the other side ends; nothing else of ours can go wrong here.
+    let never_left = not_sent.message().is_some() || error.is_user();
+    let disowned = cause.is_some_and(|cause| {
+        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        // h2 tells it to the streams above the last one that the other side names, and to no other.
+        cause.is_remote() && (refused || cause.is_go_away())
+    });
+    match (never_left || disowned, cause) {
+        (true, _) => Failure::Unprocessed,
+        (false, None) if used => Failure::Stale,
+        _ => Failure::Http,
     }
 }
 

@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::config::ConfigError;
-use crate::dial::connect_first;
-use crate::resolve::Resolve;
+use crate::dial::{connect_first, interleave};
+use crate::resolve::{Resolve, Way};
 use crate::{Error, Kind};
 
 /// A proxy's answer is a few lines.
@@ -124,26 +124,33 @@ impl Proxy {
         }))
     }
 
-    /// A tunnel to the first of `addresses` (of `upstream`, for messages) that the proxy reaches,
-    /// and which that is.
+    /// A tunnel to the first address of `way` (which leads to `upstream`, for messages) that the
+    /// proxy reaches, and which that is.
     pub(crate) async fn connect(
         &self,
         resolve: &Resolve,
         upstream: &str,
-        addresses: &[SocketAddr],
+        way: Way<'_>,
     ) -> Result<(TcpStream, SocketAddr), Error> {
         let own = resolve.unchecked(&self.host, self.port).await;
-        let own = own.map_err(|e| self.failed(upstream, "its name does not resolve", e))?;
+        let mut own = own.map_err(|e| self.failed(upstream, "its name does not resolve", e))?;
         let mut last = None;
-        for &to in addresses {
-            match self.tunnel(&own, to).await {
-                Ok(stream) => return Ok((stream, to)),
-                // It would say so of every address, and may count.
-                Err(failure @ Failure::Refused(407)) => {
-                    last = Some((failure, to));
-                    break;
+        let (mut addresses, mut rest) = (interleave(way.addresses), way.rest);
+        'tried: loop {
+            for to in addresses {
+                match self.tunnel(&mut own, to).await {
+                    Ok(stream) => return Ok((stream, to)),
+                    // It would say so of every address, and may count.
+                    Err(failure @ Failure::Refused(407)) => {
+                        last = Some((failure, to));
+                        break 'tried;
+                    }
+                    Err(failure) => last = Some((failure, to)),
                 }
-                Err(failure) => last = Some((failure, to)),
+            }
+            match rest.take() {
+                Some(rest) => addresses = interleave(rest.await),
+                None => break,
             }
         }
         Err(match last {
@@ -161,8 +168,9 @@ impl Proxy {
         })
     }
 
-    async fn tunnel(&self, own: &[SocketAddr], to: SocketAddr) -> Result<TcpStream, Failure> {
-        let (mut stream, _) = connect_first(own).await.map_err(Failure::Io)?;
+    async fn tunnel(&self, own: &mut Way<'_>, to: SocketAddr) -> Result<TcpStream, Failure> {
+        let connected = connect_first(&own.addresses, &mut own.rest).await;
+        let (mut stream, _) = connected.map_err(|unreached| Failure::Io(unreached.last))?;
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
         if let Some(credential) = &self.credential {
             request += &format!("Proxy-Authorization: {credential}\r\n");

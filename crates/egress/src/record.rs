@@ -58,8 +58,9 @@ pub struct Entry {
     pub bytes_in: u64,
     /// From its beginning to its end.
     pub took: Duration,
-    /// `ok`, `redirect`, `retried` (a response that made it be sent again), `cancelled`, or the code
-    /// of an error.
+    /// `ok`, `redirect`, `retried` (a response that made it be sent again), `resent` (its connection
+    /// ended without an answer, or HTTP/2 did not process it, and it was sent again), `cancelled`, or
+    /// the code of an error.
     pub outcome: &'static str,
 }
 
@@ -148,7 +149,7 @@ impl Drop for Record<'_> {
         tracing::info!(
             target: "iof::egress",
             call = %self.context.call,
-            function = self.context.function,
+            function = self.context.function_id,
             rule = optional(&self.rule),
             secrets = self.secrets,
             method = %self.method,

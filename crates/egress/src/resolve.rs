@@ -10,7 +10,7 @@
 //! `dns_servers` are given), and its answers are filtered like any others.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_resolver::TokioResolver;
@@ -20,6 +20,12 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 use ipnet::IpNet;
 use url::Host;
+
+mod families;
+mod machine;
+
+use families::Nowhere;
+pub(crate) use families::Rest;
 
 use crate::config::{Addresses, Config, ConfigError};
 use crate::{Class, Error, Kind};
@@ -37,12 +43,23 @@ const LOCAL_NAMES: [&str; 4] = [
 const MAX_ADDRESSES: usize = 16;
 
 /// Where a host leads.
-#[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct Way<'a> {
     /// At least one.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Whether the operator said so.
     pub(crate) pinned: bool,
+    /// For when none of these is reached.
+    pub(crate) rest: Rest<'a>,
+}
+
+impl Way<'_> {
+    fn to(address: SocketAddr) -> Self {
+        Way {
+            addresses: vec![address],
+            pinned: false,
+            rest: None,
+        }
+    }
 }
 
 pub(crate) struct Resolve {
@@ -88,7 +105,7 @@ impl Resolve {
     }
 
     /// The addresses to dial for `host:port`.
-    pub(crate) async fn addresses(&self, host: &Host<String>, port: u16) -> Result<Way, Error> {
+    pub(crate) async fn addresses(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
         // A host in a URL has one spelling (`admit`), so its text is a key.
         if let Some(to) = self.pins.get(&(host.to_string(), port)) {
             return match self.own_listener(*to) {
@@ -97,44 +114,36 @@ impl Resolve {
                     format!("pinned to {to}, where this server listens"),
                 )),
                 false => Ok(Way {
-                    addresses: vec![*to],
                     pinned: true,
+                    ..Way::to(*to)
                 }),
             };
         }
-        let addresses = match host {
+        match host {
             Host::Ipv4(v4) => self.literal(host, SocketAddr::new((*v4).into(), port)),
             Host::Ipv6(v6) => self.literal(host, SocketAddr::new((*v6).into(), port)),
-            Host::Domain(name) => self.by_name(host, name, port).await,
-        }?;
-        Ok(Way {
-            addresses,
-            pinned: false,
-        })
+            Host::Domain(name) => {
+                let local = LOCAL_NAMES.contains(&name.as_str()) || name.ends_with(".localhost");
+                if local && self.addresses == Addresses::Public {
+                    return Err(blocked(host, "a name of this machine".to_owned()));
+                }
+                self.by_name(host, name, port, true).await
+            }
+        }
     }
 
     /// The addresses of a host that the operator chose, of whatever class.
-    pub(crate) async fn unchecked(
-        &self,
-        host: &Host<String>,
-        port: u16,
-    ) -> Result<Vec<SocketAddr>, NetError> {
-        let with_port = |ip| SocketAddr::new(ip, port);
-        Ok(match host {
-            Host::Ipv4(v4) => vec![with_port((*v4).into())],
-            Host::Ipv6(v6) => vec![with_port((*v6).into())],
-            Host::Domain(name) => {
-                let mut absolute = Name::from_ascii(name)?;
-                absolute.set_fqdn(true);
-                let lookup = self.resolver.lookup_ip(absolute).await?;
-                lookup.iter().take(MAX_ADDRESSES).map(with_port).collect()
-            }
-        })
+    pub(crate) async fn unchecked(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
+        match host {
+            Host::Ipv4(v4) => Ok(Way::to(SocketAddr::new((*v4).into(), port))),
+            Host::Ipv6(v6) => Ok(Way::to(SocketAddr::new((*v6).into(), port))),
+            Host::Domain(name) => self.by_name(host, name, port, false).await,
+        }
     }
 
-    fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Vec<SocketAddr>, Error> {
+    fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Way<'_>, Error> {
         match self.refusal(address) {
-            None => Ok(vec![address]),
+            None => Ok(Way::to(address)),
             Some(why) => Err(blocked(host, why)),
         }
     }
@@ -144,39 +153,22 @@ impl Resolve {
         host: &Host<String>,
         name: &str,
         port: u16,
-    ) -> Result<Vec<SocketAddr>, Error> {
-        let local = LOCAL_NAMES.contains(&name) || name.ends_with(".localhost");
-        if local && self.addresses == Addresses::Public {
-            return Err(blocked(host, "a name of this machine".to_owned()));
-        }
+        checked: bool,
+    ) -> Result<Way<'_>, Error> {
         let mut absolute = Name::from_ascii(name).map_err(|e| no_such_host(host).with_detail(e))?;
         absolute.set_fqdn(true);
-        let lookup = self.resolver.lookup_ip(absolute).await.map_err(|e| {
-            if e.is_no_records_found() {
-                no_such_host(host).with_detail(e)
-            } else {
-                Error::new(
-                    Kind::Dns,
-                    format!("{name}: the name servers gave no answer"),
-                )
-                .with_detail(e)
-                .passing_if(true)
+        let way = self.lookup(absolute, port, checked).await;
+        way.map_err(|nowhere| match nowhere {
+            Nowhere::Refused(why) => blocked(host, why),
+            Nowhere::Silent(e) => {
+                let message = format!("{name}: the name servers gave no answer");
+                Error::new(Kind::Dns, message)
+                    .with_detail(e)
+                    .passing_if(true)
             }
-        })?;
-        let mut good = Vec::new();
-        let mut refused = Vec::new();
-        for ip in lookup.iter().take(MAX_ADDRESSES) {
-            let address = SocketAddr::new(ip, port);
-            match self.refusal(address) {
-                None => good.push(address),
-                Some(why) => refused.push(format!("{ip} is {why}")),
-            }
-        }
-        match (good.is_empty(), refused.is_empty()) {
-            (false, _) => Ok(good),
-            (true, false) => Err(blocked(host, refused.join(", "))),
-            (true, true) => Err(no_such_host(host)),
-        }
+            Nowhere::Missing(Some(e)) => no_such_host(host).with_detail(e),
+            Nowhere::Missing(None) => no_such_host(host),
+        })
     }
 
     /// Why `address` is not dialled, in words for the operator.
@@ -191,8 +183,12 @@ impl Resolve {
         if let Some(range) = self.deny.iter().find(|range| range.contains(&ip)) {
             return Some(format!("in the denied range {range}"));
         }
-        self.own_listener(address)
-            .then(|| "an address where this server listens".to_owned())
+        if self.own_listener(address) {
+            return Some("an address where this server listens".to_owned());
+        }
+        // Whatever listens there may believe that only this machine reaches it.
+        (self.addresses == Addresses::Public && machine::has(ip))
+            .then(|| "an address of this machine".to_owned())
     }
 
     /// Whether a connection to `address` would come back to this server: it is a listener's
@@ -208,18 +204,7 @@ impl Resolve {
         let ip = address.ip().to_canonical();
         own.iter()
             .filter(|listener| listener.port() == address.port())
-            .any(|listener| listener.ip().to_canonical() == ip || is_of_this_machine(ip))
-    }
-}
-
-/// Whether `ip` is an address of this machine now. The kernel is asked by binding a socket to it,
-/// which succeeds for local addresses alone: unlike a list of interfaces this knows `127.0.0.0/8`,
-/// routed-to-local ranges and addresses that came since the start. Anything but a clear no counts
-/// as yes.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    match UdpSocket::bind(SocketAddr::new(ip, 0)) {
-        Ok(_) => true,
-        Err(e) => e.kind() != std::io::ErrorKind::AddrNotAvailable,
+            .any(|listener| listener.ip().to_canonical() == ip || machine::has(ip))
     }
 }
 

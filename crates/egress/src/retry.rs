@@ -25,7 +25,7 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// PUT, DELETE and the safe methods. TRACE never leaves.
-const IDEMPOTENT: [Method; 5] = [
+pub(crate) const IDEMPOTENT: [Method; 5] = [
     Method::GET,
     Method::HEAD,
     Method::OPTIONS,
@@ -95,7 +95,7 @@ impl Retries {
 }
 
 /// Half of it is left to chance, so that requests that failed together do not come back together.
-fn pause(done: u32) -> Duration {
+pub(crate) fn pause(done: u32) -> Duration {
     let whole = FIRST.saturating_mul(1 << done.min(16)).min(LONGEST);
     // The standard library's hasher starts from random keys; this needs no better randomness.
     let chance = RandomState::new().hash_one(done) as u32;

@@ -3,10 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
@@ -15,12 +18,40 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Stream {
     io: Io,
     to: SocketAddr,
+    watch: Arc<Watch>,
     _place: OwnedSemaphorePermit,
 }
 
 pub(crate) enum Io {
-    Tcp(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What the owner of a connection and its stream tell each other, past hyper, which holds the
+/// stream. Neither orders anything: both are read and written by whoever moves the connection.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// A byte of an answer came since this was cleared. TLS's own messages are none.
+    answered: AtomicBool,
+    /// A read that finds nothing asks the kernel as well.
+    asks: AtomicBool,
+}
+
+impl Watch {
+    /// To be called before a request.
+    pub(crate) fn begin(&self) {
+        self.answered.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether reads ask the kernel from now on. The runtime knows of a socket what it heard when
+    /// it last waited, which was before the call that runs now.
+    pub(crate) fn ask(&self, asks: bool) {
+        self.asks.store(asks, Ordering::Relaxed);
+    }
 }
 
 impl Stream {
@@ -28,6 +59,7 @@ impl Stream {
         Stream {
             io,
             to,
+            watch: Arc::default(),
             _place: place,
         }
     }
@@ -37,16 +69,30 @@ impl Stream {
         self.to
     }
 
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
+    }
+
     /// Whether HTTP/2 was agreed on in the handshake (RFC 9113 section 3.2).
     pub(crate) fn is_http2(&self) -> bool {
         match &self.io {
             Io::Tcp(_) => false,
-            Io::Tls(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(b"h2".as_slice()),
+            Io::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()),
         }
+    }
+
+    /// Whether the kernel has nothing to say of the socket: no bytes, no end, no error.
+    fn is_quiet(&self) -> bool {
+        let tcp = match &self.io {
+            Io::Tcp(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
+        };
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(tcp, &mut [0_u8; 1], peek) == Err(Errno::AGAIN)
     }
 }
 
-/// Either, as a value that hyper reads and writes.
+/// Either, as a value that is read and written.
 macro_rules! either {
     ($self:ident, $io:ident => $do:expr) => {
         match &mut $self.io {
@@ -62,17 +108,26 @@ macro_rules! either {
     };
 }
 
-impl Read for Stream {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, io => io.poll_read(cx, buf))
+        let before = buf.filled().len();
+        let read = either!(self, io => io.poll_read(cx, buf));
+        if buf.filled().len() > before {
+            self.watch.answered.store(true, Ordering::Relaxed);
+        }
+        if read.is_pending() && self.watch.asks.load(Ordering::Relaxed) && !self.is_quiet() {
+            // Its end, or what nobody asked for: as good as its end.
+            return Poll::Ready(Ok(()));
+        }
+        read
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

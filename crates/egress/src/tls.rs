@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use url::Host;
+use url::{Host, Url};
 
 use crate::Config;
 use crate::config::{ClientCertificate, ConfigError};
@@ -29,6 +29,17 @@ struct Identified {
     host: HostPattern,
     port: Option<u16>,
     config: Arc<ClientConfig>,
+}
+
+impl ClientCertificate {
+    /// Whether it is shown where a URL leads.
+    pub(crate) fn is_for(&self, url: &Url) -> bool {
+        let (host, port) = (url.host(), url.port_or_known_default());
+        let meant = host.zip(HostPattern::parse(&self.host).ok());
+        url.scheme() == "https"
+            && (self.port.is_none() || self.port == port)
+            && meant.is_some_and(|(host, pattern)| pattern.contains(&host))
+    }
 }
 
 impl Tls {

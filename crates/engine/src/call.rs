@@ -3,6 +3,7 @@
 use crate::abi::{self, guest::Guest};
 use crate::engine::{Engine, Function};
 use crate::host::log::Log;
+use crate::host::objects::Objects;
 use crate::host::process::Process;
 use crate::host::storage::Transactions;
 use crate::host::wasi::{Environment, Setup, Wasi};
@@ -61,7 +62,15 @@ impl Engine {
         let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
-        let plan = match abi::plan(export, &args, signature) {
+        if function.manifest.files && self.0.scratch.is_behind() {
+            return Outcome::refused(Fault::limit(
+                "scratch-backlog",
+                503,
+                "Files of earlier calls are still being removed. Try again soon.",
+            ));
+        }
+        let texts = function.handles.malloc.is_some();
+        let plan = match abi::plan(export, &args, signature, texts) {
             Ok(plan) => plan,
             Err(fault) => return Outcome::refused(fault),
         };
@@ -96,7 +105,8 @@ impl Engine {
                 transactions: Transactions::default(),
                 wasi: Wasi::new(setup, &limits),
                 tape,
-                error: None,
+                objects: Objects::default(),
+                codes: vec![],
                 limits,
             },
         );
@@ -113,8 +123,11 @@ impl Engine {
         if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
             *value = store.data().wasi.take_printed();
         }
-        let log = store.data().wasi.take_log();
-        let result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
+        let mut log = store.data().wasi.take_log();
+        let mut result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
+        if let (Err(fault), Abi::Command) = (&mut result, export.abi) {
+            store.data().wasi.keep_beginning(fault, &mut log);
+        }
         Outcome {
             result,
             log,

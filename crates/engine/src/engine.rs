@@ -9,10 +9,10 @@
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
 use crate::abi::guest::Handles;
-use crate::compile::Compiler;
+use crate::compile::{Compiler, proposals::WITHOUT, shape};
 use crate::host::scratch::Scratch;
 use crate::host::storage::Storage;
-use crate::host::{self, glue, missing};
+use crate::host::{self, glue, missing, preview1};
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::Unserved;
 use crate::state::CallState;
@@ -24,7 +24,7 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
+    Config, Enabled, ExternType, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
     PoolingAllocationConfig,
 };
 
@@ -39,6 +39,8 @@ pub struct EngineConfig {
     pub concurrency: u32,
     /// The program, with its first arguments, that serves [`crate::compile_worker`].
     pub worker: Vec<PathBuf>,
+    /// Files and directories that all calls together may have open.
+    pub open_files: u32,
     /// An existing or new directory for calls' scratch directories; whatever is in it is removed.
     pub scratch: PathBuf,
 }
@@ -84,8 +86,10 @@ const KEEP_MEMORY: usize = 2 << 20;
 const KEEP_TABLE: usize = 64 << 10;
 /// Host frames that run on a guest's fiber have this much stack beyond the guest's own.
 const HOST_STACK: u64 = 512 << 10;
+/// Tables of one instance.
+pub(crate) const TABLES: u32 = 4;
 /// Elements of one table; the biggest runtimes (Python) need some ten thousand.
-const TABLE_ELEMENTS: usize = 100_000;
+pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
 impl Engine {
     /// Starts an engine.
@@ -106,8 +110,8 @@ impl Engine {
             .total_memories(slots)
             .total_stacks(slots)
             .total_gc_heaps(slots)
-            .max_tables_per_module(4)
-            .total_tables(slots.saturating_mul(4))
+            .max_tables_per_module(TABLES)
+            .total_tables(slots.saturating_mul(TABLES))
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(memory)
             .linear_memory_keep_resident(KEEP_MEMORY)
@@ -122,7 +126,7 @@ impl Engine {
                  raise the limit of address space (ulimit -v)."
             )
         })?;
-        let scratch = Scratch::new(config.scratch.clone()).map_err(|error| {
+        let scratch = Scratch::new(&config.scratch, config.open_files).map_err(|error| {
             format!(
                 "The scratch directory {} cannot be used: {error}.",
                 config.scratch.display()
@@ -154,14 +158,22 @@ impl Engine {
     /// A fault that says what is wrong with the module, or which limit it reached.
     pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
         let artefact = self.0.compiler.compile(source).await?;
-        let (manifest, _) = artefact::manifest(&artefact)?;
+        // What cannot be called is never kept.
+        let (engine, compiled) = (self.clone(), artefact);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let loaded = artefact::load(&engine.0.wasm, &compiled);
+            loaded.map(|(manifest, _)| (manifest, compiled))
+        })
+        .await
+        .map_err(|error| Fault::host("The module could not be compiled.", error))?;
+        let (manifest, artefact) = loaded.map_err(|fault| shape::too_large(fault.detail))?;
         Ok(Compiled { manifest, artefact })
     }
 
     /// Judges a module that was compiled before, as [`Engine::compile`] judges it now: settings may have changed.
     ///
     /// # Errors
-    /// `unknown-import`.
+    /// `unknown-import`, `memory`.
     pub fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
         self.0.compiler.accept(manifest)
     }
@@ -180,18 +192,25 @@ impl Engine {
     /// its code is run as it is.
     ///
     /// # Errors
-    /// A fault of source `host` when it was made by another engine; compile the source again.
+    /// A fault of source `host` when it was made by another engine; compile the source again. `memory`, when it begins
+    /// with more than the settings of now allow.
     pub fn load(&self, artefact: &[u8]) -> Result<Function, Fault> {
+        let (manifest, _) = artefact::manifest(artefact)?;
+        // Before the pool says the same without a name: settings may have changed.
+        shape::fits(manifest.space, &self.0.limits)?;
         let (manifest, module) = artefact::load(&self.0.wasm, artefact)?;
         let unfit =
             |what: &str| Fault::host("The compiled module does not fit its description.", what);
         let mut linker = self.0.linker.clone();
         // A name that is served with another type than the module's is not served to it.
         linker.allow_shadowing(true);
+        let no_memory = !matches!(module.get_export("memory"), Some(ExternType::Memory(_)));
         for import in module.imports() {
             let unserved = |known: &Unserved| known.is(&import);
             let defined = if glue::is_glue(&import) {
                 glue::define(&mut linker, &import)
+            } else if no_memory && preview1::needs_memory(&import) {
+                missing::define_without_memory(&mut linker, &import)
             } else if manifest.unserved.iter().any(unserved) {
                 missing::define(&mut linker, &import)
             } else {
@@ -257,11 +276,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(stack)
         .async_stack_size(fiber)
-        // One memory is one slot: memories that threads share cannot be accounted to one call.
-        .wasm_threads(false)
-        // What these allocate lives in a heap of the host that no limit of a call counts.
-        .wasm_gc(false)
-        .wasm_exceptions(false)
+        .wasm_features(WITHOUT, false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
 }
@@ -270,7 +285,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
 fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("2-{:016x}", hasher.finish())
+    format!("4-{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

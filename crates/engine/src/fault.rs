@@ -39,6 +39,22 @@ pub struct Fault {
     pub message: String,
     /// For the operator's log.
     pub detail: Option<String>,
+    /// How the code ended, where it ended itself or had printed a result.
+    pub ending: Option<Box<Ending>>,
+}
+
+/// The end of code that did not return, for programs that read a [`Fault`].
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// What it passed to `proc_exit`.
+    pub exit_status: Option<i32>,
+    /// The beginning of what a program had printed as its result, up to [`Ending::STDOUT`] bytes of it.
+    pub stdout: Option<String>,
+}
+
+impl Ending {
+    /// The most that is kept of a result that was not finished.
+    pub const STDOUT: usize = 4096;
 }
 
 impl Fault {
@@ -79,6 +95,7 @@ impl Fault {
             status,
             message: message.into(),
             detail: None,
+            ending: None,
         }
     }
 

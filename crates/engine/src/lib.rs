@@ -25,6 +25,7 @@ mod signature;
 mod state;
 mod tape;
 mod ticker;
+mod types;
 mod value;
 mod verdict;
 mod watch;
@@ -33,7 +34,7 @@ pub use call::{Invocation, Outcome};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function};
-pub use fault::{Fault, Source};
+pub use fault::{Ending, Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;
 pub use host::wasi::Environment;
@@ -43,6 +44,6 @@ pub use manifest::{
     Unserved,
 };
 pub use signature::StatedSignature;
-pub use tape::{Blob, Heard, HeardCommand, HeardLoad, HeardSave, Tape};
+pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

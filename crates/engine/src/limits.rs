@@ -29,6 +29,10 @@ pub struct Limits {
     pub log: ByteSize,
     /// What a call writes below `/`, its scratch directory; a new file or directory counts 4 KiB. Fault `scratch`.
     pub scratch: ByteSize,
+    /// Directories that a call makes below `/`, and so the depth of the deepest. Fault `scratch-directories`.
+    pub scratch_directories: u32,
+    /// Files and directories that a call has open at once. Fault `files`.
+    pub files: u32,
     /// How many commands one call may run. Fault `commands`.
     pub commands: u32,
     /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
@@ -51,6 +55,8 @@ impl Default for Limits {
             output: ByteSize::mib(16),
             log: ByteSize::mib(1),
             scratch: ByteSize::mib(64),
+            scratch_directories: 1_000,
+            files: 100,
             commands: 100,
             command_input: ByteSize::mib(16),
             storage: ByteSize::mib(64),
@@ -79,6 +85,10 @@ pub struct Narrower {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch_directories: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub commands: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_input: Option<ByteSize>,
@@ -99,13 +109,22 @@ impl Limits {
         let mut limits = self.clone();
         narrow("wall_time", &mut limits.wall_time, by.wall_time, humantime)?;
         narrow("guest_cpu", &mut limits.guest_cpu, by.guest_cpu, humantime)?;
-        narrow("commands", &mut limits.commands, by.commands, of_count)?;
-        narrow(
-            "storage_transactions",
-            &mut limits.storage_transactions,
-            by.storage_transactions,
-            of_count,
-        )?;
+        for (name, limit, wish) in [
+            (
+                "scratch_directories",
+                &mut limits.scratch_directories,
+                by.scratch_directories,
+            ),
+            ("files", &mut limits.files, by.files),
+            ("commands", &mut limits.commands, by.commands),
+            (
+                "storage_transactions",
+                &mut limits.storage_transactions,
+                by.storage_transactions,
+            ),
+        ] {
+            narrow(name, limit, wish, of_count)?;
+        }
         for (name, limit, wish) in [
             ("memory", &mut limits.memory, by.memory),
             ("output", &mut limits.output, by.output),
@@ -211,6 +230,8 @@ pub(crate) enum Reached {
     Output,
     Log,
     Scratch,
+    ScratchDirectories,
+    Files,
     Commands,
     CommandInput,
     Storage,
@@ -263,6 +284,19 @@ impl Reached {
                 "scratch",
                 507,
                 format!("wrote more files than limits.scratch = {}", limits.scratch),
+            ),
+            Self::ScratchDirectories => (
+                "scratch-directories",
+                507,
+                format!(
+                    "made more directories than limits.scratch_directories = {}",
+                    limits.scratch_directories
+                ),
+            ),
+            Self::Files => (
+                "files",
+                507,
+                format!("had more files open than limits.files = {}", limits.files),
             ),
             Self::Commands => (
                 "commands",
@@ -330,7 +364,9 @@ mod tests {
             }
             let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
                 "wall_time" | "guest_cpu" => ("1h".into(), "1ms".into()),
-                "commands" | "storage_transactions" => (1_000_000.into(), 1.into()),
+                "commands" | "storage_transactions" | "scratch_directories" | "files" => {
+                    (1_000_000.into(), 1.into())
+                }
                 _ => ("1GiB".into(), "1KiB".into()),
             };
             let wish = |value: serde_json::Value| -> Narrower {

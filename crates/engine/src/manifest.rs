@@ -1,6 +1,7 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
-use crate::signature::name as word;
+pub use crate::types::{Core, Type};
+use crate::{Fault, Limits};
 use serde::{Deserialize, Serialize};
 
 /// How the host talks to a module.
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub unserved: Vec<Unserved>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
+    /// Bytes of memories and tables with which an instance begins.
+    #[serde(default)]
+    pub space: u64,
 }
 
 impl Manifest {
@@ -48,6 +52,14 @@ impl Manifest {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| export.name == name)
+    }
+
+    /// Whether an instance can begin within these limits.
+    ///
+    /// # Errors
+    /// `memory`
+    pub fn fits(&self, limits: &Limits) -> Result<(), Fault> {
+        crate::compile::shape::fits(self.space, limits)
     }
 }
 
@@ -132,13 +144,13 @@ impl Export {
             .params
             .iter()
             .map(|ty| match names.next() {
-                Some(param) => format!("{}: {}", param.name, word(*ty)),
-                None => word(*ty).to_owned(),
+                Some(param) => format!("{}: {ty}", param.name),
+                None => ty.to_string(),
             })
             .collect();
-        let result = match signature.result {
+        let result = match &signature.result {
             Type::Unit => String::new(),
-            ty => format!(" -> {}", word(ty)),
+            ty => format!(" -> {ty}"),
         };
         Some(format!("({}){result}", params.join(", ")))
     }
@@ -179,85 +191,7 @@ pub struct Signature {
     pub result: Type,
     /// It returns a `Result`, whose error is a JavaScript value.
     pub fallible: bool,
-}
-
-/// A type that an author can write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Type {
-    /// Nothing.
-    Unit,
-    /// `bool`
-    Bool,
-    /// `i8`
-    I8,
-    /// `u8`
-    U8,
-    /// `i16`
-    I16,
-    /// `u16`
-    U16,
-    /// `i32`
-    I32,
-    /// `u32`
-    U32,
-    /// `i64`
-    I64,
-    /// `u64`
-    U64,
-    /// `f32`
-    F32,
-    /// `f64`
-    F64,
-    /// `&str` or `String`
-    String,
-    /// `&[u8]` or `Vec<u8>`
-    Bytes,
-    /// Any type of serde's, as JSON text.
-    Json,
-}
-
-impl Type {
-    /// The core parameters that carry a value of this type.
-    #[must_use]
-    pub fn core(self) -> &'static [Core] {
-        match self {
-            Self::Unit => &[],
-            Self::Bool | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::I32 | Self::U32 => {
-                &[Core::I32]
-            }
-            Self::I64 | Self::U64 => &[Core::I64],
-            Self::F32 => &[Core::F32],
-            Self::F64 => &[Core::F64],
-            Self::String | Self::Bytes | Self::Json => &[Core::I32, Core::I32],
-        }
-    }
-}
-
-/// A core value type that can cross the boundary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Core {
-    /// `i32`
-    I32,
-    /// `i64`
-    I64,
-    /// `f32`
-    F32,
-    /// `f64`
-    F64,
-    /// A vector or a reference, which no argument can be.
-    Other,
-}
-
-impl From<&wasmtime::ValType> for Core {
-    fn from(ty: &wasmtime::ValType) -> Self {
-        match ty {
-            wasmtime::ValType::I32 => Self::I32,
-            wasmtime::ValType::I64 => Self::I64,
-            wasmtime::ValType::F32 => Self::F32,
-            wasmtime::ValType::F64 => Self::F64,
-            _ => Self::Other,
-        }
-    }
+    /// The third number of the wasm-bindgen that compiled it, where the module says it: encodings depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<u32>,
 }

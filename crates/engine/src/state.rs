@@ -5,6 +5,7 @@
 
 use crate::Fault;
 use crate::host::{
+    objects::{Holder, Objects},
     process::Process,
     storage::{KEY, Storage, Transactions},
     wasi::Wasi,
@@ -35,8 +36,10 @@ pub(crate) struct CallState {
     pub(crate) wasi: Wasi,
     /// What is recorded of the call, or played to it.
     pub(crate) tape: Option<Tape>,
-    /// The text of the last error that the guest made for JavaScript.
-    pub(crate) error: Option<String>,
+    /// What the guest made for JavaScript.
+    pub(crate) objects: Objects,
+    /// The types of a conversion that the guest is about to ask for.
+    pub(crate) codes: Vec<u32>,
 }
 
 /// A call that has computed this long when a tick finds it is not a short one.
@@ -156,8 +159,26 @@ impl Space {
     }
 }
 
+impl Space {
+    /// Takes room for something of the host's that the guest made; `false` if there is not enough.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        self.grow(0, bytes)
+    }
+
+    /// Gives back what [`Space::take`] took.
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
+    }
+}
+
+impl Holder for CallState {
+    fn objects(&mut self) -> (&mut Objects, &mut Space) {
+        (&mut self.objects, &mut self.space)
+    }
+}
+
 /// What one table element costs us.
-const ELEMENT: usize = size_of::<usize>();
+pub(crate) const ELEMENT: usize = size_of::<usize>();
 
 impl ResourceLimiter for Space {
     fn memory_growing(
@@ -191,8 +212,22 @@ impl Storage for Nowhere {
         Ok(None)
     }
 
-    async fn save(&self, _: &str, _: [u8; KEY], _: Bytes, _: u64) -> Result<bool, Fault> {
+    async fn save(
+        &self,
+        _: &str,
+        _: ([u8; KEY], Option<Bytes>),
+        _: Bytes,
+        _: u64,
+    ) -> Result<bool, Fault> {
         Ok(false)
+    }
+
+    async fn remove(&self, _: &str, _: [u8; KEY]) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn names(&self, _: &str, _: &[u8], _: &[u8], _: u32) -> Result<Vec<Bytes>, Fault> {
+        Ok(vec![])
     }
 }
 
@@ -232,7 +267,8 @@ impl CallState {
             transactions: Transactions::default(),
             wasi: Wasi::new(setup, limits),
             tape: None,
-            error: None,
+            objects: Objects::default(),
+            codes: vec![],
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
 
+use crate::abi::bindgen::Returned;
 use crate::host::log::Log;
-use crate::host::{self, glue};
+use crate::host::{self, glue, memory};
 use crate::limits::Reached;
 use crate::state::CallState;
-use crate::{Fault, Manifest};
+use crate::{Ending, Fault, Manifest};
 use wasmtime::Trap;
+use wiggle::GuestError;
 
 /// What an error that came out of wasm means.
 pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
@@ -13,21 +15,24 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         return reached.fault(&state.limits);
     }
     if let Some(fault) = error.downcast_ref::<Fault>() {
-        let mut fault = fault.clone();
-        if let ("guest-error", Some(text)) = (&*fault.code, &state.error) {
-            fault.message = format!("The function returned an error: {text}");
-        }
-        return fault;
+        return fault.clone();
     }
-    if let Some(bad) = error.downcast_ref::<host::memory::BadPointer>() {
+    if let Some(Returned(handle)) = error.downcast_ref() {
+        let objects = &state.objects;
+        let text = objects.get(*handle).or_else(|| objects.last());
+        return match text {
+            Some(text) => Fault::guest(
+                "guest-error",
+                format!("The function returned an error: {}", head(text)),
+            ),
+            None => Fault::guest("guest-error", "The function returned an error."),
+        };
+    }
+    if let Some(bad) = error.downcast_ref::<memory::BadPointer>() {
         return Fault::from(*bad).with_detail(format!("{error:?}"));
     }
-    // WASI's own reading of pointers: misaligned, or beyond the memory.
-    if let Some(bad) = error.downcast_ref::<wiggle::GuestError>() {
-        return Fault::guest(
-            "bad-pointer",
-            format!("The function handed over a pointer that cannot be used: {bad}."),
-        );
+    if let Some(bad) = error.downcast_ref::<GuestError>() {
+        return memory::fault_of(bad).with_detail(format!("{error:?}"));
     }
     if let Some(glue::Thrown(message)) = error.downcast_ref() {
         return Fault::guest("guest-error", format!("The function threw: {message}"));
@@ -50,7 +55,12 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
                 exit.0
             )
         };
-        return Fault::guest("exit", said(what, log));
+        let mut fault = Fault::guest("exit", said(what, log));
+        fault.ending = Some(Box::new(Ending {
+            exit_status: Some(exit.0),
+            stdout: None,
+        }));
+        return fault;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Reached::Stack.fault(&state.limits),
@@ -118,6 +128,12 @@ fn describe(trap: Trap) -> String {
     trap.to_string()
         .trim_start_matches("wasm trap: ")
         .to_owned()
+}
+
+/// The beginning of a text.
+fn head(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(4096))
+        .unwrap_or_default()
 }
 
 /// A sentence, with the last thing that the guest printed as an error.

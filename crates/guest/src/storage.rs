@@ -5,6 +5,7 @@
 //! iof::storage::set("visits/ada", &3)?;
 //! let visits: Option<u32> = iof::storage::get("visits/ada")?;
 //! assert_eq!(visits, Some(3));
+//! assert_eq!(iof::storage::keys("visits/")?, ["visits/ada"]);
 //! assert!(iof::storage::remove("visits/ada")?);
 //! # Ok(())
 //! # }
@@ -76,6 +77,20 @@ pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(host::load(key))
 }
 
+/// The keys that begin with `prefix` (all of them, if it is empty), in the order of their bytes.
+///
+/// Each thousand of them counts as an access for the limit `storage_transactions`. What another call sets or removes
+/// meanwhile may be among them or not.
+///
+/// # Errors
+/// For a prefix that is longer than a key can be.
+pub fn keys(prefix: &str) -> Result<Vec<String>, Error> {
+    if prefix.len() > KEY {
+        return Err(Error::Key(prefix.len()));
+    }
+    Ok(host::keys(prefix))
+}
+
 /// Forgets the value under a key, and tells whether there was one.
 ///
 /// # Errors
@@ -145,6 +160,18 @@ mod tests {
         set_bytes("a", b"7").unwrap();
         assert_eq!(get("a").unwrap(), Some(7));
         assert_eq!(get_bytes("a").unwrap().as_deref(), Some(&b"7"[..]));
+    }
+
+    #[test]
+    fn keys_are_listed_by_their_prefix() {
+        for key in ["b/2", "a", "b/1", "b", "c"] {
+            set(key, &1).unwrap();
+        }
+        assert_eq!(keys("b/").unwrap(), ["b/1", "b/2"]);
+        assert_eq!(keys("").unwrap(), ["a", "b", "b/1", "b/2", "c"]);
+        assert!(remove("b/1").unwrap());
+        assert_eq!(keys("b/").unwrap(), ["b/2"]);
+        assert!(matches!(keys(&"k".repeat(513)), Err(Error::Key(513))));
     }
 
     #[test]

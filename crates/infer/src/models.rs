@@ -288,7 +288,7 @@ impl Directory {
             let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
             if unfinished && age.is_some_and(|age| age > ABANDONED) {
                 // Another process may be as fast.
-                let _ = fs::remove_dir_all(entry.path());
+                let _ = iof_scratch::remove_tree(&entry.path());
             }
         }
     }

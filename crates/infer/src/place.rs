@@ -151,7 +151,7 @@ pub(crate) fn unpanicked<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
         let message = message.unwrap_or("without a message");
-        tracing::error!(target: "iof::infer", message, "a model panicked");
+        tracing::error!(target: "iof::infer", "a model panicked: {message}");
         Err(Error::failed(format!("the model panicked: {message}")))
     })
 }

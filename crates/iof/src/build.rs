@@ -2,7 +2,7 @@
 
 use crate::args::{Build, New};
 use crate::output::json;
-use crate::{OURSELVES, fail, print};
+use crate::{OURSELVES, escape, fail, print};
 use iof_build::{Built, Event, Options, Template, watch};
 use iof_engine::{CompileLimits, UnknownImports};
 use serde_json::json as object;
@@ -57,7 +57,7 @@ pub(crate) fn run(build: &Build) -> ExitCode {
         optimise: !build.no_opt,
         ..Options::default()
     };
-    let once = || once(&build.folder, &options).map(judged);
+    let once = || once(&build.folder, &options).and_then(judged);
     let mut built = once();
     loop {
         let folders = match &built {
@@ -102,8 +102,11 @@ pub(crate) fn once(folder: &Path, options: &Options) -> Result<Built, String> {
 }
 
 /// The same, with what the engine of a server says of it. A module that it refuses is a module all the same: limits are
-/// a server's own, so this is told, and not an error.
-fn judged(mut built: Built) -> Built {
+/// a server's own, so this is told, and not an error. One that no server could call is an error.
+///
+/// # Errors
+/// The function and the type that cannot be called, or the proposal that is not served.
+fn judged(mut built: Built) -> Result<Built, String> {
     say("ask the engine");
     let limits = CompileLimits {
         // Named in the table instead.
@@ -113,22 +116,18 @@ fn judged(mut built: Built) -> Built {
     let worker = [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec();
     let module = built.module.clone();
     let ask = async {
-        let source = tokio::fs::read(module)
-            .await
-            .map_err(|error| error.to_string())?;
+        let source = tokio::fs::read(module).await.map_err(Refusal::of_server)?;
         let judged = iof_engine::judge(source.into(), limits, worker).await;
-        judged.map_err(|fault| {
-            format!(
-                "A server with default settings refuses this: {}",
-                fault.message
-            )
+        judged.map_err(|fault| match &*fault.code {
+            "unsupported-type" | "unsupported-feature" => Refusal::Every(fault.message),
+            _ => Refusal::of_server(fault.message),
         })
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let asked = runtime
-        .map_err(|error| error.to_string())
+        .map_err(Refusal::of_server)
         .and_then(|runtime| runtime.block_on(ask));
     match asked {
         Ok(manifest) => {
@@ -148,17 +147,34 @@ fn judged(mut built: Built) -> Built {
                 );
             }
         }
-        Err(why) => built.notes.push(why),
+        Err(Refusal::Every(why)) => return Err(why),
+        Err(Refusal::Some(why)) => built.notes.push(why),
     }
-    built
+    Ok(built)
+}
+
+/// Why an engine does not take a module.
+enum Refusal {
+    /// No server can call it.
+    Every(String),
+    /// A server with other settings might.
+    Some(String),
+}
+
+impl Refusal {
+    fn of_server(why: impl std::fmt::Display) -> Self {
+        Self::Some(format!(
+            "A server with default settings refuses this: {why}"
+        ))
+    }
 }
 
 /// A line about what is being done: not the answer, so it goes to stderr.
 #[expect(clippy::print_stderr, reason = "progress is no output")]
 pub(crate) fn say(line: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m{line}\x1b[0m");
+        eprintln!("\x1b[2m{}\x1b[0m", escape::line(line));
     } else {
-        eprintln!("{line}");
+        eprintln!("{}", escape::line(line));
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::args::{Call, Job};
 use crate::client::{Client, segment};
+use crate::escape::line;
 use crate::functions::path;
-use crate::output::{json, text};
+use crate::output::{json, result, text};
 use crate::print;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value as Json, json as object};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Read;
 use std::process::ExitCode;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -18,11 +19,16 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 
 pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     let client = Client::new(&call.remote)?.of(&call.function);
+    let program = call.stdin.is_some() || !call.args.is_empty();
     let (export, argument) = match call.rest.as_slice() {
+        [] if program => (PROGRAM.to_owned(), None),
+        [_, _] if program => {
+            return Err("a program has no TEXT: --stdin is what it reads, and its arguments stand behind --".into());
+        }
         [export, text] => (export.clone(), Some(text.clone())),
         [] => (only(&client, &call.function, None).await?, None),
-        // With data, it can only be the export.
-        [export] if call.data.is_some() => (export.clone(), None),
+        // With data or the arguments of a program, it can only be the export.
+        [export] if call.data.is_some() || program => (export.clone(), None),
         [one] => match only(&client, &call.function, Some(one)).await? {
             export if export == *one => (export, None),
             export => (export, Some(one.clone())),
@@ -33,9 +39,15 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
         (Some(_), Some(_)) => return Err("--data is the argument; leave the TEXT out".into()),
         (Some(data), None) => body(data)?,
         (None, Some(text)) => (TEXT, Bytes::from(text)),
+        (None, None) if program => run_of(call.stdin.as_deref(), &call.args)?,
         (None, None) => (TEXT, Bytes::new()),
     };
     let mut headers = vec![(CONTENT_TYPE, content_type)];
+    if let Some(signature) = &call.signature {
+        let value = HeaderValue::from_str(signature)
+            .map_err(|_| "--signature is not a line of text".to_owned())?;
+        headers.push((HeaderName::from_static("iof-signature"), value));
+    }
     if call.detach {
         headers.push((
             HeaderName::from_static("prefer"),
@@ -61,9 +73,8 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             return Ok(ExitCode::FAILURE);
         }
         let status = answer.status();
-        let said = body["error"]
-            .as_str()
-            .map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        let said = body["error"].as_str().map(line);
+        let said = said.unwrap_or_else(|| format!("the server answered {status}").into());
         return Ok(crate::fail(1, format!("{said} [{code}, call {call_id}]")));
     }
     if call.detach {
@@ -75,15 +86,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     }
     let is_text =
         header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
-    let mut body = answer.body().to_vec();
-    // A line of a terminal ends; a file is what the function returned.
-    if is_text && !body.is_empty() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        body.push(b'\n');
-    }
-    match std::io::stdout().lock().write_all(&body) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    Ok(result(answer.body(), is_text))
 }
 
 /// The export that is meant when none is named: the only one, or `wanted` if that is one.
@@ -101,10 +104,48 @@ async fn only(client: &Client, function: &str, wanted: Option<&str>) -> Result<S
         ([], _) => Err(format!("{function} exports no function")),
         (several, _) => Err(format!(
             "{function} has several exports: {}. Name one: iof call {function} {} …",
-            several.join(", "),
-            several.first().unwrap_or(&"EXPORT")
+            line(&several.join(", ")),
+            line(several.first().unwrap_or(&"EXPORT"))
         )),
     }
+}
+
+/// The export of a program.
+const PROGRAM: &str = "main";
+
+/// The stdin and the arguments of a program: alone as they are, both as a form.
+fn run_of(stdin: Option<&str>, args: &[String]) -> Result<(HeaderValue, Bytes), String> {
+    let words = object!({ "args": args }).to_string();
+    let Some(file) = stdin else {
+        return Ok((JSON, words.into()));
+    };
+    let bytes = read(file).map_err(|error| format!("--stdin {file}: {error}"))?;
+    if args.is_empty() {
+        return Ok((OCTETS, bytes.into()));
+    }
+    // Drawn, so that no file holds it.
+    let boundary = format!("iof-{}", uuid::Uuid::new_v4().simple());
+    let words = object!(args);
+    let head = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"args\"\r\n\r\n{words}\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"stdin\"; filename=\"stdin\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let body = [head.as_bytes(), &bytes, tail.as_bytes()].concat();
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    let content_type = HeaderValue::from_str(&content_type).map_err(|error| error.to_string())?;
+    Ok((content_type, body.into()))
+}
+
+/// The bytes of a file, or of our own stdin.
+fn read(file: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes),
+        file => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes)),
+    }?;
+    Ok(bytes)
 }
 
 /// What `--data` says.
@@ -114,12 +155,7 @@ fn body(data: &str) -> Result<(HeaderValue, Bytes), String> {
         valid.map_err(|error| format!("--data is no JSON ({error}); a text goes behind the export: iof call FUNCTION EXPORT TEXT"))?;
         return Ok((JSON, data.to_owned().into()));
     };
-    let mut bytes = vec![];
-    let read = match file {
-        "-" => std::io::stdin().read_to_end(&mut bytes),
-        file => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes)),
-    };
-    read.map_err(|error| format!("--data {data}: {error}"))?;
+    let bytes = read(file).map_err(|error| format!("--data {data}: {error}"))?;
     let content_type = match file {
         file if file.ends_with(".json") => JSON,
         "-" if std::str::from_utf8(&bytes).is_ok() => TEXT,
@@ -138,11 +174,11 @@ pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
         return Ok(json(&shown));
     }
     let done = shown["state"] == "done";
-    Ok(match shown["fault"].as_str() {
+    Ok(match shown["fault"].as_str().map(line) {
         Some(fault) => crate::fail(1, format!("{} [{fault}]", text(&shown, "error"))),
         None if done => match &shown["result"] {
             Json::Null => ExitCode::SUCCESS,
-            Json::String(text) => print(&format!("{text}\n")),
+            Json::String(text) => result(format!("{text}\n").as_bytes(), false),
             other => print(&format!("{other}\n")),
         },
         None => crate::fail(

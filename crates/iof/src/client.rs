@@ -1,6 +1,7 @@
 //! Talking to a server: what every command that does so shares.
 
 use crate::args::Remote;
+use crate::escape::line;
 use crate::fail;
 use crate::profile::{LOCAL, Profiles};
 use bytes::Bytes;
@@ -213,7 +214,7 @@ impl Client {
         match json {
             Some(json) if status.is_success() => Ok(json),
             Some(json) => {
-                let said = json["error"].as_str().map(str::to_owned);
+                let said = json["error"].as_str().map(|said| line(said).into_owned());
                 let said = said.unwrap_or_else(|| format!("the server answered {status}"));
                 Err(match (status, &self.key) {
                     (StatusCode::UNAUTHORIZED, None) => {

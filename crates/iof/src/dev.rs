@@ -10,6 +10,7 @@ use crate::build::{once, say};
 use crate::client::Client;
 use crate::config::Config;
 use crate::deploy::{Package, Wishes, name_of, put};
+use crate::escape::line;
 use crate::functions::path;
 use crate::profile::LOCAL;
 use crate::{egress, fail, log, logs, print, serve};
@@ -315,8 +316,8 @@ async fn stream(
 
 /// The line of function.toml that would let it through.
 fn hint(row: &Json) -> String {
-    let text = |field: &str| row[field].as_str().unwrap_or_default();
-    match text("outcome") {
+    let text = |field: &str| line(row[field].as_str().unwrap_or_default());
+    match &*text("outcome") {
         "egress-denied" if !text("host").is_empty() => {
             format!(
                 "    to let it: outbound = [\"{} {}\"] in function.toml\n",

@@ -2,7 +2,8 @@
 
 use crate::args::Egress;
 use crate::client::{Client, segment};
-use crate::output::time;
+use crate::escape::line as escaped;
+use crate::output::{text as field, texts, time};
 use crate::print;
 use http::Method;
 use serde_json::Value as Json;
@@ -59,20 +60,15 @@ pub(crate) fn sent(answer: Json) -> Result<Vec<Json>, String> {
 
 /// One row for people: when, who, what, what came of it.
 pub(crate) fn line(row: &Json) -> String {
-    let text = |field: &str| row[field].as_str().unwrap_or("-").to_owned();
+    let text = |name: &str| field(row, name);
     let what = match row["command"].as_str() {
-        Some(command) => format!("ran {command}"),
+        Some(command) => format!("ran {}", escaped(command)),
         None => format!("{} {}", text("method"), text("host")),
     };
     let status = row["status"]
         .as_i64()
         .map_or("-".into(), |status| status.to_string());
-    let secrets: Vec<_> = row["secrets"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Json::as_str)
-        .collect();
+    let secrets = texts(row, "secrets");
     let secrets = match secrets.as_slice() {
         [] => String::new(),
         names => format!("  with {}", names.join(", ")),

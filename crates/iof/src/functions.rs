@@ -73,8 +73,8 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         return Ok(json(&shown));
     }
     let mut out = format!("function {}", shown["function"]);
-    if let Some(name) = shown["name"].as_str() {
-        let _ = write!(out, "  {name}");
+    if shown["name"].is_string() {
+        let _ = write!(out, "  {}", text(&shown, "name"));
     }
     let _ = writeln!(
         out,
@@ -85,9 +85,11 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
             "public"
         }
     );
-    let description = shown["description"].as_str().unwrap_or_default();
-    if !description.is_empty() {
-        let _ = writeln!(out, "{description}");
+    if shown["description"]
+        .as_str()
+        .is_some_and(|text| !text.is_empty())
+    {
+        let _ = writeln!(out, "{}", text(&shown, "description"));
     }
     for secret in texts(&shown, "secrets_not_set") {
         let _ = writeln!(

@@ -2,6 +2,7 @@
 
 use crate::args::Logs;
 use crate::client::Client;
+use crate::escape::{block, line as escaped};
 use crate::functions::path;
 use crate::output::{text, time};
 use crate::print;
@@ -55,23 +56,16 @@ pub(crate) fn line(row: &Json) -> String {
         time(row, "at"),
         text(row, "export"),
         text(row, "version"),
-        row["fault"].as_str().unwrap_or("ok"),
+        escaped(row["fault"].as_str().unwrap_or("ok")),
         text(row, "call"),
     );
     if let Some(message) = row["message"].as_str() {
-        let _ = writeln!(line, "    {}", clean(message));
+        let _ = writeln!(line, "    {}", escaped(message));
     }
     for stream in ["stdout", "stderr"] {
         for printed in row[stream].as_str().unwrap_or_default().lines() {
-            let _ = writeln!(line, "  | {}", clean(printed));
+            let _ = writeln!(line, "  | {}", block(printed));
         }
     }
     line
-}
-
-/// What a function printed, without what could move a terminal's cursor.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
-        .collect()
 }

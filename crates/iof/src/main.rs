@@ -12,7 +12,9 @@ mod deploy;
 mod dev;
 mod doctor;
 mod egress;
+mod escape;
 mod functions;
+mod json_log;
 mod keys;
 mod log;
 mod logs;
@@ -97,10 +99,15 @@ fn worker() -> Option<ExitCode> {
     })
 }
 
-/// Prints to stdout; a reader that has seen enough is no failure.
+/// Prints text to stdout, escaped; a reader that has seen enough is no failure.
 fn print(text: &str) -> ExitCode {
+    print_bytes(escape::block(text).as_bytes())
+}
+
+/// Prints bytes to stdout as they are.
+fn print_bytes(bytes: &[u8]) -> ExitCode {
     use std::io::{ErrorKind, Write};
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(1, error),
         _ => ExitCode::SUCCESS,
     }
@@ -109,6 +116,6 @@ fn print(text: &str) -> ExitCode {
 /// Prints one error, for people.
 #[expect(clippy::print_stderr, reason = "the last words of the program")]
 fn fail(code: u8, message: impl Display) -> ExitCode {
-    eprintln!("iof: {message}");
+    eprintln!("iof: {}", escape::block(&message.to_string()));
     ExitCode::from(code)
 }

@@ -1,7 +1,9 @@
 //! What commands print for people: tables, and times as they read them.
 
-use crate::print;
+use crate::escape::{block, line};
+use crate::{print, print_bytes};
 use serde_json::Value as Json;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// A JSON object, for scripts.
@@ -9,11 +11,28 @@ pub(crate) fn json(value: &Json) -> ExitCode {
     print(&format!("{value}\n"))
 }
 
+/// What a function returned. A file or a pipe gets its bytes; a terminal gets text, escaped, and the
+/// end of a line.
+pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
+    if !std::io::stdout().is_terminal() {
+        return print_bytes(bytes);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let end = if is_text && !text.is_empty() {
+        "\n"
+    } else {
+        ""
+    };
+    print(&format!("{}{end}", block(&text)))
+}
+
 /// Columns under their names, as wide as they have to be. `none` is said where there is no row.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
     }
+    let escaped = |row: &Vec<String>| row.iter().map(|cell| line(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(escaped).collect();
     let widths: Vec<usize> = names
         .iter()
         .enumerate()
@@ -23,25 +42,25 @@ pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String 
             widest.unwrap_or(0).max(name.len())
         })
         .collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
+    let aligned = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<_> = cells
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
-    let mut table = line(&mut names.iter().copied());
-    for row in rows {
-        table += &line(&mut row.iter().map(String::as_str));
+    let mut table = aligned(&mut names.iter().copied());
+    for row in &rows {
+        table += &aligned(&mut row.iter().map(String::as_str));
     }
     table
 }
 
-/// A field as text: a string as it is, nothing as a dash.
+/// A field as text of one line: nothing is a dash.
 pub(crate) fn text(row: &Json, field: &str) -> String {
     match &row[field] {
         Json::Null => "-".into(),
-        Json::String(text) => text.clone(),
+        Json::String(text) => line(text).into_owned(),
         other => other.to_string(),
     }
 }
@@ -55,8 +74,9 @@ pub(crate) fn time(row: &Json, field: &str) -> String {
     }
 }
 
-/// The texts of an array.
+/// The texts of an array, of one line each.
 pub(crate) fn texts(row: &Json, field: &str) -> Vec<String> {
     let array = row[field].as_array().into_iter().flatten();
-    array.filter_map(Json::as_str).map(str::to_owned).collect()
+    let texts = array.filter_map(Json::as_str);
+    texts.map(|text| line(text).into_owned()).collect()
 }

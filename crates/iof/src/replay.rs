@@ -2,6 +2,8 @@
 
 use crate::args::Replay;
 use crate::client::Client;
+use crate::escape::line;
+use crate::output::text as field;
 use crate::print;
 use http::Method;
 use serde_json::Value as Json;
@@ -36,16 +38,17 @@ pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
 fn describe(answer: &Json) -> String {
     let mut text = format!(
         "call {}, function {}, {}\n",
-        answer["call"].as_str().unwrap_or("-"),
+        field(answer, "call"),
         answer["function"],
-        answer["export"].as_str().unwrap_or("-"),
+        field(answer, "export"),
     );
     for run in ["recorded", "replayed"] {
         let ended = &answer[run]["ended"];
         let ending = match ended["fault"]["code"].as_str() {
             Some(code) => format!(
-                "fault {code}: {}",
-                ended["fault"]["message"].as_str().unwrap_or("-")
+                "fault {}: {}",
+                line(code),
+                field(&ended["fault"], "message")
             ),
             None => format!("returned {}", show(&ended["result"])),
         };
@@ -67,7 +70,7 @@ fn describe(answer: &Json) -> String {
         let _ = writeln!(
             text,
             "different: {}\n  recorded  {}\n  replayed  {}",
-            difference["what"].as_str().unwrap_or("-"),
+            field(&difference, "what"),
             show(&difference["recorded"]),
             show(&difference["replayed"]),
         );

@@ -1,12 +1,13 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{fail, log, models, native};
+use crate::{OURSELVES, fail, log, models, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -37,6 +38,7 @@ pub(crate) fn run(config: Config) -> ExitCode {
 /// # Errors
 /// What keeps it from serving, with what to do.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
+    let descriptors = raise_descriptors();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         format!(
             "cannot listen on {}: {error}. Is another server there? --listen chooses.",
@@ -81,25 +83,27 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     registry.register(iof_infer::Infer::new(inference.clone()));
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
     native::register(&config, &mut registry, &egress).await?;
-    let program =
-        std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
     let engine = Engine::new(
         EngineConfig {
             limits: config.limits.clone(),
             compile: config.compile.clone(),
             concurrency: config.server.concurrency,
-            worker: vec![program, "compile-worker".into()],
+            worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
+            open_files: config.server.open_files.min(descriptors / 4),
             scratch: config.data.join("scratch"),
         },
         Arc::new(registry),
         Arc::new(Values(store.clone())),
     )?;
     let public_url = config.public_url()?;
+    let mut settings = config.server;
+    // Each is one, and half of all is for what calls open, commands, models and the store.
+    settings.connections = settings.connections.min(descriptors / 2);
     let app = App::new(Parts {
         engine,
         store: store.clone(),
         egress,
-        settings: config.server,
+        settings,
         second_state: config.second_state,
         auth: config.auth,
         defaults: config.defaults,
@@ -120,7 +124,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
         (Err(error), _) | (_, Err(error)) => return Err(format!("no signals: {error}")),
     };
-    tracing::info!(%address, data = %config.data.display(), "listening");
+    tracing::info!(%address, data = %config.data.display(), descriptors, "listening");
     ready(address);
     let mut listeners = vec![Listener {
         tcp: listener,
@@ -158,6 +162,25 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let closed = store.close().await;
     drop(cores);
     closed.map_err(|error| error.to_string())
+}
+
+/// Raises the soft limit of descriptors to the hard one, and returns it: the soft one is low for the sake of programs that
+/// use `select`.
+fn raise_descriptors() -> u32 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+    let current = match raised {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    current.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 /// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the

@@ -54,9 +54,9 @@
 //! | network namespace | no network but the proxy; abstract Unix sockets are out of reach | seccomp refuses every socket; `proxy` is refused |
 //! | IPC namespace | the host's shared memory and queues are out of reach | seccomp has no such calls |
 //! | Landlock | the kernel checks every opened path again; nothing written is executed; no signals out (6.12) | read-only mounts hold alone, and scratch is `noexec` |
-//! | seccomp | the kernel calls that programs need; no namespaces, mounts, `ptrace`, keys, `bpf`, `io_uring`, uncounted memory | every bug of the kernel behind any call is in reach |
+//! | seccomp | the kernel calls that programs need; no namespaces, mounts, `ptrace`, keys, `bpf`, `io_uring`, uncounted memory, larger buffers of sockets | every bug of the kernel behind any call is in reach |
 //! | rlimits | memory, files, file size and CPU time of each process; no core dumps | they are always there |
-//! | the server's look | memory and CPU time of all processes together | it needs `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
+//! | the server's look | memory (with page tables and sockets) and CPU time of all processes together | it needs `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
 //!
 //! [`Jail::report`] says which of them hold on this machine, as tried and not as guessed. With
 //! [`Demand::Required`], the default, a jail that lacks one of the required layers runs nothing.
@@ -79,10 +79,14 @@
 //! - **The order of two runs**: runs of one program may share a warden one after the other. Processes,
 //!   files and connections do not survive from one to the next; what the kernel remembers of a user
 //!   or namespace (the last pid, a directory's times) can be seen.
-//! - **Memory** in buffers of pipes and sockets, in page tables and other kernel memory, which no
-//!   rlimit counts; [`Limits::files`] × [`Limits::processes`] bounds it. Between two looks, a program can
-//!   touch more than [`Limits::memory`]; programs are the first that the kernel kills when memory
-//!   runs out. Put the server into a cgroup with a limit if that must never reach others.
+//! - **Memory** of the kernel other than page tables and the buffers of sockets, which
+//!   [`Limits::memory`] counts: pipes, of which the kernel lets a user have
+//!   `fs.pipe-user-pages-soft`, and descriptors, timers and the like, which [`Limits::files`] ×
+//!   [`Limits::processes`] bounds. Without a network namespace, sockets that are on their way from one
+//!   process to another are not seen; without seccomp, a program makes its sockets' buffers as large
+//!   as `net.core.wmem_max`. Between two looks, a program can take more than [`Limits::memory`];
+//!   programs are the first that the kernel kills when memory runs out. Put the server into a cgroup
+//!   with a limit if that must never reach others.
 //! - **`write` paths**, which have no size but their file system's, and in which runs can meet.
 //! - **The disk**, without a mount namespace: there, the size of scratch is not limited.
 

@@ -238,22 +238,8 @@ fn make_scratch(plan: &Plan, identity: Identity) -> io::Result<PathBuf> {
 
 /// Removes it with all in it, also with directories that nobody may enter.
 fn remove(scratch: Option<&Path>) {
-    let Some(scratch) = scratch else { return };
-    if fs::remove_dir_all(scratch).is_err() {
-        open_up(scratch);
-        let _ = fs::remove_dir_all(scratch);
-    }
-}
-
-/// Everything that could interfere is dead, so paths are safe to use.
-fn open_up(directory: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mut left = vec![directory.to_owned()];
-    while let Some(directory) = left.pop() {
-        let _ = fs::set_permissions(&directory, fs::Permissions::from_mode(0o700));
-        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let directories = entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()));
-        left.extend(directories.map(|entry| entry.path()));
+    if let Some(scratch) = scratch {
+        let _ = iof_scratch::remove_tree(scratch);
     }
 }
 

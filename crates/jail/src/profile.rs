@@ -61,8 +61,8 @@ pub struct Limits {
     /// looked at every [`LOOK`](Self::LOOK). `None` is for workers that stay.
     pub cpu: Option<Duration>,
     /// Memory: private writable mappings of each process by the kernel, and resident anonymous and
-    /// shared memory of all together, looked at every [`LOOK`](Self::LOOK). What lies in the scratch
-    /// directory counts there instead.
+    /// shared memory, page tables and sockets of all together, looked at every [`LOOK`](Self::LOOK).
+    /// What lies in the scratch directory counts there instead.
     pub memory: u64,
     /// Processes and threads at a time.
     pub processes: u32,

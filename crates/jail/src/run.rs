@@ -13,6 +13,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use crate::feature::Feature;
 use crate::link::Link;
 use crate::pool::{Pool, Program};
 use crate::profile::Limits;
@@ -202,7 +203,8 @@ impl Run<'_> {
     /// The limits that no kernel counts over several processes.
     async fn look(&self) -> Option<Limit> {
         let outer = self.link.pid()?;
-        let usage = tokio::task::spawn_blocking(move || usage::of(outer));
+        let net = self.link.report.has(Feature::NetNamespace);
+        let usage = tokio::task::spawn_blocking(move || usage::of(outer, net));
         let usage = usage.await.ok()?;
         let limits = &self.pool.limits;
         if usage.memory > limits.memory {

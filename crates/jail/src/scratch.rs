@@ -68,11 +68,7 @@ fn remove_in(directory: &Path) -> bool {
     };
     let mut left = FEW;
     for entry in entries.flatten() {
-        let path = entry.path();
-        let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => fs::remove_dir_all(path),
-            false => fs::remove_file(path),
-        };
+        let removed = iof_scratch::remove_tree(&entry.path());
         left -= 1;
         if removed.is_err() || left == 0 {
             return false;

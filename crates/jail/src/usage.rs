@@ -8,8 +8,9 @@ use std::time::Duration;
 pub struct Usage {
     /// Processes.
     pub processes: u32,
-    /// Resident anonymous and shared memory, and what is swapped out of it, in bytes. Pages that
-    /// several share count for each.
+    /// Bytes of resident anonymous and shared memory, of what is swapped out of it, of page tables,
+    /// and of what sockets hold. Pages that several share count for each; a Unix socket counts as
+    /// much as it may hold.
     pub memory: u64,
     /// CPU time, also of processes that ended.
     pub cpu: Duration,
@@ -19,8 +20,8 @@ pub struct Usage {
 const MOST: u32 = 10_000;
 
 /// Adds up what is below the outer process `outer` of a warden, the inner one not counted but for
-/// the CPU time of those that it waited for.
-pub(crate) fn of(outer: u32) -> Usage {
+/// the CPU time of those that it waited for. `net` says whether it has a network namespace.
+pub(crate) fn of(outer: u32, net: bool) -> Usage {
     let mut usage = Usage::default();
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let mut cpu = 0;
@@ -28,6 +29,9 @@ pub(crate) fn of(outer: u32) -> Usage {
     for inner in children(outer) {
         cpu += times(inner).map_or(0, |(_, waited)| waited);
         left.extend(children(inner));
+        if net {
+            usage.memory += unix_sockets(inner) * unix_socket() + inet_queues(inner);
+        }
     }
     while let Some(pid) = left.pop()
         && usage.processes < MOST
@@ -38,6 +42,9 @@ pub(crate) fn of(outer: u32) -> Usage {
         cpu += own + waited;
         usage.processes += 1;
         usage.memory += memory(pid);
+        if !net {
+            usage.memory += sockets_of(pid) * unix_socket();
+        }
         left.extend(children(pid));
     }
     usage.cpu = Duration::from_secs_f64(cpu as f64 / ticks as f64);
@@ -77,8 +84,52 @@ fn memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kilobytes = status.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        let counts = matches!(name, "RssAnon" | "RssShmem" | "VmSwap");
+        let counts = matches!(name, "RssAnon" | "RssShmem" | "VmSwap" | "VmPTE");
         counts.then(|| value.split_whitespace().next()?.parse::<u64>().ok())?
     });
     kilobytes.sum::<u64>() << 10
+}
+
+/// Unix sockets of the network namespace of `pid`, those too that are on their way from one process
+/// to another and belong to none.
+fn unix_sockets(pid: u32) -> u64 {
+    let list = fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+    (list.lines().count() as u64).saturating_sub(1)
+}
+
+/// Sockets that `pid` has open: where there is no network namespace, these are Unix sockets, and the
+/// list of all of them is the host's.
+fn sockets_of(pid: u32) -> u64 {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let links = open
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok());
+    let sockets = links.filter(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+    sockets.count() as u64
+}
+
+/// The most that is under way from one Unix socket: the kernel lets it have `SO_SNDBUF`, which
+/// programs cannot raise, and one packet of that size besides.
+fn unix_socket() -> u64 {
+    let default = fs::read_to_string("/proc/sys/net/core/wmem_default").unwrap_or_default();
+    2 * default.trim().parse().unwrap_or(SNDBUF)
+}
+
+/// As Linux sets it.
+const SNDBUF: u64 = 212_992;
+
+/// Bytes in the queues of the IP sockets of the network namespace of `pid`, twice, for what the
+/// kernel keeps with them.
+fn inet_queues(pid: u32) -> u64 {
+    let tables = ["tcp", "tcp6", "udp", "udp6"];
+    let lists = tables.map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
+    let lines = lists.iter().flatten().flat_map(|list| list.lines());
+    let queues = lines.filter_map(|line| {
+        let (sent, received) = line.split_whitespace().nth(4)?.split_once(':')?;
+        let bytes = |queue| u64::from_str_radix(queue, 16).ok();
+        Some(bytes(sent)? + bytes(received)?)
+    });
+    2 * queues.sum::<u64>()
 }

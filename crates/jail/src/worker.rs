@@ -14,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
+use crate::feature::Feature;
 use crate::link::Link;
 use crate::pool::Program;
 use crate::request::{Exit, RunError, check, refused};
@@ -105,7 +106,8 @@ impl Worker {
         let Some(outer) = self.link.pid() else {
             return Usage::default();
         };
-        let usage = tokio::task::spawn_blocking(move || usage::of(outer));
+        let net = self.link.report.has(Feature::NetNamespace);
+        let usage = tokio::task::spawn_blocking(move || usage::of(outer, net));
         usage.await.unwrap_or_default()
     }
 

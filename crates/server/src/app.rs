@@ -5,18 +5,20 @@ use crate::body::BodyMemory;
 use crate::functions::{Functions, Policy};
 use crate::gate::Gate;
 use crate::grants::Ceiling;
+use crate::host::OwnNames;
 use crate::journal::Journal;
 use crate::records::Records;
 use crate::reply;
 use crate::second_state::{self, OwnRoutes, rate::Rate};
 use crate::settings::{Auth, SecondState, Settings};
+use crate::surface::{Surface, wrong_method};
 use crate::v1::{self, Jobs};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
 use bytesize::ByteSize;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode};
 use iof_commands::Grants;
 use iof_egress::Egress;
 use iof_engine::{Engine, Fault, Limits, Source};
@@ -49,6 +51,8 @@ pub struct App {
     pub(crate) egress: Egress,
     /// By which name clients know this server.
     pub(crate) public_url: Option<Url>,
+    /// By which names requests may name it.
+    pub(crate) names: OwnNames,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
     /// The runtime beside those of the connections.
@@ -129,6 +133,7 @@ impl App {
             gate: Gate::new(settings.concurrency, settings.queue, settings.queue_wait),
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
             keys: Keys::new(&auth),
+            names: OwnNames::new(public_url.as_ref(), !auth.keys.is_empty()),
             rate: Rate::new(second_state.rate_limit),
             shared: Handle::current(),
             stopping: AtomicBool::new(false),
@@ -164,13 +169,12 @@ impl App {
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(async || "ok\n").fallback(wrong_method))
+        .route("/readyz", get(ready).fallback(wrong_method))
         .merge(second_state::routes())
         .nest("/v1", v1::routes())
-        .fallback(not_found)
-        // Express knows no 405.
-        .method_not_allowed_fallback(not_found)
+        .fallback(nowhere)
+        .method_not_allowed_fallback(nowhere)
         .with_state(app)
 }
 
@@ -187,7 +191,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     match app.store.ready().await {
         Ok(()) => reply::ok(
             StatusCode::OK,
-            HeaderValue::from_static("text/plain"),
+            HeaderValue::from_static("text/plain; charset=utf-8"),
             "ready\n",
         ),
         Err(error) => {
@@ -202,67 +206,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     }
 }
 
-/// The page that Express sends.
-async fn not_found(request: Request<Body>) -> Response<Body> {
-    let path = request.uri().path();
-    let path: String = path.chars().take(200).flat_map(escape).collect();
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n\
-         <pre>Cannot {} {path}</pre>\n</body>\n</html>\n",
-        request.method()
-    );
-    let mut response = reply::ok(StatusCode::NOT_FOUND, reply::HTML, page);
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response
-}
-
-fn escape(c: char) -> impl Iterator<Item = char> {
-    let text: String = match c {
-        '<' => "&lt;".into(),
-        '>' => "&gt;".into(),
-        '&' => "&amp;".into(),
-        '"' => "&quot;".into(),
-        '\'' => "&#39;".into(),
-        c => c.into(),
-    };
-    text.chars().collect::<Vec<_>>().into_iter()
-}
-
-/// The answer to a browser that asks before it sends: any method, and the headers that it named.
-pub(crate) fn preflight(headers: &HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let answer = response.headers_mut();
-    answer.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE"),
-    );
-    answer.insert(
-        header::VARY,
-        HeaderValue::from_static("Access-Control-Request-Headers"),
-    );
-    if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-    }
-    cors(answer);
-    response
-}
-
-/// Whether a request is such a question.
-pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
-    request.method() == Method::OPTIONS
-}
-
-/// Lets pages of any origin read an answer, with the headers that tell the truth.
-pub(crate) fn cors(headers: &mut HeaderMap) {
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(
-            "iof-status,iof-fault,iof-message,iof-call,iof-request,iof-callback-status",
-        ),
-    );
+/// The answer to a path or a method that is not there.
+async fn nowhere(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    Surface::of(&app, request.uri().path()).nowhere(&request)
 }

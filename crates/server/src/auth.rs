@@ -21,12 +21,14 @@ impl Keys {
         )
     }
 
+    /// Whether any key is configured.
+    pub(crate) fn are_set(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Whether a request may do what needs a key: it carries one, or none is configured.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.0.is_empty() {
-            return true;
-        }
-        self.is_operator(headers)
+        !self.are_set() || self.is_operator(headers)
     }
 
     /// Whether it carries one.

@@ -1,4 +1,4 @@
-//! Reading bodies: capped in size, in time, and all together in memory.
+//! Reading bodies: capped in size, in time, and all together in memory, with answers that are being sent.
 
 use crate::coding::Coding;
 use crate::parsing::{Budget, Turns};
@@ -64,17 +64,17 @@ impl BodyMemory {
         too_large: impl Fn() -> Fault,
     ) -> Result<Held, Fault> {
         let limit = limit.as_u64();
-        let coding = match Coding::of(headers) {
-            Ok(coding) => coding,
-            Err(fault) => {
-                drain(body).await;
-                return Err(fault);
-            }
-        };
-        // A client that says the size is refused before it sends.
-        if http_body::Body::size_hint(&body).lower() > limit {
-            drain(body).await;
+        // A client that says coding and size is refused before it sends, and before it is told to. What it sends even so
+        // is its connection's business.
+        let coding = Coding::of(headers)?;
+        let stated = http_body::Body::size_hint(&body).lower();
+        if stated > limit {
             return Err(too_large());
+        }
+        if stated > SMALL as u64
+            && self.pool.used.load(Ordering::Acquire) + stated > self.pool.limit
+        {
+            return Err(full());
         }
         let deadline = Instant::now() + self.wait;
         let collected = self.collect(body, limit, &too_large);
@@ -103,6 +103,18 @@ impl BodyMemory {
         let mut share = Share::default();
         share.grow_to(&self.pool, bytes as u64)?;
         Ok(share)
+    }
+
+    /// Takes memory until it is given back.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), Fault> {
+        self.pool.take(bytes)
+    }
+
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.pool.give_back(bytes);
     }
 
     /// Does work that grows with what a client sent, off the thread of its connection and in a turn, of which there are
@@ -157,7 +169,6 @@ impl BodyMemory {
             };
             let total = (first.len() + rest.len() + data.len()) as u64;
             if total > limit {
-                drain(body).await;
                 return Err(too_large());
             }
             share.grow_to(&self.pool, total)?;
@@ -181,20 +192,19 @@ impl BodyMemory {
     }
 }
 
-/// Reads on for a moment and keeps nothing: a client that is still sending when we close would lose the answer.
-pub(crate) async fn drain(mut body: Body) {
-    const MOST: usize = 16 << 20;
-    let drained = async {
-        let mut total = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            total += frame.data_ref().map_or(0, Bytes::len);
-            if total > MOST {
-                break;
-            }
+impl Pool {
+    fn take(&self, bytes: u64) -> Result<(), Fault> {
+        let before = self.used.fetch_add(bytes, Ordering::AcqRel);
+        if before + bytes > self.limit {
+            self.give_back(bytes);
+            return Err(full());
         }
-    };
-    // The answer goes out either way.
-    let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
 }
 
 impl Share {
@@ -210,23 +220,24 @@ impl Share {
         let Some(more) = total.checked_sub(*bytes) else {
             return Ok(());
         };
-        let before = pool.used.fetch_add(more, Ordering::AcqRel);
+        pool.take(more)?;
         *bytes = total;
-        if before + more > pool.limit {
-            return Err(Fault::limit(
-                "body-memory",
-                503,
-                "The bodies of all requests under way take server.body_memory already. Try again soon.",
-            ));
-        }
         Ok(())
     }
+}
+
+fn full() -> Fault {
+    Fault::limit(
+        "body-memory",
+        503,
+        "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
+    )
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some((pool, bytes)) = self.0.take() {
-            pool.used.fetch_sub(bytes, Ordering::AcqRel);
+            pool.give_back(bytes);
         }
     }
 }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// The header that states the types of a call whose module does not say them.
+pub(crate) const SIGNATURE: &str = "iof-signature";
+
 /// What is called, and how.
 pub(crate) struct Wish<'a> {
     pub(crate) export: &'a str,
@@ -82,7 +85,7 @@ pub(crate) async fn run<H>(
         )
         .await;
     drop((place, own_place, held));
-    log(call, &function.name, export, &outcome);
+    log(call, function, export, &outcome);
     if let Some(recorder) = recorder {
         recorder.end(app, call, function, &outcome);
     }
@@ -97,25 +100,26 @@ pub(crate) async fn run<H>(
 /// Most of what a guest prints goes to the log; more of it than this is cut off there.
 const LOGGED: usize = 8 << 10;
 
-fn log(call: Uuid, function: &str, export: &str, outcome: &Outcome) {
+fn log(call: Uuid, called: &Loaded, export: &str, outcome: &Outcome) {
+    let (function, name) = (called.id, called.label.as_deref());
     let Log { stdout, stderr } = &outcome.log;
     for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
         if !bytes.is_empty() {
             let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
-            tracing::info!(target: "iof::guest", %call, function, export, stream, bytes = bytes.len(), text = ?shown);
+            tracing::info!(target: "iof::guest", %call, function, name, export, stream, bytes = bytes.len(), text = ?shown);
         }
     }
-    let guest_us = outcome.guest_cpu.as_micros();
+    let guest_us = u64::try_from(outcome.guest_cpu.as_micros()).unwrap_or(u64::MAX);
     match &outcome.result {
         Ok(_) => {
-            tracing::debug!(target: "iof::call", %call, function, export, guest_us, "returned");
+            tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
         }
         Err(fault) => {
             let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
             if fault.source_of == Source::Host {
-                tracing::error!(target: "iof::call", %call, function, export, guest_us, fault = code, detail, "{message}");
+                tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
             } else {
-                tracing::info!(target: "iof::call", %call, function, export, guest_us, fault = code, "{message}");
+                tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");
                 // A backtrace is for whoever wrote the function.
                 tracing::debug!(target: "iof::call", %call, detail);
             }

@@ -53,7 +53,7 @@ pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault
 }
 
 /// A text of UTF-8 in which what is not UTF-8 is replaced.
-pub(crate) fn lossy(bytes: Bytes) -> Bytes {
+fn lossy(bytes: Bytes) -> Bytes {
     match String::from_utf8_lossy(&bytes) {
         Cow::Borrowed(_) => bytes,
         Cow::Owned(text) => text.into(),

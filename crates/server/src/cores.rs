@@ -4,9 +4,8 @@
 //! answered by one thread, which wakes no other and shares no queue with it. A runtime whose threads take tasks from
 //! each other pays for that with every call (docs/decisions/0020). What such a runtime is better at is left to it: a
 //! call that a tick of the engine finds computing for long moves there ([`Roaming`]), and so do the streams of an
-//! HTTP/2 connection ([`Shared`]), of which one connection has many.
+//! HTTP/2 connection, of which one connection has many.
 
-use hyper::rt::Executor;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -94,19 +93,6 @@ impl Drop for Core {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Spawns on the runtime that all share.
-#[derive(Clone)]
-pub(crate) struct Shared(pub(crate) Handle);
-
-impl<F> Executor<F> for Shared
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Rewritten {
 pub(crate) enum Failure {
     /// It is not JSON.
     NotJson,
+    /// It is nested deeper than this.
+    TooDeep(u32),
     Fault(Fault),
 }
 
@@ -125,7 +127,7 @@ impl Rewriting {
                 }
                 Token::BeginObject | Token::BeginArray => {
                     if stack.len() >= self.depth as usize {
-                        return Err(too_deep(self.depth).into());
+                        return Err(Failure::TooDeep(self.depth));
                     }
                     out.push_str(piece);
                     let is_object = token == Token::BeginObject;
@@ -324,6 +326,7 @@ impl Failure {
     pub(crate) fn unless_text<T>(self) -> Result<Option<T>, Fault> {
         match self {
             Self::NotJson => Ok(None),
+            Self::TooDeep(depth) => Err(too_deep(depth)),
             Self::Fault(fault) => Err(fault),
         }
     }

@@ -10,6 +10,7 @@ mod body;
 mod call;
 mod charset;
 mod coding;
+mod connection;
 mod cores;
 mod functions;
 #[cfg(any(test, fuzzing))]
@@ -17,11 +18,11 @@ mod functions;
 pub mod fuzzing;
 mod gate;
 mod grants;
+mod host;
 mod journal;
 mod json;
 mod multipart;
 mod parsing;
-mod quotes;
 mod records;
 mod replay;
 mod reply;
@@ -30,6 +31,7 @@ mod second_state;
 mod serve;
 mod settings;
 mod storage;
+mod surface;
 mod tls;
 mod v1;
 

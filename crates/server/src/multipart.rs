@@ -138,19 +138,6 @@ impl Part {
             Some(other) => Err(charset::unknown(other)),
         }
     }
-
-    /// Its body as a text. What is not UTF-8 is replaced.
-    ///
-    /// # Errors
-    /// `charset`, and those of the budget.
-    pub(crate) fn read_text(&mut self, budget: &mut Budget) -> Result<(), Fault> {
-        self.utf8_only()?;
-        if let Err(error) = std::str::from_utf8(&self.body) {
-            budget.take(3 * (self.body.len() - error.valid_up_to()))?;
-            self.body = charset::lossy(std::mem::take(&mut self.body));
-        }
-        Ok(())
-    }
 }
 
 /// What a part's body is behind its own coding.

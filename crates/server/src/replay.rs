@@ -140,9 +140,7 @@ impl RecordedCall {
     }
 
     fn size(&self) -> usize {
-        let args = self.args.iter().map(|arg| match arg {
-            RecordedArg::Text(blob) | RecordedArg::Bytes(blob) => blob.0.len(),
-        });
+        let args = self.args.iter().map(RecordedArg::size);
         args.sum::<usize>() + self.state.len()
     }
 
@@ -152,6 +150,12 @@ impl RecordedCall {
 }
 
 impl RecordedArg {
+    /// Bytes of it.
+    pub(crate) fn size(&self) -> usize {
+        let (Self::Text(blob) | Self::Bytes(blob)) = self;
+        blob.0.len()
+    }
+
     pub(crate) fn to_arg(&self) -> Arg {
         match self {
             Self::Text(Blob(text)) => Arg::Text(text.clone()),

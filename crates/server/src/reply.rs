@@ -12,6 +12,8 @@ pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
 /// What went wrong, in a sentence.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
+/// The status with which a function ended itself.
+pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
 /// The id of the call, under which the log has it.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("iof-call");
 /// The id of any other request.
@@ -19,6 +21,9 @@ pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
 
 /// The status of what a callback answered.
 pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
+
+/// Headers of an answer to a call, those that [`Surface`](crate::surface::Surface) adds included: room for them is made once.
+const HEADERS: usize = 8;
 
 /// JSON as Express sent it from a string.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -35,6 +40,7 @@ pub(crate) fn ok(
 ) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(STATUS, number(status));
     response
@@ -53,24 +59,18 @@ pub(crate) fn ok_but(
 
 /// A failure that says so in its status, with a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
-    let body = serde_json::json!({ "error": fault.message, "fault": fault.code }).to_string();
-    let mut response = ok(status_of(fault), JSON, body);
+    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code });
+    if let Some(ending) = &fault.ending {
+        if let Some(status) = ending.exit_status {
+            body["exit_status"] = status.into();
+        }
+        if let Some(stdout) = &ending.stdout {
+            body["stdout"] = stdout.as_str().into();
+        }
+    }
+    let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault);
-    // The body was not read to its end: nothing else can come over this connection.
-    if matches!(
-        &*fault.code,
-        "request-body"
-            | "module-size"
-            | "body-wait"
-            | "body-memory"
-            | "request"
-            | "state"
-            | "ephemeral-value"
-    ) {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
     if matches!(
         status_of(fault),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
@@ -104,9 +104,9 @@ pub(crate) fn new_id() -> Uuid {
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
     if fault.source_of == Source::Host {
-        tracing::error!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::error!(fault = %fault.code, detail, "{what}: {}", fault.message);
     } else {
-        tracing::info!(fault = %fault.code, message = %fault.message, detail, "{what}");
+        tracing::info!(fault = %fault.code, detail, "{what}: {}", fault.message);
     }
 }
 
@@ -137,6 +137,10 @@ fn explain(response: &mut Response<Body>, fault: &Fault) {
     let headers = response.headers_mut();
     if let Ok(code) = HeaderValue::from_str(&fault.code) {
         headers.insert(FAULT, code);
+    }
+    let ending = fault.ending.as_ref();
+    if let Some(status) = ending.and_then(|ending| ending.exit_status) {
+        headers.insert(EXIT_STATUS, status.into());
     }
     // What a guest printed is in some messages: only visible ASCII leaves in a header, and not much of it.
     let message: String = fault

@@ -1,11 +1,15 @@
-//! Connections: accepted up to a number, each with a deadline for its head, all finished when the server stops.
+//! Connections: accepted up to a number, each driven by its supervisor, all finished when the server stops.
 
-use crate::app::{self, App, router};
-use crate::cores::{Cores, Roaming, Shared};
-use crate::quotes::Quotes;
+use crate::app::{App, router};
+use crate::connection::{
+    self, AddressShares, ConnectionState, Exchange, FirstLine, RequestBody, Socket, Streams,
+    Supervisor, Transport,
+};
+use crate::cores::{Cores, Roaming};
 use crate::reply;
 use crate::second_state::{self, Route};
 use crate::settings::StatusLine;
+use crate::surface::Surface;
 use crate::tls::Https;
 use axum::body::Body;
 use http::{Method, Request, Response};
@@ -13,7 +17,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -21,10 +24,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -46,19 +50,25 @@ pub async fn serve(
     listeners: Vec<Listener>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (tasks, graceful) = (TaskTracker::new(), GracefulShutdown::new());
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let shares = AddressShares::new(
+        app.settings.connections_per_address,
+        app.settings.proxies.clone(),
+    );
     let connections = Connections {
         builder: Arc::new(builder(&app)),
         shared: Handle::current(),
         cores,
         routes: router(Arc::clone(&app)),
         places: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
+        shares: Arc::new(shares),
         app: Arc::clone(&app),
         tasks: tasks.clone(),
+        stopping: stopping.clone(),
     };
     let accepting = listeners
         .iter()
-        .map(|listener| Box::pin(connections.accept(listener, || graceful.watcher())));
+        .map(|listener| Box::pin(connections.accept(listener)));
     tokio::select! {
         (ended, _, _) = futures::future::select_all(accepting) => ended?,
         () = stop => {}
@@ -66,15 +76,10 @@ pub async fn serve(
     drop(listeners);
     app.stopping.store(true, Ordering::Relaxed);
     tracing::info!("stopping: no new connections, finishing what is under way");
+    stopping.cancel();
     tasks.close();
-    let finished = async {
-        graceful.shutdown().await;
-        tasks.wait().await;
-    };
-    if tokio::time::timeout(app.settings.stop_wait, finished)
-        .await
-        .is_err()
-    {
+    let wait = app.settings.stop_wait;
+    if tokio::time::timeout(wait, tasks.wait()).await.is_err() {
         tracing::warn!("some calls did not end within server.stop_wait and are broken off");
     }
     app.journal.flush().await;
@@ -82,16 +87,32 @@ pub async fn serve(
     Ok(())
 }
 
-fn builder(app: &App) -> auto::Builder<Shared> {
-    let mut builder = auto::Builder::new(Shared(Handle::current()));
+/// The most that the parser buffers of a head, and of what is to be written; what hyper and h2 bound on their own is in
+/// docs/LIMITS.md.
+const BUFFER: usize = 128 << 10;
+
+fn builder(app: &App) -> auto::Builder<Streams> {
+    let settings = &app.settings;
+    let mut builder = auto::Builder::new(Streams {
+        runtime: Handle::current(),
+        write_wait: settings.write_wait,
+        body_wait: settings.body_wait,
+        body_size: settings.request_body.as_u64(),
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(app.settings.head_wait);
+        // The supervisor's deadline covers more than this one.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER);
+    // Above the limit of ours, whose answer says more.
+    let head_size = settings.head_size.as_u64().saturating_mul(2);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
+        .max_header_list_size(head_size.try_into().unwrap_or(u32::MAX))
+        .max_send_buf_size(BUFFER)
         .max_concurrent_streams(200);
     builder
 }
@@ -102,15 +123,18 @@ struct Connections<'a> {
     cores: &'a Cores,
     /// Of calls that compute for long.
     shared: Handle,
-    builder: Arc<auto::Builder<Shared>>,
+    builder: Arc<auto::Builder<Streams>>,
     routes: axum::Router,
     places: Arc<Semaphore>,
+    shares: Arc<AddressShares>,
     tasks: TaskTracker,
+    /// Cancelled when the server stops.
+    stopping: CancellationToken,
 }
 
 impl Connections<'_> {
     /// Accepts for ever.
-    async fn accept(&self, listener: &Listener, watcher: impl Fn() -> Watcher) -> io::Result<()> {
+    async fn accept(&self, listener: &Listener) -> io::Result<()> {
         loop {
             let place = Arc::clone(&self.places)
                 .acquire_owned()
@@ -124,6 +148,11 @@ impl Connections<'_> {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
+            };
+            let accepted = Instant::now();
+            let Some(share) = self.shares.take(client.ip()) else {
+                tracing::debug!(client = %client.ip(), "an address has server.connections_per_address connections");
+                continue;
             };
             // Answers are written whole; waiting to join them to more only delays them.
             let _ = stream.set_nodelay(true);
@@ -139,10 +168,11 @@ impl Connections<'_> {
                 routes: self.routes.clone(),
                 shared: self.shared.clone(),
                 client: client.ip(),
-                watcher: watcher(),
+                accepted,
+                stopping: self.stopping.clone(),
             };
             let https = listener.https.as_ref().map(|https| https.acceptor.clone());
-            let wait = self.app.settings.head_wait;
+            let by = accepted + self.app.settings.head_wait;
             let connection = async move {
                 // Here, so that it is this thread that hears of what arrives.
                 match (TcpStream::from_std(stream), https) {
@@ -151,14 +181,14 @@ impl Connections<'_> {
                     }
                     (Ok(stream), None) => open.serve(stream).await,
                     (Ok(stream), Some(https)) => {
-                        match tokio::time::timeout(wait, https.accept(stream)).await {
+                        match tokio::time::timeout_at(by, https.accept(stream)).await {
                             Ok(Ok(stream)) => open.serve(stream).await,
                             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                             Err(_) => tracing::debug!("a TLS handshake took too long"),
                         }
                     }
                 }
-                drop((place, seat));
+                drop((place, share, seat));
             };
             self.tasks.spawn_on(connection, &runtime);
         }
@@ -168,66 +198,78 @@ impl Connections<'_> {
 /// One connection, once it can be read.
 struct Open {
     app: Arc<App>,
-    builder: Arc<auto::Builder<Shared>>,
+    builder: Arc<auto::Builder<Streams>>,
     routes: axum::Router,
     shared: Handle,
     client: IpAddr,
-    watcher: Watcher,
+    accepted: Instant,
+    stopping: CancellationToken,
 }
 
 impl Open {
-    async fn serve<S>(self, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn serve(self, stream: impl Socket) {
         let Self {
             app,
             builder,
             routes,
             shared,
             client,
-            watcher,
+            accepted,
+            stopping,
         } = self;
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (app, routes) = (Arc::clone(&app), routes.clone());
-            handle(app, routes, shared.clone(), client, request)
-        });
+        let state = Arc::new(ConnectionState::default());
+        let stream = Transport::new(stream, Arc::clone(&state));
+        let stream = FirstLine::new(stream, Arc::clone(&state));
+        let service = {
+            let (app, state) = (Arc::clone(&app), Arc::clone(&state));
+            service_fn(move |request: Request<Incoming>| {
+                let (exchange, request) = Exchange::begin(&state, request);
+                let (app, routes) = (Arc::clone(&app), routes.clone());
+                let answer = handle(app, routes, shared.clone(), client, request);
+                async move { answer.await.map(|response| exchange.answer(response)) }
+            })
+        };
         let connection = builder
-            .serve_connection(TokioIo::new(Quotes::new(stream)), service)
+            .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection broke");
+        let stop = stopping.cancelled_owned();
+        let connection = Supervisor::new(connection, state, app, accepted, stop);
+        if let Err(ended) = connection.await {
+            tracing::debug!(%ended, "a connection was ended");
         }
     }
 }
 
-/// What is the same for all routes: questions of browsers, the rate, and headers of every answer.
+/// What is the same for all routes: the host, questions of browsers, the rate, and headers of every answer.
 async fn handle(
     app: Arc<App>,
     routes: axum::Router,
     shared: Handle,
     client: IpAddr,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> Result<Response<Body>, Infallible> {
-    // Pages of any origin are clients of the API of 2020. Ours is for programs, and on a server without keys for the one
-    // in front of it: a page that its browser shows must not read or deploy anything.
-    let is_ours = request.uri().path().starts_with("/v1/");
-    if app::is_preflight(&request) && !is_ours {
-        return Ok(app::preflight(request.headers()));
+    let surface = Surface::of(&app, request.uri().path());
+    let early = surface.early(&app, &request);
+    if surface.is_second_state() {
+        without_last_slash(&mut request);
     }
-    without_last_slash(&mut request);
+    if request.uri().path().starts_with("/api/ephemeral_storage") {
+        let client = second_state::ClientAddress(client);
+        request.extensions_mut().insert(client);
+    }
     let is_api = request.uri().path().starts_with("/api/");
-    let rate = app.rate.as_ref().filter(|_| is_api);
+    let rate = app.rate.as_ref().filter(|_| is_api && early.is_none());
     let counted = rate.map(|rate| rate.count(client));
     let refusal = counted.and_then(second_state::rate::Counted::refusal);
     let refusal = refusal.or_else(|| {
-        let foreign = is_ours && crate::v1::is_foreign(&request);
-        foreign.then(crate::v1::foreign)
+        let head = connection::refusal(&app.settings, &request);
+        head.map(|fault| reply::failure(&fault))
     });
-    let mut response = match refusal {
+    let mut response = match early.or(refusal) {
         Some(refusal) => refusal,
         None => Roaming::new(answer(Arc::clone(&app), routes, request), shared).await,
     };
+    connection::count(&app, &mut response);
     if is_api && app.second_state.status == StatusLine::Real {
         reply::be_real(&mut response);
     }
@@ -235,9 +277,7 @@ async fn handle(
         counted.tell(&mut response);
     }
     let headers = response.headers_mut();
-    if !is_ours {
-        app::cors(headers);
-    }
+    surface.tell(headers);
     if !headers.contains_key(reply::CALL) {
         headers.insert(reply::REQUEST, reply::id(reply::new_id()));
     }
@@ -248,7 +288,7 @@ async fn handle(
 async fn answer(
     app: Arc<App>,
     mut routes: axum::Router,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<Body> {
     let runs = Route::of_path(request.uri().path()).filter(|_| request.method() == Method::POST);
     if let Some(route) = runs {

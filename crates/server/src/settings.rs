@@ -1,7 +1,9 @@
 //! Settings of the HTTP side: `[server]`, `[second_state]`, `[tls]` and `[auth]` in `iof.toml`.
 
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ pub struct Settings {
     pub queue_wait: Duration,
     /// The body of a call. Fault `request-body`.
     pub request_body: ByteSize,
-    /// All large bodies (over 64 KiB) in memory together, uploads included. Fault `body-memory`.
+    /// All large bodies (over 64 KiB) in memory together: of requests, uploads included, and of answers until they are
+    /// sent. Fault `body-memory`.
     pub body_memory: ByteSize,
     /// How deep JSON, and fields of a form, are nested. Fault `json-depth`.
     pub json_depth: u32,
@@ -27,11 +30,27 @@ pub struct Settings {
     /// How long a client may take to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
-    /// How long a client may take to send a request's head; then the connection is closed.
+    /// How long a connection may be without a request under way, from when it is accepted or its last answer was sent:
+    /// a TLS handshake, the first byte and a whole head included. Then it is closed.
     #[serde(with = "humantime_serde")]
     pub head_wait: Duration,
+    /// The path and query of a request. Fault `uri-size`.
+    pub uri_size: ByteSize,
+    /// The header fields of a request, names and values together. Fault `head-size`.
+    pub head_size: ByteSize,
+    /// How long a client may take nothing, or less than 64 KiB, of an answer; then its connection, or its stream of
+    /// HTTP/2, is closed.
+    #[serde(with = "humantime_serde")]
+    pub write_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
     pub connections: u32,
+    /// Files and directories that all calls together have open below their `/`. At most a quarter of the descriptors that
+    /// the system allows the server. Fault `open-files`.
+    pub open_files: u32,
+    /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 is no limit.
+    pub connections_per_address: u32,
+    /// Networks to which that does not apply: of proxies, which speak for many clients.
+    pub proxies: Vec<IpNet>,
     /// Jobs (calls with `Prefer: respond-async`) that are not done; one more is answered 503. Fault `jobs`.
     pub jobs: u32,
     /// Jobs that run at a time.
@@ -62,7 +81,13 @@ impl Default for Settings {
             json_values: 250_000,
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
+            uri_size: ByteSize::kib(16),
+            head_size: ByteSize::kib(64),
+            write_wait: Duration::from_secs(30),
             connections: 10_000,
+            open_files: 4_096,
+            connections_per_address: 1_000,
+            proxies: loopback(),
             jobs: 10_000,
             jobs_running: 8,
             jobs_size: ByteSize::mib(256),
@@ -72,6 +97,18 @@ impl Default for Settings {
             stop_wait: Duration::from_secs(40),
         }
     }
+}
+
+/// Where a proxy on this machine connects from.
+fn loopback() -> Vec<IpNet> {
+    [
+        IpNet::new(Ipv4Addr::LOCALHOST.into(), 8),
+        IpNet::new(Ipv6Addr::LOCALHOST.into(), 128),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|net| net.trunc())
+    .collect()
 }
 
 /// `[second_state]`: the API of 2020.
@@ -99,6 +136,8 @@ pub struct SecondState {
     pub ephemeral_value: ByteSize,
     /// All of them together. Fault `ephemeral-total`.
     pub ephemeral_total: ByteSize,
+    /// Those of one address, on a server without keys. Fault `ephemeral-share`.
+    pub ephemeral_share: ByteSize,
 }
 
 /// What the status line says.
@@ -125,6 +164,7 @@ impl Default for SecondState {
             ephemeral_time: Duration::from_secs(3600),
             ephemeral_value: ByteSize::mib(1),
             ephemeral_total: ByteSize::mib(64),
+            ephemeral_share: ByteSize::mib(16),
         }
     }
 }

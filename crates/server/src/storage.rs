@@ -4,7 +4,7 @@ use crate::functions::store_fault;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_engine::{Fault, Storage};
-use iof_store::{Saved, Store};
+use iof_store::{Saved, Store, ValueKey};
 
 /// Values of functions.
 pub struct Values(pub Store);
@@ -19,12 +19,32 @@ impl Storage for Values {
     async fn save(
         &self,
         function: &str,
-        key: [u8; 32],
+        (key, name): ([u8; 32], Option<Bytes>),
         value: Bytes,
         total: u64,
     ) -> Result<bool, Fault> {
+        let key = ValueKey { digest: key, name };
         let saved = self.0.save_value(id(function)?, key, value, total).await;
         Ok(matches!(saved.map_err(store_fault)?, Saved::Done))
+    }
+
+    async fn remove(&self, function: &str, key: [u8; 32]) -> Result<bool, Fault> {
+        let removed = self.0.remove_value(id(function)?, key).await;
+        removed.map_err(store_fault)
+    }
+
+    async fn names(
+        &self,
+        function: &str,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Fault> {
+        let names = self
+            .0
+            .value_names(id(function)?, prefix, after, limit)
+            .await;
+        names.map_err(store_fault)
     }
 }
 

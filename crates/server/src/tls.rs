@@ -39,8 +39,8 @@ impl Https {
                 .map_err(|error| format!("tls: {error}"))?
                 .with_no_client_auth();
         let mut config = config.with_cert_resolver(Arc::clone(&current) as _);
-        // The older one first, for whoever takes either: the bare quotation marks that clients of 2020 write in a URL
-        // can be mended in a request line, but not in the compressed headers of HTTP/2.
+        // The older one first, for clients that take either: the bare quotation marks that those of 2020 write in a URL
+        // can be mended in the first request line, and not in the compressed headers of HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         let mut watching = JoinSet::new();
         watching.spawn(watch(settings.clone(), current));

@@ -14,7 +14,7 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use crate::database::{count, integer};
 use crate::writer::{Outcome, Write};
-use crate::{Error, Saved, Store, saved, unix_ms};
+use crate::{Error, Store, unix_ms};
 
 /// Expired rows that one put removes whether or not it needs their place. More than one, so that they grow fewer.
 const SWEEP: i64 = 32;
@@ -25,14 +25,35 @@ pub(crate) struct PutEphemeral {
     pub(crate) value: String,
     pub(crate) life: Duration,
     pub(crate) total_limit: u64,
+    pub(crate) share: Option<EphemeralShare>,
+}
+
+/// The part of the ephemeral storage that one owner may fill.
+#[derive(Clone, Debug)]
+pub struct EphemeralShare {
+    /// Whom the rows are counted for: a text that is not empty.
+    pub owner: String,
+    /// Bytes of the keys and values of the owner's rows that have not expired.
+    pub limit: u64,
+}
+
+/// The outcome of [`Store::put_ephemeral`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EphemeralPut {
+    /// The text is on the disk.
+    Done,
+    /// It would take all rows over their limit; nothing was changed.
+    Full,
+    /// It would take the rows of its owner over their limit; nothing was changed.
+    ShareFull,
 }
 
 impl Store {
     /// Keeps `value` under `key` for `life` (in whole milliseconds) from now, in place of what was there. When this
-    /// returns [`Saved::Done`], it is on the disk.
+    /// returns [`EphemeralPut::Done`], it is on the disk.
     ///
-    /// `total_limit` bounds the keys and values of all rows that have not expired, in bytes. [`Saved::Full`]: the value
-    /// would take them over it, and what was there under `key` still is.
+    /// `total_limit` bounds the keys and values of all rows that have not expired, in bytes, and `share` those of one
+    /// owner, to whom the row belongs from now on. Where it does not fit, what was there under `key` still is.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
@@ -42,14 +63,23 @@ impl Store {
         value: String,
         life: Duration,
         total_limit: u64,
-    ) -> Result<Saved, Error> {
+        share: Option<EphemeralShare>,
+    ) -> Result<EphemeralPut, Error> {
         let put = Write::PutEphemeral(PutEphemeral {
             key,
             value,
             life,
             total_limit,
+            share,
         });
-        saved(&self.write(put).await?)
+        match self.write(put).await? {
+            Outcome::Done => Ok(EphemeralPut::Done),
+            Outcome::Full => Ok(EphemeralPut::Full),
+            Outcome::ShareFull => Ok(EphemeralPut::ShareFull),
+            _ => Err(Error::Unavailable(
+                "a text was neither kept nor refused".into(),
+            )),
+        }
     }
 
     /// What is kept under `key`, unless it expired.
@@ -86,17 +116,30 @@ pub(crate) async fn put(
 ) -> Result<Outcome, Error> {
     let now = unix_ms();
     let size = (put.key.len() + put.value.len()) as u64;
+    let (owner, share_limit) = match &put.share {
+        None => ("", u64::MAX),
+        Some(share) => (share.owner.as_str(), share.limit),
+    };
     let outcome = loop {
         let swept = sweep(connection, now).await?;
         let before = sqlx::query(
-            "SELECT t.bytes AS total, COALESCE(e.size, 0) AS replaced
-               FROM ephemeral_total t LEFT JOIN ephemeral e ON e.key = $1",
+            "SELECT t.bytes AS total, COALESCE(e.size, 0) AS replaced, COALESCE(s.bytes, 0) AS share,
+                    CASE WHEN e.owner = $2 THEN e.size ELSE 0 END AS replaced_of_share
+               FROM ephemeral_total t
+               LEFT JOIN ephemeral e ON e.key = $1
+               LEFT JOIN ephemeral_shares s ON s.owner = $2",
         )
         .bind(&put.key)
+        .bind(owner)
         .fetch_one(&mut *connection)
         .await?;
-        let others = count(&before, "total")?.saturating_sub(count(&before, "replaced")?);
-        if others.saturating_add(size) <= put.total_limit {
+        let after = |all, replaced| -> Result<u64, Error> {
+            let others = count(&before, all)?.saturating_sub(count(&before, replaced)?);
+            Ok(others.saturating_add(size))
+        };
+        let fits = after("total", "replaced")? <= put.total_limit;
+        let fits_share = after("share", "replaced_of_share")? <= share_limit;
+        if fits && fits_share {
             total(
                 connection,
                 integer(size) - integer(count(&before, "replaced")?),
@@ -105,19 +148,25 @@ pub(crate) async fn put(
             break Outcome::Done;
         }
         if swept < SWEEP {
-            return Ok(Outcome::Full);
+            return Ok(if fits {
+                Outcome::ShareFull
+            } else {
+                Outcome::Full
+            });
         }
     };
 
     let life = i64::try_from(put.life.as_millis()).unwrap_or(i64::MAX);
     sqlx::query(
-        "INSERT INTO ephemeral (key, value, size, expires_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at",
+        "INSERT INTO ephemeral (key, value, size, expires_at, owner) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
+                                         owner = excluded.owner",
     )
     .bind(&put.key)
     .bind(&put.value)
     .bind(integer(size))
     .bind(now.saturating_add(life))
+    .bind(owner)
     .execute(connection)
     .await?;
     Ok(outcome)

@@ -61,6 +61,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
+pub use ephemeral::{EphemeralPut, EphemeralShare};
 pub use error::Error;
 pub use functions::MAX_FUNCTION_NAME;
 pub use jobs::{Finished, Job, JobRoom, JobState, NewJob, Submitted};
@@ -76,6 +77,7 @@ pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 pub use sent::{Sent, SentKind, SentLine, SentQuery, SentRow};
+pub use values::ValueKey;
 use writer::{Outcome, VersionRow, Write, Writer};
 
 /// The data directory of one server, open and owned by this process.

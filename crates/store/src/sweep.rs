@@ -45,7 +45,7 @@ pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>) -> Result<(), Erro
     let artefacts = objects.join("artefact");
     for engine in expired(&artefacts)? {
         tracing::info!(engine = %engine.display(), "removing compiled code of an engine unused for 30 days");
-        fs::remove_dir_all(&engine).map_err(Error::at(&engine))?;
+        iof_scratch::remove_tree(&engine).map_err(Error::at(&engine))?;
     }
     for engine in directories(&artefacts)? {
         for_each_file(&engine.path(), &mut |path, name| {

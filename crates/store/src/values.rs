@@ -1,11 +1,13 @@
-//! What the guests of one function store under keys of 32 bytes: the storage of 2020.
+//! What the guests of one function store under keys of 32 bytes: the storage of 2020, and that of today, whose keys are
+//! digests of a name by which they are listed.
 //!
 //! A function's values are bounded together. Their sum is a row of its own, changed in the transaction that changes a
 //! value: adding up what is there would read every value's header on every save. The writer applies one change at a
 //! time, so what the check reads is what the change finds.
 //!
 //! A save that does not make the total larger is always taken: after an operator lowers the limit, a function must
-//! still be able to overwrite what it has, because the guests of 2020 cannot remove anything.
+//! still be able to overwrite what it has, because the guests of 2020 cannot remove anything. What is removed takes
+//! nothing any more.
 
 use bytes::Bytes;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -14,10 +16,32 @@ use crate::database::{count, integer};
 use crate::writer::{Outcome, Write};
 use crate::{Error, Saved, Store, saved};
 
+/// The key of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueKey {
+    /// The key itself.
+    pub digest: [u8; 32],
+    /// The name that it is the digest of; `None` for a key of 2020.
+    pub name: Option<Bytes>,
+}
+
+impl From<[u8; 32]> for ValueKey {
+    fn from(digest: [u8; 32]) -> Self {
+        Self { digest, name: None }
+    }
+}
+
+impl ValueKey {
+    /// Bytes that it takes.
+    fn len(&self) -> usize {
+        self.digest.len() + self.name.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// A value to be stored.
 pub(crate) struct SaveValue {
     pub(crate) wasm_id: i64,
-    pub(crate) key: [u8; 32],
+    pub(crate) key: ValueKey,
     pub(crate) value: Bytes,
     pub(crate) total_limit: u64,
 }
@@ -41,13 +65,13 @@ impl Store {
     pub async fn save_value(
         &self,
         wasm_id: i64,
-        key: [u8; 32],
+        key: impl Into<ValueKey>,
         value: Bytes,
         total_limit: u64,
     ) -> Result<Saved, Error> {
         let save = Write::SaveValue(SaveValue {
             wasm_id,
-            key,
+            key: key.into(),
             value,
             total_limit,
         });
@@ -56,6 +80,52 @@ impl Store {
             outcome => saved(&outcome),
         }
     }
+
+    /// Removes what the function stored under `key`, and its place with it. `false`: there was nothing.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was changed.
+    pub async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
+        let outcome = self.write(Write::RemoveValue { wasm_id, key }).await?;
+        Ok(matches!(outcome, Outcome::Done))
+    }
+
+    /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,
+    /// at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn value_names(
+        &self,
+        wasm_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Error> {
+        let names: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT name FROM stored_values
+              WHERE wasm_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
+              ORDER BY name LIMIT $5",
+        )
+        .bind(wasm_id)
+        .bind(after)
+        .bind(prefix)
+        .bind(beyond(prefix))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(names.into_iter().map(Bytes::from).collect())
+    }
+}
+
+/// The first bytes after all that begin with `prefix`; `None`: nothing comes after them.
+fn beyond(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut beyond = prefix.get(..=last)?.to_vec();
+    if let Some(byte) = beyond.last_mut() {
+        *byte += 1;
+    }
+    Some(beyond)
 }
 
 async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
@@ -73,14 +143,15 @@ pub(crate) async fn save(
     save: &SaveValue,
 ) -> Result<Outcome, Error> {
     let before = sqlx::query(
-        "SELECT COALESCE(t.bytes, 0) AS total, COALESCE(length(v.key) + length(v.value), 0) AS replaced
+        "SELECT COALESCE(t.bytes, 0) AS total, 
+                COALESCE(length(v.key) + length(v.value) + COALESCE(length(v.name), 0), 0) AS replaced
            FROM functions f
            LEFT JOIN stored_totals t ON t.wasm_id = f.wasm_id
            LEFT JOIN stored_values v ON v.wasm_id = f.wasm_id AND v.key = $2
           WHERE f.wasm_id = $1",
     )
     .bind(save.wasm_id)
-    .bind(&save.key[..])
+    .bind(&save.key.digest[..])
     .fetch_optional(&mut *connection)
     .await?;
     let Some(before) = before else {
@@ -95,12 +166,13 @@ pub(crate) async fn save(
     }
 
     sqlx::query(
-        "INSERT INTO stored_values (wasm_id, key, value) VALUES ($1, $2, $3)
-         ON CONFLICT (wasm_id, key) DO UPDATE SET value = excluded.value",
+        "INSERT INTO stored_values (wasm_id, key, value, name) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (wasm_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
     )
     .bind(save.wasm_id)
-    .bind(&save.key[..])
+    .bind(&save.key.digest[..])
     .bind(&save.value[..])
+    .bind(save.key.name.as_deref())
     .execute(&mut *connection)
     .await?;
     sqlx::query(
@@ -112,4 +184,41 @@ pub(crate) async fn save(
     .execute(connection)
     .await?;
     Ok(Outcome::Done)
+}
+
+pub(crate) async fn remove(
+    connection: &mut SqliteConnection,
+    wasm_id: i64,
+    key: &[u8; 32],
+) -> Result<Outcome, Error> {
+    let gone = sqlx::query(
+        "DELETE FROM stored_values WHERE wasm_id = $1 AND key = $2
+         RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
+    )
+    .bind(wasm_id)
+    .bind(&key[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(gone) = gone else {
+        return Ok(Outcome::Missing);
+    };
+    sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE wasm_id = $1")
+        .bind(wasm_id)
+        .bind(integer(count(&gone, "bytes")?))
+        .execute(connection)
+        .await?;
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beyond;
+
+    #[test]
+    fn names_that_begin_with_a_prefix_end_before_the_next() {
+        assert_eq!(beyond(b"ab").unwrap(), b"ac");
+        assert_eq!(beyond(b"a\xff\xff").unwrap(), b"b");
+        assert_eq!(beyond(b"\xff"), None);
+        assert_eq!(beyond(b""), None);
+    }
 }

@@ -75,6 +75,10 @@ pub(crate) enum Write {
         callback: String,
     },
     SaveValue(SaveValue),
+    RemoveValue {
+        wasm_id: i64,
+        key: [u8; 32],
+    },
     PutEphemeral(PutEphemeral),
     DeleteEphemeral {
         key: String,
@@ -152,6 +156,8 @@ pub(crate) enum Outcome {
     NoRoom {
         of_function: bool,
     },
+    /// It would go over the limit of its owner; nothing was changed.
+    ShareFull,
     /// How many rows it changed.
     Counted(u64),
     /// The jobs that are running from now on.
@@ -309,6 +315,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Outco
             Ok(Outcome::of_rows(changed.rows_affected()))
         }
         Write::SaveValue(save) => values::save(connection, save).await,
+        Write::RemoveValue { wasm_id, key } => values::remove(connection, *wasm_id, key).await,
         Write::PutEphemeral(put) => ephemeral::put(connection, put).await,
         Write::DeleteEphemeral { key } => ephemeral::delete(connection, key).await,
         Write::RecordCalls { calls, keep } => calls::record(connection, calls, *keep).await,

@@ -4,15 +4,18 @@
 //! Plain requests are understood, so rules, secrets, limits and redirects are those of every other
 //! way out. TLS goes through a tunnel ([`Egress::tunnel`]), which cannot be looked into. A refusal is
 //! an HTTP response with the reason in its body, as programs print it.
+//!
+//! The rules are asked before a body is read, and the bodies of one run share `max_request`
+//! ([`BodyBudget`]): however many connections a program opens, the host holds no more for it.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -20,18 +23,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use iof_egress::{Egress, Error, Kind, Outbound, Tunnel, drop_framing};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::CallContext;
 
 /// Answers connections as long as it is polled.
 pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Receiver<TcpStream>) {
+    let budget = BodyBudget::new(egress.max_request());
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             Some(stream) = arriving.recv() => {
-                let (egress, call) = (egress.clone(), call.clone());
-                open.spawn(async move { connection(&egress, &call, stream).await });
+                let (egress, call, budget) = (egress.clone(), call.clone(), budget.clone());
+                open.spawn(async move { connection(&egress, &call, &budget, stream).await });
             }
             Some(_) = open.join_next() => {}
             // No more will come; the run goes on without.
@@ -40,12 +45,42 @@ pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Rec
     }
 }
 
+/// What the bodies of a run's requests may take of the host's memory together, until they are sent.
+#[derive(Clone)]
+struct BodyBudget {
+    /// A permit a KiB.
+    left: Arc<Semaphore>,
+    all: u32,
+}
+
+impl BodyBudget {
+    fn new(bytes: u64) -> BodyBudget {
+        let all = permits(bytes);
+        BodyBudget {
+            left: Arc::new(Semaphore::new(all as usize)),
+            all,
+        }
+    }
+
+    /// Waits until a body of this many bytes has room, or one of unknown size, which may take all.
+    /// Nobody waits who holds a part: of two that did, neither would end.
+    async fn room(&self, bytes: Option<u64>) -> Option<OwnedSemaphorePermit> {
+        let wanted = bytes.map_or(self.all, permits).min(self.all);
+        // It is never closed.
+        self.left.clone().acquire_many_owned(wanted).await.ok()
+    }
+}
+
+fn permits(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 3)
+}
+
 type Opened<'a> = Mutex<Option<(OnUpgrade, Tunnel<'a>)>>;
 
-async fn connection(egress: &Egress, call: &CallContext, stream: TcpStream) {
+async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, stream: TcpStream) {
     let context = call.outbound(call.deadline);
     let opened = Opened::default();
-    let service = service_fn(|request| answer(egress, &context, &opened, request));
+    let service = service_fn(|request| answer(egress, &context, budget, &opened, request));
     // How it ends matters to the program alone, and it sees it.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -63,6 +98,7 @@ async fn connection(egress: &Egress, call: &CallContext, stream: TcpStream) {
 async fn answer<'a>(
     egress: &'a Egress,
     context: &'a Outbound<'a>,
+    budget: &BodyBudget,
     opened: &Opened<'a>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -82,18 +118,53 @@ async fn answer<'a>(
         let message = "this is a proxy: the request has to name scheme and host\n";
         return Ok(plain(StatusCode::BAD_REQUEST, message.to_owned()));
     }
-    let (mut parts, body) = request.into_parts();
-    let most = usize::try_from(egress.max_request()).unwrap_or(usize::MAX);
-    let Ok(body) = Limited::new(body, most).collect().await else {
-        let message = format!("the request is larger than {most} bytes (limit max_request)\n");
-        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, message));
-    };
+    let (mut parts, mut body) = request.into_parts();
     drop_framing(&mut parts.headers);
+    let most = egress.max_request();
+    let too_large = body.size_hint().lower() > most;
+    if too_large || !egress.allows(context, &parts.method, &parts.uri) {
+        // A program that still writes would not read why.
+        drain(&mut body, most).await;
+        if too_large {
+            return Ok(larger_than(most));
+        }
+        // Refused there as well, and put on record.
+        let request = Request::from_parts(parts, Bytes::new());
+        return Ok(sent(egress, context, request).await);
+    }
+    let _room = budget.room(body.size_hint().exact()).await;
+    let limit = usize::try_from(most).unwrap_or(usize::MAX);
+    let Ok(body) = Limited::new(body, limit).collect().await else {
+        return Ok(larger_than(most));
+    };
     let request = Request::from_parts(parts, body.to_bytes());
-    Ok(match egress.send(context, request).await {
+    Ok(sent(egress, context, request).await)
+}
+
+async fn sent(
+    egress: &Egress,
+    context: &Outbound<'_>,
+    request: Request<Bytes>,
+) -> Response<Full<Bytes>> {
+    match egress.send(context, request).await {
         Ok(response) => response.map(Full::new),
         Err(error) => refusal(&error),
-    })
+    }
+}
+
+/// Reads a body and keeps nothing of it, up to so many bytes.
+async fn drain(body: &mut Incoming, most: u64) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && read < most
+    {
+        read += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+}
+
+fn larger_than(most: u64) -> Response<Full<Bytes>> {
+    let message = format!("the request is larger than {most} bytes (limit max_request)\n");
+    plain(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 fn refusal(error: &Error) -> Response<Full<Bytes>> {

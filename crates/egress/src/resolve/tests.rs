@@ -1,5 +1,7 @@
 //! Which answers of name servers are dialled.
 
+use std::net::IpAddr;
+
 use super::dns::{Dns, Says, are};
 use super::*;
 
@@ -154,9 +156,9 @@ async fn the_hosts_file_is_no_way_around() {
 #[test]
 fn this_machine_is_known_by_its_addresses() {
     for local in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
-        assert!(is_of_this_machine(local.parse().unwrap()), "{local}");
+        assert!(machine::has(local.parse().unwrap()), "{local}");
     }
     for other in ["192.0.2.1", "8.8.8.8", "2001:db8::1"] {
-        assert!(!is_of_this_machine(other.parse().unwrap()), "{other}");
+        assert!(!machine::has(other.parse().unwrap()), "{other}");
     }
 }

@@ -70,6 +70,8 @@ pub struct Attachments {
     /// There if the list is not empty. It searches for all secrets of the function at once, so that
     /// two that overlap in a text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
+    /// Whether the operator's client certificates stay away, too.
+    withheld: bool,
 }
 
 /// A place with its text, made once.
@@ -85,6 +87,15 @@ impl Attachments {
     pub const NONE: &'static Attachments = &Attachments {
         list: Vec::new(),
         mask: None,
+        withheld: false,
+    };
+
+    /// No credential of anybody: no secrets, and no request to a host that a client certificate is for. For requests whose
+    /// target somebody chose who holds none of them.
+    pub const WITHHELD: &'static Attachments = &Attachments {
+        list: Vec::new(),
+        mask: None,
+        withheld: true,
     };
 
     /// Prepares the attachments of one function; once, not for each request. Where two of them put
@@ -101,7 +112,16 @@ impl Attachments {
         let mask = Mask::new(values, around.iter().map(String::as_str))
             .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
         let mask = Some(Arc::new(mask));
-        Ok(Attachments { list, mask })
+        Ok(Attachments {
+            list,
+            mask,
+            withheld: false,
+        })
+    }
+
+    /// Whether requests to hosts that a client certificate is for are refused.
+    pub(crate) fn are_withheld(&self) -> bool {
+        self.withheld
     }
 
     /// Whether there are none.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::Version;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use iof_egress::{ClientCertificate, Config, Egress, Kind, Pin};
+use iof_egress::{Attachments, ClientCertificate, Config, Egress, Kind, Outbound, Pin};
 use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Authority, Upstream, any_rule, get, quick, serve, text};
+use crate::support::{Authority, Upstream, any_rule, get, outbound, quick, redirect, serve, text};
 
 /// Answers with the number of certificates that it was shown.
 async fn asking(tls: ServerConfig) -> Upstream {
@@ -217,4 +217,54 @@ async fn what_is_wrong_with_them_is_named() {
     }
     let twice = vec![certificate("a.test", &good), certificate("A.test.", &other)];
     assert!(refused(twice).ends_with("\"A.test.\" is listed twice"));
+}
+
+/// Whoever holds no credential of ours makes no request that one goes with, on no hop.
+#[tokio::test]
+async fn it_is_not_shown_where_credentials_are_withheld() {
+    let authority = Authority::new();
+    let files = authority.client("us").await;
+    let bank = asking(authority.server_asking("*.bank.test", &["h2"], false)).await;
+    let target = format!("https://api.bank.test:{}/", bank.port());
+    let away = Upstream::http(move |request, _| match request.uri.path() {
+        "/away" => redirect(302, &target),
+        _ => text(200, "there"),
+    })
+    .await;
+    let pins = vec![
+        bank.pin("api.bank.test"),
+        bank.pin("open.bank.test"),
+        away.pin("away.test"),
+    ];
+    let only = certificate("api.bank.test", &files);
+    let egress = egress(&authority, vec![only], pins).await;
+    let rules = any_rule();
+    let withheld = Outbound {
+        secrets: Attachments::WITHHELD,
+        ..outbound(&rules)
+    };
+    for (url, denied) in [
+        (format!("https://api.bank.test:{}/", bank.port()), true),
+        (format!("https://API.bank.test.:{}/", bank.port()), true),
+        (format!("http://away.test:{}/away", away.port()), true),
+        (format!("https://open.bank.test:{}/", bank.port()), false),
+        (format!("http://away.test:{}/", away.port()), false),
+    ] {
+        let target = iof_egress::admit(&url).unwrap();
+        let answer = egress
+            .send_to(&withheld, target, http::Request::new(bytes::Bytes::new()))
+            .await;
+        match answer {
+            Ok(response) => {
+                assert!(!denied, "{url}");
+                assert_ne!(response.body(), "1", "{url}");
+            }
+            Err(error) => assert!(denied && error.kind() == Kind::Denied, "{url}: {error}"),
+        }
+    }
+    // Its own code still may.
+    assert_eq!(
+        shown(&egress, format!("https://api.bank.test:{}/", bank.port())).await,
+        "1"
+    );
 }

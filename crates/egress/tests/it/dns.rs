@@ -22,6 +22,8 @@ pub(crate) struct Dns {
 pub(crate) enum Says {
     /// These addresses (of the family asked for), to be asked again every time.
     Are(Vec<IpAddr>),
+    /// The same, and nothing to a question for the other family.
+    Only(Vec<IpAddr>),
     Cname(String),
     NoSuchName,
     Failure,
@@ -99,7 +101,14 @@ fn answer(
                 RData::CNAME(CNAME(to)),
             ));
         }
-        Says::Are(addresses) => {
+        Says::Only(addresses)
+            if !addresses
+                .iter()
+                .any(|a| a.is_ipv4() == (question.query_type() == RecordType::A)) =>
+        {
+            return None;
+        }
+        Says::Are(addresses) | Says::Only(addresses) => {
             for address in addresses {
                 let data = match (question.query_type(), address) {
                     (RecordType::A, IpAddr::V4(v4)) => RData::A(v4.into()),

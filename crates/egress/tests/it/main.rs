@@ -23,6 +23,7 @@ mod records;
 mod redirects;
 mod resolving;
 mod retries;
+mod reuse;
 mod rules;
 mod secrets;
 mod settings;

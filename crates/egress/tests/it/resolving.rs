@@ -138,3 +138,46 @@ async fn a_pinned_name_is_not_asked_for() {
         "another port"
     );
 }
+
+/// RFC 8305 section 3: the addresses that are there are tried.
+#[tokio::test]
+async fn a_dropped_answer_for_the_other_family_costs_no_time() {
+    let server = Upstream::http(|_, _| text(200, "here")).await;
+    let dns = Dns::start(|name, _| match name {
+        "v4.test" => Says::Only(vec!["127.0.0.1".parse().unwrap()]),
+        _ => Says::Only(vec!["::1".parse().unwrap()]),
+    })
+    .await;
+    let config = Config {
+        dns_servers: vec![dns.address],
+        addresses: Addresses::Any,
+        ..quick()
+    };
+    let egress = Egress::new(config).unwrap();
+    let started = tokio::time::Instant::now();
+    let response = get(&egress, &any_rule(), &server.url("v4.test", "/")).await;
+    assert_eq!(response.unwrap().body(), "here");
+    let took = started.elapsed();
+    assert!(took < std::time::Duration::from_millis(500), "{took:?}");
+    // Where the only address that came is not reached, the other answer is waited for.
+    let started = tokio::time::Instant::now();
+    let error = get(&egress, &any_rule(), &server.url("v6.test", "/")).await;
+    assert_eq!(error.unwrap_err().kind(), Kind::Connect);
+    let took = started.elapsed();
+    assert!(took > std::time::Duration::from_millis(500), "{took:?}");
+}
+
+/// An answer that was dropped hides no refused address, and lets none through.
+#[tokio::test]
+async fn a_blocked_address_stays_blocked_without_the_other_answer() {
+    let dns = Dns::start(|_, _| Says::Only(vec!["127.0.0.1".parse().unwrap()])).await;
+    let config = Config {
+        dns_servers: vec![dns.address],
+        ..quick()
+    };
+    let egress = Egress::new(config).unwrap();
+    let error = get(&egress, &any_rule(), "http://inside.test/").await;
+    let error = error.unwrap_err();
+    assert_eq!(error.to_string(), "no such host: inside.test");
+    assert_eq!(error.detail().unwrap(), "blocked: 127.0.0.1 is loopback");
+}

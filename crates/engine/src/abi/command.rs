@@ -39,6 +39,7 @@ pub(crate) fn describe() -> (Signature, Described) {
             params: vec![Type::String, Type::Json],
             result: Type::String,
             fallible: false,
+            patch: None,
         },
         Described {
             doc: "Run the program\n\nThe answer is what it prints; bytes that are no text come as \

@@ -12,7 +12,6 @@
 //! every module that says nothing: an author's tool may be newer than this server.
 
 use crate::manifest::{Described, Param, Signature, Type};
-use crate::signature;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -61,7 +60,10 @@ impl SaidType {
     fn read(&self) -> Option<Type> {
         match self.name.as_str() {
             "unit" => Some(Type::Unit),
-            name => signature::of_name(name),
+            // What the guest crate has no form for is no type of its.
+            name => {
+                Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
+            }
         }
     }
 }
@@ -81,6 +83,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
         params: types.collect::<Option<_>>()?,
         result: said.result.read()?,
         fallible: false,
+        patch: None,
     };
     let params = said.params.into_iter().map(|param| Param {
         name: param.name,

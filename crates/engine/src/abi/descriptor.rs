@@ -2,9 +2,9 @@
 //!
 //! A module that never went through the wasm-bindgen tool exports, for each function, `__wbindgen_describe_<function>`,
 //! which calls the import `__wbindgen_describe(code)` once for each code of its type. The codes shifted over the years
-//! (measured on 0.2.61 to 0.2.130): `FUNCTION` was 11, is 13 since 128-bit integers came and 15 today, always directly
-//! behind `BOOLEAN`. A description starts with it, so the code table calibrates itself; what came later in the list
-//! is placed by version. What is not understood here yields no signature, and the shape of the core type decides.
+//! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers came before `FUNCTION`, and others behind it. A
+//! description starts with `FUNCTION`, so the beginning of the list calibrates itself; the rest is placed by version. A
+//! description is believed only if it is read to its last code. What is not understood is refused by its name.
 
 use crate::manifest::{Signature, Type};
 
@@ -23,110 +23,352 @@ pub(crate) fn version(section: &[u8]) -> Option<Patch> {
         .ok()
 }
 
-/// Decodes one function's description.
-pub(crate) fn decode(codes: &[u32], version: Option<Patch>) -> Option<Signature> {
-    let (&function, rest) = codes.split_first()?;
-    let table = Table {
-        function,
-        longref: version.is_none_or(|patch| patch >= 84),
-        optional: optional(function, version),
+/// Reads one function's description, which is `None` if it could not be run.
+///
+/// # Errors
+/// What it says that no call could pass, as a clause: `it takes a JavaScript value`.
+pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Signature, String> {
+    let known = version;
+    let codes = codes.ok_or("its description by wasm-bindgen cannot be run")?;
+    let function = codes.first().copied().unwrap_or_default();
+    // Without a version, the ones that end a list of codes, the newest first.
+    let versions: &[Patch] = match (version, function) {
+        (Some(version), _) => &[version],
+        (None, 15..) => &[130, 121, 120],
+        (None, 13..) => &[118],
+        (None, _) => &[93, 92, 84, 83, 75],
     };
-    let [_shim, arity, rest @ ..] = rest else {
-        return None;
-    };
-    let mut reader = Reader { codes: rest, table };
-    // Bounded by what the module really emitted: every argument takes at least one code.
-    let params = (0..*arity)
-        .map(|_| reader.value())
-        .collect::<Option<Vec<_>>>()?;
-    let (result, fallible) = reader.result()?;
-    Some(Signature {
-        params,
-        result,
-        fallible,
-    })
-}
-
-/// Where `OPTIONAL` stands; `RESULT` and `UNIT` follow it.
-fn optional(function: u32, version: Option<Patch>) -> u32 {
-    match (function, version) {
-        (15.., _) => function + 16,
-        (13, _) => function + 15,
-        (_, Some(patch)) if patch >= 94 => function + 15,
-        (_, Some(patch)) if patch < 84 => function + 13,
-        _ => function + 14,
+    let mut refusal = None;
+    for version in versions {
+        let table = Table::new(function, *version);
+        let mut reader = Reader {
+            codes: codes.get(1..).unwrap_or_default(),
+            table: &table,
+            depth: 0,
+        };
+        match reader.function() {
+            Ok(mut signature) => {
+                signature.patch = known;
+                return Ok(signature);
+            }
+            // What is named is a better reason than a code that is not known.
+            Err(Refusal::Type(what)) => refusal = Some(what),
+            Err(Refusal::Unknown) => {}
+        }
     }
+    Err(refusal.unwrap_or_else(|| {
+        let version = version.map_or_else(String::new, |version| format!(" 0.2.{version}"));
+        format!("this server does not know the types that wasm-bindgen{version} describes it with")
+    }))
 }
 
+/// Whether the codes of a conversion, which describes itself as it runs, are those of a text that becomes a JavaScript
+/// value: an empty name since some version, then a function of one text.
+pub(crate) fn makes_text(codes: &[u32]) -> bool {
+    let codes = match codes {
+        [0, rest @ ..] => rest,
+        codes => codes,
+    };
+    let [function, 0, 1, rest @ ..] = codes else {
+        return false;
+    };
+    // Behind `FUNCTION` come `CLOSURE`, `CACHED_STRING`, `STRING`, `REF`, and `EXTERNREF` behind `VECTOR`.
+    let text = |code: u32| code == function + 2 || code == function + 3;
+    let result = match rest {
+        [reference, code, result @ ..] if *reference == function + 4 && text(*code) => result,
+        [code, result @ ..] if text(*code) => result,
+        _ => return false,
+    };
+    matches!(result, [value, ..] if *value == function + 9)
+}
+
+/// Why a description was not read.
+enum Refusal {
+    /// It has a type that cannot cross, as a clause.
+    Type(String),
+    /// A code, or their number, is another than expected.
+    Unknown,
+}
+
+/// A code of a description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
+    I64AsF64,
+    U64AsF64,
+    I128,
+    U128,
+    F32,
+    F64,
+    Boolean,
+    Function,
+    Closure,
+    CachedString,
+    String,
+    Ref,
+    RefMut,
+    LongRef,
+    Slice,
+    Vector,
+    ExternRef,
+    NamedExternRef,
+    Enum,
+    StringEnum,
+    DynamicUnion,
+    RustStruct,
+    Char,
+    Optional,
+    Result,
+    Unit,
+    Clamped,
+    NonNull,
+    RawPointer,
+    SeqMode,
+    Nullable,
+}
+
+/// Every code in order, with the version since which it is there; what `FUNCTION` tells has none.
+const CODES: [(Code, Patch); 39] = [
+    (Code::I8, 0),
+    (Code::U8, 0),
+    (Code::I16, 0),
+    (Code::U16, 0),
+    (Code::I32, 0),
+    (Code::U32, 0),
+    (Code::I64, 0),
+    (Code::U64, 0),
+    (Code::I64AsF64, 0),
+    (Code::U64AsF64, 0),
+    (Code::I128, 0),
+    (Code::U128, 0),
+    (Code::F32, 0),
+    (Code::F64, 0),
+    (Code::Boolean, 0),
+    (Code::Function, 0),
+    (Code::Closure, 0),
+    (Code::CachedString, 0),
+    (Code::String, 0),
+    (Code::Ref, 0),
+    (Code::RefMut, 0),
+    (Code::LongRef, 84),
+    (Code::Slice, 0),
+    (Code::Vector, 0),
+    (Code::ExternRef, 0),
+    (Code::NamedExternRef, 0),
+    (Code::Enum, 0),
+    (Code::StringEnum, 93),
+    (Code::DynamicUnion, 121),
+    (Code::RustStruct, 0),
+    (Code::Char, 0),
+    (Code::Optional, 0),
+    (Code::Result, 79),
+    (Code::Unit, 0),
+    (Code::Clamped, 0),
+    (Code::NonNull, 92),
+    (Code::RawPointer, 120),
+    (Code::SeqMode, 130),
+    (Code::Nullable, 130),
+];
+
+/// The codes of one version, by number.
 struct Table {
-    function: u32,
-    /// `LONGREF` stands before `SLICE` since 0.2.84.
-    longref: bool,
-    optional: u32,
+    codes: Vec<Code>,
+    version: Patch,
+}
+
+impl Table {
+    fn new(function: u32, version: Patch) -> Self {
+        let there = |code: Code, since: Patch| match code {
+            Code::I64AsF64 | Code::U64AsF64 => function >= 15,
+            Code::I128 | Code::U128 => function >= 13,
+            _ => version >= since,
+        };
+        let codes = CODES.iter().filter(|(code, since)| there(*code, *since));
+        Self {
+            codes: codes.map(|(code, _)| *code).collect(),
+            version,
+        }
+    }
 }
 
 struct Reader<'a> {
     codes: &'a [u32],
-    table: Table,
+    table: &'a Table,
+    depth: u32,
 }
 
+/// Types inside of types, references included.
+const DEPTH: u32 = 16;
+
 impl Reader<'_> {
-    fn next(&mut self) -> Option<u32> {
-        let (first, rest) = self.codes.split_first()?;
+    fn word(&mut self) -> Result<u32, Refusal> {
+        let (first, rest) = self.codes.split_first().ok_or(Refusal::Unknown)?;
         self.codes = rest;
-        Some(*first)
+        Ok(*first)
     }
 
-    fn value(&mut self) -> Option<Type> {
-        let code = self.next()?;
-        let function = self.table.function;
-        let slice = function + if self.table.longref { 7 } else { 6 };
-        const NUMBERS: [Type; 8] = [
-            Type::I8,
-            Type::U8,
-            Type::I16,
-            Type::U16,
-            Type::I32,
-            Type::U32,
-            Type::I64,
-            Type::U64,
-        ];
-        if let Some(number) = NUMBERS.get(code as usize) {
-            return Some(*number);
-        }
-        match code {
-            code if code + 3 == function => Some(Type::F32),
-            code if code + 2 == function => Some(Type::F64),
-            code if code + 1 == function => Some(Type::Bool),
-            // A cached string, a string.
-            code if code == function + 2 || code == function + 3 => Some(Type::String),
-            // A shared reference: to a string or to a slice.
-            code if code == function + 4 => match self.value()? {
-                referred @ (Type::String | Type::Bytes) => Some(referred),
-                _ => None,
-            },
-            code if code == slice || code == slice + 1 => match self.value()? {
-                Type::U8 => Some(Type::Bytes),
-                _ => None,
-            },
-            _ => None,
+    fn code(&mut self) -> Result<Code, Refusal> {
+        let word = self.word()?;
+        let code = self.table.codes.get(word as usize);
+        code.copied().ok_or(Refusal::Unknown)
+    }
+
+    /// A length, and so many characters.
+    fn text(&mut self) -> Result<String, Refusal> {
+        let length = self.word()? as usize;
+        let (text, rest) = self
+            .codes
+            .split_at_checked(length)
+            .ok_or(Refusal::Unknown)?;
+        self.codes = rest;
+        let text: Option<String> = text.iter().map(|code| char::from_u32(*code)).collect();
+        text.ok_or(Refusal::Unknown)
+    }
+
+    /// What stands behind `FUNCTION`.
+    fn function(&mut self) -> Result<Signature, Refusal> {
+        let (_shim, arity) = (self.word()?, self.word()?);
+        // Bounded by what the module really emitted: every argument takes at least one code.
+        let params = (0..arity)
+            .map(|_| self.value("takes"))
+            .collect::<Result<_, _>>()?;
+        let before = self.codes;
+        let (result, fallible) = self.result()?;
+        // Since 2020 the result stands there twice: as it is, and as a promise would have it.
+        let said = before.len() - self.codes.len();
+        match self.codes.is_empty() || before.get(..said) == Some(self.codes) {
+            true => Ok(Signature {
+                params,
+                result,
+                fallible,
+                patch: None,
+            }),
+            false => Err(Refusal::Unknown),
         }
     }
 
-    fn result(&mut self) -> Option<(Type, bool)> {
-        let (result, unit) = (self.table.optional + 1, self.table.optional + 2);
-        // Before 0.2.79 there was no `RESULT`, and `UNIT` had its place; both end the list of a `()`.
-        match *self.codes.first()? {
-            code if code == unit => Some((Type::Unit, false)),
-            code if code == result => {
-                self.next();
-                match self.codes.first() {
-                    Some(code) if *code == unit => Some((Type::Unit, true)),
-                    _ => Some((self.value()?, true)),
-                }
+    fn result(&mut self) -> Result<(Type, bool), Refusal> {
+        let of = |table: &Table, code: Option<&u32>| {
+            let code = *code? as usize;
+            table.codes.get(code).copied()
+        };
+        let fallible = of(self.table, self.codes.first()) == Some(Code::Result);
+        if fallible {
+            self.word()?;
+        }
+        if of(self.table, self.codes.first()) == Some(Code::Unit) {
+            self.word()?;
+            return Ok((Type::Unit, fallible));
+        }
+        Ok((self.value("returns")?, fallible))
+    }
+
+    fn value(&mut self, verb: &str) -> Result<Type, Refusal> {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(Refusal::Unknown);
+        }
+        let value = self.value_inside(verb);
+        self.depth -= 1;
+        value
+    }
+
+    fn value_inside(&mut self, verb: &str) -> Result<Type, Refusal> {
+        let refuse = |what: &str| Err(Refusal::Type(format!("it {verb} {what}")));
+        Ok(match self.code()? {
+            Code::I8 => Type::I8,
+            Code::U8 => Type::U8,
+            Code::I16 => Type::I16,
+            Code::U16 => Type::U16,
+            Code::I32 => Type::I32,
+            Code::U32 => Type::U32,
+            Code::I64 => Type::I64,
+            Code::U64 => Type::U64,
+            Code::I128 => Type::I128,
+            Code::U128 => Type::U128,
+            Code::F32 => Type::F32,
+            Code::F64 => Type::F64,
+            Code::Boolean => Type::Bool,
+            Code::Char => Type::Char,
+            Code::CachedString | Code::String => Type::String,
+            // A shared reference: to a text, to a list, or to what crosses as its copy.
+            Code::Ref | Code::LongRef => self.value(verb)?,
+            Code::Clamped => self.value(verb)?,
+            Code::Slice | Code::Vector => self.list(verb)?,
+            Code::Optional => match self.value(verb)? {
+                Type::Option(_) => return Err(Refusal::Unknown),
+                inner => Type::Option(Box::new(inner)),
+            },
+            Code::Enum => self.named_enum()?,
+            Code::StringEnum => {
+                let name = self.text()?;
+                return refuse(&format!("the enum {name} of strings"));
             }
-            _ => Some((self.value()?, false)),
+            Code::RustStruct => {
+                let name = self.text()?;
+                return refuse(&format!(
+                    "the struct {name}, which lives in one instance, and every call has its own"
+                ));
+            }
+            Code::NamedExternRef => {
+                let name = self.text()?;
+                return refuse(&format!("the JavaScript value {name}"));
+            }
+            Code::ExternRef => return refuse("a JavaScript value (JsValue)"),
+            Code::DynamicUnion => return refuse("a union of JavaScript values"),
+            Code::RefMut => return refuse("a mutable reference (&mut)"),
+            Code::Closure | Code::Function => return refuse("a closure"),
+            Code::NonNull | Code::RawPointer => return refuse("a pointer"),
+            Code::Nullable => return refuse("a Nullable; use an Option"),
+            Code::I64AsF64 | Code::U64AsF64 => return refuse("a size of 64 bits"),
+            Code::SeqMode => return refuse("a sequence with a mode"),
+            Code::Unit => return refuse("()"),
+            Code::Result => return refuse("a Result inside of another type"),
+        })
+    }
+
+    /// The element of a list, behind `SLICE` or `VECTOR`.
+    fn list(&mut self, verb: &str) -> Result<Type, Refusal> {
+        let refuse = |what: &str| Err(Refusal::Type(format!("it {verb} a list of {what}")));
+        let before = self.codes;
+        if self.code()? == Code::NamedExternRef {
+            return match self.text()?.as_str() {
+                "string" => Ok(Type::List(Box::new(Type::String))),
+                name => refuse(&format!("the JavaScript value {name}")),
+            };
         }
+        self.codes = before;
+        match self.value(verb)? {
+            // Cells of 32 bits, since the version that has sequences of them.
+            ty @ (Type::Bool | Type::Char) if self.table.version >= 130 => {
+                Ok(Type::List(Box::new(ty)))
+            }
+            ty if ty.width().is_some() && !matches!(ty, Type::Bool | Type::Char | Type::String) => {
+                Ok(ty.listed())
+            }
+            ty => refuse(&format!("{ty}")),
+        }
+    }
+
+    fn named_enum(&mut self) -> Result<Type, Refusal> {
+        let name = match self.table.version {
+            88.. => self.text()?,
+            _ => "of numbers".to_owned(),
+        };
+        let hole = self.word()?;
+        // Where it comes from.
+        if self.table.version >= 130 {
+            self.text()?;
+            self.word()?;
+        }
+        Ok(Type::Enum { name, hole })
     }
 }
 
@@ -139,7 +381,14 @@ mod tests {
             params: params.to_vec(),
             result,
             fallible: false,
+            patch: None,
         })
+    }
+
+    fn decode(codes: &[u32], version: Option<Patch>) -> Option<Signature> {
+        let mut signature = read(Some(codes), version).ok()?;
+        signature.patch = None;
+        Some(signature)
     }
 
     #[test]
@@ -173,7 +422,8 @@ mod tests {
             Some(Signature {
                 params: vec![Type::String],
                 result: Type::String,
-                fallible: true
+                fallible: true,
+                patch: None,
             })
         );
     }
@@ -192,15 +442,104 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_none() {
+    fn what_is_not_understood_is_refused() {
         for codes in [
             &[][..],
             &[15],
             &[15, 0, u32::MAX],
-            &[15, 0, 1, 30, 30, 30],
+            &[15, 0, 1, 32, 33, 33],
             &[15, 0, 1, 19, 19, 19, 19],
+            &[15, 0, 0, 33, 33, 33],
+            &[15, 0, 0, 99, 99],
+            &[15, 0, 1].into_iter().chain([19; 9000]).collect::<Vec<_>>(),
         ] {
             assert_eq!(decode(codes, Some(130)), None, "{codes:?}");
+        }
+        assert!(read(None, Some(130)).is_err());
+    }
+
+    /// Options, characters, enums and lists, by the numbers of four versions.
+    #[test]
+    fn every_version_has_its_numbers() {
+        let option = |ty: Type| Type::Option(Box::new(ty));
+        let list = |ty: Type| Type::List(Box::new(ty));
+        let text = |text: &str| {
+            let codes = text.chars().map(u32::from);
+            std::iter::once(codes.clone().count() as u32)
+                .chain(codes)
+                .collect::<Vec<_>>()
+        };
+        // (function, version, vector, named externref, enum, char, optional)
+        for (function, version, vector, named, of_enum, char, optional) in [
+            (11, 61, 18, 20, 21, 23, 24),
+            (11, 83, 18, 20, 21, 23, 24),
+            (11, 92, 19, 21, 22, 24, 25),
+            (11, 95, 19, 21, 22, 25, 26),
+            (13, 100, 21, 23, 24, 27, 28),
+            (15, 120, 23, 25, 26, 29, 30),
+            (15, 130, 23, 25, 26, 30, 31),
+        ] {
+            let mut codes = vec![function, 0, 5, vector, 4, char, optional, 5, vector, named];
+            codes.extend(text("string"));
+            codes.push(of_enum);
+            let name = match version {
+                88.. => {
+                    codes.extend(text("Colour"));
+                    "Colour"
+                }
+                _ => "of numbers",
+            };
+            codes.push(9);
+            if version >= 130 {
+                codes.extend(text("crate"));
+                codes.push(77);
+            }
+            codes.extend([optional, 14 + function - 11]);
+            assert_eq!(
+                decode(&codes, Some(version)),
+                plain(
+                    &[
+                        list(Type::I32),
+                        Type::Char,
+                        option(Type::U32),
+                        list(Type::String),
+                        Type::Enum {
+                            name: name.into(),
+                            hole: 9
+                        },
+                    ],
+                    option(Type::String)
+                ),
+                "0.2.{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_cross_is_named() {
+        for (codes, words) in [
+            (vec![15, 0, 1, 24, 33, 33], "takes a JavaScript value"),
+            (vec![15, 0, 0, 24, 24], "returns a JavaScript value"),
+            (
+                vec![15, 0, 0, 29, 1, 65, 1, 66, 29, 1, 65, 1, 66],
+                "the struct A",
+            ),
+            (
+                vec![15, 0, 1, 20, 22, 1, 33, 33],
+                "takes a mutable reference",
+            ),
+            (
+                vec![15, 0, 0, 25, 2, 79, 75, 25, 2, 79, 75],
+                "the JavaScript value OK",
+            ),
+            (
+                vec![15, 0, 0, 27, 1, 66, 3, 27, 1, 66, 3],
+                "the enum B of strings",
+            ),
+            (vec![15, 0, 0, 38, 5, 38, 5], "returns a Nullable"),
+        ] {
+            let refusal = read(Some(&codes), Some(130)).unwrap_err();
+            assert!(refusal.contains(words), "{codes:?}: {refusal}");
         }
     }
 
@@ -216,7 +555,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_codes_are_safe(codes in proptest::collection::vec(proptest::prelude::any::<u32>(), 0..64), version in 0..200u32) {
-            let _ = decode(&codes, Some(version));
+            let _ = read(Some(&codes), Some(version));
+            let _ = read(Some(&codes), None);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::json::elements;
 use crate::manifest::Type;
 use crate::{Arg, Fault};
 use bytes::Bytes;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// One argument, with what is known of its meaning.
 #[derive(Clone, Debug)]
@@ -168,8 +168,8 @@ pub(super) fn misfit(function: &str, takes: &str, count: usize) -> Fault {
     )
 }
 
-/// One argument as a type.
-pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
+/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted here.
+pub(super) fn convert(ty: &Type, given: &Given) -> Option<Slot> {
     let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
     let signed = |bits: u32| {
         let limit = 1i64 << (bits - 1);
@@ -181,7 +181,7 @@ pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
     let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
     let word = |n: i64| i32::try_from(n).ok().map(Slot::I32);
     match ty {
-        Type::Unit => None,
+        Type::Unit | Type::Option(_) | Type::Enum { .. } => None,
         Type::Bool => match text()? {
             "true" | "1" => Some(Slot::I32(1)),
             "false" | "0" => Some(Slot::I32(0)),
@@ -200,8 +200,18 @@ pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
             .parse::<u64>()
             .ok()
             .map(|n| Slot::I64(n.cast_signed())),
+        Type::I128 => text()?
+            .parse::<i128>()
+            .ok()
+            .map(|n| Slot::I128(n.cast_unsigned())),
+        Type::U128 => text()?.parse().ok().map(Slot::I128),
         Type::F32 => text()?.parse().ok().map(Slot::F32),
         Type::F64 => text()?.parse().ok().map(Slot::F64),
+        Type::Char => {
+            let mut chars = std::str::from_utf8(&given.bytes).ok()?.chars();
+            let one = chars.next().filter(|_| chars.next().is_none())?;
+            Some(Slot::I32(u32::from(one).cast_signed()))
+        }
         // The callee trusts its text to be UTF-8.
         Type::String => std::str::from_utf8(&given.bytes)
             .is_ok()
@@ -210,7 +220,44 @@ pub(super) fn convert(ty: Type, given: &Given) -> Option<Slot> {
             numbers(given).unwrap_or_else(|| given.bytes.clone()),
         )),
         Type::Json => json(given).map(Slot::Bytes),
+        Type::List(element) => list(element, &given.bytes),
     }
+}
+
+/// A JSON array as it lies in memory, little-endian; what did not come is empty.
+fn list(element: &Type, json: &[u8]) -> Option<Slot> {
+    let json = if json.is_empty() { b"[]" } else { json };
+    let width = element.width()?;
+    let bytes = match element {
+        Type::I8 => packed(json, i8::to_le_bytes),
+        Type::U8 => packed(json, u8::to_le_bytes),
+        Type::I16 => packed(json, i16::to_le_bytes),
+        Type::U16 => packed(json, u16::to_le_bytes),
+        Type::I32 => packed(json, i32::to_le_bytes),
+        Type::U32 => packed(json, u32::to_le_bytes),
+        Type::I64 => packed(json, i64::to_le_bytes),
+        Type::U64 => packed(json, u64::to_le_bytes),
+        Type::F32 => packed(json, f32::to_le_bytes),
+        Type::F64 => packed(json, f64::to_le_bytes),
+        Type::Bool => packed(json, |value: bool| u32::from(value).to_le_bytes()),
+        Type::Char => packed(json, |value: char| u32::from(value).to_le_bytes()),
+        Type::String => return serde_json::from_slice(json).ok().map(Slot::Texts),
+        _ => None,
+    }?;
+    Some(Slot::List { bytes, width })
+}
+
+/// Elements of one type, one behind another.
+fn packed<N: DeserializeOwned, const W: usize>(
+    json: &[u8],
+    bytes: impl Fn(N) -> [u8; W],
+) -> Option<Bytes> {
+    let elements: Vec<N> = serde_json::from_slice(json).ok()?;
+    let mut all = Vec::with_capacity(elements.len().checked_mul(W)?);
+    for element in elements {
+        all.extend_from_slice(&bytes(element));
+    }
+    Some(all.into())
 }
 
 /// A JSON array of bytes inside of an array of arguments, as in `["a", [1, 2, 255]]`.
@@ -237,8 +284,8 @@ fn json(given: &Given) -> Option<Bytes> {
 }
 
 /// A type in words.
-pub(super) fn name(ty: Type) -> &'static str {
-    match ty {
+pub(super) fn name(ty: &Type) -> String {
+    let words = match ty {
         Type::Unit => "nothing",
         Type::Bool => "a boolean (true or false)",
         Type::I8 => "an integer from -128 to 127",
@@ -249,9 +296,34 @@ pub(super) fn name(ty: Type) -> &'static str {
         Type::U32 => "an unsigned integer of 32 bits",
         Type::I64 => "an integer of 64 bits",
         Type::U64 => "an unsigned integer of 64 bits",
+        Type::I128 => "an integer of 128 bits",
+        Type::U128 => "an unsigned integer of 128 bits",
         Type::F32 | Type::F64 => "a number",
+        Type::Char => "a single character",
         Type::String => "a text in UTF-8",
         Type::Bytes => "bytes",
         Type::Json => "JSON",
+        Type::List(element) => return format!("a JSON array, each element {}", name(element)),
+        Type::Option(inner) => return format!("{}, or null", name(inner)),
+        Type::Enum { name, .. } => return format!("a number of the enum {name}"),
+    };
+    words.to_owned()
+}
+
+impl Given {
+    /// Whether it stands for the absence of a value of this type: it did not come, or is `null`.
+    pub(super) fn is_absent(&self, ty: &Type) -> bool {
+        let textual = matches!(ty, Type::String | Type::Bytes | Type::Char);
+        match self.meant {
+            Meant::Number => &*self.bytes == b"null",
+            Meant::Bytes => self.bytes.is_empty(),
+            Meant::Text => !textual && matches!(&*self.bytes, b"" | b"null"),
+            Meant::Quoted => false,
+        }
+    }
+
+    /// Whether it is a number of JSON.
+    pub(super) fn is_number(&self) -> bool {
+        self.meant == Meant::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
     }
 }

@@ -111,7 +111,7 @@ fn no_allocator(what: &str) -> wasmtime::Error {
         "no-allocator",
         format!(
             "The module does not export `{what}`, which is needed to hand text or bytes to it. Build it with \
-             wasm-bindgen, or export functions that take numbers alone."
+             wasm-bindgen, or call functions that take and return numbers only."
         ),
     )
     .into()

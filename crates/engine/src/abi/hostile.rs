@@ -3,8 +3,10 @@
 
 use super::guest::{Guest, Handles};
 use crate::host::memory::BadPointer;
+use crate::host::objects::{Holder, Objects};
 use crate::limits::Reached;
 use crate::manifest::{Abi, Core, Export};
+use crate::state::Space;
 use crate::{Arg, Fault, Limits, StatedSignature, Value};
 use proptest::prelude::*;
 use std::future::Future;
@@ -56,8 +58,8 @@ impl World {
             .signature
             .map(|text| StatedSignature::parse(text).unwrap());
         let args = [Arg::Text(call.text.clone().into())];
-        let plan = super::plan(export, &args, signature.as_ref())?;
-        let mut store = Store::new(&self.engine, ());
+        let plan = super::plan(export, &args, signature.as_ref(), true)?;
+        let mut store = Store::new(&self.engine, Texts::default());
         store.set_epoch_deadline(1);
         now(async {
             let instance = Linker::new(&self.engine)
@@ -88,6 +90,21 @@ impl World {
             };
             super::call(&mut guest, function, plan, OUTPUT).await
         })
+    }
+}
+
+/// The texts that a guest made, of which these make none.
+struct Texts(Objects, Space);
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self(Objects::default(), Space::new(&Limits::default()))
+    }
+}
+
+impl Holder for Texts {
+    fn objects(&mut self) -> (&mut Objects, &mut Space) {
+        (&mut self.0, &mut self.1)
     }
 }
 
@@ -169,6 +186,11 @@ fn any_call() -> impl Strategy<Value = Call> {
         Some("(bytes) -> bytes"),
         Some("(i64) -> u64"),
         Some("(i32, i32) -> string"),
+        Some("(string) -> [f64]"),
+        Some("(string) -> [char]"),
+        Some("(string) -> u32?"),
+        Some("(string?) -> u32"),
+        Some("(string) -> ()"),
         Some("([i16]) -> [i16]"),
     ]);
     let pointer = prop_oneof![Just(64u32), word()];
@@ -194,6 +216,7 @@ fn any_call() -> impl Strategy<Value = Call> {
 /// A fault that the guest or the client is to blame for, or a trap of the guest's own code.
 fn is_verdict(error: &wasmtime::Error) -> bool {
     error.is::<BadPointer>()
+        || error.is::<super::bindgen::Returned>()
         || error
             .downcast_ref::<Reached>()
             .is_some_and(|reached| *reached == Reached::Output)

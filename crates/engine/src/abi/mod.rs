@@ -10,6 +10,7 @@ pub(crate) mod guest;
 mod hostile;
 pub(crate) mod wasmedge;
 
+use crate::host::objects::Holder;
 use crate::manifest::{Abi, Export};
 use crate::{Arg, Fault, StatedSignature, Value};
 use guest::Guest;
@@ -22,7 +23,7 @@ pub(crate) enum Plan {
     Command(command::Plan),
 }
 
-/// Decides how `export` is called with `args`.
+/// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.
 ///
 /// # Errors
 /// `arguments` when they do not fit; the message says what the export takes.
@@ -30,9 +31,10 @@ pub(crate) fn plan(
     export: &Export,
     args: &[Arg],
     stated: Option<&StatedSignature>,
+    texts: bool,
 ) -> Result<Plan, Fault> {
     match export.abi {
-        Abi::Bindgen => bindgen::plan(export, args, stated).map(Plan::Bindgen),
+        Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(Plan::Bindgen),
         Abi::Wasmedge => wasmedge::plan(export, args, stated).map(Plan::Wasmedge),
         Abi::Command => command::plan(export, args, stated).map(Plan::Command),
     }
@@ -42,7 +44,7 @@ pub(crate) fn plan(
 ///
 /// # Errors
 /// Whatever trapped: the guest's fault, a limit, or a host's.
-pub(crate) async fn call<T: Send + 'static>(
+pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,
     plan: Plan,

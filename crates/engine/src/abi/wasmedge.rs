@@ -20,10 +20,8 @@ use super::given::{ARGUMENTS, Given, Meant, convert, fit, misfit, name, spread};
 use super::guest::{Guest, result};
 use crate::limits::Reached;
 use crate::manifest::{Export, Type};
-use crate::signature::StatedType;
 use crate::{Arg, Fault, StatedSignature, Value};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use wasmtime::Func;
 
@@ -62,7 +60,16 @@ pub(crate) fn plan(
 ) -> Result<Plan, Fault> {
     let given: Vec<Given> = args.iter().map(Given::new).collect();
     let arguments = match stated {
-        Some(stated) => fit(&export.name, &stated.params, given, typed, wanted)?,
+        Some(stated) => {
+            if let Some(ty) = stated.params.iter().find(|ty| !carries(ty)) {
+                let text = format!(
+                    "`{}` is not `{stated}`: wasmedge-bindgen has no {ty}.",
+                    export.name
+                );
+                return Err(Fault::client("arguments", text));
+            }
+            fit(&export.name, &stated.params, given, typed, name)?
+        }
         None => {
             let given = spread(&given).unwrap_or(given);
             if given.len() > ARGUMENTS {
@@ -82,55 +89,37 @@ pub(crate) fn plan(
 }
 
 /// One argument whose type is stated.
-fn typed(ty: &StatedType, given: &Given) -> Option<Argument> {
-    match ty {
-        StatedType::One(ty) => {
-            let (bytes, elements) = match convert(*ty, given)? {
-                Slot::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
-                Slot::I32(n) => (n.to_le_bytes().to_vec(), 1),
-                Slot::I64(n) | Slot::Halves(n) => (n.to_le_bytes().to_vec(), 1),
-                Slot::F32(n) => (n.to_le_bytes().to_vec(), 1),
-                Slot::F64(n) => (n.to_le_bytes().to_vec(), 1),
-            };
-            let bytes = Bytes::from(bytes);
-            let width = bytes.len().min(width(*ty));
-            Some(Argument {
-                bytes: bytes.slice(..width),
-                elements,
-            })
+fn typed(ty: &Type, given: &Given) -> Option<Argument> {
+    let (bytes, elements) = match convert(ty, given)? {
+        Slot::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
+        Slot::List { bytes, width } => {
+            let elements = bytes.len() / width as usize;
+            return Some(Argument { bytes, elements });
         }
-        StatedType::Array(ty) => {
-            if given.bytes.is_empty() {
-                return Some(Argument::of_bytes(Bytes::new()));
-            }
-            let json = &given.bytes;
-            let bytes = match ty {
-                Type::I8 => list(json, i8::to_le_bytes),
-                Type::U16 => list(json, u16::to_le_bytes),
-                Type::I16 => list(json, i16::to_le_bytes),
-                Type::U32 => list(json, u32::to_le_bytes),
-                Type::I32 => list(json, i32::to_le_bytes),
-                Type::U64 => list(json, u64::to_le_bytes),
-                Type::I64 => list(json, i64::to_le_bytes),
-                _ => None,
-            }?;
-            let elements = bytes.len() / width(*ty);
-            Some(Argument { bytes, elements })
-        }
-    }
+        Slot::I32(n) => (n.to_le_bytes().to_vec(), 1),
+        Slot::I64(n) => (n.to_le_bytes().to_vec(), 1),
+        Slot::F32(n) => (n.to_le_bytes().to_vec(), 1),
+        Slot::F64(n) => (n.to_le_bytes().to_vec(), 1),
+        Slot::Halves(_) | Slot::I128(_) | Slot::Texts(_) | Slot::Null => return None,
+    };
+    let bytes = Bytes::from(bytes);
+    let width = bytes.len().min(width(ty));
+    Some(Argument {
+        bytes: bytes.slice(..width),
+        elements,
+    })
 }
 
-/// A JSON array of one type of integer, little-endian.
-fn list<N: DeserializeOwned, const W: usize>(
-    json: &[u8],
-    bytes: fn(N) -> [u8; W],
-) -> Option<Bytes> {
-    let numbers: Vec<N> = serde_json::from_slice(json).ok()?;
-    let mut all = Vec::with_capacity(numbers.len().checked_mul(W)?);
-    for number in numbers {
-        all.extend_from_slice(&bytes(number));
+/// Whether this ABI has arguments of a type.
+fn carries(ty: &Type) -> bool {
+    match ty {
+        Type::I128 | Type::U128 | Type::Option(_) | Type::Enum { .. } => false,
+        Type::List(element) => matches!(
+            **element,
+            Type::I8 | Type::U16 | Type::I16 | Type::U32 | Type::I32 | Type::U64 | Type::I64
+        ),
+        _ => true,
     }
-    Some(all.into())
 }
 
 /// One argument that shows what it is.
@@ -167,19 +156,12 @@ impl Argument {
 }
 
 /// Bytes of one number.
-fn width(ty: Type) -> usize {
+fn width(ty: &Type) -> usize {
     match ty {
         Type::Bool | Type::I8 | Type::U8 => 1,
         Type::I16 | Type::U16 => 2,
         Type::I64 | Type::U64 | Type::F64 => 8,
         _ => 4,
-    }
-}
-
-fn wanted(ty: &StatedType) -> String {
-    match ty {
-        StatedType::One(ty) => name(*ty).to_owned(),
-        StatedType::Array(ty) => format!("a JSON array, each element {}", name(*ty)),
     }
 }
 

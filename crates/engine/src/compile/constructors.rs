@@ -108,7 +108,7 @@ fn add_export(source: &[u8], function: u32) -> Option<Vec<u8>> {
 }
 
 /// LEB128, as WebAssembly writes its numbers.
-fn leb(mut value: u32) -> Vec<u8> {
+pub(super) fn leb(mut value: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(5);
     loop {
         let byte = (value & 0x7f) as u8;

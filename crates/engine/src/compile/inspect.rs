@@ -1,14 +1,17 @@
 //! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
 
+use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
 use super::prime::Instance;
+use super::{leftovers, proposals};
 use crate::abi::{command, described, descriptor};
 use crate::host::{glue, missing};
 use crate::limits::{CompileLimits, UnknownImports};
-use crate::manifest::{Abi, Allocator, Core, Export, Kind, Manifest, Primed, Unserved};
+use crate::manifest::{Abi, Core, Export, Kind, Manifest, Primed, Unserved};
 use crate::{Fault, state::CallState};
 use command::START;
 use std::collections::HashMap;
-use wasmtime::{ExternType, Linker, Module, Store, ValType};
+use wasmparser::{ExternalKind, Parser, Payload, types::EntityType, types::Types};
+use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
 /// Exports that set a module up, in the order in which they run.
 pub(super) const INITIALIZERS: [&str; 2] = ["_initialize", "__wbindgen_start"];
@@ -50,12 +53,14 @@ fn not_wasm(why: &str) -> Fault {
 }
 
 /// Validates, and bounds what later steps and every call would pay for.
-pub(super) fn validate(
-    source: &[u8],
-    limits: &CompileLimits,
-    features: wasmparser::WasmFeatures,
-) -> Result<(), Fault> {
+///
+/// # Errors
+/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-exports`.
+pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, Fault> {
     let invalid = |error: wasmparser::BinaryReaderError| {
+        if let Some(fault) = proposals::missing(&error) {
+            return fault;
+        }
         let cut = if error.message().contains("unexpected end") {
             " The file seems to be cut off."
         } else {
@@ -66,11 +71,11 @@ pub(super) fn validate(
             format!("The module is not valid: {error}.{cut}"),
         )
     };
-    for payload in wasmparser::Parser::new(0).parse_all(source) {
+    let mut parser = Parser::new(0);
+    parser.set_features(proposals::SERVED);
+    for payload in parser.parse_all(source) {
         match payload.map_err(invalid)? {
-            wasmparser::Payload::FunctionSection(section)
-                if section.count() > limits.module_functions =>
-            {
+            Payload::FunctionSection(section) if section.count() > limits.module_functions => {
                 return Err(too_many(
                     "functions",
                     section.count(),
@@ -78,10 +83,10 @@ pub(super) fn validate(
                     limits.module_functions,
                 ));
             }
-            wasmparser::Payload::ExportSection(section) => {
+            Payload::ExportSection(section) => {
                 let functions = section
                     .into_iter()
-                    .filter(|export| matches!(export, Ok(e) if e.kind == wasmparser::ExternalKind::Func && is_users(e.name)))
+                    .filter(|export| matches!(export, Ok(e) if e.kind == ExternalKind::Func && is_users(e.name)))
                     .count();
                 let functions = u32::try_from(functions).unwrap_or(u32::MAX);
                 if functions > limits.module_exports {
@@ -96,10 +101,33 @@ pub(super) fn validate(
             _ => {}
         }
     }
-    wasmparser::Validator::new_with_features(features)
+    wasmparser::Validator::new_with_features(proposals::SERVED)
         .validate_all(source)
-        .map_err(invalid)?;
-    Ok(())
+        .map_err(invalid)
+}
+
+/// The imports of a module, as a module of its own, which takes no time to compile: types and imports, nothing else.
+///
+/// # Errors
+/// When the engine refuses it.
+pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module> {
+    let mut head = source.get(..8).unwrap_or_default().to_vec();
+    for payload in Parser::new(0).parse_all(source) {
+        let payload = payload?;
+        if !matches!(payload, Payload::TypeSection(_) | Payload::ImportSection(_)) {
+            continue;
+        }
+        if let Some((id, range)) = payload.as_section()
+            && let Some(body) = source.get(range)
+        {
+            head.push(id);
+            head.extend(super::constructors::leb(
+                u32::try_from(body.len()).unwrap_or(u32::MAX),
+            ));
+            head.extend_from_slice(body);
+        }
+    }
+    Module::new(engine, &head)
 }
 
 fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
@@ -185,76 +213,106 @@ fn is_users(name: &str) -> bool {
     !name.starts_with("__") && !matches!(name, "_initialize" | START | PRIME)
 }
 
-/// Describes the module; `describe` is an instance in which its descriptors can be run.
+/// The core types of exported functions, by name.
+pub(super) type Functions = HashMap<String, (Vec<Core>, Vec<Core>)>;
+
+/// The exported functions of a valid module, in its order, and their types.
+pub(super) fn functions(source: &[u8], types: &Types) -> (Vec<String>, Functions) {
+    let (mut names, mut functions) = (vec![], HashMap::new());
+    let types = types.as_ref();
+    let section = Parser::new(0)
+        .parse_all(source)
+        .find_map(|payload| match payload {
+            Ok(Payload::ExportSection(section)) => Some(section),
+            _ => None,
+        });
+    for export in section.into_iter().flatten().filter_map(Result::ok) {
+        let Some(EntityType::Func(id)) = types.entity_type_from_export(&export) else {
+            continue;
+        };
+        let ty = types[id].unwrap_func();
+        let cores = |types: &[wasmparser::ValType]| types.iter().map(Core::from).collect();
+        names.push(export.name.to_owned());
+        functions.insert(
+            export.name.to_owned(),
+            (cores(ty.params()), cores(ty.results())),
+        );
+    }
+    (names, functions)
+}
+
+/// What is known of a module, but for its imports; `describe` is an instance in which its descriptors can be run.
+///
+/// # Errors
+/// `unsupported-type`: a function says a type for itself that no call could pass.
 pub(super) fn manifest(
     source: &[u8],
-    module: &Module,
-    describe: Option<&mut Instance>,
-) -> Manifest {
-    let types: HashMap<_, _> = module
-        .exports()
-        .filter_map(|export| match export.ty() {
-            ExternType::Func(ty) => Some((export.name().to_owned(), ty)),
-            _ => None,
-        })
-        .collect();
-    let allocator = allocator(&types);
+    (names, types): &(Vec<String>, Functions),
+    mut describe: Option<&mut Instance>,
+) -> Result<Manifest, Fault> {
+    let allocator = allocator::find(types);
     let wasmedge = allocator.as_ref().is_some_and(|a| a.malloc == ALLOCATE);
-    let mut exports: Vec<Export> = module
-        .exports()
-        .filter(|export| is_users(export.name()))
-        .filter(|export| !wasmedge || !matches!(export.name(), ALLOCATE | DEALLOCATE))
-        .filter_map(|export| {
-            let ty = types.get(export.name())?;
-            let described = types.contains_key(&descriptor_of(export.name()));
-            Some(Export {
-                name: if described {
-                    without_hash(export.name())
-                } else {
-                    export.name()
-                }
-                .to_owned(),
-                symbol: export.name().to_owned(),
-                core_params: ty.params().map(|ty| Core::from(&ty)).collect(),
-                core_results: ty.results().map(|ty| Core::from(&ty)).collect(),
-                signature: None,
-                described: None,
-                abi: if wasmedge && is(ty, &[I32, I32], &[I32]) {
-                    Abi::Wasmedge
-                } else {
-                    Abi::Bindgen
-                },
-            })
-        })
-        .collect();
-    if let Some(instance) = describe {
-        let version = section(source, "__wasm_bindgen_unstable").and_then(descriptor::version);
-        let mut room = described::MAX_ALL;
-        for export in &mut exports {
-            let codes = instance.describe(&descriptor_of(&export.symbol));
-            export.signature = codes.and_then(|codes| descriptor::decode(&codes, version));
-            let text = allocator.as_ref().and_then(|allocator| {
-                instance.text(
-                    &described::export_of(&export.name),
-                    allocator,
-                    described::MAX,
-                )
-            });
-            let text = text.filter(|text| {
-                room = room.saturating_sub(text.len());
-                room > 0
-            });
-            let said = text.and_then(|text| described::read(&export.name, &text));
-            if let Some((signature, described)) = said {
-                (export.signature, export.described) = (Some(signature), Some(described));
-            }
+    let program = allocator::is(types, START, &[], &[]);
+    let mut exports: Vec<Export> = vec![];
+    for symbol in names.iter().filter(|name| is_users(name)) {
+        let Some((params, results)) = types.get(symbol) else {
+            continue;
+        };
+        if wasmedge && matches!(&**symbol, ALLOCATE | DEALLOCATE)
+            || program && leftovers::is_compilers(symbol, params, results)
+        {
+            continue;
+        }
+        let described = types.contains_key(&descriptor_of(symbol));
+        let name = match described {
+            true => without_hash(symbol),
+            false => symbol,
+        };
+        exports.push(Export {
+            name: name.to_owned(),
+            symbol: symbol.clone(),
+            core_params: params.clone(),
+            core_results: results.clone(),
+            signature: None,
+            described: None,
+            abi: match wasmedge && params == &[I32, I32] && results == &[I32] {
+                true => Abi::Wasmedge,
+                false => Abi::Bindgen,
+            },
+        });
+    }
+    let version = section(source, "__wasm_bindgen_unstable").and_then(descriptor::version);
+    let mut room = described::MAX_ALL;
+    for export in &mut exports {
+        let descriptor = descriptor_of(&export.symbol);
+        if types.contains_key(&descriptor) {
+            let codes = describe
+                .as_mut()
+                .and_then(|instance| instance.describe(&descriptor));
+            let signature = descriptor::read(codes.as_deref(), version)
+                .and_then(|signature| crate::abi::bindgen::agrees(export, signature));
+            export.signature = Some(signature.map_err(|what| unsupported(export, &what))?);
+        }
+        let text = allocator.as_ref().and_then(|allocator| {
+            describe.as_mut()?.text(
+                &described::export_of(&export.name),
+                allocator,
+                described::MAX,
+            )
+        });
+        let text = text.filter(|text| {
+            room = room.saturating_sub(text.len());
+            room > 0
+        });
+        let said = text.and_then(|text| described::read(&export.name, &text));
+        if let Some((signature, described)) = said {
+            (export.signature, export.described) = (Some(signature), Some(described));
         }
     }
-    let program = exports.is_empty() && types.get(START).is_some_and(|ty| is(ty, &[], &[]));
     if program {
         exports.push(program_of());
     }
-    Manifest {
+    Ok(Manifest {
         kind: if program {
             Kind::WasiCommand
         } else {
@@ -265,10 +323,22 @@ pub(super) fn manifest(
         initialize: vec![],
         primed: Primed::No(String::new()),
         unserved: vec![],
-        files: module.imports().any(|import| {
-            import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
-        }),
-    }
+        files: false,
+        space: 0,
+    })
+}
+
+/// The fault of a function that says a type which no call could pass.
+fn unsupported(export: &Export, what: &str) -> Fault {
+    let name: String = export.name.chars().take(100).collect();
+    Fault::client(
+        "unsupported-type",
+        format!(
+            "The function `{name}` cannot be called: {what}. Give it the types that docs/guide/functions.md lists, or do \
+             not export it."
+        ),
+    )
+    .with_status(422)
 }
 
 /// The one export of a program.
@@ -303,76 +373,12 @@ fn without_hash(symbol: &str) -> &str {
     }
 }
 
-const I32: ValType = ValType::I32;
-/// The allocator that the crate `wasmedge-bindgen` exports, and with which its modules are known.
-const ALLOCATE: &str = "allocate";
-const DEALLOCATE: &str = "deallocate";
-
-fn is(ty: &wasmtime::FuncType, params: &[ValType], results: &[ValType]) -> bool {
-    let same = |theirs: &ValType, ours: &ValType| ValType::eq(theirs, ours);
-    ty.params().len() == params.len()
-        && ty.results().len() == results.len()
-        && ty.params().zip(params).all(|(a, b)| same(&a, b))
-        && ty.results().zip(results).all(|(a, b)| same(&a, b))
-}
-
-fn allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
-    let has = |name: &str, params: &[ValType], results: &[ValType]| {
-        types.get(name).is_some_and(|ty| is(ty, params, results))
-    };
-    bindgen_allocator(types).or_else(|| {
-        let theirs = has(ALLOCATE, &[I32], &[I32]) && has(DEALLOCATE, &[I32, I32], &[]);
-        theirs.then(|| Allocator {
-            malloc: ALLOCATE.to_owned(),
-            takes_align: false,
-            free: Some(DEALLOCATE.to_owned()),
-        })
-    })
-}
-
-/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
-fn bindgen_allocator(types: &HashMap<String, wasmtime::FuncType>) -> Option<Allocator> {
-    let arity = |name: &str| {
-        let ty = types.get(name)?;
-        let integers = ty
-            .params()
-            .chain(ty.results())
-            .all(|ty| matches!(ty, ValType::I32));
-        (integers && ty.results().len() == 1).then(|| ty.params().len())
-    };
-    let malloc = if arity("__wbindgen_malloc").is_some() {
-        "__wbindgen_malloc".to_owned()
-    } else {
-        let mut candidates = types.keys().filter(|name| {
-            name.starts_with("__wbindgen_export") && matches!(arity(name), Some(1 | 2))
-        });
-        let only = candidates.next()?;
-        if candidates.next().is_some() {
-            return None;
-        }
-        only.clone()
-    };
-    let takes_align = match arity(&malloc)? {
-        1 => false,
-        2 => true,
-        _ => return None,
-    };
-    const FREE: &str = "__wbindgen_free";
-    Some(Allocator {
-        malloc,
-        takes_align,
-        free: types.contains_key(FREE).then(|| FREE.to_owned()),
-    })
-}
-
 /// A custom section's bytes.
 fn section<'a>(source: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    wasmparser::Parser::new(0)
+    Parser::new(0)
         .parse_all(source)
         .find_map(|payload| match payload {
-            Ok(wasmparser::Payload::CustomSection(section)) if section.name() == name => {
-                Some(section.data())
-            }
+            Ok(Payload::CustomSection(section)) if section.name() == name => Some(section.data()),
             _ => None,
         })
 }

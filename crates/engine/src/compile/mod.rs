@@ -5,9 +5,13 @@
 //! bounds its own memory and core time before it reads the first byte ([`worker`]), while this side bounds the wall
 //! time, the number of children, and the queue for them.
 
+mod allocator;
 mod constructors;
 mod inspect;
+mod leftovers;
 mod prime;
+pub(crate) mod proposals;
+pub(crate) mod shape;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
@@ -26,6 +30,8 @@ use worker::WorkerLimits;
 #[derive(Debug)]
 pub(crate) struct Compiler {
     limits: CompileLimits,
+    /// What a module must fit into.
+    call: Arc<Limits>,
     worker: Vec<PathBuf>,
     worker_limits: WorkerLimits,
     /// One permit for each child.
@@ -61,6 +67,7 @@ impl Compiler {
             worker,
             worker_limits,
             limits,
+            call,
         }
     }
 
@@ -130,6 +137,7 @@ impl Compiler {
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
+        shape::fits(manifest.space, &self.call)?;
         inspect::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 

@@ -8,7 +8,9 @@
 //! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without it, as far
 //! as its allocator, and runs its start-up in every call.
 
-use super::inspect::{INITIALIZERS, PRIME};
+use super::allocator::is;
+use super::inspect::{Functions, PRIME};
+use super::proposals::SERVED;
 use crate::Fault;
 use crate::manifest::Allocator;
 use std::borrow::Cow;
@@ -182,15 +184,37 @@ impl Instance {
     }
 }
 
+/// Whether anything of a module runs before its first call: without a start-up or an allocator whose heap can grow, a
+/// snapshot would be the module again.
+pub(super) fn starts(
+    source: &[u8],
+    types: &Functions,
+    allocator: Option<&Allocator>,
+    initializers: &[&str],
+) -> bool {
+    let initializers = initializers.iter().copied().chain([PRIME]);
+    let start_section = || {
+        wasmparser::Parser::new(0)
+            .parse_all(source)
+            .any(|payload| matches!(payload, Ok(wasmparser::Payload::StartSection { .. })))
+    };
+    allocator.is_some()
+        || initializers
+            .into_iter()
+            .any(|name| is(types, name, &[], &[]))
+        || start_section()
+}
+
 /// Primes a module; the error says why it could not be.
 pub(super) fn prime(
     engine: &Engine,
     source: &[u8],
     allocator: Option<&Allocator>,
+    initializers: &[&str],
 ) -> Result<Snapshot, Refusal> {
     // Start-up first; a module whose start-up needs the outside is snapshotted before it.
-    match attempt(engine, source, allocator, true) {
-        Err(Refusal::StartUp(_)) => attempt(engine, source, allocator, false),
+    match attempt(engine, source, allocator, initializers, true) {
+        Err(Refusal::StartUp(_)) => attempt(engine, source, allocator, initializers, false),
         other => other,
     }
 }
@@ -209,6 +233,7 @@ fn attempt(
     engine: &Engine,
     source: &[u8],
     allocator: Option<&Allocator>,
+    initializers: &[&str],
     start_up: bool,
 ) -> Result<Snapshot, Refusal> {
     let impossible = |error: wasmtime::Error| Refusal::Snapshot(format!("{error:#}"));
@@ -225,7 +250,7 @@ fn attempt(
     let mut instance = Instance::new(engine, &module).map_err(impossible)?;
 
     let mut initialize = vec![];
-    for name in INITIALIZERS {
+    for name in initializers.iter().copied() {
         if !instance.exports(name) {
         } else if start_up {
             instance
@@ -235,7 +260,7 @@ fn attempt(
             initialize.push(name.to_owned());
         }
     }
-    if instance.exports(DEFERRED) {
+    if initializers.contains(&"_initialize") && instance.exports(DEFERRED) {
         initialize.insert(0, DEFERRED.to_owned());
     }
     if instance.exports(PRIME) {
@@ -269,6 +294,11 @@ fn attempt(
     let module = now(wizer.snapshot(&context, &mut state))
         .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
         .map_err(impossible)?;
+    // The snapshot holds a segment of data for each stretch of memory; a module that had nearly as many as there may be
+    // has too many then.
+    wasmparser::Validator::new_with_features(SERVED)
+        .validate_all(&module)
+        .map_err(|error| Refusal::Snapshot(format!("its snapshot is not valid: {error}")))?;
     if module.len() > source.len() + GROWTH {
         return Err(Refusal::Snapshot(
             "its start-up fills more memory than a snapshot should hold".into(),

@@ -1,15 +1,17 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{constructors, inspect, prime};
+use super::{allocator, constructors, inspect, prime, shape};
 use crate::engine::wasm_config;
 use crate::limits::{CompileLimits, Limits};
-use crate::manifest::Primed;
+use crate::manifest::{Kind, Primed};
 use crate::{Fault, Source, artefact, host};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use wasmtime::{Engine, ExternType, Module, OptLevel, Store};
+use wasmtime::{Engine, Module, OptLevel, Store};
 
 /// First byte of an answer that is an artefact.
 pub(super) const ARTEFACT: u8 = b'A';
@@ -55,6 +57,7 @@ pub(super) fn refusal(answer: &[u8]) -> Fault {
             status: refused.status.clamp(400, 599),
             message: refused.message,
             detail: refused.detail,
+            ending: None,
         },
         Err(error) => Fault::host("The module could not be compiled.", error),
     }
@@ -123,54 +126,99 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 /// From a module to its artefact, in this process.
 pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
     inspect::precheck(source, &limits.compile)?;
-    inspect::validate(source, &limits.compile, features())?;
-    let source = &*constructors::adopt(source);
+    let types = inspect::validate(source, &limits.compile)?;
+    let space = shape::space(source, &limits.call)?;
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
     };
     let engine = Engine::new(&wasm_config(&limits.call)).map_err(internal)?;
+
+    // What nobody serves is known before anything is compiled.
+    let linker = host::linker(&engine).map_err(internal)?;
+    let mut store = Store::new(&engine, crate::state::CallState::nobody(&limits.call));
+    let imports = inspect::imports(&engine, source).map_err(invalid)?;
+    let unserved = inspect::unserved(&imports, &linker, &mut store)?;
+    inspect::accept(&unserved, limits.compile.unknown_imports)?;
+
+    let adopted = constructors::adopt(source);
+    let source = &*adopted;
+    let types = match &adopted {
+        Cow::Borrowed(_) => types,
+        Cow::Owned(_) => inspect::validate(source, &limits.compile)?,
+    };
+    let functions = inspect::functions(source, &types);
 
     // Priming and descriptors run on code that is compiled quickly; only the result is worth optimising.
     let mut quick = wasm_config(&limits.call);
     quick.cranelift_opt_level(OptLevel::None);
     let quick = Engine::new(&quick).map_err(internal)?;
     let _clock = Clock::start(&quick);
-    let module = Module::new(&quick, source).map_err(invalid)?;
-
-    let linker = host::linker(&quick).map_err(internal)?;
-    let mut store = Store::new(&quick, crate::state::CallState::nobody(&limits.call));
-    let unserved = inspect::unserved(&module, &linker, &mut store)?;
-    inspect::accept(&unserved, limits.compile.unknown_imports)?;
-
-    let describes = module.exports().any(|export| {
-        DESCRIPTIONS
-            .iter()
-            .any(|kind| export.name().starts_with(kind))
-    });
-    let mut instance = describes
-        .then(|| prime::Instance::new(&quick, &module).ok())
-        .flatten();
-    let mut manifest = inspect::manifest(source, &module, instance.as_mut());
+    let describes = functions
+        .0
+        .iter()
+        .any(|name| DESCRIPTIONS.iter().any(|kind| name.starts_with(kind)));
+    let mut instance = match describes {
+        true => {
+            let module = Module::new(&quick, source).map_err(invalid)?;
+            prime::Instance::new(&quick, &module).ok()
+        }
+        false => None,
+    };
+    let mut manifest = inspect::manifest(source, &functions, instance.as_mut())?;
     drop(instance);
     manifest.unserved = unserved;
+    manifest.space = space;
+    manifest.files = imports
+        .imports()
+        .any(|import| import.module() == "wasi_snapshot_preview1" && import.name() == "path_open");
 
-    let code = match prime::prime(&quick, source, manifest.allocator.as_ref()) {
-        Ok(snapshot) => {
-            manifest.primed = Primed::Yes;
-            manifest.initialize = snapshot.initialize;
-            engine.precompile_module(&snapshot.module)
-        }
+    // A program starts itself.
+    let initializers: &[&str] = match manifest.kind {
+        Kind::WasiCommand => &[],
+        Kind::Bindgen => &inspect::INITIALIZERS,
+    };
+    let allocator = manifest.allocator.as_ref();
+    let primed = match prime::starts(source, &functions.1, allocator, initializers) {
+        // The snapshotter asserts what it makes, and a module of somebody else's may break what it takes for granted.
+        true => catch_unwind(AssertUnwindSafe(|| {
+            prime::prime(&quick, source, allocator, initializers)
+        }))
+        .unwrap_or_else(|_| {
+            Err(prime::Refusal::Snapshot(
+                "the snapshotter failed".to_owned(),
+            ))
+        }),
+        false => Err(prime::Refusal::Snapshot("it has no start-up".to_owned())),
+    };
+    let snapshot = match primed {
+        Ok(snapshot) => Ok(snapshot),
         Err(prime::Refusal::Prime(fault)) => return Err(fault),
-        Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => {
-            manifest.primed = Primed::No(why);
-            let initializers = inspect::INITIALIZERS
-                .iter()
-                .filter(|name| is_initializer(&module, name));
-            manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
-            engine.precompile_module(source)
+        Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => Err(why),
+    };
+    // A snapshot that the engine does not take is none: the module is compiled as it came.
+    let primed = snapshot.and_then(|snapshot| {
+        // Start-up may have grown the memory to where no call may have it.
+        let space = shape::space(&snapshot.module, &limits.call).map_err(|fault| fault.message)?;
+        let code = engine.precompile_module(&snapshot.module);
+        code.map(|code| (code, snapshot.initialize, space))
+            .map_err(|error| format!("{error:#}"))
+    });
+    let code = match primed {
+        Ok((code, initialize, space)) => {
+            manifest.primed = Primed::Yes;
+            manifest.space = space;
+            manifest.initialize = initialize;
+            code
         }
-    }
-    .map_err(invalid)?;
+        Err(why) => {
+            manifest.primed = Primed::No(why);
+            let initializers = initializers
+                .iter()
+                .filter(|name| allocator::is(&functions.1, name, &[], &[]));
+            manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
+            engine.precompile_module(source).map_err(invalid)?
+        }
+    };
     artefact::encode(&manifest, &code)
         .map_err(|error| Fault::host("The module could not be compiled.", error))
 }
@@ -178,20 +226,11 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
 /// What describes functions.
 const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
-fn is_initializer(module: &Module, name: &str) -> bool {
-    matches!(module.get_export(name), Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0)
-}
-
 fn invalid(error: wasmtime::Error) -> Fault {
     Fault::client(
         "invalid-module",
         format!("The module is not valid: {:#}.", error),
     )
-}
-
-/// What the engine accepts, for messages that name the offence before wasmtime wraps it.
-fn features() -> wasmparser::WasmFeatures {
-    wasmparser::WasmFeatures::default() - wasmparser::WasmFeatures::THREADS
 }
 
 /// Ends start-up code that does not end by itself. Its thread ends with the process.

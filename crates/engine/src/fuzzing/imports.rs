@@ -84,6 +84,7 @@ impl World {
             compile,
             concurrency: 1,
             worker: vec![],
+            open_files: 64,
             scratch: scratch.path().join("calls"),
         };
         let storage = Arc::<Shelf>::default();
@@ -219,24 +220,52 @@ impl Command for Echo {
     }
 }
 
-/// Values in memory.
+/// Values in memory, with their names.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<[u8; KEY], Bytes>>);
+struct Shelf(Mutex<HashMap<[u8; KEY], (Option<Bytes>, Bytes)>>);
 
 #[async_trait]
 impl Storage for Shelf {
     async fn load(&self, _: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
         let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(shelf.get(key).cloned())
+        Ok(shelf.get(key).map(|(_, value)| value.clone()))
     }
 
-    async fn save(&self, _: &str, key: [u8; KEY], value: Bytes, total: u64) -> Result<bool, Fault> {
+    async fn save(
+        &self,
+        _: &str,
+        (key, name): ([u8; KEY], Option<Bytes>),
+        value: Bytes,
+        total: u64,
+    ) -> Result<bool, Fault> {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if shelf.len() as u64 > total / 4096 {
             return Ok(false);
         }
-        shelf.insert(key, value);
+        shelf.insert(key, (name, value));
         Ok(true)
+    }
+
+    async fn remove(&self, _: &str, key: [u8; KEY]) -> Result<bool, Fault> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(shelf.remove(&key).is_some())
+    }
+
+    async fn names(
+        &self,
+        _: &str,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Fault> {
+        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = shelf.values().filter_map(|(name, _)| name.clone());
+        let mut names: Vec<_> = names
+            .filter(|name| name.starts_with(prefix) && &name[..] > after)
+            .collect();
+        names.sort();
+        names.truncate(limit as usize);
+        Ok(names)
     }
 }
 

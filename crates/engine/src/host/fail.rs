@@ -1,7 +1,9 @@
 //! `iof` `fail`: how a function built with the guest crate returns an error.
 //!
 //! `fail(code, code_length, message, message_length)` ends the call and does not come back. What an author chose as
-//! code becomes the fault's code, so that callers can tell errors apart; its source is `guest`, whatever it says.
+//! code becomes the fault's code behind [`OF_FUNCTION`], so that callers can tell errors apart and no code of a function
+//! is a code of the server; its source is `guest`, whatever it says. The word `arguments` is no code but a part of this
+//! interface: what the caller sent is not what the function takes.
 
 use crate::Fault;
 use crate::host::memory;
@@ -12,6 +14,8 @@ use wasmtime::{Caller, Linker};
 const CODE: u32 = 64;
 /// The longest message that is kept, in bytes.
 const MESSAGE: u32 = 4096;
+/// The name space of codes that functions choose. No code of the server has a colon.
+const OF_FUNCTION: &str = "function:";
 /// The code of an error that has none, or none that could be one.
 const NO_CODE: &str = "error";
 
@@ -38,15 +42,14 @@ fn fail(
 fn of(code: &str, message: &str) -> Fault {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_code = !code.is_empty() && code.len() <= CODE as usize && code.bytes().all(known);
-    let mut fault = match code {
-        // The caller's mistake: what it sent is not what the function takes.
+    match code {
         "arguments" => Fault::client("arguments", message),
+        _ if is_code && code != NO_CODE => Fault {
+            code: format!("{OF_FUNCTION}{code}").into(),
+            ..Fault::guest(NO_CODE, message)
+        },
         _ => Fault::guest(NO_CODE, message),
-    };
-    if is_code {
-        fault.code = code.to_owned().into();
     }
-    fault
 }
 
 #[cfg(test)]
@@ -57,8 +60,14 @@ mod tests {
     #[test]
     fn a_function_chooses_its_code_and_never_its_source() {
         for (code, seen, source) in [
-            ("no-such-customer", "no-such-customer", Source::Guest),
-            ("internal", "internal", Source::Guest),
+            (
+                "no-such-customer",
+                "function:no-such-customer",
+                Source::Guest,
+            ),
+            ("internal", "function:internal", Source::Guest),
+            ("usage-key", "function:usage-key", Source::Guest),
+            ("error", "error", Source::Guest),
             ("arguments", "arguments", Source::Client),
             ("", "error", Source::Guest),
             ("No Such", "error", Source::Guest),

@@ -2,12 +2,18 @@
 //!
 //! A module that never left rustc imports `__wbindgen_placeholder__` and `__wbindgen_externref_xform__`; one that the
 //! wasm-bindgen tool finished imports from the JavaScript file it made (`./name_bg.js`, or `wbg` when linked by name).
-//! There is no JavaScript here. Three of them have a meaning without it: `throw` and the making of an error carry a
-//! message, and the set-up of the externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
+//! There is no JavaScript here. Some of them have a meaning without it: `throw` and the making of an error carry a
+//! message, a text that is made of bytes is one that bytes are read from again ([`super::objects`]), and the set-up of the
+//! externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
+//!
+//! In a module that never left rustc, a conversion to a JavaScript value describes itself when it runs: it calls
+//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns that of
+//! the converted one.
 
+use crate::abi::bindgen::Returned;
 use crate::host::memory;
 use crate::state::CallState;
-use wasmtime::{Caller, ExternType, ImportType, Linker, Val, ValType};
+use wasmtime::{Caller, Extern, ExternType, FuncType, ImportType, Linker, Val, ValType};
 
 /// Whether an import belongs to that glue.
 pub(crate) fn is_glue(import: &ImportType<'_>) -> bool {
@@ -34,6 +40,76 @@ pub(crate) struct NoJavaScript(pub(crate) String);
 #[error("{0}")]
 pub(crate) struct Thrown(pub(crate) String);
 
+/// What an import of the glue does here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Glue {
+    /// Ends the call with a text.
+    Throw,
+    /// Ends the call with a value.
+    Rethrow,
+    /// Makes an error or a text of bytes.
+    Make,
+    /// Copies a text's bytes into the guest.
+    Text,
+    Drop,
+    Clone,
+    /// Takes one code of a conversion's types.
+    Describe,
+    /// Converts the value that was described.
+    Convert,
+    /// The first handle that is not one of JavaScript's constants.
+    Constants,
+    Nothing,
+}
+
+/// The handles below this stand for constants such as `undefined`, in every version that asks.
+const CONSTANTS: u32 = 1028;
+
+/// The part of an import's name and the type that say what it does. Since 0.2.100 names end in a hash:
+/// `__wbg___wbindgen_throw_b855445ff6a94295`.
+fn glue(name: &str, ty: &FuncType) -> Option<Glue> {
+    let shape = |params: usize, results: usize| {
+        ty.params().len() == params
+            && ty.results().len() == results
+            && ty.params().all(|ty| matches!(ty, ValType::I32))
+    };
+    // A handle, or the reference itself.
+    let made = || matches!(ty.results().next(), Some(ValType::I32)) || nullable(ty);
+    let is = |part: &str| name.contains(part);
+    Some(match () {
+        () if is("__wbindgen_throw") && shape(2, 0) => Glue::Throw,
+        () if is("__wbindgen_rethrow") && ty.params().len() == 1 && ty.results().len() == 0 => {
+            Glue::Rethrow
+        }
+        () if (name.starts_with("__wbg_Error_")
+            || is("__wbindgen_error_new")
+            || is("__wbindgen_string_new")
+            || is("__wbindgen_cast_"))
+            && shape(2, 1)
+            && made() =>
+        {
+            Glue::Make
+        }
+        () if is("__wbindgen_string_get") && shape(2, 0) => Glue::Text,
+        () if is("__wbindgen_object_drop_ref") && shape(1, 0) => Glue::Drop,
+        () if is("__wbindgen_object_clone_ref") && shape(1, 1) => Glue::Clone,
+        () if name == "__wbindgen_describe" && shape(1, 0) => Glue::Describe,
+        () if (name == "__wbindgen_describe_cast"
+            || name == "__wbindgen_describe_generic_import")
+            && shape(2, 1) =>
+        {
+            Glue::Convert
+        }
+        () if is("externref_statics_end") && shape(0, 1) && made() => Glue::Constants,
+        () if is("init_externref_table") && shape(0, 0) => Glue::Nothing,
+        () => return None,
+    })
+}
+
+fn nullable(ty: &FuncType) -> bool {
+    matches!(ty.results().next(), Some(ValType::Ref(of)) if of.is_nullable())
+}
+
 /// Defines one such import.
 pub(crate) fn define(
     linker: &mut Linker<CallState>,
@@ -46,50 +122,165 @@ pub(crate) fn define(
             import.name()
         )));
     };
-    // Since 0.2.100 names end in a hash: `__wbg___wbindgen_throw_b855445ff6a94295`.
-    let name = import.name();
-    if name.contains("__wbindgen_throw") && ty.params().len() == 2 {
-        linker.func_wrap(import.module(), name, throw)?;
-    } else if name.contains("init_externref_table") {
-        linker.func_wrap(import.module(), name, || {})?;
-    } else if is_error_constructor(name) && ty.params().len() == 2 && ty.results().len() == 1 {
-        // An index into the table of references, or the reference.
-        let made = match ty.results().next() {
-            Some(ValType::I32) => Val::I32(0),
-            _ => Val::null_extern_ref(),
-        };
-        linker.func_new(import.module(), name, ty, move |caller, params, results| {
-            new_error(caller, params)?;
-            results.fill(made);
+    let (module, name) = (import.module(), import.name());
+    match glue(name, &ty) {
+        Some(Glue::Throw) => linker.func_wrap(module, name, throw)?,
+        Some(Glue::Make) => {
+            let reference = nullable(&ty);
+            linker.func_new(module, name, ty, move |caller, params, results| {
+                let made = make(caller, params, reference)?;
+                results.fill(made);
+                Ok(())
+            })?
+        }
+        Some(Glue::Rethrow) => linker.func_new(module, name, ty, |_, params, _| {
+            let handle = match params {
+                [Val::I32(handle)] => handle.cast_unsigned(),
+                _ => u32::MAX,
+            };
+            Err(Returned(handle).into())
+        })?,
+        Some(Glue::Text) => linker.func_wrap_async(module, name, |caller, (area, handle)| {
+            Box::new(text(caller, area, handle))
+        })?,
+        Some(Glue::Drop) => linker.func_wrap(module, name, drop_ref)?,
+        Some(Glue::Clone) => linker.func_new(module, name, ty, |mut caller, params, results| {
+            let handle = match params {
+                [Val::I32(handle)] => handle.cast_unsigned(),
+                _ => u32::MAX,
+            };
+            let state = caller.data_mut();
+            let text = state.objects.get(handle).map(str::to_owned);
+            let clone = match text {
+                Some(text) => state.objects.insert(text, &mut state.space)?,
+                None => handle,
+            };
+            results.fill(Val::I32(clone.cast_signed()));
             Ok(())
-        })?;
-    } else {
-        let full = name.to_owned();
-        linker.func_new(import.module(), name, ty, move |_, _, _| {
-            Err(NoJavaScript(full.clone()).into())
-        })?;
-    }
+        })?,
+        Some(Glue::Describe) => linker.func_wrap(module, name, describe)?,
+        Some(Glue::Convert) => linker.func_wrap(module, name, convert)?,
+        Some(Glue::Constants) => linker.func_wrap(module, name, || CONSTANTS)?,
+        Some(Glue::Nothing) => linker.func_wrap(module, name, || {})?,
+        None => {
+            let full = name.to_owned();
+            linker.func_new(module, name, ty, move |_, _, _| {
+                Err(NoJavaScript(full.clone()).into())
+            })?
+        }
+    };
     Ok(())
 }
 
-/// `JsError::new`: what a Rust function does that returns an `Err` to JavaScript.
-fn is_error_constructor(name: &str) -> bool {
-    name.starts_with("__wbg_Error_") || name.starts_with("__wbindgen_error_new")
-}
+type Call<'a> = Caller<'a, CallState>;
 
-/// Keeps the error's text for the fault; the error itself is a null reference.
-fn new_error(mut caller: Caller<'_, CallState>, params: &[Val]) -> wasmtime::Result<()> {
-    if let [Val::I32(pointer), Val::I32(length)] = params {
-        let memory = memory::of(&mut caller)?;
-        let (pointer, length) = (pointer.cast_unsigned(), length.cast_unsigned());
-        let text = memory::read(&memory, &caller, pointer, length.min(4096))?;
-        caller.data_mut().error = Some(String::from_utf8_lossy(&text).into_owned());
+/// Keeps the text of an error, or a text, and returns its handle; of a reference, only that it was made.
+fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Result<Val> {
+    let [Val::I32(pointer), Val::I32(length)] = params else {
+        return Err(wasmtime::Error::msg("glue of another type"));
+    };
+    let (pointer, length) = (pointer.cast_unsigned(), length.cast_unsigned());
+    if reference {
+        let text = string(&mut caller, pointer, length.min(SHOWN))?;
+        caller.data_mut().objects.note(&text);
+        return Ok(Val::null_extern_ref());
     }
-    Ok(())
+    keep(&mut caller, pointer, length).map(|handle| Val::I32(handle.cast_signed()))
 }
 
-fn throw(mut caller: Caller<'_, CallState>, pointer: u32, length: u32) -> wasmtime::Result<()> {
+/// What is shown of a thrown text.
+const SHOWN: u32 = 4096;
+
+fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
+    let memory = memory::of(caller)?;
+    let text = memory::read(&memory, &*caller, pointer, length)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Keeps a text of the guest's memory.
+fn keep(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<u32> {
+    let text = string(caller, pointer, length)?;
+    let state = caller.data_mut();
+    Ok(state.objects.insert(text, &mut state.space)?)
+}
+
+fn throw(mut caller: Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<()> {
+    let text = string(&mut caller, pointer, length.min(SHOWN))?;
+    Err(Thrown(text).into())
+}
+
+fn drop_ref(mut caller: Call<'_>, handle: u32) {
+    let state = caller.data_mut();
+    state.objects.remove(handle, &mut state.space);
+}
+
+/// Writes where a text lies, and its length, to `area`; of a value that is no text, nothing.
+async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<()> {
+    let text = caller.data().objects.get(handle).map(str::to_owned);
+    let (pointer, length) = match &text {
+        None => (0, 0),
+        Some(text) => {
+            let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            (allocate(&mut caller, length).await?, length)
+        }
+    };
     let memory = memory::of(&mut caller)?;
-    let text = memory::read(&memory, &caller, pointer, length.min(4096))?;
-    Err(Thrown(String::from_utf8_lossy(&text).into_owned()).into())
+    let mut put = |at: u32, bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        memory::room(memory.data_mut(&mut caller), at, length)
+            .map(|room| room.copy_from_slice(bytes))
+    };
+    if let Some(text) = &text {
+        put(pointer, text.as_bytes())?;
+    }
+    put(
+        area,
+        &[pointer.to_le_bytes(), length.to_le_bytes()].concat(),
+    )?;
+    Ok(())
+}
+
+/// Memory of the guest's own, by its allocator of either kind.
+async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
+    let malloc = match caller.get_export("__wbindgen_malloc") {
+        Some(Extern::Func(malloc)) => malloc,
+        _ => return Err(NoJavaScript("__wbindgen_string_get".to_owned()).into()),
+    };
+    match malloc.typed::<(u32, u32), u32>(&*caller) {
+        Ok(malloc) => malloc.call_async(caller, (length, 1)).await,
+        Err(_) => {
+            let malloc = malloc.typed::<u32, u32>(&*caller)?;
+            malloc.call_async(caller, length).await
+        }
+    }
+}
+
+/// Codes of one conversion: a closure's would be longer.
+const CODES: usize = 64;
+
+fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {
+    let codes = &mut caller.data_mut().codes;
+    if codes.len() >= CODES {
+        return Err(NoJavaScript("a conversion".to_owned()).into());
+    }
+    codes.push(code);
+    Ok(())
+}
+
+/// Converts a text to a JavaScript value, which is a handle that takes the place of its pointer.
+fn convert(mut caller: Call<'_>, _: u32, values: u32) -> wasmtime::Result<u32> {
+    let codes = std::mem::take(&mut caller.data_mut().codes);
+    if !crate::abi::descriptor::makes_text(&codes) {
+        return Err(NoJavaScript("a conversion to a JavaScript value".to_owned()).into());
+    }
+    let memory = memory::of(&mut caller)?;
+    let words = memory::read(&memory, &caller, values, 8)?;
+    let (words, _) = words.as_chunks::<4>();
+    let [pointer, length] = words else {
+        return Err(wasmtime::Error::msg("a read of another length"));
+    };
+    let (pointer, length) = (u32::from_le_bytes(*pointer), u32::from_le_bytes(*length));
+    let handle = keep(&mut caller, pointer, length)?;
+    memory::room(memory.data_mut(&mut caller), values, 4)?.copy_from_slice(&handle.to_le_bytes());
+    Ok(values)
 }

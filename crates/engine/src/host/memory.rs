@@ -5,6 +5,7 @@
 use crate::Fault;
 use crate::state::CallState;
 use wasmtime::{AsContext, Caller, Extern, Memory};
+use wiggle::GuestError;
 
 /// The guest named bytes outside of its memory.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -27,6 +28,33 @@ impl From<BadPointer> for Fault {
     }
 }
 
+/// What a pointer that the library of WASI could not follow means.
+pub(crate) fn fault_of(bad: &GuestError) -> Fault {
+    match bad {
+        GuestError::InFunc { err, .. } => fault_of(err),
+        GuestError::PtrOutOfBounds(region) => BadPointer {
+            pointer: region.start,
+            length: region.len.into(),
+        }
+        .into(),
+        other => Fault::guest(
+            "bad-pointer",
+            format!(
+                "The function called WASI with what it cannot take: {other}. It was probably built for another \
+                 interface; see docs/guide/functions.md."
+            ),
+        ),
+    }
+}
+
+/// The fault of a module that names bytes of a memory which nobody can see.
+pub(crate) fn none() -> Fault {
+    Fault::guest(
+        "no-memory",
+        "The function called an import that reads or writes its memory, and exports no memory named `memory`. Export it.",
+    )
+}
+
 /// The memory that the calling module exports: looked for by its name once a call, whose store has one instance.
 pub(crate) fn of(caller: &mut Caller<'_, CallState>) -> wasmtime::Result<Memory> {
     if let Some(memory) = caller.data().memory {
@@ -37,9 +65,7 @@ pub(crate) fn of(caller: &mut Caller<'_, CallState>) -> wasmtime::Result<Memory>
             caller.data_mut().memory = Some(memory);
             Ok(memory)
         }
-        _ => Err(wasmtime::Error::msg(
-            "the module exports no memory named `memory`",
-        )),
+        _ => Err(none().into()),
     }
 }
 

@@ -5,9 +5,10 @@
 //! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::Fault;
+use crate::host::memory;
 use crate::manifest::Unserved;
 use crate::state::CallState;
-use wasmtime::{AsContextMut, Extern, ExternType, FuncType, ImportType, Linker};
+use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
 
 /// The guest called an import that nobody serves.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,18 @@ fn hint(module: &str, name: &str) -> String {
         _ => return String::new(),
     };
     format!(" ({hint})")
+}
+
+/// Makes an import that works with the memory of its module fault when it is called: the module shows none.
+pub(crate) fn define_without_memory(
+    linker: &mut Linker<CallState>,
+    import: &ImportType<'_>,
+) -> wasmtime::Result<()> {
+    if let ExternType::Func(ty) = import.ty() {
+        let fault = |_: Caller<'_, CallState>, _: &[Val], _: &mut [Val]| Err(memory::none().into());
+        linker.func_new(import.module(), import.name(), ty, fault)?;
+    }
+    Ok(())
 }
 
 /// Makes an import fault when it is called.

@@ -1,45 +1,96 @@
 //! The directory that a call sees as `/`: its own, empty, gone when the call ends.
 //!
 //! In 2020 it was the host's `/tmp`, shared by all functions. Removing a tree blocks, so a thread of its own does it;
-//! the common case, a call that left nothing, is one system call on the spot.
+//! the common case, a call that left nothing, is one system call on the spot. What an earlier process left is removed
+//! by the same thread: every process makes its directories in a new one, so nothing that lies there keeps a server from
+//! starting.
 
+use crate::Fault;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{fs, io};
 use uuid::Uuid;
+
+/// Bytes of trees that wait to be removed, entries included; while there are more, no call that may write begins.
+const BACKLOG: u64 = 1 << 30;
+/// How often a removal is tried: what failed for want of a descriptor succeeds later.
+const TRIES: u32 = 5;
 
 /// Where calls' directories are made.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    /// This process's own, in the directory that is kept between processes.
     root: PathBuf,
     /// `None` once dropped, which ends the thread.
-    remove: Option<Sender<PathBuf>>,
+    remove: Option<Sender<Tree>>,
     remover: Option<JoinHandle<()>>,
+    backlog: Arc<AtomicU64>,
+    /// Files and directories that calls have open; each takes a descriptor of the server.
+    open: AtomicU32,
+    most_open: u32,
+}
+
+/// A directory to be removed.
+#[derive(Debug)]
+struct Tree {
+    path: PathBuf,
+    bytes: u64,
 }
 
 impl Scratch {
-    /// Empties `root` of what an earlier process left, and starts the thread that removes trees.
-    pub(crate) fn new(root: PathBuf) -> io::Result<Self> {
-        match fs::remove_dir_all(&root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::create_dir_all(&root)?,
-        }
-        let (remove, trees) = channel::<PathBuf>();
+    /// Makes a directory in `all`, and starts the thread that removes trees, first those of earlier processes.
+    pub(crate) fn new(all: &Path, most_open: u32) -> io::Result<Self> {
+        let root = all.join(Uuid::new_v4().simple().to_string());
+        fs::create_dir_all(&root)?;
+        let (remove, trees) = channel();
+        let backlog = Arc::<AtomicU64>::default();
         let remover = std::thread::Builder::new()
             .name("iof-scratch".into())
-            .spawn(move || {
-                for tree in trees {
-                    if let Err(error) = fs::remove_dir_all(&tree) {
-                        tracing::warn!(%error, "a scratch directory could not be removed");
-                    }
-                }
+            .spawn({
+                let (all, root, backlog) = (all.to_owned(), root.clone(), Arc::clone(&backlog));
+                move || work(&all, &root, &trees, &backlog)
             })?;
         Ok(Self {
             root,
             remove: Some(remove),
             remover: Some(remover),
+            backlog,
+            open: AtomicU32::new(0),
+            most_open,
         })
+    }
+
+    /// Counts a file that a call is about to open.
+    ///
+    /// # Errors
+    /// `open-files`
+    pub(crate) fn open_file(&self) -> Result<(), Fault> {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.most_open {
+            return Ok(());
+        }
+        self.close_files(1);
+        Err(Fault::limit(
+            "open-files",
+            503,
+            format!(
+                "Calls have more files open than server.open_files = {}. Try again soon.",
+                self.most_open
+            ),
+        ))
+    }
+
+    /// So many were closed.
+    pub(crate) fn close_files(&self, files: u32) {
+        self.open.fetch_sub(files, Ordering::Relaxed);
+    }
+
+    /// Whether more waits to be removed than there may be.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) > BACKLOG
     }
 
     /// A new empty directory for one call.
@@ -48,7 +99,9 @@ impl Scratch {
         fs::create_dir(&path)?;
         Ok(Directory {
             path,
+            bytes: 0,
             remove: self.remove.clone(),
+            backlog: Arc::clone(&self.backlog),
         })
     }
 }
@@ -67,7 +120,10 @@ impl Drop for Scratch {
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    remove: Option<Sender<PathBuf>>,
+    /// What the call has written here, as `limits.scratch` counts it.
+    pub(crate) bytes: u64,
+    remove: Option<Sender<Tree>>,
+    backlog: Arc<AtomicU64>,
 }
 
 impl Directory {
@@ -81,8 +137,54 @@ impl Drop for Directory {
         if fs::remove_dir(&self.path).is_err()
             && let Some(remove) = &self.remove
         {
+            self.backlog.fetch_add(self.bytes, Ordering::Relaxed);
             // The receiver outlives every sender: it is joined after they are gone.
-            let _ = remove.send(std::mem::take(&mut self.path));
+            let _ = remove.send(Tree {
+                path: std::mem::take(&mut self.path),
+                bytes: self.bytes,
+            });
         }
     }
+}
+
+/// The remover's thread: trees of calls come first, those of earlier processes between them.
+fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
+    let left = fs::read_dir(all).into_iter().flatten().flatten();
+    for entry in left.filter(|entry| entry.path() != root) {
+        for tree in trees.try_iter() {
+            remove(&tree, backlog);
+        }
+        remove(
+            &Tree {
+                path: entry.path(),
+                bytes: 0,
+            },
+            backlog,
+        );
+    }
+    for tree in trees {
+        remove(&tree, backlog);
+    }
+    // It is empty, unless a tree in it could not be removed; the next process tries that again.
+    let _ = fs::remove_dir(root);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, which nobody waits for but a stop"
+)]
+fn remove(tree: &Tree, backlog: &AtomicU64) {
+    let mut tries = 0;
+    while let Err(error) = iof_scratch::remove_tree(&tree.path) {
+        tries += 1;
+        if tries == TRIES {
+            tracing::warn!(
+                %error,
+                "a scratch directory could not be removed; the next start tries again"
+            );
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10 << tries));
+    }
+    backlog.fetch_sub(tree.bytes, Ordering::Relaxed);
 }

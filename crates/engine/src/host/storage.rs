@@ -27,18 +27,36 @@ pub trait Storage: Send + Sync {
     /// A fault of source `host` when the store fails.
     async fn load(&self, function: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
 
-    /// Keeps a value; when this returns, it is on the disk. `false`: all values of the function would take more than
-    /// `total` bytes, and nothing was changed.
+    /// Keeps a value under a key, which may be the digest of a name; when this returns, it is on the disk. `false`: all
+    /// values of the function would take more than `total` bytes, and nothing was changed.
     ///
     /// # Errors
     /// As [`Storage::load`].
     async fn save(
         &self,
         function: &str,
-        key: [u8; KEY],
+        key: ([u8; KEY], Option<Bytes>),
         value: Bytes,
         total: u64,
     ) -> Result<bool, Fault>;
+
+    /// Removes the value under a key, and all that it takes. `false`: there was none.
+    ///
+    /// # Errors
+    /// As [`Storage::load`].
+    async fn remove(&self, function: &str, key: [u8; KEY]) -> Result<bool, Fault>;
+
+    /// Names of values that begin with `prefix` and come after `after`, in the order of their bytes, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Storage::load`].
+    async fn names(
+        &self,
+        function: &str,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Fault>;
 }
 
 /// Bytes of a key: a UUID in hexadecimal digits, as `createUUID` makes them, or any others.
@@ -138,13 +156,13 @@ async fn end_store(mut caller: Call<'_>) -> wasmtime::Result<()> {
     let Some((key, value)) = state.transactions.storing.take() else {
         return Err(out_of_order("ended a store that it had not begun"));
     };
-    save_value(&mut caller, key, value.into()).await
+    save_value(&mut caller, (key, None), value.into()).await
 }
 
 /// Keeps a value, or says as a replay what came of it.
 pub(crate) async fn save_value(
     caller: &mut Call<'_>,
-    key: [u8; KEY],
+    (key, name): ([u8; KEY], Option<Bytes>),
     value: Bytes,
 ) -> wasmtime::Result<()> {
     let state = caller.data();
@@ -153,7 +171,11 @@ pub(crate) async fn save_value(
     let tape = state.tape.clone();
     let saved = match tape.as_ref().and_then(|tape| tape.play_save(&key, &value)) {
         Some(played) => played,
-        None => storage.save(&function, key, value.clone(), total).await?,
+        None => {
+            storage
+                .save(&function, (key, name), value.clone(), total)
+                .await?
+        }
     };
     if let Some(tape) = tape {
         tape.note_save(&key, value, saved);
@@ -163,6 +185,43 @@ pub(crate) async fn save_value(
     } else {
         Err(Reached::Storage.into())
     }
+}
+
+/// Removes a value; on a tape that is a value without bytes.
+pub(crate) async fn remove_value(caller: &mut Call<'_>, key: [u8; KEY]) -> wasmtime::Result<()> {
+    let state = caller.data();
+    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let tape = state.tape.clone();
+    let played = tape
+        .as_ref()
+        .and_then(|tape| tape.play_save(&key, &Bytes::new()));
+    if played.is_none() {
+        storage.remove(&function, key).await?;
+    }
+    if let Some(tape) = tape {
+        tape.note_save(&key, Bytes::new(), true);
+    }
+    Ok(())
+}
+
+/// Names of values, or what a replay says they were.
+pub(crate) async fn list_names(
+    caller: &mut Call<'_>,
+    prefix: &Bytes,
+    after: &Bytes,
+    limit: u32,
+) -> wasmtime::Result<Vec<Bytes>> {
+    let state = caller.data();
+    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let tape = state.tape.clone();
+    let names = match tape.as_ref().and_then(|tape| tape.play_list(prefix, after)) {
+        Some(played) => played,
+        None => storage.names(&function, prefix, after, limit).await?,
+    };
+    if let Some(tape) = tape {
+        tape.note_list(prefix, after, &names);
+    }
+    Ok(names)
 }
 
 /// The value under a key, or what a replay says it was.

@@ -5,27 +5,22 @@
 //! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this call alone, there are no
 //! sockets. The context is made at the guest's first use of any of it: most calls never do.
 //!
-//! `wasmtime_wasi` bounds no writes, so the functions that can fill a disk are counted here before it runs them.
+//! `wasmtime_wasi` bounds neither writes nor open files nor what a guest hands over at once: [`super::preview1`] does,
+//! and counts against what is left here.
 
-use crate::Value;
 use crate::abi::command::Plan as Program;
 use crate::host::log::{Log, Recorder, Which};
-use crate::host::memory;
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
-use crate::state::CallState;
 use crate::tape::{Monotonic, Tape};
+use crate::{Ending, Fault, Value};
 use bytes::Bytes;
-use rand::Rng as _;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
-use wasmtime::{Caller, Linker};
-use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
-use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
-use wiggle::GuestMemory;
 
 /// What a guest sees of its surroundings, the same for every call of a function.
 #[derive(Clone, Debug)]
@@ -51,11 +46,53 @@ pub(crate) struct Wasi {
     context: Option<Box<WasiP1Ctx>>,
     /// Behind the streams of `context`.
     recorder: Option<Recorder>,
-    setup: Setup,
+    pub(super) setup: Setup,
     /// Removed when the call ends.
     directory: Option<Directory>,
     /// Bytes that may still be written to `directory`.
     left: u64,
+    /// Directories that may still be made in it.
+    directories: u32,
+    files: Files,
+}
+
+/// Files and directories that a call has open, of those that all calls may have open.
+struct Files {
+    open: u32,
+    most: u32,
+    /// Where all are counted, once there is one.
+    of_all: Option<Arc<Scratch>>,
+}
+
+impl Files {
+    fn take(&mut self, all: Option<&Arc<Scratch>>) -> wasmtime::Result<()> {
+        if self.open >= self.most {
+            return Err(Reached::Files.into());
+        }
+        // Without a scratch directory nothing is opened.
+        if let Some(all) = all {
+            all.open_file()?;
+            self.of_all.get_or_insert_with(|| Arc::clone(all));
+            self.open += 1;
+        }
+        Ok(())
+    }
+
+    /// The streams that a call begins with were never taken.
+    fn give_back(&mut self) {
+        if let (Some(all), 1..) = (&self.of_all, self.open) {
+            self.open -= 1;
+            all.close_files(1);
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if let Some(all) = &self.of_all {
+            all.close_files(self.open);
+        }
+    }
 }
 
 /// What it takes to make the context.
@@ -78,9 +115,15 @@ impl Wasi {
         Self {
             context: None,
             recorder: None,
-            setup,
             directory: None,
             left: limits.scratch.as_u64(),
+            directories: limits.scratch_directories,
+            files: Files {
+                open: 0,
+                most: limits.files,
+                of_all: None,
+            },
+            setup,
         }
     }
 
@@ -102,12 +145,25 @@ impl Wasi {
         }
     }
 
+    /// Keeps the beginning of what a program printed before it failed: a part in its fault, more of it in its log.
+    pub(crate) fn keep_beginning(&self, fault: &mut Fault, log: &mut Log) {
+        /// What of it goes into the log.
+        const LOGGED: usize = 64 << 10;
+        let recorder = self.recorder.as_ref();
+        let mut printed = recorder.map(Recorder::take_printed).unwrap_or_default();
+        let beginning = printed.get(..Ending::STDOUT).unwrap_or(&printed);
+        fault.ending.get_or_insert_default().stdout =
+            Some(String::from_utf8_lossy(beginning).into_owned());
+        printed.truncate(LOGGED);
+        log.stdout = printed;
+    }
+
     /// Whether the call is a program's.
     pub(crate) fn is_program(&self) -> bool {
         self.setup.program.is_some()
     }
 
-    fn context(&mut self) -> &mut WasiP1Ctx {
+    pub(super) fn context(&mut self) -> &mut WasiP1Ctx {
         let Self {
             context,
             recorder,
@@ -159,126 +215,28 @@ impl Wasi {
         })
     }
 
-    fn spend(&mut self, bytes: u64) -> Result<(), Reached> {
+    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), Reached> {
         self.left = self.left.checked_sub(bytes).ok_or(Reached::Scratch)?;
+        if let Some(directory) = &mut self.directory {
+            directory.bytes += bytes;
+        }
         Ok(())
     }
-}
 
-/// What a directory entry is worth.
-const ENTRY: u64 = 4096;
-/// `oflags::creat` of preview 1.
-const CREATE: i32 = 1;
-
-pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    add_to_linker_async(linker, |state: &mut CallState| state.wasi.context())?;
-    linker.allow_shadowing(true);
-    without_context(linker)?;
-    counted(linker)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// Runs one function of `wasmtime_wasi` after its cost was spent.
-macro_rules! counted {
-    ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $cost:expr) => {
-        $linker.func_wrap_async(
-            "wasi_snapshot_preview1",
-            stringify!($name),
-            |mut $caller: Caller<'_, CallState>, ($($arg,)*): ($($ty,)*)| {
-                Box::new(async move {
-                    let cost: u64 = $cost;
-                    $caller.data_mut().wasi.spend(cost)?;
-                    let memory = memory::of(&mut $caller)?;
-                    let (bytes, state) = memory.data_and_store_mut(&mut $caller);
-                    let context = state.wasi.context();
-                    // What the host may copy for one call; what it copies here was just counted.
-                    p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
-                    p1::$name(context, &mut GuestMemory::Unshared(bytes), $($arg),*).await
-                })
-            },
-        )?;
-    };
-}
-
-/// Randomness and the environment, without a context: whoever makes a hash map asks for the one, whoever starts a command
-/// for the other, and the context, which takes two microseconds, would be made for nothing else.
-fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
-        let memory = memory::of(&mut caller)?;
-        let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        let room = memory::room(bytes, pointer, length)?;
-        match &state.wasi.setup.tape {
-            Some(tape) => tape.random(room),
-            None => rand::rng().fill_bytes(room),
-        }
-        wasmtime::Result::Ok(0i32)
-    };
-    let environ_sizes_get = |mut caller: Caller<'_, CallState>, count: u32, size: u32| {
-        let memory = memory::of(&mut caller)?;
-        let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        let variables = &state.wasi.setup.environment.variables;
-        let length = |(name, value): &(String, String)| name.len() + value.len() + 2;
-        let all: usize = variables.iter().map(length).sum();
-        for (at, value) in [(count, variables.len()), (size, all)] {
-            memory::room(bytes, at, 4)?.copy_from_slice(&u32::try_from(value)?.to_le_bytes());
-        }
-        wasmtime::Result::Ok(0i32)
-    };
-    let environ_get = |mut caller: Caller<'_, CallState>, mut places: u32, mut texts: u32| {
-        let memory = memory::of(&mut caller)?;
-        let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        for (name, value) in &state.wasi.setup.environment.variables {
-            let text = format!("{name}={value}\0");
-            let length = u32::try_from(text.len())?;
-            memory::room(bytes, places, 4)?.copy_from_slice(&texts.to_le_bytes());
-            memory::room(bytes, texts, length)?.copy_from_slice(text.as_bytes());
-            // No text of a memory ends beyond 4 GiB, but one may end there.
-            (places, texts) = (places.wrapping_add(4), texts.wrapping_add(length));
-        }
-        wasmtime::Result::Ok(0i32)
-    };
-    let module = "wasi_snapshot_preview1";
-    linker.func_wrap(module, "random_get", random_get)?;
-    linker.func_wrap(module, "environ_sizes_get", environ_sizes_get)?;
-    linker.func_wrap(module, "environ_get", environ_get)?;
-    Ok(())
-}
-
-/// As wasmtime's own default for a store.
-const FUEL: usize = 128 << 20;
-
-fn counted(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    counted!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
-    counted!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| first_vector(&mut caller, iovs, count)?);
-    counted!(linker, fd_filestat_set_size(fd: i32, size: i64), |_caller| size.cast_unsigned());
-    counted!(linker, path_open(fd: i32, lookup: i32, path: i32, length: i32, flags: i32, base: i64, inheriting: i64, fdflags: i32, out: i32), |_caller| {
-        if flags & CREATE == 0 { 0 } else { ENTRY }
-    });
-    counted!(linker, path_create_directory(fd: i32, path: i32, length: i32), |_caller| ENTRY);
-    counted!(linker, path_symlink(old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
-    counted!(linker, path_link(old_fd: i32, lookup: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |_caller| ENTRY);
-    Ok(())
-}
-
-/// The length of the first vector that holds anything, which is what one write writes.
-fn first_vector(
-    caller: &mut Caller<'_, CallState>,
-    iovs: i32,
-    count: i32,
-) -> wasmtime::Result<u64> {
-    let memory = memory::of(caller)?;
-    for at in 0..count.cast_unsigned() {
-        let Some(vector) = iovs.cast_unsigned().checked_add(at.saturating_mul(8)) else {
-            break;
-        };
-        let bytes = memory::read(&memory, &*caller, vector, 8)?;
-        let length = bytes
-            .last_chunk::<4>()
-            .map_or(0, |chunk| u32::from_le_bytes(*chunk));
-        if length > 0 {
-            return Ok(length.into());
-        }
+    /// Counts a directory. No tree is deeper than it has directories, whatever links and renames make of it.
+    pub(super) fn spend_directory(&mut self) -> Result<(), Reached> {
+        let left = self.directories.checked_sub(1);
+        self.directories = left.ok_or(Reached::ScratchDirectories)?;
+        Ok(())
     }
-    Ok(0)
+
+    /// Counts a file before it is opened.
+    pub(super) fn open(&mut self) -> wasmtime::Result<()> {
+        self.files.take(self.setup.scratch.as_ref())
+    }
+
+    /// A file was closed, or not opened.
+    pub(super) fn closed(&mut self) {
+        self.files.give_back();
+    }
 }

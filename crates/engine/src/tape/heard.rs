@@ -16,6 +16,9 @@ pub struct Heard {
     /// Values that were stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub saves: Vec<HeardSave>,
+    /// Names of values that were listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<HeardList>,
     /// Times of day, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wall_clock: Vec<u64>,
@@ -71,4 +74,16 @@ pub struct HeardSave {
     pub value: Blob,
     /// Whether there was room.
     pub saved: bool,
+}
+
+/// One page of names of values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeardList {
+    /// What the names begin with.
+    pub prefix: Blob,
+    /// What they come after.
+    pub after: Blob,
+    /// The names.
+    pub names: Vec<Blob>,
 }

@@ -13,7 +13,7 @@ mod deck;
 mod heard;
 
 pub use crate::blob::Blob;
-pub use heard::{Heard, HeardCommand, HeardLoad, HeardSave};
+pub use heard::{Heard, HeardCommand, HeardList, HeardLoad, HeardSave};
 
 use crate::Fault;
 use bytes::Bytes;
@@ -175,6 +175,33 @@ impl Tape {
                 key: Blob(Bytes::copy_from_slice(key)),
                 value: Blob(value),
                 saved,
+            });
+        });
+    }
+
+    /// The recorded names of values; `None` while recording.
+    pub(crate) fn play_list(&self, prefix: &Bytes, after: &Bytes) -> Option<Vec<Bytes>> {
+        let mut deck = lock(self.0.play.as_ref()?);
+        let same = |list: &HeardList| list.prefix.0 == prefix && list.after.0 == after;
+        let at = deck.left.lists.iter().position(same);
+        // Of what was not asked then, nobody knows what would be there.
+        let names = at.map(|at| deck.left.lists.remove(at).names);
+        Some(
+            names
+                .unwrap_or_default()
+                .into_iter()
+                .map(|name| name.0)
+                .collect(),
+        )
+    }
+
+    pub(crate) fn note_list(&self, prefix: &Bytes, after: &Bytes, names: &[Bytes]) {
+        let size = names.iter().map(|name| name.len() + 16).sum::<usize>();
+        self.note(prefix.len() + after.len() + size + 32, |heard| {
+            heard.lists.push(HeardList {
+                prefix: Blob(prefix.clone()),
+                after: Blob(after.clone()),
+                names: names.iter().cloned().map(Blob).collect(),
             });
         });
     }

@@ -39,7 +39,18 @@ unsafe extern "C" {
     /// Forgets the value under a key: 1 if there was one, else 0.
     #[link_name = "storage_remove"]
     fn storage_forget(key: *const u8, key_length: usize) -> i32;
+    /// The length of a page of keys that begin with a prefix and come after a key, which the server keeps for
+    /// `storage_read`: of each key its length in four bytes, little-endian, and the key. Fewer than [`PAGE`] are the last.
+    fn storage_list(
+        prefix: *const u8,
+        prefix_length: usize,
+        after: *const u8,
+        after_length: usize,
+    ) -> i64;
 }
+
+/// Keys in a page of `storage_list`.
+const PAGE: usize = 1000;
 
 /// Ends the call.
 pub(crate) fn fail(code: &str, message: &str) -> ! {
@@ -101,4 +112,33 @@ pub(crate) fn save(key: &str, value: &[u8]) {
 pub(crate) fn forget(key: &str) -> bool {
     // SAFETY: the server reads the key.
     unsafe { storage_forget(key.as_ptr(), key.len()) == 1 }
+}
+
+/// Keys that begin with a prefix; one that is no text was set by other means, and cannot be named here.
+pub(crate) fn keys(prefix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut after = Vec::new();
+    loop {
+        // SAFETY: the server reads the prefix and the key.
+        let length =
+            unsafe { storage_list(prefix.as_ptr(), prefix.len(), after.as_ptr(), after.len()) };
+        let mut page = vec![0; usize::try_from(length).unwrap_or(0)];
+        // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+        unsafe { storage_read(page.as_mut_ptr()) };
+        let mut keys = 0;
+        let mut rest = page.as_slice();
+        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+            let Some((key, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)
+            else {
+                break;
+            };
+            found.extend(core::str::from_utf8(key).map(str::to_owned));
+            after = key.to_vec();
+            keys += 1;
+            rest = tail;
+        }
+        if keys < PAGE {
+            return found;
+        }
+    }
 }

@@ -18,3 +18,10 @@ pub(crate) fn save(key: &str, value: &[u8]) {
 pub(crate) fn forget(key: &str) -> bool {
     VALUES.with_borrow_mut(|values| values.remove(key).is_some())
 }
+
+pub(crate) fn keys(prefix: &str) -> Vec<String> {
+    VALUES.with_borrow(|values| {
+        let known = values.keys().filter(|key| key.starts_with(prefix));
+        known.cloned().collect()
+    })
+}

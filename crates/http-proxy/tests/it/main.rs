@@ -15,6 +15,7 @@
 mod support;
 
 mod options;
+mod own_address;
 
 use std::process::Stdio;
 use std::time::Duration;

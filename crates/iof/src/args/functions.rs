@@ -54,7 +54,9 @@ Examples:
   iof call hello say world                   the export `say`
   iof call shop order -d '{\"id\": 7}'        arguments by name, in JSON
   iof call pictures thumbnail -d @cat.png    a file, as it is
-  echo hi | iof call hello say -d @-         stdin")]
+  echo hi | iof call hello say -d @-         stdin
+  iof call words --stdin book.txt -- -c      a program, with a file as its stdin and an argument
+  iof call sums add -d '[2, 3]' --signature '(i32, i32) -> i32'")]
 pub(crate) struct Call {
     /// The function's name or number
     pub(crate) function: String,
@@ -64,9 +66,18 @@ pub(crate) struct Call {
     /// JSON, or @FILE (.json is JSON, all else bytes), or @- for stdin
     #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
     pub(crate) data: Option<String>,
+    /// What a program reads on its stdin: FILE, or - for the stdin of this command [default: nothing]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) stdin: Option<String>,
+    /// The types of a function that does not say them, such as `(i32, i32) -> i32`
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) signature: Option<String>,
     /// Do not wait: print the job, whose outcome `iof job` shows
     #[arg(long)]
     pub(crate) detach: bool,
+    /// The arguments of a program
+    #[arg(last = true, value_name = "ARGS", conflicts_with = "data")]
+    pub(crate) args: Vec<String>,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }

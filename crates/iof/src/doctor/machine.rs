@@ -9,8 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a call takes of the address space, used or not.
 const SLOT: u64 = 4 << 30;
-/// Descriptors of a server beside those of its connections.
-const DESCRIPTORS: u64 = 1024;
 /// Below this, a server cannot keep what it is given for long.
 const ROOM: u64 = 1 << 30;
 /// 2025: no clock that is right shows less.
@@ -85,7 +83,9 @@ fn address_space(config: &Config) -> Check {
 }
 
 fn descriptors(config: &Config) -> Check {
-    let wanted = u64::from(config.server.connections) + DESCRIPTORS;
+    // As `iof serve` shares them out.
+    let connections = u64::from(config.server.connections).saturating_mul(2);
+    let wanted = connections.max(u64::from(config.server.open_files).saturating_mul(4));
     // The soft limit is the program's own to raise.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let found = limit.map_or("no limit".to_owned(), |limit| limit.to_string());
@@ -95,8 +95,9 @@ fn descriptors(config: &Config) -> Check {
         found,
         short.then(|| {
             format!(
-                "{} connections at once want {wanted}: raise the limit (ulimit -n, LimitNOFILE), or lower server.connections",
-                config.server.connections
+                "{} connections and {} files of calls at once want {wanted}, and there will be fewer: raise the limit \
+                 (ulimit -n, LimitNOFILE), or lower server.connections and server.open_files",
+                config.server.connections, config.server.open_files
             )
         }),
     )

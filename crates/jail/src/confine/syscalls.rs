@@ -95,7 +95,9 @@ fn unlike(sockets: Sockets) -> Result<Rules, BackendError> {
 }
 
 /// Calls that succeed without being made: some programs insist on having no core dumps, but a limit
-/// of 0 would bring back those that are piped, see [`quotas`](crate::confine::quotas).
+/// of 0 would bring back those that are piped, see [`quotas`](crate::confine::quotas); and the kernel
+/// does not promise a size of a socket's buffer either, but what a Unix socket may hold is counted by
+/// it, see [`usage`](crate::usage).
 fn pretended() -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
     let core = u64::from(libc::RLIMIT_CORE);
@@ -103,6 +105,9 @@ fn pretended() -> Result<Rules, BackendError> {
     let given = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
     let set = vec![is(1, core)?, given];
     either(&mut rules, libc::SYS_prlimit64, set)?;
+    let (level, name) = (libc::SOL_SOCKET as u64, libc::SO_SNDBUF as u64);
+    let buffer = vec![is(1, level)?, is(2, name)?];
+    either(&mut rules, libc::SYS_setsockopt, buffer)?;
     Ok(rules)
 }
 

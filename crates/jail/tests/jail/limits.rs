@@ -242,6 +242,52 @@ async fn memory_that_nothing_counts_is_not_to_be_had() {
     }
 }
 
+/// What programs hold in the kernel: of sockets, also of those that are sent and not received, and
+/// of page tables.
+#[tokio::test]
+async fn memory_in_the_kernel_counts() {
+    let most = |limits: &mut Limits| limits.memory = 64 << 20;
+    const SOCKETS: &str = "import os, socket, time\nkeep = []\n\
+        for n in range(2):\n  if os.fork() == 0: break\n\
+        try:\n  while True:\n\
+        \x20   pair = socket.socketpair(); keep.append(pair)\n\
+        \x20   for one in pair:\n\
+        \x20     one.setblocking(False); one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 30)\n\
+        \x20     try:\n        while True: one.send(b'x' * 65536)\n\
+        \x20     except BlockingIOError: pass\n\
+        except OSError: time.sleep(20)";
+    const SENT: &str = "import array, os, socket, time\nto, kept = socket.socketpair()\n\
+        for n in range(2):\n  if os.fork() == 0: break\n\
+        try:\n  while True:\n\
+        \x20   pair = socket.socketpair()\n    pair[0].setblocking(False)\n\
+        \x20   try:\n      while True: pair[0].send(b'x' * 65536)\n\
+        \x20   except BlockingIOError: pass\n\
+        \x20   fds = array.array('i', [one.fileno() for one in pair])\n\
+        \x20   to.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n\
+        \x20   for one in pair: one.close()\n\
+        except OSError: time.sleep(20)";
+    const TABLES: &str = "import ctypes, time\nlibc = ctypes.CDLL(None)\n\
+        libc.mmap.restype = ctypes.c_void_p\n\
+        p = libc.mmap(None, ctypes.c_size_t(1 << 38), 1, 0x4022, -1, ctypes.c_size_t(0))\n\
+        c = (ctypes.c_char * (1 << 38)).from_address(p)\n\
+        for n in range(0, 1 << 38, 1 << 21): c[n]\ntime.sleep(20)";
+    for way in jails().await {
+        for (name, script) in [("sockets", SOCKETS), ("sent", SENT), ("tables", TABLES)] {
+            // Without a network namespace, what is on its way is not to be seen.
+            if name == "sent" && !way.has(Feature::NetNamespace) {
+                continue;
+            }
+            let ended = limited(&way, PYTHON, script, most).await;
+            let expected = Exit::Limit(Limit::Memory);
+            assert_eq!(ended.exit, expected, "{} {name} {ended:?}", way.name);
+        }
+        let few = "import socket\npairs = [socket.socketpair() for n in range(40)]\n\
+            for a, b in pairs: a.send(b'x' * 4096)\nprint(sum(len(b.recv(9999)) for a, b in pairs))";
+        let ended = limited(&way, PYTHON, few, most).await;
+        assert_eq!(out(&ended), (40 * 4096).to_string(), "{}", way.name);
+    }
+}
+
 #[tokio::test]
 async fn no_core_is_dumped() {
     for way in jails().await {

@@ -3,6 +3,7 @@
 
 use super::{Functions, Loaded, Policy, Rehearsal, no_such_function, store_fault};
 use crate::grants::{Ceiling, Declaration, Granted};
+use crate::parsing::blocking;
 use crate::schema::Schemas;
 use crate::second_state::Target;
 use iof_egress::SecretValue;
@@ -76,6 +77,7 @@ impl Functions {
             callback: Target::callback(&function.callback)?,
             ledger: self.journal.ledger(id),
             name: id.to_string().into(),
+            label: function.name.as_deref().map(Into::into),
             granted,
             id,
             version: version.number,
@@ -185,15 +187,54 @@ impl Functions {
         &self.policy.ceiling
     }
 
+    /// Makes sure that a version can be called, before it is what calls run.
+    ///
+    /// # Errors
+    /// What keeps it from being loaded; a version that does not exist is for the store to refuse.
+    pub(crate) async fn loads(&self, id: i64, number: i64) -> Result<(), Fault> {
+        let version = self.store.version(id, number).await.map_err(store_fault)?;
+        if let Some(version) = version {
+            self.code(id, version.sha256).await?;
+        }
+        Ok(())
+    }
+
     async fn code(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
+        self.failures.check(&sha256)?;
+        if let Some(code) = self.kept(sha256).await? {
+            return Ok(code);
+        }
+        let _turn = self.failures.turn(&sha256).await;
+        // Somebody else may have had the turn before.
+        self.failures.check(&sha256)?;
+        if let Some(code) = self.kept(sha256).await? {
+            return Ok(code);
+        }
+        let rebuilt = self.rebuild(id, sha256).await;
+        if let Err(fault) = &rebuilt {
+            self.failures.note(sha256, fault);
+        }
+        rebuilt
+    }
+
+    /// What was compiled before, if it is usable.
+    ///
+    /// # Errors
+    /// `memory`: compiled again, it would be no smaller.
+    async fn kept(&self, sha256: [u8; 32]) -> Result<Option<iof_engine::Function>, Fault> {
         let kept = self
             .store
             .artefact(self.engine.fingerprint(), sha256)
             .await
             .map_err(store_fault)?;
-        match kept.and_then(|artefact| self.engine.load(&artefact).ok()) {
-            Some(code) => Ok(code),
-            None => self.rebuild(id, sha256).await,
+        let Some(artefact) = kept else {
+            return Ok(None);
+        };
+        let engine = self.engine.clone();
+        match blocking(move || engine.load(&artefact)).await? {
+            Ok(code) => Ok(Some(code)),
+            Err(fault) if fault.source_of == Source::Limit => Err(fault),
+            Err(_) => Ok(None),
         }
     }
 
@@ -216,7 +257,8 @@ impl Functions {
             .put_artefact(self.engine.fingerprint(), sha256, &compiled.artefact)
             .await
             .map_err(store_fault)?;
-        self.engine.load(&compiled.artefact)
+        let engine = self.engine.clone();
+        blocking(move || engine.load(&compiled.artefact)).await?
     }
 }
 

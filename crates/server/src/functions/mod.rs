@@ -3,6 +3,7 @@
 //! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
 //! it at the same moment, and the least used ones make room when there are too many.
 
+mod failures;
 mod load;
 
 use crate::grants::{Ceiling, Granted};
@@ -38,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) version: i64,
     /// Its number as text, for records.
     pub(crate) name: Arc<str>,
+    /// The name that its owner gave it.
+    pub(crate) label: Option<Arc<str>>,
     /// What its arguments are checked against, made when it is first asked for.
     pub(crate) schemas: Schemas,
     /// What some of the calls run instead, and how many of a hundred.
@@ -59,6 +62,7 @@ pub(crate) struct Functions {
     journal: Arc<Journal>,
     policy: Policy,
     loaded: Cache<i64, Arc<Loaded>>,
+    failures: failures::Failures,
     /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
     names: Cache<Box<str>, i64>,
     /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
@@ -90,6 +94,7 @@ impl Functions {
             journal,
             policy,
             loaded: Cache::new(capacity.max(1)),
+            failures: failures::Failures::new(),
             names: Cache::new(capacity.max(1)),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }

@@ -39,8 +39,20 @@ pub(crate) struct Declaration {
     /// Whether its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
+    /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
+    pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// Which of its calls are kept, to be replayed.
     pub(crate) record: Record,
+}
+
+/// A request whose target a caller names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CallerRequest {
+    /// The argument is what another server answers.
+    Fetch,
+    /// The result goes to another server.
+    Callback,
 }
 
 /// Which calls are recorded.
@@ -222,6 +234,7 @@ mod tests {
         concurrency = 10
         rate = 600
         record = "errors"
+        callers_may = ["fetch", "callback"]
 
         [limits]
         wall_time = "5s"
@@ -258,6 +271,7 @@ mod tests {
             ("rate = -1", "declaration", "rate"),
             ("[limits]\nwall_time = \"0s\"", "declaration", "limits"),
             ("record = \"sometimes\"", "declaration", "record"),
+            ("callers_may = [\"fetsh\"]", "declaration", "fetsh"),
             ("{\"commands\": 1}", "declaration", "sequence"),
             (
                 "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",

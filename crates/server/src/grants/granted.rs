@@ -1,7 +1,7 @@
 //! The ceiling, and what is granted below it.
 
 use super::Record;
-use super::declaration::Declaration;
+use super::declaration::{CallerRequest, Declaration};
 use super::pace::Pace;
 use crate::gate::Gate;
 use crate::settings::Settings;
@@ -30,6 +30,34 @@ pub(crate) struct Granted {
     pub(crate) record: Record,
     /// Whether whoever may call it may have the answer fetched later; else only holders of a key.
     pub(crate) jobs: bool,
+    pub(crate) callers_may: CallersMay,
+}
+
+/// Requests whose target a caller may name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallersMay {
+    fetch: bool,
+    callback: bool,
+}
+
+impl CallersMay {
+    /// # Errors
+    /// `caller-request`
+    pub(crate) fn fetch(self) -> Result<(), Fault> {
+        match self.fetch {
+            true => Ok(()),
+            false => Err(not_callers("SSVM_Fetch", "fetch")),
+        }
+    }
+
+    /// # Errors
+    /// `caller-request`
+    pub(crate) fn call_back(self) -> Result<(), Fault> {
+        match self.callback {
+            true => Ok(()),
+            false => Err(not_callers("SSVM_Callback", "callback")),
+        }
+    }
 }
 
 impl Ceiling {
@@ -116,6 +144,10 @@ impl Ceiling {
             pace: declared.rate.map(|rate| Arc::new(Pace::new(rate))),
             record: declared.record,
             jobs: declared.jobs,
+            callers_may: CallersMay {
+                fetch: declared.callers_may.contains(&CallerRequest::Fetch),
+                callback: declared.callers_may.contains(&CallerRequest::Callback),
+            },
         })
     }
 }
@@ -131,6 +163,11 @@ impl Granted {
             pace: None,
             record: Record::Off,
             jobs: false,
+            // As in 2020, when functions declared nothing.
+            callers_may: CallersMay {
+                fetch: true,
+                callback: true,
+            },
         }
     }
 
@@ -154,6 +191,17 @@ fn beyond(what: String) -> Fault {
         "ceiling",
         format!(
             "The version declares more than this server allows. {what}. Declare less, or ask the operator for more."
+        ),
+    )
+    .with_status(403)
+}
+
+fn not_callers(name: &str, line: &str) -> Fault {
+    Fault::client(
+        "caller-request",
+        format!(
+            "{name} is not allowed: callers of this function name no {line}. Leave it out, or add callers_may = [\"{line}\"] \
+             to its function.toml."
         ),
     )
     .with_status(403)

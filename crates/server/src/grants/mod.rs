@@ -9,4 +9,4 @@ mod granted;
 mod pace;
 
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
-pub(crate) use granted::{Ceiling, Granted};
+pub(crate) use granted::{CallersMay, Ceiling, Granted};

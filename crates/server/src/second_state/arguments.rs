@@ -51,9 +51,11 @@ pub(super) fn of_body(
         }
         "text/plain" if content_type == "text/plain" => {
             let body = decoded(body, budget)?;
-            match rewrite(&body, limits.depth, DIRECTIONS, budget)? {
-                Some(json) => return directed(json),
-                None => text(body),
+            match rewrite(&body, limits.depth, DIRECTIONS, budget) {
+                Ok(json) => return directed(json),
+                // What is nested deeper than JSON can be here is only text.
+                Err(Failure::NotJson | Failure::TooDeep(_)) => text(body),
+                Err(Failure::Fault(fault)) => return Err(fault),
             }
         }
         "text/plain" => text(decoded(body, budget)?),
@@ -120,7 +122,9 @@ fn strict(
     }
     let body = charset::decode(body, charset.as_deref())?;
     let json = match first(&body) {
-        Some(b'{' | b'[') => rewrite(&body, depth, take, budget)?,
+        Some(b'{' | b'[') => rewrite(&body, depth, take, budget)
+            .map(Some)
+            .or_else(Failure::unless_text)?,
         _ => None,
     };
     json.ok_or_else(|| {
@@ -131,27 +135,24 @@ fn strict(
     })
 }
 
-/// A text as JavaScript writes it; `None` if it is not JSON.
+/// A text as JavaScript writes it.
 fn rewrite(
     body: &[u8],
     depth: u32,
     take: [[&'static str; 2]; 2],
     budget: &mut Budget,
-) -> Result<Option<Rewritten>, Fault> {
-    // Most texts are none, and can be told by their first byte.
+) -> Result<Rewritten, Failure> {
+    // Most texts are not JSON, and can be told by their first byte.
     let (Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'), Ok(text)) =
         (first(body), std::str::from_utf8(body))
     else {
-        return Ok(None);
+        return Err(Failure::NotJson);
     };
     let rewriting = Rewriting {
         take,
         ..Rewriting::new(Style::JavaScript, depth)
     };
-    rewriting
-        .run(text, budget)
-        .map(Some)
-        .or_else(Failure::unless_text)
+    rewriting.run(text, budget)
 }
 
 fn first(body: &[u8]) -> Option<&u8> {
@@ -296,9 +297,9 @@ mod tests {
     }
 
     fn plain_or(text: &str) -> String {
-        match rewrite(text.as_bytes(), 1000, [[""; 2]; 2], &mut Budget::default()).unwrap() {
-            Some(json) => json.text,
-            None => text.to_owned(),
+        match rewrite(text.as_bytes(), 1000, [[""; 2]; 2], &mut Budget::default()) {
+            Ok(json) => json.text,
+            Err(_) => text.to_owned(),
         }
     }
 
@@ -306,10 +307,8 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(plain(&deep(1000)), deep(1000));
-        assert_eq!(
-            arg("text/plain", &deep(1001)).unwrap_err().code,
-            "json-depth"
-        );
+        // Deeper, it is only text.
+        assert_eq!(plain(&deep(1001)), deep(1001));
         assert_eq!(
             arg("application/json", &deep(1001)).unwrap_err().code,
             "json-depth"

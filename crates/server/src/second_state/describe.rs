@@ -5,6 +5,7 @@ use super::{
     USAGE_KEY, error_body, executables::admit, function, header, is_admin, query_value, refuse,
 };
 use crate::app::App;
+use crate::connection::Written;
 use crate::functions::store_fault;
 use crate::reply;
 use axum::body::Body;
@@ -125,6 +126,7 @@ async fn describe(
     let body = buffer::body(app, told).await?;
     let mut response = reply::ok(StatusCode::OK, reply::HTML, "");
     *response.body_mut() = body;
+    response.extensions_mut().insert(Written);
     Ok(response)
 }
 

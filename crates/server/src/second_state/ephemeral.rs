@@ -1,9 +1,11 @@
 //! Storage that forgets: JSON under a key, for an hour.
 //!
 //! The original kept it in memory, among its own notes about compiled code, which anybody could read. Here it is in the
-//! database, so that a restart loses nothing, and holds what clients put there.
+//! database, so that a restart loses nothing, and holds what clients put there. On a server with keys all of it takes one;
+//! without, every address has a share, so that one client does not fill it for all.
 
-use super::{arguments, content_type, error_body, essence};
+use super::executables::admit;
+use super::{arguments, content_type, error_body, essence, rate};
 use crate::app::App;
 use crate::body::SMALL;
 use crate::functions::store_fault;
@@ -14,8 +16,9 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::Saved;
+use iof_store::{EphemeralPut, EphemeralShare};
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,6 +26,10 @@ use uuid::Uuid;
 const NOT_JSON: &str = "Mime type in request headers must be application/json";
 /// The longest key that a client may choose.
 const KEY: usize = 256;
+
+/// The address that a request came from, for those who count by it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// `POST /api/ephemeral_storage`: under a key of ours.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
@@ -41,6 +48,7 @@ pub(super) async fn replace(
 async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let stored = async {
+        admit(app, &parts.headers)?;
         if essence(&parts.headers) != "application/json" {
             return Err(Fault::client("content-type", NOT_JSON).with_status(415));
         }
@@ -67,13 +75,28 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
             true => "{}".to_owned(),
             false => rewritten(app, &parts.headers, held.bytes.clone()).await?,
         };
-        let total = settings.ephemeral_total;
-        let saved =
-            app.store
-                .put_ephemeral(key.clone(), value, settings.ephemeral_time, total.as_u64());
-        match saved.await.map_err(store_fault)? {
-            Saved::Done => Ok(json!({ "key": key }).to_string()),
-            Saved::Full => Err(Fault::limit(
+        let (total, share) = (settings.ephemeral_total, settings.ephemeral_share);
+        let client = parts.extensions.get::<ClientAddress>();
+        let owner = client.filter(|_| !app.keys.are_set());
+        let owner = owner.map(|client| EphemeralShare {
+            owner: rate::network(client.0).to_string(),
+            limit: share.as_u64(),
+        });
+        let life = settings.ephemeral_time;
+        let put = app
+            .store
+            .put_ephemeral(key.clone(), value, life, total.as_u64(), owner);
+        match put.await.map_err(store_fault)? {
+            EphemeralPut::Done => Ok(json!({ "key": key }).to_string()),
+            EphemeralPut::ShareFull => Err(Fault::limit(
+                "ephemeral-share",
+                507,
+                format!(
+                    "The share of this address in the ephemeral storage is full: second_state.ephemeral_share = {share}. \
+                     Delete a value, or try again later."
+                ),
+            )),
+            EphemeralPut::Full => Err(Fault::limit(
                 "ephemeral-total",
                 507,
                 format!(
@@ -106,8 +129,16 @@ async fn rewritten(app: &App, headers: &HeaderMap, body: Bytes) -> Result<String
 }
 
 /// `GET /api/ephemeral_storage/{key}`
-pub(super) async fn read(State(app): State<Arc<App>>, Path(key): Path<String>) -> Response<Body> {
-    match app.store.ephemeral(&key).await.map_err(store_fault) {
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let value = async {
+        admit(&app, &headers)?;
+        app.store.ephemeral(&key).await.map_err(store_fault)
+    };
+    match value.await {
         // It was JSON when it came.
         Ok(Some(value)) => {
             let body = format!(r#"{{"value":{value}}}"#);
@@ -126,9 +157,17 @@ pub(super) async fn read(State(app): State<Arc<App>>, Path(key): Path<String>) -
 }
 
 /// `DELETE /api/ephemeral_storage/{key}`: the same answer whether there was something or not.
-pub(super) async fn delete(State(app): State<Arc<App>>, Path(key): Path<String>) -> Response<Body> {
-    let deleted = app.store.delete_ephemeral(key.clone()).await;
-    match deleted.map_err(store_fault) {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let deleted = async {
+        admit(&app, &headers)?;
+        let deleted = app.store.delete_ephemeral(key.clone()).await;
+        deleted.map_err(store_fault)
+    };
+    match deleted.await {
         Ok(_) => {
             let body = json!({ "key": key }).to_string();
             reply::ok(StatusCode::OK, reply::HTML, body)

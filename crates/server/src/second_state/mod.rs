@@ -23,7 +23,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod keys;
 mod log;
-mod multipart;
+pub(crate) mod multipart;
 mod outward;
 mod owned;
 pub(crate) mod rate;
@@ -31,6 +31,7 @@ mod run;
 mod target;
 pub(crate) mod upload;
 
+pub(crate) use ephemeral::ClientAddress;
 pub(crate) use outward::OwnRoutes;
 pub(crate) use run::{Route, client};
 pub(crate) use target::Target;
@@ -123,7 +124,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
 
 /// A `wasm_id` of a path. Anything that is no number is the id of no function.
 fn parse_id(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|id| *id > 0)
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id > 0)
 }
 
 /// The function of a path.

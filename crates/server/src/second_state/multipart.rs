@@ -12,6 +12,7 @@ use super::run::{Asked, Caller};
 use super::target::Target;
 use crate::app::App;
 use crate::body::SMALL;
+use crate::grants::CallersMay;
 use crate::json::index;
 use crate::multipart::{MostParts, Part, boundary, broken, short, split};
 use crate::parsing::Budget;
@@ -39,8 +40,8 @@ pub(super) async fn read(
     app: &Arc<App>,
     context: &CallContext,
     caller: Caller,
-    headers: &HeaderMap,
-    body: Bytes,
+    may: CallersMay,
+    (headers, body): (&HeaderMap, Bytes),
 ) -> Result<Asked, Fault> {
     let boundary = boundary(content_type(headers))?;
     let most = MostParts {
@@ -48,9 +49,9 @@ pub(super) async fn read(
         setting: "second_state.multipart_parts",
     };
     let parse = move |budget: &mut Budget, body: Bytes| {
-        let mut parts = split(boundary, body, most, budget)?;
-        for part in parts.iter_mut().filter(|part| !part.is_file) {
-            part.read_text(budget)?;
+        let parts = split(boundary, body, most, budget)?;
+        for part in parts.iter().filter(|part| !part.is_file) {
+            part.utf8_only()?;
         }
         Ok(arrange(parts))
     };
@@ -70,6 +71,7 @@ pub(super) async fn read(
         }
     };
     if let Some(part) = arranged.callback {
+        may.call_back()?;
         asked.callback = Some(Target::callback(text(&part)?)?);
     }
     let mut fetched_bytes = 0;
@@ -81,6 +83,7 @@ pub(super) async fn read(
             });
             continue;
         }
+        may.fetch()?;
         let target = Target::fetch(text(&part)?)?;
         let is_object = target.is_object;
         let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;

@@ -1,6 +1,7 @@
 //! Requests that a call makes by itself: what it fetches first, and where it sends its result.
 //!
-//! They leave under the function's outbound rules, like those of its commands. A request to a run route of this very
+//! They leave under the function's outbound rules, like those of its commands; with its secrets if its owner stored them,
+//! and without any credential if a caller named them (docs/decisions/0032). A request to a run route of this very
 //! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
 //! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
 
@@ -15,11 +16,20 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use iof_commands::CallContext;
-use iof_egress::{Inside, Outbound};
+use iof_egress::{Attachments, Inside, Outbound};
 use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use url::Url;
+
+/// Who named a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// A request, in a header, its body or a part of it.
+    Caller,
+    /// The function's owner, who stored it.
+    Owner,
+}
 
 /// What came back.
 pub(super) enum Came {
@@ -37,7 +47,7 @@ pub(super) async fn send(
     app: &Arc<App>,
     context: &CallContext,
     caller: Caller,
-    target: Target,
+    (named_by, target): (NamedBy, Target),
     body: Bytes,
 ) -> Result<Came, Fault> {
     let mut request = Request::new(body);
@@ -58,7 +68,10 @@ pub(super) async fn send(
         function_id: context.function_id,
         version: context.version,
         rules: &context.grants.outbound,
-        secrets: &context.secrets,
+        secrets: match named_by {
+            NamedBy::Caller => Attachments::WITHHELD,
+            NamedBy::Owner => &context.secrets,
+        },
         depth: caller.depth,
         deadline: context.deadline,
         max_redirects: target.max_redirects,
@@ -171,7 +184,7 @@ impl Fetched {
     }
 }
 
-/// Fetches an argument.
+/// Fetches an argument; it is always the caller who names it.
 ///
 /// # Errors
 /// Those of [`send`]; a status that is no success is none.
@@ -182,7 +195,8 @@ pub(super) async fn fetch(
     mut target: Target,
 ) -> Result<Fetched, Fault> {
     let body = target.body.take().unwrap_or_default();
-    let came = send(app, context, caller, target, body.into()).await?;
+    let named = (NamedBy::Caller, target);
+    let came = send(app, context, caller, named, body.into()).await?;
     let (content_type, body) = read(came).await?;
     Ok(Fetched { content_type, body })
 }

@@ -117,7 +117,8 @@ impl Counted {
     }
 }
 
-fn network(client: IpAddr) -> IpAddr {
+/// The network that one client counts as.
+pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -1,7 +1,7 @@
 //! Calling a function: from a request to its arguments, through the engine, to an answer.
 
 use super::form::FormLimits;
-use super::outward::{self, Came};
+use super::outward::{self, Came, NamedBy};
 use super::target::Target;
 use super::{
     CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::app::App;
 use crate::body::{SMALL, Share};
-use crate::call::{self, Wish};
+use crate::call::{self, SIGNATURE, Wish};
 use crate::functions::no_such_function;
 use crate::journal::Row;
 use crate::parsing::Budget;
@@ -25,9 +25,6 @@ use uuid::Uuid;
 
 /// What the original said about every failure of a call.
 const FAILED: &str = r#"{"return_value":"Error executing this function, please check function name, input parameters, return parameter for correctness"}"#;
-
-/// Types that a module does not state, stated by its caller.
-const SIGNATURE: &str = "iof-signature";
 
 /// Which function, and how it is asked:
 ///
@@ -133,7 +130,7 @@ pub(super) async fn answer(
     let call = reply::new_id();
     let mut response = match run(app, call, route, request, caller).await {
         Ok(response) => response,
-        Err(fault) => refuse(&fault, route),
+        Err(refusal) => refuse(&refusal, route),
     };
     reply::of_call(&mut response, call);
     response
@@ -145,16 +142,23 @@ async fn run(
     route: &Route,
     request: Request<Body>,
     caller: Caller,
-) -> Result<Response<Body>, Fault> {
+) -> Result<Response<Body>, Refusal> {
     let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let function = app.functions.get(number).await?;
     if let Some(key) = &function.usage_key
         && !header(&parts.headers, &USAGE_KEY).is_some_and(|given| key.matches(given))
     {
-        return Err(usage_key_fault());
+        return Err(usage_key_fault().into());
     }
     let granted = &function.granted;
+    let may = granted.callers_may;
+    if header(&parts.headers, &FETCH).is_some() {
+        may.fetch()?;
+    }
+    if header(&parts.headers, &CALLBACK).is_some() {
+        may.call_back()?;
+    }
     if let Some(pace) = &granted.pace {
         pace.count()?;
     }
@@ -184,10 +188,16 @@ async fn run(
         iof_engine::leave().await;
     }
     let mut asked = if route.multipart {
-        multipart::read(app, &context, caller, &parts.headers, body).await?
+        multipart::read(app, &context, caller, may, (&parts.headers, body)).await?
     } else {
         of_body(app, content_type(&parts.headers), body, caller.deadline).await?
     };
+    if asked.fetch.is_some() {
+        may.fetch()?;
+    }
+    if asked.callback.is_some() {
+        may.call_back()?;
+    }
     directed(&parts.headers, &mut asked)?;
     if let Some(target) = asked.fetch.take() {
         // Boxed: a call that fetches nothing does not carry the fetching about.
@@ -196,8 +206,11 @@ async fn run(
         asked.args = vec![fetched.into_arg()];
     }
     let callback = match asked.callback {
-        Some(callback) => callback,
-        None => function.callback.clone(),
+        Some(callback) => callback.map(|target| (NamedBy::Caller, target)),
+        None => {
+            let stored = function.callback.clone();
+            stored.map(|target| (NamedBy::Owner, target))
+        }
     };
     let wish = Wish {
         export: &route.function,
@@ -207,13 +220,22 @@ async fn run(
     };
     let held = (held, asked.shares);
     let outcome = call::run(app, &function, context.clone(), wish, held).await?;
-    let value = outcome.result?.into_body();
+    let value = outcome.result.map_err(Refusal::Call)?.into_body();
     match callback {
         None => Ok(route.encode(value)),
-        Some(target) => {
+        Some((named_by, target)) => {
             let row = Row::called_back(&function.environment, &value, target.to_json());
             function.ledger.note(row);
-            Box::pin(call_back(app, &context, caller, route, target, value)).await
+            Box::pin(call_back(
+                app,
+                &context,
+                caller,
+                route,
+                (named_by, target),
+                value,
+            ))
+            .await
+            .map_err(Refusal::Request)
         }
     }
 }
@@ -255,7 +277,7 @@ async fn call_back(
     context: &CallContext,
     caller: Caller,
     route: &Route,
-    target: Target,
+    target: (NamedBy, Target),
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
     match outward::send(app, context, caller, target, value).await? {
@@ -278,41 +300,44 @@ async fn call_back(
     }
 }
 
-/// The answer to a call that did not return.
-fn refuse(fault: &Fault, route: &Route) -> Response<Body> {
+/// Why a request that runs a function has no result.
+enum Refusal {
+    /// The call itself ended so: what the function did, or was asked to do, or a limit that it reached.
+    Call(Fault),
+    /// Something before or after it: the request, its turn, what it fetched or called back.
+    Request(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Request(fault)
+    }
+}
+
+/// The answer to a request without a result.
+fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
     let (id, content_type) = (&route.id, route.content_type());
-    match (&*fault.code, fault.source_of) {
+    let fault = match refusal {
+        Refusal::Call(fault) | Refusal::Request(fault) => fault,
+    };
+    match (refusal, &*fault.code) {
         // A server that is full says so, for clients and proxies that know what 503 means.
         _ if fault.status == 503 => reply::failure(fault),
-        ("no-such-function", _) => {
+        // A header of ours, of which clients of 2020 know nothing.
+        (Refusal::Call(_), "signature") => reply::failure(fault),
+        (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
+        (_, "no-such-function") => {
             reply::ok_but(fault, reply::HTML, format!("{id} does not exist"))
         }
-        ("usage-key", _) => reply::ok_but(
+        (_, "usage-key") => reply::ok_but(
             fault,
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
-        // What the function itself did, or was asked to do.
-        ("arguments" | "no-such-export", _) | (_, Source::Guest | Source::Host) => {
-            reply::ok_but(fault, content_type, FAILED)
-        }
-        (code, Source::Limit) if is_of_call(code) => reply::ok_but(fault, content_type, FAILED),
+        // Its time was over while its arguments were read.
+        (_, "wall-time") => reply::ok_but(fault, content_type, FAILED),
+        _ if fault.source_of == Source::Host => reply::ok_but(fault, content_type, FAILED),
         // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
         _ => reply::failure(fault),
     }
-}
-
-/// Whether a limit ended the function, rather than the request.
-fn is_of_call(code: &str) -> bool {
-    !matches!(
-        code,
-        "request-body"
-            | "body-wait"
-            | "multipart-parts"
-            | "form-fields"
-            | "json-depth"
-            | "callback-depth"
-            | "rate"
-            | "concurrency"
-    )
 }

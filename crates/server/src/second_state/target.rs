@@ -2,15 +2,34 @@
 //!
 //! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be a
 //! bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
-//! https alone; `"protocol": "http:"` is Node's own word for the other.
+//! https alone; `"protocol": "http:"` is Node's own word for the other. `"auth": "user:password"` is `Authorization: Basic`.
+//! An option that is not served is refused by its name.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use iof_engine::Fault;
 use iof_engine::json::Scanner;
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
+/// The options of a callback.
+const OPTIONS: [&str; 9] = [
+    "auth",
+    "headers",
+    "host",
+    "hostname",
+    "maxRedirects",
+    "method",
+    "path",
+    "port",
+    "protocol",
+];
+/// Of a name that is refused, so much is shown.
+const LONGEST_NAME: usize = 64;
+/// What a fetch has besides.
+const BODY: [&str; 2] = ["body", "data"];
 /// The most names, values and brackets in the JSON of one.
 const TOKENS: usize = 10_000;
 
@@ -43,6 +62,7 @@ impl Target {
         if fields.is_empty() {
             return Ok(None);
         }
+        served(&fields, &[]).map_err(callback)?;
         Self::of_fields(&fields, Method::POST)
             .map(Some)
             .map_err(callback)
@@ -69,6 +89,7 @@ impl Target {
             });
         }
         let fields = object(text).map_err(fetch)?;
+        served(&fields, &BODY).map_err(fetch)?;
         let mut target = Self::of_fields(&fields, Method::GET).map_err(fetch)?;
         target.body = fields
             .get("body")
@@ -132,14 +153,38 @@ impl Target {
         };
         let max_redirects =
             number("maxRedirects")?.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let mut headers = headers(fields.get("headers"))?;
+        // As Node does: a header of the name goes first, and an empty text is none.
+        if let Some(auth) = text("auth")?.filter(|auth| !auth.is_empty())
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            let basic = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(auth)));
+            headers.insert(AUTHORIZATION, basic.map_err(|_| "`auth` is no header")?);
+        }
         Ok(Self {
             url,
             method,
-            headers: headers(fields.get("headers"))?,
+            headers,
             body: None,
             max_redirects,
             is_object: true,
         })
+    }
+}
+
+/// Refuses what would be dropped without a word: Node has options for sockets, agents and TLS, too.
+fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
+    let mut given = fields.iter().filter(|(_, value)| !value.is_null());
+    let other = given.find(|(name, _)| !OPTIONS.iter().chain(more).any(|known| known == name));
+    match other {
+        None => Ok(()),
+        Some((name, _)) => {
+            let known = [&OPTIONS, more].concat().join("`, `");
+            let name: String = name.chars().take(LONGEST_NAME).collect();
+            Err(format!(
+                "`{name}` is no option that is served here; leave it out, or use one of `{known}`"
+            ))
+        }
     }
 }
 
@@ -218,6 +263,32 @@ mod tests {
     }
 
     #[test]
+    fn auth_is_basic_unless_a_header_says_otherwise() {
+        let of = |options: &str| {
+            let target = Target::callback(&format!(r#"{{"hostname":"a.test",{options}}}"#));
+            let target = target.unwrap().unwrap();
+            let shown = target.to_json().to_string();
+            assert!(!shown.contains("YWRhOnB3"), "{shown}");
+            let value = target.headers.get(AUTHORIZATION).cloned();
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(of(r#""auth":"ada:pw""#).as_deref(), Some("Basic YWRhOnB3"));
+        assert_eq!(
+            of(r#""auth":"ädä:\n""#).as_deref(),
+            Some("Basic w6Rkw6Q6Cg==")
+        );
+        let both = r#""auth":"ada:pw","headers":{"Authorization":"Bearer x"}"#;
+        assert_eq!(of(both).as_deref(), Some("Bearer x"));
+        assert_eq!(of(r#""auth":"","agent":null"#), None);
+        assert_eq!(
+            Target::fetch(r#"{"hostname":"a.test","agent":{}}"#)
+                .unwrap_err()
+                .code,
+            "fetch"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named() {
         for (text, named) in [
             ("", "no JSON"),
@@ -232,6 +303,17 @@ mod tests {
             (r#"{"hostname":"a.test","headers":{"a b":"c"}}"#, "`a b`"),
             (r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#, "`a`"),
             (r#"{"hostname":"a.test@b.test"}"#, "user name"),
+            (r#"{"hostname":"a.test","auth":["a","b"]}"#, "`auth`"),
+            (
+                r#"{"hostname":"a.test","rejectUnauthorized":false}"#,
+                "`rejectUnauthorized`",
+            ),
+            (
+                r#"{"hostname":"a.test","socketPath":"/run/x"}"#,
+                "`socketPath`",
+            ),
+            (r#"{"hostname":"a.test","family":4}"#, "`family`"),
+            (r#"{"hostname":"a.test","body":"x"}"#, "`body`"),
         ] {
             let fault = Target::callback(text).unwrap_err();
             assert_eq!(fault.code, "callback");

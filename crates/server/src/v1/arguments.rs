@@ -5,10 +5,12 @@
 //! | JSON, an object | each by its name, where the function says names; else the one argument |
 //! | JSON, an array | each by its place |
 //! | text, bytes | the one argument, as it is |
+//! | a form (`multipart/form-data`) | each part by its name, as it is |
 //!
 //! In JSON an argument of bytes is a string in base64. JSON is read without a tree; only what is checked against a
 //! schema becomes one, whose memory is counted and whose number of values is bounded.
 
+use super::form;
 use crate::charset;
 use crate::functions::Loaded;
 use crate::json::{Failure, Rewriting, Style, too_deep};
@@ -17,20 +19,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use iof_engine::json::{Scanner, Token};
-use iof_engine::{Arg, Export, Fault, Type};
+use iof_engine::{Abi, Arg, Export, Fault, Type};
 use serde_json::Value as Json;
 
 /// Memory of a value in a tree, and what an object takes beside that.
 const VALUE: usize = 220;
 const OBJECT: usize = 520;
 
-/// The limits of JSON.
+/// The limits of a body.
 #[derive(Clone, Copy)]
-pub(super) struct JsonLimits {
+pub(super) struct BodyLimits {
     /// `server.json_depth`
     pub(super) depth: u32,
     /// `server.json_values`
     pub(super) values: u32,
+    /// `second_state.multipart_parts`
+    pub(super) parts: u32,
 }
 
 /// What a value of JSON is written in, by argument; `None`: it did not come.
@@ -46,7 +50,7 @@ pub(super) fn read(
     name: &str,
     content_type: &str,
     body: &Bytes,
-    limits: JsonLimits,
+    limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -66,9 +70,16 @@ pub(super) fn read(
             };
             of_json(function, export, text, body, limits, budget)
         }
+        "multipart/form-data" => match function.code.manifest().export(name) {
+            Some(export) => {
+                form::read(function, export, content_type, body.clone(), limits, budget)
+            }
+            // The call itself says what there is.
+            None => Ok(vec![]),
+        },
         _ => Err(Fault::client(
             "content-type",
-            "Content-Type must be application/json, text/plain or application/octet-stream.",
+            "Content-Type must be application/json, text/plain, application/octet-stream or multipart/form-data.",
         )
         .with_status(415)),
     }
@@ -79,7 +90,7 @@ fn of_json(
     export: &Export,
     text: &str,
     body: &Bytes,
-    limits: JsonLimits,
+    limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
@@ -135,16 +146,26 @@ fn of_json(
                     None => checked.map_err(|_| missing()),
                 };
             }
-            let piece = piece.ok_or_else(missing)?;
+            let Some(piece) = piece else {
+                return allowed_missing(export, ty).ok_or_else(missing);
+            };
             budget.take(2 * piece.len())?;
-            argument(*ty, piece).ok_or_else(|| {
+            argument(ty, piece).ok_or_else(|| {
                 misfit(
                     export,
-                    &format!("`{}` must be {}", param.name, in_words(*ty)),
+                    &format!("`{}` must be {}", param.name, in_words(ty)),
                 )
             })
         })
         .collect()
+}
+
+/// What stands for an argument that did not come, where one may be missing: nothing as the stdin of a program.
+pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
+    match (ty, export.abi) {
+        (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
+        _ => None,
+    }
 }
 
 /// What a body is made of, and what of it is which argument.
@@ -218,12 +239,12 @@ fn pieces<'a>(
 }
 
 /// JSON as an argument: as it was written, each name once, and as its schema says.
-fn json(
+pub(super) fn json(
     function: &Loaded,
     export: &Export,
     at: usize,
     piece: &str,
-    limits: JsonLimits,
+    limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Arg, Fault> {
     let rewriting = Rewriting::new(Style::AsWritten, limits.depth);
@@ -232,7 +253,8 @@ fn json(
             "json",
             "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
         ),
-        Failure::Fault(fault) => fault,
+        Failure::TooDeep(depth) => too_deep(depth),
+            Failure::Fault(fault) => fault,
     })?;
     let params = export.described.iter().flat_map(|said| &said.params);
     if params
@@ -276,7 +298,7 @@ fn unquoted(piece: &str) -> Option<String> {
 }
 
 /// Says what would have fitted.
-fn misfit(export: &Export, problem: &str) -> Fault {
+pub(super) fn misfit(export: &Export, problem: &str) -> Fault {
     let params = export
         .described
         .iter()
@@ -297,7 +319,7 @@ fn not_json(at: usize) -> Fault {
 }
 
 /// A value of JSON as an argument of a type.
-fn argument(ty: Type, piece: &str) -> Option<Arg> {
+fn argument(ty: &Type, piece: &str) -> Option<Arg> {
     Some(match ty {
         Type::String => Arg::Text(unquoted(piece)?.into()),
         Type::Bytes => Arg::Bytes(BASE64_STANDARD.decode(unquoted(piece)?).ok()?.into()),
@@ -315,7 +337,7 @@ fn argument(ty: Type, piece: &str) -> Option<Arg> {
     })
 }
 
-fn in_words(ty: Type) -> &'static str {
+fn in_words(ty: &Type) -> &'static str {
     match ty {
         Type::String => "a string",
         Type::Bytes => "bytes, a string in base64",

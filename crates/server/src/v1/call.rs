@@ -1,18 +1,19 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
-use super::arguments::{self, JsonLimits};
-use super::{Problem, access, answer, failed, jobs};
+use super::arguments::{self, BodyLimits};
+use super::jobs::JobRequest;
+use super::{Problem, access, answer, failed, jobs, prefer};
 use crate::app::App;
 use crate::body::{SMALL, Share};
-use crate::call::{self, Wish};
+use crate::call::{self, SIGNATURE, Wish};
 use crate::functions::{Loaded, no_such_function};
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Fault, Value};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use iof_engine::{Arg, Fault, StatedSignature, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -34,8 +35,9 @@ pub(super) struct Accepted {
         ("function" = String, Path, description = "Its number or name"),
         ("export" = String, Path, description = "What of it is called"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
+        ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
     ),
-    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
+    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Object = "multipart/form-data"))),
     security((), ("key" = [])),
     responses(
         (status = 200, description = "What it returned: text, bytes or JSON", content(
@@ -68,7 +70,7 @@ async fn run(
     let function = find(app, function).await?;
     let keys = (function.usage_key.as_ref(), &function.admin_key);
     access::call(app, function.id, keys, &parts.headers).await?;
-    let later = later(&parts.headers);
+    let later = prefer::respond_async(&parts.headers);
     if later && !function.granted.jobs {
         jobs::admit(app, &function, &parts.headers).await?;
     }
@@ -76,6 +78,9 @@ async fn run(
         pace.count()?;
     }
     let deadline = Instant::now() + function.granted.limits.wall_time;
+    let stated = parts.headers.get(SIGNATURE);
+    let stated = stated.map(|text| text.to_str().unwrap_or_default());
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let most = app.settings.request_body;
     let too_large = || {
         let message = format!("The body is larger than server.request_body = {most}.");
@@ -86,21 +91,27 @@ async fn run(
     let content_type = super::content_type(headers);
     let (args, share) = read(app, &function, export, content_type, &held.bytes, deadline).await?;
     if later {
-        let job = app.jobs.submit(app, id, &function, export, &args).await?;
+        let request = JobRequest::of(&args, stated);
+        let job = app.jobs.submit(app, id, &function, export, request).await?;
         let accepted = Accepted {
             job: job.to_string(),
         };
         let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+        let headers = response.headers_mut();
         if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
-            response.headers_mut().insert(header::LOCATION, place);
+            headers.insert(header::LOCATION, place);
         }
+        headers.insert(
+            "preference-applied",
+            HeaderValue::from_static("respond-async"),
+        );
         return Ok(response);
     }
     let wish = Wish {
         export,
         args,
-        stated: None,
-        signature: None,
+        stated,
+        signature: signature.as_ref(),
     };
     let context = call::context(&function, id, 0, deadline);
     let outcome = call::run(app, &function, context, wish, (held, share)).await?;
@@ -126,15 +137,6 @@ async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
     }
 }
 
-/// Whether the client would rather fetch the outcome (RFC 7240, section 4.1).
-fn later(headers: &HeaderMap) -> bool {
-    let wishes = headers.get_all("prefer").iter();
-    wishes
-        .filter_map(|wish| wish.to_str().ok())
-        .flat_map(|wish| wish.split(','))
-        .any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
-}
-
 /// The arguments of a body, read on this thread if it is small.
 ///
 /// # Errors
@@ -147,9 +149,10 @@ async fn read(
     body: &Bytes,
     deadline: Instant,
 ) -> Result<(Vec<Arg>, Share), Fault> {
-    let limits = JsonLimits {
+    let limits = BodyLimits {
         depth: app.settings.json_depth,
         values: app.settings.json_values,
+        parts: app.second_state.multipart_parts,
     };
     if body.len() <= SMALL {
         let budget = &mut Budget::default();

@@ -8,7 +8,7 @@ use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::{Export, Fault, Manifest, Type};
+use iof_engine::{Abi, Export, Fault, Manifest, Type};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
@@ -98,10 +98,11 @@ fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
     let mut required = vec![];
     for (ty, param) in signature.params.iter().zip(&described.params) {
         let place = format!("{}.{}", export.name, param.name);
-        let schema = named(schema(*ty, param.schema.as_ref()), &place, schemas);
+        let schema = named(schema(ty, param.schema.as_ref()), &place, schemas);
         properties.insert(param.name.clone(), schema);
-        // JSON that does not come is null, which some types take.
-        if *ty != Type::Json || !takes_null(param.schema.as_ref()) {
+        // JSON that does not come is null, which some types take, and stdin that does not come is empty.
+        let program = export.abi == Abi::Command;
+        if !program && (*ty != Type::Json || !takes_null(param.schema.as_ref())) {
             required.push(param.name.as_str());
         }
     }
@@ -113,7 +114,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
             } } },
         });
     }
-    let result = match signature.result {
+    let result = match &signature.result {
         Type::Unit => json!({ "204": { "description": "It returned nothing" } }),
         ty => {
             let content_type = match ty {
@@ -131,6 +132,12 @@ fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
             json!({ "200": { "description": "What it returned", "content": { content_type: content } } })
         }
     };
+    if export.abi == Abi::Command {
+        operation["requestBody"]["content"]["multipart/form-data"] = json!({ "schema": { "type": "object", "properties": {
+                "stdin": { "type": "string", "contentMediaType": "application/octet-stream" },
+                "args": { "type": "array", "items": { "type": "string" } },
+            } } });
+    }
     operation["responses"] = result;
     operation["responses"]["default"] = problem;
     operation
@@ -216,7 +223,7 @@ fn takes_null(schema: Option<&Json>) -> bool {
 }
 
 /// The JSON Schema of a type.
-fn schema(ty: Type, own: Option<&Json>) -> Json {
+fn schema(ty: &Type, own: Option<&Json>) -> Json {
     let integer =
         |low: i128, high: i128| json!({ "type": "integer", "minimum": low, "maximum": high });
     match ty {
@@ -230,10 +237,16 @@ fn schema(ty: Type, own: Option<&Json>) -> Json {
         Type::U32 => integer(0, u32::MAX.into()),
         Type::I64 => json!({ "type": "integer", "format": "int64" }),
         Type::U64 => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
+        Type::I128 => json!({ "type": "integer" }),
+        Type::U128 => json!({ "type": "integer", "minimum": 0 }),
         Type::F32 => json!({ "type": "number", "format": "float" }),
         Type::F64 => json!({ "type": "number", "format": "double" }),
         Type::String => json!({ "type": "string" }),
         Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
         Type::Json => own.cloned().unwrap_or(Json::Bool(true)),
+        Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
+        Type::List(element) => json!({ "type": "array", "items": schema(element, None) }),
+        Type::Option(inner) => json!({ "anyOf": [schema(inner, None), { "type": "null" }] }),
+        Type::Enum { .. } => json!({ "type": "integer" }),
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Problem, access, answer, no_content, only, parameter, time, versions};
 use crate::app::App;
-use crate::body::drain;
 use crate::functions::store_fault;
 use crate::grants::Declaration;
 use axum::body::Body;
@@ -128,10 +127,7 @@ pub(super) async fn create(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let created = async {
-        if let Err(refused) = access::server(&app, &parts.headers, Scope::Deploy).await {
-            drain(body).await;
-            return Err(refused);
-        }
+        access::server(&app, &parts.headers, Scope::Deploy).await?;
         let query = query.as_deref();
         only(query, &["name", "description", "private"])?;
         let description: String = parameter(query, "description")?.unwrap_or_default();

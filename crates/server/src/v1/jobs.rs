@@ -15,7 +15,7 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::json::Scanner;
-use iof_engine::{Arg, Blob, Fault, Source};
+use iof_engine::{Arg, Blob, Fault, Source, StatedSignature};
 use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Scope, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -56,13 +56,48 @@ pub(crate) struct Jobs {
     task: OnceLock<JoinSet<()>>,
 }
 
-/// What came of a job, as it is kept.
+/// What a job is asked, as it is kept.
 #[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum JobRequest {
+    Args(Vec<RecordedArg>),
+    /// With the types that the caller stated.
+    Stated {
+        args: Vec<RecordedArg>,
+        signature: String,
+    },
+}
+
+impl JobRequest {
+    /// Bytes of the arguments.
+    fn size(&self) -> usize {
+        let (Self::Args(args) | Self::Stated { args, .. }) = self;
+        args.iter().map(RecordedArg::size).sum()
+    }
+
+    pub(super) fn of(args: &[Arg], stated: Option<&str>) -> Self {
+        let args = args.iter().map(RecordedArg::of).collect();
+        match stated {
+            None => Self::Args(args),
+            Some(signature) => Self::Stated {
+                args,
+                signature: signature.to_owned(),
+            },
+        }
+    }
+}
+
+/// What came of a job, as it is kept.
+#[derive(Default, Serialize, Deserialize)]
 struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +122,12 @@ pub(super) struct JobInfo {
     /// What went wrong, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
     /// The type of what it returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
@@ -116,20 +157,13 @@ impl Jobs {
         id: Uuid,
         function: &Loaded,
         export: &str,
-        args: &[Arg],
+        request: JobRequest,
     ) -> Result<Uuid, Fault> {
         let room = room(app);
-        let size: usize = args
-            .iter()
-            .map(|arg| match arg {
-                Arg::Text(bytes) | Arg::Bytes(bytes) => bytes.len(),
-            })
-            .sum();
-        if size as u64 > room.function {
+        if request.size() as u64 > room.function {
             return Err(no_room(app, true));
         }
-        let args: Vec<_> = args.iter().map(RecordedArg::of).collect();
-        let request = blocking(move || serde_json::to_vec(&args)).await?;
+        let request = blocking(move || serde_json::to_vec(&request)).await?;
         let request =
             request.map_err(|error| Fault::host("The job could not be written.", error))?;
         let most = app.settings.jobs;
@@ -238,12 +272,7 @@ pub(super) async fn read(
 fn shown(job: Job) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
-    let kept = kept.unwrap_or(Kept {
-        fault: None,
-        error: None,
-        content_type: None,
-        body: None,
-    });
+    let kept = kept.unwrap_or_default();
     let json = kept
         .content_type
         .as_deref()
@@ -265,6 +294,8 @@ fn shown(job: Job) -> serde_json::Result<String> {
         finished_at: job.finished_at.map(super::time),
         fault: kept.fault,
         error: kept.error,
+        exit_status: kept.exit_status,
+        stdout: kept.stdout,
         content_type: kept.content_type,
         result: result.map(|body| serde_json::to_value(body).unwrap_or_default()),
     };
@@ -350,10 +381,9 @@ async fn run(app: &Arc<App>, job: Job) {
     let came = outcome(app, &job).await;
     let kept = match came {
         Ok((content_type, body)) => Kept {
-            fault: None,
-            error: None,
             content_type,
             body: body.map(Blob),
+            ..Kept::default()
         },
         Err(fault) => Kept::failed(&fault),
     };
@@ -373,13 +403,18 @@ type Came = (Option<String>, Option<Bytes>);
 async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
     let function = app.functions.exactly(job.wasm_id, job.version).await?;
     let request = job.request.clone();
-    let args = blocking(move || serde_json::from_slice::<Vec<RecordedArg>>(&request)).await?;
-    let args = args.map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
+    let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let (args, stated) = match &request {
+        JobRequest::Args(args) => (args, None),
+        JobRequest::Stated { args, signature } => (args, Some(signature.as_str())),
+    };
+    let signature = stated.map(StatedSignature::parse).transpose()?;
     let wish = Wish {
         export: &job.export,
         args: args.iter().map(RecordedArg::to_arg).collect(),
-        stated: None,
-        signature: None,
+        stated,
+        signature: signature.as_ref(),
     };
     let deadline = Instant::now() + function.granted.limits.wall_time;
     let context = crate::call::context(&function, job.id, 0, deadline);
@@ -394,11 +429,13 @@ async fn outcome(app: &Arc<App>, job: &Job) -> Result<Came, Fault> {
 
 impl Kept {
     fn failed(fault: &Fault) -> Self {
+        let ending = fault.ending.as_ref();
         Self {
             fault: Some(fault.code.clone().into_owned()),
             error: Some(fault.message.clone()),
-            content_type: None,
-            body: None,
+            exit_status: ending.and_then(|ending| ending.exit_status),
+            stdout: ending.and_then(|ending| ending.stdout.clone()),
+            ..Self::default()
         }
     }
 

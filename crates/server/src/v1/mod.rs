@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `access` | who may do what |
 //! | `functions`, `versions` | functions, what they run and ran, and what they declare |
-//! | `call`, `arguments`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `arguments`, `form`, `prefer`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | what a function's own OpenAPI document says |
 //! | `page` | a page to call a function from |
 //! | `logs` | what calls printed and came to, and what they cost |
@@ -22,11 +22,13 @@ mod call;
 mod calls;
 mod describe;
 mod egress;
+mod form;
 mod functions;
 mod jobs;
 mod keys;
 mod logs;
 mod page;
+mod prefer;
 mod secrets;
 mod versions;
 
@@ -35,11 +37,12 @@ pub(crate) use jobs::Jobs;
 use crate::app::App;
 use crate::charset;
 use crate::reply;
+use crate::surface::wrong_method;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use iof_engine::Fault;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize as _, Deserializer, Serialize};
@@ -55,7 +58,6 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     router
         .route("/openapi.json", get(document))
         .route("/functions/{function}/try", get(page::read))
-        .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
 }
 
@@ -116,43 +118,12 @@ pub(crate) struct Problem {
     error: String,
     /// A code for programs. docs/LIMITS.md lists those of limits.
     fault: String,
-}
-
-/// Whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
-/// somebody looks at could otherwise deploy to a server without keys on the same machine.
-pub(crate) fn is_foreign<B>(request: &Request<B>) -> bool {
-    let headers = request.headers();
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return false;
-    };
-    let authority = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.split_once("://"));
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    // HTTP/2 says it elsewhere.
-    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-    authority.is_none_or(|(_, authority)| Some(authority) != host)
-}
-
-/// The refusal of one.
-pub(crate) fn foreign() -> Response<Body> {
-    let message = "Pages of other origins have no access to /v1. Send the request from a program.";
-    reply::failure(&Fault::client("origin", message).with_status(403))
-}
-
-async fn unknown(request: Request<Body>) -> Response<Body> {
-    let path: String = request.uri().path().chars().take(200).collect();
-    reply::failure(
-        &Fault::client("no-such-route", format!("There is nothing at /v1{path}.")).with_status(404),
-    )
-}
-
-async fn wrong_method(request: Request<Body>) -> Response<Body> {
-    let fault = Fault::client("method", format!("{} does nothing here.", request.method()));
-    reply::failure(&fault.with_status(405))
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
 }
 
 /// The answer to a request: JSON, or what went wrong.
@@ -277,23 +248,32 @@ fn parameter<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Op
         .transpose()
 }
 
-/// Refuses parameters that nobody reads: a misspelt filter must not show everything.
+/// Refuses parameters that nobody reads, and those that come twice: a misspelt filter must not show everything, and of two
+/// values one would be ignored.
 ///
 /// # Errors
 /// `query`, naming the parameter and those that there are.
 fn only(query: Option<&str>, known: &[&str]) -> Result<(), Fault> {
-    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    match pairs.find(|(name, _)| !known.contains(&&**name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Fault::client(
-            "query",
-            format!(
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut seen = vec![];
+    for (name, _) in pairs {
+        let problem = match known.iter().find(|known| **known == name) {
+            None => format!(
                 "There is no parameter {:?} here; there are {}.",
                 shown(&name),
                 known.join(", ")
             ),
-        )),
+            Some(known) if seen.contains(known) => {
+                format!("The parameter {known} comes twice. Send it once.")
+            }
+            Some(known) => {
+                seen.push(*known);
+                continue;
+            }
+        };
+        return Err(Fault::client("query", problem));
     }
+    Ok(())
 }
 
 fn shown(text: &str) -> String {

@@ -7,7 +7,7 @@ use super::{
     Problem, access, answer, content_type, json_body, no_content, only, parameter, time, whole,
 };
 use crate::app::App;
-use crate::body::{Share, drain};
+use crate::body::Share;
 use crate::functions::{no_such_version, store_fault};
 use crate::grants::{Declaration, MAX_DECLARATION};
 use crate::multipart::{MostParts, boundary, split};
@@ -133,13 +133,7 @@ pub(super) async fn add(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let added = async {
-        let function = match access::function(&app, &id, &parts.headers, Scope::Deploy).await {
-            Ok(function) => function,
-            Err(refused) => {
-                drain(body).await;
-                return Err(refused);
-            }
-        };
+        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let query = query.as_deref();
         only(query, &["canary", "idle"])?;
         let rollout = match (parameter(query, "canary")?, parameter(query, "idle")?) {
@@ -212,6 +206,7 @@ pub(super) async fn activate(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Active = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
+        app.functions.loads(id, wish.version).await?;
         let moved = app.store.activate(id, wish.version).await;
         moved.map_err(|error| refused(id, error))?;
         app.functions.changed(id);
@@ -236,6 +231,7 @@ pub(super) async fn set_canary(
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Canary = json_body(&app, &parts.headers, body).await?;
         let id = function.wasm_id;
+        app.functions.loads(id, wish.version).await?;
         let set = app
             .store
             .set_canary(id, Some((wish.version, share(wish.percent)?)))
@@ -296,6 +292,18 @@ pub(super) async fn take(
 ) -> Result<(NewVersion, Vec<String>), Fault> {
     let content_type = content_type(headers);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
+    // Before anything of the body is asked for.
+    let form = match essence {
+        "application/wasm" | "application/octet-stream" => false,
+        "multipart/form-data" => true,
+        _ => {
+            return Err(Fault::client(
+                "content-type",
+                "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
+            )
+            .with_status(415));
+        }
+    };
     let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
     let too_large = || {
         Fault::limit(
@@ -305,31 +313,27 @@ pub(super) async fn take(
         )
     };
     let held = app.bodies.read(headers, body, most, too_large).await?;
-    let (source, declaration, _share) = match essence {
-        "application/wasm" | "application/octet-stream" => {
-            (held.bytes.clone(), None, Share::default())
-        }
-        "multipart/form-data" => parts(app, content_type, held.bytes.clone()).await?,
-        _ => {
-            return Err(Fault::client(
-                "content-type",
-                "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
-            )
-            .with_status(415));
-        }
+    let (source, declaration, _share) = match form {
+        false => (held.bytes.clone(), None, Share::default()),
+        true => parts(app, content_type, held.bytes.clone()).await?,
     };
     if source.len() as u64 > limit.as_u64() {
         return Err(too_large());
     }
-    let declaration = match declaration {
-        None => None,
+    let (declaration, limits) = match declaration {
+        None => (None, None),
         Some(text) => {
-            let declaration = Declaration::read(&text, app.functions.ceiling())?;
-            let text = serde_json::to_string(&declaration);
-            Some(text.map_err(|error| Fault::host("The upload failed.", error))?)
+            let ceiling = app.functions.ceiling();
+            let declaration = Declaration::read(&text, ceiling)?;
+            let text = serde_json::to_string(&declaration)
+                .map_err(|error| Fault::host("The upload failed.", error))?;
+            (Some(text), Some(ceiling.limits(&declaration)?))
         }
     };
     let (mut version, manifest) = upload::compile(app, source).await?;
+    if let Some(limits) = limits {
+        manifest.fits(&limits)?;
+    }
     version.declaration = declaration;
     let exports = manifest.exports.into_iter().map(|export| export.name);
     Ok((version, exports.collect()))

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use iof_store::{Saved, Store};
+use iof_store::{EphemeralPut, EphemeralShare, Store};
 
 use crate::{Home, count, outside};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const NO_LIMIT: u64 = u64::MAX;
 
-async fn put(store: &Store, key: &str, value: &str, life: Duration, limit: u64) -> Saved {
+async fn put(store: &Store, key: &str, value: &str, life: Duration, limit: u64) -> EphemeralPut {
     store
-        .put_ephemeral(key.into(), value.into(), life, limit)
+        .put_ephemeral(key.into(), value.into(), life, limit, None)
         .await
         .unwrap()
 }
@@ -46,7 +46,10 @@ async fn a_text_is_read_back_replaced_and_forgotten() {
     let store = home.open().await;
     assert_eq!(get(&store, "a").await, None);
     for value in ["first", "", "{\"é\": 1}"] {
-        assert_eq!(put(&store, "a", value, HOUR, NO_LIMIT).await, Saved::Done);
+        assert_eq!(
+            put(&store, "a", value, HOUR, NO_LIMIT).await,
+            EphemeralPut::Done
+        );
         assert_eq!(get(&store, "a").await.unwrap(), value);
     }
     let _ = put(&store, "b", "other", HOUR, NO_LIMIT).await;
@@ -98,20 +101,20 @@ async fn a_text_expires_and_a_new_one_starts_a_new_life() {
 async fn the_total_is_bounded_to_the_byte() {
     let home = Home::new();
     let store = home.open().await;
-    assert_eq!(put(&store, "é", "12", HOUR, 3).await, Saved::Full);
-    assert_eq!(put(&store, "é", "12", HOUR, 4).await, Saved::Done);
-    assert_eq!(put(&store, "b", "34", HOUR, 6).await, Saved::Full);
+    assert_eq!(put(&store, "é", "12", HOUR, 3).await, EphemeralPut::Full);
+    assert_eq!(put(&store, "é", "12", HOUR, 4).await, EphemeralPut::Done);
+    assert_eq!(put(&store, "b", "34", HOUR, 6).await, EphemeralPut::Full);
     assert_eq!(get(&store, "b").await, None);
-    assert_eq!(put(&store, "b", "34", HOUR, 7).await, Saved::Done);
+    assert_eq!(put(&store, "b", "34", HOUR, 7).await, EphemeralPut::Done);
     // What a text replaces makes room for it, and a refused one leaves what was there.
-    assert_eq!(put(&store, "b", "345", HOUR, 7).await, Saved::Full);
+    assert_eq!(put(&store, "b", "345", HOUR, 7).await, EphemeralPut::Full);
     assert_eq!(get(&store, "b").await.unwrap(), "34");
-    assert_eq!(put(&store, "b", "56", HOUR, 7).await, Saved::Done);
-    assert_eq!(put(&store, "é", "1", HOUR, 7).await, Saved::Done);
-    assert_eq!(put(&store, "b", "567", HOUR, 7).await, Saved::Done);
+    assert_eq!(put(&store, "b", "56", HOUR, 7).await, EphemeralPut::Done);
+    assert_eq!(put(&store, "é", "1", HOUR, 7).await, EphemeralPut::Done);
+    assert_eq!(put(&store, "b", "567", HOUR, 7).await, EphemeralPut::Done);
     assert_eq!(totals(&home).await, (7, 7));
     assert!(store.delete_ephemeral("b".into()).await.unwrap());
-    assert_eq!(put(&store, "c", "abc", HOUR, 7).await, Saved::Done);
+    assert_eq!(put(&store, "c", "abc", HOUR, 7).await, EphemeralPut::Done);
 }
 
 /// A put removes some expired rows, and more where it needs their place, but not all of them.
@@ -125,24 +128,30 @@ async fn expired_rows_go_a_few_at_a_time_and_never_cost_a_place() {
     assert_eq!(rows(&home).await, 200);
     assert_eq!(
         put(&store, "live", "1234567", HOUR, 2010).await,
-        Saved::Full
+        EphemeralPut::Full
     );
-    assert_eq!(put(&store, "live", "123456", HOUR, 2010).await, Saved::Done);
+    assert_eq!(
+        put(&store, "live", "123456", HOUR, 2010).await,
+        EphemeralPut::Done
+    );
     expire(&home, "value = '1234'").await;
 
-    assert_eq!(put(&store, "one", "more", HOUR, 2010).await, Saved::Done);
+    assert_eq!(
+        put(&store, "one", "more", HOUR, 2010).await,
+        EphemeralPut::Done
+    );
     let left = rows(&home).await;
     assert!(left > 100 && left < 202, "{left} rows left");
     assert_eq!(get(&store, "000199").await, None, "though its row is there");
     // A limit at which every expired row has to go, and not one byte less.
-    assert_eq!(put(&store, "last", "1", HOUR, 21).await, Saved::Full);
-    assert_eq!(put(&store, "last", "1", HOUR, 22).await, Saved::Done);
+    assert_eq!(put(&store, "last", "1", HOUR, 21).await, EphemeralPut::Full);
+    assert_eq!(put(&store, "last", "1", HOUR, 22).await, EphemeralPut::Done);
     assert_eq!(rows(&home).await, 3);
     assert_eq!(totals(&home).await, (22, 22));
 
     // Expired under the key that is put.
     expire(&home, "key = 'last'").await;
-    assert_eq!(put(&store, "last", "2", HOUR, 22).await, Saved::Done);
+    assert_eq!(put(&store, "last", "2", HOUR, 22).await, EphemeralPut::Done);
     assert_eq!(get(&store, "last").await.unwrap(), "2");
     assert_eq!(totals(&home).await, (22, 22));
 }
@@ -170,4 +179,46 @@ async fn the_total_is_exact_under_fifty_writers() {
     let (is, said) = totals(&home).await;
     assert_eq!(is, said);
     assert!(is > 0 && is <= 600, "{is}");
+}
+
+/// What the rows of each owner add up to, and what the store believes that they do.
+async fn shares_add_up(home: &Home) {
+    let wrong = "SELECT COUNT(*) FROM (SELECT owner, SUM(size) AS bytes FROM ephemeral WHERE owner <> '' GROUP BY owner) o
+                   FULL JOIN ephemeral_shares s ON s.owner = o.owner
+                  WHERE s.bytes IS NOT o.bytes AND $1 = 0";
+    assert_eq!(count(home, wrong, 0).await, 0);
+}
+
+#[tokio::test]
+async fn an_owner_has_a_share() {
+    let home = Home::new();
+    let store = home.open().await;
+    let put = async |owner: &str, key: &str, value: &str, life: Duration, limit: u64| {
+        let owner = owner.to_owned();
+        let share = (!owner.is_empty()).then_some(EphemeralShare { owner, limit });
+        let put = store.put_ephemeral(key.into(), value.into(), life, 100, share);
+        let put = put.await.unwrap();
+        shares_add_up(&home).await;
+        put
+    };
+    assert_eq!(put("a", "1", "123", HOUR, 4).await, EphemeralPut::Done);
+    assert_eq!(put("a", "2", "1", HOUR, 5).await, EphemeralPut::ShareFull);
+    assert_eq!(put("b", "2", "123", HOUR, 4).await, EphemeralPut::Done);
+    // Its own row makes room, and another's changes hands.
+    assert_eq!(put("a", "1", "1234", HOUR, 5).await, EphemeralPut::Done);
+    assert_eq!(put("a", "2", "1", HOUR, 6).await, EphemeralPut::ShareFull);
+    assert_eq!(put("a", "2", "1", HOUR, 7).await, EphemeralPut::Done);
+    assert_eq!(put("b", "3", "123", HOUR, 4).await, EphemeralPut::Done);
+    assert_eq!(put("", "3", "123", HOUR, 0).await, EphemeralPut::Done);
+    assert_eq!(put("b", "4", "123", HOUR, 4).await, EphemeralPut::Done);
+    // What has expired takes no share.
+    expire(&home, "owner = 'b'").await;
+    assert_eq!(put("b", "5", "123", HOUR, 4).await, EphemeralPut::Done);
+    assert!(store.delete_ephemeral("5".into()).await.unwrap());
+    shares_add_up(&home).await;
+    assert_eq!(put("b", "6", "123", HOUR, 4).await, EphemeralPut::Done);
+    assert_eq!(
+        put("c", "7", &"x".repeat(99), HOUR, 500).await,
+        EphemeralPut::Full
+    );
 }

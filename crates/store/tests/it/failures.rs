@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iof_store::{Call, Calls, Rollout, Saved};
+use iof_store::{Call, Calls, EphemeralPut, Rollout, Saved};
 
 use crate::{Home, count, function, outside, version};
 
@@ -99,8 +99,10 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
                     }
                     1 => {
                         let key = format!("{:02}", task % 12);
-                        let saved = store.put_ephemeral(key, text.into(), HOUR, u64::MAX);
-                        saved.await.map(|saved| assert_eq!(saved, Saved::Done))
+                        let saved = store.put_ephemeral(key, text.into(), HOUR, u64::MAX, None);
+                        saved
+                            .await
+                            .map(|saved| assert_eq!(saved, EphemeralPut::Done))
                     }
                     _ => store.record_calls(vec![one_call(text)], 5).await,
                 };

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use iof_store::{Call, Calls, NewKey, Recording, RecordingsKept, Saved, Scope, Store};
+use iof_store::{
+    Call, Calls, EphemeralPut, NewKey, Recording, RecordingsKept, Saved, Scope, Store,
+};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::kill::{DATA, spawn};
@@ -55,8 +57,8 @@ async fn child() {
                     }
                     "ephemeral" => {
                         let key = format!("{}", number % 8);
-                        let saved = store.put_ephemeral(key, written, HOUR, 1 << 20);
-                        assert_eq!(saved.await.unwrap(), Saved::Done);
+                        let saved = store.put_ephemeral(key, written, HOUR, 1 << 20, None);
+                        assert_eq!(saved.await.unwrap(), EphemeralPut::Done);
                     }
                     "call" => {
                         let calls = one_call(number, written);

@@ -60,7 +60,7 @@ async fn a_closed_store_says_so() {
             .unwrap_err(),
         clone.ephemeral("k").await.unwrap_err(),
         clone
-            .put_ephemeral("k".into(), "v".into(), life, 99)
+            .put_ephemeral("k".into(), "v".into(), life, 99, None)
             .await
             .unwrap_err(),
         clone.delete_ephemeral("k".into()).await.unwrap_err(),

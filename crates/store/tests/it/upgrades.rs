@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use iof_store::{
-    NewFunction, NewKey, NewVersion, Percent, Rollout, Saved, Scope, Sent, SentKind, SentQuery,
-    Store, Usage,
+    EphemeralPut, NewFunction, NewKey, NewVersion, Percent, Rollout, Saved, Scope, Sent, SentKind,
+    SentQuery, Store, Usage,
 };
 
 use crate::opening::fill;
@@ -13,13 +13,14 @@ use crate::sent::sent;
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
     "0004_sent.sql",
     "0005_names_rollouts_keys_and_jobs.sql",
     "0006_jobs_size.sql",
+    "0007_shares_and_names_of_values.sql",
 ];
 
 #[tokio::test]
@@ -71,8 +72,10 @@ async fn of_the_second_release(store: &Store) {
     assert_eq!(saved.unwrap(), Saved::Done);
     assert_eq!(store.load_value(2, &[1; 32]).await.unwrap(), Some(value));
     let life = std::time::Duration::from_secs(60);
-    let saved = store.put_ephemeral("k".into(), "v".into(), life, 2).await;
-    assert_eq!(saved.unwrap(), Saved::Done);
+    let saved = store
+        .put_ephemeral("k".into(), "v".into(), life, 2, None)
+        .await;
+    assert_eq!(saved.unwrap(), EphemeralPut::Done);
     assert_eq!(store.usage(2).await.unwrap(), Usage::default());
 }
 

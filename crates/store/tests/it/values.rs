@@ -1,7 +1,7 @@
 //! What guests store: each function its own, up to its limit, gone with it.
 
 use bytes::Bytes;
-use iof_store::{Rollout, Saved, Store};
+use iof_store::{Rollout, Saved, Store, ValueKey};
 
 use crate::{Home, count, function, text, version};
 
@@ -18,7 +18,7 @@ async fn load(store: &Store, id: i64, key: [u8; 32]) -> Option<String> {
 
 /// What the function's values add up to, and what the store believes that they do.
 async fn totals(home: &Home, id: i64) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(key) + length(value)), 0) FROM stored_values WHERE wasm_id = $1";
+    let is = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE wasm_id = $1";
     let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE wasm_id = $1";
     (count(home, is, id).await, count(home, said, id).await)
 }
@@ -228,4 +228,71 @@ async fn a_save_never_outlives_its_function() {
     }
     println!("{before} saved before the deletion, {after} refused after it");
     assert!(before > 0 && after > 0);
+}
+
+#[tokio::test]
+async fn a_removed_value_takes_nothing_any_more() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    for round in 0..3u8 {
+        assert_eq!(save(&store, 1, [round; 32], "1234", 36).await, Saved::Done);
+        assert_eq!(save(&store, 1, [9; 32], "", 36).await, Saved::Full);
+        assert!(store.remove_value(1, [round; 32]).await.unwrap());
+        assert!(!store.remove_value(1, [round; 32]).await.unwrap());
+        assert_eq!(load(&store, 1, [round; 32]).await, None);
+        assert_eq!(totals(&home, 1).await, (0, 0));
+    }
+    assert!(!store.remove_value(2, [0; 32]).await.unwrap());
+}
+
+#[tokio::test]
+async fn names_are_listed_by_prefix_and_page() {
+    let home = Home::new();
+    let store = home.open().await;
+    for source in ["one", "two"] {
+        store.create_function(function(source)).await.unwrap();
+    }
+    let key = |name: &[u8]| {
+        let mut digest = [0; 32];
+        digest[..name.len()].copy_from_slice(name);
+        let name = Some(Bytes::copy_from_slice(name));
+        ValueKey { digest, name }
+    };
+    let names: [&[u8]; 6] = [b"b/2", b"a", b"b/1", b"b", b"\xff\xff", b"b0"];
+    for name in names {
+        let value = Bytes::from_static(b"v");
+        let saved = store.save_value(1, key(name), value, NO_LIMIT).await;
+        assert_eq!(saved.unwrap(), Saved::Done);
+    }
+    assert_eq!(
+        save(&store, 1, [7; 32], "of 2020", NO_LIMIT).await,
+        Saved::Done
+    );
+    let bytes = 7 * 32 + 6 + 7 + 3 + 1 + 3 + 1 + 2 + 2;
+    assert_eq!(totals(&home, 1).await, (bytes, bytes));
+    let list = async |prefix: &[u8], after: &[u8], limit: u32| {
+        let names = store.value_names(1, prefix, after, limit).await.unwrap();
+        names
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(list(b"", b"", 9).await, "a b b/1 b/2 b0 \u{fffd}\u{fffd}");
+    assert_eq!(list(b"b/", b"", 9).await, "b/1 b/2");
+    assert_eq!(list(b"b/", b"b/1", 9).await, "b/2");
+    assert_eq!(list(b"b", b"", 2).await, "b b/1");
+    assert_eq!(list(b"\xff", b"", 9).await, "\u{fffd}\u{fffd}");
+    assert_eq!(list(b"c", b"", 9).await, "");
+    assert!(store.value_names(2, b"", b"", 9).await.unwrap().is_empty());
+    // Replaced and removed, with its name.
+    let saved = store.save_value(1, key(b"b/1"), Bytes::new(), 0).await;
+    assert_eq!(saved.unwrap(), Saved::Done);
+    assert!(store.remove_value(1, key(b"b/2").digest).await.unwrap());
+    assert_eq!(list(b"b/", b"", 9).await, "b/1");
+    let bytes = bytes - 1 - 32 - 1 - 3;
+    assert_eq!(totals(&home, 1).await, (bytes, bytes));
+    assert!(store.delete_function(1).await.unwrap());
+    assert_eq!(list(b"", b"", 9).await, "");
 }

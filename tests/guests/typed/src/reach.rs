@@ -87,6 +87,12 @@ fn forget(key: &str) -> Result<bool, storage::Error> {
     storage::remove(key)
 }
 
+/// The keys that begin with a prefix.
+#[iof::function]
+fn stored_keys(prefix: &str) -> Result<Vec<String>, storage::Error> {
+    storage::keys(prefix)
+}
+
 /// Counts its calls.
 #[iof::function]
 fn count(key: &str) -> iof::Result<u64> {

@@ -16,12 +16,12 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
 }
 
 fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
-    super::plan(export, args, None)
+    super::plan(export, args, None, true)
 }
 
 fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<Plan, Fault> {
     let signature = StatedSignature::parse(signature)?;
-    super::plan(export, &texts(args), Some(&signature))
+    super::plan(export, &texts(args), Some(&signature), true)
 }
 
 fn texts(texts: &[&str]) -> Vec<Arg> {
@@ -37,6 +37,23 @@ fn bytes(text: &str) -> Slot {
 
 const I: Core = Core::I32;
 
+/// A result of one value, as it is.
+fn scalar(ty: Type) -> Returns {
+    known(ty, false, false)
+}
+
+fn known(ty: Type, halves: bool, area: bool) -> Returns {
+    Returns::Known {
+        ty,
+        era: Era {
+            halves,
+            ..Era::default()
+        },
+        area,
+        fallible: Fallible::No,
+    }
+}
+
 #[test]
 fn text_to_text_in_both_shapes() {
     let area = plan(&export(&[I, I, I], &[], None), &texts(&["22"])).unwrap();
@@ -44,7 +61,7 @@ fn text_to_text_in_both_shapes() {
         area,
         Plan {
             slots: vec![bytes("22")],
-            returns: Returns::Area(None)
+            returns: Returns::Area
         }
     );
     let pair = plan(&export(&[I, I], &[I, I], None), &texts(&["22"])).unwrap();
@@ -52,7 +69,7 @@ fn text_to_text_in_both_shapes() {
         pair,
         Plan {
             slots: vec![bytes("22")],
-            returns: Returns::Pair(None, false)
+            returns: Returns::Pair(false)
         }
     );
 }
@@ -77,9 +94,22 @@ fn numbers_by_shape() {
         plan(&add, &texts(&["1", "4294967295"])).unwrap().slots,
         [Slot::I32(1), Slot::I32(-1)]
     );
-    // The same core type as `length(&str) -> u32`: one text is one text, whatever it holds.
+    // The same core type as `length(&str) -> u32`: as many numbers as core parameters are the arguments, any other
+    // text is a text.
     assert_eq!(
         plan(&add, &texts(&["[1, 2]"])).unwrap().slots,
+        [Slot::I32(1), Slot::I32(2)]
+    );
+    for text in ["[1, 2, 3]", "[\"1\", 2]", "[1]", "[1, true]", "12"] {
+        assert_eq!(plan(&add, &texts(&[text])).unwrap().slots, [bytes(text)]);
+    }
+    for many in ["[1, 2.5]", "[1, 4294967296]"] {
+        assert_eq!(plan(&add, &texts(&[many])).unwrap_err().code, "arguments");
+    }
+    // What returns a text takes the array as a text.
+    let text = export(&[I, I], &[I, I], None);
+    assert_eq!(
+        plan(&text, &texts(&["[1, 2]"])).unwrap().slots,
         [bytes("[1, 2]")]
     );
     let three = export(&[I, I, I], &[I], None);
@@ -121,6 +151,7 @@ fn typed_arguments_are_checked() {
             params: params.to_vec(),
             result,
             fallible: false,
+            patch: None,
         })
     };
     let byte = export(&[I], &[I], signature(&[Type::U8], Type::U8));
@@ -170,7 +201,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     ] {
         let plan = plan(&three, &texts(given)).unwrap();
         assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
-        assert_eq!(plan.returns, Returns::Area(None));
+        assert_eq!(plan.returns, Returns::Area);
     }
     // A number that did not come is none, and neither is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
@@ -184,6 +215,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
         params: vec![Type::String, Type::I32, Type::Bytes],
         result: Type::String,
         fallible: false,
+        patch: None,
     });
     let described = export(&[I, I, I, I, I, I], &[], described);
     let plan_of = |given: &[&str]| plan(&described, &texts(given));
@@ -201,22 +233,22 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
         let plan = stated(&add, "(i32, i32) -> i32", given).unwrap();
         assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
-        assert_eq!(plan.returns, Returns::Scalar(Type::I32, false));
+        assert_eq!(plan.returns, scalar(Type::I32));
     }
     let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
     assert_eq!(length.slots, [bytes("[1, -2]")]);
-    assert_eq!(length.returns, Returns::Scalar(Type::U32, false));
+    assert_eq!(length.returns, scalar(Type::U32));
     // One element alone may stand in an array, too.
     let one = export(&[Core::I64], &[Core::I64], None);
     for given in ["-1", "[-1]"] {
         let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
         assert_eq!(plan.slots, [Slot::I64(-1)]);
-        assert_eq!(plan.returns, Returns::Scalar(Type::U64, false));
+        assert_eq!(plan.returns, scalar(Type::U64));
     }
     let text = export(&[I, I], &[I, I], None);
     for (signature, returns) in [
-        ("(bytes) -> bytes", Returns::Pair(Some(false), false)),
-        ("(i32, bool) -> string", Returns::Pair(Some(true), false)),
+        ("(bytes) -> bytes", known(Type::Bytes, false, false)),
+        ("(i32, bool) -> string", known(Type::String, false, false)),
     ] {
         let given = if signature.contains("bool") {
             "[1, true]"
@@ -227,8 +259,8 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     }
     for (signature, words) in [
         ("(i64) -> i32", "its core type is (i32, i32) -> (i32, i32)"),
-        ("(i32, i32) -> ()", "carries other types"),
-        ("([i32]) -> string", "arrays of numbers"),
+        ("(i32, i32) -> i32", "carries other types"),
+        ("([i32], i32) -> string", "carries other types"),
     ] {
         let fault = stated(&text, signature, &["1"]).unwrap_err();
         assert_eq!(fault.code, "arguments");
@@ -242,6 +274,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
         params: vec![Type::String],
         result: Type::U32,
         fallible: false,
+        patch: None,
     });
     let described = export(&[I, I], &[I], described);
     assert!(stated(&described, "(string) -> u32", &["x"]).is_ok());
@@ -250,6 +283,197 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
         fault.message.contains("the module says `(string) -> u32`"),
         "{}",
         fault.message
+    );
+}
+
+#[test]
+fn without_an_allocator_words_are_numbers() {
+    let bare = |export: &Export, args: &[&str]| super::plan(export, &texts(args), None, false);
+    let add = export(&[I, I], &[I], None);
+    for given in [&["1", "-2"][..], &["[1, -2]"]] {
+        let plan = bare(&add, given).unwrap();
+        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+    }
+    assert_eq!(bare(&add, &["text"]).unwrap_err().code, "no-allocator");
+    assert_eq!(bare(&add, &["1"]).unwrap_err().code, "no-allocator");
+    assert_eq!(bare(&add, &["1", "2", "3"]).unwrap_err().code, "arguments");
+    // A first word is an argument, and no return area.
+    let set = export(&[I, I], &[], None);
+    let plan = bare(&set, &["[7, 8]"]).unwrap();
+    assert_eq!(plan.slots, [Slot::I32(7), Slot::I32(8)]);
+    assert_eq!(plan.returns, Returns::Nothing);
+}
+
+/// Each type that wasm-bindgen describes, in the core types of the versions that had it.
+#[test]
+fn described_types_have_the_layout_of_their_version() {
+    const L: Core = Core::I64;
+    const D: Core = Core::F64;
+    let option = |ty: Type| Type::Option(Box::new(ty));
+    let list = |ty: Type| Type::List(Box::new(ty));
+    let of_enum = Type::Enum {
+        name: "E".into(),
+        hole: 9,
+    };
+    let raw = |text: &[u8], width| Slot::List {
+        bytes: Bytes::copy_from_slice(text),
+        width,
+    };
+    let none = 9_007_199_254_740_991.0;
+    for (ty, cores, given, slots) in [
+        (Type::Char, &[I][..], "\u{e9}", vec![Slot::I32(0xe9)]),
+        (Type::I128, &[L, L], "-1", vec![Slot::I128(u128::MAX)]),
+        (
+            list(Type::I16),
+            &[I, I],
+            "[[1,-1]]",
+            vec![raw(&[1, 0, 255, 255], 2)],
+        ),
+        (
+            list(Type::Bool),
+            &[I, I],
+            "[[true]]",
+            vec![raw(&[1, 0, 0, 0], 4)],
+        ),
+        (
+            list(Type::String),
+            &[I, I],
+            "[[\"a\"]]",
+            vec![Slot::Texts(vec!["a".into()])],
+        ),
+        (option(Type::U8), &[I], "7", vec![Slot::I32(7)]),
+        (option(Type::U8), &[I], "null", vec![Slot::I32(0xff_ffff)]),
+        (
+            option(Type::U32),
+            &[I, I],
+            "7",
+            vec![Slot::I32(1), Slot::I32(7)],
+        ),
+        (
+            option(Type::U32),
+            &[I, I],
+            "null",
+            vec![Slot::I32(0), Slot::I32(0)],
+        ),
+        (
+            option(Type::U32),
+            &[D],
+            "4294967295",
+            vec![Slot::F64(4_294_967_295.0)],
+        ),
+        (option(Type::I32), &[D], "-1", vec![Slot::F64(-1.0)]),
+        (option(Type::F32), &[D], "null", vec![Slot::F64(none)]),
+        (
+            option(Type::F64),
+            &[I, D],
+            "0.5",
+            vec![Slot::I32(1), Slot::F64(0.5)],
+        ),
+        (
+            option(Type::U64),
+            &[I, L],
+            "5",
+            vec![Slot::I32(1), Slot::I64(5)],
+        ),
+        (
+            option(Type::U64),
+            &[I, I, I],
+            "5",
+            vec![Slot::I32(1), Slot::Halves(5)],
+        ),
+        (option(Type::String), &[I, I], "null", vec![bytes("null")]),
+        (option(list(Type::U32)), &[I, I], "null", vec![Slot::Null]),
+        (of_enum.clone(), &[I], "3", vec![Slot::I32(3)]),
+        (of_enum.clone(), &[D], "3", vec![Slot::F64(3.0)]),
+        (option(of_enum.clone()), &[I], "null", vec![Slot::I32(9)]),
+        (option(of_enum.clone()), &[D], "null", vec![Slot::F64(9.0)]),
+    ] {
+        // Only the version says which number is `None`.
+        let by_version = matches!(slots[..], [Slot::F64(n)] if n == none);
+        let signature = Signature {
+            params: vec![ty.clone()],
+            result: Type::Unit,
+            fallible: false,
+            patch: by_version.then_some(130),
+        };
+        let takes = export(cores, &[], Some(signature));
+        let plan = plan(&takes, &texts(&[given])).unwrap();
+        assert_eq!(plan.slots, slots, "{ty} of {given} in {cores:?}");
+    }
+    // A text that did not come is none.
+    let signature = Signature {
+        params: vec![option(Type::String), option(Type::String)],
+        result: Type::Unit,
+        fallible: false,
+        patch: Some(130),
+    };
+    let takes = export(&[I, I, I, I], &[], Some(signature));
+    let planned = plan(&takes, &texts(&["[null, \"null\"]"])).unwrap();
+    assert_eq!(planned.slots, [Slot::Null, bytes("null")]);
+    let planned = plan(&takes, &texts(&["a"])).unwrap();
+    assert_eq!(planned.slots, [bytes("a"), Slot::Null]);
+    // The number of `None` is none of the enum's.
+    let signature = Signature {
+        params: vec![of_enum],
+        result: Type::Unit,
+        fallible: false,
+        patch: None,
+    };
+    let takes = export(&[I], &[], Some(signature));
+    assert_eq!(plan(&takes, &texts(&["9"])).unwrap_err().code, "arguments");
+}
+
+#[test]
+fn a_core_type_that_contradicts_is_refused() {
+    let says = |params: &[Type], result| Signature {
+        params: params.to_vec(),
+        result,
+        fallible: false,
+        patch: Some(130),
+    };
+    let method = export(&[I], &[I], None);
+    let refusal = agrees(&method, says(&[], Type::U32)).unwrap_err();
+    assert!(
+        refusal.contains("() -> u32") && refusal.contains("(i32) -> (i32)"),
+        "{refusal}"
+    );
+    assert!(agrees(&method, says(&[Type::U32], Type::U32)).is_ok());
+    let result = Signature {
+        fallible: true,
+        ..says(&[Type::U32], Type::Unit)
+    };
+    for (params, results, fits) in [
+        (&[I, I][..], &[][..], true),
+        (&[I], &[I, I], true),
+        (&[I], &[], false),
+        (&[I, I], &[I], false),
+    ] {
+        let export = export(params, results, None);
+        assert_eq!(agrees(&export, result.clone()).is_ok(), fits, "{params:?}");
+    }
+}
+
+/// What lies in a return area is laid out by the version; without it, it is not guessed.
+#[test]
+fn a_version_decides_what_no_core_type_shows() {
+    let perhaps = |patch| Signature {
+        params: vec![],
+        result: Type::Option(Box::new(Type::U32)),
+        fallible: true,
+        patch,
+    };
+    let area = export(&[I], &[], None);
+    for (patch, float_options) in [(92, false), (95, false), (96, true), (130, true)] {
+        let export = export(&[I], &[], Some(perhaps(Some(patch))));
+        let Returns::Known { era, .. } = plan(&export, &[]).unwrap().returns else {
+            panic!("0.2.{patch}");
+        };
+        assert_eq!(era.float_options, float_options, "0.2.{patch}");
+    }
+    assert!(agrees(&area, perhaps(None)).is_err());
+    assert_eq!(
+        stated(&area, "() -> u32?", &[]).unwrap_err().code,
+        "arguments"
     );
 }
 
@@ -264,39 +488,36 @@ fn numbers_of_64_bits_in_every_shape() {
             &[I, I, I][..],
             &[][..],
             Slot::Halves(big),
-            Returns::Area64(Type::I64),
+            known(Type::I64, false, true),
         ),
-        (
-            &[I, I],
-            &[L],
-            Slot::Halves(big),
-            Returns::Scalar(Type::I64, false),
-        ),
+        (&[I, I], &[L], Slot::Halves(big), scalar(Type::I64)),
         (
             &[I, I],
             &[I, I],
             Slot::Halves(big),
-            Returns::Halves(Type::I64),
+            known(Type::I64, true, false),
         ),
-        (&[I, L], &[], Slot::I64(big), Returns::Area64(Type::I64)),
-        (
-            &[L],
-            &[L],
-            Slot::I64(big),
-            Returns::Scalar(Type::I64, false),
-        ),
+        (&[I, L], &[], Slot::I64(big), known(Type::I64, false, true)),
+        (&[L], &[L], Slot::I64(big), scalar(Type::I64)),
     ] {
         let plain = export(params, results, None);
         let described = Some(Signature {
             params: vec![Type::I64],
             result: Type::I64,
             fallible: false,
+            patch: None,
         });
         let expected = Plan {
             slots: vec![slot],
             returns,
         };
-        let by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
+        let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
+        // Who states the types does not say whether it may fail; the area shows it.
+        if let Returns::Known { fallible, .. } = &mut by_header.returns
+            && *fallible == Fallible::Perhaps
+        {
+            *fallible = Fallible::No;
+        }
         let by_itself = plan(&export(params, results, described), &texts(&[&given])).unwrap();
         assert_eq!(
             (&by_header, &by_itself),
@@ -308,19 +529,19 @@ fn numbers_of_64_bits_in_every_shape() {
     assert_eq!(whole(low, high), big);
     assert_eq!(halves(1 << 32 | 2), [2, 1]);
     let mixed = export(&[I, I, I, I, I, I], &[], None);
-    let plan = stated(
+    let planned = stated(
         &mixed,
         "(string, u64, i32) -> u64",
         &["[\"a\", 18446744073709551615, 3]"],
     );
     assert_eq!(
-        plan.unwrap().slots,
+        planned.unwrap().slots,
         [bytes("a"), Slot::Halves(-1), Slot::I32(3)]
     );
     // Without either, halves are not guessed: two numbers are two numbers.
     let two = export(&[I, I, I], &[], None);
     assert_eq!(
-        super::plan(&two, &texts(&["[1, 2]"]), None).unwrap().slots,
+        plan(&two, &texts(&["[1, 2]"])).unwrap().slots,
         [bytes("[1, 2]")]
     );
 }
@@ -337,7 +558,7 @@ proptest::proptest! {
         let export = export(&params.iter().map(core).collect::<Vec<_>>(), &results.iter().map(core).collect::<Vec<_>>(), None);
         let args: Vec<Arg> = given.iter().map(|text| Arg::Text(text.clone().into())).collect();
         if let Ok(plan) = plan(&export, &args) {
-            let mut flat: Vec<Core> = matches!(plan.returns, Returns::Area(_)).then_some(I).into_iter().collect();
+            let mut flat: Vec<Core> = matches!(plan.returns, Returns::Area).then_some(I).into_iter().collect();
             flat.extend(plan.slots.iter().flat_map(core_of));
             proptest::prop_assert_eq!(flat, export.core_params);
         }
@@ -351,6 +572,7 @@ fn json_crosses_as_its_text() {
             params: params.to_vec(),
             result: Type::Unit,
             fallible: false,
+            patch: None,
         };
         export(cores, &[], Some(signature))
     };

@@ -1,0 +1,64 @@
+//! Requests that are sent again without anybody asking, because the connection failed them and not
+//! the other side.
+//!
+//! A server closes a connection that has waited long enough, and a request may be on its way then:
+//! what comes is an end and no answer. Whoever reuses connections has to expect that, so a request
+//! of an idempotent method goes out again on a new connection, once (RFC 9112 section 9.3.1, RFC 9110
+//! section 9.2.2); on a new one, an end is the other side's answer. A POST may have been carried out,
+//! and is never repeated: connections that are about to be closed are not used at all ([`pool`]).
+//!
+//! HTTP/2 can say that a request was not processed, by refusing its stream or by a GOAWAY that names
+//! an earlier one: such a request is sent again whatever its method (RFC 9113 sections 6.8 and 8.7).
+//!
+//! [`pool`]: crate::pool
+
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::Instant;
+
+use crate::pool::Failure;
+use crate::retry::{IDEMPOTENT, pause};
+
+/// How often a request is sent again that was not processed.
+const MOST: u32 = 3;
+
+/// What one hop was sent again for so far.
+#[derive(Default)]
+pub(crate) struct Resends {
+    stale: bool,
+    unprocessed: u32,
+}
+
+impl Resends {
+    /// Whether the next connection has to be a new one.
+    pub(crate) fn fresh(&self) -> bool {
+        self.stale
+    }
+
+    /// How long to wait before the request is sent again, if it is. Of one that was not processed
+    /// the first time at once, then as a retry does: who refuses may be busy.
+    pub(crate) fn after(
+        &mut self,
+        method: &Method,
+        failure: &Failure,
+        deadline: Instant,
+    ) -> Option<Duration> {
+        match failure {
+            Failure::Stale(_) if !self.stale && IDEMPOTENT.contains(method) => {
+                self.stale = true;
+                Some(Duration::ZERO)
+            }
+            Failure::Unprocessed(_) if self.unprocessed < MOST => {
+                let before = self.unprocessed.checked_sub(1);
+                let pause = before.map_or(Duration::ZERO, pause);
+                if Instant::now() + pause >= deadline {
+                    return None;
+                }
+                self.unprocessed += 1;
+                Some(pause)
+            }
+            _ => None,
+        }
+    }
+}

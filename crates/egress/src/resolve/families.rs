@@ -1,0 +1,126 @@
+//! The two questions that a name is: its IPv4 and its IPv6 addresses.
+//!
+//! Both are asked at once. Name servers, and what stands before them, drop questions for the family
+//! that they do not know, so the addresses that came are used after a short wait, and the other
+//! answer is for when none of them can be reached (RFC 8305 section 3).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Either, FutureExt, select};
+use hickory_resolver::lookup_ip::LookupIp;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use tokio::time::timeout;
+
+use super::{MAX_ADDRESSES, Resolve, Way};
+use crate::dial::interleave;
+
+/// How long the other family is waited for (the Resolution Delay of RFC 8305 section 3).
+const DELAY: Duration = Duration::from_millis(50);
+
+/// What is known of one family, or of both.
+#[derive(Default)]
+pub(super) struct Found {
+    /// May be dialled.
+    good: Vec<SocketAddr>,
+    /// May not, and why, for the operator.
+    refused: Vec<String>,
+    /// Of the questions that got no answer, or the answer that there is nothing.
+    failures: Vec<NetError>,
+}
+
+/// Why a name leads nowhere.
+pub(super) enum Nowhere {
+    /// All of its addresses are refused.
+    Refused(String),
+    /// The name servers gave no answer.
+    Silent(NetError),
+    /// It does not exist, or has no address.
+    Missing(Option<NetError>),
+}
+
+impl Resolve {
+    /// Where `name` leads; with `checked`, only to what may be dialled.
+    pub(super) async fn lookup(
+        &self,
+        name: Name,
+        port: u16,
+        checked: bool,
+    ) -> Result<Way<'_>, Nowhere> {
+        let v4 = self.family(name.clone(), RecordType::A, port, checked);
+        let v6 = self.family(name, RecordType::AAAA, port, checked);
+        let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
+            Either::Left(first) | Either::Right(first) => first,
+        };
+        let second = match first.good.is_empty() {
+            true => Some(other.as_mut().await),
+            false => timeout(DELAY, other.as_mut()).await.ok(),
+        };
+        match second {
+            Some(second) => first.and(second).conclude(),
+            None => {
+                let more = MAX_ADDRESSES.saturating_sub(first.good.len());
+                let rest = async move { other.await.good.into_iter().take(more).collect() };
+                Ok(Way {
+                    addresses: first.good,
+                    pinned: false,
+                    rest: Some(rest.boxed()),
+                })
+            }
+        }
+    }
+
+    async fn family(&self, name: Name, kind: RecordType, port: u16, checked: bool) -> Found {
+        let mut found = Found::default();
+        match self.resolver.lookup(name, kind).await {
+            Err(e) => found.failures.push(e),
+            Ok(lookup) => {
+                for ip in LookupIp::from(lookup).iter().take(MAX_ADDRESSES) {
+                    let address = SocketAddr::new(ip, port);
+                    match self.refusal(address).filter(|_| checked) {
+                        None => found.good.push(address),
+                        Some(why) => found.refused.push(format!("{ip} is {why}")),
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Found {
+    fn and(mut self, other: Found) -> Found {
+        self.good.extend(other.good);
+        // Of each family some, if there are too many.
+        self.good = interleave(self.good);
+        self.good.truncate(MAX_ADDRESSES);
+        self.refused.extend(other.refused);
+        self.failures.extend(other.failures);
+        self
+    }
+
+    fn conclude<'a>(self) -> Result<Way<'a>, Nowhere> {
+        if !self.good.is_empty() {
+            return Ok(Way {
+                addresses: self.good,
+                pinned: false,
+                rest: None,
+            });
+        }
+        if !self.refused.is_empty() {
+            return Err(Nowhere::Refused(self.refused.join(", ")));
+        }
+        let (missing, silent): (Vec<_>, Vec<_>) = self
+            .failures
+            .into_iter()
+            .partition(NetError::is_no_records_found);
+        match silent.into_iter().next() {
+            Some(e) => Err(Nowhere::Silent(e)),
+            None => Err(Nowhere::Missing(missing.into_iter().next())),
+        }
+    }
+}
+
+/// Addresses that may still come.
+pub(crate) type Rest<'a> = Option<BoxFuture<'a, Vec<SocketAddr>>>;

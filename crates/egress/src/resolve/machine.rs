@@ -1,0 +1,66 @@
+//! Which addresses are this machine's own.
+//!
+//! The kernel is asked each time, by binding a socket, which is three system calls for a new
+//! connection and none for a request on one that waited. Unlike a list of interfaces this knows
+//! `127.0.0.0/8`, routed-to-local ranges and addresses that came since the start.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+/// Whether `ip` is an address of this machine now. Anything but a clear no counts as yes.
+pub(super) fn has(ip: IpAddr) -> bool {
+    match bind(ip) {
+        Ok(_) => !binds_foreign(ip) || is_routed_here(ip),
+        Err(e) => e.kind() != io::ErrorKind::AddrNotAvailable,
+    }
+}
+
+fn bind(ip: IpAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(SocketAddr::new(ip, 0))
+}
+
+/// Whether sockets can be bound to addresses that no machine has (`net.ipv4.ip_nonlocal_bind`, which
+/// fail-over pairs set): to one of those for documentation (RFC 5737, RFC 3849).
+fn binds_foreign(like: IpAddr) -> bool {
+    let foreign: IpAddr = match like {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    bind(foreign).is_ok()
+}
+
+/// Whether what is sent to `ip` stays here: it would come from `ip` itself, or from loopback. Nothing
+/// is sent to find out.
+fn is_routed_here(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = bind(any).and_then(|socket| {
+        socket.connect(SocketAddr::new(ip, 9))?;
+        socket.local_addr()
+    });
+    match from {
+        Ok(from) => from.ip() == ip || from.ip().is_loopback(),
+        Err(e) => !matches!(
+            e.kind(),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_routed_here_is_told_from_what_is_not() {
+        for (ip, here) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("192.0.2.7", false),
+        ] {
+            assert_eq!(is_routed_here(ip.parse().unwrap()), here, "{ip}");
+        }
+    }
+}

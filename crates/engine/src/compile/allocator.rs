@@ -1,0 +1,60 @@
+//! The exports with which a module lets the host allocate in its memory.
+
+use super::inspect::Functions;
+use crate::manifest::{Allocator, Core};
+
+pub(super) const I32: Core = Core::I32;
+/// The allocator that the crate `wasmedge-bindgen` exports, and with which its modules are known.
+pub(super) const ALLOCATE: &str = "allocate";
+pub(super) const DEALLOCATE: &str = "deallocate";
+
+/// Whether a module exports a function of that name and type.
+pub(super) fn is(types: &Functions, name: &str, params: &[Core], results: &[Core]) -> bool {
+    types
+        .get(name)
+        .is_some_and(|(takes, gives)| takes == params && gives == results)
+}
+
+/// The allocator of wasm-bindgen or wasmedge-bindgen.
+pub(super) fn find(types: &Functions) -> Option<Allocator> {
+    bindgen(types).or_else(|| {
+        let theirs = is(types, ALLOCATE, &[I32], &[I32]) && is(types, DEALLOCATE, &[I32, I32], &[]);
+        theirs.then(|| Allocator {
+            malloc: ALLOCATE.to_owned(),
+            takes_align: false,
+            free: Some(DEALLOCATE.to_owned()),
+        })
+    })
+}
+
+/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
+fn bindgen(types: &Functions) -> Option<Allocator> {
+    let arity = |name: &str| {
+        let (params, results) = types.get(name)?;
+        let integers = params.iter().chain(results).all(|core| *core == I32);
+        (integers && results.len() == 1).then_some(params.len())
+    };
+    let malloc = if arity("__wbindgen_malloc").is_some() {
+        "__wbindgen_malloc".to_owned()
+    } else {
+        let mut candidates = types.keys().filter(|name| {
+            name.starts_with("__wbindgen_export") && matches!(arity(name), Some(1 | 2))
+        });
+        let only = candidates.next()?;
+        if candidates.next().is_some() {
+            return None;
+        }
+        only.clone()
+    };
+    let takes_align = match arity(&malloc)? {
+        1 => false,
+        2 => true,
+        _ => return None,
+    };
+    const FREE: &str = "__wbindgen_free";
+    Some(Allocator {
+        malloc,
+        takes_align,
+        free: types.contains_key(FREE).then(|| FREE.to_owned()),
+    })
+}

@@ -1,0 +1,147 @@
+//! The proposals of WebAssembly: those that this server serves, and the name of one that a module needs and it does not.
+//!
+//! The list is the engine's own configuration ([`crate::engine::wasm_config`] takes it from here) and the validator's,
+//! so a module that validates is one that the engine compiles.
+
+use crate::Fault;
+use wasmparser::{BinaryReaderError, WasmFeatures};
+
+/// Parts of WebAssembly 3.0 that are not served: memories that threads share cannot be accounted to one call, and
+/// objects and exceptions live in a heap of the host that no limit of a call counts.
+pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS
+    .union(WasmFeatures::GC)
+    .union(WasmFeatures::EXCEPTIONS);
+
+/// What is served: the rest of WebAssembly 3.0.
+pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
+    .union(WasmFeatures::GC_TYPES)
+    .difference(WITHOUT);
+
+/// Proposals that are not served: the flag, the name, the way to build without it.
+const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
+    (
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        "shared-everything-threads",
+        "Build it without threads",
+    ),
+    (
+        WasmFeatures::THREADS,
+        "threads",
+        "Build it without threads and shared memory",
+    ),
+    (
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        "legacy exceptions",
+        "Build it without exceptions (Emscripten: -fno-wasm-exceptions)",
+    ),
+    (
+        WasmFeatures::EXCEPTIONS,
+        "exception handling",
+        "Build it without exceptions (Emscripten: -fno-wasm-exceptions)",
+    ),
+    (
+        WasmFeatures::GC,
+        "garbage collection",
+        "Build it for a target with linear memory only",
+    ),
+    (
+        WasmFeatures::STACK_SWITCHING,
+        "stack switching",
+        "Build it without stack switching",
+    ),
+    (
+        WasmFeatures::CUSTOM_PAGE_SIZES,
+        "custom page sizes",
+        "Build it with pages of 64 KiB",
+    ),
+    (
+        WasmFeatures::WIDE_ARITHMETIC,
+        "wide arithmetic",
+        "Build it without -mwide-arithmetic",
+    ),
+    (
+        WasmFeatures::MEMORY_CONTROL,
+        "memory control",
+        "Build it without memory.discard",
+    ),
+];
+
+/// The fault of a module whose validation failed for a proposal; `None` if it failed for another reason.
+pub(super) fn missing(error: &BinaryReaderError) -> Option<Fault> {
+    let feature = error.missing_wasm_feature()?;
+    let known = UNSERVED.iter().find(|(flag, ..)| feature.intersects(*flag));
+    let (name, step) = match known {
+        Some((_, name, step)) => ((*name).to_owned(), *step),
+        None => {
+            let mut flags = feature.iter_names().map(|(name, _)| name);
+            let name = flags.next().unwrap_or("an unknown one");
+            (
+                name.to_ascii_lowercase().replace('_', "-"),
+                "Build it without it",
+            )
+        }
+    };
+    Some(
+        Fault::client(
+            "unsupported-feature",
+            format!(
+                "The module needs a proposal of WebAssembly that this server does not serve: {name} ({error}). {step}; \
+                 docs/guide/functions.md lists what is served."
+            ),
+        )
+        .with_status(422),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let source = wat::parse_str(text).unwrap();
+        let error = wasmparser::Validator::new_with_features(SERVED)
+            .validate_all(&source)
+            .map(drop)
+            .expect_err(text);
+        missing(&error)
+            .unwrap_or_else(|| panic!("{text}: {error}"))
+            .message
+    }
+
+    #[test]
+    fn a_proposal_is_named() {
+        for (text, name) in [
+            ("(module (memory 1 1 shared))", "threads"),
+            (
+                "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))",
+                "threads",
+            ),
+            ("(module (tag))", "exception handling"),
+            ("(module (type (struct)))", "garbage collection"),
+            ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
+        ] {
+            let message = refusal(text);
+            assert!(
+                message.contains(&format!("not serve: {name} (")),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_served_is_valid() {
+        for text in [
+            "(module (memory i64 1))",
+            "(module (memory 1) (memory 1))",
+            "(module (func $f (return_call $f)))",
+            "(module (func (result v128) (v128.const i32x4 0 0 0 0)))",
+            "(module (table 1 externref) (func (param externref) (result i32 i32) i32.const 0 i32.const 0))",
+            "(module (global i32 (i32.add (i32.const 1) (i32.const 2))))",
+        ] {
+            let source = wat::parse_str(text).unwrap();
+            wasmparser::Validator::new_with_features(SERVED)
+                .validate_all(&source)
+                .expect(text);
+        }
+    }
+}

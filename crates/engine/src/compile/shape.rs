@@ -1,0 +1,127 @@
+//! What a module asks for before any of its code runs: names, memories and tables.
+//!
+//! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
+//! module that wants more could be compiled and never called.
+
+use crate::Fault;
+use crate::engine::{TABLE_ELEMENTS, TABLES};
+use crate::limits::{Limits, Reached};
+use crate::state::ELEMENT;
+use wasmparser::{Parser, Payload};
+
+/// Bytes of the name of an import or an export.
+const NAME: usize = 1024;
+
+/// Bytes of memories and tables with which an instance begins.
+///
+/// # Errors
+/// What no slot has room for: `module-names`, `module-memories`, `module-tables`, `module-table-elements`, `memory`.
+pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
+    let (mut memories, mut tables, mut space) = (0u32, 0u32, 0u64);
+    for payload in Parser::new(0).parse_all(source) {
+        match payload.map_err(invalid)? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.map_err(invalid)?;
+                    name(import.module)?;
+                    name(import.name)?;
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    name(export.map_err(invalid)?.name)?;
+                }
+            }
+            Payload::MemorySection(section) => {
+                memories = section.count();
+                for memory in section {
+                    let memory = memory.map_err(invalid)?;
+                    let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
+                    space = space.saturating_add(memory.initial.saturating_mul(page));
+                }
+            }
+            Payload::TableSection(section) => {
+                tables = section.count();
+                for table in section {
+                    let elements = table.map_err(invalid)?.ty.initial;
+                    if elements > TABLE_ELEMENTS as u64 {
+                        return Err(refused(
+                            "module-table-elements",
+                            &format!("a table of {elements} elements"),
+                            &format!("a table has at most {TABLE_ELEMENTS}"),
+                        ));
+                    }
+                    space = space.saturating_add(elements.saturating_mul(ELEMENT as u64));
+                }
+            }
+            // Nothing that is looked for comes behind it.
+            Payload::CodeSectionStart { .. } => break,
+            _ => {}
+        }
+    }
+    if memories > 1 {
+        let what = format!("{memories} memories");
+        return Err(refused("module-memories", &what, "an instance has one"));
+    }
+    if tables > TABLES {
+        let most = format!("an instance has at most {TABLES}");
+        let what = format!("{tables} tables");
+        return Err(refused("module-tables", &what, &most));
+    }
+    fits(space, limits)?;
+    Ok(space)
+}
+
+/// Whether an instance that begins with so many bytes can begin.
+///
+/// # Errors
+/// `memory`
+pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
+    if space <= limits.memory.as_u64() {
+        return Ok(());
+    }
+    let mut fault = Reached::Memory.fault(limits).with_status(422);
+    fault.message = format!(
+        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
+         smaller memory, or raise the setting.",
+        limits.memory
+    );
+    Err(fault)
+}
+
+/// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.
+pub(crate) fn too_large(detail: Option<String>) -> Fault {
+    let mut fault = refused(
+        "module-instance",
+        "more globals, imports and functions in tables than an instance has room for",
+        "all together take at most 1 MiB",
+    );
+    fault.detail = detail;
+    fault
+}
+
+fn name(name: &str) -> Result<(), Fault> {
+    if name.len() <= NAME {
+        return Ok(());
+    }
+    Err(refused(
+        "module-names",
+        &format!("an import or export with a name of {} bytes", name.len()),
+        &format!("a name has at most {NAME}"),
+    ))
+}
+
+fn refused(code: &'static str, what: &str, most: &str) -> Fault {
+    Fault::limit(
+        code,
+        422,
+        format!("The module has {what}; {most}. Build it with less."),
+    )
+}
+
+fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
+    Fault::client(
+        "invalid-module",
+        format!("The module is not valid: {error}."),
+    )
+}

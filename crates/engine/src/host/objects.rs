@@ -1,0 +1,110 @@
+//! Texts that a guest made for JavaScript: the messages of its errors, the elements of its lists of texts.
+//!
+//! wasm-bindgen refers to a JavaScript value by a number, its handle. There is no JavaScript here, and only texts have a
+//! meaning without it, so texts are all that is kept: with their handles, until the guest drops them. They count for
+//! `limits.memory`.
+
+use crate::limits::Reached;
+use crate::state::Space;
+
+/// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
+const FIRST: u32 = 0x4000_0000;
+/// What one costs beside its bytes.
+const OVERHEAD: usize = 64;
+/// What is kept of the text that was made last.
+const LAST: usize = 4096;
+
+/// The texts of one instance.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    texts: Vec<Option<String>>,
+    free: Vec<usize>,
+    /// The beginning of the text that was made last: of an error that came back as a reference nothing else is known.
+    last: Option<String>,
+}
+
+impl Objects {
+    /// Keeps a text, and returns its handle.
+    ///
+    /// # Errors
+    /// [`Reached::Memory`]
+    pub(crate) fn insert(&mut self, text: String, space: &mut Space) -> Result<u32, Reached> {
+        self.note(&text);
+        if !space.take(text.len() + OVERHEAD) {
+            return Err(Reached::Memory);
+        }
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.texts.push(None);
+                self.texts.len() - 1
+            }
+        };
+        let handle = u32::try_from(at).ok().and_then(|at| FIRST.checked_add(at));
+        let handle = handle.ok_or(Reached::Memory)?;
+        if let Some(place) = self.texts.get_mut(at) {
+            *place = Some(text);
+        }
+        Ok(handle)
+    }
+
+    /// Remembers a text without a handle.
+    pub(crate) fn note(&mut self, text: &str) {
+        let end = text.floor_char_boundary(LAST);
+        self.last = text.get(..end).map(str::to_owned);
+    }
+
+    pub(crate) fn get(&self, handle: u32) -> Option<&str> {
+        let at = handle.checked_sub(FIRST)? as usize;
+        self.texts.get(at)?.as_deref()
+    }
+
+    /// Takes a text away; its handle may be given to another one.
+    pub(crate) fn remove(&mut self, handle: u32, space: &mut Space) -> Option<String> {
+        let at = handle.checked_sub(FIRST)? as usize;
+        let text = self.texts.get_mut(at)?.take()?;
+        self.free.push(at);
+        space.give_back(text.len() + OVERHEAD);
+        Some(text)
+    }
+
+    /// The text that was made last.
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+}
+
+/// The data of a store whose guest may make texts.
+pub(crate) trait Holder: Send + 'static {
+    /// Its texts, and the room that they count for.
+    fn objects(&mut self) -> (&mut Objects, &mut Space);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use bytesize::ByteSize;
+
+    #[test]
+    fn texts_count_until_they_are_dropped() {
+        let limits = Limits {
+            memory: ByteSize::b(300),
+            ..Limits::default()
+        };
+        let (mut objects, mut space) = (Objects::default(), Space::new(&limits));
+        let first = objects.insert("a".repeat(100), &mut space).unwrap();
+        let second = objects.insert("b".into(), &mut space).unwrap();
+        assert!(objects.insert("c".repeat(100), &mut space).is_err());
+        assert_eq!(objects.get(first).unwrap().len(), 100);
+        objects.remove(first, &mut space).unwrap();
+        assert!(objects.remove(first, &mut space).is_none());
+        let third = objects.insert("d".repeat(100), &mut space).unwrap();
+        assert_eq!((objects.get(second), third), (Some("b"), first));
+        for handle in [0, 1028, FIRST - 1, FIRST + 2, u32::MAX] {
+            assert!(objects.get(handle).is_none());
+        }
+        objects.note(&"\u{e9}".repeat(4000));
+        assert_eq!(objects.last().unwrap().len(), LAST);
+    }
+}

@@ -1,0 +1,296 @@
+//! The functions of WASI preview 1, as `wasmtime_wasi` has them, with bounds on what a guest hands over.
+//!
+//! What a function is given a length or a count of is bounded here before anything is done by it; what it writes,
+//! creates and opens is counted. docs/IMPORTS.md has a row for each.
+
+use crate::host::memory;
+use crate::limits::Reached;
+use crate::state::CallState;
+use rand::Rng as _;
+use wasmtime::{Caller, ImportType, Linker};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
+use wiggle::GuestMemory;
+
+const MODULE: &str = "wasi_snapshot_preview1";
+/// What a directory entry is worth.
+const ENTRY: u64 = 4096;
+/// Vectors that one read or write looks at (`IOV_MAX` of Linux); behind them, it ends early, as any may.
+const VECTORS: i32 = 1024;
+/// Subscriptions of one poll.
+const SUBSCRIPTIONS: u32 = 1024;
+/// Bytes of a path (`PATH_MAX` of Linux).
+const PATH: u32 = 4096;
+/// Random bytes that one call may ask for.
+const RANDOM: u32 = 1 << 20;
+/// `oflags::creat` of preview 1.
+const CREATE: i32 = 1;
+
+/// Error numbers of preview 1.
+mod errno {
+    pub(super) const INVAL: i32 = 28;
+    pub(super) const NAMETOOLONG: i32 = 37;
+    pub(super) const NOTSOCK: i32 = 57;
+}
+
+/// Functions that need no memory. Others fault in a module that exports none ([`needs_memory`]).
+const MEMORYLESS: [&str; 6] = [
+    "proc_exit",
+    "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
+
+/// Whether an import works with the memory of the module that imports it.
+pub(crate) fn needs_memory(import: &ImportType<'_>) -> bool {
+    import.module() == MODULE && !MEMORYLESS.contains(&import.name())
+}
+
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p1::add_to_linker_async(linker, |state: &mut CallState| state.wasi.context())?;
+    linker.allow_shadowing(true);
+    without_context(linker)?;
+    streams(linker)?;
+    paths(linker)?;
+    descriptors(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// As wasmtime's own default for a store: bytes that one function may copy.
+const FUEL: usize = 128 << 20;
+
+/// Runs one function of `wasmtime_wasi` unless what comes `before` answers for it with an error number; what comes
+/// `after` gets the one that it answered. Both see the arguments, and the first may change them.
+macro_rules! bounded {
+    ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr) => {
+        bounded!($linker, $name($($arg: $ty),*), |$caller| $before, |_answered| ());
+    };
+    ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr, |$errno:ident| $after:expr) => {
+        $linker.func_wrap_async(
+            MODULE,
+            stringify!($name),
+            |mut $caller: Caller<'_, CallState>, ($($arg,)*): ($($ty,)*)| {
+                Box::new(async move {
+                    $(#[allow(unused_mut, reason = "some are changed")] let mut $arg = $arg;)*
+                    let refused: Option<i32> = $before;
+                    if let Some(errno) = refused {
+                        return Ok(errno);
+                    }
+                    let memory = memory::of(&mut $caller)?;
+                    let (bytes, state) = memory.data_and_store_mut(&mut $caller);
+                    let context = state.wasi.context();
+                    // What the host may copy for one call.
+                    p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
+                    let $errno = p1::$name(context, &mut GuestMemory::Unshared(bytes), $($arg),*).await?;
+                    $after;
+                    Ok($errno)
+                })
+            },
+        )?;
+    };
+}
+
+/// Functions that need no context, which takes two microseconds to make: whoever makes a hash map asks for random bytes,
+/// whoever starts a command for the environment.
+fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        let room = memory::room(bytes, pointer, length)?;
+        if length > RANDOM {
+            return Ok(errno::INVAL);
+        }
+        match &state.wasi.setup.tape {
+            Some(tape) => tape.random(room),
+            None => rand::rng().fill_bytes(room),
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    let environ_sizes_get = |mut caller: Caller<'_, CallState>, count: u32, size: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        let variables = &state.wasi.setup.environment.variables;
+        let length = |(name, value): &(String, String)| name.len() + value.len() + 2;
+        let all: usize = variables.iter().map(length).sum();
+        for (at, value) in [(count, variables.len()), (size, all)] {
+            memory::room(bytes, at, 4)?.copy_from_slice(&u32::try_from(value)?.to_le_bytes());
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    let environ_get = |mut caller: Caller<'_, CallState>, mut places: u32, mut texts: u32| {
+        let memory = memory::of(&mut caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        for (name, value) in &state.wasi.setup.environment.variables {
+            let text = format!("{name}={value}\0");
+            let length = u32::try_from(text.len())?;
+            memory::room(bytes, places, 4)?.copy_from_slice(&texts.to_le_bytes());
+            memory::room(bytes, texts, length)?.copy_from_slice(text.as_bytes());
+            // No text of a memory ends beyond 4 GiB, but one may end there.
+            (places, texts) = (places.wrapping_add(4), texts.wrapping_add(length));
+        }
+        wasmtime::Result::Ok(0i32)
+    };
+    linker.func_wrap(MODULE, "random_get", random_get)?;
+    linker.func_wrap(MODULE, "environ_sizes_get", environ_sizes_get)?;
+    linker.func_wrap(MODULE, "environ_get", environ_get)?;
+    // `wasmtime_wasi` takes a status of 126 and more for a failure of its own.
+    linker.func_wrap(MODULE, "proc_exit", |status: i32| -> wasmtime::Result<()> {
+        Err(I32Exit(status).into())
+    })?;
+    linker.func_wrap(MODULE, "sched_yield", || 0i32)?;
+    // No descriptor is a socket. `wasmtime_wasi` says the same, and warns in the log each time.
+    linker.func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| {
+        errno::NOTSOCK
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "sock_recv",
+        |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| errno::NOTSOCK,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "sock_send",
+        |_: i32, _: i32, _: i32, _: i32, _: i32| errno::NOTSOCK,
+    )?;
+    linker.func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| errno::NOTSOCK)?;
+    Ok(())
+}
+
+/// Functions that read and write, and the one that waits.
+fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    bounded!(linker, fd_read(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
+        count = vectors(count);
+        None
+    });
+    bounded!(linker, fd_pread(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
+        count = vectors(count);
+        None
+    });
+    bounded!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
+        count = vectors(count);
+        let bytes = first_vector(&mut caller, iovs, count)?;
+        spend(&mut caller, bytes)?
+    });
+    bounded!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
+        count = vectors(count);
+        let bytes = first_vector(&mut caller, iovs, count)?;
+        spend(&mut caller, bytes)?
+    });
+    bounded!(linker, fd_filestat_set_size(fd: i32, size: i64), |caller| {
+        spend(&mut caller, size.cast_unsigned())?
+    });
+    bounded!(linker, poll_oneoff(subscriptions: i32, events: i32, count: i32, out: i32), |caller| {
+        (count.cast_unsigned() > SUBSCRIPTIONS).then_some(errno::INVAL)
+    });
+    Ok(())
+}
+
+/// Functions that take a path.
+fn paths(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    bounded!(linker, path_create_directory(fd: i32, path: i32, length: i32), |caller| match too_long(&[length]) {
+        None => {
+            caller.data_mut().wasi.spend_directory()?;
+            spend(&mut caller, ENTRY)?
+        }
+        refused => refused,
+    });
+    bounded!(linker, path_symlink(old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |caller| {
+        match too_long(&[old_length, new_length]) {
+            None => spend(&mut caller, ENTRY)?,
+            refused => refused,
+        }
+    });
+    bounded!(linker, path_link(old_fd: i32, lookup: i32, old: i32, old_length: i32, fd: i32, new: i32, new_length: i32), |caller| {
+        match too_long(&[old_length, new_length]) {
+            None => spend(&mut caller, ENTRY)?,
+            refused => refused,
+        }
+    });
+    bounded!(linker, path_rename(fd: i32, old: i32, old_length: i32, new_fd: i32, new: i32, new_length: i32), |caller| {
+        too_long(&[old_length, new_length])
+    });
+    bounded!(linker, path_filestat_get(fd: i32, lookup: i32, path: i32, length: i32, out: i32), |caller| {
+        too_long(&[length])
+    });
+    bounded!(linker, path_filestat_set_times(fd: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, flags: i32), |caller| {
+        too_long(&[length])
+    });
+    bounded!(linker, path_readlink(fd: i32, path: i32, length: i32, to: i32, room: i32, out: i32), |caller| {
+        too_long(&[length])
+    });
+    bounded!(linker, path_remove_directory(fd: i32, path: i32, length: i32), |caller| too_long(&[length]));
+    bounded!(linker, path_unlink_file(fd: i32, path: i32, length: i32), |caller| too_long(&[length]));
+    Ok(())
+}
+
+/// Functions that open and close.
+fn descriptors(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    bounded!(
+        linker,
+        path_open(fd: i32, lookup: i32, path: i32, length: i32, flags: i32, base: i64, inheriting: i64, fdflags: i32, out: i32),
+        |caller| match too_long(&[length]) {
+            None => {
+                if flags & CREATE != 0 {
+                    spend(&mut caller, ENTRY)?;
+                }
+                caller.data_mut().wasi.open()?;
+                None
+            }
+            refused => refused,
+        },
+        |errno| if errno != 0 {
+            caller.data_mut().wasi.closed();
+        }
+    );
+    bounded!(linker, fd_close(fd: i32), |caller| None, |errno| if errno == 0 {
+        caller.data_mut().wasi.closed();
+    });
+    bounded!(linker, fd_renumber(from: i32, to: i32), |caller| None, |errno| if errno == 0 && from != to {
+        caller.data_mut().wasi.closed();
+    });
+    Ok(())
+}
+
+fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, Reached> {
+    caller.data_mut().wasi.spend(bytes)?;
+    Ok(None)
+}
+
+fn too_long(lengths: &[i32]) -> Option<i32> {
+    let long = |length: &i32| length.cast_unsigned() > PATH;
+    lengths.iter().any(long).then_some(errno::NAMETOOLONG)
+}
+
+/// As many as are looked at.
+fn vectors(count: i32) -> i32 {
+    if (0..=VECTORS).contains(&count) {
+        count
+    } else {
+        VECTORS
+    }
+}
+
+/// The length of the first vector that holds anything, which is what one write writes.
+fn first_vector(
+    caller: &mut Caller<'_, CallState>,
+    iovs: i32,
+    count: i32,
+) -> wasmtime::Result<u64> {
+    let memory = memory::of(caller)?;
+    for at in 0..count.cast_unsigned() {
+        let Some(vector) = iovs.cast_unsigned().checked_add(at.saturating_mul(8)) else {
+            break;
+        };
+        let bytes = memory::read(&memory, &*caller, vector, 8)?;
+        let length = bytes
+            .last_chunk::<4>()
+            .map_or(0, |chunk| u32::from_le_bytes(*chunk));
+        if length > 0 {
+            return Ok(length.into());
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,31 @@
+//! The size of a request's head. The parser has limits of its own above these, whose answers are bare: 400, 414 and 431
+//! without a body.
+
+use crate::settings::Settings;
+use http::Request;
+use iof_engine::Fault;
+
+/// The refusal of a head that is too large.
+pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fault> {
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len()) as u64;
+    let most = settings.uri_size;
+    if target > most.as_u64() {
+        let message = format!(
+            "The request's URI is too long: got {target} bytes, server.uri_size is {most}. Send what is long in the body."
+        );
+        return Some(Fault::limit("uri-size", 414, message));
+    }
+    let size = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() as u64 + value.len() as u64
+    };
+    let size: u64 = request.headers().iter().map(size).sum();
+    let most = settings.head_size;
+    if size > most.as_u64() {
+        let message = format!(
+            "The request's header fields are too large: got {size} bytes, server.head_size is {most}. Send fewer or shorter ones."
+        );
+        return Some(Fault::limit("head-size", 431, message));
+    }
+    None
+}

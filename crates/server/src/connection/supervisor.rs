@@ -1,0 +1,271 @@
+//! The supervisor of a connection: it drives it, and ends it when its client keeps it for nothing.
+//!
+//! One rule covers the first byte, the choice of a protocol, a head that drips, and an idle connection: without a request
+//! under way, a connection lasts for `server.head_wait`, from when it was accepted or its last answer was sent. Another one
+//! covers answers that are not taken: within `server.write_wait`, a client takes [`TAKEN`] or everything. Calls under way
+//! have limits of their own.
+//!
+//! Rejected: hyper's timeout of heads, which knows neither of the first byte nor of HTTP/2, and sets a timer for every
+//! request. Here a timer is set when it runs out, to when it should.
+
+use super::ConnectionState;
+use super::bodies::DrainedBody;
+use crate::app::App;
+use hyper_util::server::graceful::GracefulConnection;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+/// What a client takes of an answer within `server.write_wait`, at least.
+const TAKEN: u64 = 64 << 10;
+/// How long a connection that is told to end has for it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How often a poll reads on of what is dropped.
+const ROUNDS: usize = 8;
+
+/// The bounds of a connection.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Without a request.
+    head_wait: Duration,
+    /// Of a client that takes nothing.
+    write_wait: Duration,
+    /// Of what a request left of its body: how long it is read, and how much of it.
+    body_wait: Duration,
+    body_size: u64,
+}
+
+/// A connection, driven to its end.
+pub(crate) struct Supervisor<C> {
+    connection: Pin<Box<C>>,
+    state: Arc<ConnectionState>,
+    bounds: Bounds,
+    /// What it is waiting for, since when, and what was counted then.
+    phase: Phase,
+    since: Instant,
+    served: usize,
+    written: u64,
+    /// Never later than the deadline.
+    alarm: Pin<Box<Sleep>>,
+    /// What is read and dropped behind an answer.
+    unread: Option<DrainedBody>,
+    app: Arc<App>,
+    /// Resolves when the server stops, and is polled once: it is there to wake the task, whatever state that is in.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    begun: bool,
+    /// Whether the connection was told to end.
+    told: bool,
+    /// Whether the parser was told that the client closed its side.
+    end_seen: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// No request is under way.
+    Idle,
+    /// A request is.
+    Busy,
+    /// The client does not take what was written.
+    Blocked,
+    /// What is left of an answered request's body is being read.
+    Lingering,
+    /// It was told to end.
+    Ending,
+}
+
+/// What ended a connection.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It had no request for too long.
+    Idle,
+    /// Its client took nothing for too long.
+    Blocked,
+    /// It broke.
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("it had no request within server.head_wait"),
+            Self::Blocked => f.write_str("its client took nothing within server.write_wait"),
+            Self::Broken(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<C> Supervisor<C>
+where
+    C: GracefulConnection<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    /// `accepted` is when the connection was; `stop` resolves when the server stops, and not before it says so.
+    pub(crate) fn new(
+        connection: C,
+        state: Arc<ConnectionState>,
+        app: Arc<App>,
+        accepted: Instant,
+        stop: WaitForCancellationFutureOwned,
+    ) -> Self {
+        let settings = &app.settings;
+        let bounds = Bounds {
+            head_wait: settings.head_wait,
+            write_wait: settings.write_wait,
+            body_wait: settings.body_wait,
+            body_size: settings.request_body.as_u64(),
+        };
+        Self {
+            connection: Box::pin(connection),
+            state,
+            bounds,
+            phase: Phase::Idle,
+            since: accepted,
+            served: 0,
+            written: 0,
+            alarm: Box::pin(tokio::time::sleep_until(accepted + bounds.head_wait)),
+            unread: None,
+            app,
+            stop: Box::pin(stop),
+            begun: false,
+            told: false,
+            end_seen: false,
+        }
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.connection.as_mut().graceful_shutdown();
+        }
+    }
+
+    /// Polls the connection until neither it nor what is left of a body gets on.
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        for _ in 0..ROUNDS {
+            if let Poll::Ready(ended) = self.connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            let read = self.read_on(cx);
+            // The parser asks for the end only when it is polled again.
+            let end = self.state.half_closed() && self.state.requests() == 0;
+            let end_seen = std::mem::replace(&mut self.end_seen, end);
+            if !read && (!end || end_seen) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads on of what a request left of its body; whether there was any, or an end.
+    fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.unread.is_none() {
+            let left = self.state.unread();
+            self.unread = left.map(|body| DrainedBody::new(body, self.bounds.body_size));
+        }
+        let Some(unread) = &mut self.unread else {
+            return false;
+        };
+        match unread.poll_piece(cx) {
+            Poll::Ready(true) => true,
+            Poll::Pending if !self.state.half_closed() => false,
+            // At its end, or there is none to come.
+            _ => {
+                self.unread = None;
+                true
+            }
+        }
+    }
+
+    /// Notes what the connection waits for now.
+    fn look(&mut self) {
+        let (served, written) = (self.state.served(), self.state.written());
+        let phase = if self.state.blocked() {
+            Phase::Blocked
+        } else if self.state.requests() > 0 {
+            Phase::Busy
+        } else if self.unread.is_some() {
+            Phase::Lingering
+        } else if self.told && self.phase == Phase::Ending {
+            Phase::Ending
+        } else {
+            Phase::Idle
+        };
+        let took = phase == Phase::Blocked && written - self.written >= TAKEN;
+        if phase != self.phase || served != self.served || took {
+            self.phase = phase;
+            self.since = Instant::now();
+            self.served = served;
+            self.written = written;
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let wait = match self.phase {
+            Phase::Busy => return None,
+            Phase::Idle => self.bounds.head_wait,
+            Phase::Blocked => self.bounds.write_wait,
+            Phase::Lingering => self.bounds.body_wait,
+            Phase::Ending => FAREWELL,
+        };
+        Some(self.since + wait)
+    }
+
+    /// Whether the deadline is over. Sets the alarm for it if it is not.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.deadline() else {
+            return false;
+        };
+        if self.alarm.deadline() > deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return true;
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
+        false
+    }
+}
+
+impl<C> Future for Supervisor<C>
+where
+    C: GracefulConnection<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    type Output = Result<(), Ended>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if !std::mem::replace(&mut this.begun, true) {
+            let _ = this.stop.as_mut().poll(cx);
+        }
+        if this.app.stopping.load(Ordering::Relaxed) {
+            this.end();
+        }
+        loop {
+            if let Poll::Ready(ended) = this.poll_connection(cx) {
+                return Poll::Ready(ended.map_err(|error| Ended::Broken(error.into())));
+            }
+            this.look();
+            if !this.poll_deadline(cx) {
+                return Poll::Pending;
+            }
+            match this.phase {
+                Phase::Idle => {
+                    // HTTP/2 says so to the client, whose next request may be on its way.
+                    this.end();
+                    this.phase = Phase::Ending;
+                    this.since = Instant::now();
+                }
+                Phase::Lingering => this.unread = None,
+                Phase::Blocked => return Poll::Ready(Err(Ended::Blocked)),
+                Phase::Busy | Phase::Ending => return Poll::Ready(Err(Ended::Idle)),
+            }
+        }
+    }
+}

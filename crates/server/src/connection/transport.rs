@@ -1,0 +1,164 @@
+//! The transport of a connection: it notes what the client takes, and what the end of what it sends means.
+//!
+//! A client may close its side when its request is sent, and read on (RFC 9112, section 9.6): it is answered. One that
+//! is gone looks the same until something is written to it, and its call should end. So a request that takes its time is
+//! told `100 Continue`, which whoever did not ask for it ignores (RFC 9110, section 15.2.1): where nobody is, the
+//! system answers for it, and the connection breaks.
+
+use super::ConnectionState;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
+
+/// How long a client that closed its side is not asked whether it is there, and how often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A stream over a socket.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// A stream that tells its connection's state what the client does.
+pub(crate) struct Transport<S> {
+    stream: S,
+    state: Arc<ConnectionState>,
+    half_closed: Option<HalfClosed>,
+}
+
+/// A client that sends nothing more.
+struct HalfClosed {
+    look: Pin<Box<Sleep>>,
+    asked: bool,
+}
+
+impl<S> Transport<S> {
+    pub(crate) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
+        Self {
+            stream,
+            state,
+            half_closed: None,
+        }
+    }
+}
+
+impl<S: Socket> Transport<S> {
+    /// Looks now and then whether the client is there, as long as its request is under way.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(half_closed) = &mut self.half_closed else {
+            return Poll::Pending;
+        };
+        while half_closed.look.as_mut().poll(cx).is_ready() {
+            if let Some(error) = self.stream.socket().take_error()? {
+                return Poll::Ready(Err(error));
+            }
+            if !half_closed.asked && self.state.may_be_told_to_continue() {
+                match Pin::new(&mut self.stream).poll_write(cx, CONTINUE)? {
+                    Poll::Ready(sent) if sent == CONTINUE.len() => {
+                        half_closed.asked = true;
+                        let _ = Pin::new(&mut self.stream).poll_flush(cx)?;
+                    }
+                    // Half a line, and an answer behind it.
+                    Poll::Ready(_) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Pending => {}
+                }
+            }
+            half_closed.look.as_mut().reset(Instant::now() + LOOK);
+        }
+        Poll::Pending
+    }
+
+    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Ready(Ok(bytes)) => self.state.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.state.block(true),
+        }
+        polled
+    }
+}
+
+impl<S: Socket> AsyncRead for Transport<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.half_closed.is_none() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let ended = buf.filled().len() == before && buf.remaining() > 0;
+            if !ended || !this.state.serves_http1() {
+                return Poll::Ready(Ok(()));
+            }
+            this.state.half_close();
+            this.half_closed = Some(HalfClosed {
+                look: Box::pin(tokio::time::sleep(LOOK)),
+                asked: false,
+            });
+        }
+        // Once the request is answered, the end of what the client sent is the end.
+        if !this.state.serves_http1() {
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_gone(cx)
+    }
+}
+
+impl<S: Socket> AsyncWrite for Transport<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Flushing comes last: once it is done, everything was taken.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.state.block(polled.is_pending());
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.state.block(polled.is_pending());
+        polled
+    }
+}

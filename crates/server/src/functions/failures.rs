@@ -1,0 +1,53 @@
+//! Modules that could not be made callable: what went wrong is remembered for a while, and one attempt is made at a time,
+//! so that calls of such a function cost no compile each.
+
+use iof_engine::Fault;
+use quick_cache::sync::Cache;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// How long a failure is remembered. What caused it may be mended without a new version: a setting, a full disk.
+const KEPT: Duration = Duration::from_secs(30);
+/// Failures that are remembered; the least used go.
+const MOST: usize = 1000;
+/// Attempts that are made at a time, each for other modules.
+const TURNS: usize = 16;
+
+/// By the digest of the module.
+pub(super) struct Failures {
+    known: Cache<[u8; 32], (Instant, Fault)>,
+    turns: [Mutex<()>; TURNS],
+}
+
+impl Failures {
+    pub(super) fn new() -> Self {
+        Self {
+            known: Cache::new(MOST),
+            turns: [const { Mutex::const_new(()) }; TURNS],
+        }
+    }
+
+    /// Why the last attempt failed, if that was not long ago.
+    ///
+    /// # Errors
+    /// That fault.
+    pub(super) fn check(&self, sha256: &[u8; 32]) -> Result<(), Fault> {
+        match self.known.get(sha256) {
+            Some((at, fault)) if at.elapsed() < KEPT => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// The right to make the next attempt.
+    pub(super) async fn turn(&self, sha256: &[u8; 32]) -> MutexGuard<'_, ()> {
+        let [first, ..] = *sha256;
+        self.turns[usize::from(first) % TURNS].lock().await
+    }
+
+    /// Remembers why an attempt failed, unless it was only a bad moment.
+    pub(super) fn note(&self, sha256: [u8; 32], fault: &Fault) {
+        if fault.status != 503 {
+            self.known.insert(sha256, (Instant::now(), fault.clone()));
+        }
+    }
+}

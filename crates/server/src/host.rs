@@ -1,0 +1,311 @@
+//! Names of this server: whom a request names as its host, and which names are ours.
+//!
+//! A page can make its own name lead to a loopback address (DNS rebinding); its browser then takes this server for the
+//! page's origin. Only `Host` tells such a request apart, so a server without keys, which listens on loopback only, takes
+//! loopback names and the host of `public_url`, and refuses all others. A port is not compared: tunnels change it, and a
+//! page cannot choose it without choosing a name.
+
+use http::header::{HOST, ORIGIN};
+use http::{Request, Version};
+use iof_engine::Fault;
+use std::net::{IpAddr, Ipv6Addr};
+use url::{Origin, Url};
+
+/// The names of this server.
+pub(crate) struct OwnNames {
+    /// The host of `public_url`, in lower case and without a dot at its end.
+    public_host: Option<Box<str>>,
+    /// The origin of `public_url`, as a browser writes it.
+    public_origin: Option<Box<str>>,
+    /// Whether requests for other names are refused: without `auth.keys`.
+    only: bool,
+}
+
+impl OwnNames {
+    pub(crate) fn new(public_url: Option<&Url>, has_keys: bool) -> Self {
+        let host = public_url.and_then(Url::host_str);
+        let origin = public_url.map(Url::origin).filter(Origin::is_tuple);
+        Self {
+            public_host: host.map(|host| without_dot(host).into()),
+            public_origin: origin.map(|origin| origin.ascii_serialization().into()),
+            only: !has_keys,
+        }
+    }
+
+    /// The host and port that a request names, `None` for a request of HTTP/1.0 that names none.
+    ///
+    /// # Errors
+    /// `host`, 400, for what RFC 9112 section 3.2 and RFC 9113 section 8.3.1 do not allow; `misdirected`, 421, for a name
+    /// of another server.
+    pub(crate) fn admit<'a, B>(&self, request: &'a Request<B>) -> Result<Option<&'a str>, Fault> {
+        let Some(authority) = authority(request)? else {
+            return Ok(None);
+        };
+        let Some(host) = host_of(authority) else {
+            return Err(invalid(&format!(
+                "Host is not a host and a port: got `{}`",
+                shown(authority)
+            )));
+        };
+        if self.only && !self.is_own(host) {
+            let message = format!(
+                "Host is not a name of this server: got `{}`. Use a loopback name such as localhost, or set public_url to \
+                 the URL that clients use; a server with auth.keys takes any name.",
+                shown(authority)
+            );
+            return Err(Fault::client("misdirected", message).with_status(421));
+        }
+        Ok(Some(authority))
+    }
+
+    /// Whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
+    /// somebody looks at could otherwise deploy to a server without keys on the same machine.
+    pub(crate) fn is_foreign<B>(&self, request: &Request<B>, authority: Option<&str>) -> bool {
+        let mut origins = request.headers().get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else {
+            return false;
+        };
+        let is_own = origin.to_str().is_ok_and(|origin| {
+            // Which of the two schemes a proxy in front of this server takes is not known here.
+            let named = origin.split_once("://").map(|(_, named)| named);
+            (named.is_some() && named == authority) || self.public_origin.as_deref() == Some(origin)
+        });
+        !is_own || origins.next().is_some()
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        let host = without_dot(host);
+        let loopback = match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(address) => address.parse().is_ok_and(|address: Ipv6Addr| {
+                address.is_loopback() || IpAddr::from(address).to_canonical().is_loopback()
+            }),
+            None => host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback()),
+        };
+        loopback
+            || is_localhost(host)
+            || self
+                .public_host
+                .as_ref()
+                .is_some_and(|own| own.eq_ignore_ascii_case(host))
+    }
+}
+
+/// `localhost` and the names below it, which lead nowhere else (RFC 6761, section 6.3).
+fn is_localhost(host: &str) -> bool {
+    const NAME: &str = "localhost";
+    let Some(start) = host.len().checked_sub(NAME.len()) else {
+        return false;
+    };
+    // A host is ASCII.
+    host.get(start..)
+        .is_some_and(|end| end.eq_ignore_ascii_case(NAME))
+        && (start == 0 || host.as_bytes().get(start - 1) == Some(&b'.'))
+}
+
+/// The authority of a request's target: from its URL if that has one (RFC 9112, section 3.2.2), else from `Host`.
+fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    if more.is_some() {
+        return Err(invalid("Host is there more than once"));
+    }
+    let host = match host.map(http::HeaderValue::to_str) {
+        None => None,
+        Some(Ok(host)) => Some(host),
+        Some(Err(_)) => return Err(invalid("Host is not ASCII")),
+    };
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    match (target, host, request.version()) {
+        (None, None, Version::HTTP_09 | Version::HTTP_10) => Ok(None),
+        (None, None, _) | (Some(_), None, Version::HTTP_11) => Err(invalid("Host is missing")),
+        (Some(target), Some(host), Version::HTTP_2) if !target.eq_ignore_ascii_case(host) => {
+            Err(invalid("Host and :authority differ"))
+        }
+        (target, host, _) => Ok(target.or(host)),
+    }
+}
+
+fn invalid(problem: &str) -> Fault {
+    let message = format!("{problem}. Send one Host with the name of the server.");
+    Fault::client("host", message)
+}
+
+/// The host of `host[:port]` (RFC 3986, section 3.2.2), brackets included, if it is one.
+fn host_of(authority: &str) -> Option<&str> {
+    let end = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(end)?;
+    let is_port = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some("") => true,
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok(),
+    };
+    let is_host = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && is_name(host.as_bytes()),
+    };
+    (is_port && is_host).then_some(host)
+}
+
+/// Whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
+fn is_name(host: &[u8]) -> bool {
+    let mut rest = host.iter();
+    while let Some(byte) = rest.next() {
+        let known = match byte {
+            b'%' => [rest.next(), rest.next()]
+                .iter()
+                .all(|digit| digit.is_some_and(u8::is_ascii_hexdigit)),
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte),
+        };
+        if !known {
+            return false;
+        }
+    }
+    true
+}
+
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn shown(authority: &str) -> String {
+    authority.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(public_url: &str) -> OwnNames {
+        let url = Url::parse(public_url).ok();
+        OwnNames::new(url.as_ref(), false)
+    }
+
+    #[test]
+    fn loopback_and_the_public_host_are_own() {
+        let own = names("https://F.example.com");
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "localhost.",
+            "a.localhost",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "f.example.com",
+            "F.EXAMPLE.COM.:443",
+            "localhost:",
+        ] {
+            let request = Request::get("/").header(HOST, host).body(()).unwrap();
+            assert_eq!(own.admit(&request).unwrap(), Some(host));
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "xlocalhost",
+            "127.0.0.1.evil.example",
+            "192.0.2.1",
+            "0.0.0.0",
+            "[::]",
+            "[::2]",
+            "x.f.example.com",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "%6cocalhost",
+        ] {
+            let request = Request::get("/").header(HOST, host).body(()).unwrap();
+            let fault = own.admit(&request).unwrap_err();
+            assert_eq!((&*fault.code, fault.status), ("misdirected", 421), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_is_refused() {
+        let own = OwnNames::new(None, true);
+        for host in [
+            "",
+            ":80",
+            "a b",
+            "user@localhost",
+            "localhost:x",
+            "localhost:99999",
+            "localhost:-1",
+            "localhost:80:80",
+            "[::1",
+            "[::1]x",
+            "[v1.x]",
+            "::1",
+            "a/b",
+            "a?b",
+            "a%zz",
+            "a%2",
+            "a,\"b",
+            "http://localhost",
+            "[127.0.0.1]",
+        ] {
+            let request = Request::get("/").header(HOST, host).body(()).unwrap();
+            let fault = own.admit(&request).unwrap_err();
+            assert_eq!((&*fault.code, fault.status), ("host", 400), "{host}");
+        }
+        let twice = Request::get("/").header(HOST, "a").header(HOST, "a");
+        assert_eq!(own.admit(&twice.body(()).unwrap()).unwrap_err().status, 400);
+        let bytes = http::HeaderValue::from_bytes(b"\xff").unwrap();
+        let bytes = Request::get("/").header(HOST, bytes).body(()).unwrap();
+        assert_eq!(own.admit(&bytes).unwrap_err().status, 400);
+        let none = Request::get("/").body(()).unwrap();
+        assert_eq!(own.admit(&none).unwrap_err().status, 400);
+        let old = Request::get("/")
+            .version(Version::HTTP_10)
+            .body(())
+            .unwrap();
+        assert_eq!(own.admit(&old).unwrap(), None);
+        let differ = Request::get("http://a.test/").version(Version::HTTP_2);
+        let differ = differ.header(HOST, "b.test").body(()).unwrap();
+        assert_eq!(own.admit(&differ).unwrap_err().status, 400);
+        // The URL's host counts (RFC 9112, section 3.2.2).
+        let absolute = Request::get("http://a.test/").header(HOST, "b.test");
+        let absolute = absolute.body(()).unwrap();
+        assert_eq!(own.admit(&absolute).unwrap(), Some("a.test"));
+    }
+
+    #[test]
+    fn an_origin_is_own_by_host_or_by_public_url() {
+        let own = names("https://f.example.com");
+        let foreign = |origin: &str, host: &str| {
+            let request = Request::get("/").header(ORIGIN, origin).body(()).unwrap();
+            own.is_foreign(&request, Some(host))
+        };
+        assert!(!foreign("http://localhost:8080", "localhost:8080"));
+        assert!(!foreign("https://f.example.com", "127.0.0.1:8080"));
+        for origin in [
+            "null",
+            "",
+            "http://f.example.com",
+            "https://f.example.com:8443",
+            "http://localhost:8081",
+            "localhost:8080",
+            "https://x.f.example.com",
+            "https://f.example.com.evil.test",
+        ] {
+            assert!(foreign(origin, "localhost:8080"), "{origin}");
+        }
+        let none = Request::get("/").body(()).unwrap();
+        assert!(!own.is_foreign(&none, None));
+        let empty = Request::get("/").header(ORIGIN, "null").body(()).unwrap();
+        assert!(own.is_foreign(&empty, None));
+    }
+}

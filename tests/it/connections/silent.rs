@@ -1,0 +1,250 @@
+//! A connection without a request lasts for `server.head_wait`, whatever it is that does not come; and one address has a
+//! share of the connections.
+
+use super::frames;
+use super::raw::{self, LONG, connect, connect_from, connect_tls, ends_within, reply};
+use iof_tests::server::Server;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const WAIT: Duration = Duration::from_millis(600);
+/// The farewell of a connection is a second, and this machine may be busy.
+const SOON: Duration = Duration::from_millis(600 + 1000 + 2000);
+
+async fn hasty() -> Server {
+    Server::builder()
+        .config("[server]\nhead_wait = \"600ms\"\n")
+        .tls()
+        .start()
+        .await
+}
+
+/// Sends `first`, then `drip` ten times a second, until the connection ends.
+async fn lasts(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, first: &[u8], drip: &[u8]) {
+    let start = Instant::now();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    writer.write_all(first).await.unwrap();
+    writer.flush().await.unwrap();
+    let dripping = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if !drip.is_empty() && writer.write_all(drip).await.is_err() {
+                break;
+            }
+            let _ = writer.flush().await;
+        }
+    };
+    let ending = ends_within(&mut reader, LONG);
+    let ended = tokio::select! {
+        ended = ending => ended,
+        () = dripping => Some(start.elapsed()),
+    };
+    assert!(ended.is_some(), "{name}: still open");
+    let lasted = start.elapsed();
+    assert!(
+        lasted >= WAIT - Duration::from_millis(50) && lasted < SOON,
+        "{name}: {lasted:?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_sent_away() {
+    let server = hasty().await;
+    let settings = frames::opening(&[]);
+    let partly = frames::request(1, "GET", "/healthz", true);
+    let partly = [&settings, &partly[..12]].concat();
+    let ping = frames::frame(6, 0, 0, &[0; 8]);
+    let kinds: [(&str, &[u8], &[u8]); 12] = [
+        ("silent", b"", b""),
+        ("one byte", b"G", b""),
+        ("an empty line", b"\r\n", b"\r\n"),
+        ("half a preface", b"PRI * HT", b""),
+        ("a dripping line", b"GET /", b"a"),
+        ("a dripping value", b"GET / HTTP/1.1\r\nx: ", b"a"),
+        ("dripping headers", b"GET / HTTP/1.1\r\n", b"x: y\r\n"),
+        ("a preface", frames::PREFACE, b""),
+        ("a preface and settings", &settings, b""),
+        (
+            "settings, over and over",
+            &settings,
+            &settings[frames::PREFACE.len()..],
+        ),
+        ("pings", &settings, &ping),
+        ("half of a request's frame", &partly, b""),
+    ];
+    let plain = kinds.map(|(name, first, drip)| {
+        let server = &server;
+        async move { lasts(connect(server).await, name, first, drip).await }
+    });
+    let sealed = kinds.map(|(name, first, drip)| {
+        let server = &server;
+        async move { lasts(connect_tls(server, &[]).await, name, first, drip).await }
+    });
+    // Before the handshake, and in the middle of it.
+    let handshake = [&b""[..], b"\x16\x03\x01\x02\x00\x01"].map(|first| {
+        let address = raw::tls_address(&server);
+        async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            lasts(stream, "a handshake", first, b"").await;
+        }
+    });
+    tokio::join!(
+        futures::future::join_all(plain),
+        futures::future::join_all(sealed),
+        futures::future::join_all(handshake),
+    );
+    assert_eq!(server.get("/healthz").await.text(), "ok\n");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let server = hasty().await;
+    let healthy = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    // Idle for a while, but not for long: it goes on.
+    let mut stream = connect(&server).await;
+    for _ in 0..3 {
+        stream.write_all(healthy.as_bytes()).await.unwrap();
+        assert_eq!(reply(&mut stream).await.unwrap().text(), "ok\n");
+        tokio::time::sleep(WAIT / 3).await;
+    }
+    let ended = ends_within(&mut stream, LONG).await.unwrap();
+    assert!(ended < SOON, "{ended:?}");
+    // The head of its next request has no other time than that.
+    let mut stream = connect(&server).await;
+    stream.write_all(healthy.as_bytes()).await.unwrap();
+    assert_eq!(reply(&mut stream).await.unwrap().text(), "ok\n");
+    lasts(
+        stream,
+        "a dripping second head",
+        b"GET / HTTP/1.1\r\n",
+        b"x: y\r\n",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_http_2_is_told_so() {
+    let server = hasty().await;
+    let mut stream = connect(&server).await;
+    let request = [
+        frames::opening(&[]),
+        frames::request(1, "GET", "/healthz", true),
+    ]
+    .concat();
+    stream.write_all(&request).await.unwrap();
+    assert!(
+        frames::next_of(&mut stream, frames::DATA, LONG)
+            .await
+            .is_some()
+    );
+    let start = Instant::now();
+    let goaway = frames::next_of(&mut stream, frames::GOAWAY, LONG).await;
+    assert!(goaway.is_some(), "GOAWAY");
+    assert!(ends_within(&mut stream, LONG).await.is_some());
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+/// Fifty that say nothing once kept everybody else out, for as long as they liked.
+#[tokio::test]
+async fn silent_connections_do_not_shut_the_server() {
+    let server = Server::start("[server]\nconnections = 50\nhead_wait = \"1s\"\n").await;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(connect(&server).await);
+    }
+    let start = Instant::now();
+    assert_eq!(server.get("/healthz").await.text(), "ok\n");
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn an_address_has_a_share_of_the_connections() {
+    let server = Server::start(
+        "[server]\nconnections = 10\nconnections_per_address = 3\nproxies = [\"127.0.0.9/32\"]\n",
+    )
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(connect_from(&server, 2, None).await);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // One more is closed at once, many times over.
+    for _ in 0..20 {
+        let mut more = connect_from(&server, 2, None).await;
+        assert!(
+            ends_within(&mut more, Duration::from_secs(2))
+                .await
+                .is_some()
+        );
+    }
+    // Others are served: another address, and a proxy, which has no share.
+    for _ in 0..5 {
+        held.push(connect_from(&server, 9, None).await);
+    }
+    let healthy = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut other = connect_from(&server, 3, None).await;
+    other.write_all(healthy).await.unwrap();
+    assert_eq!(reply(&mut other).await.unwrap().text(), "ok\n");
+    let mut proxied = held.pop().unwrap();
+    proxied.write_all(healthy).await.unwrap();
+    assert_eq!(reply(&mut proxied).await.unwrap().text(), "ok\n");
+    // A share comes back.
+    held.remove(0);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut again = connect_from(&server, 2, None).await;
+    again.write_all(healthy).await.unwrap();
+    assert_eq!(reply(&mut again).await.unwrap().text(), "ok\n");
+}
+
+/// Streams that are begun and reset, over and over (CVE-2023-44487), and the connection that does so.
+#[tokio::test]
+async fn rapid_resets_end_their_connection() {
+    let server = Server::start("").await;
+    let mut stream = connect(&server).await;
+    stream.write_all(&frames::opening(&[])).await.unwrap();
+    let flood: Vec<u8> = (0..2000u32)
+        .flat_map(|n| {
+            let id = 2 * n + 1;
+            let request = frames::request(id, "GET", "/healthz", true);
+            [
+                request,
+                frames::frame(frames::RST_STREAM, 0, id, &[0, 0, 0, 8]),
+            ]
+            .concat()
+        })
+        .collect();
+    let (mut reader, mut writer) = stream.into_split();
+    let writing = tokio::spawn(async move { writer.write_all(&flood).await });
+    let goaway = frames::next_of(&mut reader, frames::GOAWAY, LONG).await;
+    let (.., payload) = goaway.expect("GOAWAY");
+    assert_eq!(
+        payload.get(4..8),
+        Some(&[0, 0, 0, 11][..]),
+        "ENHANCE_YOUR_CALM"
+    );
+    let _ = writing.await;
+    assert_eq!(server.get("/healthz").await.text(), "ok\n");
+}
+
+/// Settings without end, by a client that reads no acknowledgement of them.
+#[tokio::test]
+async fn a_flood_of_settings_is_not_answered_into_memory() {
+    let server = Server::start("[server]\nwrite_wait = \"1s\"\nhead_wait = \"1s\"\n").await;
+    let mut stream = connect_from(&server, 1, Some(4096)).await;
+    stream.write_all(&frames::opening(&[])).await.unwrap();
+    let flood = frames::frame(frames::SETTINGS, 0, 0, &[]).repeat(1000);
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        let sent = tokio::time::timeout(LONG, stream.write_all(&flood)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            break;
+        }
+    }
+    assert!(start.elapsed() < LONG, "still open");
+    assert_eq!(server.get("/healthz").await.text(), "ok\n");
+}

@@ -1,0 +1,91 @@
+//! Real programs of package registries, as `cargo xtask programs` fetches them: pinned by version and digest.
+
+use iof_tests::call::Uploaded;
+use iof_tests::guests::built;
+use iof_tests::server::Server;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Compilers of a test profile are slow, and these modules are large.
+const CONFIG: &str =
+    "[compile]\ncompile_time = \"10m\"\ncompile_cpu = \"10m\"\ncompile_memory = \"4GiB\"\n";
+
+fn program(name: &str) -> PathBuf {
+    built("programs").join(name)
+}
+
+async fn upload(server: &Server, name: &str) -> Uploaded {
+    let path = program(name);
+    let read = tokio::fs::read(&path).await;
+    let module = read.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}. Run `cargo xtask programs`, which fetches it",
+            path.display()
+        )
+    });
+    let request = server
+        .request("POST", "/api/executables")
+        .header("Content-Type", "application/octet-stream")
+        .timeout(std::time::Duration::from_secs(900))
+        .body(module);
+    let answer = server.answer(request).await;
+    assert!(answer.http.is_success(), "{name}: {}", answer.text());
+    let json = answer.json();
+    Uploaded {
+        id: json["wasm_id"].as_u64().unwrap(),
+        admin_key: String::new(),
+        json,
+    }
+}
+
+async fn run(server: &Server, function: &Uploaded, stdin: &str, args: &[&str]) -> String {
+    let path = format!("/v1/functions/{}/call/main", function.id);
+    let request = server.request("POST", &path);
+    let answer = server
+        .answer(request.json(&json!({ "stdin": stdin, "args": args })))
+        .await;
+    assert_eq!(answer.fault(), "", "{args:?}: {}", answer.text());
+    answer.text()
+}
+
+/// C, by wasi-sdk.
+#[tokio::test]
+async fn quickjs() {
+    let server = Server::start(CONFIG).await;
+    let function = upload(&server, "quickjs.wasm").await;
+    let printed = run(
+        &server,
+        &function,
+        "",
+        &["-e", "console.log([3,1,2].sort().join())"],
+    )
+    .await;
+    assert_eq!(printed, "1,2,3\n");
+}
+
+/// C, with an interpreter's many exports and tables.
+#[tokio::test]
+async fn cpython() {
+    let server = Server::start(CONFIG).await;
+    let function = upload(&server, "python.wasm").await;
+    let code = "import sys; print(sum(map(int, sys.stdin.read().split())), sys.argv[1])";
+    assert_eq!(
+        run(&server, &function, "20 22", &["-c", code, "x"]).await,
+        "42 x\n"
+    );
+}
+
+/// Go, of 20 MB with the most segments of data that a module can have.
+#[tokio::test]
+async fn esbuild() {
+    let server = Server::start(CONFIG).await;
+    let function = upload(&server, "esbuild.wasm").await;
+    let printed = run(
+        &server,
+        &function,
+        "let a: number = 6 * 7; f(a)",
+        &["--loader=ts", "--minify"],
+    )
+    .await;
+    assert_eq!(printed, "let a=42;f(a);\n");
+}

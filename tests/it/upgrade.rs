@@ -1,0 +1,66 @@
+//! An upgrade under traffic: the binary on the disk is another one, or none, while the server runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use iof_tests::{
+    guests::{guest, wat},
+    server::{Server, program},
+};
+use serde_json::json;
+
+/// The binary, at another place.
+fn install(at: &Path) {
+    let next = at.with_extension("next");
+    // Of a large file, a second name is enough, where the file system can.
+    fs::hard_link(program(), &next)
+        .or_else(|_| fs::copy(program(), &next).map(drop))
+        .unwrap();
+    fs::rename(&next, at).unwrap();
+}
+
+/// What a server does with its own binary: calls (nothing), compiles, and starts programs in jails.
+async fn serves(server: &Server, function: u64, number: u32) {
+    let request = json!({ "program": "upper", "stdin": "shout" }).to_string();
+    let answer = server.run(function, "run_ssvm", request).await;
+    assert_eq!(answer.json()["stdout"], "SHOUT", "{}", server.log());
+    // Each another module, or it would not be compiled.
+    let text = format!("(module (func (export \"run\") (result i32) i32.const {number}))");
+    let uploaded = server.try_upload(wat(&text)).await;
+    assert_eq!(uploaded.http, 200, "{number} {}", uploaded.text());
+    assert_eq!(uploaded.fault(), "", "{number} {}", uploaded.text());
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_binary_fails_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path().join("iof");
+    install(&binary);
+    let config = "[defaults]\ncommands = [\"upper\"]\n[ceiling]\ncommands = [\"upper\"]\n\
+                  [commands.upper]\nprogram = \"/usr/bin/tr\"\nargs = [\"a-z\", \"A-Z\"]\n";
+    let mut server = Server::builder()
+        .program(&binary)
+        .config(config)
+        .start()
+        .await;
+    let function = server.upload(guest("command")).await.id;
+    serves(&server, function, 1).await;
+
+    // Another program takes its place, as `install` and package managers do it: whoever ran it would fail.
+    let other = folder.path().join("other");
+    fs::write(&other, "#!/bin/sh\nexit 97\n").unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&other, &binary).unwrap();
+    serves(&server, function, 2).await;
+    fs::remove_file(&binary).unwrap();
+    serves(&server, function, 3).await;
+
+    install(&binary);
+    server.stop().await;
+    // The next one compiles again what an earlier version compiled.
+    fs::remove_dir_all(server.data().join("objects/artefact")).unwrap();
+    let server = server.restart().await;
+    serves(&server, function, 4).await;
+}
