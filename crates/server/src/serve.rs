@@ -181,10 +181,15 @@ impl Connections<'_> {
                     }
                     (Ok(stream), None) => open.serve(stream).await,
                     (Ok(stream), Some(https)) => {
-                        match tokio::time::timeout_at(by, https.accept(stream)).await {
-                            Ok(Ok(stream)) => open.serve(stream).await,
-                            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                            Err(_) => tracing::debug!("a TLS handshake took too long"),
+                        let stopping = open.stopping.clone();
+                        let handshake = tokio::time::timeout_at(by, https.accept(stream));
+                        match stopping.run_until_cancelled(handshake).await {
+                            Some(Ok(Ok(stream))) => open.serve(stream).await,
+                            Some(Ok(Err(error))) => {
+                                tracing::debug!(%error, "a TLS handshake failed")
+                            }
+                            Some(Err(_)) => tracing::debug!("a TLS handshake took too long"),
+                            None => {}
                         }
                     }
                 }

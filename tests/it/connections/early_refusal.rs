@@ -246,12 +246,15 @@ async fn a_stream_is_read_on_beyond_its_window() {
     // Of the connection, which begins at 65,535 (RFC 9113, section 6.9.2), and of the stream, which settings raise.
     let mut windows = [65_535, 1 << 20];
     let mut left: i64 = 4 << 20;
-    while left > 0 {
+    loop {
         while left > 0 && windows.iter().all(|window| *window >= 16_000) {
             let data = frames::frame(frames::DATA, 0, 1, &[b'x'; 16_000]);
             stream.write_all(&data).await.unwrap();
             windows = windows.map(|window| window - 16_000);
             left -= 16_000;
+        }
+        if left <= 0 {
+            break;
         }
         let update = frames::next_of(&mut stream, frames::WINDOW_UPDATE, Duration::from_secs(5));
         let (.., id, more) = update

@@ -145,6 +145,29 @@ async fn an_idle_connection_of_http_2_is_told_so() {
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
 
+/// Clients that say nothing hold up no stop.
+#[tokio::test]
+async fn a_server_stops_beside_silent_clients() {
+    let mut server = Server::builder().tls().start().await;
+    let handshake = TcpStream::connect(raw::tls_address(&server)).await.unwrap();
+    let sealed = connect_tls(&server, &[]).await;
+    let mut held = Vec::new();
+    for first in [&b""[..], b"G", frames::PREFACE, &frames::opening(&[])] {
+        let mut stream = connect(&server).await;
+        stream.write_all(first).await.unwrap();
+        held.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let start = Instant::now();
+    assert!(server.stop().await.success());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    drop((handshake, sealed, held));
+}
+
 /// Fifty that say nothing once kept everybody else out, for as long as they liked.
 #[tokio::test]
 async fn silent_connections_do_not_shut_the_server() {

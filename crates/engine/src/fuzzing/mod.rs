@@ -88,11 +88,11 @@ pub fn description(data: &[u8]) {
         return;
     };
     let signature = match kind % 4 {
-        0 => descriptor::version(rest).and_then(|patch| descriptor::decode(&[], Some(patch))),
+        0 => descriptor::version(rest).and_then(|patch| descriptor::read(None, Some(patch)).ok()),
         1 => {
             let codes: Vec<u32> = rest.iter().skip(1).map(|code| (*code).into()).collect();
             let version = rest.first().map(|patch| u32::from(*patch));
-            descriptor::decode(&codes, version)
+            descriptor::read(Some(&codes), version).ok()
         }
         2 => {
             let Some((signature, described)) = described::read("f", rest) else {
@@ -115,22 +115,30 @@ pub fn description(data: &[u8]) {
             let args: Vec<_> = args.map(Arg::Text).collect();
             for params in 0..4 {
                 let export = export(vec![Core::I32; params], vec![Core::I32]);
-                if let Err(fault) = abi::plan(&export, &args, stated.as_ref()) {
+                if let Err(fault) = abi::plan(&export, &args, stated.as_ref(), true) {
                     blame(&fault);
                 }
             }
             None
         }
     };
-    if let Some(signature) = signature {
-        let core = signature.params.iter().flat_map(|ty| ty.core().to_vec());
-        let mut export = export(core.collect(), signature.result.core().to_vec());
-        export.signature = Some(signature);
-        let args = [Arg::Text(Bytes::from_static(b"[1,\"a\",null,2.5]"))];
-        if let Err(fault) = abi::plan(&export, &args, None) {
-            blame(&fault);
+    let Some(signature) = signature else {
+        return;
+    };
+    // Of a core type that may be the signature's, or not.
+    for params in 0..6 {
+        for results in 0..2 {
+            let mut export = export(vec![Core::I32; params], vec![Core::I32; results]);
+            let Ok(signature) = abi::bindgen::agrees(&export, signature.clone()) else {
+                continue;
+            };
+            export.signature = Some(signature);
+            let args = [Arg::Text(Bytes::from_static(b"[1,\"a\",null,2.5]"))];
+            if let Err(fault) = abi::plan(&export, &args, None, true) {
+                blame(&fault);
+            }
+            assert!(export.types().is_some());
         }
-        assert!(export.types().is_some());
     }
 }
 

@@ -75,7 +75,7 @@ enum Phase {
     Blocked,
     /// What is left of an answered request's body is being read.
     Lingering,
-    /// It was told to end.
+    /// No request is, and it was told to end.
     Ending,
 }
 
@@ -190,7 +190,7 @@ where
             Phase::Busy
         } else if self.unread.is_some() {
             Phase::Lingering
-        } else if self.told && self.phase == Phase::Ending {
+        } else if self.told {
             Phase::Ending
         } else {
             Phase::Idle
@@ -256,12 +256,8 @@ where
                 return Poll::Pending;
             }
             match this.phase {
-                Phase::Idle => {
-                    // HTTP/2 says so to the client, whose next request may be on its way.
-                    this.end();
-                    this.phase = Phase::Ending;
-                    this.since = Instant::now();
-                }
+                // HTTP/2 says so to the client, whose next request may be on its way.
+                Phase::Idle => this.end(),
                 Phase::Lingering => this.unread = None,
                 Phase::Blocked => return Poll::Ready(Err(Ended::Blocked)),
                 Phase::Busy | Phase::Ending => return Poll::Ready(Err(Ended::Idle)),
