@@ -9,8 +9,14 @@
 )]
 
 use crate::grants::{Ceiling, Declaration};
+use crate::json::{Failure, Rewriting, Style};
+use crate::multipart::{MostParts, boundary, split};
+use crate::parsing::Budget;
+use crate::second_state::fuzzing;
+use bytes::Bytes;
 use iof_commands::Grants;
-use iof_engine::Limits;
+use iof_engine::{Fault, Limits, Source};
+use serde_json::Value as Json;
 
 #[cfg(test)]
 #[path = "../../../fuzz/replay.rs"]
@@ -46,6 +52,133 @@ pub fn declaration(data: &[u8]) {
     assert_eq!(again, declared, "JSON says something else: {json}");
 }
 
+/// A content type and the body of a call of `/api`.
+pub fn api_body(data: &[u8]) {
+    fuzzing::body(data);
+}
+
+/// A form of `/api`.
+pub fn api_form(data: &[u8]) {
+    fuzzing::form(data);
+}
+
+/// What a caller of `/api` has fetched, or is called back.
+pub fn api_target(data: &[u8]) {
+    fuzzing::target(data);
+}
+
+/// Depth of JSON, below what the reference below reads.
+const DEPTH: u32 = 100;
+
+/// JSON of a client, rewritten as JavaScript would, or as it was written.
+pub fn json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let reference: Option<Json> = serde_json::from_str(text).ok();
+    for style in [Style::JavaScript, Style::AsWritten] {
+        let rewriting = Rewriting::new(style, DEPTH);
+        let rewritten = match rewriting.run(text, &mut Budget::default()) {
+            Ok(rewritten) => rewritten.text,
+            Err(Failure::NotJson) => {
+                assert_eq!(reference, None, "{text} is JSON");
+                continue;
+            }
+            Err(Failure::TooDeep(_)) => continue,
+            Err(Failure::Fault(fault)) => {
+                blame(&fault);
+                continue;
+            }
+        };
+        let again = rewriting.run(&rewritten, &mut Budget::default());
+        assert_eq!(again.unwrap().text, rewritten, "{style:?} of {text}");
+        let read: Option<Json> = serde_json::from_str(&rewritten).ok();
+        match (&reference, &read) {
+            (Some(reference), Some(read)) => assert!(
+                same(reference, read, style),
+                "{style:?}: {text} became {rewritten}"
+            ),
+            (Some(_), None) => panic!("{style:?}: {text} became {rewritten}, which is not JSON"),
+            // What only JavaScript reads: halves of pairs, and numbers without bounds.
+            (None, _) => assert!(
+                text.contains("\\u") || text.contains(|c: char| c.is_ascii_digit()),
+                "{style:?}: {text} is not JSON"
+            ),
+        }
+    }
+}
+
+/// Whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
+fn same(one: &Json, other: &Json, style: Style) -> bool {
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) if style == Style::JavaScript => {
+            one.as_f64() == other.as_f64()
+        }
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| same(a, b, style))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(name, a)| other.get(name).is_some_and(|b| same(a, b, style)))
+        }
+        (one, other) => one == other,
+    }
+}
+
+const PARTS: MostParts = MostParts {
+    number: 20,
+    setting: "second_state.multipart_parts",
+};
+
+/// A body of `multipart/form-data`: as it is, or the parts that one is made of, with 0xfe between them.
+pub fn multipart(data: &[u8]) {
+    let Some((mode, rest)) = data.split_first() else {
+        return;
+    };
+    match mode % 3 {
+        0 => {
+            let body = Bytes::copy_from_slice(rest);
+            if let Err(fault) = split("b".into(), body, PARTS, &mut Budget::default()) {
+                blame(&fault);
+            }
+        }
+        1 => {
+            let content_type = String::from_utf8_lossy(rest);
+            if let Err(fault) = boundary(&content_type) {
+                blame(&fault);
+            }
+        }
+        _ => {
+            let parts: Vec<_> = rest.split(|byte| *byte == 0xfe).collect();
+            let is_apart = |part: &&[u8]| !part.windows(3).any(|window| window == b"--b");
+            if parts.len() > PARTS.number as usize || !parts.iter().all(is_apart) {
+                return;
+            }
+            let mut body = vec![];
+            for (at, part) in parts.iter().enumerate() {
+                let head = format!("--b\r\nContent-Disposition: form-data; name=\"p{at}\"\r\n\r\n");
+                body.extend_from_slice(head.as_bytes());
+                body.extend_from_slice(part);
+                body.extend_from_slice(b"\r\n");
+            }
+            body.extend_from_slice(b"--b--\r\n");
+            let read = split("b".into(), body.into(), PARTS, &mut Budget::default()).unwrap();
+            let bodies: Vec<_> = read.iter().map(|part| &*part.body).collect();
+            assert_eq!(bodies, parts);
+        }
+    }
+}
+
+/// A fault that is not the host's.
+pub(crate) fn blame(fault: &Fault) {
+    assert!(
+        fault.source_of != Source::Host && fault.code != "internal",
+        "{fault:?}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::replay::corpus;
@@ -53,5 +186,30 @@ mod tests {
     #[test]
     fn corpus_of_declarations() {
         corpus("server_declaration", super::declaration);
+    }
+
+    #[test]
+    fn corpus_of_bodies() {
+        corpus("server_body", super::api_body);
+    }
+
+    #[test]
+    fn corpus_of_forms() {
+        corpus("server_form", super::api_form);
+    }
+
+    #[test]
+    fn corpus_of_targets() {
+        corpus("server_target", super::api_target);
+    }
+
+    #[test]
+    fn corpus_of_json() {
+        corpus("server_json", super::json);
+    }
+
+    #[test]
+    fn corpus_of_multipart() {
+        corpus("server_multipart", super::multipart);
     }
 }

@@ -73,13 +73,14 @@ pub(crate) fn makes_text(codes: &[u32]) -> bool {
         return false;
     };
     // Behind `FUNCTION` come `CLOSURE`, `CACHED_STRING`, `STRING`, `REF`, and `EXTERNREF` behind `VECTOR`.
-    let text = |code: u32| code == function + 2 || code == function + 3;
+    let is = |code: &u32, behind: u32| code.checked_sub(*function) == Some(behind);
+    let text = |code: &u32| is(code, 2) || is(code, 3);
     let result = match rest {
-        [reference, code, result @ ..] if *reference == function + 4 && text(*code) => result,
-        [code, result @ ..] if text(*code) => result,
+        [reference, code, result @ ..] if is(reference, 4) && text(code) => result,
+        [code, result @ ..] if text(code) => result,
         _ => return false,
     };
-    matches!(result, [value, ..] if *value == function + 9)
+    matches!(result, [value, ..] if is(value, 9))
 }
 
 /// Why a description was not read.

@@ -90,7 +90,13 @@ pub fn description(data: &[u8]) {
     let signature = match kind % 4 {
         0 => descriptor::version(rest).and_then(|patch| descriptor::read(None, Some(patch)).ok()),
         1 => {
-            let codes: Vec<u32> = rest.iter().skip(1).map(|code| (*code).into()).collect();
+            // The highest bytes stand for the highest words.
+            let code = |byte: &u8| match byte {
+                250.. => u32::MAX - u32::from(255 - byte),
+                small => u32::from(*small),
+            };
+            let codes: Vec<u32> = rest.iter().skip(1).map(code).collect();
+            descriptor::makes_text(&codes);
             let version = rest.first().map(|patch| u32::from(*patch));
             descriptor::read(Some(&codes), version).ok()
         }

@@ -19,6 +19,8 @@ mod describe;
 mod ephemeral;
 mod executables;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod log;
 pub(crate) mod multipart;
