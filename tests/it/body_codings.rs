@@ -47,6 +47,11 @@ const OCTETS: (&str, &str) = ("Content-Type", "application/octet-stream");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// What the original's own parsers made of it: what the function gets, or a status.
+/// Headers, a body, and the argument that the function gets, or a status.
+type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, Result<&'a str, u16>);
+/// Method, path, headers, body and status.
+type Route<'a> = (&'a str, String, Vec<(&'a str, &'a str)>, Vec<u8>, u16);
+
 #[tokio::test]
 async fn a_body_is_read_as_the_original_read_it() {
     let (server, function) = hello("").await;
@@ -57,7 +62,7 @@ async fn a_body_is_read_as_the_original_read_it() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let cases: [(&[(&str, &str)], Vec<u8>, Result<&str, u16>); 22] = [
+    let cases: [Case; 22] = [
         (
             &[JSON],
             b"\xef\xbb\xbf{\"a\":1.0}".to_vec(),
@@ -177,7 +182,7 @@ async fn no_route_takes_a_coding_for_a_body() {
     let module = era::hello();
     let part = "--b\r\nContent-Disposition: form-data; name=\"x_1\"\r\n\r\nAda\r\n--b--\r\n";
     let form = ("Content-Type", "multipart/form-data; boundary=b");
-    let routes: Vec<(&str, String, Vec<(&str, &str)>, Vec<u8>, u16)> = vec![
+    let routes: Vec<Route> = vec![
         (
             "POST",
             "/api/executables".into(),

@@ -100,7 +100,7 @@ async fn scratch_that_an_earlier_process_left_keeps_no_server_from_starting() {
     std::fs::write(scratch.join("file"), "x").unwrap();
     let closed = scratch.join("closed");
     std::fs::create_dir_all(closed.join("a/b")).unwrap();
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o0)).unwrap();
     let server = server.restart().await;
     assert_eq!(server.run(id, "chain", "2").await.text(), "2");
     for _ in 0..600 {

@@ -107,12 +107,15 @@ async fn the_number_behind_the_name_is_the_place() {
     );
 }
 
+/// A header, a body, and the argument or the refusal.
+type Head<'a> = (&'a str, &'a str, Result<&'a str, (u16, &'a str)>);
+
 /// A part says itself how it is to be read, and what it says is done or refused by name.
 #[tokio::test]
 async fn the_head_of_a_part_is_heeded() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
-    let cases: [(&str, &str, Result<&str, (u16, &str)>); 9] = [
+    let cases: [Head; 9] = [
         ("Content-Transfer-Encoding: base64", "QWR\r\nh", Ok("Ada")),
         ("Content-Transfer-Encoding: BINARY", "Ada", Ok("Ada")),
         (

@@ -186,7 +186,7 @@ impl Connections<'_> {
                         match stopping.run_until_cancelled(handshake).await {
                             Some(Ok(Ok(stream))) => open.serve(stream).await,
                             Some(Ok(Err(error))) => {
-                                tracing::debug!(%error, "a TLS handshake failed")
+                                tracing::debug!(%error, "a TLS handshake failed");
                             }
                             Some(Err(_)) => tracing::debug!("a TLS handshake took too long"),
                             None => {}

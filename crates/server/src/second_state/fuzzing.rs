@@ -1,5 +1,10 @@
 //! The targets of `crate::fuzzing` that read what only this API takes.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a target reports what it found"
+)]
+
 use super::arguments::of_body;
 use super::form::{self, FormLimits};
 use super::target::Target;
