@@ -111,6 +111,9 @@ fn needs() -> Outcome {
     )?;
     venv::of("schemathesis", &[SCHEMATHESIS])?;
     packages::need("convert", "imagemagick", "an example makes it a command")?;
+    packages::need("ip", "iproute2", "tests make networks of their own")?;
+    packages::need("unshare", "util-linux", "tests make networks of their own")?;
+    packages::need("script", "bsdutils", "tests need a terminal")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
     let folder = paths::root().join("tests/browser");
     let installed = folder.join("node_modules/.package-lock.json");

@@ -161,6 +161,7 @@ fn is_itself(name: &CStr) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use super::*;
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -238,7 +239,7 @@ mod tests {
             }
         }
         for closed in ["a/b/c", "a/b", "a"] {
-            fs::set_permissions(tree.join(closed), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(closed), fs::Permissions::from_mode(0o0)).unwrap();
         }
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());

@@ -222,7 +222,10 @@ impl Command for Echo {
 
 /// Values in memory, with their names.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<[u8; KEY], (Option<Bytes>, Bytes)>>);
+struct Shelf(Mutex<HashMap<[u8; KEY], NamedValue>>);
+
+/// A name, if it has one, and a value.
+type NamedValue = (Option<Bytes>, Bytes);
 
 #[async_trait]
 impl Storage for Shelf {
