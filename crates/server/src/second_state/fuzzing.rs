@@ -36,17 +36,13 @@ pub(crate) fn body(data: &[u8]) {
     for target in asked.fetch.iter().chain(asked.callback.iter().flatten()) {
         check_target(target);
     }
+    // What was taken out may have left another field of that meaning.
+    if asked.fetch.is_some() || asked.callback.is_some() {
+        return;
+    }
     if let ("application/json", [Arg::Text(text)]) = (content_type, &asked.args[..]) {
-        let text = text.clone();
         let again = of_body(content_type, text.clone(), LIMITS, &mut Budget::default());
-        let again = again.unwrap();
-        assert!(
-            asked.fetch.is_some()
-                || asked.callback.is_some()
-                || again.args == [Arg::Text(text.clone())],
-            "{text:?} is rewritten once more, to {:?}",
-            again.args
-        );
+        assert_eq!(again.unwrap().args, asked.args, "it is rewritten once more");
     }
 }
 
