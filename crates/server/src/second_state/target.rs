@@ -159,7 +159,10 @@ impl Target {
             && !headers.contains_key(AUTHORIZATION)
         {
             let basic = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(auth)));
-            headers.insert(AUTHORIZATION, basic.map_err(|_| "`auth` is no header")?);
+            headers.insert(
+                AUTHORIZATION,
+                basic.map_err(|_| "`auth` is not a header value")?,
+            );
         }
         Ok(Self {
             url,
@@ -182,7 +185,7 @@ fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
             let known = [&OPTIONS, more].concat().join("`, `");
             let name: String = name.chars().take(LONGEST_NAME).collect();
             Err(format!(
-                "`{name}` is no option that is served here; leave it out, or use one of `{known}`"
+                "`{name}` is not an option that is served here; leave it out, or use one of `{known}`"
             ))
         }
     }
