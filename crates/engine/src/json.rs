@@ -271,20 +271,22 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     Some(elements)
 }
 
+/// The verdict on a text: true for one JSON value, of any depth.
+#[must_use]
+pub fn is_json(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    loop {
+        match scanner.token() {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn is_json(text: &str) -> bool {
-        let mut scanner = Scanner::new(text);
-        loop {
-            match scanner.token() {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
-    }
 
     #[test]
     fn an_array_has_its_elements() {

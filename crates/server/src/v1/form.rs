@@ -8,7 +8,7 @@ use crate::functions::Loaded;
 use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
-use iof_engine::json::Scanner;
+use iof_engine::json::is_json;
 use iof_engine::{Arg, Export, Fault, Type};
 
 /// The arguments of a form.
@@ -73,17 +73,6 @@ pub(super) fn read(
             let name = part.name.as_deref().unwrap_or_default();
             let problem = format!("there is no `{}`", super::shown(name));
             Err(misfit(export, &problem))
-        }
-    }
-}
-
-fn is_json(text: &str) -> bool {
-    let mut scanner = Scanner::new(text);
-    loop {
-        match scanner.token() {
-            Ok(Some(_)) => {}
-            Ok(None) => return true,
-            Err(_) => return false,
         }
     }
 }
