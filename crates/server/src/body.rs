@@ -202,6 +202,21 @@ impl Pool {
         Ok(())
     }
 
+    /// Refuses what would not fit if there were nothing else.
+    fn bound(&self, total: u64) -> Result<(), Fault> {
+        match total > self.limit {
+            false => Ok(()),
+            true => Err(Fault::limit(
+                "body-memory",
+                413,
+                format!(
+                    "The body takes more memory than server.body_memory = {}. Send a smaller one.",
+                    ByteSize(self.limit)
+                ),
+            )),
+        }
+    }
+
     fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
@@ -220,6 +235,7 @@ impl Share {
         let Some(more) = total.checked_sub(*bytes) else {
             return Ok(());
         };
+        pool.bound(total)?;
         pool.take(more)?;
         *bytes = total;
         Ok(())

@@ -14,6 +14,11 @@ use tokio::time::Instant;
 /// Work between two looks at the clock, in bytes.
 const STRIDE: usize = 64 << 10;
 
+/// Steps of a schema that are taken where a small body arrived, before the work is given a turn.
+const STEPS_WITHOUT_TURN: u64 = 20_000;
+/// Bytes of work that a step of a schema counts for.
+const STEP: usize = 64;
+
 /// The turns.
 pub(crate) struct Turns(Arc<Semaphore>);
 
@@ -28,6 +33,8 @@ pub(crate) struct Budget {
     taken: usize,
     counted: usize,
     share: Share,
+    /// Steps of schemas, while there are no bounds.
+    steps: u64,
 }
 
 struct Bounds {
@@ -91,6 +98,27 @@ impl Budget {
         }
         self.work = 0;
         self.look()
+    }
+
+    /// Accounts for steps of a schema.
+    ///
+    /// # Errors
+    /// Those of [`spend`](Self::spend); without a turn, that there are too many: [`needs_turn`](Self::needs_turn).
+    pub(crate) fn step(&mut self, steps: u64) -> Result<(), Fault> {
+        if self.bounds.is_some() {
+            let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+            return self.spend(steps.saturating_mul(STEP));
+        }
+        self.steps = self.steps.saturating_add(steps);
+        match self.needs_turn() {
+            false => Ok(()),
+            true => Err(late()),
+        }
+    }
+
+    /// The work was too long for where it began, and must be done again in a turn.
+    pub(crate) fn needs_turn(&self) -> bool {
+        self.steps > STEPS_WITHOUT_TURN
     }
 
     /// Accounts for memory.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub json_depth: u32,
     /// Values in JSON that is checked against a schema. Fault `json-values`.
     pub json_values: u32,
+    /// Steps of a check of an argument against a schema. Fault `schema-steps`.
+    pub schema_steps: u64,
     /// How long a client may take to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
@@ -79,6 +81,7 @@ impl Default for Settings {
             body_memory: ByteSize::gib(1),
             json_depth: 1_000,
             json_values: 250_000,
+            schema_steps: 10_000_000,
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             uri_size: ByteSize::kib(16),

@@ -26,6 +26,9 @@ use serde_json::Value as Json;
 const VALUE: usize = 220;
 const OBJECT: usize = 520;
 
+/// How deep an argument that is checked against a schema is nested: such a tree is read on the stack.
+const CHECKED_DEPTH: u32 = 127;
+
 /// The limits of a body.
 #[derive(Clone, Copy)]
 pub(super) struct BodyLimits {
@@ -33,6 +36,8 @@ pub(super) struct BodyLimits {
     pub(super) depth: u32,
     /// `server.json_values`
     pub(super) values: u32,
+    /// `server.schema_steps`
+    pub(super) steps: u64,
     /// `second_state.multipart_parts`
     pub(super) parts: u32,
 }
@@ -43,8 +48,8 @@ type Pieces<'a> = Vec<Option<&'a str>>;
 /// The arguments of a body.
 ///
 /// # Errors
-/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `json-depth`, `json-values`, and
-/// those of the budget.
+/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `json-depth`, `json-values`,
+/// `schema-steps`, and those of the budget.
 pub(super) fn read(
     function: &Loaded,
     name: &str,
@@ -247,22 +252,29 @@ pub(super) fn json(
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Arg, Fault> {
-    let rewriting = Rewriting::new(Style::AsWritten, limits.depth);
+    let params = export.described.iter().flat_map(|said| &said.params);
+    let schema = params.skip(at).map(|param| &param.schema).next();
+    let is_checked = schema.is_some_and(Option::is_some);
+    let depth = if is_checked {
+        limits.depth.min(CHECKED_DEPTH)
+    } else {
+        limits.depth
+    };
+    let rewriting = Rewriting::new(Style::AsWritten, depth);
     let json = rewriting.run(piece, budget).map_err(|failure| match failure {
         Failure::NotJson => Fault::client(
             "json",
             "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
         ),
+        Failure::TooDeep(depth) if depth < limits.depth => Fault::limit(
+            "json-depth",
+            413,
+            format!("The argument is nested deeper than {depth}, which is how deep one with a JSON Schema may be. Send it flatter."),
+        ),
         Failure::TooDeep(depth) => too_deep(depth),
-            Failure::Fault(fault) => fault,
+        Failure::Fault(fault) => fault,
     })?;
-    let params = export.described.iter().flat_map(|said| &said.params);
-    if params
-        .skip(at)
-        .map(|param| &param.schema)
-        .next()
-        .is_some_and(Option::is_some)
-    {
+    if is_checked {
         if json.values > limits.values as usize {
             return Err(Fault::limit(
                 "json-values",
@@ -283,7 +295,8 @@ pub(super) fn json(
         })?;
         budget.spend(tree)?;
         let exports = &function.code.manifest().exports;
-        function.schemas.check(exports, export, at, &value)?;
+        let schemas = &function.schemas;
+        schemas.check(exports, export, at, &value, limits.steps, budget)?;
         budget.give_back(tree);
     }
     Ok(Arg::Text(json.text.into()))

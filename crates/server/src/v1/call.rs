@@ -152,12 +152,15 @@ async fn read(
     let limits = BodyLimits {
         depth: app.settings.json_depth,
         values: app.settings.json_values,
+        steps: app.settings.schema_steps,
         parts: app.second_state.multipart_parts,
     };
     if body.len() <= SMALL {
         let budget = &mut Budget::default();
-        let args = arguments::read(function, export, content_type, body, limits, budget)?;
-        return Ok((args, Share::default()));
+        let args = arguments::read(function, export, content_type, body, limits, budget);
+        if !budget.needs_turn() {
+            return Ok((args?, Share::default()));
+        }
     }
     // What follows reads and copies it: not on the thread of a connection.
     iof_engine::leave().await;
