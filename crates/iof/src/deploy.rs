@@ -2,7 +2,7 @@
 
 use crate::args::Deploy;
 use crate::build;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::functions::path;
 use crate::output::{json, texts};
 use crate::print;
@@ -199,19 +199,15 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
         exports.join(", ")
     );
     if let Some(export) = exports.first() {
-        let call = format!("{}/call/{export}", path(&name));
+        let call = format!("{}/call/{}", path(&name), segment(export));
         let _ = writeln!(text, "  url   {}", client.url(&call));
         let _ = writeln!(
             text,
             "  curl  curl {}{}",
-            body(document, &call),
-            client.url(&call)
+            body(document, &format!("{}/call/{export}", path(&name))),
+            word(&client.url(&call))
         );
-        let _ = writeln!(
-            text,
-            "  iof   iof call {name} {export}{}",
-            if exports.is_empty() { "" } else { " …" }
-        );
+        let _ = writeln!(text, "  iof   iof call {name} {} …", word(export));
     }
     for secret in texts(deployed, "secrets_not_set") {
         let _ = writeln!(
@@ -227,6 +223,9 @@ fn told(client: &Client, deployed: &Json, document: Option<&Json>, wishes: &Wish
     }
     text
 }
+
+/// The most values of a sample.
+const SAMPLE: u32 = 200;
 
 /// A body that the function takes, as curl sends it.
 fn body(document: Option<&Json>, call: &str) -> String {
@@ -246,26 +245,41 @@ fn body(document: Option<&Json>, call: &str) -> String {
     {
         return "-H 'content-type: text/plain' -d 'text' ".into();
     }
+    let mut left = SAMPLE;
     let sample: serde_json::Map<_, _> = properties
         .iter()
-        .map(|(name, schema)| (name.clone(), sample(schema, document.unwrap_or(schema), 0)))
+        .map(|(name, schema)| {
+            let value = sample(schema, document.unwrap_or(schema), 0, &mut left);
+            (name.clone(), value)
+        })
         .collect();
-    let text = Json::Object(sample).to_string().replace('\'', "'\\''");
-    format!("-H 'content-type: application/json' -d '{text}' ")
+    let text = word(&Json::Object(sample).to_string());
+    format!("-H 'content-type: application/json' -d {text} ")
 }
 
-/// A value that a schema takes, as far as it is plain.
-fn sample(schema: &Json, root: &Json, depth: u32) -> Json {
-    if depth > 8 {
+/// A text as one word of a shell, which means nothing else there.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// A value that a schema takes, as far as it is plain, and small: of what is nested deeper or comes after `left` values,
+/// there is `null`.
+fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
+    if depth > 8 || *left == 0 {
         return Json::Null;
     }
+    *left -= 1;
     if let Some(place) = schema["$ref"]
         .as_str()
         .and_then(|place| place.strip_prefix('#'))
     {
         return root
             .pointer(place)
-            .map_or(Json::Null, |to| sample(to, root, depth + 1));
+            .map_or(Json::Null, |to| sample(to, root, depth + 1, left));
     }
     if let Some(first) = schema["enum"].as_array().and_then(|all| all.first()) {
         return first.clone();
@@ -278,7 +292,9 @@ fn sample(schema: &Json, root: &Json, depth: u32) -> Json {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
             properties
-                .map(|(name, of)| (name.clone(), sample(of, root, depth + 1)))
+                .map_while(|(name, of)| {
+                    (*left > 0).then(|| (name.clone(), sample(of, root, depth + 1, left)))
+                })
                 .collect()
         }
         Some("array") => Json::Array(vec![]),
@@ -286,5 +302,28 @@ fn sample(schema: &Json, root: &Json, depth: u32) -> Json {
         Some("boolean") => true.into(),
         Some("string") => "text".into(),
         _ => Json::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_word_is_one_word_of_a_shell() {
+        assert_eq!(word("say-hello"), "say-hello");
+        assert_eq!(word(""), "''");
+        assert_eq!(word("a b;$(id)#"), "'a b;$(id)#'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+    }
+
+    #[test]
+    fn a_sample_of_a_schema_that_repeats_itself_is_small() {
+        let names = (0..100).map(|n| (n.to_string(), json!({"$ref": "#"})));
+        let schema =
+            json!({"type": "object", "properties": names.collect::<serde_json::Map<_, _>>()});
+        let sample = sample(&schema, &schema, 0, &mut SAMPLE.clone());
+        assert!(sample.to_string().len() < 10_000, "{sample}");
     }
 }
