@@ -3,7 +3,8 @@
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 //!
 //! A line of the levels `WARN` and `ERROR` says that something is wrong with the server. What runs guest code logs at
-//! these levels what guests do, so nothing of it is shown unless the setting names it.
+//! these levels what guests do, and what speaks HTTP and TLS what clients do, so nothing of it is shown unless the
+//! setting names it.
 
 use crate::escape::line;
 use crate::json_log::JsonLine;
@@ -12,8 +13,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 
-/// The targets of the crates that run guest code, with all that begin like them: `wasmtime_wasi` is one.
-const GUESTS: &str = "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off";
+/// The targets of the crates that run guest code or read what clients send, with all that begin like them:
+/// `wasmtime_wasi` is one.
+const FOREIGN: &str =
+    "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off,h2=off,hyper=off,rustls=off";
 
 pub(crate) fn start(filter: &str) -> Result<(), String> {
     // What is named twice is what it is named last, and the longer name counts.
@@ -21,7 +24,7 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
         "" => "error",
         filter => filter,
     };
-    let filter = EnvFilter::try_new(format!("{GUESTS},{shown}")).map_err(|error| {
+    let filter = EnvFilter::try_new(format!("{FOREIGN},{shown}")).map_err(|error| {
         format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
     })?;
     let log = tracing_subscriber::fmt()

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use iof_engine::Fault;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -161,9 +162,7 @@ impl BodyMemory {
         let mut share = Share::default();
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                Fault::client("request", "The body broke off.").with_detail(error)
-            })?;
+            let frame = frame.map_err(broken)?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -240,6 +239,28 @@ impl Share {
         *bytes = total;
         Ok(())
     }
+}
+
+/// The fault of a body that did not come to its end.
+fn broken(error: axum::Error) -> Fault {
+    let mut causes = std::iter::successors(
+        Some(&error as &(dyn std::error::Error + 'static)),
+        |error| error.source(),
+    );
+    let is_malformed = causes.any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::InvalidData
+            )
+        })
+    });
+    let message = match is_malformed {
+        true => "The body's chunks are malformed.",
+        false => "The body broke off.",
+    };
+    Fault::client("request", message).with_detail(error)
 }
 
 fn full() -> Fault {

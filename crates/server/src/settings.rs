@@ -38,7 +38,7 @@ pub struct Settings {
     pub head_wait: Duration,
     /// The path and query of a request. Fault `uri-size`.
     pub uri_size: ByteSize,
-    /// The header fields of a request, names and values together. Fault `head-size`.
+    /// The method and the header fields of a request, names and values together. Fault `head-size`.
     pub head_size: ByteSize,
     /// How long a client may take nothing, or less than 64 KiB, of an answer; then its connection, or its stream of
     /// HTTP/2, is closed.

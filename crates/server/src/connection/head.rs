@@ -19,11 +19,12 @@ pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fa
     let size = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         name.as_str().len() as u64 + value.len() as u64
     };
-    let size: u64 = request.headers().iter().map(size).sum();
+    let fields: u64 = request.headers().iter().map(size).sum();
+    let size = fields + request.method().as_str().len() as u64;
     let most = settings.head_size;
     if size > most.as_u64() {
         let message = format!(
-            "The request's header fields are too large: got {size} bytes, server.head_size is {most}. Send fewer or shorter ones."
+            "The request's method and header fields are too large: got {size} bytes, server.head_size is {most}. Send fewer or shorter ones."
         );
         return Some(Fault::limit("head-size", 431, message));
     }
