@@ -1,7 +1,6 @@
 //! Equality and order of JSON values as JSON Schema has them: 1 is 1.0, and the order of fields does not count.
 
-use super::evaluate::Run;
-use iof_engine::Fault;
+use super::evaluate::{Run, Stop};
 use serde_json::{Number, Value as Json};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 ///
 /// # Errors
 /// Those of the run.
-pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool, Fault> {
+pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool, Stop> {
     run.step(1)?;
     match (one, other) {
         (Json::Null, Json::Null) => Ok(true),
@@ -57,7 +56,7 @@ pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool,
 ///
 /// # Errors
 /// Those of the run.
-pub(super) fn hash(value: &Json, seed: &RandomState, run: &mut Run<'_>) -> Result<u64, Fault> {
+pub(super) fn hash(value: &Json, seed: &RandomState, run: &mut Run<'_>) -> Result<u64, Stop> {
     run.step(1)?;
     Ok(match value {
         Json::Null => seed.hash_one(0),

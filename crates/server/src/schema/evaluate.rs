@@ -27,6 +27,15 @@ pub(super) struct Mismatch {
     pub(super) why: String,
 }
 
+/// The end of an evaluation before all of it is done. It is small: evaluations are nested, and each has one on the stack.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The value does not match, and nobody asks why.
+    Silent,
+    Mismatch(Box<Mismatch>),
+    Fault(Box<Fault>),
+}
+
 /// The steps that are left.
 pub(super) struct Run<'a> {
     left: u64,
@@ -76,33 +85,45 @@ pub(super) fn check(
     let outcome = program.node(0, value, &Path::Whole, None, &mut run);
     let known = run.known.len();
     budget.give_back(known * KNOWN_BYTES);
-    outcome
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(Stop::Silent) => Ok(Some(Mismatch::default())),
+        Err(Stop::Mismatch(mismatch)) => Ok(Some(*mismatch)),
+        Err(Stop::Fault(fault)) => Err(*fault),
+    }
 }
 
-type Outcome = Result<Option<Mismatch>, Fault>;
+/// A value matches, or the evaluation stops.
+type Outcome = Result<(), Stop>;
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
 
 impl Run<'_> {
     /// Accounts for work.
     ///
     /// # Errors
     /// `schema-steps`, and those of the budget.
-    pub(super) fn step(&mut self, steps: u64) -> Result<(), Fault> {
+    pub(super) fn step(&mut self, steps: u64) -> Outcome {
         match self.left.checked_sub(steps) {
             Some(left) => self.left = left,
             None => return Err(self.too_much()),
         }
-        self.budget.step(steps)
+        Ok(self.budget.step(steps)?)
     }
 
     /// Accounts for the reading of text.
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub(super) fn read(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn read(&mut self, bytes: usize) -> Outcome {
         self.step((bytes / BYTES) as u64 + 1)
     }
 
-    fn learn(&mut self, key: Option<(Id, usize)>, matches: bool) -> Result<(), Fault> {
+    fn learn(&mut self, key: Option<(Id, usize)>, matches: bool) -> Outcome {
         let Some(key) = key else { return Ok(()) };
         self.step(KNOWN_STEPS)?;
         if self.known.insert(key, matches).is_none() {
@@ -111,29 +132,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn too_much(&self) -> Fault {
-        Fault::limit(
-            "schema-steps",
-            413,
-            format!(
-                "An argument takes more steps to check against its JSON Schema than server.schema_steps = {}. Send a smaller one, or deploy the function with a simpler schema.",
-                self.most
-            ),
-        )
+    fn too_much(&self) -> Stop {
+        let message = format!(
+            "An argument takes more steps to check against its JSON Schema than server.schema_steps = {}. Send a smaller one, or deploy the function with a simpler schema.",
+            self.most
+        );
+        Fault::limit("schema-steps", 413, message).into()
     }
 
-    /// A mismatch, with its words only if somebody reads them.
+    /// The stop of a mismatch, with its words only if somebody reads them.
     fn mismatch(&self, path: &Path<'_>, why: impl FnOnce() -> String) -> Outcome {
-        Ok(Some(match self.quiet {
-            0 => Mismatch {
+        Err(match self.quiet {
+            0 => Stop::Mismatch(Box::new(Mismatch {
                 path: path.to_string(),
                 why: why(),
-            },
-            _ => Mismatch::default(),
-        }))
+            })),
+            _ => Stop::Silent,
+        })
     }
 
-    fn matches(&mut self, pattern: &Pattern, text: &str) -> Result<bool, Fault> {
+    fn matches(&mut self, pattern: &Pattern, text: &str) -> Result<bool, Stop> {
         self.step((text.len() as u64 + 1).saturating_mul(pattern.steps))?;
         Ok(pattern.regex.is_match(text))
     }
@@ -150,7 +168,7 @@ impl Program {
     ) -> Outcome {
         run.step(1)?;
         let checks = match self.nodes.get(id) {
-            None | Some(Node::Always) => return Ok(None),
+            None | Some(Node::Always) => return Ok(()),
             Some(Node::Never) => return run.mismatch(path, || "nothing is allowed here".into()),
             Some(Node::Checks(checks)) => checks,
         };
@@ -158,8 +176,8 @@ impl Program {
         let key = (!self.tracks && checks.iter().any(Check::combines))
             .then(|| (id, std::ptr::from_ref(value).addr()));
         match key.and_then(|key| run.known.get(&key)) {
-            Some(true) => return Ok(None),
-            Some(false) if run.quiet > 0 => return Ok(Some(Mismatch::default())),
+            Some(true) => return Ok(()),
+            Some(false) if run.quiet > 0 => return Err(Stop::Silent),
             _ => {}
         }
         if run.depth >= DEPTH {
@@ -169,11 +187,13 @@ impl Program {
         let mut own = Evaluated::default();
         for check in checks {
             let seen = self.tracks.then_some(&mut own);
-            let mismatch = self.check(check, value, path, seen, run)?;
-            if mismatch.is_some() {
+            let outcome = self.check(check, value, path, seen, run);
+            if let Err(stop) = outcome {
                 run.depth -= 1;
-                run.learn(key, false)?;
-                return Ok(mismatch);
+                if !matches!(stop, Stop::Fault(_)) {
+                    run.learn(key, false)?;
+                }
+                return Err(stop);
             }
         }
         run.depth -= 1;
@@ -183,7 +203,7 @@ impl Program {
             seen.properties.extend(own.properties);
             seen.items.extend(own.items);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// A part of the value that is not this one.
@@ -198,11 +218,15 @@ impl Program {
         value: &'v Json,
         seen: Option<&mut Evaluated<'v>>,
         run: &mut Run<'_>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Stop> {
         run.quiet += 1;
         let outcome = self.node(id, value, &Path::Whole, seen, run);
         run.quiet -= 1;
-        Ok(outcome?.is_none())
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(Stop::Fault(fault)) => Err(Stop::Fault(fault)),
+            Err(Stop::Silent | Stop::Mismatch(_)) => Ok(false),
+        }
     }
 
     fn check<'v>(
@@ -222,7 +246,7 @@ impl Program {
             Check::Enum(values) => {
                 for one in values {
                     if equal(one, value, run)? {
-                        return Ok(None);
+                        return Ok(());
                     }
                 }
                 let listed = || values.iter().take(10).map(quoted).collect::<Vec<_>>();
@@ -233,7 +257,7 @@ impl Program {
                 })
             }
             Check::Const(one) => match equal(one, value, run)? {
-                true => Ok(None),
+                true => Ok(()),
                 false => run.mismatch(path, || format!("{} is not {}", quoted(value), quoted(one))),
             },
             _ => match value {
@@ -241,7 +265,7 @@ impl Program {
                 Json::String(text) => string(check, value, text, path, run),
                 Json::Array(items) => self.array(check, items, path, seen, run),
                 Json::Object(fields) => self.object(check, fields, path, seen, run),
-                Json::Null | Json::Bool(_) => Ok(None),
+                Json::Null | Json::Bool(_) => Ok(()),
             },
         }
     }
@@ -259,10 +283,7 @@ impl Program {
             Check::Ref(id) => return self.node(*id, value, path, seen, run),
             Check::AllOf(ids) => {
                 for id in ids {
-                    let mismatch = self.node(*id, value, path, seen.as_deref_mut(), run)?;
-                    if mismatch.is_some() {
-                        return Ok(mismatch);
-                    }
+                    self.node(*id, value, path, seen.as_deref_mut(), run)?;
                 }
             }
             Check::AnyOf(ids) => {
@@ -317,21 +338,18 @@ impl Program {
             }
             Check::DependentSchemas(each) => {
                 let Json::Object(fields) = value else {
-                    return Ok(None);
+                    return Ok(());
                 };
                 for (name, id) in each {
                     run.step(1)?;
                     if fields.contains_key(name) {
-                        let mismatch = self.node(*id, value, path, seen.as_deref_mut(), run)?;
-                        if mismatch.is_some() {
-                            return Ok(mismatch);
-                        }
+                        self.node(*id, value, path, seen.as_deref_mut(), run)?;
                     }
                 }
             }
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn array<'v>(
@@ -358,10 +376,7 @@ impl Program {
                     let Some(id) = prefix.get(index).or(rest.as_ref()) else {
                         break;
                     };
-                    let mismatch = self.part(*id, item, &Path::Index(path, index), run)?;
-                    if mismatch.is_some() {
-                        return Ok(mismatch);
-                    }
+                    self.part(*id, item, &Path::Index(path, index), run)?;
                     if let Some(seen) = seen.as_mut() {
                         seen.items.insert(index);
                     }
@@ -384,20 +399,17 @@ impl Program {
                 }
             }
             Check::UnevaluatedItems(id) => {
-                let Some(seen) = seen else { return Ok(None) };
+                let Some(seen) = seen else { return Ok(()) };
                 for (index, item) in items.iter().enumerate() {
                     run.step(1)?;
                     if seen.items.insert(index) {
-                        let mismatch = self.part(*id, item, &Path::Index(path, index), run)?;
-                        if mismatch.is_some() {
-                            return Ok(mismatch);
-                        }
+                        self.part(*id, item, &Path::Index(path, index), run)?;
                     }
                 }
             }
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn object<'v>(
@@ -417,7 +429,7 @@ impl Program {
                     return run.mismatch(path, why);
                 }
             }
-            Ok(None)
+            Ok(())
         };
         match check {
             Check::MinProperties(min) if count < *min => {
@@ -430,10 +442,8 @@ impl Program {
             Check::DependentRequired(each) => {
                 for (name, names) in each {
                     run.step(1)?;
-                    if fields.contains_key(name)
-                        && let Some(mismatch) = missing(run, names)?
-                    {
-                        return Ok(Some(mismatch));
+                    if fields.contains_key(name) {
+                        missing(run, names)?;
                     }
                 }
             }
@@ -467,10 +477,7 @@ impl Program {
                         continue;
                     }
                     for id in ids {
-                        let mismatch = self.field(id, name, value, &here, run)?;
-                        if mismatch.is_some() {
-                            return Ok(mismatch);
-                        }
+                        self.field(id, name, value, &here, run)?;
                     }
                     if let Some(seen) = seen.as_mut() {
                         seen.properties.insert(name);
@@ -478,25 +485,22 @@ impl Program {
                 }
             }
             Check::UnevaluatedProperties(id) => {
-                let Some(seen) = seen else { return Ok(None) };
+                let Some(seen) = seen else { return Ok(()) };
                 for (name, value) in fields {
                     run.read(name.len())?;
                     if seen.properties.insert(name) {
                         let here = Path::Name(path, name);
-                        let mismatch = self.field(*id, name, value, &here, run)?;
-                        if mismatch.is_some() {
-                            return Ok(mismatch);
-                        }
+                        self.field(*id, name, value, &here, run)?;
                     }
                 }
             }
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     /// A name is a value of its own, at an address that others have after it.
-    fn is_allowed_name(&self, id: Id, name: &str, run: &mut Run<'_>) -> Result<bool, Fault> {
+    fn is_allowed_name(&self, id: Id, name: &str, run: &mut Run<'_>) -> Result<bool, Stop> {
         let known = std::mem::take(&mut run.known);
         let allowed = self.holds(id, &Json::String(name.to_owned()), None, run);
         let for_name = std::mem::replace(&mut run.known, known).len();
@@ -527,7 +531,7 @@ impl Program {
 
 fn number(check: &Check, value: &Json, path: &Path<'_>, run: &Run<'_>) -> Outcome {
     let Json::Number(number) = value else {
-        return Ok(None);
+        return Ok(());
     };
     let (wrong, problem, bound) = match check {
         Check::Minimum(min) => (compare(number, min).is_lt(), "less than", min),
@@ -535,11 +539,11 @@ fn number(check: &Check, value: &Json, path: &Path<'_>, run: &Run<'_>) -> Outcom
         Check::ExclusiveMinimum(min) => (compare(number, min).is_le(), "not greater than", min),
         Check::ExclusiveMaximum(max) => (compare(number, max).is_ge(), "not less than", max),
         Check::MultipleOf(of) => (!is_multiple(number, of), "not a multiple of", of),
-        _ => return Ok(None),
+        _ => return Ok(()),
     };
     match wrong {
         true => run.mismatch(path, || format!("{number} is {problem} {bound}")),
-        false => Ok(None),
+        false => Ok(()),
     }
 }
 
@@ -556,22 +560,22 @@ fn string(check: &Check, value: &Json, text: &str, path: &Path<'_>, run: &mut Ru
         Check::Pattern(pattern) => {
             let matches = run.matches(pattern, text)?;
             if matches {
-                return Ok(None);
+                return Ok(());
             }
             return run.mismatch(path, || {
                 let pattern = quoted_text(pattern.regex.as_str());
                 format!("{} does not match {pattern}", quoted(value))
             });
         }
-        _ => return Ok(None),
+        _ => return Ok(()),
     };
     match wrong {
         true => run.mismatch(path, || format!("{} is {problem}", quoted(value))),
-        false => Ok(None),
+        false => Ok(()),
     }
 }
 
-fn are_unique(items: &[Json], run: &mut Run<'_>) -> Result<bool, Fault> {
+fn are_unique(items: &[Json], run: &mut Run<'_>) -> Result<bool, Stop> {
     let seed = RandomState::new();
     let mut known: HashMap<u64, Vec<&Json>> = HashMap::new();
     for item in items {

@@ -327,6 +327,11 @@ fn steps_bound_what_a_schema_takes() {
     for (schema, value) in [
         (json!({"$ref": "#"}), json!(1)),
         (json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}), json!(1)),
+        // Deeper than the stack: frames of each kind.
+        (
+            json!({"allOf": [{"oneOf": [{"anyOf": [{"items": {"$ref": "#"}}]}]}]}),
+            nested(127),
+        ),
         (json!({"not": {"$ref": "#"}}), json!(1)),
         (
             json!({"anyOf": both, "unevaluatedItems": false}),
@@ -350,7 +355,7 @@ fn steps_bound_what_a_schema_takes() {
         ),
         (
             json!({"propertyNames": {"anyOf": vec![json!({"pattern": "^b"}); 90]}}),
-            Json::Object((0..20_000).map(|n| (n.to_string(), json!(1))).collect()),
+            Json::Object((0..20_000).map(|n| (format!("b{n}"), json!(1))).collect()),
         ),
     ] {
         let start = std::time::Instant::now();
