@@ -22,6 +22,7 @@ pub mod json;
 mod limits;
 mod manifest;
 mod signature;
+pub mod size;
 mod state;
 mod tape;
 mod ticker;

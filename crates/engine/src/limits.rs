@@ -20,14 +20,19 @@ pub struct Limits {
     #[serde(with = "humantime_serde")]
     pub guest_cpu: Duration,
     /// All memories and tables of an instance together. Fault `memory`.
+    #[serde(with = "crate::size")]
     pub memory: ByteSize,
     /// The call stack of the function's code. Fault `stack`. One value for the server: it is set when it starts.
+    #[serde(with = "crate::size")]
     pub stack: ByteSize,
     /// What a function returns. Fault `output`.
+    #[serde(with = "crate::size")]
     pub output: ByteSize,
     /// What a function prints, stdout and stderr together. Fault `log`.
+    #[serde(with = "crate::size")]
     pub log: ByteSize,
     /// What a call writes below `/`, its scratch directory; a new file or directory counts 4 KiB. Fault `scratch`.
+    #[serde(with = "crate::size")]
     pub scratch: ByteSize,
     /// Directories that a call makes below `/`, and so the depth of the deepest. Fault `scratch-directories`.
     pub scratch_directories: u32,
@@ -36,10 +41,13 @@ pub struct Limits {
     /// How many commands one call may run. Fault `commands`.
     pub commands: u32,
     /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
+    #[serde(with = "crate::size")]
     pub command_input: ByteSize,
     /// All values that a function keeps with `ssvm_storage_*`, keys included. Fault `storage`.
+    #[serde(with = "crate::size")]
     pub storage: ByteSize,
     /// One such value. Fault `storage-value`.
+    #[serde(with = "crate::size")]
     pub storage_value: ByteSize,
     /// How many transactions of that storage one call may begin. Fault `storage-transactions`.
     pub storage_transactions: u32,
@@ -76,13 +84,13 @@ pub struct Narrower {
     pub wall_time: Option<Duration>,
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub guest_cpu: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub output: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub log: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub scratch: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch_directories: Option<u32>,
@@ -90,11 +98,11 @@ pub struct Narrower {
     pub files: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commands: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub command_input: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub storage: Option<ByteSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub storage_value: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_transactions: Option<u32>,
@@ -171,6 +179,7 @@ fn of_count(count: u32) -> String {
 #[serde(default, deny_unknown_fields)]
 pub struct CompileLimits {
     /// The largest module. Fault `module-size`.
+    #[serde(with = "crate::size")]
     pub module_size: ByteSize,
     /// The most functions that a module may define. Fault `module-functions`.
     pub module_functions: u32,
@@ -183,6 +192,7 @@ pub struct CompileLimits {
     #[serde(with = "humantime_serde")]
     pub compile_cpu: Duration,
     /// Memory of one compile. Fault `compile-memory`.
+    #[serde(with = "crate::size")]
     pub compile_memory: ByteSize,
     /// How many modules are compiled at a time; 0 is one for each core.
     pub parallel: usize,

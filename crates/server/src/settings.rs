@@ -19,9 +19,11 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
     /// The body of a call. Fault `request-body`.
+    #[serde(with = "iof_engine::size")]
     pub request_body: ByteSize,
     /// All large bodies (over 64 KiB) in memory together: of requests, uploads included, and of answers until they are
     /// sent. Fault `body-memory`.
+    #[serde(with = "iof_engine::size")]
     pub body_memory: ByteSize,
     /// How deep JSON, and fields of a form, are nested. Fault `json-depth`.
     pub json_depth: u32,
@@ -37,8 +39,10 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     pub head_wait: Duration,
     /// The path and query of a request. Fault `uri-size`.
+    #[serde(with = "iof_engine::size")]
     pub uri_size: ByteSize,
     /// The method and the header fields of a request, names and values together. Fault `head-size`.
+    #[serde(with = "iof_engine::size")]
     pub head_size: ByteSize,
     /// How long a client may take nothing, or less than 64 KiB, of an answer; then its connection, or its stream of
     /// HTTP/2, is closed.
@@ -58,8 +62,10 @@ pub struct Settings {
     /// Jobs that run at a time.
     pub jobs_running: u32,
     /// Requests and outcomes of all jobs together. Fault `jobs-size`.
+    #[serde(with = "iof_engine::size")]
     pub jobs_size: ByteSize,
     /// Those of one function. Fault `jobs-function-size`.
+    #[serde(with = "iof_engine::size")]
     pub jobs_function_size: ByteSize,
     /// How long the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
@@ -129,6 +135,7 @@ pub struct SecondState {
     /// Fields of a form. Fault `form-fields`.
     pub form_fields: u32,
     /// The state, or the callback, of a function. Fault `state`.
+    #[serde(with = "iof_engine::size")]
     pub state: ByteSize,
     /// Rows of the log that are kept of each function, the newest; 0 is none.
     pub log_rows: u32,
@@ -136,10 +143,13 @@ pub struct SecondState {
     #[serde(with = "humantime_serde")]
     pub ephemeral_time: Duration,
     /// One value of it. Fault `ephemeral-value`.
+    #[serde(with = "iof_engine::size")]
     pub ephemeral_value: ByteSize,
     /// All of them together. Fault `ephemeral-total`.
+    #[serde(with = "iof_engine::size")]
     pub ephemeral_total: ByteSize,
     /// Those of one address, on a server without keys. Fault `ephemeral-share`.
+    #[serde(with = "iof_engine::size")]
     pub ephemeral_share: ByteSize,
 }
 
@@ -187,8 +197,10 @@ pub struct RecordSettings {
     #[serde(with = "humantime_serde")]
     pub calls_age: Duration,
     /// All of them together, of all functions.
+    #[serde(with = "iof_engine::size")]
     pub calls_size: ByteSize,
     /// The largest call that is recorded.
+    #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
 }
 

@@ -192,6 +192,13 @@ pub(super) fn starts(
     allocator: Option<&Allocator>,
     initializers: &[&str],
 ) -> bool {
+    // Nothing of it can be called, and the snapshotter cannot read a memory of a module without that section.
+    let exports = wasmparser::Parser::new(0)
+        .parse_all(source)
+        .any(|payload| matches!(payload, Ok(wasmparser::Payload::ExportSection(_))));
+    if !exports {
+        return false;
+    }
     let initializers = initializers.iter().copied().chain([PRIME]);
     let start_section = || {
         wasmparser::Parser::new(0)
