@@ -57,6 +57,7 @@ mod rate_limit;
 mod records;
 mod replay;
 mod resident;
+mod schemas;
 mod second_state;
 mod secrets;
 mod secrets_kept;
