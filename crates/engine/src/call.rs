@@ -1,6 +1,7 @@
 //! One call, from its arguments to its outcome: a fresh instance of the pool, within limits of time, memory and output.
 
 use crate::abi::{self, guest::Guest};
+use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::engine::{Engine, Function};
 use crate::host::log::Log;
 use crate::host::objects::Objects;
@@ -9,7 +10,7 @@ use crate::host::storage::Transactions;
 use crate::host::wasi::{Environment, Setup, Wasi};
 use crate::limits::{Limits, Reached};
 use crate::manifest::Abi;
-use crate::state::{CallState, Meter, Space};
+use crate::state::CallState;
 use crate::tape::Tape;
 use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
 use iof_commands::CallContext;
@@ -91,7 +92,7 @@ impl Engine {
             output_limit: usize::try_from(output).unwrap_or(usize::MAX),
             tape: tape.clone(),
         };
-        let meter = Arc::new(Meter::new());
+        let meter = Arc::new(CpuMeter::new());
         let mut store = Store::new(
             &self.0.wasm,
             CallState {
@@ -99,7 +100,7 @@ impl Engine {
                 commands: Arc::clone(&self.0.commands),
                 meter: Arc::clone(&meter),
                 memory: None,
-                space: Space::new(&limits),
+                space: MemoryAccounting::new(&limits),
                 storage: Arc::clone(&self.0.storage),
                 process: Process::new(),
                 transactions: Transactions::default(),

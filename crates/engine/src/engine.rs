@@ -9,41 +9,20 @@
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
 use crate::abi::guest::Handles;
-use crate::compile::{Compiler, proposals::WITHOUT, shape};
+use crate::compile::{Compiler, shape};
+use crate::config::{self, EngineConfig};
 use crate::host::scratch::Scratch;
 use crate::host::storage::Storage;
 use crate::host::{self, glue, missing, preview1};
-use crate::limits::{CompileLimits, Limits};
+use crate::limits::Limits;
 use crate::manifest::Unserved;
 use crate::state::CallState;
 use crate::ticker::Ticker;
 use crate::{Export, Fault, Manifest, artefact};
 use iof_commands::Registry;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
 use std::sync::Arc;
-use wasmtime::{
-    Config, Enabled, ExternType, InstanceAllocationStrategy, InstancePre, Linker, ModuleExport,
-    PoolingAllocationConfig,
-};
-
-/// What an engine needs to know once.
-#[derive(Debug)]
-pub struct EngineConfig {
-    /// Limits of every call.
-    pub limits: Limits,
-    /// Limits of every compile.
-    pub compile: CompileLimits,
-    /// How many calls may be under way at once. Each takes 4 GiB of address space, of which it uses what it needs.
-    pub concurrency: u32,
-    /// The program, with its first arguments, that serves [`crate::compile_worker`].
-    pub worker: Vec<PathBuf>,
-    /// Files and directories that all calls together may have open.
-    pub open_files: u32,
-    /// An existing or new directory for calls' scratch directories; whatever is in it is removed.
-    pub scratch: PathBuf,
-}
+use wasmtime::{ExternType, InstancePre, Linker, ModuleExport};
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.
 #[derive(Clone)]
@@ -80,17 +59,6 @@ pub struct Compiled {
     pub artefact: Vec<u8>,
 }
 
-/// Bytes of a slot's memory that stay resident between calls: at least what a small primed module has.
-const KEEP_MEMORY: usize = 2 << 20;
-/// The same for tables.
-const KEEP_TABLE: usize = 64 << 10;
-/// Host frames that run on a guest's fiber have this much stack beyond the guest's own.
-const HOST_STACK: u64 = 512 << 10;
-/// Tables of one instance.
-pub(crate) const TABLES: u32 = 4;
-/// Elements of one table; the biggest runtimes (Python) need some ten thousand.
-pub(crate) const TABLE_ELEMENTS: usize = 100_000;
-
 impl Engine {
     /// Starts an engine.
     ///
@@ -102,24 +70,7 @@ impl Engine {
         storage: Arc<dyn Storage>,
     ) -> Result<Self, String> {
         let (slots, limits) = (config.concurrency.max(1), Arc::new(config.limits));
-        let memory = usize::try_from(limits.memory.as_u64())
-            .unwrap_or(usize::MAX)
-            .clamp(1 << 16, 4 << 30);
-        let mut pool = PoolingAllocationConfig::default();
-        pool.total_core_instances(slots)
-            .total_memories(slots)
-            .total_stacks(slots)
-            .total_gc_heaps(slots)
-            .max_tables_per_module(TABLES)
-            .total_tables(slots.saturating_mul(TABLES))
-            .table_elements(TABLE_ELEMENTS)
-            .max_memory_size(memory)
-            .linear_memory_keep_resident(KEEP_MEMORY)
-            .table_keep_resident(KEEP_TABLE)
-            .max_unused_warm_slots(slots)
-            .pagemap_scan(Enabled::Auto);
-        let mut wasm = wasm_config(&limits);
-        wasm.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let wasm = config::serving(&limits, slots);
         let wasm = wasmtime::Engine::new(&wasm).map_err(|error| {
             format!(
                 "The engine could not reserve room for {slots} calls at once: {error:#}. Lower server.concurrency, or \
@@ -134,7 +85,7 @@ impl Engine {
         })?;
         Ok(Self(Arc::new(Inner {
             linker: host::linker(&wasm).map_err(|error| format!("{error:#}"))?,
-            fingerprint: fingerprint(&wasm),
+            fingerprint: config::fingerprint(&wasm),
             compiler: Compiler::new(config.compile, Arc::clone(&limits), config.worker),
             limits,
             commands,
@@ -262,46 +213,5 @@ impl Function {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-}
-
-/// The part of the configuration that compiled code depends on: the same here and in the compile worker.
-pub(crate) fn wasm_config(limits: &Limits) -> Config {
-    let stack = usize::try_from(limits.stack.as_u64()).unwrap_or(usize::MAX);
-    let fiber =
-        usize::try_from(limits.stack.as_u64().saturating_add(HOST_STACK)).unwrap_or(usize::MAX);
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        .memory_init_cow(true)
-        .max_wasm_stack(stack)
-        .async_stack_size(fiber)
-        .wasm_features(WITHOUT, false)
-        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
-    config
-}
-
-/// Written into the path of stored artefacts. The number counts changes of our own layout or priming.
-fn fingerprint(engine: &wasmtime::Engine) -> String {
-    let mut hasher = std::hash::DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("4-{:016x}", hasher.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A worker has no pool; if that changed the code, every artefact would be refused and compiled again.
-    #[test]
-    fn worker_and_server_agree_on_the_fingerprint() {
-        let limits = Limits::default();
-        let worker = wasmtime::Engine::new(&wasm_config(&limits)).unwrap();
-        let mut pooled = wasm_config(&limits);
-        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(
-            PoolingAllocationConfig::default(),
-        ));
-        let pooled = wasmtime::Engine::new(&pooled).unwrap();
-        assert_eq!(fingerprint(&worker), fingerprint(&pooled));
     }
 }

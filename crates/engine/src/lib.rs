@@ -8,10 +8,12 @@
 //! This crate knows WebAssembly and the commands that a guest may run. It knows no HTTP and no database.
 
 mod abi;
+mod accounting;
 mod artefact;
 mod blob;
 mod call;
 mod compile;
+mod config;
 mod engine;
 mod fault;
 #[cfg(any(test, fuzzing))]
@@ -21,6 +23,7 @@ mod host;
 pub mod json;
 mod limits;
 mod manifest;
+mod proposals;
 mod signature;
 mod state;
 mod tape;
@@ -33,7 +36,8 @@ mod watch;
 pub use call::{Invocation, Outcome};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
-pub use engine::{Compiled, Engine, EngineConfig, Function};
+pub use config::EngineConfig;
+pub use engine::{Compiled, Engine, Function};
 pub use fault::{Ending, Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;

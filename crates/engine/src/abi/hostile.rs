@@ -2,11 +2,11 @@
 //! guest's memory is read or written.
 
 use super::guest::{Guest, Handles};
+use crate::accounting::MemoryAccounting;
 use crate::host::memory::BadPointer;
 use crate::host::objects::{Holder, Objects};
 use crate::limits::Reached;
 use crate::manifest::{Abi, Core, Export};
-use crate::state::Space;
 use crate::{Arg, Fault, Limits, StatedSignature, Value};
 use proptest::prelude::*;
 use std::future::Future;
@@ -47,7 +47,7 @@ impl World {
     }
 
     fn new() -> Self {
-        let engine = Engine::new(&crate::engine::wasm_config(&Limits::default())).unwrap();
+        let engine = Engine::new(&crate::config::wasm_config(&Limits::default())).unwrap();
         let module = Module::new(&engine, wat::parse_str(TEXT).unwrap()).unwrap();
         Self { engine, module }
     }
@@ -94,16 +94,19 @@ impl World {
 }
 
 /// The texts that a guest made, of which these make none.
-struct Texts(Objects, Space);
+struct Texts(Objects, MemoryAccounting);
 
 impl Default for Texts {
     fn default() -> Self {
-        Self(Objects::default(), Space::new(&Limits::default()))
+        Self(
+            Objects::default(),
+            MemoryAccounting::new(&Limits::default()),
+        )
     }
 }
 
 impl Holder for Texts {
-    fn objects(&mut self) -> (&mut Objects, &mut Space) {
+    fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting) {
         (&mut self.0, &mut self.1)
     }
 }

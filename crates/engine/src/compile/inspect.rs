@@ -1,12 +1,13 @@
 //! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
 
 use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
+use super::leftovers;
 use super::prime::Instance;
-use super::{leftovers, proposals};
 use crate::abi::{command, described, descriptor};
 use crate::host::{glue, missing};
 use crate::limits::{CompileLimits, UnknownImports};
 use crate::manifest::{Abi, Core, Export, Kind, Manifest, Primed, Unserved};
+use crate::proposals;
 use crate::{Fault, state::CallState};
 use command::START;
 use std::collections::HashMap;

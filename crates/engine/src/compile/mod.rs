@@ -10,7 +10,6 @@ mod constructors;
 mod inspect;
 mod leftovers;
 mod prime;
-pub(crate) mod proposals;
 pub(crate) mod shape;
 pub(crate) mod worker;
 

@@ -10,9 +10,9 @@
 
 use super::allocator::is;
 use super::inspect::{Functions, PRIME};
-use super::proposals::SERVED;
 use crate::Fault;
 use crate::manifest::Allocator;
+use crate::proposals::SERVED;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;

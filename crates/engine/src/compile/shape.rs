@@ -4,9 +4,9 @@
 //! module that wants more could be compiled and never called.
 
 use crate::Fault;
-use crate::engine::{TABLE_ELEMENTS, TABLES};
+use crate::accounting::ELEMENT;
+use crate::config::{TABLE_ELEMENTS, TABLES};
 use crate::limits::{Limits, Reached};
-use crate::state::ELEMENT;
 use wasmparser::{Parser, Payload};
 
 /// Bytes of the name of an import or an export.

@@ -1,7 +1,7 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
 use super::{allocator, constructors, inspect, prime, shape};
-use crate::engine::wasm_config;
+use crate::config::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::{Kind, Primed};
 use crate::{Fault, Source, artefact, host};

@@ -6,7 +6,7 @@
 
 use super::blame;
 use crate::compile::worker::{self, WorkerLimits};
-use crate::engine::wasm_config;
+use crate::config::wasm_config;
 use crate::host::storage::{KEY, Storage};
 use crate::state::CallState;
 use crate::{

@@ -4,8 +4,8 @@
 //! meaning without it, so texts are all that is kept: with their handles, until the guest drops them. They count for
 //! `limits.memory`.
 
+use crate::accounting::MemoryAccounting;
 use crate::limits::Reached;
-use crate::state::Space;
 
 /// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
 const FIRST: u32 = 0x4000_0000;
@@ -28,7 +28,11 @@ impl Objects {
     ///
     /// # Errors
     /// [`Reached::Memory`]
-    pub(crate) fn insert(&mut self, text: String, space: &mut Space) -> Result<u32, Reached> {
+    pub(crate) fn insert(
+        &mut self,
+        text: String,
+        space: &mut MemoryAccounting,
+    ) -> Result<u32, Reached> {
         self.note(&text);
         if !space.take(text.len() + OVERHEAD) {
             return Err(Reached::Memory);
@@ -60,7 +64,7 @@ impl Objects {
     }
 
     /// Takes a text away; its handle may be given to another one.
-    pub(crate) fn remove(&mut self, handle: u32, space: &mut Space) -> Option<String> {
+    pub(crate) fn remove(&mut self, handle: u32, space: &mut MemoryAccounting) -> Option<String> {
         let at = handle.checked_sub(FIRST)? as usize;
         let text = self.texts.get_mut(at)?.take()?;
         self.free.push(at);
@@ -77,7 +81,7 @@ impl Objects {
 /// The data of a store whose guest may make texts.
 pub(crate) trait Holder: Send + 'static {
     /// Its texts, and the room that they count for.
-    fn objects(&mut self) -> (&mut Objects, &mut Space);
+    fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting);
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
             memory: ByteSize::b(300),
             ..Limits::default()
         };
-        let (mut objects, mut space) = (Objects::default(), Space::new(&limits));
+        let (mut objects, mut space) = (Objects::default(), MemoryAccounting::new(&limits));
         let first = objects.insert("a".repeat(100), &mut space).unwrap();
         let second = objects.insert("b".into(), &mut space).unwrap();
         assert!(objects.insert("c".repeat(100), &mut space).is_err());
