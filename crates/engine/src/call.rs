@@ -1,17 +1,18 @@
 //! One call, from its arguments to its outcome: a fresh instance of the pool, within limits of time, memory and output.
 
+use crate::abi::objects::Objects;
 use crate::abi::{self, guest::Guest};
 use crate::accounting::{CpuMeter, MemoryAccounting};
+use crate::capability::environment::Environment;
+use crate::capability::log::Log;
+use crate::capability::process::Process;
+use crate::capability::storage::Transactions;
 use crate::engine::{Engine, Function};
-use crate::host::log::Log;
-use crate::host::objects::Objects;
-use crate::host::process::Process;
-use crate::host::storage::Transactions;
-use crate::host::wasi::{Environment, Setup, Wasi};
 use crate::limits::{Limits, Reached};
 use crate::manifest::Abi;
 use crate::state::CallState;
 use crate::tape::Tape;
+use crate::wasi::{Setup, Wasi};
 use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
 use iof_commands::CallContext;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Engine {
                 memory: None,
                 space: MemoryAccounting::new(&limits),
                 storage: Arc::clone(&self.0.storage),
-                process: Process::new(),
+                process: Process::default(),
                 transactions: Transactions::default(),
                 wasi: Wasi::new(setup, &limits),
                 tape,

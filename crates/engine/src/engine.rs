@@ -9,10 +9,10 @@
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
 use crate::abi::guest::Handles;
+use crate::capability::scratch::Scratch;
+use crate::capability::storage::Storage;
 use crate::compile::{Compiler, shape};
 use crate::config::{self, EngineConfig};
-use crate::host::scratch::Scratch;
-use crate::host::storage::Storage;
 use crate::host::{self, glue, missing, preview1};
 use crate::limits::Limits;
 use crate::manifest::Unserved;

@@ -12,6 +12,7 @@ mod accounting;
 mod artefact;
 mod blob;
 mod call;
+mod capability;
 mod compile;
 mod config;
 mod engine;
@@ -23,6 +24,7 @@ mod host;
 pub mod json;
 mod limits;
 mod manifest;
+mod memory;
 mod proposals;
 mod signature;
 mod state;
@@ -31,17 +33,18 @@ mod ticker;
 mod types;
 mod value;
 mod verdict;
+mod wasi;
 mod watch;
 
 pub use call::{Invocation, Outcome};
+pub use capability::environment::Environment;
+pub use capability::log::Log;
+pub use capability::storage::Storage;
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::EngineConfig;
 pub use engine::{Compiled, Engine, Function};
 pub use fault::{Ending, Fault, Source};
-pub use host::log::Log;
-pub use host::storage::Storage;
-pub use host::wasi::Environment;
 pub use limits::{CompileLimits, Limits, Narrower, UnknownImports};
 pub use manifest::{
     Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,

@@ -4,15 +4,14 @@
 //! is made when the guest first asks for it: most calls never touch WASI or a command.
 
 use crate::Fault;
+use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
-use crate::host::{
-    objects::{Holder, Objects},
-    process::Process,
-    storage::{KEY, Storage, Transactions},
-    wasi::Wasi,
-};
+use crate::capability::process::Process;
+use crate::capability::storage::{FunctionValues, KEY, Storage, Transactions};
 use crate::limits::{Limits, Reached};
-use crate::{tape::Tape, watch};
+use crate::tape::Tape;
+use crate::wasi::{Setup, Wasi};
+use crate::watch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_commands::{CallContext, Registry};
@@ -62,6 +61,26 @@ impl CallState {
         }
         Ok(UpdateDeadline::Yield(1))
     }
+
+    /// Counts an access to the function's storage.
+    ///
+    /// # Errors
+    /// As [`Transactions::begin`].
+    pub(crate) fn begin_storage(&mut self) -> Result<(), Fault> {
+        let granted = self.context.grants.storage;
+        self.transactions.begin(granted, &self.limits)
+    }
+
+    /// The transactions of the call, and the values that they work on.
+    pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
+        let values = FunctionValues {
+            store: &*self.storage,
+            function: &self.context.function,
+            limits: &self.limits,
+            tape: self.tape.as_ref(),
+        };
+        (&mut self.transactions, values)
+    }
 }
 
 impl Holder for CallState {
@@ -101,7 +120,6 @@ impl Storage for Nowhere {
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
     pub(crate) fn nobody(limits: &Limits) -> Self {
-        use crate::host::wasi::Setup;
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
@@ -130,7 +148,7 @@ impl CallState {
             meter: Arc::new(CpuMeter::new()),
             memory: None,
             space: MemoryAccounting::new(limits),
-            process: Process::new(),
+            process: Process::default(),
             transactions: Transactions::default(),
             wasi: Wasi::new(setup, limits),
             tape: None,

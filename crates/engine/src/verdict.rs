@@ -1,9 +1,10 @@
 //! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
 
 use crate::abi::bindgen::Returned;
-use crate::host::log::Log;
-use crate::host::{self, glue, memory};
+use crate::capability::log::Log;
+use crate::host::{self, glue};
 use crate::limits::Reached;
+use crate::memory;
 use crate::state::CallState;
 use crate::{Ending, Fault, Manifest};
 use wasmtime::Trap;

@@ -19,7 +19,7 @@
 
 use super::bindgen::args::bind;
 use super::guest::Guest;
-use crate::host::objects::Holder;
+use crate::abi::objects::Holder;
 use crate::limits::Reached;
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::{Arg, Fault, StatedSignature, Value};

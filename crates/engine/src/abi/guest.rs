@@ -4,8 +4,8 @@
 //! nothing is copied out that is larger than a result may be.
 
 use crate::Fault;
-use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
+use crate::memory::{self, BadPointer};
 use wasmtime::{AsContextMut, Instance, Memory, ModuleExport, Store};
 
 /// The exports that every call of a module uses, found once.

@@ -2,11 +2,11 @@
 //! guest's memory is read or written.
 
 use super::guest::{Guest, Handles};
+use crate::abi::objects::{Holder, Objects};
 use crate::accounting::MemoryAccounting;
-use crate::host::memory::BadPointer;
-use crate::host::objects::{Holder, Objects};
 use crate::limits::Reached;
 use crate::manifest::{Abi, Core, Export};
+use crate::memory::BadPointer;
 use crate::{Arg, Fault, Limits, StatedSignature, Value};
 use proptest::prelude::*;
 use std::future::Future;

@@ -8,19 +8,21 @@ mod given;
 pub(crate) mod guest;
 #[cfg(test)]
 mod hostile;
+pub(crate) mod objects;
 pub(crate) mod wasmedge;
 
-use crate::host::objects::Holder;
 use crate::manifest::{Abi, Export};
+use crate::value::ProgramInput;
 use crate::{Arg, Fault, StatedSignature, Value};
 use guest::Guest;
+use objects::Holder;
 use wasmtime::Func;
 
 /// How one call will be made.
 pub(crate) enum Plan {
     Bindgen(bindgen::Plan),
     Wasmedge(wasmedge::Plan),
-    Command(command::Plan),
+    Command(ProgramInput),
 }
 
 /// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.

@@ -5,20 +5,17 @@
 //! without a word here.
 
 use super::blame;
+use super::shelf::Shelf;
 use crate::compile::worker::{self, WorkerLimits};
 use crate::config::wasm_config;
-use crate::host::storage::{KEY, Storage};
 use crate::state::CallState;
-use crate::{
-    Arg, CompileLimits, Engine, EngineConfig, Fault, Function, Invocation, Limits, Tape, host,
-};
+use crate::{Arg, CompileLimits, Engine, EngineConfig, Function, Invocation, Limits, Tape, host};
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use iof_commands::{CallContext, Command, Grants, Output, Registry, Request};
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -103,7 +100,7 @@ impl World {
     }
 }
 
-fn context() -> CallContext {
+pub(crate) fn context() -> CallContext {
     let mut grants = Grants::as_shipped();
     grants.commands.insert("echo".into());
     CallContext {
@@ -217,58 +214,6 @@ impl Command for Echo {
             stderr: request.args.concat().into(),
             ..Output::default()
         }
-    }
-}
-
-/// Values in memory, with their names.
-#[derive(Default)]
-struct Shelf(Mutex<HashMap<[u8; KEY], NamedValue>>);
-
-/// A name, if it has one, and a value.
-type NamedValue = (Option<Bytes>, Bytes);
-
-#[async_trait]
-impl Storage for Shelf {
-    async fn load(&self, _: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(shelf.get(key).map(|(_, value)| value.clone()))
-    }
-
-    async fn save(
-        &self,
-        _: &str,
-        (key, name): ([u8; KEY], Option<Bytes>),
-        value: Bytes,
-        total: u64,
-    ) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() as u64 > total / 4096 {
-            return Ok(false);
-        }
-        shelf.insert(key, (name, value));
-        Ok(true)
-    }
-
-    async fn remove(&self, _: &str, key: [u8; KEY]) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(shelf.remove(&key).is_some())
-    }
-
-    async fn names(
-        &self,
-        _: &str,
-        prefix: &[u8],
-        after: &[u8],
-        limit: u32,
-    ) -> Result<Vec<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = shelf.values().filter_map(|(name, _)| name.clone());
-        let mut names: Vec<_> = names
-            .filter(|name| name.starts_with(prefix) && &name[..] > after)
-            .collect();
-        names.sort();
-        names.truncate(limit as usize);
-        Ok(names)
     }
 }
 

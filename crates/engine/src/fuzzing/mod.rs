@@ -9,22 +9,26 @@
 )]
 
 mod imports;
+mod shelf;
 
 #[cfg(test)]
 #[path = "../../../../fuzz/replay.rs"]
 mod replay;
 
+#[cfg(test)]
+pub(crate) use imports::context;
 pub use imports::imports;
+#[cfg(test)]
+pub(crate) use shelf::Shelf;
 
 use crate::abi::{self, described, descriptor};
+use crate::capability::{clock, random};
 use crate::compile::worker::{self, WorkerLimits};
 use crate::manifest::{Abi, Core, Export};
-use crate::tape::Monotonic;
 use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
 use bytes::Bytes;
 use iof_commands::Request;
 use std::time::{Duration, Instant};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// A recording, in JSON: it is read, written and played alike.
 pub fn tape(data: &[u8]) {
@@ -55,16 +59,12 @@ pub fn tape(data: &[u8]) {
         tape.note_save(&save.key.0, save.value.0.clone(), saved);
     }
     for _ in &heard.wall_clock {
-        HostWallClock::now(&tape);
+        clock::wall(&tape);
     }
-    let monotonic = Monotonic {
-        tape: tape.clone(),
-        began: Instant::now(),
-    };
     for _ in &heard.monotonic_clock {
-        HostMonotonicClock::now(&monotonic);
+        clock::monotonic(&tape, Instant::now());
     }
-    tape.random(&mut vec![0; heard.random.0.len()]);
+    random::fill(Some(&tape), &mut vec![0; heard.random.0.len()]);
     assert_eq!(tape.heard(), Some(heard), "it is played as another call");
 }
 

@@ -10,8 +10,8 @@
 //! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns that of
 //! the converted one.
 
+use super::memory;
 use crate::abi::bindgen::Returned;
-use crate::host::memory;
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, ExternType, FuncType, ImportType, Linker, Val, ValType};
 

@@ -5,8 +5,8 @@
 //! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::Fault;
-use crate::host::memory;
 use crate::manifest::Unserved;
+use crate::memory::none;
 use crate::state::CallState;
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
 
@@ -101,7 +101,7 @@ pub(crate) fn define_without_memory(
     import: &ImportType<'_>,
 ) -> wasmtime::Result<()> {
     if let ExternType::Func(ty) = import.ty() {
-        let fault = |_: Caller<'_, CallState>, _: &[Val], _: &mut [Val]| Err(memory::none().into());
+        let fault = |_: Caller<'_, CallState>, _: &[Val], _: &mut [Val]| Err(none().into());
         linker.func_new(import.module(), import.name(), ty, fault)?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What is left of a recording to be played, and how it goes on where the recording ends.
 
-use super::Heard;
+use super::heard::Heard;
 use bytes::Bytes;
 use std::collections::HashMap;
 
@@ -46,25 +46,26 @@ impl Deck {
         }
     }
 
-    pub(super) fn time(&mut self, which: Which) -> u64 {
-        let left = which.of(&mut self.left);
+    pub(super) fn time(&mut self, clock: ClockKind) -> u64 {
+        let left = clock.of(&mut self.left);
         let recorded = (!left.is_empty()).then(|| left.remove(0));
-        let stands = match which {
-            Which::Wall => &mut self.wall_clock,
-            Which::Monotonic => &mut self.monotonic_clock,
+        let stands = match clock {
+            ClockKind::Wall => &mut self.wall_clock,
+            ClockKind::Monotonic => &mut self.monotonic_clock,
         };
         *stands = recorded.unwrap_or_else(|| stands.saturating_add(STEP));
         *stands
     }
 }
 
+/// A clock whose times are recorded.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Which {
+pub(crate) enum ClockKind {
     Wall,
     Monotonic,
 }
 
-impl Which {
+impl ClockKind {
     pub(super) fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
         match self {
             Self::Wall => &mut heard.wall_clock,

@@ -17,13 +17,10 @@ pub use heard::{Heard, HeardCommand, HeardList, HeardLoad, HeardSave};
 
 use crate::Fault;
 use bytes::Bytes;
-use deck::{Deck, Which};
+pub(crate) use deck::ClockKind;
+use deck::Deck;
 use iof_commands::Request;
-use rand::{Rng as _, TryRng};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// A tape of one call. Clones are the same tape.
 #[derive(Clone, Debug)]
@@ -206,11 +203,11 @@ impl Tape {
         });
     }
 
-    /// Fills `bytes` with what was recorded, or with what the system draws.
-    pub(crate) fn random(&self, bytes: &mut [u8]) {
+    /// Fills `bytes` with what was recorded, or with what `draw` draws.
+    pub(crate) fn random(&self, bytes: &mut [u8], draw: impl FnOnce(&mut [u8])) {
         match &self.0.play {
             Some(deck) => lock(deck).random(bytes),
-            None => rand::rng().fill_bytes(bytes),
+            None => draw(bytes),
         }
         self.note(bytes.len(), |heard| {
             let mut all = std::mem::take(&mut heard.random.0)
@@ -221,12 +218,13 @@ impl Tape {
         });
     }
 
-    fn time(&self, which: Which, now: impl FnOnce() -> u64) -> u64 {
+    /// The next recorded time of a clock, or `now`, in nanoseconds.
+    pub(crate) fn time(&self, clock: ClockKind, now: impl FnOnce() -> u64) -> u64 {
         let time = match &self.0.play {
-            Some(deck) => lock(deck).time(which),
+            Some(deck) => lock(deck).time(clock),
             None => now(),
         };
-        self.note(8, |heard| which.of(heard).push(time));
+        self.note(8, |heard| clock.of(heard).push(time));
         time
     }
 }
@@ -242,61 +240,6 @@ fn not_recorded(name: &str, request: &Request) -> Fault {
     )
 }
 
-impl HostWallClock for Tape {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.time(Which::Wall, || {
-            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            nanoseconds(since.unwrap_or_default())
-        }))
-    }
-}
-
-/// The monotonic clock of a call with a tape.
-pub(crate) struct Monotonic {
-    pub(crate) tape: Tape,
-    pub(crate) began: std::time::Instant,
-}
-
-impl HostMonotonicClock for Monotonic {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        self.tape
-            .time(Which::Monotonic, || nanoseconds(self.began.elapsed()))
-    }
-}
-
-impl TryRng for Tape {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.random(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.random(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.random(bytes);
-        Ok(())
-    }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// What the locks guard is whole between any two statements.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -305,6 +248,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::{clock, random};
+    use std::time::Duration;
 
     fn request(words: &[&str]) -> Request {
         Request {
@@ -325,8 +270,8 @@ mod tests {
         tape.note_load(b"none", None);
         tape.note_save(b"key", Bytes::from_static(b"new"), false);
         let mut random = [0; 12];
-        tape.random(&mut random);
-        HostWallClock::now(&tape);
+        random::fill(Some(&tape), &mut random);
+        clock::wall(&tape);
         tape.heard().unwrap()
     }
 
@@ -388,9 +333,9 @@ mod tests {
         let run = || {
             let tape = Tape::player(heard.clone());
             let mut random = [0; 40];
-            tape.random(&mut random[..5]);
-            tape.random(&mut random[5..]);
-            let times: Vec<_> = (0..3).map(|_| HostWallClock::now(&tape)).collect();
+            random::fill(Some(&tape), &mut random[..5]);
+            random::fill(Some(&tape), &mut random[5..]);
+            let times: Vec<_> = (0..3).map(|_| clock::wall(&tape)).collect();
             (random, times)
         };
         let (random, times) = run();

@@ -9,7 +9,7 @@
 use super::super::guest::{Guest, result};
 use super::layout::{self, Era, FLOAT_NONE, NARROW_NONE};
 use super::{Fallible, Returns, whole};
-use crate::host::objects::Holder;
+use crate::abi::objects::Holder;
 use crate::limits::Reached;
 use crate::manifest::{Core, Type};
 use crate::{Fault, Value};
