@@ -8,21 +8,16 @@
 //! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
 //! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
 
-use crate::abi::guest::Handles;
 use crate::capability::scratch::Scratch;
 use crate::capability::storage::Storage;
 use crate::compile::{Compiler, shape};
 use crate::config::{self, EngineConfig};
-use crate::host::{self, glue, missing, preview1};
+use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
-use crate::manifest::Unserved;
-use crate::state::CallState;
 use crate::ticker::Ticker;
-use crate::{Export, Fault, Manifest, artefact};
+use crate::{Fault, Manifest, artefact};
 use iof_commands::Registry;
-use std::collections::HashMap;
 use std::sync::Arc;
-use wasmtime::{ExternType, InstancePre, Linker, ModuleExport};
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.
 #[derive(Clone)]
@@ -30,7 +25,7 @@ pub struct Engine(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) wasm: wasmtime::Engine,
-    linker: Linker<CallState>,
+    linkers: Linkers,
     fingerprint: String,
     pub(crate) limits: Arc<Limits>,
     pub(crate) commands: Arc<Registry>,
@@ -44,10 +39,7 @@ pub(crate) struct Inner {
 /// A loaded module, ready to be called.
 pub struct Function {
     pub(crate) manifest: Manifest,
-    pub(crate) pre: InstancePre<CallState>,
-    pub(crate) exports: HashMap<Arc<str>, (Export, ModuleExport)>,
-    pub(crate) initialize: Vec<ModuleExport>,
-    pub(crate) handles: Handles,
+    pub(crate) executable: Executable,
 }
 
 /// A compiled module and what was found out about it.
@@ -84,7 +76,7 @@ impl Engine {
             )
         })?;
         Ok(Self(Arc::new(Inner {
-            linker: host::linker(&wasm).map_err(|error| format!("{error:#}"))?,
+            linkers: Linkers::new(&wasm).map_err(|error| format!("{error:#}"))?,
             fingerprint: config::fingerprint(&wasm),
             compiler: Compiler::new(config.compile, Arc::clone(&limits), config.worker),
             limits,
@@ -112,12 +104,13 @@ impl Engine {
         // What cannot be called is never kept.
         let (engine, compiled) = (self.clone(), artefact);
         let loaded = tokio::task::spawn_blocking(move || {
-            let loaded = artefact::load(&engine.0.wasm, &compiled);
-            loaded.map(|(manifest, _)| (manifest, compiled))
+            let (manifest, code) = artefact::manifest(&compiled)?;
+            Executable::check(&engine.0.wasm, &manifest, code)?;
+            Ok((manifest, compiled))
         })
         .await
         .map_err(|error| Fault::host("The module could not be compiled.", error))?;
-        let (manifest, artefact) = loaded.map_err(|fault| shape::too_large(fault.detail))?;
+        let (manifest, artefact) = loaded.map_err(|fault: Fault| shape::too_large(fault.detail))?;
         Ok(Compiled { manifest, artefact })
     }
 
@@ -146,64 +139,13 @@ impl Engine {
     /// A fault of source `host` when it was made by another engine; compile the source again. `memory`, when it begins
     /// with more than the settings of now allow.
     pub fn load(&self, artefact: &[u8]) -> Result<Function, Fault> {
-        let (manifest, _) = artefact::manifest(artefact)?;
+        let (manifest, code) = artefact::manifest(artefact)?;
         // Before the pool says the same without a name: settings may have changed.
-        shape::fits(manifest.space, &self.0.limits)?;
-        let (manifest, module) = artefact::load(&self.0.wasm, artefact)?;
-        let unfit =
-            |what: &str| Fault::host("The compiled module does not fit its description.", what);
-        let mut linker = self.0.linker.clone();
-        // A name that is served with another type than the module's is not served to it.
-        linker.allow_shadowing(true);
-        let no_memory = !matches!(module.get_export("memory"), Some(ExternType::Memory(_)));
-        for import in module.imports() {
-            let unserved = |known: &Unserved| known.is(&import);
-            let defined = if glue::is_glue(&import) {
-                glue::define(&mut linker, &import)
-            } else if no_memory && preview1::needs_memory(&import) {
-                missing::define_without_memory(&mut linker, &import)
-            } else if manifest.unserved.iter().any(unserved) {
-                missing::define(&mut linker, &import)
-            } else {
-                Ok(())
-            };
-            defined.map_err(|error| unfit(&format!("{error:#}")))?;
-        }
-        let index = |name: &str| module.get_export_index(name);
-        let exports = manifest
-            .exports
-            .iter()
-            .map(|export| {
-                Ok((
-                    export.name.as_str().into(),
-                    (
-                        export.clone(),
-                        index(&export.symbol).ok_or_else(|| unfit(&export.symbol))?,
-                    ),
-                ))
-            })
-            .collect::<Result<_, Fault>>()?;
-        let handles = Handles {
-            memory: index("memory"),
-            malloc: manifest
-                .allocator
-                .as_ref()
-                .and_then(|a| Some((index(&a.malloc)?, a.takes_align))),
-        };
-        let initialize = manifest
-            .initialize
-            .iter()
-            .map(|name| index(name).ok_or_else(|| unfit(name)))
-            .collect::<Result<_, Fault>>()?;
-        let pre = linker
-            .instantiate_pre(&module)
-            .map_err(|error| unfit(&format!("{error:#}")))?;
+        manifest.fits(&self.0.limits)?;
+        let executable = Executable::load(&self.0.wasm, &self.0.linkers, &manifest, code)?;
         Ok(Function {
             manifest,
-            pre,
-            exports,
-            initialize,
-            handles,
+            executable,
         })
     }
 }

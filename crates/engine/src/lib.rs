@@ -16,6 +16,7 @@ mod capability;
 mod compile;
 mod config;
 mod engine;
+mod executable;
 mod fault;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

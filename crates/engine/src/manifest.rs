@@ -1,7 +1,8 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
+use crate::Fault;
+use crate::limits::{Limits, Reached};
 pub use crate::types::{Core, Type};
-use crate::{Fault, Limits};
 use serde::{Deserialize, Serialize};
 
 /// How the host talks to a module.
@@ -54,13 +55,30 @@ impl Manifest {
         self.exports.iter().find(|export| export.name == name)
     }
 
-    /// Whether an instance can begin within these limits.
+    /// Checks that an instance can begin within these limits.
     ///
     /// # Errors
     /// `memory`
     pub fn fits(&self, limits: &Limits) -> Result<(), Fault> {
-        crate::compile::shape::fits(self.space, limits)
+        fits(self.space, limits)
     }
+}
+
+/// Checks that an instance that begins with `space` bytes of memories and tables can begin.
+///
+/// # Errors
+/// `memory`
+pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
+    if space <= limits.memory.as_u64() {
+        return Ok(());
+    }
+    let mut fault = Reached::Memory.fault(limits).with_status(422);
+    fault.message = format!(
+        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
+         smaller memory, or raise the setting.",
+        limits.memory
+    );
+    Err(fault)
 }
 
 /// An imported function that nobody serves.

@@ -136,7 +136,7 @@ impl Compiler {
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
-        shape::fits(manifest.space, &self.call)?;
+        manifest.fits(&self.call)?;
         inspect::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 

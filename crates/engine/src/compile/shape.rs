@@ -6,7 +6,8 @@
 use crate::Fault;
 use crate::accounting::ELEMENT;
 use crate::config::{TABLE_ELEMENTS, TABLES};
-use crate::limits::{Limits, Reached};
+use crate::limits::Limits;
+use crate::manifest::fits;
 use wasmparser::{Parser, Payload};
 
 /// Bytes of the name of an import or an export.
@@ -70,23 +71,6 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     }
     fits(space, limits)?;
     Ok(space)
-}
-
-/// Whether an instance that begins with so many bytes can begin.
-///
-/// # Errors
-/// `memory`
-pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
-    if space <= limits.memory.as_u64() {
-        return Ok(());
-    }
-    let mut fault = Reached::Memory.fault(limits).with_status(422);
-    fault.message = format!(
-        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
-         smaller memory, or raise the setting.",
-        limits.memory
-    );
-    Err(fault)
 }
 
 /// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.
