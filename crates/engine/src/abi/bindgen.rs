@@ -1,7 +1,7 @@
 //! The kind `bindgen`: strings, byte arrays and numbers as wasm-bindgen lays them out.
 //!
 //! A string or byte array goes in as pointer and length: the host allocates it with `__wbindgen_malloc`, and it then
-//! belongs to the callee. What a type is as core values is in [`layout`]. A result of one core value is returned as it is;
+//! belongs to the callee. The core values of a type are in [`super::layout`]. A result of one core value is returned as it is;
 //! one of several comes out in two shapes, both in use:
 //!
 //! | shape | from | result |
@@ -17,80 +17,21 @@
 //! a fault that says what would. What such a function leaves in a return area shows whether it was a text ([`results`]).
 //! The result is never freed: its instance ends with the call.
 
-use super::bindgen::args::bind;
 use super::guest::Guest;
+use super::layout::{Plan, Slot, halves, quarters};
 use crate::abi::objects::Holder;
 use crate::limits::Reached;
-use crate::manifest::{Core, Export, Signature, Type};
+use crate::manifest::{Export, Signature};
 use crate::{Arg, Fault, StatedSignature, Value};
-use bytes::Bytes;
-use layout::Era;
+use args::bind;
 use wasmtime::{Func, Val};
 
 mod args;
-mod layout;
 mod results;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use results::Returned;
-
-/// One or two core parameters.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Slot {
-    Bytes(Bytes),
-    /// Elements of a list as they lie in memory, each of this width.
-    List {
-        bytes: Bytes,
-        width: u32,
-    },
-    /// A list of texts, each of which is a handle.
-    Texts(Vec<String>),
-    /// A text or list that is not there.
-    Null,
-    I32(i32),
-    I64(i64),
-    /// 64 bits in two parameters, the low half first, as compilers of 2020 passed them.
-    Halves(i64),
-    /// 128 bits in two parameters, the low half first.
-    I128(u128),
-    F32(f32),
-    F64(f64),
-}
-
-/// Where the result is, and what it is.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Returns {
-    Nothing,
-    /// A value of a known type.
-    Known {
-        ty: Type,
-        era: Era,
-        /// In a return area, whose address is the first parameter.
-        area: bool,
-        fallible: Fallible,
-    },
-    /// A text or bytes in a return area, as far as is known.
-    Area,
-    /// Pointer and length as results; behind them, if fallible, error and flag.
-    Pair(bool),
-}
-
-/// Whether an error and a flag follow a value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fallible {
-    No,
-    Yes,
-    /// In an area, they are there if the function wrote them.
-    Perhaps,
-}
-
-/// How one call will be made.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) returns: Returns,
-}
 
 /// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.
 ///
@@ -186,37 +127,4 @@ async fn put<T: Holder>(
     let pointer = guest.allocate(length, align).await?;
     guest.write(pointer, bytes)?;
     Ok(Val::I32(pointer.cast_signed()))
-}
-
-/// The low 32 bits, then the high ones.
-#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
-fn halves(value: i64) -> [i32; 2] {
-    [value as i32, (value >> 32) as i32]
-}
-
-fn whole(low: i32, high: i32) -> i64 {
-    (i64::from(high) << 32) | i64::from(low.cast_unsigned())
-}
-
-/// The low 64 bits, then the high ones.
-#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
-fn quarters(value: u128) -> [i64; 2] {
-    [
-        (value as u64).cast_signed(),
-        ((value >> 64) as u64).cast_signed(),
-    ]
-}
-
-/// The core types that a slot has, for the shape check.
-pub(crate) fn core_of(slot: &Slot) -> &'static [Core] {
-    match slot {
-        Slot::Bytes(_) | Slot::List { .. } | Slot::Texts(_) | Slot::Null | Slot::Halves(_) => {
-            &[Core::I32, Core::I32]
-        }
-        Slot::I32(_) => &[Core::I32],
-        Slot::I64(_) => &[Core::I64],
-        Slot::I128(_) => &[Core::I64, Core::I64],
-        Slot::F32(_) => &[Core::F32],
-        Slot::F64(_) => &[Core::F64],
-    }
 }

@@ -1,6 +1,6 @@
 //! What a client sent, before and after it is known what an export takes.
 
-use super::bindgen::Slot;
+use super::layout::Slot;
 use crate::json::elements;
 use crate::manifest::Type;
 use crate::{Arg, Fault};

@@ -8,6 +8,7 @@ mod given;
 pub(crate) mod guest;
 #[cfg(test)]
 mod hostile;
+mod layout;
 pub(crate) mod objects;
 pub(crate) mod wasmedge;
 
@@ -20,7 +21,7 @@ use wasmtime::Func;
 
 /// How one call will be made.
 pub(crate) enum Plan {
-    Bindgen(bindgen::Plan),
+    Bindgen(layout::Plan),
     Wasmedge(wasmedge::Plan),
     Command(ProgramInput),
 }

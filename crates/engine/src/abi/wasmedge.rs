@@ -15,9 +15,9 @@
 //! without stated types only what cannot be misread is passed: text, bytes, booleans, and numbers in the widest form,
 //! whose low bytes a narrower integer type reads.
 
-use super::bindgen::Slot;
 use super::given::{ARGUMENTS, Given, Meant, convert, fit, misfit, name, spread};
 use super::guest::{Guest, result};
+use super::layout::Slot;
 use crate::limits::Reached;
 use crate::manifest::{Export, Type};
 use crate::{Arg, Fault, StatedSignature, Value};

@@ -7,10 +7,14 @@
 
 mod allocator;
 mod constructors;
+mod functions;
+mod imports;
 mod inspect;
+mod instance;
 mod leftovers;
 mod prime;
 pub(crate) mod shape;
+mod validate;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
@@ -71,7 +75,7 @@ impl Compiler {
     }
 
     pub(crate) async fn compile(&self, source: Bytes) -> Result<Vec<u8>, Fault> {
-        inspect::precheck(&source, &self.limits)?;
+        validate::precheck(&source, &self.limits)?;
         let _place = self.queue()?;
         let internal =
             |error: &dyn std::fmt::Display| Fault::host("The module could not be compiled.", error);
@@ -137,7 +141,7 @@ impl Compiler {
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
         manifest.fits(&self.call)?;
-        inspect::accept(&manifest.unserved, self.limits.unknown_imports)
+        imports::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 
     fn judge(

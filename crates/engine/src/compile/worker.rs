@@ -1,6 +1,6 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{allocator, constructors, inspect, prime, shape};
+use super::{constructors, functions, imports, inspect, instance, prime, shape, validate};
 use crate::config::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::{Kind, Primed};
@@ -125,8 +125,8 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 
 /// From a module to its artefact, in this process.
 pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
-    inspect::precheck(source, &limits.compile)?;
-    let types = inspect::validate(source, &limits.compile)?;
+    validate::precheck(source, &limits.compile)?;
+    let types = validate::validate(source, &limits.compile)?;
     let space = shape::space(source, &limits.call)?;
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
@@ -136,49 +136,49 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
     // What nobody serves is known before anything is compiled.
     let linker = host::linker(&engine).map_err(internal)?;
     let mut store = Store::new(&engine, crate::state::CallState::nobody(&limits.call));
-    let imports = inspect::imports(&engine, source).map_err(invalid)?;
-    let unserved = inspect::unserved(&imports, &linker, &mut store)?;
-    inspect::accept(&unserved, limits.compile.unknown_imports)?;
+    let imported = imports::imports(&engine, source).map_err(invalid)?;
+    let unserved = imports::unserved(&imported, &linker, &mut store)?;
+    imports::accept(&unserved, limits.compile.unknown_imports)?;
 
     let adopted = constructors::adopt(source);
     let source = &*adopted;
     let types = match &adopted {
         Cow::Borrowed(_) => types,
-        Cow::Owned(_) => inspect::validate(source, &limits.compile)?,
+        Cow::Owned(_) => validate::validate(source, &limits.compile)?,
     };
-    let functions = inspect::functions(source, &types);
+    let exported = functions::functions(source, &types);
 
     // Priming and descriptors run on code that is compiled quickly; only the result is worth optimising.
     let mut quick = wasm_config(&limits.call);
     quick.cranelift_opt_level(OptLevel::None);
     let quick = Engine::new(&quick).map_err(internal)?;
     let _clock = Clock::start(&quick);
-    let describes = functions
+    let describes = exported
         .0
         .iter()
         .any(|name| DESCRIPTIONS.iter().any(|kind| name.starts_with(kind)));
     let mut instance = match describes {
         true => {
             let module = Module::new(&quick, source).map_err(invalid)?;
-            prime::Instance::new(&quick, &module).ok()
+            instance::Instance::new(&quick, &module).ok()
         }
         false => None,
     };
-    let mut manifest = inspect::manifest(source, &functions, instance.as_mut())?;
+    let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
     drop(instance);
     manifest.unserved = unserved;
     manifest.space = space;
-    manifest.files = imports
+    manifest.files = imported
         .imports()
         .any(|import| import.module() == "wasi_snapshot_preview1" && import.name() == "path_open");
 
     // A program starts itself.
     let initializers: &[&str] = match manifest.kind {
         Kind::WasiCommand => &[],
-        Kind::Bindgen => &inspect::INITIALIZERS,
+        Kind::Bindgen => &functions::INITIALIZERS,
     };
     let allocator = manifest.allocator.as_ref();
-    let primed = match prime::starts(source, &functions.1, allocator, initializers) {
+    let primed = match prime::starts(source, &exported.1, allocator, initializers) {
         // The snapshotter asserts what it makes, and a module of somebody else's may break what it takes for granted.
         true => catch_unwind(AssertUnwindSafe(|| {
             prime::prime(&quick, source, allocator, initializers)
@@ -214,7 +214,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
             manifest.primed = Primed::No(why);
             let initializers = initializers
                 .iter()
-                .filter(|name| allocator::is(&functions.1, name, &[], &[]));
+                .filter(|name| functions::is(&exported.1, name, &[], &[]));
             manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
             engine.precompile_module(source).map_err(invalid)?
         }

@@ -1,8 +1,7 @@
 //! From what a client sent to what an export takes.
 
 use super::super::given::{Given, Meant, convert, fit as fit_types, misfit, name, spread};
-use super::layout::{self, Era};
-use super::{Fallible, Plan, Returns, Slot, core_of};
+use crate::abi::layout::{self, Era, Fallible, Plan, Returns, Slot};
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
 use crate::{Arg, Fault, StatedSignature};
@@ -389,7 +388,7 @@ fn search(
         Meant::Number => [scalar, text],
     };
     for slot in choices.into_iter().flatten() {
-        let taken = core_of(&slot).len();
+        let taken = slot.cores().len();
         slots.push(slot);
         if search(params.get(taken..).unwrap_or_default(), others, slots, dead) {
             return true;

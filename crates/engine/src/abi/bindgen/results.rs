@@ -7,8 +7,7 @@
 //! something else: such a result is refused, because it cannot be told what it is.
 
 use super::super::guest::{Guest, result};
-use super::layout::{self, Era, FLOAT_NONE, NARROW_NONE};
-use super::{Fallible, Returns, whole};
+use crate::abi::layout::{self, Era, FLOAT_NONE, Fallible, NARROW_NONE, Returns, whole};
 use crate::abi::objects::Holder;
 use crate::limits::Reached;
 use crate::manifest::{Core, Type};

@@ -1,7 +1,9 @@
 //! Rules of binding. Calls themselves are tested from outside, with real modules.
 
 use super::*;
-use crate::manifest::{Abi, Signature};
+use crate::abi::layout::{Era, Fallible, Returns, whole};
+use crate::manifest::{Abi, Core, Type};
+use bytes::Bytes;
 
 fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Export {
     Export {
@@ -559,7 +561,7 @@ proptest::proptest! {
         let args: Vec<Arg> = given.iter().map(|text| Arg::Text(text.clone().into())).collect();
         if let Ok(plan) = plan(&export, &args) {
             let mut flat: Vec<Core> = matches!(plan.returns, Returns::Area).then_some(I).into_iter().collect();
-            flat.extend(plan.slots.iter().flat_map(core_of));
+            flat.extend(plan.slots.iter().flat_map(Slot::cores));
             proptest::prop_assert_eq!(flat, export.core_params);
         }
     }

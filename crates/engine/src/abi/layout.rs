@@ -1,4 +1,5 @@
-//! Core values that carry a type, as the versions of wasm-bindgen lay them out.
+//! Core values of arguments and results, and the core types that carry a type, as the versions of wasm-bindgen lay it
+//! out.
 //!
 //! | type | 0.2.61 | since | |
 //! |---|---|---|---|
@@ -14,7 +15,8 @@
 //! Where the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
 //! type, which tells them apart, but for what lies in a return area ([`is_unsure`]).
 
-use crate::manifest::{Core, Type};
+use crate::types::{Core, Type};
+use bytes::Bytes;
 
 /// The choices of one version of wasm-bindgen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -161,6 +163,99 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
         at += size;
     }
     (all, at)
+}
+
+/// One or two core parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Slot {
+    Bytes(Bytes),
+    /// Elements of a list as they lie in memory, each of this width.
+    List {
+        bytes: Bytes,
+        width: u32,
+    },
+    /// A list of texts, each of which is a handle.
+    Texts(Vec<String>),
+    /// A text or list that is not there.
+    Null,
+    I32(i32),
+    I64(i64),
+    /// 64 bits in two parameters, the low half first, as compilers of 2020 passed them.
+    Halves(i64),
+    /// 128 bits in two parameters, the low half first.
+    I128(u128),
+    F32(f32),
+    F64(f64),
+}
+
+/// Where the result is, and what it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Returns {
+    Nothing,
+    /// A value of a known type.
+    Known {
+        ty: Type,
+        era: Era,
+        /// In a return area, whose address is the first parameter.
+        area: bool,
+        fallible: Fallible,
+    },
+    /// A text or bytes in a return area, as far as is known.
+    Area,
+    /// Pointer and length as results; behind them, if fallible, error and flag.
+    Pair(bool),
+}
+
+/// Whether an error and a flag follow a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fallible {
+    No,
+    Yes,
+    /// In an area, they are there if the function wrote them.
+    Perhaps,
+}
+
+/// How one call will be made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) returns: Returns,
+}
+
+impl Slot {
+    /// The core types of these parameters.
+    pub(crate) fn cores(&self) -> &'static [Core] {
+        match self {
+            Self::Bytes(_) | Self::List { .. } | Self::Texts(_) | Self::Null | Self::Halves(_) => {
+                &[Core::I32, Core::I32]
+            }
+            Self::I32(_) => &[Core::I32],
+            Self::I64(_) => &[Core::I64],
+            Self::I128(_) => &[Core::I64, Core::I64],
+            Self::F32(_) => &[Core::F32],
+            Self::F64(_) => &[Core::F64],
+        }
+    }
+}
+
+/// The low 32 bits, then the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
+pub(crate) fn halves(value: i64) -> [i32; 2] {
+    [value as i32, (value >> 32) as i32]
+}
+
+/// The integer of these halves.
+pub(crate) fn whole(low: i32, high: i32) -> i64 {
+    (i64::from(high) << 32) | i64::from(low.cast_unsigned())
+}
+
+/// The low 64 bits, then the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
+pub(crate) fn quarters(value: u128) -> [i64; 2] {
+    [
+        (value as u64).cast_signed(),
+        ((value >> 64) as u64).cast_signed(),
+    ]
 }
 
 #[cfg(test)]
