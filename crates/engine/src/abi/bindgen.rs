@@ -30,6 +30,8 @@ mod args;
 mod results;
 #[cfg(test)]
 mod tests;
+mod typed;
+mod untyped;
 
 pub(crate) use results::Returned;
 
@@ -51,7 +53,7 @@ pub(crate) fn plan(
 /// # Errors
 /// A clause that says why not.
 pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature, String> {
-    args::agrees(export, signature)
+    typed::agrees(export, signature)
 }
 
 /// Makes the call in a fresh instance.

@@ -1,0 +1,139 @@
+//! Calls of exports whose types nobody says: the core type and the arguments at hand decide.
+
+use super::super::given::{Given, Meant, convert, spread};
+use crate::abi::layout::{Era, Fallible, Plan, Returns, Slot};
+use crate::manifest::{Core, Export, Type};
+use std::collections::HashSet;
+
+/// The elements of an array that holds a number for each core parameter of a function that returns a number: they are
+/// its arguments. A text would be two parameters.
+pub(super) fn counted(export: &Export, given: &[Given]) -> Option<Vec<Given>> {
+    let one_number = match export.core_results.as_slice() {
+        [one] | [one, Core::I32, Core::I32] => number(*one).is_some(),
+        _ => false,
+    };
+    let elements = spread(given).filter(|_| one_number)?;
+    let all = elements.len() == export.core_params.len() && !elements.is_empty();
+    (all && elements.iter().all(Given::is_number)).then_some(elements)
+}
+
+/// Core parameters up to which empty texts are tried: trying costs time that no limit of a call counts.
+const PADDED: usize = 64;
+
+/// Binds fewer arguments than the function takes: the missing ones are empty texts, as in 2020. Who sends an array of
+/// arguments has counted them.
+pub(super) fn padded(export: &Export, mut given: Vec<Given>, texts: bool) -> Option<Plan> {
+    if spread(&given).is_some() || export.core_params.len() > PADDED {
+        return None;
+    }
+    while given.len() < export.core_params.len() {
+        given.push(Given::missing());
+        if let Some(plan) = shaped(export, &given, texts) {
+            return Some(plan);
+        }
+    }
+    None
+}
+
+/// Binds by the core type alone.
+pub(super) fn shaped(export: &Export, given: &[Given], texts: bool) -> Option<Plan> {
+    let params = export.core_params.as_slice();
+    let fit = |params: &[Core], returns| {
+        Some(Plan {
+            slots: fit(params, given, texts)?,
+            returns,
+        })
+    };
+    match export.core_results.as_slice() {
+        // A function that returns text is likelier than one that returns nothing: it is tried first.
+        [] => match params.split_first() {
+            Some((Core::I32, rest)) if texts => fit(rest, Returns::Area),
+            _ => None,
+        }
+        .or_else(|| fit(params, Returns::Nothing)),
+        [Core::I32, Core::I32] => fit(params, Returns::Pair(false)),
+        [Core::I32, Core::I32, Core::I32, Core::I32] => fit(params, Returns::Pair(true)),
+        [one] => fit(params, scalar(*one, Fallible::No)?),
+        [one, Core::I32, Core::I32] => fit(params, scalar(*one, Fallible::Yes)?),
+        _ => None,
+    }
+}
+
+/// A number of a core type, signed.
+fn scalar(core: Core, fallible: Fallible) -> Option<Returns> {
+    Some(Returns::Known {
+        ty: number(core)?,
+        era: Era::default(),
+        area: false,
+        fallible,
+    })
+}
+
+fn number(core: Core) -> Option<Type> {
+    match core {
+        Core::I32 => Some(Type::I32),
+        Core::I64 => Some(Type::I64),
+        Core::F32 => Some(Type::F32),
+        Core::F64 => Some(Type::F64),
+        Core::Other => None,
+    }
+}
+
+/// Divides `params` among the arguments: two `i32` for bytes, one parameter for a number.
+fn fit(params: &[Core], given: &[Given], texts: bool) -> Option<Vec<Slot>> {
+    // With the counts known, so is the number of texts; what cannot work out is not searched.
+    let count = params.len().checked_sub(given.len())?;
+    if count > given.len() || count > 0 && !texts {
+        return None;
+    }
+    let mut slots = Vec::with_capacity(given.len());
+    search(params, given, &mut slots, &mut HashSet::new()).then_some(slots)
+}
+
+/// Depth first, each dead end once: (parameters left, arguments left).
+fn search(
+    params: &[Core],
+    given: &[Given],
+    slots: &mut Vec<Slot>,
+    dead: &mut HashSet<(usize, usize)>,
+) -> bool {
+    let Some((first, others)) = given.split_first() else {
+        return params.is_empty();
+    };
+    if dead.contains(&(params.len(), given.len())) {
+        return false;
+    }
+    let text =
+        matches!(params, [Core::I32, Core::I32, ..]).then(|| Slot::Bytes(first.bytes.clone()));
+    let scalar = params
+        .first()
+        .and_then(|core| convert(&number(*core)?, first).or_else(|| wide(*core, first)));
+    let choices = match first.meant {
+        Meant::Bytes | Meant::Quoted => [text, None],
+        Meant::Text => [text, scalar],
+        Meant::Number => [scalar, text],
+    };
+    for slot in choices.into_iter().flatten() {
+        let taken = slot.cores().len();
+        slots.push(slot);
+        if search(params.get(taken..).unwrap_or_default(), others, slots, dead) {
+            return true;
+        }
+        slots.pop();
+    }
+    dead.insert((params.len(), given.len()));
+    false
+}
+
+/// Unsigned numbers and booleans, which the core type does not tell from signed ones.
+fn wide(core: Core, given: &Given) -> Option<Slot> {
+    match core {
+        Core::I32 => convert(&Type::U32, given).or_else(|| {
+            (given.meant == Meant::Number)
+                .then(|| convert(&Type::Bool, given))
+                .flatten()
+        }),
+        Core::I64 => convert(&Type::U64, given),
+        _ => None,
+    }
+}
