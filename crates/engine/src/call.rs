@@ -7,11 +7,11 @@ use crate::capability::log::Log;
 use crate::capability::process::Process;
 use crate::capability::storage::Transactions;
 use crate::engine::{Engine, Function};
-use crate::limits::{Limits, Reached};
+use crate::limits::{LimitExceeded, Limits};
 use crate::state::CallState;
-use crate::tape::Tape;
+use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
-use crate::{Arg, Fault, StatedSignature, Value, verdict};
+use crate::{Arg, Fault, StatedSignature, Value, error_mapping};
 use iof_commands::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Invocation<'a> {
     /// The limits of this call; `None`: those of the engine. At most those.
     pub limits: Option<Arc<Limits>>,
     /// Records the call, or answers it.
-    pub tape: Option<Tape>,
+    pub tape: Option<HostCallTape>,
 }
 
 /// How a call ended.
@@ -60,7 +60,7 @@ impl Engine {
             tape,
         } = invocation;
         let Some(export) = function.executable.export(name) else {
-            return Outcome::refused(verdict::no_such_export(&function.manifest, name));
+            return Outcome::refused(error_mapping::no_such_export(&function.manifest, name));
         };
         if function.manifest.files && self.0.scratch.is_behind() {
             return Outcome::refused(Fault::limit(
@@ -116,12 +116,13 @@ impl Engine {
             let run = std::pin::pin!(planned.run(&mut store, output));
             tokio::time::timeout_at(deadline, meter.measure(run)).await
         };
-        let mut result = ended.unwrap_or_else(|_| Err(Reached::WallTime.into()));
+        let mut result = ended.unwrap_or_else(|_| Err(LimitExceeded::WallTime.into()));
         if let (Ok(value), true) = (&mut result, is_program) {
             *value = store.data().wasi.take_printed();
         }
         let mut log = store.data().wasi.take_log();
-        let mut result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
+        let mut result =
+            result.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
         if let (Err(fault), true) = (&mut result, is_program) {
             store.data().wasi.keep_beginning(fault, &mut log);
         }

@@ -271,7 +271,7 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     Some(elements)
 }
 
-/// The verdict on a text: true for one JSON value, of any depth.
+/// The error_mapping on a text: true for one JSON value, of any depth.
 #[must_use]
 pub fn is_json(text: &str) -> bool {
     let mut scanner = Scanner::new(text);

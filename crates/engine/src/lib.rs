@@ -16,6 +16,7 @@ mod capability;
 mod compile;
 mod config;
 mod engine;
+mod error_mapping;
 mod executable;
 mod fault;
 #[cfg(any(test, fuzzing))]
@@ -33,7 +34,6 @@ mod tape;
 mod ticker;
 mod types;
 mod value;
-mod verdict;
 mod wasi;
 mod watch;
 
@@ -46,12 +46,14 @@ pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::EngineConfig;
 pub use engine::{Compiled, Engine, Function};
 pub use fault::{Ending, Fault, Source};
-pub use limits::{CompileLimits, Limits, Narrower, UnknownImports};
+pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,
-    Unserved,
+    UnresolvedImport,
 };
 pub use signature::StatedSignature;
-pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
+pub use tape::{
+    Blob, HostCallTape, HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave,
+};
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

@@ -1,7 +1,7 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
 use crate::Fault;
-use crate::limits::{Limits, Reached};
+use crate::limits::{LimitExceeded, Limits};
 pub use crate::types::{Core, Type};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub struct Manifest {
     /// Whether the code was compiled from a snapshot; if not, the reason.
     pub primed: Primed,
     /// Imports that nobody serves: they fault when they are called.
-    pub unserved: Vec<Unserved>,
+    pub unserved: Vec<UnresolvedImport>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
     /// Bytes of memories and tables with which an instance begins.
@@ -72,7 +72,7 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
     if space <= limits.memory.as_u64() {
         return Ok(());
     }
-    let mut fault = Reached::Memory.fault(limits).with_status(422);
+    let mut fault = LimitExceeded::Memory.fault(limits).with_status(422);
     fault.message = format!(
         "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
          smaller memory, or raise the setting.",
@@ -83,7 +83,7 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
 
 /// An imported function that nobody serves.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Unserved {
+pub struct UnresolvedImport {
     /// The module that it is imported from.
     pub module: String,
     /// Its name there.
@@ -92,7 +92,7 @@ pub struct Unserved {
     pub optional: bool,
 }
 
-impl Unserved {
+impl UnresolvedImport {
     /// Whether this is that import.
     pub(crate) fn is(&self, import: &wasmtime::ImportType<'_>) -> bool {
         self.module == import.module() && self.name == import.name()

@@ -8,8 +8,8 @@ use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::capability::process::Process;
 use crate::capability::storage::{FunctionValues, KEY, Storage, Transactions};
-use crate::limits::{Limits, Reached};
-use crate::tape::Tape;
+use crate::limits::{LimitExceeded, Limits};
+use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
 use crate::watch;
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ pub(crate) struct CallState {
     pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
     /// What is recorded of the call, or played to it.
-    pub(crate) tape: Option<Tape>,
+    pub(crate) tape: Option<HostCallTape>,
     /// What the guest made for JavaScript.
     pub(crate) objects: Objects,
     /// The types of a conversion that the guest is about to ask for.
@@ -51,10 +51,10 @@ impl CallState {
     pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let used = self.meter.used();
         if used > self.limits.guest_cpu {
-            return Err(Reached::GuestCpu.into());
+            return Err(LimitExceeded::GuestCpu.into());
         }
         if tokio::time::Instant::now() >= self.context.deadline {
-            return Err(Reached::WallTime.into());
+            return Err(LimitExceeded::WallTime.into());
         }
         if used >= LONG {
             watch::note();
@@ -119,7 +119,7 @@ impl Storage for Nowhere {
 
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
-    pub(crate) fn nobody(limits: &Limits) -> Self {
+    pub(crate) fn for_linking(limits: &Limits) -> Self {
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),

@@ -18,12 +18,12 @@
 //! The result is never freed: its instance ends with the call.
 
 use super::guest::Guest;
-use super::layout::{Plan, Slot, halves, quarters};
+use super::layout::{CallPlan, CoreArg, halves, quarters};
 use crate::abi::objects::Holder;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::manifest::{Export, Signature};
 use crate::{Arg, Fault, StatedSignature, Value};
-use args::bind;
+use args::lower;
 use wasmtime::{Func, Val};
 
 mod args;
@@ -44,8 +44,8 @@ pub(crate) fn plan(
     args: &[Arg],
     stated: Option<&StatedSignature>,
     texts: bool,
-) -> Result<Plan, Fault> {
-    bind(export, args, stated, texts)
+) -> Result<CallPlan, Fault> {
+    lower(export, args, stated, texts)
 }
 
 /// The signature that a module says, if its core type agrees with it.
@@ -63,13 +63,13 @@ pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,
-    plan: Plan,
+    plan: CallPlan,
     output_limit: u64,
 ) -> wasmtime::Result<Value> {
     let mut params = Vec::with_capacity(1 + 2 * plan.slots.len());
     let area = match results::area(&plan.returns) {
         Some(bytes) => {
-            let length = u32::try_from(bytes.len()).map_err(|_| Reached::Memory)?;
+            let length = u32::try_from(bytes.len()).map_err(|_| LimitExceeded::Memory)?;
             let area = guest.allocate(length, 8).await?;
             guest.write(area, &bytes)?;
             params.push(Val::I32(area.cast_signed()));
@@ -79,19 +79,19 @@ pub(crate) async fn call<T: Holder>(
     };
     for slot in plan.slots {
         match slot {
-            Slot::Bytes(bytes) => {
-                let length = u32::try_from(bytes.len()).map_err(|_| Reached::Memory)?;
+            CoreArg::Bytes(bytes) => {
+                let length = u32::try_from(bytes.len()).map_err(|_| LimitExceeded::Memory)?;
                 let pointer = put(guest, &bytes, 1).await?;
                 params.extend([pointer, Val::I32(length.cast_signed())]);
             }
-            Slot::List { bytes, width } => {
+            CoreArg::List { bytes, width } => {
                 let count = bytes.len() / width.max(1) as usize;
-                let count = u32::try_from(count).map_err(|_| Reached::Memory)?;
+                let count = u32::try_from(count).map_err(|_| LimitExceeded::Memory)?;
                 let pointer = put(guest, &bytes, width.cast_signed()).await?;
                 params.extend([pointer, Val::I32(count.cast_signed())]);
             }
-            Slot::Texts(texts) => {
-                let count = u32::try_from(texts.len()).map_err(|_| Reached::Memory)?;
+            CoreArg::Texts(texts) => {
+                let count = u32::try_from(texts.len()).map_err(|_| LimitExceeded::Memory)?;
                 let mut handles = Vec::new();
                 for text in texts {
                     let (objects, space) = guest.store.data_mut().objects();
@@ -100,13 +100,13 @@ pub(crate) async fn call<T: Holder>(
                 let pointer = put(guest, &handles, 4).await?;
                 params.extend([pointer, Val::I32(count.cast_signed())]);
             }
-            Slot::Null => params.extend([Val::I32(0), Val::I32(0)]),
-            Slot::I32(value) => params.push(Val::I32(value)),
-            Slot::I64(value) => params.push(Val::I64(value)),
-            Slot::Halves(value) => params.extend(halves(value).map(Val::I32)),
-            Slot::I128(value) => params.extend(quarters(value).map(Val::I64)),
-            Slot::F32(value) => params.push(Val::F32(value.to_bits())),
-            Slot::F64(value) => params.push(Val::F64(value.to_bits())),
+            CoreArg::Null => params.extend([Val::I32(0), Val::I32(0)]),
+            CoreArg::I32(value) => params.push(Val::I32(value)),
+            CoreArg::I64(value) => params.push(Val::I64(value)),
+            CoreArg::SplitI64(value) => params.extend(halves(value).map(Val::I32)),
+            CoreArg::I128(value) => params.extend(quarters(value).map(Val::I64)),
+            CoreArg::F32(value) => params.push(Val::F32(value.to_bits())),
+            CoreArg::F64(value) => params.push(Val::F64(value.to_bits())),
         }
     }
     let mut values = [const { Val::I32(0) }; results::MOST];
@@ -125,7 +125,7 @@ async fn put<T: Holder>(
     bytes: &[u8],
     align: i32,
 ) -> wasmtime::Result<Val> {
-    let length = u32::try_from(bytes.len()).map_err(|_| Reached::Memory)?;
+    let length = u32::try_from(bytes.len()).map_err(|_| LimitExceeded::Memory)?;
     let pointer = guest.allocate(length, align).await?;
     guest.write(pointer, bytes)?;
     Ok(Val::I32(pointer.cast_signed()))

@@ -4,7 +4,7 @@
 //! which calls the import `__wbindgen_describe(code)` once for each code of its type. The codes shifted over the years
 //! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers came before `FUNCTION`, and others behind it. A
 //! description starts with `FUNCTION`, so the beginning of the list calibrates itself; the rest is placed by version. A
-//! description is believed only if it is read to its last code. What is not understood is refused by its name.
+//! description is check_stated_signature only if it is read to its last code. What is not understood is refused by its name.
 
 mod codes;
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
 
 /// One or two core parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Slot {
+pub(crate) enum CoreArg {
     Bytes(Bytes),
     /// Elements of a list as they lie in memory, each of this width.
     List {
@@ -181,7 +181,7 @@ pub(crate) enum Slot {
     I32(i32),
     I64(i64),
     /// 64 bits in two parameters, the low half first, as compilers of 2020 passed them.
-    Halves(i64),
+    SplitI64(i64),
     /// 128 bits in two parameters, the low half first.
     I128(u128),
     F32(f32),
@@ -190,7 +190,7 @@ pub(crate) enum Slot {
 
 /// Where the result is, and what it is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Returns {
+pub(crate) enum ResultLayout {
     Nothing,
     /// A value of a known type.
     Known {
@@ -217,18 +217,20 @@ pub(crate) enum Fallible {
 
 /// How one call will be made.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) returns: Returns,
+pub(crate) struct CallPlan {
+    pub(crate) slots: Vec<CoreArg>,
+    pub(crate) returns: ResultLayout,
 }
 
-impl Slot {
+impl CoreArg {
     /// The core types of these parameters.
     pub(crate) fn cores(&self) -> &'static [Core] {
         match self {
-            Self::Bytes(_) | Self::List { .. } | Self::Texts(_) | Self::Null | Self::Halves(_) => {
-                &[Core::I32, Core::I32]
-            }
+            Self::Bytes(_)
+            | Self::List { .. }
+            | Self::Texts(_)
+            | Self::Null
+            | Self::SplitI64(_) => &[Core::I32, Core::I32],
             Self::I32(_) => &[Core::I32],
             Self::I64(_) => &[Core::I64],
             Self::I128(_) => &[Core::I64, Core::I64],

@@ -4,10 +4,10 @@ pub(crate) mod bindgen;
 pub(crate) mod command;
 pub(crate) mod described;
 pub(crate) mod descriptor;
-mod given;
-pub(crate) mod guest;
 #[cfg(test)]
-mod hostile;
+mod fuzz_tests;
+pub(crate) mod guest;
+mod input;
 mod layout;
 pub(crate) mod objects;
 pub(crate) mod wasmedge;
@@ -20,9 +20,9 @@ use objects::Holder;
 use wasmtime::Func;
 
 /// How one call will be made.
-pub(crate) enum Plan {
-    Bindgen(layout::Plan),
-    Wasmedge(wasmedge::Plan),
+pub(crate) enum CallPlan {
+    Bindgen(layout::CallPlan),
+    Wasmedge(wasmedge::CallPlan),
     Command(ProgramInput),
 }
 
@@ -35,11 +35,11 @@ pub(crate) fn plan(
     args: &[Arg],
     stated: Option<&StatedSignature>,
     texts: bool,
-) -> Result<Plan, Fault> {
+) -> Result<CallPlan, Fault> {
     match export.abi {
-        Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(Plan::Bindgen),
-        Abi::Wasmedge => wasmedge::plan(export, args, stated).map(Plan::Wasmedge),
-        Abi::Command => command::plan(export, args, stated).map(Plan::Command),
+        Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(CallPlan::Bindgen),
+        Abi::Wasmedge => wasmedge::plan(export, args, stated).map(CallPlan::Wasmedge),
+        Abi::Command => command::plan(export, args, stated).map(CallPlan::Command),
     }
 }
 
@@ -50,12 +50,12 @@ pub(crate) fn plan(
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,
-    plan: Plan,
+    plan: CallPlan,
     output_limit: u64,
 ) -> wasmtime::Result<Value> {
     match plan {
-        Plan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
-        Plan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
-        Plan::Command(_) => command::call(guest, function).await,
+        CallPlan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
+        CallPlan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
+        CallPlan::Command(_) => command::call(guest, function).await,
     }
 }

@@ -5,7 +5,7 @@
 //! `limits.memory`.
 
 use crate::accounting::MemoryAccounting;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 
 /// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
 const FIRST: u32 = 0x4000_0000;
@@ -27,15 +27,15 @@ impl Objects {
     /// Keeps a text, and returns its handle.
     ///
     /// # Errors
-    /// [`Reached::Memory`]
+    /// [`LimitExceeded::Memory`]
     pub(crate) fn insert(
         &mut self,
         text: String,
         space: &mut MemoryAccounting,
-    ) -> Result<u32, Reached> {
+    ) -> Result<u32, LimitExceeded> {
         self.note(&text);
         if !space.take(text.len() + OVERHEAD) {
-            return Err(Reached::Memory);
+            return Err(LimitExceeded::Memory);
         }
         let at = match self.free.pop() {
             Some(at) => at,
@@ -45,7 +45,7 @@ impl Objects {
             }
         };
         let handle = u32::try_from(at).ok().and_then(|at| FIRST.checked_add(at));
-        let handle = handle.ok_or(Reached::Memory)?;
+        let handle = handle.ok_or(LimitExceeded::Memory)?;
         if let Some(place) = self.texts.get_mut(at) {
             *place = Some(text);
         }

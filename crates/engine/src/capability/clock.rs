@@ -1,10 +1,10 @@
 //! Clocks of a call with a tape. Without one, a guest reads the system's clocks directly.
 
-use crate::tape::{ClockKind, Tape};
+use crate::tape::{ClockKind, HostCallTape};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The time since 1970.
-pub(crate) fn wall(tape: &Tape) -> Duration {
+pub(crate) fn wall(tape: &HostCallTape) -> Duration {
     Duration::from_nanos(tape.time(ClockKind::Wall, || {
         nanoseconds(
             SystemTime::now()
@@ -15,7 +15,7 @@ pub(crate) fn wall(tape: &Tape) -> Duration {
 }
 
 /// Nanoseconds since the call began.
-pub(crate) fn monotonic(tape: &Tape, began: Instant) -> u64 {
+pub(crate) fn monotonic(tape: &HostCallTape, began: Instant) -> u64 {
     tape.time(ClockKind::Monotonic, || nanoseconds(began.elapsed()))
 }
 

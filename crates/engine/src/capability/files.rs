@@ -5,7 +5,7 @@
 
 use super::scratch::{Directory, Scratch};
 use crate::Fault;
-use crate::limits::{Limits, Reached};
+use crate::limits::{LimitExceeded, Limits};
 use std::sync::Arc;
 
 /// The files of one call.
@@ -41,9 +41,9 @@ impl Files {
     /// Counts bytes before they are written.
     ///
     /// # Errors
-    /// [`Reached::Scratch`]
-    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), Reached> {
-        self.left = self.left.checked_sub(bytes).ok_or(Reached::Scratch)?;
+    /// [`LimitExceeded::Scratch`]
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), LimitExceeded> {
+        self.left = self.left.checked_sub(bytes).ok_or(LimitExceeded::Scratch)?;
         if let Some(directory) = &mut self.directory {
             directory.bytes += bytes;
         }
@@ -53,10 +53,10 @@ impl Files {
     /// Counts a directory. No tree is deeper than it has directories, whatever links and renames make of it.
     ///
     /// # Errors
-    /// [`Reached::ScratchDirectories`]
-    pub(crate) fn spend_directory(&mut self) -> Result<(), Reached> {
+    /// [`LimitExceeded::ScratchDirectories`]
+    pub(crate) fn spend_directory(&mut self) -> Result<(), LimitExceeded> {
         let left = self.directories.checked_sub(1);
-        self.directories = left.ok_or(Reached::ScratchDirectories)?;
+        self.directories = left.ok_or(LimitExceeded::ScratchDirectories)?;
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Files {
         limits: &Limits,
     ) -> Result<(), Fault> {
         if self.open >= limits.files {
-            return Err(Reached::Files.fault(limits));
+            return Err(LimitExceeded::Files.fault(limits));
         }
         // Without a scratch directory nothing is opened.
         if let Some(all) = all {
@@ -116,10 +116,13 @@ mod tests {
     fn what_is_written_and_made_has_an_end() {
         let mut files = Files::new(&limits());
         assert_eq!(files.spend(60), Ok(()));
-        assert_eq!(files.spend(41), Err(Reached::Scratch));
+        assert_eq!(files.spend(41), Err(LimitExceeded::Scratch));
         assert_eq!(files.spend(40), Ok(()));
         assert_eq!(files.spend_directory(), Ok(()));
-        assert_eq!(files.spend_directory(), Err(Reached::ScratchDirectories));
+        assert_eq!(
+            files.spend_directory(),
+            Err(LimitExceeded::ScratchDirectories)
+        );
     }
 
     #[test]

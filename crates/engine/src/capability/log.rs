@@ -1,7 +1,7 @@
 //! The log of a call: what its code prints to stdout and stderr, up to a limit. A program's stdout is its result, up to
 //! another.
 
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The output of a call.
@@ -68,11 +68,11 @@ impl LogRecorder {
     /// Writes to a stream.
     ///
     /// # Errors
-    /// [`Reached::Log`], [`Reached::Output`]
-    pub(crate) fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), Reached> {
+    /// [`LimitExceeded::Log`], [`LimitExceeded::Output`]
+    pub(crate) fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), LimitExceeded> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Stream::Stdout, Some((printed, left))) = (stream, &mut inner.printed) {
-            *left = left.checked_sub(bytes.len()).ok_or(Reached::Output)?;
+            *left = left.checked_sub(bytes.len()).ok_or(LimitExceeded::Output)?;
             printed.extend_from_slice(bytes);
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl LogRecorder {
         };
         written.extend_from_slice(bytes.get(..kept).unwrap_or_default());
         if kept < bytes.len() {
-            Err(Reached::Log)
+            Err(LimitExceeded::Log)
         } else {
             Ok(())
         }
@@ -106,7 +106,10 @@ mod tests {
     fn both_streams_have_one_limit() {
         let recorder = LogRecorder::new(5, None);
         assert_eq!(recorder.write(Stream::Stdout, b"abc"), Ok(()));
-        assert_eq!(recorder.write(Stream::Stderr, b"def"), Err(Reached::Log));
+        assert_eq!(
+            recorder.write(Stream::Stderr, b"def"),
+            Err(LimitExceeded::Log)
+        );
         let log = recorder.take();
         assert_eq!((&*log.stdout, &*log.stderr), (&b"abc"[..], &b"de"[..]));
     }
@@ -115,7 +118,10 @@ mod tests {
     fn a_result_has_its_own() {
         let recorder = LogRecorder::new(1, Some(3));
         assert_eq!(recorder.write(Stream::Stdout, b"abc"), Ok(()));
-        assert_eq!(recorder.write(Stream::Stdout, b"d"), Err(Reached::Output));
+        assert_eq!(
+            recorder.write(Stream::Stdout, b"d"),
+            Err(LimitExceeded::Output)
+        );
         assert_eq!(recorder.take_printed(), b"abc");
     }
 

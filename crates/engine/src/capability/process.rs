@@ -5,8 +5,8 @@
 //! command that is not granted or does not exist, 110 for a timeout.
 
 use crate::Fault;
-use crate::limits::{Limits, Reached};
-use crate::tape::Tape;
+use crate::limits::{LimitExceeded, Limits};
+use crate::tape::HostCallTape;
 use bytes::Bytes;
 use iof_commands::{CallContext, Refusal, Registry, Request};
 use std::time::Duration;
@@ -59,11 +59,11 @@ impl Process {
     /// Counts bytes of the next command before they are read.
     ///
     /// # Errors
-    /// [`Reached::CommandInput`]
-    pub(crate) fn reserve(&mut self, length: u32, limits: &Limits) -> Result<(), Reached> {
+    /// [`LimitExceeded::CommandInput`]
+    pub(crate) fn reserve(&mut self, length: u32, limits: &Limits) -> Result<(), LimitExceeded> {
         self.next.size += u64::from(length) + OVERHEAD;
         if self.next.size > limits.command_input.as_u64() {
-            return Err(Reached::CommandInput);
+            return Err(LimitExceeded::CommandInput);
         }
         Ok(())
     }
@@ -107,11 +107,11 @@ impl Process {
         commands: &Registry,
         context: &CallContext,
         limits: &Limits,
-        tape: Option<&Tape>,
+        tape: Option<&HostCallTape>,
     ) -> Result<i32, Fault> {
         self.runs += 1;
         if self.runs > limits.commands {
-            return Err(Reached::Commands.fault(limits));
+            return Err(LimitExceeded::Commands.fault(limits));
         }
         let next = std::mem::take(&mut self.next);
         let name = string(next.name);
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    async fn run(process: &mut Process, tape: Option<&Tape>) -> Result<i32, Fault> {
+    async fn run(process: &mut Process, tape: Option<&HostCallTape>) -> Result<i32, Fault> {
         let limits = limits();
         process
             .run(&Registry::new(), &context(), &limits, tape)
@@ -222,7 +222,10 @@ mod tests {
         let (mut process, limits) = (Process::default(), limits());
         assert_eq!(process.reserve(36, &limits), Ok(()));
         assert_eq!(process.reserve(0, &limits), Ok(()));
-        assert_eq!(process.reserve(0, &limits), Err(Reached::CommandInput));
+        assert_eq!(
+            process.reserve(0, &limits),
+            Err(LimitExceeded::CommandInput)
+        );
     }
 
     #[tokio::test]
@@ -235,9 +238,9 @@ mod tests {
         process.add_env(b"K".to_vec(), b"2".to_vec());
         process.add_stdin(b"in".to_vec());
         process.add_stdin(b"put".to_vec());
-        let tape = Tape::recorder(10_000);
+        let tape = HostCallTape::recorder(10_000);
         assert_eq!(run(&mut process, Some(&tape)).await.unwrap(), NOT_RUN);
-        let [command] = <[_; 1]>::try_from(tape.heard().unwrap().commands).unwrap();
+        let [command] = <[_; 1]>::try_from(tape.responses().unwrap().commands).unwrap();
         assert_eq!((&*command.name, &*command.stdin.0), ("echo", &b"input"[..]));
         assert_eq!(command.args, ["a\u{fffd}"]);
         assert_eq!(command.env, [("K".to_owned(), "1".to_owned())]);
@@ -245,14 +248,14 @@ mod tests {
 
         // What was put together is gone, and a third run is one too many.
         run(&mut process, Some(&tape)).await.unwrap();
-        assert_eq!(tape.heard().unwrap().commands[1].name, "");
+        assert_eq!(tape.responses().unwrap().commands[1].name, "");
         let refused = run(&mut process, None).await.unwrap_err();
         assert_eq!(refused.code, "commands");
     }
 
     #[tokio::test]
     async fn a_replay_runs_nothing() {
-        let tape = Tape::player(Default::default());
+        let tape = HostCallTape::player(Default::default());
         let refused = run(&mut Process::default(), Some(&tape)).await.unwrap_err();
         assert_eq!(refused.code, "not-recorded");
     }

@@ -1,12 +1,12 @@
 //! Random bytes: the system's, or those of a tape.
 
-use crate::tape::Tape;
+use crate::tape::HostCallTape;
 use rand::{Rng as _, TryRng};
 use std::convert::Infallible;
 use uuid::Uuid;
 
 /// Fills `bytes`.
-pub(crate) fn fill(tape: Option<&Tape>, bytes: &mut [u8]) {
+pub(crate) fn fill(tape: Option<&HostCallTape>, bytes: &mut [u8]) {
     match tape {
         Some(tape) => tape.random(bytes, draw),
         None => draw(bytes),
@@ -14,7 +14,7 @@ pub(crate) fn fill(tape: Option<&Tape>, bytes: &mut [u8]) {
 }
 
 /// A new UUID of version 4.
-pub(crate) fn uuid(tape: Option<&Tape>) -> Uuid {
+pub(crate) fn uuid(tape: Option<&HostCallTape>) -> Uuid {
     match tape {
         None => Uuid::new_v4(),
         Some(tape) => {
@@ -30,7 +30,7 @@ fn draw(bytes: &mut [u8]) {
 }
 
 /// The generator of a call with a tape.
-pub(crate) struct TapeRng(pub(crate) Tape);
+pub(crate) struct TapeRng(pub(crate) HostCallTape);
 
 impl TryRng for TapeRng {
     type Error = Infallible;
@@ -56,19 +56,19 @@ impl TryRng for TapeRng {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tape::Heard;
+    use crate::tape::HostResponses;
 
     #[test]
     fn a_tape_draws_the_same_bytes_again() {
-        let tape = Tape::recorder(1000);
+        let tape = HostCallTape::recorder(1000);
         let (mut bytes, mut again) = ([0; 9], [0; 9]);
         fill(Some(&tape), &mut bytes);
         let id = uuid(Some(&tape));
-        let player = Tape::player(tape.heard().unwrap());
+        let player = HostCallTape::player(tape.responses().unwrap());
         fill(Some(&player), &mut again);
         assert_eq!((bytes, id), (again, uuid(Some(&player))));
         assert_eq!(id.get_version_num(), 4);
-        let ended = Tape::player(Heard::default());
+        let ended = HostCallTape::player(HostResponses::default());
         assert_ne!(uuid(Some(&ended)), uuid(Some(&ended)));
         assert_ne!(uuid(None), uuid(None));
     }

@@ -9,8 +9,8 @@
 //! key that holds nothing, or past the end of a value, ended the call there too.
 
 use crate::Fault;
-use crate::limits::{Limits, Reached};
-use crate::tape::Tape;
+use crate::limits::{LimitExceeded, Limits};
+use crate::tape::HostCallTape;
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes};
 
@@ -66,7 +66,7 @@ pub(crate) struct FunctionValues<'a> {
     pub(crate) store: &'a dyn Storage,
     pub(crate) function: &'a str,
     pub(crate) limits: &'a Limits,
-    pub(crate) tape: Option<&'a Tape>,
+    pub(crate) tape: Option<&'a HostCallTape>,
 }
 
 impl FunctionValues<'_> {
@@ -110,7 +110,7 @@ impl FunctionValues<'_> {
         if saved {
             Ok(())
         } else {
-            Err(Reached::Storage.fault(self.limits))
+            Err(LimitExceeded::Storage.fault(self.limits))
         }
     }
 
@@ -180,7 +180,7 @@ impl Transactions {
         }
         self.begun += 1;
         if self.begun > limits.storage_transactions {
-            return Err(Reached::StorageTransactions.fault(limits));
+            return Err(LimitExceeded::StorageTransactions.fault(limits));
         }
         Ok(())
     }
@@ -198,7 +198,7 @@ impl Transactions {
             return Err(out_of_order("stored an integer before it began a store"));
         };
         if (value.len() + integer.len()) as u64 > limits.storage_value.as_u64() {
-            return Err(Reached::StorageValue.fault(limits));
+            return Err(LimitExceeded::StorageValue.fault(limits));
         }
         value.extend_from_slice(integer);
         Ok(())

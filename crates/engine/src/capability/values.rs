@@ -8,7 +8,7 @@
 
 use super::storage::{self, FunctionValues};
 use crate::Fault;
-use crate::limits::{Limits, Reached};
+use crate::limits::{LimitExceeded, Limits};
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
@@ -62,10 +62,10 @@ pub(crate) fn check_part(length: u32) -> Result<(), Fault> {
 /// Checks the length of a value before it is read.
 ///
 /// # Errors
-/// [`Reached::StorageValue`]
-pub(crate) fn check_value(length: u32, limits: &Limits) -> Result<(), Reached> {
+/// [`LimitExceeded::StorageValue`]
+pub(crate) fn check_value(length: u32, limits: &Limits) -> Result<(), LimitExceeded> {
     if u64::from(length) > limits.storage_value.as_u64() {
-        return Err(Reached::StorageValue);
+        return Err(LimitExceeded::StorageValue);
     }
     Ok(())
 }

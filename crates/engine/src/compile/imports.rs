@@ -1,9 +1,9 @@
 //! Imports of a module: those that nobody serves, found before anything is compiled.
 
 use crate::Fault;
-use crate::host::{glue, missing};
+use crate::host::{js_imports, missing};
 use crate::limits::UnknownImports;
-use crate::manifest::Unserved;
+use crate::manifest::UnresolvedImport;
 use crate::state::CallState;
 use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
@@ -37,12 +37,12 @@ pub(super) fn unserved(
     module: &Module,
     linker: &Linker<CallState>,
     store: &mut Store<CallState>,
-) -> Result<Vec<Unserved>, Fault> {
+) -> Result<Vec<UnresolvedImport>, Fault> {
     let (mut unserved, mut others) = (vec![], vec![]);
     for import in module.imports() {
-        if glue::is_glue(&import) || missing::is_served(&import, linker, &mut *store) {
+        if js_imports::is_js_import(&import) || missing::is_served(&import, linker, &mut *store) {
         } else if let ExternType::Func(_) = import.ty() {
-            unserved.push(Unserved {
+            unserved.push(UnresolvedImport {
                 module: import.module().to_owned(),
                 name: import.name().to_owned(),
                 optional: missing::is_optional(import.module()),
@@ -66,7 +66,7 @@ pub(super) fn unserved(
 ///
 /// # Errors
 /// `unknown-import`, listing what is not optional, unless the setting lets it fault at the call.
-pub(crate) fn accept(unserved: &[Unserved], setting: UnknownImports) -> Result<(), Fault> {
+pub(crate) fn accept(unserved: &[UnresolvedImport], setting: UnknownImports) -> Result<(), Fault> {
     let needed: Vec<String> = unserved
         .iter()
         .filter(|import| !import.optional)

@@ -135,7 +135,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
 
     // What nobody serves is known before anything is compiled.
     let linker = host::linker(&engine).map_err(internal)?;
-    let mut store = Store::new(&engine, crate::state::CallState::nobody(&limits.call));
+    let mut store = Store::new(&engine, crate::state::CallState::for_linking(&limits.call));
     let imported = imports::imports(&engine, source).map_err(invalid)?;
     let unserved = imports::unserved(&imported, &linker, &mut store)?;
     imports::accept(&unserved, limits.compile.unknown_imports)?;

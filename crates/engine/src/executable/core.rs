@@ -1,9 +1,9 @@
 //! Core modules: linked once, instantiated for every call.
 
 use crate::abi::guest::{Guest, Handles};
-use crate::abi::{self, Plan};
-use crate::host::{glue, missing, preview1};
-use crate::manifest::{Export, Manifest, Unserved};
+use crate::abi::{self, CallPlan};
+use crate::host::{js_imports, missing, preview1};
+use crate::manifest::{Export, Manifest, UnresolvedImport};
 use crate::state::CallState;
 use crate::types::Type;
 use crate::value::ProgramInput;
@@ -87,9 +87,9 @@ fn define_rest(
     linker.allow_shadowing(true);
     let no_memory = !matches!(module.get_export("memory"), Some(ExternType::Memory(_)));
     for import in module.imports() {
-        let unserved = |known: &Unserved| known.is(&import);
-        if glue::is_glue(&import) {
-            glue::define(linker, &import)?;
+        let unserved = |known: &UnresolvedImport| known.is(&import);
+        if js_imports::is_js_import(&import) {
+            js_imports::define(linker, &import)?;
         } else if no_memory && preview1::needs_memory(&import) {
             missing::define_without_memory(linker, &import)?;
         } else if manifest.unserved.iter().any(unserved) {
@@ -127,7 +127,7 @@ impl<'a> CoreExport<'a> {
 /// A planned call of an export of a core module.
 pub(crate) struct CoreCall<'a> {
     export: CoreExport<'a>,
-    plan: Plan,
+    plan: CallPlan,
 }
 
 impl CoreCall<'_> {
@@ -137,7 +137,7 @@ impl CoreCall<'_> {
 
     pub(super) fn program(&self) -> Option<&ProgramInput> {
         match &self.plan {
-            Plan::Command(input) => Some(input),
+            CallPlan::Command(input) => Some(input),
             _ => None,
         }
     }

@@ -9,7 +9,9 @@ use super::shelf::Shelf;
 use crate::compile::worker::{self, WorkerLimits};
 use crate::config::wasm_config;
 use crate::state::CallState;
-use crate::{Arg, CompileLimits, Engine, EngineConfig, Function, Invocation, Limits, Tape, host};
+use crate::{
+    Arg, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits, host,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -49,7 +51,7 @@ pub fn imports(data: &[u8]) {
             environment: Arc::default(),
             context: context(),
             limits: None,
-            tape: (mode & 1 == 1).then(|| Tape::recorder(1 << 10)),
+            tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -118,7 +120,7 @@ pub(crate) fn context() -> CallContext {
 /// The module. Its memory begins with what arguments may point to: names, vectors, and words that calls have written.
 fn interpreter(limits: &Limits) -> String {
     let wasm = wasmtime::Engine::new(&wasm_config(limits)).unwrap();
-    let mut store = Store::new(&wasm, CallState::nobody(limits));
+    let mut store = Store::new(&wasm, CallState::for_linking(limits));
     let linker = host::linker(&wasm).unwrap();
     let mut served: Vec<_> = linker
         .iter(&mut store)
@@ -226,7 +228,7 @@ mod tests {
     fn a_program_runs() {
         let world = &*WORLD;
         let wasm = wasmtime::Engine::new(&wasm_config(&Limits::default())).unwrap();
-        let mut store = Store::new(&wasm, CallState::nobody(&Limits::default()));
+        let mut store = Store::new(&wasm, CallState::for_linking(&Limits::default()));
         let mut names: Vec<_> = host::linker(&wasm)
             .unwrap()
             .iter(&mut store)

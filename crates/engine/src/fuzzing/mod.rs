@@ -25,21 +25,27 @@ use crate::abi::{self, described, descriptor};
 use crate::capability::{clock, random};
 use crate::compile::worker::{self, WorkerLimits};
 use crate::manifest::{Abi, Core, Export};
-use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
+use crate::{
+    Arg, CompileLimits, Fault, HostCallTape, HostResponses, Limits, Source, StatedSignature,
+    artefact,
+};
 use bytes::Bytes;
 use iof_commands::Request;
 use std::time::{Duration, Instant};
 
 /// A recording, in JSON: it is read, written and played alike.
 pub fn tape(data: &[u8]) {
-    let Ok(heard) = serde_json::from_slice::<Heard>(data) else {
+    let Ok(responses) = serde_json::from_slice::<HostResponses>(data) else {
         return;
     };
-    let json = serde_json::to_vec(&heard).unwrap();
-    assert_eq!(serde_json::from_slice::<Heard>(&json).unwrap(), heard);
+    let json = serde_json::to_vec(&responses).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<HostResponses>(&json).unwrap(),
+        responses
+    );
 
-    let tape = Tape::player(heard.clone());
-    for command in &heard.commands {
+    let tape = HostCallTape::player(responses.clone());
+    for command in &responses.commands {
         let request = Request {
             args: command.args.clone(),
             env: command.env.clone(),
@@ -50,22 +56,26 @@ pub fn tape(data: &[u8]) {
         let (status, stdout, stderr) = came.unwrap();
         tape.note_command(&command.name, request, (status, &stdout, &stderr));
     }
-    for load in &heard.loads {
+    for load in &responses.loads {
         let value = tape.play_load(&load.key.0).unwrap();
         tape.note_load(&load.key.0, value.as_ref());
     }
-    for save in &heard.saves {
+    for save in &responses.saves {
         let saved = tape.play_save(&save.key.0, &save.value.0).unwrap();
         tape.note_save(&save.key.0, save.value.0.clone(), saved);
     }
-    for _ in &heard.wall_clock {
+    for _ in &responses.wall_clock {
         clock::wall(&tape);
     }
-    for _ in &heard.monotonic_clock {
+    for _ in &responses.monotonic_clock {
         clock::monotonic(&tape, Instant::now());
     }
-    random::fill(Some(&tape), &mut vec![0; heard.random.0.len()]);
-    assert_eq!(tape.heard(), Some(heard), "it is played as another call");
+    random::fill(Some(&tape), &mut vec![0; responses.random.0.len()]);
+    assert_eq!(
+        tape.responses(),
+        Some(responses),
+        "it is played as another call"
+    );
 }
 
 /// An artefact's bytes, up to its code, which is never run.

@@ -5,7 +5,7 @@
 //! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::Fault;
-use crate::manifest::Unserved;
+use crate::manifest::UnresolvedImport;
 use crate::memory::none;
 use crate::state::CallState;
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
@@ -64,7 +64,7 @@ pub(crate) fn is_served(
 }
 
 /// An import as messages name it, with what would serve it.
-pub(crate) fn name(import: &Unserved) -> String {
+pub(crate) fn name(import: &UnresolvedImport) -> String {
     let (module, name) = (&import.module, &import.name);
     format!("{module} {name}{}", hint(module, name))
 }

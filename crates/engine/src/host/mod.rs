@@ -4,7 +4,7 @@
 //! that the guest imports. The names of 2020 and today's share their code.
 
 mod fail;
-pub(crate) mod glue;
+pub(crate) mod js_imports;
 mod memory;
 pub(crate) mod missing;
 pub(crate) mod preview1;
@@ -47,7 +47,7 @@ mod tests {
             .collect();
         let engine = Engine::default();
         let linker = linker(&engine).unwrap();
-        let mut store = Store::new(&engine, CallState::nobody(&Limits::default()));
+        let mut store = Store::new(&engine, CallState::for_linking(&Limits::default()));
         let items: Vec<_> = linker.iter(&mut store).collect();
         let served: BTreeSet<String> = items
             .into_iter()

@@ -5,7 +5,7 @@
 
 use super::memory;
 use crate::capability::random;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::state::CallState;
 use wasmtime::{Caller, ImportType, Linker};
 use wasmtime_wasi::I32Exit;
@@ -252,7 +252,7 @@ fn descriptors(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, Reached> {
+fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, LimitExceeded> {
     caller.data_mut().wasi.files().spend(bytes)?;
     Ok(None)
 }

@@ -1,7 +1,7 @@
 //! What a call hears from outside: kept while it runs, and played back to another run of it.
 //!
 //! A call's only contact with the world is its input and what the host answers: commands, stored values, clocks,
-//! randomness. A [`Tape`] keeps those answers, each kind in its own order, so that a version that asks for the time once
+//! randomness. A [`HostCallTape`] keeps those answers, each kind in its own order, so that a version that asks for the time once
 //! more than the recorded one still hears the same responses. Rejected: one list for all kinds, which would call every
 //! corrected version a different call.
 //!
@@ -9,40 +9,40 @@
 //! what the function stores is kept for its own loads alone. Either way a tape ends up with what was asked on it, which
 //! is what two runs are compared by.
 
-mod deck;
-mod heard;
+mod cursor;
+mod responses;
 #[cfg(test)]
 mod tests;
 
 pub use crate::blob::Blob;
-pub use heard::{Heard, HeardCommand, HeardList, HeardLoad, HeardSave};
+pub use responses::{HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave};
 
 use crate::Fault;
 use bytes::Bytes;
-pub(crate) use deck::ClockKind;
-use deck::Deck;
+pub(crate) use cursor::ClockKind;
+use cursor::ReplayCursor;
 use iof_commands::Request;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A tape of one call. Clones are the same tape.
 #[derive(Clone, Debug)]
-pub struct Tape(Arc<Inner>);
+pub struct HostCallTape(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     /// What is left to be played; `None` while recording.
-    play: Option<Mutex<Deck>>,
-    heard: Mutex<Recording>,
+    play: Option<Mutex<ReplayCursor>>,
+    responses: Mutex<Recording>,
     limit: usize,
 }
 
 #[derive(Debug)]
 struct Recording {
-    heard: Heard,
+    responses: HostResponses,
     size: usize,
 }
 
-impl Tape {
+impl HostCallTape {
     /// A tape that records up to `limit` bytes.
     #[must_use]
     pub fn recorder(limit: usize) -> Self {
@@ -51,39 +51,39 @@ impl Tape {
 
     /// A tape that plays what another one recorded.
     #[must_use]
-    pub fn player(recorded: Heard) -> Self {
-        let deck = Deck::new(recorded);
+    pub fn player(recorded: HostResponses) -> Self {
+        let cursor = ReplayCursor::new(recorded);
         // What is played back was within a limit before.
-        Self::new(Some(Mutex::new(deck)), usize::MAX)
+        Self::new(Some(Mutex::new(cursor)), usize::MAX)
     }
 
-    fn new(play: Option<Mutex<Deck>>, limit: usize) -> Self {
+    fn new(play: Option<Mutex<ReplayCursor>>, limit: usize) -> Self {
         let recording = Recording {
-            heard: Heard::default(),
+            responses: HostResponses::default(),
             size: 0,
         };
         Self(Arc::new(Inner {
             play,
-            heard: Mutex::new(recording),
+            responses: Mutex::new(recording),
             limit,
         }))
     }
 
     /// What is on the tape; `None` if it was more than its limit.
     #[must_use]
-    pub fn heard(&self) -> Option<Heard> {
-        let recording = lock(&self.0.heard);
-        (recording.size <= self.0.limit).then(|| recording.heard.clone())
+    pub fn responses(&self) -> Option<HostResponses> {
+        let recording = lock(&self.0.responses);
+        (recording.size <= self.0.limit).then(|| recording.responses.clone())
     }
 
-    fn note(&self, size: usize, note: impl FnOnce(&mut Heard)) {
-        let mut recording = lock(&self.0.heard);
+    fn note(&self, size: usize, note: impl FnOnce(&mut HostResponses)) {
+        let mut recording = lock(&self.0.responses);
         recording.size = recording.size.saturating_add(size);
         if recording.size <= self.0.limit {
-            note(&mut recording.heard);
+            note(&mut recording.responses);
         } else {
             // Too much is none: half a recording plays another call.
-            recording.heard = Heard::default();
+            recording.responses = HostResponses::default();
         }
     }
 
@@ -93,17 +93,17 @@ impl Tape {
         name: &str,
         request: &Request,
     ) -> Option<Result<(i32, Bytes, Bytes), Fault>> {
-        let mut deck = lock(self.0.play.as_ref()?);
-        let same = |heard: &HeardCommand| {
-            heard.name == name
-                && heard.args == request.args
-                && heard.env == request.env
-                && heard.stdin.0 == request.stdin
+        let mut cursor = lock(self.0.play.as_ref()?);
+        let same = |command: &RecordedCommand| {
+            command.name == name
+                && command.args == request.args
+                && command.env == request.env
+                && command.stdin.0 == request.stdin
         };
-        Some(match deck.left.commands.iter().position(same) {
+        Some(match cursor.left.commands.iter().position(same) {
             Some(at) => {
-                let heard = deck.left.commands.remove(at);
-                Ok((heard.status, heard.stdout.0, heard.stderr.0))
+                let command = cursor.left.commands.remove(at);
+                Ok((command.status, command.stdout.0, command.stderr.0))
             }
             None => Err(not_recorded(name, request)),
         })
@@ -122,8 +122,8 @@ impl Tape {
                 .map(|(key, value)| key.len() + value.len())
                 .sum::<usize>();
         let size = name.len() + words + request.stdin.len() + stdout.len() + stderr.len() + 64;
-        self.note(size, |heard| {
-            heard.commands.push(HeardCommand {
+        self.note(size, |responses| {
+            responses.commands.push(RecordedCommand {
                 name: name.to_owned(),
                 args: request.args,
                 env: request.env,
@@ -137,17 +137,17 @@ impl Tape {
 
     /// The recorded value under a key, or what this run has stored there; `None` while recording.
     pub(crate) fn play_load(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        let mut deck = lock(self.0.play.as_ref()?);
-        if let Some(stored) = deck.stored.get(key) {
+        let mut cursor = lock(self.0.play.as_ref()?);
+        if let Some(stored) = cursor.stored.get(key) {
             return Some(Some(stored.clone()));
         }
-        let at = deck.left.loads.iter().position(|load| load.key.0 == key);
-        Some(at.and_then(|at| deck.left.loads.remove(at).value.map(|value| value.0)))
+        let at = cursor.left.loads.iter().position(|load| load.key.0 == key);
+        Some(at.and_then(|at| cursor.left.loads.remove(at).value.map(|value| value.0)))
     }
 
     pub(crate) fn note_load(&self, key: &[u8], value: Option<&Bytes>) {
-        self.note(key.len() + value.map_or(0, Bytes::len) + 32, |heard| {
-            heard.loads.push(HeardLoad {
+        self.note(key.len() + value.map_or(0, Bytes::len) + 32, |responses| {
+            responses.loads.push(RecordedLoad {
                 key: Blob(Bytes::copy_from_slice(key)),
                 value: value.cloned().map(Blob),
             });
@@ -156,21 +156,21 @@ impl Tape {
 
     /// Whether there was room for a value; `None` while recording.
     pub(crate) fn play_save(&self, key: &[u8], value: &Bytes) -> Option<bool> {
-        let mut deck = lock(self.0.play.as_ref()?);
-        let same = |save: &HeardSave| save.key.0 == key && save.value.0 == value;
-        let at = deck.left.saves.iter().position(same);
+        let mut cursor = lock(self.0.play.as_ref()?);
+        let same = |save: &RecordedSave| save.key.0 == key && save.value.0 == value;
+        let at = cursor.left.saves.iter().position(same);
         // A value that was not stored then: there is room until the contrary is known.
-        let saved = at.is_none_or(|at| deck.left.saves.remove(at).saved);
+        let saved = at.is_none_or(|at| cursor.left.saves.remove(at).saved);
         if saved {
             let key = Bytes::copy_from_slice(key);
-            deck.stored.insert(key, value.clone());
+            cursor.stored.insert(key, value.clone());
         }
         Some(saved)
     }
 
     pub(crate) fn note_save(&self, key: &[u8], value: Bytes, saved: bool) {
-        self.note(key.len() + value.len() + 32, |heard| {
-            heard.saves.push(HeardSave {
+        self.note(key.len() + value.len() + 32, |responses| {
+            responses.saves.push(RecordedSave {
                 key: Blob(Bytes::copy_from_slice(key)),
                 value: Blob(value),
                 saved,
@@ -180,11 +180,11 @@ impl Tape {
 
     /// The recorded names of values; `None` while recording.
     pub(crate) fn play_list(&self, prefix: &Bytes, after: &Bytes) -> Option<Vec<Bytes>> {
-        let mut deck = lock(self.0.play.as_ref()?);
-        let same = |list: &HeardList| list.prefix.0 == prefix && list.after.0 == after;
-        let at = deck.left.lists.iter().position(same);
+        let mut cursor = lock(self.0.play.as_ref()?);
+        let same = |list: &RecordedList| list.prefix.0 == prefix && list.after.0 == after;
+        let at = cursor.left.lists.iter().position(same);
         // Of what was not asked then, nobody knows what would be there.
-        let names = at.map(|at| deck.left.lists.remove(at).names);
+        let names = at.map(|at| cursor.left.lists.remove(at).names);
         Some(
             names
                 .unwrap_or_default()
@@ -196,8 +196,8 @@ impl Tape {
 
     pub(crate) fn note_list(&self, prefix: &Bytes, after: &Bytes, names: &[Bytes]) {
         let size = names.iter().map(|name| name.len() + 16).sum::<usize>();
-        self.note(prefix.len() + after.len() + size + 32, |heard| {
-            heard.lists.push(HeardList {
+        self.note(prefix.len() + after.len() + size + 32, |responses| {
+            responses.lists.push(RecordedList {
                 prefix: Blob(prefix.clone()),
                 after: Blob(after.clone()),
                 names: names.iter().cloned().map(Blob).collect(),
@@ -208,25 +208,25 @@ impl Tape {
     /// Fills `bytes` with what was recorded, or with what `draw` draws.
     pub(crate) fn random(&self, bytes: &mut [u8], draw: impl FnOnce(&mut [u8])) {
         match &self.0.play {
-            Some(deck) => lock(deck).random(bytes),
+            Some(cursor) => lock(cursor).random(bytes),
             None => draw(bytes),
         }
-        self.note(bytes.len(), |heard| {
-            let mut all = std::mem::take(&mut heard.random.0)
+        self.note(bytes.len(), |responses| {
+            let mut all = std::mem::take(&mut responses.random.0)
                 .try_into_mut()
                 .unwrap_or_else(|shared| shared.as_ref().into());
             all.extend_from_slice(bytes);
-            heard.random.0 = all.freeze();
+            responses.random.0 = all.freeze();
         });
     }
 
     /// The next recorded time of a clock, or `now`, in nanoseconds.
     pub(crate) fn time(&self, clock: ClockKind, now: impl FnOnce() -> u64) -> u64 {
         let time = match &self.0.play {
-            Some(deck) => lock(deck).time(clock),
+            Some(cursor) => lock(cursor).time(clock),
             None => now(),
         };
-        self.note(8, |heard| clock.of(heard).push(time));
+        self.note(8, |responses| clock.of(responses).push(time));
         time
     }
 }

@@ -11,8 +11,8 @@ fn request(words: &[&str]) -> Request {
     }
 }
 
-fn recorded() -> Heard {
-    let tape = Tape::recorder(10_000);
+fn recorded() -> HostResponses {
+    let tape = HostCallTape::recorder(10_000);
     for (word, status) in [("a", 0), ("b", 1), ("a", 2)] {
         let out = Bytes::from(format!("{word}{status}"));
         tape.note_command("run", request(&[word]), (status, &out, &Bytes::new()));
@@ -23,21 +23,21 @@ fn recorded() -> Heard {
     let mut random = [0; 12];
     random::fill(Some(&tape), &mut random);
     clock::wall(&tape);
-    tape.heard().unwrap()
+    tape.responses().unwrap()
 }
 
 #[test]
 fn what_was_heard_survives_json_and_is_played_in_its_order() {
-    let heard = recorded();
-    let json = serde_json::to_string(&heard).unwrap();
+    let responses = recorded();
+    let json = serde_json::to_string(&responses).unwrap();
     assert!(
         json.contains(r#""base64":"/wE=""#) && json.contains(r#""stdout":"a0""#),
         "{json}"
     );
-    let read: Heard = serde_json::from_str(&json).unwrap();
-    assert_eq!(read, heard);
+    let read: HostResponses = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, responses);
 
-    let tape = Tape::player(read);
+    let tape = HostCallTape::player(read);
     let status = |words: &[&str]| {
         tape.play_command("run", &request(words))
             .unwrap()
@@ -80,9 +80,9 @@ fn what_was_heard_survives_json_and_is_played_in_its_order() {
 
 #[test]
 fn randomness_and_clocks_go_on_alike_where_the_recording_ends() {
-    let heard = recorded();
+    let responses = recorded();
     let run = || {
-        let tape = Tape::player(heard.clone());
+        let tape = HostCallTape::player(responses.clone());
         let mut random = [0; 40];
         random::fill(Some(&tape), &mut random[..5]);
         random::fill(Some(&tape), &mut random[5..]);
@@ -91,7 +91,7 @@ fn randomness_and_clocks_go_on_alike_where_the_recording_ends() {
     };
     let (random, times) = run();
     assert_eq!(run(), (random, times.clone()));
-    assert_eq!(random[..12], heard.random.0[..]);
+    assert_eq!(random[..12], responses.random.0[..]);
     assert_ne!(random[12..26], random[26..]);
     assert!(
         times.is_sorted_by(|a, b| a < b),
@@ -101,11 +101,11 @@ fn randomness_and_clocks_go_on_alike_where_the_recording_ends() {
 
 #[test]
 fn too_much_is_none_and_takes_no_memory() {
-    let tape = Tape::recorder(100);
+    let tape = HostCallTape::recorder(100);
     let out = Bytes::from(vec![0; 1_000]);
     tape.note_command("run", request(&[]), (0, &out, &Bytes::new()));
-    assert!(tape.heard().is_none());
-    assert!(lock(&tape.0.heard).heard.commands.is_empty());
+    assert!(tape.responses().is_none());
+    assert!(lock(&tape.0.responses).responses.commands.is_empty());
     tape.note_load(b"key", None);
-    assert!(tape.heard().is_none(), "and it stays so");
+    assert!(tape.responses().is_none(), "and it stays so");
 }

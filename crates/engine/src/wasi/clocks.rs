@@ -1,12 +1,12 @@
 //! Clocks of WASI for a call with a tape.
 
 use crate::capability::clock;
-use crate::tape::Tape;
+use crate::tape::HostCallTape;
 use std::time::{Duration, Instant};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// The time of day.
-pub(super) struct WallClock(pub(super) Tape);
+pub(super) struct WallClock(pub(super) HostCallTape);
 
 impl HostWallClock for WallClock {
     fn resolution(&self) -> Duration {
@@ -20,7 +20,7 @@ impl HostWallClock for WallClock {
 
 /// The clock that only goes forward.
 pub(super) struct MonotonicClock {
-    pub(super) tape: Tape,
+    pub(super) tape: HostCallTape,
     pub(super) began: Instant,
 }
 

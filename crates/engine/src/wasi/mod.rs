@@ -17,7 +17,7 @@ use crate::capability::log::{Log, LogRecorder, Stream};
 use crate::capability::random::TapeRng;
 use crate::capability::scratch::Scratch;
 use crate::limits::Limits;
-use crate::tape::Tape;
+use crate::tape::HostCallTape;
 use crate::value::ProgramInput;
 use crate::{Ending, Fault, Value};
 use bytes::Bytes;
@@ -53,7 +53,7 @@ pub(crate) struct Setup {
     pub(crate) log_limit: usize,
     /// Bytes that a program may print.
     pub(crate) output_limit: usize,
-    pub(crate) tape: Option<Tape>,
+    pub(crate) tape: Option<HostCallTape>,
 }
 
 impl Wasi {

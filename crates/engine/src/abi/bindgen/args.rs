@@ -1,45 +1,45 @@
 //! From what a client sent to what an export takes.
 
-use super::super::given::{Given, misfit, spread};
-use super::typed::{believed, place_of, typed};
+use super::super::input::{InputArg, arity_error, expand_array};
+use super::typed::{check_stated_signature, layout_of, typed};
 use super::untyped::{counted, padded, shaped};
-use crate::abi::layout::Plan;
+use crate::abi::layout::CallPlan;
 use crate::manifest::Export;
 use crate::types::listed;
 use crate::{Arg, Fault, StatedSignature};
 
 /// Decides how `export` is called. Without `texts`, the module cannot be handed any: it exports no allocator.
-pub(super) fn bind(
+pub(super) fn lower(
     export: &Export,
     args: &[Arg],
     stated: Option<&StatedSignature>,
     texts: bool,
-) -> Result<Plan, Fault> {
-    let given: Vec<Given> = args.iter().map(Given::new).collect();
+) -> Result<CallPlan, Fault> {
+    let given: Vec<InputArg> = args.iter().map(InputArg::new).collect();
     if let Some(stated) = stated {
-        let place = believed(export, stated)?;
-        return typed(export, &stated.params, place, given);
+        let layout = check_stated_signature(export, stated)?;
+        return typed(export, &stated.params, layout, given);
     }
     if let Some(signature) = &export.signature
-        && let Some(place) = place_of(export, signature)
+        && let Some(layout) = layout_of(export, signature)
     {
-        return typed(export, &signature.params, place, given);
+        return typed(export, &signature.params, layout, given);
     }
     let takes = || format!("has the core parameters ({})", listed(&export.core_params));
     if let Some(numbers) = counted(export, &given) {
         return shaped(export, &numbers, false)
-            .ok_or_else(|| misfit(&export.name, &takes(), numbers.len()));
+            .ok_or_else(|| arity_error(&export.name, &takes(), numbers.len()));
     }
     let any = |texts: bool| {
         shaped(export, &given, texts)
             // One text that cannot be the argument may hold all of them.
-            .or_else(|| shaped(export, &spread(&given)?, texts))
+            .or_else(|| shaped(export, &expand_array(&given)?, texts))
             .or_else(|| padded(export, given.clone(), texts))
     };
     match any(texts) {
         Some(plan) => Ok(plan),
         None if !texts && any(true).is_some() => Err(no_allocator(export)),
-        None => Err(misfit(&export.name, &takes(), args.len())),
+        None => Err(arity_error(&export.name, &takes(), args.len())),
     }
 }
 

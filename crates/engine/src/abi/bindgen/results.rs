@@ -11,7 +11,7 @@ mod lists;
 
 use crate::Value;
 use crate::abi::guest::Guest;
-use crate::abi::layout::{self, Era, Fallible, Returns};
+use crate::abi::layout::{self, Era, Fallible, ResultLayout};
 use crate::abi::objects::Holder;
 use crate::manifest::{Core, Type};
 use lift::{fetch, lift};
@@ -43,9 +43,9 @@ fn cores(ty: &Type, era: Era, fallible: Fallible) -> Vec<Core> {
 }
 
 /// The return area before the call, if there is one.
-pub(super) fn area(returns: &Returns) -> Option<Vec<u8>> {
+pub(super) fn area(returns: &ResultLayout) -> Option<Vec<u8>> {
     match returns {
-        Returns::Known {
+        ResultLayout::Known {
             ty,
             era,
             area: true,
@@ -54,7 +54,7 @@ pub(super) fn area(returns: &Returns) -> Option<Vec<u8>> {
             let (_, size) = layout::offsets(&cores(ty, *era, *fallible));
             Some(vec![0; size as usize])
         }
-        Returns::Area => {
+        ResultLayout::Area => {
             let words = [0, 0, UNTOUCHED, UNTOUCHED];
             Some(words.into_iter().flat_map(u32::to_le_bytes).collect())
         }
@@ -63,13 +63,13 @@ pub(super) fn area(returns: &Returns) -> Option<Vec<u8>> {
 }
 
 /// How many results the function has.
-pub(super) fn count(returns: &Returns) -> usize {
+pub(super) fn count(returns: &ResultLayout) -> usize {
     match returns {
-        Returns::Nothing | Returns::Area | Returns::Known { area: true, .. } => 0,
-        Returns::Known {
+        ResultLayout::Nothing | ResultLayout::Area | ResultLayout::Known { area: true, .. } => 0,
+        ResultLayout::Known {
             ty, era, fallible, ..
         } => cores(ty, *era, *fallible).len(),
-        Returns::Pair(fallible) => 2 + 2 * usize::from(*fallible),
+        ResultLayout::Pair(fallible) => 2 + 2 * usize::from(*fallible),
     }
 }
 
@@ -79,15 +79,15 @@ pub(super) fn count(returns: &Returns) -> usize {
 /// [`Returned`], `bad-result`, a bad pointer, the limit of what may be returned.
 pub(super) fn read<T: Holder>(
     guest: &mut Guest<'_, T>,
-    returns: &Returns,
+    returns: &ResultLayout,
     area: Option<u32>,
     values: &[Val],
     limit: u64,
 ) -> wasmtime::Result<Value> {
     match (returns, area) {
-        (Returns::Nothing, _) => Ok(Value::Unit),
+        (ResultLayout::Nothing, _) => Ok(Value::Unit),
         (
-            Returns::Known {
+            ResultLayout::Known {
                 ty, era, fallible, ..
             },
             Some(area),
@@ -97,12 +97,12 @@ pub(super) fn read<T: Holder>(
             known(guest, ty, *era, *fallible, &values, limit)
         }
         (
-            Returns::Known {
+            ResultLayout::Known {
                 ty, era, fallible, ..
             },
             None,
         ) => known(guest, ty, *era, *fallible, values, limit),
-        (Returns::Area, Some(area)) => {
+        (ResultLayout::Area, Some(area)) => {
             let words = guest.read(area, 4 * WORDS as u32)?;
             let (words, _) = words.as_chunks::<4>();
             let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
@@ -116,7 +116,7 @@ pub(super) fn read<T: Holder>(
                 _ => Err(bad()),
             }
         }
-        (Returns::Pair(_), _) => match *values {
+        (ResultLayout::Pair(_), _) => match *values {
             [Val::I32(pointer), Val::I32(length)] => text(
                 guest,
                 pointer.cast_unsigned(),
@@ -134,7 +134,7 @@ pub(super) fn read<T: Holder>(
             }
             _ => Err(bad()),
         },
-        (Returns::Area, None) => Err(bad()),
+        (ResultLayout::Area, None) => Err(bad()),
     }
 }
 

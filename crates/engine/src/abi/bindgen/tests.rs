@@ -1,7 +1,7 @@
 //! Rules of binding. Calls themselves are tested from outside, with real modules.
 
 use super::*;
-use crate::abi::layout::{Era, Fallible, Returns, whole};
+use crate::abi::layout::{Era, Fallible, ResultLayout, whole};
 use crate::manifest::{Abi, Core, Type};
 use bytes::Bytes;
 
@@ -19,11 +19,11 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
     }
 }
 
-fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
+fn plan(export: &Export, args: &[Arg]) -> Result<CallPlan, Fault> {
     super::plan(export, args, None, true)
 }
 
-fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<Plan, Fault> {
+fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<CallPlan, Fault> {
     let signature = StatedSignature::parse(signature)?;
     super::plan(export, &texts(args), Some(&signature), true)
 }
@@ -35,19 +35,19 @@ fn texts(texts: &[&str]) -> Vec<Arg> {
         .collect()
 }
 
-fn bytes(text: &str) -> Slot {
-    Slot::Bytes(Bytes::copy_from_slice(text.as_bytes()))
+fn bytes(text: &str) -> CoreArg {
+    CoreArg::Bytes(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 const I: Core = Core::I32;
 
 /// A result of one value, as it is.
-fn scalar(ty: Type) -> Returns {
+fn scalar(ty: Type) -> ResultLayout {
     known(ty, false, false)
 }
 
-fn known(ty: Type, halves: bool, area: bool) -> Returns {
-    Returns::Known {
+fn known(ty: Type, halves: bool, area: bool) -> ResultLayout {
+    ResultLayout::Known {
         ty,
         era: Era {
             halves,
@@ -63,17 +63,17 @@ fn text_to_text_in_both_shapes() {
     let area = plan(&export(&[I, I, I], &[], None), &texts(&["22"])).unwrap();
     assert_eq!(
         area,
-        Plan {
+        CallPlan {
             slots: vec![bytes("22")],
-            returns: Returns::Area
+            returns: ResultLayout::Area
         }
     );
     let pair = plan(&export(&[I, I], &[I, I], None), &texts(&["22"])).unwrap();
     assert_eq!(
         pair,
-        Plan {
+        CallPlan {
             slots: vec![bytes("22")],
-            returns: Returns::Pair(false)
+            returns: ResultLayout::Pair(false)
         }
     );
 }
@@ -87,7 +87,7 @@ fn no_body_is_an_empty_text() {
     assert_eq!(plan(&export(&[I], &[], None), &[]).unwrap().slots, []);
     assert_eq!(
         plan(&export(&[], &[], None), &[]).unwrap().returns,
-        Returns::Nothing
+        ResultLayout::Nothing
     );
 }
 
@@ -96,13 +96,13 @@ fn numbers_by_shape() {
     let add = export(&[I, I], &[I], None);
     assert_eq!(
         plan(&add, &texts(&["1", "4294967295"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(-1)]
+        [CoreArg::I32(1), CoreArg::I32(-1)]
     );
     // The same core type as `length(&str) -> u32`: as many numbers as core parameters are the arguments, any other
     // text is a text.
     assert_eq!(
         plan(&add, &texts(&["[1, 2]"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(2)]
+        [CoreArg::I32(1), CoreArg::I32(2)]
     );
     for text in ["[1, 2, 3]", "[\"1\", 2]", "[1]", "[1, true]", "12"] {
         assert_eq!(plan(&add, &texts(&[text])).unwrap().slots, [bytes(text)]);
@@ -119,12 +119,12 @@ fn numbers_by_shape() {
     let three = export(&[I, I, I], &[I], None);
     assert_eq!(
         plan(&three, &texts(&["[1, -2, 3]"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(-2), Slot::I32(3)]
+        [CoreArg::I32(1), CoreArg::I32(-2), CoreArg::I32(3)]
     );
     let float = export(&[Core::F64], &[Core::F64], None);
     assert_eq!(
         plan(&float, &texts(&["1.5"])).unwrap().slots,
-        [Slot::F64(1.5)]
+        [CoreArg::F64(1.5)]
     );
     assert_eq!(plan(&float, &texts(&["x"])).unwrap_err().code, "arguments");
 }
@@ -139,11 +139,11 @@ fn mixed_by_shape() {
         slots,
         [
             bytes("a"),
-            Slot::I32(7),
+            CoreArg::I32(7),
             bytes("bc"),
-            Slot::I64(-5),
-            Slot::F64(2.5),
-            Slot::I32(1)
+            CoreArg::I64(-5),
+            CoreArg::F64(2.5),
+            CoreArg::I32(1)
         ]
     );
 }
@@ -161,7 +161,7 @@ fn typed_arguments_are_checked() {
     let byte = export(&[I], &[I], signature(&[Type::U8], Type::U8));
     assert_eq!(
         plan(&byte, &texts(&["255"])).unwrap().slots,
-        [Slot::I32(255)]
+        [CoreArg::I32(255)]
     );
     let fault = plan(&byte, &texts(&["256"])).unwrap_err();
     assert!(
@@ -205,7 +205,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     ] {
         let plan = plan(&three, &texts(given)).unwrap();
         assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
-        assert_eq!(plan.returns, Returns::Area);
+        assert_eq!(plan.returns, ResultLayout::Area);
     }
     // A number that did not come is none, and neither is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
@@ -225,7 +225,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     let plan_of = |given: &[&str]| plan(&described, &texts(given));
     assert_eq!(
         plan_of(&["a", "7"]).unwrap().slots,
-        [bytes("a"), Slot::I32(7), bytes("")]
+        [bytes("a"), CoreArg::I32(7), bytes("")]
     );
     assert!(plan_of(&["a"]).unwrap_err().message.contains("Argument 2"));
     assert!(plan_of(&["[\"a\", 7]"]).is_err());
@@ -236,7 +236,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let add = export(&[I, I], &[I], None);
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
         let plan = stated(&add, "(i32, i32) -> i32", given).unwrap();
-        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+        assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
         assert_eq!(plan.returns, scalar(Type::I32));
     }
     let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
@@ -246,7 +246,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let one = export(&[Core::I64], &[Core::I64], None);
     for given in ["-1", "[-1]"] {
         let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
-        assert_eq!(plan.slots, [Slot::I64(-1)]);
+        assert_eq!(plan.slots, [CoreArg::I64(-1)]);
         assert_eq!(plan.returns, scalar(Type::U64));
     }
     let text = export(&[I, I], &[I, I], None);
@@ -296,7 +296,7 @@ fn without_an_allocator_words_are_numbers() {
     let add = export(&[I, I], &[I], None);
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
         let plan = bare(&add, given).unwrap();
-        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+        assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
     }
     assert_eq!(bare(&add, &["text"]).unwrap_err().code, "no-allocator");
     assert_eq!(bare(&add, &["1"]).unwrap_err().code, "no-allocator");
@@ -304,8 +304,8 @@ fn without_an_allocator_words_are_numbers() {
     // A first word is an argument, and no return area.
     let set = export(&[I, I], &[], None);
     let plan = bare(&set, &["[7, 8]"]).unwrap();
-    assert_eq!(plan.slots, [Slot::I32(7), Slot::I32(8)]);
-    assert_eq!(plan.returns, Returns::Nothing);
+    assert_eq!(plan.slots, [CoreArg::I32(7), CoreArg::I32(8)]);
+    assert_eq!(plan.returns, ResultLayout::Nothing);
 }
 
 proptest::proptest! {
@@ -320,8 +320,8 @@ proptest::proptest! {
         let export = export(&params.iter().map(core).collect::<Vec<_>>(), &results.iter().map(core).collect::<Vec<_>>(), None);
         let args: Vec<Arg> = given.iter().map(|text| Arg::Text(text.clone().into())).collect();
         if let Ok(plan) = plan(&export, &args) {
-            let mut flat: Vec<Core> = matches!(plan.returns, Returns::Area).then_some(I).into_iter().collect();
-            flat.extend(plan.slots.iter().flat_map(Slot::cores));
+            let mut flat: Vec<Core> = matches!(plan.returns, ResultLayout::Area).then_some(I).into_iter().collect();
+            flat.extend(plan.slots.iter().flat_map(CoreArg::cores));
             proptest::prop_assert_eq!(flat, export.core_params);
         }
     }
@@ -340,7 +340,7 @@ fn json_crosses_as_its_text() {
     };
     let [one, two] = [&[Core::I32; 2][..], &[Core::I32; 4]];
     let slots = |texts: &[&str]| {
-        let bytes = |text: &&str| Slot::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+        let bytes = |text: &&str| CoreArg::Bytes(Bytes::copy_from_slice(text.as_bytes()));
         texts.iter().map(bytes).collect::<Vec<_>>()
     };
     let one = takes(&[Type::Json], one);

@@ -1,15 +1,15 @@
 //! Calls of exports whose types are known: from the module, or from the caller.
 
-use super::super::given::{Given, convert, fit as fit_types, name};
-use crate::abi::layout::{self, Era, Fallible, Plan, Returns, Slot};
+use super::super::input::{InputArg, coerce, convert, name};
+use crate::abi::layout::{self, CallPlan, CoreArg, Era, Fallible, ResultLayout};
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
 use crate::{Fault, StatedSignature};
 
 /// Where known types are in a core type.
-pub(super) struct Place {
+pub(super) struct SignatureLayout {
     params: Era,
-    returns: Returns,
+    returns: ResultLayout,
     /// The number for `None` in an `f64`, where the version of wasm-bindgen is known.
     none: Option<f64>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Place {
 /// # Errors
 /// A clause that says so.
 pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature, String> {
-    match place_of(export, &signature) {
+    match layout_of(export, &signature) {
         Some(_) => Ok(signature),
         None => {
             let (takes, gives) = (listed(&export.core_params), listed(&export.core_results));
@@ -35,22 +35,22 @@ pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
     }
 }
 
-pub(super) fn place_of(export: &Export, signature: &Signature) -> Option<Place> {
+pub(super) fn layout_of(export: &Export, signature: &Signature) -> Option<SignatureLayout> {
     let fallible = Some(signature.fallible);
     let (params, result) = (&signature.params, &signature.result);
-    let place = place(export, params, result, fallible, signature.patch)?;
+    let layout = arrange(export, params, result, fallible, signature.patch)?;
     let none = signature.patch.map(layout::float_none);
-    Some(Place { none, ..place })
+    Some(SignatureLayout { none, ..layout })
 }
 
 /// Where known types are in the core type, if it agrees with them. Only what is stated may be `fallible` or not.
-fn place(
+fn arrange(
     export: &Export,
     params: &[Type],
     result: &Type,
     fallible: Option<bool>,
     patch: Option<u32>,
-) -> Option<Place> {
+) -> Option<SignatureLayout> {
     Era::each(patch, params).into_iter().find_map(|era| {
         let mut flat = vec![];
         params
@@ -66,7 +66,7 @@ fn place(
         let returns = Era::each(patch, [result])
             .into_iter()
             .find_map(|era| returned(export, result, era, fallible, area))?;
-        Some(Place {
+        Some(SignatureLayout {
             params: era,
             returns,
             none: None,
@@ -81,10 +81,10 @@ fn returned(
     era: Era,
     fallible: Option<bool>,
     area: bool,
-) -> Option<Returns> {
+) -> Option<ResultLayout> {
     let mut cores = vec![];
     layout::flatten(result, era, &mut cores);
-    let known = |fallible| Returns::Known {
+    let known = |fallible| ResultLayout::Known {
         ty: result.clone(),
         era,
         area,
@@ -104,7 +104,7 @@ fn returned(
         return None;
     }
     match (error, fallible) {
-        ([], None | Some(false)) if cores.is_empty() => Some(Returns::Nothing),
+        ([], None | Some(false)) if cores.is_empty() => Some(ResultLayout::Nothing),
         ([], None | Some(false)) => Some(known(Fallible::No)),
         ([Core::I32, Core::I32], None | Some(true)) => Some(known(Fallible::Yes)),
         _ => None,
@@ -112,7 +112,10 @@ fn returned(
 }
 
 /// What a caller states, if neither the module nor its core type contradicts.
-pub(super) fn believed(export: &Export, stated: &StatedSignature) -> Result<Place, Fault> {
+pub(super) fn check_stated_signature(
+    export: &Export,
+    stated: &StatedSignature,
+) -> Result<SignatureLayout, Fault> {
     let refused = |why: &str| {
         let text = format!("`{}` is not `{stated}`: {why}.", export.name);
         Fault::client("arguments", text)
@@ -125,11 +128,11 @@ pub(super) fn believed(export: &Export, stated: &StatedSignature) -> Result<Plac
             };
             return Err(refused(&format!("the module says `{said}`")));
         }
-        if let Some(place) = place_of(export, said) {
-            return Ok(place);
+        if let Some(layout) = layout_of(export, said) {
+            return Ok(layout);
         }
     }
-    place(export, &stated.params, &stated.result, None, None).ok_or_else(|| {
+    arrange(export, &stated.params, &stated.result, None, None).ok_or_else(|| {
         let (takes, gives) = (listed(&export.core_params), listed(&export.core_results));
         refused(&format!(
             "its core type is ({takes}) -> ({gives}), which carries other types"
@@ -139,9 +142,9 @@ pub(super) fn believed(export: &Export, stated: &StatedSignature) -> Result<Plac
 
 /// One argument as core values.
 enum Lowered {
-    One(Slot),
+    One(CoreArg),
     /// A word that says whether there is a value, and the value.
-    Tagged(i32, Slot),
+    Tagged(i32, CoreArg),
 }
 
 /// Decides how an export of known types is called.
@@ -151,50 +154,50 @@ enum Lowered {
 pub(super) fn typed(
     export: &Export,
     params: &[Type],
-    place: Place,
-    given: Vec<Given>,
-) -> Result<Plan, Fault> {
-    let lowered = fit_types(
+    layout: SignatureLayout,
+    given: Vec<InputArg>,
+) -> Result<CallPlan, Fault> {
+    let lowered = coerce(
         &export.name,
         params,
         given,
-        |ty, given| lower(ty, given, place.params, place.none),
+        |ty, given| lower_one(ty, given, layout.params, layout.none),
         name,
     )?;
     let mut slots = Vec::with_capacity(lowered.len());
     for lowered in lowered {
         match lowered {
             Lowered::One(slot) => slots.push(slot),
-            Lowered::Tagged(tag, slot) => slots.extend([Slot::I32(tag), slot]),
+            Lowered::Tagged(tag, slot) => slots.extend([CoreArg::I32(tag), slot]),
         }
     }
-    Ok(Plan {
+    Ok(CallPlan {
         slots,
-        returns: place.returns,
+        returns: layout.returns,
     })
 }
 
 /// One argument of a known type, as the module's version has it.
-fn lower(ty: &Type, given: &Given, era: Era, none: Option<f64>) -> Option<Lowered> {
+fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option<Lowered> {
     let one = |slot| Some(Lowered::One(slot));
     match ty {
         Type::Option(inner) if given.is_absent(inner) => match &**inner {
-            Type::I32 | Type::U32 | Type::F32 if era.float_options => one(Slot::F64(none?)),
-            Type::Enum { hole, .. } if era.float_enums => one(Slot::F64(f64::from(*hole))),
-            Type::Enum { hole, .. } => one(Slot::I32(hole.cast_signed())),
-            Type::String | Type::Bytes | Type::List(_) => one(Slot::Null),
+            Type::I32 | Type::U32 | Type::F32 if era.float_options => one(CoreArg::F64(none?)),
+            Type::Enum { hole, .. } if era.float_enums => one(CoreArg::F64(f64::from(*hole))),
+            Type::Enum { hole, .. } => one(CoreArg::I32(hole.cast_signed())),
+            Type::String | Type::Bytes | Type::List(_) => one(CoreArg::Null),
             inner if layout::is_tagged(inner) => Some(Lowered::Tagged(0, zero(inner, era))),
-            _ => one(Slot::I32(layout::NARROW_NONE)),
+            _ => one(CoreArg::I32(layout::NARROW_NONE)),
         },
-        Type::Option(inner) => match (lower(inner, given, era, none)?, &**inner) {
-            (Lowered::One(Slot::I32(n)), Type::I32) if era.float_options => {
-                one(Slot::F64(n.into()))
+        Type::Option(inner) => match (lower_one(inner, given, era, none)?, &**inner) {
+            (Lowered::One(CoreArg::I32(n)), Type::I32) if era.float_options => {
+                one(CoreArg::F64(n.into()))
             }
-            (Lowered::One(Slot::I32(n)), Type::U32) if era.float_options => {
-                one(Slot::F64(n.cast_unsigned().into()))
+            (Lowered::One(CoreArg::I32(n)), Type::U32) if era.float_options => {
+                one(CoreArg::F64(n.cast_unsigned().into()))
             }
-            (Lowered::One(Slot::F32(n)), Type::F32) if era.float_options => {
-                one(Slot::F64(n.into()))
+            (Lowered::One(CoreArg::F32(n)), Type::F32) if era.float_options => {
+                one(CoreArg::F64(n.into()))
             }
             (Lowered::One(slot), inner) if layout::is_tagged(inner) => {
                 Some(Lowered::Tagged(1, slot))
@@ -215,26 +218,26 @@ fn lower(ty: &Type, given: &Given, era: Era, none: Option<f64>) -> Option<Lowere
                 .or_else(|_| u32::try_from(number).map(u32::cast_signed))
                 .ok()?;
             match (era.float_enums, u32::try_from(number)) {
-                (true, Ok(number)) => one(Slot::F64(number.into())),
-                (true, Err(_)) => one(Slot::F64(word.into())),
-                (false, _) => one(Slot::I32(word)),
+                (true, Ok(number)) => one(CoreArg::F64(number.into())),
+                (true, Err(_)) => one(CoreArg::F64(word.into())),
+                (false, _) => one(CoreArg::I32(word)),
             }
         }
         ty => one(match convert(ty, given)? {
-            Slot::I64(value) if era.halves => Slot::Halves(value),
+            CoreArg::I64(value) if era.halves => CoreArg::SplitI64(value),
             slot => slot,
         }),
     }
 }
 
 /// The value of an optional type that is not there.
-fn zero(inner: &Type, era: Era) -> Slot {
+fn zero(inner: &Type, era: Era) -> CoreArg {
     match inner {
-        Type::F32 => Slot::F32(0.0),
-        Type::F64 => Slot::F64(0.0),
-        Type::I64 | Type::U64 if era.halves => Slot::Halves(0),
-        Type::I64 | Type::U64 => Slot::I64(0),
-        Type::I128 | Type::U128 => Slot::I128(0),
-        _ => Slot::I32(0),
+        Type::F32 => CoreArg::F32(0.0),
+        Type::F64 => CoreArg::F64(0.0),
+        Type::I64 | Type::U64 if era.halves => CoreArg::SplitI64(0),
+        Type::I64 | Type::U64 => CoreArg::I64(0),
+        Type::I128 | Type::U128 => CoreArg::I128(0),
+        _ => CoreArg::I32(0),
     }
 }

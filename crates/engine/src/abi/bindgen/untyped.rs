@@ -1,20 +1,20 @@
 //! Calls of exports whose types nobody says: the core type and the arguments at hand decide.
 
-use super::super::given::{Given, Meant, convert, spread};
-use crate::abi::layout::{Era, Fallible, Plan, Returns, Slot};
+use super::super::input::{ArgHint, InputArg, convert, expand_array};
+use crate::abi::layout::{CallPlan, CoreArg, Era, Fallible, ResultLayout};
 use crate::manifest::{Core, Export, Type};
 use std::collections::HashSet;
 
 /// The elements of an array that holds a number for each core parameter of a function that returns a number: they are
 /// its arguments. A text would be two parameters.
-pub(super) fn counted(export: &Export, given: &[Given]) -> Option<Vec<Given>> {
+pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputArg>> {
     let one_number = match export.core_results.as_slice() {
         [one] | [one, Core::I32, Core::I32] => number(*one).is_some(),
         _ => false,
     };
-    let elements = spread(given).filter(|_| one_number)?;
+    let elements = expand_array(given).filter(|_| one_number)?;
     let all = elements.len() == export.core_params.len() && !elements.is_empty();
-    (all && elements.iter().all(Given::is_number)).then_some(elements)
+    (all && elements.iter().all(InputArg::is_number)).then_some(elements)
 }
 
 /// Core parameters up to which empty texts are tried: trying costs time that no limit of a call counts.
@@ -22,12 +22,12 @@ const PADDED: usize = 64;
 
 /// Binds fewer arguments than the function takes: the missing ones are empty texts, as in 2020. Who sends an array of
 /// arguments has counted them.
-pub(super) fn padded(export: &Export, mut given: Vec<Given>, texts: bool) -> Option<Plan> {
-    if spread(&given).is_some() || export.core_params.len() > PADDED {
+pub(super) fn padded(export: &Export, mut given: Vec<InputArg>, texts: bool) -> Option<CallPlan> {
+    if expand_array(&given).is_some() || export.core_params.len() > PADDED {
         return None;
     }
     while given.len() < export.core_params.len() {
-        given.push(Given::missing());
+        given.push(InputArg::missing());
         if let Some(plan) = shaped(export, &given, texts) {
             return Some(plan);
         }
@@ -36,32 +36,32 @@ pub(super) fn padded(export: &Export, mut given: Vec<Given>, texts: bool) -> Opt
 }
 
 /// Binds by the core type alone.
-pub(super) fn shaped(export: &Export, given: &[Given], texts: bool) -> Option<Plan> {
+pub(super) fn shaped(export: &Export, given: &[InputArg], texts: bool) -> Option<CallPlan> {
     let params = export.core_params.as_slice();
-    let fit = |params: &[Core], returns| {
-        Some(Plan {
-            slots: fit(params, given, texts)?,
+    let plan = |params: &[Core], returns| {
+        Some(CallPlan {
+            slots: divide(params, given, texts)?,
             returns,
         })
     };
     match export.core_results.as_slice() {
         // A function that returns text is likelier than one that returns nothing: it is tried first.
         [] => match params.split_first() {
-            Some((Core::I32, rest)) if texts => fit(rest, Returns::Area),
+            Some((Core::I32, rest)) if texts => plan(rest, ResultLayout::Area),
             _ => None,
         }
-        .or_else(|| fit(params, Returns::Nothing)),
-        [Core::I32, Core::I32] => fit(params, Returns::Pair(false)),
-        [Core::I32, Core::I32, Core::I32, Core::I32] => fit(params, Returns::Pair(true)),
-        [one] => fit(params, scalar(*one, Fallible::No)?),
-        [one, Core::I32, Core::I32] => fit(params, scalar(*one, Fallible::Yes)?),
+        .or_else(|| plan(params, ResultLayout::Nothing)),
+        [Core::I32, Core::I32] => plan(params, ResultLayout::Pair(false)),
+        [Core::I32, Core::I32, Core::I32, Core::I32] => plan(params, ResultLayout::Pair(true)),
+        [one] => plan(params, scalar(*one, Fallible::No)?),
+        [one, Core::I32, Core::I32] => plan(params, scalar(*one, Fallible::Yes)?),
         _ => None,
     }
 }
 
 /// A number of a core type, signed.
-fn scalar(core: Core, fallible: Fallible) -> Option<Returns> {
-    Some(Returns::Known {
+fn scalar(core: Core, fallible: Fallible) -> Option<ResultLayout> {
+    Some(ResultLayout::Known {
         ty: number(core)?,
         era: Era::default(),
         area: false,
@@ -80,7 +80,7 @@ fn number(core: Core) -> Option<Type> {
 }
 
 /// Divides `params` among the arguments: two `i32` for bytes, one parameter for a number.
-fn fit(params: &[Core], given: &[Given], texts: bool) -> Option<Vec<Slot>> {
+fn divide(params: &[Core], given: &[InputArg], texts: bool) -> Option<Vec<CoreArg>> {
     // With the counts known, so is the number of texts; what cannot work out is not searched.
     let count = params.len().checked_sub(given.len())?;
     if count > given.len() || count > 0 && !texts {
@@ -93,8 +93,8 @@ fn fit(params: &[Core], given: &[Given], texts: bool) -> Option<Vec<Slot>> {
 /// Depth first, each dead end once: (parameters left, arguments left).
 fn search(
     params: &[Core],
-    given: &[Given],
-    slots: &mut Vec<Slot>,
+    given: &[InputArg],
+    slots: &mut Vec<CoreArg>,
     dead: &mut HashSet<(usize, usize)>,
 ) -> bool {
     let Some((first, others)) = given.split_first() else {
@@ -104,14 +104,14 @@ fn search(
         return false;
     }
     let text =
-        matches!(params, [Core::I32, Core::I32, ..]).then(|| Slot::Bytes(first.bytes.clone()));
+        matches!(params, [Core::I32, Core::I32, ..]).then(|| CoreArg::Bytes(first.bytes.clone()));
     let scalar = params
         .first()
         .and_then(|core| convert(&number(*core)?, first).or_else(|| wide(*core, first)));
-    let choices = match first.meant {
-        Meant::Bytes | Meant::Quoted => [text, None],
-        Meant::Text => [text, scalar],
-        Meant::Number => [scalar, text],
+    let choices = match first.hint {
+        ArgHint::Bytes | ArgHint::Quoted => [text, None],
+        ArgHint::Text => [text, scalar],
+        ArgHint::Number => [scalar, text],
     };
     for slot in choices.into_iter().flatten() {
         let taken = slot.cores().len();
@@ -126,10 +126,10 @@ fn search(
 }
 
 /// Unsigned numbers and booleans, which the core type does not tell from signed ones.
-fn wide(core: Core, given: &Given) -> Option<Slot> {
+fn wide(core: Core, given: &InputArg) -> Option<CoreArg> {
     match core {
         Core::I32 => convert(&Type::U32, given).or_else(|| {
-            (given.meant == Meant::Number)
+            (given.hint == ArgHint::Number)
                 .then(|| convert(&Type::Bool, given))
                 .flatten()
         }),

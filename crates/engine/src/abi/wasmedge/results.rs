@@ -4,7 +4,7 @@
 //! entries may name the same bytes, so what is bounded is what is written, as it is written.
 
 use super::super::guest::result;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::{Fault, Value};
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -157,7 +157,7 @@ fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> was
 /// A scalar that is longer than any is no matter of limits.
 fn too_long(error: wasmtime::Error, code: u32, length: u32) -> wasmtime::Error {
     match error.downcast_ref() {
-        Some(Reached::Output) => bad(code, length),
+        Some(LimitExceeded::Output) => bad(code, length),
         _ => error,
     }
 }
@@ -185,15 +185,16 @@ impl Limited {
     }
 
     fn put(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
-        self.write_all(bytes).map_err(|_| Reached::Output.into())
+        self.write_all(bytes)
+            .map_err(|_| LimitExceeded::Output.into())
     }
 
     fn number(&mut self, n: i128) -> wasmtime::Result<()> {
-        write!(self, "{n}").map_err(|_| Reached::Output.into())
+        write!(self, "{n}").map_err(|_| LimitExceeded::Output.into())
     }
 
     fn string(&mut self, text: &str) -> wasmtime::Result<()> {
-        serde_json::to_writer(self, text).map_err(|_| Reached::Output.into())
+        serde_json::to_writer(self, text).map_err(|_| LimitExceeded::Output.into())
     }
 
     fn done(self) -> Bytes {

@@ -2,7 +2,7 @@
 
 use crate::abi::guest::{Guest, result};
 use crate::abi::objects::Holder;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::types::Type;
 use crate::{Fault, Value};
 use std::io::Write;
@@ -32,7 +32,7 @@ pub(super) fn list<T: Holder>(
         }
         write_element(element, cell, &mut json)?;
         if json.len() as u64 >= limit {
-            return Err(Reached::Output.into());
+            return Err(LimitExceeded::Output.into());
         }
     }
     json.push(b']');
@@ -65,7 +65,7 @@ fn texts<T: Holder>(
         let text = objects.remove(handle, space).ok_or_else(bad)?;
         serde_json::to_writer(&mut json, &text)?;
         if json.len() as u64 >= limit {
-            return Err(Reached::Output.into());
+            return Err(LimitExceeded::Output.into());
         }
     }
     json.push(b']');

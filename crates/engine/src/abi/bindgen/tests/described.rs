@@ -13,14 +13,14 @@ fn described_types_have_the_layout_of_their_version() {
         name: "E".into(),
         hole: 9,
     };
-    let raw = |text: &[u8], width| Slot::List {
+    let raw = |text: &[u8], width| CoreArg::List {
         bytes: Bytes::copy_from_slice(text),
         width,
     };
     let none = 9_007_199_254_740_991.0;
     for (ty, cores, given, slots) in [
-        (Type::Char, &[I][..], "\u{e9}", vec![Slot::I32(0xe9)]),
-        (Type::I128, &[L, L], "-1", vec![Slot::I128(u128::MAX)]),
+        (Type::Char, &[I][..], "\u{e9}", vec![CoreArg::I32(0xe9)]),
+        (Type::I128, &[L, L], "-1", vec![CoreArg::I128(u128::MAX)]),
         (
             list(Type::I16),
             &[I, I],
@@ -37,57 +37,72 @@ fn described_types_have_the_layout_of_their_version() {
             list(Type::String),
             &[I, I],
             "[[\"a\"]]",
-            vec![Slot::Texts(vec!["a".into()])],
+            vec![CoreArg::Texts(vec!["a".into()])],
         ),
-        (option(Type::U8), &[I], "7", vec![Slot::I32(7)]),
-        (option(Type::U8), &[I], "null", vec![Slot::I32(0xff_ffff)]),
+        (option(Type::U8), &[I], "7", vec![CoreArg::I32(7)]),
+        (
+            option(Type::U8),
+            &[I],
+            "null",
+            vec![CoreArg::I32(0xff_ffff)],
+        ),
         (
             option(Type::U32),
             &[I, I],
             "7",
-            vec![Slot::I32(1), Slot::I32(7)],
+            vec![CoreArg::I32(1), CoreArg::I32(7)],
         ),
         (
             option(Type::U32),
             &[I, I],
             "null",
-            vec![Slot::I32(0), Slot::I32(0)],
+            vec![CoreArg::I32(0), CoreArg::I32(0)],
         ),
         (
             option(Type::U32),
             &[D],
             "4294967295",
-            vec![Slot::F64(4_294_967_295.0)],
+            vec![CoreArg::F64(4_294_967_295.0)],
         ),
-        (option(Type::I32), &[D], "-1", vec![Slot::F64(-1.0)]),
-        (option(Type::F32), &[D], "null", vec![Slot::F64(none)]),
+        (option(Type::I32), &[D], "-1", vec![CoreArg::F64(-1.0)]),
+        (option(Type::F32), &[D], "null", vec![CoreArg::F64(none)]),
         (
             option(Type::F64),
             &[I, D],
             "0.5",
-            vec![Slot::I32(1), Slot::F64(0.5)],
+            vec![CoreArg::I32(1), CoreArg::F64(0.5)],
         ),
         (
             option(Type::U64),
             &[I, L],
             "5",
-            vec![Slot::I32(1), Slot::I64(5)],
+            vec![CoreArg::I32(1), CoreArg::I64(5)],
         ),
         (
             option(Type::U64),
             &[I, I, I],
             "5",
-            vec![Slot::I32(1), Slot::Halves(5)],
+            vec![CoreArg::I32(1), CoreArg::SplitI64(5)],
         ),
         (option(Type::String), &[I, I], "null", vec![bytes("null")]),
-        (option(list(Type::U32)), &[I, I], "null", vec![Slot::Null]),
-        (of_enum.clone(), &[I], "3", vec![Slot::I32(3)]),
-        (of_enum.clone(), &[D], "3", vec![Slot::F64(3.0)]),
-        (option(of_enum.clone()), &[I], "null", vec![Slot::I32(9)]),
-        (option(of_enum.clone()), &[D], "null", vec![Slot::F64(9.0)]),
+        (
+            option(list(Type::U32)),
+            &[I, I],
+            "null",
+            vec![CoreArg::Null],
+        ),
+        (of_enum.clone(), &[I], "3", vec![CoreArg::I32(3)]),
+        (of_enum.clone(), &[D], "3", vec![CoreArg::F64(3.0)]),
+        (option(of_enum.clone()), &[I], "null", vec![CoreArg::I32(9)]),
+        (
+            option(of_enum.clone()),
+            &[D],
+            "null",
+            vec![CoreArg::F64(9.0)],
+        ),
     ] {
         // Only the version says which number is `None`.
-        let by_version = matches!(slots[..], [Slot::F64(n)] if n == none);
+        let by_version = matches!(slots[..], [CoreArg::F64(n)] if n == none);
         let signature = Signature {
             params: vec![ty.clone()],
             result: Type::Unit,
@@ -107,9 +122,9 @@ fn described_types_have_the_layout_of_their_version() {
     };
     let takes = export(&[I, I, I, I], &[], Some(signature));
     let planned = plan(&takes, &texts(&["[null, \"null\"]"])).unwrap();
-    assert_eq!(planned.slots, [Slot::Null, bytes("null")]);
+    assert_eq!(planned.slots, [CoreArg::Null, bytes("null")]);
     let planned = plan(&takes, &texts(&["a"])).unwrap();
-    assert_eq!(planned.slots, [bytes("a"), Slot::Null]);
+    assert_eq!(planned.slots, [bytes("a"), CoreArg::Null]);
     // The number of `None` is none of the enum's.
     let signature = Signature {
         params: vec![of_enum],
@@ -163,7 +178,7 @@ fn a_version_decides_what_no_core_type_shows() {
     let area = export(&[I], &[], None);
     for (patch, float_options) in [(92, false), (95, false), (96, true), (130, true)] {
         let export = export(&[I], &[], Some(perhaps(Some(patch))));
-        let Returns::Known { era, .. } = plan(&export, &[]).unwrap().returns else {
+        let ResultLayout::Known { era, .. } = plan(&export, &[]).unwrap().returns else {
             panic!("0.2.{patch}");
         };
         assert_eq!(era.float_options, float_options, "0.2.{patch}");
@@ -185,18 +200,23 @@ fn numbers_of_64_bits_in_every_shape() {
         (
             &[I, I, I][..],
             &[][..],
-            Slot::Halves(big),
+            CoreArg::SplitI64(big),
             known(Type::I64, false, true),
         ),
-        (&[I, I], &[L], Slot::Halves(big), scalar(Type::I64)),
+        (&[I, I], &[L], CoreArg::SplitI64(big), scalar(Type::I64)),
         (
             &[I, I],
             &[I, I],
-            Slot::Halves(big),
+            CoreArg::SplitI64(big),
             known(Type::I64, true, false),
         ),
-        (&[I, L], &[], Slot::I64(big), known(Type::I64, false, true)),
-        (&[L], &[L], Slot::I64(big), scalar(Type::I64)),
+        (
+            &[I, L],
+            &[],
+            CoreArg::I64(big),
+            known(Type::I64, false, true),
+        ),
+        (&[L], &[L], CoreArg::I64(big), scalar(Type::I64)),
     ] {
         let plain = export(params, results, None);
         let described = Some(Signature {
@@ -205,13 +225,13 @@ fn numbers_of_64_bits_in_every_shape() {
             fallible: false,
             patch: None,
         });
-        let expected = Plan {
+        let expected = CallPlan {
             slots: vec![slot],
             returns,
         };
         let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
         // Who states the types does not say whether it may fail; the area shows it.
-        if let Returns::Known { fallible, .. } = &mut by_header.returns
+        if let ResultLayout::Known { fallible, .. } = &mut by_header.returns
             && *fallible == Fallible::Perhaps
         {
             *fallible = Fallible::No;
@@ -234,7 +254,7 @@ fn numbers_of_64_bits_in_every_shape() {
     );
     assert_eq!(
         planned.unwrap().slots,
-        [bytes("a"), Slot::Halves(-1), Slot::I32(3)]
+        [bytes("a"), CoreArg::SplitI64(-1), CoreArg::I32(3)]
     );
     // Without either, halves are not guessed: two numbers are two numbers.
     let two = export(&[I, I, I], &[], None);

@@ -1,12 +1,12 @@
 //! What is left of a recording to be played, and how it goes on where the recording ends.
 
-use super::heard::Heard;
+use super::responses::HostResponses;
 use bytes::Bytes;
 use std::collections::HashMap;
 
 #[derive(Debug)]
-pub(super) struct Deck {
-    pub(super) left: Heard,
+pub(super) struct ReplayCursor {
+    pub(super) left: HostResponses,
     /// What the run itself has stored.
     pub(super) stored: HashMap<Bytes, Bytes>,
     /// Where the clocks stand when there is nothing left to play.
@@ -19,8 +19,8 @@ pub(super) struct Deck {
 /// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
 const STEP: u64 = 1_000_000;
 
-impl Deck {
-    pub(super) fn new(recorded: Heard) -> Self {
+impl ReplayCursor {
+    pub(super) fn new(recorded: HostResponses) -> Self {
         Self {
             left: recorded,
             stored: HashMap::new(),
@@ -66,10 +66,10 @@ pub(crate) enum ClockKind {
 }
 
 impl ClockKind {
-    pub(super) fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
+    pub(super) fn of(self, responses: &mut HostResponses) -> &mut Vec<u64> {
         match self {
-            Self::Wall => &mut heard.wall_clock,
-            Self::Monotonic => &mut heard.monotonic_clock,
+            Self::Wall => &mut responses.wall_clock,
+            Self::Monotonic => &mut responses.monotonic_clock,
         }
     }
 }

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 /// Answers of one call, in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Heard {
+pub struct HostResponses {
     /// Runs of commands.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<HeardCommand>,
+    pub commands: Vec<RecordedCommand>,
     /// Values that were loaded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub loads: Vec<HeardLoad>,
+    pub loads: Vec<RecordedLoad>,
     /// Values that were stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub saves: Vec<HeardSave>,
+    pub saves: Vec<RecordedSave>,
     /// Names of values that were listed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lists: Vec<HeardList>,
+    pub lists: Vec<RecordedList>,
     /// Times of day, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wall_clock: Vec<u64>,
@@ -33,7 +33,7 @@ pub struct Heard {
 /// One run of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardCommand {
+pub struct RecordedCommand {
     /// Its name.
     pub name: String,
     /// Its arguments.
@@ -57,7 +57,7 @@ pub struct HeardCommand {
 /// One value that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardLoad {
+pub struct RecordedLoad {
     /// Its key.
     pub key: Blob,
     /// What was under it.
@@ -67,7 +67,7 @@ pub struct HeardLoad {
 /// One value that was stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardSave {
+pub struct RecordedSave {
     /// Its key.
     pub key: Blob,
     /// What was to be kept under it.
@@ -79,7 +79,7 @@ pub struct HeardSave {
 /// One page of names of values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardList {
+pub struct RecordedList {
     /// What the names begin with.
     pub prefix: Blob,
     /// What they come after.

@@ -4,7 +4,7 @@
 use super::guest::{Guest, Handles};
 use crate::abi::objects::{Holder, Objects};
 use crate::accounting::MemoryAccounting;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::manifest::{Abi, Core, Export};
 use crate::memory::BadPointer;
 use crate::{Arg, Fault, Limits, StatedSignature, Value};
@@ -221,8 +221,8 @@ fn is_verdict(error: &wasmtime::Error) -> bool {
     error.is::<BadPointer>()
         || error.is::<super::bindgen::Returned>()
         || error
-            .downcast_ref::<Reached>()
-            .is_some_and(|reached| *reached == Reached::Output)
+            .downcast_ref::<LimitExceeded>()
+            .is_some_and(|reached| *reached == LimitExceeded::Output)
         || error
             .downcast_ref::<Fault>()
             .is_some_and(|fault| &*fault.code != "internal")
