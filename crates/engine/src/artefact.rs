@@ -1,7 +1,7 @@
 //! Compiled code as bytes, and the one place that trusts them.
 //!
 //! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module. It is
-//! kept outside this crate; whoever hands it back has checked that this very host made it (the store authenticates it
+//! kept outside this crate; its keeper has checked that this very host made it (the store authenticates it
 //! with a key that never leaves the host).
 
 #![allow(unsafe_code)]

@@ -26,7 +26,7 @@ pub struct Invocation<'a> {
     pub args: Vec<Arg>,
     /// The types of its arguments and its result, where the caller states them.
     pub signature: Option<&'a StatedSignature>,
-    /// What the guest sees of its surroundings.
+    /// The environment that the guest sees.
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
     pub context: CallContext,
@@ -36,14 +36,14 @@ pub struct Invocation<'a> {
     pub tape: Option<HostCallTape>,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the function returned, or why it did not.
+    /// The value that the function returned, or the fault that ended it.
     pub result: Result<Value, Fault>,
-    /// What it printed, also when it failed.
+    /// The function's output, also when it failed.
     pub log: Log,
-    /// How long its code held a core.
+    /// The time for which its code held a core.
     pub guest_cpu: Duration,
 }
 

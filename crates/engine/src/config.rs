@@ -13,7 +13,7 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Limits of every compile.
     pub compile: CompileLimits,
-    /// How many calls may be under way at once. Each takes 4 GiB of address space, of which it uses what it needs.
+    /// Calls that may be under way at once. Each takes 4 GiB of address space, of which it uses what it needs.
     pub concurrency: u32,
     /// The program, with its first arguments, that serves [`crate::compile_worker`].
     pub worker: Vec<PathBuf>,

@@ -101,7 +101,7 @@ impl Engine {
     /// A fault that says what is wrong with the module, or which limit it reached.
     pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
         let artefact = self.0.compiler.compile(source).await?;
-        // What cannot be called is never kept.
+        // A module that cannot be called is never kept.
         let (engine, compiled) = (self.clone(), artefact);
         let loaded = tokio::task::spawn_blocking(move || {
             let (manifest, code) = artefact::manifest(&compiled)?;
@@ -122,7 +122,7 @@ impl Engine {
         self.0.compiler.accept(manifest)
     }
 
-    /// What a compiled module says of itself, without loading it.
+    /// Reads the manifest of a compiled module without loading it.
     ///
     /// # Errors
     /// A fault of source `host` when the artefact is damaged.
@@ -151,7 +151,7 @@ impl Engine {
 }
 
 impl Function {
-    /// What is known of the module.
+    /// The manifest of the module.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

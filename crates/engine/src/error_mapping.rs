@@ -1,4 +1,4 @@
-//! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
+//! The mapping of errors: from the one that ended a call in wasm to the fault that its caller sees.
 
 use crate::abi::bindgen::Returned;
 use crate::capability::log::Log;
@@ -10,7 +10,7 @@ use crate::{Ending, Fault, Manifest};
 use wasmtime::Trap;
 use wiggle::GuestError;
 
-/// What an error that came out of wasm means.
+/// The fault of an error that ended a call in wasm.
 pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
     if let Some(reached) = error.downcast_ref::<LimitExceeded>() {
         return reached.fault(&state.limits);
@@ -106,7 +106,7 @@ pub(crate) fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
     .with_status(404)
 }
 
-/// Whether the innermost frames are the same few functions again and again.
+/// Returns whether the innermost frames are the same few functions again and again.
 ///
 /// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
 /// trap is then an access below address zero. Memory errors elsewhere do not come out of such a pile of frames.

@@ -2,7 +2,7 @@
 //!
 //! The names are the settings' names under `[limits]` and `[compile]`; the fault code of each is its name with
 //! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
-//! harms nobody on a small machine; raise them for functions that you trust.
+//! harms no other on a small machine; raise them for functions that you trust.
 
 use crate::Fault;
 use bytesize::ByteSize;
@@ -66,7 +66,7 @@ impl Default for Limits {
     }
 }
 
-/// What a version declares under `[limits]` of its own: less than the server's settings of the same names, or nothing.
+/// Limits that a version declares under `[limits]` of its own: less than the server's settings of the same names.
 /// The stack is missing, because one engine has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -104,7 +104,8 @@ impl Limits {
     /// These limits with those that a version declares.
     ///
     /// # Errors
-    /// What is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's 128 MiB`.
+    /// The limit that is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's
+    /// 128 MiB`.
     pub fn narrowed(&self, by: &LimitOverrides) -> Result<Self, String> {
         let mut limits = self.clone();
         narrow("wall_time", &mut limits.wall_time, by.wall_time, humantime)?;

@@ -1,11 +1,11 @@
-//! What inspection finds out about a module once, at upload, so that no call has to.
+//! The manifest of a module: what inspection finds out once, at upload, so that no call has to.
 
 use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
 pub use crate::types::{Core, Type};
 use serde::{Deserialize, Serialize};
 
-/// How the host talks to a module.
+/// The kind of a module, which decides how it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -26,10 +26,10 @@ impl Kind {
     }
 }
 
-/// What is known of one module.
+/// Facts about one module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Manifest {
-    /// How it is called.
+    /// Its kind.
     pub kind: Kind,
     /// Its callable exports, by name, in the module's order.
     pub exports: Vec<Export>,
@@ -37,9 +37,9 @@ pub struct Manifest {
     pub allocator: Option<Allocator>,
     /// Initialisers that every call has to run first, in this order, because priming could not.
     pub initialize: Vec<String>,
-    /// Whether the code was compiled from a snapshot; if not, the reason.
+    /// The state of priming: the code was compiled from a snapshot, or the reason why not.
     pub primed: Primed,
-    /// Imports that nobody serves: they fault when they are called.
+    /// Imports that the host does not serve: they fault when they are called.
     pub unserved: Vec<UnresolvedImport>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
@@ -81,25 +81,25 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
     Err(fault)
 }
 
-/// An imported function that nobody serves.
+/// An imported function that the host does not serve.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct UnresolvedImport {
     /// The module that it is imported from.
     pub module: String,
     /// Its name there.
     pub name: String,
-    /// Whether it is of an extension that modules often import and seldom call.
+    /// Set if it is of an extension that modules often import and seldom call.
     pub optional: bool,
 }
 
 impl UnresolvedImport {
-    /// Whether this is that import.
+    /// Returns whether this is that import.
     pub(crate) fn is(&self, import: &wasmtime::ImportType<'_>) -> bool {
         self.module == import.module() && self.name == import.name()
     }
 }
 
-/// Whether start-up was done once, at upload.
+/// The state of priming, which runs a module's start-up once, at upload (wizer's *pre-initialise*).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Primed {
@@ -114,13 +114,13 @@ pub enum Primed {
 pub struct Allocator {
     /// `(size) -> pointer`, or `(size, align) -> pointer` since wasm-bindgen 0.2.87.
     pub malloc: String,
-    /// Whether `malloc` takes an alignment.
+    /// Set if `malloc` takes an alignment.
     pub takes_align: bool,
-    /// What gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
+    /// The export that gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
     pub free: Option<String>,
 }
 
-/// How one export takes arguments and returns results.
+/// The calling convention of one export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Abi {
@@ -145,10 +145,10 @@ pub struct Export {
     pub core_results: Vec<Core>,
     /// Argument types and the result's, where the module says them.
     pub signature: Option<Signature>,
-    /// What else it says of them.
+    /// The names and schemas of its arguments, where the module says them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
-    /// How they cross.
+    /// The calling convention.
     pub abi: Abi,
 }
 
@@ -174,7 +174,7 @@ impl Export {
     }
 }
 
-/// What an author said of a function beside its types.
+/// An author's description of a function beside its types.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Described {
     /// The comment above it.
@@ -205,7 +205,7 @@ pub struct Param {
 pub struct Signature {
     /// One for each argument.
     pub params: Vec<Type>,
-    /// What it returns.
+    /// The type of its result.
     pub result: Type,
     /// It returns a `Result`, whose error is a JavaScript value.
     pub fallible: bool,

@@ -12,7 +12,7 @@ pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS
     .union(WasmFeatures::GC)
     .union(WasmFeatures::EXCEPTIONS);
 
-/// What is served: the rest of WebAssembly 3.0.
+/// Features that are served: the rest of WebAssembly 3.0.
 pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);

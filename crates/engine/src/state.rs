@@ -1,4 +1,4 @@
-//! What a call carries while its code runs: limits that it uses up, its host capabilities, its log.
+//! The state of a call while its code runs: limits that it uses up, its capabilities, its log.
 //!
 //! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
 //! is made when the guest first asks for it: most calls never touch WASI or a command.
@@ -32,11 +32,11 @@ pub(crate) struct CallState {
     pub(crate) process: Process,
     pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
-    /// What is recorded of the call, or played to it.
+    /// The tape that records the call, or that is played to it.
     pub(crate) tape: Option<HostCallTape>,
-    /// What the guest made for JavaScript.
+    /// Texts that the guest made for JavaScript.
     pub(crate) objects: Objects,
-    /// The types of a conversion that the guest is about to ask for.
+    /// Codes of the types of a conversion that the guest is about to ask for.
     pub(crate) codes: Vec<u32>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct CallState {
 const LONG: Duration = Duration::from_millis(1);
 
 impl CallState {
-    /// What to do when a tick passed while guest code ran: end the call at its limit, or let others run.
+    /// Decides, when a tick passed while guest code ran, to end the call at its limit or to let others run.
     ///
     /// # Errors
     /// The limit that was reached; it traps the guest.

@@ -1,21 +1,21 @@
 //! The kind `bindgen`: strings, byte arrays and numbers as wasm-bindgen lays them out.
 //!
 //! A string or byte array goes in as pointer and length: the host allocates it with `__wbindgen_malloc`, and it then
-//! belongs to the callee. The core values of a type are in [`super::layout`]. A result of one core value is returned as it is;
-//! one of several comes out in two shapes, both in use:
+//! belongs to the callee. The core values of a type are in [`super::layout`]. A result of one core value is returned as
+//! it is; one of several comes out in two shapes, both in use:
 //!
 //! | shape | from | result |
 //! |---|---|---|
-//! | return area | rustc alone, and the tool on modules of before 2024 | first parameter points to where the values go |
+//! | return area | rustc only, and the tool on modules of before 2024 | first parameter points to where the values go |
 //! | values | the tool today (multi-value) | as many results |
 //!
 //! 2020 hosts passed the constant 8 as return area, which is right only for modules of their compiler. We allocate one,
 //! so any layout works. A function that returns a `Result` adds two words, a handle of the error and a flag.
 //!
-//! A module that describes its functions tells the types, or the caller states them ([`StatedSignature`]). Otherwise the
-//! core type and the arguments at hand decide: a text takes two `i32`, a number one parameter, and what does not fit is
-//! a fault that says what would. What such a function leaves in a return area shows whether it was a text ([`results`]).
-//! The result is never freed: its instance ends with the call.
+//! A module that describes its functions tells the types, or the caller states them ([`StatedSignature`]). Otherwise
+//! the core type and the arguments at hand decide: a text takes two `i32`, a number one parameter, and arguments that
+//! do not fit are a fault that says what would. The words of such a function in a return area show whether it was a
+//! text ([`results`]). The result is never freed: its instance ends with the call.
 
 use super::guest::Guest;
 use super::layout::{CallPlan, CoreArg, halves, quarters};
@@ -59,7 +59,7 @@ pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Whatever trapped: the guest's fault, a limit, or a host's.
+/// Any trap: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,

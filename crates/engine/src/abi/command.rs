@@ -20,7 +20,7 @@ pub(crate) const START: &str = "_start";
 /// Words that one call may pass.
 const WORDS: usize = 1000;
 
-/// What is said of every program's one export.
+/// The signature and description of every program's one export.
 pub(crate) fn describe() -> (Signature, Described) {
     let param = |name: &str, schema| Param {
         name: name.to_owned(),
@@ -96,7 +96,7 @@ pub(crate) fn plan(
 /// Runs the program to its end; what it printed is collected elsewhere.
 ///
 /// # Errors
-/// Whatever trapped, a status other than zero among it.
+/// Any trap, a status other than zero among them.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,

@@ -2,9 +2,10 @@
 //!
 //! A module that never went through the wasm-bindgen tool exports, for each function, `__wbindgen_describe_<function>`,
 //! which calls the import `__wbindgen_describe(code)` once for each code of its type. The codes shifted over the years
-//! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers came before `FUNCTION`, and others behind it. A
+//! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers were added before `FUNCTION`, and others behind it. A
 //! description starts with `FUNCTION`, so the beginning of the list calibrates itself; the rest is placed by version. A
-//! description is check_stated_signature only if it is read to its last code. What is not understood is refused by its name.
+//! description is believed only if it is read to its last code. A type that is not understood is refused
+//! by its name.
 
 mod codes;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub(crate) fn version(section: &[u8]) -> Option<Patch> {
 /// Reads one function's description, which is `None` if it could not be run.
 ///
 /// # Errors
-/// What it says that no call could pass, as a clause: `it takes a JavaScript value`.
+/// The type that no call could pass, as a clause: `it takes a JavaScript value`.
 pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Signature, String> {
     let known = version;
     let codes = codes.ok_or("its description by wasm-bindgen cannot be run")?;
@@ -64,8 +65,8 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
     }))
 }
 
-/// Whether the codes of a conversion, which describes itself as it runs, are those of a text that becomes a JavaScript
-/// value: an empty name since some version, then a function of one text.
+/// Returns whether the codes of a conversion, which describes itself as it runs, are those of a text that becomes a
+/// JavaScript value: an empty name since some version, then a function of one text.
 pub(crate) fn makes_text(codes: &[u32]) -> bool {
     let codes = match codes {
         [0, rest @ ..] => rest,
@@ -115,7 +116,7 @@ impl Reader<'_> {
         code.copied().ok_or(Refusal::Unknown)
     }
 
-    /// A length, and so many characters.
+    /// Reads a length, and as many characters.
     fn text(&mut self) -> Result<String, Refusal> {
         let length = self.word()? as usize;
         let (text, rest) = self
@@ -127,7 +128,7 @@ impl Reader<'_> {
         text.ok_or(Refusal::Unknown)
     }
 
-    /// What stands behind `FUNCTION`.
+    /// Reads the codes behind `FUNCTION`.
     fn function(&mut self) -> Result<Signature, Refusal> {
         let (_shim, arity) = (self.word()?, self.word()?);
         // Bounded by what the module really emitted: every argument takes at least one code.

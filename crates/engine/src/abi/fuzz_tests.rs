@@ -111,7 +111,7 @@ impl Holder for Texts {
     }
 }
 
-/// What one call meets.
+/// The circumstances of one call.
 #[derive(Clone, Debug)]
 struct Call {
     text: String,
@@ -133,7 +133,7 @@ fn export(symbol: &str, params: usize, results: usize, abi: Abi) -> Export {
     }
 }
 
-/// The output of a future that never waits: a guest that nobody interrupts does not.
+/// The output of a future that never waits, as a guest that is not interrupted.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future
@@ -251,7 +251,7 @@ proptest! {
     }
 }
 
-/// The same guest, with words that mean something: the test above meets values, too, not faults alone.
+/// The same guest, with words that mean something: the test above meets values, too, not only faults.
 #[test]
 fn meant_words_are_values() {
     let world = World::get();

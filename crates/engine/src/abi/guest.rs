@@ -85,7 +85,8 @@ impl<T: Send + 'static> Guest<'_, T> {
 /// The bytes of a result: at most `limit`, and inside of `memory`.
 ///
 /// # Errors
-/// [`BadPointer`] for a length that could not lie in memory, however large; [`LimitExceeded::Output`] for one that could.
+/// [`BadPointer`] for a length that could not lie in memory, however large; [`LimitExceeded::Output`] for one that
+/// could.
 pub(crate) fn result(
     memory: &[u8],
     pointer: u32,

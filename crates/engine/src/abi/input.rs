@@ -1,4 +1,4 @@
-//! What a client sent, before and after it is known what an export takes.
+//! Client arguments, and their conversion to an export's parameter types.
 
 use super::layout::CoreArg;
 use crate::json::elements;
@@ -7,7 +7,7 @@ use crate::{Arg, Fault};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// One argument, with what is known of its meaning.
+/// One argument, with a hint of its meaning.
 #[derive(Clone, Debug)]
 pub(super) struct InputArg {
     pub(super) bytes: Bytes,
@@ -41,7 +41,7 @@ impl InputArg {
         }
     }
 
-    /// What stands in for an argument that did not come.
+    /// The argument that stands in for a missing one.
     pub(super) fn missing() -> Self {
         Self {
             bytes: Bytes::new(),
@@ -50,7 +50,7 @@ impl InputArg {
     }
 }
 
-/// The elements of a JSON array that came as one text; of a longer one than any function takes, one too many.
+/// The elements of a JSON array that was sent as one text; of a longer one than any function takes, one too many.
 pub(super) fn expand_array(given: &[InputArg]) -> Option<Vec<InputArg>> {
     let [
         InputArg {
@@ -81,13 +81,14 @@ pub(super) fn expand_array(given: &[InputArg]) -> Option<Vec<InputArg>> {
         .collect()
 }
 
-/// What a string of JSON says; `None` if that is not Unicode.
+/// The text of a JSON string; `None` if it is not Unicode.
 fn unquoted(text: &str) -> Option<Bytes> {
     let text: String = serde_json::from_str(text).ok()?;
     Some(text.into())
 }
 
-/// Brings what came in line with known types: as it came, or expand_array, or with empty texts for what is missing.
+/// Converts arguments to known types: as they were sent, or as elements of an array, or with empty texts for missing
+/// ones.
 ///
 /// # Errors
 /// `arguments`, which says what the function takes.
@@ -152,7 +153,7 @@ pub(super) fn coerce<T, S>(
         .collect()
 }
 
-/// Says what would have fitted.
+/// The fault of arguments whose number does not fit.
 pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
     let came = match count {
         0 => "none came".to_owned(),
@@ -168,7 +169,8 @@ pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
     )
 }
 
-/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted here.
+/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted
+/// here.
 pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
     let signed = |bits: u32| {
@@ -224,7 +226,7 @@ pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     }
 }
 
-/// A JSON array as it lies in memory, little-endian; what did not come is empty.
+/// A JSON array as it lies in memory, little-endian; a missing argument is an empty array.
 fn list(element: &Type, json: &[u8]) -> Option<CoreArg> {
     let json = if json.is_empty() { b"[]" } else { json };
     let width = element.width()?;
@@ -270,7 +272,7 @@ fn numbers(given: &InputArg) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// JSON as the function reads it; what did not come is `null`.
+/// JSON as the function reads it; a missing argument is `null`.
 fn json(given: &InputArg) -> Option<Bytes> {
     if given.hint == ArgHint::Quoted {
         let text = std::str::from_utf8(&given.bytes).ok()?;
@@ -311,7 +313,7 @@ pub(super) fn name(ty: &Type) -> String {
 }
 
 impl InputArg {
-    /// Whether it stands for the absence of a value of this type: it did not come, or is `null`.
+    /// Returns whether it stands for the absence of a value of this type: it is missing, or `null`.
     pub(super) fn is_absent(&self, ty: &Type) -> bool {
         let textual = matches!(ty, Type::String | Type::Bytes | Type::Char);
         match self.hint {
@@ -322,7 +324,7 @@ impl InputArg {
         }
     }
 
-    /// Whether it is a number of JSON.
+    /// Returns whether it is a number of JSON.
     pub(super) fn is_number(&self) -> bool {
         self.hint == ArgHint::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
     }

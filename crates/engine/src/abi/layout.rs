@@ -13,7 +13,7 @@
 //! | `Result` | threw | 0.2.79 | the value, then a handle of the error, then a flag |
 //!
 //! Where the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
-//! type, which tells them apart, but for what lies in a return area ([`is_unsure`]).
+//! type, which tells them apart, but for values in a return area ([`is_unsure`]).
 
 use crate::types::{Core, Type};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub(crate) struct Era {
 }
 
 impl Era {
-    /// That of the version that compiled a module, or else each one, the newest first.
+    /// The choices of the version that compiled a module, or else every combination, the newest first.
     pub(crate) fn each<'a>(
         patch: Option<u32>,
         types: impl IntoIterator<Item = &'a Type>,
@@ -46,7 +46,7 @@ impl Era {
     }
 }
 
-/// Whether a type lies in a return area in ways that only the version tells apart.
+/// Returns whether a type lies in a return area in ways that only the version tells apart.
 pub(crate) fn is_unsure(ty: &Type) -> bool {
     match ty {
         Type::Enum { .. } => true,
@@ -58,9 +58,9 @@ pub(crate) fn is_unsure(ty: &Type) -> bool {
     }
 }
 
-/// What an optional type narrower than 32 bits is when it is `None`.
+/// The value for `None` of an optional type narrower than 32 bits.
 pub(crate) const NARROW_NONE: i32 = 0x00ff_ffff;
-/// What an optional number in an `f64` is when it is `None`: until 0.2.118, and since. Neither is a value of 32 bits.
+/// The values for `None` of an optional number in an `f64`: until 0.2.118, and since. Neither is a value of 32 bits.
 pub(crate) const FLOAT_NONE: [f64; 2] = [4_294_967_297.0, 9_007_199_254_740_991.0];
 
 /// The number for `None` of the version that compiled a module.
@@ -135,7 +135,8 @@ pub(crate) fn flatten(ty: &Type, era: Era, flat: &mut Vec<Core>) {
     }
 }
 
-/// Whether an optional value of this type has a word before it that says whether it is there (if it is not an `f64`).
+/// Returns whether an optional value of this type has a word before it that says whether it is there (if it is not an
+/// `f64`).
 pub(crate) fn is_tagged(inner: &Type) -> bool {
     matches!(
         inner,
@@ -150,7 +151,7 @@ pub(crate) fn is_tagged(inner: &Type) -> bool {
     )
 }
 
-/// Where each of these values lies in a return area (as in a C struct), and its size.
+/// Offsets of these values in a return area, as in a C struct, and its size.
 pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
     let (mut at, mut all) = (0u32, Vec::with_capacity(cores.len()));
     for core in cores {
@@ -165,7 +166,7 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
     (all, at)
 }
 
-/// One or two core parameters.
+/// An argument as one or two core parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CoreArg {
     Bytes(Bytes),
@@ -176,7 +177,7 @@ pub(crate) enum CoreArg {
     },
     /// A list of texts, each of which is a handle.
     Texts(Vec<String>),
-    /// A text or list that is not there.
+    /// An absent text or list.
     Null,
     I32(i32),
     I64(i64),
@@ -188,7 +189,7 @@ pub(crate) enum CoreArg {
     F64(f64),
 }
 
-/// Where the result is, and what it is.
+/// The place and the type of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ResultLayout {
     Nothing,
@@ -206,7 +207,7 @@ pub(crate) enum ResultLayout {
     Pair(bool),
 }
 
-/// Whether an error and a flag follow a value.
+/// The presence of an error and a flag behind a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fallible {
     No,
@@ -215,7 +216,7 @@ pub(crate) enum Fallible {
     Perhaps,
 }
 
-/// How one call will be made.
+/// A plan of one call: its arguments and its result as core values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CallPlan {
     pub(crate) slots: Vec<CoreArg>,

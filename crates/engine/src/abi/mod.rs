@@ -1,4 +1,4 @@
-//! How values cross into a module and out of it: one file for each kind.
+//! Calling conventions of core modules, by which values cross into a guest and out of it: one file for each.
 
 pub(crate) mod bindgen;
 pub(crate) mod command;
@@ -19,7 +19,7 @@ use guest::Guest;
 use objects::Holder;
 use wasmtime::Func;
 
-/// How one call will be made.
+/// A plan of one call.
 pub(crate) enum CallPlan {
     Bindgen(layout::CallPlan),
     Wasmedge(wasmedge::CallPlan),
@@ -46,7 +46,7 @@ pub(crate) fn plan(
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Whatever trapped: the guest's fault, a limit, or a host's.
+/// Any trap: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,

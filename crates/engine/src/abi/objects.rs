@@ -9,9 +9,9 @@ use crate::limits::LimitExceeded;
 
 /// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
 const FIRST: u32 = 0x4000_0000;
-/// What one costs beside its bytes.
+/// Bytes that one text costs beside its own.
 const OVERHEAD: usize = 64;
-/// What is kept of the text that was made last.
+/// Bytes that are kept of the text that was made last.
 const LAST: usize = 4096;
 
 /// The texts of one instance.
@@ -19,7 +19,7 @@ const LAST: usize = 4096;
 pub(crate) struct Objects {
     texts: Vec<Option<String>>,
     free: Vec<usize>,
-    /// The beginning of the text that was made last: of an error that came back as a reference nothing else is known.
+    /// The beginning of the text that was made last: nothing else is known of an error that is returned as a reference.
     last: Option<String>,
 }
 
@@ -78,9 +78,9 @@ impl Objects {
     }
 }
 
-/// The data of a store whose guest may make texts.
+/// Data of a store whose guest may make texts.
 pub(crate) trait Holder: Send + 'static {
-    /// Its texts, and the room that they count for.
+    /// The texts, and the account of memory that they count for.
     fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting);
 }
 

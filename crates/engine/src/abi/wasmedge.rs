@@ -38,7 +38,7 @@ pub(crate) struct Argument {
     elements: usize,
 }
 
-/// How one call will be made.
+/// A plan of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CallPlan {
     arguments: Vec<Argument>,
@@ -48,7 +48,7 @@ pub(crate) struct CallPlan {
 const ENTRY: u32 = 8;
 /// Bytes of an answer.
 const ANSWER: u32 = 9;
-/// What is shown of an error's text.
+/// Bytes that are shown of an error's text.
 const ERROR: u32 = 4096;
 
 /// Decides how `export` is called with `args`. A stated result is not needed: results say their types.
@@ -112,7 +112,7 @@ fn typed(ty: &Type, given: &InputArg) -> Option<Argument> {
     })
 }
 
-/// Whether this ABI has arguments of a type.
+/// Returns whether this ABI has arguments of a type.
 fn carries(ty: &Type) -> bool {
     match ty {
         Type::I128 | Type::U128 | Type::Option(_) | Type::Enum { .. } => false,
@@ -186,7 +186,7 @@ fn undecided(function: &str, at: usize, given: &InputArg) -> Fault {
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Whatever trapped or was said wrongly: the guest's fault, a limit, or a host's.
+/// Any trap or malformed answer: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,
@@ -197,7 +197,7 @@ pub(crate) async fn call<T: Send + 'static>(
     for argument in &plan.arguments {
         let [size, elements] = [argument.bytes.len(), argument.elements]
             .map(|n| u32::try_from(n).map_err(|_| LimitExceeded::Memory));
-        // Never nothing: the pointer that a guest has for that is aligned for bytes alone.
+        // Never nothing: the pointer that a guest has for that is aligned for bytes only.
         let pointer = guest.allocate(size?.max(8), 8).await?;
         guest.write(pointer, &argument.bytes)?;
         table.extend_from_slice(&pointer.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// What a guest sees of its surroundings, the same for every call of a function.
+/// The environment that a guest sees, the same for every call of a function.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The second argument; the first is the export's name.

@@ -14,7 +14,7 @@ use crate::tape::HostCallTape;
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes};
 
-/// A store of functions' values. The engine knows no database: whoever starts it brings one.
+/// A store of functions' values. The engine knows no database: its embedder brings one.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// The value that a function keeps under a key.

@@ -1,10 +1,10 @@
 //! Values that outlive a call, under keys that are texts.
 //!
-//! Underneath is the storage of 2020, in the same name space of the function and under the same limits. Its keys have 32
-//! bytes: ours is the SHA-256 of the text behind a prefix, so that no text is the key of a 2020 value. Stored bytes begin
-//! with [`THERE`], so that a value of 2020 under the same digest is not taken for one of ours. A removed value is gone,
-//! and takes nothing of `limits.storage`; an earlier release kept an empty value in its place, which the next removal
-//! takes away.
+//! Underneath is the storage of 2020, in the same name space of the function and under the same limits. Its keys have
+//! 32 bytes: ours is the SHA-256 of the text behind a prefix, so that no text is the key of a 2020 value. Stored bytes
+//! begin with [`THERE`], so that a value of 2020 under the same digest is not taken for one of ours. A removed value is
+//! gone, and takes nothing of `limits.storage`; an earlier release kept an empty value in its place, which the next
+//! removal takes away.
 
 use super::storage::{self, FunctionValues};
 use crate::Fault;
@@ -128,7 +128,7 @@ pub(crate) async fn list(
     Ok(page.freeze())
 }
 
-/// Whether a stored value is one of these.
+/// Returns whether a stored value is one of these.
 fn is_there(value: &Bytes) -> bool {
     value.first() == Some(&THERE)
 }

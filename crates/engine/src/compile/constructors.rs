@@ -1,4 +1,4 @@
-//! Constructors that nobody runs.
+//! Constructors that would not be run.
 //!
 //! C and Rust code for WASI relies on `__wasm_call_ctors`: it is what makes the environment visible. Linkers of today
 //! call it from `_initialize` or from every export; those of before 2021 called it from nowhere in a library, so that
@@ -61,7 +61,7 @@ fn named_constructors(names: wasmparser::NameSectionReader<'_>) -> Option<u32> {
     })
 }
 
-/// Whether any code calls the function.
+/// Returns whether any code calls the function.
 fn is_called(source: &[u8], function: u32) -> Option<bool> {
     for payload in Parser::new(0).parse_all(source) {
         if let Payload::CodeSectionEntry(body) = payload.ok()? {
@@ -77,7 +77,7 @@ fn is_called(source: &[u8], function: u32) -> Option<bool> {
     Some(false)
 }
 
-/// The same module with one more export; all other sections as they were.
+/// The module with one more export; all other sections as they were.
 fn add_export(source: &[u8], function: u32) -> Option<Vec<u8>> {
     let mut module = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(source) {

@@ -10,7 +10,7 @@ pub(super) const INITIALIZERS: [&str; 2] = ["_initialize", "__wbindgen_start"];
 /// An author's own set-up, run once at upload.
 pub(super) const PRIME: &str = "iof_prime";
 
-/// Whether an export is one of its author's functions.
+/// Returns whether an export is one of its author's functions.
 pub(super) fn is_users(name: &str) -> bool {
     !name.starts_with("__") && !matches!(name, "_initialize" | START | PRIME)
 }
@@ -43,7 +43,7 @@ pub(super) fn functions(source: &[u8], types: &Types) -> (Vec<String>, Functions
     (names, functions)
 }
 
-/// Whether a module exports a function of that name and type.
+/// Returns whether a module exports a function of that name and type.
 pub(super) fn is(types: &Functions, name: &str, params: &[Core], results: &[Core]) -> bool {
     types
         .get(name)

@@ -1,4 +1,4 @@
-//! Imports of a module: those that nobody serves, found before anything is compiled.
+//! Imports of a module that the host does not serve, found before anything is compiled.
 
 use crate::Fault;
 use crate::host::{js_imports, missing};
@@ -29,10 +29,10 @@ pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module
     Module::new(engine, head.finish())
 }
 
-/// Every function that a module imports and nobody serves.
+/// Every function that a module imports and the host does not serve.
 ///
 /// # Errors
-/// `unknown-import` for an import that is no function: there is no call that could fault instead.
+/// `unknown-import` for an import that is not a function: there is no call that could fault instead.
 pub(super) fn unserved(
     module: &Module,
     linker: &Linker<CallState>,

@@ -3,7 +3,7 @@
 use crate::manifest::Allocator;
 use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, UpdateDeadline};
 
-/// How large the heap is made: arguments of this size fit without growing the memory.
+/// The size to which the heap is grown: arguments of this size fit without growing the memory.
 const HEAP: i32 = 60_000;
 /// Memory that start-up may use before it counts as not primable.
 const MEMORY: usize = 256 << 20;
@@ -78,7 +78,7 @@ impl Instance {
         Ok(Self { store, instance })
     }
 
-    /// Whether it exports a function of that name that takes and returns nothing.
+    /// Returns whether it exports a function of that name that takes and returns nothing.
     pub(super) fn exports(&mut self, name: &str) -> bool {
         self.instance
             .get_typed_func::<(), ()>(&mut self.store, name)
@@ -99,7 +99,7 @@ impl Instance {
         Some(std::mem::take(&mut self.store.data_mut().codes))
     }
 
-    /// What a function without arguments returns, if that is a text of at most `most` bytes.
+    /// Calls a function without arguments, and returns its result if that is a text of at most `most` bytes.
     pub(super) fn text(&mut self, name: &str, allocator: &Allocator, most: u32) -> Option<Vec<u8>> {
         let store = &mut self.store;
         let function = self.instance.get_typed_func::<i32, ()>(&mut *store, name);

@@ -33,7 +33,7 @@ use worker::WorkerLimits;
 #[derive(Debug)]
 pub(crate) struct Compiler {
     limits: CompileLimits,
-    /// What a module must fit into.
+    /// Limits of a call, into which a module must fit.
     call: Arc<Limits>,
     worker: Vec<PathBuf>,
     worker_limits: WorkerLimits,
@@ -44,11 +44,11 @@ pub(crate) struct Compiler {
     parallel: usize,
 }
 
-/// Compiled code is a few times its source; more than this is no module that anyone meant to upload.
+/// The most that an artefact may be of its source; compiled code is usually a few times its source.
 const ARTEFACT_GROWTH: u64 = 16;
 const ARTEFACT_ROOM: u64 = 64 << 20;
 
-/// What a worker says on stderr when the kernel gives it no more: the allocator, the threads, wasmtime's maps.
+/// Words of a worker on stderr when the kernel gives it no more memory: the allocator's, the threads', wasmtime's maps'.
 const OUT_OF_MEMORY: [&str; 4] = [
     "memory allocation of",
     "unable to allocate",
@@ -210,7 +210,7 @@ impl Compiler {
     }
 }
 
-/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for whoever built it.
+/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for its author, before an upload.
 ///
 /// # Errors
 /// As for [`crate::Engine::compile`].

@@ -29,8 +29,8 @@ pub(super) struct Snapshot {
 /// A snapshot that adds more than this to the module costs more than it saves.
 const GROWTH: usize = 16 << 20;
 
-/// Whether anything of a module runs before its first call: without a start-up or an allocator whose heap can grow, a
-/// snapshot would be the module again.
+/// Returns whether anything of a module runs before its first call: without a start-up or an allocator whose heap can
+/// grow, a snapshot would be the module again.
 pub(super) fn starts(
     source: &[u8],
     types: &Functions,
@@ -152,7 +152,7 @@ fn attempt(
     Ok(Snapshot { module, initialize })
 }
 
-/// What `_initialize` is called in a snapshot that was taken before it ran: a name of the same length.
+/// The name of `_initialize` in a snapshot that was taken before it ran, of the same length.
 const DEFERRED: &str = "__iof_start";
 
 /// Renames the export `_initialize`.

@@ -1,4 +1,4 @@
-//! What a module asks for before any of its code runs: names, memories and tables.
+//! Names, memories and tables of a module, which cost before any of its code runs.
 //!
 //! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
 //! module that wants more could be compiled and never called.
@@ -16,7 +16,7 @@ const NAME: usize = 1024;
 /// Bytes of memories and tables with which an instance begins.
 ///
 /// # Errors
-/// What no slot has room for: `module-names`, `module-memories`, `module-tables`, `module-table-elements`, `memory`.
+/// `module-names`, `module-memories`, `module-tables`, `module-table-elements`, `memory`.
 pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     let (mut memories, mut tables, mut space) = (0u32, 0u32, 0u64);
     for payload in Parser::new(0).parse_all(source) {

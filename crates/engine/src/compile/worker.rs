@@ -18,7 +18,7 @@ pub(super) const ARTEFACT: u8 = b'A';
 /// First byte of an answer that is a [`Refused`] in JSON.
 pub(super) const FAULT: u8 = b'F';
 
-/// What a worker is told, as one argument in JSON.
+/// The limits of a worker, passed as one argument in JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct WorkerLimits {
     compile: CompileLimits,
@@ -133,7 +133,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
     };
     let engine = Engine::new(&wasm_config(&limits.call)).map_err(internal)?;
 
-    // What nobody serves is known before anything is compiled.
+    // Imports that are not served are known before anything is compiled.
     let linker = host::linker(&engine).map_err(internal)?;
     let mut store = Store::new(&engine, crate::state::CallState::for_linking(&limits.call));
     let imported = imports::imports(&engine, source).map_err(invalid)?;
@@ -179,7 +179,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
     };
     let allocator = manifest.allocator.as_ref();
     let primed = match prime::starts(source, &exported.1, allocator, initializers) {
-        // The snapshotter asserts what it makes, and a module of somebody else's may break what it takes for granted.
+        // The snapshotter asserts what it makes, and a hostile module may break its assumptions.
         true => catch_unwind(AssertUnwindSafe(|| {
             prime::prime(&quick, source, allocator, initializers)
         }))
@@ -195,7 +195,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
         Err(prime::Refusal::Prime(fault)) => return Err(fault),
         Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => Err(why),
     };
-    // A snapshot that the engine does not take is none: the module is compiled as it came.
+    // If the engine does not take the snapshot, the module is compiled as it was uploaded.
     let primed = snapshot.and_then(|snapshot| {
         // Start-up may have grown the memory to where no call may have it.
         let space = shape::space(&snapshot.module, &limits.call).map_err(|fault| fault.message)?;
@@ -223,7 +223,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
         .map_err(|error| Fault::host("The module could not be compiled.", error))
 }
 
-/// What describes functions.
+/// Beginnings of the names of exports that describe functions.
 const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
 fn invalid(error: wasmtime::Error) -> Fault {

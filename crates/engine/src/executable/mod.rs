@@ -1,8 +1,8 @@
 //! The code of a function, loaded: how it is read from an artefact, how a call of it is planned, and how it runs.
 //!
 //! Each format of WebAssembly has a file, [`core`] today, and each enum here an arm for it; nothing outside of this
-//! module knows which formats there are (docs/decisions/0033-what-the-engine-runs.md). The arms are matched, not boxed: a
-//! call allocates nothing to be dispatched.
+//! module knows which formats there are (docs/decisions/0033-what-the-engine-runs.md). The arms are matched, not boxed:
+//! a call allocates nothing to be dispatched.
 
 mod core;
 
@@ -113,14 +113,15 @@ impl PlannedCall<'_> {
     /// Instantiates the code and makes the call.
     ///
     /// # Errors
-    /// Whatever trapped: the guest's fault, a limit, or a host's.
-    pub(crate) async fn run(
+    /// Any trap: the guest's fault, a limit, or a host's.
+    pub(crate) fn run(
         self,
         store: &mut Store<CallState>,
         output_limit: u64,
-    ) -> wasmtime::Result<Value> {
+    ) -> impl Future<Output = wasmtime::Result<Value>> + Send {
+        // The future of the arm itself: one around it would be a copy more in every call.
         match self {
-            Self::Core(call) => call.run(store, output_limit).await,
+            Self::Core(call) => call.run(store, output_limit),
         }
     }
 }

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wasmtime::{Extern, Store};
 
-/// How long one program may run; some wait.
+/// The time that one program may run; some wait.
 const TIME: Duration = Duration::from_millis(100);
 /// The bytes of one program.
 const PROGRAM: usize = 4096;
@@ -32,7 +32,7 @@ struct World {
     runtime: Runtime,
     engine: Engine,
     function: Function,
-    /// Where scratch directories are made.
+    /// The parent of scratch directories.
     _scratch: TempDir,
 }
 
@@ -223,7 +223,7 @@ impl Command for Echo {
 mod tests {
     use super::*;
 
-    /// The interpreter does what it is told: a program that prints is seen to.
+    /// The interpreter runs a program: one that prints has printed.
     #[test]
     fn a_program_runs() {
         let world = &*WORLD;

@@ -1,4 +1,4 @@
-//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//! Fuzz targets: functions of any bytes, with what has to hold of them. A panic is a finding.
 //!
 //! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
 
@@ -92,7 +92,7 @@ pub fn artefact_header(data: &[u8]) {
     );
 }
 
-/// What a module says of its functions, or a caller of a module's: the first byte tells which of them follows.
+/// Descriptors, descriptions and stated signatures: the first byte tells which of them follows.
 pub fn description(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;

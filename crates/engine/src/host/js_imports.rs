@@ -3,19 +3,19 @@
 //! A module that never left rustc imports `__wbindgen_placeholder__` and `__wbindgen_externref_xform__`; one that the
 //! wasm-bindgen tool finished imports from the JavaScript file it made (`./name_bg.js`, or `wbg` when linked by name).
 //! There is no JavaScript here. Some of them have a meaning without it: `throw` and the making of an error carry a
-//! message, a text that is made of bytes is one that bytes are read from again ([`super::objects`]), and the set-up of the
-//! externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
+//! message, a text that is made of bytes is one that bytes are read from again ([`crate::abi::objects`]), and the
+//! set-up of the externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
 //!
 //! In a module that never left rustc, a conversion to a JavaScript value describes itself when it runs: it calls
-//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns that of
-//! the converted one.
+//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns
+//! that of the converted one.
 
 use super::memory;
 use crate::abi::bindgen::Returned;
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, ExternType, FuncType, ImportType, Linker, Val, ValType};
 
-/// Whether an import belongs to that glue.
+/// Returns whether an import is one that wasm-bindgen leaves for JavaScript.
 pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
     let module = import.module();
     matches!(
@@ -40,7 +40,7 @@ pub(crate) struct NoJavaScript(pub(crate) String);
 #[error("{0}")]
 pub(crate) struct Thrown(pub(crate) String);
 
-/// What an import of the glue does here.
+/// An import of JavaScript's that has a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum JsImport {
     /// Ends the call with a text.
@@ -65,9 +65,9 @@ enum JsImport {
 /// The handles below this stand for constants such as `undefined`, in every version that asks.
 const CONSTANTS: u32 = 1028;
 
-/// The part of an import's name and the type that say what it does. Since 0.2.100 names end in a hash:
+/// The meaning of an import, by a part of its name and by its type. Since 0.2.100 names end in a hash:
 /// `__wbg___wbindgen_throw_b855445ff6a94295`.
-fn glue(name: &str, ty: &FuncType) -> Option<JsImport> {
+fn known(name: &str, ty: &FuncType) -> Option<JsImport> {
     let shape = |params: usize, results: usize| {
         ty.params().len() == params
             && ty.results().len() == results
@@ -110,7 +110,7 @@ fn nullable(ty: &FuncType) -> bool {
     matches!(ty.results().next(), Some(ValType::Ref(of)) if of.is_nullable())
 }
 
-/// Defines one such import.
+/// Defines one such import in a linker.
 pub(crate) fn define(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,
@@ -123,7 +123,7 @@ pub(crate) fn define(
         )));
     };
     let (module, name) = (import.module(), import.name());
-    match glue(name, &ty) {
+    match known(name, &ty) {
         Some(JsImport::Throw) => linker.func_wrap(module, name, throw)?,
         Some(JsImport::Make) => {
             let reference = nullable(&ty);
@@ -192,7 +192,7 @@ fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Resu
     keep(&mut caller, pointer, length).map(|handle| Val::I32(handle.cast_signed()))
 }
 
-/// What is shown of a thrown text.
+/// Bytes that are shown of a thrown text.
 const SHOWN: u32 = 4096;
 
 fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
@@ -218,7 +218,7 @@ fn drop_ref(mut caller: Call<'_>, handle: u32) {
     state.objects.remove(handle, &mut state.space);
 }
 
-/// Writes where a text lies, and its length, to `area`; of a value that is no text, nothing.
+/// Writes where a text lies, and its length, to `area`; of a value that is not a text, zeros.
 async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<()> {
     let text = caller.data().objects.get(handle).map(str::to_owned);
     let (pointer, length) = match &text {

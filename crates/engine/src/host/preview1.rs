@@ -1,7 +1,7 @@
 //! The functions of WASI preview 1, as `wasmtime_wasi` has them, with bounds on what a guest hands over.
 //!
-//! What a function is given a length or a count of is bounded here before anything is done by it; what it writes,
-//! creates and opens is counted. docs/IMPORTS.md has a row for each.
+//! Lengths and counts that a guest passes are bounded here before anything is done with them; bytes written, and files
+//! created and opened, are counted. docs/IMPORTS.md has a row for each.
 
 use super::memory;
 use crate::capability::random;
@@ -13,7 +13,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
 use wiggle::GuestMemory;
 
 const MODULE: &str = "wasi_snapshot_preview1";
-/// What a directory entry is worth.
+/// Bytes that a directory entry counts.
 const ENTRY: u64 = 4096;
 /// Vectors that one read or write looks at (`IOV_MAX` of Linux); behind them, it ends early, as any may.
 const VECTORS: i32 = 1024;
@@ -43,7 +43,7 @@ const MEMORYLESS: [&str; 6] = [
     "sock_shutdown",
 ];
 
-/// Whether an import works with the memory of the module that imports it.
+/// Returns whether an import works with the memory of the module that imports it.
 pub(crate) fn needs_memory(import: &ImportType<'_>) -> bool {
     import.module() == MODULE && !MEMORYLESS.contains(&import.name())
 }
@@ -93,8 +93,8 @@ macro_rules! bounded {
     };
 }
 
-/// Functions that need no context, which takes two microseconds to make: whoever makes a hash map asks for random bytes,
-/// whoever starts a command for the environment.
+/// Serves the functions that need no context, which takes two microseconds to make: a guest that makes a hash map asks
+/// for random bytes, one that starts a command for the environment.
 fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;

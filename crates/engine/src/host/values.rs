@@ -38,7 +38,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     Ok(())
 }
 
-/// ResultLayout the length of a value, which is kept to be read; -1 if there is none.
+/// Returns the length of a value, which is kept to be read; -1 if there is none.
 async fn get(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i64> {
     let key = key_of(&mut caller, key, length)?;
     let (transactions, values) = caller.data_mut().storage();
@@ -77,7 +77,7 @@ async fn remove(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result
     Ok(values::remove(&values, key).await?.into())
 }
 
-/// ResultLayout the length of a page of keys, which is kept to be read.
+/// Returns the length of a page of keys, which is kept to be read.
 async fn list(
     mut caller: Call<'_>,
     prefix: (u32, u32),

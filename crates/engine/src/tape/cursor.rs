@@ -1,22 +1,24 @@
-//! What is left of a recording to be played, and how it goes on where the recording ends.
+//! The position of a replay in its recording, and how it goes on where the recording ends.
 
 use super::responses::HostResponses;
 use bytes::Bytes;
 use std::collections::HashMap;
 
+/// The position of a replay.
 #[derive(Debug)]
 pub(super) struct ReplayCursor {
     pub(super) left: HostResponses,
-    /// What the run itself has stored.
+    /// Values that the run itself has stored.
     pub(super) stored: HashMap<Bytes, Bytes>,
-    /// Where the clocks stand when there is nothing left to play.
+    /// The time of each clock once nothing is left to play.
     wall_clock: u64,
     monotonic_clock: u64,
     /// State of the generator that goes on where the recorded bytes end.
     random: u64,
 }
 
-/// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
+/// Nanoseconds by which a clock goes on after the last recorded time, so that a guest that waits for time to pass does
+/// not wait for ever.
 const STEP: u64 = 1_000_000;
 
 impl ReplayCursor {

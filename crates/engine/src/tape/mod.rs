@@ -1,12 +1,12 @@
-//! What a call hears from outside: kept while it runs, and played back to another run of it.
+//! Recordings of what the host answered to a call, kept while it runs and played back to another run of it.
 //!
 //! A call's only contact with the world is its input and what the host answers: commands, stored values, clocks,
-//! randomness. A [`HostCallTape`] keeps those answers, each kind in its own order, so that a version that asks for the time once
-//! more than the recorded one still hears the same responses. Rejected: one list for all kinds, which would call every
-//! corrected version a different call.
+//! randomness. A [`HostCallTape`] keeps those answers, each kind in its own order, so that a version that asks for the
+//! time once more than the recorded one still gets the same responses. Rejected: one list for all kinds, which would
+//! call every corrected version a different call.
 //!
 //! A tape that plays lets nothing out: a command that was not recorded ends the call with the fault `not-recorded`, and
-//! what the function stores is kept for its own loads alone. Either way a tape ends up with what was asked on it, which
+//! what the function stores is kept for its own loads only. Either way a tape ends up with what was asked on it, which
 //! is what two runs are compared by.
 
 mod cursor;
@@ -30,7 +30,7 @@ pub struct HostCallTape(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// What is left to be played; `None` while recording.
+    /// The position of a replay; `None` while recording.
     play: Option<Mutex<ReplayCursor>>,
     responses: Mutex<Recording>,
     limit: usize,
@@ -69,7 +69,7 @@ impl HostCallTape {
         }))
     }
 
-    /// What is on the tape; `None` if it was more than its limit.
+    /// The responses on the tape; `None` if they took more than its limit.
     #[must_use]
     pub fn responses(&self) -> Option<HostResponses> {
         let recording = lock(&self.0.responses);
@@ -154,7 +154,7 @@ impl HostCallTape {
         });
     }
 
-    /// Whether there was room for a value; `None` while recording.
+    /// The recorded answer to a save: true if there was room; `None` while recording.
     pub(crate) fn play_save(&self, key: &[u8], value: &Bytes) -> Option<bool> {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |save: &RecordedSave| save.key.0 == key && save.value.0 == value;
@@ -183,7 +183,7 @@ impl HostCallTape {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |list: &RecordedList| list.prefix.0 == prefix && list.after.0 == after;
         let at = cursor.left.lists.iter().position(same);
-        // Of what was not asked then, nobody knows what would be there.
+        // A page that was not asked for then is not known.
         let names = at.map(|at| cursor.left.lists.remove(at).names);
         Some(
             names
@@ -242,7 +242,7 @@ fn not_recorded(name: &str, request: &Request) -> Fault {
     )
 }
 
-/// What the locks guard is whole between any two statements.
+/// Locks a mutex whose content is whole between any two statements, poisoned or not.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

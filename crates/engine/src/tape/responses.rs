@@ -1,9 +1,9 @@
-//! What is on a tape: the answers of one call, each kind in its own order.
+//! The content of a tape: the host's responses to one call, each kind in its own order.
 
 use crate::blob::Blob;
 use serde::{Deserialize, Serialize};
 
-/// Answers of one call, in the order in which they came.
+/// The host's responses to one call, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostResponses {
@@ -41,15 +41,15 @@ pub struct RecordedCommand {
     /// Its environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
-    /// What it was given.
+    /// Its input.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdin: Blob,
     /// The status as the function saw it.
     pub status: i32,
-    /// What it printed.
+    /// Its output.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdout: Blob,
-    /// What it printed as errors.
+    /// Its output of errors.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stderr: Blob,
 }
@@ -60,7 +60,7 @@ pub struct RecordedCommand {
 pub struct RecordedLoad {
     /// Its key.
     pub key: Blob,
-    /// What was under it.
+    /// The value under it, if there was one.
     pub value: Option<Blob>,
 }
 
@@ -70,9 +70,9 @@ pub struct RecordedLoad {
 pub struct RecordedSave {
     /// Its key.
     pub key: Blob,
-    /// What was to be kept under it.
+    /// The value to be kept under it.
     pub value: Blob,
-    /// Whether there was room.
+    /// Set if there was room for it.
     pub saved: bool,
 }
 
@@ -80,9 +80,9 @@ pub struct RecordedSave {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedList {
-    /// What the names begin with.
+    /// The beginning of the names.
     pub prefix: Blob,
-    /// What they come after.
+    /// The name that they follow.
     pub after: Blob,
     /// The names.
     pub names: Vec<Blob>,

@@ -97,7 +97,7 @@ impl Wasi {
         log.stdout = printed;
     }
 
-    /// Whether the call is a program's.
+    /// Returns whether the call is a program's.
     pub(crate) fn is_program(&self) -> bool {
         self.setup.program.is_some()
     }

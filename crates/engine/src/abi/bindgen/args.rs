@@ -1,4 +1,4 @@
-//! From what a client sent to what an export takes.
+//! Client arguments, lowered to what an export takes.
 
 use super::super::input::{InputArg, arity_error, expand_array};
 use super::typed::{check_stated_signature, layout_of, typed};
@@ -8,7 +8,11 @@ use crate::manifest::Export;
 use crate::types::listed;
 use crate::{Arg, Fault, StatedSignature};
 
-/// Decides how `export` is called. Without `texts`, the module cannot be handed any: it exports no allocator.
+/// Decides how `export` is called. `texts` is set if the module exports an allocator, without which it can be handed no
+/// text.
+///
+/// # Errors
+/// `arguments`, `no-allocator`
 pub(super) fn lower(
     export: &Export,
     args: &[Arg],

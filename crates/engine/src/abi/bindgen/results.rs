@@ -1,10 +1,10 @@
-//! What a function of this ABI returned, from its core values or from its return area.
+//! Results of this ABI, from core values or from a return area.
 //!
 //! Everything is the guest's word: a pointer, a length and a handle are checked before they are followed, and nothing is
 //! written that is larger than a result may be.
 //!
-//! Of a function whose types nobody says, a text is expected. What it leaves behind pointer and length shows when it was
-//! something else: such a result is refused, because it cannot be told what it is.
+//! A function without known types is expected to return a text. The words behind pointer and length show when the result
+//! was of another type: such a result is refused, because its type cannot be told.
 
 mod lift;
 mod lists;
@@ -18,7 +18,7 @@ use lift::{fetch, lift};
 use lists::bad;
 use wasmtime::Val;
 
-/// The function returned an error, which has this handle.
+/// An error that the function returned, by its handle.
 #[derive(Debug, thiserror::Error)]
 #[error("the function returned an error")]
 pub(crate) struct Returned(pub(crate) u32);
@@ -27,7 +27,7 @@ pub(crate) struct Returned(pub(crate) u32);
 pub(super) const MOST: usize = 6;
 /// Words of an area for a text: pointer, length, error, flag.
 const WORDS: usize = 4;
-/// What the last two of them hold before the call.
+/// The value of the last two words before the call.
 const UNTOUCHED: u32 = 0xa5a5_a5a5;
 /// Below this lie no texts that a function returns, and all handles of references.
 const LOW: u32 = 1 << 16;
@@ -62,7 +62,7 @@ pub(super) fn area(returns: &ResultLayout) -> Option<Vec<u8>> {
     }
 }
 
-/// How many results the function has.
+/// The number of results that the function has.
 pub(super) fn count(returns: &ResultLayout) -> usize {
     match returns {
         ResultLayout::Nothing | ResultLayout::Area | ResultLayout::Known { area: true, .. } => 0,
@@ -108,7 +108,7 @@ pub(super) fn read<T: Holder>(
             let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
             match *words.as_slice() {
                 [pointer, length, UNTOUCHED, UNTOUCHED] => text(guest, pointer, length, limit),
-                // A `Result` of nothing or of one word, which came out as it should only if it is an error.
+                // A `Result` of nothing or of one word, which can be read only if it is an error.
                 [_, error, 1, UNTOUCHED] => Err(Returned(error).into()),
                 [pointer, length, error, flag] => {
                     fallible_text(guest, [pointer, length, error, flag], limit)
@@ -183,7 +183,7 @@ fn known<T: Holder>(
     lift(guest, ty, era, values, limit)
 }
 
-/// A text of a function whose types nobody says.
+/// A text of a function without known types.
 fn text<T: Holder>(
     guest: &mut Guest<'_, T>,
     pointer: u32,
@@ -203,7 +203,7 @@ fn text<T: Holder>(
     fetch(guest, pointer, length, limit).map(Value::Text)
 }
 
-/// The same, where an error and a flag follow.
+/// A text of a function without known types, behind which an error and a flag follow.
 fn fallible_text<T: Holder>(
     guest: &mut Guest<'_, T>,
     [pointer, length, error, flag]: [u32; WORDS],

@@ -6,7 +6,7 @@ use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
 use crate::{Fault, StatedSignature};
 
-/// Where known types are in a core type.
+/// The layout of known types in an export's core type.
 pub(super) struct SignatureLayout {
     params: Era,
     returns: ResultLayout,
@@ -35,6 +35,7 @@ pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
     }
 }
 
+/// The layout of a signature that the module says, if its core type agrees.
 pub(super) fn layout_of(export: &Export, signature: &Signature) -> Option<SignatureLayout> {
     let fallible = Some(signature.fallible);
     let (params, result) = (&signature.params, &signature.result);
@@ -43,7 +44,8 @@ pub(super) fn layout_of(export: &Export, signature: &Signature) -> Option<Signat
     Some(SignatureLayout { none, ..layout })
 }
 
-/// Where known types are in the core type, if it agrees with them. Only what is stated may be `fallible` or not.
+/// The layout of these types in the core type, if it agrees with them. `fallible` is `None` where a caller states the
+/// types.
 fn arrange(
     export: &Export,
     params: &[Type],
@@ -74,7 +76,7 @@ fn arrange(
     })
 }
 
-/// Where the result of a known type is.
+/// The layout of a result of a known type.
 fn returned(
     export: &Export,
     result: &Type,
@@ -111,7 +113,10 @@ fn returned(
     }
 }
 
-/// What a caller states, if neither the module nor its core type contradicts.
+/// The layout of the types that a caller states, if neither the module nor its core type contradicts.
+///
+/// # Errors
+/// `arguments`
 pub(super) fn check_stated_signature(
     export: &Export,
     stated: &StatedSignature,
@@ -230,7 +235,7 @@ fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option
     }
 }
 
-/// The value of an optional type that is not there.
+/// The value of an absent optional.
 fn zero(inner: &Type, era: Era) -> CoreArg {
     match inner {
         Type::F32 => CoreArg::F32(0.0),

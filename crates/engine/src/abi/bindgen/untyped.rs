@@ -1,4 +1,4 @@
-//! Calls of exports whose types nobody says: the core type and the arguments at hand decide.
+//! Calls of exports without known types: the core type and the arguments at hand decide.
 
 use super::super::input::{ArgHint, InputArg, convert, expand_array};
 use crate::abi::layout::{CallPlan, CoreArg, Era, Fallible, ResultLayout};
@@ -20,8 +20,8 @@ pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputAr
 /// Core parameters up to which empty texts are tried: trying costs time that no limit of a call counts.
 const PADDED: usize = 64;
 
-/// Binds fewer arguments than the function takes: the missing ones are empty texts, as in 2020. Who sends an array of
-/// arguments has counted them.
+/// Plans a call with fewer arguments than the function takes: the missing ones are empty texts, as in 2020. A client
+/// that sends an array of arguments has counted them.
 pub(super) fn padded(export: &Export, mut given: Vec<InputArg>, texts: bool) -> Option<CallPlan> {
     if expand_array(&given).is_some() || export.core_params.len() > PADDED {
         return None;
@@ -35,7 +35,7 @@ pub(super) fn padded(export: &Export, mut given: Vec<InputArg>, texts: bool) -> 
     None
 }
 
-/// Binds by the core type alone.
+/// Plans a call by the core type only.
 pub(super) fn shaped(export: &Export, given: &[InputArg], texts: bool) -> Option<CallPlan> {
     let params = export.core_params.as_slice();
     let plan = |params: &[Core], returns| {
@@ -90,7 +90,7 @@ fn divide(params: &[Core], given: &[InputArg], texts: bool) -> Option<Vec<CoreAr
     search(params, given, &mut slots, &mut HashSet::new()).then_some(slots)
 }
 
-/// Depth first, each dead end once: (parameters left, arguments left).
+/// Searches depth first, each dead end once: (parameters left, arguments left).
 fn search(
     params: &[Core],
     given: &[InputArg],

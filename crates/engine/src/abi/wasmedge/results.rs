@@ -1,4 +1,4 @@
-//! What a function of this ABI returned: values that say their types, anywhere in memory.
+//! Results of this ABI: values that say their types, anywhere in memory.
 //!
 //! The table and all that it names are the guest's word. Nothing is copied before it was found in memory; a million
 //! entries may name the same bytes, so what is bounded is what is written, as it is written.
@@ -32,7 +32,7 @@ const STRING: u32 = 31;
 /// Reads `count` results: one as itself, several or a list of numbers as JSON, none as nothing.
 ///
 /// # Errors
-/// `bad-pointer` and `bad-result` for what is no value, `output` for more than may be returned.
+/// `bad-pointer` and `bad-result` for what is not a value, `output` for more than may be returned.
 pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtime::Result<Value> {
     // Every entry is at least a digit and a comma, so a table of more bytes than this cannot be written.
     let room = limit.saturating_mul(ENTRY);
@@ -154,7 +154,7 @@ fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> was
     json.put(b"]")
 }
 
-/// A scalar that is longer than any is no matter of limits.
+/// The error of a scalar that is longer than any, which is not a matter of limits.
 fn too_long(error: wasmtime::Error, code: u32, length: u32) -> wasmtime::Error {
     match error.downcast_ref() {
         Some(LimitExceeded::Output) => bad(code, length),

@@ -90,7 +90,7 @@ fn floats(inner: &Type) -> bool {
     matches!(inner, Type::I32 | Type::U32 | Type::F32)
 }
 
-/// A number of 32 bits, or an enum's, that came as an `f64`.
+/// A number of 32 bits, or an enum's, in an `f64`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a value that was an f32 or an integer is one"

@@ -100,7 +100,7 @@ fn write_element(element: &Type, cell: &[u8], json: &mut Vec<u8>) -> wasmtime::R
     }
     Ok(())
 }
-/// The fault of a result that is not what it should be.
+/// The fault of a result that is not of its type.
 pub(super) fn bad() -> wasmtime::Error {
     Fault::guest(
         "bad-result",
