@@ -1,7 +1,7 @@
 //! Compiled code as bytes, and the one place that trusts them.
 //!
 //! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module. It is
-//! kept outside this crate; whoever hands it back has checked that this very host made it (the store authenticates it
+//! kept outside this crate; its keeper has checked that this very host made it (the store authenticates it
 //! with a key that never leaves the host).
 
 #![allow(unsafe_code)]
@@ -24,7 +24,7 @@ pub(crate) fn encode(manifest: &Manifest, code: &[u8]) -> Result<Vec<u8>, serde_
     Ok(bytes)
 }
 
-/// Reads the manifest alone.
+/// Reads the manifest, and returns the code behind it.
 pub(crate) fn manifest(artefact: &[u8]) -> Result<(Manifest, &[u8]), Fault> {
     let torn = |why: &str| {
         Fault::host(
@@ -45,18 +45,16 @@ pub(crate) fn manifest(artefact: &[u8]) -> Result<(Manifest, &[u8]), Fault> {
     ))
 }
 
-/// Loads an artefact that this host made.
+/// Loads the code of a core module's artefact that this host made.
 ///
 /// # Errors
-/// A fault of source `host` when the bytes are damaged or made for another engine; the caller compiles again.
-pub(crate) fn load(engine: &Engine, artefact: &[u8]) -> Result<(Manifest, Module), Fault> {
-    let (manifest, code) = manifest(artefact)?;
+/// A fault of source `host` when the code is damaged or made for another engine; the caller compiles again.
+pub(crate) fn module(engine: &Engine, code: &[u8]) -> Result<Module, Fault> {
     // SAFETY: `Module::deserialize` needs bytes that `Module::serialize` of a compatible engine made, unchanged.
     // Compatibility is checked by wasmtime from the header. Origin and integrity are the caller's contract, stated in
     // `Engine::load`: the bytes come straight from our compile worker, a child of this process, or from the store,
     // which returned them only after checking a keyed BLAKE3 MAC over fingerprint, source digest and content. A client
     // of the server has no way to hand bytes to this function.
-    let module = unsafe { Module::deserialize(engine, code) }
-        .map_err(|e| Fault::host("The compiled module could not be loaded.", format!("{e:#}")))?;
-    Ok((manifest, module))
+    unsafe { Module::deserialize(engine, code) }
+        .map_err(|e| Fault::host("The compiled module could not be loaded.", format!("{e:#}")))
 }

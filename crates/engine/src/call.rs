@@ -1,21 +1,21 @@
 //! One call, from its arguments to its outcome: a fresh instance of the pool, within limits of time, memory and output.
 
-use crate::abi::{self, guest::Guest};
+use crate::abi::objects::Objects;
+use crate::accounting::{CpuMeter, MemoryAccounting};
+use crate::capability::environment::Environment;
+use crate::capability::log::Log;
+use crate::capability::process::Process;
+use crate::capability::storage::Transactions;
 use crate::engine::{Engine, Function};
-use crate::host::log::Log;
-use crate::host::objects::Objects;
-use crate::host::process::Process;
-use crate::host::storage::Transactions;
-use crate::host::wasi::{Environment, Setup, Wasi};
-use crate::limits::{Limits, Reached};
-use crate::manifest::Abi;
-use crate::state::{CallState, Meter, Space};
-use crate::tape::Tape;
-use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
+use crate::limits::{LimitExceeded, Limits};
+use crate::state::CallState;
+use crate::tape::HostCallTape;
+use crate::wasi::{Setup, Wasi};
+use crate::{Arg, Fault, StatedSignature, Value, error_mapping};
 use iof_commands::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{ModuleExport, Store};
+use wasmtime::Store;
 
 /// One call.
 #[derive(Debug)]
@@ -26,24 +26,24 @@ pub struct Invocation<'a> {
     pub args: Vec<Arg>,
     /// The types of its arguments and its result, where the caller states them.
     pub signature: Option<&'a StatedSignature>,
-    /// What the guest sees of its surroundings.
+    /// The environment that the guest sees.
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
     pub context: CallContext,
     /// The limits of this call; `None`: those of the engine. At most those.
     pub limits: Option<Arc<Limits>>,
     /// Records the call, or answers it.
-    pub tape: Option<Tape>,
+    pub tape: Option<HostCallTape>,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the function returned, or why it did not.
+    /// The value that the function returned, or the fault that ended it.
     pub result: Result<Value, Fault>,
-    /// What it printed, also when it failed.
+    /// The function's output, also when it failed.
     pub log: Log,
-    /// How long its code held a core.
+    /// The time for which its code held a core.
     pub guest_cpu: Duration,
 }
 
@@ -59,8 +59,8 @@ impl Engine {
             limits,
             tape,
         } = invocation;
-        let Some((export_name, (export, handle))) = function.exports.get_key_value(name) else {
-            return Outcome::refused(verdict::no_such_export(&function.manifest, name));
+        let Some(export) = function.executable.export(name) else {
+            return Outcome::refused(error_mapping::no_such_export(&function.manifest, name));
         };
         if function.manifest.files && self.0.scratch.is_behind() {
             return Outcome::refused(Fault::limit(
@@ -69,21 +69,18 @@ impl Engine {
                 "Files of earlier calls are still being removed. Try again soon.",
             ));
         }
-        let texts = function.handles.malloc.is_some();
-        let plan = match abi::plan(export, &args, signature, texts) {
-            Ok(plan) => plan,
+        let planned = match export.plan(&args, signature) {
+            Ok(planned) => planned,
             Err(fault) => return Outcome::refused(fault),
         };
-        let program = match &plan {
-            abi::Plan::Command(program) => Some(program.clone()),
-            _ => None,
-        };
+        let program = planned.program().cloned();
+        let is_program = program.is_some();
         let deadline = context.deadline;
         let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
         let output = limits.output.as_u64();
         let setup = Setup {
             call: context.call,
-            export: Arc::clone(export_name),
+            export: Arc::clone(planned.name()),
             environment,
             program,
             scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
@@ -91,7 +88,7 @@ impl Engine {
             output_limit: usize::try_from(output).unwrap_or(usize::MAX),
             tape: tape.clone(),
         };
-        let meter = Arc::new(Meter::new());
+        let meter = Arc::new(CpuMeter::new());
         let mut store = Store::new(
             &self.0.wasm,
             CallState {
@@ -99,9 +96,9 @@ impl Engine {
                 commands: Arc::clone(&self.0.commands),
                 meter: Arc::clone(&meter),
                 memory: None,
-                space: Space::new(&limits),
+                space: MemoryAccounting::new(&limits),
                 storage: Arc::clone(&self.0.storage),
-                process: Process::new(),
+                process: Process::default(),
                 transactions: Transactions::default(),
                 wasi: Wasi::new(setup, &limits),
                 tape,
@@ -116,16 +113,17 @@ impl Engine {
 
         let ended = {
             // Where it stays: it is large, and whatever takes it by value copies it.
-            let run = std::pin::pin!(run(function, &mut store, (export, handle), plan, output));
+            let run = std::pin::pin!(planned.run(&mut store, output));
             tokio::time::timeout_at(deadline, meter.measure(run)).await
         };
-        let mut result = ended.unwrap_or_else(|_| Err(Reached::WallTime.into()));
-        if let (Ok(value), Abi::Command) = (&mut result, export.abi) {
+        let mut result = ended.unwrap_or_else(|_| Err(LimitExceeded::WallTime.into()));
+        if let (Ok(value), true) = (&mut result, is_program) {
             *value = store.data().wasi.take_printed();
         }
         let mut log = store.data().wasi.take_log();
-        let mut result = result.map_err(|error| verdict::of_error(&error, store.data(), &log));
-        if let (Err(fault), Abi::Command) = (&mut result, export.abi) {
+        let mut result =
+            result.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
+        if let (Err(fault), true) = (&mut result, is_program) {
             store.data().wasi.keep_beginning(fault, &mut log);
         }
         Outcome {
@@ -134,44 +132,6 @@ impl Engine {
             guest_cpu: meter.used(),
         }
     }
-}
-
-/// What a call does in its store.
-async fn run(
-    function: &Function,
-    store: &mut Store<CallState>,
-    (export, handle): (&Export, &ModuleExport),
-    plan: abi::Plan,
-    output: u64,
-) -> wasmtime::Result<Value> {
-    let instance = function.pre.instantiate_async(&mut *store).await?;
-    for start in &function.initialize {
-        if let Some(start) = instance
-            .get_module_export(&mut *store, start)
-            .and_then(wasmtime::Extern::into_func)
-        {
-            let start = start.typed::<(), ()>(&*store)?;
-            start.call_async(&mut *store, ()).await?;
-        }
-    }
-    let Some(target) = instance
-        .get_module_export(&mut *store, handle)
-        .and_then(wasmtime::Extern::into_func)
-    else {
-        return Err(wasmtime::Error::msg(
-            "an export of the manifest is no function",
-        ));
-    };
-    let mut guest = Guest {
-        store,
-        instance,
-        handles: function.handles,
-    };
-    let value = abi::call(&mut guest, target, plan, output).await?;
-    Ok(match (&export.signature, value) {
-        (Some(of), Value::Text(text)) if of.result == Type::Json => Value::Json(text),
-        (_, value) => value,
-    })
 }
 
 impl Outcome {

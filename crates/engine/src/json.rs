@@ -3,7 +3,7 @@
 //! The grammar is that of RFC 8259, as JavaScript reads it: halves of surrogate pairs may stand alone in a text, and
 //! numbers have any length. Nothing recurses, so depth costs no stack.
 
-/// What a piece of the text is.
+/// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `{`
@@ -36,7 +36,7 @@ pub struct NotJson {
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    /// Of each bracket that is open, whether it is an object's.
+    /// Brackets that are open: set for an object's.
     open: Vec<bool>,
     next: Next,
 }
@@ -63,13 +63,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// How many brackets are open.
+    /// The number of brackets that are open.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.open.len()
     }
 
-    /// Where the reader is: behind the last token (and, of a key, behind its colon).
+    /// The reader's position: behind the last token (and, of a key, behind its colon).
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
@@ -271,7 +271,7 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     Some(elements)
 }
 
-/// The verdict on a text: true for one JSON value, of any depth.
+/// Returns whether a text is one JSON value, of any depth.
 #[must_use]
 pub fn is_json(text: &str) -> bool {
     let mut scanner = Scanner::new(text);

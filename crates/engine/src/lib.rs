@@ -8,11 +8,16 @@
 //! This crate knows WebAssembly and the commands that a guest may run. It knows no HTTP and no database.
 
 mod abi;
+mod accounting;
 mod artefact;
 mod blob;
 mod call;
+mod capability;
 mod compile;
+mod config;
 mod engine;
+mod error_mapping;
+mod executable;
 mod fault;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -21,6 +26,8 @@ mod host;
 pub mod json;
 mod limits;
 mod manifest;
+mod memory;
+mod proposals;
 mod signature;
 pub mod size;
 mod state;
@@ -28,23 +35,26 @@ mod tape;
 mod ticker;
 mod types;
 mod value;
-mod verdict;
+mod wasi;
 mod watch;
 
 pub use call::{Invocation, Outcome};
+pub use capability::environment::Environment;
+pub use capability::log::Log;
+pub use capability::storage::Storage;
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
-pub use engine::{Compiled, Engine, EngineConfig, Function};
+pub use config::EngineConfig;
+pub use engine::{Compiled, Engine, Function};
 pub use fault::{Ending, Fault, Source};
-pub use host::log::Log;
-pub use host::storage::Storage;
-pub use host::wasi::Environment;
-pub use limits::{CompileLimits, Limits, Narrower, UnknownImports};
+pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,
-    Unserved,
+    UnresolvedImport,
 };
 pub use signature::StatedSignature;
-pub use tape::{Blob, Heard, HeardCommand, HeardList, HeardLoad, HeardSave, Tape};
+pub use tape::{
+    Blob, HostCallTape, HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave,
+};
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

@@ -2,7 +2,7 @@
 //!
 //! The names are the settings' names under `[limits]` and `[compile]`; the fault code of each is its name with
 //! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
-//! harms nobody on a small machine; raise them for functions that you trust.
+//! harms no other on a small machine; raise them for functions that you trust.
 
 use crate::Fault;
 use bytesize::ByteSize;
@@ -74,12 +74,12 @@ impl Default for Limits {
     }
 }
 
-/// What a version declares under `[limits]` of its own: less than the server's settings of the same names, or nothing.
+/// Limits that a version declares under `[limits]` of its own: less than the server's settings of the same names.
 /// The stack is missing, because one engine has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is the field of that name in `Limits`")]
-pub struct Narrower {
+pub struct LimitOverrides {
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub wall_time: Option<Duration>,
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
@@ -112,8 +112,9 @@ impl Limits {
     /// These limits with those that a version declares.
     ///
     /// # Errors
-    /// What is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's 128 MiB`.
-    pub fn narrowed(&self, by: &Narrower) -> Result<Self, String> {
+    /// The limit that is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's
+    /// 128 MiB`.
+    pub fn narrowed(&self, by: &LimitOverrides) -> Result<Self, String> {
         let mut limits = self.clone();
         narrow("wall_time", &mut limits.wall_time, by.wall_time, humantime)?;
         narrow("guest_cpu", &mut limits.guest_cpu, by.guest_cpu, humantime)?;
@@ -232,7 +233,7 @@ impl Default for CompileLimits {
 /// The limit that ended a call. It travels as an error through wasm frames and comes out as a [`Fault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("limit reached: {self:?}")]
-pub(crate) enum Reached {
+pub(crate) enum LimitExceeded {
     WallTime,
     GuestCpu,
     Memory,
@@ -249,7 +250,7 @@ pub(crate) enum Reached {
     StorageTransactions,
 }
 
-impl Reached {
+impl LimitExceeded {
     /// The fault of this limit, naming the setting and its value.
     pub(crate) fn fault(self, limits: &Limits) -> Fault {
         let time = |d: Duration| humantime(d);
@@ -363,7 +364,7 @@ mod tests {
     fn a_declaration_lowers_and_never_raises() {
         let server = Limits::default();
         assert_eq!(
-            format!("{:?}", server.narrowed(&Narrower::default()).unwrap()),
+            format!("{:?}", server.narrowed(&LimitOverrides::default()).unwrap()),
             format!("{server:?}")
         );
         // Every field is compared: one unit more than the server's is refused by name, and what is less counts.
@@ -379,7 +380,7 @@ mod tests {
                 }
                 _ => ("1GiB".into(), "1KiB".into()),
             };
-            let wish = |value: serde_json::Value| -> Narrower {
+            let wish = |value: serde_json::Value| -> LimitOverrides {
                 serde_json::from_value(serde_json::json!({ name: value })).unwrap()
             };
             let refused = server.narrowed(&wish(more)).unwrap_err();
@@ -390,6 +391,6 @@ mod tests {
             let narrowed = serde_json::to_value(server.narrowed(&wish(less)).unwrap()).unwrap();
             assert_ne!(narrowed[name], fields[name], "{name}");
         }
-        assert!(serde_json::from_str::<Narrower>(r#"{"stack":"1KiB"}"#).is_err());
+        assert!(serde_json::from_str::<LimitOverrides>(r#"{"stack":"1KiB"}"#).is_err());
     }
 }

@@ -1,10 +1,11 @@
-//! What inspection finds out about a module once, at upload, so that no call has to.
+//! The manifest of a module: what inspection finds out once, at upload, so that no call has to.
 
+use crate::Fault;
+use crate::limits::{LimitExceeded, Limits};
 pub use crate::types::{Core, Type};
-use crate::{Fault, Limits};
 use serde::{Deserialize, Serialize};
 
-/// How the host talks to a module.
+/// The kind of a module, which decides how it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -25,10 +26,10 @@ impl Kind {
     }
 }
 
-/// What is known of one module.
+/// Facts about one module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Manifest {
-    /// How it is called.
+    /// Its kind.
     pub kind: Kind,
     /// Its callable exports, by name, in the module's order.
     pub exports: Vec<Export>,
@@ -36,10 +37,10 @@ pub struct Manifest {
     pub allocator: Option<Allocator>,
     /// Initialisers that every call has to run first, in this order, because priming could not.
     pub initialize: Vec<String>,
-    /// Whether the code was compiled from a snapshot; if not, the reason.
+    /// The state of priming: the code was compiled from a snapshot, or the reason why not.
     pub primed: Primed,
-    /// Imports that nobody serves: they fault when they are called.
-    pub unserved: Vec<Unserved>,
+    /// Imports that the host does not serve: they fault when they are called.
+    pub unserved: Vec<UnresolvedImport>,
     /// It can open files, so a call needs a scratch directory.
     pub files: bool,
     /// Bytes of memories and tables with which an instance begins.
@@ -54,34 +55,51 @@ impl Manifest {
         self.exports.iter().find(|export| export.name == name)
     }
 
-    /// Whether an instance can begin within these limits.
+    /// Checks that an instance can begin within these limits.
     ///
     /// # Errors
     /// `memory`
     pub fn fits(&self, limits: &Limits) -> Result<(), Fault> {
-        crate::compile::shape::fits(self.space, limits)
+        fits(self.space, limits)
     }
 }
 
-/// An imported function that nobody serves.
+/// Checks that an instance that begins with `space` bytes of memories and tables can begin.
+///
+/// # Errors
+/// `memory`
+pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
+    if space <= limits.memory.as_u64() {
+        return Ok(());
+    }
+    let mut fault = LimitExceeded::Memory.fault(limits).with_status(422);
+    fault.message = format!(
+        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
+         smaller memory, or raise the setting.",
+        limits.memory
+    );
+    Err(fault)
+}
+
+/// An imported function that the host does not serve.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Unserved {
+pub struct UnresolvedImport {
     /// The module that it is imported from.
     pub module: String,
     /// Its name there.
     pub name: String,
-    /// Whether it is of an extension that modules often import and seldom call.
+    /// Set if it is of an extension that modules often import and seldom call.
     pub optional: bool,
 }
 
-impl Unserved {
-    /// Whether this is that import.
+impl UnresolvedImport {
+    /// Returns whether this is that import.
     pub(crate) fn is(&self, import: &wasmtime::ImportType<'_>) -> bool {
         self.module == import.module() && self.name == import.name()
     }
 }
 
-/// Whether start-up was done once, at upload.
+/// The state of priming, which runs a module's start-up once, at upload (wizer's *pre-initialise*).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Primed {
@@ -96,13 +114,13 @@ pub enum Primed {
 pub struct Allocator {
     /// `(size) -> pointer`, or `(size, align) -> pointer` since wasm-bindgen 0.2.87.
     pub malloc: String,
-    /// Whether `malloc` takes an alignment.
+    /// Set if `malloc` takes an alignment.
     pub takes_align: bool,
-    /// What gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
+    /// The export that gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
     pub free: Option<String>,
 }
 
-/// How one export takes arguments and returns results.
+/// The calling convention of one export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Abi {
@@ -127,10 +145,10 @@ pub struct Export {
     pub core_results: Vec<Core>,
     /// Argument types and the result's, where the module says them.
     pub signature: Option<Signature>,
-    /// What else it says of them.
+    /// The names and schemas of its arguments, where the module says them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
-    /// How they cross.
+    /// The calling convention.
     pub abi: Abi,
 }
 
@@ -156,7 +174,7 @@ impl Export {
     }
 }
 
-/// What an author said of a function beside its types.
+/// An author's description of a function beside its types.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Described {
     /// The comment above it.
@@ -187,7 +205,7 @@ pub struct Param {
 pub struct Signature {
     /// One for each argument.
     pub params: Vec<Type>,
-    /// What it returns.
+    /// The type of its result.
     pub result: Type,
     /// It returns a `Result`, whose error is a JavaScript value.
     pub fallible: bool,

@@ -1,25 +1,23 @@
-//! What a call carries while its code runs: limits that it uses up, its host capabilities, its log.
+//! The state of a call while its code runs: limits that it uses up, its capabilities, its log.
 //!
 //! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
 //! is made when the guest first asks for it: most calls never touch WASI or a command.
 
 use crate::Fault;
-use crate::host::{
-    objects::{Holder, Objects},
-    process::Process,
-    storage::{KEY, Storage, Transactions},
-    wasi::Wasi,
-};
-use crate::limits::{Limits, Reached};
-use crate::{tape::Tape, watch};
+use crate::abi::objects::{Holder, Objects};
+use crate::accounting::{CpuMeter, MemoryAccounting};
+use crate::capability::process::Process;
+use crate::capability::storage::{FunctionValues, KEY, Storage, Transactions};
+use crate::limits::{LimitExceeded, Limits};
+use crate::tape::HostCallTape;
+use crate::wasi::{Setup, Wasi};
+use crate::watch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_commands::{CallContext, Registry};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-use wasmtime::{Memory, ResourceLimiter, UpdateDeadline};
+use std::time::Duration;
+use wasmtime::{Memory, UpdateDeadline};
 
 /// The data of one call's store.
 pub(crate) struct CallState {
@@ -27,18 +25,18 @@ pub(crate) struct CallState {
     pub(crate) context: CallContext,
     pub(crate) commands: Arc<Registry>,
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Arc<CpuMeter>,
     /// The guest's memory, once a function of the host has looked for it.
     pub(crate) memory: Option<Memory>,
-    pub(crate) space: Space,
+    pub(crate) space: MemoryAccounting,
     pub(crate) process: Process,
     pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
-    /// What is recorded of the call, or played to it.
-    pub(crate) tape: Option<Tape>,
-    /// What the guest made for JavaScript.
+    /// The tape that records the call, or that is played to it.
+    pub(crate) tape: Option<HostCallTape>,
+    /// Texts that the guest made for JavaScript.
     pub(crate) objects: Objects,
-    /// The types of a conversion that the guest is about to ask for.
+    /// Codes of the types of a conversion that the guest is about to ask for.
     pub(crate) codes: Vec<u32>,
 }
 
@@ -46,160 +44,48 @@ pub(crate) struct CallState {
 const LONG: Duration = Duration::from_millis(1);
 
 impl CallState {
-    /// What to do when a tick passed while guest code ran: end the call at its limit, or let others run.
+    /// Decides, when a tick passed while guest code ran, to end the call at its limit or to let others run.
     ///
     /// # Errors
     /// The limit that was reached; it traps the guest.
     pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let used = self.meter.used();
         if used > self.limits.guest_cpu {
-            return Err(Reached::GuestCpu.into());
+            return Err(LimitExceeded::GuestCpu.into());
         }
         if tokio::time::Instant::now() >= self.context.deadline {
-            return Err(Reached::WallTime.into());
+            return Err(LimitExceeded::WallTime.into());
         }
         if used >= LONG {
             watch::note();
         }
         Ok(UpdateDeadline::Yield(1))
     }
-}
 
-/// Core time of one call: the sum of the slices in which its future was being polled.
-///
-/// It is shared between the future that polls and the store inside that future, hence the atomics. Wall time of a
-/// slice is taken for core time: reading the thread's own clock would be a system call for every slice.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    /// Zero of the two fields below.
-    origin: Instant,
-    /// Nanoseconds of all slices that ended.
-    ended: AtomicU64,
-    /// When the running slice began, in nanoseconds since `origin`; `IDLE` between slices.
-    began: AtomicU64,
-}
-
-const IDLE: u64 = u64::MAX;
-
-impl Meter {
-    pub(crate) fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-            ended: AtomicU64::new(0),
-            began: AtomicU64::new(IDLE),
-        }
+    /// Counts an access to the function's storage.
+    ///
+    /// # Errors
+    /// As [`Transactions::begin`].
+    pub(crate) fn begin_storage(&mut self) -> Result<(), Fault> {
+        let granted = self.context.grants.storage;
+        self.transactions.begin(granted, &self.limits)
     }
 
-    fn now(&self) -> u64 {
-        // 584 years fit.
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(IDLE - 1)
-    }
-
-    fn begin(&self) {
-        self.began.store(self.now(), Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        let began = self.began.swap(IDLE, Ordering::Relaxed);
-        if began != IDLE {
-            self.ended
-                .fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
-        }
-    }
-
-    /// Core time used until now.
-    pub(crate) fn used(&self) -> Duration {
-        let running = match self.began.load(Ordering::Relaxed) {
-            IDLE => 0,
-            began => self.now().saturating_sub(began),
+    /// The transactions of the call, and the values that they work on.
+    pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
+        let values = FunctionValues {
+            store: &*self.storage,
+            function: &self.context.function,
+            limits: &self.limits,
+            tape: self.tape.as_ref(),
         };
-        Duration::from_nanos(self.ended.load(Ordering::Relaxed) + running)
-    }
-
-    /// Measures every poll of `future`.
-    pub(crate) fn measure<F: Future>(
-        &self,
-        mut future: Pin<&mut F>,
-    ) -> impl Future<Output = F::Output> {
-        std::future::poll_fn(move |cx| {
-            self.begin();
-            let poll = future.as_mut().poll(cx);
-            self.end();
-            poll
-        })
-    }
-}
-
-/// Memories and tables of one instance, in bytes, against one limit.
-#[derive(Debug)]
-pub(crate) struct Space {
-    used: usize,
-    limit: usize,
-    /// A growth was refused. If the guest then traps, this is why.
-    pub(crate) refused: bool,
-}
-
-impl Space {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            used: 0,
-            limit: usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX),
-            refused: false,
-        }
-    }
-
-    fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let after = self.used.saturating_add(desired.saturating_sub(current));
-        if after > self.limit {
-            self.refused = true;
-            return false;
-        }
-        self.used = after;
-        true
-    }
-}
-
-impl Space {
-    /// Takes room for something of the host's that the guest made; `false` if there is not enough.
-    pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        self.grow(0, bytes)
-    }
-
-    /// Gives back what [`Space::take`] took.
-    pub(crate) fn give_back(&mut self, bytes: usize) {
-        self.used = self.used.saturating_sub(bytes);
+        (&mut self.transactions, values)
     }
 }
 
 impl Holder for CallState {
-    fn objects(&mut self) -> (&mut Objects, &mut Space) {
+    fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting) {
         (&mut self.objects, &mut self.space)
-    }
-}
-
-/// What one table element costs us.
-pub(crate) const ELEMENT: usize = size_of::<usize>();
-
-impl ResourceLimiter for Space {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(self.grow(current, desired))
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(self.grow(
-            current.saturating_mul(ELEMENT),
-            desired.saturating_mul(ELEMENT),
-        ))
     }
 }
 
@@ -233,8 +119,7 @@ impl Storage for Nowhere {
 
 impl CallState {
     /// The state of a store in which nothing is ever run: linkers are asked through one.
-    pub(crate) fn nobody(limits: &Limits) -> Self {
-        use crate::host::wasi::Setup;
+    pub(crate) fn for_linking(limits: &Limits) -> Self {
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
@@ -260,10 +145,10 @@ impl CallState {
             context,
             commands: Arc::default(),
             storage: Arc::new(Nowhere),
-            meter: Arc::new(Meter::new()),
+            meter: Arc::new(CpuMeter::new()),
             memory: None,
-            space: Space::new(limits),
-            process: Process::new(),
+            space: MemoryAccounting::new(limits),
+            process: Process::default(),
             transactions: Transactions::default(),
             wasi: Wasi::new(setup, limits),
             tape: None,

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often a guest that computes hands over its core, and how finely its limits are kept.
+/// The time after which a guest that computes hands over its core, and to which its limits are kept.
 const TICK: Duration = Duration::from_millis(5);
 
 /// Ticks until it is dropped.

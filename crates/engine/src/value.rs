@@ -11,7 +11,15 @@ pub enum Arg {
     Bytes(Bytes),
 }
 
-/// What a function returned.
+/// The input of one run of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProgramInput {
+    pub(crate) stdin: Bytes,
+    /// Arguments behind the program's name.
+    pub(crate) words: Vec<String>,
+}
+
+/// A result of a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Nothing.

@@ -1,4 +1,5 @@
-//! Which polls of a call were ended by the clock: whoever polls calls on a thread of few may move such a call elsewhere.
+//! Detection of polls that an epoch tick cut short, so that a runtime of one thread a core can move a call that computes
+//! for long to another.
 
 use std::cell::Cell;
 use std::task::Poll;

@@ -1,6 +1,6 @@
 //! A recorded call, and what it does when it is run again.
 //!
-//! A recording is JSON: the input of the call, what the host answered to it ([`Heard`]) and how it ended. A replay runs
+//! A recording is JSON: the input of the call, what the host answered to it ([`HostResponses`]) and how it ended. A replay runs
 //! the same input on the same or another version, with those answers and no others, and lists what came out otherwise.
 
 use crate::app::App;
@@ -9,7 +9,8 @@ use crate::grants::{Granted, Record};
 use crate::records::unix_ms;
 use iof_commands::CallContext;
 use iof_engine::{
-    Arg, Blob, Environment, Fault, Heard, Invocation, Outcome, StatedSignature, Tape,
+    Arg, Blob, Environment, Fault, HostCallTape, HostResponses, Invocation, Outcome,
+    StatedSignature,
 };
 use iof_store::{Recording, Version};
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub(crate) struct RecordedCall {
     signature: Option<String>,
     state: String,
     ended: Ended,
-    heard: Heard,
+    heard: HostResponses,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ struct Ending {
 
 /// A call under way that may be recorded.
 pub(crate) struct Recorder {
-    tape: Tape,
+    tape: HostCallTape,
     record: Record,
     call: RecordedCall,
 }
@@ -75,7 +76,7 @@ impl Recorder {
     ) -> Option<Self> {
         let record = granted.record;
         (record != Record::Off).then(|| Self {
-            tape: Tape::recorder(limit),
+            tape: HostCallTape::recorder(limit),
             record,
             call: RecordedCall {
                 export: export.to_owned(),
@@ -83,12 +84,12 @@ impl Recorder {
                 signature: signature.map(str::to_owned),
                 state: environment.state.to_string(),
                 ended: Ended::default(),
-                heard: Heard::default(),
+                heard: HostResponses::default(),
             },
         })
     }
 
-    pub(crate) fn tape(&self) -> Tape {
+    pub(crate) fn tape(&self) -> HostCallTape {
         self.tape.clone()
     }
 
@@ -99,7 +100,7 @@ impl Recorder {
         }
         let limit = app.records.call_size();
         let size = self.call.size() + outcome.log.stdout.len() + outcome.log.stderr.len();
-        let heard = self.tape.heard().filter(|_| size <= limit);
+        let heard = self.tape.responses().filter(|_| size <= limit);
         let Some(heard) = heard else {
             tracing::info!(%call, function = function.id, "not recorded: larger than records.call_size = {limit} bytes");
             return;
@@ -209,7 +210,7 @@ pub(crate) async fn replay(
         .await?;
     let signature = recorded.signature.as_deref().map(StatedSignature::parse);
     let signature = signature.transpose()?;
-    let tape = Tape::player(recorded.heard.clone());
+    let tape = HostCallTape::player(recorded.heard.clone());
     let place = app.gate.enter().await?;
     let outcome = app
         .engine
@@ -237,7 +238,7 @@ pub(crate) async fn replay(
         .await;
     drop(place);
     let ended = Ended::of(&outcome);
-    let heard = tape.heard().unwrap_or_default();
+    let heard = tape.responses().unwrap_or_default();
     let differences = differences((&recorded.ended, &recorded.heard), (&ended, &heard));
     Ok(json!({
         "call": recording.call.to_string(),
@@ -250,8 +251,11 @@ pub(crate) async fn replay(
     }))
 }
 
-fn differences((before, then): (&Ended, &Heard), (after, now): (&Ended, &Heard)) -> Vec<Json> {
-    let asked = |heard: &Heard| -> Vec<Json> {
+fn differences(
+    (before, then): (&Ended, &HostResponses),
+    (after, now): (&Ended, &HostResponses),
+) -> Vec<Json> {
+    let asked = |heard: &HostResponses| -> Vec<Json> {
         let commands = heard.commands.iter();
         commands
             .map(|command| {
@@ -259,7 +263,7 @@ fn differences((before, then): (&Ended, &Heard), (after, now): (&Ended, &Heard))
             })
             .collect()
     };
-    let stored = |heard: &Heard| -> Vec<Json> {
+    let stored = |heard: &HostResponses| -> Vec<Json> {
         let saves = heard.saves.iter();
         saves
             .map(|save| json!({ "key": save.key, "value": save.value }))

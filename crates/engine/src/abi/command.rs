@@ -6,6 +6,7 @@
 
 use super::guest::Guest;
 use crate::manifest::{Described, Export, Param, Signature, Type};
+use crate::value::ProgramInput;
 use crate::{Arg, Fault, StatedSignature, Value};
 use bytes::Bytes;
 use serde_json::json;
@@ -19,14 +20,7 @@ pub(crate) const START: &str = "_start";
 /// Words that one call may pass.
 const WORDS: usize = 1000;
 
-/// What one run is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub(crate) stdin: Bytes,
-    pub(crate) words: Vec<String>,
-}
-
-/// What is said of every program's one export.
+/// The signature and description of every program's one export.
 pub(crate) fn describe() -> (Signature, Described) {
     let param = |name: &str, schema| Param {
         name: name.to_owned(),
@@ -60,7 +54,7 @@ pub(crate) fn plan(
     export: &Export,
     args: &[Arg],
     stated: Option<&StatedSignature>,
-) -> Result<Plan, Fault> {
+) -> Result<ProgramInput, Fault> {
     let refused = |why: &str| {
         Fault::client(
             "arguments",
@@ -96,13 +90,13 @@ pub(crate) fn plan(
     if words.iter().any(|word| word.contains('\0')) {
         return Err(refused("one of them holds a zero byte"));
     }
-    Ok(Plan { stdin, words })
+    Ok(ProgramInput { stdin, words })
 }
 
 /// Runs the program to its end; what it printed is collected elsewhere.
 ///
 /// # Errors
-/// Whatever trapped, a status other than zero among it.
+/// Any trap, a status other than zero among them.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,

@@ -1,4 +1,4 @@
-//! What a function says of itself: names, types and JSON Schemas of its arguments and its result.
+//! Descriptions that functions give of themselves: names, types and JSON Schemas of arguments and result.
 //!
 //! A module built with the guest crate (or with our stand-in for wasm-bindgen of 2020) exports, for each function,
 //! `__iof_describe_<function>`, which returns a text like any other function of this ABI:
@@ -8,7 +8,7 @@
 //!  "params":[{"name":"mail","type":"json","schema":{…}}]}
 //! ```
 //!
-//! It is asked once, at upload. A description that cannot be read is none, and the core type decides as it does for
+//! It is asked once, at upload. A description that cannot be read is ignored, and the core type decides as it does for
 //! every module that says nothing: an author's tool may be newer than this server.
 
 use crate::manifest::{Described, Param, Signature, Type};
@@ -60,7 +60,7 @@ impl SaidType {
     fn read(&self) -> Option<Type> {
         match self.name.as_str() {
             "unit" => Some(Type::Unit),
-            // What the guest crate has no form for is no type of its.
+            // Types that the guest crate has no form for cannot be in its description.
             name => {
                 Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
             }
@@ -78,7 +78,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
         Type::Unit => None,
         ty => Some(ty),
     });
-    // What a call really passes; that the flag of a `Result` crosses is for wasm-bindgen's own alone.
+    // The types that a call really passes; the flag of a `Result` crosses only in wasm-bindgen's own functions.
     let signature = Signature {
         params: types.collect::<Option<_>>()?,
         result: said.result.read()?,

@@ -4,8 +4,8 @@
 //! nothing is copied out that is larger than a result may be.
 
 use crate::Fault;
-use crate::host::memory::{self, BadPointer};
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
+use crate::memory::{self, BadPointer};
 use wasmtime::{AsContextMut, Instance, Memory, ModuleExport, Store};
 
 /// The exports that every call of a module uses, found once.
@@ -85,7 +85,8 @@ impl<T: Send + 'static> Guest<'_, T> {
 /// The bytes of a result: at most `limit`, and inside of `memory`.
 ///
 /// # Errors
-/// [`BadPointer`] for a length that could not lie in memory, however large; [`Reached::Output`] for one that could.
+/// [`BadPointer`] for a length that could not lie in memory, however large; [`LimitExceeded::Output`] for one that
+/// could.
 pub(crate) fn result(
     memory: &[u8],
     pointer: u32,
@@ -101,7 +102,7 @@ pub(crate) fn result(
         .and_then(|end| memory.get(pointer as usize..end))
         .ok_or(BadPointer { pointer, length })?;
     if length > limit {
-        return Err(Reached::Output.into());
+        return Err(LimitExceeded::Output.into());
     }
     Ok(bytes)
 }

@@ -1,26 +1,29 @@
-//! How values cross into a module and out of it: one file for each kind.
+//! Calling conventions of core modules, by which values cross into a guest and out of it: one file for each.
 
 pub(crate) mod bindgen;
 pub(crate) mod command;
 pub(crate) mod described;
 pub(crate) mod descriptor;
-mod given;
-pub(crate) mod guest;
 #[cfg(test)]
-mod hostile;
+mod fuzz_tests;
+pub(crate) mod guest;
+mod input;
+mod layout;
+pub(crate) mod objects;
 pub(crate) mod wasmedge;
 
-use crate::host::objects::Holder;
 use crate::manifest::{Abi, Export};
+use crate::value::ProgramInput;
 use crate::{Arg, Fault, StatedSignature, Value};
 use guest::Guest;
+use objects::Holder;
 use wasmtime::Func;
 
-/// How one call will be made.
-pub(crate) enum Plan {
-    Bindgen(bindgen::Plan),
-    Wasmedge(wasmedge::Plan),
-    Command(command::Plan),
+/// A plan of one call.
+pub(crate) enum CallPlan {
+    Bindgen(layout::CallPlan),
+    Wasmedge(wasmedge::CallPlan),
+    Command(ProgramInput),
 }
 
 /// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.
@@ -32,27 +35,27 @@ pub(crate) fn plan(
     args: &[Arg],
     stated: Option<&StatedSignature>,
     texts: bool,
-) -> Result<Plan, Fault> {
+) -> Result<CallPlan, Fault> {
     match export.abi {
-        Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(Plan::Bindgen),
-        Abi::Wasmedge => wasmedge::plan(export, args, stated).map(Plan::Wasmedge),
-        Abi::Command => command::plan(export, args, stated).map(Plan::Command),
+        Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(CallPlan::Bindgen),
+        Abi::Wasmedge => wasmedge::plan(export, args, stated).map(CallPlan::Wasmedge),
+        Abi::Command => command::plan(export, args, stated).map(CallPlan::Command),
     }
 }
 
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Whatever trapped: the guest's fault, a limit, or a host's.
+/// Any trap: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,
-    plan: Plan,
+    plan: CallPlan,
     output_limit: u64,
 ) -> wasmtime::Result<Value> {
     match plan {
-        Plan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
-        Plan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
-        Plan::Command(_) => command::call(guest, function).await,
+        CallPlan::Bindgen(plan) => bindgen::call(guest, function, plan, output_limit).await,
+        CallPlan::Wasmedge(plan) => wasmedge::call(guest, function, plan, output_limit).await,
+        CallPlan::Command(_) => command::call(guest, function).await,
     }
 }

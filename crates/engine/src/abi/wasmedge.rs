@@ -15,10 +15,12 @@
 //! without stated types only what cannot be misread is passed: text, bytes, booleans, and numbers in the widest form,
 //! whose low bytes a narrower integer type reads.
 
-use super::bindgen::Slot;
-use super::given::{ARGUMENTS, Given, Meant, convert, fit, misfit, name, spread};
 use super::guest::{Guest, result};
-use crate::limits::Reached;
+use super::input::{
+    ARGUMENTS, ArgHint, InputArg, arity_error, coerce, convert, expand_array, name,
+};
+use super::layout::CoreArg;
+use crate::limits::LimitExceeded;
 use crate::manifest::{Export, Type};
 use crate::{Arg, Fault, StatedSignature, Value};
 use bytes::Bytes;
@@ -36,9 +38,9 @@ pub(crate) struct Argument {
     elements: usize,
 }
 
-/// How one call will be made.
+/// A plan of one call.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
+pub(crate) struct CallPlan {
     arguments: Vec<Argument>,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Plan {
 const ENTRY: u32 = 8;
 /// Bytes of an answer.
 const ANSWER: u32 = 9;
-/// What is shown of an error's text.
+/// Bytes that are shown of an error's text.
 const ERROR: u32 = 4096;
 
 /// Decides how `export` is called with `args`. A stated result is not needed: results say their types.
@@ -57,8 +59,8 @@ pub(crate) fn plan(
     export: &Export,
     args: &[Arg],
     stated: Option<&StatedSignature>,
-) -> Result<Plan, Fault> {
-    let given: Vec<Given> = args.iter().map(Given::new).collect();
+) -> Result<CallPlan, Fault> {
+    let given: Vec<InputArg> = args.iter().map(InputArg::new).collect();
     let arguments = match stated {
         Some(stated) => {
             if let Some(ty) = stated.params.iter().find(|ty| !carries(ty)) {
@@ -68,13 +70,13 @@ pub(crate) fn plan(
                 );
                 return Err(Fault::client("arguments", text));
             }
-            fit(&export.name, &stated.params, given, typed, name)?
+            coerce(&export.name, &stated.params, given, typed, name)?
         }
         None => {
-            let given = spread(&given).unwrap_or(given);
+            let given = expand_array(&given).unwrap_or(given);
             if given.len() > ARGUMENTS {
                 let takes = format!("takes at most {ARGUMENTS} arguments");
-                return Err(misfit(&export.name, &takes, given.len()));
+                return Err(arity_error(&export.name, &takes, given.len()));
             }
             given
                 .iter()
@@ -85,22 +87,22 @@ pub(crate) fn plan(
                 .collect::<Result<_, _>>()?
         }
     };
-    Ok(Plan { arguments })
+    Ok(CallPlan { arguments })
 }
 
 /// One argument whose type is stated.
-fn typed(ty: &Type, given: &Given) -> Option<Argument> {
+fn typed(ty: &Type, given: &InputArg) -> Option<Argument> {
     let (bytes, elements) = match convert(ty, given)? {
-        Slot::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
-        Slot::List { bytes, width } => {
+        CoreArg::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
+        CoreArg::List { bytes, width } => {
             let elements = bytes.len() / width as usize;
             return Some(Argument { bytes, elements });
         }
-        Slot::I32(n) => (n.to_le_bytes().to_vec(), 1),
-        Slot::I64(n) => (n.to_le_bytes().to_vec(), 1),
-        Slot::F32(n) => (n.to_le_bytes().to_vec(), 1),
-        Slot::F64(n) => (n.to_le_bytes().to_vec(), 1),
-        Slot::Halves(_) | Slot::I128(_) | Slot::Texts(_) | Slot::Null => return None,
+        CoreArg::I32(n) => (n.to_le_bytes().to_vec(), 1),
+        CoreArg::I64(n) => (n.to_le_bytes().to_vec(), 1),
+        CoreArg::F32(n) => (n.to_le_bytes().to_vec(), 1),
+        CoreArg::F64(n) => (n.to_le_bytes().to_vec(), 1),
+        CoreArg::SplitI64(_) | CoreArg::I128(_) | CoreArg::Texts(_) | CoreArg::Null => return None,
     };
     let bytes = Bytes::from(bytes);
     let width = bytes.len().min(width(ty));
@@ -110,7 +112,7 @@ fn typed(ty: &Type, given: &Given) -> Option<Argument> {
     })
 }
 
-/// Whether this ABI has arguments of a type.
+/// Returns whether this ABI has arguments of a type.
 fn carries(ty: &Type) -> bool {
     match ty {
         Type::I128 | Type::U128 | Type::Option(_) | Type::Enum { .. } => false,
@@ -123,16 +125,18 @@ fn carries(ty: &Type) -> bool {
 }
 
 /// One argument that shows what it is.
-fn untyped(given: &Given) -> Option<Argument> {
+fn untyped(given: &InputArg) -> Option<Argument> {
     let one = |bytes: &[u8]| {
         Some(Argument {
             bytes: Bytes::copy_from_slice(bytes),
             elements: 1,
         })
     };
-    match given.meant {
-        Meant::Text | Meant::Bytes | Meant::Quoted => Some(Argument::of_bytes(given.bytes.clone())),
-        Meant::Number => match serde_json::from_slice(&given.bytes).ok()? {
+    match given.hint {
+        ArgHint::Text | ArgHint::Bytes | ArgHint::Quoted => {
+            Some(Argument::of_bytes(given.bytes.clone()))
+        }
+        ArgHint::Number => match serde_json::from_slice(&given.bytes).ok()? {
             Json::Bool(value) => one(&[u8::from(value)]),
             Json::Number(n) => match (n.as_i64(), n.as_u64()) {
                 (Some(n), _) => one(&n.to_le_bytes()),
@@ -165,7 +169,7 @@ fn width(ty: &Type) -> usize {
     }
 }
 
-fn undecided(function: &str, at: usize, given: &Given) -> Fault {
+fn undecided(function: &str, at: usize, given: &InputArg) -> Fault {
     let was: String = String::from_utf8_lossy(&given.bytes)
         .chars()
         .take(40)
@@ -182,24 +186,24 @@ fn undecided(function: &str, at: usize, given: &Given) -> Fault {
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Whatever trapped or was said wrongly: the guest's fault, a limit, or a host's.
+/// Any trap or malformed answer: the guest's fault, a limit, or a host's.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,
-    plan: Plan,
+    plan: CallPlan,
     output_limit: u64,
 ) -> wasmtime::Result<Value> {
     let mut table = Vec::with_capacity(plan.arguments.len() * ENTRY as usize);
     for argument in &plan.arguments {
         let [size, elements] = [argument.bytes.len(), argument.elements]
-            .map(|n| u32::try_from(n).map_err(|_| Reached::Memory));
-        // Never nothing: the pointer that a guest has for that is aligned for bytes alone.
+            .map(|n| u32::try_from(n).map_err(|_| LimitExceeded::Memory));
+        // Never nothing: the pointer that a guest has for that is aligned for bytes only.
         let pointer = guest.allocate(size?.max(8), 8).await?;
         guest.write(pointer, &argument.bytes)?;
         table.extend_from_slice(&pointer.to_le_bytes());
         table.extend_from_slice(&elements?.to_le_bytes());
     }
-    let size = u32::try_from(table.len()).map_err(|_| Reached::Memory)?;
+    let size = u32::try_from(table.len()).map_err(|_| LimitExceeded::Memory)?;
     let pointer = guest.allocate(size.max(ENTRY), 8).await?;
     guest.write(pointer, &table)?;
     let answer = function

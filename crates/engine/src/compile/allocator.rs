@@ -1,19 +1,12 @@
 //! The exports with which a module lets the host allocate in its memory.
 
-use super::inspect::Functions;
+use super::functions::{Functions, is};
 use crate::manifest::{Allocator, Core};
 
 pub(super) const I32: Core = Core::I32;
 /// The allocator that the crate `wasmedge-bindgen` exports, and with which its modules are known.
 pub(super) const ALLOCATE: &str = "allocate";
 pub(super) const DEALLOCATE: &str = "deallocate";
-
-/// Whether a module exports a function of that name and type.
-pub(super) fn is(types: &Functions, name: &str, params: &[Core], results: &[Core]) -> bool {
-    types
-        .get(name)
-        .is_some_and(|(takes, gives)| takes == params && gives == results)
-}
 
 /// The allocator of wasm-bindgen or wasmedge-bindgen.
 pub(super) fn find(types: &Functions) -> Option<Allocator> {

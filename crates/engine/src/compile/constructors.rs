@@ -1,4 +1,4 @@
-//! Constructors that nobody runs.
+//! Constructors that would not be run.
 //!
 //! C and Rust code for WASI relies on `__wasm_call_ctors`: it is what makes the environment visible. Linkers of today
 //! call it from `_initialize` or from every export; those of before 2021 called it from nowhere in a library, so that
@@ -6,6 +6,8 @@
 //! calls it gets an `_initialize` that is it, and everything after treats it like a module of today.
 
 use std::borrow::Cow;
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{ExportKind, ExportSection, RawSection};
 use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload};
 
 const CONSTRUCTORS: &str = "__wasm_call_ctors";
@@ -59,7 +61,7 @@ fn named_constructors(names: wasmparser::NameSectionReader<'_>) -> Option<u32> {
     })
 }
 
-/// Whether any code calls the function.
+/// Returns whether any code calls the function.
 fn is_called(source: &[u8], function: u32) -> Option<bool> {
     for payload in Parser::new(0).parse_all(source) {
         if let Payload::CodeSectionEntry(body) = payload.ok()? {
@@ -75,50 +77,24 @@ fn is_called(source: &[u8], function: u32) -> Option<bool> {
     Some(false)
 }
 
-/// The same module with one more export; all else byte for byte.
+/// The module with one more export; all other sections as they were.
 fn add_export(source: &[u8], function: u32) -> Option<Vec<u8>> {
-    let mut module = source.get(..8)?.to_vec();
+    let mut module = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(source) {
         let payload = payload.ok()?;
-        let Some((id, range)) = payload.as_section() else {
-            continue;
-        };
-        let body = source.get(range)?;
-        module.push(id);
-        match &payload {
-            Payload::ExportSection(section) => {
-                let entries = body.get(leb(section.count()).len()..)?;
-                let mut longer = leb(section.count() + 1);
-                longer.extend_from_slice(entries);
-                longer.extend(leb(INITIALIZE.len() as u32));
-                longer.extend_from_slice(INITIALIZE.as_bytes());
-                longer.push(0); // a function
-                longer.extend(leb(function));
-                module.extend(leb(u32::try_from(longer.len()).ok()?));
-                module.extend(longer);
-            }
-            _ => {
-                module.extend(leb(u32::try_from(body.len()).ok()?));
-                module.extend_from_slice(body);
-            }
+        if let Payload::ExportSection(section) = payload {
+            let mut exports = ExportSection::new();
+            RoundtripReencoder
+                .parse_export_section(&mut exports, section)
+                .ok()?;
+            exports.export(INITIALIZE, ExportKind::Func, function);
+            module.section(&exports);
+        } else if let Some((id, range)) = payload.as_section() {
+            let data = source.get(range)?;
+            module.section(&RawSection { id, data });
         }
     }
-    // A count that was written longer than it had to be would have been cut in the wrong place.
-    wasmparser::validate(&module).ok().map(|_| module)
-}
-
-/// LEB128, as WebAssembly writes its numbers.
-pub(super) fn leb(mut value: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(5);
-    loop {
-        let byte = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(byte);
-            return bytes;
-        }
-        bytes.push(byte | 0x80);
-    }
+    Some(module.finish())
 }
 
 #[cfg(test)]

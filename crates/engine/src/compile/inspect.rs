@@ -1,247 +1,16 @@
-//! What a module is, found out from its bytes: refusals that name the reason, and the manifest.
+//! The manifest of a module, found out from its bytes and, for what it says of its functions, by running it.
 
 use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
-use super::prime::Instance;
-use super::{leftovers, proposals};
-use crate::abi::{command, described, descriptor};
-use crate::host::{glue, missing};
-use crate::limits::{CompileLimits, UnknownImports};
-use crate::manifest::{Abi, Core, Export, Kind, Manifest, Primed, Unserved};
-use crate::{Fault, state::CallState};
+use super::functions::{Functions, is, is_users};
+use super::instance::Instance;
+use super::leftovers;
+use crate::Fault;
+use crate::abi::{bindgen, command, described, descriptor};
+use crate::manifest::{Abi, Export, Kind, Manifest, Primed};
 use command::START;
-use std::collections::HashMap;
-use wasmparser::{ExternalKind, Parser, Payload, types::EntityType, types::Types};
-use wasmtime::{Engine, ExternType, Linker, Module, Store};
+use wasmparser::{Parser, Payload};
 
-/// Exports that set a module up, in the order in which they run.
-pub(super) const INITIALIZERS: [&str; 2] = ["_initialize", "__wbindgen_start"];
-/// An author's own set-up, run once at upload.
-pub(super) const PRIME: &str = "iof_prime";
-
-/// What the serving process checks before it starts a worker: the cheapest and commonest mistakes.
-pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
-    if source.len() as u64 > limits.module_size.as_u64() {
-        return Err(Fault::limit(
-            "module-size",
-            413,
-            format!(
-                "The module is larger than compile.module_size = {}.",
-                limits.module_size
-            ),
-        ));
-    }
-    match source {
-        [] => Err(not_wasm("It is empty.")),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
-            "unsupported-kind",
-            "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
-             export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
-        )
-        .with_status(415)),
-        [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),
-        [b'(', ..] => Err(not_wasm("It is WebAssembly text; turn it into a module with `wat2wasm` first.")),
-        _ => Err(not_wasm("It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.")),
-    }
-}
-
-fn not_wasm(why: &str) -> Fault {
-    Fault::client(
-        "not-wasm",
-        format!("The body is no WebAssembly module. {why}"),
-    )
-}
-
-/// Validates, and bounds what later steps and every call would pay for.
-///
-/// # Errors
-/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-exports`.
-pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, Fault> {
-    let invalid = |error: wasmparser::BinaryReaderError| {
-        if let Some(fault) = proposals::missing(&error) {
-            return fault;
-        }
-        let cut = if error.message().contains("unexpected end") {
-            " The file seems to be cut off."
-        } else {
-            ""
-        };
-        Fault::client(
-            "invalid-module",
-            format!("The module is not valid: {error}.{cut}"),
-        )
-    };
-    let mut parser = Parser::new(0);
-    parser.set_features(proposals::SERVED);
-    for payload in parser.parse_all(source) {
-        match payload.map_err(invalid)? {
-            Payload::FunctionSection(section) if section.count() > limits.module_functions => {
-                return Err(too_many(
-                    "functions",
-                    section.count(),
-                    "module-functions",
-                    limits.module_functions,
-                ));
-            }
-            Payload::ExportSection(section) => {
-                let functions = section
-                    .into_iter()
-                    .filter(|export| matches!(export, Ok(e) if e.kind == ExternalKind::Func && is_users(e.name)))
-                    .count();
-                let functions = u32::try_from(functions).unwrap_or(u32::MAX);
-                if functions > limits.module_exports {
-                    return Err(too_many(
-                        "exported functions",
-                        functions,
-                        "module-exports",
-                        limits.module_exports,
-                    ));
-                }
-            }
-            _ => {}
-        }
-    }
-    wasmparser::Validator::new_with_features(proposals::SERVED)
-        .validate_all(source)
-        .map_err(invalid)
-}
-
-/// The imports of a module, as a module of its own, which takes no time to compile: types and imports, nothing else.
-///
-/// # Errors
-/// When the engine refuses it.
-pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module> {
-    let mut head = source.get(..8).unwrap_or_default().to_vec();
-    for payload in Parser::new(0).parse_all(source) {
-        let payload = payload?;
-        if !matches!(payload, Payload::TypeSection(_) | Payload::ImportSection(_)) {
-            continue;
-        }
-        if let Some((id, range)) = payload.as_section()
-            && let Some(body) = source.get(range)
-        {
-            head.push(id);
-            head.extend(super::constructors::leb(
-                u32::try_from(body.len()).unwrap_or(u32::MAX),
-            ));
-            head.extend_from_slice(body);
-        }
-    }
-    Module::new(engine, &head)
-}
-
-fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
-    let setting = code.replace('-', "_");
-    Fault::limit(
-        code,
-        422,
-        format!("The module has {count} {what}, more than compile.{setting} = {limit}."),
-    )
-}
-
-/// Every function that a module imports and nobody serves.
-///
-/// # Errors
-/// `unknown-import` for an import that is no function: there is no call that could fault instead.
-pub(super) fn unserved(
-    module: &Module,
-    linker: &Linker<CallState>,
-    store: &mut Store<CallState>,
-) -> Result<Vec<Unserved>, Fault> {
-    let (mut unserved, mut others) = (vec![], vec![]);
-    for import in module.imports() {
-        if glue::is_glue(&import) || missing::is_served(&import, linker, &mut *store) {
-        } else if let ExternType::Func(_) = import.ty() {
-            unserved.push(Unserved {
-                module: import.module().to_owned(),
-                name: import.name().to_owned(),
-                optional: missing::is_optional(import.module()),
-            });
-        } else {
-            others.push(format!(
-                "{} {} (no function)",
-                import.module(),
-                import.name()
-            ));
-        }
-    }
-    if others.is_empty() {
-        return Ok(unserved);
-    }
-    let functions: Vec<_> = unserved.iter().map(missing::name).collect();
-    Err(refuse(&[functions, others].concat()))
-}
-
-/// Judges what [`unserved`] found.
-///
-/// # Errors
-/// `unknown-import`, listing what is not optional, unless the setting lets it fault at the call.
-pub(crate) fn accept(unserved: &[Unserved], setting: UnknownImports) -> Result<(), Fault> {
-    let needed: Vec<String> = unserved
-        .iter()
-        .filter(|import| !import.optional)
-        .map(missing::name)
-        .collect();
-    match setting {
-        UnknownImports::Refuse if !needed.is_empty() => Err(refuse(&needed)),
-        _ => Ok(()),
-    }
-}
-
-fn refuse(missing: &[String]) -> Fault {
-    let list = match missing {
-        few if few.len() <= 20 => few.join(", "),
-        many => format!(
-            "{} and {} more",
-            many.get(..20).unwrap_or_default().join(", "),
-            many.len() - 20
-        ),
-    };
-    Fault::client(
-        "unknown-import",
-        format!(
-            "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
-             ssvm_process, ssvm_native, wasmedge_process, wasmedge_native and iof. If the functions that you call do not \
-             need it, compile.unknown_imports = \"fault\" lets the module in."
-        ),
-    )
-    .with_status(422)
-}
-
-/// Whether an export is one of its author's functions.
-fn is_users(name: &str) -> bool {
-    !name.starts_with("__") && !matches!(name, "_initialize" | START | PRIME)
-}
-
-/// The core types of exported functions, by name.
-pub(super) type Functions = HashMap<String, (Vec<Core>, Vec<Core>)>;
-
-/// The exported functions of a valid module, in its order, and their types.
-pub(super) fn functions(source: &[u8], types: &Types) -> (Vec<String>, Functions) {
-    let (mut names, mut functions) = (vec![], HashMap::new());
-    let types = types.as_ref();
-    let section = Parser::new(0)
-        .parse_all(source)
-        .find_map(|payload| match payload {
-            Ok(Payload::ExportSection(section)) => Some(section),
-            _ => None,
-        });
-    for export in section.into_iter().flatten().filter_map(Result::ok) {
-        let Some(EntityType::Func(id)) = types.entity_type_from_export(&export) else {
-            continue;
-        };
-        let ty = types[id].unwrap_func();
-        let cores = |types: &[wasmparser::ValType]| types.iter().map(Core::from).collect();
-        names.push(export.name.to_owned());
-        functions.insert(
-            export.name.to_owned(),
-            (cores(ty.params()), cores(ty.results())),
-        );
-    }
-    (names, functions)
-}
-
-/// What is known of a module, but for its imports; `describe` is an instance in which its descriptors can be run.
+/// The manifest of a module, but for its imports; `describe` is an instance in which its descriptors can be run.
 ///
 /// # Errors
 /// `unsupported-type`: a function says a type for itself that no call could pass.
@@ -252,7 +21,7 @@ pub(super) fn manifest(
 ) -> Result<Manifest, Fault> {
     let allocator = allocator::find(types);
     let wasmedge = allocator.as_ref().is_some_and(|a| a.malloc == ALLOCATE);
-    let program = allocator::is(types, START, &[], &[]);
+    let program = is(types, START, &[], &[]);
     let mut exports: Vec<Export> = vec![];
     for symbol in names.iter().filter(|name| is_users(name)) {
         let Some((params, results)) = types.get(symbol) else {
@@ -290,7 +59,7 @@ pub(super) fn manifest(
                 .as_mut()
                 .and_then(|instance| instance.describe(&descriptor));
             let signature = descriptor::read(codes.as_deref(), version)
-                .and_then(|signature| crate::abi::bindgen::agrees(export, signature));
+                .and_then(|signature| bindgen::agrees(export, signature));
             export.signature = Some(signature.map_err(|what| unsupported(export, &what))?);
         }
         let text = allocator.as_ref().and_then(|allocator| {

@@ -1,4 +1,4 @@
-//! Exports that a compiler leaves in a program for itself: nobody calls them by name.
+//! Exports that a compiler leaves in a program for itself: clients do not call them.
 //!
 //! A module that exports `_start` is a program, and its other functions stay callable. Compilers export some of their
 //! own beside it: allocators (TinyGo), the C `main` that `_start` calls (Rust of 2020 to 2023), what unwinds and
@@ -40,7 +40,7 @@ const PREFIXES: [&str; 6] = [
     "legalstub$",
 ];
 
-/// Whether an export of a program is its compiler's own.
+/// Returns whether an export of a program is its compiler's own.
 pub(super) fn is_compilers(name: &str, params: &[Core], results: &[Core]) -> bool {
     const I32: Core = Core::I32;
     match name {

@@ -7,11 +7,14 @@
 
 mod allocator;
 mod constructors;
+mod functions;
+mod imports;
 mod inspect;
+mod instance;
 mod leftovers;
 mod prime;
-pub(crate) mod proposals;
 pub(crate) mod shape;
+mod validate;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
@@ -30,7 +33,7 @@ use worker::WorkerLimits;
 #[derive(Debug)]
 pub(crate) struct Compiler {
     limits: CompileLimits,
-    /// What a module must fit into.
+    /// Limits of a call, into which a module must fit.
     call: Arc<Limits>,
     worker: Vec<PathBuf>,
     worker_limits: WorkerLimits,
@@ -41,11 +44,11 @@ pub(crate) struct Compiler {
     parallel: usize,
 }
 
-/// Compiled code is a few times its source; more than this is no module that anyone meant to upload.
+/// The most that an artefact may be of its source; compiled code is usually a few times its source.
 const ARTEFACT_GROWTH: u64 = 16;
 const ARTEFACT_ROOM: u64 = 64 << 20;
 
-/// What a worker says on stderr when the kernel gives it no more: the allocator, the threads, wasmtime's maps.
+/// Words of a worker on stderr when the kernel gives it no more memory: the allocator's, the threads', wasmtime's maps'.
 const OUT_OF_MEMORY: [&str; 4] = [
     "memory allocation of",
     "unable to allocate",
@@ -72,7 +75,7 @@ impl Compiler {
     }
 
     pub(crate) async fn compile(&self, source: Bytes) -> Result<Vec<u8>, Fault> {
-        inspect::precheck(&source, &self.limits)?;
+        validate::precheck(&source, &self.limits)?;
         let _place = self.queue()?;
         let internal =
             |error: &dyn std::fmt::Display| Fault::host("The module could not be compiled.", error);
@@ -137,8 +140,8 @@ impl Compiler {
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
-        shape::fits(manifest.space, &self.call)?;
-        inspect::accept(&manifest.unserved, self.limits.unknown_imports)
+        manifest.fits(&self.call)?;
+        imports::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 
     fn judge(
@@ -207,7 +210,7 @@ impl Compiler {
     }
 }
 
-/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for whoever built it.
+/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for its author, before an upload.
 ///
 /// # Errors
 /// As for [`crate::Engine::compile`].

@@ -8,16 +8,16 @@
 //! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without it, as far
 //! as its allocator, and runs its start-up in every call.
 
-use super::allocator::is;
-use super::inspect::{Functions, PRIME};
-use super::proposals::SERVED;
+use super::functions::{Functions, PRIME, is};
+use super::instance::Instance;
 use crate::Fault;
 use crate::manifest::Allocator;
+use crate::proposals::SERVED;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{Engine, Module};
 use wasmtime_wizer::{WasmtimeWizer, Wizer};
 
 /// A snapshot and what has yet to run in every call.
@@ -26,166 +26,11 @@ pub(super) struct Snapshot {
     pub(super) initialize: Vec<String>,
 }
 
-/// How large the heap is made: arguments of this size fit without growing the memory.
-const HEAP: i32 = 60_000;
-/// Memory that start-up may use before it counts as not primable.
-const MEMORY: usize = 256 << 20;
-/// Ticks of 100 ms that one priming may take.
-const TICKS: u64 = 20;
 /// A snapshot that adds more than this to the module costs more than it saves.
 const GROWTH: usize = 16 << 20;
 
-/// Data of a priming store.
-#[derive(Default)]
-pub(super) struct Data {
-    codes: Vec<u32>,
-}
-
-impl ResourceLimiter for Data {
-    fn memory_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= MEMORY)
-    }
-
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= 1_000_000)
-    }
-}
-
-/// An instance whose imports all trap, except those that descriptors and set-up need.
-pub(super) struct Instance {
-    store: Store<Data>,
-    instance: wasmtime::Instance,
-}
-
-impl Instance {
-    pub(super) fn new(engine: &Engine, module: &Module) -> wasmtime::Result<Self> {
-        let mut store = Store::new(engine, Data::default());
-        store.limiter(|data| data);
-        store.set_epoch_deadline(TICKS);
-        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Interrupt));
-        let mut linker: Linker<Data> = Linker::new(engine);
-        for import in module.imports() {
-            let ExternType::Func(ty) = import.ty() else {
-                continue;
-            };
-            let (from, name) = (import.module(), import.name());
-            if name == "__wbindgen_describe" && ty.params().len() == 1 {
-                linker.func_wrap(
-                    from,
-                    name,
-                    |mut caller: wasmtime::Caller<'_, Data>, code: u32| {
-                        let codes = &mut caller.data_mut().codes;
-                        if codes.len() >= 10_000 {
-                            return Err(wasmtime::Error::msg("a description without end"));
-                        }
-                        codes.push(code);
-                        Ok(())
-                    },
-                )?;
-            } else if name.contains("init_externref_table")
-                && ty.params().len() == 0
-                && ty.results().len() == 0
-            {
-                linker.func_wrap(from, name, || {})?;
-            }
-        }
-        linker.define_unknown_imports_as_traps(module)?;
-        let instance = linker.instantiate(&mut store, module)?;
-        Ok(Self { store, instance })
-    }
-
-    /// Whether it exports a function of that name that takes and returns nothing.
-    fn exports(&mut self, name: &str) -> bool {
-        self.instance
-            .get_typed_func::<(), ()>(&mut self.store, name)
-            .is_ok()
-    }
-
-    fn run(&mut self, name: &str) -> wasmtime::Result<()> {
-        self.instance
-            .get_typed_func::<(), ()>(&mut self.store, name)?
-            .call(&mut self.store, ())
-    }
-
-    /// The codes that a descriptor emits; `None` if there is no such descriptor or it fails.
-    pub(super) fn describe(&mut self, descriptor: &str) -> Option<Vec<u32>> {
-        self.store.data_mut().codes.clear();
-        self.run(descriptor).ok()?;
-        Some(std::mem::take(&mut self.store.data_mut().codes))
-    }
-
-    /// What a function without arguments returns, if that is a text of at most `most` bytes.
-    pub(super) fn text(&mut self, name: &str, allocator: &Allocator, most: u32) -> Option<Vec<u8>> {
-        let store = &mut self.store;
-        let function = self.instance.get_typed_func::<i32, ()>(&mut *store, name);
-        let function = function.ok()?;
-        let malloc = self.instance.get_func(&mut *store, &allocator.malloc)?;
-        let area = if allocator.takes_align {
-            malloc
-                .typed::<(i32, i32), i32>(&*store)
-                .ok()?
-                .call(&mut *store, (8, 4))
-        } else {
-            malloc.typed::<i32, i32>(&*store).ok()?.call(&mut *store, 8)
-        };
-        let area = area.ok()?;
-        function.call(&mut *store, area).ok()?;
-        let memory = self.instance.get_memory(&mut *store, "memory")?;
-        let memory = memory.data(&*store);
-        let bytes = |pointer: u32, length: u32| {
-            let at = pointer as usize;
-            memory.get(at..at.checked_add(length as usize)?)
-        };
-        let (pointer, length) = bytes(area.cast_unsigned(), 8)?.split_first_chunk::<4>()?;
-        let (pointer, length) = (
-            u32::from_le_bytes(*pointer),
-            u32::from_le_bytes(*length.first_chunk()?),
-        );
-        (length <= most).then(|| bytes(pointer, length).map(<[u8]>::to_vec))?
-    }
-
-    /// Allocates and frees: the heap has then grown to where small calls need it.
-    fn grow_heap(&mut self, allocator: &Allocator) -> wasmtime::Result<()> {
-        let store = &mut self.store;
-        let free = allocator
-            .free
-            .as_ref()
-            .and_then(|free| self.instance.get_func(&mut *store, free));
-        if allocator.takes_align {
-            let pointer = self
-                .instance
-                .get_typed_func::<(i32, i32), i32>(&mut *store, &allocator.malloc)?
-                .call(&mut *store, (HEAP, 1))?;
-            if let Some(free) = free {
-                free.typed::<(i32, i32, i32), ()>(&*store)?
-                    .call(&mut *store, (pointer, HEAP, 1))?;
-            }
-        } else {
-            let pointer = self
-                .instance
-                .get_typed_func::<i32, i32>(&mut *store, &allocator.malloc)?
-                .call(&mut *store, HEAP)?;
-            if let Some(free) = free {
-                free.typed::<(i32, i32), ()>(&*store)?
-                    .call(&mut *store, (pointer, HEAP))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether anything of a module runs before its first call: without a start-up or an allocator whose heap can grow, a
-/// snapshot would be the module again.
+/// Returns whether anything of a module runs before its first call: without a start-up or an allocator whose heap can
+/// grow, a snapshot would be the module again.
 pub(super) fn starts(
     source: &[u8],
     types: &Functions,
@@ -314,7 +159,7 @@ fn attempt(
     Ok(Snapshot { module, initialize })
 }
 
-/// What `_initialize` is called in a snapshot that was taken before it ran: a name of the same length.
+/// The name of `_initialize` in a snapshot that was taken before it ran, of the same length.
 const DEFERRED: &str = "__iof_start";
 
 /// Renames the export `_initialize`.

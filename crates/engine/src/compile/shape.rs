@@ -1,12 +1,13 @@
-//! What a module asks for before any of its code runs: names, memories and tables.
+//! Names, memories and tables of a module, which cost before any of its code runs.
 //!
 //! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
 //! module that wants more could be compiled and never called.
 
 use crate::Fault;
-use crate::engine::{TABLE_ELEMENTS, TABLES};
-use crate::limits::{Limits, Reached};
-use crate::state::ELEMENT;
+use crate::accounting::ELEMENT;
+use crate::config::{TABLE_ELEMENTS, TABLES};
+use crate::limits::Limits;
+use crate::manifest::fits;
 use wasmparser::{Parser, Payload};
 
 /// Bytes of the name of an import or an export.
@@ -15,7 +16,7 @@ const NAME: usize = 1024;
 /// Bytes of memories and tables with which an instance begins.
 ///
 /// # Errors
-/// What no slot has room for: `module-names`, `module-memories`, `module-tables`, `module-table-elements`, `memory`.
+/// `module-names`, `module-memories`, `module-tables`, `module-table-elements`, `memory`.
 pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     let (mut memories, mut tables, mut space) = (0u32, 0u32, 0u64);
     for payload in Parser::new(0).parse_all(source) {
@@ -70,23 +71,6 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     }
     fits(space, limits)?;
     Ok(space)
-}
-
-/// Whether an instance that begins with so many bytes can begin.
-///
-/// # Errors
-/// `memory`
-pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
-    if space <= limits.memory.as_u64() {
-        return Ok(());
-    }
-    let mut fault = Reached::Memory.fault(limits).with_status(422);
-    fault.message = format!(
-        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
-         smaller memory, or raise the setting.",
-        limits.memory
-    );
-    Err(fault)
 }
 
 /// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.

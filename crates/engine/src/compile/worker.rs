@@ -1,7 +1,7 @@
 //! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
 
-use super::{allocator, constructors, inspect, prime, shape};
-use crate::engine::wasm_config;
+use super::{constructors, functions, imports, inspect, instance, prime, shape, validate};
+use crate::config::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::{Kind, Primed};
 use crate::{Fault, Source, artefact, host};
@@ -18,7 +18,7 @@ pub(super) const ARTEFACT: u8 = b'A';
 /// First byte of an answer that is a [`Refused`] in JSON.
 pub(super) const FAULT: u8 = b'F';
 
-/// What a worker is told, as one argument in JSON.
+/// The limits of a worker, passed as one argument in JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct WorkerLimits {
     compile: CompileLimits,
@@ -125,61 +125,61 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
 
 /// From a module to its artefact, in this process.
 pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
-    inspect::precheck(source, &limits.compile)?;
-    let types = inspect::validate(source, &limits.compile)?;
+    validate::precheck(source, &limits.compile)?;
+    let types = validate::validate(source, &limits.compile)?;
     let space = shape::space(source, &limits.call)?;
     let internal = |error: wasmtime::Error| {
         Fault::host("The module could not be compiled.", format!("{error:#}"))
     };
     let engine = Engine::new(&wasm_config(&limits.call)).map_err(internal)?;
 
-    // What nobody serves is known before anything is compiled.
+    // Imports that are not served are known before anything is compiled.
     let linker = host::linker(&engine).map_err(internal)?;
-    let mut store = Store::new(&engine, crate::state::CallState::nobody(&limits.call));
-    let imports = inspect::imports(&engine, source).map_err(invalid)?;
-    let unserved = inspect::unserved(&imports, &linker, &mut store)?;
-    inspect::accept(&unserved, limits.compile.unknown_imports)?;
+    let mut store = Store::new(&engine, crate::state::CallState::for_linking(&limits.call));
+    let imported = imports::imports(&engine, source).map_err(invalid)?;
+    let unserved = imports::unserved(&imported, &linker, &mut store)?;
+    imports::accept(&unserved, limits.compile.unknown_imports)?;
 
     let adopted = constructors::adopt(source);
     let source = &*adopted;
     let types = match &adopted {
         Cow::Borrowed(_) => types,
-        Cow::Owned(_) => inspect::validate(source, &limits.compile)?,
+        Cow::Owned(_) => validate::validate(source, &limits.compile)?,
     };
-    let functions = inspect::functions(source, &types);
+    let exported = functions::functions(source, &types);
 
     // Priming and descriptors run on code that is compiled quickly; only the result is worth optimising.
     let mut quick = wasm_config(&limits.call);
     quick.cranelift_opt_level(OptLevel::None);
     let quick = Engine::new(&quick).map_err(internal)?;
     let _clock = Clock::start(&quick);
-    let describes = functions
+    let describes = exported
         .0
         .iter()
         .any(|name| DESCRIPTIONS.iter().any(|kind| name.starts_with(kind)));
     let mut instance = match describes {
         true => {
             let module = Module::new(&quick, source).map_err(invalid)?;
-            prime::Instance::new(&quick, &module).ok()
+            instance::Instance::new(&quick, &module).ok()
         }
         false => None,
     };
-    let mut manifest = inspect::manifest(source, &functions, instance.as_mut())?;
+    let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
     drop(instance);
     manifest.unserved = unserved;
     manifest.space = space;
-    manifest.files = imports
+    manifest.files = imported
         .imports()
         .any(|import| import.module() == "wasi_snapshot_preview1" && import.name() == "path_open");
 
     // A program starts itself.
     let initializers: &[&str] = match manifest.kind {
         Kind::WasiCommand => &[],
-        Kind::Bindgen => &inspect::INITIALIZERS,
+        Kind::Bindgen => &functions::INITIALIZERS,
     };
     let allocator = manifest.allocator.as_ref();
-    let primed = match prime::starts(source, &functions.1, allocator, initializers) {
-        // The snapshotter asserts what it makes, and a module of somebody else's may break what it takes for granted.
+    let primed = match prime::starts(source, &exported.1, allocator, initializers) {
+        // The snapshotter asserts what it makes, and a hostile module may break its assumptions.
         true => catch_unwind(AssertUnwindSafe(|| {
             prime::prime(&quick, source, allocator, initializers)
         }))
@@ -195,7 +195,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
         Err(prime::Refusal::Prime(fault)) => return Err(fault),
         Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => Err(why),
     };
-    // A snapshot that the engine does not take is none: the module is compiled as it came.
+    // If the engine does not take the snapshot, the module is compiled as it was uploaded.
     let primed = snapshot.and_then(|snapshot| {
         // Start-up may have grown the memory to where no call may have it.
         let space = shape::space(&snapshot.module, &limits.call).map_err(|fault| fault.message)?;
@@ -214,7 +214,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
             manifest.primed = Primed::No(why);
             let initializers = initializers
                 .iter()
-                .filter(|name| allocator::is(&functions.1, name, &[], &[]));
+                .filter(|name| functions::is(&exported.1, name, &[], &[]));
             manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
             engine.precompile_module(source).map_err(invalid)?
         }
@@ -223,7 +223,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
         .map_err(|error| Fault::host("The module could not be compiled.", error))
 }
 
-/// What describes functions.
+/// Beginnings of the names of exports that describe functions.
 const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
 fn invalid(error: wasmtime::Error) -> Fault {

@@ -5,26 +5,25 @@
 //! without a word here.
 
 use super::blame;
+use super::shelf::Shelf;
 use crate::compile::worker::{self, WorkerLimits};
-use crate::engine::wasm_config;
-use crate::host::storage::{KEY, Storage};
+use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
-    Arg, CompileLimits, Engine, EngineConfig, Fault, Function, Invocation, Limits, Tape, host,
+    Arg, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits, host,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use iof_commands::{CallContext, Command, Grants, Output, Registry, Request};
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wasmtime::{Extern, Store};
 
-/// How long one program may run; some wait.
+/// The time that one program may run; some wait.
 const TIME: Duration = Duration::from_millis(100);
 /// The bytes of one program.
 const PROGRAM: usize = 4096;
@@ -33,7 +32,7 @@ struct World {
     runtime: Runtime,
     engine: Engine,
     function: Function,
-    /// Where scratch directories are made.
+    /// The parent of scratch directories.
     _scratch: TempDir,
 }
 
@@ -52,7 +51,7 @@ pub fn imports(data: &[u8]) {
             environment: Arc::default(),
             context: context(),
             limits: None,
-            tape: (mode & 1 == 1).then(|| Tape::recorder(1 << 10)),
+            tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -103,7 +102,7 @@ impl World {
     }
 }
 
-fn context() -> CallContext {
+pub(crate) fn context() -> CallContext {
     let mut grants = Grants::as_shipped();
     grants.commands.insert("echo".into());
     CallContext {
@@ -121,7 +120,7 @@ fn context() -> CallContext {
 /// The module. Its memory begins with what arguments may point to: names, vectors, and words that calls have written.
 fn interpreter(limits: &Limits) -> String {
     let wasm = wasmtime::Engine::new(&wasm_config(limits)).unwrap();
-    let mut store = Store::new(&wasm, CallState::nobody(limits));
+    let mut store = Store::new(&wasm, CallState::for_linking(limits));
     let linker = host::linker(&wasm).unwrap();
     let mut served: Vec<_> = linker
         .iter(&mut store)
@@ -220,68 +219,16 @@ impl Command for Echo {
     }
 }
 
-/// Values in memory, with their names.
-#[derive(Default)]
-struct Shelf(Mutex<HashMap<[u8; KEY], NamedValue>>);
-
-/// A name, if it has one, and a value.
-type NamedValue = (Option<Bytes>, Bytes);
-
-#[async_trait]
-impl Storage for Shelf {
-    async fn load(&self, _: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(shelf.get(key).map(|(_, value)| value.clone()))
-    }
-
-    async fn save(
-        &self,
-        _: &str,
-        (key, name): ([u8; KEY], Option<Bytes>),
-        value: Bytes,
-        total: u64,
-    ) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() as u64 > total / 4096 {
-            return Ok(false);
-        }
-        shelf.insert(key, (name, value));
-        Ok(true)
-    }
-
-    async fn remove(&self, _: &str, key: [u8; KEY]) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(shelf.remove(&key).is_some())
-    }
-
-    async fn names(
-        &self,
-        _: &str,
-        prefix: &[u8],
-        after: &[u8],
-        limit: u32,
-    ) -> Result<Vec<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = shelf.values().filter_map(|(name, _)| name.clone());
-        let mut names: Vec<_> = names
-            .filter(|name| name.starts_with(prefix) && &name[..] > after)
-            .collect();
-        names.sort();
-        names.truncate(limit as usize);
-        Ok(names)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The interpreter does what it is told: a program that prints is seen to.
+    /// The interpreter runs a program: one that prints has printed.
     #[test]
     fn a_program_runs() {
         let world = &*WORLD;
         let wasm = wasmtime::Engine::new(&wasm_config(&Limits::default())).unwrap();
-        let mut store = Store::new(&wasm, CallState::nobody(&Limits::default()));
+        let mut store = Store::new(&wasm, CallState::for_linking(&Limits::default()));
         let mut names: Vec<_> = host::linker(&wasm)
             .unwrap()
             .iter(&mut store)

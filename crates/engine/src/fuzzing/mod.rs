@@ -1,4 +1,4 @@
-//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//! Fuzz targets: functions of any bytes, with what has to hold of them. A panic is a finding.
 //!
 //! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
 
@@ -9,33 +9,43 @@
 )]
 
 mod imports;
+mod shelf;
 
 #[cfg(test)]
 #[path = "../../../../fuzz/replay.rs"]
 mod replay;
 
+#[cfg(test)]
+pub(crate) use imports::context;
 pub use imports::imports;
+#[cfg(test)]
+pub(crate) use shelf::Shelf;
 
 use crate::abi::{self, described, descriptor};
+use crate::capability::{clock, random};
 use crate::compile::worker::{self, WorkerLimits};
 use crate::manifest::{Abi, Core, Export};
-use crate::tape::Monotonic;
-use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
+use crate::{
+    Arg, CompileLimits, Fault, HostCallTape, HostResponses, Limits, Source, StatedSignature,
+    artefact,
+};
 use bytes::Bytes;
 use iof_commands::Request;
 use std::time::{Duration, Instant};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// A recording, in JSON: it is read, written and played alike.
 pub fn tape(data: &[u8]) {
-    let Ok(heard) = serde_json::from_slice::<Heard>(data) else {
+    let Ok(responses) = serde_json::from_slice::<HostResponses>(data) else {
         return;
     };
-    let json = serde_json::to_vec(&heard).unwrap();
-    assert_eq!(serde_json::from_slice::<Heard>(&json).unwrap(), heard);
+    let json = serde_json::to_vec(&responses).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<HostResponses>(&json).unwrap(),
+        responses
+    );
 
-    let tape = Tape::player(heard.clone());
-    for command in &heard.commands {
+    let tape = HostCallTape::player(responses.clone());
+    for command in &responses.commands {
         let request = Request {
             args: command.args.clone(),
             env: command.env.clone(),
@@ -46,26 +56,26 @@ pub fn tape(data: &[u8]) {
         let (status, stdout, stderr) = came.unwrap();
         tape.note_command(&command.name, request, (status, &stdout, &stderr));
     }
-    for load in &heard.loads {
+    for load in &responses.loads {
         let value = tape.play_load(&load.key.0).unwrap();
         tape.note_load(&load.key.0, value.as_ref());
     }
-    for save in &heard.saves {
+    for save in &responses.saves {
         let saved = tape.play_save(&save.key.0, &save.value.0).unwrap();
         tape.note_save(&save.key.0, save.value.0.clone(), saved);
     }
-    for _ in &heard.wall_clock {
-        HostWallClock::now(&tape);
+    for _ in &responses.wall_clock {
+        clock::wall(&tape);
     }
-    let monotonic = Monotonic {
-        tape: tape.clone(),
-        began: Instant::now(),
-    };
-    for _ in &heard.monotonic_clock {
-        HostMonotonicClock::now(&monotonic);
+    for _ in &responses.monotonic_clock {
+        clock::monotonic(&tape, Instant::now());
     }
-    tape.random(&mut vec![0; heard.random.0.len()]);
-    assert_eq!(tape.heard(), Some(heard), "it is played as another call");
+    random::fill(Some(&tape), &mut vec![0; responses.random.0.len()]);
+    assert_eq!(
+        tape.responses(),
+        Some(responses),
+        "it is played as another call"
+    );
 }
 
 /// An artefact's bytes, up to its code, which is never run.
@@ -82,7 +92,7 @@ pub fn artefact_header(data: &[u8]) {
     );
 }
 
-/// What a module says of its functions, or a caller of a module's: the first byte tells which of them follows.
+/// Descriptors, descriptions and stated signatures: the first byte tells which of them follows.
 pub fn description(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;

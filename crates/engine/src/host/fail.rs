@@ -1,26 +1,14 @@
 //! `iof` `fail`: how a function built with the guest crate returns an error.
 //!
-//! `fail(code, code_length, message, message_length)` ends the call and does not come back. What an author chose as
-//! code becomes the fault's code behind [`OF_FUNCTION`], so that callers can tell errors apart and no code of a function
-//! is a code of the server; its source is `guest`, whatever it says. The word `arguments` is no code but a part of this
-//! interface: what the caller sent is not what the function takes.
+//! `fail(code, code_length, message, message_length)` ends the call and does not come back.
 
-use crate::Fault;
-use crate::host::memory;
+use super::memory;
+use crate::capability::fail::{self, CODE, MESSAGE};
 use crate::state::CallState;
 use wasmtime::{Caller, Linker};
 
-/// The longest code, in bytes.
-const CODE: u32 = 64;
-/// The longest message that is kept, in bytes.
-const MESSAGE: u32 = 4096;
-/// The name space of codes that functions choose. No code of the server has a colon.
-const OF_FUNCTION: &str = "function:";
-/// The code of an error that has none, or none that could be one.
-const NO_CODE: &str = "error";
-
 /// Serves the import.
-pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap("iof", "fail", fail)?;
     Ok(())
 }
@@ -34,49 +22,8 @@ fn fail(
 ) -> wasmtime::Result<()> {
     let memory = memory::of(&mut caller)?;
     let message = memory::read(&memory, &caller, message, message_length.min(MESSAGE))?;
+    // One byte more than a code has shows that it is too long.
     let code = memory::read(&memory, &caller, code, code_length.min(CODE + 1))?;
     let message = String::from_utf8_lossy(&message);
-    Err(of(&String::from_utf8_lossy(&code), &message).into())
-}
-
-fn of(code: &str, message: &str) -> Fault {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_code = !code.is_empty() && code.len() <= CODE as usize && code.bytes().all(known);
-    match code {
-        "arguments" => Fault::client("arguments", message),
-        _ if is_code && code != NO_CODE => Fault {
-            code: format!("{OF_FUNCTION}{code}").into(),
-            ..Fault::guest(NO_CODE, message)
-        },
-        _ => Fault::guest(NO_CODE, message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Source;
-
-    #[test]
-    fn a_function_chooses_its_code_and_never_its_source() {
-        for (code, seen, source) in [
-            (
-                "no-such-customer",
-                "function:no-such-customer",
-                Source::Guest,
-            ),
-            ("internal", "function:internal", Source::Guest),
-            ("usage-key", "function:usage-key", Source::Guest),
-            ("error", "error", Source::Guest),
-            ("arguments", "arguments", Source::Client),
-            ("", "error", Source::Guest),
-            ("No Such", "error", Source::Guest),
-            ("a\nb", "error", Source::Guest),
-            (&"x".repeat(65), "error", Source::Guest),
-        ] {
-            let fault = of(code, "why");
-            assert_eq!((&*fault.code, fault.source_of), (seen, source), "{code}");
-            assert_eq!(fault.message, "why");
-        }
-    }
+    Err(fail::fault(&String::from_utf8_lossy(&code), &message).into())
 }

@@ -1,16 +1,16 @@
-//! Imports that nobody here serves.
+//! Imports that the host does not serve.
 //!
 //! Most of them are a mistake that the author wants to hear of at once, so an upload that has one is refused. Two kinds
 //! are not: those of extensions that modules import and only some of their functions use (TensorFlow of 2020), and
 //! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::Fault;
-use crate::host::memory;
-use crate::manifest::Unserved;
+use crate::manifest::UnresolvedImport;
+use crate::memory::none;
 use crate::state::CallState;
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
 
-/// The guest called an import that nobody serves.
+/// A call of an import that the host does not serve.
 #[derive(Debug, thiserror::Error)]
 #[error("the function called `{name}` of `{module}`, which this server does not have")]
 pub(crate) struct Missing {
@@ -19,7 +19,7 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// What the caller hears, with what would help.
+    /// The fault of the call, with what would help.
     pub(crate) fn fault(&self) -> Fault {
         let hint = hint(&self.module, &self.name);
         Fault::guest(
@@ -41,14 +41,14 @@ const EXTENSIONS: [&str; 5] = [
     "wasi_ephemeral_nn",
 ];
 
-/// Whether an import is of an extension.
+/// Returns whether an import is of an extension.
 pub(crate) fn is_optional(module: &str) -> bool {
     EXTENSIONS
         .iter()
         .any(|extension| module.starts_with(extension))
 }
 
-/// Whether the linker has this import, with this type.
+/// Returns whether the linker has this import, with this type.
 pub(crate) fn is_served(
     import: &ImportType<'_>,
     linker: &Linker<CallState>,
@@ -64,12 +64,12 @@ pub(crate) fn is_served(
 }
 
 /// An import as messages name it, with what would serve it.
-pub(crate) fn name(import: &Unserved) -> String {
+pub(crate) fn name(import: &UnresolvedImport) -> String {
     let (module, name) = (&import.module, &import.name);
     format!("{module} {name}{}", hint(module, name))
 }
 
-/// What would serve an import, as far as its name tells.
+/// A hint at what would serve an import, as far as its name tells.
 fn hint(module: &str, name: &str) -> String {
     let hint = match module {
         _ if is_optional(module) => "models and images are the work of commands here",
@@ -101,7 +101,7 @@ pub(crate) fn define_without_memory(
     import: &ImportType<'_>,
 ) -> wasmtime::Result<()> {
     if let ExternType::Func(ty) = import.ty() {
-        let fault = |_: Caller<'_, CallState>, _: &[Val], _: &mut [Val]| Err(memory::none().into());
+        let fault = |_: Caller<'_, CallState>, _: &[Val], _: &mut [Val]| Err(none().into());
         linker.func_new(import.module(), import.name(), ty, fault)?;
     }
     Ok(())

@@ -1,25 +1,21 @@
-//! What the host answers: one file for each capability.
+//! Imports of core modules, one file for each family of names.
 //!
-//! A capability is served to a guest only under the names that it imports; nothing here opens anything that the call's
-//! context did not bring. The 2020 names and today's share their code.
+//! An import reads and writes the guest's memory and calls a capability. It is served to a guest only under the names
+//! that the guest imports. The names of 2020 and today's share their code.
 
-pub(crate) mod fail;
-pub(crate) mod glue;
-pub(crate) mod log;
-pub(crate) mod memory;
+mod fail;
+pub(crate) mod js_imports;
+mod memory;
 pub(crate) mod missing;
-pub(crate) mod objects;
 pub(crate) mod preview1;
-pub(crate) mod process;
-pub(crate) mod scratch;
-pub(crate) mod storage;
-pub(crate) mod values;
-pub(crate) mod wasi;
+mod process;
+mod storage;
+mod values;
 
 use crate::state::CallState;
 use wasmtime::{Engine, Linker};
 
-/// Every import that any module may use without a word, for one engine.
+/// A linker of every import that any module may use without a word.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     preview1::add_to_linker(&mut linker)?;
@@ -51,7 +47,7 @@ mod tests {
             .collect();
         let engine = Engine::default();
         let linker = linker(&engine).unwrap();
-        let mut store = Store::new(&engine, CallState::nobody(&Limits::default()));
+        let mut store = Store::new(&engine, CallState::for_linking(&Limits::default()));
         let items: Vec<_> = linker.iter(&mut store).collect();
         let served: BTreeSet<String> = items
             .into_iter()

@@ -1,19 +1,19 @@
 //! The functions of WASI preview 1, as `wasmtime_wasi` has them, with bounds on what a guest hands over.
 //!
-//! What a function is given a length or a count of is bounded here before anything is done by it; what it writes,
-//! creates and opens is counted. docs/IMPORTS.md has a row for each.
+//! Lengths and counts that a guest passes are bounded here before anything is done with them; bytes written, and files
+//! created and opened, are counted. docs/IMPORTS.md has a row for each.
 
-use crate::host::memory;
-use crate::limits::Reached;
+use super::memory;
+use crate::capability::random;
+use crate::limits::LimitExceeded;
 use crate::state::CallState;
-use rand::Rng as _;
 use wasmtime::{Caller, ImportType, Linker};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as p1;
 use wiggle::GuestMemory;
 
 const MODULE: &str = "wasi_snapshot_preview1";
-/// What a directory entry is worth.
+/// Bytes that a directory entry counts.
 const ENTRY: u64 = 4096;
 /// Vectors that one read or write looks at (`IOV_MAX` of Linux); behind them, it ends early, as any may.
 const VECTORS: i32 = 1024;
@@ -43,7 +43,7 @@ const MEMORYLESS: [&str; 6] = [
     "sock_shutdown",
 ];
 
-/// Whether an import works with the memory of the module that imports it.
+/// Returns whether an import works with the memory of the module that imports it.
 pub(crate) fn needs_memory(import: &ImportType<'_>) -> bool {
     import.module() == MODULE && !MEMORYLESS.contains(&import.name())
 }
@@ -93,8 +93,8 @@ macro_rules! bounded {
     };
 }
 
-/// Functions that need no context, which takes two microseconds to make: whoever makes a hash map asks for random bytes,
-/// whoever starts a command for the environment.
+/// Serves the functions that need no context, which takes two microseconds to make: a guest that makes a hash map asks
+/// for random bytes, one that starts a command for the environment.
 fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;
@@ -103,19 +103,17 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         if length > RANDOM {
             return Ok(errno::INVAL);
         }
-        match &state.wasi.setup.tape {
-            Some(tape) => tape.random(room),
-            None => rand::rng().fill_bytes(room),
-        }
+        random::fill(state.tape.as_ref(), room);
         wasmtime::Result::Ok(0i32)
     };
     let environ_sizes_get = |mut caller: Caller<'_, CallState>, count: u32, size: u32| {
         let memory = memory::of(&mut caller)?;
         let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        let variables = &state.wasi.setup.environment.variables;
-        let length = |(name, value): &(String, String)| name.len() + value.len() + 2;
-        let all: usize = variables.iter().map(length).sum();
-        for (at, value) in [(count, variables.len()), (size, all)] {
+        let environment = state.wasi.environment();
+        for (at, value) in [
+            (count, environment.variables.len()),
+            (size, environment.size()),
+        ] {
             memory::room(bytes, at, 4)?.copy_from_slice(&u32::try_from(value)?.to_le_bytes());
         }
         wasmtime::Result::Ok(0i32)
@@ -123,8 +121,7 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let environ_get = |mut caller: Caller<'_, CallState>, mut places: u32, mut texts: u32| {
         let memory = memory::of(&mut caller)?;
         let (bytes, state) = memory.data_and_store_mut(&mut caller);
-        for (name, value) in &state.wasi.setup.environment.variables {
-            let text = format!("{name}={value}\0");
+        for text in state.wasi.environment().texts() {
             let length = u32::try_from(text.len())?;
             memory::room(bytes, places, 4)?.copy_from_slice(&texts.to_le_bytes());
             memory::room(bytes, texts, length)?.copy_from_slice(text.as_bytes());
@@ -192,7 +189,7 @@ fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn paths(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(linker, path_create_directory(fd: i32, path: i32, length: i32), |caller| match too_long(&[length]) {
         None => {
-            caller.data_mut().wasi.spend_directory()?;
+            caller.data_mut().wasi.files().spend_directory()?;
             spend(&mut caller, ENTRY)?
         }
         refused => refused,
@@ -236,26 +233,27 @@ fn descriptors(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
                 if flags & CREATE != 0 {
                     spend(&mut caller, ENTRY)?;
                 }
-                caller.data_mut().wasi.open()?;
+                let state = caller.data_mut();
+                state.wasi.open(&state.limits)?;
                 None
             }
             refused => refused,
         },
         |errno| if errno != 0 {
-            caller.data_mut().wasi.closed();
+            caller.data_mut().wasi.files().close();
         }
     );
     bounded!(linker, fd_close(fd: i32), |caller| None, |errno| if errno == 0 {
-        caller.data_mut().wasi.closed();
+        caller.data_mut().wasi.files().close();
     });
     bounded!(linker, fd_renumber(from: i32, to: i32), |caller| None, |errno| if errno == 0 && from != to {
-        caller.data_mut().wasi.closed();
+        caller.data_mut().wasi.files().close();
     });
     Ok(())
 }
 
-fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, Reached> {
-    caller.data_mut().wasi.spend(bytes)?;
+fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, LimitExceeded> {
+    caller.data_mut().wasi.files().spend(bytes)?;
     Ok(None)
 }
 

@@ -1,40 +1,15 @@
 //! Values that outlive a call, as the guest crate keeps them: `iof` `storage_get`, `_read`, `_set`, `_remove`, `_list`.
-//!
-//! A text is the key and bytes are the value; underneath it is the storage of 2020, in the same name space of the
-//! function and under the same limits. Its keys have 32 bytes: ours is the SHA-256 of the text behind a prefix, so that
-//! no text is the key of a 2020 value. What is stored begins with [`THERE`], so that a value of 2020 under the same
-//! digest is not taken for one of ours. A removed value is gone, and takes nothing of `limits.storage`; an earlier release
-//! kept an empty value in its place, which the next removal takes away.
 
-use super::storage::{self, KEY, granted, out_of_order};
-use crate::Fault;
-use crate::host::memory::{self, BadPointer};
-use crate::limits::Reached;
+use super::memory;
+use crate::capability::values::{self, NamedKey};
 use crate::state::CallState;
-use bytes::{BufMut, Bytes, BytesMut};
-use sha2::{Digest, Sha256};
+use bytes::Bytes;
 use wasmtime::{Caller, Linker};
-
-/// The longest key, in bytes.
-const LONGEST: u32 = 512;
-/// Before the text of a key.
-const PREFIX: &[u8] = b"iof storage\0";
-/// Before the bytes of a value.
-const THERE: u8 = 1;
-
-/// Keys in one answer of `storage_list`; fewer mean that no more follow.
-const LISTED: u32 = 1000;
 
 type Call<'a> = Caller<'a, CallState>;
 
-/// The text of a key, and the key that it becomes.
-struct Key {
-    text: Bytes,
-    digest: [u8; KEY],
-}
-
 /// Serves the five.
-pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         "iof",
         "storage_get",
@@ -63,31 +38,24 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     Ok(())
 }
 
-/// The length of a value, which is kept to be read; -1 if there is none.
+/// Returns the length of a value, which is kept to be read; -1 if there is none.
 async fn get(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i64> {
     let key = key_of(&mut caller, key, length)?;
-    let value = storage::load_value(&mut caller, &key.digest).await?;
-    let value = value.filter(is_there).map(|value| value.slice(1..));
+    let (transactions, values) = caller.data_mut().storage();
+    let value = values::get(&values, &key).await?;
     let length = value.as_ref().map(|value| value.len() as i64);
-    caller.data_mut().transactions.read = value;
+    transactions.answer(value);
     Ok(length.unwrap_or(-1))
 }
 
-/// Writes the value of the last `storage_get`.
+/// Writes the value of the last `storage_get`, or the page of the last `storage_list`.
 fn read(mut caller: Call<'_>, to: u32) -> wasmtime::Result<()> {
-    let Some(value) = caller.data_mut().transactions.read.take() else {
-        return Err(out_of_order("read a value that it had not got"));
-    };
+    let value = caller.data_mut().transactions.read()?;
     if value.is_empty() {
         return Ok(()); // an empty vector's pointer dangles
     }
-    let bad = BadPointer {
-        pointer: to,
-        length: value.len() as u64,
-    };
-    memory::of(&mut caller)?
-        .write(&mut caller, to as usize, &value)
-        .map_err(|_| bad.into())
+    let memory = memory::of(&mut caller)?;
+    Ok(memory::write(&memory, &mut caller, to, &value)?)
 }
 
 async fn set(
@@ -96,80 +64,45 @@ async fn set(
     (value, value_length): (u32, u32),
 ) -> wasmtime::Result<()> {
     let key = key_of(&mut caller, key, length)?;
-    if u64::from(value_length) > caller.data().limits.storage_value.as_u64() {
-        return Err(Reached::StorageValue.into());
-    }
+    values::check_value(value_length, &caller.data().limits)?;
     let memory = memory::of(&mut caller)?;
     let bytes = memory::read(&memory, &caller, value, value_length)?;
-    let mut value = BytesMut::with_capacity(bytes.len() + 1);
-    value.put_u8(THERE);
-    value.put_slice(&bytes);
-    let key = (key.digest, Some(key.text));
-    storage::save_value(&mut caller, key, value.freeze()).await
+    let (_, values) = caller.data_mut().storage();
+    Ok(values::set(&values, key, &bytes).await?)
 }
 
 async fn remove(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i32> {
     let key = key_of(&mut caller, key, length)?;
-    let Some(value) = storage::load_value(&mut caller, &key.digest).await? else {
-        return Ok(0);
-    };
-    storage::remove_value(&mut caller, key.digest).await?;
-    Ok(i32::from(is_there(&value)))
+    let (_, values) = caller.data_mut().storage();
+    Ok(values::remove(&values, key).await?.into())
 }
 
-/// The length of a page of keys, which is kept to be read: of each key its length in four bytes, little-endian, and the
-/// key. Keys begin with a prefix and come after another key, in the order of their bytes.
+/// Returns the length of a page of keys, which is kept to be read.
 async fn list(
     mut caller: Call<'_>,
     prefix: (u32, u32),
     after: (u32, u32),
 ) -> wasmtime::Result<i64> {
-    granted(caller.data_mut())?;
-    let prefix = text_of(&mut caller, prefix)?;
-    let after = text_of(&mut caller, after)?;
-    let names = storage::list_names(&mut caller, &prefix, &after, LISTED).await?;
-    let mut page = BytesMut::new();
-    for name in names {
-        page.put_u32_le(u32::try_from(name.len()).unwrap_or(u32::MAX));
-        page.put_slice(&name);
-    }
+    caller.data_mut().begin_storage()?;
+    let prefix = part_of(&mut caller, prefix)?;
+    let after = part_of(&mut caller, after)?;
+    let (transactions, values) = caller.data_mut().storage();
+    let page = values::list(&values, &prefix, &after).await?;
     let length = page.len() as i64;
-    caller.data_mut().transactions.read = Some(page.freeze());
+    transactions.answer(Some(page));
     Ok(length)
 }
 
-/// Whether something is kept there, and by these functions.
-fn is_there(value: &Bytes) -> bool {
-    value.first() == Some(&THERE)
-}
-
 /// Counts an access and reads its key.
-fn key_of(caller: &mut Call<'_>, key: u32, length: u32) -> wasmtime::Result<Key> {
-    granted(caller.data_mut())?;
-    if length == 0 {
-        return Err(not_a_key(length));
-    }
-    let text = text_of(caller, (key, length))?;
-    let digest = Sha256::new().chain_update(PREFIX).chain_update(&text);
-    Ok(Key {
-        digest: digest.finalize().into(),
-        text,
-    })
+fn key_of(caller: &mut Call<'_>, key: u32, length: u32) -> wasmtime::Result<NamedKey> {
+    caller.data_mut().begin_storage()?;
+    values::check_key(length)?;
+    Ok(NamedKey::new(part_of(caller, (key, length))?))
 }
 
-/// Reads what is as long as a key at most.
-fn text_of(caller: &mut Call<'_>, (text, length): (u32, u32)) -> wasmtime::Result<Bytes> {
-    if length > LONGEST {
-        return Err(not_a_key(length));
-    }
+/// Reads a text that is no longer than a key.
+fn part_of(caller: &mut Call<'_>, (text, length): (u32, u32)) -> wasmtime::Result<Bytes> {
+    values::check_part(length)?;
     let memory = memory::of(caller)?;
     Ok(memory::read(&memory, &*caller, text, length)?.into())
-}
-
-fn not_a_key(length: u32) -> wasmtime::Error {
-    Fault::guest(
-        "storage-key",
-        format!("The function named a key of {length} bytes; a key has 1 to {LONGEST}."),
-    )
-    .into()
 }

@@ -7,7 +7,7 @@ use super::Ceiling;
 use http::HeaderName;
 use iof_commands::Grants;
 use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
-use iof_engine::{Fault, Narrower};
+use iof_engine::{Fault, LimitOverrides};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(crate) struct Declaration {
     /// What the host attaches to its requests.
     pub(crate) secrets: Vec<DeclaredSecret>,
     /// Limits of its calls, below the server's.
-    pub(crate) limits: Narrower,
+    pub(crate) limits: LimitOverrides,
     /// Calls at a time; more wait. `None`: as many as the server runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) concurrency: Option<u32>,

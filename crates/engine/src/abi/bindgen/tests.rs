@@ -1,7 +1,11 @@
 //! Rules of binding. Calls themselves are tested from outside, with real modules.
 
 use super::*;
-use crate::manifest::{Abi, Signature};
+use crate::abi::layout::{Era, Fallible, ResultLayout, whole};
+use crate::manifest::{Abi, Core, Type};
+use bytes::Bytes;
+
+mod described;
 
 fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Export {
     Export {
@@ -15,11 +19,11 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
     }
 }
 
-fn plan(export: &Export, args: &[Arg]) -> Result<Plan, Fault> {
+fn plan(export: &Export, args: &[Arg]) -> Result<CallPlan, Fault> {
     super::plan(export, args, None, true)
 }
 
-fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<Plan, Fault> {
+fn stated(export: &Export, signature: &str, args: &[&str]) -> Result<CallPlan, Fault> {
     let signature = StatedSignature::parse(signature)?;
     super::plan(export, &texts(args), Some(&signature), true)
 }
@@ -31,19 +35,19 @@ fn texts(texts: &[&str]) -> Vec<Arg> {
         .collect()
 }
 
-fn bytes(text: &str) -> Slot {
-    Slot::Bytes(Bytes::copy_from_slice(text.as_bytes()))
+fn bytes(text: &str) -> CoreArg {
+    CoreArg::Bytes(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 const I: Core = Core::I32;
 
 /// A result of one value, as it is.
-fn scalar(ty: Type) -> Returns {
+fn scalar(ty: Type) -> ResultLayout {
     known(ty, false, false)
 }
 
-fn known(ty: Type, halves: bool, area: bool) -> Returns {
-    Returns::Known {
+fn known(ty: Type, halves: bool, area: bool) -> ResultLayout {
+    ResultLayout::Known {
         ty,
         era: Era {
             halves,
@@ -59,17 +63,17 @@ fn text_to_text_in_both_shapes() {
     let area = plan(&export(&[I, I, I], &[], None), &texts(&["22"])).unwrap();
     assert_eq!(
         area,
-        Plan {
+        CallPlan {
             slots: vec![bytes("22")],
-            returns: Returns::Area
+            returns: ResultLayout::Area
         }
     );
     let pair = plan(&export(&[I, I], &[I, I], None), &texts(&["22"])).unwrap();
     assert_eq!(
         pair,
-        Plan {
+        CallPlan {
             slots: vec![bytes("22")],
-            returns: Returns::Pair(false)
+            returns: ResultLayout::Pair(false)
         }
     );
 }
@@ -83,7 +87,7 @@ fn no_body_is_an_empty_text() {
     assert_eq!(plan(&export(&[I], &[], None), &[]).unwrap().slots, []);
     assert_eq!(
         plan(&export(&[], &[], None), &[]).unwrap().returns,
-        Returns::Nothing
+        ResultLayout::Nothing
     );
 }
 
@@ -92,13 +96,13 @@ fn numbers_by_shape() {
     let add = export(&[I, I], &[I], None);
     assert_eq!(
         plan(&add, &texts(&["1", "4294967295"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(-1)]
+        [CoreArg::I32(1), CoreArg::I32(-1)]
     );
     // The same core type as `length(&str) -> u32`: as many numbers as core parameters are the arguments, any other
     // text is a text.
     assert_eq!(
         plan(&add, &texts(&["[1, 2]"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(2)]
+        [CoreArg::I32(1), CoreArg::I32(2)]
     );
     for text in ["[1, 2, 3]", "[\"1\", 2]", "[1]", "[1, true]", "12"] {
         assert_eq!(plan(&add, &texts(&[text])).unwrap().slots, [bytes(text)]);
@@ -115,12 +119,12 @@ fn numbers_by_shape() {
     let three = export(&[I, I, I], &[I], None);
     assert_eq!(
         plan(&three, &texts(&["[1, -2, 3]"])).unwrap().slots,
-        [Slot::I32(1), Slot::I32(-2), Slot::I32(3)]
+        [CoreArg::I32(1), CoreArg::I32(-2), CoreArg::I32(3)]
     );
     let float = export(&[Core::F64], &[Core::F64], None);
     assert_eq!(
         plan(&float, &texts(&["1.5"])).unwrap().slots,
-        [Slot::F64(1.5)]
+        [CoreArg::F64(1.5)]
     );
     assert_eq!(plan(&float, &texts(&["x"])).unwrap_err().code, "arguments");
 }
@@ -135,11 +139,11 @@ fn mixed_by_shape() {
         slots,
         [
             bytes("a"),
-            Slot::I32(7),
+            CoreArg::I32(7),
             bytes("bc"),
-            Slot::I64(-5),
-            Slot::F64(2.5),
-            Slot::I32(1)
+            CoreArg::I64(-5),
+            CoreArg::F64(2.5),
+            CoreArg::I32(1)
         ]
     );
 }
@@ -157,7 +161,7 @@ fn typed_arguments_are_checked() {
     let byte = export(&[I], &[I], signature(&[Type::U8], Type::U8));
     assert_eq!(
         plan(&byte, &texts(&["255"])).unwrap().slots,
-        [Slot::I32(255)]
+        [CoreArg::I32(255)]
     );
     let fault = plan(&byte, &texts(&["256"])).unwrap_err();
     assert!(
@@ -201,7 +205,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     ] {
         let plan = plan(&three, &texts(given)).unwrap();
         assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
-        assert_eq!(plan.returns, Returns::Area);
+        assert_eq!(plan.returns, ResultLayout::Area);
     }
     // A number that did not come is none, and neither is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
@@ -221,7 +225,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     let plan_of = |given: &[&str]| plan(&described, &texts(given));
     assert_eq!(
         plan_of(&["a", "7"]).unwrap().slots,
-        [bytes("a"), Slot::I32(7), bytes("")]
+        [bytes("a"), CoreArg::I32(7), bytes("")]
     );
     assert!(plan_of(&["a"]).unwrap_err().message.contains("Argument 2"));
     assert!(plan_of(&["[\"a\", 7]"]).is_err());
@@ -232,7 +236,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let add = export(&[I, I], &[I], None);
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
         let plan = stated(&add, "(i32, i32) -> i32", given).unwrap();
-        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+        assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
         assert_eq!(plan.returns, scalar(Type::I32));
     }
     let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
@@ -242,7 +246,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let one = export(&[Core::I64], &[Core::I64], None);
     for given in ["-1", "[-1]"] {
         let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
-        assert_eq!(plan.slots, [Slot::I64(-1)]);
+        assert_eq!(plan.slots, [CoreArg::I64(-1)]);
         assert_eq!(plan.returns, scalar(Type::U64));
     }
     let text = export(&[I, I], &[I, I], None);
@@ -292,7 +296,7 @@ fn without_an_allocator_words_are_numbers() {
     let add = export(&[I, I], &[I], None);
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
         let plan = bare(&add, given).unwrap();
-        assert_eq!(plan.slots, [Slot::I32(1), Slot::I32(-2)]);
+        assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
     }
     assert_eq!(bare(&add, &["text"]).unwrap_err().code, "no-allocator");
     assert_eq!(bare(&add, &["1"]).unwrap_err().code, "no-allocator");
@@ -300,250 +304,8 @@ fn without_an_allocator_words_are_numbers() {
     // A first word is an argument, and no return area.
     let set = export(&[I, I], &[], None);
     let plan = bare(&set, &["[7, 8]"]).unwrap();
-    assert_eq!(plan.slots, [Slot::I32(7), Slot::I32(8)]);
-    assert_eq!(plan.returns, Returns::Nothing);
-}
-
-/// Each type that wasm-bindgen describes, in the core types of the versions that had it.
-#[test]
-fn described_types_have_the_layout_of_their_version() {
-    const L: Core = Core::I64;
-    const D: Core = Core::F64;
-    let option = |ty: Type| Type::Option(Box::new(ty));
-    let list = |ty: Type| Type::List(Box::new(ty));
-    let of_enum = Type::Enum {
-        name: "E".into(),
-        hole: 9,
-    };
-    let raw = |text: &[u8], width| Slot::List {
-        bytes: Bytes::copy_from_slice(text),
-        width,
-    };
-    let none = 9_007_199_254_740_991.0;
-    for (ty, cores, given, slots) in [
-        (Type::Char, &[I][..], "\u{e9}", vec![Slot::I32(0xe9)]),
-        (Type::I128, &[L, L], "-1", vec![Slot::I128(u128::MAX)]),
-        (
-            list(Type::I16),
-            &[I, I],
-            "[[1,-1]]",
-            vec![raw(&[1, 0, 255, 255], 2)],
-        ),
-        (
-            list(Type::Bool),
-            &[I, I],
-            "[[true]]",
-            vec![raw(&[1, 0, 0, 0], 4)],
-        ),
-        (
-            list(Type::String),
-            &[I, I],
-            "[[\"a\"]]",
-            vec![Slot::Texts(vec!["a".into()])],
-        ),
-        (option(Type::U8), &[I], "7", vec![Slot::I32(7)]),
-        (option(Type::U8), &[I], "null", vec![Slot::I32(0xff_ffff)]),
-        (
-            option(Type::U32),
-            &[I, I],
-            "7",
-            vec![Slot::I32(1), Slot::I32(7)],
-        ),
-        (
-            option(Type::U32),
-            &[I, I],
-            "null",
-            vec![Slot::I32(0), Slot::I32(0)],
-        ),
-        (
-            option(Type::U32),
-            &[D],
-            "4294967295",
-            vec![Slot::F64(4_294_967_295.0)],
-        ),
-        (option(Type::I32), &[D], "-1", vec![Slot::F64(-1.0)]),
-        (option(Type::F32), &[D], "null", vec![Slot::F64(none)]),
-        (
-            option(Type::F64),
-            &[I, D],
-            "0.5",
-            vec![Slot::I32(1), Slot::F64(0.5)],
-        ),
-        (
-            option(Type::U64),
-            &[I, L],
-            "5",
-            vec![Slot::I32(1), Slot::I64(5)],
-        ),
-        (
-            option(Type::U64),
-            &[I, I, I],
-            "5",
-            vec![Slot::I32(1), Slot::Halves(5)],
-        ),
-        (option(Type::String), &[I, I], "null", vec![bytes("null")]),
-        (option(list(Type::U32)), &[I, I], "null", vec![Slot::Null]),
-        (of_enum.clone(), &[I], "3", vec![Slot::I32(3)]),
-        (of_enum.clone(), &[D], "3", vec![Slot::F64(3.0)]),
-        (option(of_enum.clone()), &[I], "null", vec![Slot::I32(9)]),
-        (option(of_enum.clone()), &[D], "null", vec![Slot::F64(9.0)]),
-    ] {
-        // Only the version says which number is `None`.
-        let by_version = matches!(slots[..], [Slot::F64(n)] if n == none);
-        let signature = Signature {
-            params: vec![ty.clone()],
-            result: Type::Unit,
-            fallible: false,
-            patch: by_version.then_some(130),
-        };
-        let takes = export(cores, &[], Some(signature));
-        let plan = plan(&takes, &texts(&[given])).unwrap();
-        assert_eq!(plan.slots, slots, "{ty} of {given} in {cores:?}");
-    }
-    // A text that did not come is none.
-    let signature = Signature {
-        params: vec![option(Type::String), option(Type::String)],
-        result: Type::Unit,
-        fallible: false,
-        patch: Some(130),
-    };
-    let takes = export(&[I, I, I, I], &[], Some(signature));
-    let planned = plan(&takes, &texts(&["[null, \"null\"]"])).unwrap();
-    assert_eq!(planned.slots, [Slot::Null, bytes("null")]);
-    let planned = plan(&takes, &texts(&["a"])).unwrap();
-    assert_eq!(planned.slots, [bytes("a"), Slot::Null]);
-    // The number of `None` is none of the enum's.
-    let signature = Signature {
-        params: vec![of_enum],
-        result: Type::Unit,
-        fallible: false,
-        patch: None,
-    };
-    let takes = export(&[I], &[], Some(signature));
-    assert_eq!(plan(&takes, &texts(&["9"])).unwrap_err().code, "arguments");
-}
-
-#[test]
-fn a_core_type_that_contradicts_is_refused() {
-    let says = |params: &[Type], result| Signature {
-        params: params.to_vec(),
-        result,
-        fallible: false,
-        patch: Some(130),
-    };
-    let method = export(&[I], &[I], None);
-    let refusal = agrees(&method, says(&[], Type::U32)).unwrap_err();
-    assert!(
-        refusal.contains("() -> u32") && refusal.contains("(i32) -> (i32)"),
-        "{refusal}"
-    );
-    assert!(agrees(&method, says(&[Type::U32], Type::U32)).is_ok());
-    let result = Signature {
-        fallible: true,
-        ..says(&[Type::U32], Type::Unit)
-    };
-    for (params, results, fits) in [
-        (&[I, I][..], &[][..], true),
-        (&[I], &[I, I], true),
-        (&[I], &[], false),
-        (&[I, I], &[I], false),
-    ] {
-        let export = export(params, results, None);
-        assert_eq!(agrees(&export, result.clone()).is_ok(), fits, "{params:?}");
-    }
-}
-
-/// What lies in a return area is laid out by the version; without it, it is not guessed.
-#[test]
-fn a_version_decides_what_no_core_type_shows() {
-    let perhaps = |patch| Signature {
-        params: vec![],
-        result: Type::Option(Box::new(Type::U32)),
-        fallible: true,
-        patch,
-    };
-    let area = export(&[I], &[], None);
-    for (patch, float_options) in [(92, false), (95, false), (96, true), (130, true)] {
-        let export = export(&[I], &[], Some(perhaps(Some(patch))));
-        let Returns::Known { era, .. } = plan(&export, &[]).unwrap().returns else {
-            panic!("0.2.{patch}");
-        };
-        assert_eq!(era.float_options, float_options, "0.2.{patch}");
-    }
-    assert!(agrees(&area, perhaps(None)).is_err());
-    assert_eq!(
-        stated(&area, "() -> u32?", &[]).unwrap_err().code,
-        "arguments"
-    );
-}
-
-/// 64 bits in the shapes of 2020 (halves, return area) and of later compilers, stated or described.
-#[test]
-fn numbers_of_64_bits_in_every_shape() {
-    const L: Core = Core::I64;
-    let big = -0x0123_4567_89ab_cdef_i64;
-    let given = big.to_string();
-    for (params, results, slot, returns) in [
-        (
-            &[I, I, I][..],
-            &[][..],
-            Slot::Halves(big),
-            known(Type::I64, false, true),
-        ),
-        (&[I, I], &[L], Slot::Halves(big), scalar(Type::I64)),
-        (
-            &[I, I],
-            &[I, I],
-            Slot::Halves(big),
-            known(Type::I64, true, false),
-        ),
-        (&[I, L], &[], Slot::I64(big), known(Type::I64, false, true)),
-        (&[L], &[L], Slot::I64(big), scalar(Type::I64)),
-    ] {
-        let plain = export(params, results, None);
-        let described = Some(Signature {
-            params: vec![Type::I64],
-            result: Type::I64,
-            fallible: false,
-            patch: None,
-        });
-        let expected = Plan {
-            slots: vec![slot],
-            returns,
-        };
-        let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
-        // Who states the types does not say whether it may fail; the area shows it.
-        if let Returns::Known { fallible, .. } = &mut by_header.returns
-            && *fallible == Fallible::Perhaps
-        {
-            *fallible = Fallible::No;
-        }
-        let by_itself = plan(&export(params, results, described), &texts(&[&given])).unwrap();
-        assert_eq!(
-            (&by_header, &by_itself),
-            (&expected, &expected),
-            "{params:?}"
-        );
-    }
-    let [low, high] = halves(big);
-    assert_eq!(whole(low, high), big);
-    assert_eq!(halves(1 << 32 | 2), [2, 1]);
-    let mixed = export(&[I, I, I, I, I, I], &[], None);
-    let planned = stated(
-        &mixed,
-        "(string, u64, i32) -> u64",
-        &["[\"a\", 18446744073709551615, 3]"],
-    );
-    assert_eq!(
-        planned.unwrap().slots,
-        [bytes("a"), Slot::Halves(-1), Slot::I32(3)]
-    );
-    // Without either, halves are not guessed: two numbers are two numbers.
-    let two = export(&[I, I, I], &[], None);
-    assert_eq!(
-        plan(&two, &texts(&["[1, 2]"])).unwrap().slots,
-        [bytes("[1, 2]")]
-    );
+    assert_eq!(plan.slots, [CoreArg::I32(7), CoreArg::I32(8)]);
+    assert_eq!(plan.returns, ResultLayout::Nothing);
 }
 
 proptest::proptest! {
@@ -558,8 +320,8 @@ proptest::proptest! {
         let export = export(&params.iter().map(core).collect::<Vec<_>>(), &results.iter().map(core).collect::<Vec<_>>(), None);
         let args: Vec<Arg> = given.iter().map(|text| Arg::Text(text.clone().into())).collect();
         if let Ok(plan) = plan(&export, &args) {
-            let mut flat: Vec<Core> = matches!(plan.returns, Returns::Area).then_some(I).into_iter().collect();
-            flat.extend(plan.slots.iter().flat_map(core_of));
+            let mut flat: Vec<Core> = matches!(plan.returns, ResultLayout::Area).then_some(I).into_iter().collect();
+            flat.extend(plan.slots.iter().flat_map(CoreArg::cores));
             proptest::prop_assert_eq!(flat, export.core_params);
         }
     }
@@ -578,7 +340,7 @@ fn json_crosses_as_its_text() {
     };
     let [one, two] = [&[Core::I32; 2][..], &[Core::I32; 4]];
     let slots = |texts: &[&str]| {
-        let bytes = |text: &&str| Slot::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+        let bytes = |text: &&str| CoreArg::Bytes(Bytes::copy_from_slice(text.as_bytes()));
         texts.iter().map(bytes).collect::<Vec<_>>()
     };
     let one = takes(&[Type::Json], one);

@@ -1,10 +1,10 @@
-//! What a function of this ABI returned: values that say their types, anywhere in memory.
+//! Results of this ABI: values that say their types, anywhere in memory.
 //!
 //! The table and all that it names are the guest's word. Nothing is copied before it was found in memory; a million
 //! entries may name the same bytes, so what is bounded is what is written, as it is written.
 
 use super::super::guest::result;
-use crate::limits::Reached;
+use crate::limits::LimitExceeded;
 use crate::{Fault, Value};
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ const STRING: u32 = 31;
 /// Reads `count` results: one as itself, several or a list of numbers as JSON, none as nothing.
 ///
 /// # Errors
-/// `bad-pointer` and `bad-result` for what is no value, `output` for more than may be returned.
+/// `bad-pointer` and `bad-result` for what is not a value, `output` for more than may be returned.
 pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtime::Result<Value> {
     // Every entry is at least a digit and a comma, so a table of more bytes than this cannot be written.
     let room = limit.saturating_mul(ENTRY);
@@ -154,10 +154,10 @@ fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> was
     json.put(b"]")
 }
 
-/// A scalar that is longer than any is no matter of limits.
+/// The error of a scalar that is longer than any, which is not a matter of limits.
 fn too_long(error: wasmtime::Error, code: u32, length: u32) -> wasmtime::Error {
     match error.downcast_ref() {
-        Some(Reached::Output) => bad(code, length),
+        Some(LimitExceeded::Output) => bad(code, length),
         _ => error,
     }
 }
@@ -185,15 +185,16 @@ impl Limited {
     }
 
     fn put(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
-        self.write_all(bytes).map_err(|_| Reached::Output.into())
+        self.write_all(bytes)
+            .map_err(|_| LimitExceeded::Output.into())
     }
 
     fn number(&mut self, n: i128) -> wasmtime::Result<()> {
-        write!(self, "{n}").map_err(|_| Reached::Output.into())
+        write!(self, "{n}").map_err(|_| LimitExceeded::Output.into())
     }
 
     fn string(&mut self, text: &str) -> wasmtime::Result<()> {
-        serde_json::to_writer(self, text).map_err(|_| Reached::Output.into())
+        serde_json::to_writer(self, text).map_err(|_| LimitExceeded::Output.into())
     }
 
     fn done(self) -> Bytes {

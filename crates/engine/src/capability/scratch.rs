@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 /// Bytes of trees that wait to be removed, entries included; while there are more, no call that may write begins.
 const BACKLOG: u64 = 1 << 30;
-/// How often a removal is tried: what failed for want of a descriptor succeeds later.
+/// Tries of one removal: one that failed for want of a descriptor succeeds later.
 const TRIES: u32 = 5;
 
-/// Where calls' directories are made.
+/// The parent of calls' directories, and the thread that removes them.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     /// This process's own, in the directory that is kept between processes.
@@ -83,12 +83,12 @@ impl Scratch {
         ))
     }
 
-    /// So many were closed.
+    /// Notes that `files` were closed.
     pub(crate) fn close_files(&self, files: u32) {
         self.open.fetch_sub(files, Ordering::Relaxed);
     }
 
-    /// Whether more waits to be removed than there may be.
+    /// Returns whether more waits to be removed than there may be.
     pub(crate) fn is_behind(&self) -> bool {
         self.backlog.load(Ordering::Relaxed) > BACKLOG
     }
@@ -120,7 +120,7 @@ impl Drop for Scratch {
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    /// What the call has written here, as `limits.scratch` counts it.
+    /// Bytes that the call has written here, as `limits.scratch` counts them.
     pub(crate) bytes: u64,
     remove: Option<Sender<Tree>>,
     backlog: Arc<AtomicU64>,

@@ -3,20 +3,20 @@
 //! A module that never left rustc imports `__wbindgen_placeholder__` and `__wbindgen_externref_xform__`; one that the
 //! wasm-bindgen tool finished imports from the JavaScript file it made (`./name_bg.js`, or `wbg` when linked by name).
 //! There is no JavaScript here. Some of them have a meaning without it: `throw` and the making of an error carry a
-//! message, a text that is made of bytes is one that bytes are read from again ([`super::objects`]), and the set-up of the
-//! externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
+//! message, a text that is made of bytes is one that bytes are read from again ([`crate::abi::objects`]), and the
+//! set-up of the externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
 //!
 //! In a module that never left rustc, a conversion to a JavaScript value describes itself when it runs: it calls
-//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns that of
-//! the converted one.
+//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns
+//! that of the converted one.
 
+use super::memory;
 use crate::abi::bindgen::Returned;
-use crate::host::memory;
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, ExternType, FuncType, ImportType, Linker, Val, ValType};
 
-/// Whether an import belongs to that glue.
-pub(crate) fn is_glue(import: &ImportType<'_>) -> bool {
+/// Returns whether an import is one that wasm-bindgen leaves for JavaScript.
+pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
     let module = import.module();
     matches!(
         module,
@@ -40,9 +40,9 @@ pub(crate) struct NoJavaScript(pub(crate) String);
 #[error("{0}")]
 pub(crate) struct Thrown(pub(crate) String);
 
-/// What an import of the glue does here.
+/// An import of JavaScript's that has a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Glue {
+enum JsImport {
     /// Ends the call with a text.
     Throw,
     /// Ends the call with a value.
@@ -65,9 +65,9 @@ enum Glue {
 /// The handles below this stand for constants such as `undefined`, in every version that asks.
 const CONSTANTS: u32 = 1028;
 
-/// The part of an import's name and the type that say what it does. Since 0.2.100 names end in a hash:
+/// The meaning of an import, by a part of its name and by its type. Since 0.2.100 names end in a hash:
 /// `__wbg___wbindgen_throw_b855445ff6a94295`.
-fn glue(name: &str, ty: &FuncType) -> Option<Glue> {
+fn known(name: &str, ty: &FuncType) -> Option<JsImport> {
     let shape = |params: usize, results: usize| {
         ty.params().len() == params
             && ty.results().len() == results
@@ -77,9 +77,9 @@ fn glue(name: &str, ty: &FuncType) -> Option<Glue> {
     let made = || matches!(ty.results().next(), Some(ValType::I32)) || nullable(ty);
     let is = |part: &str| name.contains(part);
     Some(match () {
-        () if is("__wbindgen_throw") && shape(2, 0) => Glue::Throw,
+        () if is("__wbindgen_throw") && shape(2, 0) => JsImport::Throw,
         () if is("__wbindgen_rethrow") && ty.params().len() == 1 && ty.results().len() == 0 => {
-            Glue::Rethrow
+            JsImport::Rethrow
         }
         () if (name.starts_with("__wbg_Error_")
             || is("__wbindgen_error_new")
@@ -88,20 +88,20 @@ fn glue(name: &str, ty: &FuncType) -> Option<Glue> {
             && shape(2, 1)
             && made() =>
         {
-            Glue::Make
+            JsImport::Make
         }
-        () if is("__wbindgen_string_get") && shape(2, 0) => Glue::Text,
-        () if is("__wbindgen_object_drop_ref") && shape(1, 0) => Glue::Drop,
-        () if is("__wbindgen_object_clone_ref") && shape(1, 1) => Glue::Clone,
-        () if name == "__wbindgen_describe" && shape(1, 0) => Glue::Describe,
+        () if is("__wbindgen_string_get") && shape(2, 0) => JsImport::Text,
+        () if is("__wbindgen_object_drop_ref") && shape(1, 0) => JsImport::Drop,
+        () if is("__wbindgen_object_clone_ref") && shape(1, 1) => JsImport::Clone,
+        () if name == "__wbindgen_describe" && shape(1, 0) => JsImport::Describe,
         () if (name == "__wbindgen_describe_cast"
             || name == "__wbindgen_describe_generic_import")
             && shape(2, 1) =>
         {
-            Glue::Convert
+            JsImport::Convert
         }
-        () if is("externref_statics_end") && shape(0, 1) && made() => Glue::Constants,
-        () if is("init_externref_table") && shape(0, 0) => Glue::Nothing,
+        () if is("externref_statics_end") && shape(0, 1) && made() => JsImport::Constants,
+        () if is("init_externref_table") && shape(0, 0) => JsImport::Nothing,
         () => return None,
     })
 }
@@ -110,7 +110,7 @@ fn nullable(ty: &FuncType) -> bool {
     matches!(ty.results().next(), Some(ValType::Ref(of)) if of.is_nullable())
 }
 
-/// Defines one such import.
+/// Defines one such import in a linker.
 pub(crate) fn define(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,
@@ -123,9 +123,9 @@ pub(crate) fn define(
         )));
     };
     let (module, name) = (import.module(), import.name());
-    match glue(name, &ty) {
-        Some(Glue::Throw) => linker.func_wrap(module, name, throw)?,
-        Some(Glue::Make) => {
+    match known(name, &ty) {
+        Some(JsImport::Throw) => linker.func_wrap(module, name, throw)?,
+        Some(JsImport::Make) => {
             let reference = nullable(&ty);
             linker.func_new(module, name, ty, move |caller, params, results| {
                 let made = make(caller, params, reference)?;
@@ -133,35 +133,39 @@ pub(crate) fn define(
                 Ok(())
             })?
         }
-        Some(Glue::Rethrow) => linker.func_new(module, name, ty, |_, params, _| {
+        Some(JsImport::Rethrow) => linker.func_new(module, name, ty, |_, params, _| {
             let handle = match params {
                 [Val::I32(handle)] => handle.cast_unsigned(),
                 _ => u32::MAX,
             };
             Err(Returned(handle).into())
         })?,
-        Some(Glue::Text) => linker.func_wrap_async(module, name, |caller, (area, handle)| {
-            Box::new(text(caller, area, handle))
-        })?,
-        Some(Glue::Drop) => linker.func_wrap(module, name, drop_ref)?,
-        Some(Glue::Clone) => linker.func_new(module, name, ty, |mut caller, params, results| {
-            let handle = match params {
-                [Val::I32(handle)] => handle.cast_unsigned(),
-                _ => u32::MAX,
-            };
-            let state = caller.data_mut();
-            let text = state.objects.get(handle).map(str::to_owned);
-            let clone = match text {
-                Some(text) => state.objects.insert(text, &mut state.space)?,
-                None => handle,
-            };
-            results.fill(Val::I32(clone.cast_signed()));
-            Ok(())
-        })?,
-        Some(Glue::Describe) => linker.func_wrap(module, name, describe)?,
-        Some(Glue::Convert) => linker.func_wrap(module, name, convert)?,
-        Some(Glue::Constants) => linker.func_wrap(module, name, || CONSTANTS)?,
-        Some(Glue::Nothing) => linker.func_wrap(module, name, || {})?,
+        Some(JsImport::Text) => {
+            linker.func_wrap_async(module, name, |caller, (area, handle)| {
+                Box::new(text(caller, area, handle))
+            })?
+        }
+        Some(JsImport::Drop) => linker.func_wrap(module, name, drop_ref)?,
+        Some(JsImport::Clone) => {
+            linker.func_new(module, name, ty, |mut caller, params, results| {
+                let handle = match params {
+                    [Val::I32(handle)] => handle.cast_unsigned(),
+                    _ => u32::MAX,
+                };
+                let state = caller.data_mut();
+                let text = state.objects.get(handle).map(str::to_owned);
+                let clone = match text {
+                    Some(text) => state.objects.insert(text, &mut state.space)?,
+                    None => handle,
+                };
+                results.fill(Val::I32(clone.cast_signed()));
+                Ok(())
+            })?
+        }
+        Some(JsImport::Describe) => linker.func_wrap(module, name, describe)?,
+        Some(JsImport::Convert) => linker.func_wrap(module, name, convert)?,
+        Some(JsImport::Constants) => linker.func_wrap(module, name, || CONSTANTS)?,
+        Some(JsImport::Nothing) => linker.func_wrap(module, name, || {})?,
         None => {
             let full = name.to_owned();
             linker.func_new(module, name, ty, move |_, _, _| {
@@ -188,7 +192,7 @@ fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Resu
     keep(&mut caller, pointer, length).map(|handle| Val::I32(handle.cast_signed()))
 }
 
-/// What is shown of a thrown text.
+/// Bytes that are shown of a thrown text.
 const SHOWN: u32 = 4096;
 
 fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
@@ -214,7 +218,7 @@ fn drop_ref(mut caller: Call<'_>, handle: u32) {
     state.objects.remove(handle, &mut state.space);
 }
 
-/// Writes where a text lies, and its length, to `area`; of a value that is no text, nothing.
+/// Writes where a text lies, and its length, to `area`; of a value that is not a text, zeros.
 async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<()> {
     let text = caller.data().objects.get(handle).map(str::to_owned);
     let (pointer, length) = match &text {

@@ -1,17 +1,18 @@
-//! Why a call did not return: from the error that came out of wasm to the fault that its caller sees.
+//! The mapping of errors: from the one that ended a call in wasm to the fault that its caller sees.
 
 use crate::abi::bindgen::Returned;
-use crate::host::log::Log;
-use crate::host::{self, glue, memory};
-use crate::limits::Reached;
+use crate::capability::log::Log;
+use crate::host::{self, js_imports};
+use crate::limits::LimitExceeded;
+use crate::memory;
 use crate::state::CallState;
 use crate::{Ending, Fault, Manifest};
 use wasmtime::Trap;
 use wiggle::GuestError;
 
-/// What an error that came out of wasm means.
+/// The fault of an error that ended a call in wasm.
 pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) -> Fault {
-    if let Some(reached) = error.downcast_ref::<Reached>() {
+    if let Some(reached) = error.downcast_ref::<LimitExceeded>() {
         return reached.fault(&state.limits);
     }
     if let Some(fault) = error.downcast_ref::<Fault>() {
@@ -34,10 +35,10 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
     if let Some(bad) = error.downcast_ref::<GuestError>() {
         return memory::fault_of(bad).with_detail(format!("{error:?}"));
     }
-    if let Some(glue::Thrown(message)) = error.downcast_ref() {
+    if let Some(js_imports::Thrown(message)) = error.downcast_ref() {
         return Fault::guest("guest-error", format!("The function threw: {message}"));
     }
-    if let Some(missing) = error.downcast_ref::<glue::NoJavaScript>() {
+    if let Some(missing) = error.downcast_ref::<js_imports::NoJavaScript>() {
         return Fault::guest(
             "no-javascript",
             format!("{missing}. Build it without that dependency."),
@@ -63,10 +64,10 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         return fault;
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => Reached::Stack.fault(&state.limits),
+        Some(Trap::StackOverflow) => LimitExceeded::Stack.fault(&state.limits),
         // A growth was refused and the guest gave up, as Rust does. The limit is the cause.
-        _ if state.space.refused => Reached::Memory.fault(&state.limits),
-        Some(Trap::MemoryOutOfBounds) if recursed(error) => Reached::Stack
+        _ if state.space.refused => LimitExceeded::Memory.fault(&state.limits),
+        Some(Trap::MemoryOutOfBounds) if recursed(error) => LimitExceeded::Stack
             .fault(&state.limits)
             .with_detail(format!("{error:?}")),
         Some(trap) => Fault::guest(
@@ -105,7 +106,7 @@ pub(crate) fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
     .with_status(404)
 }
 
-/// Whether the innermost frames are the same few functions again and again.
+/// Returns whether the innermost frames are the same few functions again and again.
 ///
 /// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
 /// trap is then an access below address zero. Memory errors elsewhere do not come out of such a pile of frames.

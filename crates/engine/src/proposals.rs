@@ -1,6 +1,6 @@
 //! The proposals of WebAssembly: those that this server serves, and the name of one that a module needs and it does not.
 //!
-//! The list is the engine's own configuration ([`crate::engine::wasm_config`] takes it from here) and the validator's,
+//! The list is the engine's own configuration ([`crate::config::wasm_config`] takes it from here) and the validator's,
 //! so a module that validates is one that the engine compiles.
 
 use crate::Fault;
@@ -12,7 +12,7 @@ pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS
     .union(WasmFeatures::GC)
     .union(WasmFeatures::EXCEPTIONS);
 
-/// What is served: the rest of WebAssembly 3.0.
+/// Features that are served: the rest of WebAssembly 3.0.
 pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
@@ -67,7 +67,7 @@ const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
 ];
 
 /// The fault of a module whose validation failed for a proposal; `None` if it failed for another reason.
-pub(super) fn missing(error: &BinaryReaderError) -> Option<Fault> {
+pub(crate) fn missing(error: &BinaryReaderError) -> Option<Fault> {
     let feature = error.missing_wasm_feature()?;
     let known = UNSERVED.iter().find(|(flag, ..)| feature.intersects(*flag));
     let (name, step) = match known {

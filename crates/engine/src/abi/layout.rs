@@ -1,4 +1,5 @@
-//! Core values that carry a type, as the versions of wasm-bindgen lay them out.
+//! Core values of arguments and results, and the core types that carry a type, as the versions of wasm-bindgen lay it
+//! out.
 //!
 //! | type | 0.2.61 | since | |
 //! |---|---|---|---|
@@ -12,9 +13,10 @@
 //! | `Result` | threw | 0.2.79 | the value, then a handle of the error, then a flag |
 //!
 //! Where the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
-//! type, which tells them apart, but for what lies in a return area ([`is_unsure`]).
+//! type, which tells them apart, but for values in a return area ([`is_unsure`]).
 
-use crate::manifest::{Core, Type};
+use crate::types::{Core, Type};
+use bytes::Bytes;
 
 /// The choices of one version of wasm-bindgen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,7 +30,7 @@ pub(crate) struct Era {
 }
 
 impl Era {
-    /// That of the version that compiled a module, or else each one, the newest first.
+    /// The choices of the version that compiled a module, or else every combination, the newest first.
     pub(crate) fn each<'a>(
         patch: Option<u32>,
         types: impl IntoIterator<Item = &'a Type>,
@@ -44,7 +46,7 @@ impl Era {
     }
 }
 
-/// Whether a type lies in a return area in ways that only the version tells apart.
+/// Returns whether a type lies in a return area in ways that only the version tells apart.
 pub(crate) fn is_unsure(ty: &Type) -> bool {
     match ty {
         Type::Enum { .. } => true,
@@ -56,9 +58,9 @@ pub(crate) fn is_unsure(ty: &Type) -> bool {
     }
 }
 
-/// What an optional type narrower than 32 bits is when it is `None`.
+/// The value for `None` of an optional type narrower than 32 bits.
 pub(crate) const NARROW_NONE: i32 = 0x00ff_ffff;
-/// What an optional number in an `f64` is when it is `None`: until 0.2.118, and since. Neither is a value of 32 bits.
+/// The values for `None` of an optional number in an `f64`: until 0.2.118, and since. Neither is a value of 32 bits.
 pub(crate) const FLOAT_NONE: [f64; 2] = [4_294_967_297.0, 9_007_199_254_740_991.0];
 
 /// The number for `None` of the version that compiled a module.
@@ -133,7 +135,8 @@ pub(crate) fn flatten(ty: &Type, era: Era, flat: &mut Vec<Core>) {
     }
 }
 
-/// Whether an optional value of this type has a word before it that says whether it is there (if it is not an `f64`).
+/// Returns whether an optional value of this type has a word before it that says whether it is there (if it is not an
+/// `f64`).
 pub(crate) fn is_tagged(inner: &Type) -> bool {
     matches!(
         inner,
@@ -148,7 +151,7 @@ pub(crate) fn is_tagged(inner: &Type) -> bool {
     )
 }
 
-/// Where each of these values lies in a return area (as in a C struct), and its size.
+/// Offsets of these values in a return area, as in a C struct, and its size.
 pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
     let (mut at, mut all) = (0u32, Vec::with_capacity(cores.len()));
     for core in cores {
@@ -161,6 +164,101 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
         at += size;
     }
     (all, at)
+}
+
+/// An argument as one or two core parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum CoreArg {
+    Bytes(Bytes),
+    /// Elements of a list as they lie in memory, each of this width.
+    List {
+        bytes: Bytes,
+        width: u32,
+    },
+    /// A list of texts, each of which is a handle.
+    Texts(Vec<String>),
+    /// An absent text or list.
+    Null,
+    I32(i32),
+    I64(i64),
+    /// 64 bits in two parameters, the low half first, as compilers of 2020 passed them.
+    SplitI64(i64),
+    /// 128 bits in two parameters, the low half first.
+    I128(u128),
+    F32(f32),
+    F64(f64),
+}
+
+/// The place and the type of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ResultLayout {
+    Nothing,
+    /// A value of a known type.
+    Known {
+        ty: Type,
+        era: Era,
+        /// In a return area, whose address is the first parameter.
+        area: bool,
+        fallible: Fallible,
+    },
+    /// A text or bytes in a return area, as far as is known.
+    Area,
+    /// Pointer and length as results; behind them, if fallible, error and flag.
+    Pair(bool),
+}
+
+/// The presence of an error and a flag behind a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fallible {
+    No,
+    Yes,
+    /// In an area, they are there if the function wrote them.
+    Perhaps,
+}
+
+/// A plan of one call: its arguments and its result as core values.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CallPlan {
+    pub(crate) slots: Vec<CoreArg>,
+    pub(crate) returns: ResultLayout,
+}
+
+impl CoreArg {
+    /// The core types of these parameters.
+    pub(crate) fn cores(&self) -> &'static [Core] {
+        match self {
+            Self::Bytes(_)
+            | Self::List { .. }
+            | Self::Texts(_)
+            | Self::Null
+            | Self::SplitI64(_) => &[Core::I32, Core::I32],
+            Self::I32(_) => &[Core::I32],
+            Self::I64(_) => &[Core::I64],
+            Self::I128(_) => &[Core::I64, Core::I64],
+            Self::F32(_) => &[Core::F32],
+            Self::F64(_) => &[Core::F64],
+        }
+    }
+}
+
+/// The low 32 bits, then the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
+pub(crate) fn halves(value: i64) -> [i32; 2] {
+    [value as i32, (value >> 32) as i32]
+}
+
+/// The integer of these halves.
+pub(crate) fn whole(low: i32, high: i32) -> i64 {
+    (i64::from(high) << 32) | i64::from(low.cast_unsigned())
+}
+
+/// The low 64 bits, then the high ones.
+#[expect(clippy::cast_possible_truncation, reason = "each half is meant")]
+pub(crate) fn quarters(value: u128) -> [i64; 2] {
+    [
+        (value as u64).cast_signed(),
+        ((value >> 64) as u64).cast_signed(),
+    ]
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! guest's memory is read or written.
 
 use super::guest::{Guest, Handles};
-use crate::host::memory::BadPointer;
-use crate::host::objects::{Holder, Objects};
-use crate::limits::Reached;
+use crate::abi::objects::{Holder, Objects};
+use crate::accounting::MemoryAccounting;
+use crate::limits::LimitExceeded;
 use crate::manifest::{Abi, Core, Export};
-use crate::state::Space;
+use crate::memory::BadPointer;
 use crate::{Arg, Fault, Limits, StatedSignature, Value};
 use proptest::prelude::*;
 use std::future::Future;
@@ -47,7 +47,7 @@ impl World {
     }
 
     fn new() -> Self {
-        let engine = Engine::new(&crate::engine::wasm_config(&Limits::default())).unwrap();
+        let engine = Engine::new(&crate::config::wasm_config(&Limits::default())).unwrap();
         let module = Module::new(&engine, wat::parse_str(TEXT).unwrap()).unwrap();
         Self { engine, module }
     }
@@ -94,21 +94,24 @@ impl World {
 }
 
 /// The texts that a guest made, of which these make none.
-struct Texts(Objects, Space);
+struct Texts(Objects, MemoryAccounting);
 
 impl Default for Texts {
     fn default() -> Self {
-        Self(Objects::default(), Space::new(&Limits::default()))
+        Self(
+            Objects::default(),
+            MemoryAccounting::new(&Limits::default()),
+        )
     }
 }
 
 impl Holder for Texts {
-    fn objects(&mut self) -> (&mut Objects, &mut Space) {
+    fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting) {
         (&mut self.0, &mut self.1)
     }
 }
 
-/// What one call meets.
+/// The circumstances of one call.
 #[derive(Clone, Debug)]
 struct Call {
     text: String,
@@ -130,7 +133,7 @@ fn export(symbol: &str, params: usize, results: usize, abi: Abi) -> Export {
     }
 }
 
-/// The output of a future that never waits: a guest that nobody interrupts does not.
+/// The output of a future that never waits, as a guest that is not interrupted.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future
@@ -218,8 +221,8 @@ fn is_verdict(error: &wasmtime::Error) -> bool {
     error.is::<BadPointer>()
         || error.is::<super::bindgen::Returned>()
         || error
-            .downcast_ref::<Reached>()
-            .is_some_and(|reached| *reached == Reached::Output)
+            .downcast_ref::<LimitExceeded>()
+            .is_some_and(|reached| *reached == LimitExceeded::Output)
         || error
             .downcast_ref::<Fault>()
             .is_some_and(|fault| &*fault.code != "internal")
@@ -248,7 +251,7 @@ proptest! {
     }
 }
 
-/// The same guest, with words that mean something: the test above meets values, too, not faults alone.
+/// The same guest, with words that mean something: the test above meets values, too, not only faults.
 #[test]
 fn meant_words_are_values() {
     let world = World::get();

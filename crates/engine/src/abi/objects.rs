@@ -4,14 +4,14 @@
 //! meaning without it, so texts are all that is kept: with their handles, until the guest drops them. They count for
 //! `limits.memory`.
 
-use crate::limits::Reached;
-use crate::state::Space;
+use crate::accounting::MemoryAccounting;
+use crate::limits::LimitExceeded;
 
 /// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
 const FIRST: u32 = 0x4000_0000;
-/// What one costs beside its bytes.
+/// Bytes that one text costs beside its own.
 const OVERHEAD: usize = 64;
-/// What is kept of the text that was made last.
+/// Bytes that are kept of the text that was made last.
 const LAST: usize = 4096;
 
 /// The texts of one instance.
@@ -19,7 +19,7 @@ const LAST: usize = 4096;
 pub(crate) struct Objects {
     texts: Vec<Option<String>>,
     free: Vec<usize>,
-    /// The beginning of the text that was made last: of an error that came back as a reference nothing else is known.
+    /// The beginning of the text that was made last: nothing else is known of an error that is returned as a reference.
     last: Option<String>,
 }
 
@@ -27,11 +27,15 @@ impl Objects {
     /// Keeps a text, and returns its handle.
     ///
     /// # Errors
-    /// [`Reached::Memory`]
-    pub(crate) fn insert(&mut self, text: String, space: &mut Space) -> Result<u32, Reached> {
+    /// [`LimitExceeded::Memory`]
+    pub(crate) fn insert(
+        &mut self,
+        text: String,
+        space: &mut MemoryAccounting,
+    ) -> Result<u32, LimitExceeded> {
         self.note(&text);
         if !space.take(text.len() + OVERHEAD) {
-            return Err(Reached::Memory);
+            return Err(LimitExceeded::Memory);
         }
         let at = match self.free.pop() {
             Some(at) => at,
@@ -41,7 +45,7 @@ impl Objects {
             }
         };
         let handle = u32::try_from(at).ok().and_then(|at| FIRST.checked_add(at));
-        let handle = handle.ok_or(Reached::Memory)?;
+        let handle = handle.ok_or(LimitExceeded::Memory)?;
         if let Some(place) = self.texts.get_mut(at) {
             *place = Some(text);
         }
@@ -60,7 +64,7 @@ impl Objects {
     }
 
     /// Takes a text away; its handle may be given to another one.
-    pub(crate) fn remove(&mut self, handle: u32, space: &mut Space) -> Option<String> {
+    pub(crate) fn remove(&mut self, handle: u32, space: &mut MemoryAccounting) -> Option<String> {
         let at = handle.checked_sub(FIRST)? as usize;
         let text = self.texts.get_mut(at)?.take()?;
         self.free.push(at);
@@ -74,10 +78,10 @@ impl Objects {
     }
 }
 
-/// The data of a store whose guest may make texts.
+/// Data of a store whose guest may make texts.
 pub(crate) trait Holder: Send + 'static {
-    /// Its texts, and the room that they count for.
-    fn objects(&mut self) -> (&mut Objects, &mut Space);
+    /// The texts, and the account of memory that they count for.
+    fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting);
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
             memory: ByteSize::b(300),
             ..Limits::default()
         };
-        let (mut objects, mut space) = (Objects::default(), Space::new(&limits));
+        let (mut objects, mut space) = (Objects::default(), MemoryAccounting::new(&limits));
         let first = objects.insert("a".repeat(100), &mut space).unwrap();
         let second = objects.insert("b".into(), &mut space).unwrap();
         assert!(objects.insert("c".repeat(100), &mut space).is_err());

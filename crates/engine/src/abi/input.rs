@@ -1,21 +1,21 @@
-//! What a client sent, before and after it is known what an export takes.
+//! Client arguments, and their conversion to an export's parameter types.
 
-use super::bindgen::Slot;
+use super::layout::CoreArg;
 use crate::json::elements;
 use crate::manifest::Type;
 use crate::{Arg, Fault};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// One argument, with what is known of its meaning.
+/// One argument, with a hint of its meaning.
 #[derive(Clone, Debug)]
-pub(super) struct Given {
+pub(super) struct InputArg {
     pub(super) bytes: Bytes,
-    pub(super) meant: Meant,
+    pub(super) hint: ArgHint,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Meant {
+pub(super) enum ArgHint {
     /// Plain text, which may spell a number.
     Text,
     /// Never a number.
@@ -29,33 +29,33 @@ pub(super) enum Meant {
 /// No function takes more arguments; an array of more is not read to its end.
 pub(super) const ARGUMENTS: usize = 1000;
 
-impl Given {
+impl InputArg {
     pub(super) fn new(arg: &Arg) -> Self {
-        let (bytes, meant) = match arg {
-            Arg::Text(bytes) => (bytes, Meant::Text),
-            Arg::Bytes(bytes) => (bytes, Meant::Bytes),
+        let (bytes, hint) = match arg {
+            Arg::Text(bytes) => (bytes, ArgHint::Text),
+            Arg::Bytes(bytes) => (bytes, ArgHint::Bytes),
         };
         Self {
             bytes: bytes.clone(),
-            meant,
+            hint,
         }
     }
 
-    /// What stands in for an argument that did not come.
+    /// The argument that stands in for a missing one.
     pub(super) fn missing() -> Self {
         Self {
             bytes: Bytes::new(),
-            meant: Meant::Bytes,
+            hint: ArgHint::Bytes,
         }
     }
 }
 
-/// The elements of a JSON array that came as one text; of a longer one than any function takes, one too many.
-pub(super) fn spread(given: &[Given]) -> Option<Vec<Given>> {
+/// The elements of a JSON array that was sent as one text; of a longer one than any function takes, one too many.
+pub(super) fn expand_array(given: &[InputArg]) -> Option<Vec<InputArg>> {
     let [
-        Given {
+        InputArg {
             bytes,
-            meant: Meant::Text,
+            hint: ArgHint::Text,
         },
     ] = given
     else {
@@ -69,37 +69,38 @@ pub(super) fn spread(given: &[Given]) -> Option<Vec<Given>> {
     let elements = elements(text, ARGUMENTS + 1)?.into_iter();
     elements
         .map(|element| {
-            let (element, meant) = match element.starts_with('"') {
-                true => (unquoted(element)?, Meant::Quoted),
-                false => (bytes.slice_ref(element.as_bytes()), Meant::Number),
+            let (element, hint) = match element.starts_with('"') {
+                true => (unquoted(element)?, ArgHint::Quoted),
+                false => (bytes.slice_ref(element.as_bytes()), ArgHint::Number),
             };
-            Some(Given {
+            Some(InputArg {
                 bytes: element,
-                meant,
+                hint,
             })
         })
         .collect()
 }
 
-/// What a string of JSON says; `None` if that is not Unicode.
+/// The text of a JSON string; `None` if it is not Unicode.
 fn unquoted(text: &str) -> Option<Bytes> {
     let text: String = serde_json::from_str(text).ok()?;
     Some(text.into())
 }
 
-/// Brings what came in line with known types: as it came, or spread, or with empty texts for what is missing.
+/// Converts arguments to known types: as they were sent, or as elements of an array, or with empty texts for missing
+/// ones.
 ///
 /// # Errors
 /// `arguments`, which says what the function takes.
-pub(super) fn fit<T, S>(
+pub(super) fn coerce<T, S>(
     function: &str,
     types: &[T],
-    given: Vec<Given>,
-    convert: impl Fn(&T, &Given) -> Option<S>,
+    given: Vec<InputArg>,
+    convert: impl Fn(&T, &InputArg) -> Option<S>,
     wanted: impl Fn(&T) -> String,
 ) -> Result<Vec<S>, Fault> {
     let arity = types.len();
-    let spread = spread(&given);
+    let expand_array = expand_array(&given);
     let takes = || match types {
         [] => "takes no arguments".to_owned(),
         types => {
@@ -107,7 +108,7 @@ pub(super) fn fit<T, S>(
             format!("takes {}", names.join(", then "))
         }
     };
-    let arranged = match spread {
+    let arranged = match expand_array {
         // One text that cannot be the argument may hold it.
         Some(only) if arity == 1 && only.len() == 1 => {
             if types
@@ -124,10 +125,10 @@ pub(super) fn fit<T, S>(
         Some(all) if all.len() == arity => all,
         None if given.len() < arity => {
             let mut padded = given;
-            padded.resize_with(arity, Given::missing);
+            padded.resize_with(arity, InputArg::missing);
             padded
         }
-        _ => return Err(misfit(function, &takes(), given.len())),
+        _ => return Err(arity_error(function, &takes(), given.len())),
     };
     types
         .iter()
@@ -152,8 +153,8 @@ pub(super) fn fit<T, S>(
         .collect()
 }
 
-/// Says what would have fitted.
-pub(super) fn misfit(function: &str, takes: &str, count: usize) -> Fault {
+/// The fault of arguments whose number does not fit.
+pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
     let came = match count {
         0 => "none came".to_owned(),
         1 => "one came".to_owned(),
@@ -168,8 +169,9 @@ pub(super) fn misfit(function: &str, takes: &str, count: usize) -> Fault {
     )
 }
 
-/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted here.
-pub(super) fn convert(ty: &Type, given: &Given) -> Option<Slot> {
+/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted
+/// here.
+pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
     let signed = |bits: u32| {
         let limit = 1i64 << (bits - 1);
@@ -179,12 +181,12 @@ pub(super) fn convert(ty: &Type, given: &Given) -> Option<Slot> {
             .filter(|n| (-limit..limit).contains(n))
     };
     let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
-    let word = |n: i64| i32::try_from(n).ok().map(Slot::I32);
+    let word = |n: i64| i32::try_from(n).ok().map(CoreArg::I32);
     match ty {
         Type::Unit | Type::Option(_) | Type::Enum { .. } => None,
         Type::Bool => match text()? {
-            "true" | "1" => Some(Slot::I32(1)),
-            "false" | "0" => Some(Slot::I32(0)),
+            "true" | "1" => Some(CoreArg::I32(1)),
+            "false" | "0" => Some(CoreArg::I32(0)),
             _ => None,
         },
         Type::I8 => word(signed(8)?),
@@ -194,38 +196,38 @@ pub(super) fn convert(ty: &Type, given: &Given) -> Option<Slot> {
         Type::U16 => word(unsigned(16)?.cast_signed()),
         Type::U32 => u32::try_from(unsigned(32)?)
             .ok()
-            .map(|n| Slot::I32(n.cast_signed())),
-        Type::I64 => text()?.parse().ok().map(Slot::I64),
+            .map(|n| CoreArg::I32(n.cast_signed())),
+        Type::I64 => text()?.parse().ok().map(CoreArg::I64),
         Type::U64 => text()?
             .parse::<u64>()
             .ok()
-            .map(|n| Slot::I64(n.cast_signed())),
+            .map(|n| CoreArg::I64(n.cast_signed())),
         Type::I128 => text()?
             .parse::<i128>()
             .ok()
-            .map(|n| Slot::I128(n.cast_unsigned())),
-        Type::U128 => text()?.parse().ok().map(Slot::I128),
-        Type::F32 => text()?.parse().ok().map(Slot::F32),
-        Type::F64 => text()?.parse().ok().map(Slot::F64),
+            .map(|n| CoreArg::I128(n.cast_unsigned())),
+        Type::U128 => text()?.parse().ok().map(CoreArg::I128),
+        Type::F32 => text()?.parse().ok().map(CoreArg::F32),
+        Type::F64 => text()?.parse().ok().map(CoreArg::F64),
         Type::Char => {
             let mut chars = std::str::from_utf8(&given.bytes).ok()?.chars();
             let one = chars.next().filter(|_| chars.next().is_none())?;
-            Some(Slot::I32(u32::from(one).cast_signed()))
+            Some(CoreArg::I32(u32::from(one).cast_signed()))
         }
         // The callee trusts its text to be UTF-8.
         Type::String => std::str::from_utf8(&given.bytes)
             .is_ok()
-            .then(|| Slot::Bytes(given.bytes.clone())),
-        Type::Bytes => Some(Slot::Bytes(
+            .then(|| CoreArg::Bytes(given.bytes.clone())),
+        Type::Bytes => Some(CoreArg::Bytes(
             numbers(given).unwrap_or_else(|| given.bytes.clone()),
         )),
-        Type::Json => json(given).map(Slot::Bytes),
+        Type::Json => json(given).map(CoreArg::Bytes),
         Type::List(element) => list(element, &given.bytes),
     }
 }
 
-/// A JSON array as it lies in memory, little-endian; what did not come is empty.
-fn list(element: &Type, json: &[u8]) -> Option<Slot> {
+/// A JSON array as it lies in memory, little-endian; a missing argument is an empty array.
+fn list(element: &Type, json: &[u8]) -> Option<CoreArg> {
     let json = if json.is_empty() { b"[]" } else { json };
     let width = element.width()?;
     let bytes = match element {
@@ -241,10 +243,10 @@ fn list(element: &Type, json: &[u8]) -> Option<Slot> {
         Type::F64 => packed(json, f64::to_le_bytes),
         Type::Bool => packed(json, |value: bool| u32::from(value).to_le_bytes()),
         Type::Char => packed(json, |value: char| u32::from(value).to_le_bytes()),
-        Type::String => return serde_json::from_slice(json).ok().map(Slot::Texts),
+        Type::String => return serde_json::from_slice(json).ok().map(CoreArg::Texts),
         _ => None,
     }?;
-    Some(Slot::List { bytes, width })
+    Some(CoreArg::List { bytes, width })
 }
 
 /// Elements of one type, one behind another.
@@ -261,8 +263,8 @@ fn packed<N: DeserializeOwned, const W: usize>(
 }
 
 /// A JSON array of bytes inside of an array of arguments, as in `["a", [1, 2, 255]]`.
-fn numbers(given: &Given) -> Option<Bytes> {
-    if given.meant != Meant::Number || !given.bytes.starts_with(b"[") {
+fn numbers(given: &InputArg) -> Option<Bytes> {
+    if given.hint != ArgHint::Number || !given.bytes.starts_with(b"[") {
         return None;
     }
     serde_json::from_slice::<Vec<u8>>(&given.bytes)
@@ -270,9 +272,9 @@ fn numbers(given: &Given) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// JSON as the function reads it; what did not come is `null`.
-fn json(given: &Given) -> Option<Bytes> {
-    if given.meant == Meant::Quoted {
+/// JSON as the function reads it; a missing argument is `null`.
+fn json(given: &InputArg) -> Option<Bytes> {
+    if given.hint == ArgHint::Quoted {
         let text = std::str::from_utf8(&given.bytes).ok()?;
         return serde_json::to_vec(text).ok().map(Bytes::from);
     }
@@ -310,20 +312,20 @@ pub(super) fn name(ty: &Type) -> String {
     words.to_owned()
 }
 
-impl Given {
-    /// Whether it stands for the absence of a value of this type: it did not come, or is `null`.
+impl InputArg {
+    /// Returns whether it stands for the absence of a value of this type: it is missing, or `null`.
     pub(super) fn is_absent(&self, ty: &Type) -> bool {
         let textual = matches!(ty, Type::String | Type::Bytes | Type::Char);
-        match self.meant {
-            Meant::Number => &*self.bytes == b"null",
-            Meant::Bytes => self.bytes.is_empty(),
-            Meant::Text => !textual && matches!(&*self.bytes, b"" | b"null"),
-            Meant::Quoted => false,
+        match self.hint {
+            ArgHint::Number => &*self.bytes == b"null",
+            ArgHint::Bytes => self.bytes.is_empty(),
+            ArgHint::Text => !textual && matches!(&*self.bytes, b"" | b"null"),
+            ArgHint::Quoted => false,
         }
     }
 
-    /// Whether it is a number of JSON.
+    /// Returns whether it is a number of JSON.
     pub(super) fn is_number(&self) -> bool {
-        self.meant == Meant::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
+        self.hint == ArgHint::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
     }
 }

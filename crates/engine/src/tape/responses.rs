@@ -1,24 +1,24 @@
-//! What is on a tape: the answers of one call, each kind in its own order.
+//! The content of a tape: the host's responses to one call, each kind in its own order.
 
 use crate::blob::Blob;
 use serde::{Deserialize, Serialize};
 
-/// Answers of one call, in the order in which they came.
+/// The host's responses to one call, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Heard {
+pub struct HostResponses {
     /// Runs of commands.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<HeardCommand>,
+    pub commands: Vec<RecordedCommand>,
     /// Values that were loaded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub loads: Vec<HeardLoad>,
+    pub loads: Vec<RecordedLoad>,
     /// Values that were stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub saves: Vec<HeardSave>,
+    pub saves: Vec<RecordedSave>,
     /// Names of values that were listed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lists: Vec<HeardList>,
+    pub lists: Vec<RecordedList>,
     /// Times of day, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wall_clock: Vec<u64>,
@@ -33,7 +33,7 @@ pub struct Heard {
 /// One run of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardCommand {
+pub struct RecordedCommand {
     /// Its name.
     pub name: String,
     /// Its arguments.
@@ -41,15 +41,15 @@ pub struct HeardCommand {
     /// Its environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
-    /// What it was given.
+    /// Its input.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdin: Blob,
     /// The status as the function saw it.
     pub status: i32,
-    /// What it printed.
+    /// Its output.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdout: Blob,
-    /// What it printed as errors.
+    /// Its output of errors.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stderr: Blob,
 }
@@ -57,32 +57,32 @@ pub struct HeardCommand {
 /// One value that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardLoad {
+pub struct RecordedLoad {
     /// Its key.
     pub key: Blob,
-    /// What was under it.
+    /// The value under it, if there was one.
     pub value: Option<Blob>,
 }
 
 /// One value that was stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardSave {
+pub struct RecordedSave {
     /// Its key.
     pub key: Blob,
-    /// What was to be kept under it.
+    /// The value to be kept under it.
     pub value: Blob,
-    /// Whether there was room.
+    /// Set if there was room for it.
     pub saved: bool,
 }
 
 /// One page of names of values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeardList {
-    /// What the names begin with.
+pub struct RecordedList {
+    /// The beginning of the names.
     pub prefix: Blob,
-    /// What they come after.
+    /// The name that they follow.
     pub after: Blob,
     /// The names.
     pub names: Vec<Blob>,

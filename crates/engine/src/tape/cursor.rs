@@ -1,26 +1,28 @@
-//! What is left of a recording to be played, and how it goes on where the recording ends.
+//! The position of a replay in its recording, and how it goes on where the recording ends.
 
-use super::Heard;
+use super::responses::HostResponses;
 use bytes::Bytes;
 use std::collections::HashMap;
 
+/// The position of a replay.
 #[derive(Debug)]
-pub(super) struct Deck {
-    pub(super) left: Heard,
-    /// What the run itself has stored.
+pub(super) struct ReplayCursor {
+    pub(super) left: HostResponses,
+    /// Values that the run itself has stored.
     pub(super) stored: HashMap<Bytes, Bytes>,
-    /// Where the clocks stand when there is nothing left to play.
+    /// The time of each clock once nothing is left to play.
     wall_clock: u64,
     monotonic_clock: u64,
     /// State of the generator that goes on where the recorded bytes end.
     random: u64,
 }
 
-/// After the last recorded time, a clock goes on by this, so that whoever waits for time to pass does not wait for ever.
+/// Nanoseconds by which a clock goes on after the last recorded time, so that a guest that waits for time to pass does
+/// not wait for ever.
 const STEP: u64 = 1_000_000;
 
-impl Deck {
-    pub(super) fn new(recorded: Heard) -> Self {
+impl ReplayCursor {
+    pub(super) fn new(recorded: HostResponses) -> Self {
         Self {
             left: recorded,
             stored: HashMap::new(),
@@ -46,29 +48,30 @@ impl Deck {
         }
     }
 
-    pub(super) fn time(&mut self, which: Which) -> u64 {
-        let left = which.of(&mut self.left);
+    pub(super) fn time(&mut self, clock: ClockKind) -> u64 {
+        let left = clock.of(&mut self.left);
         let recorded = (!left.is_empty()).then(|| left.remove(0));
-        let stands = match which {
-            Which::Wall => &mut self.wall_clock,
-            Which::Monotonic => &mut self.monotonic_clock,
+        let stands = match clock {
+            ClockKind::Wall => &mut self.wall_clock,
+            ClockKind::Monotonic => &mut self.monotonic_clock,
         };
         *stands = recorded.unwrap_or_else(|| stands.saturating_add(STEP));
         *stands
     }
 }
 
+/// A clock whose times are recorded.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Which {
+pub(crate) enum ClockKind {
     Wall,
     Monotonic,
 }
 
-impl Which {
-    pub(super) fn of(self, heard: &mut Heard) -> &mut Vec<u64> {
+impl ClockKind {
+    pub(super) fn of(self, responses: &mut HostResponses) -> &mut Vec<u64> {
         match self {
-            Self::Wall => &mut heard.wall_clock,
-            Self::Monotonic => &mut heard.monotonic_clock,
+            Self::Wall => &mut responses.wall_clock,
+            Self::Monotonic => &mut responses.monotonic_clock,
         }
     }
 }

@@ -1,0 +1,152 @@
+//! Files of one call: its scratch directory, and how much it may still write, make and open there.
+//!
+//! A file counts as open from before it is opened until it is closed, for the call and for all calls together: each
+//! takes a descriptor of the server.
+
+use super::scratch::{Directory, Scratch};
+use crate::Fault;
+use crate::limits::{LimitExceeded, Limits};
+use std::sync::Arc;
+
+/// The files of one call.
+pub(crate) struct Files {
+    /// Removed when the call ends.
+    directory: Option<Directory>,
+    /// Bytes that may still be written.
+    left: u64,
+    /// Directories that may still be made.
+    directories: u32,
+    /// Files and directories that are open.
+    open: u32,
+    /// The account of all calls' open files, once one was opened.
+    of_all: Option<Arc<Scratch>>,
+}
+
+impl Files {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            directory: None,
+            left: limits.scratch.as_u64(),
+            directories: limits.scratch_directories,
+            open: 0,
+            of_all: None,
+        }
+    }
+
+    /// Takes the directory in which the call's files are.
+    pub(crate) fn keep(&mut self, directory: Directory) {
+        self.directory = Some(directory);
+    }
+
+    /// Counts bytes before they are written.
+    ///
+    /// # Errors
+    /// [`LimitExceeded::Scratch`]
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), LimitExceeded> {
+        self.left = self.left.checked_sub(bytes).ok_or(LimitExceeded::Scratch)?;
+        if let Some(directory) = &mut self.directory {
+            directory.bytes += bytes;
+        }
+        Ok(())
+    }
+
+    /// Counts a directory. No tree is deeper than it has directories, whatever links and renames make of it.
+    ///
+    /// # Errors
+    /// [`LimitExceeded::ScratchDirectories`]
+    pub(crate) fn spend_directory(&mut self) -> Result<(), LimitExceeded> {
+        let left = self.directories.checked_sub(1);
+        self.directories = left.ok_or(LimitExceeded::ScratchDirectories)?;
+        Ok(())
+    }
+
+    /// Counts a file before it is opened; `all` is where the call's directory would be made.
+    ///
+    /// # Errors
+    /// `files`, and `open-files` of [`Scratch::open_file`].
+    pub(crate) fn open(
+        &mut self,
+        all: Option<&Arc<Scratch>>,
+        limits: &Limits,
+    ) -> Result<(), Fault> {
+        if self.open >= limits.files {
+            return Err(LimitExceeded::Files.fault(limits));
+        }
+        // Without a scratch directory nothing is opened.
+        if let Some(all) = all {
+            all.open_file()?;
+            self.of_all.get_or_insert_with(|| Arc::clone(all));
+            self.open += 1;
+        }
+        Ok(())
+    }
+
+    /// Notes that a file was closed, or not opened. The streams that a call begins with were never counted.
+    pub(crate) fn close(&mut self) {
+        if let (Some(all), 1..) = (&self.of_all, self.open) {
+            self.open -= 1;
+            all.close_files(1);
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if let Some(all) = &self.of_all {
+            all.close_files(self.open);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytesize::ByteSize;
+
+    fn limits() -> Limits {
+        Limits {
+            scratch: ByteSize::b(100),
+            scratch_directories: 1,
+            files: 2,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn what_is_written_and_made_has_an_end() {
+        let mut files = Files::new(&limits());
+        assert_eq!(files.spend(60), Ok(()));
+        assert_eq!(files.spend(41), Err(LimitExceeded::Scratch));
+        assert_eq!(files.spend(40), Ok(()));
+        assert_eq!(files.spend_directory(), Ok(()));
+        assert_eq!(
+            files.spend_directory(),
+            Err(LimitExceeded::ScratchDirectories)
+        );
+    }
+
+    #[test]
+    fn open_files_count_for_a_call_and_for_all() {
+        let limits = limits();
+        let all = tempfile::tempdir().unwrap();
+        let all = Arc::new(Scratch::new(all.path(), 3).unwrap());
+        let code = |opened: Result<(), Fault>| opened.map_err(|fault| fault.code.into_owned());
+        let (mut one, mut other) = (Files::new(&limits), Files::new(&limits));
+        one.open(Some(&all), &limits).unwrap();
+        one.open(Some(&all), &limits).unwrap();
+        assert_eq!(code(one.open(Some(&all), &limits)), Err("files".into()));
+        other.open(Some(&all), &limits).unwrap();
+        assert_eq!(
+            code(other.open(Some(&all), &limits)),
+            Err("open-files".into())
+        );
+        one.close();
+        other.open(Some(&all), &limits).unwrap();
+        drop((one, other));
+        let mut none = Files::new(&limits);
+        none.close();
+        for _ in 0..2 {
+            none.open(Some(&all), &limits).unwrap();
+        }
+    }
+}

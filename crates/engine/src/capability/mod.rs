@@ -1,0 +1,15 @@
+//! Capabilities: what a guest may ask of the host, one file for each.
+//!
+//! A capability works on its own state and on what the call's context brings, and opens nothing beyond that. None
+//! knows wasmtime, a guest's memory or how a guest imports it; `host` serves capabilities to core modules.
+
+pub(crate) mod clock;
+pub(crate) mod environment;
+pub(crate) mod fail;
+pub(crate) mod files;
+pub(crate) mod log;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod scratch;
+pub(crate) mod storage;
+pub(crate) mod values;

@@ -1,0 +1,177 @@
+//! Values that outlive a call, under keys that are texts.
+//!
+//! Underneath is the storage of 2020, in the same name space of the function and under the same limits. Its keys have
+//! 32 bytes: ours is the SHA-256 of the text behind a prefix, so that no text is the key of a 2020 value. Stored bytes
+//! begin with [`THERE`], so that a value of 2020 under the same digest is not taken for one of ours. A removed value is
+//! gone, and takes nothing of `limits.storage`; an earlier release kept an empty value in its place, which the next
+//! removal takes away.
+
+use super::storage::{self, FunctionValues};
+use crate::Fault;
+use crate::limits::{LimitExceeded, Limits};
+use bytes::{BufMut, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+
+/// The longest key, in bytes.
+const LONGEST: u32 = 512;
+/// The bytes before the text of a key.
+const PREFIX: &[u8] = b"iof storage\0";
+/// The byte before a value.
+const THERE: u8 = 1;
+/// Keys in one answer of [`list`]; fewer mean that no more follow.
+const LISTED: u32 = 1000;
+
+/// A key's text, and the key of the storage that it becomes.
+pub(crate) struct NamedKey {
+    text: Bytes,
+    digest: storage::Key,
+}
+
+impl NamedKey {
+    pub(crate) fn new(text: Bytes) -> Self {
+        let digest = Sha256::new().chain_update(PREFIX).chain_update(&text);
+        Self {
+            digest: digest.finalize().into(),
+            text,
+        }
+    }
+}
+
+/// Checks the length of a key before it is read.
+///
+/// # Errors
+/// `storage-key`
+pub(crate) fn check_key(length: u32) -> Result<(), Fault> {
+    match length {
+        0 => Err(not_a_key(length)),
+        _ => check_part(length),
+    }
+}
+
+/// Checks the length of a part of a key, which may be empty, before it is read.
+///
+/// # Errors
+/// `storage-key`
+pub(crate) fn check_part(length: u32) -> Result<(), Fault> {
+    if length > LONGEST {
+        return Err(not_a_key(length));
+    }
+    Ok(())
+}
+
+/// Checks the length of a value before it is read.
+///
+/// # Errors
+/// [`LimitExceeded::StorageValue`]
+pub(crate) fn check_value(length: u32, limits: &Limits) -> Result<(), LimitExceeded> {
+    if u64::from(length) > limits.storage_value.as_u64() {
+        return Err(LimitExceeded::StorageValue);
+    }
+    Ok(())
+}
+
+/// The value under a key.
+///
+/// # Errors
+/// As [`FunctionValues::load`].
+pub(crate) async fn get(
+    values: &FunctionValues<'_>,
+    key: &NamedKey,
+) -> Result<Option<Bytes>, Fault> {
+    let value = values.load(&key.digest).await?;
+    Ok(value.filter(is_there).map(|value| value.slice(1..)))
+}
+
+/// Keeps a value under a key.
+///
+/// # Errors
+/// As [`FunctionValues::save`].
+pub(crate) async fn set(
+    values: &FunctionValues<'_>,
+    key: NamedKey,
+    bytes: &[u8],
+) -> Result<(), Fault> {
+    let mut value = BytesMut::with_capacity(bytes.len() + 1);
+    value.put_u8(THERE);
+    value.put_slice(bytes);
+    let key = (key.digest, Some(key.text));
+    values.save(key, value.freeze()).await
+}
+
+/// Removes the value under a key; `false` if there was none.
+///
+/// # Errors
+/// As [`FunctionValues::remove`].
+pub(crate) async fn remove(values: &FunctionValues<'_>, key: NamedKey) -> Result<bool, Fault> {
+    let Some(value) = values.load(&key.digest).await? else {
+        return Ok(false);
+    };
+    values.remove(key.digest).await?;
+    Ok(is_there(&value))
+}
+
+/// A page of keys that begin with `prefix` and come after `after`, in the order of their bytes: of each key its length
+/// in four bytes, little-endian, and the key.
+///
+/// # Errors
+/// As [`FunctionValues::names`].
+pub(crate) async fn list(
+    values: &FunctionValues<'_>,
+    prefix: &Bytes,
+    after: &Bytes,
+) -> Result<Bytes, Fault> {
+    let mut page = BytesMut::new();
+    for name in values.names(prefix, after, LISTED).await? {
+        page.put_u32_le(u32::try_from(name.len()).unwrap_or(u32::MAX));
+        page.put_slice(&name);
+    }
+    Ok(page.freeze())
+}
+
+/// Returns whether a stored value is one of these.
+fn is_there(value: &Bytes) -> bool {
+    value.first() == Some(&THERE)
+}
+
+fn not_a_key(length: u32) -> Fault {
+    Fault::guest(
+        "storage-key",
+        format!("The function named a key of {length} bytes; a key has 1 to {LONGEST}."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing::Shelf;
+
+    #[tokio::test]
+    async fn a_value_is_set_listed_and_removed() {
+        let (shelf, limits) = (Shelf::default(), Limits::default());
+        let values = FunctionValues {
+            store: &shelf,
+            function: "f",
+            limits: &limits,
+            tape: None,
+        };
+        let key = |text: &'static str| NamedKey::new(Bytes::from_static(text.as_bytes()));
+        assert_eq!(get(&values, &key("a")).await.unwrap(), None);
+        set(&values, key("a"), b"").await.unwrap();
+        set(&values, key("ab"), b"two").await.unwrap();
+        assert_eq!(get(&values, &key("a")).await.unwrap().unwrap(), "");
+        assert_eq!(get(&values, &key("ab")).await.unwrap().unwrap(), "two");
+        let a = Bytes::from_static(b"a");
+        let page = list(&values, &a, &a);
+        assert_eq!(page.await.unwrap(), &b"\x02\0\0\0ab"[..]);
+        assert!(remove(&values, key("ab")).await.unwrap());
+        assert!(!remove(&values, key("ab")).await.unwrap());
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        for (length, key, part) in [(0, false, true), (512, true, true), (513, false, false)] {
+            assert_eq!(check_key(length).is_ok(), key);
+            assert_eq!(check_part(length).is_ok(), part);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Imports of a module that the host does not serve, found before anything is compiled.
+
+use crate::Fault;
+use crate::host::{js_imports, missing};
+use crate::limits::UnknownImports;
+use crate::manifest::UnresolvedImport;
+use crate::state::CallState;
+use wasm_encoder::RawSection;
+use wasmparser::{Parser, Payload};
+use wasmtime::{Engine, ExternType, Linker, Module, Store};
+
+/// The imports of a module, as a module of its own, which takes no time to compile: types and imports, nothing else.
+///
+/// # Errors
+/// When the engine refuses it.
+pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module> {
+    let mut head = wasm_encoder::Module::new();
+    for payload in Parser::new(0).parse_all(source) {
+        let payload = payload?;
+        if !matches!(payload, Payload::TypeSection(_) | Payload::ImportSection(_)) {
+            continue;
+        }
+        if let Some((id, range)) = payload.as_section()
+            && let Some(body) = source.get(range)
+        {
+            head.section(&RawSection { id, data: body });
+        }
+    }
+    Module::new(engine, head.finish())
+}
+
+/// Every function that a module imports and the host does not serve.
+///
+/// # Errors
+/// `unknown-import` for an import that is not a function: there is no call that could fault instead.
+pub(super) fn unserved(
+    module: &Module,
+    linker: &Linker<CallState>,
+    store: &mut Store<CallState>,
+) -> Result<Vec<UnresolvedImport>, Fault> {
+    let (mut unserved, mut others) = (vec![], vec![]);
+    for import in module.imports() {
+        if js_imports::is_js_import(&import) || missing::is_served(&import, linker, &mut *store) {
+        } else if let ExternType::Func(_) = import.ty() {
+            unserved.push(UnresolvedImport {
+                module: import.module().to_owned(),
+                name: import.name().to_owned(),
+                optional: missing::is_optional(import.module()),
+            });
+        } else {
+            others.push(format!(
+                "{} {} (no function)",
+                import.module(),
+                import.name()
+            ));
+        }
+    }
+    if others.is_empty() {
+        return Ok(unserved);
+    }
+    let functions: Vec<_> = unserved.iter().map(missing::name).collect();
+    Err(refuse(&[functions, others].concat()))
+}
+
+/// Judges what [`unserved`] found.
+///
+/// # Errors
+/// `unknown-import`, listing what is not optional, unless the setting lets it fault at the call.
+pub(crate) fn accept(unserved: &[UnresolvedImport], setting: UnknownImports) -> Result<(), Fault> {
+    let needed: Vec<String> = unserved
+        .iter()
+        .filter(|import| !import.optional)
+        .map(missing::name)
+        .collect();
+    match setting {
+        UnknownImports::Refuse if !needed.is_empty() => Err(refuse(&needed)),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(missing: &[String]) -> Fault {
+    let list = match missing {
+        few if few.len() <= 20 => few.join(", "),
+        many => format!(
+            "{} and {} more",
+            many.get(..20).unwrap_or_default().join(", "),
+            many.len() - 20
+        ),
+    };
+    Fault::client(
+        "unknown-import",
+        format!(
+            "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
+             ssvm_process, ssvm_native, wasmedge_process, wasmedge_native and iof. If the functions that you call do not \
+             need it, compile.unknown_imports = \"fault\" lets the module in."
+        ),
+    )
+    .with_status(422)
+}

@@ -1,0 +1,106 @@
+//! Checks of a module's bytes: its header, its validity, and the numbers that every call would pay for.
+
+use super::functions::is_users;
+use crate::limits::CompileLimits;
+use crate::{Fault, proposals};
+use wasmparser::{ExternalKind, Parser, Payload, types::Types};
+
+/// Checks what the serving process can before it starts a worker: the cheapest and commonest mistakes.
+///
+/// # Errors
+/// `module-size`, `not-wasm`, `unsupported-kind`
+pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
+    if source.len() as u64 > limits.module_size.as_u64() {
+        return Err(Fault::limit(
+            "module-size",
+            413,
+            format!(
+                "The module is larger than compile.module_size = {}.",
+                limits.module_size
+            ),
+        ));
+    }
+    match source {
+        [] => Err(not_wasm("It is empty.")),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
+            "unsupported-kind",
+            "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
+             export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
+        )
+        .with_status(415)),
+        [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),
+        [b'(', ..] => Err(not_wasm("It is WebAssembly text; turn it into a module with `wat2wasm` first.")),
+        _ => Err(not_wasm("It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.")),
+    }
+}
+
+fn not_wasm(why: &str) -> Fault {
+    Fault::client(
+        "not-wasm",
+        format!("The body is no WebAssembly module. {why}"),
+    )
+}
+
+/// Validates, and bounds what later steps and every call would pay for.
+///
+/// # Errors
+/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-exports`.
+pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, Fault> {
+    let invalid = |error: wasmparser::BinaryReaderError| {
+        if let Some(fault) = proposals::missing(&error) {
+            return fault;
+        }
+        let cut = if error.message().contains("unexpected end") {
+            " The file seems to be cut off."
+        } else {
+            ""
+        };
+        Fault::client(
+            "invalid-module",
+            format!("The module is not valid: {error}.{cut}"),
+        )
+    };
+    let mut parser = Parser::new(0);
+    parser.set_features(proposals::SERVED);
+    for payload in parser.parse_all(source) {
+        match payload.map_err(invalid)? {
+            Payload::FunctionSection(section) if section.count() > limits.module_functions => {
+                return Err(too_many(
+                    "functions",
+                    section.count(),
+                    "module-functions",
+                    limits.module_functions,
+                ));
+            }
+            Payload::ExportSection(section) => {
+                let functions = section
+                    .into_iter()
+                    .filter(|export| matches!(export, Ok(e) if e.kind == ExternalKind::Func && is_users(e.name)))
+                    .count();
+                let functions = u32::try_from(functions).unwrap_or(u32::MAX);
+                if functions > limits.module_exports {
+                    return Err(too_many(
+                        "exported functions",
+                        functions,
+                        "module-exports",
+                        limits.module_exports,
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    wasmparser::Validator::new_with_features(proposals::SERVED)
+        .validate_all(source)
+        .map_err(invalid)
+}
+
+fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
+    let setting = code.replace('-', "_");
+    Fault::limit(
+        code,
+        422,
+        format!("The module has {count} {what}, more than compile.{setting} = {limit}."),
+    )
+}

@@ -1,0 +1,60 @@
+//! A storage of values in memory.
+
+use crate::Fault;
+use crate::capability::storage::{KEY, Storage};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// A storage in memory: values with their names.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<HashMap<[u8; KEY], NamedValue>>);
+
+/// A name, if it has one, and a value.
+type NamedValue = (Option<Bytes>, Bytes);
+
+#[async_trait]
+impl Storage for Shelf {
+    async fn load(&self, _: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
+        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(shelf.get(key).map(|(_, value)| value.clone()))
+    }
+
+    async fn save(
+        &self,
+        _: &str,
+        (key, name): ([u8; KEY], Option<Bytes>),
+        value: Bytes,
+        total: u64,
+    ) -> Result<bool, Fault> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelf.len() as u64 > total / 4096 {
+            return Ok(false);
+        }
+        shelf.insert(key, (name, value));
+        Ok(true)
+    }
+
+    async fn remove(&self, _: &str, key: [u8; KEY]) -> Result<bool, Fault> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(shelf.remove(&key).is_some())
+    }
+
+    async fn names(
+        &self,
+        _: &str,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Fault> {
+        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = shelf.values().filter_map(|(name, _)| name.clone());
+        let mut names: Vec<_> = names
+            .filter(|name| name.starts_with(prefix) && &name[..] > after)
+            .collect();
+        names.sort();
+        names.truncate(limit as usize);
+        Ok(names)
+    }
+}

@@ -1,0 +1,108 @@
+//! Guest memory, read and written at addresses that the guest chose.
+//!
+//! Every pointer is hostile until the slice that it names was found inside the memory.
+
+use crate::Fault;
+use wasmtime::{AsContext, AsContextMut, Memory};
+use wiggle::GuestError;
+
+/// An address that the guest named, with a length that does not fit into its memory there.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the guest named {length} bytes at address {pointer}, outside of its memory")]
+pub(crate) struct BadPointer {
+    pub(crate) pointer: u32,
+    pub(crate) length: u64,
+}
+
+impl From<BadPointer> for Fault {
+    fn from(bad: BadPointer) -> Self {
+        Fault::guest(
+            "bad-pointer",
+            format!(
+                "The function handed over {} bytes at address {}, which lie outside of its memory. It was probably \
+                 built for another interface; see docs/guide/functions.md.",
+                bad.length, bad.pointer
+            ),
+        )
+    }
+}
+
+/// The fault of a pointer that the library of WASI could not follow.
+pub(crate) fn fault_of(bad: &GuestError) -> Fault {
+    match bad {
+        GuestError::InFunc { err, .. } => fault_of(err),
+        GuestError::PtrOutOfBounds(region) => BadPointer {
+            pointer: region.start,
+            length: region.len.into(),
+        }
+        .into(),
+        other => Fault::guest(
+            "bad-pointer",
+            format!(
+                "The function called WASI with what it cannot take: {other}. It was probably built for another \
+                 interface; see docs/guide/functions.md."
+            ),
+        ),
+    }
+}
+
+/// The fault of a module that names bytes of a memory that it does not export.
+pub(crate) fn none() -> Fault {
+    Fault::guest(
+        "no-memory",
+        "The function called an import that reads or writes its memory, and exports no memory named `memory`. Export it.",
+    )
+}
+
+/// Copies the bytes at `pointer`.
+///
+/// # Errors
+/// [`BadPointer`]
+pub(crate) fn read(
+    memory: &Memory,
+    store: &impl AsContext,
+    pointer: u32,
+    length: u32,
+) -> Result<Vec<u8>, BadPointer> {
+    let at = pointer as usize;
+    at.checked_add(length as usize)
+        .and_then(|end| memory.data(store).get(at..end))
+        .map(<[u8]>::to_vec)
+        .ok_or(BadPointer {
+            pointer,
+            length: length.into(),
+        })
+}
+
+/// The bytes at `pointer`, to be written.
+///
+/// # Errors
+/// [`BadPointer`]
+pub(crate) fn room(bytes: &mut [u8], pointer: u32, length: u32) -> Result<&mut [u8], BadPointer> {
+    let at = pointer as usize;
+    at.checked_add(length as usize)
+        .and_then(|end| bytes.get_mut(at..end))
+        .ok_or(BadPointer {
+            pointer,
+            length: length.into(),
+        })
+}
+
+/// Writes bytes at `pointer`.
+///
+/// # Errors
+/// [`BadPointer`]
+pub(crate) fn write(
+    memory: &Memory,
+    mut store: impl AsContextMut,
+    pointer: u32,
+    bytes: &[u8],
+) -> Result<(), BadPointer> {
+    let bad = BadPointer {
+        pointer,
+        length: bytes.len() as u64,
+    };
+    memory
+        .write(&mut store, pointer as usize, bytes)
+        .map_err(|_| bad)
+}

@@ -1,0 +1,178 @@
+//! WASI of one call, by `wasmtime_wasi`: what a Rust standard library needs, and nothing that leads outside.
+//!
+//! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
+//! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
+//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory that only this call has, there
+//! are no sockets. The context is made at the guest's first use of any of it: most calls never use it.
+//!
+//! `wasmtime_wasi` bounds neither writes nor open files nor what a guest hands over at once: `host::preview1` does, and
+//! counts against the call's files.
+
+mod clocks;
+mod streams;
+
+use crate::capability::environment::Environment;
+use crate::capability::files::Files;
+use crate::capability::log::{Log, LogRecorder, Stream};
+use crate::capability::random::TapeRng;
+use crate::capability::scratch::Scratch;
+use crate::limits::Limits;
+use crate::tape::HostCallTape;
+use crate::value::ProgramInput;
+use crate::{Ending, Fault, Value};
+use bytes::Bytes;
+use clocks::{MonotonicClock, WallClock};
+use std::sync::Arc;
+use std::time::Instant;
+use streams::LogStream;
+use uuid::Uuid;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+/// WASI of one call.
+pub(crate) struct Wasi {
+    /// Made at first use.
+    context: Option<Box<WasiP1Ctx>>,
+    /// Behind the streams of `context`.
+    recorder: Option<LogRecorder>,
+    setup: Setup,
+    /// Behind `context`, so that its descriptors are closed first.
+    files: Files,
+}
+
+/// The parts from which the context is made.
+pub(crate) struct Setup {
+    pub(crate) call: Uuid,
+    pub(crate) export: Arc<str>,
+    pub(crate) environment: Arc<Environment>,
+    /// The input of a program; `None` for other kinds.
+    pub(crate) program: Option<ProgramInput>,
+    /// `None` for modules that cannot open files.
+    pub(crate) scratch: Option<Arc<Scratch>>,
+    pub(crate) log_limit: usize,
+    /// Bytes that a program may print.
+    pub(crate) output_limit: usize,
+    pub(crate) tape: Option<HostCallTape>,
+}
+
+impl Wasi {
+    pub(crate) fn new(setup: Setup, limits: &Limits) -> Self {
+        Self {
+            context: None,
+            recorder: None,
+            setup,
+            files: Files::new(limits),
+        }
+    }
+
+    /// Takes the call's log.
+    pub(crate) fn take_log(&self) -> Log {
+        self.recorder
+            .as_ref()
+            .map(LogRecorder::take)
+            .unwrap_or_default()
+    }
+
+    /// Takes what a program printed as its result: text if it is text.
+    pub(crate) fn take_printed(&self) -> Value {
+        let recorder = self.recorder.as_ref();
+        let printed = Bytes::from(recorder.map(LogRecorder::take_printed).unwrap_or_default());
+        match std::str::from_utf8(&printed) {
+            Ok(_) => Value::Text(printed),
+            Err(_) => Value::Bytes(printed),
+        }
+    }
+
+    /// Keeps the beginning of what a program printed before it failed: a part in its fault, more of it in its log.
+    pub(crate) fn keep_beginning(&self, fault: &mut Fault, log: &mut Log) {
+        /// Bytes of it that go into the log.
+        const LOGGED: usize = 64 << 10;
+        let recorder = self.recorder.as_ref();
+        let mut printed = recorder.map(LogRecorder::take_printed).unwrap_or_default();
+        let beginning = printed.get(..Ending::STDOUT).unwrap_or(&printed);
+        fault.ending.get_or_insert_default().stdout =
+            Some(String::from_utf8_lossy(beginning).into_owned());
+        printed.truncate(LOGGED);
+        log.stdout = printed;
+    }
+
+    /// Returns whether the call is a program's.
+    pub(crate) fn is_program(&self) -> bool {
+        self.setup.program.is_some()
+    }
+
+    /// The context that `wasmtime_wasi` works with, made at first use.
+    pub(crate) fn context(&mut self) -> &mut WasiP1Ctx {
+        let Self {
+            context,
+            recorder,
+            setup,
+            files,
+        } = self;
+        context.get_or_insert_with(|| {
+            let program = setup.program.as_mut();
+            let printed = program.is_some().then_some(setup.output_limit);
+            let recorder = recorder.insert(LogRecorder::new(setup.log_limit, printed));
+            let stream = |recorder: &LogRecorder, stream| LogStream {
+                recorder: recorder.clone(),
+                stream,
+            };
+            let mut builder = WasiCtxBuilder::new();
+            builder.arg(&setup.export);
+            match program {
+                Some(program) => builder
+                    .args(&program.words)
+                    .stdin(MemoryInputPipe::new(std::mem::take(&mut program.stdin))),
+                None => builder.arg(&*setup.environment.state),
+            };
+            builder
+                .envs(&setup.environment.variables)
+                .stdout(stream(recorder, Stream::Stdout))
+                .stderr(stream(recorder, Stream::Stderr))
+                .allow_tcp(false)
+                .allow_udp(false);
+            if let Some(tape) = &setup.tape {
+                builder
+                    .secure_random(TapeRng(tape.clone()))
+                    .insecure_random(TapeRng(tape.clone()))
+                    .wall_clock(WallClock(tape.clone()))
+                    .monotonic_clock(MonotonicClock {
+                        tape: tape.clone(),
+                        began: Instant::now(),
+                    });
+            }
+            if let Some(scratch) = &setup.scratch {
+                let made = scratch.directory(setup.call).map_err(wasmtime::Error::new);
+                match made.and_then(|made| {
+                    builder
+                        .preopened_dir(made.path(), "/", FsPerms::ReadWrite)
+                        .map(|_| made)
+                }) {
+                    Ok(made) => files.keep(made),
+                    // The guest sees a system without files, as some are; the operator sees why.
+                    Err(error) => tracing::error!(%error, "no scratch directory for a call"),
+                }
+            }
+            Box::new(builder.build_p1())
+        })
+    }
+
+    /// The environment of the call.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.setup.environment
+    }
+
+    /// The files of the call.
+    pub(crate) fn files(&mut self) -> &mut Files {
+        &mut self.files
+    }
+
+    /// Counts a file before it is opened.
+    ///
+    /// # Errors
+    /// As [`Files::open`].
+    pub(crate) fn open(&mut self, limits: &Limits) -> Result<(), Fault> {
+        self.files.open(self.setup.scratch.as_ref(), limits)
+    }
+}
