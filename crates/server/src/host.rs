@@ -5,6 +5,7 @@
 //! loopback names and the host of `public_url`, and refuses all others. A port is not compared: tunnels change it, and a
 //! page cannot choose it without choosing a name.
 
+use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
 use http::{Request, Version};
 use iof_engine::Fault;
@@ -44,14 +45,14 @@ impl OwnNames {
         let Some(host) = host_of(authority) else {
             return Err(invalid(&format!(
                 "Host is not a host and a port: got `{}`",
-                shown(authority)
+                truncate(authority)
             )));
         };
         if self.only && !self.is_own(host) {
             let message = format!(
                 "Host is not a name of this server: got `{}`. Use a loopback name such as localhost, or set public_url to \
                  the URL that clients use; a server with auth.keys takes any name.",
-                shown(authority)
+                truncate(authority)
             );
             return Err(Fault::client("misdirected", message).with_status(421));
         }
@@ -176,10 +177,6 @@ fn is_name(host: &[u8]) -> bool {
 
 fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
-}
-
-fn shown(authority: &str) -> String {
-    authority.chars().take(100).collect()
 }
 
 #[cfg(test)]

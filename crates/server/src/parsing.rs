@@ -4,7 +4,7 @@
 //! a [`Budget`]: it asks it as it goes on, and hears that its time is over, that nobody waits any more, or that the
 //! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server end it.
 
-use crate::body::{Pool, Share};
+use crate::memory::{MemoryPool, MemoryReservation};
 use iof_engine::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,11 +27,11 @@ pub(crate) struct Budget {
     /// Memory taken, and how much of it is in the share.
     taken: usize,
     counted: usize,
-    share: Share,
+    share: MemoryReservation,
 }
 
 struct Bounds {
-    pool: Arc<Pool>,
+    pool: Arc<MemoryPool>,
     deadline: Instant,
     gone: Arc<AtomicBool>,
 }
@@ -47,10 +47,10 @@ impl Turns {
 
     pub(crate) async fn take<T: Send + 'static>(
         &self,
-        pool: Arc<Pool>,
+        pool: Arc<MemoryPool>,
         deadline: Instant,
         work: impl FnOnce(&mut Budget) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<(T, Share), Fault> {
+    ) -> Result<(T, MemoryReservation), Fault> {
         let waiter = Waiter(Arc::default());
         let gone = Arc::clone(&waiter.0);
         let turn = Arc::clone(&self.0).acquire_owned();

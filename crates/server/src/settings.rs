@@ -115,6 +115,8 @@ fn loopback() -> Vec<IpNet> {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecondState {
+    /// Whether its paths are served. Else they are as any path that does not exist.
+    pub enabled: bool,
     /// What the status line of an answer says that was always 200 in 2020.
     pub status: StatusLine,
     /// Requests a minute from one address; 0 is no limit. Fault `rate-limit`.
@@ -154,6 +156,7 @@ pub enum StatusLine {
 impl Default for SecondState {
     fn default() -> Self {
         Self {
+            enabled: true,
             status: StatusLine::Ok,
             rate_limit: 0,
             callback_depth: 8,

@@ -21,7 +21,7 @@ mod streams;
 mod supervisor;
 mod transport;
 
-pub(crate) use addresses::AddressShares;
+pub(crate) use addresses::{AddressShares, network};
 pub(crate) use bodies::{RequestBody, Written, count};
 pub(crate) use first_line::FirstLine;
 pub(crate) use head::refusal;

@@ -3,7 +3,6 @@
 //! What it does not mention it does not get: a file with one line grants one thing. The API takes the same fields as
 //! JSON, and shows them so.
 
-use super::Ceiling;
 use http::HeaderName;
 use iof_commands::Grants;
 use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
@@ -86,11 +85,11 @@ pub(crate) struct DeclaredSecret {
 }
 
 impl Declaration {
-    /// Reads a declaration, TOML or JSON, and holds it against the ceiling.
+    /// Parses a declaration, TOML or JSON.
     ///
     /// # Errors
-    /// `declaration`, naming the field; `ceiling`, naming the rule that refuses it.
-    pub(crate) fn read(text: &str, ceiling: &Ceiling) -> Result<Self, Fault> {
+    /// `declaration`, naming the field.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > MAX_DECLARATION {
             return Err(wrong(format!(
                 "it has {} bytes; at most {MAX_DECLARATION} are read",
@@ -103,7 +102,6 @@ impl Declaration {
             toml::from_str(text).map_err(|error| wrong(in_line(text, &error)))?
         };
         declaration.check()?;
-        ceiling.check(&declaration)?;
         Ok(declaration)
     }
 
@@ -163,10 +161,10 @@ impl Declaration {
 }
 
 impl DeclaredSecret {
-    /// It, with its value.
+    /// Builds the attachment for this secret from its decrypted value.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A sentence that says what is wrong with it.
     pub(crate) fn attachment(&self, value: SecretValue) -> Result<Attachment, String> {
         let place = match (&self.header, &self.query, &self.basic) {
             (Some(header), None, None) => {
@@ -216,6 +214,7 @@ fn wrong(problem: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grants::Ceiling;
     use iof_engine::Limits;
 
     fn read(text: &str) -> Result<Declaration, Fault> {
@@ -224,7 +223,7 @@ mod tests {
             limits: Limits::default().into(),
             concurrency: 500,
         };
-        Declaration::read(text, &ceiling)
+        ceiling.read(text)
     }
 
     const FULL: &str = r#"

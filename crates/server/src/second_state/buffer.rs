@@ -4,8 +4,8 @@
 //! connection and no faster than the client reads, so what it takes is the module and a few pieces.
 
 use crate::app::App;
-use crate::body::Share;
 use crate::functions::store_fault;
+use crate::memory::MemoryReservation;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
@@ -34,14 +34,17 @@ pub(super) struct Told {
     pub(super) source: Bytes,
     pub(super) after: String,
     /// Of the memory for bodies.
-    pub(super) share: Share,
+    pub(super) share: MemoryReservation,
 }
 
 /// The module of a function, and its share of the memory for bodies.
 ///
 /// # Errors
 /// `body-memory`; that the module is not there.
-pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Share), Fault> {
+pub(super) async fn source(
+    app: &App,
+    function: &Function,
+) -> Result<(Bytes, MemoryReservation), Fault> {
     let version = &function.version;
     let size = usize::try_from(version.size).unwrap_or(usize::MAX);
     let share = app.bodies.share(size)?;
@@ -51,7 +54,7 @@ pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Sha
         .await
         .map_err(store_fault)?;
     let source = source.ok_or_else(|| {
-        let sha256 = super::upload::hex(&version.sha256);
+        let sha256 = crate::http::hex(&version.sha256);
         Fault::host("The module is missing from the store.", sha256)
     })?;
     Ok((source, share))

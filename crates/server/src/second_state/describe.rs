@@ -1,12 +1,13 @@
 //! Reading what is known of a function, whole or by names.
 
+use super::answer::{error_body, refuse};
 use super::buffer::{self, Told};
-use super::{
-    USAGE_KEY, error_body, executables::admit, function, header, is_admin, query_value, refuse,
-};
+use super::executables::admit;
+use super::request::{USAGE_KEY, function, header, is_admin};
 use crate::app::App;
 use crate::connection::Written;
 use crate::functions::store_fault;
+use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -69,7 +70,7 @@ async fn describe(
     let usage = match wanted.iter().any(|name| is_usage(name)) {
         false => None,
         true if is_admin(&function, headers) => {
-            app.journal.flush().await;
+            app.call_log.flush().await;
             Some(
                 app.store
                     .usage(function.wasm_id)

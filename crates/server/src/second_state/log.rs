@@ -3,10 +3,13 @@
 //! The original showed the first row to anybody. The first one that is kept is still the answer, because clients parse
 //! one object; `?last=20` is ours and answers an array of the newest.
 
-use super::{administered, describe, query_value, refuse};
+use super::answer::refuse;
+use super::describe;
+use super::request::administered;
 use crate::app::App;
+use crate::call_log::TOLD;
 use crate::functions::store_fault;
-use crate::journal::TOLD;
+use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -62,7 +65,7 @@ async fn rows(
                 Fault::client("last", "last must be a whole number, as in ?last=20.")
             })?),
         };
-    app.journal.flush().await;
+    app.call_log.flush().await;
     let newest_first = last.is_some();
     let calls = app
         .store

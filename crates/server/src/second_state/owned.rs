@@ -1,13 +1,12 @@
 //! What a function owns beside its module: a state that every call sees, and a callback.
 
-use super::target::Target;
-use super::{
-    USAGE_KEY, administered, content_type, content_type_fault, error_body, essence, function,
-    header, parse_id, refuse, usage_key_fault,
-};
+use super::answer::{content_type_fault, error_body, refuse, usage_key_fault};
+use super::request::{USAGE_KEY, administered, function, header, parse_id};
 use crate::app::App;
+use crate::callback::RequestTarget;
 use crate::charset;
 use crate::functions::store_fault;
+use crate::http::{content_type, essence};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -103,7 +102,7 @@ pub(super) async fn write_callback(
             return Err(content_type_fault(NOT_JSON));
         }
         let function = administered(&app, &id, &parts.headers).await?;
-        Target::callback(callback)?;
+        RequestTarget::callback(callback)?;
         app.store
             .set_callback(function.wasm_id, callback.to_owned())
             .await

@@ -2,8 +2,8 @@
 
 use super::{Problem, access, answer, only, time};
 use crate::app::App;
+use crate::call_log::TOLD;
 use crate::functions::store_fault;
-use crate::journal::TOLD;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
@@ -123,7 +123,7 @@ async fn rows(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<LoggedCall>, Fault> {
-    app.journal.flush().await;
+    app.call_log.flush().await;
     let rows = match after {
         Some(after) => app.store.calls_after(id, after, limit).await,
         None => app.store.calls(id, true, limit).await,
@@ -159,7 +159,7 @@ pub(super) async fn usage(
 ) -> Response<Body> {
     let usage = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        app.journal.flush().await;
+        app.call_log.flush().await;
         let usage = app
             .store
             .usage(function.wasm_id)
