@@ -18,14 +18,14 @@ use bytes::Bytes;
 use uuid::Uuid;
 use wasmtime::{Caller, Linker};
 
-/// Where functions' values are kept. The engine knows no database: whoever starts it brings one.
+/// A storage of functions' values, by their numbers. The engine knows no database: whoever starts it brings one.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// The value that a function keeps under a key.
     ///
     /// # Errors
     /// A fault of source `host` when the store fails.
-    async fn load(&self, function: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
+    async fn load(&self, function: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
 
     /// Keeps a value under a key, which may be the digest of a name; when this returns, it is on the disk. `false`: all
     /// values of the function would take more than `total` bytes, and nothing was changed.
@@ -34,7 +34,7 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::load`].
     async fn save(
         &self,
-        function: &str,
+        function: i64,
         key: ([u8; KEY], Option<Bytes>),
         value: Bytes,
         total: u64,
@@ -44,7 +44,7 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     /// As [`Storage::load`].
-    async fn remove(&self, function: &str, key: [u8; KEY]) -> Result<bool, Fault>;
+    async fn remove(&self, function: i64, key: [u8; KEY]) -> Result<bool, Fault>;
 
     /// Names of values that begin with `prefix` and come after `after`, in the order of their bytes, at most `limit`.
     ///
@@ -52,7 +52,7 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::load`].
     async fn names(
         &self,
-        function: &str,
+        function: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
@@ -167,13 +167,13 @@ pub(crate) async fn save_value(
 ) -> wasmtime::Result<()> {
     let state = caller.data();
     let total = state.limits.storage.as_u64();
-    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let (storage, function) = (state.storage.clone(), state.context.function_id);
     let tape = state.tape.clone();
     let saved = match tape.as_ref().and_then(|tape| tape.play_save(&key, &value)) {
         Some(played) => played,
         None => {
             storage
-                .save(&function, (key, name), value.clone(), total)
+                .save(function, (key, name), value.clone(), total)
                 .await?
         }
     };
@@ -190,13 +190,13 @@ pub(crate) async fn save_value(
 /// Removes a value; on a tape that is a value without bytes.
 pub(crate) async fn remove_value(caller: &mut Call<'_>, key: [u8; KEY]) -> wasmtime::Result<()> {
     let state = caller.data();
-    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let (storage, function) = (state.storage.clone(), state.context.function_id);
     let tape = state.tape.clone();
     let played = tape
         .as_ref()
         .and_then(|tape| tape.play_save(&key, &Bytes::new()));
     if played.is_none() {
-        storage.remove(&function, key).await?;
+        storage.remove(function, key).await?;
     }
     if let Some(tape) = tape {
         tape.note_save(&key, Bytes::new(), true);
@@ -212,11 +212,11 @@ pub(crate) async fn list_names(
     limit: u32,
 ) -> wasmtime::Result<Vec<Bytes>> {
     let state = caller.data();
-    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let (storage, function) = (state.storage.clone(), state.context.function_id);
     let tape = state.tape.clone();
     let names = match tape.as_ref().and_then(|tape| tape.play_list(prefix, after)) {
         Some(played) => played,
-        None => storage.names(&function, prefix, after, limit).await?,
+        None => storage.names(function, prefix, after, limit).await?,
     };
     if let Some(tape) = tape {
         tape.note_list(prefix, after, &names);
@@ -230,11 +230,11 @@ pub(crate) async fn load_value(
     key: &[u8; KEY],
 ) -> wasmtime::Result<Option<Bytes>> {
     let state = caller.data();
-    let (storage, function) = (state.storage.clone(), state.context.function.clone());
+    let (storage, function) = (state.storage.clone(), state.context.function_id);
     let tape = state.tape.clone();
     let value = match tape.as_ref().and_then(|tape| tape.play_load(key)) {
         Some(played) => played,
-        None => storage.load(&function, key).await?,
+        None => storage.load(function, key).await?,
     };
     if let Some(tape) = tape {
         tape.note_load(key, value.as_ref());
