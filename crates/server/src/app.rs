@@ -68,7 +68,7 @@ pub struct Parts {
     pub defaults: Grants,
     /// `[ceiling]`: the most that a version may declare.
     pub ceiling: Grants,
-    /// What secrets are encrypted under, if there is a key.
+    /// The keys that secrets are encrypted under, if there are any.
     pub secret_keys: Option<SecretKeys>,
     /// The record of what left, and recorded calls.
     pub audit_log: AuditLog,
@@ -138,7 +138,7 @@ impl App {
         })
     }
 
-    /// Whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know https alone,
+    /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know only https,
     /// and what stands in front of a server takes requests on the ports of both.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
         self.public_url.as_ref().is_some_and(|own| {

@@ -198,7 +198,7 @@ impl Writer for EntryWriter {
 }
 
 impl EntryWriter {
-    /// Whether there is more to be removed.
+    /// Writes rows, and removes old ones. Returns whether there are more to remove.
     async fn sent(&self, rows: Vec<SentLine>) -> bool {
         let RecordSettings {
             sent_rows,
@@ -215,7 +215,7 @@ impl EntryWriter {
         }
     }
 
-    /// Whether there is more to be removed.
+    /// Writes rows, and removes old ones. Returns whether there are more to remove.
     async fn calls(&self, calls: Vec<Recording>) -> bool {
         let settings = &self.settings;
         let kept = RecordingsKept {

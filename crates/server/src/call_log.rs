@@ -40,7 +40,7 @@ struct Unsaved {
     invocations: u64,
     guest: Duration,
     latest: Duration,
-    /// Whether it is in the queue, where each log is once at a time: the queue is as long as functions are many.
+    /// True if it is in the queue, where each log is once at a time: the queue is as long as functions are many.
     queued: bool,
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct RequestTarget {
     /// The body of a fetch.
     pub(crate) body: Option<String>,
     pub(crate) max_redirects: Option<usize>,
-    /// Whether it was written as an object and not as a URL.
+    /// True if it was written as an object and not as a URL.
     pub(crate) is_object: bool,
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
     SecondState {
-        /// Whether pages of any origin may read the answer.
+        /// True if pages of any origin may read the answer.
         cors: bool,
     },
     V1,

@@ -108,7 +108,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// Whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
+/// Returns whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
 fn same(one: &Json, other: &Json, style: Style) -> bool {
     match (one, other) {
         (Json::Number(one), Json::Number(other)) if style == Style::JavaScript => {

@@ -18,7 +18,7 @@ pub(crate) struct OwnNames {
     public_host: Option<Box<str>>,
     /// The origin of `public_url`, as a browser writes it.
     public_origin: Option<Box<str>>,
-    /// Whether requests for other names are refused: without `auth.keys`.
+    /// True if requests for other names are refused: without `auth.keys`.
     only: bool,
 }
 
@@ -59,7 +59,7 @@ impl OwnNames {
         Ok(Some(authority))
     }
 
-    /// Whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
+    /// Returns whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
     /// somebody looks at could otherwise deploy to a server without keys on the same machine.
     pub(crate) fn is_foreign<B>(&self, request: &Request<B>, authority: Option<&str>) -> bool {
         let mut origins = request.headers().get_all(ORIGIN).iter();
@@ -158,7 +158,7 @@ fn host_of(authority: &str) -> Option<&str> {
     (is_port && is_host).then_some(host)
 }
 
-/// Whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
+/// Returns whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
 fn is_name(host: &[u8]) -> bool {
     let mut rest = host.iter();
     while let Some(byte) = rest.next() {

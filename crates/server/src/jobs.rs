@@ -295,7 +295,7 @@ impl JobOutcome {
     }
 }
 
-/// What is kept of a job that was cut off too often.
+/// The outcome of a job that was cut off too often.
 fn lost() -> Bytes {
     let message =
         format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");

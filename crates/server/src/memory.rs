@@ -13,7 +13,7 @@ pub(crate) struct MemoryPool {
     limit: u64,
 }
 
-/// A part of the memory, until it is dropped.
+/// A reservation of a part of the memory; given back on drop.
 #[derive(Default)]
 pub(crate) struct MemoryReservation(Option<(Arc<MemoryPool>, u64)>);
 
@@ -25,7 +25,7 @@ impl MemoryPool {
         })
     }
 
-    /// Checks that so many bytes are free now.
+    /// Checks that a number of bytes is free now.
     ///
     /// # Errors
     /// `body-memory`

@@ -17,7 +17,7 @@ const STRIDE: usize = 64 << 10;
 /// The turns.
 pub(crate) struct Turns(Arc<Semaphore>);
 
-/// What a piece of work may still take.
+/// The rest of what a piece of work may take.
 #[derive(Default)]
 pub(crate) struct Budget {
     /// `None` for what is small: done where it arrived, uncounted.
@@ -80,7 +80,7 @@ impl Turns {
 }
 
 impl Budget {
-    /// Accounts for work on so many bytes.
+    /// Accounts for work on a number of bytes.
     ///
     /// # Errors
     /// `wall-time` when its time is over; `request` when nobody waits any more.
@@ -134,7 +134,7 @@ impl Drop for Waiter {
 /// Work of a bounded size that is too long for a thread of connections.
 ///
 /// # Errors
-/// That it panicked.
+/// When it panicked.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Fault> {

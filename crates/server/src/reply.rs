@@ -1,4 +1,4 @@
-//! Answers: the truth in headers, the body as its reader expects it.
+//! Answers: the status and the fault in headers, the body as its reader expects it.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 /// The status that an answer would have had on another API.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
-/// The code of what went wrong.
+/// The code of a fault.
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
-/// What went wrong, in a sentence.
+/// The message of a fault, in a sentence.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
 /// The status with which a function ended itself.
 pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
@@ -32,7 +32,7 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// Bytes.
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// An answer of status 200 whose truth is `status`.
+/// Builds an answer of status 200 that reports `status` in `iof-status`.
 pub(crate) fn ok(
     status: StatusCode,
     content_type: HeaderValue,

@@ -18,7 +18,7 @@ pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Params>>);
 type Params = Box<[Option<Validator>]>;
 
 impl Schemas {
-    /// Whether a value is what a parameter of one of these exports takes.
+    /// Returns whether a value is what a parameter of one of these exports takes.
     ///
     /// # Errors
     /// `arguments`, naming the parameter, the place in it and what is wrong there.

@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::connection::{
-    AddressShares, ConnectionState, Exchange, FirstLine, Socket, Streams, Supervisor, Transport,
+    AddressShares, AnswerBody, ConnectionState, Exchange, FirstLine, Socket, Streams, Supervisor,
+    Transport,
 };
 use crate::edge::Edge;
 use crate::jobs::JobWorker;
@@ -56,7 +57,7 @@ pub async fn serve(
         builder: Arc::new(builder(&app)),
         workers,
         edge,
-        places: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
+        permits: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
         shares: Arc::new(shares),
         app: Arc::clone(&app),
         tasks: tasks.clone(),
@@ -119,13 +120,13 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     builder
 }
 
-/// What every connection is made with.
+/// The parts that every connection is made with.
 struct Connections<'a> {
     app: Arc<App>,
     workers: &'a WorkerThreads,
     edge: Arc<Edge>,
     builder: Arc<auto::Builder<Streams>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     shares: Arc<AddressShares>,
     tasks: TaskTracker,
     /// Cancelled when the server stops.
@@ -136,7 +137,7 @@ impl Connections<'_> {
     /// Accepts for ever.
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
         loop {
-            let place = Arc::clone(&self.places)
+            let permit = Arc::clone(&self.permits)
                 .acquire_owned()
                 .await
                 .map_err(io::Error::other)?;
@@ -192,7 +193,7 @@ impl Connections<'_> {
                         }
                     }
                 }
-                drop((place, share, guard));
+                drop((permit, share, guard));
             };
             self.tasks.spawn_on(connection, &runtime);
         }
@@ -227,7 +228,7 @@ impl Open {
             service_fn(move |request: Request<Incoming>| {
                 let (exchange, request) = Exchange::begin(&state, request);
                 let answer = Arc::clone(&edge).answer(client, request);
-                async move { Ok::<_, Infallible>(exchange.answer(answer.await)) }
+                async move { Ok::<_, Infallible>(AnswerBody::of(exchange, answer.await)) }
             })
         };
         let connection = builder

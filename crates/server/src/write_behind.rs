@@ -28,7 +28,7 @@ pub(crate) trait Writer: Send + 'static {
     const BATCH: usize;
     /// The rest after a write, as a multiple of the time that the write took.
     const REST: u32;
-    /// Whether the writer rests even after a full batch, with more waiting.
+    /// True if the writer rests even after a full batch, with more waiting.
     const RESTS_WHEN_FULL: bool;
 
     /// Writes a batch, and returns how many rows it was. A failure is for the writer to report.

@@ -41,7 +41,7 @@ impl Permits {
 /// back before anything is written down.
 ///
 /// # Errors
-/// That there is no permit for it. A failure of the call itself is in its [`Outcome`].
+/// When there is no permit for it. A failure of the call itself is in its [`Outcome`].
 pub(crate) async fn execute<M>(
     app: &App,
     prepared: Prepared,

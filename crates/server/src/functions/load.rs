@@ -105,7 +105,7 @@ impl Functions {
     /// Loads a version for a replay: recorded state, no secrets, no limit of its own.
     ///
     /// # Errors
-    /// What keeps it from being loaded.
+    /// The fault that keeps it from being loaded.
     pub(crate) async fn for_replay(
         &self,
         id: i64,
@@ -198,7 +198,7 @@ impl Functions {
     /// Makes sure that a version can be called, before it is what calls run.
     ///
     /// # Errors
-    /// What keeps it from being loaded; a version that does not exist is for the store to refuse.
+    /// The fault that keeps it from being loaded; a version that does not exist is for the store to refuse.
     pub(crate) async fn loads(&self, id: i64, number: i64) -> Result<(), Fault> {
         let version = self.store.version(id, number).await.map_err(store_fault)?;
         if let Some(version) = version {

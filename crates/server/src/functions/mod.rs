@@ -42,9 +42,9 @@ pub(crate) struct LoadedFunction {
     pub(crate) name: Arc<str>,
     /// The name that its owner gave it.
     pub(crate) label: Option<Arc<str>>,
-    /// What its arguments are checked against, made when it is first asked for.
+    /// The schemas of its arguments, compiled when they are first needed.
     pub(crate) schemas: Schemas,
-    /// What some of the calls run instead, and how many of a hundred.
+    /// The canary, and the percentage of calls that run it.
     canary: Option<(Arc<LoadedFunction>, u8)>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Policy {
     /// The limits of every call.
     pub(crate) limits: Arc<Limits>,
     pub(crate) settings: Settings,
-    /// What secrets are encrypted under, if there is a key.
+    /// The keys that secrets are encrypted under, if there are any.
     pub(crate) secret_keys: Option<SecretKeys>,
 }
 

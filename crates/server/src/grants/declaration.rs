@@ -1,6 +1,6 @@
 //! `function.toml`: what its author says that a version needs.
 //!
-//! What it does not mention it does not get: a file with one line grants one thing. The API takes the same fields as
+//! A version gets nothing that it does not mention: a file with one line grants one thing. The API takes the same fields as
 //! JSON, and shows them so.
 
 use http::HeaderName;
@@ -23,9 +23,9 @@ pub(crate) struct Declaration {
     pub(crate) commands: BTreeSet<String>,
     /// Requests that it makes, each a rule.
     pub(crate) outbound: Rules,
-    /// Whether it keeps values between calls.
+    /// True if it keeps values between calls.
     pub(crate) storage: bool,
-    /// What the host attaches to its requests.
+    /// Secrets that the host attaches to its requests.
     pub(crate) secrets: Vec<DeclaredSecret>,
     /// Limits of its calls, below the server's.
     pub(crate) limits: Narrower,
@@ -35,7 +35,7 @@ pub(crate) struct Declaration {
     /// Calls a minute. `None`: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
-    /// Whether its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
+    /// True if its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
     /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
@@ -122,7 +122,7 @@ impl Declaration {
             .collect()
     }
 
-    /// What can be said of it without knowing the server.
+    /// Checks what can be checked without knowing the server.
     fn check(&self) -> Result<(), Fault> {
         for (field, count) in [
             ("commands", self.commands.len()),

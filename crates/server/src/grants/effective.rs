@@ -17,7 +17,7 @@ pub(crate) struct EffectiveGrants {
     pub(crate) limiter: Option<Arc<ConcurrencyLimiter>>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
-    /// Whether whoever may call it may have the answer fetched later; else only holders of a key.
+    /// True if whoever may call it may have the answer fetched later; else only holders of a key.
     pub(crate) jobs: bool,
     pub(crate) callers_may: CallersMay,
 }

@@ -20,10 +20,10 @@ const DIRECTIONS: [[&str; 2]; 2] = [
     ["SSVM_Callback", "SSVM-Callback"],
 ];
 
-/// What the body of a call says: its argument, and two fields that are not for the function.
+/// Reads the body of a call: its argument, and two fields that are not for the function.
 ///
 /// # Errors
-/// `json` for a body of type `application/json` that is no object or array; `fetch` and `callback` for fields that
+/// `json` for a body of type `application/json` that is not an object or array; `fetch` and `callback` for fields that
 /// cannot be used; `charset`, `form-fields`, `json-depth`, and those of the budget.
 pub(super) fn of_body(
     content_type: &str,
@@ -96,7 +96,7 @@ fn bare(json: String) -> String {
     serde_json::from_str(&json).unwrap_or(json)
 }
 
-/// A body of JSON as JavaScript writes it. The body parser took objects and arrays alone, in a charset of UTF.
+/// A body of JSON as JavaScript writes it. The body parser took only objects and arrays, in a charset of UTF.
 ///
 /// # Errors
 /// `json`, `charset`, `json-depth`, and those of the budget.

@@ -1,6 +1,6 @@
 //! A module as the original told it: it kept the text of its bytes in decimal, and returned the bytes of that text.
 //!
-//! That is eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
+//! An answer has eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
 //! connection and no faster than the client reads, so what it takes is the module and a few pieces.
 
 use crate::app::App;
@@ -33,7 +33,7 @@ pub(super) struct Told {
     pub(super) before: String,
     pub(super) source: Bytes,
     pub(super) after: String,
-    /// Of the memory for bodies.
+    /// Memory for bodies.
     pub(super) share: MemoryReservation,
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn source(
 /// The body of such an answer.
 ///
 /// # Errors
-/// That the server failed.
+/// When the server failed.
 pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
     let codes = codes();
     let counted = told.source.clone();

@@ -130,7 +130,7 @@ impl Fetched {
         self.body.len()
     }
 
-    /// An image is bytes, and so is what is no text; all else is text.
+    /// An image is bytes, and so is anything that is not a text; all else is text.
     pub(super) fn into_arg(self) -> Arg {
         let text =
             !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();

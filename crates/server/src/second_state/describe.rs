@@ -17,7 +17,7 @@ use iof_store::{Function, Usage};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
-/// What `filterBy` may name; the first six are what it names when it is absent.
+/// The names that `filterBy` may have; without it, the first six are shown.
 const FILTERS: [&str; 10] = [
     "wasm_id",
     "wasm_description",

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The key of a function that wants none.
 pub(super) const NIL_KEY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// What the original said about an upload of no bytes.
+/// The message of the original for an upload of no bytes.
 const BLANK: &str = "Wasm executable is blank, please check your HTTP request syntax, the wasm file location and also the contents of the wasm file and try again.";
 
 /// `POST /api/executables`: the body is a module.

@@ -1,4 +1,4 @@
-//! What was called: one row a call, for whoever holds the function's admin key.
+//! The log of calls: one row a call, for whoever holds the function's admin key.
 //!
 //! The original showed the first row to anybody. The first one that is kept is still the answer, because clients parse
 //! one object; `?last=20` is ours and answers an array of the newest.

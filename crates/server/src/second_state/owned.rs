@@ -1,4 +1,4 @@
-//! What a function owns beside its module: a state that every call sees, and a callback.
+//! The state of a function, which every call sees, and its stored callback.
 
 use super::answer::{content_type_fault, error_body, refuse, usage_key_fault};
 use super::request::{USAGE_KEY, administered, function, header, parse_id};

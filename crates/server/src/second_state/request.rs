@@ -40,7 +40,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str>
     Some(std::str::from_utf8(value.as_bytes()).unwrap_or_default())
 }
 
-/// A `wasm_id` of a path. Anything that is no number is the id of no function.
+/// A `wasm_id` of a path. Anything that is not a number is the id of no function.
 pub(super) fn parse_id(text: &str) -> Option<i64> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number

@@ -18,9 +18,9 @@ use http::{HeaderValue, Response, StatusCode};
 pub(super) struct Route {
     pub(super) id: String,
     pub(super) function: String,
-    /// Whether the result is sent as it is.
+    /// True if the result is sent as it is.
     pub(super) bytes: bool,
-    /// Whether the body has several arguments.
+    /// True if the body has several arguments.
     pub(super) multipart: bool,
 }
 

@@ -33,7 +33,7 @@ impl Surface {
         }
     }
 
-    /// Whether pages of other origins may read answers of a path, which comes without its first slash. Without keys they
+    /// Returns whether pages of other origins may read answers of a path, which comes without its first slash. Without keys they
     /// may run functions and read nothing else: whatever else is open is so only because whoever reaches loopback is
     /// trusted, and such a page is not.
     pub(crate) fn is_for_pages(&self, path: &str) -> bool {

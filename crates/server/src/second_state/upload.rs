@@ -13,7 +13,7 @@ use iof_store::NewVersion;
 /// A description is a line for people; the original kept 255 characters.
 const DESCRIPTION_LENGTH: usize = 255;
 
-/// What the headers of an upload ask for.
+/// Reads the description of a function, and whether it is private, from the headers of an upload.
 pub(super) fn wishes(headers: &HeaderMap) -> (String, bool) {
     let description = header(headers, &DESCRIPTION)
         .unwrap_or("undefined")
