@@ -241,9 +241,9 @@ impl Row {
 }
 
 /// The field of a row's record that the API of 2020 does not show.
-pub(crate) const TOLD: &str = "iof";
+pub(crate) const OWN_FIELD: &str = "iof";
 
-/// The record of a call; its names are those of 2020, but for [`TOLD`].
+/// The record of a call; its names are those of 2020, but for [`OWN_FIELD`].
 #[derive(Serialize)]
 struct Called<'a> {
     original_wasm_executables_id: String,

@@ -12,8 +12,8 @@
 //!
 //! This is the hardest code of the server, and stays for what it buys. It goes, for one multi-threaded runtime of tokio and
 //! the client of hyper-util, when the same build without it serves at least 95 % as many short calls a second at 16 at a
-//! time, and the slowest in a hundred takes at most 10 % longer: below that a reader's time is worth more. The bench of
-//! calls (`cargo xtask bench`) measures both; it is to be asked with each new major version of tokio.
+//! time, and its slowest in a hundred takes at most 10 % longer. `cargo xtask bench hello` and `cargo xtask bench egress`
+//! measure both; they are to be asked with each new major version of tokio.
 
 mod migrate;
 mod workers;

@@ -29,7 +29,7 @@ const END: &str = "]}";
 const COMMA: &str = ",44,";
 
 /// A module, and what stands before and behind it in an answer.
-pub(super) struct Told {
+pub(super) struct ModuleAnswer {
     pub(super) before: String,
     pub(super) source: Bytes,
     pub(super) after: String,
@@ -64,9 +64,9 @@ pub(super) async fn source(
 ///
 /// # Errors
 /// When the server failed.
-pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
+pub(super) async fn body(app: &App, answer: ModuleAnswer) -> Result<Body, Fault> {
     let codes = codes();
-    let counted = told.source.clone();
+    let counted = answer.source.clone();
     let length = blocking(move || {
         let code = |byte: &u8| {
             codes
@@ -76,10 +76,10 @@ pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
         let codes: u64 = counted.iter().map(code).sum();
         codes + COMMA.len() as u64 * (counted.len() as u64).saturating_sub(1)
     });
-    let around = told.before.len() + BEGIN.len() + END.len() + told.after.len();
+    let around = answer.before.len() + BEGIN.len() + END.len() + answer.after.len();
     let left = length.await? + around as u64;
     let (sender, pieces) = mpsc::channel(AHEAD);
-    let writer = AbortOnDropHandle::new(app.shared.spawn(write(told, sender)));
+    let writer = AbortOnDropHandle::new(app.shared.spawn(write(answer, sender)));
     Ok(Body::new(Streamed {
         pieces,
         left,
@@ -87,13 +87,13 @@ pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
     }))
 }
 
-async fn write(told: Told, sender: mpsc::Sender<Bytes>) {
-    let Told {
+async fn write(answer: ModuleAnswer, sender: mpsc::Sender<Bytes>) {
+    let ModuleAnswer {
         before,
         source,
         after,
         share,
-    } = told;
+    } = answer;
     let codes = codes();
     let mut piece = before + BEGIN;
     for (at, byte) in source.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Reading what is known of a function, whole or by names.
 
 use super::answer::{error_body, refuse};
-use super::buffer::{self, Told};
+use super::buffer::{self, ModuleAnswer};
 use super::executables::admit;
 use super::request::{USAGE_KEY, function, header, is_admin};
 use crate::app::App;
@@ -118,13 +118,13 @@ async fn describe(
     }
     after.push('}');
     let (source, share) = buffer::source(app, &function).await?;
-    let told = Told {
+    let answer = ModuleAnswer {
         before,
         source,
         after,
         share,
     };
-    let body = buffer::body(app, told).await?;
+    let body = buffer::body(app, answer).await?;
     let mut response = reply::ok(StatusCode::OK, reply::HTML, "");
     *response.body_mut() = body;
     response.extensions_mut().insert(Written);

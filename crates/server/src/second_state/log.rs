@@ -7,7 +7,7 @@ use super::answer::refuse;
 use super::describe;
 use super::request::administered;
 use crate::app::App;
-use crate::call_log::TOLD;
+use crate::call_log::OWN_FIELD;
 use crate::functions::store_fault;
 use crate::http::query_value;
 use crate::reply;
@@ -103,7 +103,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
 fn of_2020(record: &str) -> String {
     match serde_json::from_str(record) {
         Ok(Json::Object(mut record)) => {
-            record.shift_remove(TOLD);
+            record.shift_remove(OWN_FIELD);
             Json::Object(record).to_string()
         }
         _ => record.to_owned(),

@@ -8,7 +8,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `upload`, `executables`, `describe`, `buffer` | modules: taking, replacing, deleting, reading them |
-//! | `keys`, `owned`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
+//! | `keys`, `state`, `callback`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
 //! | `run`, `arguments`, `form`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
 //! | `callback_client`, `own_routes` | requests that a call makes by itself, and those that stay inside |
 //! | `surface`, `cors`, `nowhere`, `rate_window` | the manners of every path: slashes, status lines, CORS, 404, how often a client may ask |
@@ -17,6 +17,7 @@
 mod answer;
 mod arguments;
 mod buffer;
+mod callback;
 mod callback_client;
 mod cors;
 mod describe;
@@ -30,13 +31,13 @@ mod log;
 mod multipart;
 mod nowhere;
 mod own_routes;
-mod owned;
 mod parsed_call;
 mod rate_window;
 mod request;
 mod route;
 mod routes;
 mod run;
+mod state;
 mod surface;
 mod upload;
 

@@ -2,6 +2,8 @@
 
 use crate::app::App;
 use crate::functions::{no_such_function, store_fault};
+use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use iof_engine::Fault;
 
@@ -73,4 +75,23 @@ pub(super) async fn administered(
 
 pub(super) fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
     header(headers, &ADMIN_KEY).is_some_and(|key| function.admin_key_hash.matches(key))
+}
+
+/// Reads the body of a request to write what belongs to a function: its state, or its callback.
+///
+/// # Errors
+/// `state`, and those of [`BodyMemory::read`](crate::body::BodyMemory::read).
+pub(super) async fn read_owned(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault> {
+    let limit = app.second_state.state;
+    let held = app
+        .bodies
+        .read(headers, body, limit, || {
+            Fault::limit(
+                "state",
+                413,
+                format!("The body is larger than second_state.state = {limit}."),
+            )
+        })
+        .await?;
+    Ok(held.bytes)
 }

@@ -1,6 +1,6 @@
 //! The routes of this API, but for those that run functions, which are [`Route`](super::route::Route).
 
-use super::{describe, ephemeral, executables, keys, log, nowhere, owned};
+use super::{callback, describe, ephemeral, executables, keys, log, nowhere, state};
 use crate::app::App;
 use crate::reply;
 use axum::Router;
@@ -28,11 +28,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             "/api/keys/{wasm_id}/usage_key",
             put(keys::renew).delete(keys::open),
         )
-        .route(
-            "/api/state/{wasm_id}",
-            get(owned::read_state).put(owned::write_state),
-        )
-        .route("/api/callback/{wasm_id}", put(owned::write_callback))
+        .route("/api/state/{wasm_id}", get(state::read).put(state::write))
+        .route("/api/callback/{wasm_id}", put(callback::write))
         .route("/api/log/{wasm_id}", get(log::read))
         .route("/api/ephemeral_storage", post(ephemeral::create))
         .route(

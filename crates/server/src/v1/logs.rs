@@ -2,7 +2,7 @@
 
 use super::{Problem, access, answer, only, time};
 use crate::app::App;
-use crate::call_log::TOLD;
+use crate::call_log::OWN_FIELD;
 use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -139,7 +139,10 @@ fn row(call: LoggedCall) -> Option<LogRow> {
     if record.get("callback_data_payload").is_some() {
         return None;
     }
-    let told = record.get_mut(TOLD).map(Json::take).unwrap_or_default();
+    let told = record
+        .get_mut(OWN_FIELD)
+        .map(Json::take)
+        .unwrap_or_default();
     Some(LogRow {
         id: call.log_id,
         at: time(call.called_at),
