@@ -26,9 +26,10 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that bound nothing.
-const CHOICES: [&str; 4] = [
+const CHOICES: [&str; 5] = [
     "compile.parallel",
     "compile.unknown_imports",
+    "second_state.enabled",
     "second_state.status",
     "server.proxies",
 ];

@@ -6,6 +6,10 @@ use iof_tests::{
 };
 use serde_json::{Value, json};
 
+/// A declaration that lets a function call functions of its own server.
+const DECLARED: &str =
+    "commands = [\"http_proxy\"]\noutbound = [\"POST https://f.example.com/api\"]\n";
+
 /// A module whose one function returns its argument, in the shape of 2020.
 const ECHO: &str = r#"(module
   (memory (export "memory") 1)
@@ -44,6 +48,47 @@ async fn an_upload_answers_what_clients_parse() {
         (36, b'4'),
         "a UUID of version 4"
     );
+}
+
+#[tokio::test]
+async fn switched_off_its_paths_do_not_exist() {
+    let config =
+        "public_url = \"https://f.example.com\"\n[second_state]\nenabled = false\nrate_limit = 1\n";
+    let server = Server::start(config).await;
+    let function = server.deploy(guest("command"), DECLARED).await.id;
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/api/executables"),
+        ("GET", "/api/executables/"),
+        ("POST", "/api/executables"),
+        ("POST", "/api/run/1/run_ssvm"),
+        ("POST", "/api/multipart/run/1/run_ssvm"),
+        ("GET", "/api/ephemeral_storage/a"),
+        ("OPTIONS", "/api/run/1/run_ssvm"),
+        ("GET", "/nothing"),
+    ] {
+        let request = server
+            .request(method, path)
+            .header("Origin", "https://pages.example");
+        let answer = server.answer(request).await;
+        let told = (answer.http.as_u16(), answer.fault());
+        assert_eq!(told, (404, "no-such-route"), "{method} {path}");
+        assert_eq!(
+            answer.json()["error"],
+            format!("There is nothing at {path}.")
+        );
+        for name in ["access-control-allow-origin", "x-ratelimit-limit"] {
+            assert_eq!(answer.header(name), "", "{method} {path} {name}");
+        }
+    }
+    let inside = json!({ "program": "http_proxy", "args": ["post", "https://f.example.com/api/run/1/run_ssvm"] });
+    let call = server
+        .request("POST", &format!("/v1/functions/{function}/call/run_ssvm"))
+        .header("Content-Type", "text/plain")
+        .body(inside.to_string());
+    let output = server.answer(call).await.json();
+    assert_ne!(output["status"], 0, "{output}");
+    assert_eq!(server.get("/healthz").await.http, 200);
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -75,7 +75,7 @@ impl CallState {
     pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
         let values = FunctionValues {
             store: &*self.storage,
-            function: &self.context.function,
+            function: self.context.function_id,
             limits: &self.limits,
             tape: self.tape.as_ref(),
         };
@@ -94,13 +94,13 @@ struct Nowhere;
 
 #[async_trait]
 impl Storage for Nowhere {
-    async fn load(&self, _: &str, _: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
+    async fn load(&self, _: i64, _: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
         Ok(None)
     }
 
     async fn save(
         &self,
-        _: &str,
+        _: i64,
         _: ([u8; KEY], Option<Bytes>),
         _: Bytes,
         _: u64,
@@ -108,11 +108,11 @@ impl Storage for Nowhere {
         Ok(false)
     }
 
-    async fn remove(&self, _: &str, _: [u8; KEY]) -> Result<bool, Fault> {
+    async fn remove(&self, _: i64, _: [u8; KEY]) -> Result<bool, Fault> {
         Ok(false)
     }
 
-    async fn names(&self, _: &str, _: &[u8], _: &[u8], _: u32) -> Result<Vec<Bytes>, Fault> {
+    async fn names(&self, _: i64, _: &[u8], _: &[u8], _: u32) -> Result<Vec<Bytes>, Fault> {
         Ok(vec![])
     }
 }

@@ -3,15 +3,17 @@
 use crate::config::Config;
 use crate::{OURSELVES, fail, log, models, native};
 use iof_commands::Registry;
+use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
+use iof_infer::Inference;
+use iof_server::{App, AuditLog, Https, Listener, Values, WorkerThreads};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) fn run(config: Config) -> ExitCode {
     if let Err(message) = log::start(&config.log) {
@@ -39,129 +41,228 @@ pub(crate) fn run(config: Config) -> ExitCode {
 /// What keeps it from serving, with what to do.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
     let descriptors = raise_descriptors();
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        format!(
-            "cannot listen on {}: {error}. Is another server there? --listen chooses.",
-            config.listen
-        )
-    })?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let https = match config.https_address()? {
-        None => None,
-        Some(wanted) => {
-            // The certificate first: a mistake in it is likelier than one in the address.
-            let https = Https::new(&config.tls).await?;
-            let tcp = TcpListener::bind(wanted)
-                .await
-                .map_err(|error| format!("cannot listen on tls.listen = {wanted}: {error}"))?;
-            let address = tcp.local_addr().map_err(|error| error.to_string())?;
-            Some((tcp, https, address))
-        }
-    };
+    let sockets = Sockets::bind(&config).await?;
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
-    let egress =
-        iof_egress::Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
-    let https_address = https.as_ref().map(|(_, _, address)| *address);
-    egress.set_own_listeners(
-        [Some(address), https_address]
-            .into_iter()
-            .flatten()
-            .collect(),
-    );
-    let secret_keys = config.secret_keys()?;
-    if let Some(keys) = &secret_keys {
-        rotate(&store, keys).await?;
-    }
-    let records = Records::start(store.clone(), config.records.clone());
-    egress.set_sink(records.queue());
-    let mut registry = Registry::new();
-    registry.set_sink(records.queue());
-    registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
+    let secret_keys = secret_keys(&config, &store).await?;
+    let audit_log = AuditLog::start(store.clone(), config.records.clone());
+    let egress = egress(&config, &sockets, &audit_log)?;
     let inference = models::inference(&config)?;
+    let commands = commands(&config, &egress, &inference, &audit_log).await?;
+    let engine = engine(&config, commands, &store, descriptors)?;
+    // They outlive the server: what calls began on them is waited for behind it.
+    let workers =
+        WorkerThreads::start().map_err(|error| format!("no threads to serve with: {error}"))?;
+    let signals = Signals::install()?;
+    let data = config.data.clone();
+    let app = app(
+        config,
+        Parts {
+            engine,
+            store: store.clone(),
+            egress,
+            secret_keys,
+            audit_log,
+            descriptors,
+        },
+    )?;
+    tracing::info!(address = %sockets.http.1, data = %data.display(), descriptors, "listening");
+    let listeners = sockets.announce(ready);
+    serve_until_told(app, &workers, listeners, signals).await?;
+    inference.closed().await;
+    let closed = store.close().await;
+    drop(workers);
+    closed.map_err(|error| error.to_string())
+}
+
+/// Sockets that listen, before there is a server.
+struct Sockets {
+    http: (TcpListener, SocketAddr),
+    https: Option<(TcpListener, SocketAddr, Https)>,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Self, String> {
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            format!(
+                "cannot listen on {}: {error}. Is another server there? --listen chooses.",
+                config.listen
+            )
+        })?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let https = match config.https_address()? {
+            None => None,
+            Some(wanted) => {
+                // The certificate first: a mistake in it is likelier than one in the address.
+                let https = Https::new(&config.tls).await?;
+                let tcp = TcpListener::bind(wanted)
+                    .await
+                    .map_err(|error| format!("cannot listen on tls.listen = {wanted}: {error}"))?;
+                let address = tcp.local_addr().map_err(|error| error.to_string())?;
+                Some((tcp, address, https))
+            }
+        };
+        Ok(Self {
+            http: (listener, address),
+            https,
+        })
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let https = self.https.as_ref().map(|(_, address, _)| *address);
+        [Some(self.http.1), https].into_iter().flatten().collect()
+    }
+
+    /// Says where the server listens, and hands the sockets over.
+    fn announce(self, ready: impl FnOnce(SocketAddr)) -> Vec<Listener> {
+        let (tcp, address) = self.http;
+        ready(address);
+        let mut listeners = vec![Listener { tcp, https: None }];
+        if let Some((tcp, address, https)) = self.https {
+            tracing::info!(%address, "listening for HTTPS");
+            crate::print(&format!("listening on https://{address}\n"));
+            listeners.push(Listener {
+                tcp,
+                https: Some(https),
+            });
+        }
+        listeners
+    }
+}
+
+/// The keys that secrets are encrypted under, if there are any; every secret is under the first when this returns.
+async fn secret_keys(config: &Config, store: &Store) -> Result<Option<SecretKeys>, String> {
+    let keys = config.secret_keys()?;
+    if let Some(keys) = &keys {
+        rotate(store, keys).await?;
+    }
+    Ok(keys)
+}
+
+/// The one way out, which never leads to this server's own sockets.
+fn egress(config: &Config, sockets: &Sockets, audit_log: &AuditLog) -> Result<Egress, String> {
+    let egress = Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
+    egress.set_own_listeners(sockets.addresses());
+    egress.set_sink(audit_log.sender());
+    Ok(egress)
+}
+
+/// The commands that functions may be granted.
+async fn commands(
+    config: &Config,
+    egress: &Egress,
+    inference: &Inference,
+    audit_log: &AuditLog,
+) -> Result<Registry, String> {
+    let mut registry = Registry::new();
+    registry.set_sink(audit_log.sender());
+    registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_infer::Infer::new(inference.clone()));
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
-    native::register(&config, &mut registry, &egress).await?;
-    let engine = Engine::new(
-        EngineConfig {
-            limits: config.limits.clone(),
-            compile: config.compile.clone(),
-            concurrency: config.server.concurrency,
-            worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
-            open_files: config.server.open_files.min(descriptors / 4),
-            scratch: config.data.join("scratch"),
-        },
-        Arc::new(registry),
-        Arc::new(Values(store.clone())),
-    )?;
+    native::register(config, &mut registry, egress).await?;
+    Ok(registry)
+}
+
+/// The engine that runs functions, with its compile worker.
+fn engine(
+    config: &Config,
+    commands: Registry,
+    store: &Store,
+    descriptors: u32,
+) -> Result<Engine, String> {
+    let settings = EngineConfig {
+        limits: config.limits.clone(),
+        compile: config.compile.clone(),
+        concurrency: config.server.concurrency,
+        worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
+        open_files: config.server.open_files.min(descriptors / 4),
+        scratch: config.data.join("scratch"),
+    };
+    let values = Arc::new(Values(store.clone()));
+    Engine::new(settings, Arc::new(commands), values)
+}
+
+/// The parts of a server that are not settings.
+struct Parts {
+    engine: Engine,
+    store: Store,
+    egress: Egress,
+    secret_keys: Option<SecretKeys>,
+    audit_log: AuditLog,
+    descriptors: u32,
+}
+
+/// The server, put together from its parts and its settings.
+fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
     let public_url = config.public_url()?;
     let mut settings = config.server;
     // Each is one, and half of all is for what calls open, commands, models and the store.
-    settings.connections = settings.connections.min(descriptors / 2);
-    let app = App::new(Parts {
-        engine,
-        store: store.clone(),
-        egress,
+    settings.connections = settings.connections.min(parts.descriptors / 2);
+    Ok(App::new(iof_server::Parts {
+        engine: parts.engine,
+        store: parts.store,
+        egress: parts.egress,
         settings,
         second_state: config.second_state,
         auth: config.auth,
         defaults: config.defaults,
         ceiling: config.ceiling,
-        secret_keys,
-        records,
+        secret_keys: parts.secret_keys,
+        audit_log: parts.audit_log,
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,
-    });
+    }))
+}
 
-    // They outlive the server: what calls began on them is waited for behind it.
-    let cores = Cores::start().map_err(|error| format!("no threads to serve with: {error}"))?;
-    let (mut interrupt, mut terminate) = match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
-        (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-        (Err(error), _) | (_, Err(error)) => return Err(format!("no signals: {error}")),
-    };
-    tracing::info!(%address, data = %config.data.display(), descriptors, "listening");
-    ready(address);
-    let mut listeners = vec![Listener {
-        tcp: listener,
-        https: None,
-    }];
-    if let Some((tcp, https, address)) = https {
-        tracing::info!(%address, "listening for HTTPS");
-        crate::print(&format!("listening on https://{address}\n"));
-        listeners.push(Listener {
-            tcp,
-            https: Some(https),
-        });
+/// The signals that end a server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, String> {
+        let install = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+        Ok(Self {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+        })
     }
-    let mut signalled = async || {
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    }
+}
+
+/// Serves until a signal, and then until the calls under way are done or a second signal aborts them.
+async fn serve_until_told(
+    app: Arc<App>,
+    workers: &WorkerThreads,
+    listeners: Vec<Listener>,
+    mut signals: Signals,
+) -> Result<(), String> {
+    let (first, first_came) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
-        // Told, or nobody is there any more to tell: stop.
-        let _ = told.await;
+        // An error is that nobody is there any more to say so: stop.
+        let _ = first_came.await;
     };
-    let signals = async {
-        signalled().await;
-        let _ = tell.send(());
-        signalled().await;
+    let second = async {
+        signals.next().await;
+        let _ = first.send(());
+        signals.next().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, &cores, listeners, stop) => served.map_err(|error| error.to_string())?,
-        () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
+        served = iof_server::serve(app, workers, listeners, stop) => served.map_err(|error| error.to_string()),
+        () = second => {
+            tracing::warn!("second signal: aborting calls in progress");
+            Ok(())
+        }
     }
-    inference.closed().await;
-    let closed = store.close().await;
-    drop(cores);
-    closed.map_err(|error| error.to_string())
 }
 
 /// Raises the soft limit of descriptors to the hard one, and returns it: the soft one is low for the sake of programs that

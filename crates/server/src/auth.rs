@@ -21,17 +21,17 @@ impl Keys {
         )
     }
 
-    /// Whether any key is configured.
+    /// Returns whether any key is configured.
     pub(crate) fn are_set(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Whether a request may do what needs a key: it carries one, or none is configured.
+    /// Returns whether a request may do what needs a key: it carries one, or none is configured.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         !self.are_set() || self.is_operator(headers)
     }
 
-    /// Whether it carries one.
+    /// Returns whether it carries one.
     pub(crate) fn is_operator(&self, headers: &HeaderMap) -> bool {
         let Some(key) = given(headers) else {
             return false;

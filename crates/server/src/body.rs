@@ -1,6 +1,7 @@
 //! Reading bodies: capped in size, in time, and all together in memory, with answers that are being sent.
 
 use crate::coding::Coding;
+use crate::memory::{MemoryPool, MemoryReservation, SMALL};
 use crate::parsing::{Budget, Turns};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -10,43 +11,26 @@ use http_body_util::BodyExt;
 use iof_engine::Fault;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Bodies up to this size are not counted, and are read where they arrive: the number of calls bounds them.
-pub(crate) const SMALL: usize = 64 << 10;
-
 /// The memory that large bodies share, and the turns in which they are parsed.
 pub(crate) struct BodyMemory {
-    pool: Arc<Pool>,
+    pool: Arc<MemoryPool>,
     turns: Turns,
     wait: Duration,
 }
 
-/// Memory of a bounded size.
-pub(crate) struct Pool {
-    used: AtomicU64,
-    limit: u64,
-}
-
-/// A body, and its share of the memory until it is dropped.
-pub(crate) struct Held {
+/// A body in memory, and its reservation.
+pub(crate) struct BufferedBody {
     pub(crate) bytes: Bytes,
-    _share: Share,
+    _share: MemoryReservation,
 }
-
-/// A part of the memory, until it is dropped.
-#[derive(Default)]
-pub(crate) struct Share(Option<(Arc<Pool>, u64)>);
 
 impl BodyMemory {
     pub(crate) fn new(limit: ByteSize, wait: Duration) -> Self {
         Self {
-            pool: Arc::new(Pool {
-                used: AtomicU64::new(0),
-                limit: limit.as_u64(),
-            }),
+            pool: MemoryPool::new(limit.as_u64()),
             turns: Turns::new(),
             wait,
         }
@@ -63,7 +47,7 @@ impl BodyMemory {
         body: Body,
         limit: ByteSize,
         too_large: impl Fn() -> Fault,
-    ) -> Result<Held, Fault> {
+    ) -> Result<BufferedBody, Fault> {
         let limit = limit.as_u64();
         // A client that says coding and size is refused before it sends, and before it is told to. What it sends even so
         // is its connection's business.
@@ -72,10 +56,8 @@ impl BodyMemory {
         if stated > limit {
             return Err(too_large());
         }
-        if stated > SMALL as u64
-            && self.pool.used.load(Ordering::Acquire) + stated > self.pool.limit
-        {
-            return Err(full());
+        if stated > SMALL as u64 {
+            self.pool.has_room(stated)?;
         }
         let deadline = Instant::now() + self.wait;
         let collected = self.collect(body, limit, &too_large);
@@ -100,8 +82,8 @@ impl BodyMemory {
     ///
     /// # Errors
     /// `body-memory`
-    pub(crate) fn share(&self, bytes: usize) -> Result<Share, Fault> {
-        let mut share = Share::default();
+    pub(crate) fn share(&self, bytes: usize) -> Result<MemoryReservation, Fault> {
+        let mut share = MemoryReservation::default();
         share.grow_to(&self.pool, bytes as u64)?;
         Ok(share)
     }
@@ -128,7 +110,7 @@ impl BodyMemory {
         &self,
         deadline: Instant,
         work: impl FnOnce(&mut Budget) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<(T, Share), Fault> {
+    ) -> Result<(T, MemoryReservation), Fault> {
         self.turns
             .take(Arc::clone(&self.pool), deadline, work)
             .await
@@ -137,15 +119,15 @@ impl BodyMemory {
     async fn decoded(
         &self,
         coding: Coding,
-        held: Held,
+        held: BufferedBody,
         limit: u64,
         deadline: Instant,
         too_large: impl Fn() -> Fault,
-    ) -> Result<Held, Fault> {
+    ) -> Result<BufferedBody, Fault> {
         let encoded = held.bytes.clone();
         let decode = move |budget: &mut Budget| coding.decode(&encoded, limit, budget);
         match self.parse(deadline, decode).await? {
-            (Some(bytes), share) => Ok(Held {
+            (Some(bytes), share) => Ok(BufferedBody {
                 bytes,
                 _share: share,
             }),
@@ -158,8 +140,8 @@ impl BodyMemory {
         mut body: Body,
         limit: u64,
         too_large: impl Fn() -> Fault,
-    ) -> Result<Held, Fault> {
-        let mut share = Share::default();
+    ) -> Result<BufferedBody, Fault> {
+        let mut share = MemoryReservation::default();
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(broken)?;
@@ -184,60 +166,10 @@ impl BodyMemory {
         } else {
             rest.freeze()
         };
-        Ok(Held {
+        Ok(BufferedBody {
             bytes,
             _share: share,
         })
-    }
-}
-
-impl Pool {
-    fn take(&self, bytes: u64) -> Result<(), Fault> {
-        let before = self.used.fetch_add(bytes, Ordering::AcqRel);
-        if before + bytes > self.limit {
-            self.give_back(bytes);
-            return Err(full());
-        }
-        Ok(())
-    }
-
-    /// Refuses what would not fit if there were nothing else.
-    fn bound(&self, total: u64) -> Result<(), Fault> {
-        match total > self.limit {
-            false => Ok(()),
-            true => Err(Fault::limit(
-                "body-memory",
-                413,
-                format!(
-                    "The body takes more memory than server.body_memory = {}. Send a smaller one.",
-                    ByteSize(self.limit)
-                ),
-            )),
-        }
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::AcqRel);
-    }
-}
-
-impl Share {
-    /// Makes it `total` bytes large.
-    ///
-    /// # Errors
-    /// `body-memory`
-    pub(crate) fn grow_to(&mut self, pool: &Arc<Pool>, total: u64) -> Result<(), Fault> {
-        if total <= SMALL as u64 {
-            return Ok(());
-        }
-        let (pool, bytes) = self.0.get_or_insert_with(|| (Arc::clone(pool), 0));
-        let Some(more) = total.checked_sub(*bytes) else {
-            return Ok(());
-        };
-        pool.bound(total)?;
-        pool.take(more)?;
-        *bytes = total;
-        Ok(())
     }
 }
 
@@ -261,20 +193,4 @@ fn broken(error: axum::Error) -> Fault {
         false => "The body broke off.",
     };
     Fault::client("request", message).with_detail(error)
-}
-
-fn full() -> Fault {
-    Fault::limit(
-        "body-memory",
-        503,
-        "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
-    )
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        if let Some((pool, bytes)) = self.0.take() {
-            pool.give_back(bytes);
-        }
-    }
 }

@@ -8,7 +8,7 @@
     reason = "a panic is how a target reports what it found"
 )]
 
-use crate::grants::{Ceiling, Declaration};
+use crate::grants::Ceiling;
 use crate::json::{Failure, Rewriting, Style};
 use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
@@ -32,7 +32,7 @@ pub fn declaration(data: &[u8]) {
         limits: Limits::default().into(),
         concurrency: 500,
     };
-    let declared = match Declaration::read(text, &ceiling) {
+    let declared = match ceiling.read(text) {
         Ok(declared) => declared,
         Err(fault) => {
             let code = &*fault.code;
@@ -48,7 +48,7 @@ pub fn declaration(data: &[u8]) {
     }
     assert!(declared.commands.is_subset(&ceiling.grants.commands));
     let json = serde_json::to_string(&declared).unwrap();
-    let again = Declaration::read(&json, &ceiling).unwrap();
+    let again = ceiling.read(&json).unwrap();
     assert_eq!(again, declared, "JSON says something else: {json}");
 }
 
@@ -108,7 +108,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// Whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
+/// Returns whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
 fn same(one: &Json, other: &Json, style: Style) -> bool {
     match (one, other) {
         (Json::Number(one), Json::Number(other)) if style == Style::JavaScript => {

@@ -5,6 +5,7 @@
 //! loopback names and the host of `public_url`, and refuses all others. A port is not compared: tunnels change it, and a
 //! page cannot choose it without choosing a name.
 
+use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
 use http::{Request, Version};
 use iof_engine::Fault;
@@ -17,7 +18,7 @@ pub(crate) struct OwnNames {
     public_host: Option<Box<str>>,
     /// The origin of `public_url`, as a browser writes it.
     public_origin: Option<Box<str>>,
-    /// Whether requests for other names are refused: without `auth.keys`.
+    /// True if requests for other names are refused: without `auth.keys`.
     only: bool,
 }
 
@@ -44,21 +45,21 @@ impl OwnNames {
         let Some(host) = host_of(authority) else {
             return Err(invalid(&format!(
                 "Host is not a host and a port: got `{}`",
-                shown(authority)
+                truncate(authority)
             )));
         };
         if self.only && !self.is_own(host) {
             let message = format!(
                 "Host is not a name of this server: got `{}`. Use a loopback name such as localhost, or set public_url to \
                  the URL that clients use; a server with auth.keys takes any name.",
-                shown(authority)
+                truncate(authority)
             );
             return Err(Fault::client("misdirected", message).with_status(421));
         }
         Ok(Some(authority))
     }
 
-    /// Whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
+    /// Returns whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
     /// somebody looks at could otherwise deploy to a server without keys on the same machine.
     pub(crate) fn is_foreign<B>(&self, request: &Request<B>, authority: Option<&str>) -> bool {
         let mut origins = request.headers().get_all(ORIGIN).iter();
@@ -157,7 +158,7 @@ fn host_of(authority: &str) -> Option<&str> {
     (is_port && is_host).then_some(host)
 }
 
-/// Whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
+/// Returns whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
 fn is_name(host: &[u8]) -> bool {
     let mut rest = host.iter();
     while let Some(byte) = rest.next() {
@@ -176,10 +177,6 @@ fn is_name(host: &[u8]) -> bool {
 
 fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
-}
-
-fn shown(authority: &str) -> String {
-    authority.chars().take(100).collect()
 }
 
 #[cfg(test)]

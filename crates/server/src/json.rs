@@ -83,7 +83,7 @@ impl Rewriting {
     /// Rewrites one text.
     ///
     /// # Errors
-    /// That it is not JSON; `json-depth`, and those of the budget.
+    /// When it is not JSON; `json-depth`, and those of the budget.
     pub(crate) fn run(self, text: &str, budget: &mut Budget) -> Result<Rewritten, Failure> {
         // Most texts come out as long as they went in; what is longer is accounted for as it grows.
         budget.take(text.len())?;
@@ -273,7 +273,7 @@ impl Rewriting {
         Ok(())
     }
 
-    /// Whether fields are as they should be: indices first, by number, and each name once.
+    /// Returns whether fields are as they should be: indices first, by number, and each name once.
     fn in_order<'a>(self, open: &Open, name: &impl Fn(&Field) -> &'a str) -> bool {
         const FEW: usize = 8;
         let fields = &open.fields;
@@ -322,7 +322,7 @@ impl Failure {
     /// `None` for a text that is not JSON.
     ///
     /// # Errors
-    /// What else went wrong.
+    /// Another failure.
     pub(crate) fn unless_text<T>(self) -> Result<Option<T>, Fault> {
         match self {
             Self::NotJson => Ok(None),

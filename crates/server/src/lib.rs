@@ -1,43 +1,52 @@
 //! The HTTP side of iof.
 //!
-//! [`App`] is what a request needs: engine, store, loaded functions, settings. [`router`] gives it routes, [`serve`]
-//! gives it connections. `v1` is our own API, described by an OpenAPI document. `second_state` is the API of the Second State FaaS of 2020, to the byte where its clients
-//! look; what a failure really was is in the headers `iof-status`, `iof-fault` and `iof-message` of every answer.
+//! [`App`] holds the parts that a request may need: engine, store, loaded functions, settings. [`serve`] accepts
+//! connections for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; or
+//! `second_state`, the API of the Second State FaaS of 2020, to the byte where its clients look. The core, which is every
+//! other module, knows neither.
 
 mod app;
+mod audit_log;
 mod auth;
 mod body;
-mod call;
+mod call_log;
+mod callback;
+mod calls;
 mod charset;
 mod coding;
+mod concurrency;
 mod connection;
-mod cores;
+mod deploy;
+mod edge;
 mod functions;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod gate;
 mod grants;
 mod host;
-mod journal;
+mod http;
+mod jobs;
 mod json;
+mod memory;
 mod multipart;
 mod parsing;
-mod records;
+mod probes;
+mod recording;
 mod replay;
 mod reply;
+mod runtime;
 mod schema;
 mod second_state;
 mod serve;
 mod settings;
 mod storage;
-mod surface;
 mod tls;
 mod v1;
+mod write_behind;
 
-pub use app::{App, Parts, router};
-pub use cores::Cores;
-pub use records::{RecordQueue, Records};
+pub use app::{App, Parts};
+pub use audit_log::{AuditLog, AuditSender};
+pub use runtime::WorkerThreads;
 pub use serve::{Listener, serve};
 pub use settings::{Auth, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls};
 pub use storage::Values;

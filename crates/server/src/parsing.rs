@@ -4,7 +4,7 @@
 //! a [`Budget`]: it asks it as it goes on, and hears that its time is over, that nobody waits any more, or that the
 //! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server end it.
 
-use crate::body::{Pool, Share};
+use crate::memory::{MemoryPool, MemoryReservation};
 use iof_engine::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ const STEP: usize = 64;
 /// The turns.
 pub(crate) struct Turns(Arc<Semaphore>);
 
-/// What a piece of work may still take.
+/// The rest of what a piece of work may take.
 #[derive(Default)]
 pub(crate) struct Budget {
     /// `None` for what is small: done where it arrived, uncounted.
@@ -32,13 +32,13 @@ pub(crate) struct Budget {
     /// Memory taken, and how much of it is in the share.
     taken: usize,
     counted: usize,
-    share: Share,
+    share: MemoryReservation,
     /// Steps of schemas, while there are no bounds.
     steps: u64,
 }
 
 struct Bounds {
-    pool: Arc<Pool>,
+    pool: Arc<MemoryPool>,
     deadline: Instant,
     gone: Arc<AtomicBool>,
 }
@@ -54,10 +54,10 @@ impl Turns {
 
     pub(crate) async fn take<T: Send + 'static>(
         &self,
-        pool: Arc<Pool>,
+        pool: Arc<MemoryPool>,
         deadline: Instant,
         work: impl FnOnce(&mut Budget) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<(T, Share), Fault> {
+    ) -> Result<(T, MemoryReservation), Fault> {
         let waiter = Waiter(Arc::default());
         let gone = Arc::clone(&waiter.0);
         let turn = Arc::clone(&self.0).acquire_owned();
@@ -87,7 +87,7 @@ impl Turns {
 }
 
 impl Budget {
-    /// Accounts for work on so many bytes.
+    /// Accounts for work on a number of bytes.
     ///
     /// # Errors
     /// `wall-time` when its time is over; `request` when nobody waits any more.
@@ -162,7 +162,7 @@ impl Drop for Waiter {
 /// Work of a bounded size that is too long for a thread of connections.
 ///
 /// # Errors
-/// That it panicked.
+/// When it panicked.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Fault> {

@@ -1,16 +1,16 @@
-//! Answers: the truth in headers, the body as its reader expects it.
+//! Answers: the status and the fault in headers, the body as its reader expects it.
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use iof_engine::{Fault, Source};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use iof_engine::{Fault, Source, Value};
 use uuid::Uuid;
 
 /// The status that an answer would have had on another API.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
-/// The code of what went wrong.
+/// The code of a fault.
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
-/// What went wrong, in a sentence.
+/// The message of a fault, in a sentence.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
 /// The status with which a function ended itself.
 pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
@@ -22,7 +22,7 @@ pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
 /// The status of what a callback answered.
 pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
 
-/// Headers of an answer to a call, those that [`Surface`](crate::surface::Surface) adds included: room for them is made once.
+/// Headers of an answer to a call, those that the edge and its surfaces add included: room for them is made once.
 const HEADERS: usize = 8;
 
 /// JSON as Express sent it from a string.
@@ -32,7 +32,7 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// Bytes.
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// An answer of status 200 whose truth is `status`.
+/// Builds an answer of status 200 that reports `status` in `iof-status`.
 pub(crate) fn ok(
     status: StatusCode,
     content_type: HeaderValue,
@@ -82,6 +82,23 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     response
 }
 
+/// The content type of a result, `None` for nothing, and its bytes.
+pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
+    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+    let content_type = match &value {
+        Value::Unit => None,
+        Value::Text(_) => Some(TEXT),
+        Value::Bytes(_) => Some(OCTETS),
+        // What JSON has no number for.
+        Value::F32(n) if !n.is_finite() => Some(TEXT),
+        Value::F64(n) if !n.is_finite() => Some(TEXT),
+        Value::Bool(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) | Value::Json(_) => {
+            Some(JSON)
+        }
+    };
+    (content_type, value.into_body())
+}
+
 /// Names the call that an answer belongs to.
 pub(crate) fn of_call(response: &mut Response<Body>, call: Uuid) {
     response.headers_mut().insert(CALL, id(call));
@@ -110,15 +127,26 @@ pub(crate) fn log(fault: &Fault, what: &str) {
     }
 }
 
-/// Makes the status line say what `iof-status` says.
-pub(crate) fn be_real(response: &mut Response<Body>) {
-    let real = response
-        .headers()
-        .get(STATUS)
-        .and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
-    if let Some(real) = real {
-        *response.status_mut() = real;
-    }
+/// The status that an answer says in `iof-status`.
+pub(crate) fn status<B>(response: &Response<B>) -> Option<StatusCode> {
+    let status = response.headers().get(STATUS)?;
+    StatusCode::from_bytes(status.as_bytes()).ok()
+}
+
+/// The answer to a path that leads nowhere.
+pub(crate) async fn no_such_route(request: Request<Body>) -> Response<Body> {
+    let path: String = request.uri().path().chars().take(200).collect();
+    let message = format!("There is nothing at {path}.");
+    failure(&Fault::client("no-such-route", message).with_status(404))
+}
+
+/// The answer to a method that a path does not have; the router adds `Allow`.
+pub(crate) async fn wrong_method(request: Request<Body>) -> Response<Body> {
+    let message = format!(
+        "Method {} is not allowed here. Use one that the header Allow names.",
+        request.method()
+    );
+    failure(&Fault::client("method", message).with_status(405))
 }
 
 fn status_of(fault: &Fault) -> StatusCode {

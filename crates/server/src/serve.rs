@@ -1,18 +1,15 @@
 //! Connections: accepted up to a number, each driven by its supervisor, all finished when the server stops.
 
-use crate::app::{App, router};
+use crate::app::App;
 use crate::connection::{
-    self, AddressShares, ConnectionState, Exchange, FirstLine, RequestBody, Socket, Streams,
-    Supervisor, Transport,
+    AddressShares, AnswerBody, ConnectionState, Exchange, FirstLine, Socket, Streams, Supervisor,
+    Transport,
 };
-use crate::cores::{Cores, Roaming};
-use crate::reply;
-use crate::second_state::{self, Route};
-use crate::settings::StatusLine;
-use crate::surface::Surface;
+use crate::edge::Edge;
+use crate::jobs::JobWorker;
+use crate::runtime::WorkerThreads;
 use crate::tls::Https;
-use axum::body::Body;
-use http::{Method, Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,7 +27,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 /// Where connections come from.
 pub struct Listener {
@@ -46,10 +42,12 @@ pub struct Listener {
 /// When no connection can be accepted any more.
 pub async fn serve(
     app: Arc<App>,
-    cores: &Cores,
+    workers: &WorkerThreads,
     listeners: Vec<Listener>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let edge = Arc::new(Edge::new(&app));
+    let jobs = JobWorker::start(Arc::clone(&app));
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let shares = AddressShares::new(
         app.settings.connections_per_address,
@@ -57,10 +55,9 @@ pub async fn serve(
     );
     let connections = Connections {
         builder: Arc::new(builder(&app)),
-        shared: Handle::current(),
-        cores,
-        routes: router(Arc::clone(&app)),
-        places: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
+        workers,
+        edge,
+        permits: Arc::new(Semaphore::new(app.settings.connections.max(1) as usize)),
         shares: Arc::new(shares),
         app: Arc::clone(&app),
         tasks: tasks.clone(),
@@ -80,10 +77,16 @@ pub async fn serve(
     tasks.close();
     let wait = app.settings.stop_wait;
     if tokio::time::timeout(wait, tasks.wait()).await.is_err() {
-        tracing::warn!("some calls did not end within server.stop_wait and are broken off");
+        let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
+        tracing::warn!(
+            running,
+            waiting,
+            "some calls did not end within server.stop_wait and are broken off"
+        );
     }
-    app.journal.flush().await;
-    app.records.flush().await;
+    jobs.stop().await;
+    app.call_log.flush().await;
+    app.audit_log.flush().await;
     Ok(())
 }
 
@@ -117,15 +120,13 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     builder
 }
 
-/// What every connection is made with.
+/// The parts that every connection is made with.
 struct Connections<'a> {
     app: Arc<App>,
-    cores: &'a Cores,
-    /// Of calls that compute for long.
-    shared: Handle,
+    workers: &'a WorkerThreads,
+    edge: Arc<Edge>,
     builder: Arc<auto::Builder<Streams>>,
-    routes: axum::Router,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     shares: Arc<AddressShares>,
     tasks: TaskTracker,
     /// Cancelled when the server stops.
@@ -136,7 +137,7 @@ impl Connections<'_> {
     /// Accepts for ever.
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
         loop {
-            let place = Arc::clone(&self.places)
+            let permit = Arc::clone(&self.permits)
                 .acquire_owned()
                 .await
                 .map_err(io::Error::other)?;
@@ -156,17 +157,16 @@ impl Connections<'_> {
             };
             // Answers are written whole; waiting to join them to more only delays them.
             let _ = stream.set_nodelay(true);
-            let (stream, seat) = match (stream.into_std(), self.cores.seat()) {
-                (Ok(stream), Some(seat)) => (stream, seat),
+            let (stream, guard) = match (stream.into_std(), self.workers.assign()) {
+                (Ok(stream), Some(guard)) => (stream, guard),
                 // Closed: what cannot be handed over cannot be served.
                 _ => continue,
             };
-            let runtime = seat.runtime.clone();
+            let runtime = guard.runtime.clone();
             let open = Open {
                 app: Arc::clone(&self.app),
                 builder: Arc::clone(&self.builder),
-                routes: self.routes.clone(),
-                shared: self.shared.clone(),
+                edge: Arc::clone(&self.edge),
                 client: client.ip(),
                 accepted,
                 stopping: self.stopping.clone(),
@@ -193,7 +193,7 @@ impl Connections<'_> {
                         }
                     }
                 }
-                drop((place, share, seat));
+                drop((permit, share, guard));
             };
             self.tasks.spawn_on(connection, &runtime);
         }
@@ -204,8 +204,7 @@ impl Connections<'_> {
 struct Open {
     app: Arc<App>,
     builder: Arc<auto::Builder<Streams>>,
-    routes: axum::Router,
-    shared: Handle,
+    edge: Arc<Edge>,
     client: IpAddr,
     accepted: Instant,
     stopping: CancellationToken,
@@ -216,8 +215,7 @@ impl Open {
         let Self {
             app,
             builder,
-            routes,
-            shared,
+            edge,
             client,
             accepted,
             stopping,
@@ -226,12 +224,11 @@ impl Open {
         let stream = Transport::new(stream, Arc::clone(&state));
         let stream = FirstLine::new(stream, Arc::clone(&state));
         let service = {
-            let (app, state) = (Arc::clone(&app), Arc::clone(&state));
+            let state = Arc::clone(&state);
             service_fn(move |request: Request<Incoming>| {
                 let (exchange, request) = Exchange::begin(&state, request);
-                let (app, routes) = (Arc::clone(&app), routes.clone());
-                let answer = handle(app, routes, shared.clone(), client, request);
-                async move { answer.await.map(|response| exchange.answer(response)) }
+                let answer = Arc::clone(&edge).answer(client, request);
+                async move { Ok::<_, Infallible>(AnswerBody::of(exchange, answer.await)) }
             })
         };
         let connection = builder
@@ -241,103 +238,6 @@ impl Open {
         let connection = Supervisor::new(connection, state, app, accepted, stop);
         if let Err(ended) = connection.await {
             tracing::debug!(%ended, "a connection was ended");
-        }
-    }
-}
-
-/// What is the same for all routes: the host, questions of browsers, the rate, and headers of every answer.
-async fn handle(
-    app: Arc<App>,
-    routes: axum::Router,
-    shared: Handle,
-    client: IpAddr,
-    mut request: Request<RequestBody>,
-) -> Result<Response<Body>, Infallible> {
-    let surface = Surface::of(&app, request.uri().path());
-    let early = surface.early(&app, &request);
-    if surface.is_second_state() {
-        without_last_slash(&mut request);
-    }
-    if request.uri().path().starts_with("/api/ephemeral_storage") {
-        let client = second_state::ClientAddress(client);
-        request.extensions_mut().insert(client);
-    }
-    let is_api = request.uri().path().starts_with("/api/");
-    let rate = app.rate.as_ref().filter(|_| is_api && early.is_none());
-    let counted = rate.map(|rate| rate.count(client));
-    let refusal = counted.and_then(second_state::rate::Counted::refusal);
-    let refusal = refusal.or_else(|| {
-        let head = connection::refusal(&app.settings, &request);
-        head.map(|fault| reply::failure(&fault))
-    });
-    let mut response = match early.or(refusal) {
-        Some(refusal) => refusal,
-        None => Roaming::new(answer(Arc::clone(&app), routes, request), shared).await,
-    };
-    connection::count(&app, &mut response);
-    if is_api && app.second_state.status == StatusLine::Real {
-        reply::be_real(&mut response);
-    }
-    if let Some(counted) = counted {
-        counted.tell(&mut response);
-    }
-    let headers = response.headers_mut();
-    surface.tell(headers);
-    if !headers.contains_key(reply::CALL) {
-        headers.insert(reply::REQUEST, reply::id(reply::new_id()));
-    }
-    Ok(response)
-}
-
-/// Runs a function, or does whatever else is asked.
-async fn answer(
-    app: Arc<App>,
-    mut routes: axum::Router,
-    request: Request<RequestBody>,
-) -> Response<Body> {
-    let runs = Route::of_path(request.uri().path()).filter(|_| request.method() == Method::POST);
-    if let Some(route) = runs {
-        return second_state::client(&app, &route, request.map(Body::new)).await;
-    }
-    let Ok(response) = routes.call(request).await;
-    response
-}
-
-/// Express takes `/api/executables/` for `/api/executables`.
-fn without_last_slash<B>(request: &mut Request<B>) {
-    let path = request.uri().path();
-    if path.len() < 2 || !path.ends_with('/') {
-        return;
-    }
-    let query = request.uri().query();
-    let query = query.map_or(String::new(), |query| format!("?{query}"));
-    let shorter = format!("{}{query}", path.strip_suffix('/').unwrap_or(path));
-    let mut parts = request.uri().clone().into_parts();
-    // What was a path is one without its last slash; if it were not, the request stays as it came.
-    if let Ok(path) = shorter.parse() {
-        parts.path_and_query = Some(path);
-        if let Ok(uri) = parts.try_into() {
-            *request.uri_mut() = uri;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_last_slash_does_not_count() {
-        for (sent, seen) in [
-            ("/api/executables/", "/api/executables"),
-            ("/api/executables/?a=/", "/api/executables?a=/"),
-            ("/", "/"),
-            ("/api//", "/api/"),
-            ("/api/executables", "/api/executables"),
-        ] {
-            let mut request = Request::get(sent).body(()).unwrap();
-            without_last_slash(&mut request);
-            assert_eq!(request.uri(), seen);
         }
     }
 }

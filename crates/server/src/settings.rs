@@ -124,7 +124,9 @@ fn loopback() -> Vec<IpNet> {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecondState {
-    /// What the status line of an answer says that was always 200 in 2020.
+    /// True if its paths are served. Else they are as any path that does not exist.
+    pub enabled: bool,
+    /// The status line of an answer that was always 200 in 2020.
     pub status: StatusLine,
     /// Requests a minute from one address; 0 is no limit. Fault `rate-limit`.
     pub rate_limit: u32,
@@ -153,20 +155,21 @@ pub struct SecondState {
     pub ephemeral_share: ByteSize,
 }
 
-/// What the status line says.
+/// A status line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StatusLine {
     /// 200, as in 2020; the truth is in `iof-status`.
     #[default]
     Ok,
-    /// What `iof-status` says.
+    /// The status of `iof-status`.
     Real,
 }
 
 impl Default for SecondState {
     fn default() -> Self {
         Self {
+            enabled: true,
             status: StatusLine::Ok,
             rate_limit: 0,
             callback_depth: 8,
@@ -255,7 +258,7 @@ pub struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// Whoever holds one of these may upload and list functions and read their sources. Without any, everybody who
-    /// reaches the server may, which is why it then listens on loopback alone. At least 16 characters each.
+    /// reaches the server may, which is why it then listens only on loopback. At least 16 characters each.
     pub keys: Vec<String>,
 }
 

@@ -11,46 +11,35 @@ pub struct Values(pub Store);
 
 #[async_trait]
 impl Storage for Values {
-    async fn load(&self, function: &str, key: &[u8; 32]) -> Result<Option<Bytes>, Fault> {
-        let id = id(function)?;
-        self.0.load_value(id, key).await.map_err(store_fault)
+    async fn load(&self, function: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Fault> {
+        self.0.load_value(function, key).await.map_err(store_fault)
     }
 
     async fn save(
         &self,
-        function: &str,
+        function: i64,
         (key, name): ([u8; 32], Option<Bytes>),
         value: Bytes,
         total: u64,
     ) -> Result<bool, Fault> {
         let key = ValueKey { digest: key, name };
-        let saved = self.0.save_value(id(function)?, key, value, total).await;
+        let saved = self.0.save_value(function, key, value, total).await;
         Ok(matches!(saved.map_err(store_fault)?, Saved::Done))
     }
 
-    async fn remove(&self, function: &str, key: [u8; 32]) -> Result<bool, Fault> {
-        let removed = self.0.remove_value(id(function)?, key).await;
+    async fn remove(&self, function: i64, key: [u8; 32]) -> Result<bool, Fault> {
+        let removed = self.0.remove_value(function, key).await;
         removed.map_err(store_fault)
     }
 
     async fn names(
         &self,
-        function: &str,
+        function: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Fault> {
-        let names = self
-            .0
-            .value_names(id(function)?, prefix, after, limit)
-            .await;
+        let names = self.0.value_names(function, prefix, after, limit).await;
         names.map_err(store_fault)
     }
-}
-
-/// Calls carry their function's number as text.
-fn id(function: &str) -> Result<i64, Fault> {
-    function
-        .parse()
-        .map_err(|error| Fault::host("The storage failed.", error))
 }

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// What makes a connection one of HTTPS.
+/// The part that makes a connection one of HTTPS.
 pub struct Https {
     pub(crate) acceptor: TlsAcceptor,
     /// Ends with the server.

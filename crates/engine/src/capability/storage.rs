@@ -21,7 +21,7 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     /// A fault of source `host` when the store fails.
-    async fn load(&self, function: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
+    async fn load(&self, function: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
 
     /// Keeps a value under a key, which may be the digest of a name; when this returns, it is on the disk. `false`: all
     /// values of the function would take more than `total` bytes, and nothing was changed.
@@ -30,7 +30,7 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::load`].
     async fn save(
         &self,
-        function: &str,
+        function: i64,
         key: ([u8; KEY], Option<Bytes>),
         value: Bytes,
         total: u64,
@@ -40,7 +40,7 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     /// As [`Storage::load`].
-    async fn remove(&self, function: &str, key: [u8; KEY]) -> Result<bool, Fault>;
+    async fn remove(&self, function: i64, key: [u8; KEY]) -> Result<bool, Fault>;
 
     /// Names of values that begin with `prefix` and come after `after`, in the order of their bytes, at most `limit`.
     ///
@@ -48,7 +48,7 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::load`].
     async fn names(
         &self,
-        function: &str,
+        function: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
@@ -64,7 +64,7 @@ pub(crate) type Key = [u8; KEY];
 /// The values of one function as one call reaches them: in the store, or on the call's tape.
 pub(crate) struct FunctionValues<'a> {
     pub(crate) store: &'a dyn Storage,
-    pub(crate) function: &'a str,
+    pub(crate) function: i64,
     pub(crate) limits: &'a Limits,
     pub(crate) tape: Option<&'a HostCallTape>,
 }
@@ -309,7 +309,7 @@ mod tests {
         let (shelf, limits) = (Shelf::default(), limits());
         let values = || FunctionValues {
             store: &shelf,
-            function: "f",
+            function: 1,
             limits: &limits,
             tape: None,
         };

@@ -150,7 +150,7 @@ mod tests {
         let (shelf, limits) = (Shelf::default(), Limits::default());
         let values = FunctionValues {
             store: &shelf,
-            function: "f",
+            function: 1,
             limits: &limits,
             tape: None,
         };

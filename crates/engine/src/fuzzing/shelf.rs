@@ -16,14 +16,14 @@ type NamedValue = (Option<Bytes>, Bytes);
 
 #[async_trait]
 impl Storage for Shelf {
-    async fn load(&self, _: &str, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
+    async fn load(&self, _: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
         let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(shelf.get(key).map(|(_, value)| value.clone()))
     }
 
     async fn save(
         &self,
-        _: &str,
+        _: i64,
         (key, name): ([u8; KEY], Option<Bytes>),
         value: Bytes,
         total: u64,
@@ -36,14 +36,14 @@ impl Storage for Shelf {
         Ok(true)
     }
 
-    async fn remove(&self, _: &str, key: [u8; KEY]) -> Result<bool, Fault> {
+    async fn remove(&self, _: i64, key: [u8; KEY]) -> Result<bool, Fault> {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(shelf.remove(&key).is_some())
     }
 
     async fn names(
         &self,
-        _: &str,
+        _: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,

@@ -1,9 +1,8 @@
 //! Connections of one address: a share of all of them, so that one client cannot take the server from the others.
 
-use crate::second_state::rate::network;
 use ipnet::IpNet;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A count of the open connections of each address. The lock is taken when a connection begins and ends, by no request.
@@ -56,6 +55,17 @@ impl Drop for AddressShare {
                 open.remove(&client);
             }
         }
+    }
+}
+
+/// The network that one client counts as: an address of IPv4, or the /64 of one of IPv6.
+pub(crate) fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
     }
 }
 

@@ -7,25 +7,34 @@
 //! | `first_line` | bare quotation marks in the first request line |
 //! | `supervisor` | when a connection has been idle, or has taken nothing, for too long |
 //! | `streams` | the same for one stream of HTTP/2 |
-//! | `bodies` | what is left of a request's body when it is answered, and an answer until it is sent |
+//! | `exchange`, `request_body`, `answer_body` | when a request is under way, and its answer with the connection |
+//! | `unread` | what happens to the rest of a body that its request did not read |
+//! | `answer_share` | what large answers take of the memory for bodies |
 //! | `head` | how large the head of a request may be |
 //!
 //! A connection is one task. A [`ConnectionState`] is what its parts know of each other.
 
 mod addresses;
-mod bodies;
+mod answer_body;
+mod answer_share;
+mod exchange;
 mod first_line;
 mod head;
+mod request_body;
 mod state;
 mod streams;
 mod supervisor;
 mod transport;
+mod unread;
 
-pub(crate) use addresses::AddressShares;
-pub(crate) use bodies::{RequestBody, Written, count};
+pub(crate) use addresses::{AddressShares, network};
+pub(crate) use answer_body::AnswerBody;
+pub(crate) use answer_share::{Written, count};
+pub(crate) use exchange::Exchange;
 pub(crate) use first_line::FirstLine;
 pub(crate) use head::refusal;
-pub(crate) use state::{ConnectionState, Exchange};
+pub(crate) use request_body::RequestBody;
+pub(crate) use state::ConnectionState;
 pub(crate) use streams::Streams;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use transport::{Socket, Transport};

@@ -3,10 +3,10 @@
 //! A connection may have two hundred, of which one thread would be too few. A client that gives a stream no window holds
 //! its answer without holding up the connection, so the connection's own deadline does not see it.
 //!
-//! What a request leaves of its body is read by its stream behind the answer. To reset the stream instead, with `NO_ERROR`,
+//! The rest of a request's body is read by its stream behind the answer. To reset the stream instead, with `NO_ERROR`,
 //! is as good (RFC 9113, section 8.1), but some clients then lose the answer.
 
-use super::bodies::{DrainedBody, UnreadBody};
+use super::unread::{DrainedBody, UnreadBody};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use std::cell::{Cell, RefCell};
@@ -18,9 +18,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 thread_local! {
-    /// Whether the stream that is being polled got on with its answer.
+    /// True if the stream that is being polled got on with its answer.
     static PROGRESS: Cell<bool> = const { Cell::new(false) };
-    /// What the request of that stream left of its body; `None` while no stream is polled.
+    /// The rest of the body of the request of that stream; `None` while no stream is polled.
     static LEFT: RefCell<Option<Option<Incoming>>> = const { RefCell::new(None) };
 }
 
@@ -67,10 +67,10 @@ where
 struct Stream<F> {
     /// `None` once it is answered.
     future: Option<Pin<Box<F>>>,
-    /// What is read and dropped behind the answer.
+    /// A body that is read and dropped behind the answer.
     unread: Option<DrainedBody>,
     bounds: Streams,
-    /// Of the next piece of the answer, once that has begun; then of what is left of the body.
+    /// The deadline of the next piece of the answer, once that has begun; then of the rest of the body.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

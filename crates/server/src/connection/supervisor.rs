@@ -9,7 +9,7 @@
 //! request. Here a timer is set when it runs out, to when it should.
 
 use super::ConnectionState;
-use super::bodies::DrainedBody;
+use super::unread::DrainedBody;
 use crate::app::App;
 use hyper_util::server::graceful::GracefulConnection;
 use std::fmt;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// What a client takes of an answer within `server.write_wait`, at least.
+/// Bytes of an answer that a client takes within `server.write_wait`, at least.
 const TAKEN: u64 = 64 << 10;
 /// How long a connection that is told to end has for it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -34,9 +34,9 @@ const ROUNDS: usize = 8;
 struct Bounds {
     /// Without a request.
     head_wait: Duration,
-    /// Of a client that takes nothing.
+    /// The wait for a client that takes nothing.
     write_wait: Duration,
-    /// Of what a request left of its body: how long it is read, and how much of it.
+    /// How long the rest of a request's body is read, and how much of it.
     body_wait: Duration,
     body_size: u64,
 }
@@ -46,22 +46,22 @@ pub(crate) struct Supervisor<C> {
     connection: Pin<Box<C>>,
     state: Arc<ConnectionState>,
     bounds: Bounds,
-    /// What it is waiting for, since when, and what was counted then.
+    /// The phase, since when, and what was counted then.
     phase: Phase,
     since: Instant,
     served: usize,
     written: u64,
     /// Never later than the deadline.
     alarm: Pin<Box<Sleep>>,
-    /// What is read and dropped behind an answer.
+    /// A body that is read and dropped behind an answer.
     unread: Option<DrainedBody>,
     app: Arc<App>,
     /// Resolves when the server stops, and is polled once: it is there to wake the task, whatever state that is in.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     begun: bool,
-    /// Whether the connection was told to end.
+    /// True if the connection was told to end.
     told: bool,
-    /// Whether the parser was told that the client closed its side.
+    /// True if the parser was told that the client closed its side.
     end_seen: bool,
 }
 
@@ -73,13 +73,13 @@ enum Phase {
     Busy,
     /// The client does not take what was written.
     Blocked,
-    /// What is left of an answered request's body is being read.
+    /// The rest of an answered request's body is being read.
     Lingering,
     /// No request is, and it was told to end.
     Ending,
 }
 
-/// What ended a connection.
+/// A reason for which a connection was ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It had no request for too long.
@@ -215,7 +215,7 @@ where
         Some(self.since + wait)
     }
 
-    /// Whether the deadline is over. Sets the alarm for it if it is not.
+    /// Returns whether the deadline is over. Sets the alarm for it if it is not.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = self.deadline() else {
             return false;

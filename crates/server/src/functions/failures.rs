@@ -30,7 +30,7 @@ impl Failures {
     /// Why the last attempt failed, if that was not long ago.
     ///
     /// # Errors
-    /// That fault.
+    /// The fault of that attempt.
     pub(super) fn check(&self, sha256: &[u8; 32]) -> Result<(), Fault> {
         match self.known.get(sha256) {
             Some((at, fault)) if at.elapsed() < KEPT => Err(fault),

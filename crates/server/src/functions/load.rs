@@ -1,11 +1,11 @@
 //! From what the store has of a function to one that can be called: its code, compiled if need be, and what it was
 //! granted.
 
-use super::{Functions, Loaded, Policy, Rehearsal, no_such_function, store_fault};
-use crate::grants::{Ceiling, Declaration, Granted};
+use super::{Functions, LoadedFunction, Policy, no_such_function, store_fault};
+use crate::callback::RequestTarget;
+use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
 use crate::schema::Schemas;
-use crate::second_state::Target;
 use iof_egress::SecretValue;
 use iof_engine::{Environment, Fault, Source};
 use iof_store::{SecretKeys, Version};
@@ -17,8 +17,8 @@ impl Functions {
     pub(super) async fn load(
         &self,
         id: i64,
-        earlier: Option<&Loaded>,
-    ) -> Result<Arc<Loaded>, Fault> {
+        earlier: Option<&LoadedFunction>,
+    ) -> Result<Arc<LoadedFunction>, Fault> {
         // Before the row is read: a change that comes after makes this reading an old one.
         let change = self.change(id).load(Ordering::Acquire);
         let function = self
@@ -51,8 +51,8 @@ impl Functions {
         function: &iof_store::Function,
         version: &Version,
         change: u64,
-        before: &[Option<&Loaded>],
-    ) -> Result<Loaded, Fault> {
+        before: &[Option<&LoadedFunction>],
+    ) -> Result<LoadedFunction, Fault> {
         let (id, sha256) = (function.wasm_id, version.sha256);
         let mut before = before.iter().flatten();
         let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
@@ -63,9 +63,26 @@ impl Functions {
         if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
-        Ok(Loaded {
+        // It was read when it was stored.
+        let callback = RequestTarget::callback(&function.callback)?;
+        Ok(LoadedFunction {
             change,
-            sha256,
+            callback,
+            ..self.loaded(function, version, code, granted)
+        })
+    }
+
+    fn loaded(
+        &self,
+        function: &iof_store::Function,
+        version: &Version,
+        code: Arc<iof_engine::Function>,
+        granted: EffectiveGrants,
+    ) -> LoadedFunction {
+        let id = function.wasm_id;
+        LoadedFunction {
+            change: 0,
+            sha256: version.sha256,
             code,
             environment: Arc::new(Environment {
                 state: function.state.as_str().into(),
@@ -73,9 +90,8 @@ impl Functions {
             }),
             usage_key: function.usage_key_hash.clone(),
             admin_key: function.admin_key_hash.clone(),
-            // It was read when it was stored.
-            callback: Target::callback(&function.callback)?,
-            ledger: self.journal.ledger(id),
+            callback: None,
+            log: self.call_log.of_function(id),
             name: id.to_string().into(),
             label: function.name.as_deref().map(Into::into),
             granted,
@@ -83,54 +99,46 @@ impl Functions {
             version: version.number,
             schemas: Schemas::default(),
             canary: None,
-        })
+        }
     }
 
-    /// A version as a replay runs it: with a state of then, and no way out.
+    /// Loads a version for a replay: recorded state, no secrets, no limit of its own.
     ///
     /// # Errors
-    /// What keeps it from being loaded.
-    pub(crate) async fn of_version(
+    /// The fault that keeps it from being loaded.
+    pub(crate) async fn for_replay(
         &self,
         id: i64,
         version: &Version,
         state: &str,
-    ) -> Result<Rehearsal, Fault> {
+    ) -> Result<Arc<LoadedFunction>, Fault> {
         let Policy {
             ceiling,
             defaults,
             limits,
             ..
         } = &self.policy;
-        let (grants, limits) = match version.declaration.as_deref() {
-            None => (Arc::clone(defaults), Arc::clone(limits)),
+        let granted = match version.declaration.as_deref() {
+            None => EffectiveGrants::undeclared(defaults, limits),
             Some(text) => {
-                let declaration = Declaration::read(text, ceiling)?;
-                (
-                    declaration.grants().into(),
-                    ceiling.limits(&declaration)?.into(),
-                )
+                let declaration = ceiling.read(text)?;
+                let limits = Arc::new(ceiling.limits(&declaration)?);
+                EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
             }
         };
         let function = self.store.function(id).await.map_err(store_fault)?;
-        let function = function.ok_or_else(|| no_such_function(id))?;
-        Ok(Rehearsal {
-            code: self.code(id, version.sha256).await?,
-            environment: Arc::new(Environment {
-                state: state.into(),
-                variables: variables(id, function.storage_key),
-            }),
-            grants,
-            limits,
-        })
+        let mut function = function.ok_or_else(|| no_such_function(id))?;
+        function.state = state.to_owned();
+        let code = Arc::new(self.code(id, version.sha256).await?);
+        Ok(Arc::new(self.loaded(&function, version, code, granted)))
     }
 
-    /// What the settings of now grant to a declaration.
+    /// The grants of a declaration under the settings of now.
     pub(crate) async fn granted(
         &self,
         id: i64,
         declaration: Option<&str>,
-    ) -> Result<Granted, Fault> {
+    ) -> Result<EffectiveGrants, Fault> {
         let Policy {
             ceiling,
             defaults,
@@ -139,9 +147,9 @@ impl Functions {
             ..
         } = &self.policy;
         let Some(text) = declaration else {
-            return Ok(Granted::undeclared(defaults, limits));
+            return Ok(EffectiveGrants::undeclared(defaults, limits));
         };
-        let declaration = Declaration::read(text, ceiling)?;
+        let declaration = ceiling.read(text)?;
         let values = match declaration.secrets.is_empty() {
             true => vec![],
             false => self.secrets(id).await?,
@@ -190,7 +198,7 @@ impl Functions {
     /// Makes sure that a version can be called, before it is what calls run.
     ///
     /// # Errors
-    /// What keeps it from being loaded; a version that does not exist is for the store to refuse.
+    /// The fault that keeps it from being loaded; a version that does not exist is for the store to refuse.
     pub(crate) async fn loads(&self, id: i64, number: i64) -> Result<(), Fault> {
         let version = self.store.version(id, number).await.map_err(store_fault)?;
         if let Some(version) = version {
@@ -217,7 +225,7 @@ impl Functions {
         rebuilt
     }
 
-    /// What was compiled before, if it is usable.
+    /// The code that was compiled before, if it is usable.
     ///
     /// # Errors
     /// `memory`: compiled again, it would be no smaller.
@@ -262,7 +270,7 @@ impl Functions {
     }
 }
 
-/// What the environment of every call says.
+/// The environment of every call.
 fn variables(id: i64, storage_key: String) -> Vec<(String, String)> {
     vec![
         ("wasm_id".to_owned(), id.to_string()),

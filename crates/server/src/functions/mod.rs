@@ -6,10 +6,11 @@
 mod failures;
 mod load;
 
-use crate::grants::{Ceiling, Granted};
-use crate::journal::{Journal, Ledger};
+use crate::call_log::{CallLog, FunctionLog};
+use crate::callback::RequestTarget;
+use crate::grants::{Ceiling, EffectiveGrants};
+use crate::http::truncate;
 use crate::schema::Schemas;
-use crate::second_state::Target;
 use crate::settings::Settings;
 use iof_commands::Grants;
 use iof_engine::{Engine, Environment, Fault, Limits, Source};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A function, ready to be called.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedFunction {
     /// How often it, or one that shares its counter, had been changed when it was read from the store.
     change: u64,
     sha256: [u8; 32],
@@ -28,11 +29,11 @@ pub(crate) struct Loaded {
     pub(crate) usage_key: Option<KeyHash>,
     pub(crate) admin_key: KeyHash,
     /// Where every result goes.
-    pub(crate) callback: Option<Target>,
-    /// What its calls leave.
-    pub(crate) ledger: Arc<Ledger>,
-    /// What they may use, and how much of it.
-    pub(crate) granted: Granted,
+    pub(crate) callback: Option<RequestTarget>,
+    /// The log of its calls.
+    pub(crate) log: Arc<FunctionLog>,
+    /// The grants and limits of its calls.
+    pub(crate) granted: EffectiveGrants,
     /// Its number.
     pub(crate) id: i64,
     /// The version that runs.
@@ -41,27 +42,19 @@ pub(crate) struct Loaded {
     pub(crate) name: Arc<str>,
     /// The name that its owner gave it.
     pub(crate) label: Option<Arc<str>>,
-    /// What its arguments are checked against, made when it is first asked for.
+    /// The schemas of its arguments, compiled when they are first needed.
     pub(crate) schemas: Schemas,
-    /// What some of the calls run instead, and how many of a hundred.
-    canary: Option<(Arc<Loaded>, u8)>,
+    /// The canary, and the percentage of calls that run it.
+    canary: Option<(Arc<LoadedFunction>, u8)>,
 }
 
-/// A version to be run again.
-pub(crate) struct Rehearsal {
-    pub(crate) code: iof_engine::Function,
-    pub(crate) environment: Arc<Environment>,
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) limits: Arc<Limits>,
-}
-
-/// Those that are loaded.
+/// The functions that are loaded.
 pub(crate) struct Functions {
     engine: Engine,
     store: Store,
-    journal: Arc<Journal>,
+    call_log: Arc<CallLog>,
     policy: Policy,
-    loaded: Cache<i64, Arc<Loaded>>,
+    loaded: Cache<i64, Arc<LoadedFunction>>,
     failures: failures::Failures,
     /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
     names: Cache<Box<str>, i64>,
@@ -70,7 +63,7 @@ pub(crate) struct Functions {
     changes: Box<[AtomicU64; CHANGES]>,
 }
 
-/// What of the operator's settings decides what a function gets.
+/// The settings of the operator that decide what a function gets.
 pub(crate) struct Policy {
     pub(crate) ceiling: Ceiling,
     /// For what was uploaded without grants.
@@ -78,7 +71,7 @@ pub(crate) struct Policy {
     /// The limits of every call.
     pub(crate) limits: Arc<Limits>,
     pub(crate) settings: Settings,
-    /// What secrets are encrypted under, if there is a key.
+    /// The keys that secrets are encrypted under, if there are any.
     pub(crate) secret_keys: Option<SecretKeys>,
 }
 
@@ -86,12 +79,17 @@ pub(crate) struct Policy {
 const CHANGES: usize = 1024;
 
 impl Functions {
-    pub(crate) fn new(engine: Engine, store: Store, journal: Arc<Journal>, policy: Policy) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        store: Store,
+        call_log: Arc<CallLog>,
+        policy: Policy,
+    ) -> Self {
         let capacity = policy.settings.loaded_functions;
         Self {
             engine,
             store,
-            journal,
+            call_log,
             policy,
             loaded: Cache::new(capacity.max(1)),
             failures: failures::Failures::new(),
@@ -100,11 +98,11 @@ impl Functions {
         }
     }
 
-    /// What this call of the function of that number runs: its version as of now, or its canary.
+    /// Picks the version for one call: the active one, or the canary by its percentage.
     ///
     /// # Errors
     /// `no-such-function`, or what kept it from being loaded.
-    pub(crate) async fn get(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
+    pub(crate) async fn get(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
         let loaded = self.current(id).await?;
         Ok(match &loaded.canary {
             Some((canary, percent)) if rand::random_range(0..100) < *percent => Arc::clone(canary),
@@ -112,11 +110,11 @@ impl Functions {
         })
     }
 
-    /// A version of it, whichever runs now.
+    /// One version of a function, whichever is active.
     ///
     /// # Errors
     /// `no-such-function`, `no-such-version`, or what kept it from being loaded.
-    pub(crate) async fn exactly(&self, id: i64, number: i64) -> Result<Arc<Loaded>, Fault> {
+    pub(crate) async fn exactly(&self, id: i64, number: i64) -> Result<Arc<LoadedFunction>, Fault> {
         let loaded = self.current(id).await?;
         if loaded.version == number {
             return Ok(loaded);
@@ -136,11 +134,25 @@ impl Functions {
         Ok(Arc::new(made))
     }
 
-    /// The number of the function of that name.
+    /// Picks the version for one call of the function of that name.
     ///
     /// # Errors
-    /// Those of the store.
-    pub(crate) async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
+    /// As [`Functions::get`].
+    pub(crate) async fn get_named(&self, name: &str) -> Result<Arc<LoadedFunction>, Fault> {
+        let unknown = || no_such_function(truncate(name));
+        let number = self.named(name).await?.ok_or_else(unknown)?;
+        match self.get(number).await {
+            // The name of a function that is gone may belong to another one now.
+            Err(fault) if fault.code == "no-such-function" => {
+                self.names.remove(name);
+                let number = self.named(name).await?.ok_or_else(unknown)?;
+                self.get(number).await
+            }
+            other => other,
+        }
+    }
+
+    async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
         if let Some(id) = self.names.get(name) {
             return Ok(Some(id));
         }
@@ -151,12 +163,7 @@ impl Functions {
         Ok(id)
     }
 
-    /// A name may belong to somebody else now.
-    pub(crate) fn forget(&self, name: &str) {
-        self.names.remove(name);
-    }
-
-    async fn current(&self, id: i64) -> Result<Arc<Loaded>, Fault> {
+    async fn current(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
         match self.loaded.get(&id) {
             Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
             // Boxed: loading is rare and its future large, and every call would carry it about.
@@ -164,7 +171,11 @@ impl Functions {
         }
     }
 
-    async fn find(&self, id: i64, mut earlier: Option<Arc<Loaded>>) -> Result<Arc<Loaded>, Fault> {
+    async fn find(
+        &self,
+        id: i64,
+        mut earlier: Option<Arc<LoadedFunction>>,
+    ) -> Result<Arc<LoadedFunction>, Fault> {
         loop {
             self.loaded
                 .remove_if(&id, |loaded| !self.is_current(id, loaded));
@@ -185,7 +196,7 @@ impl Functions {
         self.change(id).fetch_add(1, Ordering::AcqRel);
     }
 
-    fn is_current(&self, id: i64, loaded: &Loaded) -> bool {
+    fn is_current(&self, id: i64, loaded: &LoadedFunction) -> bool {
         loaded.change == self.change(id).load(Ordering::Acquire)
     }
 
@@ -207,7 +218,7 @@ pub(crate) fn no_such_version(id: i64, number: i64) -> Fault {
     Fault::client("no-such-version", message).with_status(404)
 }
 
-/// What a failing store means to a caller.
+/// The fault of a store that failed.
 pub(crate) fn store_fault(error: iof_store::Error) -> Fault {
     use iof_store::Error;
     let (status, message) = match &error {

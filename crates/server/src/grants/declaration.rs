@@ -1,9 +1,8 @@
 //! `function.toml`: what its author says that a version needs.
 //!
-//! What it does not mention it does not get: a file with one line grants one thing. The API takes the same fields as
+//! A version gets nothing that it does not mention: a file with one line grants one thing. The API takes the same fields as
 //! JSON, and shows them so.
 
-use super::Ceiling;
 use http::HeaderName;
 use iof_commands::Grants;
 use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
@@ -24,9 +23,9 @@ pub(crate) struct Declaration {
     pub(crate) commands: BTreeSet<String>,
     /// Requests that it makes, each a rule.
     pub(crate) outbound: Rules,
-    /// Whether it keeps values between calls.
+    /// True if it keeps values between calls.
     pub(crate) storage: bool,
-    /// What the host attaches to its requests.
+    /// Secrets that the host attaches to its requests.
     pub(crate) secrets: Vec<DeclaredSecret>,
     /// Limits of its calls, below the server's.
     pub(crate) limits: LimitOverrides,
@@ -36,7 +35,7 @@ pub(crate) struct Declaration {
     /// Calls a minute. `None`: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
-    /// Whether its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
+    /// True if its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
     /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
@@ -86,11 +85,11 @@ pub(crate) struct DeclaredSecret {
 }
 
 impl Declaration {
-    /// Reads a declaration, TOML or JSON, and holds it against the ceiling.
+    /// Parses a declaration, TOML or JSON.
     ///
     /// # Errors
-    /// `declaration`, naming the field; `ceiling`, naming the rule that refuses it.
-    pub(crate) fn read(text: &str, ceiling: &Ceiling) -> Result<Self, Fault> {
+    /// `declaration`, naming the field.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > MAX_DECLARATION {
             return Err(wrong(format!(
                 "it has {} bytes; at most {MAX_DECLARATION} are read",
@@ -103,7 +102,6 @@ impl Declaration {
             toml::from_str(text).map_err(|error| wrong(in_line(text, &error)))?
         };
         declaration.check()?;
-        ceiling.check(&declaration)?;
         Ok(declaration)
     }
 
@@ -124,7 +122,7 @@ impl Declaration {
             .collect()
     }
 
-    /// What can be said of it without knowing the server.
+    /// Checks what can be checked without knowing the server.
     fn check(&self) -> Result<(), Fault> {
         for (field, count) in [
             ("commands", self.commands.len()),
@@ -163,10 +161,10 @@ impl Declaration {
 }
 
 impl DeclaredSecret {
-    /// It, with its value.
+    /// Builds the attachment for this secret from its decrypted value.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A sentence that says what is wrong with it.
     pub(crate) fn attachment(&self, value: SecretValue) -> Result<Attachment, String> {
         let place = match (&self.header, &self.query, &self.basic) {
             (Some(header), None, None) => {
@@ -216,6 +214,7 @@ fn wrong(problem: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grants::Ceiling;
     use iof_engine::Limits;
 
     fn read(text: &str) -> Result<Declaration, Fault> {
@@ -224,7 +223,7 @@ mod tests {
             limits: Limits::default().into(),
             concurrency: 500,
         };
-        Declaration::read(text, &ceiling)
+        ceiling.read(text)
     }
 
     const FULL: &str = r#"

@@ -1,12 +1,14 @@
-//! What a version may use, and how much of it.
+//! The grants of a version: what it may use, and how much of it.
 //!
-//! A version declares it (`function.toml`), the operator's settings are its ceiling, and [`Granted`] is what its calls
+//! A version declares it (`function.toml`), the operator's settings are its ceiling, and [`EffectiveGrants`] is what its calls
 //! run with. Both are compared when a version is deployed, so that a mistake is found by whoever makes it, and again
 //! when it is loaded, so that a ceiling that was lowered since holds for what was deployed before.
 
+mod ceiling;
 mod declaration;
-mod granted;
-mod pace;
+mod effective;
+mod rate_limiter;
 
+pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
-pub(crate) use granted::{CallersMay, Ceiling, Granted};
+pub(crate) use effective::{CallersMay, EffectiveGrants};

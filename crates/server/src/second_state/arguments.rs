@@ -6,8 +6,8 @@
 //! for a text, one of UTF for JSON, UTF-8 for a form.
 
 use super::form::{self, FormLimits};
-use super::run::Asked;
-use super::target::Target;
+use super::parsed_call::ParsedCall;
+use crate::callback::RequestTarget;
 use crate::charset;
 use crate::json::{Failure, Rewriting, Rewritten, Style};
 use crate::parsing::Budget;
@@ -20,17 +20,17 @@ const DIRECTIONS: [[&str; 2]; 2] = [
     ["SSVM_Callback", "SSVM-Callback"],
 ];
 
-/// What the body of a call says: its argument, and two fields that are not for the function.
+/// Reads the body of a call: its argument, and two fields that are not for the function.
 ///
 /// # Errors
-/// `json` for a body of type `application/json` that is no object or array; `fetch` and `callback` for fields that
+/// `json` for a body of type `application/json` that is not an object or array; `fetch` and `callback` for fields that
 /// cannot be used; `charset`, `form-fields`, `json-depth`, and those of the budget.
 pub(super) fn of_body(
     content_type: &str,
     body: Bytes,
     limits: FormLimits,
     budget: &mut Budget,
-) -> Result<Asked, Fault> {
+) -> Result<ParsedCall, Fault> {
     let text = |text: Bytes| Some(Arg::Text(text));
     // A byte is replaced by three at most.
     let decoded = |body: Bytes, budget: &mut Budget| {
@@ -69,8 +69,8 @@ pub(super) fn of_body(
     }))
 }
 
-fn only(arg: Option<Arg>) -> Asked {
-    Asked {
+fn only(arg: Option<Arg>) -> ParsedCall {
+    ParsedCall {
         args: arg.into_iter().collect(),
         fetch: None,
         callback: None,
@@ -79,11 +79,14 @@ fn only(arg: Option<Arg>) -> Asked {
 }
 
 /// JSON as the argument, without the fields that say what to fetch and where to send the result.
-fn directed(json: Rewritten) -> Result<Asked, Fault> {
+fn directed(json: Rewritten) -> Result<ParsedCall, Fault> {
     let [fetch, callback] = json.taken.map(|field| field.map(bare));
-    Ok(Asked {
-        fetch: fetch.as_deref().map(Target::fetch).transpose()?,
-        callback: callback.as_deref().map(Target::callback).transpose()?,
+    Ok(ParsedCall {
+        fetch: fetch.as_deref().map(RequestTarget::fetch).transpose()?,
+        callback: callback
+            .as_deref()
+            .map(RequestTarget::callback)
+            .transpose()?,
         ..only(Some(Arg::Text(json.text.into())))
     })
 }
@@ -93,7 +96,7 @@ fn bare(json: String) -> String {
     serde_json::from_str(&json).unwrap_or(json)
 }
 
-/// A body of JSON as JavaScript writes it. The body parser took objects and arrays alone, in a charset of UTF.
+/// A body of JSON as JavaScript writes it. The body parser took only objects and arrays, in a charset of UTF.
 ///
 /// # Errors
 /// `json`, `charset`, `json-depth`, and those of the budget.
@@ -169,7 +172,7 @@ mod tests {
         depth: 1000,
     };
 
-    fn of_body(content_type: &str, body: Bytes) -> Result<Asked, Fault> {
+    fn of_body(content_type: &str, body: Bytes) -> Result<ParsedCall, Fault> {
         super::of_body(content_type, body, LIMITS, &mut Budget::default())
     }
 

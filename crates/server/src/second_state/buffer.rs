@@ -1,11 +1,11 @@
 //! A module as the original told it: it kept the text of its bytes in decimal, and returned the bytes of that text.
 //!
-//! That is eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
+//! An answer has eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
 //! connection and no faster than the client reads, so what it takes is the module and a few pieces.
 
 use crate::app::App;
-use crate::body::Share;
 use crate::functions::store_fault;
+use crate::memory::MemoryReservation;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
@@ -29,19 +29,22 @@ const END: &str = "]}";
 const COMMA: &str = ",44,";
 
 /// A module, and what stands before and behind it in an answer.
-pub(super) struct Told {
+pub(super) struct ModuleAnswer {
     pub(super) before: String,
     pub(super) source: Bytes,
     pub(super) after: String,
-    /// Of the memory for bodies.
-    pub(super) share: Share,
+    /// Memory for bodies.
+    pub(super) share: MemoryReservation,
 }
 
 /// The module of a function, and its share of the memory for bodies.
 ///
 /// # Errors
 /// `body-memory`; that the module is not there.
-pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Share), Fault> {
+pub(super) async fn source(
+    app: &App,
+    function: &Function,
+) -> Result<(Bytes, MemoryReservation), Fault> {
     let version = &function.version;
     let size = usize::try_from(version.size).unwrap_or(usize::MAX);
     let share = app.bodies.share(size)?;
@@ -51,7 +54,7 @@ pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Sha
         .await
         .map_err(store_fault)?;
     let source = source.ok_or_else(|| {
-        let sha256 = super::upload::hex(&version.sha256);
+        let sha256 = crate::http::hex(&version.sha256);
         Fault::host("The module is missing from the store.", sha256)
     })?;
     Ok((source, share))
@@ -60,10 +63,10 @@ pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Sha
 /// The body of such an answer.
 ///
 /// # Errors
-/// That the server failed.
-pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
+/// When the server failed.
+pub(super) async fn body(app: &App, answer: ModuleAnswer) -> Result<Body, Fault> {
     let codes = codes();
-    let counted = told.source.clone();
+    let counted = answer.source.clone();
     let length = blocking(move || {
         let code = |byte: &u8| {
             codes
@@ -73,10 +76,10 @@ pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
         let codes: u64 = counted.iter().map(code).sum();
         codes + COMMA.len() as u64 * (counted.len() as u64).saturating_sub(1)
     });
-    let around = told.before.len() + BEGIN.len() + END.len() + told.after.len();
+    let around = answer.before.len() + BEGIN.len() + END.len() + answer.after.len();
     let left = length.await? + around as u64;
     let (sender, pieces) = mpsc::channel(AHEAD);
-    let writer = AbortOnDropHandle::new(app.shared.spawn(write(told, sender)));
+    let writer = AbortOnDropHandle::new(app.shared.spawn(write(answer, sender)));
     Ok(Body::new(Streamed {
         pieces,
         left,
@@ -84,13 +87,13 @@ pub(super) async fn body(app: &App, told: Told) -> Result<Body, Fault> {
     }))
 }
 
-async fn write(told: Told, sender: mpsc::Sender<Bytes>) {
-    let Told {
+async fn write(answer: ModuleAnswer, sender: mpsc::Sender<Bytes>) {
+    let ModuleAnswer {
         before,
         source,
         after,
         share,
-    } = told;
+    } = answer;
     let codes = codes();
     let mut piece = before + BEGIN;
     for (at, byte) in source.iter().enumerate() {

@@ -1,12 +1,13 @@
 //! Reading what is known of a function, whole or by names.
 
-use super::buffer::{self, Told};
-use super::{
-    USAGE_KEY, error_body, executables::admit, function, header, is_admin, query_value, refuse,
-};
+use super::answer::{error_body, refuse};
+use super::buffer::{self, ModuleAnswer};
+use super::executables::admit;
+use super::request::{USAGE_KEY, function, header, is_admin};
 use crate::app::App;
 use crate::connection::Written;
 use crate::functions::store_fault;
+use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -16,7 +17,7 @@ use iof_store::{Function, Usage};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
-/// What `filterBy` may name; the first six are what it names when it is absent.
+/// The names that `filterBy` may have; without it, the first six are shown.
 const FILTERS: [&str; 10] = [
     "wasm_id",
     "wasm_description",
@@ -69,7 +70,7 @@ async fn describe(
     let usage = match wanted.iter().any(|name| is_usage(name)) {
         false => None,
         true if is_admin(&function, headers) => {
-            app.journal.flush().await;
+            app.call_log.flush().await;
             Some(
                 app.store
                     .usage(function.wasm_id)
@@ -117,13 +118,13 @@ async fn describe(
     }
     after.push('}');
     let (source, share) = buffer::source(app, &function).await?;
-    let told = Told {
+    let answer = ModuleAnswer {
         before,
         source,
         after,
         share,
     };
-    let body = buffer::body(app, told).await?;
+    let body = buffer::body(app, answer).await?;
     let mut response = reply::ok(StatusCode::OK, reply::HTML, "");
     *response.body_mut() = body;
     response.extensions_mut().insert(Written);

@@ -4,11 +4,14 @@
 //! database, so that a restart loses nothing, and holds what clients put there. On a server with keys all of it takes one;
 //! without, every address has a share, so that one client does not fill it for all.
 
+use super::answer::error_body;
+use super::arguments;
 use super::executables::admit;
-use super::{arguments, content_type, error_body, essence, rate};
 use crate::app::App;
-use crate::body::SMALL;
+use crate::connection::network;
 use crate::functions::store_fault;
+use crate::http::{content_type, essence};
+use crate::memory::SMALL;
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
@@ -79,7 +82,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let client = parts.extensions.get::<ClientAddress>();
         let owner = client.filter(|_| !app.keys.are_set());
         let owner = owner.map(|client| EphemeralShare {
-            owner: rate::network(client.0).to_string(),
+            owner: network(client.0).to_string(),
             limit: share.as_u64(),
         });
         let life = settings.ephemeral_time;

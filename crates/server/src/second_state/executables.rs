@@ -1,9 +1,13 @@
 //! Uploading, replacing, listing and deleting functions.
 
-use super::{administered, error_body, refuse, upload};
+use super::answer::{error_body, refuse};
+use super::request::administered;
+use super::upload;
 use crate::app::App;
 use crate::auth::key_fault;
+use crate::deploy::EMPTY;
 use crate::functions::store_fault;
+use crate::http::hex;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -16,7 +20,7 @@ use std::sync::Arc;
 /// The key of a function that wants none.
 pub(super) const NIL_KEY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// What the original said about an upload of no bytes.
+/// The message of the original for an upload of no bytes.
 const BLANK: &str = "Wasm executable is blank, please check your HTTP request syntax, the wasm file location and also the contents of the wasm file and try again.";
 
 /// `POST /api/executables`: the body is a module.
@@ -47,7 +51,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
                 .as_ref()
                 .map_or(NIL_KEY, |key| key.as_str()),
             created.admin_key.as_str(),
-            upload::hex(&sha256),
+            hex(&sha256),
         ))
     };
     match created.await {
@@ -97,7 +101,7 @@ pub(super) async fn update(
 }
 
 fn refuse_upload(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
-    if fault.message == upload::EMPTY {
+    if fault.message == EMPTY {
         return reply::ok_but(fault, reply::HTML, error_body(BLANK));
     }
     refuse(fault, id, wrong_key)

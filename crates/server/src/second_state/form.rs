@@ -31,7 +31,7 @@ pub(super) struct FormLimits {
 
 enum Node {
     Text(String),
-    /// What a text turns into that meets an object.
+    /// The form of a text that meets an object.
     True,
     Array(Array),
     Object(Object),
@@ -114,7 +114,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
     Ok(json)
 }
 
-/// What `+` and percent signs stand for; a text in which they stand for nothing is left as it is.
+/// Decodes `+` and percent signs; a text in which they stand for nothing is left as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
     let text: Cow<str> = match text.contains('+') {
         true => text.replace('+', " ").into(),
@@ -204,7 +204,7 @@ impl Node {
         matches!(self, Self::Text(text) if text.is_empty())
     }
 
-    /// What two values of one name come to.
+    /// Joins two values of one name.
     fn merged(self, source: Self) -> Self {
         match (self, source) {
             (target, source) if source.is_empty_text() => target,

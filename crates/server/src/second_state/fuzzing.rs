@@ -7,7 +7,7 @@
 
 use super::arguments::of_body;
 use super::form::{self, FormLimits};
-use super::target::Target;
+use crate::callback::RequestTarget;
 use crate::fuzzing::blame;
 use crate::parsing::Budget;
 use bytes::Bytes;
@@ -80,17 +80,17 @@ pub(crate) fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    match Target::fetch(text) {
+    match RequestTarget::fetch(text) {
         Ok(target) => check_target(&target),
         Err(fault) => blame(&fault),
     }
-    match Target::callback(text) {
+    match RequestTarget::callback(text) {
         Ok(target) => target.iter().for_each(check_target),
         Err(fault) => blame(&fault),
     }
 }
 
-fn check_target(target: &Target) {
+fn check_target(target: &RequestTarget) {
     let url = target.url.as_str();
     assert_eq!(iof_egress::admit(url).ok().as_ref(), Some(&target.url));
     for name in [HOST, CONTENT_LENGTH, CONNECTION, TRANSFER_ENCODING] {

@@ -1,6 +1,8 @@
 //! The usage key of a function: renewed, or given up.
 
-use super::{administered, executables::NIL_KEY, refuse};
+use super::answer::refuse;
+use super::executables::NIL_KEY;
+use super::request::administered;
 use crate::app::App;
 use crate::functions::store_fault;
 use crate::reply;

@@ -1,12 +1,15 @@
-//! What was called: one row a call, for whoever holds the function's admin key.
+//! The log of calls: one row a call, for whoever holds the function's admin key.
 //!
 //! The original showed the first row to anybody. The first one that is kept is still the answer, because clients parse
 //! one object; `?last=20` is ours and answers an array of the newest.
 
-use super::{administered, describe, query_value, refuse};
+use super::answer::refuse;
+use super::describe;
+use super::request::administered;
 use crate::app::App;
+use crate::call_log::OWN_FIELD;
 use crate::functions::store_fault;
-use crate::journal::TOLD;
+use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -62,7 +65,7 @@ async fn rows(
                 Fault::client("last", "last must be a whole number, as in ?last=20.")
             })?),
         };
-    app.journal.flush().await;
+    app.call_log.flush().await;
     let newest_first = last.is_some();
     let calls = app
         .store
@@ -100,7 +103,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
 fn of_2020(record: &str) -> String {
     match serde_json::from_str(record) {
         Ok(Json::Object(mut record)) => {
-            record.shift_remove(TOLD);
+            record.shift_remove(OWN_FIELD);
             Json::Object(record).to_string()
         }
         _ => record.to_owned(),

@@ -6,23 +6,20 @@
 //! whose name begins with `fetch` says what to fetch, one that begins with `SSVM_Callback` where the result goes, and
 //! one with a file's name is bytes, of whatever type: the original took images and broke on the rest.
 
-use super::content_type;
-use super::outward;
-use super::run::{Asked, Caller};
-use super::target::Target;
-use crate::app::App;
-use crate::body::SMALL;
+use super::callback_client::CallbackClient;
+use super::parsed_call::ParsedCall;
+use crate::callback::RequestTarget;
 use crate::grants::CallersMay;
+use crate::http::content_type;
 use crate::json::index;
+use crate::memory::SMALL;
 use crate::multipart::{MostParts, Part, boundary, broken, short, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use http::HeaderMap;
-use iof_commands::CallContext;
 use iof_engine::{Arg, Fault};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
 /// Parts in their places, and where the result goes.
 #[derive(Default)]
@@ -37,12 +34,11 @@ struct Arranged {
 /// `multipart` with what is wrong in it, `multipart-parts`, `callback`, `fetch`, what keeps a part from being fetched,
 /// and those of [`split`].
 pub(super) async fn read(
-    app: &Arc<App>,
-    context: &CallContext,
-    caller: Caller,
+    client: &CallbackClient<'_>,
     may: CallersMay,
     (headers, body): (&HeaderMap, Bytes),
-) -> Result<Asked, Fault> {
+) -> Result<ParsedCall, Fault> {
+    let app = client.app;
     let boundary = boundary(content_type(headers))?;
     let most = MostParts {
         number: app.second_state.multipart_parts,
@@ -55,7 +51,7 @@ pub(super) async fn read(
         }
         Ok(arrange(parts))
     };
-    let mut asked = Asked {
+    let mut parsed = ParsedCall {
         args: vec![],
         fetch: None,
         callback: None,
@@ -65,28 +61,28 @@ pub(super) async fn read(
         true => parse(&mut Budget::default(), body)?,
         false => {
             let parse = move |budget: &mut Budget| parse(budget, body);
-            let (arranged, share) = app.bodies.parse(caller.deadline, parse).await?;
-            asked.shares.push(share);
+            let (arranged, share) = app.bodies.parse(client.context.deadline, parse).await?;
+            parsed.shares.push(share);
             arranged
         }
     };
     if let Some(part) = arranged.callback {
         may.call_back()?;
-        asked.callback = Some(Target::callback(text(&part)?)?);
+        parsed.callback = Some(RequestTarget::callback(text(&part)?)?);
     }
     let mut fetched_bytes = 0;
     for (_, part) in arranged.arguments {
         if !is_fetch(&part) {
-            asked.args.push(match part.is_file {
+            parsed.args.push(match part.is_file {
                 true => Arg::Bytes(part.body),
                 false => Arg::Text(part.body),
             });
             continue;
         }
         may.fetch()?;
-        let target = Target::fetch(text(&part)?)?;
+        let target = RequestTarget::fetch(text(&part)?)?;
         let is_object = target.is_object;
-        let fetched = Box::pin(outward::fetch(app, context, caller, target)).await?;
+        let fetched = Box::pin(client.fetch(target)).await?;
         fetched_bytes += fetched.len() as u64;
         let limit = app.settings.request_body;
         if fetched_bytes > limit.as_u64() {
@@ -96,13 +92,13 @@ pub(super) async fn read(
                 format!("What the parts fetch is larger than server.request_body = {limit}."),
             ));
         }
-        asked.shares.push(app.bodies.share(fetched.len())?);
-        asked.args.push(match is_object {
+        parsed.shares.push(app.bodies.share(fetched.len())?);
+        parsed.args.push(match is_object {
             true => fetched.into_quoted(),
             false => fetched.into_arg(),
         });
     }
-    Ok(asked)
+    Ok(parsed)
 }
 
 /// Brings parts into their places.

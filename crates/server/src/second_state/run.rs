@@ -1,134 +1,57 @@
-//! Calling a function: from a request to its arguments, through the engine, to an answer.
+//! Calls of functions: from a request to its arguments, through the engine, to an answer.
 
+use super::answer::{error_body, usage_key_fault};
+use super::callback_client::{CallbackClient, CallbackResponse, NamedBy};
 use super::form::FormLimits;
-use super::outward::{self, Came, NamedBy};
-use super::target::Target;
-use super::{
-    CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
-    usage_key_fault,
-};
+use super::parsed_call::ParsedCall;
+use super::request::{CALLBACK, FETCH, USAGE_KEY, header, parse_id};
+use super::route::Route;
+use super::{arguments, multipart};
 use crate::app::App;
-use crate::body::{SMALL, Share};
-use crate::call::{self, SIGNATURE, Wish};
-use crate::functions::no_such_function;
-use crate::journal::Row;
+use crate::call_log::Row;
+use crate::callback::RequestTarget;
+use crate::calls::{
+    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+};
+use crate::functions::{LoadedFunction, no_such_function};
+use crate::http::content_type;
+use crate::memory::SMALL;
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use iof_commands::CallContext;
-use iof_engine::{Arg, Fault, Source, StatedSignature};
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response, StatusCode};
+use iof_engine::{Fault, Source};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What the original said about every failure of a call.
+/// The body of 2020 for every failure of a call.
 const FAILED: &str = r#"{"return_value":"Error executing this function, please check function name, input parameters, return parameter for correctness"}"#;
 
-/// Which function, and how it is asked:
-///
-/// | path | answers |
-/// |---|---|
-/// | `/api/run/{wasm_id}/{function}` | the result as text |
-/// | `/api/run/{wasm_id}/{function}/bytes` | the result as it is |
-/// | `/api/multipart/run/…` | the same, of several arguments |
-///
-/// The router does not know these. They are what a server is asked all day, and its general ways (a table of routes,
-/// parameters by name, boxes for middleware) were a thirtieth of what such a request cost.
-pub(crate) struct Route {
-    id: String,
-    function: String,
-    bytes: bool,
-    multipart: bool,
-}
-
-/// On whose behalf: a client, or a call that called back.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    /// How many calls led to this one.
-    pub(super) depth: u32,
-    pub(super) deadline: Instant,
-}
-
-/// What a request says before anything was fetched.
-pub(super) struct Asked {
-    pub(super) args: Vec<Arg>,
-    /// What replaces the argument.
-    pub(super) fetch: Option<Target>,
-    /// Where the result goes: `Some(None)` says nowhere, `None` leaves it to the stored one.
-    pub(super) callback: Option<Option<Target>>,
-    /// What fetched and parsed arguments take of the memory for bodies.
-    pub(super) shares: Vec<Share>,
-}
-
-/// `POST` to any route that runs a function.
-pub(crate) async fn client(
+/// Answers a `POST` of a client to a route that runs a function.
+pub(super) async fn client(
     app: &Arc<App>,
     route: &Route,
     request: Request<Body>,
 ) -> Response<Body> {
-    let caller = Caller {
+    let origin = Origin {
         depth: 0,
-        deadline: Instant::now() + app.wall_time,
+        deadline: Some(Instant::now() + app.wall_time),
     };
-    answer(app, route, request, caller).await
+    answer(app, route, request, origin).await
 }
 
-impl Route {
-    /// The route of a path of this API, if it runs a function.
-    pub(crate) fn of_path(path: &str) -> Option<Self> {
-        let (multipart, rest) = match path.strip_prefix("/api/multipart/run/") {
-            Some(rest) => (true, rest),
-            None => (false, path.strip_prefix("/api/run/")?),
-        };
-        let decode = |part: &str| {
-            let bytes = percent_encoding::percent_decode_str(part);
-            let text = bytes.decode_utf8().ok().filter(|text| !text.is_empty());
-            text.map(|text| text.into_owned())
-        };
-        let mut parts = rest.split('/');
-        let (id, function) = (decode(parts.next()?)?, decode(parts.next()?)?);
-        let bytes = match (parts.next(), parts.next()) {
-            (None, _) => false,
-            (Some("bytes"), None) => true,
-            _ => return None,
-        };
-        Some(Self {
-            id,
-            function,
-            bytes,
-            multipart,
-        })
-    }
-
-    fn content_type(&self) -> HeaderValue {
-        if self.bytes {
-            reply::OCTETS
-        } else {
-            reply::HTML
-        }
-    }
-
-    /// A result under this route: as it is, or as text.
-    fn encode(&self, value: Bytes) -> Response<Body> {
-        let value = match String::from_utf8_lossy(&value) {
-            std::borrow::Cow::Owned(text) if !self.bytes => text.into(),
-            _ => value,
-        };
-        reply::ok(StatusCode::OK, self.content_type(), value)
-    }
-}
-
-/// The whole of a call, answered.
-pub(super) async fn answer(
+/// Answers a request to run a function, of a client or of another call.
+async fn answer(
     app: &Arc<App>,
     route: &Route,
     request: Request<Body>,
-    caller: Caller,
+    origin: Origin,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = match run(app, call, route, request, caller).await {
+    let mut response = match run(app, call, route, request, origin).await {
         Ok(response) => response,
         Err(refusal) => refuse(&refusal, route),
     };
@@ -141,102 +64,96 @@ async fn run(
     id: Uuid,
     route: &Route,
     request: Request<Body>,
-    caller: Caller,
+    origin: Origin,
 ) -> Result<Response<Body>, Refusal> {
     let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
-    let function = app.functions.get(number).await?;
-    if let Some(key) = &function.usage_key
-        && !header(&parts.headers, &USAGE_KEY).is_some_and(|given| key.matches(given))
-    {
-        return Err(usage_key_fault().into());
-    }
-    let granted = &function.granted;
-    let may = granted.callers_may;
-    if header(&parts.headers, &FETCH).is_some() {
-        may.fetch()?;
-    }
-    if header(&parts.headers, &CALLBACK).is_some() {
-        may.call_back()?;
-    }
-    if let Some(pace) = &granted.pace {
-        pace.count()?;
-    }
-    let deadline = Instant::now() + granted.limits.wall_time;
-    let caller = Caller {
-        deadline: caller.deadline.min(deadline),
-        ..caller
+    let (function, credentials) = (FunctionRef::Number(number), KeyHeaders(&parts.headers));
+    let prepared = Prepared::new(app, id, function, &credentials, origin).await?;
+    let stated = StatedTypes::of(&parts.headers)?;
+    let held = read_body(app, &parts.headers, body).await?;
+    let may = prepared.function.granted.callers_may;
+    let client = CallbackClient {
+        app,
+        context: &prepared.context,
+        dispatch,
     };
-    let stated = parts.headers.get(SIGNATURE);
-    let stated = stated.map(|text| text.to_str().unwrap_or_default());
-    let signature = stated.map(StatedSignature::parse).transpose()?;
-    let held = app
-        .bodies
-        .read(&parts.headers, body, app.settings.request_body, || {
-            let limit = app.settings.request_body;
-            Fault::limit(
-                "request-body",
-                413,
-                format!("The body is larger than server.request_body = {limit}."),
-            )
-        })
-        .await?;
-    let context = call::context(&function, id, caller.depth, caller.deadline);
     let body = held.bytes.clone();
     if body.len() > SMALL {
         // What follows reads and copies it: not on the thread of a connection.
         iof_engine::leave().await;
     }
-    let mut asked = if route.multipart {
-        multipart::read(app, &context, caller, may, (&parts.headers, body)).await?
+    let mut parsed = if route.multipart {
+        multipart::read(&client, may, (&parts.headers, body)).await?
     } else {
-        of_body(app, content_type(&parts.headers), body, caller.deadline).await?
+        let deadline = prepared.context.deadline;
+        of_body(app, content_type(&parts.headers), body, deadline).await?
     };
-    if asked.fetch.is_some() {
+    if parsed.fetch.is_some() {
         may.fetch()?;
     }
-    if asked.callback.is_some() {
+    if parsed.callback.is_some() {
         may.call_back()?;
     }
-    directed(&parts.headers, &mut asked)?;
-    if let Some(target) = asked.fetch.take() {
+    directed(&parts.headers, &mut parsed)?;
+    if let Some(target) = parsed.fetch.take() {
         // Boxed: a call that fetches nothing does not carry the fetching about.
-        let fetched = Box::pin(outward::fetch(app, &context, caller, target)).await?;
-        asked.shares.push(app.bodies.share(fetched.len())?);
-        asked.args = vec![fetched.into_arg()];
+        let fetched = Box::pin(client.fetch(target)).await?;
+        parsed.shares.push(app.bodies.share(fetched.len())?);
+        parsed.args = vec![fetched.into_arg()];
     }
-    let callback = match asked.callback {
+    let callback = match parsed.callback {
         Some(callback) => callback.map(|target| (NamedBy::Caller, target)),
         None => {
-            let stored = function.callback.clone();
+            let stored = prepared.function.callback.clone();
             stored.map(|target| (NamedBy::Owner, target))
         }
     };
-    let wish = Wish {
+    // A callback needs these when the call has ended.
+    let callback = callback.map(|target| {
+        let function = Arc::clone(&prepared.function);
+        (function, prepared.context.clone(), target)
+    });
+    let request = CallRequest {
         export: &route.function,
-        args: asked.args,
-        stated,
-        signature: signature.as_ref(),
+        args: parsed.args,
+        stated: stated.as_ref(),
     };
-    let held = (held, asked.shares);
-    let outcome = call::run(app, &function, context.clone(), wish, held).await?;
+    let memory = (held, parsed.shares);
+    let outcome = execute(app, prepared, request, memory).await?;
     let value = outcome.result.map_err(Refusal::Call)?.into_body();
-    match callback {
-        None => Ok(route.encode(value)),
-        Some((named_by, target)) => {
-            let row = Row::called_back(&function.environment, &value, target.to_json());
-            function.ledger.note(row);
-            Box::pin(call_back(
-                app,
-                &context,
-                caller,
-                route,
-                (named_by, target),
-                value,
-            ))
-            .await
-            .map_err(Refusal::Request)
+    let Some((function, context, (named_by, target))) = callback else {
+        return Ok(route.encode(value));
+    };
+    let row = Row::called_back(&function.environment, &value, target.to_json());
+    function.log.record(row);
+    let client = CallbackClient {
+        app,
+        context: &context,
+        dispatch,
+    };
+    let called_back = call_back(&client, route, (named_by, target), value);
+    Box::pin(called_back).await.map_err(Refusal::Request)
+}
+
+/// The credentials of this API: the function's usage key, and leave to name what is fetched and called back.
+struct KeyHeaders<'a>(&'a HeaderMap);
+
+impl Credentials for KeyHeaders<'_> {
+    async fn authorise(&self, _: &App, function: &LoadedFunction) -> Result<(), Fault> {
+        if let Some(key) = &function.usage_key
+            && !header(self.0, &USAGE_KEY).is_some_and(|given| key.matches(given))
+        {
+            return Err(usage_key_fault());
         }
+        let may = function.granted.callers_may;
+        if header(self.0, &FETCH).is_some() {
+            may.fetch()?;
+        }
+        if header(self.0, &CALLBACK).is_some() {
+            may.call_back()?;
+        }
+        Ok(())
     }
 }
 
@@ -245,7 +162,7 @@ async fn of_body(
     content_type: &str,
     body: Bytes,
     deadline: Instant,
-) -> Result<Asked, Fault> {
+) -> Result<ParsedCall, Fault> {
     let limits = FormLimits {
         fields: app.second_state.form_fields,
         depth: app.settings.json_depth,
@@ -255,34 +172,32 @@ async fn of_body(
     }
     let content_type = content_type.to_owned();
     let parse = move |budget: &mut Budget| arguments::of_body(&content_type, body, limits, budget);
-    let (mut asked, share) = Box::pin(app.bodies.parse(deadline, parse)).await?;
-    asked.shares.push(share);
-    Ok(asked)
+    let (mut parsed, share) = Box::pin(app.bodies.parse(deadline, parse)).await?;
+    parsed.shares.push(share);
+    Ok(parsed)
 }
 
 /// Adds what the headers direct; they come before the body.
-fn directed(headers: &HeaderMap, asked: &mut Asked) -> Result<(), Fault> {
+fn directed(headers: &HeaderMap, parsed: &mut ParsedCall) -> Result<(), Fault> {
     if let Some(text) = header(headers, &FETCH) {
-        asked.fetch = Some(Target::fetch(text)?);
+        parsed.fetch = Some(RequestTarget::fetch(text)?);
     }
     if let Some(text) = header(headers, &CALLBACK) {
-        asked.callback = Some(Target::callback(text)?);
+        parsed.callback = Some(RequestTarget::callback(text)?);
     }
     Ok(())
 }
 
 /// Sends a result on; what comes back is the answer.
 async fn call_back(
-    app: &Arc<App>,
-    context: &CallContext,
-    caller: Caller,
+    client: &CallbackClient<'_>,
     route: &Route,
-    target: (NamedBy, Target),
+    target: (NamedBy, RequestTarget),
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
-    match outward::send(app, context, caller, target, value).await? {
+    match client.send(target, value).await? {
         // The answer of a function of ours tells its own truth.
-        Came::Inside(mut response) => {
+        CallbackResponse::Inside(mut response) => {
             if response.status() == StatusCode::OK {
                 let content_type = route.content_type();
                 response
@@ -291,7 +206,7 @@ async fn call_back(
             }
             Ok(response)
         }
-        Came::Outside(response) => {
+        CallbackResponse::Outside(response) => {
             let status = response.status().as_u16();
             let mut answer = route.encode(response.into_body());
             answer.headers_mut().insert(reply::CALLBACK, status.into());
@@ -300,7 +215,7 @@ async fn call_back(
     }
 }
 
-/// Why a request that runs a function has no result.
+/// A reason for which a request to run a function has no result.
 enum Refusal {
     /// The call itself ended so: what the function did, or was asked to do, or a limit that it reached.
     Call(Fault),
@@ -340,4 +255,34 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
         // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
         _ => reply::failure(fault),
     }
+}
+
+/// Runs a function of this server for a call that requests it. Boxed, because that may call back in turn.
+pub(super) fn dispatch(
+    app: &Arc<App>,
+    request: Request<Bytes>,
+    origin: Origin,
+) -> BoxFuture<'_, Result<Response<Body>, Fault>> {
+    Box::pin(async move {
+        let depth = origin.depth + 1;
+        let most = app.second_state.callback_depth;
+        if depth > most {
+            return Err(Fault::limit(
+                "callback-depth",
+                508,
+                format!(
+                    "Functions call each other more than second_state.callback_depth = {most} times deep."
+                ),
+            ));
+        }
+        let Some(route) = Route::of_path(request.uri().path()) else {
+            return Err(Fault::client(
+                "callback-route",
+                "A fetch or callback to this server itself can reach /api/run and /api/multipart/run alone.",
+            )
+            .with_status(404));
+        };
+        let request = request.map(Body::from);
+        Ok(answer(app, &route, request, Origin { depth, ..origin }).await)
+    })
 }

@@ -11,9 +11,25 @@
 use crate::app::App;
 use crate::auth::given;
 use crate::functions::{no_such_function, store_fault};
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 use iof_engine::Fault;
 use iof_store::{ApiKey, Function, KeyHash, Scope};
+
+/// Refuses a request of a page of another origin.
+///
+/// # Errors
+/// `origin`
+pub(crate) fn admit<B>(
+    app: &App,
+    request: &Request<B>,
+    authority: Option<&str>,
+) -> Result<(), Fault> {
+    if !app.names.is_foreign(request, authority) {
+        return Ok(());
+    }
+    let message = "Pages of other origins have no access to /v1. Send the request from a program, or from a page of public_url.";
+    Err(Fault::client("origin", message).with_status(403))
+}
 
 /// The function of a path, by number or by name, for whoever may do this with it.
 ///

@@ -12,7 +12,7 @@
 
 use super::form;
 use crate::charset;
-use crate::functions::Loaded;
+use crate::functions::LoadedFunction;
 use crate::json::{Failure, Rewriting, Style, too_deep};
 use crate::parsing::Budget;
 use base64::Engine as _;
@@ -51,7 +51,7 @@ type Pieces<'a> = Vec<Option<&'a str>>;
 /// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `json-depth`, `json-values`,
 /// `schema-steps`, and those of the budget.
 pub(super) fn read(
-    function: &Loaded,
+    function: &LoadedFunction,
     name: &str,
     content_type: &str,
     body: &Bytes,
@@ -91,7 +91,7 @@ pub(super) fn read(
 }
 
 fn of_json(
-    function: &Loaded,
+    function: &LoadedFunction,
     export: &Export,
     text: &str,
     body: &Bytes,
@@ -245,7 +245,7 @@ fn pieces<'a>(
 
 /// JSON as an argument: as it was written, each name once, and as its schema says.
 pub(super) fn json(
-    function: &Loaded,
+    function: &LoadedFunction,
     export: &Export,
     at: usize,
     piece: &str,

@@ -1,19 +1,22 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
 use super::arguments::{self, BodyLimits};
-use super::jobs::JobRequest;
 use super::{Problem, access, answer, failed, jobs, prefer};
 use crate::app::App;
-use crate::body::{SMALL, Share};
-use crate::call::{self, SIGNATURE, Wish};
-use crate::functions::{Loaded, no_such_function};
+use crate::calls::{
+    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+};
+use crate::functions::{LoadedFunction, no_such_function};
+use crate::http::{content_type, truncate};
+use crate::jobs::{JobRequest, submit};
+use crate::memory::{MemoryReservation, SMALL};
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Fault, StatedSignature, Value};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use iof_engine::{Arg, Fault, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -67,73 +70,72 @@ async fn run(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let (parts, body) = request.into_parts();
-    let function = find(app, function).await?;
-    let keys = (function.usage_key.as_ref(), &function.admin_key);
-    access::call(app, function.id, keys, &parts.headers).await?;
-    let later = prefer::respond_async(&parts.headers);
-    if later && !function.granted.jobs {
-        jobs::admit(app, &function, &parts.headers).await?;
-    }
-    if let Some(pace) = &function.granted.pace {
-        pace.count()?;
-    }
-    let deadline = Instant::now() + function.granted.limits.wall_time;
-    let stated = parts.headers.get(SIGNATURE);
-    let stated = stated.map(|text| text.to_str().unwrap_or_default());
-    let signature = stated.map(StatedSignature::parse).transpose()?;
-    let most = app.settings.request_body;
-    let too_large = || {
-        let message = format!("The body is larger than server.request_body = {most}.");
-        Fault::limit("request-body", 413, message)
-    };
     let headers = &parts.headers;
-    let held = app.bodies.read(headers, body, most, too_large).await?;
-    let content_type = super::content_type(headers);
-    let (args, share) = read(app, &function, export, content_type, &held.bytes, deadline).await?;
+    let later = prefer::respond_async(headers);
+    let (function, credentials) = (function_ref(function)?, BearerKey { headers, later });
+    let prepared = Prepared::new(app, id, function, &credentials, Origin::default()).await?;
+    let stated = StatedTypes::of(headers)?;
+    let held = read_body(app, headers, body).await?;
+    let (deadline, content_type) = (prepared.context.deadline, content_type(headers));
+    let function = &prepared.function;
+    let (args, share) = read(app, function, export, content_type, &held.bytes, deadline).await?;
     if later {
+        let stated = stated.as_ref().map(|stated| stated.text);
         let request = JobRequest::of(&args, stated);
-        let job = app.jobs.submit(app, id, &function, export, request).await?;
-        let accepted = Accepted {
-            job: job.to_string(),
-        };
-        let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
-        let headers = response.headers_mut();
-        if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
-            headers.insert(header::LOCATION, place);
-        }
-        headers.insert(
-            "preference-applied",
-            HeaderValue::from_static("respond-async"),
-        );
-        return Ok(response);
+        let job = submit(app, &prepared, export, request).await?;
+        return Ok(accepted(job));
     }
-    let wish = Wish {
+    let request = CallRequest {
         export,
         args,
-        stated,
-        signature: signature.as_ref(),
+        stated: stated.as_ref(),
     };
-    let context = call::context(&function, id, 0, deadline);
-    let outcome = call::run(app, &function, context, wish, (held, share)).await?;
+    let outcome = execute(app, prepared, request, (held, share)).await?;
     Ok(body_of(outcome.result?))
 }
 
-/// The function of a path, ready to be called.
-async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
-    let unknown = || no_such_function(super::shown(id));
-    if id.bytes().all(|byte| byte.is_ascii_digit()) {
-        let number = access::number(app, id).await?.ok_or_else(unknown)?;
-        return app.functions.get(number).await;
+/// The answer to a call that goes on.
+fn accepted(job: uuid::Uuid) -> Response<Body> {
+    let accepted = Accepted {
+        job: job.to_string(),
+    };
+    let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+    let headers = response.headers_mut();
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
+        headers.insert(header::LOCATION, place);
     }
-    let number = app.functions.named(id).await?.ok_or_else(unknown)?;
-    match app.functions.get(number).await {
-        // The name of a function that is gone may belong to another one now.
-        Err(fault) if fault.code == "no-such-function" => {
-            app.functions.forget(id);
-            let number = app.functions.named(id).await?.ok_or_else(unknown)?;
-            app.functions.get(number).await
+    headers.insert(
+        "preference-applied",
+        HeaderValue::from_static("respond-async"),
+    );
+    response
+}
+
+/// A function of a path: digits are its number, all else is its name.
+fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
+    if !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(FunctionRef::Name(id));
+    }
+    let number = id.parse().ok().filter(|number| *number > 0);
+    number
+        .map(FunctionRef::Number)
+        .ok_or_else(|| no_such_function(truncate(id)))
+}
+
+/// The credentials of this API: a key that calls the function, and for a job one even where the function takes none.
+struct BearerKey<'a> {
+    headers: &'a HeaderMap,
+    later: bool,
+}
+
+impl Credentials for BearerKey<'_> {
+    async fn authorise(&self, app: &App, function: &LoadedFunction) -> Result<(), Fault> {
+        let keys = (function.usage_key.as_ref(), &function.admin_key);
+        access::call(app, function.id, keys, self.headers).await?;
+        if self.later && !function.granted.jobs {
+            jobs::admit(app, function, self.headers).await?;
         }
-        other => other,
+        Ok(())
     }
 }
 
@@ -143,12 +145,12 @@ async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
 /// Those of [`arguments::read`].
 async fn read(
     app: &App,
-    function: &Arc<Loaded>,
+    function: &Arc<LoadedFunction>,
     export: &str,
     content_type: &str,
     body: &Bytes,
     deadline: Instant,
-) -> Result<(Vec<Arg>, Share), Fault> {
+) -> Result<(Vec<Arg>, MemoryReservation), Fault> {
     let limits = BodyLimits {
         depth: app.settings.json_depth,
         values: app.settings.json_values,
@@ -159,7 +161,7 @@ async fn read(
         let budget = &mut Budget::default();
         let args = arguments::read(function, export, content_type, body, limits, budget);
         if !budget.needs_turn() {
-            return Ok((args?, Share::default()));
+            return Ok((args?, MemoryReservation::default()));
         }
     }
     // What follows reads and copies it: not on the thread of a connection.
@@ -172,25 +174,8 @@ async fn read(
     Box::pin(app.bodies.parse(deadline, read)).await
 }
 
-/// The type that a result is sent under, and its bytes.
-pub(super) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
-    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-    let content_type = match &value {
-        Value::Unit => None,
-        Value::Text(_) => Some(TEXT),
-        Value::Bytes(_) => Some(reply::OCTETS),
-        // What JSON has no number for.
-        Value::F32(n) if !n.is_finite() => Some(TEXT),
-        Value::F64(n) if !n.is_finite() => Some(TEXT),
-        Value::Bool(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) | Value::Json(_) => {
-            Some(reply::JSON)
-        }
-    };
-    (content_type, value.into_body())
-}
-
 fn body_of(value: Value) -> Response<Body> {
-    let (content_type, body) = typed(value);
+    let (content_type, body) = reply::typed(value);
     match content_type {
         Some(content_type) => reply::ok(StatusCode::OK, content_type, body),
         None => super::no_content(Ok(())),

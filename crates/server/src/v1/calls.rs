@@ -63,7 +63,7 @@ pub(super) async fn list(
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
             .wasm_id;
-        app.records.flush().await;
+        app.audit_log.flush().await;
         let calls = app.store.recordings(id, MOST).await.map_err(store_fault)?;
         let calls = calls.into_iter().map(|call| RecordedInfo {
             call: call.call.to_string(),
@@ -137,7 +137,7 @@ async fn recording(
     call: &str,
     headers: &HeaderMap,
 ) -> Result<(Recording, Function), Fault> {
-    app.records.flush().await;
+    app.audit_log.flush().await;
     let recording = match Uuid::try_parse(call) {
         Ok(call) => app.store.recording(call).await.map_err(store_fault)?,
         Err(_) => None,

@@ -87,7 +87,7 @@ pub(super) async fn list(
 async fn rows(app: &App, wanted: SentQuery, wait: Duration) -> Result<Vec<SentRow>, Fault> {
     let until = Instant::now() + wait;
     loop {
-        app.records.flush().await;
+        app.audit_log.flush().await;
         let rows = app.store.sent(&wanted).await.map_err(store_fault)?;
         let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {

@@ -4,7 +4,7 @@
 //! beside it. Of a function that says no names, the parts are its arguments in their order.
 
 use super::arguments::{BodyLimits, allowed_missing, json, misfit};
-use crate::functions::Loaded;
+use crate::functions::LoadedFunction;
 use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use iof_engine::{Arg, Export, Fault, Type};
 /// # Errors
 /// `multipart`, `multipart-parts`; `arguments`, naming the one that does not fit; those of the budget.
 pub(super) fn read(
-    function: &Loaded,
+    function: &LoadedFunction,
     export: &Export,
     content_type: &str,
     body: Bytes,

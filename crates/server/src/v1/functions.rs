@@ -176,7 +176,7 @@ pub(super) async fn list(
         let limit = super::limit(query, LIMIT, MOST)?;
         let after = super::within(query, "after", 0, i64::MAX)?.unwrap_or(0);
         // What ended calls left counts, too.
-        app.journal.flush().await;
+        app.call_log.flush().await;
         // One more tells whether there are more.
         let found = app
             .store

@@ -2,8 +2,8 @@
 
 use super::{Problem, access, answer, only, time};
 use crate::app::App;
+use crate::call_log::OWN_FIELD;
 use crate::functions::store_fault;
-use crate::journal::TOLD;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
@@ -123,7 +123,7 @@ async fn rows(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<LoggedCall>, Fault> {
-    app.journal.flush().await;
+    app.call_log.flush().await;
     let rows = match after {
         Some(after) => app.store.calls_after(id, after, limit).await,
         None => app.store.calls(id, true, limit).await,
@@ -139,7 +139,10 @@ fn row(call: LoggedCall) -> Option<LogRow> {
     if record.get("callback_data_payload").is_some() {
         return None;
     }
-    let told = record.get_mut(TOLD).map(Json::take).unwrap_or_default();
+    let told = record
+        .get_mut(OWN_FIELD)
+        .map(Json::take)
+        .unwrap_or_default();
     Some(LogRow {
         id: call.log_id,
         at: time(call.called_at),
@@ -159,7 +162,7 @@ pub(super) async fn usage(
 ) -> Response<Body> {
     let usage = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        app.journal.flush().await;
+        app.call_log.flush().await;
         let usage = app
             .store
             .usage(function.wasm_id)

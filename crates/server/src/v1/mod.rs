@@ -32,12 +32,12 @@ mod prefer;
 mod secrets;
 mod versions;
 
-pub(crate) use jobs::Jobs;
+pub(crate) use access::admit;
 
 use crate::app::App;
 use crate::charset;
-use crate::reply;
-use crate::surface::wrong_method;
+use crate::http::content_type;
+use crate::reply::{self, no_such_route, wrong_method};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -53,7 +53,15 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
+/// The routes below `/v1`.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .nest("/v1", routes())
+        .fallback(no_such_route)
+        .with_state(Arc::clone(app))
+}
+
+fn routes() -> Router<Arc<App>> {
     let (router, _) = documented().split_for_parts();
     router
         .route("/openapi.json", get(document))
@@ -192,14 +200,6 @@ async fn json_body<T: DeserializeOwned>(
     serde_json::from_slice(&held.bytes).map_err(|error| {
         Fault::client("json", format!("The body is not as it should be: {error}."))
     })
-}
-
-/// The content type of a request.
-fn content_type(headers: &HeaderMap) -> &str {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
 }
 
 /// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).

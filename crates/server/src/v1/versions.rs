@@ -3,16 +3,15 @@
 //! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
 
 use super::functions::{Deployed, not_set};
-use super::{
-    Problem, access, answer, content_type, json_body, no_content, only, parameter, time, whole,
-};
+use super::{Problem, access, answer, json_body, no_content, only, parameter, time, whole};
 use crate::app::App;
-use crate::body::Share;
+use crate::deploy;
 use crate::functions::{no_such_version, store_fault};
-use crate::grants::{Declaration, MAX_DECLARATION};
+use crate::grants::MAX_DECLARATION;
+use crate::http::{content_type, hex};
+use crate::memory::MemoryReservation;
 use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
-use crate::second_state::upload;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
@@ -52,7 +51,7 @@ impl VersionInfo {
             .unwrap_or_default();
         Self {
             version: version.number,
-            sha256: upload::hex(&version.sha256),
+            sha256: hex(&version.sha256),
             size: version.size,
             created_at: time(version.created_at),
             exports: exports.into_iter().map(|export| export.name).collect(),
@@ -314,7 +313,7 @@ pub(super) async fn take(
     };
     let held = app.bodies.read(headers, body, most, too_large).await?;
     let (source, declaration, _share) = match form {
-        false => (held.bytes.clone(), None, Share::default()),
+        false => (held.bytes.clone(), None, MemoryReservation::default()),
         true => parts(app, content_type, held.bytes.clone()).await?,
     };
     if source.len() as u64 > limit.as_u64() {
@@ -324,13 +323,13 @@ pub(super) async fn take(
         None => (None, None),
         Some(text) => {
             let ceiling = app.functions.ceiling();
-            let declaration = Declaration::read(&text, ceiling)?;
+            let declaration = ceiling.read(&text)?;
             let text = serde_json::to_string(&declaration)
                 .map_err(|error| Fault::host("The upload failed.", error))?;
             (Some(text), Some(ceiling.limits(&declaration)?))
         }
     };
-    let (mut version, manifest) = upload::compile(app, source).await?;
+    let (mut version, manifest) = deploy::compile(app, source).await?;
     if let Some(limits) = limits {
         manifest.fits(&limits)?;
     }
@@ -343,7 +342,7 @@ async fn parts(
     app: &App,
     content_type: &str,
     body: Bytes,
-) -> Result<(Bytes, Option<String>, Share), Fault> {
+) -> Result<(Bytes, Option<String>, MemoryReservation), Fault> {
     let wrong = |problem: &str| {
         Fault::client(
             "multipart",

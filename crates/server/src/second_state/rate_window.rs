@@ -1,45 +1,45 @@
-//! How often one client may ask: so many requests a minute, as the original counted them.
+//! A limit of the requests of one client in a minute, as the original counted them.
 //!
 //! Off unless `second_state.rate_limit` says a number. A minute is the server's, not the client's: all counts begin anew
 //! together, which is what `X-RateLimit-Reset` announces. A client is an address, or the network of an address of
 //! IPv6, of which one client has billions. Behind a proxy that is the proxy: it should count itself then.
 
+use crate::connection::network;
+use crate::reply;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use iof_engine::{Fault, Source};
 use quick_cache::sync::Cache;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use crate::reply;
 
 /// Addresses that are counted at once; the least recent ones are forgotten.
 const CLIENTS: usize = 100_000;
 const MINUTE: u64 = 60;
 
-/// Requests of each client in this minute.
-pub(crate) struct Rate {
+/// A limiter that counts the requests of each client in this minute.
+pub(super) struct FixedWindowLimiter {
     limit: u32,
     /// Unix seconds of its end.
     ends: AtomicU64,
     counts: Cache<IpAddr, Arc<AtomicU32>>,
 }
 
-/// What a request's answer says of it.
+/// The decision on a request, which its answer tells.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
+pub(super) struct Decision {
     limit: u32,
     remaining: u32,
     reset: u64,
     refused: bool,
 }
 
-impl Rate {
+impl FixedWindowLimiter {
     /// `None`: no limit.
-    pub(crate) fn new(limit: u32) -> Option<Self> {
+    pub(super) fn new(limit: u32) -> Option<Self> {
         (limit > 0).then(|| Self {
             limit,
             ends: AtomicU64::new(0),
@@ -48,12 +48,12 @@ impl Rate {
     }
 
     /// Counts a request.
-    pub(crate) fn count(&self, client: IpAddr) -> Counted {
+    pub(super) fn count(&self, client: IpAddr) -> Decision {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.count_at(client, now.map_or(0, |since| since.as_secs()))
     }
 
-    fn count_at(&self, client: IpAddr, now: u64) -> Counted {
+    fn count_at(&self, client: IpAddr, now: u64) -> Decision {
         let ends = self.ends.load(Ordering::Acquire);
         if now >= ends {
             let next = now + MINUTE;
@@ -70,7 +70,7 @@ impl Rate {
             .get_or_insert_with(&network(client), || Ok::<_, Infallible>(Arc::default()));
         let Ok(count) = counted;
         let count = count.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-        Counted {
+        Decision {
             limit: self.limit,
             remaining: self.limit.saturating_sub(count),
             reset: self.ends.load(Ordering::Acquire),
@@ -79,9 +79,9 @@ impl Rate {
     }
 }
 
-impl Counted {
+impl Decision {
     /// The answer instead, if the client asked too often.
-    pub(crate) fn refusal(self) -> Option<Response<Body>> {
+    pub(super) fn refusal(self) -> Option<Response<Body>> {
         self.refused.then(|| {
             let fault = Fault::new(
                 "rate-limit",
@@ -105,7 +105,7 @@ impl Counted {
     }
 
     /// Tells the client how it stands.
-    pub(crate) fn tell(self, response: &mut Response<Body>) {
+    pub(super) fn tell(self, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         for (name, value) in [
             ("x-ratelimit-limit", u64::from(self.limit)),
@@ -117,26 +117,15 @@ impl Counted {
     }
 }
 
-/// The network that one client counts as.
-pub(crate) fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_client_has_its_number_a_minute() {
-        let rate = Rate::new(2).unwrap();
+        let limiter = FixedWindowLimiter::new(2).unwrap();
         let of = |client: &str, now| {
-            let counted = rate.count_at(client.parse().unwrap(), now);
+            let counted = limiter.count_at(client.parse().unwrap(), now);
             (counted.remaining, counted.refused, counted.reset)
         };
         assert_eq!(of("192.0.2.1", 1000), (1, false, 1060));
@@ -147,6 +136,6 @@ mod tests {
         assert_eq!(of("2001:db8::1", 1061), (1, false, 1120));
         assert_eq!(of("2001:db8::2", 1061), (0, false, 1120));
         assert_eq!(of("2001:db8:0:1::2", 1061), (1, false, 1120));
-        assert!(Rate::new(0).is_none());
+        assert!(FixedWindowLimiter::new(0).is_none());
     }
 }

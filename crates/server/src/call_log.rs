@@ -1,14 +1,15 @@
-//! What was called, on its way to the store: counted and kept in memory, written off the path of calls.
+//! The log of calls, on its way to the store: counted and kept in memory, written off the path of calls.
 //!
-//! A call leaves a row and its times in its function's [`Ledger`], under a lock that calls of that function alone take,
-//! for the time that it takes to push. One task empties the ledgers that have something: as soon as it can when little
-//! happens, so that a row is on the disk a few milliseconds after its call, and at most for a tenth of its time when much
-//! does. A ledger holds as many rows as the store keeps of a function, so what a burst leaves out would have been
-//! trimmed anyway; counts are never left out.
+//! A call leaves a row and its times in its function's [`FunctionLog`], under a lock that only calls of that function
+//! take, for the time that it takes to push. One task empties the logs that have something: a row is on the disk a few
+//! milliseconds after its call when little happens, and the task writes for at most a tenth of its time when much does. A
+//! log holds as many rows as the store keeps of a function, so what a burst leaves out would have been trimmed anyway;
+//! counts are never left out.
 //!
 //! Rejected: writing before the answer (a flush of the disk for every call), and a queue of calls (it fills when calls
 //! come faster than rows can be written, and then either calls wait or counts are wrong).
 
+use crate::write_behind::{Sender, WriteBehind, Writer};
 use bytes::Bytes;
 use iof_engine::{Arg, Environment, Outcome};
 use iof_store::{Call, Calls, Store};
@@ -17,34 +18,19 @@ use serde_json::Value as Json;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-/// The task that writes ledgers.
-pub(crate) struct Journal {
-    queue: UnboundedSender<Message>,
-    /// Somebody waits for a flush.
-    hurry: Arc<Notify>,
+/// The logs of all functions, and the task that writes them.
+pub(crate) struct CallLog {
+    queue: WriteBehind<Arc<FunctionLog>>,
     keep: u32,
-    /// Ends with the journal, which is flushed before.
-    _task: JoinSet<()>,
 }
 
-enum Message {
-    /// This ledger has something. Each is queued once at a time, so the queue is as long as functions are many.
-    Dirty(Arc<Ledger>),
-    /// Say when all before this is written.
-    Flush(oneshot::Sender<()>),
-}
-
-/// What calls of one function left.
-pub(crate) struct Ledger {
+/// The log of one function: rows and times that are not written yet.
+pub(crate) struct FunctionLog {
     wasm_id: i64,
     keep: usize,
-    queue: UnboundedSender<Message>,
+    queue: Sender<Arc<FunctionLog>>,
     unsaved: Mutex<Unsaved>,
 }
 
@@ -54,6 +40,7 @@ struct Unsaved {
     invocations: u64,
     guest: Duration,
     latest: Duration,
+    /// True if it is in the queue, where each log is once at a time: the queue is as long as functions are many.
     queued: bool,
 }
 
@@ -61,17 +48,17 @@ struct Unsaved {
 pub(crate) struct Row {
     at: SystemTime,
     environment: Arc<Environment>,
-    what: What,
+    event: Event,
 }
 
-enum What {
-    Called(Payload, Told, Duration),
+enum Event {
+    Called(Payload, CallSummary, Duration),
     CalledBack(Payload, Json),
 }
 
-/// How a call went, as far as a log keeps it.
+/// A summary of how a call ended.
 #[derive(Serialize)]
-pub(crate) struct Told {
+pub(crate) struct CallSummary {
     call: Uuid,
     version: i64,
     export: Box<str>,
@@ -97,60 +84,68 @@ pub(crate) enum Part {
     Bytes(usize),
 }
 
-/// Of a state and of one argument the log keeps this many bytes.
+/// Bytes that the log keeps of a state and of one argument.
 const KEPT: usize = 1 << 10;
-/// Of each of its streams.
+/// Bytes that the log keeps of each stream that a call printed.
 const PRINTED: usize = 4 << 10;
-/// Between two writes, at least.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The same after one of many rows: each transaction wakes the threads of SQLite and of calls a dozen times.
-const LONG_PAUSE: Duration = Duration::from_millis(25);
-/// How many these are.
-const MANY: usize = 100;
-/// Ledgers that are written in one transaction.
+/// Logs that are written in one transaction.
 const BATCH: usize = 256;
 
-impl Journal {
-    /// Starts the task. `keep` rows of each function are kept; 0 keeps counts alone.
+impl CallLog {
+    /// Starts the task. `keep` rows of each function are kept; 0 keeps only counts.
     pub(crate) fn start(store: Store, keep: u32) -> Self {
-        let (queue, messages) = unbounded_channel();
-        let hurry = Arc::new(Notify::new());
-        let mut task = JoinSet::new();
-        task.spawn(write(store, keep, messages, Arc::clone(&hurry)));
         Self {
-            queue,
-            hurry,
+            queue: WriteBehind::start(LogWriter { store, keep }),
             keep,
-            _task: task,
         }
     }
 
-    /// A ledger for a function that was just loaded.
-    pub(crate) fn ledger(&self, wasm_id: i64) -> Arc<Ledger> {
-        Arc::new(Ledger {
+    /// The log of a function that was just loaded.
+    pub(crate) fn of_function(&self, wasm_id: i64) -> Arc<FunctionLog> {
+        Arc::new(FunctionLog {
             wasm_id,
             keep: self.keep as usize,
-            queue: self.queue.clone(),
+            queue: self.queue.sender().clone(),
             unsaved: Mutex::default(),
         })
     }
 
-    /// Returns when everything that ended calls left is in the store.
+    /// Returns when the rows of all calls that ended are in the store.
     pub(crate) async fn flush(&self) {
-        let (done, told) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).is_ok() {
-            self.hurry.notify_one();
-            // A task that has ended has nothing left to write.
-            let _ = told.await;
-        }
+        self.queue.flush().await;
     }
 }
 
-impl Ledger {
+/// The writer of logs into the store.
+struct LogWriter {
+    store: Store,
+    keep: u32,
+}
+
+impl Writer for LogWriter {
+    type Item = Arc<FunctionLog>;
+    const BATCH: usize = BATCH;
+    // A log is not lost by waiting: what it has no room for would be trimmed in the store. So calls come first.
+    const REST: u32 = 9;
+    const RESTS_WHEN_FULL: bool = true;
+
+    async fn write(&mut self, logs: Vec<Arc<FunctionLog>>) -> usize {
+        let calls: Vec<Calls> = logs.iter().map(|log| log.take()).collect();
+        let rows = calls.iter().map(|calls| calls.newest.len()).sum();
+        if let Err(error) = self.store.record_calls(calls, self.keep).await {
+            tracing::error!(%error, "calls could not be written to the log; they are missing in it and in the usage");
+        }
+        rows
+    }
+
+    async fn tidy(&mut self) {}
+}
+
+impl FunctionLog {
     /// Adds a row, and counts it if it is a call.
-    pub(crate) fn note(self: &Arc<Self>, row: Row) {
+    pub(crate) fn record(self: &Arc<Self>, row: Row) {
         let mut unsaved = lock(&self.unsaved);
-        if let What::Called(.., guest) = row.what {
+        if let Event::Called(.., guest) = row.event {
             unsaved.invocations += 1;
             unsaved.guest += guest;
             unsaved.latest = guest;
@@ -162,7 +157,7 @@ impl Ledger {
             unsaved.rows.push_back(row);
         }
         if !unsaved.queued {
-            unsaved.queued = self.queue.send(Message::Dirty(Arc::clone(self))).is_ok();
+            unsaved.queued = self.queue.send(Arc::clone(self));
         }
     }
 
@@ -188,13 +183,14 @@ impl Ledger {
 }
 
 impl Row {
+    /// A call that ended.
     pub(crate) fn called(
         environment: &Arc<Environment>,
-        payload: Payload,
-        told: Told,
+        arguments: Payload,
+        summary: CallSummary,
         guest: Duration,
     ) -> Self {
-        Self::new(environment, What::Called(payload, told, guest))
+        Self::new(environment, Event::Called(arguments, summary, guest))
     }
 
     /// A result that was sent on.
@@ -204,29 +200,29 @@ impl Row {
         options: Json,
     ) -> Self {
         let payload = Payload::One(Part::of_bytes(value));
-        Self::new(environment, What::CalledBack(payload, options))
+        Self::new(environment, Event::CalledBack(payload, options))
     }
 
-    fn new(environment: &Arc<Environment>, what: What) -> Self {
+    fn new(environment: &Arc<Environment>, event: Event) -> Self {
         Self {
             at: SystemTime::now(),
             environment: Arc::clone(environment),
-            what,
+            event,
         }
     }
 
     fn into_call(self, wasm_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (record, guest) = match &self.what {
-            What::Called(payload, told, guest) => {
+        let (record, guest) = match &self.event {
+            Event::Called(payload, summary, guest) => {
                 let record = Called {
                     original_wasm_executables_id: wasm_id.to_string(),
                     data_payload: payload.to_json(),
-                    iof: told,
+                    iof: summary,
                 };
                 (serde_json::to_string(&record), *guest)
             }
-            What::CalledBack(payload, options) => {
+            Event::CalledBack(payload, options) => {
                 let record = CalledBack {
                     callback_data_payload: payload.to_json(),
                     callback_request_options: options,
@@ -245,15 +241,15 @@ impl Row {
 }
 
 /// The field of a row's record that the API of 2020 does not show.
-pub(crate) const TOLD: &str = "iof";
+pub(crate) const OWN_FIELD: &str = "iof";
 
-/// The record of a call; its names are those of 2020, but for [`TOLD`].
+/// The record of a call; its names are those of 2020, but for [`OWN_FIELD`].
 #[derive(Serialize)]
 struct Called<'a> {
     original_wasm_executables_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_payload: Option<Json>,
-    iof: &'a Told,
+    iof: &'a CallSummary,
 }
 
 /// The record of a result that was sent on.
@@ -263,7 +259,7 @@ struct CalledBack<'a> {
     callback_request_options: &'a Json,
 }
 
-impl Told {
+impl CallSummary {
     pub(crate) fn of(call: Uuid, version: i64, export: &str, outcome: &Outcome) -> Self {
         let fault = outcome.result.as_ref().err();
         let printed = |bytes: &[u8]| {
@@ -337,49 +333,11 @@ fn kept(state: &Arc<str>) -> Arc<str> {
     }
 }
 
-async fn write(
-    store: Store,
-    keep: u32,
-    mut messages: UnboundedReceiver<Message>,
-    hurry: Arc<Notify>,
-) {
-    while let Some(first) = messages.recv().await {
-        let started = Instant::now();
-        let (mut calls, mut waiting) = (vec![], vec![]);
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Dirty(ledger) => calls.push(ledger.take()),
-                Message::Flush(done) => waiting.push(done),
-            }
-            next = (calls.len() < BATCH)
-                .then(|| messages.try_recv().ok())
-                .flatten();
-        }
-        let rows: usize = calls.iter().map(|calls| calls.newest.len()).sum();
-        if !calls.is_empty()
-            && let Err(error) = store.record_calls(calls, keep).await
-        {
-            tracing::error!(%error, "calls could not be written to the log; they are missing in it and in the usage");
-        }
-        for done in waiting {
-            // Whoever asked may have gone.
-            let _ = done.send(());
-        }
-        let least = if rows < MANY { PAUSE } else { LONG_PAUSE };
-        let pause = least.max(9 * started.elapsed());
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = hurry.notified() => {}
-        }
-    }
-}
-
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What the lock guards is whole between any two statements.
+/// The lock of rows, also after a panic: what it guards is whole between any two statements.
 fn lock(unsaved: &Mutex<Unsaved>) -> MutexGuard<'_, Unsaved> {
     unsaved.lock().unwrap_or_else(PoisonError::into_inner)
 }

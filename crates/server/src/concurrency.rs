@@ -1,97 +1,109 @@
-//! How many calls run at once, and how many wait for it.
+//! A limit of the calls that run at once, and of those that wait for it.
 //!
-//! Passing an open gate is one atomic addition, with no lock: a semaphore would take one at every release. Only calls
+//! Passing an open limiter is one atomic addition, with no lock: a semaphore would take one at every release. Only calls
 //! that find it full queue up, for a bounded time and in bounded number.
 
+use crate::settings::Settings;
 use iof_engine::Fault;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Admits calls.
-pub(crate) struct Gate {
+/// A limiter of calls.
+pub(crate) struct ConcurrencyLimiter {
     running: AtomicU32,
     waiting: AtomicU32,
     freed: Notify,
     limit: u32,
     queue: u32,
     wait: Duration,
-    of: Of,
+    scope: Scope,
 }
 
-/// Whose limit it is.
+/// The calls that a limiter counts.
 #[derive(Clone, Copy)]
-enum Of {
+enum Scope {
     Server,
     Function,
 }
 
-/// A call's place; dropping it lets the next one in.
-pub(crate) struct Place<'a>(&'a Gate);
+/// A permit to run one call; released on drop.
+pub(crate) struct Permit(Arc<ConcurrencyLimiter>);
 
-impl Gate {
-    /// The server's gate.
-    pub(crate) fn new(limit: u32, queue: u32, wait: Duration) -> Self {
-        Self::with(limit, queue, wait, Of::Server)
+impl ConcurrencyLimiter {
+    /// The limiter of all calls of a server: `server.concurrency`.
+    pub(crate) fn of_server(settings: &Settings) -> Arc<Self> {
+        Self::new(settings.concurrency, settings, Scope::Server)
     }
 
-    /// The gate of one function, which its own `concurrency` says.
-    pub(crate) fn of_function(limit: u32, queue: u32, wait: Duration) -> Self {
-        Self::with(limit, queue, wait, Of::Function)
+    /// The limiter of one function: the `concurrency` that it declares.
+    pub(crate) fn of_function(limit: u32, settings: &Settings) -> Arc<Self> {
+        Self::new(limit, settings, Scope::Function)
     }
 
-    fn with(limit: u32, queue: u32, wait: Duration, of: Of) -> Self {
-        Self {
-            of,
+    fn new(limit: u32, settings: &Settings, scope: Scope) -> Arc<Self> {
+        Arc::new(Self {
+            scope,
             running: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             freed: Notify::new(),
             limit: limit.max(1),
-            queue,
-            wait,
-        }
+            queue: settings.queue,
+            wait: settings.queue_wait,
+        })
     }
 
     pub(crate) fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Waits for a place.
+    /// Calls that run now.
+    pub(crate) fn running(&self) -> u32 {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// Calls that wait for a permit now.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Waits for a permit.
     ///
     /// # Errors
     /// `queue` when too many wait already, `queue-wait` when the wait took too long, both 503; of a function,
     /// `concurrency`, 429, for either.
-    pub(crate) async fn enter(&self) -> Result<Place<'_>, Fault> {
-        match self.try_enter() {
-            Some(place) => Ok(place),
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Permit, Fault> {
+        match self.try_acquire() {
+            Some(permit) => Ok(permit),
             // Boxed: calls that need not wait do not carry the waiting about.
-            None => Box::pin(self.queue()).await,
+            None => Box::pin(self.wait()).await,
         }
     }
 
-    fn try_enter(&self) -> Option<Place<'_>> {
+    fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         self.running
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
                 (n < self.limit).then_some(n + 1)
             })
             .ok()
-            .map(|_| Place(self))
+            .map(|_| Permit(Arc::clone(self)))
     }
 
-    async fn queue(&self) -> Result<Place<'_>, Fault> {
+    async fn wait(self: &Arc<Self>) -> Result<Permit, Fault> {
         let _waiter = self.join()?;
         let deadline = Instant::now() + self.wait;
         loop {
             let freed = self.freed.notified();
             let mut freed = std::pin::pin!(freed);
-            // Registered before the check, so that a place freed in between is not missed.
+            // Registered before the check, so that a permit freed in between is not missed.
             freed.as_mut().enable();
-            if let Some(place) = self.try_enter() {
-                return Ok(place);
+            if let Some(permit) = self.try_acquire() {
+                return Ok(permit);
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                return Err(self.of.waited(self.limit));
+                return Err(self.scope.waited(self.limit));
             }
         }
     }
@@ -100,13 +112,13 @@ impl Gate {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let waiter = Waiter(self);
         if before >= self.queue {
-            return Err(self.of.full(self.limit));
+            return Err(self.scope.full(self.limit));
         }
         Ok(waiter)
     }
 }
 
-impl Of {
+impl Scope {
     fn waited(self, limit: u32) -> Fault {
         match self {
             Self::Server => Fault::limit(
@@ -140,7 +152,7 @@ impl Of {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
         if self.0.waiting.load(Ordering::Acquire) > 0 {
@@ -149,7 +161,7 @@ impl Drop for Place<'_> {
     }
 }
 
-struct Waiter<'a>(&'a Gate);
+struct Waiter<'a>(&'a ConcurrencyLimiter);
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
@@ -160,39 +172,47 @@ impl Drop for Waiter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+
+    fn limiter(limit: u32, queue: u32, queue_wait: Duration) -> Arc<ConcurrencyLimiter> {
+        let settings = Settings {
+            queue,
+            queue_wait,
+            ..Settings::default()
+        };
+        ConcurrencyLimiter::new(limit, &settings, Scope::Server)
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn never_more_than_the_limit_and_nobody_is_forgotten() {
-        let gate = Arc::new(Gate::new(3, 1_000, Duration::from_secs(10)));
+        let limiter = limiter(3, 1_000, Duration::from_secs(10));
         let (inside, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..500 {
-            let (gate, inside, most) = (gate.clone(), inside.clone(), most.clone());
+            let (limiter, inside, most) = (limiter.clone(), inside.clone(), most.clone());
             calls.spawn(async move {
-                let place = gate.enter().await.unwrap();
+                let permit = limiter.acquire().await.unwrap();
                 most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 inside.fetch_sub(1, Ordering::SeqCst);
-                drop(place);
+                drop(permit);
             });
         }
         while let Some(call) = calls.join_next().await {
             call.unwrap();
         }
         assert_eq!(most.load(Ordering::SeqCst), 3);
-        assert_eq!(gate.running.load(Ordering::SeqCst), 0);
+        assert_eq!((limiter.running(), limiter.waiting()), (0, 0));
     }
 
     #[tokio::test]
     async fn a_full_queue_and_a_long_wait_are_refused() {
-        let gate = Gate::new(1, 1, Duration::from_millis(20));
-        let _inside = gate.enter().await.unwrap();
-        let (first, second) = tokio::join!(gate.enter(), gate.enter());
+        let one = limiter(1, 1, Duration::from_millis(20));
+        let _inside = one.acquire().await.unwrap();
+        let (first, second) = tokio::join!(one.acquire(), one.acquire());
         assert_eq!(first.err().unwrap().code, "queue-wait");
         assert_eq!(second.err().unwrap().code, "queue");
-        let no_queue = Gate::new(1, 0, Duration::from_secs(1));
-        let _inside = no_queue.enter().await.unwrap();
-        assert_eq!(no_queue.enter().await.err().unwrap().code, "queue");
+        let no_queue = limiter(1, 0, Duration::from_secs(1));
+        let _inside = no_queue.acquire().await.unwrap();
+        assert_eq!(no_queue.acquire().await.err().unwrap().code, "queue");
     }
 }

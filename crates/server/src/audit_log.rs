@@ -1,35 +1,27 @@
-//! What left because of functions, and recorded calls, on their way to the store: off the path of calls, in batches.
+//! The audit log: requests and commands that left because of functions, and recorded calls, on their way to the store.
 //!
-//! Whoever sends a request or runs a command leaves a row in a queue, without a lock and without waiting. One task
-//! writes what has gathered in one transaction and then pauses, so that rows are on the disk a few milliseconds after
-//! what they tell when little happens, and the disk is flushed at most forty times a second when much does. The
-//! queue has a bound. What comes when it is full is counted and said in the log: a call must not wait for its own
-//! record, and memory must not grow with a disk that is slow.
+//! A request that was sent or a command that ran leaves a row in a queue, without a lock and without waiting. The queue
+//! has a bound. What comes when it is full is counted and said in the log: a call must not wait for its own record, and
+//! memory must not grow with a disk that is slow.
 
 use crate::settings::RecordSettings;
+use crate::write_behind::{Sender, WriteBehind, Writer};
 use iof_store::{Recording, RecordingsKept, Sent, SentKind, SentLine, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
 
-/// The task that writes them. One for the process.
-pub struct Records {
-    queue: RecordQueue,
+/// The audit log, and the task that writes it. One for the process.
+pub struct AuditLog {
+    sender: AuditSender,
+    queue: WriteBehind<Entry>,
     settings: RecordSettings,
-    /// Somebody waits for a flush.
-    hurry: Arc<Notify>,
-    /// Ends with the records, which are flushed before.
-    _task: JoinSet<()>,
 }
 
-/// Where rows are left.
+/// A sender of rows to the audit log.
 #[derive(Clone)]
-pub struct RecordQueue {
-    sender: UnboundedSender<Message>,
+pub struct AuditSender {
+    sender: Sender<Entry>,
     waiting: Arc<Waiting>,
 }
 
@@ -41,56 +33,39 @@ struct Waiting {
     lost: AtomicU64,
 }
 
-enum Message {
+enum Entry {
     Sent(SentLine),
     Call(Box<Recording>),
-    /// Say when all before this is written.
-    Flush(oneshot::Sender<()>),
 }
 
 /// Rows that wait at most: a second of the fastest that this server sends.
 const ROWS: usize = 100_000;
 /// Bytes of recorded calls that wait at most.
 const BYTES: usize = 64 << 20;
-/// Rows of one transaction.
-const BATCH: usize = 2_000;
-const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Between two transactions, at least.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The same after one of many rows: each transaction wakes the threads of SQLite and of calls a dozen times.
-const LONG_PAUSE: Duration = Duration::from_millis(25);
-/// How many these are.
-const MANY: usize = 100;
-
-impl Records {
+impl AuditLog {
     /// Starts the task; needs a runtime.
     #[must_use]
     pub fn start(store: Store, settings: RecordSettings) -> Self {
-        let (sender, messages) = unbounded_channel();
-        let queue = RecordQueue {
-            sender,
-            waiting: Arc::default(),
-        };
-        let hurry = Arc::new(Notify::new());
-        let mut task = JoinSet::new();
-        let writer = Writer {
+        let waiting = Arc::new(Waiting::default());
+        let queue = WriteBehind::start(EntryWriter {
             store,
             settings: settings.clone(),
-            waiting: Arc::clone(&queue.waiting),
-        };
-        task.spawn(writer.run(messages, Arc::clone(&hurry)));
+            waiting: Arc::clone(&waiting),
+        });
         Self {
+            sender: AuditSender {
+                sender: queue.sender().clone(),
+                waiting,
+            },
             queue,
             settings,
-            hurry,
-            _task: task,
         }
     }
 
-    /// For whoever has something to leave.
+    /// A sender of rows.
     #[must_use]
-    pub fn queue(&self) -> Arc<RecordQueue> {
-        Arc::new(self.queue.clone())
+    pub fn sender(&self) -> Arc<AuditSender> {
+        Arc::new(self.sender.clone())
     }
 
     /// The largest call that is recorded, in bytes.
@@ -101,42 +76,37 @@ impl Records {
     /// Keeps a call.
     pub(crate) fn call(&self, recording: Recording) {
         let bytes = recording.data.len();
-        let waiting = &self.queue.waiting;
+        let waiting = &self.sender.waiting;
         if waiting.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > BYTES {
             waiting.bytes.fetch_sub(bytes, Ordering::AcqRel);
             waiting.lost.fetch_add(1, Ordering::AcqRel);
             return;
         }
-        // Fails when the server has stopped.
-        let _ = self.queue.sender.send(Message::Call(Box::new(recording)));
+        // Not taken when the server has stopped.
+        self.sender.sender.send(Entry::Call(Box::new(recording)));
     }
 
-    /// Returns when everything that was left is in the store.
+    /// Returns when everything that was sent is in the store.
     pub(crate) async fn flush(&self) {
-        let (done, told) = oneshot::channel();
-        if self.queue.sender.send(Message::Flush(done)).is_ok() {
-            self.hurry.notify_one();
-            // A task that has ended has nothing left to write.
-            let _ = told.await;
-        }
+        self.queue.flush().await;
     }
 }
 
-impl RecordQueue {
-    fn leave(&self, sent: Sent) {
+impl AuditSender {
+    fn send(&self, sent: Sent) {
         if self.waiting.rows.fetch_add(1, Ordering::AcqRel) >= ROWS {
             self.waiting.rows.fetch_sub(1, Ordering::AcqRel);
             self.waiting.lost.fetch_add(1, Ordering::AcqRel);
             return;
         }
-        // Fails when the server has stopped.
-        let _ = self.sender.send(Message::Sent(sent.into()));
+        // Not taken when the server has stopped.
+        self.sender.send(Entry::Sent(sent.into()));
     }
 }
 
-impl iof_egress::Sink for RecordQueue {
+impl iof_egress::Sink for AuditSender {
     fn sent(&self, entry: iof_egress::Entry) {
-        self.leave(Sent {
+        self.send(Sent {
             at: unix_ms(entry.at),
             call: entry.call,
             wasm_id: entry.function_id,
@@ -156,9 +126,9 @@ impl iof_egress::Sink for RecordQueue {
     }
 }
 
-impl iof_commands::Sink for RecordQueue {
+impl iof_commands::Sink for AuditSender {
     fn ran(&self, run: iof_commands::Run) {
-        self.leave(Sent {
+        self.send(Sent {
             at: unix_ms(run.at),
             call: run.call,
             wasm_id: run.function_id,
@@ -178,52 +148,27 @@ impl iof_commands::Sink for RecordQueue {
     }
 }
 
-struct Writer {
+/// The writer of entries into the store.
+struct EntryWriter {
     store: Store,
     settings: RecordSettings,
     waiting: Arc<Waiting>,
 }
 
-impl Writer {
-    async fn run(self, mut messages: UnboundedReceiver<Message>, hurry: Arc<Notify>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        // What grew old while the server was not there goes first, and once an hour what does so while nothing happens.
-        self.trim().await;
-        loop {
-            match timeout(HOUR, messages.recv_many(&mut batch, BATCH)).await {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(_) => {
-                    self.trim().await;
-                    continue;
-                }
-            }
-            let started = Instant::now();
-            let count = batch.len();
-            let waiting = self.write(batch.drain(..)).await;
-            for done in waiting {
-                // Whoever asked may have gone.
-                let _ = done.send(());
-            }
-            if count == BATCH {
-                continue;
-            }
-            let least = if count < MANY { PAUSE } else { LONG_PAUSE };
-            let pause = least.max(4 * started.elapsed());
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = hurry.notified() => {}
-            }
-        }
-    }
+impl Writer for EntryWriter {
+    type Item = Entry;
+    const BATCH: usize = 2_000;
+    // Entries that come while the queue is full are lost: this writes for a fifth of its time, and on when it has to.
+    const REST: u32 = 4;
+    const RESTS_WHEN_FULL: bool = false;
 
-    async fn write(&self, batch: impl Iterator<Item = Message>) -> Vec<oneshot::Sender<()>> {
-        let (mut sent, mut calls, mut waiting) = (vec![], vec![], vec![]);
-        for message in batch {
-            match message {
-                Message::Sent(row) => sent.push(row),
-                Message::Call(recording) => calls.push(*recording),
-                Message::Flush(done) => waiting.push(done),
+    async fn write(&mut self, entries: Vec<Entry>) -> usize {
+        let count = entries.len();
+        let (mut sent, mut calls) = (vec![], vec![]);
+        for entry in entries {
+            match entry {
+                Entry::Sent(row) => sent.push(row),
+                Entry::Call(recording) => calls.push(*recording),
             }
         }
         self.waiting.rows.fetch_sub(sent.len(), Ordering::AcqRel);
@@ -242,18 +187,18 @@ impl Writer {
                 "records came faster than they could be written; these are missing"
             );
         }
-        waiting
+        count
     }
-}
 
-impl Writer {
-    async fn trim(&self) {
-        // A million rows go in many short transactions, so that others get theirs in between.
+    /// A million rows go in many short transactions, so that others get theirs in between.
+    async fn tidy(&mut self) {
         while self.sent(vec![]).await {}
         while self.calls(vec![]).await {}
     }
+}
 
-    /// Whether there is more to be removed.
+impl EntryWriter {
+    /// Writes rows, and removes old ones. Returns whether there are more to remove.
     async fn sent(&self, rows: Vec<SentLine>) -> bool {
         let RecordSettings {
             sent_rows,
@@ -270,7 +215,7 @@ impl Writer {
         }
     }
 
-    /// Whether there is more to be removed.
+    /// Writes rows, and removes old ones. Returns whether there are more to remove.
     async fn calls(&self, calls: Vec<Recording>) -> bool {
         let settings = &self.settings;
         let kept = RecordingsKept {

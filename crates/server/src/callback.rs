@@ -1,4 +1,4 @@
-//! Where a call fetches its argument from, and where its result goes: the request options of Node's `https` module.
+//! Requests that a call makes by itself, as their options are written: those of Node's `https` module.
 //!
 //! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be a
 //! bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
@@ -26,27 +26,27 @@ const OPTIONS: [&str; 9] = [
     "port",
     "protocol",
 ];
-/// Of a name that is refused, so much is shown.
+/// The characters that are shown of a name that is refused.
 const LONGEST_NAME: usize = 64;
-/// What a fetch has besides.
+/// The options that a fetch has besides.
 const BODY: [&str; 2] = ["body", "data"];
 /// The most names, values and brackets in the JSON of one.
 const TOKENS: usize = 10_000;
 
-/// One request to be made.
+/// A request to be made: a fetch, or a callback.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(super) url: Url,
-    pub(super) method: Method,
-    pub(super) headers: HeaderMap,
-    /// What a fetch sends.
-    pub(super) body: Option<String>,
-    pub(super) max_redirects: Option<usize>,
-    /// It was written as an object, not as a URL.
-    pub(super) is_object: bool,
+pub(crate) struct RequestTarget {
+    pub(crate) url: Url,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    /// The body of a fetch.
+    pub(crate) body: Option<String>,
+    pub(crate) max_redirects: Option<usize>,
+    /// True if it was written as an object and not as a URL.
+    pub(crate) is_object: bool,
 }
 
-impl Target {
+impl RequestTarget {
     /// Reads a callback; `None` is `{}`, which stands for none.
     ///
     /// # Errors
@@ -68,11 +68,11 @@ impl Target {
             .map_err(callback)
     }
 
-    /// Reads what to fetch: a URL, or request options.
+    /// Reads a fetch: a URL, or request options.
     ///
     /// # Errors
     /// `fetch`, naming the field.
-    pub(super) fn fetch(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn fetch(text: &str) -> Result<Self, Fault> {
         let fetch = |problem: String| {
             Fault::client("fetch", format!("The fetch cannot be made: {problem}."))
         };
@@ -99,7 +99,7 @@ impl Target {
     }
 
     /// For the log: without what the headers say, which is a secret more often than not.
-    pub(super) fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         let headers: Map<_, _> = self
             .headers
             .keys()
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn request_options_become_a_request() {
-        let target = Target::callback(
+        let target = RequestTarget::callback(
             r#"{"hostname":"api.example.com","path":"/v3/mail/send","method":"post","port":443,
                 "headers":{"Content-Type":"application/json","Content-Length":3,"x":1},"maxRedirects":20}"#,
         )
@@ -253,7 +253,7 @@ mod tests {
         );
         let names: Vec<_> = target.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["content-type", "x"]);
-        let http = Target::fetch(
+        let http = RequestTarget::fetch(
             r#"{"protocol":"http:","hostname":"a.test","port":"8080","path":"x","data":{"a":1}}"#,
         );
         let http = http.unwrap();
@@ -262,13 +262,13 @@ mod tests {
             (http.method, http.body.as_deref()),
             (Method::GET, Some(r#"{"a":1}"#))
         );
-        assert!(Target::callback("{}").unwrap().is_none());
+        assert!(RequestTarget::callback("{}").unwrap().is_none());
     }
 
     #[test]
     fn auth_is_basic_unless_a_header_says_otherwise() {
         let of = |options: &str| {
-            let target = Target::callback(&format!(r#"{{"hostname":"a.test",{options}}}"#));
+            let target = RequestTarget::callback(&format!(r#"{{"hostname":"a.test",{options}}}"#));
             let target = target.unwrap().unwrap();
             let shown = target.to_json().to_string();
             assert!(!shown.contains("YWRhOnB3"), "{shown}");
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(of(both).as_deref(), Some("Bearer x"));
         assert_eq!(of(r#""auth":"","agent":null"#), None);
         assert_eq!(
-            Target::fetch(r#"{"hostname":"a.test","agent":{}}"#)
+            RequestTarget::fetch(r#"{"hostname":"a.test","agent":{}}"#)
                 .unwrap_err()
                 .code,
             "fetch"
@@ -318,11 +318,11 @@ mod tests {
             (r#"{"hostname":"a.test","family":4}"#, "`family`"),
             (r#"{"hostname":"a.test","body":"x"}"#, "`body`"),
         ] {
-            let fault = Target::callback(text).unwrap_err();
+            let fault = RequestTarget::callback(text).unwrap_err();
             assert_eq!(fault.code, "callback");
             assert!(fault.message.contains(named), "{text}: {}", fault.message);
         }
-        assert_eq!(Target::fetch("http:/x").unwrap_err().code, "fetch");
-        assert_eq!(Target::fetch("ftp://x").unwrap_err().code, "fetch");
+        assert_eq!(RequestTarget::fetch("http:/x").unwrap_err().code, "fetch");
+        assert_eq!(RequestTarget::fetch("ftp://x").unwrap_err().code, "fetch");
     }
 }

@@ -1,9 +1,9 @@
-//! The ceiling, and what is granted below it.
+//! The ceiling: the most that a version can declare, and the grants of one that stays below it.
 
-use super::Record;
 use super::declaration::{CallerRequest, Declaration};
-use super::pace::Pace;
-use crate::gate::Gate;
+use super::effective::{CallersMay, EffectiveGrants};
+use super::rate_limiter::RateLimiter;
+use crate::concurrency::ConcurrencyLimiter;
 use crate::settings::Settings;
 use iof_commands::Grants;
 use iof_egress::{Attachments, SecretValue};
@@ -19,53 +19,18 @@ pub(crate) struct Ceiling {
     pub(crate) concurrency: u32,
 }
 
-/// What calls of one function run with.
-pub(crate) struct Granted {
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) secrets: Arc<Attachments>,
-    /// Its own limit of calls at a time.
-    pub(crate) gate: Option<Arc<Gate>>,
-    pub(crate) pace: Option<Arc<Pace>>,
-    pub(crate) record: Record,
-    /// Whether whoever may call it may have the answer fetched later; else only holders of a key.
-    pub(crate) jobs: bool,
-    pub(crate) callers_may: CallersMay,
-}
-
-/// Requests whose target a caller may name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallersMay {
-    fetch: bool,
-    callback: bool,
-}
-
-impl CallersMay {
-    /// # Errors
-    /// `caller-request`
-    pub(crate) fn fetch(self) -> Result<(), Fault> {
-        match self.fetch {
-            true => Ok(()),
-            false => Err(not_callers("SSVM_Fetch", "fetch")),
-        }
-    }
-
-    /// # Errors
-    /// `caller-request`
-    pub(crate) fn call_back(self) -> Result<(), Fault> {
-        match self.callback {
-            true => Ok(()),
-            false => Err(not_callers("SSVM_Callback", "callback")),
-        }
-    }
-}
-
 impl Ceiling {
-    /// Refuses what goes beyond it.
+    /// Reads a declaration, TOML or JSON, and refuses what goes beyond this ceiling.
     ///
     /// # Errors
-    /// `ceiling`, naming what was declared and the setting that refuses it.
-    pub(crate) fn check(&self, declared: &Declaration) -> Result<(), Fault> {
+    /// `declaration`, naming the field; `ceiling`, naming what was declared and the setting that refuses it.
+    pub(crate) fn read(&self, text: &str) -> Result<Declaration, Fault> {
+        let declaration = Declaration::parse(text)?;
+        self.check(&declaration)?;
+        Ok(declaration)
+    }
+
+    fn check(&self, declared: &Declaration) -> Result<(), Fault> {
         let known = &self.grants.commands;
         if let Some(command) = declared.commands.difference(known).next() {
             let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
@@ -109,7 +74,7 @@ impl Ceiling {
         self.limits.narrowed(&declared.limits).map_err(beyond)
     }
 
-    /// What a version gets whose declaration was [read](Declaration::read) below this ceiling.
+    /// The grants of a version whose declaration was [read](Ceiling::read) below this ceiling.
     ///
     /// # Errors
     /// `secret-not-set`; those of the place of a secret.
@@ -119,7 +84,7 @@ impl Ceiling {
         declared: &Declaration,
         values: &[(String, SecretValue)],
         settings: &Settings,
-    ) -> Result<Granted, Fault> {
+    ) -> Result<EffectiveGrants, Fault> {
         let secrets = declared
             .secrets
             .iter()
@@ -134,55 +99,21 @@ impl Ceiling {
             .collect::<Result<Vec<_>, _>>()?;
         let secrets = Attachments::new(secrets)
             .map_err(|error| Fault::client("declaration", error.to_string()))?;
-        Ok(Granted {
+        Ok(EffectiveGrants {
             grants: Arc::new(declared.grants()),
             limits: Arc::new(self.limits(declared)?),
             secrets: Arc::new(secrets),
-            gate: declared
+            limiter: declared
                 .concurrency
-                .map(|most| Arc::new(Gate::of_function(most, settings.queue, settings.queue_wait))),
-            pace: declared.rate.map(|rate| Arc::new(Pace::new(rate))),
+                .map(|most| ConcurrencyLimiter::of_function(most, settings)),
+            rate: declared.rate.map(|rate| Arc::new(RateLimiter::new(rate))),
             record: declared.record,
             jobs: declared.jobs,
-            callers_may: CallersMay {
-                fetch: declared.callers_may.contains(&CallerRequest::Fetch),
-                callback: declared.callers_may.contains(&CallerRequest::Callback),
-            },
+            callers_may: CallersMay::new(
+                declared.callers_may.contains(&CallerRequest::Fetch),
+                declared.callers_may.contains(&CallerRequest::Callback),
+            ),
         })
-    }
-}
-
-impl Granted {
-    /// What a version gets that declared nothing.
-    pub(crate) fn undeclared(defaults: &Arc<Grants>, limits: &Arc<Limits>) -> Self {
-        Self {
-            grants: Arc::clone(defaults),
-            limits: Arc::clone(limits),
-            secrets: Arc::default(),
-            gate: None,
-            pace: None,
-            record: Record::Off,
-            jobs: false,
-            // As in 2020, when functions declared nothing.
-            callers_may: CallersMay {
-                fetch: true,
-                callback: true,
-            },
-        }
-    }
-
-    /// Goes on counting where the same limits counted before: a change of a function's state must not let a burst in.
-    pub(crate) fn go_on_from(&mut self, earlier: &Self) {
-        if let (Some(gate), Some(before)) = (&mut self.gate, &earlier.gate)
-            && gate.limit() == before.limit()
-        {
-            *gate = Arc::clone(before);
-        }
-        if let (Some(pace), Some(before)) = (&mut self.pace, &earlier.pace)
-            && pace.rate() == before.rate()
-        {
-            *pace = Arc::clone(before);
-        }
     }
 }
 
@@ -191,17 +122,6 @@ fn beyond(what: String) -> Fault {
         "ceiling",
         format!(
             "The version declares more than this server allows. {what}. Declare less, or ask the operator for more."
-        ),
-    )
-    .with_status(403)
-}
-
-fn not_callers(name: &str, line: &str) -> Fault {
-    Fault::client(
-        "caller-request",
-        format!(
-            "{name} is not allowed: callers of this function name no {line}. Leave it out, or add callers_may = [\"{line}\"] \
-             to its function.toml."
         ),
     )
     .with_status(403)

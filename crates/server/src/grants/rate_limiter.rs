@@ -1,4 +1,4 @@
-//! How often a function may be called.
+//! A limit of the calls of one function in a minute.
 //!
 //! The generic cell rate algorithm: one number, the time at which all calls so far would have been due, had they come
 //! evenly. It needs no lock, no window that begins anew for everybody, and no timer.
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 const MINUTE: u64 = 60_000_000_000;
 
-/// The pace of one function.
-pub(crate) struct Pace {
+/// A limiter of the rate of calls of one function.
+pub(crate) struct RateLimiter {
     origin: Instant,
     /// Nanoseconds after `origin`.
     due: AtomicU64,
@@ -21,8 +21,8 @@ pub(crate) struct Pace {
     rate: u32,
 }
 
-impl Pace {
-    /// So many calls a minute.
+impl RateLimiter {
+    /// A limiter that lets `rate` calls a minute through.
     pub(crate) fn new(rate: u32) -> Self {
         let interval = MINUTE / u64::from(rate.max(1));
         Self {
@@ -74,10 +74,10 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_the_minute_is_kept() {
-        let pace = Pace::new(60);
+        let limiter = RateLimiter::new(60);
         let passed = |second: u64| {
             (0..1_000)
-                .filter(|_| pace.count_at(Duration::from_secs(second)).is_ok())
+                .filter(|_| limiter.count_at(Duration::from_secs(second)).is_ok())
                 .count()
         };
         assert_eq!(passed(0), 10);
@@ -85,16 +85,16 @@ mod tests {
         assert_eq!(passed(3), 2);
         assert_eq!(passed(100), 10);
         assert_eq!(
-            pace.count_at(Duration::from_secs(100)).unwrap_err().code,
+            limiter.count_at(Duration::from_secs(100)).unwrap_err().code,
             "rate"
         );
     }
 
     #[test]
     fn a_slow_pace_lets_the_first_call_through() {
-        let pace = Pace::new(1);
-        assert!(pace.count_at(Duration::ZERO).is_ok());
-        assert!(pace.count_at(Duration::from_secs(59)).is_err());
-        assert!(pace.count_at(Duration::from_secs(60)).is_ok());
+        let limiter = RateLimiter::new(1);
+        assert!(limiter.count_at(Duration::ZERO).is_ok());
+        assert!(limiter.count_at(Duration::from_secs(59)).is_err());
+        assert!(limiter.count_at(Duration::from_secs(60)).is_ok());
     }
 }

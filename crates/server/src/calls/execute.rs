@@ -1,0 +1,91 @@
+//! The execution of a prepared call: its permits, and the engine.
+
+use super::ended::EndedCall;
+use super::observe::Observers;
+use super::prepare::{Prepared, StatedTypes};
+use crate::app::App;
+use crate::concurrency::Permit;
+use crate::functions::LoadedFunction;
+use iof_engine::{Arg, Fault, Invocation, Outcome};
+use std::sync::Arc;
+
+/// The export that is called, and its arguments.
+pub(crate) struct CallRequest<'a> {
+    pub(crate) export: &'a str,
+    pub(crate) args: Vec<Arg>,
+    /// The types that the caller states.
+    pub(crate) stated: Option<&'a StatedTypes<'a>>,
+}
+
+/// Permits of one call: its function's, and the server's. They own their limiters, so they may outlive the call's future:
+/// an answer whose body streams carries them to its end.
+struct Permits {
+    _server: Permit,
+    _function: Option<Permit>,
+}
+
+impl Permits {
+    async fn acquire(app: &App, function: &LoadedFunction) -> Result<Self, Fault> {
+        let own = match &function.granted.limiter {
+            Some(limiter) => Some(limiter.acquire().await?),
+            None => None,
+        };
+        Ok(Self {
+            _server: app.limiter.acquire().await?,
+            _function: own,
+        })
+    }
+}
+
+/// Waits for the permits of a call and runs it. `memory` is what its arguments take of the memory for bodies; it is given
+/// back before anything is written down.
+///
+/// # Errors
+/// When there is no permit for it. A failure of the call itself is in its [`Outcome`].
+pub(crate) async fn execute<M>(
+    app: &App,
+    prepared: Prepared,
+    request: CallRequest<'_>,
+    memory: M,
+) -> Result<Outcome, Fault> {
+    let Prepared {
+        function,
+        context,
+        replayed,
+    } = prepared;
+    let CallRequest {
+        export,
+        args,
+        stated,
+    } = request;
+    let call = context.call;
+    let observers = match &replayed {
+        None => Some(Observers::begin(app, &function, export, &args, stated)),
+        Some(_) => None,
+    };
+    let permits = Permits::acquire(app, &function).await?;
+    let invocation = Invocation {
+        export,
+        args,
+        environment: Arc::clone(&function.environment),
+        context,
+        signature: stated.map(|stated| &stated.signature),
+        limits: Some(Arc::clone(&function.granted.limits)),
+        tape: replayed.or_else(|| observers.as_ref().and_then(Observers::tape)),
+    };
+    let outcome = app.engine.call(&function.code, invocation).await;
+    // The result is whole: a client that reads it slowly keeps no other call waiting.
+    drop((permits, memory));
+    if let Some(observers) = observers {
+        let ended = EndedCall {
+            call,
+            function: &function,
+            export,
+            outcome: &outcome,
+        };
+        observers.end(app, &ended);
+    }
+    // Calls that are ready write their answers together (docs/decisions/0019).
+    tokio::task::yield_now().await;
+    Ok(outcome)
+}

@@ -1,0 +1,100 @@
+//! The observers of calls: each is told once how a call ended.
+//!
+//! An observer that needs the arguments takes what it keeps of them in [`Observers::begin`], before the engine has them.
+//! To add one, add its line to [`Observers::end`].
+
+use super::ended::EndedCall;
+use super::prepare::StatedTypes;
+use crate::app::App;
+use crate::call_log::{CallSummary, Payload, Row};
+use crate::functions::LoadedFunction;
+use crate::recording::Recorder;
+use iof_engine::{Arg, HostCallTape, Log, Source};
+
+/// The observers of one call, with what they keep of its arguments.
+pub(super) struct Observers {
+    arguments: Payload,
+    /// `None`, at no cost, for a function that records nothing.
+    recorder: Option<Recorder>,
+}
+
+impl Observers {
+    /// Shows a call to its observers before it runs.
+    pub(super) fn begin(
+        app: &App,
+        function: &LoadedFunction,
+        export: &str,
+        args: &[Arg],
+        stated: Option<&StatedTypes<'_>>,
+    ) -> Self {
+        Self {
+            arguments: Payload::of(args),
+            recorder: Recorder::new(
+                &function.granted,
+                app.audit_log.call_size(),
+                (export, args, stated.map(|stated| stated.text)),
+                &function.environment,
+            ),
+        }
+    }
+
+    /// The tape that the call is recorded on.
+    pub(super) fn tape(&self) -> Option<HostCallTape> {
+        self.recorder.as_ref().map(Recorder::tape)
+    }
+
+    /// Tells every observer how the call ended.
+    pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
+        trace(ended);
+        if let Some(recorder) = self.recorder {
+            recorder.end(&app.audit_log, ended);
+        }
+        record(self.arguments, ended);
+    }
+}
+
+/// Adds a row to the log of the function, and the call to its usage.
+fn record(arguments: Payload, ended: &EndedCall<'_>) {
+    let (function, outcome) = (ended.function, ended.outcome);
+    let summary = CallSummary::of(ended.call, function.version, ended.export, outcome);
+    let environment = &function.environment;
+    let row = Row::called(environment, arguments, summary, outcome.guest_cpu);
+    function.log.record(row);
+}
+
+/// Bytes of each stream that go to the server's own log.
+const LOGGED: usize = 8 << 10;
+
+/// Writes what a call printed and how it ended to the server's own log.
+fn trace(ended: &EndedCall<'_>) {
+    let EndedCall {
+        call,
+        function,
+        export,
+        outcome,
+    } = *ended;
+    let (function, name) = (function.id, function.label.as_deref());
+    let Log { stdout, stderr } = &outcome.log;
+    for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+        if !bytes.is_empty() {
+            let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
+            tracing::info!(target: "iof::guest", %call, function, name, export, stream, bytes = bytes.len(), text = ?shown);
+        }
+    }
+    let guest_us = u64::try_from(outcome.guest_cpu.as_micros()).unwrap_or(u64::MAX);
+    match &outcome.result {
+        Ok(_) => {
+            tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
+        }
+        Err(fault) => {
+            let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
+            if fault.source_of == Source::Host {
+                tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
+            } else {
+                tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");
+                // A backtrace is for whoever wrote the function.
+                tracing::debug!(target: "iof::call", %call, detail);
+            }
+        }
+    }
+}

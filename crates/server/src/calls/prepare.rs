@@ -1,0 +1,166 @@
+//! The preparation of a call: the function is found, its caller authorised, the call counted, its deadline set.
+
+use crate::app::App;
+use crate::body::BufferedBody;
+use crate::functions::LoadedFunction;
+use axum::body::Body;
+use http::HeaderMap;
+use iof_commands::CallContext;
+use iof_engine::{Fault, HostCallTape, StatedSignature};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// The header that states the types of a call whose module does not say them.
+const SIGNATURE: &str = "iof-signature";
+
+/// A reference to a function, as a client writes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FunctionRef<'a> {
+    Number(i64),
+    /// The name that its owner gave it.
+    Name(&'a str),
+}
+
+/// The origin of a call: a client, or another call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Origin {
+    /// How many calls led to this one.
+    pub(crate) depth: u32,
+    /// The deadline of the call that led to this one.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// The credentials of a caller, which each API reads in its own way.
+pub(crate) trait Credentials: Sync {
+    /// Checks that the caller may call a function in the way that the request asks for.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn authorise(
+        &self,
+        app: &App,
+        function: &LoadedFunction,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// A call that may run.
+pub(crate) struct Prepared {
+    pub(crate) function: Arc<LoadedFunction>,
+    pub(crate) context: CallContext,
+    /// The recorded answers of the host, for a replay; its end is told to nobody.
+    pub(super) replayed: Option<HostCallTape>,
+}
+
+impl Prepared {
+    /// Prepares a call that a client, or another call, asks for.
+    ///
+    /// # Errors
+    /// `no-such-function`, what kept the function from being loaded, the refusal of the credentials, `rate`.
+    pub(crate) async fn new(
+        app: &App,
+        call: Uuid,
+        function: FunctionRef<'_>,
+        credentials: &impl Credentials,
+        origin: Origin,
+    ) -> Result<Self, Fault> {
+        let function = match function {
+            FunctionRef::Number(number) => app.functions.get(number).await?,
+            FunctionRef::Name(name) => app.functions.get_named(name).await?,
+        };
+        credentials.authorise(app, &function).await?;
+        if let Some(rate) = &function.granted.rate {
+            rate.count()?;
+        }
+        Ok(Self::at(call, function, origin))
+    }
+
+    /// Prepares a call that was authorised and counted when it was accepted: a job.
+    ///
+    /// # Errors
+    /// `no-such-function`, `no-such-version`, what kept the version from being loaded.
+    pub(crate) async fn accepted(
+        app: &App,
+        call: Uuid,
+        function: i64,
+        version: i64,
+    ) -> Result<Self, Fault> {
+        let function = app.functions.exactly(function, version).await?;
+        Ok(Self::at(call, function, Origin::default()))
+    }
+
+    /// Prepares a replay of a recorded call. It is a call of its own, without secrets.
+    pub(crate) fn replay(function: Arc<LoadedFunction>, tape: HostCallTape) -> Self {
+        Self {
+            replayed: Some(tape),
+            ..Self::at(Uuid::new_v4(), function, Origin::default())
+        }
+    }
+
+    fn at(call: Uuid, function: Arc<LoadedFunction>, origin: Origin) -> Self {
+        let granted = &function.granted;
+        let deadline = Instant::now() + granted.limits.wall_time;
+        let context = CallContext {
+            call,
+            function: Arc::clone(&function.name),
+            function_id: function.id,
+            version: function.version,
+            grants: Arc::clone(&granted.grants),
+            secrets: Arc::clone(&granted.secrets),
+            depth: origin.depth,
+            deadline: origin
+                .deadline
+                .map_or(deadline, |earlier| earlier.min(deadline)),
+        };
+        Self {
+            function,
+            context,
+            replayed: None,
+        }
+    }
+}
+
+/// The types of a call as its caller states them: as they were written, and as they were read.
+pub(crate) struct StatedTypes<'a> {
+    pub(crate) text: &'a str,
+    pub(super) signature: StatedSignature,
+}
+
+impl<'a> StatedTypes<'a> {
+    /// Reads the header `iof-signature`, if there is one.
+    ///
+    /// # Errors
+    /// `signature`
+    pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, Fault> {
+        let stated = headers.get(SIGNATURE);
+        let stated = stated.map(|text| text.to_str().unwrap_or_default());
+        stated.map(Self::read).transpose()
+    }
+
+    /// Reads types that were written down.
+    ///
+    /// # Errors
+    /// `signature`
+    pub(crate) fn read(text: &'a str) -> Result<Self, Fault> {
+        let signature = StatedSignature::parse(text)?;
+        Ok(Self { text, signature })
+    }
+}
+
+/// Reads the body of a request to call a function.
+///
+/// # Errors
+/// `request-body`, and those of [`BodyMemory::read`](crate::body::BodyMemory::read).
+pub(crate) async fn read_body(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<BufferedBody, Fault> {
+    let limit = app.settings.request_body;
+    let too_large = || {
+        let message = format!("The body is larger than server.request_body = {limit}.");
+        Fault::limit("request-body", 413, message)
+    };
+    app.bodies.read(headers, body, limit, too_large).await
+}

@@ -1,0 +1,65 @@
+//! An exchange of a connection: a request and its answer.
+
+use super::ConnectionState;
+use super::request_body::RequestBody;
+use super::streams;
+use super::unread::UnreadBody;
+use http::{Request, Version, header};
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// A body of this size that a refusal left unread is on its way already: the connection goes on behind it.
+const SMALL: u64 = 64 << 10;
+
+/// A request, from its head until its answer is with the connection.
+pub(crate) struct Exchange {
+    state: Arc<ConnectionState>,
+    unread: Arc<UnreadBody>,
+    is_http1: bool,
+    expects: bool,
+}
+
+impl Exchange {
+    pub(crate) fn begin(
+        state: &Arc<ConnectionState>,
+        request: Request<Incoming>,
+    ) -> (Self, Request<RequestBody>) {
+        let version = request.version();
+        let is_http1 = version < Version::HTTP_2;
+        state.requested(is_http1, version == Version::HTTP_11);
+        let exchange = Self {
+            state: Arc::clone(state),
+            unread: match is_http1 {
+                true => state.unread_of_http1(),
+                false => Arc::default(),
+            },
+            is_http1,
+            expects: request.headers().contains_key(header::EXPECT),
+        };
+        let unread = Arc::clone(&exchange.unread);
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(state), unread));
+        (exchange, request)
+    }
+
+    /// Notes that the answer begins, and whether the connection ends with it.
+    pub(super) fn begin_answer(&self) -> bool {
+        self.state.answer_begins();
+        self.is_http1 && self.is_last()
+    }
+
+    /// Returns whether no other request can come over the connection. A client that expected `100 Continue` may keep its body
+    /// to itself: what comes next would be taken for it.
+    fn is_last(&self) -> bool {
+        let unread = self.unread.size();
+        unread.is_some_and(|size| self.expects || size > SMALL) || self.state.is_mended()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.state.answered();
+        if !self.is_http1 {
+            streams::leave(&self.unread);
+        }
+    }
+}

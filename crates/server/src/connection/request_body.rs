@@ -1,0 +1,85 @@
+//! The body of a request, as a connection sees it. `100 Continue` is not sent for a body that nobody asks for (RFC 9110,
+//! section 10.1.1).
+
+use super::ConnectionState;
+use super::unread::UnreadBody;
+use axum::BoxError;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The body of a request.
+pub(crate) struct RequestBody {
+    /// `None` once it was read to its end.
+    incoming: Option<Incoming>,
+    state: Arc<ConnectionState>,
+    unread: Arc<UnreadBody>,
+}
+
+impl RequestBody {
+    pub(super) fn new(
+        incoming: Incoming,
+        state: Arc<ConnectionState>,
+        unread: Arc<UnreadBody>,
+    ) -> Self {
+        Self {
+            incoming: Some(incoming),
+            state,
+            unread,
+        }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        let mut polled = Pin::new(&mut *incoming).poll_frame(cx);
+        if polled.is_pending() {
+            this.state.wait_for_body(cx.waker());
+            if this.state.half_closed() {
+                // What came before the end is there by now.
+                polled = Pin::new(incoming).poll_frame(cx);
+                if polled.is_pending() {
+                    let error = "the client closed its side before the body was complete";
+                    let error = io::Error::new(io::ErrorKind::UnexpectedEof, error);
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+            }
+        }
+        if let Poll::Ready(None) = polled {
+            // Only now is it known of one in chunks.
+            this.incoming = None;
+        }
+        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let incoming = self.incoming.as_ref();
+        incoming.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take().filter(|body| !body.is_end_stream()) {
+            self.unread.leave(incoming);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Bodies that nobody reads.
+//!
+//! A request that is refused early leaves a client that still sends. If the connection were closed then, the client would
+//! lose the answer (RFC 9112, section 9.6). So what a request does not read of its body stays with the connection, or its
+//! stream, which reads it behind the answer, within bounds; whoever refuses need not know.
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+/// The part of a body that its request did not read.
+#[derive(Default)]
+pub(crate) struct UnreadBody {
+    /// True if there is a body, so that few take its lock.
+    some: AtomicBool,
+    body: Mutex<Option<Incoming>>,
+}
+
+/// A body that is read and dropped behind the answer to its request.
+pub(super) struct DrainedBody {
+    body: Incoming,
+    /// How much more of it is read.
+    most: u64,
+}
+
+impl UnreadBody {
+    pub(super) fn leave(&self, body: Incoming) {
+        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        self.some.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take(&self) -> Option<Incoming> {
+        if !self.some.load(Ordering::Acquire) {
+            return None;
+        }
+        self.some.store(false, Ordering::Relaxed);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        body.take()
+    }
+
+    /// How much there is, at most.
+    pub(super) fn size(&self) -> Option<u64> {
+        if !self.some.load(Ordering::Acquire) {
+            return None;
+        }
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = body.as_ref()?.size_hint().upper();
+        Some(size.unwrap_or(u64::MAX))
+    }
+}
+
+impl DrainedBody {
+    pub(super) fn new(body: Incoming, most: u64) -> Self {
+        Self { body, most }
+    }
+
+    /// Reads a piece; `false` when it is over, or as much of it was read as is.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            return Poll::Ready(false);
+        };
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let more = self.most.checked_sub(size);
+        self.most = more.unwrap_or(0);
+        Poll::Ready(more.is_some())
+    }
+}

@@ -1,0 +1,101 @@
+//! Deploying a module: from its bytes to a compiled version, the same for a new function and the next version of one.
+
+use crate::app::App;
+use crate::functions::store_fault;
+use crate::http::hex;
+use crate::parsing::blocking;
+use bytes::Bytes;
+use iof_engine::{Fault, Manifest};
+use iof_store::NewVersion;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// The message that refuses a body without a module.
+pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
+
+/// Compiles a module, unless it was compiled before, and describes it as a new version.
+///
+/// # Errors
+/// `not-wasm`, and those of the compiler.
+pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
+    if source.is_empty() {
+        return Err(Fault::client("not-wasm", EMPTY));
+    }
+    let (sha256, legacy_sha256) = digests(source.clone()).await?;
+    let kept = app
+        .store
+        .artefact(app.engine.fingerprint(), sha256)
+        .await
+        .map_err(store_fault)?;
+    let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None => {
+            let compiled = app.engine.compile(source.clone()).await?;
+            app.store
+                .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
+                .await
+                .map_err(store_fault)?;
+            compiled.manifest
+        }
+    };
+    app.engine.accept(&manifest)?;
+    let version = NewVersion {
+        declaration: None,
+        kind: manifest.kind.as_str().to_owned(),
+        manifest: serde_json::to_string(&manifest)
+            .map_err(|error| Fault::host("The upload failed.", error))?,
+        legacy_sha256,
+        sha256,
+        source,
+    };
+    Ok((version, manifest))
+}
+
+/// The digest of a module, and the original's digest of its decimal text.
+async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
+    blocking(move || {
+        (
+            Sha256::digest(&source).into(),
+            format!("0x{}", hex(&decimal_digest(&source))),
+        )
+    })
+    .await
+}
+
+/// The digest of `0,97,115,109`, which is not held: it is four times as long as the module.
+fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
+    const PIECE: usize = 64 << 10;
+    let (mut digest, mut text) = (Sha256::new(), String::with_capacity(PIECE + 4));
+    for (at, byte) in bytes.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{comma}{byte}");
+        if text.len() >= PIECE {
+            digest.update(&text);
+            text.clear();
+        }
+    }
+    digest.update(&text);
+    digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_odd_digest_is_over_decimal_text() {
+        let digest = |text: &str| -> [u8; 32] { Sha256::digest(text).into() };
+        assert_eq!(
+            decimal_digest(b"\0asm\x01\0\0\0"),
+            digest("0,97,115,109,1,0,0,0")
+        );
+        assert_eq!(decimal_digest(b""), digest(""));
+        let long = vec![255; 100_000];
+        assert_eq!(
+            decimal_digest(&long),
+            digest(&vec!["255"; 100_000].join(","))
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! The edge of the server: it refuses requests for other hosts, hands each one to a surface, and adds to every answer the
+//! headers that every browser must see.
+//!
+//! | surface | paths |
+//! |---|---|
+//! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
+//! | [`v1`]: our own API | `/v1` |
+//! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
+//!
+//! A surface has the manners of its own clients (CORS, preflights, the page of a path that does not exist) and knows no
+//! other surface. What holds for all of them stands here once.
+//!
+//! Answers of `/api` show what callers and functions chose, under `text/html`, because clients of 2020 look at that type.
+//! Every answer therefore carries a policy under which a browser that is led to it runs nothing of it, in an origin of
+//! its own.
+
+use crate::app::App;
+use crate::connection::{self, RequestBody};
+use crate::runtime::MigrateIfCpuBound;
+use crate::{probes, reply, second_state, v1};
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Request, Response};
+use iof_engine::Fault;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tower::Service;
+
+/// A policy under which nothing of the answer runs or loads, its origin is opaque, and no page frames it (CSP 3;
+/// `sandbox`: HTML, section 7.5).
+const POLICY: HeaderValue =
+    HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
+
+/// The surfaces of a server. One for the process, shared by all connections.
+pub(crate) struct Edge {
+    app: Arc<App>,
+    second_state: Option<second_state::Surface>,
+    v1: Router,
+    probes: Router,
+    /// The runtime of calls that compute for long.
+    shared: Handle,
+}
+
+/// The surface that a request is handed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    SecondState {
+        /// True if pages of any origin may read the answer.
+        cors: bool,
+    },
+    V1,
+    Probes,
+}
+
+impl Edge {
+    /// Puts the surfaces together. Needs the runtime of calls that compute for long.
+    pub(crate) fn new(app: &Arc<App>) -> Self {
+        app.egress.set_inside(second_state::own_routes(app));
+        let enabled = app.second_state.enabled;
+        Self {
+            second_state: enabled.then(|| second_state::Surface::new(app)),
+            v1: v1::router(app),
+            probes: probes::router(app),
+            shared: Handle::current(),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        client: IpAddr,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
+        let choice = self.choose(request.uri().path());
+        let mut response = match self.admit(choice, &request) {
+            Ok(()) => {
+                let answer = Arc::clone(&self).dispatch(choice, client, request);
+                MigrateIfCpuBound::new(answer, self.shared.clone()).await
+            }
+            Err(fault) => {
+                reply::log(&fault, "refused");
+                reply::failure(&fault)
+            }
+        };
+        connection::count(&self.app, &mut response);
+        let headers = response.headers_mut();
+        if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if choice == (Choice::SecondState { cors: true }) {
+            second_state::allow_pages(headers);
+        }
+        if !headers.contains_key(reply::CALL) {
+            headers.insert(reply::REQUEST, reply::id(reply::new_id()));
+        }
+        response
+    }
+
+    /// Chooses a surface by the first segment of a path.
+    fn choose(&self, path: &str) -> Choice {
+        let path = path.strip_prefix('/').unwrap_or_default();
+        match (
+            path.split('/').next().unwrap_or_default(),
+            &self.second_state,
+        ) {
+            ("v1", _) => Choice::V1,
+            ("healthz" | "readyz", _) | (_, None) => Choice::Probes,
+            (_, Some(surface)) => Choice::SecondState {
+                cors: surface.is_for_pages(path),
+            },
+        }
+    }
+
+    /// Refuses a request before any surface sees it: for its host, its path or its origin.
+    fn admit<B>(&self, choice: Choice, request: &Request<B>) -> Result<(), Fault> {
+        let authority = self.app.names.admit(request)?;
+        readable(request.uri().path())?;
+        match choice {
+            Choice::V1 => v1::admit(&self.app, request, authority),
+            Choice::SecondState { .. } | Choice::Probes => Ok(()),
+        }
+    }
+
+    async fn dispatch(
+        self: Arc<Self>,
+        choice: Choice,
+        client: IpAddr,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
+        let routes = match (choice, &self.second_state) {
+            (Choice::SecondState { cors }, Some(surface)) => {
+                return surface.answer(client, cors, request.map(Body::new)).await;
+            }
+            (Choice::V1, _) => &self.v1,
+            (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
+        };
+        if let Some(fault) = connection::refusal(&self.app.settings, &request) {
+            return reply::failure(&fault);
+        }
+        let Ok(response) = routes.clone().call(request).await;
+        response
+    }
+}
+
+/// Refuses a path whose percent signs spell no text (RFC 3986, section 2.1).
+fn readable(path: &str) -> Result<(), Fault> {
+    if !path.contains('%') {
+        return Ok(());
+    }
+    let mut parts = path.split('%').skip(1);
+    let hexadecimal = parts.all(|part| {
+        let digits = part.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let text = percent_encoding::percent_decode_str(path).decode_utf8();
+    if hexadecimal && text.is_ok() {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(200).collect();
+    let message =
+        format!("Path is not percent-encoded UTF-8: got `{shown}`. Write a percent sign as %25.");
+    Err(Fault::client("path", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_signs_spell_text() {
+        for path in ["/", "/a%20b", "/%C3%A9", "/%25", "/%2F%2e"] {
+            assert!(readable(path).is_ok(), "{path}");
+        }
+        for path in [
+            "/per%cent",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/%ff",
+            "/%C3",
+            "/%+1",
+            "/a%%20",
+        ] {
+            assert_eq!(readable(path).unwrap_err().code, "path", "{path}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The grants of one version, as its calls use them.
+
+use super::declaration::Record;
+use super::rate_limiter::RateLimiter;
+use crate::concurrency::ConcurrencyLimiter;
+use iof_commands::Grants;
+use iof_egress::Attachments;
+use iof_engine::{Fault, Limits};
+use std::sync::Arc;
+
+/// The grants and limits that calls of one function run with.
+pub(crate) struct EffectiveGrants {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) secrets: Arc<Attachments>,
+    /// Its own limit of calls at a time.
+    pub(crate) limiter: Option<Arc<ConcurrencyLimiter>>,
+    pub(crate) rate: Option<Arc<RateLimiter>>,
+    pub(crate) record: Record,
+    /// True if whoever may call it may have the answer fetched later; else only holders of a key.
+    pub(crate) jobs: bool,
+    pub(crate) callers_may: CallersMay,
+}
+
+/// Requests whose target a caller may name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallersMay {
+    fetch: bool,
+    callback: bool,
+}
+
+impl CallersMay {
+    pub(super) fn new(fetch: bool, callback: bool) -> Self {
+        Self { fetch, callback }
+    }
+
+    /// # Errors
+    /// `caller-request`
+    pub(crate) fn fetch(self) -> Result<(), Fault> {
+        match self.fetch {
+            true => Ok(()),
+            false => Err(not_callers("SSVM_Fetch", "fetch")),
+        }
+    }
+
+    /// # Errors
+    /// `caller-request`
+    pub(crate) fn call_back(self) -> Result<(), Fault> {
+        match self.callback {
+            true => Ok(()),
+            false => Err(not_callers("SSVM_Callback", "callback")),
+        }
+    }
+}
+
+impl EffectiveGrants {
+    /// The grants of a version that declared nothing.
+    pub(crate) fn undeclared(defaults: &Arc<Grants>, limits: &Arc<Limits>) -> Self {
+        Self {
+            grants: Arc::clone(defaults),
+            limits: Arc::clone(limits),
+            secrets: Arc::default(),
+            limiter: None,
+            rate: None,
+            record: Record::Off,
+            jobs: false,
+            // As in 2020, when functions declared nothing.
+            callers_may: CallersMay {
+                fetch: true,
+                callback: true,
+            },
+        }
+    }
+
+    /// Goes on counting where the same limits counted before: a change of a function's state must not let a burst in.
+    pub(crate) fn go_on_from(&mut self, earlier: &Self) {
+        if let (Some(limiter), Some(before)) = (&mut self.limiter, &earlier.limiter)
+            && limiter.limit() == before.limit()
+        {
+            *limiter = Arc::clone(before);
+        }
+        if let (Some(rate), Some(before)) = (&mut self.rate, &earlier.rate)
+            && rate.rate() == before.rate()
+        {
+            *rate = Arc::clone(before);
+        }
+    }
+}
+
+fn not_callers(name: &str, line: &str) -> Fault {
+    Fault::client(
+        "caller-request",
+        format!(
+            "{name} is not allowed: callers of this function name no {line}. Leave it out, or add callers_may = [\"{line}\"] \
+             to its function.toml."
+        ),
+    )
+    .with_status(403)
+}

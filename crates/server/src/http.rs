@@ -1,0 +1,39 @@
+//! Readings of HTTP that every API shares: a content type, a parameter of a query, digits.
+
+use http::{HeaderMap, header};
+use std::fmt::Write;
+
+/// The content type of a request as it was sent; empty, if there is none or it is not ASCII.
+pub(crate) fn content_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// The content type without its parameters, in lower case.
+pub(crate) fn essence(headers: &HeaderMap) -> String {
+    let essence = content_type(headers).split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// The first parameter of that name in a query.
+pub(crate) fn query_value(query: Option<&str>, wanted: &str) -> Option<String> {
+    url::form_urlencoded::parse(query?.as_bytes())
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The beginning of a text that a client sent, as messages show it.
+pub(crate) fn truncate(text: &str) -> String {
+    text.chars().take(100).collect()
+}

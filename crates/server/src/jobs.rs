@@ -1,0 +1,304 @@
+//! Jobs: calls whose outcome is fetched later.
+//!
+//! A job is on the disk before it is acknowledged. A few run at a time, beside the calls that somebody waits for and
+//! through the same limit. One that a crash cut off is begun again, up to [`ATTEMPTS`] times: at least once, not exactly.
+
+use crate::app::App;
+use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
+use crate::functions::store_fault;
+use crate::parsing::blocking;
+use crate::recording::RecordedArg;
+use crate::reply;
+use bytes::Bytes;
+use iof_engine::{Arg, Blob, Fault, Source};
+use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Store, Submitted};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How often a job is begun.
+const ATTEMPTS: u32 = 3;
+/// Between two looks at what is too old.
+const SWEEP: Duration = Duration::from_secs(60);
+/// After a store that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The task that runs jobs; it ends when this is dropped, and with it the jobs under way.
+pub(crate) struct JobWorker {
+    stop: CancellationToken,
+    task: JoinSet<()>,
+}
+
+/// The arguments of a job, as they are kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum JobRequest {
+    Args(Vec<RecordedArg>),
+    /// With the types that the caller stated.
+    Stated {
+        args: Vec<RecordedArg>,
+        signature: String,
+    },
+}
+
+impl JobRequest {
+    /// Bytes of the arguments.
+    fn size(&self) -> usize {
+        let (Self::Args(args) | Self::Stated { args, .. }) = self;
+        args.iter().map(RecordedArg::size).sum()
+    }
+
+    pub(crate) fn of(args: &[Arg], stated: Option<&str>) -> Self {
+        let args = args.iter().map(RecordedArg::of).collect();
+        match stated {
+            None => Self::Args(args),
+            Some(signature) => Self::Stated {
+                args,
+                signature: signature.to_owned(),
+            },
+        }
+    }
+}
+
+/// The outcome of a job, as it is kept.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct JobOutcome {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stdout: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<Blob>,
+}
+
+/// Accepts a call, to be run later. It waits in the store until a [`JobWorker`] takes it.
+///
+/// # Errors
+/// `jobs` when too many wait; `jobs-size` and `jobs-function-size` when they keep too much.
+pub(crate) async fn submit(
+    app: &App,
+    prepared: &Prepared,
+    export: &str,
+    request: JobRequest,
+) -> Result<Uuid, Fault> {
+    let id = prepared.context.call;
+    let room = room(app);
+    if request.size() as u64 > room.function {
+        return Err(no_room(app, true));
+    }
+    let request = blocking(move || serde_json::to_vec(&request)).await?;
+    let request = request.map_err(|error| Fault::host("The job could not be written.", error))?;
+    let most = app.settings.jobs;
+    let job = NewJob {
+        id,
+        wasm_id: prepared.function.id,
+        version: prepared.function.version,
+        export: export.to_owned(),
+        request: request.into(),
+    };
+    let submitted = app.store.submit_job(job, most, room).await;
+    match submitted.map_err(store_fault)? {
+        Submitted::Accepted => {
+            app.job_accepted.notify_one();
+            Ok(id)
+        }
+        Submitted::TooMany => Err(Fault::limit(
+            "jobs",
+            503,
+            format!("{most} jobs are not done (server.jobs). Try again soon."),
+        )),
+        Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
+    }
+}
+
+/// How much jobs may keep.
+fn room(app: &App) -> JobRoom {
+    JobRoom {
+        all: app.settings.jobs_size.as_u64(),
+        function: app.settings.jobs_function_size.as_u64(),
+    }
+}
+
+fn no_room(app: &App, of_function: bool) -> Fault {
+    let (code, whose, setting, size) = match of_function {
+        true => (
+            "jobs-function-size",
+            "the jobs of this function",
+            "server.jobs_function_size",
+            app.settings.jobs_function_size,
+        ),
+        false => (
+            "jobs-size",
+            "all jobs",
+            "server.jobs_size",
+            app.settings.jobs_size,
+        ),
+    };
+    let kept = humantime_serde::re::humantime::format_duration(app.settings.job_time);
+    Fault::limit(
+        code,
+        507,
+        format!(
+            "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes go after server.job_time = {kept}; call without Prefer: respond-async until then."
+        ),
+    )
+}
+
+impl JobWorker {
+    /// Starts the task.
+    pub(crate) fn start(app: Arc<App>) -> Self {
+        let stop = CancellationToken::new();
+        let mut task = JoinSet::new();
+        task.spawn(work(app, stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Ends the task. Jobs under way begin again with the next start.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        // An error would be its panic, already printed.
+        while self.task.join_next().await.is_some() {}
+    }
+}
+
+async fn work(app: Arc<App>, stop: CancellationToken) {
+    // Before anything is taken: what the rows call running was cut off.
+    match app.store.requeue_running(ATTEMPTS, lost()).await {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "jobs that were cut off begin again"),
+        Err(error) => {
+            tracing::error!(%error, "jobs that were cut off stay so until the next start");
+        }
+    }
+    let mut under_way = JoinSet::new();
+    stop.run_until_cancelled(run_jobs(&app, &mut under_way))
+        .await;
+    under_way.shutdown().await;
+}
+
+/// Runs jobs until the store is closed.
+async fn run_jobs(app: &Arc<App>, under_way: &mut JoinSet<()>) {
+    let running = app.settings.jobs_running.max(1);
+    let permits = Arc::new(Semaphore::new(running as usize));
+    let mut swept: Option<Instant> = None;
+    loop {
+        while under_way.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
+        if swept.is_none_or(|at| at.elapsed() > SWEEP) {
+            swept = Some(Instant::now());
+            expire(&app.store, app.settings.job_time).await;
+        }
+        let taken = match app.stopping.load(Ordering::Relaxed) {
+            true => Ok(vec![]),
+            false => app.store.take_jobs(1).await,
+        };
+        match taken.map(|mut jobs| jobs.pop()) {
+            Ok(Some(job)) => {
+                let app = Arc::clone(app);
+                under_way.spawn(async move {
+                    run(&app, job).await;
+                    drop(permit);
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(iof_store::Error::Closed) => return,
+            Err(error) => {
+                tracing::error!(%error, "no job could be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        drop(permit);
+        // Nothing wakes when an outcome grows too old, or after a failure: look now and then.
+        let _ = tokio::time::timeout(SWEEP, app.job_accepted.notified()).await;
+    }
+}
+
+async fn expire(store: &Store, kept: Duration) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let before = i64::try_from(now.saturating_sub(kept).as_millis()).unwrap_or(i64::MAX);
+    if let Err(error) = store.expire_jobs(before).await {
+        tracing::warn!(%error, "outcomes of jobs that are too old stay for now");
+    }
+}
+
+async fn run(app: &App, job: Job) {
+    debug_assert_eq!(job.state, JobState::Running);
+    let kept = outcome(app, &job).await;
+    let kept = kept.unwrap_or_else(|fault| JobOutcome::failed(&fault));
+    let written = blocking(move || serde_json::to_vec(&kept).unwrap_or_default()).await;
+    let finished = Finished {
+        outcome: written.unwrap_or_default().into(),
+        without_room: JobOutcome::failed(&no_room(app, false)).written(),
+        without_room_of_function: JobOutcome::failed(&no_room(app, true)).written(),
+    };
+    if let Err(error) = app.store.finish_job(job.id, finished, room(app)).await {
+        tracing::error!(%error, job = %job.id, "the outcome of a job is lost; it begins again with the next start");
+    }
+}
+
+async fn outcome(app: &App, job: &Job) -> Result<JobOutcome, Fault> {
+    let prepared = Prepared::accepted(app, job.id, job.wasm_id, job.version).await?;
+    let request = job.request.clone();
+    let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
+    let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;
+    let (args, stated) = match &request {
+        JobRequest::Args(args) => (args, None),
+        JobRequest::Stated { args, signature } => (args, Some(signature.as_str())),
+    };
+    let stated = stated.map(StatedTypes::read).transpose()?;
+    let request = CallRequest {
+        export: &job.export,
+        args: args.iter().map(RecordedArg::to_arg).collect(),
+        stated: stated.as_ref(),
+    };
+    let outcome = execute(app, prepared, request, ()).await?;
+    let (content_type, body) = reply::typed(outcome.result?);
+    let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    Ok(JobOutcome {
+        body: content_type.is_some().then_some(Blob(body)),
+        content_type,
+        ..JobOutcome::default()
+    })
+}
+
+impl JobOutcome {
+    fn failed(fault: &Fault) -> Self {
+        let ending = fault.ending.as_ref();
+        Self {
+            fault: Some(fault.code.clone().into_owned()),
+            error: Some(fault.message.clone()),
+            exit_status: ending.and_then(|ending| ending.exit_status),
+            stdout: ending.and_then(|ending| ending.stdout.clone()),
+            ..Self::default()
+        }
+    }
+
+    fn written(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// The outcome of a job that was cut off too often.
+fn lost() -> Bytes {
+    let message =
+        format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
+    let fault = Fault::new("job-lost", Source::Host, 500, message);
+    JobOutcome::failed(&fault).written()
+}

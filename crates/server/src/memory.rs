@@ -1,0 +1,107 @@
+//! Memory of a bounded size, and reservations of parts of it.
+
+use bytesize::ByteSize;
+use iof_engine::Fault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bodies up to this size are not counted, and are read where they arrive: the number of calls bounds them.
+pub(crate) const SMALL: usize = 64 << 10;
+
+/// Memory of a bounded size.
+pub(crate) struct MemoryPool {
+    used: AtomicU64,
+    limit: u64,
+}
+
+/// A reservation of a part of the memory; given back on drop.
+#[derive(Default)]
+pub(crate) struct MemoryReservation(Option<(Arc<MemoryPool>, u64)>);
+
+impl MemoryPool {
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicU64::new(0),
+            limit,
+        })
+    }
+
+    /// Checks that a number of bytes is free now.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn has_room(&self, bytes: u64) -> Result<(), Fault> {
+        match self.used.load(Ordering::Acquire) + bytes > self.limit {
+            true => Err(full()),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes memory until it is given back.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), Fault> {
+        let before = self.used.fetch_add(bytes, Ordering::AcqRel);
+        if before + bytes > self.limit {
+            self.give_back(bytes);
+            return Err(full());
+        }
+        Ok(())
+    }
+
+    /// Refuses what would not fit if there were nothing else.
+    fn bound(&self, total: u64) -> Result<(), Fault> {
+        match total > self.limit {
+            false => Ok(()),
+            true => Err(Fault::limit(
+                "body-memory",
+                413,
+                format!(
+                    "The body takes more memory than server.body_memory = {}. Send a smaller one.",
+                    ByteSize(self.limit)
+                ),
+            )),
+        }
+    }
+
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+impl MemoryReservation {
+    /// Makes it `total` bytes large.
+    ///
+    /// # Errors
+    /// `body-memory`
+    pub(crate) fn grow_to(&mut self, pool: &Arc<MemoryPool>, total: u64) -> Result<(), Fault> {
+        if total <= SMALL as u64 {
+            return Ok(());
+        }
+        let (pool, bytes) = self.0.get_or_insert_with(|| (Arc::clone(pool), 0));
+        let Some(more) = total.checked_sub(*bytes) else {
+            return Ok(());
+        };
+        pool.bound(total)?;
+        pool.take(more)?;
+        *bytes = total;
+        Ok(())
+    }
+}
+
+impl Drop for MemoryReservation {
+    fn drop(&mut self) {
+        if let Some((pool, bytes)) = self.0.take() {
+            pool.give_back(bytes);
+        }
+    }
+}
+
+fn full() -> Fault {
+    Fault::limit(
+        "body-memory",
+        503,
+        "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
+    )
+}

@@ -1,0 +1,52 @@
+//! Calls that compute for long, moved from the thread of their connection to the shared runtime.
+
+use std::future::Future;
+use std::panic;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A request that is answered on its connection's thread, unless its call computes for so long that others should not
+/// wait for it: then it goes on in the shared runtime.
+pub(crate) enum MigrateIfCpuBound<F: Future> {
+    Here(Pin<Box<F>>, Handle),
+    Away(AbortOnDropHandle<F::Output>),
+    /// In between, and nothing is left to be polled.
+    Gone,
+}
+
+impl<F: Future> MigrateIfCpuBound<F> {
+    pub(crate) fn new(future: F, shared: Handle) -> Self {
+        Self::Here(Box::pin(future), shared)
+    }
+}
+
+impl<F> Future for MigrateIfCpuBound<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let Self::Here(future, _) = &mut *self {
+            let (polled, computes) = iof_engine::watched(|| future.as_mut().poll(cx));
+            if polled.is_ready() || !computes {
+                return polled;
+            }
+            if let Self::Here(future, shared) = std::mem::replace(&mut *self, Self::Gone) {
+                *self = Self::Away(AbortOnDropHandle::new(shared.spawn(future)));
+            }
+        }
+        let Self::Away(task) = &mut *self else {
+            return Poll::Pending;
+        };
+        match ready!(Pin::new(task).poll(cx)) {
+            Ok(output) => Poll::Ready(output),
+            // Where the future would have been polled, it would have panicked.
+            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+            // The shared runtime is being dropped, and with it everything.
+            Err(_) => Poll::Pending,
+        }
+    }
+}

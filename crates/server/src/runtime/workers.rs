@@ -1,0 +1,87 @@
+//! Worker threads: one for each core, with a runtime of its own; a connection stays on the thread that it was given to.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// The worker threads. Dropped, they end, and what still runs on them is aborted.
+pub struct WorkerThreads(Vec<Worker>);
+
+struct Worker {
+    runtime: Handle,
+    /// Connections that it serves.
+    open: Arc<AtomicUsize>,
+    /// Dropped, it tells the thread to end.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A connection in the count of its worker, until this is dropped.
+pub(crate) struct ConnectionGuard {
+    pub(crate) runtime: Handle,
+    open: Arc<AtomicUsize>,
+}
+
+impl WorkerThreads {
+    /// Starts a thread for each core that this process may use.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or a poll.
+    pub fn start() -> io::Result<Self> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..count)
+            .map(Worker::start)
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    /// Assigns a connection to the worker with the fewest.
+    pub(crate) fn assign(&self) -> Option<ConnectionGuard> {
+        let fewest = |worker: &&Worker| worker.open.load(Ordering::Relaxed);
+        let worker = self.0.iter().min_by_key(fewest)?;
+        worker.open.fetch_add(1, Ordering::Relaxed);
+        Some(ConnectionGuard {
+            runtime: worker.runtime.clone(),
+            open: Arc::clone(&worker.open),
+        })
+    }
+}
+
+impl Worker {
+    fn start(number: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name(format!("iof-core-{number}"))
+            .spawn(move || {
+                // An error is the sender's end, which is what is waited for.
+                let _ = runtime.block_on(stopped);
+            })?;
+        Ok(Self {
+            runtime: handle,
+            open: Arc::default(),
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // An error would be its panic, already printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

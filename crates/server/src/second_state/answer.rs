@@ -1,0 +1,55 @@
+//! Answers of this API to what it refuses.
+
+use super::request::parse_id;
+use crate::reply;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use iof_engine::Fault;
+
+pub(super) fn usage_key_fault() -> Fault {
+    Fault::client("usage-key", "SSVM_Usage_Key is missing or wrong.").with_status(403)
+}
+
+pub(super) fn content_type_fault(message: &'static str) -> Fault {
+    Fault::client("content-type", message).with_status(415)
+}
+
+/// The answer to a failure that has a body of 2020 on most routes; `wrong_key` is that of a wrong admin key.
+pub(super) fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
+    let body = match &*fault.code {
+        "no-such-function" => error_body(&format!("wasm_id of {id} does not exist")),
+        "admin-key" => error_body(wrong_key),
+        _ => {
+            reply::log(fault, "refused");
+            return reply::failure(fault);
+        }
+    };
+    reply::ok_but(fault, reply::HTML, body)
+}
+
+/// The body of most failures.
+pub(super) fn error_body(message: &str) -> String {
+    serde_json::json!({ "error": message }).to_string()
+}
+
+/// The answer to a write whose success is the bare id; `missing` is the body for a function that does not exist.
+pub(super) fn bare_id(
+    written: Result<(), Fault>,
+    id: &str,
+    missing: String,
+    wrong_key: &str,
+) -> Response<Body> {
+    match written {
+        Ok(()) => {
+            let id = parse_id(id).unwrap_or_default();
+            reply::ok(StatusCode::OK, reply::HTML, id.to_string())
+        }
+        Err(fault) if fault.code == "no-such-function" => {
+            reply::ok_but(&fault, reply::HTML, missing)
+        }
+        Err(fault) if fault.code == "content-type" => {
+            reply::ok_but(&fault, reply::HTML, error_body(&fault.message))
+        }
+        Err(fault) => refuse(&fault, id, wrong_key),
+    }
+}

@@ -1,0 +1,60 @@
+//! The stored callback of a function.
+
+use super::answer::{bare_id, content_type_fault, error_body};
+use super::request::{administered, read_owned};
+use crate::app::App;
+use crate::callback::RequestTarget;
+use crate::functions::store_fault;
+use crate::http::content_type;
+use crate::reply;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{Request, Response};
+use iof_engine::Fault;
+use std::sync::Arc;
+
+/// The host of the original, which no callback could be stored for: such callbacks ran in circles. It is gone, and what
+/// names it is a mistake still.
+const GONE: &str = "rpc.ssvm.secondstate.io";
+const REFUSAL: &str = "Not allowed to store a callback to the rpc.ssvm.secondstate.io hostname in the database. Please utilise the SSVM_Callback feature in the request header if you want to execute a callback to this hostname";
+const NOT_JSON: &str = "Must use Content-Type of application/json in the header, please check your request and try again";
+
+/// `PUT /api/callback/{wasm_id}`: the body is where every call's result goes; `{}` is nowhere.
+pub(super) async fn write(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    // In the original's order: what is wrong with the callback first.
+    let written = async {
+        let bytes = read_owned(&app, &parts.headers, body).await?;
+        let callback = std::str::from_utf8(&bytes).unwrap_or_default();
+        if callback.contains(GONE) {
+            return Err(Fault::client("callback", REFUSAL));
+        }
+        if content_type(&parts.headers) != "application/json" {
+            return Err(content_type_fault(NOT_JSON));
+        }
+        let function = administered(&app, &id, &parts.headers).await?;
+        RequestTarget::callback(callback)?;
+        app.store
+            .set_callback(function.wasm_id, callback.to_owned())
+            .await
+            .map_err(store_fault)?;
+        app.functions.changed(function.wasm_id);
+        Ok(())
+    };
+    let written = written.await;
+    if let Err(fault) = &written
+        && fault.message == REFUSAL
+    {
+        return reply::ok_but(fault, reply::HTML, error_body(REFUSAL));
+    }
+    bare_id(
+        written,
+        &id,
+        error_body(&format!("{id} does not exist")),
+        &format!("Wrong Admin key ... {id} can not be accessed."),
+    )
+}

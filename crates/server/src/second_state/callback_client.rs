@@ -1,0 +1,180 @@
+//! Requests that a call makes by itself: a fetch of its argument, and a callback with its result.
+//!
+//! They leave under the function's outbound rules, like those of its commands; with its secrets if its owner stored them,
+//! and without any credential if a caller named them (docs/decisions/0032). A request to a run route of this very
+//! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
+//! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
+
+use crate::app::App;
+use crate::callback::RequestTarget;
+use crate::calls::Origin;
+use crate::http::content_type;
+use crate::json;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use iof_commands::CallContext;
+use iof_egress::{Attachments, Outbound};
+use iof_engine::{Arg, Fault, Source};
+use std::sync::Arc;
+
+/// The function that answers requests to this server itself.
+pub(super) type Dispatch = for<'a> fn(
+    &'a Arc<App>,
+    Request<Bytes>,
+    Origin,
+) -> BoxFuture<'a, Result<Response<Body>, Fault>>;
+
+/// A client for the requests of one call.
+pub(super) struct CallbackClient<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) context: &'a CallContext,
+    pub(super) dispatch: Dispatch,
+}
+
+/// Who named a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// A request, in a header, its body or a part of it.
+    Caller,
+    /// The function's owner, who stored it.
+    Owner,
+}
+
+/// A response to a request of a call.
+pub(super) enum CallbackResponse {
+    /// A response of another server.
+    Outside(Response<Bytes>),
+    /// An answer of one of the run routes of this server.
+    Inside(Response<Body>),
+}
+
+impl CallbackClient<'_> {
+    /// Sends a request to a target.
+    ///
+    /// # Errors
+    /// `egress-…` when it did not get through, `callback-depth` when it led in circles.
+    pub(super) async fn send(
+        &self,
+        (named_by, target): (NamedBy, RequestTarget),
+        body: Bytes,
+    ) -> Result<CallbackResponse, Fault> {
+        let (app, context) = (self.app, self.context);
+        let mut request = Request::new(body);
+        *request.method_mut() = target.method;
+        *request.headers_mut() = target.headers;
+        if app.is_own(&target.url) {
+            *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
+                Fault::client(
+                    "egress-url",
+                    format!("{} is no URL to be requested.", target.url),
+                )
+            })?;
+            let origin = Origin {
+                depth: context.depth,
+                deadline: Some(context.deadline),
+            };
+            let answered = (self.dispatch)(app, request, origin).await;
+            return answered.map(CallbackResponse::Inside);
+        }
+        let outbound = Outbound {
+            call: context.call,
+            function: &context.function,
+            function_id: context.function_id,
+            version: context.version,
+            rules: &context.grants.outbound,
+            secrets: match named_by {
+                NamedBy::Caller => Attachments::WITHHELD,
+                NamedBy::Owner => &context.secrets,
+            },
+            depth: context.depth,
+            deadline: context.deadline,
+            max_redirects: target.max_redirects,
+            retries: 0,
+            decode: false,
+        };
+        let response = app.egress.send_to(&outbound, target.url, request).await;
+        response.map(CallbackResponse::Outside).map_err(|error| {
+            Fault::new(
+                error.code(),
+                Source::Outbound,
+                502,
+                capital(&error.to_string()),
+            )
+            .with_detail(error.detail().unwrap_or_default())
+        })
+    }
+
+    /// Fetches an argument, whose target a caller named.
+    ///
+    /// # Errors
+    /// Those of [`CallbackClient::send`]. A status that says failure is not one.
+    pub(super) async fn fetch(&self, mut target: RequestTarget) -> Result<Fetched, Fault> {
+        let body = target.body.take().unwrap_or_default();
+        let response = self.send((NamedBy::Caller, target), body.into()).await?;
+        let (content_type, body) = read(response).await?;
+        Ok(Fetched { content_type, body })
+    }
+}
+
+/// A fetched argument.
+pub(super) struct Fetched {
+    content_type: String,
+    body: Bytes,
+}
+
+impl Fetched {
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// An image is bytes, and so is anything that is not a text; all else is text.
+    pub(super) fn into_arg(self) -> Arg {
+        let text =
+            !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
+        if text {
+            Arg::Text(self.body)
+        } else {
+            Arg::Bytes(self.body)
+        }
+    }
+
+    /// As JavaScript writes a text: what a part of a multipart body that asked with an object becomes.
+    pub(super) fn into_quoted(self) -> Arg {
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if !self.content_type.starts_with("image/") => {
+                Arg::Text(json::quoted(text).into())
+            }
+            _ => Arg::Bytes(self.body),
+        }
+    }
+}
+
+/// The content type and the body of a response.
+///
+/// # Errors
+/// When this server's own answer was a failure that says so.
+async fn read(response: CallbackResponse) -> Result<(String, Bytes), Fault> {
+    match response {
+        CallbackResponse::Outside(response) => {
+            let content_type = content_type(response.headers()).to_ascii_lowercase();
+            Ok((content_type, response.into_body()))
+        }
+        CallbackResponse::Inside(response) => {
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| {
+                Fault::host("The answer of a function could not be read.", error)
+            })?;
+            let content_type = content_type(&parts.headers).to_ascii_lowercase();
+            Ok((content_type, body.to_bytes()))
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).chain(['.']).collect()
+}

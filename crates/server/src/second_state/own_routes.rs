@@ -1,0 +1,51 @@
+//! The run routes, for requests that functions make to this server by its public name: they do not leave.
+
+use super::route::Route;
+use super::run;
+use crate::app::App;
+use crate::calls::Origin;
+use crate::reply;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use iof_egress::{Inside, Outbound};
+use std::sync::{Arc, Weak};
+use url::Url;
+
+/// The run routes of a server, as the egress client asks for them.
+struct OwnRoutes(Weak<App>);
+
+/// The way in for requests of functions to this server. While this API is off, they are refused as those to any other
+/// path of it.
+pub(crate) fn own_routes(app: &Arc<App>) -> Arc<dyn Inside> {
+    Arc::new(OwnRoutes(Arc::downgrade(app)))
+}
+
+#[async_trait]
+impl Inside for OwnRoutes {
+    fn is_own(&self, url: &Url) -> bool {
+        self.0.upgrade().is_some_and(|app| app.is_own(url))
+    }
+
+    async fn answer(
+        &self,
+        context: &Outbound<'_>,
+        request: Request<Bytes>,
+    ) -> Option<Response<Bytes>> {
+        let app = self.0.upgrade().filter(|app| app.second_state.enabled)?;
+        Route::of_path(request.uri().path()).filter(|_| request.method() == Method::POST)?;
+        let origin = Origin {
+            depth: context.depth,
+            deadline: Some(context.deadline),
+        };
+        let response = match run::dispatch(&app, request, origin).await {
+            Ok(response) => response,
+            Err(fault) => reply::failure(&fault),
+        };
+        let (parts, body) = response.into_parts();
+        // Our own answer; it does not break off.
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Response::from_parts(parts, body))
+    }
+}

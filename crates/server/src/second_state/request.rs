@@ -1,0 +1,97 @@
+//! Requests of this API: its headers in both spellings, its ids, and the function that a path names.
+
+use crate::app::App;
+use crate::functions::{no_such_function, store_fault};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use iof_engine::Fault;
+
+/// A header of the original, which was spelt with dashes until June 2020 and with underscores since. Proxies drop the
+/// latter, articles show the former: both work.
+pub(super) struct Name(HeaderName, HeaderName);
+
+pub(super) static DESCRIPTION: Name = Name(
+    HeaderName::from_static("ssvm_description"),
+    HeaderName::from_static("ssvm-description"),
+);
+pub(super) static CREATE_USAGE_KEY: Name = Name(
+    HeaderName::from_static("ssvm_create_usage_key"),
+    HeaderName::from_static("ssvm-create-usage-key"),
+);
+pub(super) static USAGE_KEY: Name = Name(
+    HeaderName::from_static("ssvm_usage_key"),
+    HeaderName::from_static("ssvm-usage-key"),
+);
+pub(super) static ADMIN_KEY: Name = Name(
+    HeaderName::from_static("ssvm_admin_key"),
+    HeaderName::from_static("ssvm-admin-key"),
+);
+pub(super) static FETCH: Name = Name(
+    HeaderName::from_static("ssvm_fetch"),
+    HeaderName::from_static("ssvm-fetch"),
+);
+pub(super) static CALLBACK: Name = Name(
+    HeaderName::from_static("ssvm_callback"),
+    HeaderName::from_static("ssvm-callback"),
+);
+
+/// The value of a header; one that is no UTF-8 counts as empty.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
+    let value = headers.get(&name.0).or_else(|| headers.get(&name.1))?;
+    Some(std::str::from_utf8(value.as_bytes()).unwrap_or_default())
+}
+
+/// A `wasm_id` of a path. Anything that is not a number is the id of no function.
+pub(super) fn parse_id(text: &str) -> Option<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id > 0)
+}
+
+/// The function of a path.
+pub(super) async fn function(app: &App, id: &str) -> Result<iof_store::Function, Fault> {
+    let function = match parse_id(id) {
+        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        None => None,
+    };
+    function.ok_or_else(|| no_such_function(id))
+}
+
+/// The function of a path, for whoever holds its admin key.
+pub(super) async fn administered(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<iof_store::Function, Fault> {
+    let function = function(app, id).await?;
+    if is_admin(&function, headers) {
+        return Ok(function);
+    }
+    Err(Fault::client("admin-key", "SSVM_Admin_Key is missing or wrong.").with_status(403))
+}
+
+pub(super) fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
+    header(headers, &ADMIN_KEY).is_some_and(|key| function.admin_key_hash.matches(key))
+}
+
+/// Reads the body of a request to write what belongs to a function: its state, or its callback.
+///
+/// # Errors
+/// `state`, and those of [`BodyMemory::read`](crate::body::BodyMemory::read).
+pub(super) async fn read_owned(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault> {
+    let limit = app.second_state.state;
+    let held = app
+        .bodies
+        .read(headers, body, limit, || {
+            Fault::limit(
+                "state",
+                413,
+                format!("The body is larger than second_state.state = {limit}."),
+            )
+        })
+        .await?;
+    Ok(held.bytes)
+}
