@@ -10,8 +10,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
+use crate::change::Change;
 use crate::database::damaged;
-use crate::writer::{Outcome, Write};
 use crate::{Error, Key, KeyHash, Scopes, Store, unix_ms};
 
 /// The most keys that a server has. What needs more than these has users, and those are somebody else's to keep.
@@ -49,13 +49,6 @@ pub struct ApiKey {
     pub expires_at: Option<i64>,
 }
 
-/// A key to be stored.
-pub(crate) struct CreateKey {
-    new: NewKey,
-    hash: KeyHash,
-    created_at: i64,
-}
-
 impl Store {
     /// Makes a key, and returns it beside what is kept of it: the only time that it exists in the clear. When this
     /// returns `Ok`, it is on the disk.
@@ -68,29 +61,20 @@ impl Store {
         let created_at = unix_ms();
         check(&new, created_at)?;
         let key = Key::random_of_api();
-        let create = Write::CreateKey(CreateKey {
+        let create = CreateKey {
             new: new.clone(),
             hash: key.hash(),
             created_at,
-        });
-        match (self.write(create).await?, new.wasm_id) {
-            (Outcome::Created(id), _) => {
-                let made = ApiKey {
-                    id,
-                    label: new.label,
-                    scopes: new.scopes,
-                    wasm_id: new.wasm_id,
-                    created_at,
-                    expires_at: new.expires_at,
-                };
-                Ok((made, key))
-            }
-            (Outcome::Missing, Some(wasm_id)) => Err(Error::NotFound { wasm_id }),
-            (Outcome::Full, _) => Err(invalid(format!(
-                "there are {MAX_API_KEYS} keys, the most that there can be; delete one first"
-            ))),
-            _ => Err(Error::Unavailable("the new key vanished".into())),
-        }
+        };
+        let made = ApiKey {
+            id: self.write(create).await??,
+            label: new.label,
+            scopes: new.scopes,
+            wasm_id: new.wasm_id,
+            created_at,
+            expires_at: new.expires_at,
+        };
+        Ok((made, key))
     }
 
     /// What is known of `candidate`, exactly as a client sent it. `None`: it is no key, or not any more. One query by an
@@ -119,8 +103,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
     pub async fn delete_key(&self, id: i64) -> Result<bool, Error> {
-        let outcome = self.write(Write::DeleteKey { id }).await?;
-        Ok(!matches!(outcome, Outcome::Missing))
+        self.write(DeleteKey { id }).await
     }
 }
 
@@ -184,40 +167,50 @@ fn read(row: &SqliteRow) -> Result<ApiKey, Error> {
     })
 }
 
-pub(crate) async fn create(
-    connection: &mut SqliteConnection,
-    create: &CreateKey,
-) -> Result<Outcome, Error> {
-    let new = &create.new;
-    if let Some(wasm_id) = new.wasm_id {
-        let there = sqlx::query("SELECT 1 FROM functions WHERE wasm_id = $1").bind(wasm_id);
-        if there.fetch_optional(&mut *connection).await?.is_none() {
-            return Ok(Outcome::Missing);
+/// Stores a key. Its output is the number of the key.
+struct CreateKey {
+    new: NewKey,
+    hash: KeyHash,
+    created_at: i64,
+}
+
+impl Change for CreateKey {
+    type Output = Result<i64, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let new = &self.new;
+        if let Some(wasm_id) = new.wasm_id {
+            let there = sqlx::query("SELECT 1 FROM functions WHERE wasm_id = $1").bind(wasm_id);
+            if there.fetch_optional(&mut *connection).await?.is_none() {
+                return Ok(Err(Error::NotFound { wasm_id }));
+            }
         }
-    }
-    if full(connection).await? {
-        // Not before: whoever asks why a key does not work any more should see that it has ended.
-        sqlx::query("DELETE FROM api_keys WHERE expires_at <= $1")
-            .bind(create.created_at)
-            .execute(&mut *connection)
-            .await?;
         if full(connection).await? {
-            return Ok(Outcome::Full);
+            // Not before: whoever asks why a key does not work any more should see that it has ended.
+            sqlx::query("DELETE FROM api_keys WHERE expires_at <= $1")
+                .bind(self.created_at)
+                .execute(&mut *connection)
+                .await?;
+            if full(connection).await? {
+                return Ok(Err(invalid(format!(
+                    "there are {MAX_API_KEYS} keys, the most that there can be; delete one first"
+                ))));
+            }
         }
+        let id = sqlx::query_scalar(
+            "INSERT INTO api_keys (hash, label, scopes, wasm_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(&self.hash.as_bytes()[..])
+        .bind(&new.label)
+        .bind(new.scopes.to_string())
+        .bind(new.wasm_id)
+        .bind(self.created_at)
+        .bind(new.expires_at)
+        .fetch_one(connection)
+        .await?;
+        Ok(Ok(id))
     }
-    let id = sqlx::query_scalar(
-        "INSERT INTO api_keys (hash, label, scopes, wasm_id, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-    )
-    .bind(&create.hash.as_bytes()[..])
-    .bind(&new.label)
-    .bind(new.scopes.to_string())
-    .bind(new.wasm_id)
-    .bind(create.created_at)
-    .bind(new.expires_at)
-    .fetch_one(connection)
-    .await?;
-    Ok(Outcome::Created(id))
 }
 
 async fn full(connection: &mut SqliteConnection) -> Result<bool, Error> {
@@ -227,10 +220,19 @@ async fn full(connection: &mut SqliteConnection) -> Result<bool, Error> {
     Ok(keys >= MAX_API_KEYS as i64)
 }
 
-pub(crate) async fn delete(connection: &mut SqliteConnection, id: i64) -> Result<Outcome, Error> {
-    let gone = sqlx::query("DELETE FROM api_keys WHERE id = $1")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(Outcome::of_rows(gone.rows_affected()))
+/// Deletes a key. Its output is `false` if there was none.
+struct DeleteKey {
+    id: i64,
+}
+
+impl Change for DeleteKey {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let gone = sqlx::query("DELETE FROM api_keys WHERE id = $1")
+            .bind(self.id)
+            .execute(connection)
+            .await?;
+        Ok(gone.rows_affected() > 0)
+    }
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 
+use crate::change::Change;
 use crate::database::{count, integer};
-use crate::writer::{Outcome, Write};
 use crate::{Call, Calls, Error, LoggedCall, Store, Usage};
 
 impl Store {
@@ -23,8 +23,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was counted.
     pub async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
-        self.write(Write::RecordCalls { calls, keep }).await?;
-        Ok(())
+        self.write(RecordCalls { calls, keep }).await
     }
 
     /// Up to `count` logged calls of a function: the oldest ones, oldest first, or the newest ones, newest first. Empty
@@ -74,21 +73,27 @@ impl Store {
     }
 }
 
-pub(crate) async fn record(
-    connection: &mut SqliteConnection,
-    calls: &[Calls],
+/// Counts and logs calls.
+struct RecordCalls {
+    calls: Vec<Calls>,
     keep: u32,
-) -> Result<Outcome, Error> {
-    for calls in calls {
-        if counted(connection, calls).await? {
-            let passed_over = calls.newest.len().saturating_sub(keep as usize);
-            for rows in calls.newest[passed_over..].chunks(TOGETHER) {
-                log(connection, calls.wasm_id, rows).await?;
+}
+
+impl Change for RecordCalls {
+    type Output = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        for calls in &self.calls {
+            if counted(connection, calls).await? {
+                let passed_over = calls.newest.len().saturating_sub(self.keep as usize);
+                for rows in calls.newest[passed_over..].chunks(TOGETHER) {
+                    log(connection, calls.wasm_id, rows).await?;
+                }
+                trim(connection, calls.wasm_id, self.keep).await?;
             }
-            trim(connection, calls.wasm_id, keep).await?;
         }
+        Ok(())
     }
-    Ok(Outcome::Done)
 }
 
 /// Adds to a function's counters. `false`: there is no such function.

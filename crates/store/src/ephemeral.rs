@@ -12,21 +12,12 @@ use std::time::Duration;
 
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
+use crate::change::Change;
 use crate::database::{count, integer};
-use crate::writer::{Outcome, Write};
 use crate::{Error, Store, unix_ms};
 
 /// Expired rows that one put removes whether or not it needs their place. More than one, so that they grow fewer.
 const SWEEP: i64 = 32;
-
-/// A text to be kept.
-pub(crate) struct PutEphemeral {
-    pub(crate) key: String,
-    pub(crate) value: String,
-    pub(crate) life: Duration,
-    pub(crate) total_limit: u64,
-    pub(crate) share: Option<EphemeralShare>,
-}
 
 /// The part of the ephemeral storage that one owner may fill.
 #[derive(Clone, Debug)]
@@ -65,21 +56,14 @@ impl Store {
         total_limit: u64,
         share: Option<EphemeralShare>,
     ) -> Result<EphemeralPut, Error> {
-        let put = Write::PutEphemeral(PutEphemeral {
+        self.write(PutEphemeral {
             key,
             value,
             life,
             total_limit,
             share,
-        });
-        match self.write(put).await? {
-            Outcome::Done => Ok(EphemeralPut::Done),
-            Outcome::Full => Ok(EphemeralPut::Full),
-            Outcome::ShareFull => Ok(EphemeralPut::ShareFull),
-            _ => Err(Error::Unavailable(
-                "a text was neither kept nor refused".into(),
-            )),
-        }
+        })
+        .await
     }
 
     /// What is kept under `key`, unless it expired.
@@ -95,8 +79,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
     pub async fn delete_ephemeral(&self, key: String) -> Result<bool, Error> {
-        let outcome = self.write(Write::DeleteEphemeral { key }).await?;
-        Ok(!matches!(outcome, Outcome::Missing))
+        self.write(DeleteEphemeral { key }).await
     }
 }
 
@@ -110,81 +93,94 @@ async fn get(readers: &SqlitePool, key: &str) -> Result<Option<String>, Error> {
     )
 }
 
-pub(crate) async fn put(
-    connection: &mut SqliteConnection,
-    put: &PutEphemeral,
-) -> Result<Outcome, Error> {
-    let now = unix_ms();
-    let size = (put.key.len() + put.value.len()) as u64;
-    let (owner, share_limit) = match &put.share {
-        None => ("", u64::MAX),
-        Some(share) => (share.owner.as_str(), share.limit),
-    };
-    let outcome = loop {
-        let swept = sweep(connection, now).await?;
-        let before = sqlx::query(
-            "SELECT t.bytes AS total, COALESCE(e.size, 0) AS replaced, COALESCE(s.bytes, 0) AS share,
-                    CASE WHEN e.owner = $2 THEN e.size ELSE 0 END AS replaced_of_share
-               FROM ephemeral_total t
-               LEFT JOIN ephemeral e ON e.key = $1
-               LEFT JOIN ephemeral_shares s ON s.owner = $2",
-        )
-        .bind(&put.key)
-        .bind(owner)
-        .fetch_one(&mut *connection)
-        .await?;
-        let after = |all, replaced| -> Result<u64, Error> {
-            let others = count(&before, all)?.saturating_sub(count(&before, replaced)?);
-            Ok(others.saturating_add(size))
-        };
-        let fits = after("total", "replaced")? <= put.total_limit;
-        let fits_share = after("share", "replaced_of_share")? <= share_limit;
-        if fits && fits_share {
-            total(
-                connection,
-                integer(size) - integer(count(&before, "replaced")?),
-            )
-            .await?;
-            break Outcome::Done;
-        }
-        if swept < SWEEP {
-            return Ok(if fits {
-                Outcome::ShareFull
-            } else {
-                Outcome::Full
-            });
-        }
-    };
-
-    let life = i64::try_from(put.life.as_millis()).unwrap_or(i64::MAX);
-    sqlx::query(
-        "INSERT INTO ephemeral (key, value, size, expires_at, owner) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
-                                         owner = excluded.owner",
-    )
-    .bind(&put.key)
-    .bind(&put.value)
-    .bind(integer(size))
-    .bind(now.saturating_add(life))
-    .bind(owner)
-    .execute(connection)
-    .await?;
-    Ok(outcome)
+/// Keeps a text, if it fits.
+struct PutEphemeral {
+    key: String,
+    value: String,
+    life: Duration,
+    total_limit: u64,
+    share: Option<EphemeralShare>,
 }
 
-pub(crate) async fn delete(connection: &mut SqliteConnection, key: &str) -> Result<Outcome, Error> {
-    let gone = sqlx::query("DELETE FROM ephemeral WHERE key = $1 RETURNING size, expires_at")
-        .bind(key)
-        .fetch_optional(&mut *connection)
+impl Change for PutEphemeral {
+    type Output = EphemeralPut;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let now = unix_ms();
+        let size = (self.key.len() + self.value.len()) as u64;
+        let (owner, share_limit) = match &self.share {
+            None => ("", u64::MAX),
+            Some(share) => (share.owner.as_str(), share.limit),
+        };
+        loop {
+            let swept = sweep(connection, now).await?;
+            let before = sqlx::query(
+                "SELECT t.bytes AS total, COALESCE(e.size, 0) AS replaced, COALESCE(s.bytes, 0) AS share,
+                        CASE WHEN e.owner = $2 THEN e.size ELSE 0 END AS replaced_of_share
+                   FROM ephemeral_total t
+                   LEFT JOIN ephemeral e ON e.key = $1
+                   LEFT JOIN ephemeral_shares s ON s.owner = $2",
+            )
+            .bind(&self.key)
+            .bind(owner)
+            .fetch_one(&mut *connection)
+            .await?;
+            let after = |all, replaced| -> Result<u64, Error> {
+                let others = count(&before, all)?.saturating_sub(count(&before, replaced)?);
+                Ok(others.saturating_add(size))
+            };
+            let fits = after("total", "replaced")? <= self.total_limit;
+            let fits_share = after("share", "replaced_of_share")? <= share_limit;
+            if fits && fits_share {
+                total(
+                    connection,
+                    integer(size) - integer(count(&before, "replaced")?),
+                )
+                .await?;
+                break;
+            }
+            if swept < SWEEP {
+                return Ok(if fits {
+                    EphemeralPut::ShareFull
+                } else {
+                    EphemeralPut::Full
+                });
+            }
+        }
+
+        let life = i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO ephemeral (key, value, size, expires_at, owner) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
+                                             owner = excluded.owner",
+        )
+        .bind(&self.key)
+        .bind(&self.value)
+        .bind(integer(size))
+        .bind(now.saturating_add(life))
+        .bind(owner)
+        .execute(connection)
         .await?;
-    let Some(gone) = gone else {
-        return Ok(Outcome::Missing);
-    };
-    total(connection, -integer(count(&gone, "size")?)).await?;
-    if gone.try_get::<i64, _>("expires_at")? > unix_ms() {
-        Ok(Outcome::Done)
-    } else {
-        Ok(Outcome::Missing)
+        Ok(EphemeralPut::Done)
+    }
+}
+
+/// Removes a text. Its output is `false` if there was none, or if it had expired.
+struct DeleteEphemeral {
+    key: String,
+}
+
+impl Change for DeleteEphemeral {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let gone = sqlx::query("DELETE FROM ephemeral WHERE key = $1 RETURNING size, expires_at")
+            .bind(&self.key)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(gone) = gone else { return Ok(false) };
+        total(connection, -integer(count(&gone, "size")?)).await?;
+        Ok(gone.try_get::<i64, _>("expires_at")? > unix_ms())
     }
 }
 

@@ -5,15 +5,15 @@
 //! never changes, because others have written it down. Unlike a number it is free again when its function is gone: a
 //! name says what is wanted, a number which one it was.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::database::{bytes, count, damaged};
-use crate::writer::{Outcome, VersionRow, Write};
+use crate::versions::{self, VersionRow};
 use crate::{
-    Canary, Created, Error, Function, Key, KeyHash, NewFunction, Percent, Store, Summary,
-    VersionId, found, versions,
+    Canary, Created, Error, Function, Key, KeyHash, NewFunction, Percent, Store, Summary, VersionId,
 };
 
 /// The longest name, in bytes: what a label of a host name may have (RFC 1035, 2.3.4).
@@ -39,7 +39,6 @@ impl Store {
         if let Some(name) = &new.name {
             check_name(name)?;
         }
-        let name = new.name.clone();
         let admin_key = Key::random();
         let usage_key = new.private.then(Key::random);
         let function = FunctionRow {
@@ -50,23 +49,16 @@ impl Store {
             admin_key: admin_key.hash(),
         };
         let version = VersionId::now();
-        let outcome = self
-            .upload(version, new.version, |version| Write::Create {
-                function,
-                version,
-            })
+        let wasm_id = self
+            .upload(version, new.version, |version| Create { function, version })
             .await?;
-        match (outcome, name) {
-            (Outcome::Created(wasm_id), _) => Ok(Created {
-                wasm_id,
-                version,
-                number: 1,
-                admin_key,
-                usage_key,
-            }),
-            (Outcome::Taken, Some(name)) => Err(Error::NameTaken { name }),
-            _ => Err(Error::Unavailable("the new function vanished".into())),
-        }
+        Ok(Created {
+            wasm_id,
+            version,
+            number: 1,
+            admin_key,
+            usage_key,
+        })
     }
 
     /// Everything that a call needs, in one query; `None` if there is no such function.
@@ -119,7 +111,7 @@ impl Store {
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
     pub async fn delete_function(&self, wasm_id: i64) -> Result<bool, Error> {
         self.finish(move |inner, writer| async move {
-            let Outcome::Deleted(sources) = writer.write(Write::Delete { wasm_id }).await? else { return Ok(false) };
+            let Some(sources) = writer.write(Delete { wasm_id }).await? else { return Ok(false) };
             let _alone = inner.uploads.write().await;
             for sha256 in sources {
                 // The function is gone, whatever happens here; the next start sweeps what stays behind.
@@ -139,8 +131,7 @@ impl Store {
     pub async fn set_usage_key(&self, wasm_id: i64, private: bool) -> Result<Option<Key>, Error> {
         let key = private.then(Key::random);
         let hash = key.as_ref().map(Key::hash);
-        self.change(wasm_id, Write::UsageKey { wasm_id, hash })
-            .await?;
+        self.write(SetUsageKey { wasm_id, hash }).await??;
         Ok(key)
     }
 
@@ -149,7 +140,7 @@ impl Store {
     /// # Errors
     /// As [`Store::set_usage_key`].
     pub async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
-        self.change(wasm_id, Write::State { wasm_id, state }).await
+        self.write(SetState { wasm_id, state }).await?
     }
 
     /// Replaces a function's callback, JSON text that the server understands.
@@ -157,12 +148,7 @@ impl Store {
     /// # Errors
     /// As [`Store::set_usage_key`].
     pub async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
-        self.change(wasm_id, Write::Callback { wasm_id, callback })
-            .await
-    }
-
-    async fn change(&self, wasm_id: i64, write: Write) -> Result<(), Error> {
-        found(wasm_id, &self.write(write).await?)
+        self.write(SetCallback { wasm_id, callback }).await?
     }
 }
 
@@ -271,74 +257,142 @@ fn read_summary(row: &SqliteRow) -> Result<Summary, Error> {
     })
 }
 
-pub(crate) async fn create(
-    connection: &mut SqliteConnection,
-    function: &FunctionRow,
-    version: &VersionRow,
-) -> Result<Outcome, Error> {
-    // Looked for rather than met: a statement that fails would take its neighbours in the batch back with it.
-    let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
-    if let Some(name) = &function.name
-        && taken
-            .bind(name)
-            .fetch_optional(&mut *connection)
-            .await?
-            .is_some()
-    {
-        return Ok(Outcome::Taken);
-    }
-    let row = sqlx::query(
-        "INSERT INTO functions (name, description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING wasm_id",
-    )
-    .bind(&function.name)
-    .bind(&function.description)
-    .bind(&function.storage_key)
-    .bind(function.usage_key.as_ref().map(|hash| &hash.as_bytes()[..]))
-    .bind(&function.admin_key.as_bytes()[..])
-    .bind(version.id.to_string())
-    .bind(version.created_at)
-    .fetch_one(&mut *connection)
-    .await?;
-    let wasm_id: i64 = row.try_get("wasm_id")?;
-    versions::insert(connection, wasm_id, version).await?; // its number is 1
-    Ok(Outcome::Created(wasm_id))
+/// Stores a function and its first version. Its output is the number of the function.
+struct Create {
+    function: FunctionRow,
+    version: VersionRow,
 }
 
-pub(crate) async fn delete(
-    connection: &mut SqliteConnection,
+impl Change for Create {
+    type Output = Result<i64, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let Self { function, version } = self;
+        // Looked for rather than met: a statement that fails would take its neighbours in the batch back with it.
+        let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
+        if let Some(name) = &function.name
+            && taken
+                .bind(name)
+                .fetch_optional(&mut *connection)
+                .await?
+                .is_some()
+        {
+            return Ok(Err(Error::NameTaken { name: name.clone() }));
+        }
+        let wasm_id = sqlx::query_scalar(
+            "INSERT INTO functions (name, description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING wasm_id",
+        )
+        .bind(&function.name)
+        .bind(&function.description)
+        .bind(&function.storage_key)
+        .bind(function.usage_key.as_ref().map(|hash| &hash.as_bytes()[..]))
+        .bind(&function.admin_key.as_bytes()[..])
+        .bind(version.id.to_string())
+        .bind(version.created_at)
+        .fetch_one(&mut *connection)
+        .await?;
+        versions::insert(connection, wasm_id, version).await?; // its number is 1
+        Ok(Ok(wasm_id))
+    }
+}
+
+/// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
+/// referred to; `None`: there was no such function.
+struct Delete {
     wasm_id: i64,
-) -> Result<Outcome, Error> {
-    let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
-    let rows = versions.bind(wasm_id).fetch_all(&mut *connection).await?;
-    for what_it_keeps in [
-        "DELETE FROM stored_values WHERE wasm_id = $1",
-        "DELETE FROM stored_totals WHERE wasm_id = $1",
-        "DELETE FROM calls WHERE wasm_id = $1",
-        "DELETE FROM usage WHERE wasm_id = $1",
-        "DELETE FROM secrets WHERE wasm_id = $1",
-        "DELETE FROM recordings WHERE wasm_id = $1",
-        "DELETE FROM api_keys WHERE wasm_id = $1",
-        "DELETE FROM jobs WHERE wasm_id = $1",
-    ] {
-        sqlx::query(what_it_keeps)
-            .bind(wasm_id)
-            .execute(&mut *connection)
+}
+
+impl Change for Delete {
+    type Output = Option<Vec<[u8; 32]>>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
+        let versions = versions.bind(self.wasm_id);
+        let rows = versions.fetch_all(&mut *connection).await?;
+        for of_its_own in [
+            "DELETE FROM stored_values WHERE wasm_id = $1",
+            "DELETE FROM stored_totals WHERE wasm_id = $1",
+            "DELETE FROM calls WHERE wasm_id = $1",
+            "DELETE FROM usage WHERE wasm_id = $1",
+            "DELETE FROM secrets WHERE wasm_id = $1",
+            "DELETE FROM recordings WHERE wasm_id = $1",
+            "DELETE FROM api_keys WHERE wasm_id = $1",
+            "DELETE FROM jobs WHERE wasm_id = $1",
+        ] {
+            let rows = sqlx::query(of_its_own).bind(self.wasm_id);
+            rows.execute(&mut *connection).await?;
+        }
+        let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1").bind(self.wasm_id);
+        if function.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let sources = rows.iter().map(|row| bytes(row, "sha256"));
+        Ok(Some(sources.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Replaces the usage key of a function; `None`: anyone may call it.
+struct SetUsageKey {
+    wasm_id: i64,
+    hash: Option<KeyHash>,
+}
+
+impl Change for SetUsageKey {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2")
+            .bind(self.hash.as_ref().map(|hash| &hash.as_bytes()[..]))
+            .bind(self.wasm_id)
+            .execute(connection)
             .await?;
+        Ok(found(self.wasm_id, &set))
     }
-    let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1");
-    if function
-        .bind(wasm_id)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected()
-        == 0
-    {
-        return Ok(Outcome::Missing);
+}
+
+/// Replaces the state of a function.
+struct SetState {
+    wasm_id: i64,
+    state: String,
+}
+
+impl Change for SetState {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let set = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2")
+            .bind(&self.state)
+            .bind(self.wasm_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.wasm_id, &set))
     }
-    Ok(Outcome::Deleted(
-        rows.iter()
-            .map(|row| bytes(row, "sha256"))
-            .collect::<Result<_, _>>()?,
-    ))
+}
+
+/// Replaces the callback of a function.
+struct SetCallback {
+    wasm_id: i64,
+    callback: String,
+}
+
+impl Change for SetCallback {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let set = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2")
+            .bind(&self.callback)
+            .bind(self.wasm_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.wasm_id, &set))
+    }
+}
+
+/// Whether a statement about one function met it.
+pub(crate) fn found(wasm_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
+    match done.rows_affected() {
+        0 => Err(Error::NotFound { wasm_id }),
+        _ => Ok(()),
+    }
 }

@@ -14,8 +14,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::database::{damaged, integer};
-use crate::writer::{Outcome, Write};
 use crate::{Error, Store, unix_ms};
 
 /// Done jobs that one transaction removes: each may hold an answer of megabytes, whose pages SQLite reads.
@@ -170,23 +170,12 @@ impl Store {
         most_waiting: u32,
         room: JobRoom,
     ) -> Result<Submitted, Error> {
-        let (id, wasm_id, number) = (new.id, new.wasm_id, new.version);
-        let submit = Write::SubmitJob {
+        self.write(SubmitJob {
             new,
             most_waiting,
             room,
-        };
-        match self.write(submit).await? {
-            Outcome::Missing => Err(Error::NotFound { wasm_id }),
-            Outcome::NoVersion => Err(Error::NoVersion { wasm_id, number }),
-            Outcome::Taken => Err(Error::Invalid {
-                what: format!("there is a job of call {id} already"),
-            }),
-            Outcome::Full => Ok(Submitted::TooMany),
-            Outcome::NoRoom { of_function } => Ok(Submitted::NoRoom { of_function }),
-            Outcome::Done => Ok(Submitted::Accepted),
-            _ => Err(Error::Unavailable("the job vanished".into())),
-        }
+        })
+        .await?
     }
 
     /// Up to `limit` of the jobs that are queued, those accepted first, oldest first: from now on they are running, and
@@ -196,14 +185,11 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; none was taken.
     pub async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
-        match self.write(Write::TakeJobs { limit }).await? {
-            Outcome::Jobs(jobs) => Ok(jobs),
-            _ => Err(Error::Unavailable("the jobs vanished".into())),
-        }
+        self.write(TakeJobs { limit }).await
     }
 
-    /// Keeps what came of a job that is running, or what stands for it where that does not fit. When this returns `Ok(true)`, it is on the disk. `false`: there is no
-    /// such job (any more: its function may be gone), or it is not running, and nothing was changed.
+    /// Keeps what came of a job that is running, or what stands for it where that does not fit. When this returns
+    /// `Ok(true)`, it is on the disk. `false`: there is no such job (any more: its function may be gone), or it is not running, and nothing was changed.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
@@ -213,9 +199,7 @@ impl Store {
         finished: Finished,
         room: JobRoom,
     ) -> Result<bool, Error> {
-        let finish = Write::FinishJob { id, finished, room };
-        let outcome = self.write(finish).await?;
-        Ok(!matches!(outcome, Outcome::Missing))
+        self.write(FinishJob { id, finished, room }).await
     }
 
     /// Queues again what is running, and says how many that are: for a start, when nothing runs yet and what the rows
@@ -225,11 +209,11 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
     pub async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error> {
-        let requeue = Write::RequeueJobs {
+        self.write(RequeueJobs {
             most_attempts,
             outcome,
-        };
-        counted(&self.write(requeue).await?)
+        })
+        .await
     }
 
     /// A job, at this moment. `None`: there is none of this call, or not any more.
@@ -248,7 +232,7 @@ impl Store {
     pub async fn expire_jobs(&self, done_before_ms: i64) -> Result<u64, Error> {
         let mut removed = 0;
         loop {
-            let rows = counted(&self.write(Write::ExpireJobs { done_before_ms }).await?)?;
+            let rows = self.write(ExpireJobs { done_before_ms }).await?;
             removed += rows;
             if integer(rows) < EXPIRED {
                 return Ok(removed);
@@ -257,112 +241,129 @@ impl Store {
     }
 }
 
-fn counted(outcome: &Outcome) -> Result<u64, Error> {
-    match outcome {
-        Outcome::Counted(rows) => Ok(*rows),
-        _ => Err(Error::Unavailable("the jobs were not counted".into())),
-    }
-}
-
-pub(crate) async fn submit(
-    connection: &mut SqliteConnection,
-    new: &NewJob,
+/// Accepts a job, if there is room for it.
+struct SubmitJob {
+    new: NewJob,
     most_waiting: u32,
     room: JobRoom,
-) -> Result<Outcome, Error> {
-    let there = sqlx::query(
-        "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
-                EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
-                coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0) AS kept_of_function
-           FROM functions f, jobs_waiting w WHERE f.wasm_id = $1",
-    )
-    .bind(new.wasm_id)
-    .bind(new.version)
-    .bind(&new.id.as_bytes()[..])
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(there) = there else {
-        return Ok(Outcome::Missing);
-    };
-    if !there.try_get::<bool, _>("version")? {
-        return Ok(Outcome::NoVersion);
-    }
-    if there.try_get("taken")? {
-        return Ok(Outcome::Taken);
-    }
-    if there.try_get::<i64, _>("waiting")? >= i64::from(most_waiting) {
-        return Ok(Outcome::Full);
-    }
-    let size = ROW + (new.export.len() + new.request.len()) as u64;
-    if let Some(of_function) = beyond(room, &there, size)? {
-        return Ok(Outcome::NoRoom { of_function });
-    }
-    sqlx::query(
-        "INSERT INTO jobs (id, wasm_id, version, export, state, attempts, accepted_at, request)
-         VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)",
-    )
-    .bind(&new.id.as_bytes()[..])
-    .bind(new.wasm_id)
-    .bind(new.version)
-    .bind(&new.export)
-    .bind(unix_ms())
-    .bind(&new.request[..])
-    .execute(connection)
-    .await?;
-    Ok(Outcome::Done)
 }
 
-pub(crate) async fn take(connection: &mut SqliteConnection, limit: u32) -> Result<Outcome, Error> {
-    let rows = sqlx::query(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
-          WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
-         RETURNING id, wasm_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
-    )
-    .bind(unix_ms())
-    .bind(i64::from(limit))
-    .fetch_all(connection)
-    .await?;
-    let mut jobs: Vec<Job> = rows.iter().map(read).collect::<Result<_, _>>()?;
-    // RETURNING has no order (https://www.sqlite.org/lang_returning.html, 3).
-    jobs.sort_by_key(|job| (job.accepted_at, job.id));
-    Ok(Outcome::Jobs(jobs))
+impl Change for SubmitJob {
+    type Output = Result<Submitted, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let new = &self.new;
+        let (id, wasm_id, number) = (new.id, new.wasm_id, new.version);
+        let there = sqlx::query(
+            "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
+                    EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
+                    coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0) AS kept_of_function
+               FROM functions f, jobs_waiting w WHERE f.wasm_id = $1",
+        )
+        .bind(wasm_id)
+        .bind(number)
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(there) = there else {
+            return Ok(Err(Error::NotFound { wasm_id }));
+        };
+        if !there.try_get::<bool, _>("version")? {
+            return Ok(Err(Error::NoVersion { wasm_id, number }));
+        }
+        if there.try_get("taken")? {
+            return Ok(Err(Error::Invalid {
+                what: format!("there is a job of call {id} already"),
+            }));
+        }
+        if there.try_get::<i64, _>("waiting")? >= i64::from(self.most_waiting) {
+            return Ok(Ok(Submitted::TooMany));
+        }
+        let size = ROW + (new.export.len() + new.request.len()) as u64;
+        if let Some(of_function) = beyond(self.room, &there, size)? {
+            return Ok(Ok(Submitted::NoRoom { of_function }));
+        }
+        sqlx::query(
+            "INSERT INTO jobs (id, wasm_id, version, export, state, attempts, accepted_at, request)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)",
+        )
+        .bind(&id.as_bytes()[..])
+        .bind(wasm_id)
+        .bind(number)
+        .bind(&new.export)
+        .bind(unix_ms())
+        .bind(&new.request[..])
+        .execute(connection)
+        .await?;
+        Ok(Ok(Submitted::Accepted))
+    }
 }
 
-pub(crate) async fn finish(
-    connection: &mut SqliteConnection,
+/// Takes jobs that are queued, oldest first.
+struct TakeJobs {
+    limit: u32,
+}
+
+impl Change for TakeJobs {
+    type Output = Vec<Job>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let rows = sqlx::query(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
+              WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
+             RETURNING id, wasm_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
+        )
+        .bind(unix_ms())
+        .bind(i64::from(self.limit))
+        .fetch_all(connection)
+        .await?;
+        let mut jobs: Vec<Job> = rows.iter().map(read).collect::<Result<_, _>>()?;
+        // RETURNING has no order (https://www.sqlite.org/lang_returning.html, 3).
+        jobs.sort_by_key(|job| (job.accepted_at, job.id));
+        Ok(jobs)
+    }
+}
+
+/// Keeps the outcome of a job. Its output is `false` if the job is not running.
+struct FinishJob {
     id: Uuid,
-    finished: &Finished,
+    finished: Finished,
     room: JobRoom,
-) -> Result<Outcome, Error> {
-    // Without its own request, which goes.
-    let kept = sqlx::query(
-        "SELECT w.bytes - length(j.request) AS kept,
-                coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
-           FROM jobs j LEFT JOIN jobs_kept k ON k.wasm_id = j.wasm_id, jobs_waiting w
-          WHERE j.id = $1 AND j.state = 'running'",
-    )
-    .bind(&id.as_bytes()[..])
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(kept) = kept else {
-        return Ok(Outcome::Missing);
-    };
-    let outcome = match beyond(room, &kept, finished.outcome.len() as u64)? {
-        None => &finished.outcome,
-        Some(true) => &finished.without_room_of_function,
-        Some(false) => &finished.without_room,
-    };
-    let finished = sqlx::query(
-        "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
-          WHERE id = $4 AND state = 'running'",
-    )
-    .bind(unix_ms())
-    .bind(&outcome[..])
-    .bind(&[][..])
-    .bind(&id.as_bytes()[..])
-    .execute(connection)
-    .await?;
-    Ok(Outcome::of_rows(finished.rows_affected()))
+}
+
+impl Change for FinishJob {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        // Without its own request, which goes.
+        let kept = sqlx::query(
+            "SELECT w.bytes - length(j.request) AS kept,
+                    coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
+               FROM jobs j LEFT JOIN jobs_kept k ON k.wasm_id = j.wasm_id, jobs_waiting w
+              WHERE j.id = $1 AND j.state = 'running'",
+        )
+        .bind(&self.id.as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(kept) = kept else { return Ok(false) };
+        let finished = &self.finished;
+        let outcome = match beyond(self.room, &kept, finished.outcome.len() as u64)? {
+            None => &finished.outcome,
+            Some(true) => &finished.without_room_of_function,
+            Some(false) => &finished.without_room,
+        };
+        let done = sqlx::query(
+            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
+              WHERE id = $4 AND state = 'running'",
+        )
+        .bind(unix_ms())
+        .bind(&outcome[..])
+        .bind(&[][..])
+        .bind(&self.id.as_bytes()[..])
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
 }
 
 /// Whether so many bytes more are beyond what may be kept, of a function (`true`) or of all.
@@ -378,39 +379,51 @@ fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>, Er
     })
 }
 
-pub(crate) async fn requeue(
-    connection: &mut SqliteConnection,
+/// Queues the jobs that are running, or ends them if they were taken too often. Its output is the number of those queued.
+struct RequeueJobs {
     most_attempts: u32,
-    outcome: &Bytes,
-) -> Result<Outcome, Error> {
-    sqlx::query(
-        "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
-          WHERE state = 'running' AND attempts >= $4",
-    )
-    .bind(unix_ms())
-    .bind(&outcome[..])
-    .bind(&[][..])
-    .bind(i64::from(most_attempts))
-    .execute(&mut *connection)
-    .await?;
-    let queued = sqlx::query("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
-        .execute(connection)
-        .await?;
-    Ok(Outcome::Counted(queued.rows_affected()))
+    outcome: Bytes,
 }
 
-pub(crate) async fn expire(
-    connection: &mut SqliteConnection,
+impl Change for RequeueJobs {
+    type Output = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        sqlx::query(
+            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
+              WHERE state = 'running' AND attempts >= $4",
+        )
+        .bind(unix_ms())
+        .bind(&self.outcome[..])
+        .bind(&[][..])
+        .bind(i64::from(self.most_attempts))
+        .execute(&mut *connection)
+        .await?;
+        let queued = sqlx::query("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            .execute(connection)
+            .await?;
+        Ok(queued.rows_affected())
+    }
+}
+
+/// Removes some of the jobs that were done before a time. Its output is their number.
+struct ExpireJobs {
     done_before_ms: i64,
-) -> Result<Outcome, Error> {
-    let gone = sqlx::query(
-        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < $1 LIMIT $2)",
-    )
-    .bind(done_before_ms)
-    .bind(EXPIRED)
-    .execute(connection)
-    .await?;
-    Ok(Outcome::Counted(gone.rows_affected()))
+}
+
+impl Change for ExpireJobs {
+    type Output = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let gone = sqlx::query(
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < $1 LIMIT $2)",
+        )
+        .bind(self.done_before_ms)
+        .bind(EXPIRED)
+        .execute(connection)
+        .await?;
+        Ok(gone.rows_affected())
+    }
 }
 
 async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>, Error> {

@@ -20,12 +20,13 @@
 //! transaction that no other can slip into.
 //!
 //! Reading order: [`Store`] here; `model` and `key` for what goes in and out; `directory`, `database` and `sweep` for
-//! what `open` does; `writer` for rows, `objects` and `seal` for bytes; then `functions`, `versions`, `rollout`,
+//! what `open` does; `writer` and `change` for rows, `objects` and `seal` for bytes; then `functions`, `versions`, `rollout`,
 //! `values`, `ephemeral`, `calls`, `secrets` (with `secret_keys`), `sent`, `recordings`, `api_keys` (with `scopes`) and
 //! `jobs`, which add to [`Store`]. This crate knows neither HTTP nor wasm.
 
 mod api_keys;
 mod calls;
+mod change;
 mod database;
 mod directory;
 mod ephemeral;
@@ -55,6 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use change::Change;
 use sqlx::SqlitePool;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
@@ -78,7 +80,8 @@ pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 pub use sent::{Sent, SentKind, SentLine, SentQuery, SentRow};
 pub use values::ValueKey;
-use writer::{Outcome, VersionRow, Write, Writer};
+use versions::VersionRow;
+use writer::Writer;
 
 /// The data directory of one server, open and owned by this process.
 ///
@@ -204,9 +207,14 @@ impl Store {
     }
 
     /// Writes the object, then the row. What was refused leaves neither.
-    async fn upload<F>(&self, id: VersionId, new: NewVersion, row: F) -> Result<Outcome, Error>
+    async fn upload<C>(
+        &self,
+        id: VersionId,
+        new: NewVersion,
+        row: impl FnOnce(VersionRow) -> C + Send + 'static,
+    ) -> Result<i64, Error>
     where
-        F: FnOnce(VersionRow) -> Write + Send + 'static,
+        C: Change<Output = Result<i64, Error>>,
     {
         self.finish(move |inner, writer| async move {
             let version = VersionRow {
@@ -224,21 +232,21 @@ impl Store {
                 inner.objects.put_source(new.sha256, new.source).await?;
                 writer.write(row(version)).await?
             };
-            if matches!(outcome, Outcome::Missing | Outcome::Taken) {
+            if outcome.is_err() {
                 // A client that tries one name after the other must not fill the disk until the next start.
                 let _alone = inner.uploads.write().await;
                 if let Err(error) = inner.remove_unused(new.sha256).await {
                     tracing::warn!(%error, "a refused upload's source could not be removed yet");
                 }
             }
-            Ok(outcome)
+            outcome
         })
         .await
     }
 
-    /// A change of rows alone.
-    async fn write(&self, write: Write) -> Result<Outcome, Error> {
-        self.finish(move |_, writer| async move { writer.write(write).await })
+    /// A change of rows only.
+    async fn write<C: Change>(&self, change: C) -> Result<C::Output, Error> {
+        self.finish(move |_, writer| async move { writer.write(change).await })
             .await
     }
 
@@ -269,23 +277,6 @@ impl Inner {
             return Ok(());
         }
         self.objects.remove(sha256).await
-    }
-}
-
-fn found(wasm_id: i64, outcome: &Outcome) -> Result<(), Error> {
-    match outcome {
-        Outcome::Missing => Err(Error::NotFound { wasm_id }),
-        _ => Ok(()),
-    }
-}
-
-fn saved(outcome: &Outcome) -> Result<Saved, Error> {
-    match outcome {
-        Outcome::Done => Ok(Saved::Done),
-        Outcome::Full => Ok(Saved::Full),
-        _ => Err(Error::Unavailable(
-            "a value was neither saved nor refused".into(),
-        )),
     }
 }
 

@@ -16,8 +16,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::database::{count, damaged, integer};
-use crate::writer::{Outcome, Write};
 use crate::{Error, Store};
 
 /// What one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads the pages of
@@ -99,8 +99,7 @@ impl Store {
         recordings: Vec<Recording>,
         keep: RecordingsKept,
     ) -> Result<bool, Error> {
-        let put = Write::PutRecordings { recordings, keep };
-        Ok(matches!(self.write(put).await?, Outcome::Unfinished))
+        self.write(PutRecordings { recordings, keep }).await
     }
 
     /// The recording of a call. `None`: there is none, or not any more.
@@ -120,48 +119,58 @@ impl Store {
     }
 }
 
-pub(crate) async fn put(
-    connection: &mut SqliteConnection,
-    recordings: &[Recording],
-    keep: &RecordingsKept,
-) -> Result<Outcome, Error> {
-    let fits = |recording: &&Recording| {
-        // The newest of all, and yet too large, would first push out all others.
-        recording.data.len() as u64 <= keep.total_bytes && recording.at >= keep.from
-    };
-    for recording in recordings.iter().filter(fits) {
-        sqlx::query(
-            "INSERT INTO recordings (call, wasm_id, version, at, outcome, size, data)
-             SELECT $1, wasm_id, $3, $4, $5, $6, $7 FROM functions WHERE wasm_id = $2
-                 ON CONFLICT (call) DO NOTHING",
-        )
-        .bind(&recording.call.as_bytes()[..])
-        .bind(recording.wasm_id)
-        .bind(recording.version)
-        .bind(recording.at)
-        .bind(&recording.outcome)
-        .bind(integer(recording.data.len() as u64))
-        .bind(&recording.data[..])
-        .execute(&mut *connection)
-        .await?;
+/// Keeps recordings, and removes those that are too many, too old or too large. Its output is `true` if more are left
+/// to be removed.
+struct PutRecordings {
+    recordings: Vec<Recording>,
+    keep: RecordingsKept,
+}
+
+impl Change for PutRecordings {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let Self { recordings, keep } = self;
+        let fits = |recording: &&Recording| {
+            // The newest of all, and yet too large, would first push out all others.
+            recording.data.len() as u64 <= keep.total_bytes && recording.at >= keep.from
+        };
+        for recording in recordings.iter().filter(fits) {
+            insert(connection, recording).await?;
+        }
+        let added = recordings.iter().map(|one| one.data.len() as u64).sum();
+        let mut room = Removal {
+            rows: recordings.len() + REMOVED_ROWS,
+            bytes: REMOVED_BYTES.saturating_add(added),
+        };
+        let functions: BTreeSet<i64> = recordings.iter().map(|one| one.wasm_id).collect();
+        let mut finished = true;
+        for wasm_id in functions {
+            finished &= too_many(connection, wasm_id, keep.per_function, &mut room).await?;
+        }
+        finished &= too_old(connection, keep.from, &mut room).await?;
+        finished &= too_large(connection, keep.total_bytes, &mut room).await?;
+        Ok(!finished)
     }
-    let added = recordings.iter().map(|one| one.data.len() as u64).sum();
-    let mut room = Removal {
-        rows: recordings.len() + REMOVED_ROWS,
-        bytes: REMOVED_BYTES.saturating_add(added),
-    };
-    let functions: BTreeSet<i64> = recordings.iter().map(|one| one.wasm_id).collect();
-    let mut finished = true;
-    for wasm_id in functions {
-        finished &= too_many(connection, wasm_id, keep.per_function, &mut room).await?;
-    }
-    finished &= too_old(connection, keep.from, &mut room).await?;
-    finished &= too_large(connection, keep.total_bytes, &mut room).await?;
-    Ok(if finished {
-        Outcome::Done
-    } else {
-        Outcome::Unfinished
-    })
+}
+
+/// Keeps a recording, unless its function is gone or its call has one.
+async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO recordings (call, wasm_id, version, at, outcome, size, data)
+         SELECT $1, wasm_id, $3, $4, $5, $6, $7 FROM functions WHERE wasm_id = $2
+             ON CONFLICT (call) DO NOTHING",
+    )
+    .bind(&recording.call.as_bytes()[..])
+    .bind(recording.wasm_id)
+    .bind(recording.version)
+    .bind(recording.at)
+    .bind(&recording.outcome)
+    .bind(integer(recording.data.len() as u64))
+    .bind(&recording.data[..])
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// What one transaction may still remove.

@@ -9,8 +9,10 @@ use std::fmt;
 
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::writer::{Outcome, VersionRow, Write};
-use crate::{Error, NewVersion, Store, Uploaded, Version, VersionId, found, versions};
+use crate::change::Change;
+use crate::functions::found;
+use crate::versions::{self, VersionRow};
+use crate::{Error, NewVersion, Store, Uploaded, Version, VersionId};
 
 /// What becomes of a new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,18 +79,14 @@ impl Store {
         rollout: Rollout,
     ) -> Result<Uploaded, Error> {
         let id = VersionId::now();
-        let outcome = self
-            .upload(id, new, move |version| Write::AddVersion {
+        let number = self
+            .upload(id, new, move |version| AddVersion {
                 wasm_id,
                 version,
                 rollout,
             })
             .await?;
-        match outcome {
-            Outcome::Added(number) => Ok(Uploaded { id, number }),
-            Outcome::Missing => Err(Error::NotFound { wasm_id }),
-            _ => Err(Error::Unavailable("the new version vanished".into())),
-        }
+        Ok(Uploaded { id, number })
     }
 
     /// Makes a version the active one, whether it came before (a rollback) or after, and ends the canary. Does the
@@ -97,10 +95,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoVersion`], and those of [`Store::delete_function`]; nothing was changed.
     pub async fn activate(&self, wasm_id: i64, number: i64) -> Result<(), Error> {
-        match self.write(Write::Activate { wasm_id, number }).await? {
-            Outcome::NoVersion => Err(Error::NoVersion { wasm_id, number }),
-            outcome => found(wasm_id, &outcome),
-        }
+        self.write(Activate { wasm_id, number }).await?
     }
 
     /// Makes a version the canary, with its share of the calls, in place of any other; or lets the active one run all
@@ -114,85 +109,98 @@ impl Store {
         wasm_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error> {
-        let outcome = self.write(Write::SetCanary { wasm_id, canary }).await?;
-        match (outcome, canary) {
-            (Outcome::NoVersion, Some((number, _))) => Err(Error::NoVersion { wasm_id, number }),
-            (Outcome::Taken, Some((number, _))) => Err(Error::Invalid {
-                what: format!(
-                    "version {number} of function {wasm_id} is the active one, which runs all calls that a canary does not; choose another version for the canary"
-                ),
-            }),
-            (outcome, _) => found(wasm_id, &outcome),
+        self.write(SetCanary { wasm_id, canary }).await?
+    }
+}
+
+/// Adds a version and rolls it out. Its output is the number of the version.
+struct AddVersion {
+    wasm_id: i64,
+    version: VersionRow,
+    rollout: Rollout,
+}
+
+impl Change for AddVersion {
+    type Output = Result<i64, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let wasm_id = self.wasm_id;
+        let function = sqlx::query("SELECT 1 FROM functions WHERE wasm_id = $1").bind(wasm_id);
+        if function.fetch_optional(&mut *connection).await?.is_none() {
+            return Ok(Err(Error::NotFound { wasm_id }));
+        }
+        let number = versions::insert(connection, wasm_id, &self.version).await?;
+        let id = self.version.id.to_string();
+        let rolled_out = match self.rollout {
+            Rollout::Active => set_active(connection, wasm_id, &id).await?,
+            Rollout::Canary(percent) => {
+                set_share(connection, wasm_id, Some((&id, percent))).await?
+            }
+            Rollout::Idle => Ok(()),
+        };
+        Ok(rolled_out.map(|()| number))
+    }
+}
+
+/// Makes a version the active one.
+struct Activate {
+    wasm_id: i64,
+    number: i64,
+}
+
+impl Change for Activate {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        match find(connection, self.wasm_id, self.number).await? {
+            Ok(version) => set_active(connection, self.wasm_id, &version.id).await,
+            Err(error) => Ok(Err(error)),
         }
     }
 }
 
-pub(crate) async fn add(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    version: &VersionRow,
-    rollout: Rollout,
-) -> Result<Outcome, Error> {
-    let there = sqlx::query("SELECT 1 FROM functions WHERE wasm_id = $1");
-    if there
-        .bind(wasm_id)
-        .fetch_optional(&mut *connection)
-        .await?
-        .is_none()
-    {
-        return Ok(Outcome::Missing);
-    }
-    let number = versions::insert(connection, wasm_id, version).await?;
-    let id = version.id.to_string();
-    match rollout {
-        Rollout::Active => point(connection, wasm_id, &id).await?,
-        Rollout::Canary(percent) => share(connection, wasm_id, Some((&id, percent))).await?,
-        Rollout::Idle => Outcome::Done,
-    };
-    Ok(Outcome::Added(number))
-}
-
-pub(crate) async fn activate(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    number: i64,
-) -> Result<Outcome, Error> {
-    match find(connection, wasm_id, number).await? {
-        None => Ok(Outcome::Missing),
-        Some(Found { id: None, .. }) => Ok(Outcome::NoVersion),
-        Some(Found { id: Some(id), .. }) => point(connection, wasm_id, &id).await,
-    }
-}
-
-pub(crate) async fn set_canary(
-    connection: &mut SqliteConnection,
+/// Makes a version the canary, or ends the canary.
+struct SetCanary {
     wasm_id: i64,
     canary: Option<(i64, Percent)>,
-) -> Result<Outcome, Error> {
-    let Some((number, percent)) = canary else {
-        return share(connection, wasm_id, None).await;
-    };
-    match find(connection, wasm_id, number).await? {
-        None => Ok(Outcome::Missing),
-        Some(Found { id: None, .. }) => Ok(Outcome::NoVersion),
-        Some(Found { active: true, .. }) => Ok(Outcome::Taken),
-        Some(Found { id: Some(id), .. }) => share(connection, wasm_id, Some((&id, percent))).await,
+}
+
+impl Change for SetCanary {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let wasm_id = self.wasm_id;
+        let Some((number, percent)) = self.canary else {
+            return set_share(connection, wasm_id, None).await;
+        };
+        match find(connection, wasm_id, number).await? {
+            Ok(version) if version.active => Ok(Err(active_canary(wasm_id, number))),
+            Ok(version) => set_share(connection, wasm_id, Some((&version.id, percent))).await,
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
-/// A version of a function that there is.
+fn active_canary(wasm_id: i64, number: i64) -> Error {
+    Error::Invalid {
+        what: format!(
+            "version {number} of function {wasm_id} is the active one, which runs all calls that a canary does not; choose another version for the canary"
+        ),
+    }
+}
+
+/// A version that exists.
 struct Found {
-    /// `None`: there is no such version.
-    id: Option<String>,
+    id: String,
     active: bool,
 }
 
-/// `None`: there is no such function.
+/// The version of this number; [`Error::NotFound`] or [`Error::NoVersion`] if there is none.
 async fn find(
     connection: &mut SqliteConnection,
     wasm_id: i64,
     number: i64,
-) -> Result<Option<Found>, Error> {
+) -> Result<Result<Found, Error>, Error> {
     let row = sqlx::query(
         "SELECT v.id, COALESCE(v.id = f.active_version, FALSE) AS active
            FROM functions f LEFT JOIN versions v ON v.function_id = f.wasm_id AND v.number = $2
@@ -202,21 +210,24 @@ async fn find(
     .bind(number)
     .fetch_optional(connection)
     .await?;
-    row.map(|row| {
-        Ok(Found {
-            id: row.try_get("id")?,
+    let Some(row) = row else {
+        return Ok(Err(Error::NotFound { wasm_id }));
+    };
+    Ok(match row.try_get("id")? {
+        Some(id) => Ok(Found {
+            id,
             active: row.try_get("active")?,
-        })
+        }),
+        None => Err(Error::NoVersion { wasm_id, number }),
     })
-    .transpose()
 }
 
 /// Moves the pointer to the active version, and ends the canary.
-async fn point(
+async fn set_active(
     connection: &mut SqliteConnection,
     wasm_id: i64,
     id: &str,
-) -> Result<Outcome, Error> {
+) -> Result<Result<(), Error>, Error> {
     let moved = sqlx::query(
         "UPDATE functions SET active_version = $1, canary_version = NULL, canary_percent = NULL WHERE wasm_id = $2",
     )
@@ -224,15 +235,15 @@ async fn point(
     .bind(wasm_id)
     .execute(connection)
     .await?;
-    Ok(Outcome::of_rows(moved.rows_affected()))
+    Ok(found(wasm_id, &moved))
 }
 
-/// Says who gets which share of the calls.
-async fn share(
+/// Names the canary and its share of the calls; `None`: there is no canary.
+async fn set_share(
     connection: &mut SqliteConnection,
     wasm_id: i64,
     canary: Option<(&str, Percent)>,
-) -> Result<Outcome, Error> {
+) -> Result<Result<(), Error>, Error> {
     let shared = sqlx::query(
         "UPDATE functions SET canary_version = $1, canary_percent = $2 WHERE wasm_id = $3",
     )
@@ -241,5 +252,5 @@ async fn share(
     .bind(wasm_id)
     .execute(connection)
     .await?;
-    Ok(Outcome::of_rows(shared.rows_affected()))
+    Ok(found(wasm_id, &shared))
 }

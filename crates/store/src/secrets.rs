@@ -15,8 +15,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
+use crate::change::Change;
 use crate::secret_keys::{Place, Sealed};
-use crate::writer::{Outcome, Write};
 use crate::{Error, SecretKeys, SecretValue, Store, unix_ms};
 
 /// The most secrets that one function has.
@@ -40,15 +40,8 @@ pub struct SecretName {
     pub key_id: String,
 }
 
-/// A secret to be stored.
-pub(crate) struct SetSecret {
-    wasm_id: i64,
-    name: String,
-    sealed: Sealed,
-}
-
 /// A secret to be stored under another key, if it is still the one that was read.
-pub(crate) struct Reseal {
+struct Reseal {
     wasm_id: i64,
     name: String,
     read: [u8; 24],
@@ -77,18 +70,12 @@ impl Store {
         };
         let sealed = keys.seal(&place, &value)?;
         drop(value);
-        let set = Write::SetSecret(SetSecret {
+        self.write(SetSecret {
             wasm_id,
             name,
             sealed,
-        });
-        match self.write(set).await? {
-            Outcome::Missing => Err(Error::NotFound { wasm_id }),
-            Outcome::Full => Err(invalid(format!(
-                "function {wasm_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
-            ))),
-            _ => Ok(()),
-        }
+        })
+        .await?
     }
 
     /// All secrets of a function in the clear, by name: for its calls. Empty if it has none, or does not exist.
@@ -121,8 +108,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
     pub async fn delete_secret(&self, wasm_id: i64, name: String) -> Result<bool, Error> {
-        let outcome = self.write(Write::DeleteSecret { wasm_id, name }).await?;
-        Ok(!matches!(outcome, Outcome::Missing))
+        self.write(DeleteSecret { wasm_id, name }).await
     }
 
     /// Encrypts every secret that is under an earlier key anew, under the current one, and says how many that were.
@@ -153,9 +139,7 @@ impl Store {
                     Err(error) => drop(unreadable.get_or_insert(error)),
                 }
             }
-            if let Outcome::Counted(rows) = self.write(Write::ResealSecrets(batch)).await? {
-                rotated += rows;
-            }
+            rotated += self.write(ResealSecrets(batch)).await?;
         }
         unreadable.map_or(Ok(rotated), Err)
     }
@@ -276,76 +260,97 @@ async fn stale(
     .collect()
 }
 
-pub(crate) async fn set(
-    connection: &mut SqliteConnection,
-    set: &SetSecret,
-) -> Result<Outcome, Error> {
-    let others: Option<i64> = sqlx::query_scalar(
-        "SELECT (SELECT COUNT(*) FROM secrets WHERE wasm_id = $1 AND name <> $2) FROM functions WHERE wasm_id = $1",
-    )
-    .bind(set.wasm_id)
-    .bind(&set.name)
-    .fetch_optional(&mut *connection)
-    .await?;
-    match others {
-        None => return Ok(Outcome::Missing),
-        Some(others) if others >= MAX_SECRETS as i64 => return Ok(Outcome::Full),
-        Some(_) => {}
-    }
-    sqlx::query(
-        "INSERT INTO secrets (wasm_id, name, key_id, nonce, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (wasm_id, name) DO UPDATE
-            SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
-                created_at = excluded.created_at",
-    )
-    .bind(set.wasm_id)
-    .bind(&set.name)
-    .bind(&set.sealed.key_id)
-    .bind(&set.sealed.nonce[..])
-    .bind(&set.sealed.bytes)
-    .bind(unix_ms())
-    .execute(connection)
-    .await?;
-    Ok(Outcome::Done)
+/// Stores a secret, if its function has room for it.
+struct SetSecret {
+    wasm_id: i64,
+    name: String,
+    sealed: Sealed,
 }
 
-pub(crate) async fn delete(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    name: &str,
-) -> Result<Outcome, Error> {
-    let gone = sqlx::query("DELETE FROM secrets WHERE wasm_id = $1 AND name = $2")
+impl Change for SetSecret {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let wasm_id = self.wasm_id;
+        let others: Option<i64> = sqlx::query_scalar(
+            "SELECT (SELECT COUNT(*) FROM secrets WHERE wasm_id = $1 AND name <> $2) FROM functions WHERE wasm_id = $1",
+        )
         .bind(wasm_id)
-        .bind(name)
+        .bind(&self.name)
+        .fetch_optional(&mut *connection)
+        .await?;
+        match others {
+            None => return Ok(Err(Error::NotFound { wasm_id })),
+            Some(others) if others >= MAX_SECRETS as i64 => return Ok(Err(too_many(wasm_id))),
+            Some(_) => {}
+        }
+        sqlx::query(
+            "INSERT INTO secrets (wasm_id, name, key_id, nonce, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (wasm_id, name) DO UPDATE
+                SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
+                    created_at = excluded.created_at",
+        )
+        .bind(wasm_id)
+        .bind(&self.name)
+        .bind(&self.sealed.key_id)
+        .bind(&self.sealed.nonce[..])
+        .bind(&self.sealed.bytes)
+        .bind(unix_ms())
         .execute(connection)
         .await?;
-    Ok(if gone.rows_affected() == 0 {
-        Outcome::Missing
-    } else {
-        Outcome::Done
-    })
+        Ok(Ok(()))
+    }
 }
 
-pub(crate) async fn reseal(
-    connection: &mut SqliteConnection,
-    batch: &[Reseal],
-) -> Result<Outcome, Error> {
-    let mut rows = 0;
-    for one in batch {
-        // Drawn at random for every write, the nonce tells this value from any that was set since.
-        let changed = sqlx::query(
-            "UPDATE secrets SET key_id = $1, nonce = $2, sealed = $3
-              WHERE wasm_id = $4 AND name = $5 AND nonce = $6",
-        )
-        .bind(&one.sealed.key_id)
-        .bind(&one.sealed.nonce[..])
-        .bind(&one.sealed.bytes)
-        .bind(one.wasm_id)
-        .bind(&one.name)
-        .bind(&one.read[..])
-        .execute(&mut *connection)
-        .await?;
-        rows += changed.rows_affected();
+fn too_many(wasm_id: i64) -> Error {
+    invalid(format!(
+        "function {wasm_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
+    ))
+}
+
+/// Deletes a secret. Its output is `false` if there was none.
+struct DeleteSecret {
+    wasm_id: i64,
+    name: String,
+}
+
+impl Change for DeleteSecret {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let gone = sqlx::query("DELETE FROM secrets WHERE wasm_id = $1 AND name = $2")
+            .bind(self.wasm_id)
+            .bind(&self.name)
+            .execute(connection)
+            .await?;
+        Ok(gone.rows_affected() > 0)
     }
-    Ok(Outcome::Counted(rows))
+}
+
+/// Stores secrets under another key. Its output is the number of those that had not changed in the meantime.
+struct ResealSecrets(Vec<Reseal>);
+
+impl Change for ResealSecrets {
+    type Output = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let mut rows = 0;
+        for one in &self.0 {
+            // Drawn at random for every write, the nonce tells this value from any that was set since.
+            let changed = sqlx::query(
+                "UPDATE secrets SET key_id = $1, nonce = $2, sealed = $3
+                  WHERE wasm_id = $4 AND name = $5 AND nonce = $6",
+            )
+            .bind(&one.sealed.key_id)
+            .bind(&one.sealed.nonce[..])
+            .bind(&one.sealed.bytes)
+            .bind(one.wasm_id)
+            .bind(&one.name)
+            .bind(&one.read[..])
+            .execute(&mut *connection)
+            .await?;
+            rows += changed.rows_affected();
+        }
+        Ok(rows)
+    }
 }

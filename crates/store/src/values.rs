@@ -12,9 +12,9 @@
 use bytes::Bytes;
 use sqlx::{SqliteConnection, SqlitePool};
 
+use crate::change::Change;
 use crate::database::{count, integer};
-use crate::writer::{Outcome, Write};
-use crate::{Error, Saved, Store, saved};
+use crate::{Error, Saved, Store};
 
 /// The key of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +36,6 @@ impl ValueKey {
     fn len(&self) -> usize {
         self.digest.len() + self.name.as_ref().map_or(0, Bytes::len)
     }
-}
-
-/// A value to be stored.
-pub(crate) struct SaveValue {
-    pub(crate) wasm_id: i64,
-    pub(crate) key: ValueKey,
-    pub(crate) value: Bytes,
-    pub(crate) total_limit: u64,
 }
 
 impl Store {
@@ -69,16 +61,13 @@ impl Store {
         value: Bytes,
         total_limit: u64,
     ) -> Result<Saved, Error> {
-        let save = Write::SaveValue(SaveValue {
+        self.write(SaveValue {
             wasm_id,
             key: key.into(),
             value,
             total_limit,
-        });
-        match self.write(save).await? {
-            Outcome::Missing => Err(Error::NotFound { wasm_id }),
-            outcome => saved(&outcome),
-        }
+        })
+        .await?
     }
 
     /// Removes what the function stored under `key`, and its place with it. `false`: there was nothing.
@@ -86,8 +75,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
     pub async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
-        let outcome = self.write(Write::RemoveValue { wasm_id, key }).await?;
-        Ok(matches!(outcome, Outcome::Done))
+        self.write(RemoveValue { wasm_id, key }).await
     }
 
     /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,
@@ -138,76 +126,90 @@ async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Opti
     Ok(value.map(Bytes::from))
 }
 
-pub(crate) async fn save(
-    connection: &mut SqliteConnection,
-    save: &SaveValue,
-) -> Result<Outcome, Error> {
-    let before = sqlx::query(
-        "SELECT COALESCE(t.bytes, 0) AS total, 
-                COALESCE(length(v.key) + length(v.value) + COALESCE(length(v.name), 0), 0) AS replaced
-           FROM functions f
-           LEFT JOIN stored_totals t ON t.wasm_id = f.wasm_id
-           LEFT JOIN stored_values v ON v.wasm_id = f.wasm_id AND v.key = $2
-          WHERE f.wasm_id = $1",
-    )
-    .bind(save.wasm_id)
-    .bind(&save.key.digest[..])
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(before) = before else {
-        return Ok(Outcome::Missing);
-    };
-    let total = count(&before, "total")?;
-    let after = total
-        .saturating_sub(count(&before, "replaced")?)
-        .saturating_add((save.key.len() + save.value.len()) as u64);
-    if after > save.total_limit.max(total) {
-        return Ok(Outcome::Full);
-    }
-
-    sqlx::query(
-        "INSERT INTO stored_values (wasm_id, key, value, name) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (wasm_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
-    )
-    .bind(save.wasm_id)
-    .bind(&save.key.digest[..])
-    .bind(&save.value[..])
-    .bind(save.key.name.as_deref())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT INTO stored_totals (wasm_id, bytes) VALUES ($1, $2)
-         ON CONFLICT (wasm_id) DO UPDATE SET bytes = excluded.bytes",
-    )
-    .bind(save.wasm_id)
-    .bind(integer(after))
-    .execute(connection)
-    .await?;
-    Ok(Outcome::Done)
+/// Stores a value, if it fits.
+struct SaveValue {
+    wasm_id: i64,
+    key: ValueKey,
+    value: Bytes,
+    total_limit: u64,
 }
 
-pub(crate) async fn remove(
-    connection: &mut SqliteConnection,
-    wasm_id: i64,
-    key: &[u8; 32],
-) -> Result<Outcome, Error> {
-    let gone = sqlx::query(
-        "DELETE FROM stored_values WHERE wasm_id = $1 AND key = $2
-         RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
-    )
-    .bind(wasm_id)
-    .bind(&key[..])
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(gone) = gone else {
-        return Ok(Outcome::Missing);
-    };
-    sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE wasm_id = $1")
+impl Change for SaveValue {
+    type Output = Result<Saved, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let wasm_id = self.wasm_id;
+        let before = sqlx::query(
+            "SELECT COALESCE(t.bytes, 0) AS total,
+                    COALESCE(length(v.key) + length(v.value) + COALESCE(length(v.name), 0), 0) AS replaced
+               FROM functions f
+               LEFT JOIN stored_totals t ON t.wasm_id = f.wasm_id
+               LEFT JOIN stored_values v ON v.wasm_id = f.wasm_id AND v.key = $2
+              WHERE f.wasm_id = $1",
+        )
         .bind(wasm_id)
-        .bind(integer(count(&gone, "bytes")?))
+        .bind(&self.key.digest[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(before) = before else {
+            return Ok(Err(Error::NotFound { wasm_id }));
+        };
+        let total = count(&before, "total")?;
+        let after = total
+            .saturating_sub(count(&before, "replaced")?)
+            .saturating_add((self.key.len() + self.value.len()) as u64);
+        if after > self.total_limit.max(total) {
+            return Ok(Ok(Saved::Full));
+        }
+
+        sqlx::query(
+            "INSERT INTO stored_values (wasm_id, key, value, name) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (wasm_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
+        )
+        .bind(wasm_id)
+        .bind(&self.key.digest[..])
+        .bind(&self.value[..])
+        .bind(self.key.name.as_deref())
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "INSERT INTO stored_totals (wasm_id, bytes) VALUES ($1, $2)
+             ON CONFLICT (wasm_id) DO UPDATE SET bytes = excluded.bytes",
+        )
+        .bind(wasm_id)
+        .bind(integer(after))
         .execute(connection)
         .await?;
-    Ok(Outcome::Done)
+        Ok(Ok(Saved::Done))
+    }
+}
+
+/// Removes a value. Its output is `false` if there was none.
+struct RemoveValue {
+    wasm_id: i64,
+    key: [u8; 32],
+}
+
+impl Change for RemoveValue {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let gone = sqlx::query(
+            "DELETE FROM stored_values WHERE wasm_id = $1 AND key = $2
+             RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
+        )
+        .bind(self.wasm_id)
+        .bind(&self.key[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(gone) = gone else { return Ok(false) };
+        sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE wasm_id = $1")
+            .bind(self.wasm_id)
+            .bind(integer(count(&gone, "bytes")?))
+            .execute(connection)
+            .await?;
+        Ok(true)
+    }
 }
 
 #[cfg(test)]

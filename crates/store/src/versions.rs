@@ -9,7 +9,6 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use crate::database::damaged;
-use crate::writer::VersionRow;
 use crate::{Error, Store, Version, VersionId};
 
 /// The most that one list holds.
@@ -77,6 +76,19 @@ pub(crate) fn read(row: &SqliteRow, first: usize) -> Result<Version, Error> {
     })
 }
 
+/// A version to be stored.
+pub(crate) struct VersionRow {
+    pub(crate) id: VersionId,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) legacy_sha256: String,
+    pub(crate) size: i64,
+    pub(crate) kind: String,
+    pub(crate) manifest: String,
+    pub(crate) declaration: Option<String>,
+    pub(crate) created_at: i64,
+}
+
+/// Adds the next version of a function, and returns its number.
 pub(crate) async fn insert(
     connection: &mut SqliteConnection,
     wasm_id: i64,

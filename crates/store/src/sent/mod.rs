@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::database::integer;
-use crate::writer::{Outcome, Write};
 use crate::{Error, Store};
 
 pub use query::SentQuery;
@@ -147,36 +147,37 @@ impl Store {
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error> {
-        let record = Write::RecordSent(RecordSent {
+        self.write(RecordSent {
             rows: rows.into_iter().map(Into::into).collect(),
             keep_rows,
             keep_from,
-        });
-        Ok(matches!(self.write(record).await?, Outcome::Unfinished))
+        })
+        .await
     }
 }
 
-/// Rows to be added, and how many and how old ones stay.
-pub(crate) struct RecordSent {
+/// Adds rows, and removes those that are too many or too old. Its output is `true` if more are left to be removed.
+struct RecordSent {
     rows: Vec<SentLine>,
     keep_rows: u64,
     keep_from: i64,
 }
 
-pub(crate) async fn record(
-    connection: &mut SqliteConnection,
-    record: &RecordSent,
-) -> Result<Outcome, Error> {
-    let mut last = match record.rows.is_empty() {
-        true => 0,
-        false => last_number(connection).await?,
-    };
-    for rows in record.rows.chunks(TOGETHER) {
-        let first = last + 1;
-        last += rows.len() as i64;
-        add(connection, rows, first, last).await?;
+impl Change for RecordSent {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+        let mut last = match self.rows.is_empty() {
+            true => 0,
+            false => last_number(connection).await?,
+        };
+        for rows in self.rows.chunks(TOGETHER) {
+            let first = last + 1;
+            last += rows.len() as i64;
+            add(connection, rows, first, last).await?;
+        }
+        remove(connection, self).await
     }
-    remove(connection, record).await
 }
 
 /// The greatest number that a row ever had, 0 if there was none.
@@ -227,12 +228,12 @@ async fn add(
     Ok(())
 }
 
-async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Result<Outcome, Error> {
+async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Result<bool, Error> {
     let ends = sqlx::query(
         "SELECT first, newest, (SELECT MAX(last) FROM sent) AS latest FROM sent ORDER BY last LIMIT 1",
     );
     let Some(ends) = ends.fetch_optional(&mut *connection).await? else {
-        return Ok(Outcome::Done);
+        return Ok(false);
     };
     let (oldest, last): (i64, i64) = (ends.try_get("first")?, ends.try_get("latest")?);
     let mut wanted = last.saturating_sub(integer(record.keep_rows));
@@ -251,11 +252,7 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Resul
         .bind(wanted.min(step))
         .execute(connection)
         .await?;
-    Ok(if wanted < step {
-        Outcome::Done
-    } else {
-        Outcome::Unfinished
-    })
+    Ok(wanted >= step)
 }
 
 impl Serialize for Sent {

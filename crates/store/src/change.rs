@@ -1,0 +1,139 @@
+//! Changes of rows, each a type with an output of its own, and how the queue of the writer holds them all.
+//!
+//! In the queue the type is hidden ([`Queued`]), so that a feature adds a change without touching the writer. The
+//! change, its output and the waiting caller share one allocation, as a `oneshot` channel would need for the caller
+//! alone; the future that applies the change is a second, and the only one that a closed set of changes would not
+//! have. Against the flush of the disk that follows, neither can be measured.
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use sqlx::SqliteConnection;
+use tokio::sync::Notify;
+
+use crate::{Error, lock};
+
+/// A change of rows. It shares its transaction with the changes that wait beside it.
+pub(crate) trait Change: Send + Sync + 'static {
+    /// The answer to the caller, once the change is on the disk.
+    type Output: Send + 'static;
+
+    /// Makes the change within the transaction of `connection`. It is applied again, to unchanged rows, if its
+    /// transaction fails.
+    ///
+    /// An error fails the whole transaction. A change that is refused (no such function, over a limit) is therefore an
+    /// output; it has changed nothing.
+    fn apply(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+}
+
+/// A change in the queue. One that is dropped without an answer tells its caller that the writer has ended.
+pub(crate) struct Queued(Arc<dyn Erased>);
+
+impl Queued {
+    /// The change for the queue, and the future in which its caller waits for the answer.
+    pub(crate) fn new<C: Change>(
+        change: C,
+    ) -> (Self, impl Future<Output = Result<C::Output, Error>>) {
+        let pending = Arc::new(Pending {
+            change,
+            progress: Mutex::new(Progress::Waiting),
+            answered: Notify::new(),
+        });
+        (Self(pending.clone()), async move { pending.answer().await })
+    }
+
+    /// Makes the change within the transaction of `connection`, and keeps its output for the answer.
+    pub(crate) async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        self.0.apply(connection).await
+    }
+
+    /// Answers the caller: with the output if the transaction was committed, or why it was not.
+    pub(crate) fn answer(self, committed: Result<(), Error>) {
+        self.0.answer(committed);
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// A change of any type.
+trait Erased: Send + Sync {
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+    fn answer(&self, committed: Result<(), Error>);
+
+    fn abandon(&self);
+}
+
+struct Pending<C: Change> {
+    change: C,
+    progress: Mutex<Progress<C::Output>>,
+    answered: Notify,
+}
+
+enum Progress<T> {
+    /// Neither applied nor answered, or the caller has its answer.
+    Waiting,
+    /// Applied by a transaction that is not committed.
+    Applied(T),
+    Answered(Result<T, Error>),
+}
+
+impl<C: Change> Erased for Pending<C> {
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
+        Box::pin(async move {
+            let output = self.change.apply(connection).await?;
+            *lock(&self.progress) = Progress::Applied(output);
+            Ok(())
+        })
+    }
+
+    fn answer(&self, committed: Result<(), Error>) {
+        let mut progress = lock(&self.progress);
+        let answer = match (committed, mem::replace(&mut *progress, Progress::Waiting)) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Progress::Applied(output)) => Ok(output),
+            (Ok(()), _) => Err(ended()),
+        };
+        *progress = Progress::Answered(answer);
+        self.answered.notify_one();
+    }
+
+    fn abandon(&self) {
+        let mut progress = lock(&self.progress);
+        if !matches!(*progress, Progress::Answered(_)) {
+            *progress = Progress::Answered(Err(ended()));
+            self.answered.notify_one();
+        }
+    }
+}
+
+impl<C: Change> Pending<C> {
+    async fn answer(&self) -> Result<C::Output, Error> {
+        loop {
+            self.answered.notified().await;
+            if let Progress::Answered(answer) =
+                mem::replace(&mut *lock(&self.progress), Progress::Waiting)
+            {
+                return answer;
+            }
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::Unavailable("the task that writes has ended".into())
+}
