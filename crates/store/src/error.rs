@@ -144,43 +144,6 @@ impl Error {
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::PoolClosed => Self::Closed,
-            sqlx::Error::Database(database) => {
-                // https://www.sqlite.org/rescode.html: the low byte is the primary code.
-                let primary = database
-                    .code()
-                    .and_then(|code| code.parse::<u32>().ok())
-                    .map(|code| code & 0xff);
-                match primary {
-                    Some(5 | 6) => Self::Busy,                // SQLITE_BUSY, SQLITE_LOCKED
-                    Some(13) => Self::DiskFull(error.into()), // SQLITE_FULL
-                    // SQLITE_CORRUPT, SQLITE_NOTADB
-                    Some(11 | 26) => Self::Damaged {
-                        what: "the database".into(),
-                        detail: format!("{error}; restore it from a backup"),
-                    },
-                    _ => Self::Unavailable(error.into()),
-                }
-            }
-            _ => Self::Unavailable(error.into()),
-        }
-    }
-}
-
-impl From<sqlx::migrate::MigrateError> for Error {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
-        match error {
-            sqlx::migrate::MigrateError::VersionMissing(migration) => Self::Newer { migration },
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
-            other => Self::Unavailable(other.into()),
-        }
-    }
-}
-
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
@@ -211,25 +174,6 @@ fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::{Connection as _, SqliteConnection};
-
-    #[tokio::test]
-    async fn a_full_database_is_disk_full() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::query("CREATE TABLE t (x BLOB)")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        sqlx::query("PRAGMA max_page_count = 3")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        let full = sqlx::query("INSERT INTO t VALUES (zeroblob(100000))")
-            .execute(&mut connection)
-            .await
-            .unwrap_err();
-        assert_eq!(Error::from(full).code(), "disk_full");
-    }
 
     /// As `object_store` wraps it: its own error around the operating system's.
     #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ use rustix::rand::GetRandomFlags;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::error::Error;
 use crate::objects::hex;
 
 /// The keys that secrets are encrypted under: one that writes, and earlier ones that can still be read.

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::Error;
+use crate::error::Error;
 use crate::objects::hex;
 
 /// How long artefacts outlive the last use of their engine.

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex};
 use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
-use crate::{Error, lock};
+use super::error::Result;
+use crate::error::Error;
+use crate::lock::lock;
 
 /// A change of rows. It shares its transaction with the changes that wait beside it.
-pub(crate) trait Change: Send + Sync + 'static {
+pub(super) trait Change: Send + Sync + 'static {
     /// The answer to the caller, once the change is on the disk.
     type Output: Send + 'static;
 
@@ -27,15 +29,15 @@ pub(crate) trait Change: Send + Sync + 'static {
     fn apply(
         &self,
         connection: &mut SqliteConnection,
-    ) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
 /// A change in the queue. One that is dropped without an answer tells its caller that the writer has ended.
-pub(crate) struct Queued(Arc<dyn Erased>);
+pub(super) struct Queued(Arc<dyn Erased>);
 
 impl Queued {
     /// The change for the queue, and the future in which its caller waits for the answer.
-    pub(crate) fn new<C: Change>(
+    pub(super) fn new<C: Change>(
         change: C,
     ) -> (Self, impl Future<Output = Result<C::Output, Error>>) {
         let pending = Arc::new(Pending {
@@ -47,12 +49,12 @@ impl Queued {
     }
 
     /// Makes the change within the transaction of `connection`, and keeps its output for the answer.
-    pub(crate) async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+    pub(super) async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
         self.0.apply(connection).await
     }
 
     /// Answers the caller: with the output if the transaction was committed, or why it was not.
-    pub(crate) fn answer(self, committed: Result<(), Error>) {
+    pub(super) fn answer(self, committed: Result<(), Error>) {
         self.0.answer(committed);
     }
 }
@@ -68,7 +70,7 @@ trait Erased: Send + Sync {
     fn apply<'a>(
         &'a self,
         connection: &'a mut SqliteConnection,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
     fn answer(&self, committed: Result<(), Error>);
 
@@ -93,7 +95,7 @@ impl<C: Change> Erased for Pending<C> {
     fn apply<'a>(
         &'a self,
         connection: &'a mut SqliteConnection,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
             let output = self.change.apply(connection).await?;
             *lock(&self.progress) = Progress::Applied(output);
@@ -136,4 +138,52 @@ impl<C: Change> Pending<C> {
 
 fn ended() -> Error {
     Error::Unavailable("the task that writes has ended".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection as _;
+
+    /// A change of no rows, which works or fails.
+    struct Try(bool);
+
+    impl Change for Try {
+        type Output = u8;
+
+        async fn apply(&self, _: &mut SqliteConnection) -> Result<u8> {
+            if self.0 {
+                Ok(7)
+            } else {
+                Err(Error::Busy.into())
+            }
+        }
+    }
+
+    async fn applied(works: bool) -> (Queued, impl Future<Output = Result<u8, Error>>) {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let (queued, answer) = Queued::new(Try(works));
+        assert_eq!(queued.apply(&mut connection).await.is_ok(), works);
+        (queued, answer)
+    }
+
+    #[tokio::test]
+    async fn an_output_is_an_answer_once_it_is_committed() {
+        let (queued, answer) = applied(true).await;
+        queued.answer(Ok(()));
+        assert_eq!(answer.await.unwrap(), 7);
+
+        let (queued, answer) = applied(true).await;
+        queued.answer(Err(Error::Closed));
+        assert_eq!(answer.await.unwrap_err().code(), "closed");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_the_writer_lost_is_not_acknowledged() {
+        for works in [true, false] {
+            let (queued, answer) = applied(works).await;
+            drop(queued);
+            assert_eq!(answer.await.unwrap_err().code(), "unavailable");
+        }
+    }
 }

@@ -1,100 +1,26 @@
-//! Recordings of calls, from which they can be run again.
-//!
-//! A recording never changes, and the first of a call stays: a server that hands over the same list again, because it
-//! did not hear that it was kept, does no harm.
-//!
-//! The newest are kept, by three limits: so many of a function, so many bytes of all functions, and none from before a
-//! time. The bytes are one limit for all, because the disk is one; so many of a function keeps a busy one from being
-//! all that there is. As with what left (`sent`), one transaction removes no more than it can without making others
-//! wait.
+//! Recordings, as rows, and how the oldest go.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use bytes::Bytes;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use crate::change::Change;
-use crate::database::{count, damaged, integer};
-use crate::{Error, Store};
+use super::change::Change;
+use super::column::{count, damaged, integer};
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{Recording, RecordingHead, RecordingsKept};
+use crate::rows::Recordings;
 
 /// What one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads the pages of
 /// what it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where they are not.
 const REMOVED_ROWS: usize = 100;
 const REMOVED_BYTES: u64 = 16 << 20;
 
-/// A call, so that it can be run again.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Recording {
-    /// The call.
-    pub call: Uuid,
-    /// The function.
-    pub wasm_id: i64,
-    /// The number of the version that ran.
-    pub version: i64,
-    /// When the call began, in Unix milliseconds.
-    pub at: i64,
-    /// `ok`, or the code of its fault.
-    pub outcome: String,
-    /// What the server needs. Opaque to the store.
-    pub data: Bytes,
-}
-
-/// Leaves out what belongs to the function's callers.
-impl fmt::Debug for Recording {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recording")
-            .field("call", &self.call)
-            .field("wasm_id", &self.wasm_id)
-            .field("version", &self.version)
-            .field("at", &self.at)
-            .field("outcome", &self.outcome)
-            .field("size", &self.data.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a list shows of a recording.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordingHead {
-    /// The call.
-    pub call: Uuid,
-    /// The function.
-    pub wasm_id: i64,
-    /// The number of the version that ran.
-    pub version: i64,
-    /// When the call began, in Unix milliseconds.
-    pub at: i64,
-    /// `ok`, or the code of its fault.
-    pub outcome: String,
-    /// Bytes of its data.
-    pub size: u64,
-}
-
-/// How many recordings stay. All limits hold at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordingsKept {
-    /// The newest of each function that is written, so many of them.
-    pub per_function: u32,
-    /// The newest of all functions, as long as their data has no more bytes than this.
-    pub total_bytes: u64,
-    /// Those of calls that began then or later, in Unix milliseconds.
-    pub from: i64,
-}
-
-impl Store {
-    /// Keeps recordings, in one transaction, and removes those that `keep` leaves no place for. Passed over are
-    /// recordings of functions that no longer exist, of calls that are recorded already, from before `keep.from`, and
-    /// those that alone are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
-    ///
-    /// One call removes at least as much as it adds, and then up to a hundred more and up to 16 MiB more. `true`: there
-    /// are more to be removed, which the next call does; without recordings, it looks after age and bytes alone.
-    ///
-    /// # Errors
-    /// As [`Store::delete_function`]; nothing was kept.
-    pub async fn put_recordings(
+impl Recordings for Database {
+    async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
         keep: RecordingsKept,
@@ -102,20 +28,12 @@ impl Store {
         self.write(PutRecordings { recordings, keep }).await
     }
 
-    /// The recording of a call. `None`: there is none, or not any more.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error> {
-        get(self.readers(), call).await
+    async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error> {
+        Ok(get(&self.readers, call).await?)
     }
 
-    /// Up to `limit` recordings of a function, the newest first. Empty if it has none, or does not exist.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
-        list(self.readers(), wasm_id, limit).await
+    async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+        Ok(list(&self.readers, wasm_id, limit).await?)
     }
 }
 
@@ -129,7 +47,7 @@ struct PutRecordings {
 impl Change for PutRecordings {
     type Output = bool;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let Self { recordings, keep } = self;
         let fits = |recording: &&Recording| {
             // The newest of all, and yet too large, would first push out all others.
@@ -155,7 +73,7 @@ impl Change for PutRecordings {
 }
 
 /// Keeps a recording, unless its function is gone or its call has one.
-async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<(), Error> {
+async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
     sqlx::query(
         "INSERT INTO recordings (call, wasm_id, version, at, outcome, size, data)
          SELECT $1, wasm_id, $3, $4, $5, $6, $7 FROM functions WHERE wasm_id = $2
@@ -191,7 +109,7 @@ impl Removal {
         connection: &mut SqliteConnection,
         doomed: &[SqliteRow],
         enough: u64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool> {
         let mut freed = 0;
         for row in doomed {
             if freed >= enough {
@@ -218,7 +136,7 @@ async fn too_many(
     wasm_id: i64,
     keep: u32,
     room: &mut Removal,
-) -> Result<bool, Error> {
+) -> Result<bool> {
     let doomed = sqlx::query(
         "SELECT call, size FROM recordings
           WHERE wasm_id = $1
@@ -234,11 +152,7 @@ async fn too_many(
     room.take(connection, &doomed, u64::MAX).await
 }
 
-async fn too_old(
-    connection: &mut SqliteConnection,
-    from: i64,
-    room: &mut Removal,
-) -> Result<bool, Error> {
+async fn too_old(connection: &mut SqliteConnection, from: i64, room: &mut Removal) -> Result<bool> {
     let doomed =
         sqlx::query("SELECT call, size FROM recordings WHERE at < $1 ORDER BY at, call LIMIT $2")
             .bind(from)
@@ -252,7 +166,7 @@ async fn too_large(
     connection: &mut SqliteConnection,
     total_bytes: u64,
     room: &mut Removal,
-) -> Result<bool, Error> {
+) -> Result<bool> {
     let total = sqlx::query("SELECT bytes FROM recordings_total")
         .fetch_one(&mut *connection)
         .await?;
@@ -267,7 +181,7 @@ async fn too_large(
     room.take(connection, &doomed, excess).await
 }
 
-async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>, Error> {
+async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>> {
     let row =
         sqlx::query("SELECT wasm_id, version, at, outcome, data FROM recordings WHERE call = $1")
             .bind(&call.as_bytes()[..])
@@ -284,7 +198,7 @@ async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>, Erro
     }))
 }
 
-async fn list(readers: &SqlitePool, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+async fn list(readers: &SqlitePool, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>> {
     sqlx::query(
         "SELECT call, wasm_id, version, at, outcome, size FROM recordings
           WHERE wasm_id = $1 ORDER BY at DESC, call DESC LIMIT $2",
@@ -298,7 +212,7 @@ async fn list(readers: &SqlitePool, wasm_id: i64, limit: u32) -> Result<Vec<Reco
     .collect()
 }
 
-fn read_head(row: &SqliteRow) -> Result<RecordingHead, Error> {
+fn read_head(row: &SqliteRow) -> Result<RecordingHead> {
     let call = row.try_get::<&[u8], _>("call")?;
     Ok(RecordingHead {
         call: Uuid::from_slice(call).map_err(|_| damaged("call"))?,

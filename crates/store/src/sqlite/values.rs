@@ -1,109 +1,86 @@
-//! What the guests of one function store under keys of 32 bytes: the storage of 2020, and that of today, whose keys are
-//! digests of a name by which they are listed.
+//! Stored values, as rows.
 //!
 //! A function's values are bounded together. Their sum is a row of its own, changed in the transaction that changes a
 //! value: adding up what is there would read every value's header on every save. The writer applies one change at a
-//! time, so what the check reads is what the change finds.
-//!
-//! A save that does not make the total larger is always taken: after an operator lowers the limit, a function must
-//! still be able to overwrite what it has, because the guests of 2020 cannot remove anything. What is removed takes
-//! nothing any more.
+//! time, so the rows that the check reads are the rows that the change finds.
 
 use bytes::Bytes;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use crate::change::Change;
-use crate::database::{count, integer};
-use crate::{Error, Saved, Store};
+use super::change::Change;
+use super::column::{count, integer};
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{Saved, ValueKey};
+use crate::rows::Values;
 
-/// The key of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValueKey {
-    /// The key itself.
-    pub digest: [u8; 32],
-    /// The name that it is the digest of; `None` for a key of 2020.
-    pub name: Option<Bytes>,
-}
-
-impl From<[u8; 32]> for ValueKey {
-    fn from(digest: [u8; 32]) -> Self {
-        Self { digest, name: None }
-    }
-}
-
-impl ValueKey {
-    /// Bytes that it takes.
-    fn len(&self) -> usize {
-        self.digest.len() + self.name.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-impl Store {
-    /// What the function stored under `key`. `None`: nothing, or there is no such function.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn load_value(&self, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
-        load(self.readers(), wasm_id, key).await
+impl Values for Database {
+    async fn load_value(&self, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
+        Ok(load(&self.readers, wasm_id, key).await?)
     }
 
-    /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Done`], it is on the disk.
-    ///
-    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::Full`]: the value would take
-    /// them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::delete_function`]; nothing was changed.
-    pub async fn save_value(
+    async fn save_value(
         &self,
         wasm_id: i64,
-        key: impl Into<ValueKey>,
+        key: ValueKey,
         value: Bytes,
         total_limit: u64,
     ) -> Result<Saved, Error> {
         self.write(SaveValue {
             wasm_id,
-            key: key.into(),
+            key,
             value,
             total_limit,
         })
         .await?
     }
 
-    /// Removes what the function stored under `key`, and its place with it. `false`: there was nothing.
-    ///
-    /// # Errors
-    /// As [`Store::delete_function`]; nothing was changed.
-    pub async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
+    async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
         self.write(RemoveValue { wasm_id, key }).await
     }
 
-    /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,
-    /// at most `limit`.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn value_names(
+    async fn value_names(
         &self,
         wasm_id: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error> {
-        let names: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT name FROM stored_values
-              WHERE wasm_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
-              ORDER BY name LIMIT $5",
-        )
-        .bind(wasm_id)
-        .bind(after)
-        .bind(prefix)
-        .bind(beyond(prefix))
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        Ok(names.into_iter().map(Bytes::from).collect())
+        Ok(names(&self.readers, wasm_id, prefix, after, limit).await?)
     }
+}
+
+async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>> {
+    let value: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT value FROM stored_values WHERE wasm_id = $1 AND key = $2")
+            .bind(wasm_id)
+            .bind(&key[..])
+            .fetch_optional(readers)
+            .await?;
+    Ok(value.map(Bytes::from))
+}
+
+async fn names(
+    readers: &SqlitePool,
+    wasm_id: i64,
+    prefix: &[u8],
+    after: &[u8],
+    limit: u32,
+) -> Result<Vec<Bytes>> {
+    let names: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT name FROM stored_values
+          WHERE wasm_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
+          ORDER BY name LIMIT $5",
+    )
+    .bind(wasm_id)
+    .bind(after)
+    .bind(prefix)
+    .bind(beyond(prefix))
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?;
+    Ok(names.into_iter().map(Bytes::from).collect())
 }
 
 /// The first bytes after all that begin with `prefix`; `None`: nothing comes after them.
@@ -114,16 +91,6 @@ fn beyond(prefix: &[u8]) -> Option<Vec<u8>> {
         *byte += 1;
     }
     Some(beyond)
-}
-
-async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
-    let value: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM stored_values WHERE wasm_id = $1 AND key = $2")
-            .bind(wasm_id)
-            .bind(&key[..])
-            .fetch_optional(readers)
-            .await?;
-    Ok(value.map(Bytes::from))
 }
 
 /// Stores a value, if it fits.
@@ -137,7 +104,7 @@ struct SaveValue {
 impl Change for SaveValue {
     type Output = Result<Saved, Error>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let wasm_id = self.wasm_id;
         let before = sqlx::query(
             "SELECT COALESCE(t.bytes, 0) AS total,
@@ -193,7 +160,7 @@ struct RemoveValue {
 impl Change for RemoveValue {
     type Output = bool;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let gone = sqlx::query(
             "DELETE FROM stored_values WHERE wasm_id = $1 AND key = $2
              RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",

@@ -1,75 +1,20 @@
-//! Which of the rows are asked for, and how they are found.
+//! The rows that a query of the audit log asks for, and the index that finds them.
 
 use std::collections::VecDeque;
 
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, SqlitePool};
-use uuid::Uuid;
 
-use super::{Sent, SentKind, SentRow, TOGETHER};
-use crate::database::{damaged, integer};
-use crate::{Error, Store};
+use super::column::{damaged, integer};
+use super::error::Result;
+use crate::model::{Sent, SentQuery, SentRow};
 
-/// The most rows that one query returns.
-const LISTED: u32 = 1000;
+/// Rows that are one row of the table, at most. To list the newest few reads as many.
+pub(super) const TOGETHER: usize = 128;
 /// Rows of the table that are looked through at a time.
 const PAGE: i64 = 16;
 
-/// Which rows are asked for. What is `None` does not matter. By default, the newest 100 of all.
-///
-/// A function's rows, a call's and a range of numbers are found by an index; the kind and the outcome are looked for
-/// among those, so a kind or an outcome that is rare may read them all.
-#[derive(Debug, Clone)]
-pub struct SentQuery {
-    /// Numbers greater than this one. A reader that goes on from the last number it saw misses no row.
-    pub after: Option<i64>,
-    /// Numbers less than this one.
-    pub before: Option<i64>,
-    /// Of this function.
-    pub wasm_id: Option<i64>,
-    /// Of this call.
-    pub call: Option<Uuid>,
-    /// Of this kind.
-    pub kind: Option<SentKind>,
-    /// With this outcome.
-    pub outcome: Option<String>,
-    /// No more rows than this; 1 to 1000.
-    pub limit: u32,
-    /// In descending order of numbers, and the greatest of them.
-    pub newest_first: bool,
-}
-
-impl Default for SentQuery {
-    fn default() -> Self {
-        Self {
-            after: None,
-            before: None,
-            wasm_id: None,
-            call: None,
-            kind: None,
-            outcome: None,
-            limit: 100,
-            newest_first: true,
-        }
-    }
-}
-
-impl Store {
-    /// The rows that `query` asks for. Functions that were deleted still have theirs.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the limit is not 1 to 1000, and those of [`Store::function`].
-    pub async fn sent(&self, query: &SentQuery) -> Result<Vec<SentRow>, Error> {
-        if !(1..=LISTED).contains(&query.limit) {
-            return Err(Error::Invalid {
-                what: format!("a list has 1 to {LISTED} rows, and not {}", query.limit),
-            });
-        }
-        list(self.readers(), query).await
-    }
-}
-
-async fn list(readers: &SqlitePool, query: &SentQuery) -> Result<Vec<SentRow>, Error> {
+pub(super) async fn list(readers: &SqlitePool, query: &SentQuery) -> Result<Vec<SentRow>> {
     let mut found = Vec::new();
     let (mut after, mut before) = (query.after, query.before);
     loop {
@@ -101,21 +46,6 @@ async fn list(readers: &SqlitePool, query: &SentQuery) -> Result<Vec<SentRow>, E
         if integer(page.len() as u64) < PAGE {
             return Ok(found);
         }
-    }
-}
-
-impl SentQuery {
-    fn wants(&self, row: &SentRow) -> bool {
-        let sent = &row.sent;
-        self.after.is_none_or(|after| row.id > after)
-            && self.before.is_none_or(|before| row.id < before)
-            && self.wasm_id.is_none_or(|id| sent.wasm_id == id)
-            && self.call.is_none_or(|call| sent.call == call)
-            && self.kind.is_none_or(|kind| sent.kind == kind)
-            && self
-                .outcome
-                .as_ref()
-                .is_none_or(|what| sent.outcome == *what)
     }
 }
 
@@ -164,7 +94,7 @@ fn select(
     select
 }
 
-fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<SentRow>, Error> {
+fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<SentRow>> {
     let rows: Vec<Sent> =
         serde_json::from_str(row.try_get("rows")?).map_err(|_| damaged("rows"))?;
     let numbered = rows.into_iter().zip(first..);
@@ -173,6 +103,9 @@ fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<SentRow>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
+    use super::super::connection;
     use super::*;
 
     /// What is asked of a million rows has to be found, not looked for, and to come in its order, not sorted: but for
@@ -180,7 +113,8 @@ mod tests {
     #[tokio::test]
     async fn every_query_is_answered_by_an_index() {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::open(home.path()).await.unwrap();
+        let path = home.path().join("iof.db");
+        let (_writer, readers) = connection::open(&path).await.unwrap();
         let call = Some(Uuid::nil());
         let of_call = "SEARCH sent USING INDEX sent_call (call_to>?)";
         for (wasm_id, call, expected) in [
@@ -207,7 +141,7 @@ mod tests {
                     ..SentQuery::default()
                 };
                 let mut plan = select("EXPLAIN QUERY PLAN ", &query, query.after, before);
-                let steps = plan.build().fetch_all(store.readers()).await.unwrap();
+                let steps = plan.build().fetch_all(&readers).await.unwrap();
                 let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
                 let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
                 assert!(

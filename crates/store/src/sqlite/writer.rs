@@ -7,9 +7,9 @@
 //! also flush a file and a directory each.
 //!
 //! In a shared transaction one bad write fails them all. A write that finds no function is an output and not an error
-//! ([`Change::apply`]), so what remains is the disk, or a defect of ours; the batch is then run again one by one, and each gets its own
-//! verdict. Savepoints around each write were rejected: they cost two more statements on every write for the sake of a
-//! case that does not occur.
+//! ([`Change::apply`]), so what remains is the disk, or a defect of ours; the batch is then run again one by one, and
+//! each gets its own verdict. Savepoints around each write were rejected: they cost two more statements on every write
+//! for the sake of a case that does not occur.
 //!
 //! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a function
 //! that it did not hear about, never half of one.
@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::Error;
-use crate::change::{Change, Queued};
-use crate::database::Connection;
+use super::change::{Change, Queued};
+use super::connection::Connection;
+use super::error::Failure;
 use crate::directory::Lock;
+use crate::error::Error;
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
 const BATCH: usize = 64;
@@ -30,25 +32,33 @@ const BATCH: usize = 64;
 const QUEUE: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Hands writes to the task. When the last clone is dropped, the task finishes its queue and ends.
-#[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Queued>);
+/// Hands changes to the task. When it is closed or dropped, the task finishes its queue and ends.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Queued>,
+    closing: CancellationToken,
+}
 
 impl Writer {
     /// The sending half, and the task: the caller runs it and waits for it. It owns the connection and the directory's
     /// lock, so that no other process gets in before the last commit is done.
-    pub(crate) fn new(
+    pub(super) fn new(
         connection: Connection,
         lock: Lock,
     ) -> (Self, impl Future<Output = Result<(), Error>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        (Self(sender), run(connection, queue, lock))
+        let closing = CancellationToken::new();
+        let task = run(connection, queue, closing.clone(), lock);
+        let writer = Self {
+            queue: sender,
+            closing,
+        };
+        (writer, task)
     }
 
     /// Returns once the change is on the disk.
-    pub(crate) async fn write<C: Change>(&self, change: C) -> Result<C::Output, Error> {
+    pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Output, Error> {
         let (queued, answer) = Queued::new(change);
-        self.0
+        self.queue
             .send_timeout(queued, PATIENCE)
             .await
             .map_err(|refused| match refused {
@@ -58,19 +68,35 @@ impl Writer {
         answer.await
     }
 
+    /// Lets the task end. Changes that are not in the queue by then are refused with [`Error::Closed`].
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+    }
+
     /// Whether the task still takes changes.
-    pub(crate) fn alive(&self) -> bool {
-        !self.0.is_closed()
+    pub(super) fn alive(&self) -> bool {
+        !self.queue.is_closed()
     }
 }
 
 async fn run(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Queued>,
+    closing: CancellationToken,
     lock: Lock,
 ) -> Result<(), Error> {
     let mut batch = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        let changes = tokio::select! {
+            changes = queue.recv_many(&mut batch, BATCH) => changes,
+            () = closing.cancelled(), if !queue.is_closed() => {
+                queue.close(); // what is in it still comes
+                continue;
+            }
+        };
+        if changes == 0 {
+            break;
+        }
         match commit(&mut connection, &batch).await {
             Ok(()) => batch.drain(..).for_each(|change| change.answer(Ok(()))),
             Err(error) => {
@@ -90,7 +116,7 @@ async fn run(
     }
     let closed = connection.close().await;
     drop(lock);
-    closed
+    Ok(closed?)
 }
 
 /// All of `batch`, in order, or none of it.
@@ -99,10 +125,10 @@ async fn commit(connection: &mut Connection, batch: &[Queued]) -> Result<(), Err
     if result.is_err() {
         connection.discard().await;
     }
-    result
+    Ok(result?)
 }
 
-async fn transaction(connection: &mut SqliteConnection, batch: &[Queued]) -> Result<(), Error> {
+async fn transaction(connection: &mut SqliteConnection, batch: &[Queued]) -> Result<(), Failure> {
     // IMMEDIATE: should an operator's sqlite3 be writing, wait for it here rather than fail in the middle.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for change in batch {

@@ -1,75 +1,43 @@
-//! What is remembered of calls: the newest of each function, and a count of them all.
-//!
-//! A row for each call, written as it ends, would make every call wait for the disk, or a queue of them grow. So the
-//! server hands over many calls at once, and they share a transaction. What the log no longer holds still counts:
-//! counters are kept apart from it and never forget.
-//!
-//! Counters saturate: a figure that stands still at its end is better than one that starts anew.
+//! Calls, as rows: the newest of each function, and the counters of them all.
 
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 
-use crate::change::Change;
-use crate::database::{count, integer};
-use crate::{Call, Calls, Error, LoggedCall, Store, Usage};
+use super::change::Change;
+use super::column::{count, integer};
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{Call, Calls, LoggedCall, Usage};
+use crate::rows::CallLog;
 
-impl Store {
-    /// Counts calls and logs the newest of them, in one transaction; of each function named, the log then holds no more
-    /// than the `keep` newest. Calls of a function that no longer exists are passed over. When this returns `Ok`, the
-    /// rest is on the disk, and [`Store::calls`] and [`Store::usage`] see it.
-    ///
-    /// # Errors
-    /// As [`Store::delete_function`]; nothing was counted.
-    pub async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
+impl CallLog for Database {
+    async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
         self.write(RecordCalls { calls, keep }).await
     }
 
-    /// Up to `count` logged calls of a function: the oldest ones, oldest first, or the newest ones, newest first. Empty
-    /// if it was never called, or does not exist.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn calls(
+    async fn calls(
         &self,
         wasm_id: i64,
         newest_first: bool,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        list(self.readers(), wasm_id, newest_first, count).await
+        Ok(list(&self.readers, wasm_id, newest_first, count).await?)
     }
 
-    /// Up to `count` logged calls of a function that came after the one numbered `after`, oldest first.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn calls_after(
+    async fn calls_after(
         &self,
         wasm_id: i64,
         after: i64,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        sqlx::query(
-            "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
-              WHERE wasm_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
-        )
-        .bind(wasm_id)
-        .bind(after)
-        .bind(i64::from(count))
-        .fetch_all(self.readers())
-        .await?
-        .iter()
-        .map(read_call)
-        .collect()
+        Ok(list_after(&self.readers, wasm_id, after, count).await?)
     }
 
-    /// What a function used, at one moment. All zero if it was never called, or does not exist.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn usage(&self, wasm_id: i64) -> Result<Usage, Error> {
-        usage(self.readers(), wasm_id).await
+    async fn usage(&self, wasm_id: i64) -> Result<Usage, Error> {
+        Ok(usage(&self.readers, wasm_id).await?)
     }
 }
 
@@ -82,7 +50,7 @@ struct RecordCalls {
 impl Change for RecordCalls {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         for calls in &self.calls {
             if counted(connection, calls).await? {
                 let passed_over = calls.newest.len().saturating_sub(self.keep as usize);
@@ -97,7 +65,7 @@ impl Change for RecordCalls {
 }
 
 /// Adds to a function's counters. `false`: there is no such function.
-async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<bool, Error> {
+async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<bool> {
     let before = sqlx::query(
         "SELECT COALESCE(u.invocations, 0) AS invocations, COALESCE(u.guest_ns, 0) AS guest_ns,
                 COALESCE(u.latest_ns, 0) AS latest_ns
@@ -136,7 +104,7 @@ async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<boo
 /// Rows of one statement. Each statement is a message to SQLite's thread and one back, which costs more than the row.
 const TOGETHER: usize = 100;
 
-async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) -> Result<(), Error> {
+async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) -> Result<()> {
     let head = "INSERT INTO calls (wasm_id, called_at, guest_ns, state, record) ";
     let mut insert = QueryBuilder::<Sqlite>::new(head);
     insert.push_values(calls, |mut row, call| {
@@ -157,7 +125,7 @@ async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) ->
 }
 
 /// Walks `keep` entries of the index, back from the newest, to where the log has to end.
-async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Result<(), Error> {
+async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Result<()> {
     sqlx::query(
         "DELETE FROM calls
           WHERE wasm_id = $1
@@ -170,12 +138,32 @@ async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Res
     Ok(())
 }
 
+async fn list_after(
+    readers: &SqlitePool,
+    wasm_id: i64,
+    after: i64,
+    count: u32,
+) -> Result<Vec<LoggedCall>> {
+    sqlx::query(
+        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
+          WHERE wasm_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
+    )
+    .bind(wasm_id)
+    .bind(after)
+    .bind(i64::from(count))
+    .fetch_all(readers)
+    .await?
+    .iter()
+    .map(read_call)
+    .collect()
+}
+
 async fn list(
     readers: &SqlitePool,
     wasm_id: i64,
     newest_first: bool,
     count: u32,
-) -> Result<Vec<LoggedCall>, Error> {
+) -> Result<Vec<LoggedCall>> {
     let query = if newest_first {
         "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
           WHERE wasm_id = $1 ORDER BY log_id DESC LIMIT $2"
@@ -193,7 +181,7 @@ async fn list(
         .collect()
 }
 
-fn read_call(row: &SqliteRow) -> Result<LoggedCall, Error> {
+fn read_call(row: &SqliteRow) -> Result<LoggedCall> {
     Ok(LoggedCall {
         log_id: row.try_get("log_id")?,
         wasm_id: row.try_get("wasm_id")?,
@@ -205,7 +193,7 @@ fn read_call(row: &SqliteRow) -> Result<LoggedCall, Error> {
 }
 
 /// Counters and rows in one statement, so that both are of one moment.
-async fn usage(readers: &SqlitePool, wasm_id: i64) -> Result<Usage, Error> {
+async fn usage(readers: &SqlitePool, wasm_id: i64) -> Result<Usage> {
     let rows = sqlx::query(
         "SELECT u.invocations, u.guest_ns AS total_ns, u.latest_ns, c.called_at, COALESCE(c.guest_ns, 0) AS guest_ns
            FROM usage u LEFT JOIN calls c ON c.wasm_id = u.wasm_id

@@ -1,175 +1,64 @@
-//! Functions: made, found by number or by name, listed, changed and deleted.
-//!
-//! A function is its number. A name is a second way to it, for people and for addresses (`/fn/<name>/…`,
-//! `<name>.<domain>`), and therefore a DNS label that begins with a letter: no text is both a number and a name. A name
-//! never changes, because others have written it down. Unlike a number it is free again when its function is gone: a
-//! name says what is wanted, a number which one it was.
+//! Functions, as rows.
 
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
-use uuid::Uuid;
 
-use crate::change::Change;
-use crate::database::{bytes, count, damaged};
-use crate::versions::{self, VersionRow};
-use crate::{
-    Canary, Created, Error, Function, Key, KeyHash, NewFunction, Percent, Store, Summary, VersionId,
-};
+use super::change::Change;
+use super::column::{bytes, count, damaged};
+use super::database::Database;
+use super::error::{Failure, Result};
+use super::versions;
+use crate::error::Error;
+use crate::key::KeyHash;
+use crate::model::{Canary, Function, FunctionRow, Percent, Summary, VersionRow};
+use crate::rows::Functions;
 
-/// The longest name, in bytes: what a label of a host name may have (RFC 1035, 2.3.4).
-pub const MAX_FUNCTION_NAME: usize = 63;
-
-/// A function to be created.
-pub(crate) struct FunctionRow {
-    name: Option<String>,
-    description: String,
-    storage_key: String,
-    usage_key: Option<KeyHash>,
-    admin_key: KeyHash,
-}
-
-impl Store {
-    /// Stores a function and its first version. When this returns `Ok`, both are on the disk.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if `sha256` is not the source's, or if the name is not a lower-case letter and up to 62
-    /// lower-case letters, digits and hyphens, of which a hyphen is not the last; [`Error::NameTaken`]; and
-    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Unavailable`]. After none of them the function exists.
-    pub async fn create_function(&self, new: NewFunction) -> Result<Created, Error> {
-        if let Some(name) = &new.name {
-            check_name(name)?;
-        }
-        let admin_key = Key::random();
-        let usage_key = new.private.then(Key::random);
-        let function = FunctionRow {
-            name: new.name,
-            description: new.description,
-            storage_key: Uuid::new_v4().simple().to_string(),
-            usage_key: usage_key.as_ref().map(Key::hash),
-            admin_key: admin_key.hash(),
-        };
-        let version = VersionId::now();
-        let wasm_id = self
-            .upload(version, new.version, |version| Create { function, version })
-            .await?;
-        Ok(Created {
-            wasm_id,
-            version,
-            number: 1,
-            admin_key,
-            usage_key,
-        })
+impl Functions for Database {
+    async fn create_function(
+        &self,
+        function: FunctionRow,
+        version: VersionRow,
+    ) -> Result<i64, Error> {
+        self.write(CreateFunction { function, version }).await?
     }
 
-    /// Everything that a call needs, in one query; `None` if there is no such function.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::Damaged`], [`Error::Closed`], [`Error::Unavailable`].
-    pub async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error> {
-        read(self.readers(), wasm_id).await
+    async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error> {
+        Ok(read(&self.readers, wasm_id).await?)
     }
 
-    /// The number of the function of this name, exactly as it was given. `None`: there is none.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn named(&self, name: &str) -> Result<Option<i64>, Error> {
-        Ok(
-            sqlx::query_scalar("SELECT wasm_id FROM functions WHERE name = $1")
-                .bind(name)
-                .fetch_optional(self.readers())
-                .await?,
-        )
+    async fn named(&self, name: &str) -> Result<Option<i64>, Error> {
+        let named = sqlx::query_scalar("SELECT wasm_id FROM functions WHERE name = $1");
+        let id = named.bind(name).fetch_optional(&self.readers).await;
+        Ok(id.map_err(Failure::from)?)
     }
 
-    /// Up to `limit` functions with numbers greater than `after`, ascending. All pages together, each read after the
-    /// last number of the one before, have every function that is there all the while.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
-        summaries(self.readers(), after, limit).await
+    async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
+        Ok(summaries(&self.readers, after, limit).await?)
     }
 
-    /// The numbers of all functions, ascending.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn list(&self) -> Result<Vec<i64>, Error> {
-        Ok(
-            sqlx::query_scalar("SELECT wasm_id FROM functions ORDER BY wasm_id")
-                .fetch_all(self.readers())
-                .await?,
-        )
+    async fn list(&self) -> Result<Vec<i64>, Error> {
+        let all = sqlx::query_scalar("SELECT wasm_id FROM functions ORDER BY wasm_id");
+        Ok(all.fetch_all(&self.readers).await.map_err(Failure::from)?)
     }
 
-    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
-    /// its recordings, its keys, its jobs, and what is remembered of its calls, but not what [`Store::sent`] knows.
-    /// `false`: there was none.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
-    pub async fn delete_function(&self, wasm_id: i64) -> Result<bool, Error> {
-        self.finish(move |inner, writer| async move {
-            let Some(sources) = writer.write(Delete { wasm_id }).await? else { return Ok(false) };
-            let _alone = inner.uploads.write().await;
-            for sha256 in sources {
-                // The function is gone, whatever happens here; the next start sweeps what stays behind.
-                if let Err(error) = inner.remove_unused(sha256).await {
-                    tracing::warn!(wasm_id, %error, "a deleted function's source could not be removed yet");
-                }
-            }
-            Ok(true)
-        })
-        .await
+    async fn delete_function(&self, wasm_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error> {
+        self.write(DeleteFunction { wasm_id }).await
     }
 
-    /// Makes a function private under a new usage key (which replaces the one before), or public (`None`).
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::delete_function`].
-    pub async fn set_usage_key(&self, wasm_id: i64, private: bool) -> Result<Option<Key>, Error> {
-        let key = private.then(Key::random);
-        let hash = key.as_ref().map(Key::hash);
-        self.write(SetUsageKey { wasm_id, hash }).await??;
-        Ok(key)
+    async fn set_usage_key(&self, wasm_id: i64, hash: Option<KeyHash>) -> Result<(), Error> {
+        self.write(SetUsageKey { wasm_id, hash }).await?
     }
 
-    /// Replaces a function's state, any text.
-    ///
-    /// # Errors
-    /// As [`Store::set_usage_key`].
-    pub async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
+    async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
         self.write(SetState { wasm_id, state }).await?
     }
 
-    /// Replaces a function's callback, JSON text that the server understands.
-    ///
-    /// # Errors
-    /// As [`Store::set_usage_key`].
-    pub async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
+    async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
         self.write(SetCallback { wasm_id, callback }).await?
     }
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
-    let well_formed = name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        && !name.ends_with('-');
-    if well_formed && name.len() <= MAX_FUNCTION_NAME {
-        return Ok(());
-    }
-    Err(Error::Invalid {
-        what: format!(
-            "the name of a function is a lower-case letter and up to {} more lower-case letters, digits and hyphens, and does not end in a hyphen, such as send-email",
-            MAX_FUNCTION_NAME - 1
-        ),
-    })
-}
-
-async fn read(readers: &SqlitePool, wasm_id: i64) -> Result<Option<Function>, Error> {
+async fn read(readers: &SqlitePool, wasm_id: i64) -> Result<Option<Function>> {
     let row = sqlx::query(
         "SELECT v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest, v.declaration, v.created_at,
                 c.id, c.number, c.sha256, c.legacy_sha256, c.size, c.kind, c.manifest, c.declaration, c.created_at,
@@ -186,7 +75,7 @@ async fn read(readers: &SqlitePool, wasm_id: i64) -> Result<Option<Function>, Er
     row.map(|row| read_function(&row)).transpose()
 }
 
-fn read_function(row: &SqliteRow) -> Result<Function, Error> {
+fn read_function(row: &SqliteRow) -> Result<Function> {
     let public = row.try_get::<Option<&[u8]>, _>("usage_key_hash")?.is_none();
     Ok(Function {
         wasm_id: row.try_get("wasm_id")?,
@@ -213,7 +102,7 @@ fn read_function(row: &SqliteRow) -> Result<Function, Error> {
     })
 }
 
-fn percent(row: &SqliteRow) -> Result<Option<Percent>, Error> {
+fn percent(row: &SqliteRow) -> Result<Option<Percent>> {
     let percent: Option<i64> = row.try_get("canary_percent")?;
     let read = |percent: i64| u8::try_from(percent).ok().and_then(Percent::within);
     percent
@@ -221,7 +110,7 @@ fn percent(row: &SqliteRow) -> Result<Option<Percent>, Error> {
         .transpose()
 }
 
-async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
+async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<Summary>> {
     sqlx::query(
         "SELECT f.wasm_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
                 v.number AS version, c.number AS canary, f.canary_percent,
@@ -243,7 +132,7 @@ async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<S
     .collect()
 }
 
-fn read_summary(row: &SqliteRow) -> Result<Summary, Error> {
+fn read_summary(row: &SqliteRow) -> Result<Summary> {
     Ok(Summary {
         wasm_id: row.try_get("wasm_id")?,
         name: row.try_get("name")?,
@@ -258,15 +147,15 @@ fn read_summary(row: &SqliteRow) -> Result<Summary, Error> {
 }
 
 /// Stores a function and its first version. Its output is the number of the function.
-struct Create {
+struct CreateFunction {
     function: FunctionRow,
     version: VersionRow,
 }
 
-impl Change for Create {
+impl Change for CreateFunction {
     type Output = Result<i64, Error>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let Self { function, version } = self;
         // Looked for rather than met: a statement that fails would take its neighbours in the batch back with it.
         let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
@@ -299,14 +188,14 @@ impl Change for Create {
 
 /// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
 /// referred to; `None`: there was no such function.
-struct Delete {
+struct DeleteFunction {
     wasm_id: i64,
 }
 
-impl Change for Delete {
+impl Change for DeleteFunction {
     type Output = Option<Vec<[u8; 32]>>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
         let versions = versions.bind(self.wasm_id);
         let rows = versions.fetch_all(&mut *connection).await?;
@@ -341,7 +230,7 @@ struct SetUsageKey {
 impl Change for SetUsageKey {
     type Output = Result<(), Error>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2")
             .bind(self.hash.as_ref().map(|hash| &hash.as_bytes()[..]))
             .bind(self.wasm_id)
@@ -360,7 +249,7 @@ struct SetState {
 impl Change for SetState {
     type Output = Result<(), Error>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let set = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2")
             .bind(&self.state)
             .bind(self.wasm_id)
@@ -379,7 +268,7 @@ struct SetCallback {
 impl Change for SetCallback {
     type Output = Result<(), Error>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output, Error> {
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let set = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2")
             .bind(&self.callback)
             .bind(self.wasm_id)
@@ -390,7 +279,7 @@ impl Change for SetCallback {
 }
 
 /// Whether a statement about one function met it.
-pub(crate) fn found(wasm_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
+pub(super) fn found(wasm_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
     match done.rows_affected() {
         0 => Err(Error::NotFound { wasm_id }),
         _ => Ok(()),
