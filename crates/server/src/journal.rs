@@ -42,7 +42,7 @@ enum Message {
 
 /// What calls of one function left.
 pub(crate) struct Ledger {
-    wasm_id: i64,
+    function_id: i64,
     keep: usize,
     queue: UnboundedSender<Message>,
     unsaved: Mutex<Unsaved>,
@@ -126,9 +126,9 @@ impl Journal {
     }
 
     /// A ledger for a function that was just loaded.
-    pub(crate) fn ledger(&self, wasm_id: i64) -> Arc<Ledger> {
+    pub(crate) fn ledger(&self, function_id: i64) -> Arc<Ledger> {
         Arc::new(Ledger {
-            wasm_id,
+            function_id,
             keep: self.keep as usize,
             queue: self.queue.clone(),
             unsaved: Mutex::default(),
@@ -175,13 +175,13 @@ impl Ledger {
             queued: _,
         } = std::mem::take(&mut *lock(&self.unsaved));
         Calls {
-            wasm_id: self.wasm_id,
+            function_id: self.function_id,
             invocations,
             guest_ns: nanoseconds(guest),
             latest_ns: nanoseconds(latest),
             newest: rows
                 .into_iter()
-                .map(|row| row.into_call(self.wasm_id))
+                .map(|row| row.into_call(self.function_id))
                 .collect(),
         }
     }
@@ -215,12 +215,12 @@ impl Row {
         }
     }
 
-    fn into_call(self, wasm_id: i64) -> Call {
+    fn into_call(self, function_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (record, guest) = match &self.what {
             What::Called(payload, told, guest) => {
                 let record = Called {
-                    original_wasm_executables_id: wasm_id.to_string(),
+                    original_wasm_executables_id: function_id.to_string(),
                     data_payload: payload.to_json(),
                     iof: told,
                 };

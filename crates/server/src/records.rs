@@ -7,7 +7,7 @@
 //! record, and memory must not grow with a disk that is slow.
 
 use crate::settings::RecordSettings;
-use iof_store::{Recording, RecordingsKept, Sent, SentKind, SentLine, Store};
+use iof_store::{AuditKind, AuditLine, AuditRecord, Recording, RecordingsKept, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 enum Message {
-    Sent(SentLine),
+    Sent(AuditLine),
     Call(Box<Recording>),
     /// Say when all before this is written.
     Flush(oneshot::Sender<()>),
@@ -123,7 +123,7 @@ impl Records {
 }
 
 impl RecordQueue {
-    fn leave(&self, sent: Sent) {
+    fn leave(&self, sent: AuditRecord) {
         if self.waiting.rows.fetch_add(1, Ordering::AcqRel) >= ROWS {
             self.waiting.rows.fetch_sub(1, Ordering::AcqRel);
             self.waiting.lost.fetch_add(1, Ordering::AcqRel);
@@ -136,12 +136,12 @@ impl RecordQueue {
 
 impl iof_egress::Sink for RecordQueue {
     fn sent(&self, entry: iof_egress::Entry) {
-        self.leave(Sent {
+        self.leave(AuditRecord {
             at: unix_ms(entry.at),
             call: entry.call,
-            wasm_id: entry.function_id,
+            function_id: entry.function_id,
             version: entry.version,
-            kind: SentKind::Request,
+            kind: AuditKind::Request,
             subject: entry.rule,
             secrets: entry.secrets,
             method: Some(entry.method),
@@ -158,12 +158,12 @@ impl iof_egress::Sink for RecordQueue {
 
 impl iof_commands::Sink for RecordQueue {
     fn ran(&self, run: iof_commands::Run) {
-        self.leave(Sent {
+        self.leave(AuditRecord {
             at: unix_ms(run.at),
             call: run.call,
-            wasm_id: run.function_id,
+            function_id: run.function_id,
             version: run.version,
-            kind: SentKind::Command,
+            kind: AuditKind::Command,
             subject: Some(run.command),
             secrets: None,
             method: None,
@@ -254,14 +254,14 @@ impl Writer {
     }
 
     /// Whether there is more to be removed.
-    async fn sent(&self, rows: Vec<SentLine>) -> bool {
+    async fn sent(&self, rows: Vec<AuditLine>) -> bool {
         let RecordSettings {
             sent_rows,
             sent_age,
             ..
         } = self.settings;
         let from = before(sent_age);
-        match self.store.record_sent(rows, sent_rows, from).await {
+        match self.store.record_audit(rows, sent_rows, from).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::error!(%error, "what left could not be written to the record; these rows are missing in it");

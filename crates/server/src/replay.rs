@@ -120,7 +120,7 @@ impl Recorder {
         };
         app.records.call(Recording {
             call,
-            wasm_id: function.id,
+            function_id: function.id,
             version: function.version,
             at: unix_ms(SystemTime::now()),
             outcome,
@@ -202,7 +202,7 @@ pub(crate) async fn replay(
     version: &Version,
 ) -> Result<Json, Fault> {
     let recorded = RecordedCall::read(&recording.data)?;
-    let id = recording.wasm_id;
+    let id = recording.function_id;
     let function = app
         .functions
         .of_version(id, version, &recorded.state)

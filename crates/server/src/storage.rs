@@ -25,7 +25,7 @@ impl Storage for Values {
     ) -> Result<bool, Fault> {
         let key = ValueKey { digest: key, name };
         let saved = self.0.save_value(id(function)?, key, value, total).await;
-        Ok(matches!(saved.map_err(store_fault)?, Saved::Done))
+        Ok(matches!(saved.map_err(store_fault)?, Saved::Stored))
     }
 
     async fn remove(&self, function: &str, key: [u8; 32]) -> Result<bool, Fault> {

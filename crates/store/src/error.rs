@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No function has this `wasm_id` (any more).
-    #[error("there is no function {wasm_id}")]
+    /// No function has this number (any more).
+    #[error("there is no function {function_id}")]
     NotFound {
         /// The number that was asked for.
-        wasm_id: i64,
+        function_id: i64,
     },
 
     /// The function has no version of this number.
-    #[error("function {wasm_id} has no version {number}")]
+    #[error("function {function_id} has no version {number}")]
     NoVersion {
         /// The function.
-        wasm_id: i64,
+        function_id: i64,
         /// The number that was asked for.
         number: i64,
     },

@@ -21,10 +21,10 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, Calls, EphemeralPut, Finished, Function, FunctionRow, Job, JobRoom, LoggedCall,
-    NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead, RecordingsKept, Reseal,
-    Rollout, Saved, SealedSecret, SecretName, SentLine, SentQuery, SentRow, Submitted, Summary,
-    Usage, ValueKey, Version, VersionRow,
+    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, EphemeralPut, Finished, Function, FunctionRow,
+    Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead,
+    RecordingsKept, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Usage,
+    ValueKey, Version, VersionRow,
 };
 
 /// The database as a whole.
@@ -46,7 +46,7 @@ pub(crate) trait Functions {
         version: VersionRow,
     ) -> Result<i64, Error>;
 
-    async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error>;
+    async fn function(&self, function_id: i64) -> Result<Option<Function>, Error>;
 
     async fn named(&self, name: &str) -> Result<Option<i64>, Error>;
 
@@ -58,14 +58,14 @@ pub(crate) trait Functions {
 
     /// Deletes a function and all rows that are its own, which are all but audit records; returns the digests of the
     /// sources that its versions referred to.
-    async fn delete_function(&self, wasm_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
+    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
     /// [`Error::NotFound`], as the next two.
-    async fn set_usage_key(&self, wasm_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
+    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
 
-    async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error>;
+    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error>;
 
-    async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error>;
+    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error>;
 }
 
 /// Versions, and the sources that they refer to.
@@ -73,7 +73,7 @@ pub(crate) trait Versions {
     /// The versions of a function with these numbers, newest first, and no more than the 1000 newest.
     async fn versions(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         numbers: RangeInclusive<i64>,
     ) -> Result<Vec<Version>, Error>;
 
@@ -89,37 +89,41 @@ pub(crate) trait Rollouts {
     /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
     async fn add_version(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         version: VersionRow,
         rollout: Rollout,
     ) -> Result<i64, Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`].
-    async fn activate(&self, wasm_id: i64, number: i64) -> Result<(), Error>;
+    async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`], and [`active_canary`](crate::model::active_canary).
-    async fn set_canary(&self, wasm_id: i64, canary: Option<(i64, Percent)>) -> Result<(), Error>;
+    async fn set_canary(
+        &self,
+        function_id: i64,
+        canary: Option<(i64, Percent)>,
+    ) -> Result<(), Error>;
 }
 
 /// Values that functions store.
 pub(crate) trait Values {
-    async fn load_value(&self, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error>;
+    async fn load_value(&self, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error>;
 
     /// [`Error::NotFound`].
     async fn save_value(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         key: ValueKey,
         value: Bytes,
         total_limit: u64,
     ) -> Result<Saved, Error>;
 
-    async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error>;
+    async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error>;
 
     /// Names that begin with `prefix` and come after `after`, in the order of their bytes.
     async fn value_names(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
@@ -142,19 +146,19 @@ pub(crate) trait CallLog {
 
     async fn calls(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         newest_first: bool,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error>;
 
     async fn calls_after(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         after: i64,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error>;
 
-    async fn usage(&self, wasm_id: i64) -> Result<Usage, Error>;
+    async fn usage(&self, function_id: i64) -> Result<Usage, Error>;
 }
 
 /// Secrets, encrypted.
@@ -163,11 +167,11 @@ pub(crate) trait Secrets {
     async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error>;
 
     /// Those of a function, by name.
-    async fn secrets(&self, wasm_id: i64) -> Result<Vec<SealedSecret>, Error>;
+    async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error>;
 
-    async fn secret_names(&self, wasm_id: i64) -> Result<Vec<SecretName>, Error>;
+    async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error>;
 
-    async fn delete_secret(&self, wasm_id: i64, name: String) -> Result<bool, Error>;
+    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
 
     /// The next secrets that are not under the key `current`, in the order of function and name.
     async fn stale_secrets(
@@ -184,14 +188,14 @@ pub(crate) trait Secrets {
 /// The audit log.
 pub(crate) trait Audit {
     /// `true`: more are left to be removed.
-    async fn record_sent(
+    async fn record_audit(
         &self,
-        rows: Vec<SentLine>,
+        rows: Vec<AuditLine>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error>;
 
-    async fn sent(&self, query: &SentQuery) -> Result<Vec<SentRow>, Error>;
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error>;
 }
 
 /// Recordings of calls.
@@ -206,7 +210,7 @@ pub(crate) trait Recordings {
     async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error>;
 
     /// Those of a function, newest first.
-    async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error>;
+    async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error>;
 }
 
 /// Keys of the server's own API.
@@ -218,7 +222,7 @@ pub(crate) trait ApiKeys {
     /// The key with this digest, unless it has ended.
     async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error>;
 
-    async fn keys(&self, wasm_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;
+    async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;
 
     async fn delete_key(&self, id: i64) -> Result<bool, Error>;
 }

@@ -144,7 +144,7 @@ impl SecretKeys {
             .decrypt((&sealed.nonce).into(), payload)
             .map(SecretValue::from)
             .map_err(|_| Error::Damaged {
-                what: format!("the secret {} of function {}", place.name, place.wasm_id),
+                what: format!("the secret {} of function {}", place.name, place.function_id),
                 detail: format!(
                     "its row was changed or moved (it does not open under its key {}); set it again, or restore the database from a backup",
                     sealed.key_id
@@ -197,7 +197,7 @@ impl SecretKey {
 
 /// Where a secret belongs. It opens nowhere else.
 pub(crate) struct Place<'a> {
-    pub(crate) wasm_id: i64,
+    pub(crate) function_id: i64,
     pub(crate) name: &'a str,
 }
 
@@ -205,7 +205,7 @@ impl Place<'_> {
     /// All parts before the name have a fixed length, so no two places share one text.
     fn associated_data(&self) -> Vec<u8> {
         let mut data = b"iof secret 1\nfunction\n".to_vec();
-        data.extend_from_slice(&self.wasm_id.to_be_bytes());
+        data.extend_from_slice(&self.function_id.to_be_bytes());
         data.extend_from_slice(self.name.as_bytes());
         data
     }
@@ -256,8 +256,8 @@ mod tests {
 
     const ZERO_TO_31: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-    fn place(wasm_id: i64, name: &str) -> Place<'_> {
-        Place { wasm_id, name }
+    fn place(function_id: i64, name: &str) -> Place<'_> {
+        Place { function_id, name }
     }
 
     #[test]

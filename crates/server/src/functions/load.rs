@@ -53,7 +53,7 @@ impl Functions {
         change: u64,
         before: &[Option<&Loaded>],
     ) -> Result<Loaded, Fault> {
-        let (id, sha256) = (function.wasm_id, version.sha256);
+        let (id, sha256) = (function.function_id, version.sha256);
         let mut before = before.iter().flatten();
         let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
             Some(earlier) => Arc::clone(&earlier.code),

@@ -71,10 +71,10 @@ pub(super) async fn write_state(
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
         app.store
-            .set_state(function.wasm_id, state)
+            .set_state(function.function_id, state)
             .await
             .map_err(store_fault)?;
-        app.functions.changed(function.wasm_id);
+        app.functions.changed(function.function_id);
         Ok(())
     };
     answer(
@@ -105,10 +105,10 @@ pub(super) async fn write_callback(
         let function = administered(&app, &id, &parts.headers).await?;
         Target::callback(callback)?;
         app.store
-            .set_callback(function.wasm_id, callback.to_owned())
+            .set_callback(function.function_id, callback.to_owned())
             .await
             .map_err(store_fault)?;
-        app.functions.changed(function.wasm_id);
+        app.functions.changed(function.function_id);
         Ok(())
     };
     answer(

@@ -16,7 +16,7 @@ pub struct NewKey {
     /// What it may be used for. At least one thing.
     pub scopes: Scopes,
     /// The one function that it may be used for; `None`: all functions, and what concerns none.
-    pub wasm_id: Option<i64>,
+    pub function_id: Option<i64>,
     /// When it ends, in Unix milliseconds; `None`: when it is deleted.
     pub expires_at: Option<i64>,
 }
@@ -31,7 +31,7 @@ pub struct ApiKey {
     /// What it may be used for.
     pub scopes: Scopes,
     /// The one function that it may be used for; `None`: all functions, and what concerns none.
-    pub wasm_id: Option<i64>,
+    pub function_id: Option<i64>,
     /// When it was made, in Unix milliseconds.
     pub created_at: i64,
     /// When it ends, in Unix milliseconds; `None`: when it is deleted.

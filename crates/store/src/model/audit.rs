@@ -8,17 +8,17 @@ use crate::error::Error;
 /// The most rows that one query returns.
 const LISTED: u32 = 1000;
 
-/// What left.
+/// The kind of an audit record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SentKind {
+pub enum AuditKind {
     /// A request, or one hop of a redirect.
     Request,
     /// A native program that was run.
     Command,
 }
 
-impl SentKind {
+impl AuditKind {
     /// `request` or `command`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -32,17 +32,18 @@ impl SentKind {
 /// One outbound request or command. Its serde form is the one in which it is stored: its fields in their order, without
 /// their names, which took half of the room and of the time. Rows of before have the names, and are read as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Sent {
+pub struct AuditRecord {
     /// When it began, in Unix milliseconds.
     pub at: i64,
     /// The call that it was part of.
     pub call: Uuid,
     /// The function. The row outlives it.
-    pub wasm_id: i64,
+    #[serde(alias = "wasm_id")]
+    pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
     /// Which of the two.
-    pub kind: SentKind,
+    pub kind: AuditKind,
     /// The rule that let the request through, `None` if none did; or the command's name.
     #[serde(default)]
     pub subject: Option<String>,
@@ -74,22 +75,22 @@ pub struct Sent {
 /// A row on its way into the store: one text, and what finds it. Where many wait, that is one piece of memory for each,
 /// instead of one for each of its fields.
 #[derive(Debug, Clone)]
-pub struct SentLine {
+pub struct AuditLine {
     pub(crate) at: i64,
     pub(crate) call: Uuid,
-    pub(crate) wasm_id: i64,
+    pub(crate) function_id: i64,
     pub(crate) json: String,
 }
 
-impl From<Sent> for SentLine {
-    fn from(sent: Sent) -> Self {
+impl From<AuditRecord> for AuditLine {
+    fn from(record: AuditRecord) -> Self {
         let mut json = Vec::with_capacity(256);
         // Texts and numbers, into memory: neither fails.
-        let _ = serde_json::to_writer(&mut json, &sent);
+        let _ = serde_json::to_writer(&mut json, &record);
         Self {
-            at: sent.at,
-            call: sent.call,
-            wasm_id: sent.wasm_id,
+            at: record.at,
+            call: record.call,
+            function_id: record.function_id,
             json: String::from_utf8(json).unwrap_or_default(),
         }
     }
@@ -97,11 +98,11 @@ impl From<Sent> for SentLine {
 
 /// One outbound request or command, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SentRow {
+pub struct AuditRow {
     /// Its number. Ascending in the order in which rows were recorded, never used again.
     pub id: i64,
-    /// What left.
-    pub sent: Sent,
+    /// The request or command.
+    pub record: AuditRecord,
 }
 
 /// Which rows are asked for. What is `None` does not matter. By default, the newest 100 of all.
@@ -109,17 +110,17 @@ pub struct SentRow {
 /// A function's rows, a call's and a range of numbers are found by an index; the kind and the outcome are looked for
 /// among those, so a kind or an outcome that is rare may read them all.
 #[derive(Debug, Clone)]
-pub struct SentQuery {
+pub struct AuditQuery {
     /// Numbers greater than this one. A reader that goes on from the last number it saw misses no row.
     pub after: Option<i64>,
     /// Numbers less than this one.
     pub before: Option<i64>,
     /// Of this function.
-    pub wasm_id: Option<i64>,
+    pub function_id: Option<i64>,
     /// Of this call.
     pub call: Option<Uuid>,
     /// Of this kind.
-    pub kind: Option<SentKind>,
+    pub kind: Option<AuditKind>,
     /// With this outcome.
     pub outcome: Option<String>,
     /// No more rows than this; 1 to 1000.
@@ -128,12 +129,12 @@ pub struct SentQuery {
     pub newest_first: bool,
 }
 
-impl Default for SentQuery {
+impl Default for AuditQuery {
     fn default() -> Self {
         Self {
             after: None,
             before: None,
-            wasm_id: None,
+            function_id: None,
             call: None,
             kind: None,
             outcome: None,
@@ -143,7 +144,7 @@ impl Default for SentQuery {
     }
 }
 
-impl SentQuery {
+impl AuditQuery {
     /// Refuses a limit that no list has.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if (1..=LISTED).contains(&self.limit) {
@@ -155,26 +156,26 @@ impl SentQuery {
     }
 
     /// Whether a row is one of those asked for.
-    pub(crate) fn wants(&self, row: &SentRow) -> bool {
-        let sent = &row.sent;
+    pub(crate) fn wants(&self, row: &AuditRow) -> bool {
+        let record = &row.record;
         self.after.is_none_or(|after| row.id > after)
             && self.before.is_none_or(|before| row.id < before)
-            && self.wasm_id.is_none_or(|id| sent.wasm_id == id)
-            && self.call.is_none_or(|call| sent.call == call)
-            && self.kind.is_none_or(|kind| sent.kind == kind)
+            && self.function_id.is_none_or(|id| record.function_id == id)
+            && self.call.is_none_or(|call| record.call == call)
+            && self.kind.is_none_or(|kind| record.kind == kind)
             && self
                 .outcome
                 .as_ref()
-                .is_none_or(|what| sent.outcome == *what)
+                .is_none_or(|what| record.outcome == *what)
     }
 }
 
-impl Serialize for Sent {
+impl Serialize for AuditRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self {
             at,
             call,
-            wasm_id,
+            function_id,
             version,
             kind,
             subject,
@@ -189,8 +190,21 @@ impl Serialize for Sent {
             outcome,
         } = self;
         let fields = (
-            at, call, wasm_id, version, kind, subject, secrets, method, host, address, status,
-            bytes_out, bytes_in, ms, outcome,
+            at,
+            call,
+            function_id,
+            version,
+            kind,
+            subject,
+            secrets,
+            method,
+            host,
+            address,
+            status,
+            bytes_out,
+            bytes_in,
+            ms,
+            outcome,
         );
         fields.serialize(serializer)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calls {
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// How many.
     pub invocations: u64,
     /// What they cost together, in nanoseconds.
@@ -37,7 +37,7 @@ pub struct LoggedCall {
     /// Its number among all calls of all functions. Ascending, never used again.
     pub log_id: i64,
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// When it came, in Unix milliseconds.
     pub called_at: i64,
     /// The function's state at that time.
@@ -63,7 +63,7 @@ impl fmt::Debug for LoggedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoggedCall")
             .field("log_id", &self.log_id)
-            .field("wasm_id", &self.wasm_id)
+            .field("function_id", &self.function_id)
             .field("called_at", &self.called_at)
             .field("guest_ns", &self.guest_ns)
             .finish_non_exhaustive()

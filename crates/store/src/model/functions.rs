@@ -28,7 +28,7 @@ pub struct NewFunction {
 #[derive(Debug, Clone)]
 pub struct Created {
     /// The function's number. Ascending, never used again.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// Its first version.
     pub version: VersionId,
     /// That version's place in the function.
@@ -43,7 +43,7 @@ pub struct Created {
 #[derive(Clone)]
 pub struct Function {
     /// The function's number.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// Its name, if it has one.
     pub name: Option<String>,
     /// Free text.
@@ -70,7 +70,7 @@ pub struct Function {
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function")
-            .field("wasm_id", &self.wasm_id)
+            .field("function_id", &self.function_id)
             .field("name", &self.name)
             .field("description", &self.description)
             .field("private", &self.usage_key_hash.is_some())
@@ -84,7 +84,7 @@ impl fmt::Debug for Function {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The function's number.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// Its name, if it has one.
     pub name: Option<String>,
     /// Free text.

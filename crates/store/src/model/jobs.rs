@@ -13,7 +13,7 @@ pub struct NewJob {
     /// The call.
     pub id: Uuid,
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// The number of the version that runs it, whatever is active by then.
     pub version: i64,
     /// What of it is called.
@@ -27,7 +27,7 @@ impl fmt::Debug for NewJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewJob")
             .field("id", &self.id)
-            .field("wasm_id", &self.wasm_id)
+            .field("function_id", &self.function_id)
             .field("version", &self.version)
             .field("export", &self.export)
             .field("size", &self.request.len())
@@ -105,7 +105,7 @@ pub struct Job {
     /// The call.
     pub id: Uuid,
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// The number of the version that runs it.
     pub version: i64,
     /// What of it is called.
@@ -131,7 +131,7 @@ impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("id", &self.id)
-            .field("wasm_id", &self.wasm_id)
+            .field("function_id", &self.function_id)
             .field("version", &self.version)
             .field("export", &self.export)
             .field("state", &self.state)

@@ -11,7 +11,7 @@ pub struct Recording {
     /// The call.
     pub call: Uuid,
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
     /// When the call began, in Unix milliseconds.
@@ -27,7 +27,7 @@ impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording")
             .field("call", &self.call)
-            .field("wasm_id", &self.wasm_id)
+            .field("function_id", &self.function_id)
             .field("version", &self.version)
             .field("at", &self.at)
             .field("outcome", &self.outcome)
@@ -42,7 +42,7 @@ pub struct RecordingHead {
     /// The call.
     pub call: Uuid,
     /// The function.
-    pub wasm_id: i64,
+    pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
     /// When the call began, in Unix milliseconds.

@@ -58,10 +58,10 @@ pub struct Canary {
 }
 
 /// The refusal of a canary that is the active version.
-pub(crate) fn active_canary(wasm_id: i64, number: i64) -> Error {
+pub(crate) fn active_canary(function_id: i64, number: i64) -> Error {
     Error::Invalid {
         what: format!(
-            "version {number} of function {wasm_id} is the active one, which runs all calls that a canary does not; choose another version for the canary"
+            "version {number} of function {function_id} is the active one, which runs all calls that a canary does not; choose another version for the canary"
         ),
     }
 }

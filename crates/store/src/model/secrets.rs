@@ -23,7 +23,7 @@ pub struct SecretName {
 
 /// A secret as the database holds it.
 pub(crate) struct SealedSecret {
-    pub(crate) wasm_id: i64,
+    pub(crate) function_id: i64,
     pub(crate) name: String,
     pub(crate) sealed: Sealed,
 }
@@ -32,17 +32,17 @@ impl SealedSecret {
     /// Encrypts a value under the current key.
     pub(crate) fn seal(
         keys: &SecretKeys,
-        wasm_id: i64,
+        function_id: i64,
         name: String,
         value: &SecretValue,
     ) -> Result<Self, Error> {
         let place = Place {
-            wasm_id,
+            function_id,
             name: &name,
         };
         let sealed = keys.seal(&place, value)?;
         Ok(Self {
-            wasm_id,
+            function_id,
             name,
             sealed,
         })
@@ -51,7 +51,7 @@ impl SealedSecret {
     /// Decrypts the value.
     pub(crate) fn open(&self, keys: &SecretKeys) -> Result<SecretValue, Error> {
         let place = Place {
-            wasm_id: self.wasm_id,
+            function_id: self.function_id,
             name: &self.name,
         };
         keys.open(&place, &self.sealed)
@@ -90,9 +90,9 @@ pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error>
 }
 
 /// The refusal of one more secret.
-pub(crate) fn too_many_secrets(wasm_id: i64) -> Error {
+pub(crate) fn too_many_secrets(function_id: i64) -> Error {
     invalid(format!(
-        "function {wasm_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
+        "function {function_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
     ))
 }
 

@@ -24,12 +24,12 @@ impl ValueKey {
     }
 }
 
-/// What became of a value that is bounded by a limit.
+/// The outcome of a save that is bounded by a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a value that does not fit was not saved"]
 pub enum Saved {
     /// It is on the disk.
-    Done,
-    /// It does not fit; nothing was changed.
-    Full,
+    Stored,
+    /// It would take the function over its limit; nothing was changed.
+    QuotaExceeded,
 }

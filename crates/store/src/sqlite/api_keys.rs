@@ -27,8 +27,8 @@ impl ApiKeys for Database {
         Ok(find(&self.readers, hash, now).await?)
     }
 
-    async fn keys(&self, wasm_id: Option<i64>) -> Result<Vec<ApiKey>, Error> {
-        Ok(list(&self.readers, wasm_id).await?)
+    async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error> {
+        Ok(list(&self.readers, function_id).await?)
     }
 
     async fn delete_key(&self, id: i64) -> Result<bool, Error> {
@@ -38,7 +38,7 @@ impl ApiKeys for Database {
 
 async fn find(readers: &SqlitePool, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>> {
     let row = sqlx::query(
-        "SELECT id, label, scopes, wasm_id, created_at, expires_at FROM api_keys
+        "SELECT id, label, scopes, function_id, created_at, expires_at FROM api_keys
           WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)",
     )
     .bind(&hash.as_bytes()[..])
@@ -48,12 +48,12 @@ async fn find(readers: &SqlitePool, hash: &KeyHash, now: i64) -> Result<Option<A
     row.map(|row| read(&row)).transpose()
 }
 
-async fn list(readers: &SqlitePool, wasm_id: Option<i64>) -> Result<Vec<ApiKey>> {
+async fn list(readers: &SqlitePool, function_id: Option<i64>) -> Result<Vec<ApiKey>> {
     sqlx::query(
-        "SELECT id, label, scopes, wasm_id, created_at, expires_at FROM api_keys
-          WHERE $1 IS NULL OR wasm_id = $1 ORDER BY id",
+        "SELECT id, label, scopes, function_id, created_at, expires_at FROM api_keys
+          WHERE $1 IS NULL OR function_id = $1 ORDER BY id",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .fetch_all(readers)
     .await?
     .iter()
@@ -66,7 +66,7 @@ fn read(row: &SqliteRow) -> Result<ApiKey> {
         id: row.try_get("id")?,
         label: row.try_get("label")?,
         scopes: Scopes::parse(row.try_get("scopes")?).ok_or_else(|| damaged("scopes"))?,
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,
     })
@@ -84,10 +84,11 @@ impl Change for CreateKey {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let new = &self.new;
-        if let Some(wasm_id) = new.wasm_id {
-            let there = sqlx::query("SELECT 1 FROM functions WHERE wasm_id = $1").bind(wasm_id);
+        if let Some(function_id) = new.function_id {
+            let there =
+                sqlx::query("SELECT 1 FROM functions WHERE function_id = $1").bind(function_id);
             if there.fetch_optional(&mut *connection).await?.is_none() {
-                return Ok(Err(Error::NotFound { wasm_id }));
+                return Ok(Err(Error::NotFound { function_id }));
             }
         }
         if full(connection).await? {
@@ -101,13 +102,13 @@ impl Change for CreateKey {
             }
         }
         let id = sqlx::query_scalar(
-            "INSERT INTO api_keys (hash, label, scopes, wasm_id, created_at, expires_at)
+            "INSERT INTO api_keys (hash, label, scopes, function_id, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
         )
         .bind(&self.hash.as_bytes()[..])
         .bind(&new.label)
         .bind(new.scopes.to_string())
-        .bind(new.wasm_id)
+        .bind(new.function_id)
         .bind(self.created_at)
         .bind(new.expires_at)
         .fetch_one(connection)

@@ -1,6 +1,6 @@
 //! Audit records, as rows, and how the oldest go.
 //!
-//! They are written many at a time and read seldom, so up to [`TOGETHER`] of them are one row of the table, as JSON, with
+//! They are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as JSON, with
 //! what finds them beside: their numbers, their functions, and the span of their calls, which is narrow because calls are
 //! numbered by their time. A row of the table for each was four times as dear, and more than half of what a call cost that
 //! sends a request was its record.
@@ -17,26 +17,26 @@ use std::collections::BTreeSet;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::audit_query::{self, TOGETHER};
+use super::audit_query::{self, ROWS_PER_CHUNK};
 use super::change::Change;
 use super::column::integer;
 use super::database::Database;
 use super::error::Result;
 use crate::error::Error;
-use crate::model::{SentLine, SentQuery, SentRow};
+use crate::model::{AuditLine, AuditQuery, AuditRow};
 use crate::rows::Audit;
 
 /// Rows that one transaction removes, beyond as many as it adds.
 const REMOVED: usize = 2000;
 
 impl Audit for Database {
-    async fn record_sent(
+    async fn record_audit(
         &self,
-        rows: Vec<SentLine>,
+        rows: Vec<AuditLine>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error> {
-        self.write(RecordSent {
+        self.write(RecordAudit {
             rows,
             keep_rows,
             keep_from,
@@ -44,19 +44,19 @@ impl Audit for Database {
         .await
     }
 
-    async fn sent(&self, query: &SentQuery) -> Result<Vec<SentRow>, Error> {
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
         Ok(audit_query::list(&self.readers, query).await?)
     }
 }
 
 /// Adds rows, and removes those that are too many or too old. Its output is `true` if more are left to be removed.
-struct RecordSent {
-    rows: Vec<SentLine>,
+struct RecordAudit {
+    rows: Vec<AuditLine>,
     keep_rows: u64,
     keep_from: i64,
 }
 
-impl Change for RecordSent {
+impl Change for RecordAudit {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
@@ -64,7 +64,7 @@ impl Change for RecordSent {
             true => 0,
             false => last_number(connection).await?,
         };
-        for rows in self.rows.chunks(TOGETHER) {
+        for rows in self.rows.chunks(ROWS_PER_CHUNK) {
             let first = last + 1;
             last += rows.len() as i64;
             add(connection, rows, first, last).await?;
@@ -75,14 +75,14 @@ impl Change for RecordSent {
 
 /// The greatest number that a row ever had, 0 if there was none.
 async fn last_number(connection: &mut SqliteConnection) -> Result<i64> {
-    let seq = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'sent'");
+    let seq = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'");
     Ok(seq.fetch_optional(connection).await?.unwrap_or(0))
 }
 
 /// Adds one row of the table.
 async fn add(
     connection: &mut SqliteConnection,
-    rows: &[SentLine],
+    rows: &[AuditLine],
     first: i64,
     last: i64,
 ) -> Result<()> {
@@ -98,10 +98,10 @@ async fn add(
     for row in rows {
         newest = newest.max(row.at);
         calls = (calls.0.min(row.call), calls.1.max(row.call));
-        functions.insert(row.wasm_id);
+        functions.insert(row.function_id);
     }
     sqlx::query(
-        "INSERT INTO sent (last, first, newest, call_from, call_to, rows) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO audit (last, first, newest, call_from, call_to, rows) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(last)
     .bind(first)
@@ -111,9 +111,9 @@ async fn add(
     .bind(json)
     .execute(&mut *connection)
     .await?;
-    for wasm_id in functions {
-        sqlx::query("INSERT INTO sent_functions (wasm_id, last) VALUES ($1, $2)")
-            .bind(wasm_id)
+    for function_id in functions {
+        sqlx::query("INSERT INTO audit_functions (function_id, last) VALUES ($1, $2)")
+            .bind(function_id)
             .bind(last)
             .execute(&mut *connection)
             .await?;
@@ -121,9 +121,9 @@ async fn add(
     Ok(())
 }
 
-async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Result<bool> {
+async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Result<bool> {
     let ends = sqlx::query(
-        "SELECT first, newest, (SELECT MAX(last) FROM sent) AS latest FROM sent ORDER BY last LIMIT 1",
+        "SELECT first, newest, (SELECT MAX(last) FROM audit) AS latest FROM audit ORDER BY last LIMIT 1",
     );
     let Some(ends) = ends.fetch_optional(&mut *connection).await? else {
         return Ok(false);
@@ -134,14 +134,14 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordSent) -> Resul
     let step = oldest.saturating_add(integer((record.rows.len() + REMOVED) as u64));
     if ends.try_get::<i64, _>("newest")? < record.keep_from {
         let next = sqlx::query_scalar::<_, i64>(
-            "SELECT first FROM sent WHERE newest >= $1 AND last < $2 ORDER BY last LIMIT 1",
+            "SELECT first FROM audit WHERE newest >= $1 AND last < $2 ORDER BY last LIMIT 1",
         );
         let young = next.bind(record.keep_from).bind(step);
         let young = young.fetch_optional(&mut *connection).await?;
         // All up to the step are too old: whether more are is seen the next time.
         wanted = wanted.max(young.map_or(last.min(step), |first| first - 1));
     }
-    sqlx::query("DELETE FROM sent WHERE last <= $1")
+    sqlx::query("DELETE FROM audit WHERE last <= $1")
         .bind(wanted.min(step))
         .execute(connection)
         .await?;

@@ -7,14 +7,14 @@ use sqlx::{QueryBuilder, Row as _, SqlitePool};
 
 use super::column::{damaged, integer};
 use super::error::Result;
-use crate::model::{Sent, SentQuery, SentRow};
+use crate::model::{AuditQuery, AuditRecord, AuditRow};
 
 /// Rows that are one row of the table, at most. To list the newest few reads as many.
-pub(super) const TOGETHER: usize = 128;
+pub(super) const ROWS_PER_CHUNK: usize = 128;
 /// Rows of the table that are looked through at a time.
 const PAGE: i64 = 16;
 
-pub(super) async fn list(readers: &SqlitePool, query: &SentQuery) -> Result<Vec<SentRow>> {
+pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec<AuditRow>> {
     let mut found = Vec::new();
     let (mut after, mut before) = (query.after, query.before);
     loop {
@@ -53,29 +53,29 @@ pub(super) async fn list(readers: &SqlitePool, query: &SentQuery) -> Result<Vec<
 /// made true: SQLite plans a statement before it knows what is bound, and would use no index.
 fn select(
     prefix: &str,
-    query: &SentQuery,
+    query: &AuditQuery,
     after: Option<i64>,
     before: Option<i64>,
 ) -> QueryBuilder<Sqlite> {
     let mut select = QueryBuilder::new(prefix);
-    select.push("SELECT sent.first, sent.last, sent.rows FROM ");
-    let last = match (query.call, query.wasm_id) {
+    select.push("SELECT audit.first, audit.last, audit.rows FROM ");
+    let last = match (query.call, query.function_id) {
         (Some(call), _) => {
             let call = call.into_bytes().to_vec();
             // Few are in the span of a call: those are found first, and sorted.
-            select.push("sent INDEXED BY sent_call WHERE call_to >= ");
+            select.push("audit INDEXED BY audit_call WHERE call_to >= ");
             select.push_bind(call.clone());
             select.push(" AND call_from <= ").push_bind(call);
-            "+sent.last"
+            "+audit.last"
         }
-        (None, Some(wasm_id)) => {
-            select.push("sent_functions JOIN sent USING (last) WHERE wasm_id = ");
-            select.push_bind(wasm_id);
-            "sent_functions.last"
+        (None, Some(function_id)) => {
+            select.push("audit_functions JOIN audit USING (last) WHERE function_id = ");
+            select.push_bind(function_id);
+            "audit_functions.last"
         }
         (None, None) => {
-            select.push("sent WHERE TRUE");
-            "sent.last"
+            select.push("audit WHERE TRUE");
+            "audit.last"
         }
     };
     select.push(format_args!(" AND {last} > "));
@@ -83,7 +83,7 @@ fn select(
     if let Some(before) = before {
         select.push(" AND first < ").push_bind(before);
         // The first one is less than this, and so is the last, or they would not be together.
-        let beyond = before.saturating_add(TOGETHER as i64);
+        let beyond = before.saturating_add(ROWS_PER_CHUNK as i64);
         select
             .push(format_args!(" AND {last} < "))
             .push_bind(beyond);
@@ -94,11 +94,13 @@ fn select(
     select
 }
 
-fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<SentRow>> {
-    let rows: Vec<Sent> =
+fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<AuditRow>> {
+    let rows: Vec<AuditRecord> =
         serde_json::from_str(row.try_get("rows")?).map_err(|_| damaged("rows"))?;
     let numbered = rows.into_iter().zip(first..);
-    Ok(numbered.map(|(sent, id)| SentRow { id, sent }).collect())
+    Ok(numbered
+        .map(|(record, id)| AuditRow { id, record })
+        .collect())
 }
 
 #[cfg(test)]
@@ -116,13 +118,13 @@ mod tests {
         let path = home.path().join("iof.db");
         let (_writer, readers) = connection::open(&path).await.unwrap();
         let call = Some(Uuid::nil());
-        let of_call = "SEARCH sent USING INDEX sent_call (call_to>?)";
-        for (wasm_id, call, expected) in [
-            (None, None, "SEARCH sent USING INTEGER PRIMARY KEY"),
+        let of_call = "SEARCH audit USING INDEX audit_call (call_to>?)";
+        for (function_id, call, expected) in [
+            (None, None, "SEARCH audit USING INTEGER PRIMARY KEY"),
             (
                 Some(1),
                 None,
-                "SEARCH sent_functions USING PRIMARY KEY (wasm_id=? AND last>?",
+                "SEARCH audit_functions USING PRIMARY KEY (function_id=? AND last>?",
             ),
             (None, call, of_call),
             (Some(1), call, of_call),
@@ -133,12 +135,12 @@ mod tests {
                 (None, false),
                 (Some(9), true),
             ] {
-                let query = SentQuery {
+                let query = AuditQuery {
                     before,
-                    wasm_id,
+                    function_id,
                     call,
                     newest_first,
-                    ..SentQuery::default()
+                    ..AuditQuery::default()
                 };
                 let mut plan = select("EXPLAIN QUERY PLAN ", &query, query.after, before);
                 let steps = plan.build().fetch_all(&readers).await.unwrap();

@@ -20,24 +20,24 @@ impl CallLog for Database {
 
     async fn calls(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         newest_first: bool,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        Ok(list(&self.readers, wasm_id, newest_first, count).await?)
+        Ok(list(&self.readers, function_id, newest_first, count).await?)
     }
 
     async fn calls_after(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         after: i64,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        Ok(list_after(&self.readers, wasm_id, after, count).await?)
+        Ok(list_after(&self.readers, function_id, after, count).await?)
     }
 
-    async fn usage(&self, wasm_id: i64) -> Result<Usage, Error> {
-        Ok(usage(&self.readers, wasm_id).await?)
+    async fn usage(&self, function_id: i64) -> Result<Usage, Error> {
+        Ok(usage(&self.readers, function_id).await?)
     }
 }
 
@@ -54,10 +54,10 @@ impl Change for RecordCalls {
         for calls in &self.calls {
             if counted(connection, calls).await? {
                 let passed_over = calls.newest.len().saturating_sub(self.keep as usize);
-                for rows in calls.newest[passed_over..].chunks(TOGETHER) {
-                    log(connection, calls.wasm_id, rows).await?;
+                for rows in calls.newest[passed_over..].chunks(ROWS_PER_CHUNK) {
+                    log(connection, calls.function_id, rows).await?;
                 }
-                trim(connection, calls.wasm_id, self.keep).await?;
+                trim(connection, calls.function_id, self.keep).await?;
             }
         }
         Ok(())
@@ -69,10 +69,10 @@ async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<boo
     let before = sqlx::query(
         "SELECT COALESCE(u.invocations, 0) AS invocations, COALESCE(u.guest_ns, 0) AS guest_ns,
                 COALESCE(u.latest_ns, 0) AS latest_ns
-           FROM functions f LEFT JOIN usage u ON u.wasm_id = f.wasm_id
-          WHERE f.wasm_id = $1",
+           FROM functions f LEFT JOIN usage u ON u.function_id = f.function_id
+          WHERE f.function_id = $1",
     )
-    .bind(calls.wasm_id)
+    .bind(calls.function_id)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(before) = before else {
@@ -84,11 +84,11 @@ async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<boo
         calls.latest_ns
     };
     sqlx::query(
-        "INSERT INTO usage (wasm_id, invocations, guest_ns, latest_ns) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (wasm_id) DO UPDATE
+        "INSERT INTO usage (function_id, invocations, guest_ns, latest_ns) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (function_id) DO UPDATE
             SET invocations = excluded.invocations, guest_ns = excluded.guest_ns, latest_ns = excluded.latest_ns",
     )
-    .bind(calls.wasm_id)
+    .bind(calls.function_id)
     .bind(integer(
         count(&before, "invocations")?.saturating_add(calls.invocations),
     ))
@@ -102,20 +102,20 @@ async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<boo
 }
 
 /// Rows of one statement. Each statement is a message to SQLite's thread and one back, which costs more than the row.
-const TOGETHER: usize = 100;
+const ROWS_PER_CHUNK: usize = 100;
 
-async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) -> Result<()> {
-    let head = "INSERT INTO calls (wasm_id, called_at, guest_ns, state, record) ";
+async fn log(connection: &mut SqliteConnection, function_id: i64, calls: &[Call]) -> Result<()> {
+    let head = "INSERT INTO calls (function_id, called_at, guest_ns, state, record) ";
     let mut insert = QueryBuilder::<Sqlite>::new(head);
     insert.push_values(calls, |mut row, call| {
-        row.push_bind(wasm_id)
+        row.push_bind(function_id)
             .push_bind(call.called_at)
             .push_bind(integer(call.guest_ns))
             .push_bind(&*call.state)
             .push_bind(&call.record);
     });
     // Every number of rows is a statement of its own: those that come seldom are not kept prepared.
-    let common = matches!(calls.len(), 1 | TOGETHER);
+    let common = matches!(calls.len(), 1 | ROWS_PER_CHUNK);
     insert
         .build()
         .persistent(common)
@@ -125,13 +125,13 @@ async fn log(connection: &mut SqliteConnection, wasm_id: i64, calls: &[Call]) ->
 }
 
 /// Walks `keep` entries of the index, back from the newest, to where the log has to end.
-async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Result<()> {
+async fn trim(connection: &mut SqliteConnection, function_id: i64, keep: u32) -> Result<()> {
     sqlx::query(
         "DELETE FROM calls
-          WHERE wasm_id = $1
-            AND log_id <= (SELECT log_id FROM calls WHERE wasm_id = $1 ORDER BY log_id DESC LIMIT 1 OFFSET $2)",
+          WHERE function_id = $1
+            AND log_id <= (SELECT log_id FROM calls WHERE function_id = $1 ORDER BY log_id DESC LIMIT 1 OFFSET $2)",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(i64::from(keep))
     .execute(connection)
     .await?;
@@ -140,15 +140,15 @@ async fn trim(connection: &mut SqliteConnection, wasm_id: i64, keep: u32) -> Res
 
 async fn list_after(
     readers: &SqlitePool,
-    wasm_id: i64,
+    function_id: i64,
     after: i64,
     count: u32,
 ) -> Result<Vec<LoggedCall>> {
     sqlx::query(
-        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
-          WHERE wasm_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
+        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
+          WHERE function_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(after)
     .bind(i64::from(count))
     .fetch_all(readers)
@@ -160,19 +160,19 @@ async fn list_after(
 
 async fn list(
     readers: &SqlitePool,
-    wasm_id: i64,
+    function_id: i64,
     newest_first: bool,
     count: u32,
 ) -> Result<Vec<LoggedCall>> {
     let query = if newest_first {
-        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
-          WHERE wasm_id = $1 ORDER BY log_id DESC LIMIT $2"
+        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
+          WHERE function_id = $1 ORDER BY log_id DESC LIMIT $2"
     } else {
-        "SELECT log_id, wasm_id, called_at, guest_ns, state, record FROM calls
-          WHERE wasm_id = $1 ORDER BY log_id LIMIT $2"
+        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
+          WHERE function_id = $1 ORDER BY log_id LIMIT $2"
     };
     sqlx::query(query)
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(i64::from(count))
         .fetch_all(readers)
         .await?
@@ -184,7 +184,7 @@ async fn list(
 fn read_call(row: &SqliteRow) -> Result<LoggedCall> {
     Ok(LoggedCall {
         log_id: row.try_get("log_id")?,
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         called_at: row.try_get("called_at")?,
         guest_ns: count(row, "guest_ns")?,
         state: row.try_get("state")?,
@@ -193,13 +193,13 @@ fn read_call(row: &SqliteRow) -> Result<LoggedCall> {
 }
 
 /// Counters and rows in one statement, so that both are of one moment.
-async fn usage(readers: &SqlitePool, wasm_id: i64) -> Result<Usage> {
+async fn usage(readers: &SqlitePool, function_id: i64) -> Result<Usage> {
     let rows = sqlx::query(
         "SELECT u.invocations, u.guest_ns AS total_ns, u.latest_ns, c.called_at, COALESCE(c.guest_ns, 0) AS guest_ns
-           FROM usage u LEFT JOIN calls c ON c.wasm_id = u.wasm_id
-          WHERE u.wasm_id = $1",
+           FROM usage u LEFT JOIN calls c ON c.function_id = u.function_id
+          WHERE u.function_id = $1",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .fetch_all(readers)
     .await?;
     let Some(first) = rows.first() else {

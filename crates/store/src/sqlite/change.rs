@@ -84,11 +84,13 @@ struct Pending<C: Change> {
 }
 
 enum Progress<T> {
-    /// Neither applied nor answered, or the caller has its answer.
+    /// In the queue.
     Waiting,
     /// Applied by a transaction that is not committed.
     Applied(T),
     Answered(Result<T, Error>),
+    /// The caller has its answer.
+    Taken,
 }
 
 impl<C: Change> Erased for Pending<C> {
@@ -105,7 +107,7 @@ impl<C: Change> Erased for Pending<C> {
 
     fn answer(&self, committed: Result<(), Error>) {
         let mut progress = lock(&self.progress);
-        let answer = match (committed, mem::replace(&mut *progress, Progress::Waiting)) {
+        let answer = match (committed, mem::replace(&mut *progress, Progress::Taken)) {
             (Err(error), _) => Err(error),
             (Ok(()), Progress::Applied(output)) => Ok(output),
             (Ok(()), _) => Err(ended()),
@@ -116,7 +118,7 @@ impl<C: Change> Erased for Pending<C> {
 
     fn abandon(&self) {
         let mut progress = lock(&self.progress);
-        if !matches!(*progress, Progress::Answered(_)) {
+        if matches!(*progress, Progress::Waiting | Progress::Applied(_)) {
             *progress = Progress::Answered(Err(ended()));
             self.answered.notify_one();
         }
@@ -125,13 +127,10 @@ impl<C: Change> Erased for Pending<C> {
 
 impl<C: Change> Pending<C> {
     async fn answer(&self) -> Result<C::Output, Error> {
-        loop {
-            self.answered.notified().await;
-            if let Progress::Answered(answer) =
-                mem::replace(&mut *lock(&self.progress), Progress::Waiting)
-            {
-                return answer;
-            }
+        self.answered.notified().await;
+        match mem::replace(&mut *lock(&self.progress), Progress::Taken) {
+            Progress::Answered(answer) => answer,
+            _ => Err(ended()),
         }
     }
 }

@@ -22,12 +22,12 @@ impl Functions for Database {
         self.write(CreateFunction { function, version }).await?
     }
 
-    async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error> {
-        Ok(read(&self.readers, wasm_id).await?)
+    async fn function(&self, function_id: i64) -> Result<Option<Function>, Error> {
+        Ok(read(&self.readers, function_id).await?)
     }
 
     async fn named(&self, name: &str) -> Result<Option<i64>, Error> {
-        let named = sqlx::query_scalar("SELECT wasm_id FROM functions WHERE name = $1");
+        let named = sqlx::query_scalar("SELECT function_id FROM functions WHERE name = $1");
         let id = named.bind(name).fetch_optional(&self.readers).await;
         Ok(id.map_err(Failure::from)?)
     }
@@ -37,39 +37,43 @@ impl Functions for Database {
     }
 
     async fn list(&self) -> Result<Vec<i64>, Error> {
-        let all = sqlx::query_scalar("SELECT wasm_id FROM functions ORDER BY wasm_id");
+        let all = sqlx::query_scalar("SELECT function_id FROM functions ORDER BY function_id");
         Ok(all.fetch_all(&self.readers).await.map_err(Failure::from)?)
     }
 
-    async fn delete_function(&self, wasm_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error> {
-        self.write(DeleteFunction { wasm_id }).await
+    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error> {
+        self.write(DeleteFunction { function_id }).await
     }
 
-    async fn set_usage_key(&self, wasm_id: i64, hash: Option<KeyHash>) -> Result<(), Error> {
-        self.write(SetUsageKey { wasm_id, hash }).await?
+    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error> {
+        self.write(SetUsageKey { function_id, hash }).await?
     }
 
-    async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
-        self.write(SetState { wasm_id, state }).await?
+    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
+        self.write(SetState { function_id, state }).await?
     }
 
-    async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
-        self.write(SetCallback { wasm_id, callback }).await?
+    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
+        self.write(SetCallback {
+            function_id,
+            callback,
+        })
+        .await?
     }
 }
 
-async fn read(readers: &SqlitePool, wasm_id: i64) -> Result<Option<Function>> {
+async fn read(readers: &SqlitePool, function_id: i64) -> Result<Option<Function>> {
     let row = sqlx::query(
         "SELECT v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest, v.declaration, v.created_at,
                 c.id, c.number, c.sha256, c.legacy_sha256, c.size, c.kind, c.manifest, c.declaration, c.created_at,
-                f.canary_percent, f.wasm_id, f.name, f.description, f.state, f.storage_key, f.callback,
+                f.canary_percent, f.function_id, f.name, f.description, f.state, f.storage_key, f.callback,
                 f.usage_key_hash, f.admin_key_hash, f.created_at AS since
            FROM functions f
            JOIN versions v ON v.id = f.active_version
            LEFT JOIN versions c ON c.id = f.canary_version
-          WHERE f.wasm_id = $1",
+          WHERE f.function_id = $1",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .fetch_optional(readers)
     .await?;
     row.map(|row| read_function(&row)).transpose()
@@ -78,7 +82,7 @@ async fn read(readers: &SqlitePool, wasm_id: i64) -> Result<Option<Function>> {
 fn read_function(row: &SqliteRow) -> Result<Function> {
     let public = row.try_get::<Option<&[u8]>, _>("usage_key_hash")?.is_none();
     Ok(Function {
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         name: row.try_get("name")?,
         description: row.try_get("description")?,
         state: row.try_get("state")?,
@@ -112,16 +116,16 @@ fn percent(row: &SqliteRow) -> Result<Option<Percent>> {
 
 async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<Summary>> {
     sqlx::query(
-        "SELECT f.wasm_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
+        "SELECT f.function_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
                 v.number AS version, c.number AS canary, f.canary_percent,
-                (SELECT COUNT(*) FROM versions n WHERE n.function_id = f.wasm_id) AS versions,
+                (SELECT COUNT(*) FROM versions n WHERE n.function_id = f.function_id) AS versions,
                 COALESCE(u.invocations, 0) AS invocations
            FROM functions f
            JOIN versions v ON v.id = f.active_version
            LEFT JOIN versions c ON c.id = f.canary_version
-           LEFT JOIN usage u ON u.wasm_id = f.wasm_id
-          WHERE f.wasm_id > $1
-          ORDER BY f.wasm_id LIMIT $2",
+           LEFT JOIN usage u ON u.function_id = f.function_id
+          WHERE f.function_id > $1
+          ORDER BY f.function_id LIMIT $2",
     )
     .bind(after)
     .bind(i64::from(limit))
@@ -134,7 +138,7 @@ async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<S
 
 fn read_summary(row: &SqliteRow) -> Result<Summary> {
     Ok(Summary {
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         name: row.try_get("name")?,
         description: row.try_get("description")?,
         private: row.try_get("private")?,
@@ -168,9 +172,9 @@ impl Change for CreateFunction {
         {
             return Ok(Err(Error::NameTaken { name: name.clone() }));
         }
-        let wasm_id = sqlx::query_scalar(
+        let function_id = sqlx::query_scalar(
             "INSERT INTO functions (name, description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING wasm_id",
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING function_id",
         )
         .bind(&function.name)
         .bind(&function.description)
@@ -181,15 +185,15 @@ impl Change for CreateFunction {
         .bind(version.created_at)
         .fetch_one(&mut *connection)
         .await?;
-        versions::insert(connection, wasm_id, version).await?; // its number is 1
-        Ok(Ok(wasm_id))
+        versions::insert(connection, function_id, version).await?; // its number is 1
+        Ok(Ok(function_id))
     }
 }
 
 /// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
 /// referred to; `None`: there was no such function.
 struct DeleteFunction {
-    wasm_id: i64,
+    function_id: i64,
 }
 
 impl Change for DeleteFunction {
@@ -197,22 +201,23 @@ impl Change for DeleteFunction {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
-        let versions = versions.bind(self.wasm_id);
+        let versions = versions.bind(self.function_id);
         let rows = versions.fetch_all(&mut *connection).await?;
         for of_its_own in [
-            "DELETE FROM stored_values WHERE wasm_id = $1",
-            "DELETE FROM stored_totals WHERE wasm_id = $1",
-            "DELETE FROM calls WHERE wasm_id = $1",
-            "DELETE FROM usage WHERE wasm_id = $1",
-            "DELETE FROM secrets WHERE wasm_id = $1",
-            "DELETE FROM recordings WHERE wasm_id = $1",
-            "DELETE FROM api_keys WHERE wasm_id = $1",
-            "DELETE FROM jobs WHERE wasm_id = $1",
+            "DELETE FROM stored_values WHERE function_id = $1",
+            "DELETE FROM stored_totals WHERE function_id = $1",
+            "DELETE FROM calls WHERE function_id = $1",
+            "DELETE FROM usage WHERE function_id = $1",
+            "DELETE FROM secrets WHERE function_id = $1",
+            "DELETE FROM recordings WHERE function_id = $1",
+            "DELETE FROM api_keys WHERE function_id = $1",
+            "DELETE FROM jobs WHERE function_id = $1",
         ] {
-            let rows = sqlx::query(of_its_own).bind(self.wasm_id);
+            let rows = sqlx::query(of_its_own).bind(self.function_id);
             rows.execute(&mut *connection).await?;
         }
-        let function = sqlx::query("DELETE FROM functions WHERE wasm_id = $1").bind(self.wasm_id);
+        let function =
+            sqlx::query("DELETE FROM functions WHERE function_id = $1").bind(self.function_id);
         if function.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(None);
         }
@@ -223,7 +228,7 @@ impl Change for DeleteFunction {
 
 /// Replaces the usage key of a function; `None`: anyone may call it.
 struct SetUsageKey {
-    wasm_id: i64,
+    function_id: i64,
     hash: Option<KeyHash>,
 }
 
@@ -231,18 +236,18 @@ impl Change for SetUsageKey {
     type Output = Result<(), Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE wasm_id = $2")
+        let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE function_id = $2")
             .bind(self.hash.as_ref().map(|hash| &hash.as_bytes()[..]))
-            .bind(self.wasm_id)
+            .bind(self.function_id)
             .execute(connection)
             .await?;
-        Ok(found(self.wasm_id, &set))
+        Ok(found(self.function_id, &set))
     }
 }
 
 /// Replaces the state of a function.
 struct SetState {
-    wasm_id: i64,
+    function_id: i64,
     state: String,
 }
 
@@ -250,18 +255,18 @@ impl Change for SetState {
     type Output = Result<(), Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let set = sqlx::query("UPDATE functions SET state = $1 WHERE wasm_id = $2")
+        let set = sqlx::query("UPDATE functions SET state = $1 WHERE function_id = $2")
             .bind(&self.state)
-            .bind(self.wasm_id)
+            .bind(self.function_id)
             .execute(connection)
             .await?;
-        Ok(found(self.wasm_id, &set))
+        Ok(found(self.function_id, &set))
     }
 }
 
 /// Replaces the callback of a function.
 struct SetCallback {
-    wasm_id: i64,
+    function_id: i64,
     callback: String,
 }
 
@@ -269,19 +274,19 @@ impl Change for SetCallback {
     type Output = Result<(), Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let set = sqlx::query("UPDATE functions SET callback = $1 WHERE wasm_id = $2")
+        let set = sqlx::query("UPDATE functions SET callback = $1 WHERE function_id = $2")
             .bind(&self.callback)
-            .bind(self.wasm_id)
+            .bind(self.function_id)
             .execute(connection)
             .await?;
-        Ok(found(self.wasm_id, &set))
+        Ok(found(self.function_id, &set))
     }
 }
 
 /// Whether a statement about one function met it.
-pub(super) fn found(wasm_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
+pub(super) fn found(function_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
     match done.rows_affected() {
-        0 => Err(Error::NotFound { wasm_id }),
+        0 => Err(Error::NotFound { function_id }),
         _ => Ok(()),
     }
 }

@@ -73,23 +73,26 @@ impl Change for SubmitJob {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let new = &self.new;
-        let (id, wasm_id, number) = (new.id, new.wasm_id, new.version);
+        let (id, function_id, number) = (new.id, new.function_id, new.version);
         let there = sqlx::query(
             "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
                     EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
-                    coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0) AS kept_of_function
-               FROM functions f, jobs_waiting w WHERE f.wasm_id = $1",
+                    coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0) AS kept_of_function
+               FROM functions f, jobs_waiting w WHERE f.function_id = $1",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(number)
         .bind(&id.as_bytes()[..])
         .fetch_optional(&mut *connection)
         .await?;
         let Some(there) = there else {
-            return Ok(Err(Error::NotFound { wasm_id }));
+            return Ok(Err(Error::NotFound { function_id }));
         };
         if !there.try_get::<bool, _>("version")? {
-            return Ok(Err(Error::NoVersion { wasm_id, number }));
+            return Ok(Err(Error::NoVersion {
+                function_id,
+                number,
+            }));
         }
         if there.try_get("taken")? {
             return Ok(Err(job_exists(id)));
@@ -102,11 +105,11 @@ impl Change for SubmitJob {
             return Ok(Ok(Submitted::NoRoom { of_function }));
         }
         sqlx::query(
-            "INSERT INTO jobs (id, wasm_id, version, export, state, attempts, accepted_at, request)
+            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request)
              VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)",
         )
         .bind(&id.as_bytes()[..])
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(number)
         .bind(&new.export)
         .bind(unix_ms())
@@ -129,7 +132,7 @@ impl Change for TakeJobs {
         let rows = sqlx::query(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
               WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
-             RETURNING id, wasm_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
+             RETURNING id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
         )
         .bind(unix_ms())
         .bind(i64::from(self.limit))
@@ -157,7 +160,7 @@ impl Change for FinishJob {
         let kept = sqlx::query(
             "SELECT w.bytes - length(j.request) AS kept,
                     coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
-               FROM jobs j LEFT JOIN jobs_kept k ON k.wasm_id = j.wasm_id, jobs_waiting w
+               FROM jobs j LEFT JOIN jobs_kept k ON k.function_id = j.function_id, jobs_waiting w
               WHERE j.id = $1 AND j.state = 'running'",
         )
         .bind(&self.id.as_bytes()[..])
@@ -247,7 +250,7 @@ impl Change for ExpireJobs {
 
 async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
     let row = sqlx::query(
-        "SELECT id, wasm_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome
+        "SELECT id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome
            FROM jobs WHERE id = $1",
     )
     .bind(&id.as_bytes()[..])
@@ -261,7 +264,7 @@ fn read(row: &SqliteRow) -> Result<Job> {
     let outcome: Option<Vec<u8>> = row.try_get("outcome")?;
     Ok(Job {
         id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         version: row.try_get("version")?,
         export: row.try_get("export")?,
         state: JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))?,

@@ -32,8 +32,8 @@ impl Recordings for Database {
         Ok(get(&self.readers, call).await?)
     }
 
-    async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
-        Ok(list(&self.readers, wasm_id, limit).await?)
+    async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+        Ok(list(&self.readers, function_id, limit).await?)
     }
 }
 
@@ -61,10 +61,10 @@ impl Change for PutRecordings {
             rows: recordings.len() + REMOVED_ROWS,
             bytes: REMOVED_BYTES.saturating_add(added),
         };
-        let functions: BTreeSet<i64> = recordings.iter().map(|one| one.wasm_id).collect();
+        let functions: BTreeSet<i64> = recordings.iter().map(|one| one.function_id).collect();
         let mut finished = true;
-        for wasm_id in functions {
-            finished &= too_many(connection, wasm_id, keep.per_function, &mut room).await?;
+        for function_id in functions {
+            finished &= too_many(connection, function_id, keep.per_function, &mut room).await?;
         }
         finished &= too_old(connection, keep.from, &mut room).await?;
         finished &= too_large(connection, keep.total_bytes, &mut room).await?;
@@ -75,12 +75,12 @@ impl Change for PutRecordings {
 /// Keeps a recording, unless its function is gone or its call has one.
 async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
     sqlx::query(
-        "INSERT INTO recordings (call, wasm_id, version, at, outcome, size, data)
-         SELECT $1, wasm_id, $3, $4, $5, $6, $7 FROM functions WHERE wasm_id = $2
+        "INSERT INTO recordings (call, function_id, version, at, outcome, size, data)
+         SELECT $1, function_id, $3, $4, $5, $6, $7 FROM functions WHERE function_id = $2
              ON CONFLICT (call) DO NOTHING",
     )
     .bind(&recording.call.as_bytes()[..])
-    .bind(recording.wasm_id)
+    .bind(recording.function_id)
     .bind(recording.version)
     .bind(recording.at)
     .bind(&recording.outcome)
@@ -133,18 +133,18 @@ impl Removal {
 /// Walks `keep` entries of the index, back from the newest, to where the function's recordings have to end.
 async fn too_many(
     connection: &mut SqliteConnection,
-    wasm_id: i64,
+    function_id: i64,
     keep: u32,
     room: &mut Removal,
 ) -> Result<bool> {
     let doomed = sqlx::query(
         "SELECT call, size FROM recordings
-          WHERE wasm_id = $1
-            AND (at, call) <= (SELECT at, call FROM recordings WHERE wasm_id = $1
+          WHERE function_id = $1
+            AND (at, call) <= (SELECT at, call FROM recordings WHERE function_id = $1
                                 ORDER BY at DESC, call DESC LIMIT 1 OFFSET $2)
           ORDER BY at, call LIMIT $3",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(i64::from(keep))
     .bind(room.looks_at())
     .fetch_all(&mut *connection)
@@ -182,15 +182,16 @@ async fn too_large(
 }
 
 async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>> {
-    let row =
-        sqlx::query("SELECT wasm_id, version, at, outcome, data FROM recordings WHERE call = $1")
-            .bind(&call.as_bytes()[..])
-            .fetch_optional(readers)
-            .await?;
+    let row = sqlx::query(
+        "SELECT function_id, version, at, outcome, data FROM recordings WHERE call = $1",
+    )
+    .bind(&call.as_bytes()[..])
+    .fetch_optional(readers)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Recording {
         call,
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         version: row.try_get("version")?,
         at: row.try_get("at")?,
         outcome: row.try_get("outcome")?,
@@ -198,12 +199,12 @@ async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>> {
     }))
 }
 
-async fn list(readers: &SqlitePool, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>> {
+async fn list(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>> {
     sqlx::query(
-        "SELECT call, wasm_id, version, at, outcome, size FROM recordings
-          WHERE wasm_id = $1 ORDER BY at DESC, call DESC LIMIT $2",
+        "SELECT call, function_id, version, at, outcome, size FROM recordings
+          WHERE function_id = $1 ORDER BY at DESC, call DESC LIMIT $2",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(i64::from(limit))
     .fetch_all(readers)
     .await?
@@ -216,7 +217,7 @@ fn read_head(row: &SqliteRow) -> Result<RecordingHead> {
     let call = row.try_get::<&[u8], _>("call")?;
     Ok(RecordingHead {
         call: Uuid::from_slice(call).map_err(|_| damaged("call"))?,
-        wasm_id: row.try_get("wasm_id")?,
+        function_id: row.try_get("function_id")?,
         version: row.try_get("version")?,
         at: row.try_get("at")?,
         outcome: row.try_get("outcome")?,

@@ -17,16 +17,16 @@ impl Secrets for Database {
         self.write(SetSecret(secret)).await?
     }
 
-    async fn secrets(&self, wasm_id: i64) -> Result<Vec<SealedSecret>, Error> {
-        Ok(all(&self.readers, wasm_id).await?)
+    async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error> {
+        Ok(all(&self.readers, function_id).await?)
     }
 
-    async fn secret_names(&self, wasm_id: i64) -> Result<Vec<SecretName>, Error> {
-        Ok(names(&self.readers, wasm_id).await?)
+    async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error> {
+        Ok(names(&self.readers, function_id).await?)
     }
 
-    async fn delete_secret(&self, wasm_id: i64, name: String) -> Result<bool, Error> {
-        self.write(DeleteSecret { wasm_id, name }).await
+    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
+        self.write(DeleteSecret { function_id, name }).await
     }
 
     async fn stale_secrets(
@@ -44,27 +44,27 @@ impl Secrets for Database {
 }
 
 fn read(row: &SqliteRow) -> Result<SealedSecret> {
-    let (wasm_id, name): (i64, String) = (row.try_get("wasm_id")?, row.try_get("name")?);
+    let (function_id, name): (i64, String) = (row.try_get("function_id")?, row.try_get("name")?);
     let nonce = row.try_get::<&[u8], _>("nonce")?.try_into();
     Ok(SealedSecret {
         sealed: Sealed {
             key_id: row.try_get("key_id")?,
             nonce: nonce.map_err(|_| Error::Damaged {
-                what: format!("the secret {name} of function {wasm_id}"),
+                what: format!("the secret {name} of function {function_id}"),
                 detail: "its nonce has not 24 bytes; set it again".into(),
             })?,
             bytes: row.try_get("sealed")?,
         },
-        wasm_id,
+        function_id,
         name,
     })
 }
 
-async fn all(readers: &SqlitePool, wasm_id: i64) -> Result<Vec<SealedSecret>> {
+async fn all(readers: &SqlitePool, function_id: i64) -> Result<Vec<SealedSecret>> {
     sqlx::query(
-        "SELECT wasm_id, name, key_id, nonce, sealed FROM secrets WHERE wasm_id = $1 ORDER BY name",
+        "SELECT function_id, name, key_id, nonce, sealed FROM secrets WHERE function_id = $1 ORDER BY name",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .fetch_all(readers)
     .await?
     .iter()
@@ -72,9 +72,9 @@ async fn all(readers: &SqlitePool, wasm_id: i64) -> Result<Vec<SealedSecret>> {
     .collect()
 }
 
-async fn names(readers: &SqlitePool, wasm_id: i64) -> Result<Vec<SecretName>> {
-    sqlx::query("SELECT name, created_at, key_id FROM secrets WHERE wasm_id = $1 ORDER BY name")
-        .bind(wasm_id)
+async fn names(readers: &SqlitePool, function_id: i64) -> Result<Vec<SecretName>> {
+    sqlx::query("SELECT name, created_at, key_id FROM secrets WHERE function_id = $1 ORDER BY name")
+        .bind(function_id)
         .fetch_all(readers)
         .await?
         .iter()
@@ -97,9 +97,9 @@ async fn stale(
     limit: u32,
 ) -> Result<Vec<SealedSecret>> {
     sqlx::query(
-        "SELECT wasm_id, name, key_id, nonce, sealed FROM secrets
-          WHERE (wasm_id, name) > ($1, $2) AND key_id <> $3
-          ORDER BY wasm_id, name LIMIT $4",
+        "SELECT function_id, name, key_id, nonce, sealed FROM secrets
+          WHERE (function_id, name) > ($1, $2) AND key_id <> $3
+          ORDER BY function_id, name LIMIT $4",
     )
     .bind(after.0)
     .bind(&after.1)
@@ -120,28 +120,28 @@ impl Change for SetSecret {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let secret = &self.0;
-        let wasm_id = secret.wasm_id;
+        let function_id = secret.function_id;
         let others: Option<i64> = sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM secrets WHERE wasm_id = $1 AND name <> $2) FROM functions WHERE wasm_id = $1",
+            "SELECT (SELECT COUNT(*) FROM secrets WHERE function_id = $1 AND name <> $2) FROM functions WHERE function_id = $1",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(&secret.name)
         .fetch_optional(&mut *connection)
         .await?;
         match others {
-            None => return Ok(Err(Error::NotFound { wasm_id })),
+            None => return Ok(Err(Error::NotFound { function_id })),
             Some(others) if others >= MAX_SECRETS as i64 => {
-                return Ok(Err(too_many_secrets(wasm_id)));
+                return Ok(Err(too_many_secrets(function_id)));
             }
             Some(_) => {}
         }
         sqlx::query(
-            "INSERT INTO secrets (wasm_id, name, key_id, nonce, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (wasm_id, name) DO UPDATE
+            "INSERT INTO secrets (function_id, name, key_id, nonce, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (function_id, name) DO UPDATE
                 SET key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed,
                     created_at = excluded.created_at",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(&secret.name)
         .bind(&secret.sealed.key_id)
         .bind(&secret.sealed.nonce[..])
@@ -155,7 +155,7 @@ impl Change for SetSecret {
 
 /// Deletes a secret. Its output is `false` if there was none.
 struct DeleteSecret {
-    wasm_id: i64,
+    function_id: i64,
     name: String,
 }
 
@@ -163,8 +163,8 @@ impl Change for DeleteSecret {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query("DELETE FROM secrets WHERE wasm_id = $1 AND name = $2")
-            .bind(self.wasm_id)
+        let gone = sqlx::query("DELETE FROM secrets WHERE function_id = $1 AND name = $2")
+            .bind(self.function_id)
             .bind(&self.name)
             .execute(connection)
             .await?;
@@ -184,12 +184,12 @@ impl Change for ResealSecrets {
             // Drawn at random for every write, the nonce tells this value from any that was set since.
             let changed = sqlx::query(
                 "UPDATE secrets SET key_id = $1, nonce = $2, sealed = $3
-                  WHERE wasm_id = $4 AND name = $5 AND nonce = $6",
+                  WHERE function_id = $4 AND name = $5 AND nonce = $6",
             )
             .bind(&one.secret.sealed.key_id)
             .bind(&one.secret.sealed.nonce[..])
             .bind(&one.secret.sealed.bytes)
-            .bind(one.secret.wasm_id)
+            .bind(one.secret.function_id)
             .bind(&one.secret.name)
             .bind(&one.read[..])
             .execute(&mut *connection)

@@ -16,19 +16,19 @@ use crate::model::{Saved, ValueKey};
 use crate::rows::Values;
 
 impl Values for Database {
-    async fn load_value(&self, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
-        Ok(load(&self.readers, wasm_id, key).await?)
+    async fn load_value(&self, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
+        Ok(load(&self.readers, function_id, key).await?)
     }
 
     async fn save_value(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         key: ValueKey,
         value: Bytes,
         total_limit: u64,
     ) -> Result<Saved, Error> {
         self.write(SaveValue {
-            wasm_id,
+            function_id,
             key,
             value,
             total_limit,
@@ -36,25 +36,25 @@ impl Values for Database {
         .await?
     }
 
-    async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
-        self.write(RemoveValue { wasm_id, key }).await
+    async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
+        self.write(RemoveValue { function_id, key }).await
     }
 
     async fn value_names(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error> {
-        Ok(names(&self.readers, wasm_id, prefix, after, limit).await?)
+        Ok(names(&self.readers, function_id, prefix, after, limit).await?)
     }
 }
 
-async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>> {
+async fn load(readers: &SqlitePool, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>> {
     let value: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM stored_values WHERE wasm_id = $1 AND key = $2")
-            .bind(wasm_id)
+        sqlx::query_scalar("SELECT value FROM stored_values WHERE function_id = $1 AND key = $2")
+            .bind(function_id)
             .bind(&key[..])
             .fetch_optional(readers)
             .await?;
@@ -63,17 +63,17 @@ async fn load(readers: &SqlitePool, wasm_id: i64, key: &[u8; 32]) -> Result<Opti
 
 async fn names(
     readers: &SqlitePool,
-    wasm_id: i64,
+    function_id: i64,
     prefix: &[u8],
     after: &[u8],
     limit: u32,
 ) -> Result<Vec<Bytes>> {
     let names: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT name FROM stored_values
-          WHERE wasm_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
+          WHERE function_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
           ORDER BY name LIMIT $5",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(after)
     .bind(prefix)
     .bind(beyond(prefix))
@@ -95,7 +95,7 @@ fn beyond(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Stores a value, if it fits.
 struct SaveValue {
-    wasm_id: i64,
+    function_id: i64,
     key: ValueKey,
     value: Bytes,
     total_limit: u64,
@@ -105,55 +105,55 @@ impl Change for SaveValue {
     type Output = Result<Saved, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let wasm_id = self.wasm_id;
+        let function_id = self.function_id;
         let before = sqlx::query(
             "SELECT COALESCE(t.bytes, 0) AS total,
                     COALESCE(length(v.key) + length(v.value) + COALESCE(length(v.name), 0), 0) AS replaced
                FROM functions f
-               LEFT JOIN stored_totals t ON t.wasm_id = f.wasm_id
-               LEFT JOIN stored_values v ON v.wasm_id = f.wasm_id AND v.key = $2
-              WHERE f.wasm_id = $1",
+               LEFT JOIN stored_totals t ON t.function_id = f.function_id
+               LEFT JOIN stored_values v ON v.function_id = f.function_id AND v.key = $2
+              WHERE f.function_id = $1",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(&self.key.digest[..])
         .fetch_optional(&mut *connection)
         .await?;
         let Some(before) = before else {
-            return Ok(Err(Error::NotFound { wasm_id }));
+            return Ok(Err(Error::NotFound { function_id }));
         };
         let total = count(&before, "total")?;
         let after = total
             .saturating_sub(count(&before, "replaced")?)
             .saturating_add((self.key.len() + self.value.len()) as u64);
         if after > self.total_limit.max(total) {
-            return Ok(Ok(Saved::Full));
+            return Ok(Ok(Saved::QuotaExceeded));
         }
 
         sqlx::query(
-            "INSERT INTO stored_values (wasm_id, key, value, name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (wasm_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
+            "INSERT INTO stored_values (function_id, key, value, name) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (function_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(&self.key.digest[..])
         .bind(&self.value[..])
         .bind(self.key.name.as_deref())
         .execute(&mut *connection)
         .await?;
         sqlx::query(
-            "INSERT INTO stored_totals (wasm_id, bytes) VALUES ($1, $2)
-             ON CONFLICT (wasm_id) DO UPDATE SET bytes = excluded.bytes",
+            "INSERT INTO stored_totals (function_id, bytes) VALUES ($1, $2)
+             ON CONFLICT (function_id) DO UPDATE SET bytes = excluded.bytes",
         )
-        .bind(wasm_id)
+        .bind(function_id)
         .bind(integer(after))
         .execute(connection)
         .await?;
-        Ok(Ok(Saved::Done))
+        Ok(Ok(Saved::Stored))
     }
 }
 
 /// Removes a value. Its output is `false` if there was none.
 struct RemoveValue {
-    wasm_id: i64,
+    function_id: i64,
     key: [u8; 32],
 }
 
@@ -162,16 +162,16 @@ impl Change for RemoveValue {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let gone = sqlx::query(
-            "DELETE FROM stored_values WHERE wasm_id = $1 AND key = $2
+            "DELETE FROM stored_values WHERE function_id = $1 AND key = $2
              RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
         )
-        .bind(self.wasm_id)
+        .bind(self.function_id)
         .bind(&self.key[..])
         .fetch_optional(&mut *connection)
         .await?;
         let Some(gone) = gone else { return Ok(false) };
-        sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE wasm_id = $1")
-            .bind(self.wasm_id)
+        sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE function_id = $1")
+            .bind(self.function_id)
             .bind(integer(count(&gone, "bytes")?))
             .execute(connection)
             .await?;

@@ -19,10 +19,10 @@ const LISTED: i64 = 1000;
 impl Versions for Database {
     async fn versions(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         numbers: RangeInclusive<i64>,
     ) -> Result<Vec<Version>, Error> {
-        Ok(list(&self.readers, wasm_id, numbers).await?)
+        Ok(list(&self.readers, function_id, numbers).await?)
     }
 
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error> {
@@ -36,7 +36,7 @@ impl Versions for Database {
 
 async fn list(
     readers: &SqlitePool,
-    wasm_id: i64,
+    function_id: i64,
     numbers: RangeInclusive<i64>,
 ) -> Result<Vec<Version>> {
     sqlx::query(
@@ -45,7 +45,7 @@ async fn list(
           WHERE function_id = $1 AND number BETWEEN $2 AND $3
           ORDER BY number DESC LIMIT $4",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(numbers.start())
     .bind(numbers.end())
     .bind(LISTED)
@@ -80,7 +80,7 @@ pub(super) fn read(row: &SqliteRow, first: usize) -> Result<Version> {
 /// Adds the next version of a function, and returns its number.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    wasm_id: i64,
+    function_id: i64,
     version: &VersionRow,
 ) -> Result<i64> {
     let number = sqlx::query_scalar(
@@ -89,7 +89,7 @@ pub(super) async fn insert(
          RETURNING number",
     )
     .bind(version.id.to_string())
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(&version.sha256[..])
     .bind(&version.legacy_sha256)
     .bind(version.size)

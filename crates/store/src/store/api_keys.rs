@@ -36,7 +36,7 @@ impl Store {
             id,
             label: new.label,
             scopes: new.scopes,
-            wasm_id: new.wasm_id,
+            function_id: new.function_id,
             created_at,
             expires_at: new.expires_at,
         };
@@ -60,8 +60,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn keys(&self, wasm_id: Option<i64>) -> Result<Vec<ApiKey>, Error> {
-        self.rows().keys(wasm_id).await
+    pub async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error> {
+        self.rows().keys(function_id).await
     }
 
     /// Deletes a key: from now on it is none. `false`: there was none of this number.

@@ -12,7 +12,7 @@
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{SentLine, SentQuery, SentRow};
+use crate::model::{AuditLine, AuditQuery, AuditRow};
 use crate::rows::Audit as _;
 
 impl Store {
@@ -26,16 +26,16 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was recorded.
-    pub async fn record_sent<R: Into<SentLine>>(
+    pub async fn record_audit<R: Into<AuditLine>>(
         &self,
         rows: Vec<R>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error> {
         let rows = rows.into_iter().map(Into::into).collect();
-        self.finish(
-            move |inner| async move { inner.rows.record_sent(rows, keep_rows, keep_from).await },
-        )
+        self.finish(move |inner| async move {
+            inner.rows.record_audit(rows, keep_rows, keep_from).await
+        })
         .await
     }
 
@@ -43,8 +43,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the limit is not 1 to 1000, and those of [`Store::function`].
-    pub async fn sent(&self, query: &SentQuery) -> Result<Vec<SentRow>, Error> {
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
         query.check()?;
-        self.rows().sent(query).await
+        self.rows().audit(query).await
     }
 }

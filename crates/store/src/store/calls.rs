@@ -30,11 +30,11 @@ impl Store {
     /// As [`Store::function`].
     pub async fn calls(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         newest_first: bool,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        self.rows().calls(wasm_id, newest_first, count).await
+        self.rows().calls(function_id, newest_first, count).await
     }
 
     /// Up to `count` logged calls of a function that came after the one numbered `after`, oldest first.
@@ -43,18 +43,18 @@ impl Store {
     /// As [`Store::function`].
     pub async fn calls_after(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         after: i64,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        self.rows().calls_after(wasm_id, after, count).await
+        self.rows().calls_after(function_id, after, count).await
     }
 
     /// What a function used, at one moment. All zero if it was never called, or does not exist.
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn usage(&self, wasm_id: i64) -> Result<Usage, Error> {
-        self.rows().usage(wasm_id).await
+    pub async fn usage(&self, function_id: i64) -> Result<Usage, Error> {
+        self.rows().usage(function_id).await
     }
 }

@@ -34,13 +34,13 @@ impl Store {
             admin_key: admin_key.hash(),
         };
         let version = VersionId::now();
-        let wasm_id = self
+        let function_id = self
             .upload(version, new.version, |inner, version| async move {
                 inner.rows.create_function(function, version).await
             })
             .await?;
         Ok(Created {
-            wasm_id,
+            function_id,
             version,
             number: 1,
             admin_key,
@@ -52,8 +52,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Damaged`], [`Error::Closed`], [`Error::Unavailable`].
-    pub async fn function(&self, wasm_id: i64) -> Result<Option<Function>, Error> {
-        self.rows().function(wasm_id).await
+    pub async fn function(&self, function_id: i64) -> Result<Option<Function>, Error> {
+        self.rows().function(function_id).await
     }
 
     /// The number of the function of this name, exactly as it was given. `None`: there is none.
@@ -82,19 +82,19 @@ impl Store {
     }
 
     /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
-    /// its recordings, its keys, its jobs, and what is remembered of its calls, but not what [`Store::sent`] knows.
+    /// its recordings, its keys, its jobs, and what is remembered of its calls, but not what [`Store::audit`] knows.
     /// `false`: there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
-    pub async fn delete_function(&self, wasm_id: i64) -> Result<bool, Error> {
+    pub async fn delete_function(&self, function_id: i64) -> Result<bool, Error> {
         self.finish(move |inner| async move {
-            let Some(sources) = inner.rows.delete_function(wasm_id).await? else { return Ok(false) };
+            let Some(sources) = inner.rows.delete_function(function_id).await? else { return Ok(false) };
             let _alone = inner.uploads.write().await;
             for sha256 in sources {
                 // The function is gone, whatever happens here; the next start sweeps what stays behind.
                 if let Err(error) = inner.remove_unused(sha256).await {
-                    tracing::warn!(wasm_id, %error, "a deleted function's source could not be removed yet");
+                    tracing::warn!(function_id, %error, "a deleted function's source could not be removed yet");
                 }
             }
             Ok(true)
@@ -106,10 +106,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`], and those of [`Store::delete_function`].
-    pub async fn set_usage_key(&self, wasm_id: i64, private: bool) -> Result<Option<Key>, Error> {
+    pub async fn set_usage_key(
+        &self,
+        function_id: i64,
+        private: bool,
+    ) -> Result<Option<Key>, Error> {
         let key = private.then(Key::random);
         let hash = key.as_ref().map(Key::hash);
-        self.finish(move |inner| async move { inner.rows.set_usage_key(wasm_id, hash).await })
+        self.finish(move |inner| async move { inner.rows.set_usage_key(function_id, hash).await })
             .await?;
         Ok(key)
     }
@@ -118,8 +122,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::set_usage_key`].
-    pub async fn set_state(&self, wasm_id: i64, state: String) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.set_state(wasm_id, state).await })
+    pub async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
+        self.finish(move |inner| async move { inner.rows.set_state(function_id, state).await })
             .await
     }
 
@@ -127,8 +131,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::set_usage_key`].
-    pub async fn set_callback(&self, wasm_id: i64, callback: String) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.set_callback(wasm_id, callback).await })
-            .await
+    pub async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
+        self.finish(
+            move |inner| async move { inner.rows.set_callback(function_id, callback).await },
+        )
+        .await
     }
 }

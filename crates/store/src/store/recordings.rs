@@ -46,7 +46,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn recordings(&self, wasm_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
-        self.rows().recordings(wasm_id, limit).await
+    pub async fn recordings(
+        &self,
+        function_id: i64,
+        limit: u32,
+    ) -> Result<Vec<RecordingHead>, Error> {
+        self.rows().recordings(function_id, limit).await
     }
 }

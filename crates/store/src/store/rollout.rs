@@ -18,14 +18,14 @@ impl Store {
     /// [`Error::NotFound`], and those of [`Store::create_function`]; the function then runs what it ran before.
     pub async fn add_version(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         new: NewVersion,
         rollout: Rollout,
     ) -> Result<Uploaded, Error> {
         let id = VersionId::now();
         let number = self
             .upload(id, new, move |inner, version| async move {
-                inner.rows.add_version(wasm_id, version, rollout).await
+                inner.rows.add_version(function_id, version, rollout).await
             })
             .await?;
         Ok(Uploaded { id, number })
@@ -36,8 +36,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoVersion`], and those of [`Store::delete_function`]; nothing was changed.
-    pub async fn activate(&self, wasm_id: i64, number: i64) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.activate(wasm_id, number).await })
+    pub async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error> {
+        self.finish(move |inner| async move { inner.rows.activate(function_id, number).await })
             .await
     }
 
@@ -49,10 +49,10 @@ impl Store {
     /// [`Store::delete_function`]. Nothing was changed.
     pub async fn set_canary(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.set_canary(wasm_id, canary).await })
+        self.finish(move |inner| async move { inner.rows.set_canary(function_id, canary).await })
             .await
     }
 }

@@ -32,12 +32,12 @@ impl Store {
     pub async fn set_secret(
         &self,
         keys: &SecretKeys,
-        wasm_id: i64,
+        function_id: i64,
         name: String,
         value: SecretValue,
     ) -> Result<(), Error> {
         check_secret(&name, &value)?;
-        let sealed = SealedSecret::seal(keys, wasm_id, name, &value)?;
+        let sealed = SealedSecret::seal(keys, function_id, name, &value)?;
         drop(value);
         self.finish(move |inner| async move { inner.rows.set_secret(sealed).await })
             .await
@@ -51,10 +51,10 @@ impl Store {
     pub async fn secrets(
         &self,
         keys: &SecretKeys,
-        wasm_id: i64,
+        function_id: i64,
     ) -> Result<Vec<(String, SecretValue)>, Error> {
         self.rows()
-            .secrets(wasm_id)
+            .secrets(function_id)
             .await?
             .into_iter()
             .map(|row| Ok((row.name.clone(), row.open(keys)?)))
@@ -65,16 +65,16 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn secret_names(&self, wasm_id: i64) -> Result<Vec<SecretName>, Error> {
-        self.rows().secret_names(wasm_id).await
+    pub async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error> {
+        self.rows().secret_names(function_id).await
     }
 
     /// Deletes a secret. `false`: there was none.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
-    pub async fn delete_secret(&self, wasm_id: i64, name: String) -> Result<bool, Error> {
-        self.finish(move |inner| async move { inner.rows.delete_secret(wasm_id, name).await })
+    pub async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
+        self.finish(move |inner| async move { inner.rows.delete_secret(function_id, name).await })
             .await
     }
 
@@ -95,13 +95,13 @@ impl Store {
                 .stale_secrets(keys.current_id(), &after, BATCH)
                 .await?;
             let Some(last) = rows.last() else { break };
-            after = (last.wasm_id, last.name.clone());
+            after = (last.function_id, last.name.clone());
             let mut batch = Vec::with_capacity(rows.len());
             for row in rows {
                 match row.open(keys) {
                     Ok(value) => batch.push(Reseal {
                         read: row.sealed.nonce,
-                        secret: SealedSecret::seal(keys, row.wasm_id, row.name, &value)?,
+                        secret: SealedSecret::seal(keys, row.function_id, row.name, &value)?,
                     }),
                     // A damaged row of one function must not keep the old key in use for all others.
                     Err(error) => drop(unreadable.get_or_insert(error)),

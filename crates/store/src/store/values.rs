@@ -17,20 +17,24 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn load_value(&self, wasm_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
-        self.rows().load_value(wasm_id, key).await
+    pub async fn load_value(
+        &self,
+        function_id: i64,
+        key: &[u8; 32],
+    ) -> Result<Option<Bytes>, Error> {
+        self.rows().load_value(function_id, key).await
     }
 
-    /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Done`], it is on the disk.
+    /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Stored`], it is on the disk.
     ///
-    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::Full`]: the value would take
+    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`]: the value would take
     /// them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
     ///
     /// # Errors
     /// [`Error::NotFound`], and those of [`Store::delete_function`]; nothing was changed.
     pub async fn save_value(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         key: impl Into<ValueKey>,
         value: Bytes,
         total_limit: u64,
@@ -39,7 +43,7 @@ impl Store {
         self.finish(move |inner| async move {
             inner
                 .rows
-                .save_value(wasm_id, key, value, total_limit)
+                .save_value(function_id, key, value, total_limit)
                 .await
         })
         .await
@@ -49,8 +53,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.
-    pub async fn remove_value(&self, wasm_id: i64, key: [u8; 32]) -> Result<bool, Error> {
-        self.finish(move |inner| async move { inner.rows.remove_value(wasm_id, key).await })
+    pub async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
+        self.finish(move |inner| async move { inner.rows.remove_value(function_id, key).await })
             .await
     }
 
@@ -61,11 +65,13 @@ impl Store {
     /// As [`Store::function`].
     pub async fn value_names(
         &self,
-        wasm_id: i64,
+        function_id: i64,
         prefix: &[u8],
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error> {
-        self.rows().value_names(wasm_id, prefix, after, limit).await
+        self.rows()
+            .value_names(function_id, prefix, after, limit)
+            .await
     }
 }

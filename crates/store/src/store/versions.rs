@@ -13,8 +13,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn version(&self, wasm_id: i64, number: i64) -> Result<Option<Version>, Error> {
-        let mut found = self.rows().versions(wasm_id, number..=number).await?;
+    pub async fn version(&self, function_id: i64, number: i64) -> Result<Option<Version>, Error> {
+        let mut found = self.rows().versions(function_id, number..=number).await?;
         Ok(found.pop())
     }
 
@@ -22,7 +22,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn versions(&self, wasm_id: i64) -> Result<Vec<Version>, Error> {
-        self.rows().versions(wasm_id, 1..=i64::MAX).await
+    pub async fn versions(&self, function_id: i64) -> Result<Vec<Version>, Error> {
+        self.rows().versions(function_id, 1..=i64::MAX).await
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
 pub(crate) fn job(number: u64) -> NewJob {
     NewJob {
         id: Uuid::from_u128(number.into()),
-        wasm_id: 1,
+        function_id: 1,
         version: 1,
         export: "say".into(),
         request: format!("request {number}").into(),
@@ -76,7 +76,7 @@ async fn a_job_is_queued_then_running_then_done() {
     let queued = get(&store, 1).await.unwrap();
     let expected = Job {
         id: Uuid::from_u128(1),
-        wasm_id: 1,
+        function_id: 1,
         version: 1,
         export: "say".into(),
         state: JobState::Queued,
@@ -143,11 +143,11 @@ async fn what_cannot_run_is_not_accepted() {
     let home = Home::new();
     let store = with(1..=1, &home).await;
     let missing = NewJob {
-        wasm_id: 7,
+        function_id: 7,
         ..job(2)
     };
     let error = store.submit_job(missing, 9, ROOM).await.unwrap_err();
-    assert!(matches!(error, Error::NotFound { wasm_id: 7 }));
+    assert!(matches!(error, Error::NotFound { function_id: 7 }));
     for version in [0, 2] {
         let unknown = NewJob { version, ..job(2) };
         let error = store.submit_job(unknown, 9, ROOM).await.unwrap_err();
@@ -280,7 +280,7 @@ async fn jobs_go_with_their_function() {
     let store = with(1..=3, &home).await;
     store.create_function(function("other")).await.unwrap();
     let of_other = NewJob {
-        wasm_id: 2,
+        function_id: 2,
         ..job(4)
     };
     assert_eq!(
@@ -301,10 +301,10 @@ async fn jobs_go_with_their_function() {
 /// What jobs keep, counted and as it is said, of function 1 and of all.
 async fn kept(home: &Home) -> [(i64, i64); 2] {
     let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
-                 FROM jobs WHERE wasm_id = $1";
+                 FROM jobs WHERE function_id = $1";
     let all = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
                  FROM jobs WHERE $1 = 1";
-    let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0)";
+    let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0)";
     let said_of_all = "SELECT bytes FROM jobs_waiting WHERE one = $1";
     [
         (count(home, one, 1).await, count(home, said_of_one, 1).await),
@@ -320,13 +320,13 @@ async fn requests_and_outcomes_have_a_room() {
         .create_function(function("other"))
         .await
         .unwrap()
-        .wasm_id;
+        .function_id;
     let room = JobRoom {
         all: 12 << 10,
         function: 8 << 10,
     };
-    let of = |wasm_id: i64, number: u64, size: usize| NewJob {
-        wasm_id,
+    let of = |function_id: i64, number: u64, size: usize| NewJob {
+        function_id,
         request: vec![b'x'; size].into(),
         ..job(number)
     };
@@ -443,7 +443,7 @@ async fn the_next_job_is_found_by_an_index() {
             "jobs_state",
         ),
         ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
-        ("DELETE FROM jobs WHERE wasm_id = 1", "jobs_wasm_id"),
+        ("DELETE FROM jobs WHERE function_id = 1", "jobs_wasm_id"),
     ] {
         let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
             .fetch_all(&mut outside(&home).await)

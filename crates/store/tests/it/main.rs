@@ -8,6 +8,7 @@
 
 mod api_keys;
 mod artefacts;
+mod audit;
 mod calls;
 mod ephemeral;
 mod failures;
@@ -25,10 +26,10 @@ mod recordings;
 mod rollout;
 mod rotation;
 mod secrets;
-mod sent;
 mod sources;
 mod speed;
 mod speed_rows;
+mod upgrade_names;
 mod upgrades;
 mod values;
 mod versions;
