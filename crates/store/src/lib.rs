@@ -20,7 +20,7 @@
 //!
 //! Layers, each of which knows those below it and no other: `store` is the API, a file a feature; `rows` says what a
 //! database does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`) and `sweep` are the files;
-//! `model`, `key`, `scopes` and `secret_keys` are the shapes that go in and out, and `error` is why they do not.
+//! `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the shapes that go in and out, and `error` is why they do not.
 //! Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate knows neither HTTP nor
 //! wasm.
 
@@ -38,6 +38,7 @@ mod rows;
 mod scopes;
 mod seal;
 mod secret_keys;
+mod secret_value;
 mod sqlite;
 mod store;
 mod sweep;
@@ -52,5 +53,6 @@ pub use model::{
     Rollout, Saved, SecretName, Submitted, Summary, Uploaded, Usage, ValueKey, Version, VersionId,
 };
 pub use scopes::{Scope, Scopes};
-pub use secret_keys::{SecretKeys, SecretKeysError, SecretValue};
+pub use secret_keys::{SecretKeys, SecretKeysError};
+pub use secret_value::SecretValue;
 pub use store::Store;

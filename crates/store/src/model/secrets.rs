@@ -1,7 +1,8 @@
 //! A secret of a function: its name in the open, its value encrypted.
 
 use crate::error::Error;
-use crate::secret_keys::{Place, Sealed, SecretKeys, SecretValue};
+use crate::secret_keys::SecretKeys;
+use crate::secret_value::{Sealed, SecretBinding, SecretValue};
 
 /// The most secrets that one function has.
 pub const MAX_SECRETS: usize = 100;
@@ -36,11 +37,11 @@ impl SealedSecret {
         name: String,
         value: &SecretValue,
     ) -> Result<Self, Error> {
-        let place = Place {
+        let binding = SecretBinding {
             function_id,
             name: &name,
         };
-        let sealed = keys.seal(&place, value)?;
+        let sealed = keys.seal(&binding, value)?;
         Ok(Self {
             function_id,
             name,
@@ -50,11 +51,11 @@ impl SealedSecret {
 
     /// Decrypts the value.
     pub(crate) fn open(&self, keys: &SecretKeys) -> Result<SecretValue, Error> {
-        let place = Place {
+        let binding = SecretBinding {
             function_id: self.function_id,
             name: &self.name,
         };
-        keys.open(&place, &self.sealed)
+        keys.open(&binding, &self.sealed)
     }
 }
 

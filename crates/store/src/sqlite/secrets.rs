@@ -10,7 +10,7 @@ use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{MAX_SECRETS, Reseal, SealedSecret, SecretName, too_many_secrets};
 use crate::rows::Secrets;
-use crate::secret_keys::Sealed;
+use crate::secret_value::Sealed;
 
 impl Secrets for Database {
     async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error> {

@@ -16,7 +16,8 @@ use super::Store;
 use crate::error::Error;
 use crate::model::{Reseal, SealedSecret, SecretName, check_secret};
 use crate::rows::Secrets as _;
-use crate::secret_keys::{SecretKeys, SecretValue};
+use crate::secret_keys::SecretKeys;
+use crate::secret_value::SecretValue;
 
 /// Rows that a rotation re-encrypts in one transaction.
 const BATCH: u32 = 64;

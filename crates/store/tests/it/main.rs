@@ -9,12 +9,14 @@
 mod api_keys;
 mod artefacts;
 mod audit;
+mod audit_limits;
 mod calls;
 mod ephemeral;
 mod failures;
 mod failures_rows;
 mod functions;
 mod jobs;
+mod jobs_room;
 mod kill;
 mod kill_jobs;
 mod kill_rows;
