@@ -1,4 +1,4 @@
-//! What can go wrong with stored data, in the few ways that a caller can act on.
+//! The errors of the store: the few ways of failing that a caller can act on.
 //!
 //! A variant is a decision of the caller's (answer 404, answer 503 with a retry, refuse to start), not the layer that
 //! failed: a full disk is one thing whether SQLite or the file system met it. The rejected alternative, a variant per
@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
+/// The reason why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,10 +35,10 @@ pub enum Error {
         name: String,
     },
 
-    /// What the caller handed in contradicts itself, or goes over a limit; nothing was stored.
+    /// An argument of the caller contradicts itself, or goes over a limit; nothing was stored.
     #[error("{what}")]
     Invalid {
-        /// How, in one sentence.
+        /// The problem, in one sentence.
         what: String,
     },
 
@@ -53,9 +53,9 @@ pub enum Error {
     /// Stored bytes are not what was stored.
     #[error("{what} is damaged: {detail}")]
     Damaged {
-        /// Which thing: `source <sha256>`, `the database …`.
+        /// The damaged thing: `source <sha256>`, `the database …`.
         what: String,
-        /// How it shows, and what to do about it.
+        /// The sign of the damage, and the next step.
         detail: String,
     },
 
@@ -84,9 +84,9 @@ pub enum Error {
     /// The data directory, or something in it, cannot be used by this user.
     #[error("cannot use {}: {source}; give this user read and write access to it, or choose another data directory", path.display())]
     Directory {
-        /// What could not be used.
+        /// The path that could not be used.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 

@@ -9,7 +9,7 @@
 //! under way", needs a second commit on every upload to say that it no longer is.
 //!
 //! The one race left is a deletion that finds a source unused while an upload of the same bytes has written its object
-//! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes alone.
+//! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes exclusively.
 //!
 //! What a function runs is a pointer to a version (`store::rollout`), so that going back is as quick and as safe as
 //! going on.
@@ -20,9 +20,9 @@
 //!
 //! Layers, each of which knows those below it and no other: `store` is the API, a file a feature; `rows` says what a
 //! database does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`) and `sweep` are the files;
-//! `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the shapes that go in and out, and `error` is why they do not.
-//! Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate knows neither HTTP nor
-//! wasm.
+//! `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the shapes that go in and out, and `error` is why
+//! they do not. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate knows
+//! neither HTTP nor wasm.
 
 mod clock;
 mod directory;

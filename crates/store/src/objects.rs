@@ -30,7 +30,7 @@ pub(crate) struct Objects {
     /// The same objects, without waiting for the disk.
     relaxed: Arc<dyn ObjectStore>,
     seal: Arc<Seal>,
-    /// Where artefacts of this host lie, to mark which engines are still in use.
+    /// The directory of artefacts, to mark which engines are still in use.
     artefacts: PathBuf,
     /// Fingerprints that this process has marked already.
     marked: Mutex<HashSet<String>>,

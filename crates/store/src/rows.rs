@@ -80,7 +80,7 @@ pub(crate) trait Versions {
     /// The digests of all sources that versions refer to.
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error>;
 
-    /// Whether any version refers to this source.
+    /// `true` if any version refers to this source.
     async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error>;
 }
 

@@ -40,7 +40,7 @@ struct SecretKey {
     bytes: Box<Zeroizing<[u8; 32]>>,
 }
 
-/// Why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
+/// The reason why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretKeysError {

@@ -11,9 +11,9 @@ pub const MAX_KEY_LABEL: usize = 100;
 /// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
-    /// What people tell it apart by; need not be unique. Up to [`MAX_KEY_LABEL`] characters.
+    /// The label that people tell it apart by; need not be unique. Up to [`MAX_KEY_LABEL`] characters.
     pub label: String,
-    /// What it may be used for. At least one thing.
+    /// Its scopes. At least one.
     pub scopes: Scopes,
     /// The one function that it may be used for; `None`: all functions, and what concerns none.
     pub function_id: Option<i64>,
@@ -21,14 +21,14 @@ pub struct NewKey {
     pub expires_at: Option<i64>,
 }
 
-/// What is known of a key; never the key.
+/// A key as the store knows it; never the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its number. Ascending, never used again.
     pub id: i64,
-    /// What people tell it apart by.
+    /// The label that people tell it apart by.
     pub label: String,
-    /// What it may be used for.
+    /// Its scopes.
     pub scopes: Scopes,
     /// The one function that it may be used for; `None`: all functions, and what concerns none.
     pub function_id: Option<i64>,

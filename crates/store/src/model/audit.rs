@@ -42,7 +42,7 @@ pub struct AuditRecord {
     pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
-    /// Which of the two.
+    /// A request or a command.
     pub kind: AuditKind,
     /// The rule that let the request through, `None` if none did; or the command's name.
     #[serde(default)]
@@ -53,10 +53,10 @@ pub struct AuditRecord {
     /// The method of the request.
     #[serde(default)]
     pub method: Option<String>,
-    /// Where the request was to go: scheme, host and port.
+    /// The origin of the request: scheme, host and port.
     #[serde(default)]
     pub host: Option<String>,
-    /// Where it went: the address and port that the host's name stood for.
+    /// The address and port that the host's name stood for.
     #[serde(default)]
     pub address: Option<String>,
     /// The status of the response, or of the command.
@@ -66,7 +66,7 @@ pub struct AuditRecord {
     pub bytes_out: u64,
     /// Bytes that came back.
     pub bytes_in: u64,
-    /// How long it took, in milliseconds.
+    /// Its duration, in milliseconds.
     pub ms: u64,
     /// `ok`, or why not: a stable code.
     pub outcome: String,
@@ -105,7 +105,7 @@ pub struct AuditRow {
     pub record: AuditRecord,
 }
 
-/// Which rows are asked for. What is `None` does not matter. By default, the newest 100 of all.
+/// A query of the audit log. A field that is `None` does not matter. By default, the newest 100 rows of all.
 ///
 /// A function's rows, a call's and a range of numbers are found by an index; the kind and the outcome are looked for
 /// among those, so a kind or an outcome that is rare may read them all.
@@ -115,13 +115,13 @@ pub struct AuditQuery {
     pub after: Option<i64>,
     /// Numbers less than this one.
     pub before: Option<i64>,
-    /// Of this function.
+    /// Rows of this function.
     pub function_id: Option<i64>,
-    /// Of this call.
+    /// Rows of this call.
     pub call: Option<Uuid>,
-    /// Of this kind.
+    /// Rows of this kind.
     pub kind: Option<AuditKind>,
-    /// With this outcome.
+    /// Rows with this outcome.
     pub outcome: Option<String>,
     /// No more rows than this; 1 to 1000.
     pub limit: u32,
@@ -155,7 +155,7 @@ impl AuditQuery {
         })
     }
 
-    /// Whether a row is one of those asked for.
+    /// `true` if a row is one of those asked for.
     pub(crate) fn wants(&self, row: &AuditRow) -> bool {
         let record = &row.record;
         self.after.is_none_or(|after| row.id > after)

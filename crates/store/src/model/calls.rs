@@ -8,11 +8,11 @@ use std::sync::Arc;
 pub struct Calls {
     /// The function.
     pub function_id: i64,
-    /// How many.
+    /// Their number.
     pub invocations: u64,
-    /// What they cost together, in nanoseconds.
+    /// Their cost together, in nanoseconds.
     pub guest_ns: u64,
-    /// What the last of them cost.
+    /// The cost of the last of them, in nanoseconds.
     pub latest_ns: u64,
     /// The last of them, oldest first. There may have been more than these.
     pub newest: Vec<Call>,
@@ -27,7 +27,7 @@ pub struct Call {
     pub state: Arc<str>,
     /// JSON that the server understands. Opaque to the store.
     pub record: String,
-    /// What it cost, in nanoseconds.
+    /// Its cost, in nanoseconds.
     pub guest_ns: u64,
 }
 
@@ -44,7 +44,7 @@ pub struct LoggedCall {
     pub state: String,
     /// JSON that the server understands.
     pub record: String,
-    /// What it cost, in nanoseconds.
+    /// Its cost, in nanoseconds.
     pub guest_ns: u64,
 }
 
@@ -70,15 +70,15 @@ impl fmt::Debug for LoggedCall {
     }
 }
 
-/// What a function used.
+/// The use of a function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// All calls ever.
     pub invocations: u64,
-    /// What they cost together, in nanoseconds.
+    /// Their cost together, in nanoseconds.
     pub guest_ns: u64,
-    /// What the last of them cost.
+    /// The cost of the last of them, in nanoseconds.
     pub latest_ns: u64,
-    /// Of the calls that are still in the log: the Unix seconds in which any came, ascending, and what those cost.
+    /// The calls that are still in the log: the Unix seconds in which any came, ascending, and the cost of those.
     pub seconds: Vec<(i64, u64)>,
 }

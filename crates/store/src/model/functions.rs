@@ -18,9 +18,9 @@ pub struct NewFunction {
     pub name: Option<String>,
     /// Free text.
     pub description: String,
-    /// Whether callers need a usage key.
+    /// `true` if callers need a usage key.
     pub private: bool,
-    /// What it runs.
+    /// The first version.
     pub version: NewVersion,
 }
 
@@ -31,7 +31,7 @@ pub struct Created {
     pub function_id: i64,
     /// Its first version.
     pub version: VersionId,
-    /// That version's place in the function.
+    /// The number of that version in its function.
     pub number: i64,
     /// Changes and deletes the function.
     pub admin_key: Key,
@@ -60,9 +60,9 @@ pub struct Function {
     pub admin_key_hash: KeyHash,
     /// When it was created, in Unix milliseconds.
     pub created_at: i64,
-    /// What it runs now.
+    /// The active version.
     pub version: Version,
-    /// What a share of its calls runs instead.
+    /// The version that a share of its calls runs instead.
     pub canary: Option<Canary>,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Debug for Function {
     }
 }
 
-/// What a list shows of a function.
+/// A function as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The function's number.
@@ -89,13 +89,13 @@ pub struct Summary {
     pub name: Option<String>,
     /// Free text.
     pub description: String,
-    /// Whether callers need a usage key.
+    /// `true` if callers need a usage key.
     pub private: bool,
     /// When it was created, in Unix milliseconds.
     pub created_at: i64,
     /// The number of the active version.
     pub version: i64,
-    /// How many versions there are.
+    /// The number of versions that there are.
     pub versions: u64,
     /// The number of the version that a share of the calls runs instead, and that share.
     pub canary: Option<(i64, Percent)>,

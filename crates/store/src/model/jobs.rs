@@ -16,9 +16,9 @@ pub struct NewJob {
     pub function_id: i64,
     /// The number of the version that runs it, whatever is active by then.
     pub version: i64,
-    /// What of it is called.
+    /// The export that is called.
     pub export: String,
-    /// What the server needs to run it. Opaque to the store, which does not limit it.
+    /// The request, as the server needs it to run the call. Opaque to the store, which does not limit it.
     pub request: Bytes,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Debug for NewJob {
     }
 }
 
-/// How many bytes jobs may keep: their requests and outcomes, and about a kilobyte each.
+/// The bytes that jobs may keep: their requests and outcomes, and about a kilobyte each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobRoom {
     /// All of them together.
@@ -44,7 +44,7 @@ pub struct JobRoom {
     pub function: u64,
 }
 
-/// What became of a job that was sent.
+/// The outcome of [`Store::submit_job`](crate::Store::submit_job).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a job that does not fit was not accepted"]
 pub enum Submitted {
@@ -54,23 +54,23 @@ pub enum Submitted {
     TooMany,
     /// It does not fit into the [`JobRoom`].
     NoRoom {
-        /// That of its function, rather than that of all.
+        /// `true`: the room of its function; `false`: the room of all.
         of_function: bool,
     },
 }
 
-/// What came of a job, and what is kept in its place, at most a kilobyte, where that does not fit.
+/// The outcome of a job, and two that are kept in its place, at most a kilobyte each, if it does not fit.
 #[derive(Clone)]
 pub struct Finished {
     /// In a form that the server understands.
     pub outcome: Bytes,
-    /// Where all jobs have no room left.
+    /// The outcome if all jobs have no room left.
     pub without_room: Bytes,
-    /// Where those of its function have none.
+    /// The outcome if the jobs of its function have none.
     pub without_room_of_function: Bytes,
 }
 
-/// Where a job is on its way.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobState {
     /// It waits to be taken, for the first time or again.
@@ -108,11 +108,11 @@ pub struct Job {
     pub function_id: i64,
     /// The number of the version that runs it.
     pub version: i64,
-    /// What of it is called.
+    /// The export that is called.
     pub export: String,
-    /// Where it is on its way.
+    /// Its state.
     pub state: JobState,
-    /// How often it was taken.
+    /// The number of times that it was taken.
     pub attempts: u32,
     /// When it was accepted, in Unix milliseconds.
     pub accepted_at: i64,
@@ -120,9 +120,9 @@ pub struct Job {
     pub started_at: Option<i64>,
     /// When it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
-    /// What the server needs to run it; empty when it is done.
+    /// The request, as the server needs it; empty when the job is done.
     pub request: Bytes,
-    /// What came of it, in a form that the server understands; `None` until it is done.
+    /// The outcome, in a form that the server understands; `None` until the job is done.
     pub outcome: Option<Bytes>,
 }
 

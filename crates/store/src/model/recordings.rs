@@ -18,7 +18,7 @@ pub struct Recording {
     pub at: i64,
     /// `ok`, or the code of its fault.
     pub outcome: String,
-    /// What the server needs. Opaque to the store.
+    /// The recorded call, as the server needs it. Opaque to the store.
     pub data: Bytes,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// What a list shows of a recording.
+/// A recording as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingHead {
     /// The call.
@@ -53,7 +53,7 @@ pub struct RecordingHead {
     pub size: u64,
 }
 
-/// How many recordings stay. All limits hold at once.
+/// The limits of recordings. All hold at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingsKept {
     /// The newest of each function that is written, so many of them.

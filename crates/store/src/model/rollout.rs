@@ -5,7 +5,7 @@ use std::fmt;
 use super::versions::Version;
 use crate::error::Error;
 
-/// What becomes of a new version.
+/// The use of a new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollout {
     /// It is the active one, and no version is the canary.
@@ -51,7 +51,7 @@ impl fmt::Display for Percent {
 /// The version that gets a share of the calls; the active one gets the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
-    /// What these calls run. Never the active one.
+    /// The version that these calls run. Never the active one.
     pub version: Version,
     /// Their share.
     pub percent: Percent,

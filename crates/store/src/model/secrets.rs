@@ -11,7 +11,7 @@ pub const MAX_SECRET_NAME: usize = 64;
 /// The longest value, in bytes. Keys, tokens and certificates fit; files do not belong here.
 pub const MAX_SECRET_VALUE: usize = 4096;
 
-/// What anyone may see of a secret.
+/// A secret as anyone may see it: without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretName {
     /// Its name within its function.

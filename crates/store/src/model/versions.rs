@@ -14,11 +14,12 @@ pub struct NewVersion {
     pub sha256: [u8; 32],
     /// The digest that the Second State API shows: `0x` and the SHA-256 of the bytes written as comma-joined decimals.
     pub legacy_sha256: String,
-    /// How the host talks to the module: `bindgen`, `wasi-command`, `http`, `typed`. Opaque to the store.
+    /// The kind, which is how the host talks to the module: `bindgen`, `wasi-command`, `http`, `typed`. Opaque to the
+    /// store.
     pub kind: String,
     /// JSON that the engine and the server agree on. Opaque to the store.
     pub manifest: String,
-    /// What the version is granted, as JSON; `None`: it came without saying. Opaque to the store.
+    /// The grants that it declares, as JSON; `None`: it declares none. Opaque to the store.
     pub declaration: Option<String>,
 }
 
@@ -70,11 +71,11 @@ pub struct Version {
     pub legacy_sha256: String,
     /// Bytes of the source.
     pub size: u64,
-    /// How the host talks to the module.
+    /// The kind, which is how the host talks to the module.
     pub kind: String,
     /// JSON that the engine and the server agree on.
     pub manifest: String,
-    /// What it was granted, JSON text; `None`: it was uploaded without saying.
+    /// The grants that it declared, JSON text; `None`: it declared none.
     pub declaration: Option<String>,
     /// When it was uploaded, in Unix milliseconds.
     pub created_at: i64,

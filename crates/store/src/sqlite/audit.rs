@@ -1,16 +1,9 @@
 //! Audit records, as rows, and how the oldest go.
 //!
-//! They are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as JSON, with
-//! what finds them beside: their numbers, their functions, and the span of their calls, which is narrow because calls are
-//! numbered by their time. A row of the table for each was four times as dear, and more than half of what a call cost that
-//! sends a request was its record.
-//!
-//! Rows are numbered without gaps as they come. What goes are always the oldest numbers, together with those that they
-//! share a row of the table with: a limit keeps some rows more, and never one less.
-//!
-//! A removal is bounded. Everything else that is written waits for the transaction that removes, so a first start with
-//! a smaller limit takes a million rows away in many short ones. A task that removes in the background was rejected: the
-//! server calls every moment anyway, and knows when it is shutting down.
+//! They are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as
+//! JSON, with what finds them beside: their numbers, their functions, and the span of their calls, which is narrow
+//! because calls are numbered by their time. A row of the table for each was four times as dear, and more than half of
+//! what a call cost that sends a request was its record.
 
 use std::collections::BTreeSet;
 

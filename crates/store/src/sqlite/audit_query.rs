@@ -49,8 +49,8 @@ pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec
     }
 }
 
-/// The rows of the table among which those that `query` wants are. Conditions that do not matter are left out rather than
-/// made true: SQLite plans a statement before it knows what is bound, and would use no index.
+/// The rows of the table among which those that `query` wants are. Conditions that do not matter are left out rather
+/// than made true: SQLite plans a statement before it knows what is bound, and would use no index.
 fn select(
     prefix: &str,
     query: &AuditQuery,

@@ -1,4 +1,4 @@
-//! How the database is opened: one connection that writes, a few that read.
+//! The connections to the database: one that writes, a few that read.
 //!
 //! SQLite has one writer at a time. With a pool of equals, a burst of uploads fights for that place by sleeping and
 //! trying again (`busy_timeout`), which is unfair and ends in SQLITE_BUSY under load. Here the one writing connection

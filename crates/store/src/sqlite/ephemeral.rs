@@ -2,9 +2,9 @@
 //!
 //! The total counts the rows that are there, and each put first removes the ones that expired longest ago: a fixed
 //! number of them, and only if the new value does not fit yet, more. So an expired row never costs a live one its
-//! place, and yet no put pays for a million rows that expired together: beyond the fixed number, it removes no more than
-//! what it brings needs. A sweep in the background was rejected: it would be one more task to own, for the sake
-//! of rows that no one can see.
+//! place, and yet no put pays for a million rows that expired together: beyond the fixed number, it removes no more
+//! than what it brings needs. A sweep in the background was rejected: it would be one more task to own, for the sake of
+//! rows that no one can see.
 
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 

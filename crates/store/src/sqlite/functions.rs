@@ -283,7 +283,7 @@ impl Change for SetCallback {
     }
 }
 
-/// Whether a statement about one function met it.
+/// [`Error::NotFound`] if a statement about one function met none.
 pub(super) fn found(function_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
     match done.rows_affected() {
         0 => Err(Error::NotFound { function_id }),

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::model::{Finished, Job, JobRoom, JobState, NewJob, Submitted, job_exists};
 use crate::rows::Jobs;
 
-/// What a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
+/// The bytes that a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
 const ROW: u64 = 1024;
 
 impl Jobs for Database {
@@ -187,7 +187,7 @@ impl Change for FinishJob {
     }
 }
 
-/// Whether so many bytes more are beyond what may be kept, of a function (`true`) or of all.
+/// The limit that so many bytes more would go over: that of the function (`true`) or that of all; `None`: neither.
 fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
     let is_beyond = |column: &str, most: u64| {
         let kept: i64 = kept.try_get(column)?;
@@ -200,7 +200,8 @@ fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
     })
 }
 
-/// Queues the jobs that are running, or ends them if they were taken too often. Its output is the number of those queued.
+/// Queues the jobs that are running, or ends them if they were taken too often. Its output is the number of those
+/// queued.
 struct RequeueJobs {
     most_attempts: u32,
     outcome: Bytes,

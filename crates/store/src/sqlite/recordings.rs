@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::model::{Recording, RecordingHead, RecordingsKept};
 use crate::rows::Recordings;
 
-/// What one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads the pages of
-/// what it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where they are not.
+/// The most that one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads
+/// the pages of rows that it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where
+/// they are not.
 const REMOVED_ROWS: usize = 100;
 const REMOVED_BYTES: u64 = 16 << 20;
 
@@ -91,14 +92,14 @@ async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Res
     Ok(())
 }
 
-/// What one transaction may still remove.
+/// The recordings that one transaction may still remove.
 struct Removal {
     rows: usize,
     bytes: u64,
 }
 
 impl Removal {
-    /// How many of those that have to go are worth reading: as many as may, and one to see that there are more.
+    /// The number of recordings worth reading: as many as may go, and one to see that there are more.
     fn looks_at(&self) -> i64 {
         integer(self.rows as u64 + 1)
     }

@@ -56,7 +56,7 @@ async fn list(
     .collect()
 }
 
-/// How many columns of a row [`read`] reads.
+/// The number of columns that [`read`] reads.
 pub(super) const COLUMNS: usize = 9;
 
 /// The columns of a version, from `first` on, in the order in which the list above has them. By their places, because a
@@ -112,7 +112,7 @@ async fn live(readers: &SqlitePool) -> Result<HashSet<[u8; 32]>> {
         .collect()
 }
 
-/// Whether any version refers to this source.
+/// `true` if any version refers to this source.
 async fn refers(readers: &SqlitePool, sha256: &[u8; 32]) -> Result<bool> {
     let found = sqlx::query("SELECT 1 FROM versions WHERE sha256 = $1 LIMIT 1")
         .bind(&sha256[..])

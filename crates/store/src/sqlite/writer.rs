@@ -11,8 +11,8 @@
 //! each gets its own verdict. Savepoints around each write were rejected: they cost two more statements on every write
 //! for the sake of a case that does not occur.
 //!
-//! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a function
-//! that it did not hear about, never half of one.
+//! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a
+//! function that it did not hear about, never half of one.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Writer {
         self.closing.cancel();
     }
 
-    /// Whether the task still takes changes.
+    /// `true` while the task takes changes.
     pub(super) fn alive(&self) -> bool {
         !self.queue.is_closed()
     }

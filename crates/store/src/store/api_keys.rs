@@ -20,8 +20,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the label is too long, if there are no scopes, if it would have ended already, or if there
-    /// are [`MAX_API_KEYS`](crate::MAX_API_KEYS) that have not; [`Error::NotFound`] if there is no such function; and those of
-    /// [`Store::delete_function`]. No key was made.
+    /// are [`MAX_API_KEYS`](crate::MAX_API_KEYS) that have not; [`Error::NotFound`] if there is no such function; and
+    /// those of [`Store::delete_function`]. No key was made.
     pub async fn create_key(&self, new: NewKey) -> Result<(ApiKey, Key), Error> {
         let created_at = unix_ms();
         check_key(&new, created_at)?;
@@ -43,8 +43,8 @@ impl Store {
         Ok((made, key))
     }
 
-    /// What is known of `candidate`, exactly as a client sent it. `None`: it is no key, or not any more. One query by an
-    /// index, and none for what does not begin as a key does.
+    /// The key that `candidate` is, exactly as a client sent it. `None`: it is not a key, or not any more. One query by
+    /// an index, and none for what does not begin as a key does.
     ///
     /// # Errors
     /// As [`Store::function`].
@@ -55,7 +55,7 @@ impl Store {
         self.rows().key(&KeyHash::of(candidate), unix_ms()).await
     }
 
-    /// The keys that are for one function alone, or all keys there are (`None`), by number. Those that have ended are
+    /// The keys that are for one function only, or all keys there are (`None`), by number. Those that have ended are
     /// among them until their place is needed.
     ///
     /// # Errors

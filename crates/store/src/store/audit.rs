@@ -6,9 +6,9 @@
 //! Rows are numbered without gaps as they come. The oldest numbers go first, together with those that they share a row
 //! of the table with: a limit keeps some rows more, and never one less.
 //!
-//! A removal is bounded. Every other change waits for the transaction that removes, so a first start with
-//! a smaller limit takes a million rows away in many short ones. A task that removes in the background was rejected: the
-//! server calls every moment anyway, and knows when it is shutting down.
+//! A removal is bounded. Every other change waits for the transaction that removes, so a first start with a smaller
+//! limit takes a million rows away in many short ones. A task that removes in the background was rejected: the server
+//! calls every moment anyway, and knows when it is shutting down.
 
 use super::Store;
 use crate::error::Error;
@@ -21,8 +21,8 @@ impl Store {
     /// kind, as long as they share a row of the table with one that does. When this returns `Ok`, all of it is on the
     /// disk.
     ///
-    /// One call removes at least as many as it adds and some thousands more. `true`: there are more to be removed, which
-    /// the next call does; it may be made without rows.
+    /// One call removes at least as many as it adds and some thousands more. `true`: there are more to be removed,
+    /// which the next call does; it may be made without rows.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was recorded.

@@ -1,4 +1,4 @@
-//! What is remembered of calls: the newest of each function, and a count of them all.
+//! The log of calls: the newest of each function, and a count of them all.
 //!
 //! A row for each call, written as it ends, would make every call wait for the disk, or a queue of them grow. So the
 //! server hands over many calls at once, and they share a transaction. What the log no longer holds still counts:
@@ -50,7 +50,7 @@ impl Store {
         self.rows().calls_after(function_id, after, count).await
     }
 
-    /// What a function used, at one moment. All zero if it was never called, or does not exist.
+    /// The use of a function, at one moment. All zero if it was never called, or does not exist.
     ///
     /// # Errors
     /// As [`Store::function`].

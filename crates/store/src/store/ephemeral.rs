@@ -37,7 +37,7 @@ impl Store {
             .await
     }
 
-    /// What is kept under `key`, unless it expired.
+    /// The text under `key`, unless it expired.
     ///
     /// # Errors
     /// As [`Store::function`].

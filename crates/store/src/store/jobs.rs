@@ -1,11 +1,12 @@
 //! Calls whose answer is fetched later.
 //!
 //! A job is accepted once it is on the disk, and is then run at least once: what was running when the process died is
-//! queued again at the next start, so a job may be begun more often than it ends, and its guest has to bear that. Leases
-//! with a time limit were rejected: this directory has one process, and when that is gone, so is everything that it ran.
+//! queued again at the next start, so a job may be begun more often than it ends, and its guest has to bear that.
+//! Leases with a time limit were rejected: this directory has one process, and when that is gone, so is everything that
+//! it ran.
 //!
-//! What a job was asked is dropped when it is done: nothing needs it any more, and it may be as large as the answer.
-//! A done job never changes.
+//! The request of a job is dropped when the job is done: nothing needs it any more, and it may be as large as the
+//! answer. A done job never changes.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -48,8 +49,9 @@ impl Store {
             .await
     }
 
-    /// Keeps what came of a job that is running, or what stands for it where that does not fit. When this returns
-    /// `Ok(true)`, it is on the disk. `false`: there is no such job (any more: its function may be gone), or it is not running, and nothing was changed.
+    /// Keeps the outcome of a job that is running, or the one in its place if it does not fit. When this returns
+    /// `Ok(true)`, it is on the disk. `false`: there is no such job (any more: its function may be gone), or it is not
+    /// running, and nothing was changed.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was changed.

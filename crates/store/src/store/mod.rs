@@ -37,14 +37,14 @@ type Rows = sqlite::Database;
 /// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is merely
 /// dropped loses nothing either, but its last write may still be under way when the drop returns.
 ///
-/// What changes something is finished even if the future that asked for it is dropped.
+/// A change is finished even if the future that asked for it is dropped.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
     rows: Rows,
     objects: Objects,
-    /// Shared by uploads from before their object is written until their row is; taken alone to remove objects.
+    /// Shared by uploads from before their object is written until their row is; taken exclusively to remove objects.
     uploads: RwLock<()>,
     /// Changes under way, for `close` to wait for; closed once the store is.
     changes: TaskTracker,
@@ -112,10 +112,10 @@ impl Store {
             .await
     }
 
-    /// Whether requests that need the store can be answered now.
+    /// Succeeds if requests that need the store can be answered now.
     ///
     /// # Errors
-    /// Why they cannot.
+    /// The reason why they cannot.
     pub async fn ready(&self) -> Result<(), Error> {
         if self.0.changes.is_closed() {
             return Err(Error::Closed);
@@ -127,7 +127,7 @@ impl Store {
     /// changes and queries fail with [`Error::Closed`]. A second call does nothing.
     ///
     /// # Errors
-    /// That the log could not be flushed; nothing is lost, the next start reads it.
+    /// The log could not be flushed; nothing is lost, the next start reads it.
     pub async fn close(&self) -> Result<(), Error> {
         if !self.0.changes.close() {
             return Ok(());
@@ -136,8 +136,8 @@ impl Store {
         self.0.rows.close().await
     }
 
-    /// Writes the object, then the row, and returns the number that the row was given. An upload that was refused leaves
-    /// neither.
+    /// Writes the object, then the row, and returns the number that the row was given. An upload that was refused
+    /// leaves neither.
     async fn upload<F>(
         &self,
         id: VersionId,
@@ -183,8 +183,8 @@ impl Store {
     }
 
     /// Runs a change as a task of its own: a caller that goes away in the middle, as an HTTP handler does when its
-    /// client hangs up, must not let go of the lock on uploads while a file is still being written or removed, nor leave
-    /// a change of rows before it is queued.
+    /// client hangs up, must not let go of the lock on uploads while a file is still being written or removed, nor
+    /// leave a change of rows before it is queued.
     async fn finish<F, T>(&self, change: impl FnOnce(Arc<Inner>) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -200,7 +200,7 @@ impl Store {
 }
 
 impl Inner {
-    /// The caller holds `uploads` alone.
+    /// Removes a source that no version refers to. The caller holds `uploads` exclusively.
     async fn remove_unused(&self, sha256: [u8; 32]) -> Result<(), Error> {
         if self.rows.refers(&sha256).await? {
             return Ok(());

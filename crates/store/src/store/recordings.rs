@@ -18,10 +18,10 @@ use crate::rows::Recordings as _;
 impl Store {
     /// Keeps recordings, in one transaction, and removes those that `keep` leaves no place for. Passed over are
     /// recordings of functions that no longer exist, of calls that are recorded already, from before `keep.from`, and
-    /// those that alone are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
+    /// those that by themselves are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
     ///
     /// One call removes at least as much as it adds, and then up to a hundred more and up to 16 MiB more. `true`: there
-    /// are more to be removed, which the next call does; without recordings, it looks after age and bytes alone.
+    /// are more to be removed, which the next call does; without recordings, it looks after age and bytes only.
     ///
     /// # Errors
     /// As [`Store::delete_function`]; nothing was kept.

@@ -1,4 +1,4 @@
-//! Which version of a function runs: the active one, and for a share of the calls another, the canary.
+//! The version of a function that runs: the active one, and for a share of the calls another, the canary.
 //!
 //! Versions never change, so everything here moves a pointer: a rollback is the same act as a promotion, takes effect
 //! for the next call, and cannot fail for want of a module. Each act that moves the pointer to the active version ends

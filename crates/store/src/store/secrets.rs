@@ -1,4 +1,4 @@
-//! The secrets of functions: set from outside, read by calls alone, encrypted at rest.
+//! The secrets of functions: set from outside, read by calls only, encrypted at rest.
 //!
 //! Whoever sets a secret can replace it and delete it, and see its name; nothing that lists secrets ever decrypts one.
 //! A value is encrypted before it is queued for the writer, so the one task that touches the file never has a value in
@@ -27,9 +27,10 @@ impl Store {
     /// encrypted under the current key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the name is not a capital letter and up to 63 capital letters, digits and `_`, if the value
-    /// is empty or longer than [`MAX_SECRET_VALUE`](crate::MAX_SECRET_VALUE), or if the function has [`MAX_SECRETS`](crate::MAX_SECRETS) others;
-    /// [`Error::NotFound`]; and those of [`Store::delete_function`]. Nothing was changed.
+    /// [`Error::Invalid`] if the name is not a capital letter and up to 63 capital letters, digits and `_`, if the
+    /// value is empty or longer than [`MAX_SECRET_VALUE`](crate::MAX_SECRET_VALUE), or if the function has
+    /// [`MAX_SECRETS`](crate::MAX_SECRETS) others; [`Error::NotFound`]; and those of [`Store::delete_function`].
+    /// Nothing was changed.
     pub async fn set_secret(
         &self,
         keys: &SecretKeys,
@@ -47,8 +48,8 @@ impl Store {
     /// All secrets of a function in the clear, by name: for its calls. Empty if it has none, or does not exist.
     ///
     /// # Errors
-    /// [`Error::MissingKey`], [`Error::Damaged`] if a row was changed by someone else, and those of [`Store::function`].
-    /// One secret that cannot be read fails them all: a call without it would do something else.
+    /// [`Error::MissingKey`], [`Error::Damaged`] if a row was changed by someone else, and those of
+    /// [`Store::function`]. One secret that cannot be read fails them all: a call without it would do something else.
     pub async fn secrets(
         &self,
         keys: &SecretKeys,
@@ -62,7 +63,7 @@ impl Store {
             .collect()
     }
 
-    /// What a function's secrets are called, by name; never what they are. Needs no key.
+    /// The names of a function's secrets, in their order; never the values. Needs no key.
     ///
     /// # Errors
     /// As [`Store::function`].

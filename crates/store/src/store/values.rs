@@ -13,7 +13,7 @@ use crate::model::{Saved, ValueKey};
 use crate::rows::Values as _;
 
 impl Store {
-    /// What the function stored under `key`. `None`: nothing, or there is no such function.
+    /// The value of the function under `key`. `None`: there is no such value, or no such function.
     ///
     /// # Errors
     /// As [`Store::function`].
@@ -27,8 +27,8 @@ impl Store {
 
     /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Stored`], it is on the disk.
     ///
-    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`]: the value would take
-    /// them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
+    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`]: the value
+    /// would take them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
     ///
     /// # Errors
     /// [`Error::NotFound`], and those of [`Store::delete_function`]; nothing was changed.
