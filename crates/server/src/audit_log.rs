@@ -6,7 +6,7 @@
 
 use crate::settings::RecordSettings;
 use crate::write_behind::{Sender, WriteBehind, Writer};
-use iof_store::{Recording, RecordingsKept, Sent, SentKind, SentLine, Store};
+use iof_store::{AuditKind, AuditLine, AuditRecord, Recording, RecordingsKept, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,7 +34,7 @@ struct Waiting {
 }
 
 enum Entry {
-    Sent(SentLine),
+    Sent(AuditLine),
     Call(Box<Recording>),
 }
 
@@ -93,7 +93,7 @@ impl AuditLog {
 }
 
 impl AuditSender {
-    fn send(&self, sent: Sent) {
+    fn send(&self, sent: AuditRecord) {
         if self.waiting.rows.fetch_add(1, Ordering::AcqRel) >= ROWS {
             self.waiting.rows.fetch_sub(1, Ordering::AcqRel);
             self.waiting.lost.fetch_add(1, Ordering::AcqRel);
@@ -106,12 +106,12 @@ impl AuditSender {
 
 impl iof_egress::Sink for AuditSender {
     fn sent(&self, entry: iof_egress::Entry) {
-        self.send(Sent {
+        self.send(AuditRecord {
             at: unix_ms(entry.at),
             call: entry.call,
-            wasm_id: entry.function_id,
+            function_id: entry.function_id,
             version: entry.version,
-            kind: SentKind::Request,
+            kind: AuditKind::Request,
             subject: entry.rule,
             secrets: entry.secrets,
             method: Some(entry.method),
@@ -128,12 +128,12 @@ impl iof_egress::Sink for AuditSender {
 
 impl iof_commands::Sink for AuditSender {
     fn ran(&self, run: iof_commands::Run) {
-        self.send(Sent {
+        self.send(AuditRecord {
             at: unix_ms(run.at),
             call: run.call,
-            wasm_id: run.function_id,
+            function_id: run.function_id,
             version: run.version,
-            kind: SentKind::Command,
+            kind: AuditKind::Command,
             subject: Some(run.command),
             secrets: None,
             method: None,
@@ -199,14 +199,14 @@ impl Writer for EntryWriter {
 
 impl EntryWriter {
     /// Writes rows, and removes old ones. Returns whether there are more to remove.
-    async fn sent(&self, rows: Vec<SentLine>) -> bool {
+    async fn sent(&self, rows: Vec<AuditLine>) -> bool {
         let RecordSettings {
             sent_rows,
             sent_age,
             ..
         } = self.settings;
         let from = before(sent_age);
-        match self.store.record_sent(rows, sent_rows, from).await {
+        match self.store.record_audit(rows, sent_rows, from).await {
             Ok(more) => more,
             Err(error) => {
                 tracing::error!(%error, "what left could not be written to the record; these rows are missing in it");

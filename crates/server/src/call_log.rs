@@ -28,7 +28,7 @@ pub(crate) struct CallLog {
 
 /// The log of one function: rows and times that are not written yet.
 pub(crate) struct FunctionLog {
-    wasm_id: i64,
+    function_id: i64,
     keep: usize,
     queue: Sender<Arc<FunctionLog>>,
     unsaved: Mutex<Unsaved>,
@@ -101,9 +101,9 @@ impl CallLog {
     }
 
     /// The log of a function that was just loaded.
-    pub(crate) fn of_function(&self, wasm_id: i64) -> Arc<FunctionLog> {
+    pub(crate) fn of_function(&self, function_id: i64) -> Arc<FunctionLog> {
         Arc::new(FunctionLog {
-            wasm_id,
+            function_id,
             keep: self.keep as usize,
             queue: self.queue.sender().clone(),
             unsaved: Mutex::default(),
@@ -170,13 +170,13 @@ impl FunctionLog {
             queued: _,
         } = std::mem::take(&mut *lock(&self.unsaved));
         Calls {
-            wasm_id: self.wasm_id,
+            function_id: self.function_id,
             invocations,
             guest_ns: nanoseconds(guest),
             latest_ns: nanoseconds(latest),
             newest: rows
                 .into_iter()
-                .map(|row| row.into_call(self.wasm_id))
+                .map(|row| row.into_call(self.function_id))
                 .collect(),
         }
     }
@@ -211,12 +211,12 @@ impl Row {
         }
     }
 
-    fn into_call(self, wasm_id: i64) -> Call {
+    fn into_call(self, function_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (record, guest) = match &self.event {
             Event::Called(payload, summary, guest) => {
                 let record = Called {
-                    original_wasm_executables_id: wasm_id.to_string(),
+                    original_wasm_executables_id: function_id.to_string(),
                     data_payload: payload.to_json(),
                     iof: summary,
                 };

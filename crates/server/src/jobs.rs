@@ -103,7 +103,7 @@ pub(crate) async fn submit(
     let most = app.settings.jobs;
     let job = NewJob {
         id,
-        wasm_id: prepared.function.id,
+        function_id: prepared.function.id,
         version: prepared.function.version,
         export: export.to_owned(),
         request: request.into(),
@@ -254,7 +254,7 @@ async fn run(app: &App, job: Job) {
 }
 
 async fn outcome(app: &App, job: &Job) -> Result<JobOutcome, Fault> {
-    let prepared = Prepared::accepted(app, job.id, job.wasm_id, job.version).await?;
+    let prepared = Prepared::accepted(app, job.id, job.function_id, job.version).await?;
     let request = job.request.clone();
     let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
     let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;

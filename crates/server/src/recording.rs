@@ -117,7 +117,7 @@ impl Recorder {
         };
         audit_log.call(Recording {
             call,
-            wasm_id: function.id,
+            function_id: function.id,
             version: function.version,
             at: unix_ms(SystemTime::now()),
             outcome,

@@ -18,7 +18,7 @@ pub(crate) async fn replay(
     version: &Version,
 ) -> Result<Json, Fault> {
     let recorded = RecordedCall::read(&recording.data)?;
-    let id = recording.wasm_id;
+    let id = recording.function_id;
     let function = app.functions.for_replay(id, version, &recorded.state);
     let function = function.await?;
     let stated = recorded.signature.as_deref().map(StatedTypes::read);

@@ -24,7 +24,7 @@ impl Storage for Values {
     ) -> Result<bool, Fault> {
         let key = ValueKey { digest: key, name };
         let saved = self.0.save_value(function, key, value, total).await;
-        Ok(matches!(saved.map_err(store_fault)?, Saved::Done))
+        Ok(matches!(saved.map_err(store_fault)?, Saved::Stored))
     }
 
     async fn remove(&self, function: i64, key: [u8; 32]) -> Result<bool, Fault> {

@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
 
-use crate::{Error, sweep};
+use crate::error::Error;
+use crate::sweep;
 
 /// A directory that this process owns until `lock` is dropped.
 pub(crate) struct Directory {

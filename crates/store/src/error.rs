@@ -1,4 +1,4 @@
-//! What can go wrong with stored data, in the few ways that a caller can act on.
+//! The errors of the store: the few ways of failing that a caller can act on.
 //!
 //! A variant is a decision of the caller's (answer 404, answer 503 with a retry, refuse to start), not the layer that
 //! failed: a full disk is one thing whether SQLite or the file system met it. The rejected alternative, a variant per
@@ -8,22 +8,22 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
+/// The reason why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No function has this `wasm_id` (any more).
-    #[error("there is no function {wasm_id}")]
+    /// No function has this number (any more).
+    #[error("there is no function {function_id}")]
     NotFound {
         /// The number that was asked for.
-        wasm_id: i64,
+        function_id: i64,
     },
 
     /// The function has no version of this number.
-    #[error("function {wasm_id} has no version {number}")]
+    #[error("function {function_id} has no version {number}")]
     NoVersion {
         /// The function.
-        wasm_id: i64,
+        function_id: i64,
         /// The number that was asked for.
         number: i64,
     },
@@ -35,10 +35,10 @@ pub enum Error {
         name: String,
     },
 
-    /// What the caller handed in contradicts itself, or goes over a limit; nothing was stored.
+    /// An argument of the caller contradicts itself, or goes over a limit; nothing was stored.
     #[error("{what}")]
     Invalid {
-        /// How, in one sentence.
+        /// The problem, in one sentence.
         what: String,
     },
 
@@ -53,9 +53,9 @@ pub enum Error {
     /// Stored bytes are not what was stored.
     #[error("{what} is damaged: {detail}")]
     Damaged {
-        /// Which thing: `source <sha256>`, `the database …`.
+        /// The damaged thing: `source <sha256>`, `the database …`.
         what: String,
-        /// How it shows, and what to do about it.
+        /// The sign of the damage, and the next step.
         detail: String,
     },
 
@@ -84,9 +84,9 @@ pub enum Error {
     /// The data directory, or something in it, cannot be used by this user.
     #[error("cannot use {}: {source}; give this user read and write access to it, or choose another data directory", path.display())]
     Directory {
-        /// What could not be used.
+        /// The path that could not be used.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
@@ -144,43 +144,6 @@ impl Error {
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::PoolClosed => Self::Closed,
-            sqlx::Error::Database(database) => {
-                // https://www.sqlite.org/rescode.html: the low byte is the primary code.
-                let primary = database
-                    .code()
-                    .and_then(|code| code.parse::<u32>().ok())
-                    .map(|code| code & 0xff);
-                match primary {
-                    Some(5 | 6) => Self::Busy,                // SQLITE_BUSY, SQLITE_LOCKED
-                    Some(13) => Self::DiskFull(error.into()), // SQLITE_FULL
-                    // SQLITE_CORRUPT, SQLITE_NOTADB
-                    Some(11 | 26) => Self::Damaged {
-                        what: "the database".into(),
-                        detail: format!("{error}; restore it from a backup"),
-                    },
-                    _ => Self::Unavailable(error.into()),
-                }
-            }
-            _ => Self::Unavailable(error.into()),
-        }
-    }
-}
-
-impl From<sqlx::migrate::MigrateError> for Error {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
-        match error {
-            sqlx::migrate::MigrateError::VersionMissing(migration) => Self::Newer { migration },
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
-            other => Self::Unavailable(other.into()),
-        }
-    }
-}
-
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
@@ -211,25 +174,6 @@ fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::{Connection as _, SqliteConnection};
-
-    #[tokio::test]
-    async fn a_full_database_is_disk_full() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::query("CREATE TABLE t (x BLOB)")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        sqlx::query("PRAGMA max_page_count = 3")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        let full = sqlx::query("INSERT INTO t VALUES (zeroblob(100000))")
-            .execute(&mut connection)
-            .await
-            .unwrap_err();
-        assert_eq!(Error::from(full).code(), "disk_full");
-    }
 
     /// As `object_store` wraps it: its own error around the operating system's.
     #[derive(Debug, thiserror::Error)]

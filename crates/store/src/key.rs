@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub struct Key(String);
 
 impl Key {
-    /// What the keys of our own API begin with.
+    /// The beginning of the keys of our own API.
     pub(crate) const API_PREFIX: &str = "iof_";
 
     /// A key of a function.
@@ -49,7 +49,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What is stored of a [`Key`]: enough to recognise it, not enough to use it.
+/// The digest of a [`Key`]: enough to recognise it, not enough to use it.
 #[derive(Clone)]
 pub struct KeyHash([u8; 32]);
 
@@ -66,7 +66,7 @@ impl KeyHash {
         &self.0
     }
 
-    /// Whether `candidate`, exactly as a client sent it, is the key. Takes the same time wherever they differ.
+    /// `true` if `candidate`, exactly as a client sent it, is the key. Takes the same time wherever they differ.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         Self::of(candidate).0.ct_eq(&self.0).into()

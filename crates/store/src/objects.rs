@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -20,8 +20,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::error::Error;
+use crate::lock::lock;
 use crate::seal::Seal;
-use crate::{Error, blocking};
 
 pub(crate) struct Objects {
     /// Flushes what it writes.
@@ -29,7 +30,7 @@ pub(crate) struct Objects {
     /// The same objects, without waiting for the disk.
     relaxed: Arc<dyn ObjectStore>,
     seal: Arc<Seal>,
-    /// Where artefacts of this host lie, to mark which engines are still in use.
+    /// The directory of artefacts, to mark which engines are still in use.
     artefacts: PathBuf,
     /// Fingerprints that this process has marked already.
     marked: Mutex<HashSet<String>>,
@@ -131,13 +132,7 @@ impl Objects {
 
     /// Notes, once a process, that an engine's artefacts are in use: the sweep keeps what was used lately.
     async fn mark(&self, fingerprint: &str) {
-        // A poisoned lock would mean that inserting into a set panicked; the set is whole all the same.
-        if !self
-            .marked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(fingerprint.to_owned())
-        {
+        if !lock(&self.marked).insert(fingerprint.to_owned()) {
             return;
         }
         let dir = self.artefacts.join(fingerprint);
@@ -191,6 +186,13 @@ fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
 fn sharded(base: Path, sha256: &[u8; 32]) -> Path {
     let name = hex(sha256);
     base.join(&name[..2]).join(name.as_str())
+}
+
+/// Runs work that waits for the disk or hashes megabytes, which does not belong on a thread that serves requests.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {

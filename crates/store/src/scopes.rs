@@ -1,8 +1,8 @@
-//! What an API key may be used for.
+//! The scopes of an API key.
 //!
-//! Four words, because a key is made by a person who has to see at a glance what it opens. Finer rules (this export, that
-//! address) were rejected: they belong to what a function declares, and a key whose reach takes a page to read is handed
-//! out with all of it.
+//! Four words, because a key is made by a person who has to see at a glance what it opens. Finer rules (this export,
+//! that address) were rejected: they belong to what a function declares, and a key whose reach takes a page to read is
+//! handed out with all of it.
 
 use std::fmt;
 
@@ -56,13 +56,13 @@ impl fmt::Display for Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// Whether a key with these may be used for `scope`: that one is among them, or [`Scope::Admin`] is.
+    /// `true` if a key with these may be used for `scope`: that one is among them, or [`Scope::Admin`] is.
     #[must_use]
     pub fn allow(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }
 
-    /// Whether there are none.
+    /// `true` if there are none.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0

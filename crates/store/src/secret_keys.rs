@@ -22,8 +22,9 @@ use rustix::rand::GetRandomFlags;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::error::Error;
 use crate::objects::hex;
+use crate::secret_value::{Sealed, SecretBinding, SecretValue};
 
 /// The keys that secrets are encrypted under: one that writes, and earlier ones that can still be read.
 ///
@@ -39,7 +40,7 @@ struct SecretKey {
     bytes: Box<Zeroizing<[u8; 32]>>,
 }
 
-/// Why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
+/// The reason why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretKeysError {
@@ -106,15 +107,19 @@ impl SecretKeys {
         &self.current.id
     }
 
-    /// Encrypts a value for one place, under the current key.
-    pub(crate) fn seal(&self, place: &Place<'_>, value: &SecretValue) -> Result<Sealed, Error> {
+    /// Encrypts a value for one function and name, under the current key.
+    pub(crate) fn seal(
+        &self,
+        binding: &SecretBinding<'_>,
+        value: &SecretValue,
+    ) -> Result<Sealed, Error> {
         let mut nonce = [0; 24];
         // getrandom(2) fills up to 256 bytes whole, or fails.
         rustix::rand::getrandom(&mut nonce, GetRandomFlags::empty())
             .map_err(|errno| Error::Unavailable(std::io::Error::from(errno).into()))?;
         let payload = Payload {
             msg: value.expose(),
-            aad: &place.associated_data(),
+            aad: &binding.associated_data(),
         };
         let bytes = self
             .current
@@ -128,8 +133,12 @@ impl SecretKeys {
         })
     }
 
-    /// Decrypts what [`SecretKeys::seal`] made for the same place, under whichever key it was.
-    pub(crate) fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<SecretValue, Error> {
+    /// Decrypts what [`SecretKeys::seal`] made for the same function and name, under whichever key it was.
+    pub(crate) fn open(
+        &self,
+        binding: &SecretBinding<'_>,
+        sealed: &Sealed,
+    ) -> Result<SecretValue, Error> {
         let key = std::iter::once(&self.current)
             .chain(&self.earlier)
             .find(|key| key.id == sealed.key_id)
@@ -138,13 +147,13 @@ impl SecretKeys {
             })?;
         let payload = Payload {
             msg: &sealed.bytes,
-            aad: &place.associated_data(),
+            aad: &binding.associated_data(),
         };
         key.cipher()
             .decrypt((&sealed.nonce).into(), payload)
             .map(SecretValue::from)
             .map_err(|_| Error::Damaged {
-                what: format!("the secret {} of function {}", place.name, place.wasm_id),
+                what: format!("the secret {} of function {}", binding.name, binding.function_id),
                 detail: format!(
                     "its row was changed or moved (it does not open under its key {}); set it again, or restore the database from a backup",
                     sealed.key_id
@@ -195,69 +204,14 @@ impl SecretKey {
     }
 }
 
-/// Where a secret belongs. It opens nowhere else.
-pub(crate) struct Place<'a> {
-    pub(crate) wasm_id: i64,
-    pub(crate) name: &'a str,
-}
-
-impl Place<'_> {
-    /// All parts before the name have a fixed length, so no two places share one text.
-    fn associated_data(&self) -> Vec<u8> {
-        let mut data = b"iof secret 1\nfunction\n".to_vec();
-        data.extend_from_slice(&self.wasm_id.to_be_bytes());
-        data.extend_from_slice(self.name.as_bytes());
-        data
-    }
-}
-
-/// An encrypted value, as a row holds it.
-pub(crate) struct Sealed {
-    pub(crate) key_id: String,
-    pub(crate) nonce: [u8; 24],
-    /// As long as the value and a tag of 16 bytes.
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// The value of a secret in the clear, overwritten when it is dropped.
-///
-/// There is no `Display` and no `Clone`: it should neither slip into a message nor multiply. Share it in an `Arc`.
-pub struct SecretValue(Zeroizing<Vec<u8>>);
-
-impl SecretValue {
-    /// The value itself. Whoever copies it overwrites the copy.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<Vec<u8>> for SecretValue {
-    fn from(value: Vec<u8>) -> Self {
-        Self(Zeroizing::new(value))
-    }
-}
-
-impl From<String> for SecretValue {
-    fn from(value: String) -> Self {
-        value.into_bytes().into()
-    }
-}
-
-impl fmt::Debug for SecretValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretValue(…)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ZERO_TO_31: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-    fn place(wasm_id: i64, name: &str) -> Place<'_> {
-        Place { wasm_id, name }
+    fn bound(function_id: i64, name: &str) -> SecretBinding<'_> {
+        SecretBinding { function_id, name }
     }
 
     #[test]
@@ -322,20 +276,20 @@ mod tests {
     }
 
     #[test]
-    fn a_value_opens_in_its_place_alone_and_unchanged_alone() {
+    fn a_value_opens_for_its_own_name_only_and_unchanged_only() {
         let keys = SecretKeys::parse(ZERO_TO_31).unwrap();
         let value = SecretValue::from("hunter2".to_owned());
-        let sealed = || keys.seal(&place(7, "TOKEN"), &value).unwrap();
-        let opened = |place: &Place<'_>, sealed: &Sealed| {
-            keys.open(place, sealed)
+        let sealed = || keys.seal(&bound(7, "TOKEN"), &value).unwrap();
+        let opened = |binding: &SecretBinding<'_>, sealed: &Sealed| {
+            keys.open(binding, sealed)
                 .map(|value| value.expose().to_vec())
         };
-        assert_eq!(opened(&place(7, "TOKEN"), &sealed()).unwrap(), b"hunter2");
+        assert_eq!(opened(&bound(7, "TOKEN"), &sealed()).unwrap(), b"hunter2");
         for elsewhere in [
-            place(8, "TOKEN"),
-            place(7, "TOKENS"),
-            place(7, "TOKE"),
-            place(7, ""),
+            bound(8, "TOKEN"),
+            bound(7, "TOKENS"),
+            bound(7, "TOKE"),
+            bound(7, ""),
         ] {
             assert_eq!(opened(&elsewhere, &sealed()).unwrap_err().code(), "damaged");
         }
@@ -343,7 +297,7 @@ mod tests {
             let mut changed = sealed();
             changed.bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                opened(&place(7, "TOKEN"), &changed).unwrap_err().code(),
+                opened(&bound(7, "TOKEN"), &changed).unwrap_err().code(),
                 "damaged"
             );
         }
@@ -351,7 +305,7 @@ mod tests {
             let mut changed = sealed();
             changed.nonce[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                opened(&place(7, "TOKEN"), &changed).unwrap_err().code(),
+                opened(&bound(7, "TOKEN"), &changed).unwrap_err().code(),
                 "damaged"
             );
         }
@@ -359,7 +313,7 @@ mod tests {
             let mut cut = sealed();
             cut.bytes.truncate(length);
             assert_eq!(
-                opened(&place(7, "TOKEN"), &cut).unwrap_err().code(),
+                opened(&bound(7, "TOKEN"), &cut).unwrap_err().code(),
                 "damaged"
             );
         }

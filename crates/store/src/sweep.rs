@@ -1,4 +1,4 @@
-//! What a start removes: everything in the object directories that no row vouches for.
+//! The sweep of a start: it removes everything in the object directories that no row vouches for.
 //!
 //! An upload writes its object first and its row last, so a process killed in between leaves an object (or a temporary
 //! file) that nobody was promised. The next start removes them, before anything else can happen: it owns the directory,
@@ -16,10 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::Error;
+use crate::error::Error;
 use crate::objects::hex;
 
-/// How long artefacts outlive the last use of their engine.
+/// The time that artefacts outlive the last use of their engine.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Removes what no digest in `live` vouches for. Blocking.
@@ -61,7 +61,7 @@ pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>) -> Result<(), Erro
     Ok(())
 }
 
-/// Whether any source is stored under `objects`. Blocking.
+/// `true` if any source is stored under `objects`. Blocking.
 pub(crate) fn holds_sources(objects: &Path) -> Result<bool, Error> {
     let mut found = false;
     for_each_file(&objects.join("source"), &mut |_, name| {
@@ -74,7 +74,7 @@ pub(crate) fn holds_sources(objects: &Path) -> Result<bool, Error> {
 enum Name<'a> {
     /// A digest in hexadecimal.
     Object(&'a str),
-    /// What `object_store` writes before it renames: `<digest>#<number>`.
+    /// A file that `object_store` writes before it renames: `<digest>#<number>`.
     Temporary,
 }
 

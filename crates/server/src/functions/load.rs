@@ -53,7 +53,7 @@ impl Functions {
         change: u64,
         before: &[Option<&LoadedFunction>],
     ) -> Result<LoadedFunction, Fault> {
-        let (id, sha256) = (function.wasm_id, version.sha256);
+        let (id, sha256) = (function.function_id, version.sha256);
         let mut before = before.iter().flatten();
         let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
             Some(earlier) => Arc::clone(&earlier.code),
@@ -79,7 +79,7 @@ impl Functions {
         code: Arc<iof_engine::Function>,
         granted: EffectiveGrants,
     ) -> LoadedFunction {
-        let id = function.wasm_id;
+        let id = function.function_id;
         LoadedFunction {
             change: 0,
             sha256: version.sha256,

@@ -222,8 +222,11 @@ pub(crate) fn no_such_version(id: i64, number: i64) -> Fault {
 pub(crate) fn store_fault(error: iof_store::Error) -> Fault {
     use iof_store::Error;
     let (status, message) = match &error {
-        Error::NotFound { wasm_id } => return no_such_function(wasm_id),
-        Error::NoVersion { wasm_id, number } => return no_such_version(*wasm_id, *number),
+        Error::NotFound { function_id } => return no_such_function(function_id),
+        Error::NoVersion {
+            function_id,
+            number,
+        } => return no_such_version(*function_id, *number),
         Error::Busy | Error::Closed => (
             503,
             "The store is busy. Nothing was changed; try again soon.",

@@ -39,10 +39,10 @@ pub(super) async fn write(
         let function = administered(&app, &id, &parts.headers).await?;
         RequestTarget::callback(callback)?;
         app.store
-            .set_callback(function.wasm_id, callback.to_owned())
+            .set_callback(function.function_id, callback.to_owned())
             .await
             .map_err(store_fault)?;
-        app.functions.changed(function.wasm_id);
+        app.functions.changed(function.function_id);
         Ok(())
     };
     let written = written.await;

@@ -73,17 +73,17 @@ async fn describe(
             app.call_log.flush().await;
             Some(
                 app.store
-                    .usage(function.wasm_id)
+                    .usage(function.function_id)
                     .await
                     .map_err(store_fault)?,
             )
         }
-        true => return Ok(no_usage(function.wasm_id)),
+        true => return Ok(no_usage(function.function_id)),
     };
     let mut answer = Map::new();
     for name in wanted {
         let value = match (name.as_str(), &usage) {
-            ("wasm_id", _) => function.wasm_id.into(),
+            ("wasm_id", _) => function.function_id.into(),
             ("wasm_description", _) => function.description.clone().into(),
             ("wasm_state", _) if may_call(&function, headers) => function.state.clone().into(),
             ("wasm_state", _) => Json::Null,

@@ -42,10 +42,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
             })
             .await
             .map_err(store_fault)?;
-        tracing::info!(function = created.wasm_id, bytes, "uploaded");
+        tracing::info!(function = created.function_id, bytes, "uploaded");
         Ok(format!(
             r#"{{"wasm_id":{},"wasm_sha256":"{legacy_sha256}","SSVM_Usage_Key":"{}","SSVM_Admin_Key":"{}","iof_sha256":"{}"}}"#,
-            created.wasm_id,
+            created.function_id,
             created
                 .usage_key
                 .as_ref()
@@ -75,12 +75,12 @@ pub(super) async fn update(
         let legacy_sha256 = version.legacy_sha256.clone();
         let uploaded = app
             .store
-            .add_version(function.wasm_id, version, Rollout::Active)
+            .add_version(function.function_id, version, Rollout::Active)
             .await
             .map_err(store_fault)?;
-        app.functions.changed(function.wasm_id);
+        app.functions.changed(function.function_id);
         tracing::info!(
-            function = function.wasm_id,
+            function = function.function_id,
             version = uploaded.number,
             "replaced"
         );
@@ -130,7 +130,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Response<Body> {
     let deleted = async {
-        let number = administered(&app, &id, &headers).await?.wasm_id;
+        let number = administered(&app, &id, &headers).await?.function_id;
         app.store
             .delete_function(number)
             .await

@@ -35,11 +35,15 @@ async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<
     let function = administered(app, id, headers).await?;
     let key = app
         .store
-        .set_usage_key(function.wasm_id, private)
+        .set_usage_key(function.function_id, private)
         .await
         .map_err(store_fault)?;
-    app.functions.changed(function.wasm_id);
-    tracing::info!(function = function.wasm_id, private, "usage key changed");
+    app.functions.changed(function.function_id);
+    tracing::info!(
+        function = function.function_id,
+        private,
+        "usage key changed"
+    );
     Ok(key.map_or(NIL_KEY.to_owned(), |key| key.as_str().to_owned()))
 }
 

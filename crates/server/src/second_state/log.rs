@@ -69,7 +69,7 @@ async fn rows(
     let newest_first = last.is_some();
     let calls = app
         .store
-        .calls(function.wasm_id, newest_first, last.unwrap_or(1))
+        .calls(function.function_id, newest_first, last.unwrap_or(1))
         .await
         .map_err(store_fault)?;
     let mut rows = calls.iter().map(|call| row(call, wanted.as_deref()));
@@ -88,7 +88,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
     for column in columns {
         let value = match column {
             "log_id" => call.log_id.into(),
-            "wasm_executable_id" => call.wasm_id.into(),
+            "wasm_executable_id" => call.function_id.into(),
             // A text in a text: the original's column held JSON.
             "wasm_executable_state" => crate::json::quoted(&call.state).into(),
             "execution_timestamp" => timestamp(call.called_at).into(),

@@ -62,10 +62,10 @@ pub(super) async fn write(
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
         app.store
-            .set_state(function.wasm_id, state)
+            .set_state(function.function_id, state)
             .await
             .map_err(store_fault)?;
-        app.functions.changed(function.wasm_id);
+        app.functions.changed(function.function_id);
         Ok(())
     };
     bare_id(

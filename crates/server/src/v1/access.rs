@@ -52,8 +52,8 @@ pub(super) async fn function(
             given(headers).is_some_and(|given| function.admin_key_hash.matches(given))
         })
         || key.as_ref().is_some_and(|key| {
-            let of = function.as_ref().map(|function| function.wasm_id);
-            key.scopes.allow(need) && (key.wasm_id.is_none() || key.wasm_id == of)
+            let of = function.as_ref().map(|function| function.function_id);
+            key.scopes.allow(need) && (key.function_id.is_none() || key.function_id == of)
         });
     match function {
         Some(function) if admitted => Ok(function),
@@ -76,7 +76,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     }
     let key = key(app, headers).await?;
     match &key {
-        Some(key) if key.wasm_id.is_none() && key.scopes.allow(need) => Ok(()),
+        Some(key) if key.function_id.is_none() && key.scopes.allow(need) => Ok(()),
         _ => Err(refused(SERVER, key.as_ref(), need)),
     }
 }
@@ -91,7 +91,7 @@ pub(super) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault
     }
     let key = key(app, headers).await?;
     match &key {
-        Some(key) if key.wasm_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
+        Some(key) if key.function_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
         _ => Err(refused(SERVER, key.as_ref(), Scope::Admin)),
     }
 }
@@ -141,7 +141,7 @@ pub(super) async fn shows_key(
     }
     let key = key(app, headers).await?;
     let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
-    Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.wasm_id)))
+    Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.function_id)))
 }
 
 /// The key of a request, if it is one that was made here.

@@ -62,7 +62,7 @@ pub(super) async fn list(
     let list = async {
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
-            .wasm_id;
+            .function_id;
         app.audit_log.flush().await;
         let calls = app.store.recordings(id, MOST).await.map_err(store_fault)?;
         let calls = calls.into_iter().map(|call| RecordedInfo {
@@ -94,7 +94,7 @@ pub(super) async fn read(
             .map_err(|error| Fault::host("The recording cannot be read.", error))?;
         Ok(Recorded {
             call: recording.call.to_string(),
-            function: recording.wasm_id,
+            function: recording.function_id,
             version: recording.version,
             at: time(recording.at),
             outcome: recording.outcome,
@@ -122,10 +122,10 @@ pub(super) async fn replay(
         let number = parameter(query.as_deref(), "version")?.unwrap_or(recording.version);
         let version = app
             .store
-            .version(function.wasm_id, number)
+            .version(function.function_id, number)
             .await
             .map_err(store_fault)?;
-        let version = version.ok_or_else(|| no_such_version(function.wasm_id, number))?;
+        let version = version.ok_or_else(|| no_such_version(function.function_id, number))?;
         replay::replay(&app, &recording, &version).await
     };
     answer(StatusCode::OK, replayed.await)
@@ -144,7 +144,7 @@ async fn recording(
     };
     match recording {
         Some(recording) => {
-            let id = recording.wasm_id.to_string();
+            let id = recording.function_id.to_string();
             let function = access::function(app, &id, headers, Scope::Admin).await?;
             Ok((recording, function))
         }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::Fault;
-use iof_store::{Scope, SentKind, SentQuery, SentRow};
+use iof_store::{AuditKind, AuditQuery, AuditRow, Scope};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -54,10 +54,10 @@ pub(super) async fn list(
     let list = async {
         let query = query.as_deref();
         only(query, &PARAMETERS)?;
-        let wasm_id = match parameter::<String>(query, "function")? {
+        let function_id = match parameter::<String>(query, "function")? {
             Some(id) => {
                 let function = access::function(&app, &id, &headers, Scope::Read).await?;
-                Some(function.wasm_id)
+                Some(function.function_id)
             }
             None => {
                 access::server(&app, &headers, Scope::Read).await?;
@@ -67,14 +67,14 @@ pub(super) async fn list(
         let after = super::within(query, "after", 0, i64::MAX)?;
         let limit = super::limit(query, LIMIT, MOST)?;
         let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
-        let wanted = SentQuery {
+        let wanted = AuditQuery {
             after,
             before: super::within(query, "before", 0, i64::MAX)?,
-            wasm_id,
+            function_id,
             call: parameter::<Uuid>(query, "call")?,
             limit,
             newest_first: after.is_none(),
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
         let rows = rows(&app, wanted, Duration::from_secs(wait)).await?;
         Ok(SentList {
@@ -84,11 +84,11 @@ pub(super) async fn list(
     answer(StatusCode::OK, list.await)
 }
 
-async fn rows(app: &App, wanted: SentQuery, wait: Duration) -> Result<Vec<SentRow>, Fault> {
+async fn rows(app: &App, wanted: AuditQuery, wait: Duration) -> Result<Vec<AuditRow>, Fault> {
     let until = Instant::now() + wait;
     loop {
         app.audit_log.flush().await;
-        let rows = app.store.sent(&wanted).await.map_err(store_fault)?;
+        let rows = app.store.audit(&wanted).await.map_err(store_fault)?;
         let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(rows);
@@ -97,20 +97,20 @@ async fn rows(app: &App, wanted: SentQuery, wait: Duration) -> Result<Vec<SentRo
     }
 }
 
-fn show(row: &SentRow) -> Json {
-    let sent = &row.sent;
+fn show(row: &AuditRow) -> Json {
+    let sent = &row.record;
     let mut json = json!({
         "id": row.id,
         "at": time(sent.at),
         "call": sent.call.to_string(),
-        "function": sent.wasm_id,
+        "function": sent.function_id,
         "version": sent.version,
     });
     match sent.kind {
-        SentKind::Command => {
+        AuditKind::Command => {
             json["command"] = sent.subject.as_deref().into();
         }
-        SentKind::Request => {
+        AuditKind::Request => {
             json["rule"] = sent.subject.as_deref().into();
             json["secrets"] = match &sent.secrets {
                 None => json!([]),

@@ -92,7 +92,7 @@ pub(super) struct FunctionInfo {
 impl From<Summary> for FunctionSummary {
     fn from(of: Summary) -> Self {
         Self {
-            function: of.wasm_id,
+            function: of.function_id,
             name: of.name,
             description: of.description,
             private: of.private,
@@ -142,14 +142,14 @@ pub(super) async fn create(
         };
         let name = new.name.clone();
         let created = app.store.create_function(new).await.map_err(refused)?;
-        tracing::info!(function = created.wasm_id, name, "deployed");
+        tracing::info!(function = created.function_id, name, "deployed");
         Ok(Deployed {
-            function: created.wasm_id,
+            function: created.function_id,
             name,
             version: 1,
             admin_key: Some(created.admin_key.as_str().to_owned()),
             exports,
-            secrets_not_set: not_set(&app, created.wasm_id, declaration.as_deref()).await?,
+            secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
         })
     };
     answer(StatusCode::CREATED, created.await)
@@ -204,7 +204,7 @@ pub(super) async fn read(
 ) -> Response<Body> {
     let read = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        let id = function.wasm_id;
+        let id = function.function_id;
         let versions = app.store.versions(id).await.map_err(store_fault)?;
         let active = function.version.declaration.as_deref();
         Ok(FunctionInfo {
@@ -235,7 +235,7 @@ pub(super) async fn delete(
 ) -> Response<Body> {
     let deleted = async {
         let function = access::function(&app, &id, &headers, Scope::Admin).await?;
-        let id = function.wasm_id;
+        let id = function.function_id;
         let known = app.store.delete_function(id).await.map_err(store_fault)?;
         app.functions.changed(id);
         tracing::info!(function = id, "deleted");

@@ -94,11 +94,15 @@ pub(super) async fn read(
             Fault::client("no-such-job", message).with_status(404)
         };
         let job = found.ok_or_else(unknown)?;
-        let function = app.store.function(job.wasm_id).await.map_err(store_fault)?;
+        let function = app
+            .store
+            .function(job.function_id)
+            .await
+            .map_err(store_fault)?;
         let function = function.ok_or_else(unknown)?;
         let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-        let number = job.wasm_id.to_string();
-        if let Err(refused) = access::call(&app, job.wasm_id, keys, &headers).await
+        let number = job.function_id.to_string();
+        if let Err(refused) = access::call(&app, job.function_id, keys, &headers).await
             && access::function(&app, &number, &headers, Scope::Read)
                 .await
                 .is_err()
@@ -132,7 +136,7 @@ fn shown(job: Job) -> serde_json::Result<String> {
     let result = kept.body.as_ref().filter(|_| as_it_is.is_none());
     let info = JobInfo {
         job: job.id.to_string(),
-        function: job.wasm_id,
+        function: job.function_id,
         version: job.version,
         export: job.export,
         state: job.state.as_str(),

@@ -82,7 +82,7 @@ impl KeyInfo {
             id: key.id,
             label: key.label.clone(),
             scopes: key.scopes.iter().map(Scope::as_str).collect(),
-            function: key.wasm_id,
+            function: key.function_id,
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
         }
@@ -114,18 +114,18 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
     let created = async {
         access::operator(&app, &parts.headers).await?;
         let wish: KeyWish = json_body(&app, &parts.headers, body).await?;
-        let wasm_id = match &wish.function {
+        let function_id = match &wish.function {
             None => None,
             Some(id) => {
                 let function = access::function(&app, id, &parts.headers, Scope::Admin).await?;
-                Some(function.wasm_id)
+                Some(function.function_id)
             }
         };
         let expires_at = wish.expires_at.as_deref().map(instant).transpose()?;
         let new = NewKey {
             label: wish.label,
             scopes: wish.scopes.into_iter().map(Scope::from).collect(),
-            wasm_id,
+            function_id,
             expires_at,
         };
         let (key, secret) = app

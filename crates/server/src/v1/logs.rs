@@ -104,7 +104,7 @@ pub(super) async fn list(
         let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
         let until = Instant::now() + Duration::from_secs(wait);
         loop {
-            let rows = rows(&app, function.wasm_id, after, limit).await?;
+            let rows = rows(&app, function.function_id, after, limit).await?;
             let stopping = app.stopping.load(Ordering::Relaxed);
             if !rows.is_empty() || stopping || Instant::now() >= until {
                 return Ok(LogList {
@@ -165,11 +165,11 @@ pub(super) async fn usage(
         app.call_log.flush().await;
         let usage = app
             .store
-            .usage(function.wasm_id)
+            .usage(function.function_id)
             .await
             .map_err(store_fault)?;
         Ok(UsageInfo {
-            function: function.wasm_id,
+            function: function.function_id,
             invocations: usage.invocations,
             guest_us: usage.guest_ns / 1_000,
             latest_us: usage.latest_ns / 1_000,

@@ -43,7 +43,7 @@ pub(super) async fn list(
     let list = async {
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
-            .wasm_id;
+            .function_id;
         let names = app.store.secret_names(id).await.map_err(store_fault)?;
         let secrets = names.into_iter().map(|secret| SecretInfo {
             name: secret.name,
@@ -73,7 +73,7 @@ pub(super) async fn set(
     let set = async {
         let id = access::function(&app, &id, &parts.headers, Scope::Admin)
             .await?
-            .wasm_id;
+            .function_id;
         let keys = app.functions.secret_keys()?;
         charset::utf8_only(content_type(&parts.headers))?;
         let too_long = || {
@@ -119,7 +119,7 @@ pub(super) async fn delete(
     let deleted = async {
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
-            .wasm_id;
+            .function_id;
         let deleted = app
             .store
             .delete_secret(id, name)

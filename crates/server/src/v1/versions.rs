@@ -148,7 +148,7 @@ pub(super) async fn add(
         };
         let (version, exports) = take(&app, &parts.headers, body).await?;
         let declaration = version.declaration.clone();
-        let id = function.wasm_id;
+        let id = function.function_id;
         let added = app.store.add_version(id, version, rollout).await;
         let added = added.map_err(|error| refused(id, error))?;
         app.functions.changed(id);
@@ -178,7 +178,7 @@ pub(super) async fn list(
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
         let versions = app
             .store
-            .versions(function.wasm_id)
+            .versions(function.function_id)
             .await
             .map_err(store_fault)?;
         Ok(VersionList {
@@ -204,7 +204,7 @@ pub(super) async fn activate(
     let activated = async {
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Active = json_body(&app, &parts.headers, body).await?;
-        let id = function.wasm_id;
+        let id = function.function_id;
         app.functions.loads(id, wish.version).await?;
         let moved = app.store.activate(id, wish.version).await;
         moved.map_err(|error| refused(id, error))?;
@@ -229,7 +229,7 @@ pub(super) async fn set_canary(
     let set = async {
         let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
         let wish: Canary = json_body(&app, &parts.headers, body).await?;
-        let id = function.wasm_id;
+        let id = function.function_id;
         app.functions.loads(id, wish.version).await?;
         let set = app
             .store
@@ -255,7 +255,7 @@ pub(super) async fn end_canary(
 ) -> Response<Body> {
     let ended = async {
         let function = access::function(&app, &id, &headers, Scope::Deploy).await?;
-        let id = function.wasm_id;
+        let id = function.function_id;
         let ended = app.store.set_canary(id, None).await;
         ended.map_err(|error| refused(id, error))?;
         app.functions.changed(id);

@@ -10,7 +10,7 @@ fn new(scopes: &[Scope]) -> NewKey {
     NewKey {
         label: "laptop".into(),
         scopes: scopes.iter().copied().collect(),
-        wasm_id: None,
+        function_id: None,
         expires_at: None,
     }
 }
@@ -20,8 +20,8 @@ fn now() -> i64 {
     since.as_millis() as i64
 }
 
-async fn ids(store: &Store, wasm_id: Option<i64>) -> Vec<i64> {
-    let keys = store.keys(wasm_id).await.unwrap();
+async fn ids(store: &Store, function_id: Option<i64>) -> Vec<i64> {
+    let keys = store.keys(function_id).await.unwrap();
     keys.iter().map(|key| key.id).collect()
 }
 
@@ -33,7 +33,7 @@ async fn a_key_opens_what_it_was_made_for() {
     let all = new(&[Scope::Deploy, Scope::Read]);
     let of_one = NewKey {
         label: "é".repeat(100),
-        wasm_id: Some(1),
+        function_id: Some(1),
         expires_at: Some(now() + 3_600_000),
         ..new(&[Scope::Admin])
     };
@@ -42,7 +42,7 @@ async fn a_key_opens_what_it_was_made_for() {
     assert_eq!((first.id, second.id), (1, 2));
     assert_eq!(first.label, "laptop");
     assert!(first.scopes.allow(Scope::Read) && !first.scopes.allow(Scope::Call));
-    assert_eq!((first.wasm_id, first.expires_at), (None, None));
+    assert_eq!((first.function_id, first.expires_at), (None, None));
     assert!((now() - first.created_at).abs() < 60_000);
     assert_eq!((second.label, second.scopes), (of_one.label, of_one.scopes));
     assert_eq!(second.expires_at, of_one.expires_at);
@@ -56,7 +56,7 @@ async fn a_key_opens_what_it_was_made_for() {
         let found = store.key(key.as_str()).await.unwrap();
         assert_eq!(found.as_ref(), Some(&first));
         let found = store.key(other.as_str()).await.unwrap().unwrap();
-        assert_eq!((found.id, found.wasm_id), (2, Some(1)));
+        assert_eq!((found.id, found.function_id), (2, Some(1)));
         let listed = store.keys(None).await.unwrap();
         assert_eq!(listed, [first.clone(), found.clone()]);
         assert_eq!(store.keys(Some(1)).await.unwrap(), [found]);
@@ -119,7 +119,7 @@ async fn a_key_that_opens_nothing_is_not_made() {
         ..call()
     };
     let missing = NewKey {
-        wasm_id: Some(7),
+        function_id: Some(7),
         ..call()
     };
     for (bad, code, says) in [
@@ -174,10 +174,10 @@ async fn keys_of_a_function_go_with_it() {
     let home = Home::new();
     let store = home.open().await;
     let mut keys = Vec::new();
-    for wasm_id in [Some(1), Some(2), None] {
+    for function_id in [Some(1), Some(2), None] {
         store.create_function(function("x")).await.unwrap();
         let of_it = NewKey {
-            wasm_id,
+            function_id,
             ..new(&[Scope::Call])
         };
         keys.push(store.create_key(of_it).await.unwrap().1);

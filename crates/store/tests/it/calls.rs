@@ -14,9 +14,9 @@ fn call(called_at: i64, record: impl ToString, guest_ns: u64) -> Call {
 }
 
 /// Calls with records `numbers`, each a second and one nanosecond after the one before.
-fn calls(wasm_id: i64, numbers: std::ops::Range<u64>) -> Calls {
+fn calls(function_id: i64, numbers: std::ops::Range<u64>) -> Calls {
     Calls {
-        wasm_id,
+        function_id,
         invocations: numbers.end - numbers.start,
         guest_ns: numbers.clone().sum(),
         latest_ns: numbers.end - 1,
@@ -26,26 +26,26 @@ fn calls(wasm_id: i64, numbers: std::ops::Range<u64>) -> Calls {
     }
 }
 
-async fn records(store: &Store, wasm_id: i64, newest_first: bool, count: u32) -> Vec<u64> {
-    let calls = store.calls(wasm_id, newest_first, count).await.unwrap();
+async fn records(store: &Store, function_id: i64, newest_first: bool, count: u32) -> Vec<u64> {
+    let calls = store.calls(function_id, newest_first, count).await.unwrap();
     calls
         .iter()
         .map(|call| call.record.parse().unwrap())
         .collect()
 }
 
-async fn rows(home: &Home, wasm_id: i64) -> (i64, i64) {
+async fn rows(home: &Home, function_id: i64) -> (i64, i64) {
     (
         count(
             home,
-            "SELECT COUNT(*) FROM calls WHERE wasm_id = $1",
-            wasm_id,
+            "SELECT COUNT(*) FROM calls WHERE function_id = $1",
+            function_id,
         )
         .await,
         count(
             home,
-            "SELECT COUNT(*) FROM usage WHERE wasm_id = $1",
-            wasm_id,
+            "SELECT COUNT(*) FROM usage WHERE function_id = $1",
+            function_id,
         )
         .await,
     )
@@ -59,7 +59,7 @@ async fn calls_are_read_back_and_survive_a_new_version_and_a_reopen() {
     assert_eq!(store.calls(1, true, 10).await.unwrap(), []);
     assert_eq!(store.usage(1).await.unwrap(), Usage::default());
     let recorded = Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: 5,
         guest_ns: 900,
         latest_ns: 30,
@@ -83,7 +83,7 @@ async fn calls_are_read_back_and_survive_a_new_version_and_a_reopen() {
         };
         let read = store.calls(1, false, 10).await.unwrap();
         assert_eq!(read.len(), 3);
-        assert_eq!((read[0].log_id, read[0].wasm_id), (1, 1));
+        assert_eq!((read[0].log_id, read[0].function_id), (1, 1));
         assert_eq!(
             (read[0].called_at, read[0].guest_ns),
             (1_600_000_000_999, 10)
@@ -164,7 +164,7 @@ async fn counters_stand_still_at_their_end() {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     let huge = Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: u64::MAX,
         guest_ns: i64::MAX as u64 - 1,
         latest_ns: u64::MAX,
@@ -194,7 +194,7 @@ async fn counters_stand_still_at_their_end() {
     assert_eq!(usage.seconds[1], (-1, u64::MAX));
     // No call, nothing newer.
     let none = Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: 0,
         guest_ns: 0,
         latest_ns: 0,

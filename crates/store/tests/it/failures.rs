@@ -95,7 +95,7 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
                     0 => {
                         let value = vec![7; if poisoned { 9000 } else { 100 }].into();
                         let saved = store.save_value(1, [task % 12; 32], value, u64::MAX);
-                        saved.await.map(|saved| assert_eq!(saved, Saved::Done))
+                        saved.await.map(|saved| assert_eq!(saved, Saved::Stored))
                     }
                     1 => {
                         let key = format!("{:02}", task % 12);
@@ -112,7 +112,7 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
         }
         tasks.join_all().await;
 
-        let said = "SELECT bytes FROM stored_totals WHERE wasm_id = $1";
+        let said = "SELECT bytes FROM stored_totals WHERE function_id = $1";
         assert_eq!(count(&home, said, 1).await, 2 * 132, "under {undo}");
         for slot in [0, 3, 6, 9] {
             let value = store.load_value(1, &[slot; 32]).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
 
 fn one_call(record: &str) -> Calls {
     Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: 1,
         guest_ns: 10,
         latest_ns: 10,
@@ -169,7 +169,7 @@ async fn a_writer_from_outside_is_waited_for() {
         sqlx::raw_sql("COMMIT").execute(&mut outside).await.unwrap();
     };
     let (created, ()) = tokio::join!(upload, release);
-    assert_eq!(created.unwrap().wasm_id, 1);
+    assert_eq!(created.unwrap().function_id, 1);
 }
 
 /// A disk that is really full. Run it with a small file system of its own, which it fills:
@@ -196,7 +196,7 @@ async fn a_full_disk_is_said_to_be_full_and_recovers_without_a_restart() {
             )))
             .await
         {
-            Ok(created) => acknowledged.push(created.wasm_id),
+            Ok(created) => acknowledged.push(created.function_id),
             Err(error) => break error,
         }
     };
@@ -217,7 +217,7 @@ async fn a_full_disk_is_said_to_be_full_and_recovers_without_a_restart() {
             .create_function(function("after"))
             .await
             .unwrap()
-            .wasm_id,
+            .function_id,
     );
     store.set_state(1, "after".into()).await.unwrap();
     assert_eq!(store.list().await.unwrap(), acknowledged);

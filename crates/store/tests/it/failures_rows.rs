@@ -2,9 +2,9 @@
 
 use iof_store::{NewJob, RecordingsKept, Store, Submitted};
 
+use crate::audit::{all, records};
 use crate::jobs::{job, waiting};
 use crate::recordings::{recording, totals};
-use crate::sent::{all, sent};
 use crate::{Home, function, outside};
 
 /// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
@@ -49,22 +49,22 @@ async fn rows_that_came_together_stay_together() {
     for undo in UNDO {
         let home = Home::new();
         let store = home.open().await;
-        poison(&home, "sent", "rows", undo).await;
+        poison(&home, "audit", "rows", undo).await;
         burst(&store, |store, task, outcome| async move {
             // More than fit into one statement, and the bad one in the last.
-            let mut rows = sent(task, 0..300);
+            let mut rows = records(task, 0..300);
             rows[299].outcome = outcome.into();
-            store.record_sent(rows, u64::MAX, 0).await
+            store.record_audit(rows, u64::MAX, 0).await
         })
         .await;
         let rows = all(&store).await;
         assert_eq!(rows.len(), 16 * 300, "under {undo}");
         for together in rows.chunks(300) {
-            let wasm_id = together[0].sent.wasm_id;
-            assert_eq!(wasm_id % 3, 0);
-            for (row, expected) in together.iter().zip(sent(wasm_id, 0..300)) {
-                assert_eq!(row.sent.at, expected.at);
-                assert_eq!(row.sent.call, expected.call);
+            let function_id = together[0].record.function_id;
+            assert_eq!(function_id % 3, 0);
+            for (row, expected) in together.iter().zip(records(function_id, 0..300)) {
+                assert_eq!(row.record.at, expected.at);
+                assert_eq!(row.record.call, expected.call);
             }
         }
     }

@@ -12,11 +12,14 @@ async fn a_created_function_is_read_back_whole() {
     let mut new = function("source one");
     new.version.legacy_sha256 = "0xabc".into();
     let created = store.create_function(new).await.unwrap();
-    assert_eq!(created.wasm_id, 1);
+    assert_eq!(created.function_id, 1);
     assert!(created.usage_key.is_none());
 
     let read = store.function(1).await.unwrap().unwrap();
-    assert_eq!((read.wasm_id, read.description.as_str()), (1, "a function"));
+    assert_eq!(
+        (read.function_id, read.description.as_str()),
+        (1, "a function")
+    );
     assert_eq!((read.state.as_str(), read.callback.as_str()), ("{}", "{}"));
     assert!(
         read.storage_key.len() == 32 && read.storage_key.bytes().all(|b| b.is_ascii_hexdigit())
@@ -202,7 +205,7 @@ async fn a_deleted_number_never_comes_back() {
                 .create_function(function(format!("{id}")))
                 .await
                 .unwrap()
-                .wasm_id,
+                .function_id,
             id
         );
     }
@@ -211,7 +214,11 @@ async fn a_deleted_number_never_comes_back() {
     store.close().await.unwrap();
     let store = home.open().await;
     assert_eq!(
-        store.create_function(function("4")).await.unwrap().wasm_id,
+        store
+            .create_function(function("4"))
+            .await
+            .unwrap()
+            .function_id,
         4
     );
     assert_eq!(store.list().await.unwrap(), [1, 2, 4]);

@@ -28,7 +28,7 @@ pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
 pub(crate) fn job(number: u64) -> NewJob {
     NewJob {
         id: Uuid::from_u128(number.into()),
-        wasm_id: 1,
+        function_id: 1,
         version: 1,
         export: "say".into(),
         request: format!("request {number}").into(),
@@ -47,7 +47,7 @@ pub(crate) async fn waiting(home: &Home) -> (i64, i64) {
     (count(home, is, 1).await, count(home, said, 1).await)
 }
 
-async fn with(submitted: impl IntoIterator<Item = u64>, home: &Home) -> Store {
+pub(crate) async fn with(submitted: impl IntoIterator<Item = u64>, home: &Home) -> Store {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     for number in submitted {
@@ -60,7 +60,7 @@ fn numbers(jobs: &[Job]) -> Vec<u128> {
     jobs.iter().map(|job| job.id.as_u128()).collect()
 }
 
-async fn get(store: &Store, number: u64) -> Option<Job> {
+pub(crate) async fn get(store: &Store, number: u64) -> Option<Job> {
     store.job(job(number).id).await.unwrap()
 }
 
@@ -76,7 +76,7 @@ async fn a_job_is_queued_then_running_then_done() {
     let queued = get(&store, 1).await.unwrap();
     let expected = Job {
         id: Uuid::from_u128(1),
-        wasm_id: 1,
+        function_id: 1,
         version: 1,
         export: "say".into(),
         state: JobState::Queued,
@@ -143,11 +143,11 @@ async fn what_cannot_run_is_not_accepted() {
     let home = Home::new();
     let store = with(1..=1, &home).await;
     let missing = NewJob {
-        wasm_id: 7,
+        function_id: 7,
         ..job(2)
     };
     let error = store.submit_job(missing, 9, ROOM).await.unwrap_err();
-    assert!(matches!(error, Error::NotFound { wasm_id: 7 }));
+    assert!(matches!(error, Error::NotFound { function_id: 7 }));
     for version in [0, 2] {
         let unknown = NewJob { version, ..job(2) };
         let error = store.submit_job(unknown, 9, ROOM).await.unwrap_err();
@@ -280,7 +280,7 @@ async fn jobs_go_with_their_function() {
     let store = with(1..=3, &home).await;
     store.create_function(function("other")).await.unwrap();
     let of_other = NewJob {
-        wasm_id: 2,
+        function_id: 2,
         ..job(4)
     };
     assert_eq!(
@@ -296,82 +296,6 @@ async fn jobs_go_with_their_function() {
     assert!(!finish(&store, 2, "too late").await);
     assert_eq!(waiting(&home).await, (1, 1));
     assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [4]);
-}
-
-/// What jobs keep, counted and as it is said, of function 1 and of all.
-async fn kept(home: &Home) -> [(i64, i64); 2] {
-    let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
-                 FROM jobs WHERE wasm_id = $1";
-    let all = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
-                 FROM jobs WHERE $1 = 1";
-    let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE wasm_id = $1), 0)";
-    let said_of_all = "SELECT bytes FROM jobs_waiting WHERE one = $1";
-    [
-        (count(home, one, 1).await, count(home, said_of_one, 1).await),
-        (count(home, all, 1).await, count(home, said_of_all, 1).await),
-    ]
-}
-
-#[tokio::test]
-async fn requests_and_outcomes_have_a_room() {
-    let home = Home::new();
-    let store = with([], &home).await;
-    let other = store
-        .create_function(function("other"))
-        .await
-        .unwrap()
-        .wasm_id;
-    let room = JobRoom {
-        all: 12 << 10,
-        function: 8 << 10,
-    };
-    let of = |wasm_id: i64, number: u64, size: usize| NewJob {
-        wasm_id,
-        request: vec![b'x'; size].into(),
-        ..job(number)
-    };
-    let submit = |new: NewJob| store.submit_job(new, 9, room);
-    let no_room = |of_function: bool| Submitted::NoRoom { of_function };
-    assert_eq!(submit(of(1, 1, 8 << 10)).await.unwrap(), no_room(true));
-    assert_eq!(
-        submit(of(1, 2, 4 << 10)).await.unwrap(),
-        Submitted::Accepted
-    );
-    assert_eq!(submit(of(1, 3, 2000)).await.unwrap(), Submitted::Accepted);
-    assert_eq!(submit(of(1, 4, 0)).await.unwrap(), no_room(true));
-    assert_eq!(submit(of(other, 5, 5 << 10)).await.unwrap(), no_room(false));
-    assert_eq!(
-        submit(of(other, 6, 2 << 10)).await.unwrap(),
-        Submitted::Accepted
-    );
-    assert_eq!(store.take_jobs(9).await.unwrap().len(), 3);
-    // Its request goes, so as much more can come of it.
-    let finish = async |number: u64, size: usize| {
-        let outcome = finished(vec![b'y'; size]);
-        assert!(
-            store
-                .finish_job(job(number).id, outcome, room)
-                .await
-                .unwrap()
-        );
-        get(&store, number).await.unwrap().outcome.unwrap()
-    };
-    assert_eq!(finish(2, 6 << 10).await, "full");
-    assert_eq!(finish(3, 4 << 10).await.len(), 4 << 10);
-    assert_eq!(finish(6, 6 << 10).await, "all full");
-    let [one, all] = kept(&home).await;
-    assert!(one.0 == one.1 && all.0 == all.1, "{one:?} {all:?}");
-    assert!(one.0 > 6 << 10 && all.0 < 12 << 10, "{one:?} {all:?}");
-    // What a function kept goes with it.
-    assert!(store.delete_function(1).await.unwrap());
-    assert_eq!(kept(&home).await[0], (0, 0));
-    assert_eq!(
-        submit(of(other, 7, 4 << 10)).await.unwrap(),
-        Submitted::Accepted
-    );
-    assert_eq!(store.expire_jobs(i64::MAX).await.unwrap(), 1);
-    assert!(store.delete_function(other).await.unwrap());
-    assert_eq!(kept(&home).await, [(0, 0), (0, 0)]);
 }
 
 /// Eight submit, four take and finish, all at once: each job is accepted within the limit, taken once, and done.
@@ -443,7 +367,7 @@ async fn the_next_job_is_found_by_an_index() {
             "jobs_state",
         ),
         ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
-        ("DELETE FROM jobs WHERE wasm_id = 1", "jobs_wasm_id"),
+        ("DELETE FROM jobs WHERE function_id = 1", "jobs_wasm_id"),
     ] {
         let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
             .fetch_all(&mut outside(&home).await)

@@ -41,10 +41,10 @@ async fn child() {
             for number in 0.. {
                 let source = format!("{task} {number} {}", std::process::id());
                 let created = store.create_function(function(&source)).await.unwrap();
-                println!("acknowledged {} {source}", created.wasm_id);
+                println!("acknowledged {} {source}", created.function_id);
                 if number % 5 == 4 {
-                    store.delete_function(created.wasm_id).await.unwrap();
-                    println!("deleted {} {source}", created.wasm_id);
+                    store.delete_function(created.function_id).await.unwrap();
+                    println!("deleted {} {source}", created.function_id);
                 }
             }
         });

@@ -9,9 +9,9 @@ use iof_store::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use crate::audit::{all, records};
 use crate::kill::{DATA, spawn};
 use crate::recordings::{recording, totals};
-use crate::sent::{all, sent};
 use crate::{Home, count, function, text};
 
 const KEEP: u32 = 20;
@@ -21,7 +21,7 @@ const KINDS: [&str; 8] = [
     "value",
     "ephemeral",
     "call",
-    "sent",
+    "audit",
     "recording",
     "key",
 ];
@@ -53,7 +53,7 @@ async fn child() {
                     "callback" => store.set_callback(1, written).await.unwrap(),
                     "value" => {
                         let saved = store.save_value(1, slot(number), written.into(), 1 << 20);
-                        assert_eq!(saved.await.unwrap(), Saved::Done);
+                        assert_eq!(saved.await.unwrap(), Saved::Stored);
                     }
                     "ephemeral" => {
                         let key = format!("{}", number % 8);
@@ -65,23 +65,27 @@ async fn child() {
                         store.record_calls(vec![calls], KEEP).await.unwrap();
                     }
                     // Several rows at once, which are all there or none.
-                    "sent" => {
-                        let rows = vec![sent(1, number..number + 1); 3].concat();
+                    "audit" => {
+                        let rows = vec![records(1, number..number + 1); 3].concat();
                         let keep = 3 * u64::from(KEEP);
-                        let _ = store.record_sent(rows, keep, 0).await.unwrap();
+                        let _ = store.record_audit(rows, keep, 0).await.unwrap();
                     }
                     "recording" => {
                         let recorded = vec![one_recording(number)];
                         let _ = store.put_recordings(recorded, RECORDINGS).await.unwrap();
                     }
                     _ => {
-                        let id = store.create_function(function(kind)).await.unwrap().wasm_id;
+                        let id = store
+                            .create_function(function(kind))
+                            .await
+                            .unwrap()
+                            .function_id;
                         let key = store.set_usage_key(id, true).await.unwrap().unwrap();
                         println!("acknowledged {} {id}", key.as_str());
                         let new = NewKey {
                             label: String::new(),
                             scopes: [Scope::Call].into_iter().collect(),
-                            wasm_id: Some(id),
+                            function_id: Some(id),
                             expires_at: None,
                         };
                         let (_, key) = store.create_key(new).await.unwrap();
@@ -106,7 +110,7 @@ fn one_recording(number: u64) -> Recording {
 
 fn one_call(number: u64, record: String) -> Calls {
     Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: 1,
         guest_ns: 7,
         latest_ns: number,
@@ -150,8 +154,9 @@ async fn acknowledged_rows_survive_sigkill() {
 
         let store = home.open().await;
         check(&store, &acknowledged).await;
-        let is = "SELECT SUM(length(key) + length(value)) FROM stored_values WHERE wasm_id = $1";
-        let said = "SELECT bytes FROM stored_totals WHERE wasm_id = $1";
+        let is =
+            "SELECT SUM(length(key) + length(value)) FROM stored_values WHERE function_id = $1";
+        let said = "SELECT bytes FROM stored_totals WHERE function_id = $1";
         assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
         let is = "SELECT SUM(length(key) + length(value)) FROM ephemeral WHERE $1 = 1";
         let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
@@ -174,8 +179,11 @@ async fn found(store: &Store) -> HashMap<&'static str, u64> {
         ("value", newest(slots(store, "value").await)),
         ("ephemeral", newest(slots(store, "ephemeral").await)),
         (
-            "sent",
-            all(store).await.last().map_or(0, |row| row.sent.at as u64),
+            "audit",
+            all(store)
+                .await
+                .last()
+                .map_or(0, |row| row.record.at as u64),
         ),
         (
             "recording",
@@ -233,9 +241,9 @@ async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
         assert_eq!(call.record, (usage.invocations - age).to_string());
     }
     let rows = all(store).await;
-    let newest = rows.last().unwrap().sent.at;
+    let newest = rows.last().unwrap().record.at;
     let oldest = (newest - i64::from(KEEP) + 1).max(1);
-    let times: Vec<_> = rows.iter().map(|row| row.sent.at).collect();
+    let times: Vec<_> = rows.iter().map(|row| row.record.at).collect();
     let expected: Vec<_> = (oldest..=newest).flat_map(|at| [at; 3]).collect();
     assert_eq!(times, expected);
     let heads = store.recordings(1, KEEP + 1).await.unwrap();
@@ -248,7 +256,7 @@ async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
     for (key, id) in acknowledged.iter().filter(|(kind, _)| kind.len() == 36) {
         if key.starts_with("iof_") {
             let kept = store.key(key).await.unwrap().unwrap();
-            assert_eq!(kept.wasm_id, Some(*id as i64));
+            assert_eq!(kept.function_id, Some(*id as i64));
             continue;
         }
         let function = store.function(*id as i64).await.unwrap().unwrap();

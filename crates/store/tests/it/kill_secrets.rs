@@ -33,14 +33,14 @@ async fn a_rotation_survives_sigkill() {
     let home = Home::new();
     let store = home.open().await;
     let first = keys(&[1]);
-    for wasm_id in 1..=FUNCTIONS {
+    for function_id in 1..=FUNCTIONS {
         store
-            .create_function(function(wasm_id.to_string()))
+            .create_function(function(function_id.to_string()))
             .await
             .unwrap();
         for number in 0..SECRETS {
-            let value = format!("{wasm_id} {number}").into();
-            let set = store.set_secret(&first, wasm_id, format!("N{number:02}"), value);
+            let value = format!("{function_id} {number}").into();
+            let set = store.set_secret(&first, function_id, format!("N{number:02}"), value);
             set.await.unwrap();
         }
     }
@@ -64,30 +64,33 @@ async fn a_rotation_survives_sigkill() {
 
         let store = home.open().await;
         let mut under_first = 0;
-        for wasm_id in 1..=FUNCTIONS {
-            let names = store.secret_names(wasm_id).await.unwrap();
+        for function_id in 1..=FUNCTIONS {
+            let names = store.secret_names(function_id).await.unwrap();
             under_first += names
                 .iter()
                 .filter(|secret| secret.key_id == first.current_id())
                 .count();
-            check(&store, wasm_id, &[1, 2]).await;
+            check(&store, function_id, &[1, 2]).await;
         }
         torn += u32::from(under_first > 0 && under_first < SECRETS * FUNCTIONS as usize);
         assert_eq!(
             store.rotate_secrets(&keys(&[2, 1])).await.unwrap(),
             under_first as u64
         );
-        for wasm_id in 1..=FUNCTIONS {
-            check(&store, wasm_id, &[2]).await;
+        for function_id in 1..=FUNCTIONS {
+            check(&store, function_id, &[2]).await;
         }
         store.close().await.unwrap();
     }
     println!("{torn} of 6 rotations were torn");
 }
 
-async fn check(store: &Store, wasm_id: i64, given: &[u8]) {
+async fn check(store: &Store, function_id: i64, given: &[u8]) {
     let expected: Vec<_> = (0..SECRETS)
-        .map(|number| format!("N{number:02}={wasm_id} {number}"))
+        .map(|number| format!("N{number:02}={function_id} {number}"))
         .collect();
-    assert_eq!(read(store, &keys(given), wasm_id).await.unwrap(), expected);
+    assert_eq!(
+        read(store, &keys(given), function_id).await.unwrap(),
+        expected
+    );
 }

@@ -8,12 +8,15 @@
 
 mod api_keys;
 mod artefacts;
+mod audit;
+mod audit_limits;
 mod calls;
 mod ephemeral;
 mod failures;
 mod failures_rows;
 mod functions;
 mod jobs;
+mod jobs_room;
 mod kill;
 mod kill_jobs;
 mod kill_rows;
@@ -25,10 +28,10 @@ mod recordings;
 mod rollout;
 mod rotation;
 mod secrets;
-mod sent;
 mod sources;
 mod speed;
 mod speed_rows;
+mod upgrade_names;
 mod upgrades;
 mod values;
 mod versions;

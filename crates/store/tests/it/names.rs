@@ -12,7 +12,11 @@ fn named(name: &str) -> NewFunction {
 }
 
 async fn create(store: &Store, name: &str) -> i64 {
-    store.create_function(named(name)).await.unwrap().wasm_id
+    store
+        .create_function(named(name))
+        .await
+        .unwrap()
+        .function_id
 }
 
 #[tokio::test]
@@ -89,8 +93,11 @@ async fn a_taken_name_is_refused_and_free_again_after_a_deletion() {
     assert!(store.delete_function(1).await.unwrap());
     assert_eq!(store.named("hello").await.unwrap(), None);
     let created = store.create_function(again).await.unwrap();
-    assert_eq!(store.named("hello").await.unwrap(), Some(created.wasm_id));
-    assert_ne!(created.wasm_id, 1, "the number is not");
+    assert_eq!(
+        store.named("hello").await.unwrap(),
+        Some(created.function_id)
+    );
+    assert_ne!(created.function_id, 1, "the number is not");
 }
 
 /// Sixteen at once want the same name: one gets it, and nobody in the batch fails with the others.
@@ -129,9 +136,9 @@ async fn a_name_cannot_be_changed_even_by_sql() {
     create(&store, "hello").await;
     store.create_function(function("nameless")).await.unwrap();
     for change in [
-        "UPDATE functions SET name = 'other' WHERE wasm_id = 1",
-        "UPDATE functions SET name = NULL WHERE wasm_id = 1",
-        "UPDATE functions SET name = 'late' WHERE wasm_id = 2",
+        "UPDATE functions SET name = 'other' WHERE function_id = 1",
+        "UPDATE functions SET name = NULL WHERE function_id = 1",
+        "UPDATE functions SET name = 'late' WHERE function_id = 2",
     ] {
         let refused = sqlx::query(change)
             .execute(&mut outside(&home).await)
@@ -164,7 +171,7 @@ async fn a_list_shows_each_function_as_it_is() {
         added.await.unwrap();
     }
     let calls = Calls {
-        wasm_id: 1,
+        function_id: 1,
         invocations: 5,
         guest_ns: 0,
         latest_ns: 0,
@@ -174,7 +181,7 @@ async fn a_list_shows_each_function_as_it_is() {
 
     let created = |read: Option<iof_store::Function>| read.unwrap().created_at;
     let one = Summary {
-        wasm_id: 1,
+        function_id: 1,
         name: Some("hello".into()),
         description: "é".into(),
         private: true,
@@ -185,7 +192,7 @@ async fn a_list_shows_each_function_as_it_is() {
         invocations: 5,
     };
     let two = Summary {
-        wasm_id: 2,
+        function_id: 2,
         name: None,
         description: "a function".into(),
         private: false,
@@ -211,8 +218,8 @@ async fn a_list_is_read_page_by_page() {
     while pages.len() < 9 {
         let page = store.functions(after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = last.wasm_id;
-        pages.push(page.iter().map(|one| one.wasm_id).collect::<Vec<_>>());
+        after = last.function_id;
+        pages.push(page.iter().map(|one| one.function_id).collect::<Vec<_>>());
     }
     assert_eq!(pages, [[1, 2], [4, 5], [6, 7]]);
     assert_eq!(store.functions(i64::MIN, 0).await.unwrap(), []);

@@ -16,14 +16,14 @@ async fn a_deletion_never_takes_the_source_of_an_upload() {
         .create_function(function("the same bytes"))
         .await
         .unwrap()
-        .wasm_id;
+        .function_id;
     for round in 0..150 {
         let (deleted, created) = tokio::join!(
             tokio::task::unconstrained(store.delete_function(previous)),
             tokio::task::unconstrained(store.create_function(function("the same bytes"))),
         );
         assert!(deleted.unwrap());
-        previous = created.unwrap().wasm_id;
+        previous = created.unwrap().function_id;
         let source = store.source(sha256).await.unwrap();
         assert!(
             source.is_some(),
@@ -149,7 +149,7 @@ async fn neighbours_in_a_batch_do_not_disturb_each_other() {
                     .create_function(function(format!("{task}")))
                     .await
                     .unwrap()
-                    .wasm_id;
+                    .function_id;
                 assert_eq!(
                     store.function(id).await.unwrap().unwrap().version.sha256,
                     digest(format!("{task}").as_bytes())

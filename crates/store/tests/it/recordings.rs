@@ -13,10 +13,10 @@ const ALL: RecordingsKept = RecordingsKept {
 };
 
 /// A recording of `size` bytes of a call that began at `at`, and whose name says so.
-pub(crate) fn recording(wasm_id: i64, at: i64, size: usize) -> Recording {
+pub(crate) fn recording(function_id: i64, at: i64, size: usize) -> Recording {
     Recording {
-        call: Uuid::from_u64_pair(wasm_id as u64, at as u64),
-        wasm_id,
+        call: Uuid::from_u64_pair(function_id as u64, at as u64),
+        function_id,
         version: 1,
         at,
         outcome: "ok".into(),
@@ -28,8 +28,8 @@ async fn put(store: &Store, recordings: Vec<Recording>, keep: RecordingsKept) ->
     store.put_recordings(recordings, keep).await.unwrap()
 }
 
-async fn times(store: &Store, wasm_id: i64) -> Vec<i64> {
-    let heads = store.recordings(wasm_id, u32::MAX).await.unwrap();
+async fn times(store: &Store, function_id: i64) -> Vec<i64> {
+    let heads = store.recordings(function_id, u32::MAX).await.unwrap();
     heads.iter().map(|head| head.at).collect()
 }
 
@@ -42,8 +42,8 @@ pub(crate) async fn totals(home: &Home) -> (i64, i64) {
 
 async fn functions(home: &Home, number: i64) -> Store {
     let store = home.open().await;
-    for wasm_id in 1..=number {
-        let new = function(wasm_id.to_string());
+    for function_id in 1..=number {
+        let new = function(function_id.to_string());
         store.create_function(new).await.unwrap();
     }
     store
@@ -74,10 +74,13 @@ async fn a_recording_is_read_back_whole() {
         for expected in [&one, &empty] {
             let read = store.recording(expected.call).await.unwrap().unwrap();
             assert!(read == *expected);
-            let heads = store.recordings(expected.wasm_id, 9).await.unwrap();
+            let heads = store.recordings(expected.function_id, 9).await.unwrap();
             assert_eq!(heads.len(), 1);
             let head = &heads[0];
-            assert_eq!((head.call, head.wasm_id), (expected.call, expected.wasm_id));
+            assert_eq!(
+                (head.call, head.function_id),
+                (expected.call, expected.function_id)
+            );
             assert_eq!((head.at, head.version), (expected.at, expected.version));
             assert_eq!(head.outcome, expected.outcome);
             assert_eq!(head.size, expected.data.len() as u64);
@@ -228,8 +231,8 @@ async fn numbers_may_be_at_their_end() {
     };
     let all = vec![extreme(i64::MIN), extreme(0), extreme(i64::MAX)];
     let none = extreme(1);
-    let missing = [i64::MIN, i64::MAX].map(|wasm_id| Recording {
-        wasm_id,
+    let missing = [i64::MIN, i64::MAX].map(|function_id| Recording {
+        function_id,
         ..none.clone()
     });
     put(&store, [all.clone(), missing.to_vec()].concat(), ALL).await;
@@ -317,16 +320,17 @@ async fn the_total_is_exact_under_many_writers() {
         from: 3,
     };
     let mut tasks = tokio::task::JoinSet::new();
-    for wasm_id in 1..=20 {
+    for function_id in 1..=20 {
         let store = store.clone();
         tasks.spawn(async move {
             for at in 0..12 {
-                let two = [at, at + 100].map(|at| recording(wasm_id, at, 10 * wasm_id as usize));
+                let two =
+                    [at, at + 100].map(|at| recording(function_id, at, 10 * function_id as usize));
                 put(&store, two.to_vec(), keep).await;
             }
-            if wasm_id % 5 == 0 {
-                assert!(store.delete_function(wasm_id).await.unwrap());
-                put(&store, vec![recording(wasm_id, 500, 1)], keep).await;
+            if function_id % 5 == 0 {
+                assert!(store.delete_function(function_id).await.unwrap());
+                put(&store, vec![recording(function_id, 500, 1)], keep).await;
             }
         });
     }
@@ -334,8 +338,8 @@ async fn the_total_is_exact_under_many_writers() {
     let (is, said) = totals(&home).await;
     assert_eq!(is, said);
     assert!((1000..=2000).contains(&is), "{is}");
-    for wasm_id in 1..=20 {
-        let kept = times(&store, wasm_id).await.len();
-        assert!(kept <= 5 && (wasm_id % 5 != 0 || kept == 0));
+    for function_id in 1..=20 {
+        let kept = times(&store, function_id).await.len();
+        assert!(kept <= 5 && (function_id % 5 != 0 || kept == 0));
     }
 }

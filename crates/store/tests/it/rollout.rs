@@ -65,7 +65,7 @@ async fn a_new_version_does_what_it_is_told_to() {
     assert_eq!(store.versions(1).await.unwrap().len(), 6);
     for rollout in [Rollout::Active, Rollout::Canary(percent(1)), Rollout::Idle] {
         let error = store.add_version(7, version("x"), rollout).await;
-        assert!(matches!(error, Err(Error::NotFound { wasm_id: 7 })));
+        assert!(matches!(error, Err(Error::NotFound { function_id: 7 })));
         assert_eq!(files(&home.objects("source")).len(), 7, "nor its source");
     }
 }
@@ -196,7 +196,7 @@ async fn half_a_canary_is_refused_even_from_sql() {
         "canary_version = 'none'",
     ] {
         let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "UPDATE functions SET {change} WHERE wasm_id = 1"
+            "UPDATE functions SET {change} WHERE function_id = 1"
         )))
         .execute(&mut outside(&home).await)
         .await;

@@ -54,7 +54,7 @@ async fn rotation_passes_over_what_is_damaged_and_says_so() {
     let error = store.rotate_secrets(&keys(&[2, 1])).await.unwrap_err();
     assert_eq!(error.code(), "damaged");
     assert!(error.to_string().contains("N10"), "the first: {error}");
-    let stale = "SELECT COUNT(*) FROM secrets WHERE wasm_id = $1 AND key_id = (SELECT key_id FROM secrets WHERE name = 'N10')";
+    let stale = "SELECT COUNT(*) FROM secrets WHERE function_id = $1 AND key_id = (SELECT key_id FROM secrets WHERE name = 'N10')";
     assert_eq!(count(&home, stale, 1).await, 3);
     for name in ["N10", "N63", "N64"] {
         store.delete_secret(1, name.into()).await.unwrap();

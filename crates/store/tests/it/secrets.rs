@@ -18,8 +18,14 @@ fn value(text: &str) -> SecretValue {
     text.to_owned().into()
 }
 
-pub(crate) async fn set(store: &Store, keys: &SecretKeys, wasm_id: i64, name: &str, text: &str) {
-    let set = store.set_secret(keys, wasm_id, name.into(), value(text));
+pub(crate) async fn set(
+    store: &Store,
+    keys: &SecretKeys,
+    function_id: i64,
+    name: &str,
+    text: &str,
+) {
+    let set = store.set_secret(keys, function_id, name.into(), value(text));
     set.await.unwrap();
 }
 
@@ -27,10 +33,10 @@ pub(crate) async fn set(store: &Store, keys: &SecretKeys, wasm_id: i64, name: &s
 pub(crate) async fn read(
     store: &Store,
     keys: &SecretKeys,
-    wasm_id: i64,
+    function_id: i64,
 ) -> Result<Vec<String>, &'static str> {
     let secrets = store
-        .secrets(keys, wasm_id)
+        .secrets(keys, function_id)
         .await
         .map_err(|error| error.code())?;
     Ok(secrets
@@ -198,7 +204,7 @@ async fn deleting_a_function_deletes_its_secrets() {
     set(&store, &keys, 1, "A", "x").await;
     set(&store, &keys, 2, "A", "x").await;
     assert!(store.delete_function(1).await.unwrap());
-    let rows = "SELECT COUNT(*) FROM secrets WHERE wasm_id = $1";
+    let rows = "SELECT COUNT(*) FROM secrets WHERE function_id = $1";
     assert_eq!(
         (count(&home, rows, 1).await, count(&home, rows, 2).await),
         (0, 1)
@@ -215,14 +221,14 @@ async fn what_was_changed_or_moved_is_damaged() {
         "UPDATE secrets SET sealed = x'' WHERE name = 'B'",
         "UPDATE secrets SET nonce = randomblob(24) WHERE name = 'B'",
         // One row's ciphertext in another: of the same function, of the same name.
-        "UPDATE secrets SET (nonce, sealed) = (SELECT nonce, sealed FROM secrets WHERE wasm_id = 1 AND name = 'A')
-          WHERE wasm_id = 1 AND name = 'B'",
-        "UPDATE secrets SET (nonce, sealed) = (SELECT nonce, sealed FROM secrets WHERE wasm_id = 2 AND name = 'B')
-          WHERE wasm_id = 1 AND name = 'B'",
+        "UPDATE secrets SET (nonce, sealed) = (SELECT nonce, sealed FROM secrets WHERE function_id = 1 AND name = 'A')
+          WHERE function_id = 1 AND name = 'B'",
+        "UPDATE secrets SET (nonce, sealed) = (SELECT nonce, sealed FROM secrets WHERE function_id = 2 AND name = 'B')
+          WHERE function_id = 1 AND name = 'B'",
         // The row itself, to another function, to another name.
-        "UPDATE secrets SET wasm_id = 1, name = 'C' WHERE wasm_id = 2 AND name = 'B'",
-        "UPDATE OR REPLACE secrets SET wasm_id = 1 WHERE wasm_id = 2 AND name = 'B'",
-        "UPDATE secrets SET name = 'C' WHERE wasm_id = 1 AND name = 'B'",
+        "UPDATE secrets SET function_id = 1, name = 'C' WHERE function_id = 2 AND name = 'B'",
+        "UPDATE OR REPLACE secrets SET function_id = 1 WHERE function_id = 2 AND name = 'B'",
+        "UPDATE secrets SET name = 'C' WHERE function_id = 1 AND name = 'B'",
         // Under a key that is there, and not the right one.
         "UPDATE secrets SET key_id = (SELECT key_id FROM secrets WHERE name = 'OTHER') WHERE name = 'B'",
     ] {
@@ -230,8 +236,8 @@ async fn what_was_changed_or_moved_is_damaged() {
         let store = two_functions(&home).await;
         set(&store, &keys(&[2]), 2, "OTHER", "x").await;
         let keys = keys(&[1, 2]);
-        for (wasm_id, name) in [(1, "A"), (1, "B"), (2, "B")] {
-            set(&store, &keys, wasm_id, name, "the same value").await;
+        for (function_id, name) in [(1, "A"), (1, "B"), (2, "B")] {
+            set(&store, &keys, function_id, name, "the same value").await;
         }
         assert_eq!(read(&store, &keys, 1).await.unwrap().len(), 2);
         change(&home, tamper).await;

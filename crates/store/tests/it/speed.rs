@@ -117,7 +117,7 @@ async fn values_and_calls() {
                 while started.elapsed() < Duration::from_secs(2) {
                     let key = digest(format!("{task} {done}").as_bytes());
                     let saved = store.save_value(1, key, vec![7; 100].into(), u64::MAX);
-                    assert_eq!(saved.await.unwrap(), iof_store::Saved::Done);
+                    assert_eq!(saved.await.unwrap(), iof_store::Saved::Stored);
                     done += 1;
                 }
                 done
@@ -135,7 +135,7 @@ async fn values_and_calls() {
             guest_ns: 1,
         };
         let calls = iof_store::Calls {
-            wasm_id: 1,
+            function_id: 1,
             invocations: calls,
             guest_ns: calls,
             latest_ns: 1,

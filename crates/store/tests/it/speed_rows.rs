@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use iof_store::{RecordingsKept, Sent, SentQuery, Store};
+use iof_store::{AuditQuery, AuditRecord, RecordingsKept, Store};
 
+use crate::audit::records;
 use crate::recordings::recording;
-use crate::sent::sent;
 use crate::speed::flushes;
 use crate::{Home, function};
 
@@ -20,16 +20,16 @@ async fn what_left() {
     store.create_function(function("x")).await.unwrap();
     for rows in [1, 100, 10_000] {
         let took = record(&store, rows, MILLION).await;
-        println!("record_sent of {rows}: {took}");
+        println!("record_audit of {rows}: {took}");
     }
     while newest(&store).await < MILLION as i64 {
-        let more = store.record_sent(sent(2, 0..50_000), 2 * MILLION, 0);
+        let more = store.record_audit(records(2, 0..50_000), 2 * MILLION, 0);
         let _ = more.await.unwrap();
     }
     let more = record(&store, 10_000, 2 * MILLION).await;
-    println!("record_sent of 10000 to a million: {more}");
+    println!("record_audit of 10000 to a million: {more}");
     while store
-        .record_sent(Vec::<Sent>::new(), MILLION, 0)
+        .record_audit(Vec::<AuditRecord>::new(), MILLION, 0)
         .await
         .unwrap()
     {}
@@ -38,20 +38,20 @@ async fn what_left() {
     let size = home.data().join("iof.db").metadata().unwrap().len();
     println!("a row: {} bytes of the file", size / MILLION);
 
-    for (what, wasm_id, outcome) in [
+    for (what, function_id, outcome) in [
         ("the newest of all", None, None),
         ("the newest of a function", Some(1), None),
         ("an outcome that no row has", None, Some("refused".into())),
         ("of a function", Some(1), Some("refused".into())),
     ] {
-        let query = SentQuery {
-            wasm_id,
+        let query = AuditQuery {
+            function_id,
             outcome,
             limit: 1000,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
         let started = Instant::now();
-        let found = store.sent(&query).await.unwrap().len();
+        let found = store.audit(&query).await.unwrap().len();
         println!("{what}: {found} rows in {:.1?}", started.elapsed());
     }
 
@@ -62,7 +62,11 @@ async fn what_left() {
     let removing = {
         let store = store.clone();
         task.spawn(async move {
-            while store.record_sent(Vec::<Sent>::new(), 100, 0).await.unwrap() {
+            while store
+                .record_audit(Vec::<AuditRecord>::new(), 100, 0)
+                .await
+                .unwrap()
+            {
                 removals += 1;
             }
             removals
@@ -85,9 +89,9 @@ async fn what_left() {
 async fn record(store: &Store, rows: u64, keep: u64) -> String {
     let mut took = Vec::new();
     for _ in 0..9 {
-        let rows = sent(1, 0..rows);
+        let rows = records(1, 0..rows);
         let started = Instant::now();
-        let _ = store.record_sent(rows, keep, 0).await.unwrap();
+        let _ = store.record_audit(rows, keep, 0).await.unwrap();
         took.push(started.elapsed());
     }
     took.sort();
@@ -95,11 +99,11 @@ async fn record(store: &Store, rows: u64, keep: u64) -> String {
 }
 
 async fn newest(store: &Store) -> i64 {
-    let newest = SentQuery {
+    let newest = AuditQuery {
         limit: 1,
-        ..SentQuery::default()
+        ..AuditQuery::default()
     };
-    store.sent(&newest).await.unwrap()[0].id
+    store.audit(&newest).await.unwrap()[0].id
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use iof_store::{
-    EphemeralPut, NewFunction, NewKey, NewVersion, Percent, Rollout, Saved, Scope, Sent, SentKind,
-    SentQuery, Store, Usage,
+    AuditKind, AuditQuery, AuditRecord, EphemeralPut, NewFunction, NewKey, NewVersion, Percent,
+    Rollout, Saved, Scope, Store, Usage,
 };
 
+use crate::audit::records;
 use crate::opening::fill;
 use crate::recordings::{recording, totals};
-use crate::sent::sent;
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-const MIGRATIONS: [&str; 7] = [
+pub(crate) const MIGRATIONS: [&str; 8] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 7] = [
     "0005_names_rollouts_keys_and_jobs.sql",
     "0006_jobs_size.sql",
     "0007_shares_and_names_of_values.sql",
+    "0008_function_id.sql",
 ];
 
 #[tokio::test]
@@ -60,7 +61,7 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
 
         assert!(store.delete_function(2).await.unwrap());
         let next = store.create_function(function("x")).await.unwrap();
-        assert_eq!(next.wasm_id, 5);
+        assert_eq!(next.function_id, 5);
         store.close().await.unwrap();
         home.open().await;
     }
@@ -69,7 +70,7 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
 async fn of_the_second_release(store: &Store) {
     let value = bytes::Bytes::from_static(b"value");
     let saved = store.save_value(2, [1; 32], value.clone(), 37).await;
-    assert_eq!(saved.unwrap(), Saved::Done);
+    assert_eq!(saved.unwrap(), Saved::Stored);
     assert_eq!(store.load_value(2, &[1; 32]).await.unwrap(), Some(value));
     let life = std::time::Duration::from_secs(60);
     let saved = store
@@ -96,14 +97,14 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let keys = crate::secrets::keys(&[1]);
     let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
     set.await.unwrap();
-    let rows = sent(2, 0..2);
-    store.record_sent(rows.clone(), 999, 0).await.unwrap();
-    let query = SentQuery {
+    let rows = records(2, 0..2);
+    store.record_audit(rows.clone(), 999, 0).await.unwrap();
+    let query = AuditQuery {
         limit: 2,
-        ..SentQuery::default()
+        ..AuditQuery::default()
     };
-    let found = store.sent(&query).await.unwrap();
-    let found: Vec<Sent> = found.into_iter().rev().map(|row| row.sent).collect();
+    let found = store.audit(&query).await.unwrap();
+    let found: Vec<AuditRecord> = found.into_iter().rev().map(|row| row.record).collect();
     assert_eq!(found, rows);
     let keep = iof_store::RecordingsKept {
         per_function: 9,
@@ -120,7 +121,7 @@ async fn of_the_fifth_release(store: &Store) {
     let listed = store.functions(0, 9).await.unwrap();
     let found: Vec<_> = listed
         .iter()
-        .map(|one| (one.wasm_id, one.version, one.versions, one.canary))
+        .map(|one| (one.function_id, one.version, one.versions, one.canary))
         .collect();
     assert_eq!(found, [(1, 1, 1, None), (2, 2, 2, None), (3, 1, 1, None)]);
     let half = Percent::new(50).unwrap();
@@ -133,14 +134,14 @@ async fn of_the_fifth_release(store: &Store) {
         name: Some("hello".into()),
         ..function("named")
     };
-    let named = store.create_function(named).await.unwrap().wasm_id;
+    let named = store.create_function(named).await.unwrap().function_id;
     assert_eq!(store.named("hello").await.unwrap(), Some(named));
     assert!(store.delete_function(named).await.unwrap());
 
     let key = NewKey {
         label: "laptop".into(),
         scopes: [Scope::Admin].into_iter().collect(),
-        wasm_id: Some(2),
+        function_id: Some(2),
         expires_at: None,
     };
     let (made, key) = store.create_key(key).await.unwrap();
@@ -152,7 +153,7 @@ async fn of_the_fifth_release(store: &Store) {
 }
 
 /// A directory whose database has the tables of some migrations, and nothing later.
-async fn left_by(home: &Home, applied: &[&str]) {
+pub(crate) async fn left_by(home: &Home, applied: &[&str]) {
     home.open().await.close().await.unwrap(); // for what is not the database
     let database = home.data().join("iof.db");
     tokio::fs::remove_file(&database).await.unwrap();
@@ -205,32 +206,32 @@ async fn fill_outbound(home: &Home) {
 }
 
 async fn kept_outbound(store: &Store) {
-    let found = crate::sent::all(store).await;
+    let found = crate::audit::all(store).await;
     let ids: Vec<_> = found.iter().map(|row| row.id).collect();
     assert_eq!(ids, (21..=300).collect::<Vec<_>>());
     let (last, others) = found.split_last().unwrap();
     for row in others {
         let number = row.id as u64 - 1;
-        let expected = sent(1 + number as i64 % 2, number..number + 1);
-        assert_eq!(row.sent, expected[0]);
+        let expected = records(1 + number as i64 % 2, number..number + 1);
+        assert_eq!(row.record, expected[0]);
     }
-    let command = Sent {
-        kind: SentKind::Command,
+    let command = AuditRecord {
+        kind: AuditKind::Command,
         subject: Some("a \"b\" \\".into()),
         secrets: None,
         method: None,
         host: None,
         address: None,
         status: None,
-        ..sent(2, 299..300).remove(0)
+        ..records(2, 299..300).remove(0)
     };
-    assert_eq!(last.sent, command);
-    let query = SentQuery {
-        wasm_id: Some(2),
+    assert_eq!(last.record, command);
+    let query = AuditQuery {
+        function_id: Some(2),
         limit: 1000,
-        ..SentQuery::default()
+        ..AuditQuery::default()
     };
-    assert_eq!(store.sent(&query).await.unwrap().len(), 140);
+    assert_eq!(store.audit(&query).await.unwrap().len(), 140);
 }
 
 /// A new migration has to be added to the list above, and its tables to the test.

@@ -18,8 +18,8 @@ async fn load(store: &Store, id: i64, key: [u8; 32]) -> Option<String> {
 
 /// What the function's values add up to, and what the store believes that they do.
 async fn totals(home: &Home, id: i64) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE wasm_id = $1";
-    let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE wasm_id = $1";
+    let is = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE function_id = $1";
+    let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE function_id = $1";
     (count(home, is, id).await, count(home, said, id).await)
 }
 
@@ -30,12 +30,15 @@ async fn a_value_is_read_back_and_replaced() {
     store.create_function(function("x")).await.unwrap();
     assert_eq!(load(&store, 1, [1; 32]).await, None);
     for value in ["first", "", "a longer one \0 é", "second"] {
-        assert_eq!(save(&store, 1, [1; 32], value, NO_LIMIT).await, Saved::Done);
+        assert_eq!(
+            save(&store, 1, [1; 32], value, NO_LIMIT).await,
+            Saved::Stored
+        );
         assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), value);
     }
     let large = Bytes::from((0..1 << 20).map(|i| (i / 3) as u8).collect::<Vec<_>>());
     let saved = store.save_value(1, [2; 32], large.clone(), NO_LIMIT).await;
-    assert_eq!(saved.unwrap(), Saved::Done);
+    assert_eq!(saved.unwrap(), Saved::Stored);
     assert!(store.load_value(1, &[2; 32]).await.unwrap().unwrap() == large);
     let sum = 64 + 6 + (1 << 20);
     assert_eq!(totals(&home, 1).await, (sum, sum));
@@ -56,7 +59,7 @@ async fn functions_do_not_see_each_others_values() {
     let _ = save(&store, 1, [7; 32], "mine", NO_LIMIT).await;
     assert_eq!(load(&store, 2, [7; 32]).await, None);
     // The other's total does not count either.
-    assert_eq!(save(&store, 2, [7; 32], "yours", 37).await, Saved::Done);
+    assert_eq!(save(&store, 2, [7; 32], "yours", 37).await, Saved::Stored);
     assert_eq!(load(&store, 1, [7; 32]).await.unwrap(), "mine");
     assert_eq!(load(&store, 2, [7; 32]).await.unwrap(), "yours");
 }
@@ -66,24 +69,36 @@ async fn the_total_is_bounded_to_the_byte() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
-    assert_eq!(save(&store, 1, [1; 32], "123", 34).await, Saved::Full);
-    assert_eq!(save(&store, 1, [1; 32], "123", 35).await, Saved::Done);
-    assert_eq!(save(&store, 1, [2; 32], "", 66).await, Saved::Full);
-    assert_eq!(save(&store, 1, [2; 32], "", 67).await, Saved::Done);
+    assert_eq!(
+        save(&store, 1, [1; 32], "123", 34).await,
+        Saved::QuotaExceeded
+    );
+    assert_eq!(save(&store, 1, [1; 32], "123", 35).await, Saved::Stored);
+    assert_eq!(save(&store, 1, [2; 32], "", 66).await, Saved::QuotaExceeded);
+    assert_eq!(save(&store, 1, [2; 32], "", 67).await, Saved::Stored);
     // What a value replaces makes room for it.
-    assert_eq!(save(&store, 1, [1; 32], "1234", 67).await, Saved::Full);
-    assert_eq!(save(&store, 1, [1; 32], "1234", 68).await, Saved::Done);
-    assert_eq!(save(&store, 1, [1; 32], "12", 68).await, Saved::Done);
-    assert_eq!(save(&store, 1, [2; 32], "ab", 68).await, Saved::Done);
-    assert_eq!(save(&store, 1, [2; 32], "abc", 68).await, Saved::Full);
+    assert_eq!(
+        save(&store, 1, [1; 32], "1234", 67).await,
+        Saved::QuotaExceeded
+    );
+    assert_eq!(save(&store, 1, [1; 32], "1234", 68).await, Saved::Stored);
+    assert_eq!(save(&store, 1, [1; 32], "12", 68).await, Saved::Stored);
+    assert_eq!(save(&store, 1, [2; 32], "ab", 68).await, Saved::Stored);
+    assert_eq!(
+        save(&store, 1, [2; 32], "abc", 68).await,
+        Saved::QuotaExceeded
+    );
     assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "12");
     assert_eq!(load(&store, 1, [2; 32]).await.unwrap(), "ab");
     assert_eq!(totals(&home, 1).await, (68, 68));
     // And after the next start.
     store.close().await.unwrap();
     let store = home.open().await;
-    assert_eq!(save(&store, 1, [2; 32], "abc", 68).await, Saved::Full);
-    assert_eq!(save(&store, 1, [2; 32], "abc", 69).await, Saved::Done);
+    assert_eq!(
+        save(&store, 1, [2; 32], "abc", 68).await,
+        Saved::QuotaExceeded
+    );
+    assert_eq!(save(&store, 1, [2; 32], "abc", 69).await, Saved::Stored);
 }
 
 /// Nothing can be removed, so a function whose limit was lowered must at least be able to overwrite.
@@ -92,11 +107,14 @@ async fn a_lower_limit_refuses_growth_alone() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
-    assert_eq!(save(&store, 1, [1; 32], "1234", 100).await, Saved::Done);
-    assert_eq!(save(&store, 1, [1; 32], "5678", 10).await, Saved::Done);
-    assert_eq!(save(&store, 1, [1; 32], "567", 10).await, Saved::Done);
-    assert_eq!(save(&store, 1, [1; 32], "5678", 10).await, Saved::Full);
-    assert_eq!(save(&store, 1, [2; 32], "", 10).await, Saved::Full);
+    assert_eq!(save(&store, 1, [1; 32], "1234", 100).await, Saved::Stored);
+    assert_eq!(save(&store, 1, [1; 32], "5678", 10).await, Saved::Stored);
+    assert_eq!(save(&store, 1, [1; 32], "567", 10).await, Saved::Stored);
+    assert_eq!(
+        save(&store, 1, [1; 32], "5678", 10).await,
+        Saved::QuotaExceeded
+    );
+    assert_eq!(save(&store, 1, [2; 32], "", 10).await, Saved::QuotaExceeded);
     assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "567");
     assert_eq!(totals(&home, 1).await, (35, 35));
 }
@@ -153,7 +171,7 @@ async fn the_limit_is_exact_under_fifty_writers() {
             for key in [2 * task, 2 * task + 1] {
                 let saved = save(&store, 1, [key; 32], "12345678", 60 * 40).await;
                 let there = load(&store, 1, [key; 32]).await.is_some();
-                assert_eq!(saved == Saved::Done, there);
+                assert_eq!(saved == Saved::Stored, there);
                 done += u32::from(there);
             }
             done
@@ -198,7 +216,7 @@ async fn a_save_never_outlives_its_function() {
             .create_function(function(format!("{round}")))
             .await
             .unwrap()
-            .wasm_id;
+            .function_id;
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..6_u8 {
             let store = store.clone();
@@ -214,7 +232,7 @@ async fn a_save_never_outlives_its_function() {
         for saved in tasks.join_all().await.into_iter().flatten() {
             match saved {
                 Ok(saved) => {
-                    assert_eq!(saved, Saved::Done);
+                    assert_eq!(saved, Saved::Stored);
                     before += 1;
                 }
                 Err(error) => {
@@ -236,8 +254,11 @@ async fn a_removed_value_takes_nothing_any_more() {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     for round in 0..3u8 {
-        assert_eq!(save(&store, 1, [round; 32], "1234", 36).await, Saved::Done);
-        assert_eq!(save(&store, 1, [9; 32], "", 36).await, Saved::Full);
+        assert_eq!(
+            save(&store, 1, [round; 32], "1234", 36).await,
+            Saved::Stored
+        );
+        assert_eq!(save(&store, 1, [9; 32], "", 36).await, Saved::QuotaExceeded);
         assert!(store.remove_value(1, [round; 32]).await.unwrap());
         assert!(!store.remove_value(1, [round; 32]).await.unwrap());
         assert_eq!(load(&store, 1, [round; 32]).await, None);
@@ -263,11 +284,11 @@ async fn names_are_listed_by_prefix_and_page() {
     for name in names {
         let value = Bytes::from_static(b"v");
         let saved = store.save_value(1, key(name), value, NO_LIMIT).await;
-        assert_eq!(saved.unwrap(), Saved::Done);
+        assert_eq!(saved.unwrap(), Saved::Stored);
     }
     assert_eq!(
         save(&store, 1, [7; 32], "of 2020", NO_LIMIT).await,
-        Saved::Done
+        Saved::Stored
     );
     let bytes = 7 * 32 + 6 + 7 + 3 + 1 + 3 + 1 + 2 + 2;
     assert_eq!(totals(&home, 1).await, (bytes, bytes));
@@ -288,7 +309,7 @@ async fn names_are_listed_by_prefix_and_page() {
     assert!(store.value_names(2, b"", b"", 9).await.unwrap().is_empty());
     // Replaced and removed, with its name.
     let saved = store.save_value(1, key(b"b/1"), Bytes::new(), 0).await;
-    assert_eq!(saved.unwrap(), Saved::Done);
+    assert_eq!(saved.unwrap(), Saved::Stored);
     assert!(store.remove_value(1, key(b"b/2").digest).await.unwrap());
     assert_eq!(list(b"b/", b"", 9).await, "b/1");
     let bytes = bytes - 1 - 32 - 1 - 3;

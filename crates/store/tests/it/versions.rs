@@ -70,9 +70,9 @@ async fn versions_that_are_not_there_are_not_found() {
     for number in [i64::MIN, -1, 0, 4, i64::MAX] {
         assert_eq!(store.version(1, number).await.unwrap(), None);
     }
-    for wasm_id in [i64::MIN, 0, 3, i64::MAX] {
-        assert_eq!(store.version(wasm_id, 1).await.unwrap(), None);
-        assert_eq!(store.versions(wasm_id).await.unwrap(), []);
+    for function_id in [i64::MIN, 0, 3, i64::MAX] {
+        assert_eq!(store.version(function_id, 1).await.unwrap(), None);
+        assert_eq!(store.versions(function_id).await.unwrap(), []);
     }
     assert!(store.delete_function(1).await.unwrap());
     assert_eq!(store.version(1, 3).await.unwrap(), None);

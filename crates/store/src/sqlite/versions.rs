@@ -1,51 +1,51 @@
-//! The versions of a function: all that there were, and how the next one is added.
-//!
-//! A version never changes and goes only with its function, so what a caller learned of one stays true: a call that
-//! began under an earlier version can still be explained, and run again, from that version.
+//! Versions, as rows, and the sources that they refer to.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
-use crate::database::damaged;
-use crate::writer::VersionRow;
-use crate::{Error, Store, Version, VersionId};
+use super::column::{bytes, damaged};
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{Version, VersionId, VersionRow};
+use crate::rows::Versions;
 
 /// The most that one list holds.
 const LISTED: i64 = 1000;
 
-impl Store {
-    /// One version of a function, active or not. `None`: there is no such version, or no such function.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn version(&self, wasm_id: i64, number: i64) -> Result<Option<Version>, Error> {
-        let mut found = list(self.readers(), wasm_id, number..=number).await?;
-        Ok(found.pop())
+impl Versions for Database {
+    async fn versions(
+        &self,
+        function_id: i64,
+        numbers: RangeInclusive<i64>,
+    ) -> Result<Vec<Version>, Error> {
+        Ok(list(&self.readers, function_id, numbers).await?)
     }
 
-    /// The versions of a function, newest first, and no more than the 1000 newest. Empty if there is no such function.
-    ///
-    /// # Errors
-    /// As [`Store::function`].
-    pub async fn versions(&self, wasm_id: i64) -> Result<Vec<Version>, Error> {
-        list(self.readers(), wasm_id, 1..=i64::MAX).await
+    async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error> {
+        Ok(live(&self.readers).await?)
+    }
+
+    async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error> {
+        Ok(refers(&self.readers, sha256).await?)
     }
 }
 
 async fn list(
     readers: &SqlitePool,
-    wasm_id: i64,
+    function_id: i64,
     numbers: RangeInclusive<i64>,
-) -> Result<Vec<Version>, Error> {
+) -> Result<Vec<Version>> {
     sqlx::query(
         "SELECT id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at
            FROM versions
           WHERE function_id = $1 AND number BETWEEN $2 AND $3
           ORDER BY number DESC LIMIT $4",
     )
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(numbers.start())
     .bind(numbers.end())
     .bind(LISTED)
@@ -56,12 +56,12 @@ async fn list(
     .collect()
 }
 
-/// How many columns of a row [`read`] reads.
-pub(crate) const COLUMNS: usize = 9;
+/// The number of columns that [`read`] reads.
+pub(super) const COLUMNS: usize = 9;
 
 /// The columns of a version, from `first` on, in the order in which the list above has them. By their places, because a
 /// row may hold two versions.
-pub(crate) fn read(row: &SqliteRow, first: usize) -> Result<Version, Error> {
+pub(super) fn read(row: &SqliteRow, first: usize) -> Result<Version> {
     let sha256 = row.try_get::<&[u8], _>(first + 2)?.try_into();
     let size = row.try_get::<i64, _>(first + 4)?.try_into();
     Ok(Version {
@@ -77,18 +77,19 @@ pub(crate) fn read(row: &SqliteRow, first: usize) -> Result<Version, Error> {
     })
 }
 
-pub(crate) async fn insert(
+/// Adds the next version of a function, and returns its number.
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    wasm_id: i64,
+    function_id: i64,
     version: &VersionRow,
-) -> Result<i64, Error> {
+) -> Result<i64> {
     let number = sqlx::query_scalar(
         "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, declaration, created_at)
          VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM versions WHERE function_id = $2), $3, $4, $5, $6, $7, $8, $9)
          RETURNING number",
     )
     .bind(version.id.to_string())
-    .bind(wasm_id)
+    .bind(function_id)
     .bind(&version.sha256[..])
     .bind(&version.legacy_sha256)
     .bind(version.size)
@@ -99,4 +100,23 @@ pub(crate) async fn insert(
     .fetch_one(connection)
     .await?;
     Ok(number)
+}
+
+/// The digests of all sources that versions refer to.
+async fn live(readers: &SqlitePool) -> Result<HashSet<[u8; 32]>> {
+    sqlx::query("SELECT DISTINCT sha256 FROM versions")
+        .fetch_all(readers)
+        .await?
+        .iter()
+        .map(|row| bytes(row, "sha256"))
+        .collect()
+}
+
+/// `true` if any version refers to this source.
+async fn refers(readers: &SqlitePool, sha256: &[u8; 32]) -> Result<bool> {
+    let found = sqlx::query("SELECT 1 FROM versions WHERE sha256 = $1 LIMIT 1")
+        .bind(&sha256[..])
+        .fetch_optional(readers)
+        .await?;
+    Ok(found.is_some())
 }

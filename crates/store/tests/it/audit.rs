@@ -2,22 +2,22 @@
 
 use std::ops::Range;
 
-use iof_store::{Sent, SentKind, SentQuery, SentRow, Store};
+use iof_store::{AuditKind, AuditQuery, AuditRecord, AuditRow, Store};
 use uuid::Uuid;
 
-use crate::{Home, count, function, outside};
+use crate::{Home, function, outside};
 
-const ALL: u64 = u64::MAX;
-const EVER: i64 = i64::MIN;
+pub(crate) const ALL: u64 = u64::MAX;
+pub(crate) const EVER: i64 = i64::MIN;
 
 /// Rows of a function whose times, and numbers of bytes, are `numbers`; ten to a call.
-pub(crate) fn sent(wasm_id: i64, numbers: Range<u64>) -> Vec<Sent> {
-    let row = |number: u64| Sent {
+pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord> {
+    let row = |number: u64| AuditRecord {
         at: number as i64,
-        call: Uuid::from_u64_pair(wasm_id as u64, number / 10),
-        wasm_id,
+        call: Uuid::from_u64_pair(function_id as u64, number / 10),
+        function_id,
         version: 1,
-        kind: SentKind::Request,
+        kind: AuditKind::Request,
         subject: Some("GET https://api.example.com/v1/".into()),
         secrets: Some("API_TOKEN".into()),
         method: Some("GET".into()),
@@ -32,13 +32,13 @@ pub(crate) fn sent(wasm_id: i64, numbers: Range<u64>) -> Vec<Sent> {
     numbers.map(row).collect()
 }
 
-fn command(wasm_id: i64, outcome: &str) -> Sent {
-    Sent {
+fn command(function_id: i64, outcome: &str) -> AuditRecord {
+    AuditRecord {
         at: 7,
         call: Uuid::nil(),
-        wasm_id,
+        function_id,
         version: 2,
-        kind: SentKind::Command,
+        kind: AuditKind::Command,
         subject: None,
         secrets: None,
         method: None,
@@ -53,28 +53,33 @@ fn command(wasm_id: i64, outcome: &str) -> Sent {
 }
 
 /// All rows, oldest first, page by page.
-pub(crate) async fn all(store: &Store) -> Vec<SentRow> {
-    let mut found: Vec<SentRow> = Vec::new();
+pub(crate) async fn all(store: &Store) -> Vec<AuditRow> {
+    let mut found: Vec<AuditRow> = Vec::new();
     loop {
-        let query = SentQuery {
+        let query = AuditQuery {
             after: found.last().map(|row| row.id),
             limit: 1000,
             newest_first: false,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
-        match store.sent(&query).await.unwrap() {
+        match store.audit(&query).await.unwrap() {
             page if page.is_empty() => return found,
             page => found.extend(page),
         }
     }
 }
 
-async fn times(store: &Store) -> Vec<i64> {
-    all(store).await.iter().map(|row| row.sent.at).collect()
+pub(crate) async fn times(store: &Store) -> Vec<i64> {
+    all(store).await.iter().map(|row| row.record.at).collect()
 }
 
-async fn record(store: &Store, rows: Vec<Sent>, keep_rows: u64, keep_from: i64) -> bool {
-    let recorded = store.record_sent(rows, keep_rows, keep_from);
+pub(crate) async fn record(
+    store: &Store,
+    rows: Vec<AuditRecord>,
+    keep_rows: u64,
+    keep_from: i64,
+) -> bool {
+    let recorded = store.record_audit(rows, keep_rows, keep_from);
     recorded.await.unwrap()
 }
 
@@ -83,8 +88,8 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
-    let mut rows = sent(1, 0..2);
-    rows[0].subject = Some("é\0'; DROP TABLE sent; --".into());
+    let mut rows = records(1, 0..2);
+    rows[0].subject = Some("é\0'; DROP TABLE audit; --".into());
     rows[1].outcome = "x".repeat(1 << 20);
     rows.push(command(1, ""));
     rows.push(command(99, "no such function"));
@@ -101,7 +106,7 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
         let read = all(&store).await;
         let ids: Vec<_> = read.iter().map(|row| row.id).collect();
         assert_eq!(ids, [1, 2, 3, 4]);
-        let read: Vec<_> = read.into_iter().map(|row| row.sent).collect();
+        let read: Vec<_> = read.into_iter().map(|row| row.record).collect();
         assert_eq!(read, rows);
     }
 }
@@ -110,9 +115,9 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
 async fn the_greatest_numbers_are_read_back_and_asked_for() {
     let home = Home::new();
     let store = home.open().await;
-    let extreme = |number: i64, count: u64| Sent {
+    let extreme = |number: i64, count: u64| AuditRecord {
         at: number,
-        wasm_id: number,
+        function_id: number,
         version: number,
         status: Some(number),
         bytes_out: count,
@@ -125,23 +130,27 @@ async fn the_greatest_numbers_are_read_back_and_asked_for() {
     for row in expected.clone() {
         assert!(!record(&store, vec![row], ALL, EVER).await);
     }
-    let read: Vec<_> = all(&store).await.into_iter().map(|row| row.sent).collect();
+    let read: Vec<_> = all(&store)
+        .await
+        .into_iter()
+        .map(|row| row.record)
+        .collect();
     assert_eq!(read, expected);
     for extreme in [i64::MIN, i64::MAX] {
-        let found = async |query: SentQuery| store.sent(&query).await.unwrap().len();
+        let found = async |query: AuditQuery| store.audit(&query).await.unwrap().len();
         let (after, before) = (Some(extreme), Some(extreme));
-        let wasm_id = Some(extreme);
-        let of = SentQuery {
-            wasm_id,
-            ..SentQuery::default()
+        let function_id = Some(extreme);
+        let of = AuditQuery {
+            function_id,
+            ..AuditQuery::default()
         };
-        let beyond = SentQuery {
+        let beyond = AuditQuery {
             after,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
-        let below = SentQuery {
+        let below = AuditQuery {
             before,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
         let expected = if extreme < 0 { (1, 2, 0) } else { (1, 0, 2) };
         assert_eq!(
@@ -162,10 +171,10 @@ async fn a_query_finds_what_it_asks_for() {
     let store = home.open().await;
     let mut rows = Vec::new();
     for number in 0..60 {
-        let wasm_id = 1 + number as i64 % 3;
-        let mut row = sent(wasm_id, number..number + 1).remove(0);
+        let function_id = 1 + number as i64 % 3;
+        let mut row = records(function_id, number..number + 1).remove(0);
         if number % 4 == 0 {
-            row.kind = SentKind::Command;
+            row.kind = AuditKind::Command;
         }
         if number % 5 == 0 {
             row.outcome = "egress-denied".into();
@@ -174,7 +183,7 @@ async fn a_query_finds_what_it_asks_for() {
     }
     record(&store, rows, ALL, EVER).await;
     let all = all(&store).await;
-    let calls = [None, Some(all[1].sent.call), Some(Uuid::nil())];
+    let calls = [None, Some(all[1].record.call), Some(Uuid::nil())];
     let mut asked = 0;
     for (after, before) in [
         (None, None),
@@ -182,13 +191,13 @@ async fn a_query_finds_what_it_asks_for() {
         (Some(50), None),
         (None, Some(1)),
     ] {
-        for wasm_id in [None, Some(2), Some(4)] {
+        for function_id in [None, Some(2), Some(4)] {
             for call in calls {
                 for (kind, outcome) in [
                     (None, None),
-                    (Some(SentKind::Request), None),
+                    (Some(AuditKind::Request), None),
                     (None, Some("egress-denied")),
-                    (Some(SentKind::Command), Some("ok")),
+                    (Some(AuditKind::Command), Some("ok")),
                 ] {
                     for (limit, newest_first) in
                         [(1000, false), (1000, true), (3, false), (3, true)]
@@ -197,27 +206,27 @@ async fn a_query_finds_what_it_asks_for() {
                             .iter()
                             .filter(|row| after.is_none_or(|after| row.id > after))
                             .filter(|row| before.is_none_or(|before| row.id < before))
-                            .filter(|row| wasm_id.is_none_or(|id| row.sent.wasm_id == id))
-                            .filter(|row| call.is_none_or(|call| row.sent.call == call))
-                            .filter(|row| kind.is_none_or(|kind| row.sent.kind == kind))
-                            .filter(|row| outcome.is_none_or(|what| row.sent.outcome == what))
+                            .filter(|row| function_id.is_none_or(|id| row.record.function_id == id))
+                            .filter(|row| call.is_none_or(|call| row.record.call == call))
+                            .filter(|row| kind.is_none_or(|kind| row.record.kind == kind))
+                            .filter(|row| outcome.is_none_or(|what| row.record.outcome == what))
                             .cloned()
                             .collect();
                         if newest_first {
                             expected.reverse();
                         }
                         expected.truncate(limit as usize);
-                        let query = SentQuery {
+                        let query = AuditQuery {
                             after,
                             before,
-                            wasm_id,
+                            function_id,
                             call,
                             kind,
                             outcome: outcome.map(str::to_owned),
                             limit,
                             newest_first,
                         };
-                        assert_eq!(store.sent(&query).await.unwrap(), expected, "{query:?}");
+                        assert_eq!(store.audit(&query).await.unwrap(), expected, "{query:?}");
                         asked += usize::from(!expected.is_empty());
                     }
                 }
@@ -233,17 +242,17 @@ async fn a_call_is_found_wherever_its_rows_are() {
     let home = Home::new();
     let store = home.open().await;
     for round in 0..40 {
-        let mut rows = sent(1, round * 10..round * 10 + 5);
-        rows.extend(sent(1, 20..21));
+        let mut rows = records(1, round * 10..round * 10 + 5);
+        rows.extend(records(1, 20..21));
         record(&store, rows, ALL, EVER).await;
     }
     for newest_first in [false, true] {
-        let query = SentQuery {
+        let query = AuditQuery {
             call: Some(Uuid::from_u64_pair(1, 2)),
             newest_first,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
-        let found = store.sent(&query).await.unwrap();
+        let found = store.audit(&query).await.unwrap();
         let ids: Vec<_> = found.iter().map(|row| row.id).collect();
         let mut expected: Vec<_> = (1..=40).map(|n| n * 6).chain(13..=17).collect();
         expected.sort_unstable();
@@ -258,7 +267,7 @@ async fn a_call_is_found_wherever_its_rows_are() {
 async fn a_list_has_its_limits() {
     let home = Home::new();
     let store = home.open().await;
-    record(&store, sent(1, 0..1001), ALL, EVER).await;
+    record(&store, records(1, 0..1001), ALL, EVER).await;
     for (limit, expected) in [
         (0, None),
         (1, Some(1)),
@@ -266,11 +275,11 @@ async fn a_list_has_its_limits() {
         (1001, None),
         (u32::MAX, None),
     ] {
-        let query = SentQuery {
+        let query = AuditQuery {
             limit,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
-        let found = store.sent(&query).await;
+        let found = store.audit(&query).await;
         match expected {
             Some(rows) => assert_eq!(found.unwrap().len(), rows),
             None => {
@@ -280,98 +289,8 @@ async fn a_list_has_its_limits() {
             }
         }
     }
-    let newest = store.sent(&SentQuery::default()).await.unwrap();
+    let newest = store.audit(&AuditQuery::default()).await.unwrap();
     assert_eq!((newest.len(), newest[0].id), (100, 1001));
-}
-
-#[tokio::test]
-async fn the_last_rows_are_kept_and_those_they_came_with() {
-    let home = Home::new();
-    let store = home.open().await;
-    assert!(!record(&store, vec![], 0, EVER).await);
-    record(&store, sent(1, 0..3), 5, EVER).await;
-    record(&store, sent(1, 3..5), 5, EVER).await;
-    assert_eq!(times(&store).await, [0, 1, 2, 3, 4]);
-    record(&store, sent(2, 5..6), 5, EVER).await;
-    assert_eq!(
-        times(&store).await,
-        [0, 1, 2, 3, 4, 5],
-        "they came together"
-    );
-    record(&store, sent(2, 6..8), 5, EVER).await;
-    assert_eq!(times(&store).await, [3, 4, 5, 6, 7], "whosever they are");
-    // More at once than are kept.
-    assert!(!record(&store, sent(1, 8..600), 3, EVER).await);
-    let left = times(&store).await;
-    assert!((3..=128).contains(&left.len()), "{left:?}");
-    let expected: Vec<_> = (600 - left.len() as i64..600).collect();
-    assert_eq!(left, expected);
-    assert!(!record(&store, sent(1, 600..601), 0, EVER).await);
-    assert_eq!(times(&store).await, [0; 0]);
-    // A number that went with its row does not come back.
-    store.close().await.unwrap();
-    let store = home.open().await;
-    record(&store, sent(1, 0..1), 5, EVER).await;
-    assert_eq!(all(&store).await[0].id, 602);
-}
-
-/// The oldest go first: a row that began long ago and ended late goes with its neighbours.
-#[tokio::test]
-async fn what_is_too_old_goes_when_all_before_it_has() {
-    let home = Home::new();
-    let store = home.open().await;
-    for numbers in [0..100, 100..200, 90..95, 200..300] {
-        record(&store, sent(1, numbers), ALL, EVER).await;
-    }
-    record(&store, vec![], ALL, 99).await;
-    assert_eq!(times(&store).await.len(), 305, "one is not too old");
-    record(&store, vec![], ALL, 100).await;
-    let left = times(&store).await;
-    assert_eq!((left.len(), left[0]), (205, 100));
-    record(&store, vec![], ALL, 200).await;
-    assert_eq!(times(&store).await, (200..300).collect::<Vec<_>>());
-    record(&store, vec![], 50, 250).await;
-    assert_eq!(times(&store).await.len(), 100, "they came together");
-    record(&store, vec![], ALL, 300).await;
-    assert_eq!(times(&store).await, [0; 0]);
-}
-
-/// A smaller limit on a large table, by number and by age: each step is small, and the steps end.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_removal_of_many_is_done_in_steps() {
-    let rows: i64 = 9_000;
-    for (keep_rows, keep_from) in [(100, EVER), (ALL, rows - 100)] {
-        let home = Home::new();
-        let store = home.open().await;
-        record(&store, sent(1, 0..rows as u64), ALL, EVER).await;
-        let (mut left, mut steps) = (rows, 0);
-        loop {
-            let more = record(&store, sent(1, 9000..9001), keep_rows, keep_from).await;
-            let now = times(&store).await.len() as i64;
-            assert!(left - now <= 2_001, "{left} before, {now} after one step");
-            (left, steps) = (now, steps + 1);
-            if !more {
-                break;
-            }
-            assert!(now < rows && steps < 9, "{now} left after {steps} steps");
-        }
-        assert!(
-            (100..=100 + steps + 128).contains(&left),
-            "{left} after {steps} steps"
-        );
-        let steps = steps as u64;
-        let expected: Vec<i64> = (0..rows).chain((0..steps).map(|_| 9000)).collect();
-        assert_eq!(
-            times(&store).await,
-            expected[expected.len() - left as usize..]
-        );
-        let of = "SELECT COUNT(*) FROM sent_functions WHERE wasm_id = $1";
-        let (named, kept) = (
-            count(&home, of, 1).await,
-            count(&home, "SELECT COUNT(*) FROM sent WHERE $1 = 1", 1).await,
-        );
-        assert_eq!(named, kept, "functions go with their rows");
-    }
 }
 
 /// Whoever reads on from the last number it saw misses nothing, however many write.
@@ -380,31 +299,37 @@ async fn a_reader_that_follows_misses_no_row() {
     let home = Home::new();
     let store = home.open().await;
     let mut tasks = tokio::task::JoinSet::new();
-    for wasm_id in 1..=8 {
+    for function_id in 1..=8 {
         let store = store.clone();
         tasks.spawn(async move {
             for round in 0..20 {
-                record(&store, sent(wasm_id, round * 7..round * 7 + 7), ALL, EVER).await;
+                record(
+                    &store,
+                    records(function_id, round * 7..round * 7 + 7),
+                    ALL,
+                    EVER,
+                )
+                .await;
             }
         });
     }
-    let mut seen: Vec<SentRow> = Vec::new();
+    let mut seen: Vec<AuditRow> = Vec::new();
     while seen.len() < 8 * 140 {
-        let query = SentQuery {
+        let query = AuditQuery {
             after: seen.last().map(|row| row.id),
             newest_first: false,
-            ..SentQuery::default()
+            ..AuditQuery::default()
         };
-        seen.extend(store.sent(&query).await.unwrap());
+        seen.extend(store.audit(&query).await.unwrap());
     }
     tasks.join_all().await;
     assert_eq!(seen, all(&store).await);
-    for wasm_id in 1..=8 {
+    for function_id in 1..=8 {
         let of: Vec<_> = seen
             .iter()
-            .filter(|row| row.sent.wasm_id == wasm_id)
+            .filter(|row| row.record.function_id == function_id)
             .collect();
-        let times: Vec<_> = of.iter().map(|row| row.sent.at).collect();
+        let times: Vec<_> = of.iter().map(|row| row.record.at).collect();
         assert_eq!(times, (0..140).collect::<Vec<_>>());
         assert!(of[0].id + 6 == of[6].id, "a list stays together");
     }
@@ -419,13 +344,13 @@ async fn what_someone_else_changed_is_damaged() {
     ] {
         let home = Home::new();
         let store = home.open().await;
-        record(&store, sent(1, 0..1), ALL, EVER).await;
-        let change = format!("UPDATE sent SET {change}");
+        record(&store, records(1, 0..1), ALL, EVER).await;
+        let change = format!("UPDATE audit SET {change}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(change))
             .execute(&mut outside(&home).await)
             .await
             .unwrap();
-        let error = store.sent(&SentQuery::default()).await.unwrap_err();
+        let error = store.audit(&AuditQuery::default()).await.unwrap_err();
         assert_eq!(error.code(), "damaged");
     }
 }

@@ -1,0 +1,71 @@
+//! A key of the server's own API.
+
+use crate::error::Error;
+use crate::scopes::Scopes;
+
+/// The most keys that a server has. What needs more than these has users, and those are somebody else's to keep.
+pub const MAX_API_KEYS: usize = 1000;
+/// The longest label, in characters.
+pub const MAX_KEY_LABEL: usize = 100;
+
+/// A key to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// The label that people tell it apart by; need not be unique. Up to [`MAX_KEY_LABEL`] characters.
+    pub label: String,
+    /// Its scopes. At least one.
+    pub scopes: Scopes,
+    /// The one function that it may be used for; `None`: all functions, and what concerns none.
+    pub function_id: Option<i64>,
+    /// When it ends, in Unix milliseconds; `None`: when it is deleted.
+    pub expires_at: Option<i64>,
+}
+
+/// A key as the store knows it; never the key itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its number. Ascending, never used again.
+    pub id: i64,
+    /// The label that people tell it apart by.
+    pub label: String,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// The one function that it may be used for; `None`: all functions, and what concerns none.
+    pub function_id: Option<i64>,
+    /// When it was made, in Unix milliseconds.
+    pub created_at: i64,
+    /// When it ends, in Unix milliseconds; `None`: when it is deleted.
+    pub expires_at: Option<i64>,
+}
+
+/// Refuses a key that cannot be made.
+pub(crate) fn check_key(new: &NewKey, now: i64) -> Result<(), Error> {
+    let length = new.label.chars().count();
+    if length > MAX_KEY_LABEL {
+        return Err(invalid(format!(
+            "the label of the key has {length} characters; at most {MAX_KEY_LABEL} are kept"
+        )));
+    }
+    if new.scopes.is_empty() {
+        return Err(invalid(
+            "a key without scopes opens nothing; give it deploy, call, read or admin".into(),
+        ));
+    }
+    if new.expires_at.is_some_and(|end| end <= now) {
+        return Err(invalid(
+            "the key would have expired already; let it end in the future".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The refusal of one more key.
+pub(crate) fn too_many_keys() -> Error {
+    invalid(format!(
+        "there are {MAX_API_KEYS} keys, the most that there can be; delete one first"
+    ))
+}
+
+fn invalid(what: String) -> Error {
+    Error::Invalid { what }
+}

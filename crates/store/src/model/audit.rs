@@ -1,0 +1,211 @@
+//! An outbound request or a command, as it is recorded and listed.
+
+use serde::{Deserialize, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The most rows that one query returns.
+const LISTED: u32 = 1000;
+
+/// The kind of an audit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditKind {
+    /// A request, or one hop of a redirect.
+    Request,
+    /// A native program that was run.
+    Command,
+}
+
+impl AuditKind {
+    /// `request` or `command`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// One outbound request or command. Its serde form is the one in which it is stored: its fields in their order, without
+/// their names, which took half of the room and of the time. Rows of before have the names, and are read as well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AuditRecord {
+    /// When it began, in Unix milliseconds.
+    pub at: i64,
+    /// The call that it was part of.
+    pub call: Uuid,
+    /// The function. The row outlives it.
+    #[serde(alias = "wasm_id")]
+    pub function_id: i64,
+    /// The number of the version that ran.
+    pub version: i64,
+    /// A request or a command.
+    pub kind: AuditKind,
+    /// The rule that let the request through, `None` if none did; or the command's name.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The names of the secrets that were attached, comma separated; `None` if there were none.
+    #[serde(default)]
+    pub secrets: Option<String>,
+    /// The method of the request.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The origin of the request: scheme, host and port.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The address and port that the host's name stood for.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// The status of the response, or of the command.
+    #[serde(default)]
+    pub status: Option<i64>,
+    /// Bytes that left.
+    pub bytes_out: u64,
+    /// Bytes that came back.
+    pub bytes_in: u64,
+    /// Its duration, in milliseconds.
+    pub ms: u64,
+    /// `ok`, or why not: a stable code.
+    pub outcome: String,
+}
+
+/// A row on its way into the store: one text, and what finds it. Where many wait, that is one piece of memory for each,
+/// instead of one for each of its fields.
+#[derive(Debug, Clone)]
+pub struct AuditLine {
+    pub(crate) at: i64,
+    pub(crate) call: Uuid,
+    pub(crate) function_id: i64,
+    pub(crate) json: String,
+}
+
+impl From<AuditRecord> for AuditLine {
+    fn from(record: AuditRecord) -> Self {
+        let mut json = Vec::with_capacity(256);
+        // Texts and numbers, into memory: neither fails.
+        let _ = serde_json::to_writer(&mut json, &record);
+        Self {
+            at: record.at,
+            call: record.call,
+            function_id: record.function_id,
+            json: String::from_utf8(json).unwrap_or_default(),
+        }
+    }
+}
+
+/// One outbound request or command, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its number. Ascending in the order in which rows were recorded, never used again.
+    pub id: i64,
+    /// The request or command.
+    pub record: AuditRecord,
+}
+
+/// A query of the audit log. A field that is `None` does not matter. By default, the newest 100 rows of all.
+///
+/// A function's rows, a call's and a range of numbers are found by an index; the kind and the outcome are looked for
+/// among those, so a kind or an outcome that is rare may read them all.
+#[derive(Debug, Clone)]
+pub struct AuditQuery {
+    /// Numbers greater than this one. A reader that goes on from the last number it saw misses no row.
+    pub after: Option<i64>,
+    /// Numbers less than this one.
+    pub before: Option<i64>,
+    /// Rows of this function.
+    pub function_id: Option<i64>,
+    /// Rows of this call.
+    pub call: Option<Uuid>,
+    /// Rows of this kind.
+    pub kind: Option<AuditKind>,
+    /// Rows with this outcome.
+    pub outcome: Option<String>,
+    /// No more rows than this; 1 to 1000.
+    pub limit: u32,
+    /// In descending order of numbers, and the greatest of them.
+    pub newest_first: bool,
+}
+
+impl Default for AuditQuery {
+    fn default() -> Self {
+        Self {
+            after: None,
+            before: None,
+            function_id: None,
+            call: None,
+            kind: None,
+            outcome: None,
+            limit: 100,
+            newest_first: true,
+        }
+    }
+}
+
+impl AuditQuery {
+    /// Refuses a limit that no list has.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if (1..=LISTED).contains(&self.limit) {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            what: format!("a list has 1 to {LISTED} rows, and not {}", self.limit),
+        })
+    }
+
+    /// `true` if a row is one of those asked for.
+    pub(crate) fn wants(&self, row: &AuditRow) -> bool {
+        let record = &row.record;
+        self.after.is_none_or(|after| row.id > after)
+            && self.before.is_none_or(|before| row.id < before)
+            && self.function_id.is_none_or(|id| record.function_id == id)
+            && self.call.is_none_or(|call| record.call == call)
+            && self.kind.is_none_or(|kind| record.kind == kind)
+            && self
+                .outcome
+                .as_ref()
+                .is_none_or(|what| record.outcome == *what)
+    }
+}
+
+impl Serialize for AuditRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            at,
+            call,
+            function_id,
+            version,
+            kind,
+            subject,
+            secrets,
+            method,
+            host,
+            address,
+            status,
+            bytes_out,
+            bytes_in,
+            ms,
+            outcome,
+        } = self;
+        let fields = (
+            at,
+            call,
+            function_id,
+            version,
+            kind,
+            subject,
+            secrets,
+            method,
+            host,
+            address,
+            status,
+            bytes_out,
+            bytes_in,
+            ms,
+            outcome,
+        );
+        fields.serialize(serializer)
+    }
+}

@@ -1,0 +1,32 @@
+//! A text that is kept for a while.
+
+use std::time::Duration;
+
+/// The part of the ephemeral storage that one owner may fill.
+#[derive(Clone, Debug)]
+pub struct EphemeralShare {
+    /// Whom the rows are counted for: a text that is not empty.
+    pub owner: String,
+    /// Bytes of the keys and values of the owner's rows that have not expired.
+    pub limit: u64,
+}
+
+/// The outcome of [`Store::put_ephemeral`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EphemeralPut {
+    /// The text is on the disk.
+    Done,
+    /// It would take all rows over their limit; nothing was changed.
+    Full,
+    /// It would take the rows of its owner over their limit; nothing was changed.
+    ShareFull,
+}
+
+/// A text to be kept.
+pub(crate) struct NewEphemeral {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) life: Duration,
+    pub(crate) total_limit: u64,
+    pub(crate) share: Option<EphemeralShare>,
+}

@@ -1,0 +1,148 @@
+//! A call that is run later.
+
+use std::fmt;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// A call to be run later.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// The call.
+    pub id: Uuid,
+    /// The function.
+    pub function_id: i64,
+    /// The number of the version that runs it, whatever is active by then.
+    pub version: i64,
+    /// The export that is called.
+    pub export: String,
+    /// The request, as the server needs it to run the call. Opaque to the store, which does not limit it.
+    pub request: Bytes,
+}
+
+/// Leaves out what belongs to the function's callers.
+impl fmt::Debug for NewJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewJob")
+            .field("id", &self.id)
+            .field("function_id", &self.function_id)
+            .field("version", &self.version)
+            .field("export", &self.export)
+            .field("size", &self.request.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bytes that jobs may keep: their requests and outcomes, and about a kilobyte each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRoom {
+    /// All of them together.
+    pub all: u64,
+    /// Those of one function.
+    pub function: u64,
+}
+
+/// The outcome of [`Store::submit_job`](crate::Store::submit_job).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a job that does not fit was not accepted"]
+pub enum Submitted {
+    /// It is on the disk.
+    Accepted,
+    /// Too many are not done.
+    TooMany,
+    /// It does not fit into the [`JobRoom`].
+    NoRoom {
+        /// `true`: the room of its function; `false`: the room of all.
+        of_function: bool,
+    },
+}
+
+/// The outcome of a job, and two that are kept in its place, at most a kilobyte each, if it does not fit.
+#[derive(Clone)]
+pub struct Finished {
+    /// In a form that the server understands.
+    pub outcome: Bytes,
+    /// The outcome if all jobs have no room left.
+    pub without_room: Bytes,
+    /// The outcome if the jobs of its function have none.
+    pub without_room_of_function: Bytes,
+}
+
+/// The state of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// It waits to be taken, for the first time or again.
+    Queued,
+    /// It was taken.
+    Running,
+    /// It has its outcome.
+    Done,
+}
+
+impl JobState {
+    /// Its name, as it is stored: `queued`, `running`, `done`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Done]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// A call that is run later, at one moment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The call.
+    pub id: Uuid,
+    /// The function.
+    pub function_id: i64,
+    /// The number of the version that runs it.
+    pub version: i64,
+    /// The export that is called.
+    pub export: String,
+    /// Its state.
+    pub state: JobState,
+    /// The number of times that it was taken.
+    pub attempts: u32,
+    /// When it was accepted, in Unix milliseconds.
+    pub accepted_at: i64,
+    /// When it was last taken, in Unix milliseconds.
+    pub started_at: Option<i64>,
+    /// When it was done, in Unix milliseconds.
+    pub finished_at: Option<i64>,
+    /// The request, as the server needs it; empty when the job is done.
+    pub request: Bytes,
+    /// The outcome, in a form that the server understands; `None` until the job is done.
+    pub outcome: Option<Bytes>,
+}
+
+/// Leaves out what belongs to the function's callers.
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("id", &self.id)
+            .field("function_id", &self.function_id)
+            .field("version", &self.version)
+            .field("export", &self.export)
+            .field("state", &self.state)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The refusal of a second job of one call.
+pub(crate) fn job_exists(id: Uuid) -> Error {
+    Error::Invalid {
+        what: format!("there is a job of call {id} already"),
+    }
+}

@@ -1,0 +1,35 @@
+//! The shapes that go in and out, free of rows: what a deployer hands over, what a call needs, and what is remembered.
+//!
+//! Those that only this crate sees are what it hands to a database and takes back from it; the checks and refusals here
+//! are the same for every database.
+
+mod api_keys;
+mod audit;
+mod calls;
+mod ephemeral;
+mod functions;
+mod jobs;
+mod recordings;
+mod rollout;
+mod secrets;
+mod values;
+mod versions;
+
+pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
+pub(crate) use api_keys::{check_key, too_many_keys};
+pub use audit::{AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow};
+pub use calls::{Call, Calls, LoggedCall, Usage};
+pub(crate) use ephemeral::NewEphemeral;
+pub use ephemeral::{EphemeralPut, EphemeralShare};
+pub use functions::{Created, Function, MAX_FUNCTION_NAME, NewFunction, Summary};
+pub(crate) use functions::{FunctionRow, check_name};
+pub(crate) use jobs::job_exists;
+pub use jobs::{Finished, Job, JobRoom, JobState, NewJob, Submitted};
+pub use recordings::{Recording, RecordingHead, RecordingsKept};
+pub(crate) use rollout::active_canary;
+pub use rollout::{Canary, Percent, Rollout};
+pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
+pub(crate) use secrets::{Reseal, SealedSecret, check_secret, too_many_secrets};
+pub use values::{Saved, ValueKey};
+pub(crate) use versions::VersionRow;
+pub use versions::{NewVersion, Uploaded, Version, VersionId};

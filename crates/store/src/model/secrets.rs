@@ -1,0 +1,102 @@
+//! A secret of a function: its name in the open, its value encrypted.
+
+use crate::error::Error;
+use crate::secret_keys::SecretKeys;
+use crate::secret_value::{Sealed, SecretBinding, SecretValue};
+
+/// The most secrets that one function has.
+pub const MAX_SECRETS: usize = 100;
+/// The longest name, in bytes.
+pub const MAX_SECRET_NAME: usize = 64;
+/// The longest value, in bytes. Keys, tokens and certificates fit; files do not belong here.
+pub const MAX_SECRET_VALUE: usize = 4096;
+
+/// A secret as anyone may see it: without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretName {
+    /// Its name within its function.
+    pub name: String,
+    /// When this value was set, in Unix milliseconds. Rotation leaves it as it is.
+    pub created_at: i64,
+    /// The key that it is encrypted under.
+    pub key_id: String,
+}
+
+/// A secret as the database holds it.
+pub(crate) struct SealedSecret {
+    pub(crate) function_id: i64,
+    pub(crate) name: String,
+    pub(crate) sealed: Sealed,
+}
+
+impl SealedSecret {
+    /// Encrypts a value under the current key.
+    pub(crate) fn seal(
+        keys: &SecretKeys,
+        function_id: i64,
+        name: String,
+        value: &SecretValue,
+    ) -> Result<Self, Error> {
+        let binding = SecretBinding {
+            function_id,
+            name: &name,
+        };
+        let sealed = keys.seal(&binding, value)?;
+        Ok(Self {
+            function_id,
+            name,
+            sealed,
+        })
+    }
+
+    /// Decrypts the value.
+    pub(crate) fn open(&self, keys: &SecretKeys) -> Result<SecretValue, Error> {
+        let binding = SecretBinding {
+            function_id: self.function_id,
+            name: &self.name,
+        };
+        keys.open(&binding, &self.sealed)
+    }
+}
+
+/// A secret to be stored under another key, if it is still the one that was read.
+pub(crate) struct Reseal {
+    /// The nonce of the one that was read.
+    pub(crate) read: [u8; 24],
+    pub(crate) secret: SealedSecret,
+}
+
+/// Refuses a name or a value that a secret cannot have.
+pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error> {
+    let well_formed = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    // The name is not repeated: people paste values into the wrong field.
+    if !well_formed || name.len() > MAX_SECRET_NAME {
+        return Err(invalid(format!(
+            "the name of a secret is a capital letter and up to {} more capital letters, digits and underscores, such as API_TOKEN",
+            MAX_SECRET_NAME - 1
+        )));
+    }
+    match value.expose().len() {
+        0 => Err(invalid(format!(
+            "the value of the secret {name} is empty; delete the secret instead"
+        ))),
+        1..=MAX_SECRET_VALUE => Ok(()),
+        length => Err(invalid(format!(
+            "the value of the secret {name} has {length} bytes; at most {MAX_SECRET_VALUE} are kept"
+        ))),
+    }
+}
+
+/// The refusal of one more secret.
+pub(crate) fn too_many_secrets(function_id: i64) -> Error {
+    invalid(format!(
+        "function {function_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
+    ))
+}
+
+fn invalid(what: String) -> Error {
+    Error::Invalid { what }
+}

@@ -1,0 +1,94 @@
+//! A version as it goes in and out.
+
+use std::fmt;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// One uploaded module and what the host found out about it.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The module, as it was uploaded.
+    pub source: Bytes,
+    /// SHA-256 of `source`. The store checks it: a source under a wrong name could never be read back.
+    pub sha256: [u8; 32],
+    /// The digest that the Second State API shows: `0x` and the SHA-256 of the bytes written as comma-joined decimals.
+    pub legacy_sha256: String,
+    /// The kind, which is how the host talks to the module: `bindgen`, `wasi-command`, `http`, `typed`. Opaque to the
+    /// store.
+    pub kind: String,
+    /// JSON that the engine and the server agree on. Opaque to the store.
+    pub manifest: String,
+    /// The grants that it declares, as JSON; `None`: it declares none. Opaque to the store.
+    pub declaration: Option<String>,
+}
+
+/// The answer to a further version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Its name across all functions.
+    pub id: VersionId,
+    /// Its place in its function: one more than the largest before it.
+    pub number: i64,
+}
+
+/// Names a version across all functions: a UUIDv7, so that versions sort by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionId(Uuid);
+
+impl VersionId {
+    pub(crate) fn now() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self)
+    }
+
+    /// The identifier itself.
+    #[must_use]
+    pub fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One immutable version of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name across all functions.
+    pub id: VersionId,
+    /// Its place in its function: 1, 2, 3…
+    pub number: i64,
+    /// SHA-256 of the source; what [`Store::source`](crate::Store::source) takes.
+    pub sha256: [u8; 32],
+    /// The digest that the Second State API shows.
+    pub legacy_sha256: String,
+    /// Bytes of the source.
+    pub size: u64,
+    /// The kind, which is how the host talks to the module.
+    pub kind: String,
+    /// JSON that the engine and the server agree on.
+    pub manifest: String,
+    /// The grants that it declared, JSON text; `None`: it declared none.
+    pub declaration: Option<String>,
+    /// When it was uploaded, in Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// A version to be stored.
+pub(crate) struct VersionRow {
+    pub(crate) id: VersionId,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) legacy_sha256: String,
+    pub(crate) size: i64,
+    pub(crate) kind: String,
+    pub(crate) manifest: String,
+    pub(crate) declaration: Option<String>,
+    pub(crate) created_at: i64,
+}

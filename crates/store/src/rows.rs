@@ -1,0 +1,251 @@
+//! The rows of the store, as traits that a database implements: one a feature, in the shapes of [`model`](crate::model)
+//! only, so that nothing above them knows which database it is.
+//!
+//! SQLite is the one database so far (`sqlite`). The store names its database in one place, as a type (`store::Rows`),
+//! so that methods are plain async functions: a call through one of these traits costs no allocation. A second database
+//! makes that type an enum of the two. `dyn` was rejected, because each read of a call would allocate its future.
+//!
+//! The contract of every method:
+//! * A change is one transaction: all of it, or none of it. When it returns `Ok`, it is on the disk.
+//! * A change that is refused (no such function, over a limit) has changed nothing.
+//! * A change may be dropped before it ends, and is then made or not made, never half. [`Store`](crate::Store) does not
+//!   drop any: it runs each as a task of its own.
+//! * A read sees one moment, and every change that was acknowledged before it.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::key::KeyHash;
+use crate::model::{
+    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, EphemeralPut, Finished, Function, FunctionRow,
+    Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead,
+    RecordingsKept, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Usage,
+    ValueKey, Version, VersionRow,
+};
+
+/// The database as a whole.
+pub(crate) trait Database {
+    /// Fails if reads or changes cannot be answered now.
+    async fn ready(&self) -> Result<(), Error>;
+
+    /// Lets go of the database, after the changes that it took. Reads and changes then fail with [`Error::Closed`].
+    async fn close(&self) -> Result<(), Error>;
+}
+
+/// Functions.
+pub(crate) trait Functions {
+    /// Stores a function and its first version, whose number is 1, and returns the function's number, which was never
+    /// used before. [`Error::NameTaken`].
+    async fn create_function(
+        &self,
+        function: FunctionRow,
+        version: VersionRow,
+    ) -> Result<i64, Error>;
+
+    async fn function(&self, function_id: i64) -> Result<Option<Function>, Error>;
+
+    async fn named(&self, name: &str) -> Result<Option<i64>, Error>;
+
+    /// Up to `limit` functions with numbers greater than `after`, ascending.
+    async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error>;
+
+    /// All numbers, ascending.
+    async fn list(&self) -> Result<Vec<i64>, Error>;
+
+    /// Deletes a function and all rows that are its own, which are all but audit records; returns the digests of the
+    /// sources that its versions referred to.
+    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
+
+    /// [`Error::NotFound`], as the next two.
+    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
+
+    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error>;
+
+    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error>;
+}
+
+/// Versions, and the sources that they refer to.
+pub(crate) trait Versions {
+    /// The versions of a function with these numbers, newest first, and no more than the 1000 newest.
+    async fn versions(
+        &self,
+        function_id: i64,
+        numbers: RangeInclusive<i64>,
+    ) -> Result<Vec<Version>, Error>;
+
+    /// The digests of all sources that versions refer to.
+    async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error>;
+
+    /// `true` if any version refers to this source.
+    async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error>;
+}
+
+/// The versions that run.
+pub(crate) trait Rollouts {
+    /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
+    async fn add_version(
+        &self,
+        function_id: i64,
+        version: VersionRow,
+        rollout: Rollout,
+    ) -> Result<i64, Error>;
+
+    /// [`Error::NotFound`], [`Error::NoVersion`].
+    async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error>;
+
+    /// [`Error::NotFound`], [`Error::NoVersion`], and [`active_canary`](crate::model::active_canary).
+    async fn set_canary(
+        &self,
+        function_id: i64,
+        canary: Option<(i64, Percent)>,
+    ) -> Result<(), Error>;
+}
+
+/// Values that functions store.
+pub(crate) trait Values {
+    async fn load_value(&self, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error>;
+
+    /// [`Error::NotFound`].
+    async fn save_value(
+        &self,
+        function_id: i64,
+        key: ValueKey,
+        value: Bytes,
+        total_limit: u64,
+    ) -> Result<Saved, Error>;
+
+    async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error>;
+
+    /// Names that begin with `prefix` and come after `after`, in the order of their bytes.
+    async fn value_names(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Error>;
+}
+
+/// Texts that anyone keeps for a while.
+pub(crate) trait Ephemeral {
+    async fn put_ephemeral(&self, new: NewEphemeral) -> Result<EphemeralPut, Error>;
+
+    async fn ephemeral(&self, key: &str) -> Result<Option<String>, Error>;
+
+    async fn delete_ephemeral(&self, key: String) -> Result<bool, Error>;
+}
+
+/// The log of calls, and their counters.
+pub(crate) trait CallLog {
+    /// Counts calls, logs the newest, and leaves the `keep` newest of each function named in its log.
+    async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error>;
+
+    async fn calls(
+        &self,
+        function_id: i64,
+        newest_first: bool,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error>;
+
+    async fn calls_after(
+        &self,
+        function_id: i64,
+        after: i64,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error>;
+
+    async fn usage(&self, function_id: i64) -> Result<Usage, Error>;
+}
+
+/// Secrets, encrypted.
+pub(crate) trait Secrets {
+    /// [`Error::NotFound`], and [`too_many_secrets`](crate::model::too_many_secrets).
+    async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error>;
+
+    /// Those of a function, by name.
+    async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error>;
+
+    async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error>;
+
+    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
+
+    /// The next secrets that are not under the key `current`, in the order of function and name.
+    async fn stale_secrets(
+        &self,
+        current: &str,
+        after: &(i64, String),
+        limit: u32,
+    ) -> Result<Vec<SealedSecret>, Error>;
+
+    /// Stores those that are still the ones that were read, and returns their number.
+    async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error>;
+}
+
+/// The audit log.
+pub(crate) trait Audit {
+    /// `true`: more are left to be removed.
+    async fn record_audit(
+        &self,
+        rows: Vec<AuditLine>,
+        keep_rows: u64,
+        keep_from: i64,
+    ) -> Result<bool, Error>;
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error>;
+}
+
+/// Recordings of calls.
+pub(crate) trait Recordings {
+    /// `true`: more are left to be removed.
+    async fn put_recordings(
+        &self,
+        recordings: Vec<Recording>,
+        keep: RecordingsKept,
+    ) -> Result<bool, Error>;
+
+    async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error>;
+
+    /// Those of a function, newest first.
+    async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error>;
+}
+
+/// Keys of the server's own API.
+pub(crate) trait ApiKeys {
+    /// Stores a key and returns its number. [`Error::NotFound`], and
+    /// [`too_many_keys`](crate::model::too_many_keys) once those that have ended by then are gone.
+    async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error>;
+
+    /// The key with this digest, unless it has ended.
+    async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error>;
+
+    async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;
+
+    async fn delete_key(&self, id: i64) -> Result<bool, Error>;
+}
+
+/// Jobs.
+pub(crate) trait Jobs {
+    /// [`Error::NotFound`], [`Error::NoVersion`], and [`job_exists`](crate::model::job_exists).
+    async fn submit_job(
+        &self,
+        new: NewJob,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<Submitted, Error>;
+
+    /// Takes jobs that are queued, oldest first.
+    async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error>;
+
+    async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error>;
+
+    async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
+
+    async fn job(&self, id: Uuid) -> Result<Option<Job>, Error>;
+
+    /// Removes up to `limit` jobs that were done before a time, and returns their number.
+    async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;
+}

@@ -1,0 +1,142 @@
+//! Keys of the server's own API, as rows.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use super::change::Change;
+use super::column::damaged;
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::key::KeyHash;
+use crate::model::{ApiKey, MAX_API_KEYS, NewKey, too_many_keys};
+use crate::rows::ApiKeys;
+use crate::scopes::Scopes;
+
+impl ApiKeys for Database {
+    async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error> {
+        let create = CreateKey {
+            new,
+            hash,
+            created_at,
+        };
+        self.write(create).await?
+    }
+
+    async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error> {
+        Ok(find(&self.readers, hash, now).await?)
+    }
+
+    async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error> {
+        Ok(list(&self.readers, function_id).await?)
+    }
+
+    async fn delete_key(&self, id: i64) -> Result<bool, Error> {
+        self.write(DeleteKey { id }).await
+    }
+}
+
+async fn find(readers: &SqlitePool, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>> {
+    let row = sqlx::query(
+        "SELECT id, label, scopes, function_id, created_at, expires_at FROM api_keys
+          WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(&hash.as_bytes()[..])
+    .bind(now)
+    .fetch_optional(readers)
+    .await?;
+    row.map(|row| read(&row)).transpose()
+}
+
+async fn list(readers: &SqlitePool, function_id: Option<i64>) -> Result<Vec<ApiKey>> {
+    sqlx::query(
+        "SELECT id, label, scopes, function_id, created_at, expires_at FROM api_keys
+          WHERE $1 IS NULL OR function_id = $1 ORDER BY id",
+    )
+    .bind(function_id)
+    .fetch_all(readers)
+    .await?
+    .iter()
+    .map(read)
+    .collect()
+}
+
+fn read(row: &SqliteRow) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: row.try_get("id")?,
+        label: row.try_get("label")?,
+        scopes: Scopes::parse(row.try_get("scopes")?).ok_or_else(|| damaged("scopes"))?,
+        function_id: row.try_get("function_id")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+    })
+}
+
+/// Stores a key. Its output is the number of the key.
+struct CreateKey {
+    new: NewKey,
+    hash: KeyHash,
+    created_at: i64,
+}
+
+impl Change for CreateKey {
+    type Output = Result<i64, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let new = &self.new;
+        if let Some(function_id) = new.function_id {
+            let there =
+                sqlx::query("SELECT 1 FROM functions WHERE function_id = $1").bind(function_id);
+            if there.fetch_optional(&mut *connection).await?.is_none() {
+                return Ok(Err(Error::NotFound { function_id }));
+            }
+        }
+        if full(connection).await? {
+            // Not before: whoever asks why a key does not work any more should see that it has ended.
+            sqlx::query("DELETE FROM api_keys WHERE expires_at <= $1")
+                .bind(self.created_at)
+                .execute(&mut *connection)
+                .await?;
+            if full(connection).await? {
+                return Ok(Err(too_many_keys()));
+            }
+        }
+        let id = sqlx::query_scalar(
+            "INSERT INTO api_keys (hash, label, scopes, function_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(&self.hash.as_bytes()[..])
+        .bind(&new.label)
+        .bind(new.scopes.to_string())
+        .bind(new.function_id)
+        .bind(self.created_at)
+        .bind(new.expires_at)
+        .fetch_one(connection)
+        .await?;
+        Ok(Ok(id))
+    }
+}
+
+async fn full(connection: &mut SqliteConnection) -> Result<bool> {
+    let keys: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM api_keys")
+        .fetch_one(connection)
+        .await?;
+    Ok(keys >= MAX_API_KEYS as i64)
+}
+
+/// Deletes a key. Its output is `false` if there was none.
+struct DeleteKey {
+    id: i64,
+}
+
+impl Change for DeleteKey {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let gone = sqlx::query("DELETE FROM api_keys WHERE id = $1")
+            .bind(self.id)
+            .execute(connection)
+            .await?;
+        Ok(gone.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,142 @@
+//! Audit records, as rows, and how the oldest go.
+//!
+//! They are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as
+//! JSON, with what finds them beside: their numbers, their functions, and the span of their calls, which is narrow
+//! because calls are numbered by their time. A row of the table for each was four times as dear, and more than half of
+//! what a call cost that sends a request was its record.
+
+use std::collections::BTreeSet;
+
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::audit_query::{self, ROWS_PER_CHUNK};
+use super::change::Change;
+use super::column::integer;
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{AuditLine, AuditQuery, AuditRow};
+use crate::rows::Audit;
+
+/// Rows that one transaction removes, beyond as many as it adds.
+const REMOVED: usize = 2000;
+
+impl Audit for Database {
+    async fn record_audit(
+        &self,
+        rows: Vec<AuditLine>,
+        keep_rows: u64,
+        keep_from: i64,
+    ) -> Result<bool, Error> {
+        self.write(RecordAudit {
+            rows,
+            keep_rows,
+            keep_from,
+        })
+        .await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
+        Ok(audit_query::list(&self.readers, query).await?)
+    }
+}
+
+/// Adds rows, and removes those that are too many or too old. Its output is `true` if more are left to be removed.
+struct RecordAudit {
+    rows: Vec<AuditLine>,
+    keep_rows: u64,
+    keep_from: i64,
+}
+
+impl Change for RecordAudit {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let mut last = match self.rows.is_empty() {
+            true => 0,
+            false => last_number(connection).await?,
+        };
+        for rows in self.rows.chunks(ROWS_PER_CHUNK) {
+            let first = last + 1;
+            last += rows.len() as i64;
+            add(connection, rows, first, last).await?;
+        }
+        remove(connection, self).await
+    }
+}
+
+/// The greatest number that a row ever had, 0 if there was none.
+async fn last_number(connection: &mut SqliteConnection) -> Result<i64> {
+    let seq = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'");
+    Ok(seq.fetch_optional(connection).await?.unwrap_or(0))
+}
+
+/// Adds one row of the table.
+async fn add(
+    connection: &mut SqliteConnection,
+    rows: &[AuditLine],
+    first: i64,
+    last: i64,
+) -> Result<()> {
+    let size = rows.iter().map(|row| row.json.len() + 1).sum::<usize>();
+    let mut json = String::with_capacity(size + 1);
+    for row in rows {
+        json.push(if json.is_empty() { '[' } else { ',' });
+        json.push_str(&row.json);
+    }
+    json.push(']');
+    let (mut newest, mut calls) = (i64::MIN, (Uuid::max(), Uuid::nil()));
+    let mut functions = BTreeSet::new();
+    for row in rows {
+        newest = newest.max(row.at);
+        calls = (calls.0.min(row.call), calls.1.max(row.call));
+        functions.insert(row.function_id);
+    }
+    sqlx::query(
+        "INSERT INTO audit (last, first, newest, call_from, call_to, rows) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(last)
+    .bind(first)
+    .bind(newest)
+    .bind(&calls.0.as_bytes()[..])
+    .bind(&calls.1.as_bytes()[..])
+    .bind(json)
+    .execute(&mut *connection)
+    .await?;
+    for function_id in functions {
+        sqlx::query("INSERT INTO audit_functions (function_id, last) VALUES ($1, $2)")
+            .bind(function_id)
+            .bind(last)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Result<bool> {
+    let ends = sqlx::query(
+        "SELECT first, newest, (SELECT MAX(last) FROM audit) AS latest FROM audit ORDER BY last LIMIT 1",
+    );
+    let Some(ends) = ends.fetch_optional(&mut *connection).await? else {
+        return Ok(false);
+    };
+    let (oldest, last): (i64, i64) = (ends.try_get("first")?, ends.try_get("latest")?);
+    let mut wanted = last.saturating_sub(integer(record.keep_rows));
+    // No further than this, at once.
+    let step = oldest.saturating_add(integer((record.rows.len() + REMOVED) as u64));
+    if ends.try_get::<i64, _>("newest")? < record.keep_from {
+        let next = sqlx::query_scalar::<_, i64>(
+            "SELECT first FROM audit WHERE newest >= $1 AND last < $2 ORDER BY last LIMIT 1",
+        );
+        let young = next.bind(record.keep_from).bind(step);
+        let young = young.fetch_optional(&mut *connection).await?;
+        // All up to the step are too old: whether more are is seen the next time.
+        wanted = wanted.max(young.map_or(last.min(step), |first| first - 1));
+    }
+    sqlx::query("DELETE FROM audit WHERE last <= $1")
+        .bind(wanted.min(step))
+        .execute(connection)
+        .await?;
+    Ok(wanted >= step)
+}

@@ -1,0 +1,34 @@
+//! Columns, read and written as what they mean.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::error::{Failure, Result};
+use crate::error::Error;
+
+/// A column that holds a SHA-256.
+pub(super) fn bytes(row: &SqliteRow, column: &'static str) -> Result<[u8; 32]> {
+    row.try_get::<&[u8], _>(column)?
+        .try_into()
+        .map_err(|_| damaged(column))
+}
+
+/// A column that holds a count.
+pub(super) fn count(row: &SqliteRow, column: &'static str) -> Result<u64> {
+    row.try_get::<i64, _>(column)?
+        .try_into()
+        .map_err(|_| damaged(column))
+}
+
+/// A count as SQL can hold it: it stands still at the largest INTEGER.
+pub(super) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The error for a column that this release cannot have written.
+pub(super) fn damaged(column: &str) -> Failure {
+    Failure::from(Error::Damaged {
+        what: "the database".into(),
+        detail: format!("{column} is not what its name says; restore it from a backup"),
+    })
+}

@@ -1,0 +1,69 @@
+//! The database of a data directory, open.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use sqlx::SqlitePool;
+use tokio::task::JoinHandle;
+
+use super::change::Change;
+use super::connection;
+use super::error::Failure;
+use super::writer::Writer;
+use crate::directory::Lock;
+use crate::error::Error;
+use crate::lock::lock;
+
+/// A few connections that read, and the task that writes.
+///
+/// One that is dropped without [`close`](crate::rows::Database::close) loses nothing, but its last write may still be
+/// under way when the drop returns.
+pub(crate) struct Database {
+    /// Reads; never waits for a write.
+    pub(super) readers: SqlitePool,
+    writer: Writer,
+    /// The task that writes, for `close` to wait for.
+    writing: Mutex<Option<JoinHandle<Result<(), Error>>>>,
+}
+
+impl Database {
+    /// Opens the file at `path` and brings its tables up to date. Nobody else gets the directory before the last
+    /// connection is closed: `directory` is dropped after it.
+    pub(crate) async fn open(path: &Path, directory: Lock) -> Result<Self, Error> {
+        let (connection, readers) = connection::open(path).await?;
+        let (writer, writing) = Writer::new(connection, directory);
+        Ok(Self {
+            readers,
+            writer,
+            writing: Mutex::new(Some(tokio::spawn(writing))),
+        })
+    }
+
+    /// Returns once the change is on the disk, or was refused.
+    pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Output, Error> {
+        self.writer.write(change).await
+    }
+}
+
+impl crate::rows::Database for Database {
+    async fn ready(&self) -> Result<(), Error> {
+        if !self.writer.alive() {
+            return Err(Error::Unavailable("the task that writes has ended".into()));
+        }
+        sqlx::query("SELECT 1")
+            .execute(&self.readers)
+            .await
+            .map_err(Failure::from)?;
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.readers.close().await;
+        self.writer.close();
+        let writing = lock(&self.writing).take();
+        match writing {
+            Some(writing) => writing.await?,
+            None => Ok(()),
+        }
+    }
+}

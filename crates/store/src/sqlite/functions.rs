@@ -1,0 +1,292 @@
+//! Functions, as rows.
+
+use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use super::change::Change;
+use super::column::{bytes, count, damaged};
+use super::database::Database;
+use super::error::{Failure, Result};
+use super::versions;
+use crate::error::Error;
+use crate::key::KeyHash;
+use crate::model::{Canary, Function, FunctionRow, Percent, Summary, VersionRow};
+use crate::rows::Functions;
+
+impl Functions for Database {
+    async fn create_function(
+        &self,
+        function: FunctionRow,
+        version: VersionRow,
+    ) -> Result<i64, Error> {
+        self.write(CreateFunction { function, version }).await?
+    }
+
+    async fn function(&self, function_id: i64) -> Result<Option<Function>, Error> {
+        Ok(read(&self.readers, function_id).await?)
+    }
+
+    async fn named(&self, name: &str) -> Result<Option<i64>, Error> {
+        let named = sqlx::query_scalar("SELECT function_id FROM functions WHERE name = $1");
+        let id = named.bind(name).fetch_optional(&self.readers).await;
+        Ok(id.map_err(Failure::from)?)
+    }
+
+    async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
+        Ok(summaries(&self.readers, after, limit).await?)
+    }
+
+    async fn list(&self) -> Result<Vec<i64>, Error> {
+        let all = sqlx::query_scalar("SELECT function_id FROM functions ORDER BY function_id");
+        Ok(all.fetch_all(&self.readers).await.map_err(Failure::from)?)
+    }
+
+    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error> {
+        self.write(DeleteFunction { function_id }).await
+    }
+
+    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error> {
+        self.write(SetUsageKey { function_id, hash }).await?
+    }
+
+    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
+        self.write(SetState { function_id, state }).await?
+    }
+
+    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
+        self.write(SetCallback {
+            function_id,
+            callback,
+        })
+        .await?
+    }
+}
+
+async fn read(readers: &SqlitePool, function_id: i64) -> Result<Option<Function>> {
+    let row = sqlx::query(
+        "SELECT v.id, v.number, v.sha256, v.legacy_sha256, v.size, v.kind, v.manifest, v.declaration, v.created_at,
+                c.id, c.number, c.sha256, c.legacy_sha256, c.size, c.kind, c.manifest, c.declaration, c.created_at,
+                f.canary_percent, f.function_id, f.name, f.description, f.state, f.storage_key, f.callback,
+                f.usage_key_hash, f.admin_key_hash, f.created_at AS since
+           FROM functions f
+           JOIN versions v ON v.id = f.active_version
+           LEFT JOIN versions c ON c.id = f.canary_version
+          WHERE f.function_id = $1",
+    )
+    .bind(function_id)
+    .fetch_optional(readers)
+    .await?;
+    row.map(|row| read_function(&row)).transpose()
+}
+
+fn read_function(row: &SqliteRow) -> Result<Function> {
+    let public = row.try_get::<Option<&[u8]>, _>("usage_key_hash")?.is_none();
+    Ok(Function {
+        function_id: row.try_get("function_id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        state: row.try_get("state")?,
+        storage_key: row.try_get("storage_key")?,
+        callback: row.try_get("callback")?,
+        usage_key_hash: if public {
+            None
+        } else {
+            Some(KeyHash::from_bytes(bytes(row, "usage_key_hash")?))
+        },
+        admin_key_hash: KeyHash::from_bytes(bytes(row, "admin_key_hash")?),
+        created_at: row.try_get("since")?,
+        version: versions::read(row, 0)?,
+        canary: match percent(row)? {
+            Some(percent) => Some(Canary {
+                version: versions::read(row, versions::COLUMNS)?,
+                percent,
+            }),
+            None => None,
+        },
+    })
+}
+
+fn percent(row: &SqliteRow) -> Result<Option<Percent>> {
+    let percent: Option<i64> = row.try_get("canary_percent")?;
+    let read = |percent: i64| u8::try_from(percent).ok().and_then(Percent::within);
+    percent
+        .map(|percent| read(percent).ok_or_else(|| damaged("canary_percent")))
+        .transpose()
+}
+
+async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<Summary>> {
+    sqlx::query(
+        "SELECT f.function_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
+                v.number AS version, c.number AS canary, f.canary_percent,
+                (SELECT COUNT(*) FROM versions n WHERE n.function_id = f.function_id) AS versions,
+                COALESCE(u.invocations, 0) AS invocations
+           FROM functions f
+           JOIN versions v ON v.id = f.active_version
+           LEFT JOIN versions c ON c.id = f.canary_version
+           LEFT JOIN usage u ON u.function_id = f.function_id
+          WHERE f.function_id > $1
+          ORDER BY f.function_id LIMIT $2",
+    )
+    .bind(after)
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?
+    .iter()
+    .map(read_summary)
+    .collect()
+}
+
+fn read_summary(row: &SqliteRow) -> Result<Summary> {
+    Ok(Summary {
+        function_id: row.try_get("function_id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        private: row.try_get("private")?,
+        created_at: row.try_get("created_at")?,
+        version: row.try_get("version")?,
+        versions: count(row, "versions")?,
+        canary: row.try_get::<Option<i64>, _>("canary")?.zip(percent(row)?),
+        invocations: count(row, "invocations")?,
+    })
+}
+
+/// Stores a function and its first version. Its output is the number of the function.
+struct CreateFunction {
+    function: FunctionRow,
+    version: VersionRow,
+}
+
+impl Change for CreateFunction {
+    type Output = Result<i64, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let Self { function, version } = self;
+        // Looked for rather than met: a statement that fails would take its neighbours in the batch back with it.
+        let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
+        if let Some(name) = &function.name
+            && taken
+                .bind(name)
+                .fetch_optional(&mut *connection)
+                .await?
+                .is_some()
+        {
+            return Ok(Err(Error::NameTaken { name: name.clone() }));
+        }
+        let function_id = sqlx::query_scalar(
+            "INSERT INTO functions (name, description, storage_key, usage_key_hash, admin_key_hash, active_version, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING function_id",
+        )
+        .bind(&function.name)
+        .bind(&function.description)
+        .bind(&function.storage_key)
+        .bind(function.usage_key.as_ref().map(|hash| &hash.as_bytes()[..]))
+        .bind(&function.admin_key.as_bytes()[..])
+        .bind(version.id.to_string())
+        .bind(version.created_at)
+        .fetch_one(&mut *connection)
+        .await?;
+        versions::insert(connection, function_id, version).await?; // its number is 1
+        Ok(Ok(function_id))
+    }
+}
+
+/// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
+/// referred to; `None`: there was no such function.
+struct DeleteFunction {
+    function_id: i64,
+}
+
+impl Change for DeleteFunction {
+    type Output = Option<Vec<[u8; 32]>>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
+        let versions = versions.bind(self.function_id);
+        let rows = versions.fetch_all(&mut *connection).await?;
+        for of_its_own in [
+            "DELETE FROM stored_values WHERE function_id = $1",
+            "DELETE FROM stored_totals WHERE function_id = $1",
+            "DELETE FROM calls WHERE function_id = $1",
+            "DELETE FROM usage WHERE function_id = $1",
+            "DELETE FROM secrets WHERE function_id = $1",
+            "DELETE FROM recordings WHERE function_id = $1",
+            "DELETE FROM api_keys WHERE function_id = $1",
+            "DELETE FROM jobs WHERE function_id = $1",
+        ] {
+            let rows = sqlx::query(of_its_own).bind(self.function_id);
+            rows.execute(&mut *connection).await?;
+        }
+        let function =
+            sqlx::query("DELETE FROM functions WHERE function_id = $1").bind(self.function_id);
+        if function.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let sources = rows.iter().map(|row| bytes(row, "sha256"));
+        Ok(Some(sources.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Replaces the usage key of a function; `None`: anyone may call it.
+struct SetUsageKey {
+    function_id: i64,
+    hash: Option<KeyHash>,
+}
+
+impl Change for SetUsageKey {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE function_id = $2")
+            .bind(self.hash.as_ref().map(|hash| &hash.as_bytes()[..]))
+            .bind(self.function_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.function_id, &set))
+    }
+}
+
+/// Replaces the state of a function.
+struct SetState {
+    function_id: i64,
+    state: String,
+}
+
+impl Change for SetState {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let set = sqlx::query("UPDATE functions SET state = $1 WHERE function_id = $2")
+            .bind(&self.state)
+            .bind(self.function_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.function_id, &set))
+    }
+}
+
+/// Replaces the callback of a function.
+struct SetCallback {
+    function_id: i64,
+    callback: String,
+}
+
+impl Change for SetCallback {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let set = sqlx::query("UPDATE functions SET callback = $1 WHERE function_id = $2")
+            .bind(&self.callback)
+            .bind(self.function_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.function_id, &set))
+    }
+}
+
+/// [`Error::NotFound`] if a statement about one function met none.
+pub(super) fn found(function_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
+    match done.rows_affected() {
+        0 => Err(Error::NotFound { function_id }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,279 @@
+//! Jobs, as rows.
+
+use bytes::Bytes;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::change::Change;
+use super::column::damaged;
+use super::database::Database;
+use super::error::{Failure, Result};
+use crate::clock::unix_ms;
+use crate::error::Error;
+use crate::model::{Finished, Job, JobRoom, JobState, NewJob, Submitted, job_exists};
+use crate::rows::Jobs;
+
+/// The bytes that a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
+const ROW: u64 = 1024;
+
+impl Jobs for Database {
+    async fn submit_job(
+        &self,
+        new: NewJob,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<Submitted, Error> {
+        self.write(SubmitJob {
+            new,
+            most_waiting,
+            room,
+        })
+        .await?
+    }
+
+    async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
+        self.write(TakeJobs { limit }).await
+    }
+
+    async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error> {
+        self.write(FinishJob { id, finished, room }).await
+    }
+
+    async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error> {
+        self.write(RequeueJobs {
+            most_attempts,
+            outcome,
+        })
+        .await
+    }
+
+    async fn job(&self, id: Uuid) -> Result<Option<Job>, Error> {
+        Ok(get(&self.readers, id).await?)
+    }
+
+    async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error> {
+        self.write(ExpireJobs {
+            done_before_ms,
+            limit,
+        })
+        .await
+    }
+}
+
+/// Accepts a job, if there is room for it.
+struct SubmitJob {
+    new: NewJob,
+    most_waiting: u32,
+    room: JobRoom,
+}
+
+impl Change for SubmitJob {
+    type Output = Result<Submitted, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let new = &self.new;
+        let (id, function_id, number) = (new.id, new.function_id, new.version);
+        let there = sqlx::query(
+            "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
+                    EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
+                    coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0) AS kept_of_function
+               FROM functions f, jobs_waiting w WHERE f.function_id = $1",
+        )
+        .bind(function_id)
+        .bind(number)
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(there) = there else {
+            return Ok(Err(Error::NotFound { function_id }));
+        };
+        if !there.try_get::<bool, _>("version")? {
+            return Ok(Err(Error::NoVersion {
+                function_id,
+                number,
+            }));
+        }
+        if there.try_get("taken")? {
+            return Ok(Err(job_exists(id)));
+        }
+        if there.try_get::<i64, _>("waiting")? >= i64::from(self.most_waiting) {
+            return Ok(Ok(Submitted::TooMany));
+        }
+        let size = ROW + (new.export.len() + new.request.len()) as u64;
+        if let Some(of_function) = beyond(self.room, &there, size)? {
+            return Ok(Ok(Submitted::NoRoom { of_function }));
+        }
+        sqlx::query(
+            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)",
+        )
+        .bind(&id.as_bytes()[..])
+        .bind(function_id)
+        .bind(number)
+        .bind(&new.export)
+        .bind(unix_ms())
+        .bind(&new.request[..])
+        .execute(connection)
+        .await?;
+        Ok(Ok(Submitted::Accepted))
+    }
+}
+
+/// Takes jobs that are queued, oldest first.
+struct TakeJobs {
+    limit: u32,
+}
+
+impl Change for TakeJobs {
+    type Output = Vec<Job>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let rows = sqlx::query(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
+              WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
+             RETURNING id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
+        )
+        .bind(unix_ms())
+        .bind(i64::from(self.limit))
+        .fetch_all(connection)
+        .await?;
+        let mut jobs: Vec<Job> = rows.iter().map(read).collect::<Result<_, _>>()?;
+        // RETURNING has no order (https://www.sqlite.org/lang_returning.html, 3).
+        jobs.sort_by_key(|job| (job.accepted_at, job.id));
+        Ok(jobs)
+    }
+}
+
+/// Keeps the outcome of a job. Its output is `false` if the job is not running.
+struct FinishJob {
+    id: Uuid,
+    finished: Finished,
+    room: JobRoom,
+}
+
+impl Change for FinishJob {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        // Without its own request, which goes.
+        let kept = sqlx::query(
+            "SELECT w.bytes - length(j.request) AS kept,
+                    coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
+               FROM jobs j LEFT JOIN jobs_kept k ON k.function_id = j.function_id, jobs_waiting w
+              WHERE j.id = $1 AND j.state = 'running'",
+        )
+        .bind(&self.id.as_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(kept) = kept else { return Ok(false) };
+        let finished = &self.finished;
+        let outcome = match beyond(self.room, &kept, finished.outcome.len() as u64)? {
+            None => &finished.outcome,
+            Some(true) => &finished.without_room_of_function,
+            Some(false) => &finished.without_room,
+        };
+        let done = sqlx::query(
+            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
+              WHERE id = $4 AND state = 'running'",
+        )
+        .bind(unix_ms())
+        .bind(&outcome[..])
+        .bind(&[][..])
+        .bind(&self.id.as_bytes()[..])
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// The limit that so many bytes more would go over: that of the function (`true`) or that of all; `None`: neither.
+fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
+    let is_beyond = |column: &str, most: u64| {
+        let kept: i64 = kept.try_get(column)?;
+        let kept = u64::try_from(kept).map_err(|_| damaged("bytes"))?;
+        Ok::<_, Failure>(kept.saturating_add(more) > most)
+    };
+    Ok(match is_beyond("kept_of_function", room.function)? {
+        true => Some(true),
+        false => is_beyond("kept", room.all)?.then_some(false),
+    })
+}
+
+/// Queues the jobs that are running, or ends them if they were taken too often. Its output is the number of those
+/// queued.
+struct RequeueJobs {
+    most_attempts: u32,
+    outcome: Bytes,
+}
+
+impl Change for RequeueJobs {
+    type Output = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        sqlx::query(
+            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
+              WHERE state = 'running' AND attempts >= $4",
+        )
+        .bind(unix_ms())
+        .bind(&self.outcome[..])
+        .bind(&[][..])
+        .bind(i64::from(self.most_attempts))
+        .execute(&mut *connection)
+        .await?;
+        let queued = sqlx::query("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            .execute(connection)
+            .await?;
+        Ok(queued.rows_affected())
+    }
+}
+
+/// Removes some of the jobs that were done before a time. Its output is their number.
+struct ExpireJobs {
+    done_before_ms: i64,
+    limit: u32,
+}
+
+impl Change for ExpireJobs {
+    type Output = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let gone = sqlx::query(
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < $1 LIMIT $2)",
+        )
+        .bind(self.done_before_ms)
+        .bind(i64::from(self.limit))
+        .execute(connection)
+        .await?;
+        Ok(gone.rows_affected())
+    }
+}
+
+async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
+    let row = sqlx::query(
+        "SELECT id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome
+           FROM jobs WHERE id = $1",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_optional(readers)
+    .await?;
+    row.map(|row| read(&row)).transpose()
+}
+
+fn read(row: &SqliteRow) -> Result<Job> {
+    let attempts: i64 = row.try_get("attempts")?;
+    let outcome: Option<Vec<u8>> = row.try_get("outcome")?;
+    Ok(Job {
+        id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
+        function_id: row.try_get("function_id")?,
+        version: row.try_get("version")?,
+        export: row.try_get("export")?,
+        state: JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))?,
+        attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
+        accepted_at: row.try_get("accepted_at")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        request: row.try_get::<Vec<u8>, _>("request")?.into(),
+        outcome: outcome.map(Bytes::from),
+    })
+}

@@ -1,0 +1,29 @@
+//! Rows in SQLite, embedded: the one database that there is so far.
+//!
+//! No module outside of this one names SQLite, its driver or its tables. Each feature is a file with its reads, which
+//! any of a few connections answers, and its changes, which the one writing connection makes; both implement the
+//! feature's trait of [`rows`](crate::rows).
+//!
+//! Reading order: `connection` for how the file is opened, `writer` and `change` for how rows are changed, `database`
+//! for the whole; then the features.
+
+mod api_keys;
+mod audit;
+mod audit_query;
+mod calls;
+mod change;
+mod column;
+mod connection;
+mod database;
+mod ephemeral;
+mod error;
+mod functions;
+mod jobs;
+mod recordings;
+mod rollout;
+mod secrets;
+mod values;
+mod versions;
+mod writer;
+
+pub(crate) use database::Database;

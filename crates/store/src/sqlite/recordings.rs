@@ -1,0 +1,227 @@
+//! Recordings, as rows, and how the oldest go.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::change::Change;
+use super::column::{count, damaged, integer};
+use super::database::Database;
+use super::error::Result;
+use crate::error::Error;
+use crate::model::{Recording, RecordingHead, RecordingsKept};
+use crate::rows::Recordings;
+
+/// The most that one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads
+/// the pages of rows that it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where
+/// they are not.
+const REMOVED_ROWS: usize = 100;
+const REMOVED_BYTES: u64 = 16 << 20;
+
+impl Recordings for Database {
+    async fn put_recordings(
+        &self,
+        recordings: Vec<Recording>,
+        keep: RecordingsKept,
+    ) -> Result<bool, Error> {
+        self.write(PutRecordings { recordings, keep }).await
+    }
+
+    async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error> {
+        Ok(get(&self.readers, call).await?)
+    }
+
+    async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error> {
+        Ok(list(&self.readers, function_id, limit).await?)
+    }
+}
+
+/// Keeps recordings, and removes those that are too many, too old or too large. Its output is `true` if more are left
+/// to be removed.
+struct PutRecordings {
+    recordings: Vec<Recording>,
+    keep: RecordingsKept,
+}
+
+impl Change for PutRecordings {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let Self { recordings, keep } = self;
+        let fits = |recording: &&Recording| {
+            // The newest of all, and yet too large, would first push out all others.
+            recording.data.len() as u64 <= keep.total_bytes && recording.at >= keep.from
+        };
+        for recording in recordings.iter().filter(fits) {
+            insert(connection, recording).await?;
+        }
+        let added = recordings.iter().map(|one| one.data.len() as u64).sum();
+        let mut room = Removal {
+            rows: recordings.len() + REMOVED_ROWS,
+            bytes: REMOVED_BYTES.saturating_add(added),
+        };
+        let functions: BTreeSet<i64> = recordings.iter().map(|one| one.function_id).collect();
+        let mut finished = true;
+        for function_id in functions {
+            finished &= too_many(connection, function_id, keep.per_function, &mut room).await?;
+        }
+        finished &= too_old(connection, keep.from, &mut room).await?;
+        finished &= too_large(connection, keep.total_bytes, &mut room).await?;
+        Ok(!finished)
+    }
+}
+
+/// Keeps a recording, unless its function is gone or its call has one.
+async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO recordings (call, function_id, version, at, outcome, size, data)
+         SELECT $1, function_id, $3, $4, $5, $6, $7 FROM functions WHERE function_id = $2
+             ON CONFLICT (call) DO NOTHING",
+    )
+    .bind(&recording.call.as_bytes()[..])
+    .bind(recording.function_id)
+    .bind(recording.version)
+    .bind(recording.at)
+    .bind(&recording.outcome)
+    .bind(integer(recording.data.len() as u64))
+    .bind(&recording.data[..])
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The recordings that one transaction may still remove.
+struct Removal {
+    rows: usize,
+    bytes: u64,
+}
+
+impl Removal {
+    /// The number of recordings worth reading: as many as may go, and one to see that there are more.
+    fn looks_at(&self) -> i64 {
+        integer(self.rows as u64 + 1)
+    }
+
+    /// Removes `doomed` in their order until they freed `enough` bytes. `false`: more than this may remove.
+    async fn take(
+        &mut self,
+        connection: &mut SqliteConnection,
+        doomed: &[SqliteRow],
+        enough: u64,
+    ) -> Result<bool> {
+        let mut freed = 0;
+        for row in doomed {
+            if freed >= enough {
+                break;
+            }
+            if self.rows == 0 || self.bytes == 0 {
+                return Ok(false);
+            }
+            let call = row.try_get::<&[u8], _>("call")?;
+            let remove = sqlx::query("DELETE FROM recordings WHERE call = $1");
+            remove.bind(call).execute(&mut *connection).await?;
+            let size = count(row, "size")?;
+            freed += size;
+            self.rows -= 1;
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+        Ok(true)
+    }
+}
+
+/// Walks `keep` entries of the index, back from the newest, to where the function's recordings have to end.
+async fn too_many(
+    connection: &mut SqliteConnection,
+    function_id: i64,
+    keep: u32,
+    room: &mut Removal,
+) -> Result<bool> {
+    let doomed = sqlx::query(
+        "SELECT call, size FROM recordings
+          WHERE function_id = $1
+            AND (at, call) <= (SELECT at, call FROM recordings WHERE function_id = $1
+                                ORDER BY at DESC, call DESC LIMIT 1 OFFSET $2)
+          ORDER BY at, call LIMIT $3",
+    )
+    .bind(function_id)
+    .bind(i64::from(keep))
+    .bind(room.looks_at())
+    .fetch_all(&mut *connection)
+    .await?;
+    room.take(connection, &doomed, u64::MAX).await
+}
+
+async fn too_old(connection: &mut SqliteConnection, from: i64, room: &mut Removal) -> Result<bool> {
+    let doomed =
+        sqlx::query("SELECT call, size FROM recordings WHERE at < $1 ORDER BY at, call LIMIT $2")
+            .bind(from)
+            .bind(room.looks_at())
+            .fetch_all(&mut *connection)
+            .await?;
+    room.take(connection, &doomed, u64::MAX).await
+}
+
+async fn too_large(
+    connection: &mut SqliteConnection,
+    total_bytes: u64,
+    room: &mut Removal,
+) -> Result<bool> {
+    let total = sqlx::query("SELECT bytes FROM recordings_total")
+        .fetch_one(&mut *connection)
+        .await?;
+    let excess = count(&total, "bytes")?.saturating_sub(total_bytes);
+    if excess == 0 {
+        return Ok(true);
+    }
+    let doomed = sqlx::query("SELECT call, size FROM recordings ORDER BY at, call LIMIT $1")
+        .bind(room.looks_at())
+        .fetch_all(&mut *connection)
+        .await?;
+    room.take(connection, &doomed, excess).await
+}
+
+async fn get(readers: &SqlitePool, call: Uuid) -> Result<Option<Recording>> {
+    let row = sqlx::query(
+        "SELECT function_id, version, at, outcome, data FROM recordings WHERE call = $1",
+    )
+    .bind(&call.as_bytes()[..])
+    .fetch_optional(readers)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Recording {
+        call,
+        function_id: row.try_get("function_id")?,
+        version: row.try_get("version")?,
+        at: row.try_get("at")?,
+        outcome: row.try_get("outcome")?,
+        data: row.try_get::<Vec<u8>, _>("data")?.into(),
+    }))
+}
+
+async fn list(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>> {
+    sqlx::query(
+        "SELECT call, function_id, version, at, outcome, size FROM recordings
+          WHERE function_id = $1 ORDER BY at DESC, call DESC LIMIT $2",
+    )
+    .bind(function_id)
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?
+    .iter()
+    .map(read_head)
+    .collect()
+}
+
+fn read_head(row: &SqliteRow) -> Result<RecordingHead> {
+    let call = row.try_get::<&[u8], _>("call")?;
+    Ok(RecordingHead {
+        call: Uuid::from_slice(call).map_err(|_| damaged("call"))?,
+        function_id: row.try_get("function_id")?,
+        version: row.try_get("version")?,
+        at: row.try_get("at")?,
+        outcome: row.try_get("outcome")?,
+        size: count(row, "size")?,
+    })
+}

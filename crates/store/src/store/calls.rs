@@ -1,0 +1,60 @@
+//! The log of calls: the newest of each function, and a count of them all.
+//!
+//! A row for each call, written as it ends, would make every call wait for the disk, or a queue of them grow. So the
+//! server hands over many calls at once, and they share a transaction. What the log no longer holds still counts:
+//! counters are kept apart from it and never forget.
+//!
+//! Counters saturate: a figure that stands still at its end is better than one that starts anew.
+
+use super::Store;
+use crate::error::Error;
+use crate::model::{Calls, LoggedCall, Usage};
+use crate::rows::CallLog as _;
+
+impl Store {
+    /// Counts calls and logs the newest of them, in one transaction; of each function named, the log then holds no more
+    /// than the `keep` newest. Calls of a function that no longer exists are passed over. When this returns `Ok`, the
+    /// rest is on the disk, and [`Store::calls`] and [`Store::usage`] see it.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was counted.
+    pub async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
+        self.finish(move |inner| async move { inner.rows.record_calls(calls, keep).await })
+            .await
+    }
+
+    /// Up to `count` logged calls of a function: the oldest ones, oldest first, or the newest ones, newest first. Empty
+    /// if it was never called, or does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn calls(
+        &self,
+        function_id: i64,
+        newest_first: bool,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error> {
+        self.rows().calls(function_id, newest_first, count).await
+    }
+
+    /// Up to `count` logged calls of a function that came after the one numbered `after`, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn calls_after(
+        &self,
+        function_id: i64,
+        after: i64,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error> {
+        self.rows().calls_after(function_id, after, count).await
+    }
+
+    /// The use of a function, at one moment. All zero if it was never called, or does not exist.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn usage(&self, function_id: i64) -> Result<Usage, Error> {
+        self.rows().usage(function_id).await
+    }
+}

@@ -1,0 +1,210 @@
+//! The store: rows in a database, objects in files, and the one rule that keeps the two in step (see the crate's page).
+//!
+//! Each feature adds its methods to [`Store`] in a file of its own: it checks what it is given, and hands the rest to
+//! the feature's trait of [`rows`](crate::rows).
+
+mod api_keys;
+mod audit;
+mod calls;
+mod ephemeral;
+mod functions;
+mod jobs;
+mod recordings;
+mod rollout;
+mod secrets;
+mod values;
+mod versions;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::RwLock;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::unix_ms;
+use crate::error::Error;
+use crate::model::{NewVersion, VersionId, VersionRow};
+use crate::objects::{Objects, blocking};
+use crate::rows::{Database as _, Versions as _};
+use crate::{directory, sqlite, sweep};
+
+/// The database of this store.
+type Rows = sqlite::Database;
+
+/// The data directory of one server, open and owned by this process.
+///
+/// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is merely
+/// dropped loses nothing either, but its last write may still be under way when the drop returns.
+///
+/// A change is finished even if the future that asked for it is dropped.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    rows: Rows,
+    objects: Objects,
+    /// Shared by uploads from before their object is written until their row is; taken exclusively to remove objects.
+    uploads: RwLock<()>,
+    /// Changes under way, for `close` to wait for; closed once the store is.
+    changes: TaskTracker,
+}
+
+impl Store {
+    /// Takes `data_dir`, creating it (mode 0700) or bringing it up to date, and removes what torn uploads left.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process has it, [`Error::Directory`] if this user cannot write there,
+    /// [`Error::Newer`] if a newer release wrote it, [`Error::Damaged`] if what is there cannot be what was stored.
+    pub async fn open(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.to_owned();
+        let directory = blocking(move || directory::prepare(&path)).await?;
+        let rows = Rows::open(&directory.database, directory.lock).await?;
+        let live = rows.sources().await?;
+        let (root, key) = (directory.objects, directory.artefact_key);
+        let objects = blocking(move || {
+            sweep::sweep(&root, &live)?;
+            Objects::open(&root, key)
+        })
+        .await?;
+        Ok(Self(Arc::new(Inner {
+            rows,
+            objects,
+            uploads: RwLock::new(()),
+            changes: TaskTracker::new(),
+        })))
+    }
+
+    /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], naming the digest, if the bytes on the disk are not the ones that were uploaded.
+    pub async fn source(&self, sha256: [u8; 32]) -> Result<Option<Bytes>, Error> {
+        self.0.objects.source(sha256).await
+    }
+
+    /// The compiled code of a source for one engine. `None` if it has to be compiled: there is none, or it is torn, or
+    /// this host did not make it (it is then removed and logged).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `fingerprint` is not up to 128 of letters, digits, `-`, `_`, `.`; [`Error::Unavailable`].
+    pub async fn artefact(
+        &self,
+        fingerprint: &str,
+        sha256: [u8; 32],
+    ) -> Result<Option<Bytes>, Error> {
+        self.0.objects.artefact(fingerprint, sha256).await
+    }
+
+    /// Keeps compiled code, sealed with this host's key. Not flushed: a crash may lose it, and it is compiled again.
+    ///
+    /// # Errors
+    /// As [`Store::artefact`], and [`Error::DiskFull`].
+    pub async fn put_artefact(
+        &self,
+        fingerprint: &str,
+        sha256: [u8; 32],
+        code: &[u8],
+    ) -> Result<(), Error> {
+        self.0
+            .objects
+            .put_artefact(fingerprint, sha256, code.to_vec())
+            .await
+    }
+
+    /// Succeeds if requests that need the store can be answered now.
+    ///
+    /// # Errors
+    /// The reason why they cannot.
+    pub async fn ready(&self) -> Result<(), Error> {
+        if self.0.changes.is_closed() {
+            return Err(Error::Closed);
+        }
+        self.0.rows.ready().await
+    }
+
+    /// Waits for the changes under way, flushes the log into the database, and lets go of the directory. From then on,
+    /// changes and queries fail with [`Error::Closed`]. A second call does nothing.
+    ///
+    /// # Errors
+    /// The log could not be flushed; nothing is lost, the next start reads it.
+    pub async fn close(&self) -> Result<(), Error> {
+        if !self.0.changes.close() {
+            return Ok(());
+        }
+        self.0.changes.wait().await;
+        self.0.rows.close().await
+    }
+
+    /// Writes the object, then the row, and returns the number that the row was given. An upload that was refused
+    /// leaves neither.
+    async fn upload<F>(
+        &self,
+        id: VersionId,
+        new: NewVersion,
+        row: impl FnOnce(Arc<Inner>, VersionRow) -> F + Send + 'static,
+    ) -> Result<i64, Error>
+    where
+        F: Future<Output = Result<i64, Error>> + Send + 'static,
+    {
+        self.finish(move |inner| async move {
+            let version = VersionRow {
+                id,
+                sha256: new.sha256,
+                legacy_sha256: new.legacy_sha256,
+                size: i64::try_from(new.source.len()).unwrap_or(i64::MAX), // no allocation is that long
+                kind: new.kind,
+                manifest: new.manifest,
+                declaration: new.declaration,
+                created_at: unix_ms(),
+            };
+            let stored = {
+                let _shared = inner.uploads.read().await;
+                inner.objects.put_source(new.sha256, new.source).await?;
+                row(inner.clone(), version).await
+            };
+            if matches!(
+                stored,
+                Err(Error::NotFound { .. } | Error::NameTaken { .. })
+            ) {
+                // A client that tries one name after the other must not fill the disk until the next start.
+                let _alone = inner.uploads.write().await;
+                if let Err(error) = inner.remove_unused(new.sha256).await {
+                    tracing::warn!(%error, "a refused upload's source could not be removed yet");
+                }
+            }
+            stored
+        })
+        .await
+    }
+
+    fn rows(&self) -> &Rows {
+        &self.0.rows
+    }
+
+    /// Runs a change as a task of its own: a caller that goes away in the middle, as an HTTP handler does when its
+    /// client hangs up, must not let go of the lock on uploads while a file is still being written or removed, nor
+    /// leave a change of rows before it is queued.
+    async fn finish<F, T>(&self, change: impl FnOnce(Arc<Inner>) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+        T: Send + 'static,
+    {
+        // Tracked before it is asked whether the store is closed, so that `close` waits for it or it hears of `close`.
+        let change = self.0.changes.track_future(change(self.0.clone()));
+        if self.0.changes.is_closed() {
+            return Err(Error::Closed);
+        }
+        tokio::spawn(change).await?
+    }
+}
+
+impl Inner {
+    /// Removes a source that no version refers to. The caller holds `uploads` exclusively.
+    async fn remove_unused(&self, sha256: [u8; 32]) -> Result<(), Error> {
+        if self.rows.refers(&sha256).await? {
+            return Ok(());
+        }
+        self.objects.remove(sha256).await
+    }
+}

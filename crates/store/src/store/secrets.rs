@@ -1,0 +1,118 @@
+//! The secrets of functions: set from outside, read by calls only, encrypted at rest.
+//!
+//! Whoever sets a secret can replace it and delete it, and see its name; nothing that lists secrets ever decrypts one.
+//! A value is encrypted before it is queued for the writer, so the one task that touches the file never has a value in
+//! the clear, and neither has the database, its log, or a file that it spills to.
+//!
+//! Keys are handed over with each call rather than kept in [`Store`]: a server that has none still opens its data
+//! directory and serves every function that has no secrets, and a new list of keys needs no restart.
+//!
+//! Rotation re-encrypts a row only if it is still the row that was read (its nonce says so), so it neither stops others
+//! from setting secrets nor undoes what they set. It remembers nothing: a row under an earlier key is the work left, so
+//! a rotation that was killed is finished by starting it again. One transaction around all of it was rejected, because
+//! it would keep every other write waiting.
+
+use super::Store;
+use crate::error::Error;
+use crate::model::{Reseal, SealedSecret, SecretName, check_secret};
+use crate::rows::Secrets as _;
+use crate::secret_keys::SecretKeys;
+use crate::secret_value::SecretValue;
+
+/// Rows that a rotation re-encrypts in one transaction.
+const BATCH: u32 = 64;
+
+impl Store {
+    /// Stores a secret of a function, in place of the one of that name. When this returns `Ok`, it is on the disk,
+    /// encrypted under the current key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the name is not a capital letter and up to 63 capital letters, digits and `_`, if the
+    /// value is empty or longer than [`MAX_SECRET_VALUE`](crate::MAX_SECRET_VALUE), or if the function has
+    /// [`MAX_SECRETS`](crate::MAX_SECRETS) others; [`Error::NotFound`]; and those of [`Store::delete_function`].
+    /// Nothing was changed.
+    pub async fn set_secret(
+        &self,
+        keys: &SecretKeys,
+        function_id: i64,
+        name: String,
+        value: SecretValue,
+    ) -> Result<(), Error> {
+        check_secret(&name, &value)?;
+        let sealed = SealedSecret::seal(keys, function_id, name, &value)?;
+        drop(value);
+        self.finish(move |inner| async move { inner.rows.set_secret(sealed).await })
+            .await
+    }
+
+    /// All secrets of a function in the clear, by name: for its calls. Empty if it has none, or does not exist.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`], [`Error::Damaged`] if a row was changed by someone else, and those of
+    /// [`Store::function`]. One secret that cannot be read fails them all: a call without it would do something else.
+    pub async fn secrets(
+        &self,
+        keys: &SecretKeys,
+        function_id: i64,
+    ) -> Result<Vec<(String, SecretValue)>, Error> {
+        self.rows()
+            .secrets(function_id)
+            .await?
+            .into_iter()
+            .map(|row| Ok((row.name.clone(), row.open(keys)?)))
+            .collect()
+    }
+
+    /// The names of a function's secrets, in their order; never the values. Needs no key.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error> {
+        self.rows().secret_names(function_id).await
+    }
+
+    /// Deletes a secret. `false`: there was none.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was changed.
+    pub async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
+        self.finish(move |inner| async move { inner.rows.delete_secret(function_id, name).await })
+            .await
+    }
+
+    /// Encrypts every secret that is under an earlier key anew, under the current one, and says how many that were.
+    /// May be killed, or fail, at any moment: no secret is lost, and the next rotation does the rest. When this
+    /// returns `Ok`, nothing that was stored before it began needs an earlier key.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`] and [`Error::Damaged`] for the first secret that cannot be read, after all others were
+    /// rotated; and those of [`Store::delete_function`].
+    pub async fn rotate_secrets(&self, keys: &SecretKeys) -> Result<u64, Error> {
+        let mut rotated = 0;
+        let mut unreadable = None;
+        let mut after = (i64::MIN, String::new());
+        loop {
+            let rows = self
+                .rows()
+                .stale_secrets(keys.current_id(), &after, BATCH)
+                .await?;
+            let Some(last) = rows.last() else { break };
+            after = (last.function_id, last.name.clone());
+            let mut batch = Vec::with_capacity(rows.len());
+            for row in rows {
+                match row.open(keys) {
+                    Ok(value) => batch.push(Reseal {
+                        read: row.sealed.nonce,
+                        secret: SealedSecret::seal(keys, row.function_id, row.name, &value)?,
+                    }),
+                    // A damaged row of one function must not keep the old key in use for all others.
+                    Err(error) => drop(unreadable.get_or_insert(error)),
+                }
+            }
+            rotated += self
+                .finish(move |inner| async move { inner.rows.reseal_secrets(batch).await })
+                .await?;
+        }
+        unreadable.map_or(Ok(rotated), Err)
+    }
+}

@@ -1,0 +1,77 @@
+//! Values that the guests of one function store under keys of 32 bytes: the storage of 2020, and that of today, whose
+//! keys are digests of a name by which they are listed.
+//!
+//! A function's values are bounded together. A save that does not make the total larger is always taken: after an
+//! operator lowers the limit, a function must still be able to overwrite its values, because the guests of 2020 cannot
+//! remove anything. A value that was removed counts no more.
+
+use bytes::Bytes;
+
+use super::Store;
+use crate::error::Error;
+use crate::model::{Saved, ValueKey};
+use crate::rows::Values as _;
+
+impl Store {
+    /// The value of the function under `key`. `None`: there is no such value, or no such function.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn load_value(
+        &self,
+        function_id: i64,
+        key: &[u8; 32],
+    ) -> Result<Option<Bytes>, Error> {
+        self.rows().load_value(function_id, key).await
+    }
+
+    /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Stored`], it is on the disk.
+    ///
+    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`]: the value
+    /// would take them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and those of [`Store::delete_function`]; nothing was changed.
+    pub async fn save_value(
+        &self,
+        function_id: i64,
+        key: impl Into<ValueKey>,
+        value: Bytes,
+        total_limit: u64,
+    ) -> Result<Saved, Error> {
+        let key = key.into();
+        self.finish(move |inner| async move {
+            inner
+                .rows
+                .save_value(function_id, key, value, total_limit)
+                .await
+        })
+        .await
+    }
+
+    /// Removes what the function stored under `key`, and its place with it. `false`: there was nothing.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; nothing was changed.
+    pub async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
+        self.finish(move |inner| async move { inner.rows.remove_value(function_id, key).await })
+            .await
+    }
+
+    /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,
+    /// at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn value_names(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Bytes>, Error> {
+        self.rows()
+            .value_names(function_id, prefix, after, limit)
+            .await
+    }
+}
