@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, Version};
+use iof_command::{CallContext, Command, Output, Request};
 use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{CallContext, Command, Output, Request};
+use crate::outbound::outbound;
 
 /// How it is used, in one line.
 pub const USAGE: &str =
@@ -83,7 +84,7 @@ impl Command for HttpProxy {
         let own = Instant::now()
             .checked_add(request.timeout)
             .unwrap_or(call.deadline);
-        let context = call.outbound(own);
+        let context = outbound(call, own);
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {
                 status: status::OK,

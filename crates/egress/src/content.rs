@@ -8,12 +8,12 @@ use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http_body::Body;
 use http_body_util::BodyExt;
+use iof_policy::Mask;
 
 use crate::connection::Body as Incoming;
 use crate::decode::{self, Undecodable};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
-use crate::secret::mask::Mask;
 use crate::{Error, Kind, headers};
 
 /// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::secret::mask::Mask;
+use iof_policy::Mask;
 
 /// What kind of failure an [`Error`] is; each has one stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -176,14 +176,19 @@ impl<'a> Exchange<'a> {
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         // A secret has its place in the headers or in the query.
-        let (path, mut headers) = match self.context.secrets.attach(hop) {
-            None => (path(&hop.url)?, hop.headers.clone()),
-            Some((hop, names)) => {
-                *told = true;
-                record.secrets = Some(names);
-                (path(&hop.url)?, hop.headers)
-            }
-        };
+        let (path, mut headers) =
+            match self
+                .context
+                .secrets
+                .attach(&hop.method, &hop.url, &hop.headers)
+            {
+                None => (path(&hop.url)?, hop.headers.clone()),
+                Some(attached) => {
+                    *told = true;
+                    record.secrets = Some(attached.names);
+                    (path(&attached.url)?, attached.headers)
+                }
+            };
         if *told {
             headers::ask_for_plain(&mut headers);
         } else if self.context.decode {

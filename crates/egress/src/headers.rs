@@ -6,23 +6,9 @@
 //! function would otherwise debug a server that never saw it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use iof_policy::headers::{RESPONSE_FORM, is_framing};
 
 use crate::{Error, Kind};
-
-/// Set by the client alone. `content-length` is a case of its own; `proxy-*` is refused by its
-/// beginning.
-const FRAMING: [&str; 10] = [
-    "connection",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "alt-used",
-];
 
 /// What a function authenticates with, dropped when a redirect leaves the origin.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
@@ -46,11 +32,6 @@ const OF_CONNECTION: [HeaderName; 7] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
-
-/// What a function asks of the form of a response, and what a response with a secret in it must not
-/// be: in an encoding nothing is found, and a part may be a part of the secret. A server is free to
-/// ignore `Range` (RFC 9110 section 14.2), so clients that send it understand a whole response.
-const OF_FORM: [HeaderName; 3] = [header::ACCEPT_ENCODING, header::IF_RANGE, header::RANGE];
 
 /// What is computed over a body, and false once the body is changed.
 const OVER_BODY: [HeaderName; 4] = [
@@ -112,18 +93,11 @@ pub fn drop_framing(headers: &mut HeaderMap) {
     }
 }
 
-fn is_framing(name: &HeaderName) -> bool {
-    FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
-}
-
-/// Whether the host decides about a header of a request that carries a secret.
-pub(crate) fn is_hosts(name: &HeaderName) -> bool {
-    is_framing(name) || *name == header::CONTENT_LENGTH || OF_FORM.contains(name)
-}
-
 /// Asks for the response whole and as it is.
 pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
-    OF_FORM.iter().for_each(|name| drop(headers.remove(name)));
+    for name in &RESPONSE_FORM {
+        headers.remove(name);
+    }
     headers.insert(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),

@@ -9,11 +9,9 @@
 //! | file | decides |
 //! |---|---|
 //! | `admit` | which URLs are requested at all |
-//! | `rule`, `path` | what a rule is, and what it allows |
-//! | `class`, `resolve` | which addresses are dialled |
+//! //! | `class`, `resolve` | which addresses are dialled |
 //! | `dial`, `proxy`, `stream`, `tls` | how connections come about |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
-//! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `decode` | which responses are decompressed, and how far |
 //! | `inside` | what does not leave, because it is for this server |
 //! | `limit` | how much at a time |
@@ -38,7 +36,6 @@ pub mod fuzzing;
 mod headers;
 mod inside;
 mod limit;
-mod path;
 mod pool;
 mod proxy;
 mod record;
@@ -46,8 +43,6 @@ mod redirect;
 mod resend;
 mod resolve;
 mod retry;
-mod rule;
-mod secret;
 mod stream;
 mod tls;
 mod tunnel;
@@ -59,8 +54,9 @@ pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
 pub use inside::Inside;
+pub use iof_policy::{
+    Attachment, AttachmentError, Attachments, Place, Rule, RuleError, Rules, SecretValue, Template,
+};
 pub use proxy::ProxyUrl;
 pub use record::{Entry, Sink};
-pub use rule::{Rule, RuleError, Rules};
-pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};
 pub use tunnel::Tunnel;

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use iof_policy::HostPattern;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -16,7 +17,6 @@ use url::{Host, Url};
 
 use crate::Config;
 use crate::config::{ClientCertificate, ConfigError};
-use crate::rule::HostPattern;
 
 /// The configurations of TLS, chosen by host.
 pub(crate) struct Tls {

@@ -12,7 +12,7 @@ use crate::manifest::Abi;
 use crate::state::{CallState, Meter, Space};
 use crate::tape::Tape;
 use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{ModuleExport, Store};

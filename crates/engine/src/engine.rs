@@ -18,7 +18,7 @@ use crate::manifest::Unserved;
 use crate::state::CallState;
 use crate::ticker::Ticker;
 use crate::{Export, Fault, Manifest, artefact};
-use iof_commands::Registry;
+use iof_command::Registry;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::limits::{Limits, Reached};
 use crate::{tape::Tape, watch};
 use async_trait::async_trait;
 use bytes::Bytes;
-use iof_commands::{CallContext, Registry};
+use iof_command::{CallContext, Registry};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::{OURSELVES, fail, log, models, native};
-use iof_commands::Registry;
+use iof_command::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};

@@ -19,7 +19,7 @@ use axum::extract::State;
 use axum::routing::get;
 use bytesize::ByteSize;
 use http::{HeaderValue, Request, Response, StatusCode};
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_egress::Egress;
 use iof_engine::{Engine, Fault, Limits, Source};
 use iof_store::{SecretKeys, Store};

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::functions::Loaded;
 use crate::journal::{Payload, Row, Told};
 use crate::replay::Recorder;
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_engine::{Arg, Fault, Invocation, Log, Outcome, Source, StatedSignature};
 use std::sync::Arc;
 use tokio::time::Instant;

@@ -156,8 +156,8 @@ impl iof_egress::Sink for RecordQueue {
     }
 }
 
-impl iof_commands::Sink for RecordQueue {
-    fn ran(&self, run: iof_commands::Run) {
+impl iof_command::Sink for RecordQueue {
+    fn ran(&self, run: iof_command::Run) {
         self.leave(Sent {
             at: unix_ms(run.at),
             call: run.call,

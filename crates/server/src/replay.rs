@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::functions::Loaded;
 use crate::grants::{Granted, Record};
 use crate::records::unix_ms;
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_engine::{
     Arg, Blob, Environment, Fault, Heard, Invocation, Outcome, StatedSignature, Tape,
 };

@@ -16,11 +16,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
+use iof_command::{CallContext, Command, Output, Request};
 use iof_egress::Egress;
 use iof_jail::{Ended, Exit, Jail, Limit, Program, RunError};
 use tokio::time::Instant;
 
-use crate::{CallContext, Command, Output, Request};
 use args::Args;
 use resident::Residents;
 

@@ -20,13 +20,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use iof_command::CallContext;
 use iof_egress::{Egress, Error, Kind, Outbound, Tunnel, drop_framing};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::CallContext;
+use crate::outbound::outbound;
 
 /// Answers connections as long as it is polled.
 pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Receiver<TcpStream>) {
@@ -78,7 +79,7 @@ fn permits(bytes: u64) -> u32 {
 type Opened<'a> = Mutex<Option<(OnUpgrade, Tunnel<'a>)>>;
 
 async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, stream: TcpStream) {
-    let context = call.outbound(call.deadline);
+    let context = outbound(call, call.deadline);
     let opened = Opened::default();
     let service = service_fn(|request| answer(egress, &context, budget, &opened, request));
     // How it ends matters to the program alone, and it sees it.

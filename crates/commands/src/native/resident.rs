@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Declaration, Resident};
-use crate::{CallContext, Output, Request};
+use iof_command::{CallContext, Output, Request};
 
 /// The longest line of an answer: three numbers.
 const LINE: u64 = 64;

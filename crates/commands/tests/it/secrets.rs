@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use iof_command::{CallContext, Grants, Registry, Request};
 use iof_commands::http_proxy::HttpProxy;
-use iof_commands::{CallContext, Grants, Registry, Request};
 use iof_egress::{Attachment, Attachments, Config, Egress, Place, SecretValue};
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -22,7 +22,7 @@ use crate::manifest::{Abi, Core, Export};
 use crate::tape::Monotonic;
 use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
 use bytes::Bytes;
-use iof_commands::Request;
+use iof_command::Request;
 use std::time::{Duration, Instant};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 

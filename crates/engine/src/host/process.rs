@@ -9,7 +9,7 @@ use crate::host::memory;
 use crate::limits::Reached;
 use crate::state::CallState;
 use bytes::Bytes;
-use iof_commands::{CallContext, Refusal, Registry, Request};
+use iof_command::{CallContext, Refusal, Registry, Request};
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 

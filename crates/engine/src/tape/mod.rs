@@ -18,7 +18,7 @@ pub use heard::{Heard, HeardCommand, HeardList, HeardLoad, HeardSave};
 use crate::Fault;
 use bytes::Bytes;
 use deck::{Deck, Which};
-use iof_commands::Request;
+use iof_command::Request;
 use rand::{Rng as _, TryRng};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,7 @@ mod sources;
 
 use self::sources::{merge, names, set, unknown, variable_of};
 use crate::args::Serve;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;

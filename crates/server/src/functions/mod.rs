@@ -11,7 +11,7 @@ use crate::journal::{Journal, Ledger};
 use crate::schema::Schemas;
 use crate::second_state::Target;
 use crate::settings::Settings;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_engine::{Engine, Environment, Fault, Limits, Source};
 use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;

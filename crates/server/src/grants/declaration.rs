@@ -5,7 +5,7 @@
 
 use super::Ceiling;
 use http::HeaderName;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
 use iof_engine::{Fault, Narrower};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::declaration::{CallerRequest, Declaration};
 use super::pace::Pace;
 use crate::gate::Gate;
 use crate::settings::Settings;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_egress::{Attachments, SecretValue};
 use iof_engine::{Fault, Limits};
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::multipart::{MostParts, Part, boundary, broken, short, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use http::HeaderMap;
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_engine::{Arg, Fault};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

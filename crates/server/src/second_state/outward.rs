@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_egress::{Attachments, Inside, Outbound};
 use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;

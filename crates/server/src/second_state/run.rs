@@ -17,7 +17,7 @@ use crate::reply;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_engine::{Arg, Fault, Source, StatedSignature};
 use std::sync::Arc;
 use tokio::time::Instant;

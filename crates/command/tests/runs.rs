@@ -1,10 +1,12 @@
 //! What a sink is given: every run once, whatever became of it.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use iof_commands::{CallContext, Command, Grants, Output, Registry, Request, Run, Sink};
+use iof_command::{CallContext, Command, Grants, Output, Registry, Request, Run, Sink};
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -53,7 +53,7 @@ pub struct RuleError {
 
 impl Rules {
     /// The first rule that allows `method` on `url`, which has to come from
-    /// [`admit`](crate::admit).
+    /// `iof_egress::admit`.
     pub fn allows(&self, method: &Method, url: &Url) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.allows(method, url))
     }
@@ -66,7 +66,7 @@ impl FromIterator<Rule> for Rules {
 }
 
 impl Rule {
-    /// Whether this rule allows `method` on `url`, which has to come from [`admit`](crate::admit).
+    /// Whether this rule allows `method` on `url`, which has to come from `iof_egress::admit`.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
     }
@@ -82,7 +82,7 @@ impl Rule {
     }
 
     /// Whether the path alone can be what this rule does not allow.
-    pub(crate) fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
+    pub fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT
             && *method != Method::TRACE
             && self.methods.contain(method)
@@ -131,16 +131,19 @@ impl Scheme {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HostPattern {
+/// The hosts of a rule: any, all below a domain, or one.
+pub enum HostPattern {
+    /// Every host.
     Any,
     /// Every name that ends in `.` and this domain.
     Below(String),
+    /// One name or address.
     Is(Host<String>),
 }
 
 impl HostPattern {
     /// A host, `*.` before a domain, or `*`; otherwise what is wrong.
-    pub(crate) fn parse(text: &str) -> Result<HostPattern, String> {
+    pub fn parse(text: &str) -> Result<HostPattern, String> {
         let (below, name) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None if text == "*" => return Ok(HostPattern::Any),
@@ -175,7 +178,8 @@ impl HostPattern {
         }
     }
 
-    pub(crate) fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
+    /// Whether a host is one of them.
+    pub fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
         match (self, host) {
             (HostPattern::Any, _) => true,
             (HostPattern::Below(domain), Host::Domain(name)) => name
@@ -371,7 +375,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
     }
 }
 
-/// As [`admit`](crate::admit) does with URLs.
+/// As `iof_egress::admit` does with URLs.
 fn without_dot(domain: String) -> Result<String, String> {
     let name = domain.strip_suffix('.').unwrap_or(&domain);
     if name.split('.').any(str::is_empty) {

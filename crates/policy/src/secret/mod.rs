@@ -22,14 +22,14 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{self, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use self::mask::Mask;
 use self::template::wrong;
 pub use self::template::{AttachmentError, SecretValue, Template};
-use crate::redirect::Hop;
 use crate::{Rule, headers};
 
 /// What a parameter's name and value need not escape (RFC 3986 section 2.3).
@@ -72,6 +72,16 @@ pub struct Attachments {
     mask: Option<Arc<Mask>>,
     /// Whether the operator's client certificates stay away, too.
     withheld: bool,
+}
+
+/// A request's URL and headers with secrets in them.
+pub struct Attached {
+    /// The URL, with the parameters that are secrets.
+    pub url: Url,
+    /// The headers, with those that are secrets.
+    pub headers: HeaderMap,
+    /// The names of the secrets, joined by commas.
+    pub names: String,
 }
 
 /// A place with its text, made once.
@@ -120,7 +130,7 @@ impl Attachments {
     }
 
     /// Whether requests to hosts that a client certificate is for are refused.
-    pub(crate) fn are_withheld(&self) -> bool {
+    pub fn are_withheld(&self) -> bool {
         self.withheld
     }
 
@@ -134,26 +144,26 @@ impl Attachments {
         self.mask.as_ref()?.bytes(text)
     }
 
-    pub(crate) fn mask(&self) -> Option<&Arc<Mask>> {
+    /// The search for all secrets of the function; `None` if it has none.
+    pub fn mask(&self) -> Option<&Arc<Mask>> {
         self.mask.as_ref()
     }
 
-    /// `hop` with the secrets that its method and URL call for, and their names; nothing if it
-    /// calls for none.
-    pub(crate) fn attach(&self, hop: &Hop) -> Option<(Hop, String)> {
-        let mut attached: Option<Hop> = None;
-        let mut names = String::new();
+    /// The URL and the headers of a request with the secrets that its method and URL call for;
+    /// `None` if they call for none.
+    pub fn attach(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Option<Attached> {
+        let mut attached: Option<Attached> = None;
         // The last first: what comes earlier in the list replaces it.
         for attachment in self.list.iter().rev() {
-            if attachment.rule.allows(&hop.method, &hop.url) {
-                attachment.put(attached.get_or_insert_with(|| hop.clone()));
-                if !names.is_empty() {
-                    names.insert(0, ',');
-                }
-                names.insert_str(0, attachment.secret_name());
+            if attachment.rule.allows(method, url) {
+                attachment.put(attached.get_or_insert_with(|| Attached {
+                    url: url.clone(),
+                    headers: headers.clone(),
+                    names: String::new(),
+                }));
             }
         }
-        attached.map(|hop| (hop, names))
+        attached
     }
 }
 
@@ -177,7 +187,7 @@ impl Attachment {
         let text = template.around(&value);
         let ready = match &place {
             Place::Header(name) => {
-                if headers::is_hosts(name) {
+                if headers::is_reserved(name) {
                     return Err(wrong(format!(
                         "header {name} is set by the host; a secret has no place in it"
                     )));
@@ -243,13 +253,17 @@ impl Attachment {
         }
     }
 
-    fn put(&self, hop: &mut Hop) {
+    fn put(&self, request: &mut Attached) {
         match &self.ready {
             Ready::Header(name, value) => {
-                hop.headers.insert(name, value.clone());
+                request.headers.insert(name, value.clone());
             }
-            Ready::Parameter(pair) => set_parameter(&mut hop.url, pair),
+            Ready::Parameter(pair) => set_parameter(&mut request.url, pair),
         }
+        if !request.names.is_empty() {
+            request.names.insert(0, ',');
+        }
+        request.names.insert_str(0, self.secret_name());
     }
 }
 

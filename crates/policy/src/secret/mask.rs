@@ -32,7 +32,7 @@ const MASK: &[u8] = b"***";
 const SHORTEST_PART: usize = 8;
 
 /// Everything that is searched for.
-pub(crate) struct Mask {
+pub struct Mask {
     automaton: NFA,
     start: StateID,
     /// Of the longest pattern.
@@ -70,7 +70,7 @@ impl Mask {
     }
 
     /// `text` with every occurrence replaced, or nothing if there is none.
-    pub(crate) fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut found = Vec::new();
         self.search(units(text), &mut found);
         if has_escapes(text) {
@@ -98,13 +98,13 @@ impl Mask {
     }
 
     /// The same for text.
-    pub(crate) fn text(&self, text: &str) -> Option<String> {
+    pub fn text(&self, text: &str) -> Option<String> {
         let masked = self.bytes(text.as_bytes())?;
         Some(String::from_utf8_lossy(&masked).into_owned())
     }
 
     /// Masks values, and drops the lines whose names are at fault: a name of stars is none.
-    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+    pub fn headers(&self, headers: &mut HeaderMap) {
         let mut dropped = Vec::new();
         for (name, value) in headers.iter_mut() {
             if self.bytes(name.as_str().as_bytes()).is_some() {

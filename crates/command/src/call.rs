@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use iof_egress::{Attachments, Outbound, Rules};
+use iof_policy::{Attachments, Rules};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -55,25 +55,6 @@ pub struct CallContext {
     pub depth: u32,
     /// When the call ends, and every command in it.
     pub deadline: Instant,
-}
-
-impl CallContext {
-    /// On whose behalf a request of this call leaves, and until when at the latest.
-    pub(crate) fn outbound(&self, deadline: Instant) -> Outbound<'_> {
-        Outbound {
-            call: self.call,
-            function: &self.function,
-            function_id: self.function_id,
-            version: self.version,
-            rules: &self.grants.outbound,
-            secrets: &self.secrets,
-            depth: self.depth,
-            deadline: deadline.min(self.deadline),
-            max_redirects: None,
-            retries: 0,
-            decode: false,
-        }
-    }
 }
 
 /// What one version of a function may use. The default is nothing.
