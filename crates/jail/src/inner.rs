@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 
+use crate::children::Children;
 use crate::confine::files;
 use crate::confine::namespaces::{self, Identity};
 use crate::confine::network::{self, PROXY};
@@ -30,16 +31,14 @@ use crate::confine::root::{self, SCRATCH, SHARED};
 use crate::confine::rules;
 use crate::confine::syscalls::{self, Sockets};
 use crate::feature::{Feature, Report};
-use crate::outer::{Begun, Children};
+use crate::handover::{Begun, own};
 use crate::profile::Network;
 use crate::scratch::Scratch;
-use crate::warden::own;
 use crate::wire::{self, News, PACKET, Plan};
 
-/// Which of the two processes it is.
-pub(crate) const INNER: &str = "inner";
 /// A warden counts towards its own limit of CPU time, so it goes long before it could reach one.
 const OLD: Duration = Duration::from_millis(500);
+
 /// All of the inner process.
 ///
 /// # Errors
@@ -51,7 +50,7 @@ pub(crate) fn inner() -> Result<(), String> {
         let packet = serde_json::to_vec(news).unwrap_or_default();
         wire::send(&socket, &packet, &[]).map_err(|error| error.to_string())
     };
-    match lock_in() {
+    match enter_sandbox() {
         Ok((mut warden, report)) => {
             tell(&News::Ready(report))?;
             warden.serve(&socket)
@@ -75,7 +74,7 @@ struct Warden {
     spent: Duration,
 }
 
-fn lock_in() -> Result<(Warden, Report), String> {
+fn enter_sandbox() -> Result<(Warden, Report), String> {
     let text = |what: &str, error: io::Error| format!("{what}: {error}");
     let mut left = String::new();
     let stdout = own(io::stdout())?;

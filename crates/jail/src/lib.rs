@@ -90,8 +90,10 @@
 //! - **`write` paths**, which have no size but their file system's, and in which runs can meet.
 //! - **The disk**, without a mount namespace: there, the size of scratch is not limited.
 
+mod children;
 mod confine;
 mod feature;
+mod handover;
 mod inner;
 mod jail;
 mod link;
@@ -101,6 +103,7 @@ mod profile;
 mod request;
 mod run;
 mod scratch;
+mod settings;
 mod streams;
 mod usage;
 mod warden;
@@ -108,11 +111,12 @@ mod wire;
 mod worker;
 
 pub use feature::{Feature, Finding, Report};
-pub use jail::{Demand, Jail, Settings};
+pub use jail::Jail;
 pub use link::StartError;
 pub use pool::Program;
 pub use profile::{Limits, Network, Profile, ProfileError};
 pub use request::{Ended, Exit, Limit, Request, RunError};
+pub use settings::{Demand, Settings};
 pub use usage::Usage;
 pub use warden::warden_main;
 pub use worker::Worker;

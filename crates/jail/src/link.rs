@@ -15,8 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::feature::Report;
-use crate::outer::OUTER;
-use crate::warden::{ALLOCATOR, WARDEN};
+use crate::handover::{ALLOCATOR, OUTER, WARDEN};
 use crate::wire::{self, News};
 
 /// How long a warden may take to lock itself in, and to be gone.

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,26 +18,12 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
-use serde::{Deserialize, Serialize};
 
+use crate::children::Children;
 use crate::confine::namespaces::{self, Identity};
 use crate::feature::{Feature, Report};
-use crate::inner::INNER;
-use crate::warden::{ALLOCATOR, WARDEN, own};
+use crate::handover::{ALLOCATOR, Begun, INNER, WARDEN, own};
 use crate::wire::{self, News, PACKET, Plan};
-
-/// Which of the two processes it is.
-pub(crate) const OUTER: &str = "outer";
-
-/// What the outer process leaves to the inner one, through its standard output.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Begun {
-    pub(crate) plan: Plan,
-    pub(crate) report: Report,
-    pub(crate) identity: Identity,
-    /// The scratch directory, without a mount namespace.
-    pub(crate) scratch: Option<PathBuf>,
-}
 
 /// All of the outer process.
 ///
@@ -145,42 +131,6 @@ impl Guard {
             children.kill();
         }
         remove(self.scratch.as_deref());
-    }
-}
-
-/// The processes whose parent this one is, or became.
-pub(crate) struct Children(fs::File);
-
-impl Children {
-    /// To be opened before the process locks itself in: `/proc` is out of reach then.
-    pub(crate) fn open() -> io::Result<Children> {
-        let tid = rustix::thread::gettid().as_raw_nonzero();
-        let file = fs::File::open(format!("/proc/self/task/{tid}/children"))?;
-        Ok(Children(file))
-    }
-
-    /// Kills them until there are none: what they leave behind becomes a child in turn, and a killed
-    /// process starts no others.
-    pub(crate) fn kill(&self) {
-        loop {
-            for pid in self.list() {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
-            match rustix::process::wait(WaitOptions::empty()) {
-                Err(Errno::CHILD) => return,
-                Err(Errno::INTR) | Ok(_) => {}
-                Err(_) => return,
-            }
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-        }
-    }
-
-    fn list(&self) -> Vec<Pid> {
-        let mut text = vec![0; 64 << 10];
-        let length = rustix::io::pread(self.0.as_fd(), &mut text, 0).unwrap_or(0);
-        let text = String::from_utf8_lossy(&text[..length]);
-        let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.filter_map(Pid::from_raw).collect()
     }
 }
 

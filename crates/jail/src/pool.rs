@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::feature::Report;
-use crate::jail::Settings;
 use crate::link::{Link, StartError};
 use crate::profile::Limits;
+use crate::settings::Settings;
 
 /// A program of the jail: [`run`](Program::run) it, or [`open`](Program::open) a worker. Cheap to
 /// clone. When the last clone is dropped, idle wardens go.
