@@ -36,6 +36,31 @@ pub struct Output {
     pub stopped: Option<&'static str>,
 }
 
+/// Why a command was not run, or not to its end. What a function sees of it depends on its kind
+/// (a 2020 module gets what SSVM returned), and is the engine's to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The function has no grant for the name, whether it exists or not.
+    #[error("the command is not granted")]
+    NotGranted,
+    /// Granted, and nothing has the name.
+    #[error("there is no such command")]
+    NotFound,
+    /// The request's timeout or the call's deadline passed.
+    #[error("the command's time was over")]
+    TimedOut,
+}
+
+impl Refusal {
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Refusal::NotGranted => "not-granted",
+            Refusal::NotFound => "not-found",
+            Refusal::TimedOut => "timed-out",
+        }
+    }
+}
+
 /// The call that a command runs in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CallContext {

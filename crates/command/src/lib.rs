@@ -11,6 +11,6 @@ mod call;
 mod registry;
 mod run;
 
-pub use call::{CallContext, Grants, Output, Request};
-pub use registry::{Command, Refusal, Registry};
-pub use run::{Run, Sink};
+pub use call::{CallContext, Grants, Output, Refusal, Request};
+pub use registry::{Command, Registry};
+pub use run::{Observer, Run};

@@ -1,15 +1,16 @@
 //! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table
 //! `[egress]`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::proxy::ProxyUrl;
+const HIDDEN: &str = "(hidden)";
 
 /// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as
 /// `"16MiB"`.
@@ -102,6 +103,53 @@ impl Default for Config {
             pool_max_idle_per_host: 32,
             addresses: Addresses::Public,
         }
+    }
+}
+
+/// The setting `egress.proxy`: `http://USER:PASSWORD@HOST:PORT`, or empty for none. The password is
+/// not shown: `Debug` and `Serialize` write `(hidden)` instead.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyUrl(String);
+
+impl From<&str> for ProxyUrl {
+    fn from(text: &str) -> ProxyUrl {
+        ProxyUrl(text.to_owned())
+    }
+}
+
+impl ProxyUrl {
+    /// The text, with the password.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
+    /// `@` is taken for a password, or all of it if there is no telling.
+    fn shown(&self) -> String {
+        let text = &self.0;
+        let start = text.find("://").map_or(0, |i| i + 3);
+        match text.rfind('@') {
+            None => text.clone(),
+            Some(at) if at < start => HIDDEN.to_owned(),
+            Some(at) => {
+                let user = text[start..at].split_once(':');
+                let user = user.map_or(String::new(), |(user, _)| format!("{user}:"));
+                format!("{}{user}{HIDDEN}{}", &text[..start], &text[at..])
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection of the pool, and the response that is read from it.
+//! One connection of the pool.
 //!
 //! An HTTP/1 connection has no task of its own: whoever waits for its response moves it, so that
 //! the bytes of an upstream wake the call that asked for them and nothing in between. (A task
@@ -18,13 +18,11 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 
-use crate::pool::{Key, Pool};
 use crate::stream::{Stream, Watch};
 
 /// A request as it leaves. Its URI is the path and the query; whose they are, the connection knows.
@@ -124,7 +122,7 @@ impl Http1 {
     }
 
     /// What comes of `wait`, which waits for this connection and for nothing else.
-    fn poll_with<T>(
+    pub(crate) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -192,94 +190,6 @@ impl Http2 {
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         request.headers_mut().remove(HOST);
         self.sender.try_send_request(request).await
-    }
-}
-
-/// The body of a response. When it was read to its end its connection goes back to the pool; one
-/// that was not is closed, unless nothing more is to come.
-pub(crate) struct Body {
-    incoming: Option<Incoming>,
-    /// HTTP/1 alone: the connection of HTTP/2 stays where it is.
-    connection: Option<Returning>,
-}
-
-struct Returning {
-    http1: Box<Http1>,
-    key: Key,
-    pool: Arc<Pool>,
-}
-
-impl Body {
-    pub(crate) fn shared(incoming: Incoming) -> Body {
-        Body {
-            incoming: Some(incoming),
-            connection: None,
-        }
-    }
-
-    pub(crate) fn of(incoming: Incoming, http1: Box<Http1>, key: Key, pool: Arc<Pool>) -> Body {
-        Body {
-            incoming: Some(incoming),
-            connection: Some(Returning { http1, key, pool }),
-        }
-    }
-}
-
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Body {
-            incoming,
-            connection,
-        } = &mut *self;
-        let Some(incoming) = incoming else {
-            return Poll::Ready(None);
-        };
-        let mut incoming = Pin::new(incoming);
-        match connection {
-            None => incoming.poll_frame(cx),
-            Some(Returning { http1, .. }) => {
-                // A chunk may be there; asking for one is what makes the connection read the next.
-                let first = incoming
-                    .as_mut()
-                    .poll_frame(&mut Context::from_waker(Waker::noop()));
-                match first {
-                    Poll::Ready(frame) => Poll::Ready(frame),
-                    Poll::Pending => http1.poll_with(cx, |cx| incoming.as_mut().poll_frame(cx)),
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or_else(SizeHint::default, Incoming::size_hint)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        // Before the connection is asked: it closes when a body is not wanted to its end.
-        self.incoming = None;
-        if let Some(Returning {
-            mut http1,
-            key,
-            pool,
-        }) = self.connection.take()
-            && http1.is_ready()
-        {
-            pool.put(key, http1);
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use iof_policy::Mask;
 
-use crate::connection::Body as Incoming;
+use crate::body::Body as Incoming;
 use crate::decode::{self, Undecodable};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;

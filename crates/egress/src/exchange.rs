@@ -14,25 +14,24 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
+use crate::body::Body;
 use crate::dial::late_tls_failure;
 use crate::limit::Limits;
-use crate::pool::{Failure, Pool};
-use crate::record::{Record, Sink};
+use crate::pool::{Failure, Key, Pool};
+use crate::record::{Observer, Record};
 use crate::redirect::Hop;
 use crate::resend::Resends;
-use crate::resolve::Resolve;
 use crate::retry::Retries;
+use crate::url_parts::{origin, upstream};
 use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
-    pub(crate) resolve: Arc<Resolve>,
     pub(crate) limits: Limits,
-    /// Set once there is a server to answer, which is after the client exists.
+    /// Set once there is a server to answer: it holds this client, so it comes after it.
     pub(crate) inside: OnceLock<Arc<dyn Inside>>,
-    /// Set once the server has where to keep records, which is after the client exists.
-    pub(crate) sink: OnceLock<Arc<dyn Sink>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) config: Config,
 }
 
@@ -91,7 +90,7 @@ impl<'a> Exchange<'a> {
             "first_byte_timeout",
             config.first_byte_timeout,
         );
-        let key = origin(&hop.url).into();
+        let key: Key = origin(&hop.url).into();
         // Calls that are ready write together (docs/decisions/0019).
         tokio::task::yield_now().await;
         let pool = &self.shared.pool;
@@ -101,8 +100,8 @@ impl<'a> Exchange<'a> {
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
             self.within(&head, &host, sent).await?
         };
-        let response = match response {
-            Ok(response) => response,
+        let (response, http1) = match response {
+            Ok(answered) => answered,
             Err(e) => {
                 return match resends.after(&hop.method, &e, self.deadline) {
                     Some(pause) => Ok(Answer::Resend(pause)),
@@ -112,7 +111,8 @@ impl<'a> Exchange<'a> {
         };
         record.status = Some(response.status());
 
-        let (mut parts, body) = response.into_parts();
+        let (mut parts, incoming) = response.into_parts();
+        let body = Body::new(incoming, http1, key, Arc::clone(pool));
         let (size, count) = (headers::size(&parts.headers), parts.headers.len());
         if size as u64 > config.max_response_headers.as_u64()
             || count > config.max_response_header_count
@@ -290,21 +290,6 @@ fn path(url: &Url) -> Result<PathAndQuery, Error> {
 
 fn not_a_url(error: http::uri::InvalidUri) -> Error {
     Error::new(Kind::Url, format!("not a URL: {error}"))
-}
-
-/// `scheme://host`, and the port unless it is the scheme's.
-pub(crate) fn origin(url: &Url) -> &str {
-    // No user stands in a URL that was admitted.
-    &url[..Position::BeforePath]
-}
-
-/// `host:port`, the default port included.
-pub(crate) fn upstream(url: &Url) -> String {
-    let (host, port) = (
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default(),
-    );
-    format!("{host}:{port}")
 }
 
 /// Finds the cause.

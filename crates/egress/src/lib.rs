@@ -21,11 +21,13 @@
 //! | `record` | what the operator sees of it |
 
 mod admit;
+mod body;
 mod class;
 mod client;
 mod config;
 mod connection;
 mod content;
+mod context;
 mod decode;
 mod dial;
 mod error;
@@ -44,19 +46,21 @@ mod resend;
 mod resolve;
 mod retry;
 mod stream;
+mod tcp;
 mod tls;
 mod tunnel;
+mod url_parts;
 
 pub use admit::admit;
 pub use class::Class;
-pub use client::{Egress, Outbound};
-pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
+pub use client::Egress;
+pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin, ProxyUrl};
+pub use context::Outbound;
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
 pub use inside::Inside;
 pub use iof_policy::{
     Attachment, AttachmentError, Attachments, Place, Rule, RuleError, Rules, SecretValue, Template,
 };
-pub use proxy::ProxyUrl;
-pub use record::{Entry, Sink};
+pub use record::{Entry, Observer};
 pub use tunnel::Tunnel;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderValue, Response};
+use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::connection::{Body, Home, Http1, Http2, Outgoing};
+use crate::connection::{Home, Http1, Http2, Outgoing};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
@@ -94,6 +95,9 @@ impl Failure {
     }
 }
 
+/// The head of a response, and its connection if that comes back: HTTP/2's stays where it is.
+pub(crate) type Answered = (Response<Incoming>, Option<Box<Http1>>);
+
 /// A connection, and whether it has served before.
 enum Taken {
     Http1(Box<Http1>, bool),
@@ -144,7 +148,7 @@ impl Pool {
         mut request: Outgoing,
         fresh: bool,
         to: &mut Option<SocketAddr>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Answered, Failure> {
         loop {
             let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
@@ -155,11 +159,7 @@ impl Pool {
                 Taken::Http1(mut http1, used) => {
                     *to = Some(http1.to);
                     match http1.send(request).await {
-                        Ok(response) => {
-                            let pool = Arc::clone(self);
-                            let body = |body| Body::of(body, http1, Arc::clone(key), pool);
-                            return Ok(response.map(body));
-                        }
+                        Ok(response) => return Ok((response, Some(http1))),
                         Err(e) => {
                             let stale = used && !http1.answered();
                             let failure = if stale { Failure::Stale } else { Failure::Http };
@@ -170,7 +170,7 @@ impl Pool {
                 Taken::Http2(mut http2, used) => {
                     *to = Some(http2.to);
                     match http2.send(request).await {
-                        Ok(response) => return Ok(response.map(Body::shared)),
+                        Ok(response) => return Ok((response, None)),
                         Err(e) => {
                             let failure = of_stream(&e, used);
                             (used, e, failure)

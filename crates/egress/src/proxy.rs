@@ -15,62 +15,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize, Serializer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use crate::config::ConfigError;
-use crate::dial::{connect_first, interleave};
+use crate::config::{ConfigError, ProxyUrl};
 use crate::resolve::{Resolve, Way};
+use crate::tcp::{connect_first, interleave};
 use crate::{Error, Kind};
 
 /// A proxy's answer is a few lines.
 const LONGEST_HEAD: usize = 8 * 1024;
-
-const HIDDEN: &str = "(hidden)";
-
-/// The setting `egress.proxy`: `http://USER:PASSWORD@HOST:PORT`, or empty for none. The password is
-/// not shown: `Debug` and `Serialize` write `(hidden)` instead.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct ProxyUrl(String);
-
-impl From<&str> for ProxyUrl {
-    fn from(text: &str) -> ProxyUrl {
-        ProxyUrl(text.to_owned())
-    }
-}
-
-impl ProxyUrl {
-    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
-    /// `@` is taken for a password, or all of it if there is no telling.
-    fn shown(&self) -> String {
-        let text = &self.0;
-        let start = text.find("://").map_or(0, |i| i + 3);
-        match text.rfind('@') {
-            None => text.clone(),
-            Some(at) if at < start => HIDDEN.to_owned(),
-            Some(at) => {
-                let user = text[start..at].split_once(':');
-                let user = user.map_or(String::new(), |(user, _)| format!("{user}:"));
-                format!("{}{user}{HIDDEN}{}", &text[..start], &text[at..])
-            }
-        }
-    }
-}
-
-impl fmt::Debug for ProxyUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.shown())
-    }
-}
-
-impl Serialize for ProxyUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.shown())
-    }
-}
 
 /// A proxy to connect through.
 pub(crate) struct Proxy {
@@ -93,14 +48,14 @@ impl Proxy {
     /// # Errors
     /// Naming the setting, and nothing of its value.
     pub(crate) fn new(setting: &ProxyUrl) -> Result<Option<Proxy>, ConfigError> {
-        if setting.0.is_empty() {
+        if setting.text().is_empty() {
             return Ok(None);
         }
         let wrong = |problem: &str| ConfigError::Value {
             setting: "proxy",
             problem: format!("{problem}; write such as \"http://proxy.example.com:3128\""),
         };
-        let url = Url::parse(&setting.0).map_err(|e| wrong(&format!("not a URL: {e}")))?;
+        let url = Url::parse(&setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
         if url.scheme() != "http" {
             return Err(wrong("a proxy is spoken to over http alone"));
         }

@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -23,9 +22,10 @@ use url::Host;
 
 mod families;
 mod machine;
+mod target;
 
 use families::Nowhere;
-pub(crate) use families::Rest;
+pub(crate) use target::Way;
 
 use crate::config::{Addresses, Config, ConfigError};
 use crate::{Class, Error, Kind};
@@ -39,41 +39,18 @@ const LOCAL_NAMES: [&str; 4] = [
     "ip6-loopback",
 ];
 
-/// No host needs more; a name with thousands of addresses is an attack on our patience.
-const MAX_ADDRESSES: usize = 16;
-
-/// Where a host leads.
-pub(crate) struct Way<'a> {
-    /// At least one.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Whether the operator said so.
-    pub(crate) pinned: bool,
-    /// For when none of these is reached.
-    pub(crate) rest: Rest<'a>,
-}
-
-impl Way<'_> {
-    fn to(address: SocketAddr) -> Self {
-        Way {
-            addresses: vec![address],
-            pinned: false,
-            rest: None,
-        }
-    }
-}
-
 pub(crate) struct Resolve {
     resolver: TokioResolver,
     /// By host (as a URL writes it, without trailing dot) and port.
     pins: HashMap<(String, u16), SocketAddr>,
     addresses: Addresses,
     deny: Vec<IpNet>,
-    /// Set once the server listens, which is after the client exists. Read once a connection.
-    own: RwLock<Arc<[SocketAddr]>>,
+    /// Where this server listens.
+    own: Vec<SocketAddr>,
 }
 
 impl Resolve {
-    pub(crate) fn new(config: &Config) -> Result<Resolve, ConfigError> {
+    pub(crate) fn new(config: &Config, own: Vec<SocketAddr>) -> Result<Resolve, ConfigError> {
         let mut pins = HashMap::new();
         for pin in &config.pin {
             let problem = |problem: String| ConfigError::Value {
@@ -96,12 +73,8 @@ impl Resolve {
             pins,
             addresses: config.addresses,
             deny: config.deny.clone(),
-            own: RwLock::new(Arc::new([])),
+            own,
         })
-    }
-
-    pub(crate) fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
-        *self.own.write().unwrap_or_else(PoisonError::into_inner) = listeners.into();
     }
 
     /// The addresses to dial for `host:port`.
@@ -157,7 +130,8 @@ impl Resolve {
     ) -> Result<Way<'_>, Error> {
         let mut absolute = Name::from_ascii(name).map_err(|e| no_such_host(host).with_detail(e))?;
         absolute.set_fqdn(true);
-        let way = self.lookup(absolute, port, checked).await;
+        let refusal = move |address| self.refusal(address).filter(|_| checked);
+        let way = families::lookup(&self.resolver, absolute, port, refusal).await;
         way.map_err(|nowhere| match nowhere {
             Nowhere::Refused(why) => blocked(host, why),
             Nowhere::Silent(e) => {
@@ -196,13 +170,9 @@ impl Resolve {
     /// needed for a listener on one address, and asks no question about unspecified listeners, dual
     /// stack or forwarding inside the machine.
     fn own_listener(&self, address: SocketAddr) -> bool {
-        let own = self
-            .own
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let ip = address.ip().to_canonical();
-        own.iter()
+        self.own
+            .iter()
             .filter(|listener| listener.port() == address.port())
             .any(|listener| listener.ip().to_canonical() == ip || machine::has(ip))
     }

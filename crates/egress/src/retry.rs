@@ -8,8 +8,6 @@
 //! time is better spent waiting. Errors of another try are the same as those of the first, so every
 //! try is on record and the last one is what the function sees.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -97,10 +95,8 @@ impl Retries {
 /// Half of it is left to chance, so that requests that failed together do not come back together.
 pub(crate) fn pause(done: u32) -> Duration {
     let whole = FIRST.saturating_mul(1 << done.min(16)).min(LONGEST);
-    // The standard library's hasher starts from random keys; this needs no better randomness.
-    let chance = RandomState::new().hash_one(done) as u32;
     let half = whole / 2;
-    half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
+    half + half.mul_f64(rand::random::<f64>())
 }
 
 #[cfg(test)]

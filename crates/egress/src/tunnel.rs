@@ -14,9 +14,10 @@ use tokio::time::timeout_at;
 use url::Host;
 
 use crate::client::fail;
-use crate::exchange::{bytes, upstream};
+use crate::exchange::bytes;
 use crate::limit::Place;
 use crate::record::Record;
+use crate::url_parts::upstream;
 use crate::{Config, Egress, Error, Kind, Outbound, Rule, admit};
 
 /// A way to one host and port. It is on record when it is dropped.
@@ -41,8 +42,7 @@ impl Egress {
         authority: &str,
     ) -> Result<Tunnel<'a>, Error> {
         let shared = self.shared();
-        let sink = shared.sink.get().map(AsRef::as_ref);
-        let mut record = Record::new(context, sink, &Method::CONNECT);
+        let mut record = Record::new(context, &shared.observers, &Method::CONNECT);
         let url = match admit(&format!("https://{authority}/")) {
             // What follows the authority would make it another URL.
             Ok(url) if url.path() == "/" && url.query().is_none() => url,

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::{OURSELVES, fail, log, models, native};
 use iof_command::Registry;
+use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
 use iof_store::{SecretKeys, Store};
@@ -61,23 +62,20 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
-    let egress =
-        iof_egress::Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
+    let records = Records::start(store.clone(), config.records.clone());
     let https_address = https.as_ref().map(|(_, _, address)| *address);
-    egress.set_own_listeners(
-        [Some(address), https_address]
-            .into_iter()
-            .flatten()
-            .collect(),
-    );
+    let listeners = [Some(address), https_address].into_iter().flatten();
+    let egress = Egress::for_server(
+        config.egress.clone(),
+        listeners.collect(),
+        vec![records.queue()],
+    )
+    .map_err(|error| error.to_string())?;
     let secret_keys = config.secret_keys()?;
     if let Some(keys) = &secret_keys {
         rotate(&store, keys).await?;
     }
-    let records = Records::start(store.clone(), config.records.clone());
-    egress.set_sink(records.queue());
-    let mut registry = Registry::new();
-    registry.set_sink(records.queue());
+    let mut registry = Registry::with_observers(vec![records.queue()]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     let inference = models::inference(&config)?;
     registry.register(iof_infer::Infer::new(inference.clone()));

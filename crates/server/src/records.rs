@@ -134,18 +134,18 @@ impl RecordQueue {
     }
 }
 
-impl iof_egress::Sink for RecordQueue {
-    fn sent(&self, entry: iof_egress::Entry) {
+impl iof_egress::Observer for RecordQueue {
+    fn sent(&self, entry: &iof_egress::Entry<'_>) {
         self.leave(Sent {
             at: unix_ms(entry.at),
             call: entry.call,
             wasm_id: entry.function_id,
             version: entry.version,
             kind: SentKind::Request,
-            subject: entry.rule,
-            secrets: entry.secrets,
-            method: Some(entry.method),
-            host: entry.host,
+            subject: entry.rule.map(str::to_owned),
+            secrets: entry.secrets.map(str::to_owned),
+            method: Some(entry.method.to_owned()),
+            host: entry.host.map(str::to_owned),
             address: entry.address.map(|address| address.to_string()),
             status: entry.status.map(i64::from),
             bytes_out: entry.bytes_out,
@@ -156,15 +156,15 @@ impl iof_egress::Sink for RecordQueue {
     }
 }
 
-impl iof_command::Sink for RecordQueue {
-    fn ran(&self, run: iof_command::Run) {
+impl iof_command::Observer for RecordQueue {
+    fn ran(&self, run: &iof_command::Run<'_>) {
         self.leave(Sent {
             at: unix_ms(run.at),
             call: run.call,
             wasm_id: run.function_id,
             version: run.version,
             kind: SentKind::Command,
-            subject: Some(run.command),
+            subject: Some(run.command.to_owned()),
             secrets: None,
             method: None,
             host: None,

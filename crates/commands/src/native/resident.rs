@@ -31,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Declaration, Resident};
+use super::declaration::{Declaration, Resident};
 use iof_command::{CallContext, Output, Request};
 
 /// The longest line of an answer: three numbers.

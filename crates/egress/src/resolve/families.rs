@@ -7,14 +7,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::future::{Either, FutureExt, select};
+use hickory_resolver::TokioResolver;
 use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::timeout;
 
-use super::{MAX_ADDRESSES, Resolve, Way};
-use crate::dial::interleave;
+use super::target::Way;
+use crate::tcp::interleave;
+
+/// No host needs more; a name with thousands of addresses is an attack on our patience.
+const MAX_ADDRESSES: usize = 16;
 
 /// How long the other family is waited for (the Resolution Delay of RFC 8305 section 3).
 const DELAY: Duration = Duration::from_millis(50);
@@ -40,53 +44,57 @@ pub(super) enum Nowhere {
     Missing(Option<NetError>),
 }
 
-impl Resolve {
-    /// Where `name` leads; with `checked`, only to what may be dialled.
-    pub(super) async fn lookup(
-        &self,
-        name: Name,
-        port: u16,
-        checked: bool,
-    ) -> Result<Way<'_>, Nowhere> {
-        let v4 = self.family(name.clone(), RecordType::A, port, checked);
-        let v6 = self.family(name, RecordType::AAAA, port, checked);
-        let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
-            Either::Left(first) | Either::Right(first) => first,
-        };
-        let second = match first.good.is_empty() {
-            true => Some(other.as_mut().await),
-            false => timeout(DELAY, other.as_mut()).await.ok(),
-        };
-        match second {
-            Some(second) => first.and(second).conclude(),
-            None => {
-                let more = MAX_ADDRESSES.saturating_sub(first.good.len());
-                let rest = async move { other.await.good.into_iter().take(more).collect() };
-                Ok(Way {
-                    addresses: first.good,
-                    pinned: false,
-                    rest: Some(rest.boxed()),
-                })
-            }
+/// Looks up where `name` leads, without the addresses that `refusal` names a reason against.
+pub(super) async fn lookup<'a>(
+    resolver: &'a TokioResolver,
+    name: Name,
+    port: u16,
+    refusal: impl Fn(SocketAddr) -> Option<String> + Copy + Send + Sync + 'a,
+) -> Result<Way<'a>, Nowhere> {
+    let v4 = family(resolver, name.clone(), RecordType::A, port, refusal);
+    let v6 = family(resolver, name, RecordType::AAAA, port, refusal);
+    let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
+        Either::Left(first) | Either::Right(first) => first,
+    };
+    let second = match first.good.is_empty() {
+        true => Some(other.as_mut().await),
+        false => timeout(DELAY, other.as_mut()).await.ok(),
+    };
+    match second {
+        Some(second) => first.and(second).conclude(),
+        None => {
+            let more = MAX_ADDRESSES.saturating_sub(first.good.len());
+            let rest = async move { other.await.good.into_iter().take(more).collect() };
+            Ok(Way {
+                addresses: first.good,
+                pinned: false,
+                rest: Some(rest.boxed()),
+            })
         }
     }
+}
 
-    async fn family(&self, name: Name, kind: RecordType, port: u16, checked: bool) -> Found {
-        let mut found = Found::default();
-        match self.resolver.lookup(name, kind).await {
-            Err(e) => found.failures.push(e),
-            Ok(lookup) => {
-                for ip in LookupIp::from(lookup).iter().take(MAX_ADDRESSES) {
-                    let address = SocketAddr::new(ip, port);
-                    match self.refusal(address).filter(|_| checked) {
-                        None => found.good.push(address),
-                        Some(why) => found.refused.push(format!("{ip} is {why}")),
-                    }
+async fn family(
+    resolver: &TokioResolver,
+    name: Name,
+    kind: RecordType,
+    port: u16,
+    refusal: impl Fn(SocketAddr) -> Option<String>,
+) -> Found {
+    let mut found = Found::default();
+    match resolver.lookup(name, kind).await {
+        Err(e) => found.failures.push(e),
+        Ok(lookup) => {
+            for ip in LookupIp::from(lookup).iter().take(MAX_ADDRESSES) {
+                let address = SocketAddr::new(ip, port);
+                match refusal(address) {
+                    None => found.good.push(address),
+                    Some(why) => found.refused.push(format!("{ip} is {why}")),
                 }
             }
         }
-        found
     }
+    found
 }
 
 impl Found {
@@ -121,6 +129,3 @@ impl Found {
         }
     }
 }
-
-/// Addresses that may still come.
-pub(crate) type Rest<'a> = Option<BoxFuture<'a, Vec<SocketAddr>>>;

@@ -6,11 +6,11 @@ use super::dns::{Dns, Says, are};
 use super::*;
 
 async fn resolve(dns: &Dns, config: Config) -> Resolve {
-    Resolve::new(&Config {
+    let config = Config {
         dns_servers: vec![dns.address],
         ..config
-    })
-    .unwrap()
+    };
+    Resolve::new(&config, Vec::new()).unwrap()
 }
 
 async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
@@ -127,10 +127,11 @@ async fn the_hosts_file_is_no_way_around() {
     let hosts = tokio::fs::read_to_string("/etc/hosts")
         .await
         .unwrap_or_default();
-    let resolve = Resolve::new(&Config {
+    let config = Config {
         connect_timeout: std::time::Duration::from_millis(30),
         ..Config::default()
-    });
+    };
+    let resolve = Resolve::new(&config, Vec::new());
     let Ok(resolve) = resolve else { return }; // no system resolver configured
     let lines = hosts
         .lines()

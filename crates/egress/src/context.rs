@@ -1,0 +1,35 @@
+//! The context of a request: the call that causes it, and the bounds that it has.
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{Attachments, Rules};
+
+/// On whose behalf a request leaves, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    /// The call's id, for the log.
+    pub call: Uuid,
+    /// The function's name, for the log and for `max_concurrent_per_function`.
+    pub function: &'a str,
+    /// The function's number, for an [`Observer`](crate::Observer).
+    pub function_id: i64,
+    /// The function's version, for an [`Observer`](crate::Observer).
+    pub version: i64,
+    /// What the function may request.
+    pub rules: &'a Rules,
+    /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
+    pub secrets: &'a Attachments,
+    /// How many calls led to the one that asks; for [`Inside`](crate::Inside).
+    pub depth: u32,
+    /// When the call ends; a request ends then at the latest.
+    pub deadline: Instant,
+    /// Redirects to follow, if fewer than the setting `max_redirects`.
+    pub max_redirects: Option<usize>,
+    /// How often a request that failed for a moment is sent again, if its method is idempotent: at
+    /// most as often as the setting `max_retries` says.
+    pub retries: u32,
+    /// Whether compressed responses are asked for and decoded: gzip, deflate and br. Not if a
+    /// request carries a secret.
+    pub decode: bool,
+}
