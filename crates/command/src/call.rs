@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use iof_policy::{Attachments, Rules};
+use iof_policy::{Rules, SecretInjections};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -75,7 +75,7 @@ pub struct CallContext {
     /// What the function's version was granted.
     pub grants: Arc<Grants>,
     /// What the host attaches to its requests, whichever command makes them.
-    pub secrets: Arc<Attachments>,
+    pub secrets: Arc<SecretInjections>,
     /// How many calls led to this one, each causing the next.
     pub depth: u32,
     /// When the call ends, and every command in it.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::{CallContext, Output, Refusal, Request};
-use crate::run::{Observer, Running};
+use crate::run::{Observer, RunRecord};
 
 /// A named capability with Unix shape.
 #[async_trait]
@@ -74,7 +74,7 @@ impl Registry {
         name: &str,
         request: Request,
     ) -> Result<Output, Refusal> {
-        let running = Running::new(call, &self.observers, name, &request);
+        let running = RunRecord::new(call, &self.observers, name, &request);
         let result = self.run_unrecorded(call, name, request).await;
         running.done(&result);
         result

@@ -48,7 +48,7 @@ pub struct Run<'a> {
 }
 
 /// A run in progress.
-pub(crate) struct Running<'a> {
+pub(crate) struct RunRecord<'a> {
     call: &'a CallContext,
     observers: &'a [Arc<dyn Observer>],
     command: &'a str,
@@ -60,15 +60,15 @@ pub(crate) struct Running<'a> {
     outcome: &'static str,
 }
 
-impl<'a> Running<'a> {
+impl<'a> RunRecord<'a> {
     pub(crate) fn new(
         call: &'a CallContext,
         observers: &'a [Arc<dyn Observer>],
         command: &'a str,
         request: &Request,
-    ) -> Running<'a> {
+    ) -> RunRecord<'a> {
         let args: usize = request.args.iter().map(String::len).sum();
-        Running {
+        RunRecord {
             call,
             observers,
             command,
@@ -93,7 +93,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunRecord<'_> {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -13,7 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, Version};
 use iof_command::{CallContext, Command, Output, Request};
-use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
+use iof_egress::{Egress, Error, Kind, Outbound, header, parse_outbound_url};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
@@ -175,7 +175,7 @@ impl Invocation {
             [method, url, headers] => (method, url, Some(headers)),
             [_, _, _, more, ..] => return Err(usage(format!("unexpected argument {more:?}"))),
         };
-        let url = admit(url)?;
+        let url = parse_outbound_url(url)?;
         Ok(Invocation {
             method: parse_method(method)?,
             url,

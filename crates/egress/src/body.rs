@@ -16,10 +16,10 @@ use crate::pool::{Key, Pool};
 pub(crate) struct Body {
     incoming: Option<Incoming>,
     /// HTTP/1 alone: the connection of HTTP/2 stays where it is.
-    connection: Option<Returning>,
+    connection: Option<ReturnToPool>,
 }
 
-struct Returning {
+struct ReturnToPool {
     http1: Box<Http1>,
     key: Key,
     pool: Arc<Pool>,
@@ -36,7 +36,7 @@ impl Body {
     ) -> Body {
         Body {
             incoming: Some(incoming),
-            connection: http1.map(|http1| Returning { http1, key, pool }),
+            connection: http1.map(|http1| ReturnToPool { http1, key, pool }),
         }
     }
 }
@@ -59,7 +59,7 @@ impl http_body::Body for Body {
         let mut incoming = Pin::new(incoming);
         match connection {
             None => incoming.poll_frame(cx),
-            Some(Returning { http1, .. }) => {
+            Some(ReturnToPool { http1, .. }) => {
                 // A chunk may be there; asking for one is what makes the connection read the next.
                 let first = incoming
                     .as_mut()
@@ -87,7 +87,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         // Before the connection is asked: it closes when a body is not wanted to its end.
         self.incoming = None;
-        if let Some(Returning {
+        if let Some(ReturnToPool {
             mut http1,
             key,
             pool,

@@ -27,7 +27,9 @@ use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::tls::Tls;
-use crate::{Config, ConfigError, Error, Inside, Kind, Outbound, admit, headers};
+use crate::{
+    Config, ConfigError, Error, Kind, LocalDispatch, Outbound, headers, parse_outbound_url,
+};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
@@ -76,7 +78,7 @@ impl Egress {
                 pool,
                 limits,
                 observers,
-                inside: OnceLock::new(),
+                local_dispatch: OnceLock::new(),
                 config,
             }),
         })
@@ -84,8 +86,8 @@ impl Egress {
 
     /// Sets who answers requests to this server by its public name; the first one stays. Late,
     /// because what answers holds the server, which holds this client.
-    pub fn set_inside(&self, inside: Arc<dyn Inside>) {
-        let _ = self.shared.inside.set(inside);
+    pub fn set_local_dispatch(&self, dispatch: Arc<dyn LocalDispatch>) {
+        let _ = self.shared.local_dispatch.set(dispatch);
     }
 
     /// The setting `max_request`, in bytes.
@@ -96,14 +98,15 @@ impl Egress {
     /// Whether a rule of the function allows a request, so that nobody takes a body for one that
     /// [`Egress::send`] refuses anyway.
     pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
-        admit(&uri.to_string()).is_ok_and(|url| context.rules.allows(method, &url).is_some())
+        parse_outbound_url(&uri.to_string())
+            .is_ok_and(|url| context.rules.allows(method, &url).is_some())
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// Sends a request to the URL that its URI is: [`admit`] and [`Egress::send_to`].
+    /// Sends a request to the URL that its URI is: [`parse_outbound_url`] and [`Egress::send_to`].
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
@@ -112,7 +115,7 @@ impl Egress {
         context: &Outbound<'_>,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, Error> {
-        match admit(&request.uri().to_string()) {
+        match parse_outbound_url(&request.uri().to_string()) {
             Ok(url) => self.send_to(context, url, request).await,
             Err(e) => {
                 let observers = &self.shared.observers;
@@ -123,7 +126,7 @@ impl Egress {
         }
     }
 
-    /// Sends a request to `url`, which has to come from [`admit`], and returns the response with its
+    /// Sends a request to `url`, which has to come from [`parse_outbound_url`], and returns the response with its
     /// whole body, redirects followed, content as it came unless [`Outbound::decode`] asks for more.
     /// The request's own URI is not looked at. Any HTTP status is a response and no error. Connection
     /// headers of the response (`transfer-encoding`, …) are removed. Of secrets that were attached on
@@ -162,7 +165,7 @@ impl Egress {
         let mut redirects = 0;
         let mut retries = Retries::new(context, &self.shared.config, deadline);
         let mut resends = Resends::default();
-        let mut told = false;
+        let mut secret_sent = false;
         loop {
             record.url(&hop.url);
             record.bytes_out = hop.body.len();
@@ -172,10 +175,16 @@ impl Egress {
                 deadline,
             };
             let answer = exchange
-                .run(&hop, &mut told, &mut retries, &mut resends, &mut record)
+                .run(
+                    &hop,
+                    &mut secret_sent,
+                    &mut retries,
+                    &mut resends,
+                    &mut record,
+                )
                 .await;
             let answer = match context.secrets.mask() {
-                Some(mask) if told => answer.map_err(|e| e.masked(mask)),
+                Some(mask) if secret_sent => answer.map_err(|e| e.masked(mask)),
                 _ => answer,
             };
             match answer {
@@ -198,7 +207,7 @@ impl Egress {
                         Err(e) => return Err(fail(record, e.after_redirect())),
                     };
                 }
-                Ok(Answer::Again(pause)) => {
+                Ok(Answer::Retry(pause)) => {
                     record.done("retried");
                     resends = Resends::default();
                     tokio::time::sleep(pause).await;

@@ -187,7 +187,7 @@ pub struct ClientCertificate {
 /// Which addresses are dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
-    /// Those of [`Class::Public`](crate::Class::Public), and pinned ones.
+    /// Those of [`AddressClass::Public`](crate::AddressClass::Public), and pinned ones.
     #[default]
     Public,
     /// Every address, the user's own network included.

@@ -29,15 +29,15 @@ use crate::stream::{Stream, Watch};
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 type NotSent = TrySendError<Outgoing>;
 
-/// A thread, by a number of its own.
+/// The number of a thread, which is of no other.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) struct Home(usize);
+pub(crate) struct ThreadId(usize);
 
-impl Home {
+impl ThreadId {
     /// The thread that asks.
-    pub(crate) fn here() -> Home {
+    pub(crate) fn current() -> ThreadId {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static HERE: Home = Home(NEXT.fetch_add(1, Ordering::Relaxed)));
+        thread_local!(static HERE: ThreadId = ThreadId(NEXT.fetch_add(1, Ordering::Relaxed)));
         HERE.with(|here| *here)
     }
 }
@@ -53,7 +53,7 @@ pub(crate) struct Http1 {
     kept: Option<Duration>,
     pub(crate) to: SocketAddr,
     /// The thread that hears of its bytes.
-    pub(crate) home: Home,
+    pub(crate) thread: ThreadId,
 }
 
 impl Http1 {
@@ -72,7 +72,7 @@ impl Http1 {
             host,
             kept: None,
             to,
-            home: Home::here(),
+            thread: ThreadId::current(),
         })
     }
 
@@ -128,8 +128,8 @@ impl Http1 {
         mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.drive(cx);
-        // What the connection has for it, it has now: to be woken by it would be to be polled again
-        // for nothing.
+        // The connection was just driven, so its response is already available or not; a no-op waker
+        // avoids a spurious wake-up.
         let waited = wait(&mut Context::from_waker(Waker::noop()));
         if waited.is_pending() && self.connection.is_none() {
             // Cannot be, or nobody would ever wake it.

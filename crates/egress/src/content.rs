@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use iof_policy::Mask;
 
 use crate::body::Body as Incoming;
-use crate::decode::{self, Undecodable};
+use crate::decode::{self, DecodeError};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
 use crate::{Error, Kind, headers};
@@ -56,7 +56,7 @@ impl<'a> Exchange<'a> {
                     format!("{host} broke off in the middle of its response"),
                 )
                 .with_detail(&e)
-                .passing_if(!is_nonsense(&e))
+                .transient_if(!is_nonsense(&e))
             })?;
             let Ok(chunk) = frame.into_data() else {
                 continue;
@@ -136,7 +136,7 @@ impl<'a> Exchange<'a> {
         let body = body.clone();
         let decoding = move || decode::decode(body, coding, max.as_u64(), deadline);
         let decoded = self.aside(host, decoding).await?.map_err(|e| match e {
-            Undecodable::TooLarge => {
+            DecodeError::TooLarge => {
                 let bytes = bytes(max);
                 let message = format!(
                     "the response of {host} has more than {bytes} bytes when decoded (limit \
@@ -144,7 +144,7 @@ impl<'a> Exchange<'a> {
                 );
                 Error::new(Kind::ResponseTooLarge, message)
             }
-            Undecodable::Broken(e) => {
+            DecodeError::Broken(e) => {
                 let message =
                     format!("the response of {host} is not in the encoding that it names");
                 Error::new(Kind::Protocol, message).with_detail(e)

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Attachments, Rules};
+use crate::{Rules, SecretInjections};
 
 /// On whose behalf a request leaves, and within which bounds.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +18,9 @@ pub struct Outbound<'a> {
     pub version: i64,
     /// What the function may request.
     pub rules: &'a Rules,
-    /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
-    pub secrets: &'a Attachments,
-    /// How many calls led to the one that asks; for [`Inside`](crate::Inside).
+    /// What the host attaches to the function's requests; [`SecretInjections::NONE`] for nothing.
+    pub secrets: &'a SecretInjections,
+    /// How many calls led to the one that asks; for [`LocalDispatch`](crate::LocalDispatch).
     pub depth: u32,
     /// When the call ends; a request ends then at the latest.
     pub deadline: Instant,

@@ -34,7 +34,7 @@ pub(crate) enum Coding {
 
 /// Why there is no decoded body.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecodable {
+pub(crate) enum DecodeError {
     #[error("more than the limit")]
     TooLarge,
     #[error("{0}")]
@@ -77,13 +77,13 @@ pub(crate) fn decode(
     coding: Coding,
     limit: u64,
     deadline: Instant,
-) -> Result<Vec<u8>, Undecodable> {
+) -> Result<Vec<u8>, DecodeError> {
     let encoded = Until { body, deadline };
     let mut decoded = Vec::new();
     let mut reader = coding.reader(encoded).take(limit.saturating_add(1));
     reader.read_to_end(&mut decoded)?;
     match decoded.len() as u64 > limit {
-        true => Err(Undecodable::TooLarge),
+        true => Err(DecodeError::TooLarge),
         false => Ok(decoded),
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         for coding in [Coding::Deflate, Coding::Gzip, Coding::Brotli] {
             let over = decode(body.clone(), coding, 9, Instant::now());
             match over {
-                Err(Undecodable::Broken(e)) => assert_eq!(e.kind(), io::ErrorKind::TimedOut),
+                Err(DecodeError::Broken(e)) => assert_eq!(e.kind(), io::ErrorKind::TimedOut),
                 other => panic!("{coding:?}: {other:?}"),
             }
         }

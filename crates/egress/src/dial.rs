@@ -19,9 +19,9 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::proxy::Proxy;
-use crate::resolve::{Resolve, Way};
+use crate::resolve::{Resolve, ResolvedTarget};
 use crate::stream::{Io, Stream};
-use crate::tcp::{Unreached, connect_first};
+use crate::tcp::{ConnectError, connect_first};
 use crate::tls::Tls;
 use crate::{Error, Kind};
 
@@ -65,7 +65,7 @@ impl Connector {
             let (tcp, address) = self.dial(&host, port).await?;
             let io = match secure {
                 false => Io::Tcp(tcp),
-                true => self.shake_hands(tcp, &host, port).await?,
+                true => self.tls_handshake(tcp, &host, port).await?,
             };
             Ok(Stream::new(io, address, place))
         };
@@ -110,31 +110,31 @@ impl Connector {
                 let limit = humantime_serde::re::humantime::format_duration(self.connect_timeout);
                 let message =
                     format!("no connection to {name} within {limit} (limit connect_timeout)");
-                Err(Error::new(Kind::TimeoutConnect, message).passing_if(true))
+                Err(Error::new(Kind::TimeoutConnect, message).transient_if(true))
             })
     }
 
     /// TCP to a checked address.
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
-        let way = self.resolve.addresses(host, port).await?;
+        let target = self.resolve.addresses(host, port).await?;
         let (tcp, address) = match &self.proxy {
             // A pin leads inside, and a proxy leads out.
-            Some(proxy) if !way.pinned => {
+            Some(proxy) if !target.pinned => {
                 let upstream = format!("{host}:{port}");
-                proxy.connect(&self.resolve, &upstream, way).await?
+                proxy.connect(&self.resolve, &upstream, target).await?
             }
             _ => {
-                let Way {
+                let ResolvedTarget {
                     addresses,
                     mut rest,
                     ..
-                } = way;
+                } = target;
                 let connected = connect_first(&addresses, &mut rest).await;
-                connected.map_err(|Unreached { last, tried }| {
+                connected.map_err(|ConnectError { last, tried }| {
                     let message = format!("no connection to {host}:{port}: {}", last.kind());
                     Error::new(Kind::Connect, message)
                         .with_detail(format!("{last}; tried {tried:?}"))
-                        .passing_if(true)
+                        .transient_if(true)
                 })?
             }
         };
@@ -144,7 +144,7 @@ impl Connector {
         Ok((tcp, address))
     }
 
-    async fn shake_hands(
+    async fn tls_handshake(
         &self,
         tcp: TcpStream,
         host: &Host<String>,

@@ -84,7 +84,7 @@ pub struct Error {
     message: String,
     detail: Option<String>,
     /// Whether it may be over in a moment.
-    passing: bool,
+    transient: bool,
 }
 
 impl Error {
@@ -93,18 +93,18 @@ impl Error {
             kind,
             message: one_line(message.into()),
             detail: None,
-            passing: false,
+            transient: false,
         }
     }
 
     /// Says whether the same request may get through in a moment.
-    pub(crate) fn passing_if(mut self, passing: bool) -> Error {
-        self.passing = passing;
+    pub(crate) fn transient_if(mut self, transient: bool) -> Error {
+        self.transient = transient;
         self
     }
 
-    pub(crate) fn is_passing(&self) -> bool {
-        self.passing
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
     }
 
     /// Adds what only the operator's log may say.

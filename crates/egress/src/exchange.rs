@@ -23,14 +23,14 @@ use crate::redirect::Hop;
 use crate::resend::Resends;
 use crate::retry::Retries;
 use crate::url_parts::{origin, upstream};
-use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
+use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers};
 
 /// What all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) limits: Limits,
     /// Set once there is a server to answer: it holds this client, so it comes after it.
-    pub(crate) inside: OnceLock<Arc<dyn Inside>>,
+    pub(crate) local_dispatch: OnceLock<Arc<dyn LocalDispatch>>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) config: Config,
 }
@@ -41,7 +41,7 @@ pub(crate) enum Answer {
     /// The next hop, or why the `Location` is refused, and the method asked for.
     Redirect(Result<Hop, Error>, http::Method),
     /// The same hop, after a pause.
-    Again(Duration),
+    Retry(Duration),
     /// The same hop after a pause, because its connection failed it.
     Resend(Duration),
 }
@@ -54,12 +54,14 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// `told` is whether this hop or one before it carried a secret: from then on nobody on the way
-    /// is believed not to know it.
+    /// Sends one request and reads its response.
+    ///
+    /// `secret_sent` is set once any hop carried a secret; from then on every response and error is
+    /// masked.
     pub(crate) async fn run(
         &self,
         hop: &Hop,
-        told: &mut bool,
+        secret_sent: &mut bool,
         retries: &mut Retries,
         resends: &mut Resends,
         record: &mut Record<'a>,
@@ -72,19 +74,24 @@ impl<'a> Exchange<'a> {
         if self.context.secrets.are_withheld() && identifies(config, &hop.url) {
             return Err(withheld(hop));
         }
-        if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
+        if let Some(own) = self
+            .shared
+            .local_dispatch
+            .get()
+            .filter(|own| own.is_own(&hop.url))
+        {
             // Boxed: most requests go out, and need not carry this about.
-            return Box::pin(self.inside(&**inside, hop, record)).await;
+            return Box::pin(self.dispatch(&**own, hop, record)).await;
         }
         let host = upstream(&hop.url);
-        let _place = self
+        let _permit = self
             .shared
             .limits
-            .place(self.context.function, &host, self.deadline)
+            .acquire(self.context.function, &host, self.deadline)
             .await?;
 
-        let request = self.request(hop, told, record)?;
-        let mask = self.context.secrets.mask().filter(|_| *told);
+        let request = self.request(hop, secret_sent, record)?;
+        let mask = self.context.secrets.mask().filter(|_| *secret_sent);
         let head = Limit::new(
             Kind::TimeoutFirstByte,
             "first_byte_timeout",
@@ -120,7 +127,7 @@ impl<'a> Exchange<'a> {
             return Err(headers_too_large(&host, config));
         }
         if let Some(pause) = retries.after_response(hop, parts.status, &parts.headers) {
-            return Ok(Answer::Again(pause));
+            return Ok(Answer::Retry(pause));
         }
         if let Some(mask) = mask {
             // The `Location` of a redirect, too, before it is followed.
@@ -141,10 +148,10 @@ impl<'a> Exchange<'a> {
         Ok(Answer::Response(Response::from_parts(parts, body)))
     }
 
-    /// Answered by this server. It holds no place meanwhile: the calls that it causes want some, too.
-    async fn inside(
+    /// Lets this server answer. No permit is held meanwhile: the calls that it causes want some, too.
+    async fn dispatch(
         &self,
-        inside: &dyn Inside,
+        own: &dyn LocalDispatch,
         hop: &Hop,
         record: &mut Record<'a>,
     ) -> Result<Answer, Error> {
@@ -154,7 +161,7 @@ impl<'a> Exchange<'a> {
         *request.headers_mut() = hop.headers.clone();
         let total = self.shared.config.total_timeout;
         let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
-        let answered = inside.answer(self.context, request);
+        let answered = own.answer(self.context, request);
         let host = upstream(&hop.url);
         let response = self.within(&limit, &host, answered).await?;
         let Some(response) = response else {
@@ -172,7 +179,7 @@ impl<'a> Exchange<'a> {
     fn request(
         &self,
         hop: &Hop,
-        told: &mut bool,
+        secret_sent: &mut bool,
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         // A secret has its place in the headers or in the query.
@@ -180,17 +187,17 @@ impl<'a> Exchange<'a> {
             match self
                 .context
                 .secrets
-                .attach(&hop.method, &hop.url, &hop.headers)
+                .inject(&hop.method, &hop.url, &hop.headers)
             {
                 None => (path(&hop.url)?, hop.headers.clone()),
-                Some(attached) => {
-                    *told = true;
-                    record.secrets = Some(attached.names);
-                    (path(&attached.url)?, attached.headers)
+                Some(injected) => {
+                    *secret_sent = true;
+                    record.secrets = Some(injected.names);
+                    (path(&injected.url)?, injected.headers)
                 }
             };
-        if *told {
-            headers::ask_for_plain(&mut headers);
+        if *secret_sent {
+            headers::request_identity_encoding(&mut headers);
         } else if self.context.decode {
             decode::ask(&mut headers);
         }
@@ -319,7 +326,7 @@ fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
         format!("{host} did not answer in HTTP or broke off before it"),
     )
     .with_detail(chain.join(": "))
-    .passing_if(!nonsense)
+    .transient_if(!nonsense)
 }
 
 /// Whether the other side, or we, broke the protocol, which the next time would be the same; all

@@ -22,7 +22,7 @@ use url::{Host, Url};
 mod replay;
 
 use crate::redirect::Hop;
-use crate::{Class, Rule, admit};
+use crate::{AddressClass, Rule, parse_outbound_url};
 
 /// Two rules, a method and a URL, a line each.
 pub fn rule(data: &[u8]) {
@@ -122,9 +122,9 @@ pub fn address(data: &[u8]) {
     } else {
         return;
     };
-    let class = Class::of(address);
+    let class = AddressClass::of(address);
     assert_eq!(
-        class == Class::Public,
+        class == AddressClass::Public,
         !SPECIAL.iter().any(|net| {
             let net: IpNet = net.parse().unwrap();
             net.contains(&address)
@@ -184,9 +184,9 @@ fn is_isatap(address: IpAddr) -> bool {
 
 /// A URL that may be requested, which has to be of the one form that the rest of the crate relies on.
 fn admitted(text: &str) -> Option<Url> {
-    let url = admit(text).ok()?;
+    let url = parse_outbound_url(text).ok()?;
     assert_eq!(
-        admit(url.as_str()).ok().as_ref(),
+        parse_outbound_url(url.as_str()).ok().as_ref(),
         Some(&url),
         "not one form"
     );

@@ -94,7 +94,7 @@ pub fn drop_framing(headers: &mut HeaderMap) {
 }
 
 /// Asks for the response whole and as it is.
-pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
+pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
     for name in &RESPONSE_FORM {
         headers.remove(name);
     }

@@ -2,27 +2,29 @@
 //!
 //! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State
 //! API, webhooks) end in [`Egress::send`]. A request gets out if its URL is one that cannot be
-//! misread ([`admit`]), a [`Rule`] of the function allows it, and its host leads to an address of
-//! [`Class::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
+//! misread ([`parse_outbound_url`]), a [`Rule`] of the function allows it, and its host leads to an address of
+//! [`AddressClass::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
 //! every redirect. This crate knows no WebAssembly and no database.
 //!
 //! | file | decides |
 //! |---|---|
-//! | `admit` | which URLs are requested at all |
-//! //! | `class`, `resolve` | which addresses are dialled |
-//! | `dial`, `proxy`, `stream`, `tls` | how connections come about |
+//! | `outbound_url` | which URLs are requested at all |
+//! | `address_class`, `resolve` | which addresses are dialled |
+//! | `dial`, `tcp`, `proxy`, `stream`, `tls` | how connections come about |
+//! | `pool`, `connection`, `body` | which connections are used again |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `decode` | which responses are decompressed, and how far |
-//! | `inside` | what does not leave, because it is for this server |
+//! | `local_dispatch` | what does not leave, because it is for this server |
 //! | `limit` | how much at a time |
 //! | `resend` | what is sent again because its connection failed it |
 //! | `retry` | what is sent again because the function asked |
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
+//!
+//! What a rule allows, and which secrets go with a request, is decided by `iof-policy`.
 
-mod admit;
+mod address_class;
 mod body;
-mod class;
 mod client;
 mod config;
 mod connection;
@@ -36,8 +38,9 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
-mod inside;
 mod limit;
+mod local_dispatch;
+mod outbound_url;
 mod pool;
 mod proxy;
 mod record;
@@ -51,16 +54,17 @@ mod tls;
 mod tunnel;
 mod url_parts;
 
-pub use admit::admit;
-pub use class::Class;
+pub use address_class::AddressClass;
 pub use client::Egress;
 pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin, ProxyUrl};
 pub use context::Outbound;
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
-pub use inside::Inside;
 pub use iof_policy::{
-    Attachment, AttachmentError, Attachments, Place, Rule, RuleError, Rules, SecretValue, Template,
+    Rule, RuleError, Rules, SecretInjection, SecretInjectionError, SecretInjections,
+    SecretLocation, SecretValue, Template,
 };
+pub use local_dispatch::LocalDispatch;
+pub use outbound_url::parse_outbound_url;
 pub use record::{Entry, Observer};
 pub use tunnel::Tunnel;

@@ -27,10 +27,10 @@ pub(crate) struct Limits {
 }
 
 /// A place among the requests in progress; dropping it frees the place.
-pub(crate) struct Place {
+pub(crate) struct Permit {
     _process: OwnedSemaphorePermit,
-    _upstream: Share,
-    _function: Share,
+    _upstream: KeyPermit,
+    _function: KeyPermit,
 }
 
 impl Limits {
@@ -45,12 +45,12 @@ impl Limits {
 
     /// Waits for a place for a request of `function` to `upstream` (`host:port`), until `deadline`
     /// at most.
-    pub(crate) async fn place(
+    pub(crate) async fn acquire(
         &self,
         function: &str,
         upstream: &str,
         deadline: Instant,
-    ) -> Result<Place, Error> {
+    ) -> Result<Permit, Error> {
         let function = self.functions.share(function, deadline).await;
         let function = function.ok_or_else(|| {
             let limit = self.functions.limit;
@@ -72,7 +72,7 @@ impl Limits {
                 "{limit} outbound requests are in progress (limit max_concurrent)"
             )));
         };
-        Ok(Place {
+        Ok(Permit {
             _process: process,
             _upstream: share,
             _function: function,
@@ -95,7 +95,7 @@ struct Entry {
 }
 
 /// One of a key's places.
-struct Share {
+struct KeyPermit {
     _permit: OwnedSemaphorePermit,
     _user: User,
 }
@@ -114,10 +114,10 @@ impl Table {
         })
     }
 
-    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<Share> {
+    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<KeyPermit> {
         let (semaphore, user) = self.enter(key);
         let permit = permit(&semaphore, deadline).await?;
-        Some(Share {
+        Some(KeyPermit {
             _permit: permit,
             _user: user,
         })
@@ -200,7 +200,7 @@ mod tests {
     }
 
     async fn refused(limits: &Limits, function: &str, upstream: &str) -> String {
-        let refusal = limits.place(function, upstream, soon()).await;
+        let refusal = limits.acquire(function, upstream, soon()).await;
         let error = refusal.err().unwrap();
         assert_eq!(error.kind(), Kind::Busy);
         error.to_string()
@@ -209,14 +209,14 @@ mod tests {
     #[tokio::test]
     async fn one_upstream_does_not_take_the_places_of_another() {
         let limits = limits(2, 9, 1);
-        let first = limits.place("f", "a:80", soon()).await.unwrap();
+        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
         let error = refused(&limits, "f", "a:80").await;
         assert!(error.contains("max_concurrent_per_upstream"), "{error}");
-        let second = limits.place("f", "b:80", soon()).await.unwrap();
+        let second = limits.acquire("f", "b:80", soon()).await.unwrap();
         let error = refused(&limits, "f", "c:80").await;
         assert!(error.contains("(limit max_concurrent)"), "{error}");
         drop(first);
-        limits.place("f", "c:80", soon()).await.unwrap();
+        limits.acquire("f", "c:80", soon()).await.unwrap();
         drop(second);
         assert_eq!(in_use(&limits), 0, "what nobody uses is forgotten");
     }
@@ -224,24 +224,24 @@ mod tests {
     #[tokio::test]
     async fn one_function_does_not_take_the_places_of_another() {
         let limits = limits(3, 2, 3);
-        let first = limits.place("f", "a:80", soon()).await.unwrap();
-        let _second = limits.place("f", "b:80", soon()).await.unwrap();
+        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
+        let _second = limits.acquire("f", "b:80", soon()).await.unwrap();
         for upstream in ["a:80", "c:80"] {
             let error = refused(&limits, "f", upstream).await;
             assert!(error.contains("max_concurrent_per_function"), "{error}");
         }
-        let other = limits.place("g", "a:80", soon()).await.unwrap();
+        let other = limits.acquire("g", "a:80", soon()).await.unwrap();
         drop(other);
         drop(first);
-        limits.place("f", "c:80", soon()).await.unwrap();
+        limits.acquire("f", "c:80", soon()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
         let limits = limits(1, 1, 1);
-        let held = limits.place("f", "a:80", soon()).await.unwrap();
+        let held = limits.acquire("f", "a:80", soon()).await.unwrap();
         let (waited, ()) = tokio::join!(
-            limits.place("f", "a:80", soon() + Duration::from_secs(9)),
+            limits.acquire("f", "a:80", soon() + Duration::from_secs(9)),
             async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(held);

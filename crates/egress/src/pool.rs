@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::connection::{Home, Http1, Http2, Outgoing};
+use crate::connection::{Http1, Http2, Outgoing, ThreadId};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
@@ -96,10 +96,10 @@ impl Failure {
 }
 
 /// The head of a response, and its connection if that comes back: HTTP/2's stays where it is.
-pub(crate) type Answered = (Response<Incoming>, Option<Box<Http1>>);
+pub(crate) type ResponseHead = (Response<Incoming>, Option<Box<Http1>>);
 
 /// A connection, and whether it has served before.
-enum Taken {
+enum Connection {
     Http1(Box<Http1>, bool),
     Http2(Http2, bool),
 }
@@ -148,7 +148,7 @@ impl Pool {
         mut request: Outgoing,
         fresh: bool,
         to: &mut Option<SocketAddr>,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<ResponseHead, Failure> {
         loop {
             let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
@@ -156,7 +156,7 @@ impl Pool {
                 None => Box::pin(self.connect(key, url)).await?,
             };
             let (used, mut not_sent, failure) = match taken {
-                Taken::Http1(mut http1, used) => {
+                Connection::Http1(mut http1, used) => {
                     *to = Some(http1.to);
                     match http1.send(request).await {
                         Ok(response) => return Ok((response, Some(http1))),
@@ -167,7 +167,7 @@ impl Pool {
                         }
                     }
                 }
-                Taken::Http2(mut http2, used) => {
+                Connection::Http2(mut http2, used) => {
                     *to = Some(http2.to);
                     match http2.send(request).await {
                         Ok(response) => return Ok((response, None)),
@@ -209,31 +209,34 @@ impl Pool {
         self.start_sweep();
     }
 
-    fn take(&self, key: &Key) -> Option<Taken> {
-        let here = Home::here();
+    fn take(&self, key: &Key) -> Option<Connection> {
+        let here = ThreadId::current();
         loop {
             let mut hosts = self.shard(key);
             let host = hosts.get_mut(key)?;
             if let Some((used, http2)) = &mut host.http2 {
                 if http2.sender.is_ready() {
                     *used = Instant::now();
-                    return Some(Taken::Http2(http2.clone(), true));
+                    return Some(Connection::Http2(http2.clone(), true));
                 }
                 host.http2 = None;
             }
             // One of this thread's, if there is any: the bytes of another's would wake that one first.
-            let own = host.http1.iter().rposition(|idle| idle.http1.home == here);
+            let own = host
+                .http1
+                .iter()
+                .rposition(|idle| idle.http1.thread == here);
             let last = host.http1.len().checked_sub(1)?;
             let mut idle = host.http1.remove(own.unwrap_or(last));
             // Its socket is looked at without the lock.
             drop(hosts);
             if !idle.is_old() && idle.http1.is_still_ready() {
-                return Some(Taken::Http1(idle.http1, true));
+                return Some(Connection::Http1(idle.http1, true));
             }
         }
     }
 
-    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Taken, Failure> {
+    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Connection, Failure> {
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let wrong = |e: &dyn std::fmt::Display| {
             Error::new(Kind::Url, format!("a host that HTTP does not know: {e}"))
@@ -242,7 +245,7 @@ impl Pool {
         if !io.is_http2() {
             let host = HeaderValue::from_str(authority).map_err(|e| wrong(&e))?;
             let http1 = Http1::handshake(io, &self.http1, host).await?;
-            return Ok(Taken::Http1(Box::new(http1), false));
+            return Ok(Connection::Http1(Box::new(http1), false));
         }
         let authority: Authority = authority.parse().map_err(|e| wrong(&e))?;
         let to = io.to();
@@ -260,7 +263,7 @@ impl Pool {
         hosts.entry(Arc::clone(key)).or_default().http2 = Some((Instant::now(), http2.clone()));
         drop(hosts);
         self.start_sweep();
-        Ok(Taken::Http2(http2, false))
+        Ok(Connection::Http2(http2, false))
     }
 
     fn start_sweep(self: &Arc<Self>) {

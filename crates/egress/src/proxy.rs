@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::config::{ConfigError, ProxyUrl};
-use crate::resolve::{Resolve, Way};
+use crate::resolve::{Resolve, ResolvedTarget};
 use crate::tcp::{connect_first, interleave};
 use crate::{Error, Kind};
 
@@ -79,18 +79,18 @@ impl Proxy {
         }))
     }
 
-    /// A tunnel to the first address of `way` (which leads to `upstream`, for messages) that the
+    /// A tunnel to the first address of `target` (which leads to `upstream`, for messages) that the
     /// proxy reaches, and which that is.
     pub(crate) async fn connect(
         &self,
         resolve: &Resolve,
         upstream: &str,
-        way: Way<'_>,
+        target: ResolvedTarget<'_>,
     ) -> Result<(TcpStream, SocketAddr), Error> {
         let own = resolve.unchecked(&self.host, self.port).await;
         let mut own = own.map_err(|e| self.failed(upstream, "its name does not resolve", e))?;
         let mut last = None;
-        let (mut addresses, mut rest) = (interleave(way.addresses), way.rest);
+        let (mut addresses, mut rest) = (interleave(target.addresses), target.rest);
         'tried: loop {
             for to in addresses {
                 match self.tunnel(&mut own, to).await {
@@ -111,10 +111,10 @@ impl Proxy {
         Err(match last {
             Some((Failure::Refused(status), to)) => self
                 .failed(upstream, &format!("it refused with status {status}"), to)
-                .passing_if(status >= 500),
+                .transient_if(status >= 500),
             Some((Failure::Nonsense, to)) => self
                 .failed(upstream, "it did not answer in HTTP", to)
-                .passing_if(false),
+                .transient_if(false),
             Some((Failure::Io(e), to)) => {
                 let detail = format!("{e}; tried {to}");
                 self.failed(upstream, &e.kind().to_string(), detail)
@@ -123,7 +123,11 @@ impl Proxy {
         })
     }
 
-    async fn tunnel(&self, own: &mut Way<'_>, to: SocketAddr) -> Result<TcpStream, Failure> {
+    async fn tunnel(
+        &self,
+        own: &mut ResolvedTarget<'_>,
+        to: SocketAddr,
+    ) -> Result<TcpStream, Failure> {
         let connected = connect_first(&own.addresses, &mut own.rest).await;
         let (mut stream, _) = connected.map_err(|unreached| Failure::Io(unreached.last))?;
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
@@ -161,7 +165,7 @@ impl Proxy {
         let Proxy { host, port, .. } = self;
         Error::new(Kind::Connect, message)
             .with_detail(format!("proxy {host}:{port}; {detail}"))
-            .passing_if(true)
+            .transient_if(true)
     }
 }
 

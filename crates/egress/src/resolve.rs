@@ -24,11 +24,11 @@ mod families;
 mod machine;
 mod target;
 
-use families::Nowhere;
-pub(crate) use target::Way;
+use families::LookupError;
+pub(crate) use target::ResolvedTarget;
 
 use crate::config::{Addresses, Config, ConfigError};
-use crate::{Class, Error, Kind};
+use crate::{AddressClass, Error, Kind};
 
 /// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what
 /// distributions add).
@@ -78,17 +78,21 @@ impl Resolve {
     }
 
     /// The addresses to dial for `host:port`.
-    pub(crate) async fn addresses(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
-        // A host in a URL has one spelling (`admit`), so its text is a key.
+    pub(crate) async fn addresses(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<ResolvedTarget<'_>, Error> {
+        // A host in a URL has one spelling (`parse_outbound_url`), so its text is a key.
         if let Some(to) = self.pins.get(&(host.to_string(), port)) {
             return match self.own_listener(*to) {
                 true => Err(blocked(
                     host,
                     format!("pinned to {to}, where this server listens"),
                 )),
-                false => Ok(Way {
+                false => Ok(ResolvedTarget {
                     pinned: true,
-                    ..Way::to(*to)
+                    ..ResolvedTarget::to(*to)
                 }),
             };
         }
@@ -106,17 +110,25 @@ impl Resolve {
     }
 
     /// The addresses of a host that the operator chose, of whatever class.
-    pub(crate) async fn unchecked(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
+    pub(crate) async fn unchecked(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<ResolvedTarget<'_>, Error> {
         match host {
-            Host::Ipv4(v4) => Ok(Way::to(SocketAddr::new((*v4).into(), port))),
-            Host::Ipv6(v6) => Ok(Way::to(SocketAddr::new((*v6).into(), port))),
+            Host::Ipv4(v4) => Ok(ResolvedTarget::to(SocketAddr::new((*v4).into(), port))),
+            Host::Ipv6(v6) => Ok(ResolvedTarget::to(SocketAddr::new((*v6).into(), port))),
             Host::Domain(name) => self.by_name(host, name, port, false).await,
         }
     }
 
-    fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Way<'_>, Error> {
+    fn literal(
+        &self,
+        host: &Host<String>,
+        address: SocketAddr,
+    ) -> Result<ResolvedTarget<'_>, Error> {
         match self.refusal(address) {
-            None => Ok(Way::to(address)),
+            None => Ok(ResolvedTarget::to(address)),
             Some(why) => Err(blocked(host, why)),
         }
     }
@@ -127,21 +139,21 @@ impl Resolve {
         name: &str,
         port: u16,
         checked: bool,
-    ) -> Result<Way<'_>, Error> {
+    ) -> Result<ResolvedTarget<'_>, Error> {
         let mut absolute = Name::from_ascii(name).map_err(|e| no_such_host(host).with_detail(e))?;
         absolute.set_fqdn(true);
         let refusal = move |address| self.refusal(address).filter(|_| checked);
-        let way = families::lookup(&self.resolver, absolute, port, refusal).await;
-        way.map_err(|nowhere| match nowhere {
-            Nowhere::Refused(why) => blocked(host, why),
-            Nowhere::Silent(e) => {
+        let target = families::lookup(&self.resolver, absolute, port, refusal).await;
+        target.map_err(|nowhere| match nowhere {
+            LookupError::Refused(why) => blocked(host, why),
+            LookupError::Silent(e) => {
                 let message = format!("{name}: the name servers gave no answer");
                 Error::new(Kind::Dns, message)
                     .with_detail(e)
-                    .passing_if(true)
+                    .transient_if(true)
             }
-            Nowhere::Missing(Some(e)) => no_such_host(host).with_detail(e),
-            Nowhere::Missing(None) => no_such_host(host),
+            LookupError::Missing(Some(e)) => no_such_host(host).with_detail(e),
+            LookupError::Missing(None) => no_such_host(host),
         })
     }
 
@@ -149,8 +161,8 @@ impl Resolve {
     fn refusal(&self, address: SocketAddr) -> Option<String> {
         let ip = address.ip();
         if self.addresses == Addresses::Public {
-            let class = Class::of(ip);
-            if class != Class::Public {
+            let class = AddressClass::of(ip);
+            if class != AddressClass::Public {
                 return Some(class.to_string());
             }
         }

@@ -50,7 +50,7 @@ impl Retries {
 
     /// How long to wait before `hop` is sent again, if it is, because of `error`.
     pub(crate) fn after_error(&mut self, hop: &Hop, error: &Error) -> Option<Duration> {
-        match error.is_passing() {
+        match error.is_transient() {
             true => self.take(hop, Duration::ZERO),
             false => None,
         }

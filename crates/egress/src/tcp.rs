@@ -19,7 +19,7 @@ pub(crate) type Rest<'a> = Option<BoxFuture<'a, Vec<SocketAddr>>>;
 
 /// None of some addresses was reached.
 #[derive(Debug)]
-pub(crate) struct Unreached {
+pub(crate) struct ConnectError {
     pub(crate) last: io::Error,
     pub(crate) tried: Vec<SocketAddr>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Unreached {
 pub(crate) async fn connect_first(
     addresses: &[SocketAddr],
     rest: &mut Rest<'_>,
-) -> Result<(TcpStream, SocketAddr), Unreached> {
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let mut waiting = VecDeque::from(interleave(addresses.to_vec()));
     let mut tried = Vec::with_capacity(waiting.len());
     let mut attempts = FuturesUnordered::new();
@@ -49,7 +49,7 @@ pub(crate) async fn connect_first(
             },
             more = come(rest), if rest.is_some() => waiting.extend(interleave(more)),
             () = tokio::time::sleep_until(next_at), if !waiting.is_empty() => {}
-            else => return Err(Unreached { last, tried }),
+            else => return Err(ConnectError { last, tried }),
         }
     }
 }

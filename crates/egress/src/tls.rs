@@ -22,10 +22,10 @@ use crate::config::{ClientCertificate, ConfigError};
 pub(crate) struct Tls {
     anonymous: Arc<ClientConfig>,
     /// The first that is meant for a host is shown to it.
-    identified: Vec<Identified>,
+    identified: Vec<ClientIdentity>,
 }
 
-struct Identified {
+struct ClientIdentity {
     host: HostPattern,
     port: Option<u16>,
     config: Arc<ClientConfig>,
@@ -49,12 +49,12 @@ impl Tls {
         for certificate in &config.client_certificate {
             let host = host(certificate)?;
             let port = certificate.port;
-            let known = |other: &Identified| other.host == host && other.port == port;
+            let known = |other: &ClientIdentity| other.host == host && other.port == port;
             if identified.iter().any(known) {
                 let problem = format!("{:?} is listed twice", certificate.host);
                 return Err(wrong(problem));
             }
-            identified.push(Identified {
+            identified.push(ClientIdentity {
                 host,
                 port,
                 config: Arc::new(client_config(roots.clone(), Some(certificate))?),
@@ -67,7 +67,7 @@ impl Tls {
     }
 
     pub(crate) fn config_for(&self, host: &Host<String>, port: u16) -> Arc<ClientConfig> {
-        let meant = |identified: &&Identified| {
+        let meant = |identified: &&ClientIdentity| {
             identified.port.is_none_or(|own| own == port) && identified.host.contains(host)
         };
         let identified = self.identified.iter().find(meant);

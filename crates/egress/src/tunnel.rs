@@ -15,10 +15,10 @@ use url::Host;
 
 use crate::client::fail;
 use crate::exchange::bytes;
-use crate::limit::Place;
+use crate::limit::Permit;
 use crate::record::Record;
 use crate::url_parts::upstream;
-use crate::{Config, Egress, Error, Kind, Outbound, Rule, admit};
+use crate::{Config, Egress, Error, Kind, Outbound, Rule, parse_outbound_url};
 
 /// A way to one host and port. It is on record when it is dropped.
 pub struct Tunnel<'a> {
@@ -26,7 +26,7 @@ pub struct Tunnel<'a> {
     config: &'a Config,
     host: String,
     record: Record<'a>,
-    _place: Place,
+    _permit: Permit,
     _connection: OwnedSemaphorePermit,
     context: &'a Outbound<'a>,
 }
@@ -43,7 +43,7 @@ impl Egress {
     ) -> Result<Tunnel<'a>, Error> {
         let shared = self.shared();
         let mut record = Record::new(context, &shared.observers, &Method::CONNECT);
-        let url = match admit(&format!("https://{authority}/")) {
+        let url = match parse_outbound_url(&format!("https://{authority}/")) {
             // What follows the authority would make it another URL.
             Ok(url) if url.path() == "/" && url.query().is_none() => url,
             Ok(_) => {
@@ -63,11 +63,11 @@ impl Egress {
             return Err(fail(record, Error::new(Kind::Denied, message)));
         };
         record.rule = Some(rule);
-        let place = shared
+        let permit = shared
             .limits
-            .place(context.function, &host, context.deadline);
-        let place = match place.await {
-            Ok(place) => place,
+            .acquire(context.function, &host, context.deadline);
+        let permit = match permit.await {
+            Ok(permit) => permit,
             Err(e) => return Err(fail(record, e)),
         };
         let name = url.host().map(|host| host.to_owned());
@@ -92,7 +92,7 @@ impl Egress {
             config: &shared.config,
             host,
             record,
-            _place: place,
+            _permit: permit,
             _connection: connection,
             context,
         })

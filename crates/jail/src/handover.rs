@@ -18,7 +18,7 @@ pub(crate) const INNER: &str = "inner";
 
 /// What the outer process leaves to the inner one, through its standard output.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Begun {
+pub(crate) struct Handover {
     pub(crate) plan: Plan,
     pub(crate) report: Report,
     pub(crate) identity: Identity,

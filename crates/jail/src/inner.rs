@@ -31,7 +31,7 @@ use crate::confine::root::{self, SCRATCH, SHARED};
 use crate::confine::rules;
 use crate::confine::syscalls::{self, Sockets};
 use crate::feature::{Feature, Report};
-use crate::handover::{Begun, own};
+use crate::handover::{Handover, own};
 use crate::profile::Network;
 use crate::scratch::Scratch;
 use crate::wire::{self, News, PACKET, Plan};
@@ -79,7 +79,7 @@ fn enter_sandbox() -> Result<(Warden, Report), String> {
     let mut left = String::new();
     let stdout = own(io::stdout())?;
     io::Read::read_to_string(&mut File::from(stdout), &mut left).map_err(|e| text("plan", e))?;
-    let begun: Begun = serde_json::from_str(&left).map_err(|error| error.to_string())?;
+    let begun: Handover = serde_json::from_str(&left).map_err(|error| error.to_string())?;
     let (plan, mut report) = (begun.plan, begun.report);
     let (profile, limits) = (&plan.profile, &plan.profile.limits);
     let null = File::options().read(true).write(true).open("/dev/null");

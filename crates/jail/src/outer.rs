@@ -22,7 +22,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use crate::children::Children;
 use crate::confine::namespaces::{self, Identity};
 use crate::feature::{Feature, Report};
-use crate::handover::{ALLOCATOR, Begun, INNER, WARDEN, own};
+use crate::handover::{ALLOCATOR, Handover, INNER, WARDEN, own};
 use crate::wire::{self, News, PACKET, Plan};
 
 /// All of the outer process.
@@ -67,7 +67,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
         true => None,
         false => Some(make_scratch(&plan, identity).map_err(|e| text("scratch directory", e))?),
     };
-    let begun = Begun {
+    let begun = Handover {
         plan,
         report,
         identity,
@@ -98,7 +98,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     clippy::disallowed_methods,
     reason = "a warden has one thread and no runtime"
 )]
-fn start(socket: &OwnedFd, begun: &Begun) -> io::Result<Pid> {
+fn start(socket: &OwnedFd, begun: &Handover) -> io::Result<Pid> {
     // Not an argument, which everybody on the host could read.
     let left = rustix::fs::memfd_create("iof-jail", MemfdFlags::CLOEXEC)?;
     let mut left = fs::File::from(left);

@@ -18,5 +18,6 @@ mod secret;
 pub use rule::{HostPattern, Rule, RuleError, Rules};
 pub use secret::mask::Mask;
 pub use secret::{
-    Attached, Attachment, AttachmentError, Attachments, Place, SecretValue, Template,
+    InjectedRequest, SecretInjection, SecretInjectionError, SecretInjections, SecretLocation,
+    SecretValue, Template,
 };

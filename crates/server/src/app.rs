@@ -149,7 +149,7 @@ impl App {
             records,
         });
         let inside = OwnRoutes(Arc::downgrade(&app));
-        app.egress.set_inside(Arc::new(inside));
+        app.egress.set_local_dispatch(Arc::new(inside));
         app.jobs.start(&app);
         app
     }

@@ -15,7 +15,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use clap::error::ErrorKind;
 use iof_commands::http_proxy::{Failure, Invocation, Options, status};
-use iof_egress::{Addresses, Attachments, Config, Egress, Outbound, Pin, Rules};
+use iof_egress::{Addresses, Config, Egress, Outbound, Pin, Rules, SecretInjections};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -140,7 +140,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             function_id: 0,
             version: 0,
             rules: &rules,
-            secrets: Attachments::NONE,
+            secrets: SecretInjections::NONE,
             depth: 0,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,

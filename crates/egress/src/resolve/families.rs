@@ -14,7 +14,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::timeout;
 
-use super::target::Way;
+use super::target::ResolvedTarget;
 use crate::tcp::interleave;
 
 /// No host needs more; a name with thousands of addresses is an attack on our patience.
@@ -25,7 +25,7 @@ const DELAY: Duration = Duration::from_millis(50);
 
 /// What is known of one family, or of both.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FamilyAnswers {
     /// May be dialled.
     good: Vec<SocketAddr>,
     /// May not, and why, for the operator.
@@ -35,7 +35,7 @@ pub(super) struct Found {
 }
 
 /// Why a name leads nowhere.
-pub(super) enum Nowhere {
+pub(super) enum LookupError {
     /// All of its addresses are refused.
     Refused(String),
     /// The name servers gave no answer.
@@ -50,7 +50,7 @@ pub(super) async fn lookup<'a>(
     name: Name,
     port: u16,
     refusal: impl Fn(SocketAddr) -> Option<String> + Copy + Send + Sync + 'a,
-) -> Result<Way<'a>, Nowhere> {
+) -> Result<ResolvedTarget<'a>, LookupError> {
     let v4 = family(resolver, name.clone(), RecordType::A, port, refusal);
     let v6 = family(resolver, name, RecordType::AAAA, port, refusal);
     let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
@@ -65,7 +65,7 @@ pub(super) async fn lookup<'a>(
         None => {
             let more = MAX_ADDRESSES.saturating_sub(first.good.len());
             let rest = async move { other.await.good.into_iter().take(more).collect() };
-            Ok(Way {
+            Ok(ResolvedTarget {
                 addresses: first.good,
                 pinned: false,
                 rest: Some(rest.boxed()),
@@ -80,8 +80,8 @@ async fn family(
     kind: RecordType,
     port: u16,
     refusal: impl Fn(SocketAddr) -> Option<String>,
-) -> Found {
-    let mut found = Found::default();
+) -> FamilyAnswers {
+    let mut found = FamilyAnswers::default();
     match resolver.lookup(name, kind).await {
         Err(e) => found.failures.push(e),
         Ok(lookup) => {
@@ -97,8 +97,8 @@ async fn family(
     found
 }
 
-impl Found {
-    fn and(mut self, other: Found) -> Found {
+impl FamilyAnswers {
+    fn and(mut self, other: FamilyAnswers) -> FamilyAnswers {
         self.good.extend(other.good);
         // Of each family some, if there are too many.
         self.good = interleave(self.good);
@@ -108,24 +108,24 @@ impl Found {
         self
     }
 
-    fn conclude<'a>(self) -> Result<Way<'a>, Nowhere> {
+    fn conclude<'a>(self) -> Result<ResolvedTarget<'a>, LookupError> {
         if !self.good.is_empty() {
-            return Ok(Way {
+            return Ok(ResolvedTarget {
                 addresses: self.good,
                 pinned: false,
                 rest: None,
             });
         }
         if !self.refused.is_empty() {
-            return Err(Nowhere::Refused(self.refused.join(", ")));
+            return Err(LookupError::Refused(self.refused.join(", ")));
         }
         let (missing, silent): (Vec<_>, Vec<_>) = self
             .failures
             .into_iter()
             .partition(NetError::is_no_records_found);
         match silent.into_iter().next() {
-            Some(e) => Err(Nowhere::Silent(e)),
-            None => Err(Nowhere::Missing(missing.into_iter().next())),
+            Some(e) => Err(LookupError::Silent(e)),
+            None => Err(LookupError::Missing(missing.into_iter().next())),
         }
     }
 }

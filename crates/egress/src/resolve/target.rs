@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::tcp::Rest;
 
 /// Where a host leads.
-pub(crate) struct Way<'a> {
+pub(crate) struct ResolvedTarget<'a> {
     /// At least one.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Whether the operator said so.
@@ -14,9 +14,9 @@ pub(crate) struct Way<'a> {
     pub(crate) rest: Rest<'a>,
 }
 
-impl Way<'_> {
+impl ResolvedTarget<'_> {
     pub(super) fn to(address: SocketAddr) -> Self {
-        Way {
+        ResolvedTarget {
             addresses: vec![address],
             pinned: false,
             rest: None,

@@ -15,8 +15,8 @@ async fn resolve(dns: &Dns, config: Config) -> Resolve {
 
 async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
     let host = Host::Domain(name.to_owned());
-    let way = resolve.addresses(&host, 80).await?;
-    Ok(way.addresses.iter().map(SocketAddr::to_string).collect())
+    let target = resolve.addresses(&host, 80).await?;
+    Ok(target.addresses.iter().map(SocketAddr::to_string).collect())
 }
 
 /// Only here can the first answer be a public address, because nobody dials it.
@@ -141,7 +141,7 @@ async fn the_hosts_file_is_no_way_around() {
         let Some(address) = words.next().and_then(|a| a.parse::<IpAddr>().ok()) else {
             continue;
         };
-        if Class::of(address) == Class::Public {
+        if AddressClass::of(address) == AddressClass::Public {
             continue;
         }
         for host in words {

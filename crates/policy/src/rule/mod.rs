@@ -53,7 +53,7 @@ pub struct RuleError {
 
 impl Rules {
     /// The first rule that allows `method` on `url`, which has to come from
-    /// `iof_egress::admit`.
+    /// `iof_egress::parse_outbound_url`.
     pub fn allows(&self, method: &Method, url: &Url) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.allows(method, url))
     }
@@ -66,7 +66,7 @@ impl FromIterator<Rule> for Rules {
 }
 
 impl Rule {
-    /// Whether this rule allows `method` on `url`, which has to come from `iof_egress::admit`.
+    /// Whether this rule allows `method` on `url`, which has to come from `iof_egress::parse_outbound_url`.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
     }
@@ -375,7 +375,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
     }
 }
 
-/// As `iof_egress::admit` does with URLs.
+/// As `iof_egress::parse_outbound_url` does with URLs.
 fn without_dot(domain: String) -> Result<String, String> {
     let name = domain.strip_suffix('.').unwrap_or(&domain);
     if name.split('.').any(str::is_empty) {

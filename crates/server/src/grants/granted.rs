@@ -6,7 +6,7 @@ use super::pace::Pace;
 use crate::gate::Gate;
 use crate::settings::Settings;
 use iof_command::Grants;
-use iof_egress::{Attachments, SecretValue};
+use iof_egress::{SecretInjections, SecretValue};
 use iof_engine::{Fault, Limits};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Ceiling {
 pub(crate) struct Granted {
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) secrets: Arc<Attachments>,
+    pub(crate) secrets: Arc<SecretInjections>,
     /// Its own limit of calls at a time.
     pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) pace: Option<Arc<Pace>>,
@@ -132,7 +132,7 @@ impl Ceiling {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let secrets = Attachments::new(secrets)
+        let secrets = SecretInjections::new(secrets)
             .map_err(|error| Fault::client("declaration", error.to_string()))?;
         Ok(Granted {
             grants: Arc::new(declared.grants()),

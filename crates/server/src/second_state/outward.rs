@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use iof_command::CallContext;
-use iof_egress::{Attachments, Inside, Outbound};
+use iof_egress::{LocalDispatch, Outbound, SecretInjections};
 use iof_engine::{Arg, Fault, Source};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -69,7 +69,7 @@ pub(super) async fn send(
         version: context.version,
         rules: &context.grants.outbound,
         secrets: match named_by {
-            NamedBy::Caller => Attachments::WITHHELD,
+            NamedBy::Caller => SecretInjections::WITHHELD,
             NamedBy::Owner => &context.secrets,
         },
         depth: caller.depth,
@@ -94,7 +94,7 @@ pub(super) async fn send(
 pub(crate) struct OwnRoutes(pub(crate) Weak<App>);
 
 #[async_trait]
-impl Inside for OwnRoutes {
+impl LocalDispatch for OwnRoutes {
     fn is_own(&self, url: &Url) -> bool {
         self.0.upgrade().is_some_and(|app| app.is_own(url))
     }

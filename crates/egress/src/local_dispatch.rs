@@ -13,7 +13,7 @@ use crate::Outbound;
 
 /// The part of the server that answers.
 #[async_trait]
-pub trait Inside: Send + Sync {
+pub trait LocalDispatch: Send + Sync {
     /// Whether a URL leads to this server by its public name.
     fn is_own(&self, url: &Url) -> bool;
 
