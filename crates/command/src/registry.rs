@@ -1,4 +1,4 @@
-//! Which name is which command, and who may run it.
+//! The registry: the commands by name, and their grants.
 //!
 //! The registry asks for the grant before it looks for the command, so that a function cannot find
 //! out by name what else a server has. It also owns the deadline: a command may keep time itself
@@ -20,7 +20,7 @@ pub trait Command: Send + Sync {
     /// The name by which functions run it and grants name it.
     fn name(&self) -> &str;
 
-    /// Whether it ends by itself when the earlier of the request's timeout and the call's deadline
+    /// Returns whether it ends by itself when the earlier of the request's timeout and the call's deadline
     /// comes. Nothing else then watches the clock for it.
     fn keeps_time(&self) -> bool {
         false

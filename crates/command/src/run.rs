@@ -1,4 +1,4 @@
-//! What the operator sees of a command: one event on the target `iof::command` and one [`Run`] for
+//! The record of a run for the operator: one event on the target `iof::command` and one [`Run`] for
 //! the [`Observer`]s, for every run that was asked for.
 //!
 //! Both are written when the run is dropped, so that one whose call was cancelled half-way is on

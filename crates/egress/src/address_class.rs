@@ -1,4 +1,4 @@
-//! What kind of address an address is. Only [`AddressClass::Public`] is dialled.
+//! Classes of addresses. Only [`AddressClass::Public`] is dialled.
 //!
 //! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section
 //! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the

@@ -15,7 +15,7 @@ use crate::pool::{Key, Pool};
 /// that was not is closed, unless nothing more is to come.
 pub(crate) struct Body {
     incoming: Option<Incoming>,
-    /// HTTP/1 alone: the connection of HTTP/2 stays where it is.
+    /// HTTP/1 only: the connection of HTTP/2 stays where it is.
     connection: Option<ReturnToPool>,
 }
 

@@ -95,7 +95,7 @@ impl Egress {
         self.shared.config.max_request.as_u64()
     }
 
-    /// Whether a rule of the function allows a request, so that nobody takes a body for one that
+    /// Returns whether a rule of the function allows a request, so that nobody takes a body for one that
     /// [`Egress::send`] refuses anyway.
     pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
         parse_outbound_url(&uri.to_string())
@@ -239,7 +239,7 @@ pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
     error
 }
 
-/// What is checked once, whatever redirects follow.
+/// Checks the parts of a request that stay, whatever redirects follow.
 fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error> {
     headers::check_request(headers, body.len())?;
     let (size, limit) = (

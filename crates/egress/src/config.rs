@@ -17,7 +17,7 @@ const HIDDEN: &str = "(hidden)";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where requests for one host and port are dialled instead of where its name leads; see
+    /// Addresses that are dialled for one host and port, instead of those of its name; see
     /// [`Pin`].
     pub pin: Vec<Pin>,
     /// The proxy through which everything but pins is reached, as
@@ -50,27 +50,27 @@ pub struct Config {
     pub max_response: ByteSize,
     /// The head of a response; at least 8 KiB.
     pub max_response_headers: ByteSize,
-    /// How many header lines a response has at most.
+    /// The most header lines of a response.
     pub max_response_header_count: usize,
-    /// How many redirects are followed.
+    /// The most redirects that are followed.
     pub max_redirects: usize,
-    /// How often a request is sent again at most, where a function asks for that; up to 10.
+    /// The most times that a request is sent again, where a function asks for that; up to 10.
     pub max_retries: u32,
-    /// How many requests are in progress at a time; more wait for their turn until their time is
+    /// The most requests in progress at a time; more wait for their turn until their time is
     /// over.
     pub max_concurrent: usize,
     /// The same for one function, so that none of them takes all places.
     pub max_concurrent_per_function: usize,
     /// The same for one host and port.
     pub max_concurrent_per_upstream: usize,
-    /// How many connections are open, in use or kept for reuse.
+    /// The most open connections, in use or kept for reuse.
     pub max_connections: usize,
-    /// How long an unused connection is kept.
+    /// The time that an unused connection is kept.
     #[serde(with = "humantime_serde")]
     pub pool_idle_timeout: Duration,
-    /// How many unused connections are kept for one host and port.
+    /// The most unused connections that are kept for one host and port.
     pub pool_max_idle_per_host: usize,
-    /// Which addresses are dialled. For programs that run with their user's own rights alone; not a
+    /// The addresses that are dialled. For programs that run with their user's own rights only; not a
     /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
@@ -154,7 +154,7 @@ impl Serialize for ProxyUrl {
 }
 
 /// Requests for `host:port` are dialled at `to`, as with curl's `--connect-to`. A pin lifts the
-/// address check for that name and port alone, and is the one way to an upstream inside the
+/// address check for that name and port only, and is the one way to an upstream inside the
 /// network. Rules and TLS still see the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,7 +163,7 @@ pub struct Pin {
     pub host: String,
     /// The port in the URL, or the scheme's own.
     pub port: u16,
-    /// Where the connection goes.
+    /// The address that the connection goes to.
     pub to: SocketAddr,
 }
 
@@ -184,7 +184,7 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// Which addresses are dialled.
+/// The addresses that are dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
     /// Those of [`AddressClass::Public`](crate::AddressClass::Public), and pinned ones.
@@ -203,7 +203,7 @@ pub enum ConfigError {
     Value {
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong, and what works.
+        /// The problem, and what works.
         problem: String,
     },
     /// A CA file that cannot be read, or holds no certificates.
@@ -211,7 +211,7 @@ pub enum ConfigError {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// A file of a client certificate that cannot be read, or does not fit.
@@ -219,7 +219,7 @@ pub enum ConfigError {
     ClientCertificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// No name servers to ask.

@@ -49,7 +49,7 @@ pub(crate) struct Http1 {
     connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
     watch: Arc<Watch>,
     host: HeaderValue,
-    /// How long the other side keeps it open, as its last response said.
+    /// The time that the other side keeps it open, as its last response said.
     kept: Option<Duration>,
     pub(crate) to: SocketAddr,
     /// The thread that hears of its bytes.
@@ -76,7 +76,7 @@ impl Http1 {
         })
     }
 
-    /// Whether it takes a request now: the last response was read, and the other side has neither
+    /// Returns whether it takes a request now: the last response was read, and the other side has neither
     /// closed nor said anything since.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
@@ -92,14 +92,14 @@ impl Http1 {
         ready
     }
 
-    /// How long it may wait for the next request, if the other side said: a second less, or half
+    /// The time that it may wait for the next request, if the other side said: a second less, or half
     /// of it, because what is sent has to arrive before it closes.
     pub(crate) fn waits(&self) -> Option<Duration> {
         let kept = self.kept?;
         Some(kept.saturating_sub(MARGIN.min(kept / 2)))
     }
 
-    /// Whether a byte came since the last request.
+    /// Returns whether a byte came since the last request.
     pub(crate) fn answered(&self) -> bool {
         self.watch.answered()
     }
@@ -121,7 +121,7 @@ impl Http1 {
         Ok(response)
     }
 
-    /// What comes of `wait`, which waits for this connection and for nothing else.
+    /// Polls `wait`, which waits for this connection and for nothing else.
     pub(crate) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -152,7 +152,7 @@ impl Http1 {
 /// The most that a connection is given up earlier than the other side closes it.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What `Keep-Alive: timeout=5` says (RFC 2068 section 19.7.1): seconds without a request after which
+/// The time in `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1): seconds without a request after which
 /// the other side closes. Of several the least; what is not a number says nothing.
 fn kept(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all("keep-alive").iter();
@@ -177,7 +177,7 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS alone.
+    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS only.
     pub(crate) async fn send(
         &mut self,
         mut request: Outgoing,

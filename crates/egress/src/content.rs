@@ -16,7 +16,7 @@ use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
 use crate::{Error, Kind, headers};
 
-/// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's
+/// The most bytes that are searched in place. A search of them takes less than a millisecond; a longer one leaves the runtime's
 /// threads to others.
 const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
             let frame = frame.map_err(|e| {
                 Error::new(
                     Kind::Protocol,
-                    format!("{host} broke off in the middle of its response"),
+                    format!("{host} closed the connection in the middle of its response"),
                 )
                 .with_detail(&e)
                 .transient_if(!is_nonsense(&e))
@@ -75,7 +75,7 @@ impl<'a> Exchange<'a> {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// What the function gets of `body`; `head` follows.
+    /// Decodes or masks `body` for the function, and makes `head` true for it.
     pub(crate) async fn content(
         &self,
         host: &str,

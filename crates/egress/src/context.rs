@@ -16,20 +16,20 @@ pub struct Outbound<'a> {
     pub function_id: i64,
     /// The function's version, for an [`Observer`](crate::Observer).
     pub version: i64,
-    /// What the function may request.
+    /// The outbound rules of the function.
     pub rules: &'a Rules,
-    /// What the host attaches to the function's requests; [`SecretInjections::NONE`] for nothing.
+    /// The secrets that the host adds to the function's requests; [`SecretInjections::NONE`] for nothing.
     pub secrets: &'a SecretInjections,
-    /// How many calls led to the one that asks; for [`LocalDispatch`](crate::LocalDispatch).
+    /// The number of calls that led to the one that asks; for [`LocalDispatch`](crate::LocalDispatch).
     pub depth: u32,
     /// When the call ends; a request ends then at the latest.
     pub deadline: Instant,
     /// Redirects to follow, if fewer than the setting `max_redirects`.
     pub max_redirects: Option<usize>,
-    /// How often a request that failed for a moment is sent again, if its method is idempotent: at
+    /// The times that a request that failed for a moment is sent again, if its method is idempotent: at
     /// most as often as the setting `max_retries` says.
     pub retries: u32,
-    /// Whether compressed responses are asked for and decoded: gzip, deflate and br. Not if a
+    /// True if compressed responses are asked for and decoded: gzip, deflate and br. Not if a
     /// request carries a secret.
     pub decode: bool,
 }

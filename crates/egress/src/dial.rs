@@ -72,7 +72,7 @@ impl Connector {
         self.in_time(&host.to_string(), opened).await
     }
 
-    /// TCP alone, and the place that it takes.
+    /// Opens TCP only, with the permit that it takes.
     pub(crate) async fn tcp(
         &self,
         host: &Host<String>,
@@ -139,7 +139,7 @@ impl Connector {
             }
         };
         // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
-        // alone.
+        // only.
         let _ = tcp.set_nodelay(true);
         Ok((tcp, address))
     }
@@ -152,7 +152,7 @@ impl Connector {
     ) -> Result<Io, Error> {
         let name = match host {
             Host::Domain(name) => ServerName::try_from(name.clone())
-                .map_err(|e| Error::new(Kind::Tls, format!("{name:?} is no name for TLS: {e}")))?,
+                .map_err(|e| Error::new(Kind::Tls, format!("{name:?} is not a name for TLS: {e}")))?,
             Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
             Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
         };
@@ -172,13 +172,13 @@ fn tls_failure(host: &str, error: &io::Error) -> Error {
     Error::new(Kind::Tls, message).with_detail(error)
 }
 
-/// What TLS says once the handshake is over on our side: that a client certificate is missing or
+/// The failure that TLS reports once the handshake is over on our side: that a client certificate is missing or
 /// not accepted comes with the first data (RFC 8446 section 4.4.2.4).
 pub(crate) fn late_tls_failure(
     host: &str,
     error: &(dyn std::error::Error + 'static),
 ) -> Option<Error> {
-    // h2 keeps the text of an io::Error alone.
+    // h2 keeps only the text of an io::Error.
     let text = error.downcast_ref::<io::Error>()?.to_string();
     text.starts_with("received fatal alert: ")
         .then(|| Error::new(Kind::Tls, format!("TLS with {host} failed: {text}")))

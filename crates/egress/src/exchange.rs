@@ -25,7 +25,7 @@ use crate::retry::Retries;
 use crate::url_parts::{origin, upstream};
 use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers};
 
-/// What all requests of one [`Egress`](crate::Egress) share.
+/// The state that all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) limits: Limits,
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
 }
 
-/// What came of one hop.
+/// The result of one hop.
 pub(crate) enum Answer {
     Response(Response<Bytes>),
     /// The next hop, or why the `Location` is refused, and the method asked for.
@@ -167,7 +167,7 @@ impl<'a> Exchange<'a> {
         let Some(response) = response else {
             return Err(Error::new(
                 Kind::Denied,
-                "this server answers functions at the routes that run functions, and nowhere else",
+                "functions may call this server only at /api/run and /api/multipart/run",
             ));
         };
         record.status = Some(response.status());
@@ -272,7 +272,7 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
-/// Whether a client certificate is shown where a URL leads.
+/// Returns whether a client certificate is shown where a URL leads.
 fn identifies(config: &Config, url: &Url) -> bool {
     let certificates = &config.client_certificate;
     certificates
@@ -323,13 +323,13 @@ fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
     }
     Error::new(
         Kind::Protocol,
-        format!("{host} did not answer in HTTP or broke off before it"),
+        format!("{host} did not answer in HTTP, or closed the connection before it did"),
     )
     .with_detail(chain.join(": "))
     .transient_if(!nonsense)
 }
 
-/// Whether the other side, or we, broke the protocol, which the next time would be the same; all
+/// Returns whether the other side, or we, broke the protocol, which the next time would be the same; all
 /// else is a connection that broke.
 pub(crate) fn is_nonsense(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_user()

@@ -1,4 +1,4 @@
-//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//! Functions that take a fuzzer's input, and assert what has to hold of any: a panic is a finding.
 //!
 //! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
 
@@ -205,7 +205,7 @@ fn admitted(text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// What an allowed request may be, found out in another way than the rule does.
+/// Checks an allowed request in another way than the rule does.
 fn check_allowed(rule: &Rule, method: &Method, url: &Url) {
     assert!(*method != Method::CONNECT && *method != Method::TRACE);
     let (methods, rest) = rule.as_str().split_once(' ').unwrap();
@@ -279,7 +279,7 @@ fn readings(path: &str) -> Vec<Vec<Vec<u8>>> {
     readings
 }
 
-/// Whether a redirect leads where the standard says, once it is followed at all.
+/// Returns whether a redirect leads where the standard says, once it is followed at all.
 fn check_target(base: &Url, location: &str, target: &Url) {
     let standard = base.join(location).unwrap();
     assert_eq!(standard.scheme(), target.scheme(), "{location}");

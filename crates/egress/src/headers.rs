@@ -1,4 +1,4 @@
-//! Which headers a function sets, and which survive a redirect.
+//! The headers that a function sets, and those that survive a redirect.
 //!
 //! A function says what it wants and to whom; how the message is framed and how the connection is
 //! used is decided here (RFC 9110 section 7.6.1), or a function could smuggle a second request past
@@ -10,10 +10,10 @@ use iof_policy::headers::{RESPONSE_FORM, is_framing};
 
 use crate::{Error, Kind};
 
-/// What a function authenticates with, dropped when a redirect leaves the origin.
+/// Headers that a function authenticates with, dropped when a redirect leaves the origin.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
-/// What describes a body, dropped with it.
+/// Headers that describe a body, dropped with it.
 const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
@@ -22,7 +22,7 @@ const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// What was about the connection and says nothing true about a response that is handed on whole.
+/// Headers about the connection, which say nothing true about a response that is handed on whole.
 const OF_CONNECTION: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -33,7 +33,7 @@ const OF_CONNECTION: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// What is computed over a body, and false once the body is changed.
+/// Headers that are computed over a body, and false once the body is changed.
 const OVER_BODY: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
@@ -104,7 +104,7 @@ pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
     );
 }
 
-/// Whether a response's content is not what its body says byte by byte.
+/// Returns whether a response's content is not what its body says byte by byte.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     [header::CONTENT_ENCODING, header::TRANSFER_ENCODING]
         .into_iter()

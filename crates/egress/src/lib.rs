@@ -21,7 +21,7 @@
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
 //!
-//! What a rule allows, and which secrets go with a request, is decided by `iof-policy`.
+//! `iof-policy` decides what a rule allows, and which secrets go with a request.
 
 mod address_class;
 mod body;

@@ -1,10 +1,10 @@
-//! How many requests are in progress: over the process, for one function, and for one host and
+//! Limits on the requests in progress: over the process, for one function, and for one host and
 //! port.
 //!
 //! A request that finds no place waits, in order, until its time is over. It waits for its function
 //! first, then for its upstream, and holds no place of a wider circle meanwhile: a function that
 //! asks for too much fills its own queue, a slow upstream its own, and neither everybody's. The
-//! tables hold what is in use alone: a function that asks for a new name every time leaves nothing
+//! tables hold only what is in use: a function that asks for a new name every time leaves nothing
 //! behind.
 
 use std::collections::HashMap;
@@ -158,7 +158,7 @@ impl Drop for User {
     }
 }
 
-/// A permit, if there is one by `deadline`. A timer is set for those alone that find none: a permit that comes back goes
+/// A permit, if there is one by `deadline`. A timer is set only for those that find none: a permit that comes back goes
 /// to whoever waits, and to nobody before.
 async fn permit(semaphore: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
     if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {

@@ -1,4 +1,4 @@
-//! Which URLs are requested at all, before any rule is asked.
+//! The URLs that are requested at all, before any rule is asked.
 //!
 //! A URL is parsed once, by the WHATWG parser, and what that parser understood is what rules match,
 //! what is resolved and what is sent. The parser is made for browsers and forgives much: it drops

@@ -40,7 +40,7 @@ pub(crate) struct Pool {
     /// Several small locks, so that requests to different hosts seldom meet at one.
     shards: [Mutex<Hosts>; SHARDS],
     hasher: RandomState,
-    /// Whether anything closes what has waited too long, which it does as long as anything waits.
+    /// True if anything closes what has waited too long, which it does as long as anything waits.
     sweeping: AtomicBool,
     sweep: Mutex<JoinSet<()>>,
 }
@@ -60,7 +60,7 @@ struct Host {
 struct Idle {
     http1: Box<Http1>,
     since: Instant,
-    /// How long it may wait.
+    /// The time that it may wait.
     waits: Duration,
 }
 
@@ -117,7 +117,7 @@ impl Pool {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1
+            // HTTP/2 counts 32 bytes more a line, and aborts without a reason where HTTP/1
             // names one: leave room, and let the exact check of the exchange speak first.
             .max_header_list_size(max_head * 2)
             // One connection carries everything to its host: notice when it is dead.
@@ -267,7 +267,7 @@ impl Pool {
     }
 
     fn start_sweep(self: &Arc<Self>) {
-        // A load alone, but for the first connection after a while.
+        // A load only, but for the first connection after a while.
         if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -309,7 +309,7 @@ impl Pool {
     }
 }
 
-/// What is known of a request on HTTP/2 that got no response.
+/// Classifies the failure of a request on HTTP/2 that got no response.
 fn of_stream(not_sent: &TrySendError<Outgoing>, used: bool) -> fn(hyper::Error) -> Failure {
     let error = not_sent.error();
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());

@@ -1,6 +1,6 @@
 //! The operator's proxy: the way out of a network that has no other.
 //!
-//! It changes where bytes go and not what is allowed: names are resolved and addresses are checked
+//! A proxy changes where bytes go and not what is allowed: names are resolved and addresses are checked
 //! here as without it, and the proxy is asked for a tunnel to the *checked address*, for http as
 //! for https (RFC 9110 section 9.3.6). Asked for a name, it would resolve a second time and undo
 //! the check; given plain requests to forward, it would read and change them. The proxy is the
@@ -57,7 +57,7 @@ impl Proxy {
         };
         let url = Url::parse(&setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
         if url.scheme() != "http" {
-            return Err(wrong("a proxy is spoken to over http alone"));
+            return Err(wrong("the scheme of a proxy is http"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("a proxy's URL has no path, query or fragment"));

@@ -1,4 +1,4 @@
-//! What the operator sees of a request: one event on the target `iof::egress` and one [`Entry`] for
+//! The record of a request for the operator: one event on the target `iof::egress` and one [`Entry`] for
 //! the [`Observer`]s, for every request, each hop of a redirect by itself.
 //!
 //! Both are written when the record is dropped, so that a request whose call was cancelled half-way

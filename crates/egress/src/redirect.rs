@@ -1,4 +1,4 @@
-//! Where a redirect leads: the next request, to be checked like the first.
+//! Redirects: the next request, to be checked like the first.
 //!
 //! Method and body follow RFC 9110 section 15.4 as browsers and curl do: 303 becomes GET (HEAD
 //! stays), 301 and 302 turn POST into GET, 307 and 308 repeat the request. A GET that came out of

@@ -3,7 +3,7 @@
 //! This is the only place that decides about addresses, and its answer is what the connector dials:
 //! nothing resolves a name a second time, so a name that changes its mind between check and use
 //! (DNS rebinding) gains nothing. It is asked for every new connection; a pooled connection is
-//! reused for the same scheme, host and port alone.
+//! reused for the same scheme, host and port only.
 //!
 //! Names are absolute: search domains of the system are not applied, or `http://db/` would mean
 //! `db.corp.internal`. The hosts file is read like the system's resolver reads it (unless
@@ -45,7 +45,7 @@ pub(crate) struct Resolve {
     pins: HashMap<(String, u16), SocketAddr>,
     addresses: Addresses,
     deny: Vec<IpNet>,
-    /// Where this server listens.
+    /// The addresses where this server listens.
     own: Vec<SocketAddr>,
 }
 
@@ -177,7 +177,7 @@ impl Resolve {
             .then(|| "an address of this machine".to_owned())
     }
 
-    /// Whether a connection to `address` would come back to this server: it is a listener's
+    /// Returns whether a connection to `address` would come back to this server: it is a listener's
     /// address, or any address of this machine with a listener's port. The second is wider than
     /// needed for a listener on one address, and asks no question about unspecified listeners, dual
     /// stack or forwarding inside the machine.
@@ -213,7 +213,7 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout: a lost packet is no failed request, and silence
+    // Two tries have to fit into connect_timeout: a lost packet is not a failed request, and silence
     // of the name servers is reported as theirs.
     options.timeout = config.connect_timeout / 4;
     options.attempts = 1;

@@ -1,7 +1,7 @@
-//! Which requests are sent again, and when.
+//! Retries: the requests that are sent again, and when.
 //!
 //! Only those whose function asked for it, and whose method is idempotent (RFC 9110 section 9.2.2):
-//! of a request that broke off nobody knows whether it was carried out, and carrying it out twice
+//! of a request that failed halfway nobody knows whether it was carried out, and carrying it out twice
 //! must be the same as once. Only after what may be over in a moment: nobody listened, the
 //! connection broke, the name servers were silent, or a gateway says that what is behind it is not
 //! there (502, 503, 504). A host that takes long to answer is not asked again: it is busy, and the
@@ -48,7 +48,7 @@ impl Retries {
         }
     }
 
-    /// How long to wait before `hop` is sent again, if it is, because of `error`.
+    /// Returns the pause before `hop` is sent again, if it is, because of `error`.
     pub(crate) fn after_error(&mut self, hop: &Hop, error: &Error) -> Option<Duration> {
         match error.is_transient() {
             true => self.take(hop, Duration::ZERO),

@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// How long the address before gets until the next is tried beside it (RFC 8305 section 5).
+/// The time that an address gets until the next is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Addresses that may still come.
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(unreached.tried, [refused]);
     }
 
-    /// What comes late is tried once nothing else is left, and not waited for before.
+    /// Late addresses are tried once nothing else is left, and not waited for before.
     #[tokio::test]
     async fn late_addresses_are_for_when_no_other_is_reached() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What TLS trusts, which protocols it offers, and which hosts it shows a certificate of ours.
+//! TLS: the roots that it trusts, the protocols that it offers, and the hosts that see a certificate of ours.
 //!
 //! A client certificate is a credential: it is shown to the hosts it is meant for and to no other.
 //! A configuration of its own for each, instead of a resolver that chooses during the handshake
@@ -32,7 +32,7 @@ struct ClientIdentity {
 }
 
 impl ClientCertificate {
-    /// Whether it is shown where a URL leads.
+    /// Returns whether it is shown where a URL leads.
     pub(crate) fn is_for(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
         let meant = host.zip(HostPattern::parse(&self.host).ok());

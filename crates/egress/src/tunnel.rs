@@ -1,7 +1,7 @@
 //! Bytes that leave without being understood: a tunnel to one host and port, for programs that speak
 //! TLS themselves and ask a proxy for a way (RFC 9110 section 9.3.6).
 //!
-//! What is inside cannot be checked against a rule, nor get a secret. So a rule has to allow all of
+//! The bytes inside cannot be checked against a rule, nor get a secret. So a rule has to allow all of
 //! the origin: every method, every path. Everything else holds as for a request: names are resolved
 //! here, and the address that was checked is the one that is dialled; places are limited; each tunnel
 //! is on record.
@@ -100,7 +100,7 @@ impl Egress {
 }
 
 impl Tunnel<'_> {
-    /// Carries bytes both ways until both ends are done, one breaks off, `max_request` bytes have
+    /// Carries bytes both ways until both ends are done, one fails, `max_request` bytes have
     /// gone out or `max_response` have come in, or the call's time is over.
     pub async fn carry(mut self, near: impl AsyncRead + AsyncWrite) {
         let (near_in, mut near_out) = tokio::io::split(near);

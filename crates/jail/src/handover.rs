@@ -16,7 +16,7 @@ pub(crate) const OUTER: &str = "outer";
 /// The second argument of its inner process.
 pub(crate) const INNER: &str = "inner";
 
-/// What the outer process leaves to the inner one, through its standard output.
+/// The message of the outer process to the inner one, through its standard output.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Handover {
     pub(crate) plan: Plan,

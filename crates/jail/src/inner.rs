@@ -1,7 +1,7 @@
 //! The inner process of a warden: it finishes the walls around itself and then starts programs, one
 //! run at a time, until the server hangs up.
 //!
-//! It never reads what a program writes and shares no memory with one. What a program could do to
+//! The inner process never reads what a program writes and shares no memory with one. What a program could do to
 //! it is to kill it (outside of a pid namespace) or to change its limits (seccomp forbids that), and
 //! either costs no more than the warden.
 
@@ -42,7 +42,7 @@ const OLD: Duration = Duration::from_millis(500);
 /// All of the inner process.
 ///
 /// # Errors
-/// What stopped it, which the server knows already.
+/// The failure, which the server knows already.
 pub(crate) fn inner() -> Result<(), String> {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let socket = own(io::stdin())?;
@@ -171,7 +171,7 @@ const SETTINGS: [&str; 5] = [
     "/etc/resolv.conf",
 ];
 
-/// What every program finds in its environment, before what its run and its profile say.
+/// The environment of every program, before that of its run and its profile.
 fn environment(plan: &Plan, scratch: &Path) -> Vec<(String, String)> {
     let scratch = scratch.to_string_lossy();
     let mut env = vec![
@@ -281,7 +281,7 @@ impl Warden {
         pid.ok_or_else(|| io::Error::other("no pid"))
     }
 
-    /// What the program left running: it is our child by now, whatever it did.
+    /// Kills the processes that the program left running: they are our children by now, whatever it did.
     fn kill_rest(&self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {

@@ -11,7 +11,7 @@ use crate::profile::{Network, Profile, ProfileError};
 use crate::settings::{Demand, Settings};
 use crate::wire::Plan;
 
-/// Where programs are run. Cheap to clone.
+/// The place where programs are run. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jail {
     settings: Arc<Settings>,
@@ -46,7 +46,7 @@ impl Jail {
         }
     }
 
-    /// What the jail holds with, for this user on this machine.
+    /// The parts that the jail holds with, for this user on this machine.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -54,7 +54,7 @@ impl Jail {
     /// Admits a program. Its wardens are started when they are needed.
     ///
     /// # Errors
-    /// What is wrong with its profile.
+    /// The problem of its profile.
     pub fn program(&self, profile: Profile) -> Result<Program, ProfileError> {
         let denied = self.settings.denied.iter();
         // What is not there yet is not behind a link either.

@@ -1,7 +1,7 @@
 //! The outer process of a warden: it makes the namespaces, starts the inner process in them, and
 //! stays outside to clean up, whatever the inner one and the programs do to each other.
 //!
-//! It exists because a process cannot move itself into a pid namespace, only its children. It is
+//! The outer process exists because a process cannot move itself into a pid namespace, only its children. It is
 //! worth its page tables: it waits for the server's end of the socket to close, and then kills; and
 //! where there is no pid namespace, what outlives the inner process becomes its child.
 
@@ -28,7 +28,7 @@ use crate::wire::{self, News, PACKET, Plan};
 /// All of the outer process.
 ///
 /// # Errors
-/// What stopped it, which the server knows already.
+/// The failure, which the server knows already.
 pub(crate) fn outer() -> Result<(), String> {
     close_inherited();
     let socket = own(io::stdin())?;

@@ -23,10 +23,10 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Pool {
     exe: Arc<Path>,
-    /// What a warden is told first, encoded once.
+    /// The plan that a warden is told first, encoded once.
     plan: Vec<u8>,
     pub(crate) limits: Limits,
-    /// What the first warden found; one that finds less is not used.
+    /// The report of the first warden; one that finds less is not used.
     report: Report,
     idle: Duration,
     runs: u32,

@@ -101,7 +101,7 @@ struct Run<'a> {
     _place: OwnedSemaphorePermit,
     link: Link,
     stdin: Option<pipe::Sender>,
-    /// What of standard input is not written yet.
+    /// The part of standard input that is not written yet.
     input: Bytes,
     stdout: Stream,
     stderr: Stream,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::feature::Feature;
 
-/// What to do where a part of the jail is missing.
+/// The choice for when a part of the jail is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
@@ -18,18 +18,18 @@ pub enum Demand {
     Available,
 }
 
-/// What an operator decides once for all programs.
+/// The settings that an operator decides once for all programs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What to do where a part is missing.
+    /// The choice for when a part is missing.
     pub demand: Demand,
-    /// Whom programs run as where the server is root: a user and a group that own nothing.
+    /// The user and group that programs run as where the server is root: a user and a group that own nothing.
     pub user: (u32, u32),
-    /// What the server keeps to itself (its data, its configuration): no profile may show it.
+    /// Paths that the server keeps to itself (its data, its configuration): no profile may show them.
     pub denied: Vec<PathBuf>,
-    /// Where scratch directories are made if there is no mount namespace. That user must be able to.
+    /// The directory where scratch directories are made if there is no mount namespace, by that user.
     pub scratch: PathBuf,
-    /// How long a warden is kept that nothing runs in.
+    /// The time that an idle warden is kept.
     pub idle: Duration,
     /// After how many runs a warden is replaced.
     pub runs: u32,

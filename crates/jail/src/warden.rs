@@ -1,4 +1,4 @@
-//! Where the binary becomes a warden.
+//! The entry point where the binary becomes a warden.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! A program that stays: for those that take long to start, and then answer many requests.
 //!
-//! What is said over its standard streams is the caller's business. The jail is the same as a run's,
+//! The caller decides what is said over its standard streams. The jail is the same as a run's,
 //! but for output, which is the caller's to bound, and time, which it has without end.
 
 use std::collections::VecDeque;
@@ -39,7 +39,7 @@ pub struct Worker {
     _place: OwnedSemaphorePermit,
 }
 
-/// How long what a worker wrote is read after its end, at most: should a process outlive it.
+/// The time that the output of a worker is read after its end, at most: should a process outlive it.
 const DRAINED: Duration = Duration::from_millis(200);
 
 /// The end of what was written to standard error.
@@ -101,7 +101,7 @@ impl Worker {
         end_of(&self.stderr)
     }
 
-    /// What its processes use now.
+    /// The use of its processes now.
     pub async fn usage(&self) -> Usage {
         let Some(outer) = self.link.pid() else {
             return Usage::default();

@@ -28,13 +28,13 @@ pub use declaration::{Declaration, Reach, Resident};
 
 /// Exit statuses that are not the program's.
 pub mod status {
-    /// What the function gave does not fit: arguments, standard input.
+    /// The function's input does not fit: arguments, standard input.
     pub const USAGE: i32 = 2;
     /// The declared `time` was over; what SSVM returned for a command that it killed (`ETIMEDOUT`).
     pub const TIME: i32 = 110;
     /// The host could not run it: no place, or something is missing.
     pub const HOST: i32 = 125;
-    /// It was not started: not there, or not executable. SSVM returned -1.
+    /// The program was not started: not there, or not executable. SSVM returned -1.
     pub const NOT_STARTED: i32 = 255;
 }
 
@@ -58,7 +58,7 @@ impl Native {
     /// A command of this name.
     ///
     /// # Errors
-    /// What is wrong with the declaration, naming the field.
+    /// The problem of the declaration, naming the field.
     pub fn new(
         name: &str,
         declaration: Declaration,
@@ -68,7 +68,7 @@ impl Native {
         let wrong = |problem: String| format!("commands.{name}.{problem}");
         if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
             return Err(format!(
-                "commands: {name:?} is no name; 1 to 64 characters, none of them a control character"
+                "commands: {name:?} is not a name; write 1 to 64 characters, none of them a control character"
             ));
         }
         declaration.check().map_err(wrong)?;
@@ -310,7 +310,7 @@ impl Drop for Present<'_> {
     }
 }
 
-/// What the program said, and a line of ours.
+/// Appends a line of ours to what the program wrote.
 fn with_line(stderr: &[u8], line: &str) -> Bytes {
     let mut all = BytesMut::with_capacity(stderr.len() + 1 + line.len());
     all.extend_from_slice(stderr);

@@ -46,7 +46,7 @@ pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Rec
     }
 }
 
-/// What the bodies of a run's requests may take of the host's memory together, until they are sent.
+/// The memory of the host that the bodies of a run's requests may take together, until they are sent.
 #[derive(Clone)]
 struct BodyBudget {
     /// A permit a KiB.
@@ -82,7 +82,7 @@ async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, st
     let context = outbound(call, call.deadline);
     let opened = Opened::default();
     let service = service_fn(|request| answer(egress, &context, budget, &opened, request));
-    // How it ends matters to the program alone, and it sees it.
+    // How it ends matters to the program only, and it sees it.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -153,7 +153,7 @@ async fn sent(
     }
 }
 
-/// Reads a body and keeps nothing of it, up to so many bytes.
+/// Reads a body and keeps nothing of it, up to a number of bytes.
 async fn drain(body: &mut Incoming, most: u64) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await

@@ -36,9 +36,9 @@ use iof_command::{CallContext, Output, Request};
 
 /// The longest line of an answer: three numbers.
 const LINE: u64 = 64;
-/// How often the memory of a worker is looked at.
+/// The time between two looks at the memory of a worker.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a worker that closed its output gets to end.
+/// The time that a worker that closed its output gets to end.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// The workers of one command.
@@ -68,7 +68,7 @@ struct Waiting {
 
 /// Why a run has no output of its own.
 pub(super) enum Failure {
-    /// It cannot be asked so.
+    /// The request does not fit the protocol.
     Usage(String),
     /// A limit ended it.
     Ended(Ended),
@@ -310,7 +310,7 @@ async fn line(said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failu
     match (read, line.pop()) {
         (Ok(_), Some(b'\n')) => Ok(String::from_utf8_lossy(&line).into_owned()),
         (Ok(0), None) | (Err(_), _) => Err(broken("its worker ended")),
-        _ => Err(broken("its worker said something that is no line")),
+        _ => Err(broken("its worker said something that is not a line")),
     }
 }
 

@@ -20,17 +20,17 @@ use crate::tcp::interleave;
 /// No host needs more; a name with thousands of addresses is an attack on our patience.
 const MAX_ADDRESSES: usize = 16;
 
-/// How long the other family is waited for (the Resolution Delay of RFC 8305 section 3).
+/// The wait for the other family (the Resolution Delay of RFC 8305 section 3).
 const DELAY: Duration = Duration::from_millis(50);
 
-/// What is known of one family, or of both.
+/// The answers for one family, or for both.
 #[derive(Default)]
 pub(super) struct FamilyAnswers {
     /// May be dialled.
     good: Vec<SocketAddr>,
     /// May not, and why, for the operator.
     refused: Vec<String>,
-    /// Of the questions that got no answer, or the answer that there is nothing.
+    /// Errors of the questions that got no answer, or the answer that there is nothing.
     failures: Vec<NetError>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum LookupError {
     Refused(String),
     /// The name servers gave no answer.
     Silent(NetError),
-    /// It does not exist, or has no address.
+    /// The name does not exist, or has no address.
     Missing(Option<NetError>),
 }
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use crate::tcp::Rest;
 
-/// Where a host leads.
+/// The addresses that a host leads to.
 pub(crate) struct ResolvedTarget<'a> {
     /// At least one.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// Whether the operator said so.
+    /// True if the operator said so.
     pub(crate) pinned: bool,
     /// For when none of these is reached.
     pub(crate) rest: Rest<'a>,

@@ -1,4 +1,4 @@
-//! Which answers of name servers are dialled.
+//! Tests of the answers of name servers that are dialled.
 
 use std::net::IpAddr;
 
@@ -121,7 +121,7 @@ async fn chains_of_aliases_are_followed_to_an_end() {
     );
 }
 
-/// What this machine's own hosts file says is filtered like any answer.
+/// Addresses of this machine's own hosts file are filtered like any answer.
 #[tokio::test]
 async fn the_hosts_file_is_no_way_around() {
     let hosts = tokio::fs::read_to_string("/etc/hosts")

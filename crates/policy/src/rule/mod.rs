@@ -1,10 +1,10 @@
-//! What a function may request: `METHODS SCHEME://HOST[:PORT][/PATH]`.
+//! The outbound rule: `METHODS SCHEME://HOST[:PORT][/PATH]`.
 //!
 //! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the
 //! API and in the log (alternative rejected: a table with five keys, which nobody reads across).
 //! Only allowing rules exist; what no rule allows is denied, so the order of rules never matters.
-//! Everything in a rule narrows by default: a rule without a port allows the scheme's own port
-//! alone.
+//! Everything in a rule narrows by default: a rule without a port allows only the scheme's own
+//! port.
 
 mod cover;
 
@@ -66,7 +66,7 @@ impl FromIterator<Rule> for Rules {
 }
 
 impl Rule {
-    /// Whether this rule allows `method` on `url`, which has to come from `iof_egress::parse_outbound_url`.
+    /// Returns whether this rule allows `method` on `url`, which has to come from `iof_egress::parse_outbound_url`.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
     }
@@ -81,7 +81,7 @@ impl Rule {
         self.scheme.as_str()
     }
 
-    /// Whether the path alone can be what this rule does not allow.
+    /// Returns whether this rule allows the request but for its path.
     pub fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT
             && *method != Method::TRACE
@@ -178,7 +178,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether a host is one of them.
+    /// Returns whether a host is one of them.
     pub fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
         match (self, host) {
             (HostPattern::Any, _) => true,
@@ -275,7 +275,7 @@ fn canonical(
     text
 }
 
-/// What a path segment of a rule cannot hold as it is, because the rule's own syntax uses it.
+/// Characters that a path segment of a rule has to encode, because the rule's own syntax uses them.
 const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b' ')
     .add(b'%')
@@ -312,7 +312,7 @@ fn parse(text: &str) -> Result<Rule, String> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err("a rule has no user name or password; write the host alone".to_owned());
+        return Err("a rule has no user name or password; write only the host".to_owned());
     }
     let (host, port) = split_port(authority)?;
     let host = HostPattern::parse(host)?;

@@ -1,4 +1,4 @@
-//! What a response says of a secret is not handed on.
+//! The mask of secrets in responses: a value that comes back is not handed on.
 //!
 //! A service that is sent a token may well send it back: in an error page that quotes the request,
 //! in the `Location` of a redirect, in a header. The response is therefore searched for the values
@@ -10,7 +10,7 @@
 //! overlap, and then they go together. Regular expressions and a search a value were the
 //! alternatives: more time with every secret, and overlaps that leave a piece standing.
 //!
-//! It is a net under honest services, and no wall against a service that works for the function: a
+//! The mask is a net under honest services, and not a wall against a service that works for the function: a
 //! reversed or encrypted value passes. The wall is the rule of the attachment.
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use http::header::HeaderValue;
 
 use super::unescape::{Unescape, Unit, has_escapes, unescaped, units};
 
-/// What stands in a response instead of a secret.
+/// The text that stands in a response instead of a secret.
 const MASK: &[u8] = b"***";
 
 /// Fewer characters of base64 are in too many texts that have nothing to do with the value.
@@ -35,7 +35,7 @@ const SHORTEST_PART: usize = 8;
 pub struct Mask {
     automaton: NFA,
     start: StateID,
-    /// Of the longest pattern.
+    /// The length of the longest pattern.
     longest: usize,
 }
 

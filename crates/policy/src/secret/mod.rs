@@ -32,14 +32,14 @@ use self::template::wrong;
 pub use self::template::{SecretInjectionError, SecretValue, Template};
 use crate::{Rule, headers};
 
-/// What a parameter's name and value need not escape (RFC 3986 section 2.3).
+/// Characters that a parameter's name and value need not escape (RFC 3986 section 2.3).
 const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Where in a request a secret goes. What the function itself has put there is replaced.
+/// The part of a request that a secret goes to. A value that the function has put there is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretLocation {
     /// The value of this header.
@@ -48,7 +48,7 @@ pub enum SecretLocation {
     Query(String),
     /// The password of `Authorization: Basic` (RFC 7617).
     Basic {
-        /// The user's name, which is no secret.
+        /// The user's name, which is not a secret.
         user: String,
     },
 }
@@ -70,7 +70,7 @@ pub struct SecretInjections {
     /// There if the list is not empty. It searches for all secrets of the function at once, so that
     /// two that overlap in a text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
-    /// Whether the operator's client certificates stay away, too.
+    /// True if the operator's client certificates stay away, too.
     withheld: bool,
 }
 
@@ -129,12 +129,12 @@ impl SecretInjections {
         })
     }
 
-    /// Whether requests to hosts that a client certificate is for are refused.
+    /// Returns whether requests to hosts that a client certificate is for are refused.
     pub fn are_withheld(&self) -> bool {
         self.withheld
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -236,7 +236,7 @@ impl SecretInjection {
         &self.rule
     }
 
-    /// Where it goes.
+    /// The part of a request that it goes to.
     pub fn location(&self) -> &SecretLocation {
         &self.place
     }
@@ -246,7 +246,7 @@ impl SecretInjection {
         self.template.name()
     }
 
-    /// Whether everybody on the way can read it, because the rule says `http`.
+    /// Returns whether everybody on the way can read it, because the rule says `http`.
     pub fn in_the_clear(&self) -> bool {
         self.rule.scheme() == "http"
     }

@@ -28,7 +28,7 @@ pub struct Template {
 #[derive(Clone)]
 pub struct SecretValue(Arc<str>);
 
-/// What is wrong with an attachment. `Display` says what to write, and never repeats a template or
+/// A problem of a secret's injection. `Display` says what to write, and never repeats a template or
 /// a value: a template without placeholder is often a secret that somebody put in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -38,7 +38,7 @@ impl SecretValue {
     /// Checks a value.
     ///
     /// # Errors
-    /// It is empty, too long, or has a control character (a line break at its end, usually).
+    /// The value is empty, too long, or has a control character (a line break at its end, usually).
     pub fn new(value: impl Into<String>) -> Result<SecretValue, SecretInjectionError> {
         let value: String = value.into();
         if value.is_empty() || value.len() > MAX_VALUE {
