@@ -1,4 +1,4 @@
-//! Connections: a place, checked addresses, TCP, TLS.
+//! Connections: a permit, checked addresses, TCP, TLS.
 //!
 //! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
 //! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iof_admission::{Admission, Permit};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
@@ -31,8 +31,7 @@ pub(crate) struct Connector {
     proxy: Option<Proxy>,
     tls: Tls,
     /// One permit a connection, open or being opened.
-    places: Arc<Semaphore>,
-    max_connections: usize,
+    connections: Admission,
     connect_timeout: Duration,
 }
 
@@ -48,8 +47,7 @@ impl Connector {
             resolve,
             proxy,
             tls,
-            places: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
+            connections: Admission::with_wait(max_connections, usize::MAX, Some(connect_timeout)),
             connect_timeout,
         }
     }
@@ -60,14 +58,14 @@ impl Connector {
             return Err(Error::new(Kind::Url, "a URL without a host"));
         };
         let (host, secure) = (host.to_owned(), to.scheme() == "https");
-        let place = self.place().await?;
+        let permit = self.admit().await?;
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
             let io = match secure {
                 false => Io::Tcp(tcp),
                 true => self.tls_handshake(tcp, &host, port).await?,
             };
-            Ok(Stream::new(io, address, place))
+            Ok(Stream::new(io, address, permit))
         };
         self.in_time(&host.to_string(), opened).await
     }
@@ -77,26 +75,20 @@ impl Connector {
         &self,
         host: &Host<String>,
         port: u16,
-    ) -> Result<(TcpStream, SocketAddr, OwnedSemaphorePermit), Error> {
-        let place = self.place().await?;
+    ) -> Result<(TcpStream, SocketAddr, Permit), Error> {
+        let permit = self.admit().await?;
         let (tcp, address) = self
             .in_time(&host.to_string(), self.dial(host, port))
             .await?;
-        Ok((tcp, address, place))
+        Ok((tcp, address, permit))
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let place = timeout(self.connect_timeout, self.places.clone().acquire_owned()).await;
-        match place {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let message = format!(
-                    "{} connections are open (limit max_connections)",
-                    self.max_connections
-                );
-                Err(Error::new(Kind::Busy, message))
-            }
-        }
+    async fn admit(&self) -> Result<Permit, Error> {
+        self.connections.acquire().await.map_err(|_| {
+            let limit = self.connections.limit();
+            let message = format!("{limit} connections are open (limit max_connections)");
+            Error::new(Kind::Busy, message)
+        })
     }
 
     async fn in_time<T>(
@@ -151,8 +143,9 @@ impl Connector {
         port: u16,
     ) -> Result<Io, Error> {
         let name = match host {
-            Host::Domain(name) => ServerName::try_from(name.clone())
-                .map_err(|e| Error::new(Kind::Tls, format!("{name:?} is not a name for TLS: {e}")))?,
+            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|e| {
+                Error::new(Kind::Tls, format!("{name:?} is not a name for TLS: {e}"))
+            })?,
             Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
             Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
         };

@@ -1,8 +1,8 @@
 //! Limits on the requests in progress: over the process, for one function, and for one host and
 //! port.
 //!
-//! A request that finds no place waits, in order, until its time is over. It waits for its function
-//! first, then for its upstream, and holds no place of a wider circle meanwhile: a function that
+//! A request that finds no permit waits, in order, until its time is over. It waits for its function
+//! first, then for its upstream, and holds no permit of a wider circle meanwhile: a function that
 //! asks for too much fills its own queue, a slow upstream its own, and neither everybody's. The
 //! tables hold only what is in use: a function that asks for a new name every time leaves nothing
 //! behind.
@@ -12,23 +12,22 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use iof_admission::Admission;
+use tokio::time::Instant;
 
 use crate::{Config, Error, Kind};
 
 const SHARDS: usize = 16;
 
 pub(crate) struct Limits {
-    process: Arc<Semaphore>,
-    process_limit: usize,
+    process: Admission,
     functions: Arc<Table>,
     upstreams: Arc<Table>,
 }
 
-/// A place among the requests in progress; dropping it frees the place.
+/// A permit for one request, of its function, its upstream and the process; released on drop.
 pub(crate) struct Permit {
-    _process: OwnedSemaphorePermit,
+    _process: iof_admission::Permit,
     _upstream: KeyPermit,
     _function: KeyPermit,
 }
@@ -36,14 +35,13 @@ pub(crate) struct Permit {
 impl Limits {
     pub(crate) fn new(config: &Config) -> Limits {
         Limits {
-            process: Arc::new(Semaphore::new(config.max_concurrent)),
-            process_limit: config.max_concurrent,
+            process: Admission::new(config.max_concurrent, usize::MAX),
             functions: Table::new(config.max_concurrent_per_function),
             upstreams: Table::new(config.max_concurrent_per_upstream),
         }
     }
 
-    /// Waits for a place for a request of `function` to `upstream` (`host:port`), until `deadline`
+    /// Waits for a permit for a request of `function` to `upstream` (`host:port`), until `deadline`
     /// at most.
     pub(crate) async fn acquire(
         &self,
@@ -66,8 +64,8 @@ impl Limits {
                 "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
             ))
         })?;
-        let Some(process) = permit(&self.process, deadline).await else {
-            let limit = self.process_limit;
+        let Ok(process) = self.process.acquire_until(deadline).await else {
+            let limit = self.process.limit();
             return Err(busy(format!(
                 "{limit} outbound requests are in progress (limit max_concurrent)"
             )));
@@ -89,14 +87,14 @@ struct Table {
 }
 
 struct Entry {
-    semaphore: Arc<Semaphore>,
+    admission: Admission,
     /// Requests that hold or await a share; at none the entry goes.
     users: usize,
 }
 
-/// One of a key's places.
+/// A permit of one key.
 struct KeyPermit {
-    _permit: OwnedSemaphorePermit,
+    _permit: iof_admission::Permit,
     _user: User,
 }
 
@@ -115,18 +113,18 @@ impl Table {
     }
 
     async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<KeyPermit> {
-        let (semaphore, user) = self.enter(key);
-        let permit = permit(&semaphore, deadline).await?;
+        let (admission, user) = self.enter(key);
+        let permit = admission.acquire_until(deadline).await.ok()?;
         Some(KeyPermit {
             _permit: permit,
             _user: user,
         })
     }
 
-    fn enter(self: &Arc<Table>, key: &str) -> (Arc<Semaphore>, User) {
+    fn enter(self: &Arc<Table>, key: &str) -> (Admission, User) {
         let mut shard = self.shard(key);
         let entry = shard.entry(key.to_owned()).or_insert_with(|| Entry {
-            semaphore: Arc::new(Semaphore::new(self.limit)),
+            admission: Admission::new(self.limit, usize::MAX),
             users: 0,
         });
         entry.users += 1;
@@ -134,7 +132,7 @@ impl Table {
             table: self.clone(),
             key: key.to_owned(),
         };
-        (entry.semaphore.clone(), user)
+        (entry.admission.clone(), user)
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -156,16 +154,6 @@ impl Drop for User {
             }
         }
     }
-}
-
-/// A permit, if there is one by `deadline`. A timer is set only for those that find none: a permit that comes back goes
-/// to whoever waits, and to nobody before.
-async fn permit(semaphore: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
-        return Some(permit);
-    }
-    let permit = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
-    permit.ok()?.ok()
 }
 
 fn busy(message: String) -> Error {

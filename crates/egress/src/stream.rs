@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use iof_admission::Permit;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
 /// A connection that gives its permit back when it closes.
@@ -19,7 +19,7 @@ pub(crate) struct Stream {
     io: Io,
     to: SocketAddr,
     watch: Arc<Watch>,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 pub(crate) enum Io {
@@ -55,12 +55,12 @@ impl Watch {
 }
 
 impl Stream {
-    pub(crate) fn new(io: Io, to: SocketAddr, place: OwnedSemaphorePermit) -> Stream {
+    pub(crate) fn new(io: Io, to: SocketAddr, permit: Permit) -> Stream {
         Stream {
             io,
             to,
             watch: Arc::default(),
-            _place: place,
+            _permit: permit,
         }
     }
 

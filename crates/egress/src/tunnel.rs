@@ -9,7 +9,6 @@
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use url::Host;
 
@@ -27,7 +26,7 @@ pub struct Tunnel<'a> {
     host: String,
     record: Record<'a>,
     _permit: Permit,
-    _connection: OwnedSemaphorePermit,
+    _connection: iof_admission::Permit,
     context: &'a Outbound<'a>,
 }
 

@@ -8,10 +8,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use iof_admission::Permit;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::feature::Feature;
@@ -36,7 +37,7 @@ pub struct Worker {
     ended: Option<Exit>,
     /// Takes standard error as it comes, and goes with the worker.
     reader: JoinSet<()>,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 /// The time that the output of a worker is read after its end, at most: should a process outlive it.
@@ -66,7 +67,7 @@ impl Program {
         let streams = [&stdout.theirs, &stderr.theirs];
         let begun = begin(&self.pool, args, env, &streams, &stdin.theirs);
         let begun = tokio::time::timeout(timeout, begun).await;
-        let (place, link) = begun.map_err(|_| RunError::Busy)??;
+        let (permit, link) = begun.map_err(|_| RunError::Busy)??;
         drop((stdin.theirs, stdout.theirs, stderr.theirs));
         let tail = Tail::default();
         let mut reader = JoinSet::new();
@@ -90,7 +91,7 @@ impl Program {
             connections,
             ended: None,
             reader,
-            _place: place,
+            _permit: permit,
         })
     }
 }

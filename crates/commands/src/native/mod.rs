@@ -10,12 +10,12 @@ mod proxy;
 mod resident;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
+use iof_admission::Admission;
 use iof_command::{CallContext, Command, Output, Request};
 use iof_egress::Egress;
 use iof_jail::{Ended, Exit, Jail, Limit, Program, RunError};
@@ -45,8 +45,8 @@ pub struct Native {
     args: Args,
     runs: Runs,
     egress: Egress,
-    /// Runs that wait or run, for the queue's bound.
-    present: AtomicU32,
+    /// Admits as many as run or wait for it: the jail, or the workers, make them wait.
+    present: Admission,
 }
 
 enum Runs {
@@ -82,13 +82,14 @@ impl Native {
                 Runs::Resident(Residents::new(program, resident.clone(), &declaration))
             }
         };
+        let present = declaration.concurrency.saturating_add(declaration.queue);
         Ok(Native {
             name: name.to_owned(),
+            present: Admission::new(present as usize, 0),
             declaration,
             args,
             runs,
             egress,
-            present: AtomicU32::new(0),
         })
     }
 
@@ -250,7 +251,7 @@ impl Command for Native {
         if let Err(problem) = self.checked(&mut request) {
             return self.usage(problem);
         }
-        let Some(_present) = Present::enter(self) else {
+        let Some(_present) = self.present.try_acquire() else {
             let queue = self.declaration.queue;
             return Output {
                 status: status::HOST,
@@ -287,26 +288,6 @@ impl Command for Native {
             Ok(ended) => self.output(ended),
             Err(error) => self.not_run(&error),
         }
-    }
-}
-
-/// A run among those that wait or run.
-struct Present<'a>(&'a AtomicU32);
-
-impl<'a> Present<'a> {
-    fn enter(native: &'a Native) -> Option<Present<'a>> {
-        let Declaration {
-            concurrency, queue, ..
-        } = native.declaration;
-        let before = native.present.fetch_add(1, Ordering::AcqRel);
-        let present = Present(&native.present);
-        (before < concurrency.saturating_add(queue)).then_some(present)
-    }
-}
-
-impl Drop for Present<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -53,11 +53,11 @@ pub enum SecretLocation {
     },
 }
 
-/// One secret, where it goes, and with which requests.
+/// One secret, the part of a request that it goes to, and the rule of the requests that carry it.
 #[derive(Clone)]
 pub struct SecretInjection {
     rule: Rule,
-    place: SecretLocation,
+    location: SecretLocation,
     template: Template,
     value: SecretValue,
     insertion: Insertion,
@@ -84,7 +84,7 @@ pub struct InjectedRequest {
     pub names: String,
 }
 
-/// A place with its text, made once.
+/// A header or a parameter with its text, made once.
 #[derive(Clone)]
 enum Insertion {
     Header(HeaderName, HeaderValue),
@@ -108,7 +108,7 @@ impl SecretInjections {
         withheld: true,
     };
 
-    /// Prepares the attachments of one function; once, not for each request. Where two of them put
+    /// Prepares the injections of one function; once, not for each request. Where two of them put
     /// something in the same place of the same request, the first does.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl SecretInjections {
         if list.is_empty() {
             return Ok(SecretInjections::default());
         }
-        let values = list.iter().map(|attachment| attachment.value.text());
+        let values = list.iter().map(|injection| injection.value.text());
         let around: Vec<_> = list.iter().map(SecretInjection::around).collect();
         let mask = Mask::new(values, around.iter().map(String::as_str))
             .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
@@ -157,18 +157,18 @@ impl SecretInjections {
         url: &Url,
         headers: &HeaderMap,
     ) -> Option<InjectedRequest> {
-        let mut attached: Option<InjectedRequest> = None;
+        let mut injected: Option<InjectedRequest> = None;
         // The last first: what comes earlier in the list replaces it.
-        for attachment in self.list.iter().rev() {
-            if attachment.rule.allows(method, url) {
-                attachment.put(attached.get_or_insert_with(|| InjectedRequest {
+        for injection in self.list.iter().rev() {
+            if injection.rule.allows(method, url) {
+                injection.put(injected.get_or_insert_with(|| InjectedRequest {
                     url: url.clone(),
                     headers: headers.clone(),
                     names: String::new(),
                 }));
             }
         }
-        attached
+        injected
     }
 }
 
@@ -179,18 +179,18 @@ impl fmt::Debug for SecretInjections {
 }
 
 impl SecretInjection {
-    /// Attaches `value`, in the text of `template`, at `place` of the requests that `rule` allows.
+    /// Attaches `value`, in the text of `template`, at `location` of the requests that `rule` allows.
     ///
     /// # Errors
-    /// A place that is not the function's to fill, such as the header `host`.
+    /// A location that is not the function's to fill, such as the header `host`.
     pub fn new(
         rule: Rule,
-        place: SecretLocation,
+        location: SecretLocation,
         template: Template,
         value: SecretValue,
     ) -> Result<SecretInjection, SecretInjectionError> {
         let text = template.around(&value);
-        let insertion = match &place {
+        let insertion = match &location {
             SecretLocation::Header(name) => {
                 if headers::is_reserved(name) {
                     return Err(wrong(format!(
@@ -224,21 +224,21 @@ impl SecretInjection {
         };
         Ok(SecretInjection {
             rule,
-            place,
+            location,
             template,
             value,
             insertion,
         })
     }
 
-    /// With which requests it goes.
+    /// The rule of the requests that carry it.
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
     /// The part of a request that it goes to.
     pub fn location(&self) -> &SecretLocation {
-        &self.place
+        &self.location
     }
 
     /// The secret's name.
@@ -254,7 +254,7 @@ impl SecretInjection {
     /// The value with its neighbours, of which a server may repeat the base64.
     fn around(&self) -> String {
         let text = self.template.around(&self.value);
-        match &self.place {
+        match &self.location {
             SecretLocation::Basic { user } => format!("{user}:{text}"),
             _ => text,
         }
@@ -278,7 +278,7 @@ impl fmt::Debug for SecretInjection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretInjection")
             .field("rule", &self.rule.to_string())
-            .field("place", &self.place)
+            .field("location", &self.location)
             .field("secret", &self.secret_name())
             .finish_non_exhaustive()
     }
@@ -336,7 +336,7 @@ mod tests {
         }
         let good = attachment(SecretLocation::Basic { user: "me".into() }).unwrap();
         let all = SecretInjections::new(vec![good.clone()]).unwrap();
-        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.place);
+        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.location);
         for hidden in ["s3cret", "czNjcmV0", "bWU6czNjcmV0"] {
             assert!(!shown.contains(hidden), "{shown}");
         }
