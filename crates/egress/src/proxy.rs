@@ -55,7 +55,7 @@ impl Proxy {
             setting: "proxy",
             problem: format!("{problem}; write such as \"http://proxy.example.com:3128\""),
         };
-        let url = Url::parse(&setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
+        let url = Url::parse(setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
         if url.scheme() != "http" {
             return Err(wrong("the scheme of a proxy is http"));
         }
