@@ -80,9 +80,13 @@ async fn arguments_look_as_declared_or_the_program_is_not_started() {
         (
             &["1234"],
             2,
-            "argument 1 does not look as allowed ([0-9]{1,3})",
+            "argument 1 does not match the allowed pattern [0-9]{1,3}",
         ),
-        (&["12", "-e"], 2, "argument 2 does not look as allowed"),
+        (
+            &["12", "-e"],
+            2,
+            "argument 2 does not match the allowed pattern",
+        ),
     ] {
         let output = of(&server, &function, "say", args).await;
         assert_eq!(output["status"], status, "{args:?}: {output}");

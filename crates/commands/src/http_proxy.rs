@@ -2,7 +2,7 @@
 //! body and the response's body as standard output.
 //!
 //! This is the contract of the program that functions of 2020 started, kept where it was good: an
-//! HTTP status, also 404 or 500, is no failure (those functions hand the body on, and would break),
+//! HTTP status, also 404 or 500, is not a failure (those functions hand the body on, and would break),
 //! `HEADERS_JSON` replaces the default header, and nothing else is on stdout. Changed where it was
 //! a trap: an unknown method is an error and no longer a GET, options named as curl's ([`Options`])
 //! show status and headers and more, and a failure is one line on stderr with a [`status`] that tells what kind, instead of a panic.
@@ -12,14 +12,15 @@ use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, Version};
-use iof_egress::{Egress, Error, Kind, Outbound, admit, header};
+use iof_command::{CallContext, Command, Output, Request};
+use iof_egress::{Egress, Error, Kind, Outbound, header, parse_outbound_url};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{CallContext, Command, Output, Request};
+use crate::outbound::outbound;
 
-/// How it is used, in one line.
+/// The usage of the command, in one line.
 pub const USAGE: &str =
     "http_proxy [--include] [--compressed] [--retry N] METHOD URL [HEADERS_JSON]";
 
@@ -83,7 +84,7 @@ impl Command for HttpProxy {
         let own = Instant::now()
             .checked_add(request.timeout)
             .unwrap_or(call.deadline);
-        let context = call.outbound(own);
+        let context = outbound(call, own);
         match invocation.send(&self.egress, &context, request.stdin).await {
             Ok(stdout) => Output {
                 status: status::OK,
@@ -95,7 +96,7 @@ impl Command for HttpProxy {
     }
 }
 
-/// What a command line asks for.
+/// A command line, parsed.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     method: Method,
@@ -104,7 +105,7 @@ pub struct Invocation {
     options: Options,
 }
 
-/// What stands before `METHOD`.
+/// The options before `METHOD`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `--include`, `-i`: the status line and the headers before the body.
@@ -174,7 +175,7 @@ impl Invocation {
             [method, url, headers] => (method, url, Some(headers)),
             [_, _, _, more, ..] => return Err(usage(format!("unexpected argument {more:?}"))),
         };
-        let url = admit(url)?;
+        let url = parse_outbound_url(url)?;
         Ok(Invocation {
             method: parse_method(method)?,
             url,

@@ -1,20 +1,7 @@
-//! Commands: how a function reaches anything outside of itself.
-//!
-//! A command is what a Unix command is: arguments, environment and standard input go in; an exit
-//! status, standard output and standard error come out. Functions of 2020 started real programs
-//! that way; here a name leads to a [`Command`] in a [`Registry`], and a name that a function was
-//! not granted leads nowhere. Nothing in this crate knows WebAssembly: the engine translates.
-//!
-//! Built in is [`http_proxy`], the first command there was and the most used. An operator's own
-//! programs are [`native`] commands, each in a jail.
+//! The commands of a server: [`http_proxy`], the first command there was and the most used, and an
+//! operator's own programs, [`native`] commands, each in a jail.
 
-mod call;
-mod registry;
-mod run;
+mod outbound;
 
 pub mod http_proxy;
 pub mod native;
-
-pub use call::{CallContext, Grants, Output, Request};
-pub use registry::{Command, Refusal, Registry};
-pub use run::{Run, Sink};

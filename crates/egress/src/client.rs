@@ -15,20 +15,21 @@ use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 use url::Url;
-use uuid::Uuid;
 
 use crate::dial::Connector;
 use crate::exchange::{Answer, Exchange, Shared};
 use crate::limit::Limits;
 use crate::pool::Pool;
 use crate::proxy::Proxy;
-use crate::record::{Record, Sink};
+use crate::record::{Observer, Record};
 use crate::redirect::Hop;
 use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::tls::Tls;
-use crate::{Attachments, Config, ConfigError, Error, Inside, Kind, Rules, admit, headers};
+use crate::{
+    Config, ConfigError, Error, Kind, LocalDispatch, Outbound, headers, parse_outbound_url,
+};
 
 /// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
@@ -36,47 +37,35 @@ pub struct Egress {
     shared: Arc<Shared>,
 }
 
-/// On whose behalf a request leaves, and within which bounds.
-#[derive(Clone, Copy, Debug)]
-pub struct Outbound<'a> {
-    /// The call's id, for the log.
-    pub call: Uuid,
-    /// The function's name, for the log and for `max_concurrent_per_function`.
-    pub function: &'a str,
-    /// The function's number, for the [`Sink`].
-    pub function_id: i64,
-    /// The function's version, for the [`Sink`].
-    pub version: i64,
-    /// What the function may request.
-    pub rules: &'a Rules,
-    /// What the host attaches to the function's requests; [`Attachments::NONE`] for nothing.
-    pub secrets: &'a Attachments,
-    /// How many calls led to the one that asks; for [`Inside`].
-    pub depth: u32,
-    /// When the call ends; a request ends then at the latest.
-    pub deadline: Instant,
-    /// Redirects to follow, if fewer than the setting `max_redirects`.
-    pub max_redirects: Option<usize>,
-    /// How often a request that failed for a moment is sent again, if its method is idempotent: at
-    /// most as often as the setting `max_retries` says.
-    pub retries: u32,
-    /// Whether compressed responses are asked for and decoded: gzip, deflate and br. Not if a
-    /// request carries a secret.
-    pub decode: bool,
-}
-
 impl Egress {
-    /// Builds the client: reads `ca_files`, `client_certificate`
-    /// and the system's resolver configuration, so it may
-    /// block; once, at start.
+    /// Builds the client of a program that does not listen and keeps no records:
+    /// [`Egress::for_server`] without either.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the setting.
     pub fn new(config: Config) -> Result<Egress, ConfigError> {
+        Egress::for_server(config, Vec::new(), Vec::new())
+    }
+
+    /// Builds the client of a server: reads `ca_files`, `client_certificate` and the system's
+    /// resolver configuration, so it may block; once, at start.
+    ///
+    /// `listeners` are the addresses where the server listens, and those by which others reach it,
+    /// such as a public one in front of NAT. No connection goes there, not through a pin either, and
+    /// a listener's port is refused on every address of this machine. `observers` get the record of
+    /// every request, besides the log.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the setting.
+    pub fn for_server(
+        config: Config,
+        listeners: Vec<SocketAddr>,
+        observers: Vec<Arc<dyn Observer>>,
+    ) -> Result<Egress, ConfigError> {
         config.check()?;
-        let resolve = Arc::new(Resolve::new(&config)?);
+        let resolve = Arc::new(Resolve::new(&config, listeners)?);
         let connector = Connector::new(
-            resolve.clone(),
+            resolve,
             Proxy::new(&config.proxy)?,
             Tls::new(&config)?,
             config.max_connections,
@@ -87,26 +76,18 @@ impl Egress {
         Ok(Egress {
             shared: Arc::new(Shared {
                 pool,
-                resolve,
                 limits,
-                sink: OnceLock::new(),
-                inside: OnceLock::new(),
+                observers,
+                local_dispatch: OnceLock::new(),
                 config,
             }),
         })
     }
 
-    /// Tells where this server listens (all of its listeners, and addresses by which others reach
-    /// them, such as a public one in front of NAT): from now on no connection goes there, through a
-    /// pin neither. A listener's port is refused on every address of this machine. Call it before
-    /// the first request.
-    pub fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
-        self.shared.resolve.set_own_listeners(listeners);
-    }
-
-    /// Tells who answers requests to this server by its public name. The first one stays.
-    pub fn set_inside(&self, inside: Arc<dyn Inside>) {
-        let _ = self.shared.inside.set(inside);
+    /// Sets who answers requests to this server by its public name; the first one stays. Late,
+    /// because what answers holds the server, which holds this client.
+    pub fn set_local_dispatch(&self, dispatch: Arc<dyn LocalDispatch>) {
+        let _ = self.shared.local_dispatch.set(dispatch);
     }
 
     /// The setting `max_request`, in bytes.
@@ -114,23 +95,18 @@ impl Egress {
         self.shared.config.max_request.as_u64()
     }
 
-    /// Tells where the record of every request goes from now on, besides the log. The first sink
-    /// stays: what runs may hold a clone of this client.
-    pub fn set_sink(&self, sink: Arc<dyn Sink>) {
-        let _ = self.shared.sink.set(sink);
-    }
-
-    /// Whether a rule of the function allows a request, so that nobody takes a body for one that
+    /// Returns whether a rule of the function allows a request, so that nobody takes a body for one that
     /// [`Egress::send`] refuses anyway.
     pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
-        admit(&uri.to_string()).is_ok_and(|url| context.rules.allows(method, &url).is_some())
+        parse_outbound_url(&uri.to_string())
+            .is_ok_and(|url| context.rules.allows(method, &url).is_some())
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// Sends a request to the URL that its URI is: [`admit`] and [`Egress::send_to`].
+    /// Sends a request to the URL that its URI is: [`parse_outbound_url`] and [`Egress::send_to`].
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
@@ -139,18 +115,18 @@ impl Egress {
         context: &Outbound<'_>,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, Error> {
-        match admit(&request.uri().to_string()) {
+        match parse_outbound_url(&request.uri().to_string()) {
             Ok(url) => self.send_to(context, url, request).await,
             Err(e) => {
-                let sink = self.shared.sink.get().map(Arc::as_ref);
-                let mut record = Record::new(context, sink, request.method());
+                let observers = &self.shared.observers;
+                let mut record = Record::new(context, observers, request.method());
                 record.bytes_out = request.body().len();
                 Err(fail(record, e))
             }
         }
     }
 
-    /// Sends a request to `url`, which has to come from [`admit`], and returns the response with its
+    /// Sends a request to `url`, which has to come from [`parse_outbound_url`], and returns the response with its
     /// whole body, redirects followed, content as it came unless [`Outbound::decode`] asks for more.
     /// The request's own URI is not looked at. Any HTTP status is a response and no error. Connection
     /// headers of the response (`transfer-encoding`, …) are removed. Of secrets that were attached on
@@ -168,8 +144,8 @@ impl Egress {
             .deadline
             .min(Instant::now() + self.shared.config.total_timeout);
         let (parts, body) = request.into_parts();
-        let sink = self.shared.sink.get().map(Arc::as_ref);
-        let mut record = Record::new(context, sink, &parts.method);
+        let observers = &self.shared.observers;
+        let mut record = Record::new(context, observers, &parts.method);
         record.bytes_out = body.len();
         if let Err(e) = check(&self.shared.config, &parts.headers, &body) {
             return Err(fail(record, e));
@@ -189,7 +165,7 @@ impl Egress {
         let mut redirects = 0;
         let mut retries = Retries::new(context, &self.shared.config, deadline);
         let mut resends = Resends::default();
-        let mut told = false;
+        let mut secret_sent = false;
         loop {
             record.url(&hop.url);
             record.bytes_out = hop.body.len();
@@ -199,10 +175,16 @@ impl Egress {
                 deadline,
             };
             let answer = exchange
-                .run(&hop, &mut told, &mut retries, &mut resends, &mut record)
+                .run(
+                    &hop,
+                    &mut secret_sent,
+                    &mut retries,
+                    &mut resends,
+                    &mut record,
+                )
                 .await;
             let answer = match context.secrets.mask() {
-                Some(mask) if told => answer.map_err(|e| e.masked(mask)),
+                Some(mask) if secret_sent => answer.map_err(|e| e.masked(mask)),
                 _ => answer,
             };
             match answer {
@@ -219,24 +201,24 @@ impl Egress {
                     redirects += 1;
                     resends = Resends::default();
                     record.done("redirect");
-                    record = Record::new(context, sink, &method);
+                    record = Record::new(context, observers, &method);
                     hop = match next {
                         Ok(next) => next,
                         Err(e) => return Err(fail(record, e.after_redirect())),
                     };
                 }
-                Ok(Answer::Again(pause)) => {
+                Ok(Answer::Retry(pause)) => {
                     record.done("retried");
                     resends = Resends::default();
                     tokio::time::sleep(pause).await;
-                    record = Record::new(context, sink, &hop.method);
+                    record = Record::new(context, observers, &hop.method);
                 }
                 Ok(Answer::Resend(pause)) => {
                     record.done("resent");
                     if !pause.is_zero() {
                         tokio::time::sleep(pause).await;
                     }
-                    record = Record::new(context, sink, &hop.method);
+                    record = Record::new(context, observers, &hop.method);
                 }
                 Err(e) => {
                     let pause = retries.after_error(&hop, &e);
@@ -245,7 +227,7 @@ impl Egress {
                     let Some(pause) = pause else { return Err(e) };
                     resends = Resends::default();
                     tokio::time::sleep(pause).await;
-                    record = Record::new(context, sink, &hop.method);
+                    record = Record::new(context, observers, &hop.method);
                 }
             }
         }
@@ -257,7 +239,7 @@ pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
     error
 }
 
-/// What is checked once, whatever redirects follow.
+/// Checks the parts of a request that stay, whatever redirects follow.
 fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error> {
     headers::check_request(headers, body.len())?;
     let (size, limit) = (

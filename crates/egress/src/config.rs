@@ -1,22 +1,23 @@
 //! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table
 //! `[egress]`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::proxy::ProxyUrl;
+const HIDDEN: &str = "(hidden)";
 
 /// Settings of an [`Egress`](crate::Egress). Durations are texts such as `"10s"`, sizes such as
 /// `"16MiB"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where requests for one host and port are dialled instead of where its name leads; see
+    /// Addresses that are dialled for one host and port, instead of those of its name; see
     /// [`Pin`].
     pub pin: Vec<Pin>,
     /// The proxy through which everything but pins is reached, as
@@ -49,27 +50,27 @@ pub struct Config {
     pub max_response: ByteSize,
     /// The head of a response; at least 8 KiB.
     pub max_response_headers: ByteSize,
-    /// How many header lines a response has at most.
+    /// The most header lines of a response.
     pub max_response_header_count: usize,
-    /// How many redirects are followed.
+    /// The most redirects that are followed.
     pub max_redirects: usize,
-    /// How often a request is sent again at most, where a function asks for that; up to 10.
+    /// The most times that a request is sent again, where a function asks for that; up to 10.
     pub max_retries: u32,
-    /// How many requests are in progress at a time; more wait for their turn until their time is
+    /// The most requests in progress at a time; more wait for their turn until their time is
     /// over.
     pub max_concurrent: usize,
     /// The same for one function, so that none of them takes all places.
     pub max_concurrent_per_function: usize,
     /// The same for one host and port.
     pub max_concurrent_per_upstream: usize,
-    /// How many connections are open, in use or kept for reuse.
+    /// The most open connections, in use or kept for reuse.
     pub max_connections: usize,
-    /// How long an unused connection is kept.
+    /// The time that an unused connection is kept.
     #[serde(with = "humantime_serde")]
     pub pool_idle_timeout: Duration,
-    /// How many unused connections are kept for one host and port.
+    /// The most unused connections that are kept for one host and port.
     pub pool_max_idle_per_host: usize,
-    /// Which addresses are dialled. For programs that run with their user's own rights alone; not a
+    /// The addresses that are dialled. For programs that run with their user's own rights only; not a
     /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
@@ -105,8 +106,55 @@ impl Default for Config {
     }
 }
 
+/// The setting `egress.proxy`: `http://USER:PASSWORD@HOST:PORT`, or empty for none. The password is
+/// not shown: `Debug` and `Serialize` write `(hidden)` instead.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyUrl(String);
+
+impl From<&str> for ProxyUrl {
+    fn from(text: &str) -> ProxyUrl {
+        ProxyUrl(text.to_owned())
+    }
+}
+
+impl ProxyUrl {
+    /// The text, with the password.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
+    /// `@` is taken for a password, or all of it if there is no telling.
+    fn shown(&self) -> String {
+        let text = &self.0;
+        let start = text.find("://").map_or(0, |i| i + 3);
+        match text.rfind('@') {
+            None => text.clone(),
+            Some(at) if at < start => HIDDEN.to_owned(),
+            Some(at) => {
+                let user = text[start..at].split_once(':');
+                let user = user.map_or(String::new(), |(user, _)| format!("{user}:"));
+                format!("{}{user}{HIDDEN}{}", &text[..start], &text[at..])
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
+    }
+}
+
 /// Requests for `host:port` are dialled at `to`, as with curl's `--connect-to`. A pin lifts the
-/// address check for that name and port alone, and is the one way to an upstream inside the
+/// address check for that name and port only, and is the one way to an upstream inside the
 /// network. Rules and TLS still see the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,7 +163,7 @@ pub struct Pin {
     pub host: String,
     /// The port in the URL, or the scheme's own.
     pub port: u16,
-    /// Where the connection goes.
+    /// The address that the connection goes to.
     pub to: SocketAddr,
 }
 
@@ -136,10 +184,10 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// Which addresses are dialled.
+/// The addresses that are dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
-    /// Those of [`Class::Public`](crate::Class::Public), and pinned ones.
+    /// Those of [`AddressClass::Public`](crate::AddressClass::Public), and pinned ones.
     #[default]
     Public,
     /// Every address, the user's own network included.
@@ -155,7 +203,7 @@ pub enum ConfigError {
     Value {
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong, and what works.
+        /// The problem, and what works.
         problem: String,
     },
     /// A CA file that cannot be read, or holds no certificates.
@@ -163,7 +211,7 @@ pub enum ConfigError {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// A file of a client certificate that cannot be read, or does not fit.
@@ -171,7 +219,7 @@ pub enum ConfigError {
     ClientCertificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// No name servers to ask.

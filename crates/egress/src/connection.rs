@@ -1,4 +1,4 @@
-//! One connection of the pool, and the response that is read from it.
+//! One connection of the pool.
 //!
 //! An HTTP/1 connection has no task of its own: whoever waits for its response moves it, so that
 //! the bytes of an upstream wake the call that asked for them and nothing in between. (A task
@@ -18,28 +18,26 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 
-use crate::pool::{Key, Pool};
 use crate::stream::{Stream, Watch};
 
 /// A request as it leaves. Its URI is the path and the query; whose they are, the connection knows.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 type NotSent = TrySendError<Outgoing>;
 
-/// A thread, by a number of its own.
+/// The number of a thread, which is of no other.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) struct Home(usize);
+pub(crate) struct ThreadId(usize);
 
-impl Home {
+impl ThreadId {
     /// The thread that asks.
-    pub(crate) fn here() -> Home {
+    pub(crate) fn current() -> ThreadId {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static HERE: Home = Home(NEXT.fetch_add(1, Ordering::Relaxed)));
+        thread_local!(static HERE: ThreadId = ThreadId(NEXT.fetch_add(1, Ordering::Relaxed)));
         HERE.with(|here| *here)
     }
 }
@@ -51,11 +49,11 @@ pub(crate) struct Http1 {
     connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
     watch: Arc<Watch>,
     host: HeaderValue,
-    /// How long the other side keeps it open, as its last response said.
+    /// The time that the other side keeps it open, as its last response said.
     kept: Option<Duration>,
     pub(crate) to: SocketAddr,
     /// The thread that hears of its bytes.
-    pub(crate) home: Home,
+    pub(crate) thread: ThreadId,
 }
 
 impl Http1 {
@@ -74,11 +72,11 @@ impl Http1 {
             host,
             kept: None,
             to,
-            home: Home::here(),
+            thread: ThreadId::current(),
         })
     }
 
-    /// Whether it takes a request now: the last response was read, and the other side has neither
+    /// Returns whether it takes a request now: the last response was read, and the other side has neither
     /// closed nor said anything since.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
@@ -94,14 +92,14 @@ impl Http1 {
         ready
     }
 
-    /// How long it may wait for the next request, if the other side said: a second less, or half
+    /// The time that it may wait for the next request, if the other side said: a second less, or half
     /// of it, because what is sent has to arrive before it closes.
     pub(crate) fn waits(&self) -> Option<Duration> {
         let kept = self.kept?;
         Some(kept.saturating_sub(MARGIN.min(kept / 2)))
     }
 
-    /// Whether a byte came since the last request.
+    /// Returns whether a byte came since the last request.
     pub(crate) fn answered(&self) -> bool {
         self.watch.answered()
     }
@@ -123,15 +121,15 @@ impl Http1 {
         Ok(response)
     }
 
-    /// What comes of `wait`, which waits for this connection and for nothing else.
-    fn poll_with<T>(
+    /// Polls `wait`, which waits for this connection and for nothing else.
+    pub(crate) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.drive(cx);
-        // What the connection has for it, it has now: to be woken by it would be to be polled again
-        // for nothing.
+        // The connection was just driven, so its response is already available or not; a no-op waker
+        // avoids a spurious wake-up.
         let waited = wait(&mut Context::from_waker(Waker::noop()));
         if waited.is_pending() && self.connection.is_none() {
             // Cannot be, or nobody would ever wake it.
@@ -154,7 +152,7 @@ impl Http1 {
 /// The most that a connection is given up earlier than the other side closes it.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What `Keep-Alive: timeout=5` says (RFC 2068 section 19.7.1): seconds without a request after which
+/// The time in `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1): seconds without a request after which
 /// the other side closes. Of several the least; what is not a number says nothing.
 fn kept(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all("keep-alive").iter();
@@ -179,7 +177,7 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS alone.
+    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS only.
     pub(crate) async fn send(
         &mut self,
         mut request: Outgoing,
@@ -192,94 +190,6 @@ impl Http2 {
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         request.headers_mut().remove(HOST);
         self.sender.try_send_request(request).await
-    }
-}
-
-/// The body of a response. When it was read to its end its connection goes back to the pool; one
-/// that was not is closed, unless nothing more is to come.
-pub(crate) struct Body {
-    incoming: Option<Incoming>,
-    /// HTTP/1 alone: the connection of HTTP/2 stays where it is.
-    connection: Option<Returning>,
-}
-
-struct Returning {
-    http1: Box<Http1>,
-    key: Key,
-    pool: Arc<Pool>,
-}
-
-impl Body {
-    pub(crate) fn shared(incoming: Incoming) -> Body {
-        Body {
-            incoming: Some(incoming),
-            connection: None,
-        }
-    }
-
-    pub(crate) fn of(incoming: Incoming, http1: Box<Http1>, key: Key, pool: Arc<Pool>) -> Body {
-        Body {
-            incoming: Some(incoming),
-            connection: Some(Returning { http1, key, pool }),
-        }
-    }
-}
-
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Body {
-            incoming,
-            connection,
-        } = &mut *self;
-        let Some(incoming) = incoming else {
-            return Poll::Ready(None);
-        };
-        let mut incoming = Pin::new(incoming);
-        match connection {
-            None => incoming.poll_frame(cx),
-            Some(Returning { http1, .. }) => {
-                // A chunk may be there; asking for one is what makes the connection read the next.
-                let first = incoming
-                    .as_mut()
-                    .poll_frame(&mut Context::from_waker(Waker::noop()));
-                match first {
-                    Poll::Ready(frame) => Poll::Ready(frame),
-                    Poll::Pending => http1.poll_with(cx, |cx| incoming.as_mut().poll_frame(cx)),
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or_else(SizeHint::default, Incoming::size_hint)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        // Before the connection is asked: it closes when a body is not wanted to its end.
-        self.incoming = None;
-        if let Some(Returning {
-            mut http1,
-            key,
-            pool,
-        }) = self.connection.take()
-            && http1.is_ready()
-        {
-            pool.put(key, http1);
-        }
     }
 }
 

@@ -8,15 +8,15 @@ use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http_body::Body;
 use http_body_util::BodyExt;
+use iof_policy::Mask;
 
-use crate::connection::Body as Incoming;
-use crate::decode::{self, Undecodable};
+use crate::body::Body as Incoming;
+use crate::decode::{self, DecodeError};
 use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
-use crate::secret::mask::Mask;
 use crate::{Error, Kind, headers};
 
-/// A search of so many bytes takes less than a millisecond; a longer one leaves the runtime's
+/// The most bytes that are searched in place. A search of them takes less than a millisecond; a longer one leaves the runtime's
 /// threads to others.
 const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
@@ -53,10 +53,10 @@ impl<'a> Exchange<'a> {
             let frame = frame.map_err(|e| {
                 Error::new(
                     Kind::Protocol,
-                    format!("{host} broke off in the middle of its response"),
+                    format!("{host} closed the connection in the middle of its response"),
                 )
                 .with_detail(&e)
-                .passing_if(!is_nonsense(&e))
+                .transient_if(!is_nonsense(&e))
             })?;
             let Ok(chunk) = frame.into_data() else {
                 continue;
@@ -75,7 +75,7 @@ impl<'a> Exchange<'a> {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// What the function gets of `body`; `head` follows.
+    /// Decodes or masks `body` for the function, and makes `head` true for it.
     pub(crate) async fn content(
         &self,
         host: &str,
@@ -136,7 +136,7 @@ impl<'a> Exchange<'a> {
         let body = body.clone();
         let decoding = move || decode::decode(body, coding, max.as_u64(), deadline);
         let decoded = self.aside(host, decoding).await?.map_err(|e| match e {
-            Undecodable::TooLarge => {
+            DecodeError::TooLarge => {
                 let bytes = bytes(max);
                 let message = format!(
                     "the response of {host} has more than {bytes} bytes when decoded (limit \
@@ -144,7 +144,7 @@ impl<'a> Exchange<'a> {
                 );
                 Error::new(Kind::ResponseTooLarge, message)
             }
-            Undecodable::Broken(e) => {
+            DecodeError::Broken(e) => {
                 let message =
                     format!("the response of {host} is not in the encoding that it names");
                 Error::new(Kind::Protocol, message).with_detail(e)

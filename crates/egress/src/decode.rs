@@ -17,10 +17,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::headers;
 
-/// What a decoder reads at a time.
+/// Bytes that a decoder reads at a time.
 const BUFFER: usize = 8 * 1024;
 
-/// How many members a body of gzip has at most (RFC 1952 section 2.2). Each costs a decoder anew,
+/// The most members that a body of gzip has (RFC 1952 section 2.2). Each costs a decoder anew,
 /// and takes 20 bytes; files that are made of members have one for 64 KiB.
 const MOST_MEMBERS: usize = 1024;
 
@@ -34,7 +34,7 @@ pub(crate) enum Coding {
 
 /// Why there is no decoded body.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecodable {
+pub(crate) enum DecodeError {
     #[error("more than the limit")]
     TooLarge,
     #[error("{0}")]
@@ -54,7 +54,7 @@ pub(crate) fn ask(headers: &mut HeaderMap) {
 /// The coding of a response, if it is one that is undone here.
 ///
 /// # Errors
-/// How many there are, if several.
+/// The number of codings, if several.
 pub(crate) fn coding(head: &Parts) -> Result<Option<Coding>, usize> {
     if head.status == StatusCode::PARTIAL_CONTENT {
         return Ok(None);
@@ -77,13 +77,13 @@ pub(crate) fn decode(
     coding: Coding,
     limit: u64,
     deadline: Instant,
-) -> Result<Vec<u8>, Undecodable> {
+) -> Result<Vec<u8>, DecodeError> {
     let encoded = Until { body, deadline };
     let mut decoded = Vec::new();
     let mut reader = coding.reader(encoded).take(limit.saturating_add(1));
     reader.read_to_end(&mut decoded)?;
     match decoded.len() as u64 > limit {
-        true => Err(Undecodable::TooLarge),
+        true => Err(DecodeError::TooLarge),
         false => Ok(decoded),
     }
 }
@@ -106,7 +106,7 @@ impl Coding {
                 current: Some(GzDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
                 left: MOST_MEMBERS - 1,
             }),
-            // It means the format of zlib, and some servers send what is inside of it alone
+            // It means the format of zlib, and some servers send only what is inside of it
             // (RFC 9110 section 8.4.1.2).
             Coding::Deflate => match is_zlib(&encoded.body) {
                 true => Box::new(ZlibDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
@@ -194,7 +194,7 @@ mod tests {
         for coding in [Coding::Deflate, Coding::Gzip, Coding::Brotli] {
             let over = decode(body.clone(), coding, 9, Instant::now());
             match over {
-                Err(Undecodable::Broken(e)) => assert_eq!(e.kind(), io::ErrorKind::TimedOut),
+                Err(DecodeError::Broken(e)) => assert_eq!(e.kind(), io::ErrorKind::TimedOut),
                 other => panic!("{coding:?}: {other:?}"),
             }
         }

@@ -1,33 +1,29 @@
-//! Connections: a place, checked addresses, TCP, TLS.
+//! Connections: a permit, checked addresses, TCP, TLS.
 //!
 //! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
 //! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
 //! 8305 (families interleaved, the next one a quarter of a second later). TLS verifies the name in
 //! the URL, pinned, through a proxy, or neither.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use iof_admission::{Admission, Permit};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::proxy::Proxy;
-use crate::resolve::{Resolve, Rest, Way};
+use crate::resolve::{Resolve, ResolvedTarget};
 use crate::stream::{Io, Stream};
+use crate::tcp::{ConnectError, connect_first};
 use crate::tls::Tls;
 use crate::{Error, Kind};
-
-/// How long the address before gets until the next is tried beside it (RFC 8305 section 5).
-const STAGGER: Duration = Duration::from_millis(250);
 
 /// Makes connections for the pool.
 pub(crate) struct Connector {
@@ -35,8 +31,7 @@ pub(crate) struct Connector {
     proxy: Option<Proxy>,
     tls: Tls,
     /// One permit a connection, open or being opened.
-    places: Arc<Semaphore>,
-    max_connections: usize,
+    connections: Admission,
     connect_timeout: Duration,
 }
 
@@ -52,8 +47,7 @@ impl Connector {
             resolve,
             proxy,
             tls,
-            places: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
+            connections: Admission::with_wait(max_connections, usize::MAX, Some(connect_timeout)),
             connect_timeout,
         }
     }
@@ -64,43 +58,37 @@ impl Connector {
             return Err(Error::new(Kind::Url, "a URL without a host"));
         };
         let (host, secure) = (host.to_owned(), to.scheme() == "https");
-        let place = self.place().await?;
+        let permit = self.admit().await?;
         let opened = async {
             let (tcp, address) = self.dial(&host, port).await?;
             let io = match secure {
                 false => Io::Tcp(tcp),
-                true => self.shake_hands(tcp, &host, port).await?,
+                true => self.tls_handshake(tcp, &host, port).await?,
             };
-            Ok(Stream::new(io, address, place))
+            Ok(Stream::new(io, address, permit))
         };
         self.in_time(&host.to_string(), opened).await
     }
 
-    /// TCP alone, and the place that it takes.
+    /// Opens TCP only, with the permit that it takes.
     pub(crate) async fn tcp(
         &self,
         host: &Host<String>,
         port: u16,
-    ) -> Result<(TcpStream, SocketAddr, OwnedSemaphorePermit), Error> {
-        let place = self.place().await?;
+    ) -> Result<(TcpStream, SocketAddr, Permit), Error> {
+        let permit = self.admit().await?;
         let (tcp, address) = self
             .in_time(&host.to_string(), self.dial(host, port))
             .await?;
-        Ok((tcp, address, place))
+        Ok((tcp, address, permit))
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let place = timeout(self.connect_timeout, self.places.clone().acquire_owned()).await;
-        match place {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let message = format!(
-                    "{} connections are open (limit max_connections)",
-                    self.max_connections
-                );
-                Err(Error::new(Kind::Busy, message))
-            }
-        }
+    async fn admit(&self) -> Result<Permit, Error> {
+        self.connections.acquire().await.map_err(|_| {
+            let limit = self.connections.limit();
+            let message = format!("{limit} connections are open (limit max_connections)");
+            Error::new(Kind::Busy, message)
+        })
     }
 
     async fn in_time<T>(
@@ -114,49 +102,50 @@ impl Connector {
                 let limit = humantime_serde::re::humantime::format_duration(self.connect_timeout);
                 let message =
                     format!("no connection to {name} within {limit} (limit connect_timeout)");
-                Err(Error::new(Kind::TimeoutConnect, message).passing_if(true))
+                Err(Error::new(Kind::TimeoutConnect, message).transient_if(true))
             })
     }
 
     /// TCP to a checked address.
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
-        let way = self.resolve.addresses(host, port).await?;
+        let target = self.resolve.addresses(host, port).await?;
         let (tcp, address) = match &self.proxy {
             // A pin leads inside, and a proxy leads out.
-            Some(proxy) if !way.pinned => {
+            Some(proxy) if !target.pinned => {
                 let upstream = format!("{host}:{port}");
-                proxy.connect(&self.resolve, &upstream, way).await?
+                proxy.connect(&self.resolve, &upstream, target).await?
             }
             _ => {
-                let Way {
+                let ResolvedTarget {
                     addresses,
                     mut rest,
                     ..
-                } = way;
+                } = target;
                 let connected = connect_first(&addresses, &mut rest).await;
-                connected.map_err(|Unreached { last, tried }| {
+                connected.map_err(|ConnectError { last, tried }| {
                     let message = format!("no connection to {host}:{port}: {}", last.kind());
                     Error::new(Kind::Connect, message)
                         .with_detail(format!("{last}; tried {tried:?}"))
-                        .passing_if(true)
+                        .transient_if(true)
                 })?
             }
         };
         // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
-        // alone.
+        // only.
         let _ = tcp.set_nodelay(true);
         Ok((tcp, address))
     }
 
-    async fn shake_hands(
+    async fn tls_handshake(
         &self,
         tcp: TcpStream,
         host: &Host<String>,
         port: u16,
     ) -> Result<Io, Error> {
         let name = match host {
-            Host::Domain(name) => ServerName::try_from(name.clone())
-                .map_err(|e| Error::new(Kind::Tls, format!("{name:?} is no name for TLS: {e}")))?,
+            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|e| {
+                Error::new(Kind::Tls, format!("{name:?} is not a name for TLS: {e}"))
+            })?,
             Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
             Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
         };
@@ -164,67 +153,6 @@ impl Connector {
         let tls = connector.connect(name, tcp).await;
         let tls = tls.map_err(|e| tls_failure(&host.to_string(), &e))?;
         Ok(Io::Tls(Box::new(tls)))
-    }
-}
-
-/// None of some addresses was reached.
-#[derive(Debug)]
-pub(crate) struct Unreached {
-    pub(crate) last: io::Error,
-    tried: Vec<SocketAddr>,
-}
-
-/// The first that is reached of `addresses`, and of `rest` once it came.
-pub(crate) async fn connect_first(
-    addresses: &[SocketAddr],
-    rest: &mut Rest<'_>,
-) -> Result<(TcpStream, SocketAddr), Unreached> {
-    let mut waiting = VecDeque::from(interleave(addresses.to_vec()));
-    let mut tried = Vec::with_capacity(waiting.len());
-    let mut attempts = FuturesUnordered::new();
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut next_at = Instant::now();
-    loop {
-        if (attempts.is_empty() || Instant::now() >= next_at)
-            && let Some(next) = waiting.pop_front()
-        {
-            tried.push(next);
-            attempts.push(async move { Ok((TcpStream::connect(next).await?, next)) });
-            next_at = Instant::now() + STAGGER;
-        }
-        tokio::select! {
-            Some(attempt) = attempts.next() => match attempt {
-                Ok(connected) => return Ok(connected),
-                Err(e) => (last, next_at) = (e, Instant::now()),
-            },
-            more = come(rest), if rest.is_some() => waiting.extend(interleave(more)),
-            () = tokio::time::sleep_until(next_at), if !waiting.is_empty() => {}
-            else => return Err(Unreached { last, tried }),
-        }
-    }
-}
-
-/// The rest of the addresses, of which there are none afterwards.
-async fn come(rest: &mut Rest<'_>) -> Vec<SocketAddr> {
-    let Some(coming) = rest else {
-        return Vec::new();
-    };
-    let came = coming.await;
-    *rest = None;
-    came
-}
-
-/// IPv6 first, then one of each family in turn (RFC 8305 section 4).
-pub(crate) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let (v6, v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
-    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
-    let mut turns = Vec::with_capacity(v6.len() + v4.len());
-    loop {
-        let pair = [v6.next(), v4.next()];
-        if pair == [None, None] {
-            return turns;
-        }
-        turns.extend(pair.into_iter().flatten());
     }
 }
 
@@ -237,71 +165,14 @@ fn tls_failure(host: &str, error: &io::Error) -> Error {
     Error::new(Kind::Tls, message).with_detail(error)
 }
 
-/// What TLS says once the handshake is over on our side: that a client certificate is missing or
+/// The failure that TLS reports once the handshake is over on our side: that a client certificate is missing or
 /// not accepted comes with the first data (RFC 8446 section 4.4.2.4).
 pub(crate) fn late_tls_failure(
     host: &str,
     error: &(dyn std::error::Error + 'static),
 ) -> Option<Error> {
-    // h2 keeps the text of an io::Error alone.
+    // h2 keeps only the text of an io::Error.
     let text = error.downcast_ref::<io::Error>()?.to_string();
     text.starts_with("received fatal alert: ")
         .then(|| Error::new(Kind::Tls, format!("TLS with {host} failed: {text}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_take_turns() {
-        let parse = |list: &[&str]| {
-            list.iter()
-                .map(|a| a.parse().unwrap())
-                .collect::<Vec<SocketAddr>>()
-        };
-        let mixed = parse(&["1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1", "[2600::1]:1"]);
-        assert_eq!(
-            interleave(mixed),
-            parse(&["[2600::1]:1", "1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1"])
-        );
-    }
-
-    /// A dead first address costs a quarter of a second, not the whole connect_timeout.
-    #[tokio::test]
-    async fn the_next_address_does_not_wait_for_a_silent_one() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        // A listener whose queue is full answers no further SYN.
-        let full = tokio::net::TcpSocket::new_v4().unwrap();
-        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let refused = full.local_addr().unwrap();
-        let (stream, to) = connect_first(&[refused, good], &mut None).await.unwrap();
-        assert_eq!((stream.peer_addr().unwrap(), to), (good, good));
-        let unreached = connect_first(&[refused], &mut None).await.unwrap_err();
-        assert_eq!(unreached.tried, [refused]);
-    }
-
-    /// What comes late is tried once nothing else is left, and not waited for before.
-    #[tokio::test]
-    async fn late_addresses_are_for_when_no_other_is_reached() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let refused = tokio::net::TcpSocket::new_v4().unwrap();
-        refused.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let refused = refused.local_addr().unwrap();
-        let late = |address| async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            vec![address]
-        };
-        let mut rest: Rest<'_> = Some(Box::pin(late(good)));
-        let (_, to) = connect_first(&[refused], &mut rest).await.unwrap();
-        assert_eq!(to, good);
-        let mut never: Rest<'_> = Some(Box::pin(std::future::pending()));
-        let (_, to) = connect_first(&[good], &mut never).await.unwrap();
-        assert_eq!(to, good);
-        let mut rest: Rest<'_> = Some(Box::pin(async { vec![] }));
-        let unreached = connect_first(&[refused], &mut rest).await.unwrap_err();
-        assert_eq!(unreached.tried, [refused]);
-    }
 }

@@ -8,9 +8,9 @@
 
 use std::fmt;
 
-use crate::secret::mask::Mask;
+use iof_policy::Mask;
 
-/// What kind of failure an [`Error`] is; each has one stable code.
+/// The kinds of [`Error`]s; each has one stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// No rule of the function allows the request.
@@ -47,7 +47,7 @@ pub enum Kind {
     Busy,
     /// The response to a request with a secret is compressed, and cannot be searched for it.
     Encoded,
-    /// The other side broke off, or broke the protocol.
+    /// The other side closed the connection early, or broke the protocol.
     Protocol,
 }
 
@@ -83,8 +83,8 @@ pub struct Error {
     kind: Kind,
     message: String,
     detail: Option<String>,
-    /// Whether it may be over in a moment.
-    passing: bool,
+    /// True if it may be over in a moment.
+    transient: bool,
 }
 
 impl Error {
@@ -93,18 +93,18 @@ impl Error {
             kind,
             message: one_line(message.into()),
             detail: None,
-            passing: false,
+            transient: false,
         }
     }
 
     /// Says whether the same request may get through in a moment.
-    pub(crate) fn passing_if(mut self, passing: bool) -> Error {
-        self.passing = passing;
+    pub(crate) fn transient_if(mut self, transient: bool) -> Error {
+        self.transient = transient;
         self
     }
 
-    pub(crate) fn is_passing(&self) -> bool {
-        self.passing
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
     }
 
     /// Adds what only the operator's log may say.
@@ -141,7 +141,7 @@ impl Error {
         self.kind.code()
     }
 
-    /// What the operator's log says beyond the public line; not for the function.
+    /// The private text, for the operator's log and not for the function.
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }

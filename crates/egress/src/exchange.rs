@@ -14,35 +14,34 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
+use crate::body::Body;
 use crate::dial::late_tls_failure;
 use crate::limit::Limits;
-use crate::pool::{Failure, Pool};
-use crate::record::{Record, Sink};
+use crate::pool::{Failure, Key, Pool};
+use crate::record::{Observer, Record};
 use crate::redirect::Hop;
 use crate::resend::Resends;
-use crate::resolve::Resolve;
 use crate::retry::Retries;
-use crate::{Config, Error, Inside, Kind, Outbound, Rules, decode, headers};
+use crate::url_parts::{origin, upstream};
+use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers};
 
-/// What all requests of one [`Egress`](crate::Egress) share.
+/// The state that all requests of one [`Egress`](crate::Egress) share.
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
-    pub(crate) resolve: Arc<Resolve>,
     pub(crate) limits: Limits,
-    /// Set once there is a server to answer, which is after the client exists.
-    pub(crate) inside: OnceLock<Arc<dyn Inside>>,
-    /// Set once the server has where to keep records, which is after the client exists.
-    pub(crate) sink: OnceLock<Arc<dyn Sink>>,
+    /// Set once there is a server to answer: it holds this client, so it comes after it.
+    pub(crate) local_dispatch: OnceLock<Arc<dyn LocalDispatch>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) config: Config,
 }
 
-/// What came of one hop.
+/// The result of one hop.
 pub(crate) enum Answer {
     Response(Response<Bytes>),
     /// The next hop, or why the `Location` is refused, and the method asked for.
     Redirect(Result<Hop, Error>, http::Method),
     /// The same hop, after a pause.
-    Again(Duration),
+    Retry(Duration),
     /// The same hop after a pause, because its connection failed it.
     Resend(Duration),
 }
@@ -55,12 +54,14 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// `told` is whether this hop or one before it carried a secret: from then on nobody on the way
-    /// is believed not to know it.
+    /// Sends one request and reads its response.
+    ///
+    /// `secret_sent` is set once any hop carried a secret; from then on every response and error is
+    /// masked.
     pub(crate) async fn run(
         &self,
         hop: &Hop,
-        told: &mut bool,
+        secret_sent: &mut bool,
         retries: &mut Retries,
         resends: &mut Resends,
         record: &mut Record<'a>,
@@ -73,25 +74,30 @@ impl<'a> Exchange<'a> {
         if self.context.secrets.are_withheld() && identifies(config, &hop.url) {
             return Err(withheld(hop));
         }
-        if let Some(inside) = self.shared.inside.get().filter(|own| own.is_own(&hop.url)) {
+        if let Some(own) = self
+            .shared
+            .local_dispatch
+            .get()
+            .filter(|own| own.is_own(&hop.url))
+        {
             // Boxed: most requests go out, and need not carry this about.
-            return Box::pin(self.inside(&**inside, hop, record)).await;
+            return Box::pin(self.dispatch(&**own, hop, record)).await;
         }
         let host = upstream(&hop.url);
-        let _place = self
+        let _permit = self
             .shared
             .limits
-            .place(self.context.function, &host, self.deadline)
+            .acquire(self.context.function, &host, self.deadline)
             .await?;
 
-        let request = self.request(hop, told, record)?;
-        let mask = self.context.secrets.mask().filter(|_| *told);
+        let request = self.request(hop, secret_sent, record)?;
+        let mask = self.context.secrets.mask().filter(|_| *secret_sent);
         let head = Limit::new(
             Kind::TimeoutFirstByte,
             "first_byte_timeout",
             config.first_byte_timeout,
         );
-        let key = origin(&hop.url).into();
+        let key: Key = origin(&hop.url).into();
         // Calls that are ready write together (docs/decisions/0019).
         tokio::task::yield_now().await;
         let pool = &self.shared.pool;
@@ -101,8 +107,8 @@ impl<'a> Exchange<'a> {
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
             self.within(&head, &host, sent).await?
         };
-        let response = match response {
-            Ok(response) => response,
+        let (response, http1) = match response {
+            Ok(answered) => answered,
             Err(e) => {
                 return match resends.after(&hop.method, &e, self.deadline) {
                     Some(pause) => Ok(Answer::Resend(pause)),
@@ -112,7 +118,8 @@ impl<'a> Exchange<'a> {
         };
         record.status = Some(response.status());
 
-        let (mut parts, body) = response.into_parts();
+        let (mut parts, incoming) = response.into_parts();
+        let body = Body::new(incoming, http1, key, Arc::clone(pool));
         let (size, count) = (headers::size(&parts.headers), parts.headers.len());
         if size as u64 > config.max_response_headers.as_u64()
             || count > config.max_response_header_count
@@ -120,7 +127,7 @@ impl<'a> Exchange<'a> {
             return Err(headers_too_large(&host, config));
         }
         if let Some(pause) = retries.after_response(hop, parts.status, &parts.headers) {
-            return Ok(Answer::Again(pause));
+            return Ok(Answer::Retry(pause));
         }
         if let Some(mask) = mask {
             // The `Location` of a redirect, too, before it is followed.
@@ -141,10 +148,10 @@ impl<'a> Exchange<'a> {
         Ok(Answer::Response(Response::from_parts(parts, body)))
     }
 
-    /// Answered by this server. It holds no place meanwhile: the calls that it causes want some, too.
-    async fn inside(
+    /// Lets this server answer. No permit is held meanwhile: the calls that it causes want some, too.
+    async fn dispatch(
         &self,
-        inside: &dyn Inside,
+        own: &dyn LocalDispatch,
         hop: &Hop,
         record: &mut Record<'a>,
     ) -> Result<Answer, Error> {
@@ -154,13 +161,13 @@ impl<'a> Exchange<'a> {
         *request.headers_mut() = hop.headers.clone();
         let total = self.shared.config.total_timeout;
         let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
-        let answered = inside.answer(self.context, request);
+        let answered = own.answer(self.context, request);
         let host = upstream(&hop.url);
         let response = self.within(&limit, &host, answered).await?;
         let Some(response) = response else {
             return Err(Error::new(
                 Kind::Denied,
-                "this server answers functions at the routes that run functions, and nowhere else",
+                "functions may call this server only at /api/run and /api/multipart/run",
             ));
         };
         record.status = Some(response.status());
@@ -172,20 +179,25 @@ impl<'a> Exchange<'a> {
     fn request(
         &self,
         hop: &Hop,
-        told: &mut bool,
+        secret_sent: &mut bool,
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         // A secret has its place in the headers or in the query.
-        let (path, mut headers) = match self.context.secrets.attach(hop) {
-            None => (path(&hop.url)?, hop.headers.clone()),
-            Some((hop, names)) => {
-                *told = true;
-                record.secrets = Some(names);
-                (path(&hop.url)?, hop.headers)
-            }
-        };
-        if *told {
-            headers::ask_for_plain(&mut headers);
+        let (path, mut headers) =
+            match self
+                .context
+                .secrets
+                .inject(&hop.method, &hop.url, &hop.headers)
+            {
+                None => (path(&hop.url)?, hop.headers.clone()),
+                Some(injected) => {
+                    *secret_sent = true;
+                    record.secrets = Some(injected.names);
+                    (path(&injected.url)?, injected.headers)
+                }
+            };
+        if *secret_sent {
+            headers::request_identity_encoding(&mut headers);
         } else if self.context.decode {
             decode::ask(&mut headers);
         }
@@ -260,7 +272,7 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
-/// Whether a client certificate is shown where a URL leads.
+/// Returns whether a client certificate is shown where a URL leads.
 fn identifies(config: &Config, url: &Url) -> bool {
     let certificates = &config.client_certificate;
     certificates
@@ -287,21 +299,6 @@ fn not_a_url(error: http::uri::InvalidUri) -> Error {
     Error::new(Kind::Url, format!("not a URL: {error}"))
 }
 
-/// `scheme://host`, and the port unless it is the scheme's.
-pub(crate) fn origin(url: &Url) -> &str {
-    // No user stands in a URL that was admitted.
-    &url[..Position::BeforePath]
-}
-
-/// `host:port`, the default port included.
-pub(crate) fn upstream(url: &Url) -> String {
-    let (host, port) = (
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default(),
-    );
-    format!("{host}:{port}")
-}
-
 /// Finds the cause.
 fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
     if let Failure::Connect(ours) = failure {
@@ -326,13 +323,13 @@ fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
     }
     Error::new(
         Kind::Protocol,
-        format!("{host} did not answer in HTTP or broke off before it"),
+        format!("{host} did not answer in HTTP, or closed the connection before it did"),
     )
     .with_detail(chain.join(": "))
-    .passing_if(!nonsense)
+    .transient_if(!nonsense)
 }
 
-/// Whether the other side, or we, broke the protocol, which the next time would be the same; all
+/// Returns whether the other side, or we, broke the protocol, which the next time would be the same; all
 /// else is a connection that broke.
 pub(crate) fn is_nonsense(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_user()

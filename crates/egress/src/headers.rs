@@ -1,4 +1,4 @@
-//! Which headers a function sets, and which survive a redirect.
+//! The headers that a function sets, and those that survive a redirect.
 //!
 //! A function says what it wants and to whom; how the message is framed and how the connection is
 //! used is decided here (RFC 9110 section 7.6.1), or a function could smuggle a second request past
@@ -6,28 +6,14 @@
 //! function would otherwise debug a server that never saw it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use iof_policy::headers::{RESPONSE_FORM, is_framing};
 
 use crate::{Error, Kind};
 
-/// Set by the client alone. `content-length` is a case of its own; `proxy-*` is refused by its
-/// beginning.
-const FRAMING: [&str; 10] = [
-    "connection",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "alt-used",
-];
-
-/// What a function authenticates with, dropped when a redirect leaves the origin.
+/// Headers that a function authenticates with, dropped when a redirect leaves the origin.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
-/// What describes a body, dropped with it.
+/// Headers that describe a body, dropped with it.
 const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
@@ -36,7 +22,7 @@ const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// What was about the connection and says nothing true about a response that is handed on whole.
+/// Headers about the connection, which say nothing true about a response that is handed on whole.
 const OF_CONNECTION: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -47,12 +33,7 @@ const OF_CONNECTION: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// What a function asks of the form of a response, and what a response with a secret in it must not
-/// be: in an encoding nothing is found, and a part may be a part of the secret. A server is free to
-/// ignore `Range` (RFC 9110 section 14.2), so clients that send it understand a whole response.
-const OF_FORM: [HeaderName; 3] = [header::ACCEPT_ENCODING, header::IF_RANGE, header::RANGE];
-
-/// What is computed over a body, and false once the body is changed.
+/// Headers that are computed over a body, and false once the body is changed.
 const OVER_BODY: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
@@ -112,25 +93,18 @@ pub fn drop_framing(headers: &mut HeaderMap) {
     }
 }
 
-fn is_framing(name: &HeaderName) -> bool {
-    FRAMING.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
-}
-
-/// Whether the host decides about a header of a request that carries a secret.
-pub(crate) fn is_hosts(name: &HeaderName) -> bool {
-    is_framing(name) || *name == header::CONTENT_LENGTH || OF_FORM.contains(name)
-}
-
 /// Asks for the response whole and as it is.
-pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
-    OF_FORM.iter().for_each(|name| drop(headers.remove(name)));
+pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
+    for name in &RESPONSE_FORM {
+        headers.remove(name);
+    }
     headers.insert(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),
     );
 }
 
-/// Whether a response's content is not what its body says byte by byte.
+/// Returns whether a response's content is not what its body says byte by byte.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     [header::CONTENT_ENCODING, header::TRANSFER_ENCODING]
         .into_iter()

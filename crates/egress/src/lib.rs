@@ -2,32 +2,34 @@
 //!
 //! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State
 //! API, webhooks) end in [`Egress::send`]. A request gets out if its URL is one that cannot be
-//! misread ([`admit`]), a [`Rule`] of the function allows it, and its host leads to an address of
-//! [`Class::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
+//! misread ([`parse_outbound_url`]), a [`Rule`] of the function allows it, and its host leads to an address of
+//! [`AddressClass::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
 //! every redirect. This crate knows no WebAssembly and no database.
 //!
 //! | file | decides |
 //! |---|---|
-//! | `admit` | which URLs are requested at all |
-//! | `rule`, `path` | what a rule is, and what it allows |
-//! | `class`, `resolve` | which addresses are dialled |
-//! | `dial`, `proxy`, `stream`, `tls` | how connections come about |
+//! | `outbound_url` | which URLs are requested at all |
+//! | `address_class`, `resolve` | which addresses are dialled |
+//! | `dial`, `tcp`, `proxy`, `stream`, `tls` | how connections come about |
+//! | `pool`, `connection`, `body` | which connections are used again |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
-//! | `secret` | what the host adds of its own, and how it keeps it from coming back |
 //! | `decode` | which responses are decompressed, and how far |
-//! | `inside` | what does not leave, because it is for this server |
+//! | `local_dispatch` | what does not leave, because it is for this server |
 //! | `limit` | how much at a time |
 //! | `resend` | what is sent again because its connection failed it |
 //! | `retry` | what is sent again because the function asked |
 //! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
 //! | `record` | what the operator sees of it |
+//!
+//! `iof-policy` decides what a rule allows, and which secrets go with a request.
 
-mod admit;
-mod class;
+mod address_class;
+mod body;
 mod client;
 mod config;
 mod connection;
 mod content;
+mod context;
 mod decode;
 mod dial;
 mod error;
@@ -36,9 +38,9 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
-mod inside;
 mod limit;
-mod path;
+mod local_dispatch;
+mod outbound_url;
 mod pool;
 mod proxy;
 mod record;
@@ -46,21 +48,23 @@ mod redirect;
 mod resend;
 mod resolve;
 mod retry;
-mod rule;
-mod secret;
 mod stream;
+mod tcp;
 mod tls;
 mod tunnel;
+mod url_parts;
 
-pub use admit::admit;
-pub use class::Class;
-pub use client::{Egress, Outbound};
-pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin};
+pub use address_class::AddressClass;
+pub use client::Egress;
+pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin, ProxyUrl};
+pub use context::Outbound;
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
-pub use inside::Inside;
-pub use proxy::ProxyUrl;
-pub use record::{Entry, Sink};
-pub use rule::{Rule, RuleError, Rules};
-pub use secret::{Attachment, AttachmentError, Attachments, Place, SecretValue, Template};
+pub use iof_policy::{
+    Rule, RuleError, Rules, SecretInjection, SecretInjectionError, SecretInjections,
+    SecretLocation, SecretValue, Template,
+};
+pub use local_dispatch::LocalDispatch;
+pub use outbound_url::parse_outbound_url;
+pub use record::{Entry, Observer};
 pub use tunnel::Tunnel;

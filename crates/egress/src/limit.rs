@@ -1,10 +1,10 @@
-//! How many requests are in progress: over the process, for one function, and for one host and
+//! Limits on the requests in progress: over the process, for one function, and for one host and
 //! port.
 //!
-//! A request that finds no place waits, in order, until its time is over. It waits for its function
-//! first, then for its upstream, and holds no place of a wider circle meanwhile: a function that
+//! A request that finds no permit waits, in order, until its time is over. It waits for its function
+//! first, then for its upstream, and holds no permit of a wider circle meanwhile: a function that
 //! asks for too much fills its own queue, a slow upstream its own, and neither everybody's. The
-//! tables hold what is in use alone: a function that asks for a new name every time leaves nothing
+//! tables hold only what is in use: a function that asks for a new name every time leaves nothing
 //! behind.
 
 use std::collections::HashMap;
@@ -12,45 +12,43 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use iof_admission::Admission;
+use tokio::time::Instant;
 
 use crate::{Config, Error, Kind};
 
 const SHARDS: usize = 16;
 
 pub(crate) struct Limits {
-    process: Arc<Semaphore>,
-    process_limit: usize,
+    process: Admission,
     functions: Arc<Table>,
     upstreams: Arc<Table>,
 }
 
-/// A place among the requests in progress; dropping it frees the place.
-pub(crate) struct Place {
-    _process: OwnedSemaphorePermit,
-    _upstream: Share,
-    _function: Share,
+/// A permit for one request, of its function, its upstream and the process; released on drop.
+pub(crate) struct Permit {
+    _process: iof_admission::Permit,
+    _upstream: KeyPermit,
+    _function: KeyPermit,
 }
 
 impl Limits {
     pub(crate) fn new(config: &Config) -> Limits {
         Limits {
-            process: Arc::new(Semaphore::new(config.max_concurrent)),
-            process_limit: config.max_concurrent,
+            process: Admission::new(config.max_concurrent, usize::MAX),
             functions: Table::new(config.max_concurrent_per_function),
             upstreams: Table::new(config.max_concurrent_per_upstream),
         }
     }
 
-    /// Waits for a place for a request of `function` to `upstream` (`host:port`), until `deadline`
+    /// Waits for a permit for a request of `function` to `upstream` (`host:port`), until `deadline`
     /// at most.
-    pub(crate) async fn place(
+    pub(crate) async fn acquire(
         &self,
         function: &str,
         upstream: &str,
         deadline: Instant,
-    ) -> Result<Place, Error> {
+    ) -> Result<Permit, Error> {
         let function = self.functions.share(function, deadline).await;
         let function = function.ok_or_else(|| {
             let limit = self.functions.limit;
@@ -66,13 +64,13 @@ impl Limits {
                 "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
             ))
         })?;
-        let Some(process) = permit(&self.process, deadline).await else {
-            let limit = self.process_limit;
+        let Ok(process) = self.process.acquire_until(deadline).await else {
+            let limit = self.process.limit();
             return Err(busy(format!(
                 "{limit} outbound requests are in progress (limit max_concurrent)"
             )));
         };
-        Ok(Place {
+        Ok(Permit {
             _process: process,
             _upstream: share,
             _function: function,
@@ -89,14 +87,14 @@ struct Table {
 }
 
 struct Entry {
-    semaphore: Arc<Semaphore>,
+    admission: Admission,
     /// Requests that hold or await a share; at none the entry goes.
     users: usize,
 }
 
-/// One of a key's places.
-struct Share {
-    _permit: OwnedSemaphorePermit,
+/// A permit of one key.
+struct KeyPermit {
+    _permit: iof_admission::Permit,
     _user: User,
 }
 
@@ -114,19 +112,19 @@ impl Table {
         })
     }
 
-    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<Share> {
-        let (semaphore, user) = self.enter(key);
-        let permit = permit(&semaphore, deadline).await?;
-        Some(Share {
+    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<KeyPermit> {
+        let (admission, user) = self.enter(key);
+        let permit = admission.acquire_until(deadline).await.ok()?;
+        Some(KeyPermit {
             _permit: permit,
             _user: user,
         })
     }
 
-    fn enter(self: &Arc<Table>, key: &str) -> (Arc<Semaphore>, User) {
+    fn enter(self: &Arc<Table>, key: &str) -> (Admission, User) {
         let mut shard = self.shard(key);
         let entry = shard.entry(key.to_owned()).or_insert_with(|| Entry {
-            semaphore: Arc::new(Semaphore::new(self.limit)),
+            admission: Admission::new(self.limit, usize::MAX),
             users: 0,
         });
         entry.users += 1;
@@ -134,7 +132,7 @@ impl Table {
             table: self.clone(),
             key: key.to_owned(),
         };
-        (entry.semaphore.clone(), user)
+        (entry.admission.clone(), user)
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -156,16 +154,6 @@ impl Drop for User {
             }
         }
     }
-}
-
-/// A permit, if there is one by `deadline`. A timer is set for those alone that find none: a permit that comes back goes
-/// to whoever waits, and to nobody before.
-async fn permit(semaphore: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
-        return Some(permit);
-    }
-    let permit = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
-    permit.ok()?.ok()
 }
 
 fn busy(message: String) -> Error {
@@ -200,7 +188,7 @@ mod tests {
     }
 
     async fn refused(limits: &Limits, function: &str, upstream: &str) -> String {
-        let refusal = limits.place(function, upstream, soon()).await;
+        let refusal = limits.acquire(function, upstream, soon()).await;
         let error = refusal.err().unwrap();
         assert_eq!(error.kind(), Kind::Busy);
         error.to_string()
@@ -209,14 +197,14 @@ mod tests {
     #[tokio::test]
     async fn one_upstream_does_not_take_the_places_of_another() {
         let limits = limits(2, 9, 1);
-        let first = limits.place("f", "a:80", soon()).await.unwrap();
+        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
         let error = refused(&limits, "f", "a:80").await;
         assert!(error.contains("max_concurrent_per_upstream"), "{error}");
-        let second = limits.place("f", "b:80", soon()).await.unwrap();
+        let second = limits.acquire("f", "b:80", soon()).await.unwrap();
         let error = refused(&limits, "f", "c:80").await;
         assert!(error.contains("(limit max_concurrent)"), "{error}");
         drop(first);
-        limits.place("f", "c:80", soon()).await.unwrap();
+        limits.acquire("f", "c:80", soon()).await.unwrap();
         drop(second);
         assert_eq!(in_use(&limits), 0, "what nobody uses is forgotten");
     }
@@ -224,24 +212,24 @@ mod tests {
     #[tokio::test]
     async fn one_function_does_not_take_the_places_of_another() {
         let limits = limits(3, 2, 3);
-        let first = limits.place("f", "a:80", soon()).await.unwrap();
-        let _second = limits.place("f", "b:80", soon()).await.unwrap();
+        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
+        let _second = limits.acquire("f", "b:80", soon()).await.unwrap();
         for upstream in ["a:80", "c:80"] {
             let error = refused(&limits, "f", upstream).await;
             assert!(error.contains("max_concurrent_per_function"), "{error}");
         }
-        let other = limits.place("g", "a:80", soon()).await.unwrap();
+        let other = limits.acquire("g", "a:80", soon()).await.unwrap();
         drop(other);
         drop(first);
-        limits.place("f", "c:80", soon()).await.unwrap();
+        limits.acquire("f", "c:80", soon()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
         let limits = limits(1, 1, 1);
-        let held = limits.place("f", "a:80", soon()).await.unwrap();
+        let held = limits.acquire("f", "a:80", soon()).await.unwrap();
         let (waited, ()) = tokio::join!(
-            limits.place("f", "a:80", soon() + Duration::from_secs(9)),
+            limits.acquire("f", "a:80", soon() + Duration::from_secs(9)),
             async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(held);

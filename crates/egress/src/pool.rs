@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderValue, Response};
+use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::connection::{Body, Home, Http1, Http2, Outgoing};
+use crate::connection::{Http1, Http2, Outgoing, ThreadId};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
@@ -39,7 +40,7 @@ pub(crate) struct Pool {
     /// Several small locks, so that requests to different hosts seldom meet at one.
     shards: [Mutex<Hosts>; SHARDS],
     hasher: RandomState,
-    /// Whether anything closes what has waited too long, which it does as long as anything waits.
+    /// True if anything closes what has waited too long, which it does as long as anything waits.
     sweeping: AtomicBool,
     sweep: Mutex<JoinSet<()>>,
 }
@@ -59,7 +60,7 @@ struct Host {
 struct Idle {
     http1: Box<Http1>,
     since: Instant,
-    /// How long it may wait.
+    /// The time that it may wait.
     waits: Duration,
 }
 
@@ -94,8 +95,11 @@ impl Failure {
     }
 }
 
+/// The head of a response, and its connection if that comes back: HTTP/2's stays where it is.
+pub(crate) type ResponseHead = (Response<Incoming>, Option<Box<Http1>>);
+
 /// A connection, and whether it has served before.
-enum Taken {
+enum Connection {
     Http1(Box<Http1>, bool),
     Http2(Http2, bool),
 }
@@ -113,7 +117,7 @@ impl Pool {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            // HTTP/2 counts 32 bytes more a line, and breaks off without a reason where HTTP/1
+            // HTTP/2 counts 32 bytes more a line, and aborts without a reason where HTTP/1
             // names one: leave room, and let the exact check of the exchange speak first.
             .max_header_list_size(max_head * 2)
             // One connection carries everything to its host: notice when it is dead.
@@ -144,7 +148,7 @@ impl Pool {
         mut request: Outgoing,
         fresh: bool,
         to: &mut Option<SocketAddr>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<ResponseHead, Failure> {
         loop {
             let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
@@ -152,14 +156,10 @@ impl Pool {
                 None => Box::pin(self.connect(key, url)).await?,
             };
             let (used, mut not_sent, failure) = match taken {
-                Taken::Http1(mut http1, used) => {
+                Connection::Http1(mut http1, used) => {
                     *to = Some(http1.to);
                     match http1.send(request).await {
-                        Ok(response) => {
-                            let pool = Arc::clone(self);
-                            let body = |body| Body::of(body, http1, Arc::clone(key), pool);
-                            return Ok(response.map(body));
-                        }
+                        Ok(response) => return Ok((response, Some(http1))),
                         Err(e) => {
                             let stale = used && !http1.answered();
                             let failure = if stale { Failure::Stale } else { Failure::Http };
@@ -167,10 +167,10 @@ impl Pool {
                         }
                     }
                 }
-                Taken::Http2(mut http2, used) => {
+                Connection::Http2(mut http2, used) => {
                     *to = Some(http2.to);
                     match http2.send(request).await {
-                        Ok(response) => return Ok(response.map(Body::shared)),
+                        Ok(response) => return Ok((response, None)),
                         Err(e) => {
                             let failure = of_stream(&e, used);
                             (used, e, failure)
@@ -209,31 +209,34 @@ impl Pool {
         self.start_sweep();
     }
 
-    fn take(&self, key: &Key) -> Option<Taken> {
-        let here = Home::here();
+    fn take(&self, key: &Key) -> Option<Connection> {
+        let here = ThreadId::current();
         loop {
             let mut hosts = self.shard(key);
             let host = hosts.get_mut(key)?;
             if let Some((used, http2)) = &mut host.http2 {
                 if http2.sender.is_ready() {
                     *used = Instant::now();
-                    return Some(Taken::Http2(http2.clone(), true));
+                    return Some(Connection::Http2(http2.clone(), true));
                 }
                 host.http2 = None;
             }
             // One of this thread's, if there is any: the bytes of another's would wake that one first.
-            let own = host.http1.iter().rposition(|idle| idle.http1.home == here);
+            let own = host
+                .http1
+                .iter()
+                .rposition(|idle| idle.http1.thread == here);
             let last = host.http1.len().checked_sub(1)?;
             let mut idle = host.http1.remove(own.unwrap_or(last));
             // Its socket is looked at without the lock.
             drop(hosts);
             if !idle.is_old() && idle.http1.is_still_ready() {
-                return Some(Taken::Http1(idle.http1, true));
+                return Some(Connection::Http1(idle.http1, true));
             }
         }
     }
 
-    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Taken, Failure> {
+    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Connection, Failure> {
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let wrong = |e: &dyn std::fmt::Display| {
             Error::new(Kind::Url, format!("a host that HTTP does not know: {e}"))
@@ -242,7 +245,7 @@ impl Pool {
         if !io.is_http2() {
             let host = HeaderValue::from_str(authority).map_err(|e| wrong(&e))?;
             let http1 = Http1::handshake(io, &self.http1, host).await?;
-            return Ok(Taken::Http1(Box::new(http1), false));
+            return Ok(Connection::Http1(Box::new(http1), false));
         }
         let authority: Authority = authority.parse().map_err(|e| wrong(&e))?;
         let to = io.to();
@@ -260,11 +263,11 @@ impl Pool {
         hosts.entry(Arc::clone(key)).or_default().http2 = Some((Instant::now(), http2.clone()));
         drop(hosts);
         self.start_sweep();
-        Ok(Taken::Http2(http2, false))
+        Ok(Connection::Http2(http2, false))
     }
 
     fn start_sweep(self: &Arc<Self>) {
-        // A load alone, but for the first connection after a while.
+        // A load only, but for the first connection after a while.
         if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -306,7 +309,7 @@ impl Pool {
     }
 }
 
-/// What is known of a request on HTTP/2 that got no response.
+/// Classifies the failure of a request on HTTP/2 that got no response.
 fn of_stream(not_sent: &TrySendError<Outgoing>, used: bool) -> fn(hyper::Error) -> Failure {
     let error = not_sent.error();
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());

@@ -1,6 +1,6 @@
 //! The operator's proxy: the way out of a network that has no other.
 //!
-//! It changes where bytes go and not what is allowed: names are resolved and addresses are checked
+//! A proxy changes where bytes go and not what is allowed: names are resolved and addresses are checked
 //! here as without it, and the proxy is asked for a tunnel to the *checked address*, for http as
 //! for https (RFC 9110 section 9.3.6). Asked for a name, it would resolve a second time and undo
 //! the check; given plain requests to forward, it would read and change them. The proxy is the
@@ -15,62 +15,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize, Serializer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use crate::config::ConfigError;
-use crate::dial::{connect_first, interleave};
-use crate::resolve::{Resolve, Way};
+use crate::config::{ConfigError, ProxyUrl};
+use crate::resolve::{Resolve, ResolvedTarget};
+use crate::tcp::{connect_first, interleave};
 use crate::{Error, Kind};
 
 /// A proxy's answer is a few lines.
 const LONGEST_HEAD: usize = 8 * 1024;
-
-const HIDDEN: &str = "(hidden)";
-
-/// The setting `egress.proxy`: `http://USER:PASSWORD@HOST:PORT`, or empty for none. The password is
-/// not shown: `Debug` and `Serialize` write `(hidden)` instead.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct ProxyUrl(String);
-
-impl From<&str> for ProxyUrl {
-    fn from(text: &str) -> ProxyUrl {
-        ProxyUrl(text.to_owned())
-    }
-}
-
-impl ProxyUrl {
-    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
-    /// `@` is taken for a password, or all of it if there is no telling.
-    fn shown(&self) -> String {
-        let text = &self.0;
-        let start = text.find("://").map_or(0, |i| i + 3);
-        match text.rfind('@') {
-            None => text.clone(),
-            Some(at) if at < start => HIDDEN.to_owned(),
-            Some(at) => {
-                let user = text[start..at].split_once(':');
-                let user = user.map_or(String::new(), |(user, _)| format!("{user}:"));
-                format!("{}{user}{HIDDEN}{}", &text[..start], &text[at..])
-            }
-        }
-    }
-}
-
-impl fmt::Debug for ProxyUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.shown())
-    }
-}
-
-impl Serialize for ProxyUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.shown())
-    }
-}
 
 /// A proxy to connect through.
 pub(crate) struct Proxy {
@@ -93,16 +48,16 @@ impl Proxy {
     /// # Errors
     /// Naming the setting, and nothing of its value.
     pub(crate) fn new(setting: &ProxyUrl) -> Result<Option<Proxy>, ConfigError> {
-        if setting.0.is_empty() {
+        if setting.text().is_empty() {
             return Ok(None);
         }
         let wrong = |problem: &str| ConfigError::Value {
             setting: "proxy",
             problem: format!("{problem}; write such as \"http://proxy.example.com:3128\""),
         };
-        let url = Url::parse(&setting.0).map_err(|e| wrong(&format!("not a URL: {e}")))?;
+        let url = Url::parse(setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
         if url.scheme() != "http" {
-            return Err(wrong("a proxy is spoken to over http alone"));
+            return Err(wrong("the scheme of a proxy is http"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("a proxy's URL has no path, query or fragment"));
@@ -124,18 +79,18 @@ impl Proxy {
         }))
     }
 
-    /// A tunnel to the first address of `way` (which leads to `upstream`, for messages) that the
+    /// A tunnel to the first address of `target` (which leads to `upstream`, for messages) that the
     /// proxy reaches, and which that is.
     pub(crate) async fn connect(
         &self,
         resolve: &Resolve,
         upstream: &str,
-        way: Way<'_>,
+        target: ResolvedTarget<'_>,
     ) -> Result<(TcpStream, SocketAddr), Error> {
         let own = resolve.unchecked(&self.host, self.port).await;
         let mut own = own.map_err(|e| self.failed(upstream, "its name does not resolve", e))?;
         let mut last = None;
-        let (mut addresses, mut rest) = (interleave(way.addresses), way.rest);
+        let (mut addresses, mut rest) = (interleave(target.addresses), target.rest);
         'tried: loop {
             for to in addresses {
                 match self.tunnel(&mut own, to).await {
@@ -156,10 +111,10 @@ impl Proxy {
         Err(match last {
             Some((Failure::Refused(status), to)) => self
                 .failed(upstream, &format!("it refused with status {status}"), to)
-                .passing_if(status >= 500),
+                .transient_if(status >= 500),
             Some((Failure::Nonsense, to)) => self
                 .failed(upstream, "it did not answer in HTTP", to)
-                .passing_if(false),
+                .transient_if(false),
             Some((Failure::Io(e), to)) => {
                 let detail = format!("{e}; tried {to}");
                 self.failed(upstream, &e.kind().to_string(), detail)
@@ -168,7 +123,11 @@ impl Proxy {
         })
     }
 
-    async fn tunnel(&self, own: &mut Way<'_>, to: SocketAddr) -> Result<TcpStream, Failure> {
+    async fn tunnel(
+        &self,
+        own: &mut ResolvedTarget<'_>,
+        to: SocketAddr,
+    ) -> Result<TcpStream, Failure> {
         let connected = connect_first(&own.addresses, &mut own.rest).await;
         let (mut stream, _) = connected.map_err(|unreached| Failure::Io(unreached.last))?;
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
@@ -206,7 +165,7 @@ impl Proxy {
         let Proxy { host, port, .. } = self;
         Error::new(Kind::Connect, message)
             .with_detail(format!("proxy {host}:{port}; {detail}"))
-            .passing_if(true)
+            .transient_if(true)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the operator sees of a request: one event on the target `iof::egress` and one [`Entry`] for
-//! the [`Sink`], for every request, each hop of a redirect by itself.
+//! The record of a request for the operator: one event on the target `iof::egress` and one [`Entry`] for
+//! the [`Observer`]s, for every request, each hop of a redirect by itself.
 //!
 //! Both are written when the record is dropped, so that a request whose call was cancelled half-way
 //! is on record too. Paths, queries and header values are left out: they carry secrets more often
@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode};
@@ -14,7 +15,7 @@ use tracing::field::display;
 use url::Url;
 use uuid::Uuid;
 
-use crate::exchange::origin;
+use crate::url_parts::origin;
 use crate::{Error, Outbound, Rule};
 
 /// The longest method and host in an [`Entry`], in bytes: both are a guest's words, and need not be good ones
@@ -22,16 +23,16 @@ use crate::{Error, Outbound, Rule};
 /// 14 together.
 const LONGEST: usize = 267;
 
-/// Where requests are kept, besides the log.
-pub trait Sink: Send + Sync {
+/// A receiver of records of requests, besides the log.
+pub trait Observer: Send + Sync {
     /// Takes the record of one request. It is called on a thread of the runtime, also while a
     /// cancelled call is dropped, so it must neither block nor panic.
-    fn sent(&self, entry: Entry);
+    fn sent(&self, entry: &Entry<'_>);
 }
 
 /// One try of a request or of a hop of a redirect, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// When it began.
     pub at: SystemTime,
     /// The call's id.
@@ -41,13 +42,13 @@ pub struct Entry {
     /// The function's version.
     pub version: i64,
     /// The rule that allowed it.
-    pub rule: Option<String>,
+    pub rule: Option<&'a str>,
     /// The names of the secrets that were attached, with commas.
-    pub secrets: Option<String>,
+    pub secrets: Option<&'a str>,
     /// The method.
-    pub method: String,
+    pub method: &'a str,
     /// `scheme://host:port`, without the scheme's own port; unknown when the URL was refused.
-    pub host: Option<String>,
+    pub host: Option<&'a str>,
     /// The address that was connected to.
     pub address: Option<SocketAddr>,
     /// The status of the response.
@@ -66,7 +67,7 @@ pub struct Entry {
 
 pub(crate) struct Record<'a> {
     context: &'a Outbound<'a>,
-    sink: Option<&'a dyn Sink>,
+    observers: &'a [Arc<dyn Observer>],
     at: SystemTime,
     started: Instant,
     method: Method,
@@ -86,12 +87,12 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     pub(crate) fn new(
         context: &'a Outbound<'a>,
-        sink: Option<&'a dyn Sink>,
+        observers: &'a [Arc<dyn Observer>],
         method: &Method,
     ) -> Record<'a> {
         Record {
             context,
-            sink,
+            observers,
             at: SystemTime::now(),
             started: Instant::now(),
             method: method.clone(),
@@ -123,14 +124,14 @@ impl<'a> Record<'a> {
         });
     }
 
-    fn entry(&self, took: Duration) -> Entry {
+    fn entry(&self, took: Duration) -> Entry<'_> {
         Entry {
             at: self.at,
             call: self.context.call,
             function_id: self.context.function_id,
             version: self.context.version,
-            rule: self.rule.map(|rule| rule.as_str().to_owned()),
-            secrets: self.secrets.clone(),
+            rule: self.rule.map(Rule::as_str),
+            secrets: self.secrets.as_deref(),
             method: shortened(self.method.as_str()),
             host: self.origin.as_deref().map(shortened),
             address: self.address,
@@ -162,8 +163,11 @@ impl Drop for Record<'_> {
             outcome = self.outcome,
             detail = self.detail,
         );
-        if let Some(sink) = self.sink {
-            sink.sent(self.entry(took));
+        if !self.observers.is_empty() {
+            let entry = self.entry(took);
+            for observer in self.observers {
+                observer.sent(&entry);
+            }
         }
     }
 }
@@ -172,6 +176,6 @@ fn optional<T: Display>(value: &Option<T>) -> Option<tracing::field::DisplayValu
     value.as_ref().map(display)
 }
 
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
 }

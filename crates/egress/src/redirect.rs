@@ -1,4 +1,4 @@
-//! Where a redirect leads: the next request, to be checked like the first.
+//! Redirects: the next request, to be checked like the first.
 //!
 //! Method and body follow RFC 9110 section 15.4 as browsers and curl do: 303 becomes GET (HEAD
 //! stays), 301 and 302 turn POST into GET, 307 and 308 repeat the request. A GET that came out of
@@ -10,7 +10,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::admit::admit_location;
+use crate::outbound_url::parse_location;
 use crate::{Error, Kind, headers};
 
 /// One request on the way to a response.
@@ -40,7 +40,7 @@ impl Hop {
         let location = std::str::from_utf8(location.as_bytes())
             .map_err(|_| Error::new(Kind::Url, "a URL is UTF-8, this Location is not"))?;
         let mut next = self.clone();
-        next.url = admit_location(&self.url, location)?;
+        next.url = parse_location(&self.url, location)?;
         if rewrites {
             let to_get = match status {
                 StatusCode::SEE_OTHER => next.method != Method::HEAD,
@@ -66,7 +66,7 @@ mod tests {
     use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue};
 
     use super::*;
-    use crate::admit;
+    use crate::parse_outbound_url;
 
     fn hop(method: Method) -> Hop {
         let mut headers = HeaderMap::new();
@@ -75,7 +75,7 @@ mod tests {
         }
         Hop {
             method,
-            url: admit("https://a.example/x").unwrap(),
+            url: parse_outbound_url("https://a.example/x").unwrap(),
             headers,
             body: Bytes::from_static(b"body"),
         }

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use crate::pool::Failure;
 use crate::retry::{IDEMPOTENT, pause};
 
-/// How often a request is sent again that was not processed.
+/// The most times that a request is sent again that was not processed.
 const MOST: u32 = 3;
 
-/// What one hop was sent again for so far.
+/// The reasons that one hop was sent again for so far.
 #[derive(Default)]
 pub(crate) struct Resends {
     stale: bool,
@@ -31,13 +31,13 @@ pub(crate) struct Resends {
 }
 
 impl Resends {
-    /// Whether the next connection has to be a new one.
+    /// Returns whether the next connection has to be a new one.
     pub(crate) fn fresh(&self) -> bool {
         self.stale
     }
 
-    /// How long to wait before the request is sent again, if it is. Of one that was not processed
-    /// the first time at once, then as a retry does: who refuses may be busy.
+    /// Returns the pause before the request is sent again, if it is. One that was not processed goes out
+    /// again at once the first time, then as a retry does: who refuses may be busy.
     pub(crate) fn after(
         &mut self,
         method: &Method,

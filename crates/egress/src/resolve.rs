@@ -3,7 +3,7 @@
 //! This is the only place that decides about addresses, and its answer is what the connector dials:
 //! nothing resolves a name a second time, so a name that changes its mind between check and use
 //! (DNS rebinding) gains nothing. It is asked for every new connection; a pooled connection is
-//! reused for the same scheme, host and port alone.
+//! reused for the same scheme, host and port only.
 //!
 //! Names are absolute: search domains of the system are not applied, or `http://db/` would mean
 //! `db.corp.internal`. The hosts file is read like the system's resolver reads it (unless
@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -23,12 +22,13 @@ use url::Host;
 
 mod families;
 mod machine;
+mod target;
 
-use families::Nowhere;
-pub(crate) use families::Rest;
+use families::LookupError;
+pub(crate) use target::ResolvedTarget;
 
 use crate::config::{Addresses, Config, ConfigError};
-use crate::{Class, Error, Kind};
+use crate::{AddressClass, Error, Kind};
 
 /// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what
 /// distributions add).
@@ -39,41 +39,18 @@ const LOCAL_NAMES: [&str; 4] = [
     "ip6-loopback",
 ];
 
-/// No host needs more; a name with thousands of addresses is an attack on our patience.
-const MAX_ADDRESSES: usize = 16;
-
-/// Where a host leads.
-pub(crate) struct Way<'a> {
-    /// At least one.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Whether the operator said so.
-    pub(crate) pinned: bool,
-    /// For when none of these is reached.
-    pub(crate) rest: Rest<'a>,
-}
-
-impl Way<'_> {
-    fn to(address: SocketAddr) -> Self {
-        Way {
-            addresses: vec![address],
-            pinned: false,
-            rest: None,
-        }
-    }
-}
-
 pub(crate) struct Resolve {
     resolver: TokioResolver,
     /// By host (as a URL writes it, without trailing dot) and port.
     pins: HashMap<(String, u16), SocketAddr>,
     addresses: Addresses,
     deny: Vec<IpNet>,
-    /// Set once the server listens, which is after the client exists. Read once a connection.
-    own: RwLock<Arc<[SocketAddr]>>,
+    /// The addresses where this server listens.
+    own: Vec<SocketAddr>,
 }
 
 impl Resolve {
-    pub(crate) fn new(config: &Config) -> Result<Resolve, ConfigError> {
+    pub(crate) fn new(config: &Config, own: Vec<SocketAddr>) -> Result<Resolve, ConfigError> {
         let mut pins = HashMap::new();
         for pin in &config.pin {
             let problem = |problem: String| ConfigError::Value {
@@ -96,26 +73,26 @@ impl Resolve {
             pins,
             addresses: config.addresses,
             deny: config.deny.clone(),
-            own: RwLock::new(Arc::new([])),
+            own,
         })
     }
 
-    pub(crate) fn set_own_listeners(&self, listeners: Vec<SocketAddr>) {
-        *self.own.write().unwrap_or_else(PoisonError::into_inner) = listeners.into();
-    }
-
     /// The addresses to dial for `host:port`.
-    pub(crate) async fn addresses(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
-        // A host in a URL has one spelling (`admit`), so its text is a key.
+    pub(crate) async fn addresses(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<ResolvedTarget<'_>, Error> {
+        // A host in a URL has one spelling (`parse_outbound_url`), so its text is a key.
         if let Some(to) = self.pins.get(&(host.to_string(), port)) {
             return match self.own_listener(*to) {
                 true => Err(blocked(
                     host,
                     format!("pinned to {to}, where this server listens"),
                 )),
-                false => Ok(Way {
+                false => Ok(ResolvedTarget {
                     pinned: true,
-                    ..Way::to(*to)
+                    ..ResolvedTarget::to(*to)
                 }),
             };
         }
@@ -133,17 +110,25 @@ impl Resolve {
     }
 
     /// The addresses of a host that the operator chose, of whatever class.
-    pub(crate) async fn unchecked(&self, host: &Host<String>, port: u16) -> Result<Way<'_>, Error> {
+    pub(crate) async fn unchecked(
+        &self,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<ResolvedTarget<'_>, Error> {
         match host {
-            Host::Ipv4(v4) => Ok(Way::to(SocketAddr::new((*v4).into(), port))),
-            Host::Ipv6(v6) => Ok(Way::to(SocketAddr::new((*v6).into(), port))),
+            Host::Ipv4(v4) => Ok(ResolvedTarget::to(SocketAddr::new((*v4).into(), port))),
+            Host::Ipv6(v6) => Ok(ResolvedTarget::to(SocketAddr::new((*v6).into(), port))),
             Host::Domain(name) => self.by_name(host, name, port, false).await,
         }
     }
 
-    fn literal(&self, host: &Host<String>, address: SocketAddr) -> Result<Way<'_>, Error> {
+    fn literal(
+        &self,
+        host: &Host<String>,
+        address: SocketAddr,
+    ) -> Result<ResolvedTarget<'_>, Error> {
         match self.refusal(address) {
-            None => Ok(Way::to(address)),
+            None => Ok(ResolvedTarget::to(address)),
             Some(why) => Err(blocked(host, why)),
         }
     }
@@ -154,20 +139,21 @@ impl Resolve {
         name: &str,
         port: u16,
         checked: bool,
-    ) -> Result<Way<'_>, Error> {
+    ) -> Result<ResolvedTarget<'_>, Error> {
         let mut absolute = Name::from_ascii(name).map_err(|e| no_such_host(host).with_detail(e))?;
         absolute.set_fqdn(true);
-        let way = self.lookup(absolute, port, checked).await;
-        way.map_err(|nowhere| match nowhere {
-            Nowhere::Refused(why) => blocked(host, why),
-            Nowhere::Silent(e) => {
+        let refusal = move |address| self.refusal(address).filter(|_| checked);
+        let target = families::lookup(&self.resolver, absolute, port, refusal).await;
+        target.map_err(|nowhere| match nowhere {
+            LookupError::Refused(why) => blocked(host, why),
+            LookupError::Silent(e) => {
                 let message = format!("{name}: the name servers gave no answer");
                 Error::new(Kind::Dns, message)
                     .with_detail(e)
-                    .passing_if(true)
+                    .transient_if(true)
             }
-            Nowhere::Missing(Some(e)) => no_such_host(host).with_detail(e),
-            Nowhere::Missing(None) => no_such_host(host),
+            LookupError::Missing(Some(e)) => no_such_host(host).with_detail(e),
+            LookupError::Missing(None) => no_such_host(host),
         })
     }
 
@@ -175,8 +161,8 @@ impl Resolve {
     fn refusal(&self, address: SocketAddr) -> Option<String> {
         let ip = address.ip();
         if self.addresses == Addresses::Public {
-            let class = Class::of(ip);
-            if class != Class::Public {
+            let class = AddressClass::of(ip);
+            if class != AddressClass::Public {
                 return Some(class.to_string());
             }
         }
@@ -191,18 +177,14 @@ impl Resolve {
             .then(|| "an address of this machine".to_owned())
     }
 
-    /// Whether a connection to `address` would come back to this server: it is a listener's
+    /// Returns whether a connection to `address` would come back to this server: it is a listener's
     /// address, or any address of this machine with a listener's port. The second is wider than
     /// needed for a listener on one address, and asks no question about unspecified listeners, dual
     /// stack or forwarding inside the machine.
     fn own_listener(&self, address: SocketAddr) -> bool {
-        let own = self
-            .own
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let ip = address.ip().to_canonical();
-        own.iter()
+        self.own
+            .iter()
             .filter(|listener| listener.port() == address.port())
             .any(|listener| listener.ip().to_canonical() == ip || machine::has(ip))
     }
@@ -231,7 +213,7 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout: a lost packet is no failed request, and silence
+    // Two tries have to fit into connect_timeout: a lost packet is not a failed request, and silence
     // of the name servers is reported as theirs.
     options.timeout = config.connect_timeout / 4;
     options.attempts = 1;

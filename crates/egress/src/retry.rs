@@ -1,15 +1,13 @@
-//! Which requests are sent again, and when.
+//! Retries: the requests that are sent again, and when.
 //!
 //! Only those whose function asked for it, and whose method is idempotent (RFC 9110 section 9.2.2):
-//! of a request that broke off nobody knows whether it was carried out, and carrying it out twice
+//! of a request that failed halfway nobody knows whether it was carried out, and carrying it out twice
 //! must be the same as once. Only after what may be over in a moment: nobody listened, the
 //! connection broke, the name servers were silent, or a gateway says that what is behind it is not
 //! there (502, 503, 504). A host that takes long to answer is not asked again: it is busy, and the
 //! time is better spent waiting. Errors of another try are the same as those of the first, so every
 //! try is on record and the last one is what the function sees.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -50,9 +48,9 @@ impl Retries {
         }
     }
 
-    /// How long to wait before `hop` is sent again, if it is, because of `error`.
+    /// Returns the pause before `hop` is sent again, if it is, because of `error`.
     pub(crate) fn after_error(&mut self, hop: &Hop, error: &Error) -> Option<Duration> {
-        match error.is_passing() {
+        match error.is_transient() {
             true => self.take(hop, Duration::ZERO),
             false => None,
         }
@@ -97,10 +95,8 @@ impl Retries {
 /// Half of it is left to chance, so that requests that failed together do not come back together.
 pub(crate) fn pause(done: u32) -> Duration {
     let whole = FIRST.saturating_mul(1 << done.min(16)).min(LONGEST);
-    // The standard library's hasher starts from random keys; this needs no better randomness.
-    let chance = RandomState::new().hash_one(done) as u32;
     let half = whole / 2;
-    half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
+    half + half.mul_f64(rand::random::<f64>())
 }
 
 #[cfg(test)]

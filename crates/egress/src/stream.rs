@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use iof_admission::Permit;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
-/// It gives its place back when it closes.
+/// A connection that gives its permit back when it closes.
 pub(crate) struct Stream {
     io: Io,
     to: SocketAddr,
     watch: Arc<Watch>,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 pub(crate) enum Io {
@@ -27,7 +27,7 @@ pub(crate) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What the owner of a connection and its stream tell each other, past hyper, which holds the
+/// Flags by which the owner of a connection and its stream tell each other something past hyper, which holds the
 /// stream. Neither orders anything: both are read and written by whoever moves the connection.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -47,7 +47,7 @@ impl Watch {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Whether reads ask the kernel from now on. The runtime knows of a socket what it heard when
+    /// Returns whether reads ask the kernel from now on. The runtime knows of a socket what it heard when
     /// it last waited, which was before the call that runs now.
     pub(crate) fn ask(&self, asks: bool) {
         self.asks.store(asks, Ordering::Relaxed);
@@ -55,12 +55,12 @@ impl Watch {
 }
 
 impl Stream {
-    pub(crate) fn new(io: Io, to: SocketAddr, place: OwnedSemaphorePermit) -> Stream {
+    pub(crate) fn new(io: Io, to: SocketAddr, permit: Permit) -> Stream {
         Stream {
             io,
             to,
             watch: Arc::default(),
-            _place: place,
+            _permit: permit,
         }
     }
 
@@ -73,7 +73,7 @@ impl Stream {
         self.watch.clone()
     }
 
-    /// Whether HTTP/2 was agreed on in the handshake (RFC 9113 section 3.2).
+    /// Returns whether HTTP/2 was agreed on in the handshake (RFC 9113 section 3.2).
     pub(crate) fn is_http2(&self) -> bool {
         match &self.io {
             Io::Tcp(_) => false,
@@ -81,7 +81,7 @@ impl Stream {
         }
     }
 
-    /// Whether the kernel has nothing to say of the socket: no bytes, no end, no error.
+    /// Returns whether the kernel has nothing to say of the socket: no bytes, no end, no error.
     fn is_quiet(&self) -> bool {
         let tcp = match &self.io {
             Io::Tcp(tcp) => tcp,

@@ -1,4 +1,4 @@
-//! What TLS trusts, which protocols it offers, and which hosts it shows a certificate of ours.
+//! TLS: the roots that it trusts, the protocols that it offers, and the hosts that see a certificate of ours.
 //!
 //! A client certificate is a credential: it is shown to the hosts it is meant for and to no other.
 //! A configuration of its own for each, instead of a resolver that chooses during the handshake
@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use iof_policy::HostPattern;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -16,23 +17,22 @@ use url::{Host, Url};
 
 use crate::Config;
 use crate::config::{ClientCertificate, ConfigError};
-use crate::rule::HostPattern;
 
 /// The configurations of TLS, chosen by host.
 pub(crate) struct Tls {
     anonymous: Arc<ClientConfig>,
     /// The first that is meant for a host is shown to it.
-    identified: Vec<Identified>,
+    identified: Vec<ClientIdentity>,
 }
 
-struct Identified {
+struct ClientIdentity {
     host: HostPattern,
     port: Option<u16>,
     config: Arc<ClientConfig>,
 }
 
 impl ClientCertificate {
-    /// Whether it is shown where a URL leads.
+    /// Returns whether it is shown where a URL leads.
     pub(crate) fn is_for(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
         let meant = host.zip(HostPattern::parse(&self.host).ok());
@@ -49,12 +49,12 @@ impl Tls {
         for certificate in &config.client_certificate {
             let host = host(certificate)?;
             let port = certificate.port;
-            let known = |other: &Identified| other.host == host && other.port == port;
+            let known = |other: &ClientIdentity| other.host == host && other.port == port;
             if identified.iter().any(known) {
                 let problem = format!("{:?} is listed twice", certificate.host);
                 return Err(wrong(problem));
             }
-            identified.push(Identified {
+            identified.push(ClientIdentity {
                 host,
                 port,
                 config: Arc::new(client_config(roots.clone(), Some(certificate))?),
@@ -67,7 +67,7 @@ impl Tls {
     }
 
     pub(crate) fn config_for(&self, host: &Host<String>, port: u16) -> Arc<ClientConfig> {
-        let meant = |identified: &&Identified| {
+        let meant = |identified: &&ClientIdentity| {
             identified.port.is_none_or(|own| own == port) && identified.host.contains(host)
         };
         let identified = self.identified.iter().find(meant);

@@ -1,7 +1,7 @@
 //! Bytes that leave without being understood: a tunnel to one host and port, for programs that speak
 //! TLS themselves and ask a proxy for a way (RFC 9110 section 9.3.6).
 //!
-//! What is inside cannot be checked against a rule, nor get a secret. So a rule has to allow all of
+//! The bytes inside cannot be checked against a rule, nor get a secret. So a rule has to allow all of
 //! the origin: every method, every path. Everything else holds as for a request: names are resolved
 //! here, and the address that was checked is the one that is dialled; places are limited; each tunnel
 //! is on record.
@@ -9,15 +9,15 @@
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use url::Host;
 
 use crate::client::fail;
-use crate::exchange::{bytes, upstream};
-use crate::limit::Place;
+use crate::exchange::bytes;
+use crate::limit::Permit;
 use crate::record::Record;
-use crate::{Config, Egress, Error, Kind, Outbound, Rule, admit};
+use crate::url_parts::upstream;
+use crate::{Config, Egress, Error, Kind, Outbound, Rule, parse_outbound_url};
 
 /// A way to one host and port. It is on record when it is dropped.
 pub struct Tunnel<'a> {
@@ -25,8 +25,8 @@ pub struct Tunnel<'a> {
     config: &'a Config,
     host: String,
     record: Record<'a>,
-    _place: Place,
-    _connection: OwnedSemaphorePermit,
+    _permit: Permit,
+    _connection: iof_admission::Permit,
     context: &'a Outbound<'a>,
 }
 
@@ -41,9 +41,8 @@ impl Egress {
         authority: &str,
     ) -> Result<Tunnel<'a>, Error> {
         let shared = self.shared();
-        let sink = shared.sink.get().map(AsRef::as_ref);
-        let mut record = Record::new(context, sink, &Method::CONNECT);
-        let url = match admit(&format!("https://{authority}/")) {
+        let mut record = Record::new(context, &shared.observers, &Method::CONNECT);
+        let url = match parse_outbound_url(&format!("https://{authority}/")) {
             // What follows the authority would make it another URL.
             Ok(url) if url.path() == "/" && url.query().is_none() => url,
             Ok(_) => {
@@ -63,11 +62,11 @@ impl Egress {
             return Err(fail(record, Error::new(Kind::Denied, message)));
         };
         record.rule = Some(rule);
-        let place = shared
+        let permit = shared
             .limits
-            .place(context.function, &host, context.deadline);
-        let place = match place.await {
-            Ok(place) => place,
+            .acquire(context.function, &host, context.deadline);
+        let permit = match permit.await {
+            Ok(permit) => permit,
             Err(e) => return Err(fail(record, e)),
         };
         let name = url.host().map(|host| host.to_owned());
@@ -92,7 +91,7 @@ impl Egress {
             config: &shared.config,
             host,
             record,
-            _place: place,
+            _permit: permit,
             _connection: connection,
             context,
         })
@@ -100,7 +99,7 @@ impl Egress {
 }
 
 impl Tunnel<'_> {
-    /// Carries bytes both ways until both ends are done, one breaks off, `max_request` bytes have
+    /// Carries bytes both ways until both ends are done, one fails, `max_request` bytes have
     /// gone out or `max_response` have come in, or the call's time is over.
     pub async fn carry(mut self, near: impl AsyncRead + AsyncWrite) {
         let (near_in, mut near_out) = tokio::io::split(near);

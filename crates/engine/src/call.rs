@@ -12,7 +12,7 @@ use crate::state::CallState;
 use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
 use crate::{Arg, Fault, StatedSignature, Value, error_mapping};
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Store;

@@ -16,7 +16,7 @@ use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
 use crate::ticker::Ticker;
 use crate::{Fault, Manifest, artefact};
-use iof_commands::Registry;
+use iof_command::Registry;
 use std::sync::Arc;
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.

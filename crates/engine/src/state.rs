@@ -14,7 +14,7 @@ use crate::wasi::{Setup, Wasi};
 use crate::watch;
 use async_trait::async_trait;
 use bytes::Bytes;
-use iof_commands::{CallContext, Registry};
+use iof_command::{CallContext, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Memory, UpdateDeadline};

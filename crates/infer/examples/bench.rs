@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iof_commands::{CallContext, Grants, Registry, Request};
+use iof_command::{CallContext, Grants, Registry, Request};
 use iof_infer::{Config, Infer, Inference, Parts, Signature, Tensor};
 use tract_onnx::prelude::*;
 use uuid::Uuid;

@@ -12,7 +12,6 @@
 //! that whatever has not been survived by a worker process does not come into the server's.
 
 mod cache;
-mod cage;
 mod config;
 mod declaration;
 mod entry;
@@ -27,6 +26,7 @@ mod picture;
 mod place;
 mod plan;
 mod preparation;
+mod seccomp;
 mod session;
 mod tensor;
 mod worker;

@@ -2,7 +2,7 @@
 //!
 //! It is the same program as the server, started with arguments of the operator's choice that lead
 //! to [`run_worker`]. Before it reads the first byte it gives up whatever it does not need; see
-//! [`cage`]. Its parent kills it when it takes too long.
+//! [`seccomp`]. Its parent kills it when it takes too long.
 //!
 //! Both directions carry frames: the length of a JSON text, the length of a payload, both of 8
 //! bytes, little-endian, then the text and the payload.
@@ -14,9 +14,9 @@ use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
-use crate::cage;
 use crate::config::Limits;
 use crate::place::{STACK, unpanicked};
+use crate::seccomp;
 use crate::{Description, Error, Format, Model, Plan, Signature, Spec, Tensor, Watch};
 
 /// What a worker is told, as one argument in JSON.
@@ -68,10 +68,10 @@ pub fn run_worker(bounds: &str) -> io::Result<()> {
     let bounds: Bounds = serde_json::from_str(bounds)?;
     // Messages of panics are in the answers; a pipe that nobody reads would fill up.
     std::panic::set_hook(Box::new(|_| {}));
-    cage::enter()?;
+    seccomp::enter()?;
     let thread = std::thread::Builder::new().stack_size(STACK);
     let thread = thread.spawn(move || {
-        cage::close(bounds.memory)?;
+        seccomp::close(bounds.memory)?;
         serve(&bounds)
     })?;
     let ended = thread.join();

@@ -7,7 +7,9 @@ use crate::profile::{LOCAL, Profiles};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use iof_egress::{Addresses, Attachments, Config, Egress, Outbound, Rules, admit};
+use iof_egress::{
+    Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
+};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value as Json;
 use std::process::ExitCode;
@@ -82,7 +84,7 @@ impl Client {
         let place = place
             .or(profile.map(|profile| &*profile.server))
             .unwrap_or(LOCAL);
-        let server = admit(place).map_err(|error| format!("--server: {error}"))?;
+        let server = parse_outbound_url(place).map_err(|error| format!("--server: {error}"))?;
         let key = remote
             .key
             .as_ref()
@@ -255,7 +257,7 @@ impl Client {
             function_id: 0,
             version: 0,
             rules: &self.rules,
-            secrets: Attachments::NONE,
+            secrets: SecretInjections::NONE,
             depth: 0,
             deadline: Instant::now() + PATIENCE,
             max_redirects: None,

@@ -2,7 +2,7 @@
 
 use crate::OURSELVES;
 use crate::config::Config;
-use iof_commands::Registry;
+use iof_command::Registry;
 use iof_commands::native::Native;
 use iof_egress::Egress;
 use iof_jail::{Demand, Jail, Settings};

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::{OURSELVES, fail, log, models, native};
-use iof_commands::Registry;
+use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
 use iof_infer::Inference;
@@ -142,10 +142,9 @@ async fn secret_keys(config: &Config, store: &Store) -> Result<Option<SecretKeys
 
 /// The one way out, which never leads to this server's own sockets.
 fn egress(config: &Config, sockets: &Sockets, audit_log: &AuditLog) -> Result<Egress, String> {
-    let egress = Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
-    egress.set_own_listeners(sockets.addresses());
-    egress.set_sink(audit_log.sender());
-    Ok(egress)
+    let observers = vec![audit_log.sender() as Arc<dyn iof_egress::Observer>];
+    Egress::for_server(config.egress.clone(), sockets.addresses(), observers)
+        .map_err(|error| error.to_string())
 }
 
 /// The commands that functions may be granted.
@@ -155,8 +154,7 @@ async fn commands(
     inference: &Inference,
     audit_log: &AuditLog,
 ) -> Result<Registry, String> {
-    let mut registry = Registry::new();
-    registry.set_sink(audit_log.sender());
+    let mut registry = Registry::with_observers(vec![audit_log.sender()]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_infer::Infer::new(inference.clone()));
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));

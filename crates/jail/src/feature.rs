@@ -1,4 +1,4 @@
-//! What the kernel and the machine's settings offer, and what is missing without it.
+//! The parts of a jail that the kernel and the machine's settings offer, and the loss without each.
 //!
 //! Nothing is guessed from versions: a warden tries each part when it locks itself in and reports
 //! how it went, so a [`Report`] says what holds, on this machine, for this user.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Feature {
     /// A user namespace: the other namespaces without being root, and a count of processes of its own.
     UserNamespace,
-    /// A pid namespace: the program sees and signals its own run's processes alone.
+    /// A pid namespace: the program sees and signals only its own run's processes.
     PidNamespace,
     /// A mount namespace: nothing but the declared files exists, and scratch space has a size.
     MountNamespace,
@@ -41,13 +41,13 @@ impl Feature {
         Feature::Seccomp,
     ];
 
-    /// Whether [`Demand::Required`](crate::Demand) insists on it. A user namespace is a way to the
+    /// Returns whether [`Demand::Required`](crate::Demand) insists on it. A user namespace is a way to the
     /// others that root does not need; without one, a count of processes is per user.
     pub fn is_required(self) -> bool {
         !matches!(self, Feature::UserNamespace | Feature::Proc)
     }
 
-    /// What a program can do where it is missing, as one sentence for the operator.
+    /// The loss where it is missing: what a program can then do, as one sentence for the operator.
     pub fn without(self) -> &'static str {
         match self {
             Feature::UserNamespace => {
@@ -60,9 +60,9 @@ impl Feature {
                 "the size of the scratch directory is not limited, and programs cannot use Unix sockets"
             }
             Feature::NetNamespace => {
-                "programs that need the proxy are refused; seccomp alone keeps others from the network"
+                "programs that need the proxy are refused; only seccomp keeps others from the network"
             }
-            Feature::IpcNamespace => "seccomp alone keeps programs from the host's shared memory",
+            Feature::IpcNamespace => "only seccomp keeps programs from the host's shared memory",
             Feature::Proc => "programs find no /proc",
             Feature::Landlock => {
                 "without a mount namespace, programs read what their user can read"
@@ -73,7 +73,7 @@ impl Feature {
         }
     }
 
-    /// What the operator can do about it.
+    /// The remedy, for the operator.
     pub fn remedy(self) -> &'static str {
         match self {
             Feature::UserNamespace
@@ -92,21 +92,21 @@ impl Feature {
     }
 }
 
-/// How one part of a jail went up.
+/// The result of putting up one part of a jail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The part.
     pub feature: Feature,
-    /// What was put up (`ABI 7`), or why it was not.
+    /// The part that was put up (`ABI 7`), or why it was not.
     pub outcome: Result<String, String>,
 }
 
-/// How all parts of a jail went up.
+/// The results of putting up all parts of a jail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report(Vec<Finding>);
 
 impl Report {
-    /// Whether a part holds.
+    /// Returns whether a part holds.
     pub fn has(&self, feature: Feature) -> bool {
         self.0
             .iter()

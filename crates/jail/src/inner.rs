@@ -1,7 +1,7 @@
 //! The inner process of a warden: it finishes the walls around itself and then starts programs, one
 //! run at a time, until the server hangs up.
 //!
-//! It never reads what a program writes and shares no memory with one. What a program could do to
+//! The inner process never reads what a program writes and shares no memory with one. What a program could do to
 //! it is to kill it (outside of a pid namespace) or to change its limits (seccomp forbids that), and
 //! either costs no more than the warden.
 
@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 
+use crate::children::Children;
 use crate::confine::files;
 use crate::confine::namespaces::{self, Identity};
 use crate::confine::network::{self, PROXY};
@@ -30,20 +31,18 @@ use crate::confine::root::{self, SCRATCH, SHARED};
 use crate::confine::rules;
 use crate::confine::syscalls::{self, Sockets};
 use crate::feature::{Feature, Report};
-use crate::outer::{Begun, Children};
+use crate::handover::{Handover, own};
 use crate::profile::Network;
 use crate::scratch::Scratch;
-use crate::warden::own;
 use crate::wire::{self, News, PACKET, Plan};
 
-/// Which of the two processes it is.
-pub(crate) const INNER: &str = "inner";
 /// A warden counts towards its own limit of CPU time, so it goes long before it could reach one.
 const OLD: Duration = Duration::from_millis(500);
+
 /// All of the inner process.
 ///
 /// # Errors
-/// What stopped it, which the server knows already.
+/// The failure, which the server knows already.
 pub(crate) fn inner() -> Result<(), String> {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let socket = own(io::stdin())?;
@@ -51,7 +50,7 @@ pub(crate) fn inner() -> Result<(), String> {
         let packet = serde_json::to_vec(news).unwrap_or_default();
         wire::send(&socket, &packet, &[]).map_err(|error| error.to_string())
     };
-    match lock_in() {
+    match enter_sandbox() {
         Ok((mut warden, report)) => {
             tell(&News::Ready(report))?;
             warden.serve(&socket)
@@ -75,12 +74,12 @@ struct Warden {
     spent: Duration,
 }
 
-fn lock_in() -> Result<(Warden, Report), String> {
+fn enter_sandbox() -> Result<(Warden, Report), String> {
     let text = |what: &str, error: io::Error| format!("{what}: {error}");
     let mut left = String::new();
     let stdout = own(io::stdout())?;
     io::Read::read_to_string(&mut File::from(stdout), &mut left).map_err(|e| text("plan", e))?;
-    let begun: Begun = serde_json::from_str(&left).map_err(|error| error.to_string())?;
+    let begun: Handover = serde_json::from_str(&left).map_err(|error| error.to_string())?;
     let (plan, mut report) = (begun.plan, begun.report);
     let (profile, limits) = (&plan.profile, &plan.profile.limits);
     let null = File::options().read(true).write(true).open("/dev/null");
@@ -172,7 +171,7 @@ const SETTINGS: [&str; 5] = [
     "/etc/resolv.conf",
 ];
 
-/// What every program finds in its environment, before what its run and its profile say.
+/// The environment of every program, before that of its run and its profile.
 fn environment(plan: &Plan, scratch: &Path) -> Vec<(String, String)> {
     let scratch = scratch.to_string_lossy();
     let mut env = vec![
@@ -282,7 +281,7 @@ impl Warden {
         pid.ok_or_else(|| io::Error::other("no pid"))
     }
 
-    /// What the program left running: it is our child by now, whatever it did.
+    /// Kills the processes that the program left running: they are our children by now, whatever it did.
     fn kill_rest(&self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {

@@ -1,65 +1,17 @@
-//! The jail of a server: its settings, and the programs in it.
+//! The jail of a server, and the programs in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::confine::files::VISIBLE;
 use crate::feature::{Feature, Report};
 use crate::link::{Link, StartError};
 use crate::pool::{Pool, Program};
 use crate::profile::{Network, Profile, ProfileError};
+use crate::settings::{Demand, Settings};
 use crate::wire::Plan;
 
-/// What to do where a part of the jail is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Demand {
-    /// Run nothing: every [required](Feature::is_required) part must hold.
-    #[default]
-    Required,
-    /// Use what there is. [`Feature::without`] says what is lost.
-    Available,
-}
-
-/// What an operator decides once for all programs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What to do where a part is missing.
-    pub demand: Demand,
-    /// Whom programs run as where the server is root: a user and a group that own nothing.
-    pub user: (u32, u32),
-    /// What the server keeps to itself (its data, its configuration): no profile may show it.
-    pub denied: Vec<PathBuf>,
-    /// Where scratch directories are made if there is no mount namespace. That user must be able to.
-    pub scratch: PathBuf,
-    /// How long a warden is kept that nothing runs in.
-    pub idle: Duration,
-    /// After how many runs a warden is replaced.
-    pub runs: u32,
-    /// Parts to do without, as if the machine had none: for tests, and to find out which part a
-    /// program fails by.
-    pub without: Vec<Feature>,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            demand: Demand::Required,
-            // `nobody` and `nogroup`, as far as they have numbers.
-            user: (65534, 65534),
-            denied: Vec::new(),
-            scratch: std::env::temp_dir(),
-            idle: Duration::from_secs(60),
-            runs: 10_000,
-            without: Vec::new(),
-        }
-    }
-}
-
-/// Where programs are run. Cheap to clone.
+/// The place where programs are run. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jail {
     settings: Arc<Settings>,
@@ -94,7 +46,7 @@ impl Jail {
         }
     }
 
-    /// What the jail holds with, for this user on this machine.
+    /// The parts that the jail holds with, for this user on this machine.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -102,7 +54,7 @@ impl Jail {
     /// Admits a program. Its wardens are started when they are needed.
     ///
     /// # Errors
-    /// What is wrong with its profile.
+    /// The problem of its profile.
     pub fn program(&self, profile: Profile) -> Result<Program, ProfileError> {
         let denied = self.settings.denied.iter();
         // What is not there yet is not behind a link either.

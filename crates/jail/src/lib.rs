@@ -49,11 +49,11 @@
 //! |---|---|---|
 //! | user | it is nobody: it owns no file, has no capability, gains none (`no_new_privs`, empty bounding set) | a server that is not root shares its user with its programs, and the layers below hold alone |
 //! | user namespace | the other namespaces without root; the count of processes is the warden's own | [`Limits::processes`] counts everything of the user |
-//! | pid namespace | it sees and signals its own run alone; all of a run dies at once | it sees the host's processes (Landlock hides `/proc`) and, before Linux 6.12, can signal those of its user; what a run left is found as child processes |
-//! | mount namespace | nothing but declared files exists; scratch space has a size; sockets of the host are out of sight | Landlock alone holds files; only each file in scratch has a size; no Unix sockets, by seccomp |
+//! | pid namespace | it sees and signals only its own run; all of a run dies at once | it sees the host's processes (Landlock hides `/proc`) and, before Linux 6.12, can signal those of its user; what a run left is found as child processes |
+//! | mount namespace | nothing but declared files exists; scratch space has a size; sockets of the host are out of sight | only Landlock holds files; only each file in scratch has a size; no Unix sockets, by seccomp |
 //! | network namespace | no network but the proxy; abstract Unix sockets are out of reach | seccomp refuses every socket; `proxy` is refused |
 //! | IPC namespace | the host's shared memory and queues are out of reach | seccomp has no such calls |
-//! | Landlock | the kernel checks every opened path again; nothing written is executed; no signals out (6.12) | read-only mounts hold alone, and scratch is `noexec` |
+//! | Landlock | the kernel checks every opened path again; nothing written is executed; no signals out (6.12) | only read-only mounts hold, and scratch is `noexec` |
 //! | seccomp | the kernel calls that programs need; no namespaces, mounts, `ptrace`, keys, `bpf`, `io_uring`, uncounted memory, larger buffers of sockets | every bug of the kernel behind any call is in reach |
 //! | rlimits | memory, files, file size and CPU time of each process; no core dumps | they are always there |
 //! | the server's look | memory (with page tables and sockets) and CPU time of all processes together | it needs `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
@@ -69,7 +69,7 @@
 //! writable, not executable, and its own; `TMPDIR` and `HOME` are the same. In a mount namespace that
 //! is `/tmp`, with `/dev/shm` beside it, `/etc/passwd` and `hosts` are ours, and the root is
 //! read-only. What an operator installs below `/usr` is visible: secrets do not belong there.
-//! What the server keeps to itself is [`Settings::denied`]: a profile that would show it is refused,
+//! Paths that the server keeps to itself are in [`Settings::denied`]: a profile that would show it is refused,
 //! and so is every profile if it lies in what all programs see.
 //!
 //! # What is not held
@@ -90,8 +90,10 @@
 //! - **`write` paths**, which have no size but their file system's, and in which runs can meet.
 //! - **The disk**, without a mount namespace: there, the size of scratch is not limited.
 
+mod children;
 mod confine;
 mod feature;
+mod handover;
 mod inner;
 mod jail;
 mod link;
@@ -101,6 +103,7 @@ mod profile;
 mod request;
 mod run;
 mod scratch;
+mod settings;
 mod streams;
 mod usage;
 mod warden;
@@ -108,11 +111,12 @@ mod wire;
 mod worker;
 
 pub use feature::{Feature, Finding, Report};
-pub use jail::{Demand, Jail, Settings};
+pub use jail::Jail;
 pub use link::StartError;
 pub use pool::Program;
 pub use profile::{Limits, Network, Profile, ProfileError};
 pub use request::{Ended, Exit, Limit, Request, RunError};
+pub use settings::{Demand, Settings};
 pub use usage::Usage;
 pub use warden::warden_main;
 pub use worker::Worker;

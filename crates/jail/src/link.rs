@@ -15,11 +15,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::feature::Report;
-use crate::outer::OUTER;
-use crate::warden::{ALLOCATOR, WARDEN};
+use crate::handover::{ALLOCATOR, OUTER, WARDEN};
 use crate::wire::{self, News};
 
-/// How long a warden may take to lock itself in, and to be gone.
+/// The time that a warden may take to lock itself in, and to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why there is no warden.
@@ -29,7 +28,7 @@ pub enum StartError {
     /// The process could not be started, or spoken to.
     #[error("cannot start a warden: {0}")]
     Io(#[from] std::io::Error),
-    /// It could not lock itself in.
+    /// The warden could not lock itself in.
     #[error("a warden could not lock itself in: {0}")]
     Failed(String),
     /// A part is missing that is required.
@@ -39,22 +38,22 @@ pub enum StartError {
         feature: String,
         /// Why it is missing.
         why: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// It did not answer.
+    /// The warden did not answer.
     #[error("a warden did not answer; is `warden_main` the first thing in `main`?")]
     Silent,
 }
 
 pub(crate) struct Link {
-    /// It keeps packets apart as a datagram socket does, and ends as a stream does.
+    /// A socket that keeps packets apart as a datagram socket does, and ends as a stream does.
     socket: UnixDatagram,
     /// The outer process.
     child: Child,
-    /// What it locked itself in with.
+    /// The layers that it locked itself in with.
     pub(crate) report: Report,
-    /// How many runs it had.
+    /// The number of runs that it had.
     pub(crate) runs: u32,
     /// CPU time of all of them.
     pub(crate) spent: Duration,

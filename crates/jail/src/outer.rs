@@ -1,13 +1,13 @@
 //! The outer process of a warden: it makes the namespaces, starts the inner process in them, and
 //! stays outside to clean up, whatever the inner one and the programs do to each other.
 //!
-//! It exists because a process cannot move itself into a pid namespace, only its children. It is
+//! The outer process exists because a process cannot move itself into a pid namespace, only its children. It is
 //! worth its page tables: it waits for the server's end of the socket to close, and then kills; and
 //! where there is no pid namespace, what outlives the inner process becomes its child.
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,31 +18,17 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
-use serde::{Deserialize, Serialize};
 
+use crate::children::Children;
 use crate::confine::namespaces::{self, Identity};
 use crate::feature::{Feature, Report};
-use crate::inner::INNER;
-use crate::warden::{ALLOCATOR, WARDEN, own};
+use crate::handover::{ALLOCATOR, Handover, INNER, WARDEN, own};
 use crate::wire::{self, News, PACKET, Plan};
-
-/// Which of the two processes it is.
-pub(crate) const OUTER: &str = "outer";
-
-/// What the outer process leaves to the inner one, through its standard output.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Begun {
-    pub(crate) plan: Plan,
-    pub(crate) report: Report,
-    pub(crate) identity: Identity,
-    /// The scratch directory, without a mount namespace.
-    pub(crate) scratch: Option<PathBuf>,
-}
 
 /// All of the outer process.
 ///
 /// # Errors
-/// What stopped it, which the server knows already.
+/// The failure, which the server knows already.
 pub(crate) fn outer() -> Result<(), String> {
     close_inherited();
     let socket = own(io::stdin())?;
@@ -81,7 +67,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
         true => None,
         false => Some(make_scratch(&plan, identity).map_err(|e| text("scratch directory", e))?),
     };
-    let begun = Begun {
+    let begun = Handover {
         plan,
         report,
         identity,
@@ -112,7 +98,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     clippy::disallowed_methods,
     reason = "a warden has one thread and no runtime"
 )]
-fn start(socket: &OwnedFd, begun: &Begun) -> io::Result<Pid> {
+fn start(socket: &OwnedFd, begun: &Handover) -> io::Result<Pid> {
     // Not an argument, which everybody on the host could read.
     let left = rustix::fs::memfd_create("iof-jail", MemfdFlags::CLOEXEC)?;
     let mut left = fs::File::from(left);
@@ -145,42 +131,6 @@ impl Guard {
             children.kill();
         }
         remove(self.scratch.as_deref());
-    }
-}
-
-/// The processes whose parent this one is, or became.
-pub(crate) struct Children(fs::File);
-
-impl Children {
-    /// To be opened before the process locks itself in: `/proc` is out of reach then.
-    pub(crate) fn open() -> io::Result<Children> {
-        let tid = rustix::thread::gettid().as_raw_nonzero();
-        let file = fs::File::open(format!("/proc/self/task/{tid}/children"))?;
-        Ok(Children(file))
-    }
-
-    /// Kills them until there are none: what they leave behind becomes a child in turn, and a killed
-    /// process starts no others.
-    pub(crate) fn kill(&self) {
-        loop {
-            for pid in self.list() {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
-            match rustix::process::wait(WaitOptions::empty()) {
-                Err(Errno::CHILD) => return,
-                Err(Errno::INTR) | Ok(_) => {}
-                Err(_) => return,
-            }
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-        }
-    }
-
-    fn list(&self) -> Vec<Pid> {
-        let mut text = vec![0; 64 << 10];
-        let length = rustix::io::pread(self.0.as_fd(), &mut text, 0).unwrap_or(0);
-        let text = String::from_utf8_lossy(&text[..length]);
-        let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.filter_map(Pid::from_raw).collect()
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use iof_admission::{Admission, AdmissionError, Permit};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::feature::Report;
-use crate::jail::Settings;
 use crate::link::{Link, StartError};
 use crate::profile::Limits;
+use crate::settings::Settings;
 
 /// A program of the jail: [`run`](Program::run) it, or [`open`](Program::open) a worker. Cheap to
 /// clone. When the last clone is dropped, idle wardens go.
@@ -23,15 +23,15 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Pool {
     exe: Arc<Path>,
-    /// What a warden is told first, encoded once.
+    /// The plan that a warden is told first, encoded once.
     plan: Vec<u8>,
     pub(crate) limits: Limits,
-    /// What the first warden found; one that finds less is not used.
+    /// The report of the first warden; one that finds less is not used.
     report: Report,
     idle: Duration,
     runs: u32,
     /// One a run or worker.
-    permits: Arc<Semaphore>,
+    admission: Admission,
     /// The last used is the next used, so that a pool shrinks to what is needed.
     waiting: Mutex<Vec<Waiting>>,
     /// The task that ends what waited too long. It goes with the pool.
@@ -62,7 +62,8 @@ impl Program {
     /// # Errors
     /// No warden comes up.
     pub async fn warm(&self, count: usize) -> Result<(), StartError> {
-        let count = count.min(self.pool.permits.available_permits());
+        let admission = &self.pool.admission;
+        let count = count.min(admission.limit() - admission.running());
         while self.pool.lock().len() < count {
             let link = self.pool.start().await?;
             self.pool.keep(link);
@@ -79,7 +80,6 @@ impl Pool {
         settings: &Settings,
         report: Report,
     ) -> Pool {
-        let concurrency = usize::try_from(concurrency).unwrap_or(Semaphore::MAX_PERMITS);
         Pool {
             exe,
             plan,
@@ -87,15 +87,16 @@ impl Pool {
             report,
             idle: settings.idle,
             runs: settings.runs,
-            permits: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+            // A run waits until its own timeout.
+            admission: Admission::new(concurrency as usize, usize::MAX),
             waiting: Mutex::default(),
             sweeper: Mutex::default(),
         }
     }
 
-    /// A place, in the order of arrival.
-    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.permits.clone().acquire_owned().await.ok()
+    /// Waits for a permit, in the order of arrival.
+    pub(crate) async fn admit(&self) -> Result<Permit, AdmissionError> {
+        self.admission.acquire().await
     }
 
     /// A warden that waited. It may have died meanwhile.

@@ -1,4 +1,4 @@
-//! What an operator says about one program: where it is, which files it sees, what a run may use.
+//! The profile of one program, by its operator: where it is, which files it sees, what a run may use.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub struct Profile {
     pub write: Vec<PathBuf>,
     /// Its environment. It wins over what a run brings, and over `PATH`, `HOME`, `TMPDIR`, `LANG`.
     pub env: Vec<(String, String)>,
-    /// What it can reach.
+    /// The network that it can reach.
     pub network: Network,
-    /// What a run may use.
+    /// The limits of a run.
     pub limits: Limits,
-    /// How many runs and workers there may be at a time. More wait, each until its own timeout; how
+    /// The most runs and workers at a time. More wait, each until its own timeout; how
     /// many may wait is for the caller to say.
     pub concurrency: u32,
 }
@@ -42,7 +42,7 @@ impl Profile {
     }
 }
 
-/// What a program can reach.
+/// The network that a program can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
@@ -54,7 +54,7 @@ pub enum Network {
     Proxy,
 }
 
-/// What one run may use. Sizes are bytes.
+/// The limits of one run. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU time: of each process by the kernel (in whole seconds, rounded up), and of all together,
@@ -62,7 +62,7 @@ pub struct Limits {
     pub cpu: Option<Duration>,
     /// Memory: private writable mappings of each process by the kernel, and resident anonymous and
     /// shared memory, page tables and sockets of all together, looked at every [`LOOK`](Self::LOOK).
-    /// What lies in the scratch directory counts there instead.
+    /// Files in the scratch directory count there instead.
     pub memory: u64,
     /// Processes and threads at a time.
     pub processes: u32,
@@ -70,9 +70,9 @@ pub struct Limits {
     pub files: u32,
     /// The size of each file.
     pub file_size: u64,
-    /// What the scratch directory (with `/dev/shm`) holds.
+    /// The bytes that the scratch directory (with `/dev/shm`) holds.
     pub scratch: u64,
-    /// How many files and directories it holds.
+    /// The number of files and directories that it holds.
     pub scratch_files: u32,
     /// Standard output.
     pub stdout: usize,
@@ -85,7 +85,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How often memory and CPU time of all processes together are looked at. In between, a program
+    /// The time between two looks at memory and CPU time of all processes together. In between, a program
     /// can use as much more as it can touch in that time.
     pub const LOOK: Duration = Duration::from_millis(25);
     /// The most that [`arguments`](Self::arguments) can be: the kernel's own limit for one argument.
@@ -117,7 +117,7 @@ pub enum ProfileError {
     /// The jail would look it up relative to something.
     #[error("{0:?} is not an absolute path without `..`")]
     Path(PathBuf),
-    /// It cannot be looked at.
+    /// The path cannot be looked at.
     #[error("{path:?}: {error}")]
     Missing {
         /// The path as declared.
@@ -128,15 +128,15 @@ pub enum ProfileError {
     /// The program is not a file that can be executed.
     #[error("{0:?} is not an executable file")]
     NotExecutable(PathBuf),
-    /// It gives away the machine, or would lie in the scratch directory.
+    /// The path gives away the machine, or would lie in the scratch directory.
     #[error("{0:?} cannot be shown to a program; move what it needs elsewhere")]
     Never(PathBuf),
-    /// It gives away what the server keeps to itself.
+    /// The path gives away a file that the server keeps to itself.
     #[error("{path:?} contains or lies in {denied:?}, which no program may see")]
     Denied {
         /// The path as declared, or one of those that every program sees.
         path: PathBuf,
-        /// What the server keeps to itself.
+        /// The path that the server keeps to itself.
         denied: PathBuf,
     },
     /// A run could put a link in its place, and the next would follow it.
@@ -144,7 +144,7 @@ pub enum ProfileError {
     Changeable {
         /// The path as declared.
         path: PathBuf,
-        /// What it lies in.
+        /// The path that it lies in.
         write: PathBuf,
     },
     /// A limit that cannot be.
@@ -158,7 +158,7 @@ pub enum ProfileError {
     NoNetNamespace(String),
 }
 
-/// What gives away the machine, and where scratch space lies in the jail, with everything below.
+/// Paths that give away the machine, and those of scratch space in the jail, with everything below.
 const NEVER_BELOW: [&str; 4] = ["/proc", "/sys", "/tmp", "/dev/shm"];
 /// The same, of which single files may be declared (a device).
 const NEVER: [&str; 7] = ["/", "/dev", "/etc", "/run", "/var", "/var/run", "/boot"];
@@ -275,7 +275,7 @@ fn has_nul(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().contains(&0)
 }
 
-/// Whether it can be an environment variable at all.
+/// Returns whether it can be an environment variable at all.
 pub(crate) fn is_variable(name: &str, value: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }

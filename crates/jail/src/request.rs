@@ -1,4 +1,4 @@
-//! What a run is given, and how it ends.
+//! The input of a run, and its end.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::link::StartError;
 use crate::profile::{Limits, is_variable};
 
-/// What a run is given.
+/// The input of a run.
 #[derive(Debug, Default)]
 pub struct Request {
     /// The arguments, without the program's name.
@@ -23,14 +23,14 @@ pub struct Request {
     pub env: Vec<(String, String)>,
     /// The whole of standard input.
     pub stdin: Bytes,
-    /// How long it may take, with waiting for its turn.
+    /// The time that it may take, with waiting for its turn.
     pub timeout: Duration,
-    /// Where its connections to the proxy go, with [`Network::Proxy`](crate::Network). Connections
+    /// The receiver of its connections to the proxy, with [`Network::Proxy`](crate::Network). Connections
     /// are closed if there is none, or while it is full.
     pub connections: Option<mpsc::Sender<TcpStream>>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Why it ended.
@@ -50,7 +50,7 @@ pub struct Ended {
 pub enum Exit {
     /// By itself, with this status.
     Code(u8),
-    /// By a signal that is no limit's.
+    /// By a signal that is not a limit's.
     Signal(i32),
     /// By a limit.
     Limit(Limit),
@@ -65,7 +65,7 @@ pub enum Limit {
     Timeout,
     /// [`Limits::cpu`].
     Cpu,
-    /// [`Limits::memory`], of all processes together. One alone gets `ENOMEM`.
+    /// [`Limits::memory`], of all processes together. A single one gets `ENOMEM`.
     Memory,
     /// [`Limits::stdout`].
     Stdout,
@@ -122,15 +122,15 @@ pub enum RunError {
     /// Arguments and environment are larger than [`Limits::arguments`].
     #[error("arguments and environment are {size} bytes, over the limit of {limit}")]
     TooLong {
-        /// What they are, in bytes.
+        /// Their size, in bytes.
         size: usize,
-        /// What they may be.
+        /// The size that is allowed.
         limit: usize,
     },
-    /// It cannot be an argument.
+    /// An argument cannot be passed on.
     #[error("an argument contains a NUL")]
     Argument,
-    /// It cannot be a variable, or tells the loader what to load before the program.
+    /// The name cannot be a variable, or tells the loader what to load before the program.
     #[error("environment variable {0:?} is not allowed")]
     Environment(String),
     /// All of the program's places were taken until the timeout.
@@ -140,13 +140,13 @@ pub enum RunError {
     /// it names is not visible in the jail.
     #[error("the program, or its interpreter, is not there")]
     NotFound,
-    /// It may not be executed.
+    /// The program may not be executed.
     #[error("the program may not be executed")]
     NotPermitted,
-    /// It is no program.
+    /// The file is not a program.
     #[error("the program is not in an executable format")]
     NotExecutable,
-    /// It was not started for another reason: too little of something on the host.
+    /// The program was not started for another reason: too little of something on the host.
     #[error("the program was not started: {0}")]
     NotStarted(std::io::Error),
     /// There is no warden for it.
@@ -186,7 +186,7 @@ pub(crate) fn check(
     }
 }
 
-/// What an `errno` of starting a program means.
+/// The error that an `errno` of starting a program means.
 pub(crate) fn refused(errno: i32) -> RunError {
     match Errno::from_raw_os_error(errno) {
         Errno::NOENT | Errno::NOTDIR => RunError::NotFound,

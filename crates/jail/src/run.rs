@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use iof_admission::Permit;
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::feature::Feature;
@@ -47,14 +48,14 @@ impl Program {
             &stdin.theirs,
         );
         let started = timeout_at(deadline, started).await;
-        let (place, link) = started.map_err(|_| RunError::Busy)??;
+        let (permit, link) = started.map_err(|_| RunError::Busy)??;
         drop((stdout.theirs, stderr.theirs, stdin.theirs));
         let input = request.stdin.slice(stdin.written..);
         let stdin = stdin.ours.map(pipe::Sender::from_owned_fd_unchecked);
         let stdin = stdin.transpose().map_err(RunError::NotStarted)?;
         let run = Run {
             pool: &self.pool,
-            _place: place,
+            _permit: permit,
             link,
             stdin,
             input,
@@ -68,40 +69,40 @@ impl Program {
     }
 }
 
-/// Waits for a place, and hands the run to a warden.
+/// Waits for a permit, and hands the run to a warden.
 pub(crate) async fn begin(
     pool: &Arc<Pool>,
     args: &[String],
     env: &[(String, String)],
     streams: &[&OwnedFd; 2],
     stdin: &Option<OwnedFd>,
-) -> Result<(OwnedSemaphorePermit, Link), RunError> {
+) -> Result<(Permit, Link), RunError> {
     let mut packet = Vec::new();
     wire::write_run(&mut packet, args, env);
     let mut descriptors = vec![streams[0].as_fd(), streams[1].as_fd()];
     descriptors.extend(stdin.as_ref().map(AsFd::as_fd));
-    let place = pool.place().await.ok_or(RunError::Busy)?;
+    let permit = pool.admit().await.map_err(|_| RunError::Busy)?;
     // A warden that died while it waited has not seen the run, so another can have it.
     while let Some(mut link) = pool.take() {
         if link.send(&packet, &descriptors).await.is_ok() {
             link.runs += 1;
-            return Ok((place, link));
+            return Ok((permit, link));
         }
     }
     let mut link = pool.start().await?;
     let sent = link.send(&packet, &descriptors).await;
     sent.map_err(|_| RunError::Lost)?;
     link.runs += 1;
-    Ok((place, link))
+    Ok((permit, link))
 }
 
 /// A run in progress.
 struct Run<'a> {
     pool: &'a Arc<Pool>,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
     link: Link,
     stdin: Option<pipe::Sender>,
-    /// What of standard input is not written yet.
+    /// The part of standard input that is not written yet.
     input: Bytes,
     stdout: Stream,
     stderr: Stream,

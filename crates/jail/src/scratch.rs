@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// How many leftovers are removed. Beyond, a new warden with a new directory is better.
+/// The most leftovers that are removed. Beyond, a new warden with a new directory is better.
 const FEW: usize = 64;
 
 /// The scratch directory, as it has to be before each run.
 pub(crate) struct Scratch {
     pub(crate) directory: PathBuf,
-    /// It and what is beside it, each opened.
+    /// The directory and those beside it, each opened.
     all: Vec<(PathBuf, File)>,
     /// Free files of a file system of its own, when empty.
     empty: Option<u64>,
@@ -35,7 +35,7 @@ impl Scratch {
         })
     }
 
-    /// Whether it is as it was. A little is put in order; for much, a new warden is better.
+    /// Returns whether it is as it was. A little is put in order; for much, a new warden is better.
     pub(crate) fn clear(&self) -> bool {
         let settled = self.all.iter().all(|(path, opened)| {
             let mode = opened.metadata().map(|metadata| metadata.mode() & 0o7777);

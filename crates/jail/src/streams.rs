@@ -10,9 +10,9 @@ use tokio::net::unix::pipe;
 
 use crate::request::Limit;
 
-/// How much of standard input is written before the program runs.
+/// The bytes of standard input that are written before the program runs.
 const AT_ONCE: usize = 64 << 10;
-/// How much is read at a time: as much again as there is already, between these.
+/// The bytes that are read at a time: as many again as there is already, between these.
 const READ: (usize, usize) = (8 << 10, 64 << 10);
 
 /// One of standard output and standard error.
@@ -128,7 +128,7 @@ pub(crate) struct In {
     pub(crate) ours: Option<OwnedFd>,
     /// `None` for nothing at all: the warden takes `/dev/null`.
     pub(crate) theirs: Option<OwnedFd>,
-    /// How much is written already.
+    /// The bytes that are written already.
     pub(crate) written: usize,
 }
 

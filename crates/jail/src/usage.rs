@@ -1,9 +1,9 @@
-//! What the processes of a warden use together, read from `/proc` of the host.
+//! The memory and CPU time of the processes of a warden, read from `/proc` of the host.
 
 use std::fs;
 use std::time::Duration;
 
-/// What all processes of a run or worker use at one moment.
+/// The use of memory and CPU time by all processes of a run or worker at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Processes.

@@ -1,4 +1,4 @@
-//! What server and warden say to each other, in packets over one Unix socket pair.
+//! The protocol of server and warden: packets over one Unix socket pair.
 //!
 //! A run is NUL-separated, as `execve` itself sees it; the rest is small and rare, and JSON.
 //! Descriptors ride along. The socket's end is the whole of error handling: whoever sees it stops.
@@ -26,24 +26,24 @@ pub(crate) const PACKET: usize = 176 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) profile: Profile,
-    /// Where each declared path led when the profile was checked.
+    /// The target of each declared path when the profile was checked.
     pub(crate) leads: Vec<(PathBuf, PathBuf)>,
     /// Parts to do without.
     pub(crate) without: Vec<Feature>,
-    /// Whom programs run as where the server is root.
+    /// The user that programs run as where the server is root.
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// Where scratch directories are made without a mount namespace.
+    /// The directory of scratch directories without a mount namespace.
     pub(crate) scratch: PathBuf,
 }
 
-/// What a warden says. `Ready` or `Failed` comes first, then `Ended` or `Refused` after each run,
+/// The messages of a warden. `Ready` or `Failed` comes first, then `Ended` or `Refused` after each run,
 /// with any number of `Connection`s in between.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum News {
-    /// It is locked in.
+    /// The warden is locked in.
     Ready(Report),
-    /// It could not lock itself in as far as it must.
+    /// The warden could not lock itself in as far as it must.
     Failed(String),
     /// Somebody connected to the proxy; the descriptor rides along.
     Connection,
@@ -126,7 +126,7 @@ pub(crate) fn read_run(packet: &[u8]) -> Option<Words<'_>> {
     let (block, count) = packet.split_last_chunk::<4>()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     let mut words = block.split(|byte| *byte == 0);
-    // What follows the last NUL is no word.
+    // What follows the last NUL is not a word.
     words.next_back()?;
     let args: Vec<_> = words.by_ref().take(count).collect();
     let env = words.map(|word| {

@@ -1,6 +1,6 @@
 //! A program that stays: for those that take long to start, and then answer many requests.
 //!
-//! What is said over its standard streams is the caller's business. The jail is the same as a run's,
+//! The caller decides what is said over its standard streams. The jail is the same as a run's,
 //! but for output, which is the caller's to bound, and time, which it has without end.
 
 use std::collections::VecDeque;
@@ -8,10 +8,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use iof_admission::Permit;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::feature::Feature;
@@ -36,10 +37,10 @@ pub struct Worker {
     ended: Option<Exit>,
     /// Takes standard error as it comes, and goes with the worker.
     reader: JoinSet<()>,
-    _place: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
-/// How long what a worker wrote is read after its end, at most: should a process outlive it.
+/// The time that the output of a worker is read after its end, at most: should a process outlive it.
 const DRAINED: Duration = Duration::from_millis(200);
 
 /// The end of what was written to standard error.
@@ -66,7 +67,7 @@ impl Program {
         let streams = [&stdout.theirs, &stderr.theirs];
         let begun = begin(&self.pool, args, env, &streams, &stdin.theirs);
         let begun = tokio::time::timeout(timeout, begun).await;
-        let (place, link) = begun.map_err(|_| RunError::Busy)??;
+        let (permit, link) = begun.map_err(|_| RunError::Busy)??;
         drop((stdin.theirs, stdout.theirs, stderr.theirs));
         let tail = Tail::default();
         let mut reader = JoinSet::new();
@@ -90,7 +91,7 @@ impl Program {
             connections,
             ended: None,
             reader,
-            _place: place,
+            _permit: permit,
         })
     }
 }
@@ -101,7 +102,7 @@ impl Worker {
         end_of(&self.stderr)
     }
 
-    /// What its processes use now.
+    /// The use of its processes now.
     pub async fn usage(&self) -> Usage {
         let Some(outer) = self.link.pid() else {
             return Usage::default();

@@ -10,7 +10,7 @@ use crate::grants::Ceiling;
 use crate::host::OwnNames;
 use crate::settings::{Auth, SecondState, Settings};
 use bytesize::ByteSize;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_egress::Egress;
 use iof_engine::{Engine, Limits};
 use iof_store::{SecretKeys, Store};

@@ -104,18 +104,18 @@ impl AuditSender {
     }
 }
 
-impl iof_egress::Sink for AuditSender {
-    fn sent(&self, entry: iof_egress::Entry) {
+impl iof_egress::Observer for AuditSender {
+    fn sent(&self, entry: &iof_egress::Entry<'_>) {
         self.send(AuditRecord {
             at: unix_ms(entry.at),
             call: entry.call,
             function_id: entry.function_id,
             version: entry.version,
             kind: AuditKind::Request,
-            subject: entry.rule,
-            secrets: entry.secrets,
-            method: Some(entry.method),
-            host: entry.host,
+            subject: entry.rule.map(str::to_owned),
+            secrets: entry.secrets.map(str::to_owned),
+            method: Some(entry.method.to_owned()),
+            host: entry.host.map(str::to_owned),
             address: entry.address.map(|address| address.to_string()),
             status: entry.status.map(i64::from),
             bytes_out: entry.bytes_out,
@@ -126,15 +126,15 @@ impl iof_egress::Sink for AuditSender {
     }
 }
 
-impl iof_commands::Sink for AuditSender {
-    fn ran(&self, run: iof_commands::Run) {
+impl iof_command::Observer for AuditSender {
+    fn ran(&self, run: &iof_command::Run<'_>) {
         self.send(AuditRecord {
             at: unix_ms(run.at),
             call: run.call,
             function_id: run.function_id,
             version: run.version,
             kind: AuditKind::Command,
-            subject: Some(run.command),
+            subject: Some(run.command.to_owned()),
             secrets: None,
             method: None,
             host: None,

@@ -78,7 +78,8 @@ impl RequestTarget {
         };
         // As the original told one from the other.
         if text.starts_with("http") {
-            let url = iof_egress::admit(text).map_err(|error| fetch(error.to_string()))?;
+            let url =
+                iof_egress::parse_outbound_url(text).map_err(|error| fetch(error.to_string()))?;
             return Ok(Self {
                 url,
                 method: Method::GET,
@@ -142,8 +143,9 @@ impl RequestTarget {
         };
         let path = text("path")?.unwrap_or("/");
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let url = iof_egress::admit(&format!("{scheme}://{hostname}{port}{slash}{path}"))
-            .map_err(|error| error.to_string())?;
+        let url =
+            iof_egress::parse_outbound_url(&format!("{scheme}://{hostname}{port}{slash}{path}"))
+                .map_err(|error| error.to_string())?;
         let method = match text("method")? {
             None => method,
             Some(text) => text

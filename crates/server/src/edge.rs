@@ -57,7 +57,7 @@ enum Choice {
 impl Edge {
     /// Puts the surfaces together. Needs the runtime of calls that compute for long.
     pub(crate) fn new(app: &Arc<App>) -> Self {
-        app.egress.set_inside(second_state::own_routes(app));
+        app.egress.set_local_dispatch(second_state::own_routes(app));
         let enabled = app.second_state.enabled;
         Self {
             second_state: enabled.then(|| second_state::Surface::new(app)),

@@ -14,7 +14,7 @@ use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
 use crate::second_state::fuzzing;
 use bytes::Bytes;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_engine::{Fault, Limits, Source};
 use serde_json::Value as Json;
 

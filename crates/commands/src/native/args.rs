@@ -1,4 +1,4 @@
-//! Which arguments a native program is started with.
+//! The arguments that a native program is started with.
 //!
 //! The operator writes the command line once; what a function may choose stands in braces, as the
 //! regular expression that the whole argument has to match. So a function cannot add an option that
@@ -36,7 +36,7 @@ impl Args {
     /// Reads a declaration: `text`, `text{pattern}text` or `{pattern}...`; `{{` and `}}` are braces.
     ///
     /// # Errors
-    /// What is wrong, naming the argument.
+    /// The problem, naming the argument.
     pub(crate) fn parse(declared: &[String]) -> Result<Args, String> {
         let mut pieces = Vec::with_capacity(declared.len());
         for text in declared {
@@ -54,7 +54,7 @@ impl Args {
     /// The arguments of the program, given those of a function.
     ///
     /// # Errors
-    /// What does not fit, for the function's author.
+    /// The problem, for the function's author.
     pub(crate) fn fill(&self, given: &[String]) -> Result<Vec<String>, String> {
         let mut left = given.iter();
         let mut number = 0;
@@ -136,7 +136,7 @@ impl Pattern {
         // By itself first: `a)|(b` would be one between the anchors, and anchored no more.
         let regex = build(text)
             .and_then(|_| build(&format!(r"\A(?:{text})\z")))
-            .map_err(|e| format!("{{{text}}} is no regular expression: {e}"))?;
+            .map_err(|e| format!("{{{text}}} is not a regular expression: {e}"))?;
         Ok(Pattern {
             text: text.to_owned(),
             regex,
@@ -147,7 +147,7 @@ impl Pattern {
         match self.regex.is_match(argument) {
             true => Ok(()),
             false => Err(format!(
-                "argument {number} does not look as allowed ({})",
+                "argument {number} does not match the allowed pattern {}",
                 self.text
             )),
         }
@@ -176,12 +176,12 @@ mod tests {
             (
                 &["{[0-9]{1,4}x[0-9]{1,4}}"],
                 &["20x30\n"],
-                Err("argument 1 does not look as allowed"),
+                Err("argument 1 does not match the allowed pattern"),
             ),
             (
                 &["{[a-z]+|b}"],
                 &["-write"],
-                Err("argument 1 does not look as allowed ([a-z]+|b)"),
+                Err("argument 1 does not match the allowed pattern [a-z]+|b"),
             ),
             (&["--lang={[a-z]{3}}"], &["deu"], Ok(&["--lang=deu"])),
             (&["{.}", "{.}"], &["a"], Err("takes 2 arguments, and got 1")),

@@ -1,4 +1,4 @@
-//! What an operator says about one native program: the table `[commands.NAME]` of `iof.toml`.
+//! The declaration of one native program by its operator: the table `[commands.NAME]` of `iof.toml`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Declaration {
     /// Files and directories that it may change. Runs can meet there.
     #[serde(default)]
     pub write: Vec<PathBuf>,
-    /// What it can reach.
+    /// The network that it can reach.
     #[serde(default)]
     pub network: Reach,
     /// Runs at a time.
@@ -79,24 +79,24 @@ pub struct Declaration {
     pub resident: Option<Resident>,
 }
 
-/// What a program can reach.
+/// The network that a program can reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// Nothing.
     #[default]
     None,
-    /// What the function may, by its outbound rules, through a proxy that the environment names.
+    /// The requests that the function may make, by its outbound rules, through a proxy that the environment names.
     Egress,
 }
 
-/// How long workers stay.
+/// Settings of the workers of a resident command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resident {
     /// The arguments that a worker is started with.
     pub args: Vec<String>,
-    /// Whether functions share workers. If not, a worker serves one function alone, so that what
+    /// True if functions share workers. If not, a worker serves one function only, so that what
     /// one function sends cannot reach another through a program that it took over.
     pub shared: bool,
     /// Runs after which a worker is replaced.
@@ -105,7 +105,7 @@ pub struct Resident {
     /// `memory` if nothing is said. Looked at once a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
-    /// How long a worker stays that nobody needs.
+    /// The time that an unused worker stays.
     #[serde(with = "humantime_serde")]
     pub idle: Duration,
     /// From its start until it says that it is ready.
@@ -196,10 +196,10 @@ impl Declaration {
         }
     }
 
-    /// What cannot be meant, beyond what the jail says of its profile.
+    /// The problem of the declaration, beyond those that the jail finds in its profile.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.time.is_zero() {
-            return Err("time: a run needs some".to_owned());
+            return Err("time must be greater than 0s".to_owned());
         }
         let Some(resident) = &self.resident else {
             return Ok(());

@@ -10,17 +10,17 @@ mod proxy;
 mod resident;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
+use iof_admission::Admission;
+use iof_command::{CallContext, Command, Output, Request};
 use iof_egress::Egress;
 use iof_jail::{Ended, Exit, Jail, Limit, Program, RunError};
 use tokio::time::Instant;
 
-use crate::{CallContext, Command, Output, Request};
 use args::Args;
 use resident::Residents;
 
@@ -28,13 +28,13 @@ pub use declaration::{Declaration, Reach, Resident};
 
 /// Exit statuses that are not the program's.
 pub mod status {
-    /// What the function gave does not fit: arguments, standard input.
+    /// The function's input does not fit: arguments, standard input.
     pub const USAGE: i32 = 2;
     /// The declared `time` was over; what SSVM returned for a command that it killed (`ETIMEDOUT`).
     pub const TIME: i32 = 110;
     /// The host could not run it: no place, or something is missing.
     pub const HOST: i32 = 125;
-    /// It was not started: not there, or not executable. SSVM returned -1.
+    /// The program was not started: not there, or not executable. SSVM returned -1.
     pub const NOT_STARTED: i32 = 255;
 }
 
@@ -45,8 +45,8 @@ pub struct Native {
     args: Args,
     runs: Runs,
     egress: Egress,
-    /// Runs that wait or run, for the queue's bound.
-    present: AtomicU32,
+    /// Admits as many as run or wait for it: the jail, or the workers, make them wait.
+    present: Admission,
 }
 
 enum Runs {
@@ -58,7 +58,7 @@ impl Native {
     /// A command of this name.
     ///
     /// # Errors
-    /// What is wrong with the declaration, naming the field.
+    /// The problem of the declaration, naming the field.
     pub fn new(
         name: &str,
         declaration: Declaration,
@@ -68,7 +68,7 @@ impl Native {
         let wrong = |problem: String| format!("commands.{name}.{problem}");
         if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
             return Err(format!(
-                "commands: {name:?} is no name; 1 to 64 characters, none of them a control character"
+                "commands: {name:?} is not a name; write 1 to 64 characters, none of them a control character"
             ));
         }
         declaration.check().map_err(wrong)?;
@@ -82,13 +82,14 @@ impl Native {
                 Runs::Resident(Residents::new(program, resident.clone(), &declaration))
             }
         };
+        let present = declaration.concurrency.saturating_add(declaration.queue);
         Ok(Native {
             name: name.to_owned(),
+            present: Admission::new(present as usize, 0),
             declaration,
             args,
             runs,
             egress,
-            present: AtomicU32::new(0),
         })
     }
 
@@ -250,7 +251,7 @@ impl Command for Native {
         if let Err(problem) = self.checked(&mut request) {
             return self.usage(problem);
         }
-        let Some(_present) = Present::enter(self) else {
+        let Some(_present) = self.present.try_acquire() else {
             let queue = self.declaration.queue;
             return Output {
                 status: status::HOST,
@@ -290,27 +291,7 @@ impl Command for Native {
     }
 }
 
-/// A run among those that wait or run.
-struct Present<'a>(&'a AtomicU32);
-
-impl<'a> Present<'a> {
-    fn enter(native: &'a Native) -> Option<Present<'a>> {
-        let Declaration {
-            concurrency, queue, ..
-        } = native.declaration;
-        let before = native.present.fetch_add(1, Ordering::AcqRel);
-        let present = Present(&native.present);
-        (before < concurrency.saturating_add(queue)).then_some(present)
-    }
-}
-
-impl Drop for Present<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// What the program said, and a line of ours.
+/// Appends a line of ours to what the program wrote.
 fn with_line(stderr: &[u8], line: &str) -> Bytes {
     let mut all = BytesMut::with_capacity(stderr.len() + 1 + line.len());
     all.extend_from_slice(stderr);

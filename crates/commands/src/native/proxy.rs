@@ -20,13 +20,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use iof_command::CallContext;
 use iof_egress::{Egress, Error, Kind, Outbound, Tunnel, drop_framing};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::CallContext;
+use crate::outbound::outbound;
 
 /// Answers connections as long as it is polled.
 pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Receiver<TcpStream>) {
@@ -45,7 +46,7 @@ pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Rec
     }
 }
 
-/// What the bodies of a run's requests may take of the host's memory together, until they are sent.
+/// The memory of the host that the bodies of a run's requests may take together, until they are sent.
 #[derive(Clone)]
 struct BodyBudget {
     /// A permit a KiB.
@@ -78,10 +79,10 @@ fn permits(bytes: u64) -> u32 {
 type Opened<'a> = Mutex<Option<(OnUpgrade, Tunnel<'a>)>>;
 
 async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, stream: TcpStream) {
-    let context = call.outbound(call.deadline);
+    let context = outbound(call, call.deadline);
     let opened = Opened::default();
     let service = service_fn(|request| answer(egress, &context, budget, &opened, request));
-    // How it ends matters to the program alone, and it sees it.
+    // How it ends matters to the program only, and it sees it.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -152,7 +153,7 @@ async fn sent(
     }
 }
 
-/// Reads a body and keeps nothing of it, up to so many bytes.
+/// Reads a body and keeps nothing of it, up to a number of bytes.
 async fn drain(body: &mut Incoming, most: u64) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await

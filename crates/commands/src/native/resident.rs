@@ -25,20 +25,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use iof_admission::{Admission, Permit};
 use iof_jail::{Ended, Exit, Limit, Program, RunError, Worker};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Declaration, Resident};
-use crate::{CallContext, Output, Request};
+use super::declaration::{Declaration, Resident};
+use iof_command::{CallContext, Output, Request};
 
 /// The longest line of an answer: three numbers.
 const LINE: u64 = 64;
-/// How often the memory of a worker is looked at.
+/// The time between two looks at the memory of a worker.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a worker that closed its output gets to end.
+/// The time that a worker that closed its output gets to end.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// The workers of one command.
@@ -50,7 +51,7 @@ pub(super) struct Residents {
     memory: u64,
     /// One permit for each worker that runs or starts. Those that wait for a run hold none: when
     /// there is no room beside them, the one that waited longest goes.
-    turns: Arc<Semaphore>,
+    turns: Admission,
     /// The latest is last.
     idle: Mutex<Vec<Waiting>>,
     /// Workers that start, and what ends those that nobody needs.
@@ -68,7 +69,7 @@ struct Waiting {
 
 /// Why a run has no output of its own.
 pub(super) enum Failure {
-    /// It cannot be asked so.
+    /// The request does not fit the protocol.
     Usage(String),
     /// A limit ended it.
     Ended(Ended),
@@ -78,7 +79,7 @@ pub(super) enum Failure {
     Broken(String, Vec<u8>),
 }
 
-type Started = Result<(Waiting, OwnedSemaphorePermit), Failure>;
+type Started = Result<(Waiting, Permit), Failure>;
 
 impl Residents {
     pub(super) fn new(
@@ -92,7 +93,7 @@ impl Residents {
             stdout: declaration.stdout.as_u64(),
             stderr: declaration.stderr.as_u64(),
             memory: settings.memory.map_or(memory / 4 * 3, |own| own.as_u64()),
-            turns: Arc::new(Semaphore::new(declaration.concurrency as usize)),
+            turns: Admission::new(declaration.concurrency as usize, usize::MAX),
             idle: Mutex::default(),
             tasks: Mutex::default(),
             settings,
@@ -116,9 +117,8 @@ impl Residents {
         }
         let deadline = Instant::now() + time;
         let late = || Failure::Ended(over(Limit::Timeout));
-        let turn = timeout_at(deadline, self.turns.clone().acquire_owned()).await;
+        let turn = self.turns.acquire_until(deadline).await;
         let turn = turn.map_err(|_| Failure::NotRun(RunError::Busy))?;
-        let turn = turn.map_err(|_| Failure::NotRun(RunError::Lost))?;
         let function = (!self.settings.shared).then_some(call.function_id);
         let (mut waiting, turn) = match self.take(function) {
             Some(waiting) => (waiting, turn),
@@ -156,7 +156,7 @@ impl Residents {
     }
 
     /// Starts one, in a task of its own.
-    async fn start(self: &Arc<Self>, function: Option<i64>, turn: OwnedSemaphorePermit) -> Started {
+    async fn start(self: &Arc<Self>, function: Option<i64>, turn: Permit) -> Started {
         let (tell, told) = oneshot::channel();
         let residents = Arc::clone(self);
         {
@@ -174,7 +174,7 @@ impl Residents {
         told.await.unwrap_or(Err(Failure::NotRun(RunError::Lost)))
     }
 
-    async fn start_now(&self, function: Option<i64>, turn: OwnedSemaphorePermit) -> Started {
+    async fn start_now(&self, function: Option<i64>, turn: Permit) -> Started {
         self.make_room().await;
         let start = self.settings.start;
         let opened = self
@@ -215,7 +215,7 @@ impl Residents {
         loop {
             let oldest = {
                 let mut idle = self.idle();
-                if idle.len() <= self.turns.available_permits() {
+                if idle.len() <= self.turns.limit() - self.turns.running() {
                     return;
                 }
                 idle.remove(0)
@@ -310,7 +310,7 @@ async fn line(said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failu
     match (read, line.pop()) {
         (Ok(_), Some(b'\n')) => Ok(String::from_utf8_lossy(&line).into_owned()),
         (Ok(0), None) | (Err(_), _) => Err(broken("its worker ended")),
-        _ => Err(broken("its worker said something that is no line")),
+        _ => Err(broken("its worker said something that is not a line")),
     }
 }
 

@@ -8,7 +8,6 @@
 
 mod http_proxy;
 mod options;
-mod runs;
 mod secrets;
 mod setup;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use iof_command::{CallContext, Grants, Registry, Request};
 use iof_commands::http_proxy::HttpProxy;
-use iof_commands::{CallContext, Grants, Registry, Request};
-use iof_egress::{Attachment, Attachments, Config, Egress, Place, SecretValue};
+use iof_egress::{Config, Egress, SecretInjection, SecretInjections, SecretLocation, SecretValue};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -26,9 +26,9 @@ async fn the_calls_secrets_are_attached_and_masked() {
     };
     let mut registry = Registry::new();
     registry.register(HttpProxy::new(Egress::new(config).unwrap()));
-    let attachment = Attachment::new(
+    let attachment = SecretInjection::new(
         "GET http://a.test:*/v1".parse().unwrap(),
-        Place::Header(http::header::AUTHORIZATION),
+        SecretLocation::Header(http::header::AUTHORIZATION),
         "Bearer {TOKEN}".parse().unwrap(),
         SecretValue::new("s3cret-token").unwrap(),
     );
@@ -42,7 +42,7 @@ async fn the_calls_secrets_are_attached_and_masked() {
         function_id: 7,
         version: 2,
         grants: Arc::new(grants),
-        secrets: Arc::new(Attachments::new(vec![attachment.unwrap()]).unwrap()),
+        secrets: Arc::new(SecretInjections::new(vec![attachment.unwrap()]).unwrap()),
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
     };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use iof_command::{CallContext, Grants, Output, Refusal, Registry, Request};
 use iof_commands::http_proxy::HttpProxy;
-use iof_commands::{CallContext, Grants, Output, Refusal, Registry, Request};
 use iof_egress::{Config, Egress};
 use tokio::time::Instant;
 use uuid::Uuid;

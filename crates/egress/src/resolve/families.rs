@@ -7,90 +7,98 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::future::{Either, FutureExt, select};
+use hickory_resolver::TokioResolver;
 use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::timeout;
 
-use super::{MAX_ADDRESSES, Resolve, Way};
-use crate::dial::interleave;
+use super::target::ResolvedTarget;
+use crate::tcp::interleave;
 
-/// How long the other family is waited for (the Resolution Delay of RFC 8305 section 3).
+/// No host needs more; a name with thousands of addresses is an attack on our patience.
+const MAX_ADDRESSES: usize = 16;
+
+/// The wait for the other family (the Resolution Delay of RFC 8305 section 3).
 const DELAY: Duration = Duration::from_millis(50);
 
-/// What is known of one family, or of both.
+/// The answers for one family, or for both.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FamilyAnswers {
     /// May be dialled.
     good: Vec<SocketAddr>,
     /// May not, and why, for the operator.
     refused: Vec<String>,
-    /// Of the questions that got no answer, or the answer that there is nothing.
+    /// Errors of the questions that got no answer, or the answer that there is nothing.
     failures: Vec<NetError>,
 }
 
 /// Why a name leads nowhere.
-pub(super) enum Nowhere {
+pub(super) enum LookupError {
     /// All of its addresses are refused.
     Refused(String),
     /// The name servers gave no answer.
     Silent(NetError),
-    /// It does not exist, or has no address.
+    /// The name does not exist, or has no address.
     Missing(Option<NetError>),
 }
 
-impl Resolve {
-    /// Where `name` leads; with `checked`, only to what may be dialled.
-    pub(super) async fn lookup(
-        &self,
-        name: Name,
-        port: u16,
-        checked: bool,
-    ) -> Result<Way<'_>, Nowhere> {
-        let v4 = self.family(name.clone(), RecordType::A, port, checked);
-        let v6 = self.family(name, RecordType::AAAA, port, checked);
-        let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
-            Either::Left(first) | Either::Right(first) => first,
-        };
-        let second = match first.good.is_empty() {
-            true => Some(other.as_mut().await),
-            false => timeout(DELAY, other.as_mut()).await.ok(),
-        };
-        match second {
-            Some(second) => first.and(second).conclude(),
-            None => {
-                let more = MAX_ADDRESSES.saturating_sub(first.good.len());
-                let rest = async move { other.await.good.into_iter().take(more).collect() };
-                Ok(Way {
-                    addresses: first.good,
-                    pinned: false,
-                    rest: Some(rest.boxed()),
-                })
-            }
+/// Looks up where `name` leads, without the addresses that `refusal` names a reason against.
+pub(super) async fn lookup<'a>(
+    resolver: &'a TokioResolver,
+    name: Name,
+    port: u16,
+    refusal: impl Fn(SocketAddr) -> Option<String> + Copy + Send + Sync + 'a,
+) -> Result<ResolvedTarget<'a>, LookupError> {
+    let v4 = family(resolver, name.clone(), RecordType::A, port, refusal);
+    let v6 = family(resolver, name, RecordType::AAAA, port, refusal);
+    let (first, mut other) = match select(v4.boxed(), v6.boxed()).await {
+        Either::Left(first) | Either::Right(first) => first,
+    };
+    let second = match first.good.is_empty() {
+        true => Some(other.as_mut().await),
+        false => timeout(DELAY, other.as_mut()).await.ok(),
+    };
+    match second {
+        Some(second) => first.and(second).conclude(),
+        None => {
+            let more = MAX_ADDRESSES.saturating_sub(first.good.len());
+            let rest = async move { other.await.good.into_iter().take(more).collect() };
+            Ok(ResolvedTarget {
+                addresses: first.good,
+                pinned: false,
+                rest: Some(rest.boxed()),
+            })
         }
-    }
-
-    async fn family(&self, name: Name, kind: RecordType, port: u16, checked: bool) -> Found {
-        let mut found = Found::default();
-        match self.resolver.lookup(name, kind).await {
-            Err(e) => found.failures.push(e),
-            Ok(lookup) => {
-                for ip in LookupIp::from(lookup).iter().take(MAX_ADDRESSES) {
-                    let address = SocketAddr::new(ip, port);
-                    match self.refusal(address).filter(|_| checked) {
-                        None => found.good.push(address),
-                        Some(why) => found.refused.push(format!("{ip} is {why}")),
-                    }
-                }
-            }
-        }
-        found
     }
 }
 
-impl Found {
-    fn and(mut self, other: Found) -> Found {
+async fn family(
+    resolver: &TokioResolver,
+    name: Name,
+    kind: RecordType,
+    port: u16,
+    refusal: impl Fn(SocketAddr) -> Option<String>,
+) -> FamilyAnswers {
+    let mut found = FamilyAnswers::default();
+    match resolver.lookup(name, kind).await {
+        Err(e) => found.failures.push(e),
+        Ok(lookup) => {
+            for ip in LookupIp::from(lookup).iter().take(MAX_ADDRESSES) {
+                let address = SocketAddr::new(ip, port);
+                match refusal(address) {
+                    None => found.good.push(address),
+                    Some(why) => found.refused.push(format!("{ip} is {why}")),
+                }
+            }
+        }
+    }
+    found
+}
+
+impl FamilyAnswers {
+    fn and(mut self, other: FamilyAnswers) -> FamilyAnswers {
         self.good.extend(other.good);
         // Of each family some, if there are too many.
         self.good = interleave(self.good);
@@ -100,27 +108,24 @@ impl Found {
         self
     }
 
-    fn conclude<'a>(self) -> Result<Way<'a>, Nowhere> {
+    fn conclude<'a>(self) -> Result<ResolvedTarget<'a>, LookupError> {
         if !self.good.is_empty() {
-            return Ok(Way {
+            return Ok(ResolvedTarget {
                 addresses: self.good,
                 pinned: false,
                 rest: None,
             });
         }
         if !self.refused.is_empty() {
-            return Err(Nowhere::Refused(self.refused.join(", ")));
+            return Err(LookupError::Refused(self.refused.join(", ")));
         }
         let (missing, silent): (Vec<_>, Vec<_>) = self
             .failures
             .into_iter()
             .partition(NetError::is_no_records_found);
         match silent.into_iter().next() {
-            Some(e) => Err(Nowhere::Silent(e)),
-            None => Err(Nowhere::Missing(missing.into_iter().next())),
+            Some(e) => Err(LookupError::Silent(e)),
+            None => Err(LookupError::Missing(missing.into_iter().next())),
         }
     }
 }
-
-/// Addresses that may still come.
-pub(crate) type Rest<'a> = Option<BoxFuture<'a, Vec<SocketAddr>>>;

@@ -1,4 +1,4 @@
-//! Which addresses are this machine's own.
+//! The addresses of this machine itself.
 //!
 //! The kernel is asked each time, by binding a socket, which is three system calls for a new
 //! connection and none for a request on one that waited. Unlike a list of interfaces this knows
@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Whether `ip` is an address of this machine now. Anything but a clear no counts as yes.
+/// Returns whether `ip` is an address of this machine now. Anything but a clear no counts as yes.
 pub(super) fn has(ip: IpAddr) -> bool {
     match bind(ip) {
         Ok(_) => !binds_foreign(ip) || is_routed_here(ip),
@@ -19,7 +19,7 @@ fn bind(ip: IpAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(SocketAddr::new(ip, 0))
 }
 
-/// Whether sockets can be bound to addresses that no machine has (`net.ipv4.ip_nonlocal_bind`, which
+/// Returns whether sockets can be bound to addresses that no machine has (`net.ipv4.ip_nonlocal_bind`, which
 /// fail-over pairs set): to one of those for documentation (RFC 5737, RFC 3849).
 fn binds_foreign(like: IpAddr) -> bool {
     let foreign: IpAddr = match like {
@@ -29,7 +29,7 @@ fn binds_foreign(like: IpAddr) -> bool {
     bind(foreign).is_ok()
 }
 
-/// Whether what is sent to `ip` stays here: it would come from `ip` itself, or from loopback. Nothing
+/// Returns whether what is sent to `ip` stays here: it would come from `ip` itself, or from loopback. Nothing
 /// is sent to find out.
 fn is_routed_here(ip: IpAddr) -> bool {
     let any: IpAddr = match ip {

@@ -1,4 +1,4 @@
-//! Which answers of name servers are dialled.
+//! Tests of the answers of name servers that are dialled.
 
 use std::net::IpAddr;
 
@@ -6,17 +6,17 @@ use super::dns::{Dns, Says, are};
 use super::*;
 
 async fn resolve(dns: &Dns, config: Config) -> Resolve {
-    Resolve::new(&Config {
+    let config = Config {
         dns_servers: vec![dns.address],
         ..config
-    })
-    .unwrap()
+    };
+    Resolve::new(&config, Vec::new()).unwrap()
 }
 
 async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
     let host = Host::Domain(name.to_owned());
-    let way = resolve.addresses(&host, 80).await?;
-    Ok(way.addresses.iter().map(SocketAddr::to_string).collect())
+    let target = resolve.addresses(&host, 80).await?;
+    Ok(target.addresses.iter().map(SocketAddr::to_string).collect())
 }
 
 /// Only here can the first answer be a public address, because nobody dials it.
@@ -121,16 +121,17 @@ async fn chains_of_aliases_are_followed_to_an_end() {
     );
 }
 
-/// What this machine's own hosts file says is filtered like any answer.
+/// Addresses of this machine's own hosts file are filtered like any answer.
 #[tokio::test]
 async fn the_hosts_file_is_no_way_around() {
     let hosts = tokio::fs::read_to_string("/etc/hosts")
         .await
         .unwrap_or_default();
-    let resolve = Resolve::new(&Config {
+    let config = Config {
         connect_timeout: std::time::Duration::from_millis(30),
         ..Config::default()
-    });
+    };
+    let resolve = Resolve::new(&config, Vec::new());
     let Ok(resolve) = resolve else { return }; // no system resolver configured
     let lines = hosts
         .lines()
@@ -140,7 +141,7 @@ async fn the_hosts_file_is_no_way_around() {
         let Some(address) = words.next().and_then(|a| a.parse::<IpAddr>().ok()) else {
             continue;
         };
-        if Class::of(address) == Class::Public {
+        if AddressClass::of(address) == AddressClass::Public {
             continue;
         }
         for host in words {

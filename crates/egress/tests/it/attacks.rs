@@ -210,7 +210,7 @@ fn addresses() -> Vec<IpAddr> {
     HOSTS
         .iter()
         .map(|host| {
-            let url = iof_egress::admit(&format!("http://{host}/")).unwrap();
+            let url = iof_egress::parse_outbound_url(&format!("http://{host}/")).unwrap();
             url.host_str()
                 .unwrap()
                 .trim_matches(['[', ']'])

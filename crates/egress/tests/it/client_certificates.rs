@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Version;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use iof_egress::{Attachments, ClientCertificate, Config, Egress, Kind, Outbound, Pin};
+use iof_egress::{ClientCertificate, Config, Egress, Kind, Outbound, Pin, SecretInjections};
 use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
@@ -240,7 +240,7 @@ async fn it_is_not_shown_where_credentials_are_withheld() {
     let egress = egress(&authority, vec![only], pins).await;
     let rules = any_rule();
     let withheld = Outbound {
-        secrets: Attachments::WITHHELD,
+        secrets: SecretInjections::WITHHELD,
         ..outbound(&rules)
     };
     for (url, denied) in [
@@ -250,7 +250,7 @@ async fn it_is_not_shown_where_credentials_are_withheld() {
         (format!("https://open.bank.test:{}/", bank.port()), false),
         (format!("http://away.test:{}/", away.port()), false),
     ] {
-        let target = iof_egress::admit(&url).unwrap();
+        let target = iof_egress::parse_outbound_url(&url).unwrap();
         let answer = egress
             .send_to(&withheld, target, http::Request::new(bytes::Bytes::new()))
             .await;

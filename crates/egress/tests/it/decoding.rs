@@ -119,8 +119,10 @@ async fn each_coding_is_undone() {
         ("identity, gzip,", gzip(TEXT)),
     ] {
         let (server, length) = (encoded(codings, body.clone()).await, body.len() as u64);
-        let egress = pinned(&server, quick());
-        let kept = Kept::of(&egress);
+        let (egress, kept) = Kept::client(Config {
+            pin: vec![server.pin("a.test")],
+            ..quick()
+        });
         let response = send(&server, &egress, true, None).await.unwrap();
         assert_eq!(response.body(), TEXT, "{codings}");
         let headers = response.headers();

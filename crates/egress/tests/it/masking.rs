@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use iof_egress::{Attachments, Config, Egress, Kind, Place};
+use iof_egress::{Config, Egress, Kind, SecretInjections, SecretLocation};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -25,7 +25,7 @@ async fn trusting(authority: &Authority, server: &Upstream) -> Egress {
     .unwrap()
 }
 
-fn bearer() -> Attachments {
+fn bearer() -> SecretInjections {
     one(
         "* https://api.test:*/v3",
         header("authorization"),
@@ -33,8 +33,8 @@ fn bearer() -> Attachments {
     )
 }
 
-fn basic() -> Attachments {
-    let place = Place::Basic { user: "me".into() };
+fn basic() -> SecretInjections {
+    let place = SecretLocation::Basic { user: "me".into() };
     one("* https://api.test:*/v3", place, "{T}")
 }
 
@@ -236,7 +236,11 @@ fn quiet(text: &str) {
 async fn no_log_and_no_error_tells() {
     let (lines, _guard) = log("trace");
     let authority = Authority::new();
-    let query = one("* https://api.test:*/v3", Place::Query("key".into()), "{T}");
+    let query = one(
+        "* https://api.test:*/v3",
+        SecretLocation::Query("key".into()),
+        "{T}",
+    );
     let server = Upstream::https(
         authority.server("api.test", &["h2"]),
         |request, _| match request.uri.path() {

@@ -24,8 +24,7 @@ async fn every_address_of_this_machine_is_refused_on_our_port() {
         SocketAddr::from(([0, 0, 0, 0], port)),
         SocketAddr::from(([0; 16], port)),
     ] {
-        let egress = Egress::new(anywhere()).unwrap();
-        egress.set_own_listeners(vec![listener]);
+        let egress = Egress::for_server(anywhere(), vec![listener], Vec::new()).unwrap();
         let mut hosts = vec![
             "127.0.0.1",
             "127.0.0.2",
@@ -66,13 +65,12 @@ async fn names_redirects_and_pins_do_not_lead_there() {
             to: ours.address,
         },
     ];
-    let egress = Egress::new(Config {
+    let config = Config {
         dns_servers: vec![dns.address],
         pin,
         ..anywhere()
-    })
-    .unwrap();
-    egress.set_own_listeners(vec![ours.address]);
+    };
+    let egress = Egress::for_server(config, vec![ours.address], Vec::new()).unwrap();
     for url in [
         ours.url("name.test", "/"),
         ours.url("pinned.test", "/"),
@@ -97,8 +95,8 @@ async fn names_redirects_and_pins_do_not_lead_there() {
 /// An address that others reach us by (NAT, another node) is refused as it is.
 #[tokio::test]
 async fn a_listed_address_need_not_be_of_this_machine() {
-    let egress = Egress::new(quick()).unwrap();
-    egress.set_own_listeners(vec!["8.8.8.8:443".parse().unwrap()]);
+    let listeners = vec!["8.8.8.8:443".parse().unwrap()];
+    let egress = Egress::for_server(quick(), listeners, Vec::new()).unwrap();
     let error = get(&egress, &any_rule(), "https://8.8.8.8/")
         .await
         .unwrap_err();

@@ -108,8 +108,7 @@ async fn http_goes_through_a_tunnel_to_the_checked_address() {
     })
     .await;
     let (dns, proxy) = (names(&["1.1.1.1"]).await, Proxy::to(server.address).await);
-    let egress = Egress::new(config(&dns, &proxy)).unwrap();
-    let kept = Kept::of(&egress);
+    let (egress, kept) = Kept::client(config(&dns, &proxy));
     for (url, host, address) in [
         ("http://a.test/x?y", "a.test", "1.1.1.1:80"),
         ("http://a.test:8080/x?y", "a.test:8080", "1.1.1.1:8080"),
@@ -167,12 +166,12 @@ async fn tls_is_spoken_inside_with_the_upstreams_name() {
 async fn what_is_refused_without_a_proxy_never_reaches_it() {
     let server = Upstream::http(|_, _| text(200, "")).await;
     let (dns, proxy) = (names(&["9.9.9.9"]).await, Proxy::to(server.address).await);
-    let egress = Egress::new(Config {
+    let config = Config {
         deny: vec!["9.9.9.0/24".parse().unwrap()],
         ..config(&dns, &proxy)
-    })
-    .unwrap();
-    egress.set_own_listeners(vec!["8.8.8.8:80".parse().unwrap()]);
+    };
+    let listeners = vec!["8.8.8.8:80".parse().unwrap()];
+    let egress = Egress::for_server(config, listeners, Vec::new()).unwrap();
     for url in [
         "http://10.0.0.1/",
         "http://127.0.0.1/",

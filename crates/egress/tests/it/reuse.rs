@@ -23,9 +23,7 @@ const BROKE: (&str, Option<u16>) = ("egress-protocol", None);
 
 fn pinned(server: &Upstream) -> (Egress, Arc<Kept>) {
     let pin = vec![server.pin("a.test")];
-    let egress = Egress::new(Config { pin, ..quick() }).unwrap();
-    let kept = Kept::of(&egress);
-    (egress, kept)
+    Kept::client(Config { pin, ..quick() })
 }
 
 async fn ask(egress: &Egress, method: &str, url: &str) -> Result<Response<Bytes>, Error> {
@@ -351,13 +349,11 @@ async fn http2_sends_again_what_was_not_processed() {
     let authority = Authority::new();
     for (method, acts, arrived, outcomes) in cases {
         let (server, requests) = scripted(&authority, acts).await;
-        let egress = Egress::new(Config {
+        let (egress, kept) = Kept::client(Config {
             pin: vec![server.pin("a.test")],
             ca_files: vec![authority.file().await],
             ..quick()
         });
-        let egress = egress.unwrap();
-        let kept = Kept::of(&egress);
         let url = format!("https://a.test:{}/", server.port());
         if matches!(acts[0], Answer) {
             ask(&egress, method, &url).await.unwrap();

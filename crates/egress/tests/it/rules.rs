@@ -1,14 +1,14 @@
 //! Rules: their text, and what they allow.
 
 use http::Method;
-use iof_egress::{Rule, Rules, admit};
+use iof_egress::{Rule, Rules, parse_outbound_url};
 use proptest::prelude::*;
 
 use crate::support::rules;
 
 fn allows(rule: &str, method: &str, url: &str) -> bool {
     rules(&[rule])
-        .allows(&method.parse().unwrap(), &admit(url).unwrap())
+        .allows(&method.parse().unwrap(), &parse_outbound_url(url).unwrap())
         .is_some()
 }
 
@@ -108,7 +108,10 @@ fn what_a_rule_allows() {
 fn no_rules_allow_nothing() {
     assert!(
         Rules::default()
-            .allows(&Method::GET, &admit("https://example.com/").unwrap())
+            .allows(
+                &Method::GET,
+                &parse_outbound_url("https://example.com/").unwrap()
+            )
             .is_none()
     );
 }
@@ -118,7 +121,7 @@ fn the_rule_that_allowed_is_known() {
     let rules = rules(&["GET https://a.test", "* https://*"]);
     let allowed = |url| {
         rules
-            .allows(&Method::GET, &admit(url).unwrap())
+            .allows(&Method::GET, &parse_outbound_url(url).unwrap())
             .unwrap()
             .to_string()
     };
@@ -267,7 +270,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in any::<String>(), url in any::<String>(), form in "[*A-Z, ]{0,6} https?://[*.a-z0-9:\\[\\]%@]{0,12}[/.%;a?#]{0,8}") {
         let _ = text.parse::<Rule>();
-        let _ = admit(&url);
+        let _ = parse_outbound_url(&url);
         if let Ok(rule) = form.parse::<Rule>() {
             prop_assert_eq!(rule.to_string().parse::<Rule>().unwrap(), rule);
         }
@@ -276,7 +279,7 @@ proptest! {
     /// However often a server decodes an allowed path, it stays below the prefix.
     #[test]
     fn an_allowed_path_never_leaves_the_prefix(path in any_path()) {
-        if let Ok(url) = admit(&format!("https://a.test{path}")) && allows("* https://a.test/v3/mail", "GET", url.as_str()) {
+        if let Ok(url) = parse_outbound_url(&format!("https://a.test{path}")) && allows("* https://a.test/v3/mail", "GET", url.as_str()) {
             for times in 0..6 {
                 let resolved = resolved(url.path(), times);
                 prop_assert!(resolved.starts_with(&["v3".to_owned(), "mail".to_owned()]), "{} {times}: {resolved:?}", url.path());
@@ -287,7 +290,7 @@ proptest! {
     /// A wildcard matches names that end in `.` and its domain, and no others.
     #[test]
     fn wildcards_match_whole_labels(name in "[a-z.]{0,6}(example|xexample)(\\.com){1,2}(\\.evil)?") {
-        if let Ok(url) = admit(&format!("https://{name}/")) {
+        if let Ok(url) = parse_outbound_url(&format!("https://{name}/")) {
             let host = url.host_str().unwrap();
             let expected = host.ends_with(".example.com") && host.len() > ".example.com".len();
             prop_assert_eq!(allows("* https://*.example.com", "GET", url.as_str()), expected, "{}", host);

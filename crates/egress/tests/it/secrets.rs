@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::request::{Builder, Parts};
 use http::{HeaderName, Request, Response};
 use iof_egress::{
-    Attachment, Attachments, Config, Egress, Error, Outbound, Pin, Place, SecretValue,
+    Config, Egress, Error, Outbound, Pin, SecretInjection, SecretInjections, SecretLocation,
+    SecretValue,
 };
 
 use crate::support::{Authority, Upstream, any_rule, outbound, quick, redirect, text};
@@ -17,13 +18,13 @@ pub(crate) const TOKEN_ENCODED: &str = "s3cret%2Ft0k%2Bn%3D9";
 /// Of `me:` and the token.
 pub(crate) const CREDENTIAL: &str = "bWU6czNjcmV0L3QwaytuPTk=";
 
-pub(crate) fn header(name: &'static str) -> Place {
-    Place::Header(HeaderName::from_static(name))
+pub(crate) fn header(name: &'static str) -> SecretLocation {
+    SecretLocation::Header(HeaderName::from_static(name))
 }
 
-pub(crate) fn attachment(rule: &str, place: Place, template: &str) -> Attachment {
+pub(crate) fn attachment(rule: &str, place: SecretLocation, template: &str) -> SecretInjection {
     let value = SecretValue::new(TOKEN).unwrap();
-    Attachment::new(
+    SecretInjection::new(
         rule.parse().unwrap(),
         place,
         template.parse().unwrap(),
@@ -32,13 +33,13 @@ pub(crate) fn attachment(rule: &str, place: Place, template: &str) -> Attachment
     .unwrap()
 }
 
-pub(crate) fn one(rule: &str, place: Place, template: &str) -> Attachments {
-    Attachments::new(vec![attachment(rule, place, template)]).unwrap()
+pub(crate) fn one(rule: &str, place: SecretLocation, template: &str) -> SecretInjections {
+    SecretInjections::new(vec![attachment(rule, place, template)]).unwrap()
 }
 
 pub(crate) async fn send(
     egress: &Egress,
-    secrets: &Attachments,
+    secrets: &SecretInjections,
     request: Builder,
 ) -> Result<Response<Bytes>, Error> {
     let rules = any_rule();
@@ -151,7 +152,7 @@ impl World {
         format!("{methods} {}", self.url(path))
     }
 
-    async fn send(&self, secrets: &Attachments, request: Builder) {
+    async fn send(&self, secrets: &SecretInjections, request: Builder) {
         send(&self.egress, secrets, request).await.unwrap();
     }
 }
@@ -192,7 +193,7 @@ async fn each_place_is_filled_and_replaces_what_the_function_set() {
         assert_eq!(seen.matches("x-key").count(), 1, "{seen}");
         assert!(seen.contains("\nauthorization: mine\n"), "{seen}");
 
-        let query = one(rule, Place::Query("key".into()), "{T}");
+        let query = one(rule, SecretLocation::Query("key".into()), "{T}");
         world.send(&query, request()).await;
         let seen = world.seen.only();
         assert!(
@@ -200,7 +201,7 @@ async fn each_place_is_filled_and_replaces_what_the_function_set() {
             "{seen}"
         );
 
-        let basic = one(rule, Place::Basic { user: "me".into() }, "{T}");
+        let basic = one(rule, SecretLocation::Basic { user: "me".into() }, "{T}");
         world.send(&basic, request()).await;
         let seen = world.seen.only();
         assert!(
@@ -220,8 +221,8 @@ async fn only_what_the_rule_allows_carries_it() {
     let rule = world.rule("POST,PUT", "/v3");
     for place in [
         header("x-key"),
-        Place::Query("key".into()),
-        Place::Basic { user: "me".into() },
+        SecretLocation::Query("key".into()),
+        SecretLocation::Basic { user: "me".into() },
     ] {
         let secrets = one(&rule, place.clone(), "{T}");
         for (method, url, carries) in [
@@ -274,8 +275,8 @@ async fn a_redirect_is_asked_about_anew() {
     for place in [
         header("authorization"),
         header("x-key"),
-        Place::Query("key".into()),
-        Place::Basic { user: "me".into() },
+        SecretLocation::Query("key".into()),
+        SecretLocation::Basic { user: "me".into() },
     ] {
         let secrets = one(&world.rule("*", "/v3"), place.clone(), "{T}");
         for status in [301, 302, 303, 307, 308] {
@@ -320,7 +321,11 @@ async fn a_redirect_is_asked_about_anew() {
 #[tokio::test]
 async fn a_location_carries_nothing_out_of_the_rule() {
     let world = World::new().await;
-    let secrets = one(&world.rule("*", "/v3"), Place::Query("key".into()), "{T}");
+    let secrets = one(
+        &world.rule("*", "/v3"),
+        SecretLocation::Query("key".into()),
+        "{T}",
+    );
     for echo in [
         TOKEN,
         TOKEN_ENCODED,
@@ -381,7 +386,7 @@ async fn the_first_of_two_for_one_place_counts() {
     let world = World::new().await;
     let rule = world.rule("*", "/v3");
     let list = ["first {T}", "second {T}"].map(|t| attachment(&rule, header("x-key"), t));
-    let secrets = Attachments::new(list.into()).unwrap();
+    let secrets = SecretInjections::new(list.into()).unwrap();
     world.send(&secrets, Request::get(world.url("/v3"))).await;
     let seen = world.seen.only();
     assert!(

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use iof_egress::{Attachments, Config, Egress, Error, Outbound, Pin, Rules};
+use iof_egress::{Config, Egress, Error, Outbound, Pin, Rules, SecretInjections};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::danger::ClientCertVerifier;
@@ -289,7 +289,7 @@ pub(crate) fn outbound(rules: &Rules) -> Outbound<'_> {
         function_id: 7,
         version: 2,
         rules,
-        secrets: Attachments::NONE,
+        secrets: SecretInjections::NONE,
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
         max_redirects: None,
@@ -304,6 +304,9 @@ pub(crate) async fn get(
     url: &str,
 ) -> Result<Response<Bytes>, Error> {
     // What http::Uri itself refuses cannot be put into a request.
-    let uri: http::Uri = iof_egress::admit(url)?.as_str().parse().unwrap();
+    let uri: http::Uri = iof_egress::parse_outbound_url(url)?
+        .as_str()
+        .parse()
+        .unwrap();
     send(egress, rules, Request::get(uri).body(Bytes::new()).unwrap()).await
 }

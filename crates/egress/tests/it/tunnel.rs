@@ -1,6 +1,7 @@
 //! A tunnel carries bytes that nobody understands: where it leads, how much of it, how long, and what
 //! is on record of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -20,14 +21,13 @@ async fn parrot() -> Upstream {
     .await
 }
 
-fn through(server: &Upstream, most: u64) -> Egress {
-    Egress::new(Config {
+fn through(server: &Upstream, most: u64) -> (Egress, Arc<Kept>) {
+    Kept::client(Config {
         pin: vec![server.pin("a.test")],
         max_request: ByteSize::b(most),
         max_response: ByteSize::b(most),
         ..quick()
     })
-    .unwrap()
 }
 
 /// What comes back of `sent`, until the other side has said all.
@@ -45,8 +45,7 @@ async fn it_carries_as_much_as_is_allowed_and_not_a_byte_more() {
     let server = parrot().await;
     let authority = format!("a.test:{}", server.port());
     for (sent, outcome) in [(1000, "ok"), (1001, Kind::RequestTooLarge.code())] {
-        let egress = through(&server, 1000);
-        let kept = Kept::of(&egress);
+        let (egress, kept) = through(&server, 1000);
         let (rules, (near, far)) = (any_rule(), duplex(64));
         let context = outbound(&rules);
         let tunnel = egress.tunnel(&context, &authority).await.unwrap();
@@ -56,7 +55,7 @@ async fn it_carries_as_much_as_is_allowed_and_not_a_byte_more() {
         let [entry] = &kept.take()[..] else {
             panic!("one entry")
         };
-        assert_eq!((entry.outcome, entry.method.as_str()), (outcome, "CONNECT"));
+        assert_eq!((entry.outcome, entry.method), (outcome, "CONNECT"));
         assert_eq!(entry.bytes_out, sent as u64);
         if outcome == "ok" {
             assert_eq!((back.len(), entry.bytes_in), (sent, sent as u64));
@@ -71,8 +70,7 @@ async fn an_upstream_that_never_stops_is_cut_off() {
             |mut stream| async move { while stream.write_all(&[0; 4096]).await.is_ok() {} },
         )
         .await;
-    let egress = through(&server, 100_000);
-    let kept = Kept::of(&egress);
+    let (egress, kept) = through(&server, 100_000);
     let (rules, (mut near, far)) = (any_rule(), duplex(4096));
     let context = outbound(&rules);
     let authority = format!("a.test:{}", server.port());
@@ -94,8 +92,7 @@ async fn an_upstream_that_never_stops_is_cut_off() {
 #[tokio::test]
 async fn it_ends_with_its_call() {
     let server = parrot().await;
-    let egress = through(&server, 1000);
-    let kept = Kept::of(&egress);
+    let (egress, kept) = through(&server, 1000);
     let (rules, (near, far)) = (any_rule(), duplex(64));
     let context = Outbound {
         deadline: Instant::now() + Duration::from_millis(300),
@@ -116,7 +113,7 @@ async fn it_ends_with_its_call() {
 #[tokio::test]
 async fn only_a_rule_for_the_whole_origin_opens_one() {
     let server = parrot().await;
-    let egress = through(&server, 1000);
+    let (egress, _) = through(&server, 1000);
     let authority = format!("a.test:{}", server.port());
     for (rule, open) in [
         ("* https://a.test:*", true),

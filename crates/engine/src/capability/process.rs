@@ -8,7 +8,7 @@ use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use bytes::Bytes;
-use iof_commands::{CallContext, Refusal, Registry, Request};
+use iof_command::{CallContext, Refusal, Registry, Request};
 use std::time::Duration;
 
 /// The timeout that SSVM gave a command that set none.

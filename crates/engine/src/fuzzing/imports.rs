@@ -15,7 +15,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
-use iof_commands::{CallContext, Command, Grants, Output, Registry, Request};
+use iof_command::{CallContext, Command, Grants, Output, Registry, Request};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

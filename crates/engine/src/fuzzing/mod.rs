@@ -30,7 +30,7 @@ use crate::{
     artefact,
 };
 use bytes::Bytes;
-use iof_commands::Request;
+use iof_command::Request;
 use std::time::{Duration, Instant};
 
 /// A recording, in JSON: it is read, written and played alike.

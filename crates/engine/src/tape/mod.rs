@@ -21,7 +21,7 @@ use crate::Fault;
 use bytes::Bytes;
 pub(crate) use cursor::ClockKind;
 use cursor::ReplayCursor;
-use iof_commands::Request;
+use iof_command::Request;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A tape of one call. Clones are the same tape.

@@ -10,7 +10,7 @@ pub(crate) mod render;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use iof_commands::{CallContext, Command, Output, Request};
+use iof_command::{CallContext, Command, Output, Request};
 use tokio::time::Instant;
 
 use crate::infer::line::{Form, Line, Typed};

@@ -159,7 +159,7 @@ async fn what_is_not_granted_does_not_run() {
     setup.put("digits", "digits.onnx", "");
     setup.call.grants = std::sync::Arc::default();
     let refused = setup.try_run("infer", &["digits"], "", LONG).await;
-    assert_eq!(refused, Err(iof_commands::Refusal::NotGranted));
+    assert_eq!(refused, Err(iof_command::Refusal::NotGranted));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use iof_commands::Refusal;
+use iof_command::Refusal;
 use iof_infer::{Config, Infer, Inference};
 
 use crate::setup::{LONG, Setup, bytes, le, numbers, references, setup, with};

@@ -19,7 +19,7 @@ fn call(graph: &[u8], input: &str, output: &str) -> (Vec<String>, Vec<u8>) {
     (args, [graph, &pixels].concat())
 }
 
-async fn run(setup: &Setup, (args, stdin): (Vec<String>, Vec<u8>)) -> iof_commands::Output {
+async fn run(setup: &Setup, (args, stdin): (Vec<String>, Vec<u8>)) -> iof_command::Output {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     setup
         .try_run("mobilenet_v2", &args, stdin, LONG)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use iof_commands::{CallContext, Grants, Output, Refusal, Registry, Request};
+use iof_command::{CallContext, Grants, Output, Refusal, Registry, Request};
 use iof_infer::{Config, Infer, Inference, MobilenetV2};
 use serde_json::Value;
 use tempfile::TempDir;

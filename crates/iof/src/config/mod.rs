@@ -8,7 +8,7 @@ mod sources;
 
 use self::sources::{merge, names, set, unknown, variable_of};
 use crate::args::Serve;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
@@ -234,7 +234,8 @@ impl Config {
         if text.is_empty() {
             return Ok(None);
         }
-        let url = iof_egress::admit(text).map_err(|error| format!("public_url: {error}"))?;
+        let url =
+            iof_egress::parse_outbound_url(text).map_err(|error| format!("public_url: {error}"))?;
         if url.path() != "/" || url.query().is_some() {
             return Err(format!(
                 "public_url: {text:?} has a path; write scheme, host and port alone, such as https://f.example.com"

@@ -1,11 +1,11 @@
-//! Which files a program sees: one list, from which the mount namespace is built and the Landlock
+//! The files that a program sees: one list, from which the mount namespace is built and the Landlock
 //! rules are written, so that the two layers cannot disagree.
 
 use std::path::{Path, PathBuf};
 
 use crate::profile::Profile;
 
-/// What every program may read and execute, where it exists: the system's programs and libraries,
+/// The files that every program may read and execute, where they exist: the system's programs and libraries,
 /// and the settings without which they do not start or look wrong.
 pub(crate) const VISIBLE: [&str; 24] = [
     "/usr",
@@ -43,7 +43,7 @@ pub(crate) const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// How a file is visible.
+/// The access to a visible file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Read and execute.
@@ -57,9 +57,9 @@ pub(crate) enum Access {
 /// One visible file, or directory with all below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Where the program finds it.
+    /// The path where the program finds it.
     pub(crate) path: PathBuf,
-    /// Where it really is.
+    /// The path where it really is.
     pub(crate) canonical: PathBuf,
     pub(crate) access: Access,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Entry {
 /// All that the profile's program sees, parents before their children.
 ///
 /// # Errors
-/// What was declared and cannot be reached by the user that programs run as, or is not where it was:
+/// A path that was declared and cannot be reached by the user that programs run as, or is not where it was:
 /// somebody may have put a link to what must not be seen in its place.
 pub(crate) fn visible(
     profile: &Profile,

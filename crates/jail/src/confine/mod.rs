@@ -1,4 +1,4 @@
-//! What a warden puts around itself, one file a layer. Everything here is inherited by what it starts.
+//! The layers that a warden puts around itself, one file each. Everything here is inherited by what it starts.
 
 pub(crate) mod calls;
 pub(crate) mod files;

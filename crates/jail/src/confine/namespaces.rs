@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::feature::{Feature, Report};
 use crate::wire::Plan;
 
-/// Who a program is in a user namespace. The number means nothing outside.
+/// The user that a program is in a user namespace. The number means nothing outside.
 pub(crate) const INNER: u32 = 1000;
 
 /// `(uid_t) -1`: leave it as it is.
 const SAME: u32 = u32::MAX;
 
-/// What the inner process needs to finish the walls: mounts, the loopback interface, and giving up
+/// The capabilities that the inner process needs to finish the walls: mounts, the loopback interface, and giving up
 /// all of it.
 const NEEDED: [CapabilitySet; 3] = [
     CapabilitySet::SYS_ADMIN,
@@ -32,14 +32,14 @@ const NEEDED: [CapabilitySet; 3] = [
     CapabilitySet::SETPCAP,
 ];
 
-/// Who the inner process is.
+/// The identity of the inner process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Identity {
     /// Root, in no user namespace: it becomes the plan's user.
     Root,
     /// [`INNER`] of a user namespace, with [`NEEDED`] until it drops them.
     Mapped,
-    /// Who the server is.
+    /// The identity of the server.
     Server,
 }
 

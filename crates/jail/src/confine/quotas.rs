@@ -1,4 +1,4 @@
-//! What the kernel counts for each process, or for each user of a user namespace.
+//! Quotas that the kernel counts for each process, or for each user of a user namespace.
 
 use std::io;
 

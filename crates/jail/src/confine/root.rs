@@ -15,14 +15,14 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use crate::confine::files::{Access, Entry};
 use crate::profile::Limits;
 
-/// Where the old root hangs while the new one is made.
+/// The mount point of the old root while the new one is made.
 const OLD: &str = "/.old";
 /// The program's working directory, also `TMPDIR`: programs that insist on it find one.
 pub(crate) const SCRATCH: &str = "/tmp";
 /// POSIX shared memory and semaphores.
 pub(crate) const SHARED: &str = "/dev/shm";
 
-/// What programs ask the C library about, instead of the host's.
+/// The files that the C library answers programs from, instead of the host's.
 const SETTINGS: [(&str, &str); 5] = [
     (
         "/etc/passwd",
@@ -41,7 +41,7 @@ const SETTINGS: [(&str, &str); 5] = [
 /// says whether `/proc` could be mounted.
 ///
 /// # Errors
-/// What could not be mounted. The process is then of no use.
+/// The mount that failed. The process is then of no use.
 pub(crate) fn build(
     entries: &[Entry],
     limits: &Limits,

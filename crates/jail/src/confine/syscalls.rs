@@ -1,7 +1,7 @@
 //! The system calls that programs get: a list of what is allowed, after the default profile of
 //! container runtimes and shorter, because nothing here is a whole system.
 //!
-//! What is not on the list does not exist (`ENOSYS`), so that a C library falls back to what it did
+//! A call that is not on the list does not exist (`ENOSYS`), so that a C library falls back to what it did
 //! before the call was invented, and so that neither a call that is newer than this list nor one of
 //! another numbering (x32) is a way around it. Not there on purpose: namespaces, mounts, `ptrace`
 //! and another process's memory, keys, `bpf`, `perf_event_open`, `io_uring`, `userfaultfd`, modules,
@@ -18,7 +18,7 @@ use seccompiler::{
 
 use crate::confine::calls;
 
-/// Which sockets can be made.
+/// The sockets that can be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sockets {
     /// Unix sockets: where a mount namespace hides those of the host.
@@ -114,7 +114,7 @@ fn pretended() -> Result<Rules, BackendError> {
 /// Calls that are allowed, but not with these arguments.
 fn forbidden() -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
-    // New namespaces are new ways into the kernel. (CLONE_NEWTIME is no flag of `clone`.)
+    // New namespaces are new ways into the kernel. (CLONE_NEWTIME is not a flag of `clone`.)
     for flag in [
         libc::CLONE_NEWNS,
         libc::CLONE_NEWCGROUP,

@@ -5,7 +5,7 @@ use crate::body::BufferedBody;
 use crate::functions::LoadedFunction;
 use axum::body::Body;
 use http::HeaderMap;
-use iof_commands::CallContext;
+use iof_command::CallContext;
 use iof_engine::{Fault, HostCallTape, StatedSignature};
 use std::future::Future;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::grants::{Ceiling, EffectiveGrants};
 use crate::http::truncate;
 use crate::schema::Schemas;
 use crate::settings::Settings;
-use iof_commands::Grants;
+use iof_command::Grants;
 use iof_engine::{Engine, Environment, Fault, Limits, Source};
 use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;

@@ -5,8 +5,8 @@ use super::effective::{CallersMay, EffectiveGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::settings::Settings;
-use iof_commands::Grants;
-use iof_egress::{Attachments, SecretValue};
+use iof_command::Grants;
+use iof_egress::{SecretInjections, SecretValue};
 use iof_engine::{Fault, Limits};
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ impl Ceiling {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let secrets = Attachments::new(secrets)
+        let secrets = SecretInjections::new(secrets)
             .map_err(|error| Fault::client("declaration", error.to_string()))?;
         Ok(EffectiveGrants {
             grants: Arc::new(declared.grants()),

@@ -4,8 +4,8 @@
 //! JSON, and shows them so.
 
 use http::HeaderName;
-use iof_commands::Grants;
-use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
+use iof_command::Grants;
+use iof_egress::{Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
 use iof_engine::{Fault, LimitOverrides};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -165,17 +165,17 @@ impl DeclaredSecret {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub(crate) fn attachment(&self, value: SecretValue) -> Result<Attachment, String> {
+    pub(crate) fn attachment(&self, value: SecretValue) -> Result<SecretInjection, String> {
         let place = match (&self.header, &self.query, &self.basic) {
             (Some(header), None, None) => {
-                Place::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
+                SecretLocation::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
                     format!(
                         "header: {header:?} is no name of a header; write one such as authorization"
                     )
                 })?)
             }
-            (None, Some(query), None) => Place::Query(query.clone()),
-            (None, None, Some(user)) => Place::Basic { user: user.clone() },
+            (None, Some(query), None) => SecretLocation::Query(query.clone()),
+            (None, None, Some(user)) => SecretLocation::Basic { user: user.clone() },
             _ => {
                 return Err(
                     "it goes to one place; write one of header = \"authorization\", query = \"key\" or \
@@ -184,7 +184,7 @@ impl DeclaredSecret {
                 );
             }
         };
-        Attachment::new(self.to.clone(), place, self.value.clone(), value)
+        SecretInjection::new(self.to.clone(), place, self.value.clone(), value)
             .map_err(|error| error.to_string())
     }
 }

@@ -3,8 +3,8 @@
 use super::declaration::Record;
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
-use iof_commands::Grants;
-use iof_egress::Attachments;
+use iof_command::Grants;
+use iof_egress::SecretInjections;
 use iof_engine::{Fault, Limits};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct EffectiveGrants {
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) secrets: Arc<Attachments>,
+    pub(crate) secrets: Arc<SecretInjections>,
     /// Its own limit of calls at a time.
     pub(crate) limiter: Option<Arc<ConcurrencyLimiter>>,
     pub(crate) rate: Option<Arc<RateLimiter>>,

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use iof_commands::CallContext;
-use iof_egress::{Attachments, Outbound};
+use iof_command::CallContext;
+use iof_egress::{Outbound, SecretInjections};
 use iof_engine::{Arg, Fault, Source};
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) enum CallbackResponse {
     /// A response of another server.
     Outside(Response<Bytes>),
     /// An answer of one of the run routes of this server.
-    Inside(Response<Body>),
+    LocalDispatch(Response<Body>),
 }
 
 impl CallbackClient<'_> {
@@ -77,7 +77,7 @@ impl CallbackClient<'_> {
                 deadline: Some(context.deadline),
             };
             let answered = (self.dispatch)(app, request, origin).await;
-            return answered.map(CallbackResponse::Inside);
+            return answered.map(CallbackResponse::LocalDispatch);
         }
         let outbound = Outbound {
             call: context.call,
@@ -86,7 +86,7 @@ impl CallbackClient<'_> {
             version: context.version,
             rules: &context.grants.outbound,
             secrets: match named_by {
-                NamedBy::Caller => Attachments::WITHHELD,
+                NamedBy::Caller => SecretInjections::WITHHELD,
                 NamedBy::Owner => &context.secrets,
             },
             depth: context.depth,
@@ -162,7 +162,7 @@ async fn read(response: CallbackResponse) -> Result<(String, Bytes), Fault> {
             let content_type = content_type(response.headers()).to_ascii_lowercase();
             Ok((content_type, response.into_body()))
         }
-        CallbackResponse::Inside(response) => {
+        CallbackResponse::LocalDispatch(response) => {
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| {
                 Fault::host("The answer of a function could not be read.", error)

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
-use iof_egress::{Inside, Outbound};
+use iof_egress::{LocalDispatch, Outbound};
 use std::sync::{Arc, Weak};
 use url::Url;
 
@@ -18,12 +18,12 @@ struct OwnRoutes(Weak<App>);
 
 /// The way in for requests of functions to this server. While this API is off, they are refused as those to any other
 /// path of it.
-pub(crate) fn own_routes(app: &Arc<App>) -> Arc<dyn Inside> {
+pub(crate) fn own_routes(app: &Arc<App>) -> Arc<dyn LocalDispatch> {
     Arc::new(OwnRoutes(Arc::downgrade(app)))
 }
 
 #[async_trait]
-impl Inside for OwnRoutes {
+impl LocalDispatch for OwnRoutes {
     fn is_own(&self, url: &Url) -> bool {
         self.0.upgrade().is_some_and(|app| app.is_own(url))
     }

@@ -197,7 +197,7 @@ async fn call_back(
 ) -> Result<Response<Body>, Fault> {
     match client.send(target, value).await? {
         // The answer of a function of ours tells its own truth.
-        CallbackResponse::Inside(mut response) => {
+        CallbackResponse::LocalDispatch(mut response) => {
             if response.status() == StatusCode::OK {
                 let content_type = route.content_type();
                 response

@@ -27,7 +27,7 @@ pub(super) fn units(text: &[u8]) -> impl Iterator<Item = Unit> {
     })
 }
 
-/// Whether `text` has anything to undo.
+/// Returns whether `text` has anything to undo.
 pub(super) fn has_escapes(text: &[u8]) -> bool {
     memchr::memchr3(b'%', b'\\', b'&', text).is_some()
 }
@@ -67,7 +67,7 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
         })
     }
 
-    /// What the escape that begins with `mark` stands for, and how many units it has after the
+    /// Reads the escape that begins with `mark`: its character, and the number of units after the
     /// mark.
     fn escape(&mut self, mark: u8) -> Option<(Escaped, usize)> {
         match mark {

@@ -1,4 +1,4 @@
-//! What a response says of a secret is not handed on.
+//! The mask of secrets in responses: a value that comes back is not handed on.
 //!
 //! A service that is sent a token may well send it back: in an error page that quotes the request,
 //! in the `Location` of a redirect, in a header. The response is therefore searched for the values
@@ -10,7 +10,7 @@
 //! overlap, and then they go together. Regular expressions and a search a value were the
 //! alternatives: more time with every secret, and overlaps that leave a piece standing.
 //!
-//! It is a net under honest services, and no wall against a service that works for the function: a
+//! The mask is a net under honest services, and not a wall against a service that works for the function: a
 //! reversed or encrypted value passes. The wall is the rule of the attachment.
 
 use std::collections::BTreeSet;
@@ -25,17 +25,17 @@ use http::header::HeaderValue;
 
 use super::unescape::{Unescape, Unit, has_escapes, unescaped, units};
 
-/// What stands in a response instead of a secret.
+/// The text that stands in a response instead of a secret.
 const MASK: &[u8] = b"***";
 
 /// Fewer characters of base64 are in too many texts that have nothing to do with the value.
 const SHORTEST_PART: usize = 8;
 
 /// Everything that is searched for.
-pub(crate) struct Mask {
+pub struct Mask {
     automaton: NFA,
     start: StateID,
-    /// Of the longest pattern.
+    /// The length of the longest pattern.
     longest: usize,
 }
 
@@ -70,7 +70,7 @@ impl Mask {
     }
 
     /// `text` with every occurrence replaced, or nothing if there is none.
-    pub(crate) fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut found = Vec::new();
         self.search(units(text), &mut found);
         if has_escapes(text) {
@@ -98,13 +98,13 @@ impl Mask {
     }
 
     /// The same for text.
-    pub(crate) fn text(&self, text: &str) -> Option<String> {
+    pub fn text(&self, text: &str) -> Option<String> {
         let masked = self.bytes(text.as_bytes())?;
         Some(String::from_utf8_lossy(&masked).into_owned())
     }
 
     /// Masks values, and drops the lines whose names are at fault: a name of stars is none.
-    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+    pub fn headers(&self, headers: &mut HeaderMap) {
         let mut dropped = Vec::new();
         for (name, value) in headers.iter_mut() {
             if self.bytes(name.as_str().as_bytes()).is_some() {

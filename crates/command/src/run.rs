@@ -1,28 +1,29 @@
-//! What the operator sees of a command: one event on the target `iof::command` and one [`Run`] for
-//! the [`Sink`], for every run that was asked for.
+//! The record of a run for the operator: one event on the target `iof::command` and one [`Run`] for
+//! the [`Observer`]s, for every run that was asked for.
 //!
 //! Both are written when the run is dropped, so that one whose call was cancelled half-way is on
 //! record too.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
-use crate::{CallContext, Output, Refusal, Request};
+use crate::call::{CallContext, Output, Refusal, Request};
 
 /// The longest name in a [`Run`], in bytes: a name that was not granted is whatever a guest wrote.
 const LONGEST: usize = 128;
 
-/// Where runs of commands are kept, besides the log.
-pub trait Sink: Send + Sync {
+/// A receiver of records of runs, besides the log.
+pub trait Observer: Send + Sync {
     /// Takes the record of one run. It is called on a thread of the runtime, also while a cancelled
     /// call is dropped, so it must neither block nor panic.
-    fn ran(&self, run: Run);
+    fn ran(&self, run: &Run<'_>);
 }
 
 /// One run of a command, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct Run<'a> {
     /// When it began.
     pub at: SystemTime,
     /// The call's id.
@@ -32,7 +33,7 @@ pub struct Run {
     /// The function's version.
     pub version: i64,
     /// The name that was asked for.
-    pub command: String,
+    pub command: &'a str,
     /// The exit status, if it ran to its end.
     pub status: Option<i32>,
     /// Bytes of its arguments and of standard input.
@@ -47,9 +48,9 @@ pub struct Run {
 }
 
 /// A run in progress.
-pub(crate) struct Running<'a> {
+pub(crate) struct RunRecord<'a> {
     call: &'a CallContext,
-    sink: Option<&'a dyn Sink>,
+    observers: &'a [Arc<dyn Observer>],
     command: &'a str,
     at: SystemTime,
     started: Instant,
@@ -59,17 +60,17 @@ pub(crate) struct Running<'a> {
     outcome: &'static str,
 }
 
-impl<'a> Running<'a> {
+impl<'a> RunRecord<'a> {
     pub(crate) fn new(
         call: &'a CallContext,
-        sink: Option<&'a dyn Sink>,
+        observers: &'a [Arc<dyn Observer>],
         command: &'a str,
         request: &Request,
-    ) -> Running<'a> {
+    ) -> RunRecord<'a> {
         let args: usize = request.args.iter().map(String::len).sum();
-        Running {
+        RunRecord {
             call,
-            sink,
+            observers,
             command,
             at: SystemTime::now(),
             started: Instant::now(),
@@ -92,7 +93,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunRecord<'_> {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -107,19 +108,22 @@ impl Drop for Running<'_> {
                 outcome = self.outcome,
             ),
         }
-        if let Some(sink) = self.sink {
-            sink.ran(Run {
+        if !self.observers.is_empty() {
+            let run = Run {
                 at: self.at,
                 call: id,
                 function_id: self.call.function_id,
                 version: self.call.version,
-                command: command[..command.floor_char_boundary(LONGEST)].to_owned(),
+                command: &command[..command.floor_char_boundary(LONGEST)],
                 status: self.status,
                 bytes_out: self.bytes_out as u64,
                 bytes_in: self.bytes_in as u64,
                 took,
                 outcome: self.outcome,
-            });
+            };
+            for observer in self.observers {
+                observer.ran(&run);
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a function may request: `METHODS SCHEME://HOST[:PORT][/PATH]`.
+//! The outbound rule: `METHODS SCHEME://HOST[:PORT][/PATH]`.
 //!
 //! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the
 //! API and in the log (alternative rejected: a table with five keys, which nobody reads across).
 //! Only allowing rules exist; what no rule allows is denied, so the order of rules never matters.
-//! Everything in a rule narrows by default: a rule without a port allows the scheme's own port
-//! alone.
+//! Everything in a rule narrows by default: a rule without a port allows only the scheme's own
+//! port.
 
 mod cover;
 
@@ -53,7 +53,7 @@ pub struct RuleError {
 
 impl Rules {
     /// The first rule that allows `method` on `url`, which has to come from
-    /// [`admit`](crate::admit).
+    /// `iof_egress::parse_outbound_url`.
     pub fn allows(&self, method: &Method, url: &Url) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.allows(method, url))
     }
@@ -66,7 +66,7 @@ impl FromIterator<Rule> for Rules {
 }
 
 impl Rule {
-    /// Whether this rule allows `method` on `url`, which has to come from [`admit`](crate::admit).
+    /// Returns whether this rule allows `method` on `url`, which has to come from `iof_egress::parse_outbound_url`.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
         self.allows_elsewhere(method, url) && path::is_under(url.path(), &self.path)
     }
@@ -81,8 +81,8 @@ impl Rule {
         self.scheme.as_str()
     }
 
-    /// Whether the path alone can be what this rule does not allow.
-    pub(crate) fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
+    /// Returns whether this rule allows the request but for its path.
+    pub fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT
             && *method != Method::TRACE
             && self.methods.contain(method)
@@ -131,16 +131,19 @@ impl Scheme {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HostPattern {
+/// The hosts of a rule: any, all below a domain, or one.
+pub enum HostPattern {
+    /// Every host.
     Any,
     /// Every name that ends in `.` and this domain.
     Below(String),
+    /// One name or address.
     Is(Host<String>),
 }
 
 impl HostPattern {
     /// A host, `*.` before a domain, or `*`; otherwise what is wrong.
-    pub(crate) fn parse(text: &str) -> Result<HostPattern, String> {
+    pub fn parse(text: &str) -> Result<HostPattern, String> {
         let (below, name) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None if text == "*" => return Ok(HostPattern::Any),
@@ -175,7 +178,8 @@ impl HostPattern {
         }
     }
 
-    pub(crate) fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
+    /// Returns whether a host is one of them.
+    pub fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
         match (self, host) {
             (HostPattern::Any, _) => true,
             (HostPattern::Below(domain), Host::Domain(name)) => name
@@ -271,7 +275,7 @@ fn canonical(
     text
 }
 
-/// What a path segment of a rule cannot hold as it is, because the rule's own syntax uses it.
+/// Characters that a path segment of a rule has to encode, because the rule's own syntax uses them.
 const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b' ')
     .add(b'%')
@@ -308,7 +312,7 @@ fn parse(text: &str) -> Result<Rule, String> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err("a rule has no user name or password; write the host alone".to_owned());
+        return Err("a rule has no user name or password; write only the host".to_owned());
     }
     let (host, port) = split_port(authority)?;
     let host = HostPattern::parse(host)?;
@@ -371,7 +375,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
     }
 }
 
-/// As [`admit`](crate::admit) does with URLs.
+/// As `iof_egress::parse_outbound_url` does with URLs.
 fn without_dot(domain: String) -> Result<String, String> {
     let name = domain.strip_suffix('.').unwrap_or(&domain);
     if name.split('.').any(str::is_empty) {

@@ -1,4 +1,4 @@
-//! Whether one rule allows all that another does.
+//! Coverage: one rule allows all that another does.
 //!
 //! The operator's rules are the ceiling of a function's, and this is asked when a function is
 //! deployed, so that a rule above the ceiling is an error then and not a denied request later. One
@@ -17,7 +17,7 @@ impl Rules {
 }
 
 impl Rule {
-    /// Whether everything that `other` allows is allowed by this rule.
+    /// Returns whether everything that `other` allows is allowed by this rule.
     pub fn covers(&self, other: &Rule) -> bool {
         self.scheme == other.scheme
             && self.methods.cover(&other.methods)

@@ -1,15 +1,15 @@
 //! Secrets that the host attaches to a request on its way out, so that a function uses a token that
 //! it never holds.
 //!
-//! An [`Attachment`] has a [`Rule`] of its own, asked for every hop: a function that may request
+//! A [`SecretInjection`] has a [`Rule`] of its own, asked for every hop: a function that may request
 //! more than the secret is meant for sends it no further. Its scheme counts like everything else:
 //! an `https` rule attaches nothing to a request over http, not to a pinned host either and not
 //! after a redirect, and only a rule that says `http` sends the secret in the clear. (Rejected: to
 //! allow http to pinned hosts whatever the rule says, which makes a line of the operator's settings
 //! change what a line of the function's means.)
 //!
-//! The alternative to attaching, a secret in the function's environment, is what it is because a
-//! function that reads it can be talked into telling it. What comes back is searched ([`mask`]).
+//! Rejected: passing secrets in the environment. A function that can read a secret can be tricked
+//! into leaking it. What comes back is searched ([`mask`]).
 //! Values are not wiped from memory when dropped: the copies in headers, in connection buffers and
 //! in the automaton would not be, and half a promise is none.
 
@@ -22,69 +22,79 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{self, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use self::mask::Mask;
 use self::template::wrong;
-pub use self::template::{AttachmentError, SecretValue, Template};
-use crate::redirect::Hop;
+pub use self::template::{SecretInjectionError, SecretValue, Template};
 use crate::{Rule, headers};
 
-/// What a parameter's name and value need not escape (RFC 3986 section 2.3).
+/// Characters that a parameter's name and value need not escape (RFC 3986 section 2.3).
 const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Where in a request a secret goes. What the function itself has put there is replaced.
+/// The part of a request that a secret goes to. A value that the function has put there is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SecretLocation {
     /// The value of this header.
     Header(HeaderName),
     /// The value of this parameter of the query.
     Query(String),
     /// The password of `Authorization: Basic` (RFC 7617).
     Basic {
-        /// The user's name, which is no secret.
+        /// The user's name, which is not a secret.
         user: String,
     },
 }
 
-/// One secret, where it goes, and with which requests.
+/// One secret, the part of a request that it goes to, and the rule of the requests that carry it.
 #[derive(Clone)]
-pub struct Attachment {
+pub struct SecretInjection {
     rule: Rule,
-    place: Place,
+    location: SecretLocation,
     template: Template,
     value: SecretValue,
-    ready: Ready,
+    insertion: Insertion,
 }
 
 /// The secrets of one function, ready to be attached. The default is none.
 #[derive(Clone, Default)]
-pub struct Attachments {
-    list: Vec<Attachment>,
+pub struct SecretInjections {
+    list: Vec<SecretInjection>,
     /// There if the list is not empty. It searches for all secrets of the function at once, so that
     /// two that overlap in a text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
-    /// Whether the operator's client certificates stay away, too.
+    /// True if the operator's client certificates stay away, too.
     withheld: bool,
 }
 
-/// A place with its text, made once.
+/// A request's URL and headers with secrets in them.
+pub struct InjectedRequest {
+    /// The URL, with the parameters that are secrets.
+    pub url: Url,
+    /// The headers, with those that are secrets.
+    pub headers: HeaderMap,
+    /// The names of the secrets, joined by commas.
+    pub names: String,
+}
+
+/// A header or a parameter with its text, made once.
 #[derive(Clone)]
-enum Ready {
+enum Insertion {
     Header(HeaderName, HeaderValue),
     /// `name=value`, encoded.
     Parameter(String),
 }
 
-impl Attachments {
+impl SecretInjections {
     /// No secrets.
-    pub const NONE: &'static Attachments = &Attachments {
+    pub const NONE: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
         mask: None,
         withheld: false,
@@ -92,39 +102,39 @@ impl Attachments {
 
     /// No credential of anybody: no secrets, and no request to a host that a client certificate is for. For requests whose
     /// target somebody chose who holds none of them.
-    pub const WITHHELD: &'static Attachments = &Attachments {
+    pub const WITHHELD: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
         mask: None,
         withheld: true,
     };
 
-    /// Prepares the attachments of one function; once, not for each request. Where two of them put
+    /// Prepares the injections of one function; once, not for each request. Where two of them put
     /// something in the same place of the same request, the first does.
     ///
     /// # Errors
     /// The values are too many to search for.
-    pub fn new(list: Vec<Attachment>) -> Result<Attachments, AttachmentError> {
+    pub fn new(list: Vec<SecretInjection>) -> Result<SecretInjections, SecretInjectionError> {
         if list.is_empty() {
-            return Ok(Attachments::default());
+            return Ok(SecretInjections::default());
         }
-        let values = list.iter().map(|attachment| attachment.value.text());
-        let around: Vec<_> = list.iter().map(Attachment::around).collect();
+        let values = list.iter().map(|injection| injection.value.text());
+        let around: Vec<_> = list.iter().map(SecretInjection::around).collect();
         let mask = Mask::new(values, around.iter().map(String::as_str))
             .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
         let mask = Some(Arc::new(mask));
-        Ok(Attachments {
+        Ok(SecretInjections {
             list,
             mask,
             withheld: false,
         })
     }
 
-    /// Whether requests to hosts that a client certificate is for are refused.
-    pub(crate) fn are_withheld(&self) -> bool {
+    /// Returns whether requests to hosts that a client certificate is for are refused.
+    pub fn are_withheld(&self) -> bool {
         self.withheld
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -134,94 +144,101 @@ impl Attachments {
         self.mask.as_ref()?.bytes(text)
     }
 
-    pub(crate) fn mask(&self) -> Option<&Arc<Mask>> {
+    /// The search for all secrets of the function; `None` if it has none.
+    pub fn mask(&self) -> Option<&Arc<Mask>> {
         self.mask.as_ref()
     }
 
-    /// `hop` with the secrets that its method and URL call for, and their names; nothing if it
-    /// calls for none.
-    pub(crate) fn attach(&self, hop: &Hop) -> Option<(Hop, String)> {
-        let mut attached: Option<Hop> = None;
-        let mut names = String::new();
+    /// The URL and the headers of a request with the secrets that its method and URL call for;
+    /// `None` if they call for none.
+    pub fn inject(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Option<InjectedRequest> {
+        let mut injected: Option<InjectedRequest> = None;
         // The last first: what comes earlier in the list replaces it.
-        for attachment in self.list.iter().rev() {
-            if attachment.rule.allows(&hop.method, &hop.url) {
-                attachment.put(attached.get_or_insert_with(|| hop.clone()));
-                if !names.is_empty() {
-                    names.insert(0, ',');
-                }
-                names.insert_str(0, attachment.secret_name());
+        for injection in self.list.iter().rev() {
+            if injection.rule.allows(method, url) {
+                injection.put(injected.get_or_insert_with(|| InjectedRequest {
+                    url: url.clone(),
+                    headers: headers.clone(),
+                    names: String::new(),
+                }));
             }
         }
-        attached.map(|hop| (hop, names))
+        injected
     }
 }
 
-impl fmt::Debug for Attachments {
+impl fmt::Debug for SecretInjections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.list).finish()
     }
 }
 
-impl Attachment {
-    /// Attaches `value`, in the text of `template`, at `place` of the requests that `rule` allows.
+impl SecretInjection {
+    /// Attaches `value`, in the text of `template`, at `location` of the requests that `rule` allows.
     ///
     /// # Errors
-    /// A place that is not the function's to fill, such as the header `host`.
+    /// A location that is not the function's to fill, such as the header `host`.
     pub fn new(
         rule: Rule,
-        place: Place,
+        location: SecretLocation,
         template: Template,
         value: SecretValue,
-    ) -> Result<Attachment, AttachmentError> {
+    ) -> Result<SecretInjection, SecretInjectionError> {
         let text = template.around(&value);
-        let ready = match &place {
-            Place::Header(name) => {
-                if headers::is_hosts(name) {
+        let insertion = match &location {
+            SecretLocation::Header(name) => {
+                if headers::is_reserved(name) {
                     return Err(wrong(format!(
                         "header {name} is set by the host; a secret has no place in it"
                     )));
                 }
-                Ready::Header(name.clone(), sensitive(&text)?)
+                Insertion::Header(name.clone(), sensitive(&text)?)
             }
-            Place::Query(name) if name.is_empty() => {
+            SecretLocation::Query(name) if name.is_empty() => {
                 return Err(wrong("the parameter has no name; write such as `key`"));
             }
-            Place::Query(name) => Ready::Parameter(format!(
+            SecretLocation::Query(name) => Insertion::Parameter(format!(
                 "{}={}",
                 utf8_percent_encode(name, PARAMETER),
                 utf8_percent_encode(&text, PARAMETER)
             )),
-            Place::Basic { user } if user.contains(':') || user.chars().any(char::is_control) => {
+            SecretLocation::Basic { user }
+                if user.contains(':') || user.chars().any(char::is_control) =>
+            {
                 return Err(wrong(
                     "the user of basic authentication has a colon or a control character",
                 ));
             }
-            Place::Basic { user } => {
+            SecretLocation::Basic { user } => {
                 let credential = STANDARD.encode(format!("{user}:{text}"));
-                Ready::Header(
+                Insertion::Header(
                     header::AUTHORIZATION,
                     sensitive(&format!("Basic {credential}"))?,
                 )
             }
         };
-        Ok(Attachment {
+        Ok(SecretInjection {
             rule,
-            place,
+            location,
             template,
             value,
-            ready,
+            insertion,
         })
     }
 
-    /// With which requests it goes.
+    /// The rule of the requests that carry it.
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
-    /// Where it goes.
-    pub fn place(&self) -> &Place {
-        &self.place
+    /// The part of a request that it goes to.
+    pub fn location(&self) -> &SecretLocation {
+        &self.location
     }
 
     /// The secret's name.
@@ -229,7 +246,7 @@ impl Attachment {
         self.template.name()
     }
 
-    /// Whether everybody on the way can read it, because the rule says `http`.
+    /// Returns whether everybody on the way can read it, because the rule says `http`.
     pub fn in_the_clear(&self) -> bool {
         self.rule.scheme() == "http"
     }
@@ -237,27 +254,31 @@ impl Attachment {
     /// The value with its neighbours, of which a server may repeat the base64.
     fn around(&self) -> String {
         let text = self.template.around(&self.value);
-        match &self.place {
-            Place::Basic { user } => format!("{user}:{text}"),
+        match &self.location {
+            SecretLocation::Basic { user } => format!("{user}:{text}"),
             _ => text,
         }
     }
 
-    fn put(&self, hop: &mut Hop) {
-        match &self.ready {
-            Ready::Header(name, value) => {
-                hop.headers.insert(name, value.clone());
+    fn put(&self, request: &mut InjectedRequest) {
+        match &self.insertion {
+            Insertion::Header(name, value) => {
+                request.headers.insert(name, value.clone());
             }
-            Ready::Parameter(pair) => set_parameter(&mut hop.url, pair),
+            Insertion::Parameter(pair) => set_parameter(&mut request.url, pair),
         }
+        if !request.names.is_empty() {
+            request.names.insert(0, ',');
+        }
+        request.names.insert_str(0, self.secret_name());
     }
 }
 
-impl fmt::Debug for Attachment {
+impl fmt::Debug for SecretInjection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment")
+        f.debug_struct("SecretInjection")
             .field("rule", &self.rule.to_string())
-            .field("place", &self.place)
+            .field("location", &self.location)
             .field("secret", &self.secret_name())
             .finish_non_exhaustive()
     }
@@ -278,7 +299,7 @@ fn set_parameter(url: &mut Url, pair: &str) {
 
 /// Marked, so that HTTP/2 keeps it out of its compression table (RFC 7541 section 7.1.3) and
 /// `Debug` does not print it.
-fn sensitive(text: &str) -> Result<HeaderValue, AttachmentError> {
+fn sensitive(text: &str) -> Result<HeaderValue, SecretInjectionError> {
     let mut value = HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| wrong("the secret cannot be the value of a header"))?;
     value.set_sensitive(true);
@@ -294,7 +315,7 @@ mod tests {
         let attachment = |place| {
             let rule: Rule = "* https://api.test".parse().unwrap();
             let value = SecretValue::new("s3cret").unwrap();
-            Attachment::new(rule, place, "{A}".parse().unwrap(), value)
+            SecretInjection::new(rule, place, "{A}".parse().unwrap(), value)
         };
         for name in [
             "host",
@@ -302,20 +323,20 @@ mod tests {
             "transfer-encoding",
             "proxy-authorization",
         ] {
-            let place = Place::Header(HeaderName::from_static(name));
+            let place = SecretLocation::Header(HeaderName::from_static(name));
             let error = attachment(place).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
         for place in [
-            Place::Query(String::new()),
-            Place::Basic { user: "a:b".into() },
-            Place::Basic { user: "a\n".into() },
+            SecretLocation::Query(String::new()),
+            SecretLocation::Basic { user: "a:b".into() },
+            SecretLocation::Basic { user: "a\n".into() },
         ] {
             attachment(place).unwrap_err();
         }
-        let good = attachment(Place::Basic { user: "me".into() }).unwrap();
-        let all = Attachments::new(vec![good.clone()]).unwrap();
-        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.place);
+        let good = attachment(SecretLocation::Basic { user: "me".into() }).unwrap();
+        let all = SecretInjections::new(vec![good.clone()]).unwrap();
+        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.location);
         for hidden in ["s3cret", "czNjcmV0", "bWU6czNjcmV0"] {
             assert!(!shown.contains(hidden), "{shown}");
         }

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Whether `path` lies under the segments of `prefix` (as [`segments`] of a rule's path give them).
+/// Returns whether `path` lies under the segments of `prefix` (as [`segments`] of a rule's path give them).
 pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
     if prefix.is_empty() {
         return true;

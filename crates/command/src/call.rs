@@ -1,16 +1,16 @@
-//! What goes into a command, what comes out, and on whose behalf.
+//! The request and the output of a command, and the call that it runs for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use iof_egress::{Attachments, Outbound, Rules};
+use iof_policy::{Rules, SecretInjections};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What a function gives to a command.
+/// The input of a command, as a function gives it.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The arguments, without the command's name.
@@ -19,11 +19,11 @@ pub struct Request {
     pub env: Vec<(String, String)>,
     /// The whole of standard input.
     pub stdin: Bytes,
-    /// How long the command may take; the call's deadline may come earlier.
+    /// The time that the command may take; the call's deadline may come earlier.
     pub timeout: Duration,
 }
 
-/// What a command gives back.
+/// The result of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     /// The exit status, 0 for success.
@@ -34,6 +34,31 @@ pub struct Output {
     pub stderr: Bytes,
     /// The code of the limit that ended it, for the record.
     pub stopped: Option<&'static str>,
+}
+
+/// Why a command was not run, or not to its end. What a function sees of it depends on its kind
+/// (a 2020 module gets what SSVM returned), and is the engine's to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The function has no grant for the name, whether it exists or not.
+    #[error("the command is not granted")]
+    NotGranted,
+    /// Granted, and nothing has the name.
+    #[error("there is no such command")]
+    NotFound,
+    /// The request's timeout or the call's deadline passed.
+    #[error("the command's time was over")]
+    TimedOut,
+}
+
+impl Refusal {
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Refusal::NotGranted => "not-granted",
+            Refusal::NotFound => "not-found",
+            Refusal::TimedOut => "timed-out",
+        }
+    }
 }
 
 /// The call that a command runs in. Cheap to clone.
@@ -47,49 +72,30 @@ pub struct CallContext {
     pub function_id: i64,
     /// The function's version.
     pub version: i64,
-    /// What the function's version was granted.
+    /// The grants of the function's version.
     pub grants: Arc<Grants>,
-    /// What the host attaches to its requests, whichever command makes them.
-    pub secrets: Arc<Attachments>,
-    /// How many calls led to this one, each causing the next.
+    /// The secrets that the host adds to its requests, whichever command makes them.
+    pub secrets: Arc<SecretInjections>,
+    /// The number of calls that led to this one, each causing the next.
     pub depth: u32,
     /// When the call ends, and every command in it.
     pub deadline: Instant,
 }
 
-impl CallContext {
-    /// On whose behalf a request of this call leaves, and until when at the latest.
-    pub(crate) fn outbound(&self, deadline: Instant) -> Outbound<'_> {
-        Outbound {
-            call: self.call,
-            function: &self.function,
-            function_id: self.function_id,
-            version: self.version,
-            rules: &self.grants.outbound,
-            secrets: &self.secrets,
-            depth: self.depth,
-            deadline: deadline.min(self.deadline),
-            max_redirects: None,
-            retries: 0,
-            decode: false,
-        }
-    }
-}
-
-/// What one version of a function may use. The default is nothing.
+/// The grants of one version of a function. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grants {
     /// The commands, by name.
     pub commands: BTreeSet<String>,
-    /// Where its requests may go, whichever command or interface makes them.
+    /// The rules of its requests, whichever command or interface makes them.
     pub outbound: Rules,
-    /// Whether it may keep values between calls.
+    /// True if it may keep values between calls.
     pub storage: bool,
 }
 
 impl Grants {
-    /// What a function that declares no grants gets unless the operator decides otherwise:
+    /// The grants of a function that declares none, unless the operator decides otherwise:
     /// `http_proxy`, to public addresses, on the ports 80 and 443, and storage.
     pub fn as_shipped() -> Grants {
         // Fixed texts; a test parses them.

@@ -1,4 +1,4 @@
-//! What kind of address an address is. Only [`Class::Public`] is dialled.
+//! Classes of addresses. Only [`AddressClass::Public`] is dialled.
 //!
 //! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section
 //! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the
@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The class of an address, by the registries of special-purpose addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum AddressClass {
     /// Global unicast: the only class that is dialled without a pin.
     Public,
     /// `0.0.0.0` and `::`, which reach the machine itself.
@@ -48,9 +48,9 @@ pub enum Class {
     Ipv4InIpv6,
 }
 
-impl Class {
+impl AddressClass {
     /// The class of `address`.
-    pub fn of(address: IpAddr) -> Class {
+    pub fn of(address: IpAddr) -> AddressClass {
         match address {
             IpAddr::V4(v4) => of_v4(v4),
             IpAddr::V6(v6) => of_v6(v6),
@@ -60,71 +60,71 @@ impl Class {
     /// The name used in messages and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Class::Public => "public",
-            Class::Unspecified => "unspecified",
-            Class::ThisNetwork => "this-network",
-            Class::Loopback => "loopback",
-            Class::Private => "private",
-            Class::Shared => "shared",
-            Class::LinkLocal => "link-local",
-            Class::CloudPlatform => "cloud-platform",
-            Class::ProtocolAssignment => "protocol-assignment",
-            Class::Documentation => "documentation",
-            Class::Benchmarking => "benchmarking",
-            Class::Multicast => "multicast",
-            Class::Broadcast => "broadcast",
-            Class::Reserved => "reserved",
-            Class::Ipv4InIpv6 => "ipv4-in-ipv6",
+            AddressClass::Public => "public",
+            AddressClass::Unspecified => "unspecified",
+            AddressClass::ThisNetwork => "this-network",
+            AddressClass::Loopback => "loopback",
+            AddressClass::Private => "private",
+            AddressClass::Shared => "shared",
+            AddressClass::LinkLocal => "link-local",
+            AddressClass::CloudPlatform => "cloud-platform",
+            AddressClass::ProtocolAssignment => "protocol-assignment",
+            AddressClass::Documentation => "documentation",
+            AddressClass::Benchmarking => "benchmarking",
+            AddressClass::Multicast => "multicast",
+            AddressClass::Broadcast => "broadcast",
+            AddressClass::Reserved => "reserved",
+            AddressClass::Ipv4InIpv6 => "ipv4-in-ipv6",
         }
     }
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for AddressClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-fn of_v4(address: Ipv4Addr) -> Class {
+fn of_v4(address: Ipv4Addr) -> AddressClass {
     match address.octets() {
-        [0, 0, 0, 0] => Class::Unspecified,
-        [0, ..] => Class::ThisNetwork,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Class::Private,
-        [100, 64..=127, ..] => Class::Shared,
-        [127, ..] => Class::Loopback,
-        [168, 63, 129, 16] => Class::CloudPlatform,
-        [169, 254, ..] => Class::LinkLocal,
-        [192, 0, 0, _] | [192, 88, 99, _] => Class::ProtocolAssignment,
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Class::Documentation,
-        [198, 18..=19, ..] => Class::Benchmarking,
-        [224..=239, ..] => Class::Multicast,
-        [255, 255, 255, 255] => Class::Broadcast,
-        [240..=255, ..] => Class::Reserved,
-        _ => Class::Public,
+        [0, 0, 0, 0] => AddressClass::Unspecified,
+        [0, ..] => AddressClass::ThisNetwork,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => AddressClass::Private,
+        [100, 64..=127, ..] => AddressClass::Shared,
+        [127, ..] => AddressClass::Loopback,
+        [168, 63, 129, 16] => AddressClass::CloudPlatform,
+        [169, 254, ..] => AddressClass::LinkLocal,
+        [192, 0, 0, _] | [192, 88, 99, _] => AddressClass::ProtocolAssignment,
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => AddressClass::Documentation,
+        [198, 18..=19, ..] => AddressClass::Benchmarking,
+        [224..=239, ..] => AddressClass::Multicast,
+        [255, 255, 255, 255] => AddressClass::Broadcast,
+        [240..=255, ..] => AddressClass::Reserved,
+        _ => AddressClass::Public,
     }
 }
 
-fn of_v6(address: Ipv6Addr) -> Class {
+fn of_v6(address: Ipv6Addr) -> AddressClass {
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Class::Unspecified,
-        [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
+        [0, 0, 0, 0, 0, 0, 0, 0] => AddressClass::Unspecified,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressClass::Loopback,
         // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80
         // carries IPv4 or nothing.
-        [0, 0, 0, 0, ..] => Class::Ipv4InIpv6,
+        [0, 0, 0, 0, ..] => AddressClass::Ipv4InIpv6,
         // NAT64: 64:ff9b::/96 (RFC 6052) and the local-use 64:ff9b:1::/48 (RFC 8215).
-        [0x64, 0xff9b, ..] => Class::Ipv4InIpv6,
-        [0xff00..=0xffff, ..] => Class::Multicast,
-        [0xfe80..=0xfebf, ..] => Class::LinkLocal,
-        [0xfec0..=0xfeff, ..] | [0xfc00..=0xfdff, ..] => Class::Private,
+        [0x64, 0xff9b, ..] => AddressClass::Ipv4InIpv6,
+        [0xff00..=0xffff, ..] => AddressClass::Multicast,
+        [0xfe80..=0xfebf, ..] => AddressClass::LinkLocal,
+        [0xfec0..=0xfeff, ..] | [0xfc00..=0xfdff, ..] => AddressClass::Private,
         // ISATAP puts 0:5efe or 200:5efe before the IPv4 address, under any prefix (RFC 5214 6.1).
-        [.., 0 | 0x200, 0x5efe, _, _] => Class::Ipv4InIpv6,
-        [0x2001, 0, ..] => Class::Ipv4InIpv6, // Teredo (RFC 4380)
-        [0x2001, 2, 0, ..] => Class::Benchmarking,
-        [0x2001, 1..=0x1ff, ..] => Class::ProtocolAssignment,
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Class::Documentation,
-        [0x2002, ..] => Class::Ipv4InIpv6, // 6to4 (RFC 3056)
-        [0x2000..=0x3fff, ..] => Class::Public,
-        _ => Class::Reserved,
+        [.., 0 | 0x200, 0x5efe, _, _] => AddressClass::Ipv4InIpv6,
+        [0x2001, 0, ..] => AddressClass::Ipv4InIpv6, // Teredo (RFC 4380)
+        [0x2001, 2, 0, ..] => AddressClass::Benchmarking,
+        [0x2001, 1..=0x1ff, ..] => AddressClass::ProtocolAssignment,
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => AddressClass::Documentation,
+        [0x2002, ..] => AddressClass::Ipv4InIpv6, // 6to4 (RFC 3056)
+        [0x2000..=0x3fff, ..] => AddressClass::Public,
+        _ => AddressClass::Reserved,
     }
 }
 
@@ -133,20 +133,20 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(expected: Class, addresses: &[&str]) {
+    fn check(expected: AddressClass, addresses: &[&str]) {
         for text in addresses {
             let address: IpAddr = text.parse().unwrap();
-            assert_eq!(Class::of(address), expected, "{text}");
+            assert_eq!(AddressClass::of(address), expected, "{text}");
         }
     }
 
     /// First and last address of each range of `egress-attacks.md` items 1 and 3.
     #[test]
     fn special_ranges_are_named() {
-        check(Class::Unspecified, &["0.0.0.0", "::"]);
-        check(Class::ThisNetwork, &["0.0.0.1", "0.255.255.255"]);
+        check(AddressClass::Unspecified, &["0.0.0.0", "::"]);
+        check(AddressClass::ThisNetwork, &["0.0.0.1", "0.255.255.255"]);
         check(
-            Class::Loopback,
+            AddressClass::Loopback,
             &[
                 "127.0.0.0",
                 "127.0.0.1",
@@ -156,7 +156,7 @@ mod tests {
             ],
         );
         check(
-            Class::Private,
+            AddressClass::Private,
             &[
                 "10.0.0.0",
                 "10.255.255.255",
@@ -172,11 +172,11 @@ mod tests {
             ],
         );
         check(
-            Class::Shared,
+            AddressClass::Shared,
             &["100.64.0.0", "100.100.100.200", "100.127.255.255"],
         );
         check(
-            Class::LinkLocal,
+            AddressClass::LinkLocal,
             &[
                 "169.254.0.0",
                 "169.254.169.254",
@@ -185,9 +185,9 @@ mod tests {
                 "febf::1",
             ],
         );
-        check(Class::CloudPlatform, &["168.63.129.16"]);
+        check(AddressClass::CloudPlatform, &["168.63.129.16"]);
         check(
-            Class::ProtocolAssignment,
+            AddressClass::ProtocolAssignment,
             &[
                 "192.0.0.0",
                 "192.0.0.192",
@@ -199,7 +199,7 @@ mod tests {
             ],
         );
         check(
-            Class::Documentation,
+            AddressClass::Documentation,
             &[
                 "192.0.2.0",
                 "192.0.2.255",
@@ -212,15 +212,15 @@ mod tests {
             ],
         );
         check(
-            Class::Benchmarking,
+            AddressClass::Benchmarking,
             &["198.18.0.0", "198.19.255.255", "2001:2::1"],
         );
         check(
-            Class::Multicast,
+            AddressClass::Multicast,
             &["224.0.0.0", "239.255.255.255", "ff00::", "ff02::1"],
         );
         check(
-            Class::Reserved,
+            AddressClass::Reserved,
             &[
                 "240.0.0.0",
                 "255.255.255.254",
@@ -230,14 +230,14 @@ mod tests {
                 "fe00::1",
             ],
         );
-        check(Class::Broadcast, &["255.255.255.255"]);
+        check(AddressClass::Broadcast, &["255.255.255.255"]);
     }
 
     /// Item 4: refused around private and around public addresses alike.
     #[test]
     fn every_embedding_of_ipv4_is_refused() {
         check(
-            Class::Ipv4InIpv6,
+            AddressClass::Ipv4InIpv6,
             &[
                 "::ffff:127.0.0.1",
                 "::ffff:8.8.8.8",
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn neighbours_of_special_ranges_are_public() {
         check(
-            Class::Public,
+            AddressClass::Public,
             &[
                 "1.1.1.1",
                 "8.8.8.8",

@@ -2,7 +2,7 @@
 //!
 //! Functions call functions by the URL that everybody else uses. Such a request does not leave: whoever runs the server
 //! says which of its routes answer, and a socket is not opened, because where this server listens no connection leads.
-//! It needs a rule like any other, and it is on record. No secret goes with it: its receiver is a function, too.
+//! Such a request needs a rule like any other, and is on record. No secret goes with it: its receiver is a function, too.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use crate::Outbound;
 
 /// The part of the server that answers.
 #[async_trait]
-pub trait Inside: Send + Sync {
-    /// Whether a URL leads to this server by its public name.
+pub trait LocalDispatch: Send + Sync {
+    /// Returns whether a URL leads to this server by its public name.
     fn is_own(&self, url: &Url) -> bool;
 
     /// Answers a request to it; `None` where nothing there is for functions, which then reads as denied.

@@ -1,24 +1,28 @@
 //! What a sink is given: every run once, whatever became of it.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use iof_commands::{CallContext, Command, Grants, Output, Registry, Request, Run, Sink};
+use iof_command::{CallContext, Command, Grants, Observer, Output, Registry, Request, Run};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 #[derive(Default)]
-struct Kept(Mutex<Vec<Run>>);
+struct Kept(Mutex<Vec<Run<'static>>>);
 
-impl Sink for Kept {
-    fn ran(&self, run: Run) {
-        self.0.lock().unwrap().push(run);
+impl Observer for Kept {
+    fn ran(&self, run: &Run<'_>) {
+        // Kept as long as the tests run.
+        let command = run.command.to_owned().leak();
+        self.0.lock().unwrap().push(Run { command, ..*run });
     }
 }
 
 impl Kept {
-    fn only(&self) -> Run {
+    fn only(&self) -> Run<'static> {
         let mut runs = std::mem::take(&mut *self.0.lock().unwrap());
         assert_eq!(runs.len(), 1, "{runs:?}");
         runs.remove(0)
@@ -48,10 +52,9 @@ impl Command for Fail {
 }
 
 fn setup() -> (Registry, Arc<Kept>, CallContext) {
-    let mut registry = Registry::new();
-    registry.register(Fail);
     let kept = Arc::new(Kept::default());
-    registry.set_sink(kept.clone());
+    let mut registry = Registry::with_observers(vec![kept.clone()]);
+    registry.register(Fail);
     let grants = Grants {
         commands: ["fail".to_owned(), "missing".to_owned()].into(),
         ..Grants::default()
@@ -93,7 +96,7 @@ async fn a_run_to_its_end() {
         call: call.call,
         function_id: 7,
         version: 2,
-        command: "fail".to_owned(),
+        command: "fail",
         status: Some(3),
         bytes_out: 8,
         bytes_in: 8,
@@ -118,7 +121,7 @@ async fn what_was_refused() {
         assert_eq!((run.outcome, run.status), (outcome, None));
         assert_eq!((run.bytes_out, run.bytes_in), (10, 0));
         assert!(
-            name.starts_with(&run.command) && run.command.len() <= 256,
+            name.starts_with(run.command) && run.command.len() <= 256,
             "{run:?}"
         );
     }

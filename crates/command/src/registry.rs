@@ -1,4 +1,4 @@
-//! Which name is which command, and who may run it.
+//! The registry: the commands by name, and their grants.
 //!
 //! The registry asks for the grant before it looks for the command, so that a function cannot find
 //! out by name what else a server has. It also owns the deadline: a command may keep time itself
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
-use crate::run::{Running, Sink};
-use crate::{CallContext, Output, Request};
+use crate::call::{CallContext, Output, Refusal, Request};
+use crate::run::{Observer, RunRecord};
 
 /// A named capability with Unix shape.
 #[async_trait]
@@ -20,7 +20,7 @@ pub trait Command: Send + Sync {
     /// The name by which functions run it and grants name it.
     fn name(&self) -> &str;
 
-    /// Whether it ends by itself when the earlier of the request's timeout and the call's deadline
+    /// Returns whether it ends by itself when the earlier of the request's timeout and the call's deadline
     /// comes. Nothing else then watches the clock for it.
     fn keeps_time(&self) -> bool {
         false
@@ -31,32 +31,25 @@ pub trait Command: Send + Sync {
     async fn run(&self, call: &CallContext, request: Request) -> Output;
 }
 
-/// Why a command was not run, or not to its end. What a function sees of it depends on its kind
-/// (a 2020 module gets what SSVM returned), and is the engine's to decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The function has no grant for the name, whether it exists or not.
-    #[error("the command is not granted")]
-    NotGranted,
-    /// Granted, and nothing has the name.
-    #[error("there is no such command")]
-    NotFound,
-    /// The request's timeout or the call's deadline passed.
-    #[error("the command's time was over")]
-    TimedOut,
-}
-
 /// All commands of a server. Built once at the start; share it in an `Arc`.
 #[derive(Default)]
 pub struct Registry {
     commands: BTreeMap<String, Box<dyn Command>>,
-    sink: Option<Arc<dyn Sink>>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Registry {
-    /// A registry of no commands.
+    /// A registry without commands, whose runs are in the log only.
     pub fn new() -> Registry {
         Registry::default()
+    }
+
+    /// A registry without commands. `observers` get the record of every run, besides the log.
+    pub fn with_observers(observers: Vec<Arc<dyn Observer>>) -> Registry {
+        Registry {
+            commands: BTreeMap::new(),
+            observers,
+        }
     }
 
     /// Adds a command. One of the same name is replaced and returned: an operator's native program
@@ -64,11 +57,6 @@ impl Registry {
     pub fn register(&mut self, command: impl Command + 'static) -> Option<Box<dyn Command>> {
         self.commands
             .insert(command.name().to_owned(), Box::new(command))
-    }
-
-    /// Tells where the record of every run goes, besides the log.
-    pub fn set_sink(&mut self, sink: Arc<dyn Sink>) {
-        self.sink = Some(sink);
     }
 
     /// The names of all commands, in order.
@@ -86,7 +74,7 @@ impl Registry {
         name: &str,
         request: Request,
     ) -> Result<Output, Refusal> {
-        let running = Running::new(call, self.sink.as_deref(), name, &request);
+        let running = RunRecord::new(call, &self.observers, name, &request);
         let result = self.run_unrecorded(call, name, request).await;
         running.done(&result);
         result
@@ -115,16 +103,6 @@ impl Registry {
         output
             .filter(|_| Instant::now() < deadline)
             .ok_or(Refusal::TimedOut)
-    }
-}
-
-impl Refusal {
-    pub(crate) fn outcome(self) -> &'static str {
-        match self {
-            Refusal::NotGranted => "not-granted",
-            Refusal::NotFound => "not-found",
-            Refusal::TimedOut => "timed-out",
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `http_proxy`: the program of 2020, outside of any function.
 //!
 //! The same words, the same output and the same exit statuses as the command inside functions, by
-//! the same code. It runs with its user's rights, and still reaches public addresses alone unless
+//! the same code. It runs with its user's rights, and still reaches only public addresses unless
 //! told otherwise: it is mostly used to try what a function will be able to do. The arguments are
 //! read in two steps, options here and `METHOD URL [HEADERS_JSON]` where the command reads them.
 
@@ -15,7 +15,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use clap::error::ErrorKind;
 use iof_commands::http_proxy::{Failure, Invocation, Options, status};
-use iof_egress::{Addresses, Attachments, Config, Egress, Outbound, Pin, Rules};
+use iof_egress::{Addresses, Config, Egress, Outbound, Pin, Rules, SecretInjections};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ struct Args {
     /// Trust the certificate authorities in FILE (PEM), too; may be repeated
     #[arg(long, value_name = "FILE")]
     cacert: Vec<PathBuf>,
-    /// Give up after so many seconds
+    /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     max_time: Duration,
     #[arg(hide = true)]
@@ -140,7 +140,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             function_id: 0,
             version: 0,
             rules: &rules,
-            secrets: Attachments::NONE,
+            secrets: SecretInjections::NONE,
             depth: 0,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
@@ -199,7 +199,7 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A reader that has enough and closes the pipe is no failure.
+/// A reader that has enough and closes the pipe is not a failure.
 fn write(bytes: &[u8]) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! Which URLs are requested at all, before any rule is asked.
+//! The URLs that are requested at all, before any rule is asked.
 //!
 //! A URL is parsed once, by the WHATWG parser, and what that parser understood is what rules match,
 //! what is resolved and what is sent. The parser is made for browsers and forgives much: it drops
@@ -17,7 +17,7 @@ use crate::{Error, Kind};
 ///
 /// # Errors
 /// [`Kind::Url`], naming what is wrong.
-pub fn admit(text: &str) -> Result<Url, Error> {
+pub fn parse_outbound_url(text: &str) -> Result<Url, Error> {
     check_characters(text)?;
     let Some((scheme, rest)) = text.split_once(':') else {
         return Err(refused("a URL starts with http:// or https://"));
@@ -47,20 +47,20 @@ pub fn admit(text: &str) -> Result<Url, Error> {
 
 /// Parses the `Location` of a redirect from `base` (RFC 9110 section 10.2.2): absolute, or relative
 /// to it.
-pub(crate) fn admit_location(base: &Url, location: &str) -> Result<Url, Error> {
+pub(crate) fn parse_location(base: &Url, location: &str) -> Result<Url, Error> {
     // Servers do send spaces in paths, and every client encodes them; in an authority the `%` is
     // refused below.
     let location = location.trim_matches(' ').replace(' ', "%20");
     check_characters(&location)?;
     if has_scheme(&location) {
-        admit(&location)
+        parse_outbound_url(&location)
     } else if location.starts_with("//") {
-        admit(&format!("{}:{location}", base.scheme()))
+        parse_outbound_url(&format!("{}:{location}", base.scheme()))
     } else {
         let joined = base
             .join(&location)
             .map_err(|e| refused(format!("not a URL: {e}")))?;
-        admit(joined.as_str())
+        parse_outbound_url(joined.as_str())
     }
 }
 
@@ -136,7 +136,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Class;
+    use crate::AddressClass;
 
     /// Items 1 and 2: each spelling of a loopback address arrives as an address, and as a loopback
     /// one.
@@ -171,14 +171,18 @@ mod tests {
             "[::127.0.0.1]",
             "[0:0:0:0:0:0:0:1]",
         ] {
-            let url = admit(&format!("http://{spelling}/"))
+            let url = parse_outbound_url(&format!("http://{spelling}/"))
                 .unwrap_or_else(|e| panic!("{spelling}: {e:?}"));
             let address = match url.host() {
                 Some(Host::Ipv4(v4)) => v4.into(),
                 Some(Host::Ipv6(v6)) => v6.into(),
                 other => panic!("{spelling} became {other:?}"),
             };
-            assert_ne!(Class::of(address), Class::Public, "{spelling}");
+            assert_ne!(
+                AddressClass::of(address),
+                AddressClass::Public,
+                "{spelling}"
+            );
         }
     }
 
@@ -225,7 +229,7 @@ mod tests {
             ("//evil/", "starts with http"),
             ("", "starts with http"),
         ] {
-            match admit(text) {
+            match parse_outbound_url(text) {
                 Ok(url) => panic!("{text:?} was taken for {url}"),
                 Err(e) => {
                     assert_eq!(e.kind(), Kind::Url, "{text:?}");
@@ -246,13 +250,13 @@ mod tests {
             ("https://münchen.de/ä", "https://xn--mnchen-3ya.de/%C3%A4"),
             ("http://a/b/%2e%2e/c/../d", "http://a/d"),
         ] {
-            assert_eq!(admit(text).unwrap().as_str(), form, "{text}");
+            assert_eq!(parse_outbound_url(text).unwrap().as_str(), form, "{text}");
         }
     }
 
     #[test]
     fn locations_are_read_as_strictly() {
-        let base = admit("https://example.com/a/b?c").unwrap();
+        let base = parse_outbound_url("https://example.com/a/b?c").unwrap();
         for (location, target) in [
             ("/x", "https://example.com/x"),
             ("x y", "https://example.com/a/x%20y"),
@@ -262,7 +266,7 @@ mod tests {
             ("http://10.0.0.1/", "http://10.0.0.1/"),
         ] {
             assert_eq!(
-                admit_location(&base, location).unwrap().as_str(),
+                parse_location(&base, location).unwrap().as_str(),
                 target,
                 "{location:?}"
             );
@@ -280,7 +284,7 @@ mod tests {
             "mailto:a@b",
             "///evil",
         ] {
-            let result = admit_location(&base, location);
+            let result = parse_location(&base, location);
             assert!(
                 result.as_ref().is_err_and(|e| e.kind() == Kind::Url),
                 "{location:?}: {result:?}"

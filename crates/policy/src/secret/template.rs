@@ -28,18 +28,18 @@ pub struct Template {
 #[derive(Clone)]
 pub struct SecretValue(Arc<str>);
 
-/// What is wrong with an attachment. `Display` says what to write, and never repeats a template or
+/// A problem of a secret's injection. `Display` says what to write, and never repeats a template or
 /// a value: a template without placeholder is often a secret that somebody put in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct AttachmentError(String);
+pub struct SecretInjectionError(String);
 
 impl SecretValue {
     /// Checks a value.
     ///
     /// # Errors
-    /// It is empty, too long, or has a control character (a line break at its end, usually).
-    pub fn new(value: impl Into<String>) -> Result<SecretValue, AttachmentError> {
+    /// The value is empty, too long, or has a control character (a line break at its end, usually).
+    pub fn new(value: impl Into<String>) -> Result<SecretValue, SecretInjectionError> {
         let value: String = value.into();
         if value.is_empty() || value.len() > MAX_VALUE {
             return Err(wrong(format!("a secret has 1 to {MAX_VALUE} bytes")));
@@ -75,9 +75,9 @@ impl Template {
 }
 
 impl FromStr for Template {
-    type Err = AttachmentError;
+    type Err = SecretInjectionError;
 
-    fn from_str(text: &str) -> Result<Template, AttachmentError> {
+    fn from_str(text: &str) -> Result<Template, SecretInjectionError> {
         let problem = |what: &str| {
             Err(wrong(format!(
                 "the template {what}; write one name in braces, such as `Bearer {{API_TOKEN}}`"
@@ -111,9 +111,9 @@ impl FromStr for Template {
 }
 
 impl TryFrom<String> for Template {
-    type Error = AttachmentError;
+    type Error = SecretInjectionError;
 
-    fn try_from(text: String) -> Result<Template, AttachmentError> {
+    fn try_from(text: String) -> Result<Template, SecretInjectionError> {
         text.parse()
     }
 }
@@ -130,15 +130,15 @@ impl fmt::Display for Template {
     }
 }
 
-pub(super) fn wrong(what: impl Into<String>) -> AttachmentError {
-    AttachmentError(what.into())
+pub(super) fn wrong(what: impl Into<String>) -> SecretInjectionError {
+    SecretInjectionError(what.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn template(text: &str) -> Result<Template, AttachmentError> {
+    fn template(text: &str) -> Result<Template, SecretInjectionError> {
         text.parse()
     }
 

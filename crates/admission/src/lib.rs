@@ -1,0 +1,218 @@
+//! Bounded admission: a limit on what runs at once, a bound on what waits for it, and a time that it
+//! waits at most.
+//!
+//! tokio's semaphore is inside, so waiters are admitted in the order of their arrival. It has no
+//! bound on waiters and tells nobody how many there are, which is what this crate adds. Permits are
+//! owned: what holds one may outlive the function that acquired it, such as a body that is still
+//! being sent. A permit that is free costs no look at the clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+/// A limit with a bounded queue before it. Cheap to clone: clones share both.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: usize,
+    queue: usize,
+    wait: Option<Duration>,
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
+
+/// A permit to run; dropping it admits the next in the queue.
+#[derive(Debug)]
+pub struct Permit(Arc<Inner>);
+
+/// The reason why something was not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdmissionError {
+    /// As many wait already as the queue holds.
+    #[error("the queue is full")]
+    QueueFull,
+    /// The time to wait was over before a permit was free.
+    #[error("the wait for a permit timed out")]
+    TimedOut,
+}
+
+impl Admission {
+    /// An admission of `limit` at once, before which `queue` wait, for any time.
+    pub fn new(limit: usize, queue: usize) -> Admission {
+        Admission::with_wait(limit, queue, None)
+    }
+
+    /// An admission of `limit` at once, before which `queue` wait for `wait` at most.
+    pub fn with_wait(limit: usize, queue: usize, wait: Option<Duration>) -> Admission {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Admission(Arc::new(Inner {
+            limit,
+            queue,
+            wait,
+            free: Semaphore::new(limit),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Takes a permit if one is free.
+    pub fn try_acquire(&self) -> Option<Permit> {
+        self.0.free.try_acquire().ok()?.forget();
+        Some(Permit(Arc::clone(&self.0)))
+    }
+
+    /// Waits for a permit in the order of arrival, for the time that this admission allows.
+    ///
+    /// # Errors
+    /// The queue is full, or the time was over.
+    pub async fn acquire(&self) -> Result<Permit, AdmissionError> {
+        match self.try_acquire() {
+            Some(permit) => Ok(permit),
+            None => {
+                let wait = self.0.wait;
+                let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
+                self.enqueue(deadline).await
+            }
+        }
+    }
+
+    /// Waits for a permit in the order of arrival, until `deadline` at most.
+    ///
+    /// # Errors
+    /// The queue is full, or the time was over.
+    pub async fn acquire_until(&self, deadline: Instant) -> Result<Permit, AdmissionError> {
+        match self.try_acquire() {
+            Some(permit) => Ok(permit),
+            None => self.enqueue(Some(deadline)).await,
+        }
+    }
+
+    async fn enqueue(&self, deadline: Option<Instant>) -> Result<Permit, AdmissionError> {
+        let _waiter = Waiter::join(&self.0).ok_or(AdmissionError::QueueFull)?;
+        let free = self.0.free.acquire();
+        let permit = match deadline {
+            None => free.await,
+            Some(deadline) => timeout_at(deadline, free)
+                .await
+                .map_err(|_| AdmissionError::TimedOut)?,
+        };
+        // A semaphore fails when it is closed, which this one never is.
+        permit.map_err(|_| AdmissionError::TimedOut)?.forget();
+        Ok(Permit(Arc::clone(&self.0)))
+    }
+
+    /// The number that may run at once.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// The number that runs now.
+    pub fn running(&self) -> usize {
+        self.0.limit - self.0.free.available_permits()
+    }
+
+    /// The number that waits now.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.free.add_permits(1);
+    }
+}
+
+/// One in the queue, also while its wait is cancelled.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn join(inner: &'a Inner) -> Option<Waiter<'a>> {
+        let before = inner.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiter = Waiter(&inner.waiting);
+        (before < inner.queue).then_some(waiter)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn never_more_than_the_limit_and_nobody_is_forgotten() {
+        let admission = Admission::with_wait(3, 1_000, Some(Duration::from_secs(10)));
+        let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..500 {
+            let (admission, inside, most) = (admission.clone(), inside.clone(), most.clone());
+            calls.spawn(async move {
+                let permit = admission.acquire().await.unwrap();
+                most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                inside.fetch_sub(1, Ordering::SeqCst);
+                drop(permit);
+            });
+        }
+        while let Some(call) = calls.join_next().await {
+            call.unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 3);
+        assert_eq!((admission.running(), admission.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_and_a_long_wait_are_refused() {
+        let admission = Admission::with_wait(1, 1, Some(Duration::from_millis(20)));
+        let held = admission.acquire().await.unwrap();
+        assert!(admission.try_acquire().is_none());
+        let began = Instant::now();
+        let (first, second) = tokio::join!(admission.acquire(), admission.acquire());
+        assert_eq!(first.unwrap_err(), AdmissionError::TimedOut);
+        assert_eq!(second.unwrap_err(), AdmissionError::QueueFull);
+        assert!(began.elapsed() >= Duration::from_millis(20));
+        let deadline = Instant::now() + Duration::from_millis(5);
+        let late = admission.acquire_until(deadline).await;
+        assert_eq!(late.unwrap_err(), AdmissionError::TimedOut);
+        drop(held);
+        admission.acquire_until(Instant::now()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_counters_follow_and_a_cancelled_wait_leaves_the_queue() {
+        let admission = Admission::new(2, 5);
+        let (first, _second) = (admission.try_acquire().unwrap(), admission.acquire().await);
+        assert_eq!((admission.limit(), admission.running()), (2, 2));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut third = Box::pin(admission.acquire());
+        let mut fourth = Box::pin(admission.acquire());
+        assert!(third.as_mut().poll(&mut cx).is_pending());
+        assert!(fourth.as_mut().poll(&mut cx).is_pending());
+        assert_eq!((admission.running(), admission.waiting()), (2, 2));
+        drop(third);
+        assert_eq!(admission.waiting(), 1);
+        drop(first);
+        let permit = fourth.await.unwrap();
+        assert_eq!((admission.running(), admission.waiting()), (2, 0));
+        drop(permit);
+        assert_eq!(admission.running(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_limit_beyond_the_semaphores_is_as_good_as_none() {
+        let admission = Admission::new(usize::MAX, 0);
+        let _permit = admission.acquire().await.unwrap();
+        assert_eq!(admission.running(), 1);
+    }
+}
