@@ -8,6 +8,7 @@
     reason = "a test that cannot go on ends there, and a test may block"
 )]
 
+mod architecture;
 mod argument_rules;
 mod attacks;
 mod bindgen;
