@@ -269,10 +269,13 @@ fn word(text: &str) -> String {
 /// A value that a schema takes, as far as it is plain, and small: of what is nested deeper or comes after `left` values,
 /// there is `null`.
 fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
-    if depth > 8 || *left == 0 {
+    if *left == 0 {
         return Json::Null;
     }
     *left -= 1;
+    if depth > 8 {
+        return Json::Null;
+    }
     if let Some(place) = schema["$ref"]
         .as_str()
         .and_then(|place| place.strip_prefix('#'))
