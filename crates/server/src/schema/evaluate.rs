@@ -316,12 +316,10 @@ impl Program {
                     });
                 }
             }
-            Check::Not(id) => {
-                if self.holds(*id, value, None, run)? {
-                    return run.mismatch(path, || {
-                        format!("{} matches the schema of `not`", quoted(value))
-                    });
-                }
+            Check::Not(id) if self.holds(*id, value, None, run)? => {
+                return run.mismatch(path, || {
+                    format!("{} matches the schema of `not`", quoted(value))
+                });
             }
             Check::If {
                 condition,

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use sqlx::SqlitePool;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::change::Change;
 use super::connection;
@@ -35,7 +36,7 @@ impl Database {
         Ok(Self {
             readers,
             writer,
-            writing: Mutex::new(Some(tokio::spawn(writing))),
+            writing: Mutex::new(Some(TaskTracker::new().spawn(writing))),
         })
     }
 

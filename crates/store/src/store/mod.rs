@@ -191,11 +191,13 @@ impl Store {
         T: Send + 'static,
     {
         // Tracked before it is asked whether the store is closed, so that `close` waits for it or it hears of `close`.
-        let change = self.0.changes.track_future(change(self.0.clone()));
+        let tracked = self.0.changes.token();
         if self.0.changes.is_closed() {
             return Err(Error::Closed);
         }
-        tokio::spawn(change).await?
+        let change = self.0.changes.spawn(change(self.0.clone()));
+        drop(tracked);
+        change.await?
     }
 }
 
