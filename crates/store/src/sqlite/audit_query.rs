@@ -116,7 +116,7 @@ mod tests {
     async fn every_query_is_answered_by_an_index() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("iof.db");
-        std::fs::write(&path, "").unwrap();
+        tokio::fs::write(&path, "").await.unwrap();
         let (_writer, readers) = connection::open(&path).await.unwrap();
         let call = Some(Uuid::nil());
         let of_call = "SEARCH audit USING INDEX audit_call (call_to>?)";
