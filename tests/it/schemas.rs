@@ -85,7 +85,7 @@ async fn a_schema_that_multiplies_ends_soon() {
         (json!({"$ref": "#"}), json!(1), 413, "schema-steps"),
         (
             json!({"items": {"enum": numbers.as_array().unwrap()[10_000..16_000]}}),
-            numbers.clone(),
+            Json::Array(vec![json!(15_999); 2_000]),
             413,
             "schema-steps",
         ),
