@@ -165,7 +165,7 @@ done"#;
         ("exit", 125, "its worker ended, with status 7"),
         ("half", 125, "in the middle of an answer"),
         ("nonsense", 125, "\"hello there\", and not status and sizes"),
-        ("endless", 125, "no line"),
+        ("endless", 125, "not a line"),
         ("more", 125, "more than it announced"),
         ("large", -119, "(limit commands.work.stdout)"),
         ("negative", 125, "not status and sizes"),
