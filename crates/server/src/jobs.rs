@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often a job is begun.
+/// The most times that a job is begun.
 const ATTEMPTS: u32 = 3;
 /// Between two looks at what is too old.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -123,7 +123,7 @@ pub(crate) async fn submit(
     }
 }
 
-/// How much jobs may keep.
+/// The bytes that jobs may keep.
 fn room(app: &App) -> JobRoom {
     JobRoom {
         all: app.settings.jobs_size.as_u64(),

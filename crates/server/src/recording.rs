@@ -30,7 +30,7 @@ pub(crate) enum RecordedArg {
     Bytes(Blob),
 }
 
-/// How a call ended.
+/// The end of a recorded call.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ended {
     #[serde(default, skip_serializing_if = "Option::is_none")]

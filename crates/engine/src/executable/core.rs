@@ -168,7 +168,7 @@ impl CoreCall<'_> {
             .and_then(wasmtime::Extern::into_func)
         else {
             return Err(wasmtime::Error::msg(
-                "an export of the manifest is no function",
+                "an export of the manifest is not a function",
             ));
         };
         let mut guest = Guest {

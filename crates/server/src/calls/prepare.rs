@@ -26,7 +26,7 @@ pub(crate) enum FunctionRef<'a> {
 /// The origin of a call: a client, or another call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
-    /// How many calls led to this one.
+    /// The number of calls that led to this one.
     pub(crate) depth: u32,
     /// The deadline of the call that led to this one.
     pub(crate) deadline: Option<Instant>,

@@ -36,7 +36,7 @@ struct Bounds {
     head_wait: Duration,
     /// The wait for a client that takes nothing.
     write_wait: Duration,
-    /// How long the rest of a request's body is read, and how much of it.
+    /// The time and the bytes for which the rest of a request's body is read.
     body_wait: Duration,
     body_size: u64,
 }

@@ -23,7 +23,7 @@ pub(crate) struct UnreadBody {
 /// A body that is read and dropped behind the answer to its request.
 pub(super) struct DrainedBody {
     body: Incoming,
-    /// How much more of it is read.
+    /// The bytes of it that are still read.
     most: u64,
 }
 
@@ -42,7 +42,7 @@ impl UnreadBody {
         body.take()
     }
 
-    /// How much there is, at most.
+    /// The most bytes that there are.
     pub(super) fn size(&self) -> Option<u64> {
         if !self.some.load(Ordering::Acquire) {
             return None;

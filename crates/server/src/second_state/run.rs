@@ -278,7 +278,7 @@ pub(super) fn dispatch(
         let Some(route) = Route::of_path(request.uri().path()) else {
             return Err(Fault::client(
                 "callback-route",
-                "A fetch or callback to this server itself can reach /api/run and /api/multipart/run alone.",
+                "A fetch or callback to this server itself can reach only /api/run and /api/multipart/run.",
             )
             .with_status(404));
         };

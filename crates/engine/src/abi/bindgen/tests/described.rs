@@ -166,7 +166,7 @@ fn a_core_type_that_contradicts_is_refused() {
     }
 }
 
-/// What lies in a return area is laid out by the version; without it, it is not guessed.
+/// A return area is laid out by the version of wasm-bindgen; without a version, its layout is not guessed.
 #[test]
 fn a_version_decides_what_no_core_type_shows() {
     let perhaps = |patch| Signature {
