@@ -11,8 +11,9 @@ use crate::limits::{Limits, Reached};
 use crate::manifest::Abi;
 use crate::state::{CallState, Meter, Space};
 use crate::tape::Tape;
-use crate::{Arg, Export, Fault, StatedSignature, Type, Value, verdict};
+use crate::{Arg, Export, StatedSignature, Type, Value, verdict};
 use iof_commands::CallContext;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{ModuleExport, Store};
@@ -63,9 +64,8 @@ impl Engine {
             return Outcome::refused(verdict::no_such_export(&function.manifest, name));
         };
         if function.manifest.files && self.0.scratch.is_behind() {
-            return Outcome::refused(Fault::limit(
-                "scratch-backlog",
-                503,
+            return Outcome::refused(Fault::new(
+                FaultKind::ScratchBacklog,
                 "Files of earlier calls are still being removed. Try again soon.",
             ));
         }

@@ -13,7 +13,6 @@ mod blob;
 mod call;
 mod compile;
 mod engine;
-mod fault;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -34,7 +33,6 @@ pub use call::{Invocation, Outcome};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use engine::{Compiled, Engine, EngineConfig, Function};
-pub use fault::{Ending, Fault, Source};
 pub use host::log::Log;
 pub use host::storage::Storage;
 pub use host::wasi::Environment;

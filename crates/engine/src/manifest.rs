@@ -1,7 +1,8 @@
 //! What inspection finds out about a module once, at upload, so that no call has to.
 
+use crate::Limits;
 pub use crate::types::{Core, Type};
-use crate::{Fault, Limits};
+use iof_fault::Fault;
 use serde::{Deserialize, Serialize};
 
 /// How the host talks to a module.

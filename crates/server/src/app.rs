@@ -21,7 +21,8 @@ use bytesize::ByteSize;
 use http::{HeaderValue, Request, Response, StatusCode};
 use iof_commands::Grants;
 use iof_egress::Egress;
-use iof_engine::{Engine, Fault, Limits, Source};
+use iof_engine::{Engine, Limits};
+use iof_fault::{Fault, FaultKind};
 use iof_store::{SecretKeys, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,12 +182,7 @@ pub fn router(app: Arc<App>) -> Router {
 /// Ready while the store answers and nobody has asked the server to stop.
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Relaxed) {
-        return reply::failure(&Fault::new(
-            "stopping",
-            Source::Host,
-            503,
-            "The server is stopping.",
-        ));
+        return reply::failure(&Fault::new(FaultKind::Stopping, "The server is stopping."));
     }
     match app.store.ready().await {
         Ok(()) => reply::ok(
@@ -197,9 +193,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
         Err(error) => {
             tracing::error!(%error, "not ready");
             reply::failure(&Fault::new(
-                "store",
-                Source::Host,
-                503,
+                FaultKind::StoreBusy,
                 "The store does not answer.",
             ))
         }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -81,9 +81,8 @@ impl BodyMemory {
         let held = match tokio::time::timeout_at(deadline, collected).await {
             Ok(result) => result?,
             Err(_) => {
-                return Err(Fault::limit(
-                    "body-wait",
-                    408,
+                return Err(Fault::new(
+                    FaultKind::BodyWait,
                     "The body took longer than server.body_wait to arrive.",
                 ));
             }
@@ -162,7 +161,7 @@ impl BodyMemory {
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
-                Fault::client("request", "The body broke off.").with_detail(error)
+                Fault::new(FaultKind::Request, "The body broke off.").with_detail(error)
             })?;
             let Ok(data) = frame.into_data() else {
                 continue;
@@ -227,9 +226,8 @@ impl Share {
 }
 
 fn full() -> Fault {
-    Fault::limit(
-        "body-memory",
-        503,
+    Fault::new(
+        FaultKind::BodyMemory,
         "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
     )
 }

@@ -6,7 +6,8 @@ use crate::functions::Loaded;
 use crate::journal::{Payload, Row, Told};
 use crate::replay::Recorder;
 use iof_commands::CallContext;
-use iof_engine::{Arg, Fault, Invocation, Log, Outcome, Source, StatedSignature};
+use iof_engine::{Arg, Invocation, Log, Outcome, StatedSignature};
+use iof_fault::{Fault, Source};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -115,8 +116,8 @@ fn log(call: Uuid, called: &Loaded, export: &str, outcome: &Outcome) {
             tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
         }
         Err(fault) => {
-            let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
-            if fault.source_of == Source::Host {
+            let (code, message, detail) = (fault.code(), &*fault.message, fault.detail.as_deref());
+            if fault.kind.source() == Source::Host {
                 tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
             } else {
                 tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");

@@ -3,7 +3,7 @@
 //! Passing an open gate is one atomic addition, with no lock: a semaphore would take one at every release. Only calls
 //! that find it full queue up, for a bounded time and in bounded number.
 
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -109,9 +109,8 @@ impl Gate {
 impl Of {
     fn waited(self, limit: u32) -> Fault {
         match self {
-            Self::Server => Fault::limit(
-                "queue-wait",
-                503,
+            Self::Server => Fault::new(
+                FaultKind::QueueWait,
                 "The server is busy: no call ended within server.queue_wait. Try again soon.",
             ),
             Self::Function => Self::of_function(limit, "none ended within server.queue_wait"),
@@ -120,9 +119,8 @@ impl Of {
 
     fn full(self, limit: u32) -> Fault {
         match self {
-            Self::Server => Fault::limit(
-                "queue",
-                503,
+            Self::Server => Fault::new(
+                FaultKind::Queue,
                 "The server is busy: server.queue calls wait already. Try again soon.",
             ),
             Self::Function => Self::of_function(limit, "server.queue calls wait already"),
@@ -130,9 +128,8 @@ impl Of {
     }
 
     fn of_function(limit: u32, why: &str) -> Fault {
-        Fault::limit(
-            "concurrency",
-            429,
+        Fault::new(
+            FaultKind::FunctionConcurrency,
             format!(
                 "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
             ),

@@ -30,6 +30,7 @@ mod schema;
 mod second_state;
 mod serve;
 mod settings;
+mod status;
 mod storage;
 mod surface;
 mod tls;

@@ -8,9 +8,8 @@ use crate::functions::Loaded;
 use crate::grants::{Granted, Record};
 use crate::records::unix_ms;
 use iof_commands::CallContext;
-use iof_engine::{
-    Arg, Blob, Environment, Fault, Heard, Invocation, Outcome, StatedSignature, Tape,
-};
+use iof_engine::{Arg, Blob, Environment, Heard, Invocation, Outcome, StatedSignature, Tape};
+use iof_fault::Fault;
 use iof_store::{Recording, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -116,7 +115,7 @@ impl Recorder {
         let data = function.granted.secrets.masked(&data).unwrap_or(data);
         let outcome = match &outcome.result {
             Ok(_) => "ok".to_owned(),
-            Err(fault) => fault.code.to_string(),
+            Err(fault) => fault.code().to_owned(),
         };
         app.records.call(Recording {
             call,
@@ -178,7 +177,7 @@ impl Ended {
             Err(fault) => (
                 None,
                 Some(Ending {
-                    code: fault.code.to_string(),
+                    code: fault.code().to_owned(),
                     message: fault.message.clone(),
                 }),
             ),

@@ -1,9 +1,10 @@
 //! Answers: the truth in headers, the body as its reader expects it.
 
+use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use iof_engine::{Fault, Source};
+use iof_fault::{Fault, Source};
 use uuid::Uuid;
 
 /// The status that an answer would have had on another API.
@@ -59,7 +60,7 @@ pub(crate) fn ok_but(
 
 /// A failure that says so in its status, with a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
-    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code });
+    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code() });
     if let Some(ending) = &fault.ending {
         if let Some(status) = ending.exit_status {
             body["exit_status"] = status.into();
@@ -103,10 +104,10 @@ pub(crate) fn new_id() -> Uuid {
 /// Puts a fault that no call had into the log.
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
-    if fault.source_of == Source::Host {
-        tracing::error!(fault = %fault.code, detail, "{what}: {}", fault.message);
+    if fault.kind.source() == Source::Host {
+        tracing::error!(fault = fault.code(), detail, "{what}: {}", fault.message);
     } else {
-        tracing::info!(fault = %fault.code, detail, "{what}: {}", fault.message);
+        tracing::info!(fault = fault.code(), detail, "{what}: {}", fault.message);
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) fn be_real(response: &mut Response<Body>) {
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
-    StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    status::of(fault.kind)
 }
 
 fn number(status: StatusCode) -> HeaderValue {
@@ -135,7 +136,7 @@ fn number(status: StatusCode) -> HeaderValue {
 
 fn explain(response: &mut Response<Body>, fault: &Fault) {
     let headers = response.headers_mut();
-    if let Ok(code) = HeaderValue::from_str(&fault.code) {
+    if let Ok(code) = HeaderValue::from_str(fault.code()) {
         headers.insert(FAULT, code);
     }
     let ending = fault.ending.as_ref();

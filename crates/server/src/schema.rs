@@ -3,7 +3,8 @@
 //! A schema is somebody's input like all else: it is compiled when it is first needed, refers to nothing outside of
 //! itself, and one that cannot be compiled checks nothing (the function reads its arguments itself, too).
 
-use iof_engine::{Export, Fault};
+use iof_engine::Export;
+use iof_fault::{Fault, FaultKind};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -46,8 +47,8 @@ impl Schemas {
             .and_then(|described| described.params.get(at));
         let name = param.map_or("", |param| &param.name);
         let why = beginning(&error);
-        Err(Fault::client(
-            "arguments",
+        Err(Fault::new(
+            FaultKind::Arguments,
             format!(
                 "`{name}{place}` of `{}` is not what it takes: {why}.",
                 export.name

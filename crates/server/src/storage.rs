@@ -1,9 +1,9 @@
 //! The engine's storage, kept in the store: a function's values are rows under its number.
 
-use crate::functions::store_fault;
 use async_trait::async_trait;
 use bytes::Bytes;
-use iof_engine::{Fault, Storage};
+use iof_engine::Storage;
+use iof_fault::Fault;
 use iof_store::{Saved, Store, ValueKey};
 
 /// Values of functions.
@@ -13,7 +13,7 @@ pub struct Values(pub Store);
 impl Storage for Values {
     async fn load(&self, function: &str, key: &[u8; 32]) -> Result<Option<Bytes>, Fault> {
         let id = id(function)?;
-        self.0.load_value(id, key).await.map_err(store_fault)
+        self.0.load_value(id, key).await.map_err(Fault::from)
     }
 
     async fn save(
@@ -25,12 +25,12 @@ impl Storage for Values {
     ) -> Result<bool, Fault> {
         let key = ValueKey { digest: key, name };
         let saved = self.0.save_value(id(function)?, key, value, total).await;
-        Ok(matches!(saved.map_err(store_fault)?, Saved::Done))
+        Ok(matches!(saved?, Saved::Done))
     }
 
     async fn remove(&self, function: &str, key: [u8; 32]) -> Result<bool, Fault> {
         let removed = self.0.remove_value(id(function)?, key).await;
-        removed.map_err(store_fault)
+        removed.map_err(Fault::from)
     }
 
     async fn names(
@@ -44,7 +44,7 @@ impl Storage for Values {
             .0
             .value_names(id(function)?, prefix, after, limit)
             .await;
-        names.map_err(store_fault)
+        names.map_err(Fault::from)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::reply;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 
 /// Nothing of the answer runs or loads, its origin is opaque, and no page frames it (CSP 3; `sandbox`: HTML, section 7.5).
 const POLICY: HeaderValue =
@@ -120,10 +120,10 @@ impl Surface {
         let path: String = request.uri().path().chars().take(200).collect();
         match self {
             Self::SecondState { .. } => page_of_express(request.method(), &path),
-            Self::V1 | Self::Probe => reply::failure(
-                &Fault::client("no-such-route", format!("There is nothing at {path}."))
-                    .with_status(404),
-            ),
+            Self::V1 | Self::Probe => reply::failure(&Fault::new(
+                FaultKind::NoSuchRoute,
+                format!("There is nothing at {path}."),
+            )),
         }
     }
 }
@@ -134,12 +134,12 @@ pub(crate) async fn wrong_method(request: Request<Body>) -> Response<Body> {
         "Method {} is not allowed here. Use one that the header Allow names.",
         request.method()
     );
-    reply::failure(&Fault::client("method", message).with_status(405))
+    reply::failure(&Fault::new(FaultKind::Method, message))
 }
 
 fn foreign() -> Fault {
     let message = "Pages of other origins have no access to /v1. Send the request from a program, or from a page of public_url.";
-    Fault::client("origin", message).with_status(403)
+    Fault::new(FaultKind::Origin, message)
 }
 
 /// Refuses a path whose percent signs spell no text (RFC 3986, section 2.1).
@@ -159,7 +159,7 @@ fn readable(path: &str) -> Result<(), Fault> {
     let shown: String = path.chars().take(200).collect();
     let message =
         format!("Path is not percent-encoded UTF-8: got `{shown}`. Write a percent sign as %25.");
-    Err(Fault::client("path", message))
+    Err(Fault::new(FaultKind::Path, message))
 }
 
 fn page_of_express(method: &Method, path: &str) -> Response<Body> {
@@ -204,7 +204,7 @@ mod tests {
             "/%+1",
             "/a%%20",
         ] {
-            assert_eq!(readable(path).unwrap_err().code, "path", "{path}");
+            assert_eq!(readable(path).unwrap_err().code(), "path", "{path}");
         }
     }
 }

@@ -22,8 +22,9 @@ use super::guest::Guest;
 use crate::host::objects::Holder;
 use crate::limits::Reached;
 use crate::manifest::{Core, Export, Signature, Type};
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use bytes::Bytes;
+use iof_fault::Fault;
 use layout::Era;
 use wasmtime::{Func, Val};
 

@@ -6,8 +6,9 @@
 
 use super::guest::Guest;
 use crate::manifest::{Described, Export, Param, Signature, Type};
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use serde_json::json;
 use wasmtime::Func;
 use wasmtime_wasi::I32Exit;
@@ -62,8 +63,8 @@ pub(crate) fn plan(
     stated: Option<&StatedSignature>,
 ) -> Result<Plan, Fault> {
     let refused = |why: &str| {
-        Fault::client(
-            "arguments",
+        Fault::new(
+            FaultKind::Arguments,
             format!(
                 "`{}` is a program: its first argument is its stdin, the second a JSON array of strings, its arguments; \
                  {why}.",

@@ -1,10 +1,11 @@
 //! What a client sent, before and after it is known what an export takes.
 
 use super::bindgen::Slot;
+use crate::Arg;
 use crate::json::elements;
 use crate::manifest::Type;
-use crate::{Arg, Fault};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// One argument, with what is known of its meaning.
@@ -140,8 +141,8 @@ pub(super) fn fit<T, S>(
                     .take(40)
                     .collect::<String>();
                 let wanted = wanted(ty);
-                Fault::client(
-                    "arguments",
+                Fault::new(
+                    FaultKind::Arguments,
                     format!(
                         "Argument {} of `{function}` must be {wanted}, and was `{was}`.",
                         at + 1
@@ -159,8 +160,8 @@ pub(super) fn misfit(function: &str, takes: &str, count: usize) -> Fault {
         1 => "one came".to_owned(),
         n => format!("{n} came"),
     };
-    Fault::client(
-        "arguments",
+    Fault::new(
+        FaultKind::Arguments,
         format!(
             "`{function}` {takes}, and {came} that fits. Send one text or one number as the body, or several as a JSON \
              array: [\"text\", 2]."

@@ -7,7 +7,8 @@ use crate::host::objects::{Holder, Objects};
 use crate::limits::Reached;
 use crate::manifest::{Abi, Core, Export};
 use crate::state::Space;
-use crate::{Arg, Fault, Limits, StatedSignature, Value};
+use crate::{Arg, Limits, StatedSignature, Value};
+use iof_fault::{Fault, Source};
 use proptest::prelude::*;
 use std::future::Future;
 use std::pin::pin;
@@ -222,7 +223,7 @@ fn is_verdict(error: &wasmtime::Error) -> bool {
             .is_some_and(|reached| *reached == Reached::Output)
         || error
             .downcast_ref::<Fault>()
-            .is_some_and(|fault| &*fault.code != "internal")
+            .is_some_and(|fault| fault.kind.source() != Source::Host)
         || error.is::<wasmtime::Trap>()
 }
 

@@ -12,8 +12,9 @@ pub(crate) mod wasmedge;
 
 use crate::host::objects::Holder;
 use crate::manifest::{Abi, Export};
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use guest::Guest;
+use iof_fault::Fault;
 use wasmtime::Func;
 
 /// How one call will be made.

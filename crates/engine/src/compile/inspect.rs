@@ -7,8 +7,9 @@ use crate::abi::{command, described, descriptor};
 use crate::host::{glue, missing};
 use crate::limits::{CompileLimits, UnknownImports};
 use crate::manifest::{Abi, Core, Export, Kind, Manifest, Primed, Unserved};
-use crate::{Fault, state::CallState};
+use crate::state::CallState;
 use command::START;
+use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use wasmparser::{ExternalKind, Parser, Payload, types::EntityType, types::Types};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
@@ -21,9 +22,8 @@ pub(super) const PRIME: &str = "iof_prime";
 /// What the serving process checks before it starts a worker: the cheapest and commonest mistakes.
 pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
     if source.len() as u64 > limits.module_size.as_u64() {
-        return Err(Fault::limit(
-            "module-size",
-            413,
+        return Err(Fault::new(
+            FaultKind::ModuleSize,
             format!(
                 "The module is larger than compile.module_size = {}.",
                 limits.module_size
@@ -33,21 +33,26 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
     match source {
         [] => Err(not_wasm("It is empty.")),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
-            "unsupported-kind",
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::new(
+            FaultKind::UnsupportedKind,
             "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
              export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
-        )
-        .with_status(415)),
-        [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),
-        [b'(', ..] => Err(not_wasm("It is WebAssembly text; turn it into a module with `wat2wasm` first.")),
-        _ => Err(not_wasm("It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.")),
+        )),
+        [0, b'a', b's', b'm', ..] => Err(not_wasm(
+            "Its header names a version that no runtime knows.",
+        )),
+        [b'(', ..] => Err(not_wasm(
+            "It is WebAssembly text; turn it into a module with `wat2wasm` first.",
+        )),
+        _ => Err(not_wasm(
+            "It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.",
+        )),
     }
 }
 
 fn not_wasm(why: &str) -> Fault {
-    Fault::client(
-        "not-wasm",
+    Fault::new(
+        FaultKind::NotWasm,
         format!("The body is no WebAssembly module. {why}"),
     )
 }
@@ -66,8 +71,8 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
         } else {
             ""
         };
-        Fault::client(
-            "invalid-module",
+        Fault::new(
+            FaultKind::InvalidModule,
             format!("The module is not valid: {error}.{cut}"),
         )
     };
@@ -79,7 +84,7 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
                 return Err(too_many(
                     "functions",
                     section.count(),
-                    "module-functions",
+                    FaultKind::ModuleFunctions,
                     limits.module_functions,
                 ));
             }
@@ -93,7 +98,7 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
                     return Err(too_many(
                         "exported functions",
                         functions,
-                        "module-exports",
+                        FaultKind::ModuleExports,
                         limits.module_exports,
                     ));
                 }
@@ -130,11 +135,10 @@ pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module
     Module::new(engine, &head)
 }
 
-fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
-    let setting = code.replace('-', "_");
-    Fault::limit(
-        code,
-        422,
+fn too_many(what: &str, count: u32, kind: FaultKind, limit: u32) -> Fault {
+    let setting = kind.as_str().replace('-', "_");
+    Fault::new(
+        kind,
         format!("The module has {count} {what}, more than compile.{setting} = {limit}."),
     )
 }
@@ -197,15 +201,14 @@ fn refuse(missing: &[String]) -> Fault {
             many.len() - 20
         ),
     };
-    Fault::client(
-        "unknown-import",
+    Fault::new(
+        FaultKind::UnknownImport,
         format!(
             "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
              ssvm_process, ssvm_native, wasmedge_process, wasmedge_native and iof. If the functions that you call do not \
              need it, compile.unknown_imports = \"fault\" lets the module in."
         ),
     )
-    .with_status(422)
 }
 
 /// Whether an export is one of its author's functions.
@@ -331,14 +334,13 @@ pub(super) fn manifest(
 /// The fault of a function that says a type which no call could pass.
 fn unsupported(export: &Export, what: &str) -> Fault {
     let name: String = export.name.chars().take(100).collect();
-    Fault::client(
-        "unsupported-type",
+    Fault::new(
+        FaultKind::UnsupportedType,
         format!(
             "The function `{name}` cannot be called: {what}. Give it the types that docs/guide/functions.md lists, or do \
              not export it."
         ),
     )
-    .with_status(422)
 }
 
 /// The one export of a program.

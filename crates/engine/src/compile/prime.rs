@@ -11,8 +11,8 @@
 use super::allocator::is;
 use super::inspect::{Functions, PRIME};
 use super::proposals::SERVED;
-use crate::Fault;
 use crate::manifest::Allocator;
+use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
@@ -266,15 +266,14 @@ fn attempt(
     if instance.exports(PRIME) {
         instance.run(PRIME).map_err(|error| {
             Refusal::Prime(
-                Fault::client(
-                    "prime",
+                Fault::new(
+                    FaultKind::Prime,
                     format!(
                         "`{PRIME}` failed: {}. It runs at upload, without commands, files or time, for at most two \
                          seconds.",
                         error.root_cause()
                     ),
-                )
-                .with_status(422),
+                ),
             )
         })?;
     }

@@ -3,10 +3,10 @@
 //! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
 //! module that wants more could be compiled and never called.
 
-use crate::Fault;
 use crate::engine::{TABLE_ELEMENTS, TABLES};
-use crate::limits::{Limits, Reached};
+use crate::limits::Limits;
 use crate::state::ELEMENT;
+use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
 /// Bytes of the name of an import or an export.
@@ -46,7 +46,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
                     let elements = table.map_err(invalid)?.ty.initial;
                     if elements > TABLE_ELEMENTS as u64 {
                         return Err(refused(
-                            "module-table-elements",
+                            FaultKind::ModuleTableElements,
                             &format!("a table of {elements} elements"),
                             &format!("a table has at most {TABLE_ELEMENTS}"),
                         ));
@@ -61,12 +61,16 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     }
     if memories > 1 {
         let what = format!("{memories} memories");
-        return Err(refused("module-memories", &what, "an instance has one"));
+        return Err(refused(
+            FaultKind::ModuleMemories,
+            &what,
+            "an instance has one",
+        ));
     }
     if tables > TABLES {
         let most = format!("an instance has at most {TABLES}");
         let what = format!("{tables} tables");
-        return Err(refused("module-tables", &what, &most));
+        return Err(refused(FaultKind::ModuleTables, &what, &most));
     }
     fits(space, limits)?;
     Ok(space)
@@ -80,19 +84,18 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
     if space <= limits.memory.as_u64() {
         return Ok(());
     }
-    let mut fault = Reached::Memory.fault(limits).with_status(422);
-    fault.message = format!(
+    let message = format!(
         "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
          smaller memory, or raise the setting.",
         limits.memory
     );
-    Err(fault)
+    Err(Fault::new(FaultKind::ModuleMemory, message))
 }
 
 /// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.
 pub(crate) fn too_large(detail: Option<String>) -> Fault {
     let mut fault = refused(
-        "module-instance",
+        FaultKind::ModuleInstance,
         "more globals, imports and functions in tables than an instance has room for",
         "all together take at most 1 MiB",
     );
@@ -105,23 +108,22 @@ fn name(name: &str) -> Result<(), Fault> {
         return Ok(());
     }
     Err(refused(
-        "module-names",
+        FaultKind::ModuleNames,
         &format!("an import or export with a name of {} bytes", name.len()),
         &format!("a name has at most {NAME}"),
     ))
 }
 
-fn refused(code: &'static str, what: &str, most: &str) -> Fault {
-    Fault::limit(
-        code,
-        422,
+fn refused(kind: FaultKind, what: &str, most: &str) -> Fault {
+    Fault::new(
+        kind,
         format!("The module has {what}; {most}. Build it with less."),
     )
 }
 
 fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
-    Fault::client(
-        "invalid-module",
+    Fault::new(
+        FaultKind::InvalidModule,
         format!("The module is not valid: {error}."),
     )
 }

@@ -9,13 +9,12 @@ use crate::compile::worker::{self, WorkerLimits};
 use crate::engine::wasm_config;
 use crate::host::storage::{KEY, Storage};
 use crate::state::CallState;
-use crate::{
-    Arg, CompileLimits, Engine, EngineConfig, Fault, Function, Invocation, Limits, Tape, host,
-};
+use crate::{Arg, CompileLimits, Engine, EngineConfig, Function, Invocation, Limits, Tape, host};
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use iof_commands::{CallContext, Command, Grants, Output, Registry, Request};
+use iof_fault::Fault;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};

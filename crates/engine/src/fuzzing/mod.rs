@@ -20,9 +20,10 @@ use crate::abi::{self, described, descriptor};
 use crate::compile::worker::{self, WorkerLimits};
 use crate::manifest::{Abi, Core, Export};
 use crate::tape::Monotonic;
-use crate::{Arg, CompileLimits, Fault, Heard, Limits, Source, StatedSignature, Tape, artefact};
+use crate::{Arg, CompileLimits, Heard, Limits, StatedSignature, Tape, artefact};
 use bytes::Bytes;
 use iof_commands::Request;
+use iof_fault::{Fault, Source};
 use std::time::{Duration, Instant};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
@@ -164,10 +165,7 @@ pub fn module(data: &[u8]) {
 
 /// A fault that is not the host's.
 fn blame(fault: &Fault) {
-    assert!(
-        fault.source_of != Source::Host && fault.code != "internal",
-        "{fault:?}"
-    );
+    assert!(fault.kind.source() != Source::Host, "{fault:?}");
 }
 
 fn export(core_params: Vec<Core>, core_results: Vec<Core>) -> Export {

@@ -1,23 +1,19 @@
 //! `iof` `fail`: how a function built with the guest crate returns an error.
 //!
 //! `fail(code, code_length, message, message_length)` ends the call and does not come back. What an author chose as
-//! code becomes the fault's code behind [`OF_FUNCTION`], so that callers can tell errors apart and no code of a function
-//! is a code of the server; its source is `guest`, whatever it says. The word `arguments` is no code but a part of this
+//! code becomes a [`FunctionCode`], so that callers can tell errors apart and no code of a function is a code of the
+//! server; its source is `guest`, whatever it says. The word `arguments` is no code but a part of this
 //! interface: what the caller sent is not what the function takes.
 
-use crate::Fault;
 use crate::host::memory;
 use crate::state::CallState;
+use iof_fault::{Fault, FaultKind, FunctionCode};
 use wasmtime::{Caller, Linker};
 
-/// The longest code, in bytes.
-const CODE: u32 = 64;
 /// The longest message that is kept, in bytes.
 const MESSAGE: u32 = 4096;
-/// The name space of codes that functions choose. No code of the server has a colon.
-const OF_FUNCTION: &str = "function:";
-/// The code of an error that has none, or none that could be one.
-const NO_CODE: &str = "error";
+/// The longest code that is read, in bytes: one more than a code can have.
+const CODE: u32 = FunctionCode::LONGEST as u32 + 1;
 
 /// Serves the import.
 pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
@@ -34,28 +30,23 @@ fn fail(
 ) -> wasmtime::Result<()> {
     let memory = memory::of(&mut caller)?;
     let message = memory::read(&memory, &caller, message, message_length.min(MESSAGE))?;
-    let code = memory::read(&memory, &caller, code, code_length.min(CODE + 1))?;
+    let code = memory::read(&memory, &caller, code, code_length.min(CODE))?;
     let message = String::from_utf8_lossy(&message);
     Err(of(&String::from_utf8_lossy(&code), &message).into())
 }
 
 fn of(code: &str, message: &str) -> Fault {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_code = !code.is_empty() && code.len() <= CODE as usize && code.bytes().all(known);
-    match code {
-        "arguments" => Fault::client("arguments", message),
-        _ if is_code && code != NO_CODE => Fault {
-            code: format!("{OF_FUNCTION}{code}").into(),
-            ..Fault::guest(NO_CODE, message)
-        },
-        _ => Fault::guest(NO_CODE, message),
+    match (code, FunctionCode::parse(code)) {
+        ("arguments", _) => Fault::new(FaultKind::Arguments, message),
+        (_, Some(code)) => Fault::of_function(code, message),
+        (_, None) => Fault::new(FaultKind::FunctionError, message),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Source;
+    use iof_fault::Source;
 
     #[test]
     fn a_function_chooses_its_code_and_never_its_source() {
@@ -75,7 +66,11 @@ mod tests {
             (&"x".repeat(65), "error", Source::Guest),
         ] {
             let fault = of(code, "why");
-            assert_eq!((&*fault.code, fault.source_of), (seen, source), "{code}");
+            assert_eq!(
+                (fault.code(), fault.kind.source()),
+                (seen, source),
+                "{code}"
+            );
             assert_eq!(fault.message, "why");
         }
     }

@@ -8,10 +8,10 @@
 //! Facts of the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`. Reading a
 //! key that holds nothing, or past the end of a value, ended the call there too.
 
-use crate::Fault;
 use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
 use crate::state::CallState;
+use iof_fault::{Fault, FaultKind};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -247,8 +247,8 @@ async fn begin_load(mut caller: Call<'_>, key: u32) -> wasmtime::Result<()> {
     let value = load_value(&mut caller, &key).await?;
     let value = value.ok_or_else(|| {
         let key: String = String::from_utf8_lossy(&key).escape_debug().collect();
-        Fault::guest(
-            "storage-missing",
+        Fault::new(
+            FaultKind::StorageMissing,
             format!("The function loaded `{key}`, under which it has stored nothing."),
         )
     })?;
@@ -279,8 +279,8 @@ fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<[u8; KEY]> {
 /// Counts an access to the storage, if the function has one.
 pub(crate) fn granted(state: &mut CallState) -> wasmtime::Result<()> {
     if !state.context.grants.storage {
-        return Err(Fault::guest(
-            "storage-not-granted",
+        return Err(Fault::new(
+            FaultKind::StorageNotGranted,
             "The function was not granted storage. Add `storage = true` to its function.toml.",
         )
         .into());
@@ -293,5 +293,5 @@ pub(crate) fn granted(state: &mut CallState) -> wasmtime::Result<()> {
 }
 
 pub(crate) fn out_of_order(what: &str) -> wasmtime::Error {
-    Fault::guest("storage-order", format!("The function {what}.")).into()
+    Fault::new(FaultKind::StorageOrder, format!("The function {what}.")).into()
 }

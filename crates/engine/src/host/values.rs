@@ -7,11 +7,11 @@
 //! kept an empty value in its place, which the next removal takes away.
 
 use super::storage::{self, KEY, granted, out_of_order};
-use crate::Fault;
 use crate::host::memory::{self, BadPointer};
 use crate::limits::Reached;
 use crate::state::CallState;
 use bytes::{BufMut, Bytes, BytesMut};
+use iof_fault::{Fault, FaultKind};
 use sha2::{Digest, Sha256};
 use wasmtime::{Caller, Linker};
 
@@ -167,8 +167,8 @@ fn text_of(caller: &mut Call<'_>, (text, length): (u32, u32)) -> wasmtime::Resul
 }
 
 fn not_a_key(length: u32) -> wasmtime::Error {
-    Fault::guest(
-        "storage-key",
+    Fault::new(
+        FaultKind::StorageKey,
         format!("The function named a key of {length} bytes; a key has 1 to {LONGEST}."),
     )
     .into()

@@ -8,13 +8,14 @@
 //! `wasmtime_wasi` bounds neither writes nor open files nor what a guest hands over at once: [`super::preview1`] does,
 //! and counts against what is left here.
 
+use crate::Value;
 use crate::abi::command::Plan as Program;
 use crate::host::log::{Log, Recorder, Which};
 use crate::host::scratch::{Directory, Scratch};
 use crate::limits::{Limits, Reached};
 use crate::tape::{Monotonic, Tape};
-use crate::{Ending, Fault, Value};
 use bytes::Bytes;
+use iof_fault::{Ending, Fault};
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;

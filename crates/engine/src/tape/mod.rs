@@ -15,10 +15,10 @@ mod heard;
 pub use crate::blob::Blob;
 pub use heard::{Heard, HeardCommand, HeardList, HeardLoad, HeardSave};
 
-use crate::Fault;
 use bytes::Bytes;
 use deck::{Deck, Which};
 use iof_commands::Request;
+use iof_fault::{Fault, FaultKind};
 use rand::{Rng as _, TryRng};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,8 +233,8 @@ impl Tape {
 
 fn not_recorded(name: &str, request: &Request) -> Fault {
     let words: String = request.args.join(" ").chars().take(200).collect();
-    Fault::guest(
-        "not-recorded",
+    Fault::new(
+        FaultKind::NotRecorded,
         format!(
             "The function ran `{name} {words}` with {} bytes of stdin, which the recorded call did not.",
             request.stdin.len()
@@ -355,8 +355,8 @@ mod tests {
             ),
             (1, 0, 2)
         );
-        assert_eq!(status(&["a"]).unwrap_err().code, "not-recorded");
-        assert_eq!(status(&["c"]).unwrap_err().code, "not-recorded");
+        assert_eq!(status(&["a"]).unwrap_err().code(), "not-recorded");
+        assert_eq!(status(&["c"]).unwrap_err().code(), "not-recorded");
         assert_eq!(
             tape.play_load(b"key").unwrap().unwrap(),
             [0xff, 1].as_slice()

@@ -12,7 +12,8 @@ use crate::schema::Schemas;
 use crate::second_state::Target;
 use crate::settings::Settings;
 use iof_commands::Grants;
-use iof_engine::{Engine, Environment, Fault, Limits, Source};
+use iof_engine::{Engine, Environment, Limits};
+use iof_fault::Fault;
 use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -128,10 +129,10 @@ impl Functions {
         {
             return Ok(Arc::clone(canary));
         }
-        let function = self.store.function(id).await.map_err(store_fault)?;
-        let function = function.ok_or_else(|| no_such_function(id))?;
-        let version = self.store.version(id, number).await.map_err(store_fault)?;
-        let version = version.ok_or_else(|| no_such_version(id, number))?;
+        let function = self.store.function(id).await?;
+        let function = function.ok_or_else(|| Fault::no_such_function(id))?;
+        let version = self.store.version(id, number).await?;
+        let version = version.ok_or_else(|| Fault::no_such_version(id, number))?;
         let made = self.make(&function, &version, loaded.change, &[]).await?;
         Ok(Arc::new(made))
     }
@@ -144,7 +145,7 @@ impl Functions {
         if let Some(id) = self.names.get(name) {
             return Ok(Some(id));
         }
-        let id = self.store.named(name).await.map_err(store_fault)?;
+        let id = self.store.named(name).await?;
         if let Some(id) = id {
             self.names.insert(name.into(), id);
         }
@@ -194,34 +195,4 @@ impl Functions {
         let at = usize::try_from(id).unwrap_or_default() % CHANGES;
         &self.changes[at]
     }
-}
-
-/// The fault of a number that no function has.
-pub(crate) fn no_such_function(id: impl std::fmt::Display) -> Fault {
-    Fault::client("no-such-function", format!("There is no function {id}.")).with_status(404)
-}
-
-/// The fault of a number that no version has.
-pub(crate) fn no_such_version(id: i64, number: i64) -> Fault {
-    let message = format!("Function {id} has no version {number}.");
-    Fault::client("no-such-version", message).with_status(404)
-}
-
-/// What a failing store means to a caller.
-pub(crate) fn store_fault(error: iof_store::Error) -> Fault {
-    use iof_store::Error;
-    let (status, message) = match &error {
-        Error::NotFound { wasm_id } => return no_such_function(wasm_id),
-        Error::NoVersion { wasm_id, number } => return no_such_version(*wasm_id, *number),
-        Error::Busy | Error::Closed => (
-            503,
-            "The store is busy. Nothing was changed; try again soon.",
-        ),
-        Error::DiskFull(_) => (507, "The server's disk is full. Nothing was changed."),
-        _ => (
-            500,
-            "The store failed. Nothing was changed; the server's log says why.",
-        ),
-    };
-    Fault::new("store", Source::Host, status, message).with_detail(error)
 }

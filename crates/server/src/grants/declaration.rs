@@ -7,7 +7,8 @@ use super::Ceiling;
 use http::HeaderName;
 use iof_commands::Grants;
 use iof_egress::{Attachment, Place, Rule, Rules, SecretValue, Template};
-use iof_engine::{Fault, Narrower};
+use iof_engine::Narrower;
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -206,11 +207,10 @@ fn in_line(text: &str, error: &toml::de::Error) -> String {
 }
 
 fn wrong(problem: String) -> Fault {
-    Fault::client(
-        "declaration",
+    Fault::new(
+        FaultKind::Declaration,
         format!("function.toml: {}", problem.trim_end()),
     )
-    .with_status(422)
 }
 
 #[cfg(test)]
@@ -307,7 +307,7 @@ mod tests {
             ("concurrency = 501", "ceiling", "server.concurrency = 500"),
         ] {
             let fault = read(text).unwrap_err();
-            assert_eq!(fault.code, code, "{text}: {}", fault.message);
+            assert_eq!(fault.code(), code, "{text}: {}", fault.message);
             assert!(fault.message.contains(named), "{text}: {}", fault.message);
             assert!(!fault.message.contains("s3cret"), "{}", fault.message);
         }

@@ -12,7 +12,8 @@ use crate::charset;
 use crate::json::{Failure, Rewriting, Rewritten, Style};
 use crate::parsing::Budget;
 use bytes::Bytes;
-use iof_engine::{Arg, Fault};
+use iof_engine::Arg;
+use iof_fault::{Fault, FaultKind};
 
 /// Fields of JSON that are not for the function: what to fetch, and where to send the result.
 const DIRECTIONS: [[&str; 2]; 2] = [
@@ -128,8 +129,8 @@ fn strict(
         _ => None,
     };
     json.ok_or_else(|| {
-        Fault::client(
-            "json",
+        Fault::new(
+            FaultKind::Json,
             "The body is not a JSON object or array, which application/json stands for here.",
         )
     })
@@ -163,6 +164,7 @@ fn first(body: &[u8]) -> Option<&u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status;
 
     const LIMITS: FormLimits = FormLimits {
         fields: 1000,
@@ -240,8 +242,8 @@ mod tests {
             text("25.0")
         );
         assert_eq!(of("application/json", "[1.0]").unwrap(), text("[1]"));
-        assert_eq!(of("application/json", "1").unwrap_err().code, "json");
-        assert_eq!(of("application/json", "{").unwrap_err().code, "json");
+        assert_eq!(of("application/json", "1").unwrap_err().code(), "json");
+        assert_eq!(of("application/json", "{").unwrap_err().code(), "json");
         assert_eq!(
             of("application/octet-stream", "x").unwrap(),
             Some(Arg::Bytes(Bytes::from_static(b"x")))
@@ -264,7 +266,10 @@ mod tests {
             ("text/plain; charset=utf-7", 415),
         ] {
             let fault = of(content_type, "{}").unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("charset", status));
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("charset", status)
+            );
         }
         assert_eq!(of("image/png", "x").unwrap(), None);
         assert_eq!(of("text/plain", "").unwrap(), None);
@@ -310,7 +315,7 @@ mod tests {
         // Deeper, it is only text.
         assert_eq!(plain(&deep(1001)), deep(1001));
         assert_eq!(
-            arg("application/json", &deep(1001)).unwrap_err().code,
+            arg("application/json", &deep(1001)).unwrap_err().code(),
             "json-depth"
         );
     }

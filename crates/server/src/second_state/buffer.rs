@@ -5,12 +5,11 @@
 
 use crate::app::App;
 use crate::body::Share;
-use crate::functions::store_fault;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use iof_engine::Fault;
+use iof_fault::Fault;
 use iof_store::Function;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -45,11 +44,7 @@ pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Sha
     let version = &function.version;
     let size = usize::try_from(version.size).unwrap_or(usize::MAX);
     let share = app.bodies.share(size)?;
-    let source = app
-        .store
-        .source(version.sha256)
-        .await
-        .map_err(store_fault)?;
+    let source = app.store.source(version.sha256).await?;
     let source = source.ok_or_else(|| {
         let sha256 = super::upload::hex(&version.sha256);
         Fault::host("The module is missing from the store.", sha256)

@@ -8,14 +8,13 @@ use super::executables::admit;
 use super::{arguments, content_type, error_body, essence, rate};
 use crate::app::App;
 use crate::body::SMALL;
-use crate::functions::store_fault;
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{EphemeralPut, EphemeralShare};
 use serde_json::json;
 use std::net::IpAddr;
@@ -50,11 +49,11 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     let stored = async {
         admit(app, &parts.headers)?;
         if essence(&parts.headers) != "application/json" {
-            return Err(Fault::client("content-type", NOT_JSON).with_status(415));
+            return Err(Fault::new(FaultKind::ContentType, NOT_JSON));
         }
         if key.len() > KEY {
-            return Err(Fault::client(
-                "ephemeral-key",
+            return Err(Fault::new(
+                FaultKind::EphemeralKey,
                 format!("The key is longer than {KEY} bytes."),
             ));
         }
@@ -63,9 +62,8 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let held = app
             .bodies
             .read(&parts.headers, body, limit, || {
-                Fault::limit(
-                    "ephemeral-value",
-                    413,
+                Fault::new(
+                    FaultKind::EphemeralValue,
                     format!("The body is larger than second_state.ephemeral_value = {limit}."),
                 )
             })
@@ -86,19 +84,17 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let put = app
             .store
             .put_ephemeral(key.clone(), value, life, total.as_u64(), owner);
-        match put.await.map_err(store_fault)? {
+        match put.await? {
             EphemeralPut::Done => Ok(json!({ "key": key }).to_string()),
-            EphemeralPut::ShareFull => Err(Fault::limit(
-                "ephemeral-share",
-                507,
+            EphemeralPut::ShareFull => Err(Fault::new(
+                FaultKind::EphemeralShare,
                 format!(
                     "The share of this address in the ephemeral storage is full: second_state.ephemeral_share = {share}. \
                      Delete a value, or try again later."
                 ),
             )),
-            EphemeralPut::Full => Err(Fault::limit(
-                "ephemeral-total",
-                507,
+            EphemeralPut::Full => Err(Fault::new(
+                FaultKind::EphemeralTotal,
                 format!(
                     "The ephemeral storage is full: second_state.ephemeral_total = {total}. Try again later."
                 ),
@@ -107,7 +103,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     };
     match stored.await {
         Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
-        Err(fault) if fault.code == "content-type" => {
+        Err(fault) if fault.kind == FaultKind::ContentType => {
             tracing::debug!(content_type = content_type(&parts.headers), "not JSON");
             reply::ok_but(&fault, reply::HTML, error_body(NOT_JSON))
         }
@@ -136,7 +132,7 @@ pub(super) async fn read(
 ) -> Response<Body> {
     let value = async {
         admit(&app, &headers)?;
-        app.store.ephemeral(&key).await.map_err(store_fault)
+        app.store.ephemeral(&key).await.map_err(Fault::from)
     };
     match value.await {
         // It was JSON when it came.
@@ -145,12 +141,8 @@ pub(super) async fn read(
             reply::ok(StatusCode::OK, reply::HTML, body)
         }
         Ok(None) => {
-            let fault = Fault::client("no-such-key", "There is nothing under this key.");
-            reply::ok_but(
-                &fault.with_status(404),
-                reply::HTML,
-                error_body("Key not found"),
-            )
+            let fault = Fault::new(FaultKind::NoSuchKey, "There is nothing under this key.");
+            reply::ok_but(&fault, reply::HTML, error_body("Key not found"))
         }
         Err(fault) => reply::failure(&fault),
     }
@@ -165,7 +157,7 @@ pub(super) async fn delete(
     let deleted = async {
         admit(&app, &headers)?;
         let deleted = app.store.delete_ephemeral(key.clone()).await;
-        deleted.map_err(store_fault)
+        deleted.map_err(Fault::from)
     };
     match deleted.await {
         Ok(_) => {

@@ -2,12 +2,11 @@
 
 use super::{administered, executables::NIL_KEY, refuse};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -31,11 +30,7 @@ pub(super) async fn open(
 
 async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<String, Fault> {
     let function = administered(app, id, headers).await?;
-    let key = app
-        .store
-        .set_usage_key(function.wasm_id, private)
-        .await
-        .map_err(store_fault)?;
+    let key = app.store.set_usage_key(function.wasm_id, private).await?;
     app.functions.changed(function.wasm_id);
     tracing::info!(function = function.wasm_id, private, "usage key changed");
     Ok(key.map_or(NIL_KEY.to_owned(), |key| key.as_str().to_owned()))
@@ -48,7 +43,7 @@ fn answer(id: &str, key: Result<String, Fault>) -> Response<Body> {
             reply::ok(StatusCode::OK, reply::JSON, body)
         }
         // Here the original crashed.
-        Err(fault) if fault.code == "no-such-function" => reply::failure(&fault),
+        Err(fault) if fault.kind == FaultKind::NoSuchFunction => reply::failure(&fault),
         Err(fault) => refuse(
             &fault,
             id,

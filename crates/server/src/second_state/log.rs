@@ -5,14 +5,13 @@
 
 use super::{administered, describe, query_value, refuse};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::journal::TOLD;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use humantime_serde::re::humantime;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::LoggedCall;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -55,20 +54,21 @@ async fn rows(
         Ok(wanted) => wanted,
         Err(refusal) => return Ok(refusal),
     };
-    let last =
-        match query_value(query, "last") {
-            None => None,
-            Some(count) => Some(count.parse::<u32>().map_err(|_| {
-                Fault::client("last", "last must be a whole number, as in ?last=20.")
-            })?),
-        };
+    let last = match query_value(query, "last") {
+        None => None,
+        Some(count) => Some(count.parse::<u32>().map_err(|_| {
+            Fault::new(
+                FaultKind::Last,
+                "last must be a whole number, as in ?last=20.",
+            )
+        })?),
+    };
     app.journal.flush().await;
     let newest_first = last.is_some();
     let calls = app
         .store
         .calls(function.wasm_id, newest_first, last.unwrap_or(1))
-        .await
-        .map_err(store_fault)?;
+        .await?;
     let mut rows = calls.iter().map(|call| row(call, wanted.as_deref()));
     let body = match last {
         Some(_) => Json::Array(rows.collect()),

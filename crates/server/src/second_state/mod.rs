@@ -37,13 +37,12 @@ pub(crate) use run::{Route, client};
 pub(crate) use target::Target;
 
 use crate::app::App;
-use crate::functions::{no_such_function, store_fault};
 use crate::reply;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post, put};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// All routes but those that run functions, which are [`Route`].
@@ -134,10 +133,10 @@ fn parse_id(text: &str) -> Option<i64> {
 /// The function of a path.
 async fn function(app: &App, id: &str) -> Result<iof_store::Function, Fault> {
     let function = match parse_id(id) {
-        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        Some(id) => app.store.function(id).await?,
         None => None,
     };
-    function.ok_or_else(|| no_such_function(id))
+    function.ok_or_else(|| Fault::no_such_function(id))
 }
 
 /// The function of a path, for whoever holds its admin key.
@@ -150,7 +149,10 @@ async fn administered(
     if is_admin(&function, headers) {
         return Ok(function);
     }
-    Err(Fault::client("admin-key", "SSVM_Admin_Key is missing or wrong.").with_status(403))
+    Err(Fault::new(
+        FaultKind::AdminKey,
+        "SSVM_Admin_Key is missing or wrong.",
+    ))
 }
 
 fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
@@ -158,11 +160,14 @@ fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
 }
 
 fn usage_key_fault() -> Fault {
-    Fault::client("usage-key", "SSVM_Usage_Key is missing or wrong.").with_status(403)
+    Fault::new(
+        FaultKind::UsageKeyHeader,
+        "SSVM_Usage_Key is missing or wrong.",
+    )
 }
 
 fn content_type_fault(message: &'static str) -> Fault {
-    Fault::client("content-type", message).with_status(415)
+    Fault::new(FaultKind::ContentType, message)
 }
 
 /// The exact content type of a request, as the original compared it.
@@ -181,9 +186,9 @@ fn essence(headers: &HeaderMap) -> String {
 
 /// The answer to a failure that has a body of 2020 on most routes; `wrong_key` is that of a wrong admin key.
 fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
-    let body = match &*fault.code {
-        "no-such-function" => error_body(&format!("wasm_id of {id} does not exist")),
-        "admin-key" => error_body(wrong_key),
+    let body = match fault.kind {
+        FaultKind::NoSuchFunction => error_body(&format!("wasm_id of {id} does not exist")),
+        FaultKind::AdminKey => error_body(wrong_key),
         _ => {
             reply::log(fault, "refused");
             return reply::failure(fault);

@@ -17,7 +17,8 @@ use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use iof_commands::CallContext;
 use iof_egress::{Attachments, Inside, Outbound};
-use iof_engine::{Arg, Fault, Source};
+use iof_engine::Arg;
+use iof_fault::{Fault, FaultKind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use url::Url;
@@ -55,8 +56,8 @@ pub(super) async fn send(
     *request.headers_mut() = target.headers;
     if app.is_own(&target.url) {
         *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
-            Fault::client(
-                "egress-url",
+            Fault::new(
+                FaultKind::TargetUrl,
                 format!("{} is no URL to be requested.", target.url),
             )
         })?;
@@ -80,13 +81,8 @@ pub(super) async fn send(
     };
     let response = app.egress.send_to(&outbound, target.url, request).await;
     response.map(Came::Outside).map_err(|error| {
-        Fault::new(
-            error.code(),
-            Source::Outbound,
-            502,
-            capital(&error.to_string()),
-        )
-        .with_detail(error.detail().unwrap_or_default())
+        Fault::new(error.kind().into(), capital(&error.to_string()))
+            .with_detail(error.detail().unwrap_or_default())
     })
 }
 
@@ -131,20 +127,18 @@ fn dispatch<'a>(
         let depth = caller.depth + 1;
         let most = app.second_state.callback_depth;
         if depth > most {
-            return Err(Fault::limit(
-                "callback-depth",
-                508,
+            return Err(Fault::new(
+                FaultKind::CallbackDepth,
                 format!(
                     "Functions call each other more than second_state.callback_depth = {most} times deep."
                 ),
             ));
         }
         let Some(route) = Route::of_path(request.uri().path()) else {
-            return Err(Fault::client(
-                "callback-route",
+            return Err(Fault::new(
+                FaultKind::CallbackRoute,
                 "A fetch or callback to this server itself can reach /api/run and /api/multipart/run alone.",
-            )
-            .with_status(404));
+            ));
         };
         let request = request.map(Body::from);
         Ok(run::answer(app, &route, request, Caller { depth, ..caller }).await)

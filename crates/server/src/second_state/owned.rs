@@ -7,13 +7,12 @@ use super::{
 };
 use crate::app::App;
 use crate::charset;
-use crate::functions::store_fault;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// The host of the original, which no callback could be stored for: such callbacks ran in circles. It is gone, and what
@@ -40,11 +39,11 @@ pub(super) async fn read_state(
     };
     match state.await {
         Ok(state) => reply::ok(StatusCode::OK, reply::HTML, state),
-        Err(fault) => match &*fault.code {
-            "no-such-function" => {
+        Err(fault) => match fault.kind {
+            FaultKind::NoSuchFunction => {
                 reply::ok_but(&fault, reply::HTML, format!("{id} does not exist"))
             }
-            "usage-key" => reply::ok_but(
+            FaultKind::UsageKeyHeader => reply::ok_but(
                 &fault,
                 reply::HTML,
                 error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
@@ -70,10 +69,7 @@ pub(super) async fn write_state(
         let charset = charset::of(content_type(&parts.headers));
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
-        app.store
-            .set_state(function.wasm_id, state)
-            .await
-            .map_err(store_fault)?;
+        app.store.set_state(function.wasm_id, state).await?;
         app.functions.changed(function.wasm_id);
         Ok(())
     };
@@ -97,7 +93,7 @@ pub(super) async fn write_callback(
         let bytes = read(&app, &parts.headers, body).await?;
         let callback = std::str::from_utf8(&bytes).unwrap_or_default();
         if callback.contains(GONE) {
-            return Err(Fault::client("callback", REFUSAL));
+            return Err(Fault::new(FaultKind::Callback, REFUSAL));
         }
         if content_type(&parts.headers) != "application/json" {
             return Err(content_type_fault(NOT_JSON));
@@ -106,8 +102,7 @@ pub(super) async fn write_callback(
         Target::callback(callback)?;
         app.store
             .set_callback(function.wasm_id, callback.to_owned())
-            .await
-            .map_err(store_fault)?;
+            .await?;
         app.functions.changed(function.wasm_id);
         Ok(())
     };
@@ -131,10 +126,10 @@ fn answer(
             let id = parse_id(id).unwrap_or_default();
             reply::ok(StatusCode::OK, reply::HTML, id.to_string())
         }
-        Err(fault) if fault.code == "no-such-function" => {
+        Err(fault) if fault.kind == FaultKind::NoSuchFunction => {
             reply::ok_but(&fault, reply::HTML, missing)
         }
-        Err(fault) if fault.code == "content-type" || fault.message == REFUSAL => {
+        Err(fault) if fault.kind == FaultKind::ContentType || fault.message == REFUSAL => {
             reply::ok_but(&fault, reply::HTML, error_body(&fault.message))
         }
         Err(fault) => refuse(&fault, id, wrong_key),
@@ -146,9 +141,8 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault
     let held = app
         .bodies
         .read(headers, body, limit, || {
-            Fault::limit(
-                "state",
-                413,
+            Fault::new(
+                FaultKind::State,
                 format!("The body is larger than second_state.state = {limit}."),
             )
         })

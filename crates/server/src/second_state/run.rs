@@ -10,15 +10,16 @@ use super::{
 use crate::app::App;
 use crate::body::{SMALL, Share};
 use crate::call::{self, SIGNATURE, Wish};
-use crate::functions::no_such_function;
 use crate::journal::Row;
 use crate::parsing::Budget;
 use crate::reply;
+use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use iof_commands::CallContext;
-use iof_engine::{Arg, Fault, Source, StatedSignature};
+use iof_engine::{Arg, StatedSignature};
+use iof_fault::{Fault, FaultKind, Source};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -143,7 +144,7 @@ async fn run(
     request: Request<Body>,
     caller: Caller,
 ) -> Result<Response<Body>, Refusal> {
-    let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
+    let number = parse_id(&route.id).ok_or_else(|| Fault::no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let function = app.functions.get(number).await?;
     if let Some(key) = &function.usage_key
@@ -174,9 +175,8 @@ async fn run(
         .bodies
         .read(&parts.headers, body, app.settings.request_body, || {
             let limit = app.settings.request_body;
-            Fault::limit(
-                "request-body",
-                413,
+            Fault::new(
+                FaultKind::RequestBody,
                 format!("The body is larger than server.request_body = {limit}."),
             )
         })
@@ -320,23 +320,23 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
     let fault = match refusal {
         Refusal::Call(fault) | Refusal::Request(fault) => fault,
     };
-    match (refusal, &*fault.code) {
+    match (refusal, fault.kind) {
         // A server that is full says so, for clients and proxies that know what 503 means.
-        _ if fault.status == 503 => reply::failure(fault),
+        _ if status::of(fault.kind) == StatusCode::SERVICE_UNAVAILABLE => reply::failure(fault),
         // A header of ours, of which clients of 2020 know nothing.
-        (Refusal::Call(_), "signature") => reply::failure(fault),
+        (Refusal::Call(_), FaultKind::Signature) => reply::failure(fault),
         (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
-        (_, "no-such-function") => {
+        (_, FaultKind::NoSuchFunction) => {
             reply::ok_but(fault, reply::HTML, format!("{id} does not exist"))
         }
-        (_, "usage-key") => reply::ok_but(
+        (_, FaultKind::UsageKeyHeader) => reply::ok_but(
             fault,
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
         // Its time was over while its arguments were read.
-        (_, "wall-time") => reply::ok_but(fault, content_type, FAILED),
-        _ if fault.source_of == Source::Host => reply::ok_but(fault, content_type, FAILED),
+        (_, FaultKind::WallTime) => reply::ok_but(fault, content_type, FAILED),
+        _ if fault.kind.source() == Source::Host => reply::ok_but(fault, content_type, FAILED),
         // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
         _ => reply::failure(fault),
     }

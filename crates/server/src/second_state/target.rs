@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use iof_engine::Fault;
 use iof_engine::json::Scanner;
+use iof_fault::{Fault, FaultKind};
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
@@ -53,8 +53,8 @@ impl Target {
     /// `callback`, naming the field.
     pub(crate) fn callback(text: &str) -> Result<Option<Self>, Fault> {
         let callback = |problem: String| {
-            Fault::client(
-                "callback",
+            Fault::new(
+                FaultKind::Callback,
                 format!("The callback cannot be used: {problem}."),
             )
         };
@@ -74,7 +74,10 @@ impl Target {
     /// `fetch`, naming the field.
     pub(super) fn fetch(text: &str) -> Result<Self, Fault> {
         let fetch = |problem: String| {
-            Fault::client("fetch", format!("The fetch cannot be made: {problem}."))
+            Fault::new(
+                FaultKind::Fetch,
+                format!("The fetch cannot be made: {problem}."),
+            )
         };
         // As the original told one from the other.
         if text.starts_with("http") {
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(
             Target::fetch(r#"{"hostname":"a.test","agent":{}}"#)
                 .unwrap_err()
-                .code,
+                .code(),
             "fetch"
         );
     }
@@ -319,10 +322,10 @@ mod tests {
             (r#"{"hostname":"a.test","body":"x"}"#, "`body`"),
         ] {
             let fault = Target::callback(text).unwrap_err();
-            assert_eq!(fault.code, "callback");
+            assert_eq!(fault.kind, FaultKind::Callback);
             assert!(fault.message.contains(named), "{text}: {}", fault.message);
         }
-        assert_eq!(Target::fetch("http:/x").unwrap_err().code, "fetch");
-        assert_eq!(Target::fetch("ftp://x").unwrap_err().code, "fetch");
+        assert_eq!(Target::fetch("http:/x").unwrap_err().code(), "fetch");
+        assert_eq!(Target::fetch("ftp://x").unwrap_err().code(), "fetch");
     }
 }

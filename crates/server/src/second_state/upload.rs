@@ -2,12 +2,12 @@
 
 use super::{CREATE_USAGE_KEY, DESCRIPTION, content_type_fault, essence, header};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use iof_engine::{Fault, Manifest};
+use iof_engine::Manifest;
+use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -43,9 +43,8 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     let held = app
         .bodies
         .read(headers, body, limit, || {
-            Fault::limit(
-                "module-size",
-                413,
+            Fault::new(
+                FaultKind::ModuleSize,
                 format!("The module is larger than compile.module_size = {limit}."),
             )
         })
@@ -59,14 +58,10 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
 /// What the compiler says of it.
 pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
-        return Err(Fault::client("not-wasm", EMPTY));
+        return Err(Fault::new(FaultKind::NotWasm, EMPTY));
     }
     let (sha256, legacy_sha256) = digests(source.clone()).await?;
-    let kept = app
-        .store
-        .artefact(app.engine.fingerprint(), sha256)
-        .await
-        .map_err(store_fault)?;
+    let kept = app.store.artefact(app.engine.fingerprint(), sha256).await?;
     let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
     let manifest = match known {
         Some(manifest) => manifest,
@@ -74,8 +69,7 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
             let compiled = app.engine.compile(source.clone()).await?;
             app.store
                 .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
-                .await
-                .map_err(store_fault)?;
+                .await?;
             compiled.manifest
         }
     };

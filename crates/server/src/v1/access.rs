@@ -10,9 +10,8 @@
 
 use crate::app::App;
 use crate::auth::given;
-use crate::functions::{no_such_function, store_fault};
 use http::HeaderMap;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, Function, KeyHash, Scope};
 
 /// The function of a path, by number or by name, for whoever may do this with it.
@@ -26,7 +25,7 @@ pub(super) async fn function(
     need: Scope,
 ) -> Result<Function, Fault> {
     let function = match number(app, id).await? {
-        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        Some(id) => app.store.function(id).await?,
         None => None,
     };
     // Whoever has no key learns nothing, not even which functions there are.
@@ -41,7 +40,7 @@ pub(super) async fn function(
         });
     match function {
         Some(function) if admitted => Ok(function),
-        None if admitted => Err(no_such_function(super::shown(id))),
+        None if admitted => Err(Fault::no_such_function(super::shown(id))),
         _ => Err(refused(
             &format!("Function {} takes its admin key,", super::shown(id)),
             key.as_ref(),
@@ -86,7 +85,7 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
         return Ok(id.parse().ok().filter(|id| *id > 0));
     }
     // Not from the cache: a name that was deleted may be somebody else's by now.
-    app.store.named(id).await.map_err(store_fault)
+    app.store.named(id).await.map_err(Fault::from)
 }
 
 /// Whether the sender may call a function, which its usage key protects if it has one.
@@ -105,7 +104,7 @@ pub(super) async fn call(
     let message = format!(
         "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
     );
-    Err(Fault::client("usage-key", message).with_status(401))
+    Err(Fault::new(FaultKind::UsageKey, message))
 }
 
 /// Whether the sender shows a key that calls a function, whether it takes one or not.
@@ -131,7 +130,7 @@ pub(super) async fn shows_key(
 /// The key of a request, if it is one that was made here.
 async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
     match given(headers).filter(|key| key.starts_with("iof_")) {
-        Some(given) => app.store.key(given).await.map_err(store_fault),
+        Some(given) => app.store.key(given).await.map_err(Fault::from),
         None => Ok(None),
     }
 }
@@ -147,17 +146,18 @@ fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
         _ => "for this function",
     };
     match key {
-        Some(key) => Fault::client(
-            "scope",
-            format!("The key `{}` is not for this: it takes one of scope `{need}` {reach}.", key.label),
-        )
-        .with_status(403),
-        None => Fault::client(
-            "key",
+        Some(key) => Fault::new(
+            FaultKind::Scope,
+            format!(
+                "The key `{}` is not for this: it takes one of scope `{need}` {reach}.",
+                key.label
+            ),
+        ),
+        None => Fault::new(
+            FaultKind::Key,
             format!(
                 "{what} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
             ),
-        )
-        .with_status(401),
+        ),
     }
 }

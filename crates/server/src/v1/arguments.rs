@@ -19,7 +19,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use iof_engine::json::{Scanner, Token};
-use iof_engine::{Abi, Arg, Export, Fault, Type};
+use iof_engine::{Abi, Arg, Export, Type};
+use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 
 /// Memory of a value in a tree, and what an object takes beside that.
@@ -77,11 +78,10 @@ pub(super) fn read(
             // The call itself says what there is.
             None => Ok(vec![]),
         },
-        _ => Err(Fault::client(
-            "content-type",
+        _ => Err(Fault::new(
+            FaultKind::ContentType,
             "Content-Type must be application/json, text/plain, application/octet-stream or multipart/form-data.",
-        )
-        .with_status(415)),
+        )),
     }
 }
 
@@ -249,8 +249,8 @@ pub(super) fn json(
 ) -> Result<Arg, Fault> {
     let rewriting = Rewriting::new(Style::AsWritten, limits.depth);
     let json = rewriting.run(piece, budget).map_err(|failure| match failure {
-        Failure::NotJson => Fault::client(
-            "json",
+        Failure::NotJson => Fault::new(
+            FaultKind::Json,
             "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
         ),
         Failure::TooDeep(depth) => too_deep(depth),
@@ -264,9 +264,8 @@ pub(super) fn json(
         .is_some_and(Option::is_some)
     {
         if json.values > limits.values as usize {
-            return Err(Fault::limit(
-                "json-values",
-                413,
+            return Err(Fault::new(
+                FaultKind::JsonValues,
                 format!(
                     "An argument has more values than server.json_values = {}, which is how many are checked against a schema. Send fewer.",
                     limits.values
@@ -276,8 +275,8 @@ pub(super) fn json(
         let tree = json.values * VALUE + json.objects * OBJECT;
         budget.take(tree)?;
         let value: Json = serde_json::from_str(&json.text).map_err(|error| {
-            Fault::client(
-                "json",
+            Fault::new(
+                FaultKind::Json,
                 format!("The body is not JSON that can be checked: {error}."),
             )
         })?;
@@ -308,14 +307,17 @@ pub(super) fn misfit(export: &Export, problem: &str) -> Fault {
         [] => "no arguments".to_owned(),
         names => names.join(", "),
     };
-    Fault::client(
-        "arguments",
+    Fault::new(
+        FaultKind::Arguments,
         format!("`{}` takes {takes}; {problem}.", export.name),
     )
 }
 
 fn not_json(at: usize) -> Fault {
-    Fault::client("json", format!("The body is not JSON from byte {at} on."))
+    Fault::new(
+        FaultKind::Json,
+        format!("The body is not JSON from byte {at} on."),
+    )
 }
 
 /// A value of JSON as an argument of a type.

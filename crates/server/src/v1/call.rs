@@ -6,14 +6,15 @@ use super::{Problem, access, answer, failed, jobs, prefer};
 use crate::app::App;
 use crate::body::{SMALL, Share};
 use crate::call::{self, SIGNATURE, Wish};
-use crate::functions::{Loaded, no_such_function};
+use crate::functions::Loaded;
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Fault, StatedSignature, Value};
+use iof_engine::{Arg, StatedSignature, Value};
+use iof_fault::{Fault, FaultKind};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ async fn run(
     let most = app.settings.request_body;
     let too_large = || {
         let message = format!("The body is larger than server.request_body = {most}.");
-        Fault::limit("request-body", 413, message)
+        Fault::new(FaultKind::RequestBody, message)
     };
     let headers = &parts.headers;
     let held = app.bodies.read(headers, body, most, too_large).await?;
@@ -120,7 +121,7 @@ async fn run(
 
 /// The function of a path, ready to be called.
 async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
-    let unknown = || no_such_function(super::shown(id));
+    let unknown = || Fault::no_such_function(super::shown(id));
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         let number = access::number(app, id).await?.ok_or_else(unknown)?;
         return app.functions.get(number).await;
@@ -128,7 +129,7 @@ async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
     let number = app.functions.named(id).await?.ok_or_else(unknown)?;
     match app.functions.get(number).await {
         // The name of a function that is gone may belong to another one now.
-        Err(fault) if fault.code == "no-such-function" => {
+        Err(fault) if fault.kind == FaultKind::NoSuchFunction => {
             app.functions.forget(id);
             let number = app.functions.named(id).await?.ok_or_else(unknown)?;
             app.functions.get(number).await

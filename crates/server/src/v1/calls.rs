@@ -2,12 +2,11 @@
 
 use super::{Problem, access, answer, only, parameter, time};
 use crate::app::App;
-use crate::functions::{no_such_version, store_fault};
 use crate::replay;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Function, Recording, Scope};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -64,7 +63,7 @@ pub(super) async fn list(
             .await?
             .wasm_id;
         app.records.flush().await;
-        let calls = app.store.recordings(id, MOST).await.map_err(store_fault)?;
+        let calls = app.store.recordings(id, MOST).await?;
         let calls = calls.into_iter().map(|call| RecordedInfo {
             call: call.call.to_string(),
             version: call.version,
@@ -120,12 +119,8 @@ pub(super) async fn replay(
         only(query.as_deref(), &["version"])?;
         let (recording, function) = recording(&app, &call, &headers).await?;
         let number = parameter(query.as_deref(), "version")?.unwrap_or(recording.version);
-        let version = app
-            .store
-            .version(function.wasm_id, number)
-            .await
-            .map_err(store_fault)?;
-        let version = version.ok_or_else(|| no_such_version(function.wasm_id, number))?;
+        let version = app.store.version(function.wasm_id, number).await?;
+        let version = version.ok_or_else(|| Fault::no_such_version(function.wasm_id, number))?;
         replay::replay(&app, &recording, &version).await
     };
     answer(StatusCode::OK, replayed.await)
@@ -139,7 +134,7 @@ async fn recording(
 ) -> Result<(Recording, Function), Fault> {
     app.records.flush().await;
     let recording = match Uuid::try_parse(call) {
-        Ok(call) => app.store.recording(call).await.map_err(store_fault)?,
+        Ok(call) => app.store.recording(call).await?,
         Err(_) => None,
     };
     match recording {
@@ -148,14 +143,15 @@ async fn recording(
             let function = access::function(app, &id, headers, Scope::Admin).await?;
             Ok((recording, function))
         }
-        None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => Err(Fault::client(
-            "no-such-call",
-            format!(
-                "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
-                super::shown(call)
-            ),
-        )
-        .with_status(404)),
+        None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => {
+            Err(Fault::new(
+                FaultKind::NoSuchCall,
+                format!(
+                    "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
+                    super::shown(call)
+                ),
+            ))
+        }
         None => Err(crate::auth::key_fault()),
     }
 }

@@ -3,12 +3,12 @@
 
 use super::{Problem, access, failed};
 use crate::app::App;
-use crate::functions::{no_such_function, store_fault};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::{Abi, Export, Fault, Manifest, Type};
+use iof_engine::{Abi, Export, Manifest, Type};
+use iof_fault::Fault;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Response<Body> {
     let read = async {
-        let unknown = || no_such_function(super::shown(&id));
+        let unknown = || Fault::no_such_function(super::shown(&id));
         let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
         // As it is kept: a function that cannot run yet, because a secret is not set, says what it takes all the same.
-        let function = app.store.function(number).await.map_err(store_fault)?;
+        let function = app.store.function(number).await?;
         let function = function.ok_or_else(unknown)?;
         let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
         access::call(&app, number, keys, &headers).await?;

@@ -2,11 +2,10 @@
 
 use super::{Problem, access, answer, only, parameter, time};
 use crate::app::App;
-use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::Fault;
 use iof_store::{Scope, SentKind, SentQuery, SentRow};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -88,7 +87,7 @@ async fn rows(app: &App, wanted: SentQuery, wait: Duration) -> Result<Vec<SentRo
     let until = Instant::now() + wait;
     loop {
         app.records.flush().await;
-        let rows = app.store.sent(&wanted).await.map_err(store_fault)?;
+        let rows = app.store.sent(&wanted).await?;
         let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(rows);

@@ -9,7 +9,8 @@ use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::json::is_json;
-use iof_engine::{Arg, Export, Fault, Type};
+use iof_engine::{Arg, Export, Type};
+use iof_fault::Fault;
 
 /// The arguments of a form.
 ///

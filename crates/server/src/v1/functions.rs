@@ -2,12 +2,11 @@
 
 use super::{Problem, access, answer, no_content, only, parameter, time, versions};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::grants::Declaration;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{NewFunction, Scope, Summary};
 use serde::Serialize;
 use std::sync::Arc;
@@ -178,11 +177,7 @@ pub(super) async fn list(
         // What ended calls left counts, too.
         app.journal.flush().await;
         // One more tells whether there are more.
-        let found = app
-            .store
-            .functions(after, limit + 1)
-            .await
-            .map_err(store_fault)?;
+        let found = app.store.functions(after, limit + 1).await?;
         let more = found.len() > limit as usize;
         let functions = found.into_iter().take(limit as usize);
         Ok(FunctionList {
@@ -205,7 +200,7 @@ pub(super) async fn read(
     let read = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
         let id = function.wasm_id;
-        let versions = app.store.versions(id).await.map_err(store_fault)?;
+        let versions = app.store.versions(id).await?;
         let active = function.version.declaration.as_deref();
         Ok(FunctionInfo {
             function: id,
@@ -236,12 +231,12 @@ pub(super) async fn delete(
     let deleted = async {
         let function = access::function(&app, &id, &headers, Scope::Admin).await?;
         let id = function.wasm_id;
-        let known = app.store.delete_function(id).await.map_err(store_fault)?;
+        let known = app.store.delete_function(id).await?;
         app.functions.changed(id);
         tracing::info!(function = id, "deleted");
         known
             .then_some(())
-            .ok_or_else(|| crate::functions::no_such_function(id))
+            .ok_or_else(|| Fault::no_such_function(id))
     };
     no_content(deleted.await)
 }
@@ -249,15 +244,14 @@ pub(super) async fn delete(
 /// What a store that takes no such function means to a client.
 fn refused(error: iof_store::Error) -> Fault {
     match error {
-        iof_store::Error::NameTaken { name } => Fault::client(
-            "name-taken",
+        iof_store::Error::NameTaken { name } => Fault::new(
+            FaultKind::NameTaken,
             format!(
                 "There is a function `{name}`. Add a version to it (POST /v1/functions/{name}/versions, `iof deploy`), or choose another name."
             ),
-        )
-        .with_status(409),
-        iof_store::Error::Invalid { what } => Fault::client("name", format!("{what}.")),
-        other => store_fault(other),
+        ),
+        iof_store::Error::Invalid { what } => Fault::new(FaultKind::Name, format!("{what}.")),
+        other => other.into(),
     }
 }
 
@@ -272,7 +266,7 @@ pub(super) async fn not_set(
     let Some(declared) = declared else {
         return Ok(vec![]);
     };
-    let set = app.store.secret_names(id).await.map_err(store_fault)?;
+    let set = app.store.secret_names(id).await?;
     let missing = declared.secret_names().into_iter();
     Ok(missing
         .filter(|name| !set.iter().any(|known| known.name == *name))

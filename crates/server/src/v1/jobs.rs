@@ -6,7 +6,7 @@
 use super::{Problem, access, call, failed};
 use crate::app::App;
 use crate::call::Wish;
-use crate::functions::{Loaded, store_fault};
+use crate::functions::Loaded;
 use crate::parsing::blocking;
 use crate::replay::RecordedArg;
 use crate::reply;
@@ -15,7 +15,8 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use iof_engine::json::Scanner;
-use iof_engine::{Arg, Blob, Fault, Source, StatedSignature};
+use iof_engine::{Arg, Blob, StatedSignature};
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Scope, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -45,7 +46,7 @@ pub(super) async fn admit(app: &App, function: &Loaded, headers: &HeaderMap) -> 
         return Ok(());
     }
     let message = "This function takes jobs (Prefer: respond-async) from holders of a key only: send its admin key or a key of scope `call` as `Authorization: Bearer KEY`, declare `jobs = true` in its function.toml, or call it without Prefer.";
-    Err(Fault::client("jobs-undeclared", message).with_status(403))
+    Err(Fault::new(FaultKind::JobsUndeclared, message))
 }
 
 /// Takes jobs and runs them.
@@ -175,14 +176,13 @@ impl Jobs {
             request: request.into(),
         };
         let submitted = app.store.submit_job(job, most, room).await;
-        match submitted.map_err(store_fault)? {
+        match submitted? {
             Submitted::Accepted => {
                 self.wake.notify_one();
                 Ok(id)
             }
-            Submitted::TooMany => Err(Fault::limit(
-                "jobs",
-                503,
+            Submitted::TooMany => Err(Fault::new(
+                FaultKind::Jobs,
                 format!("{most} jobs are not done (server.jobs). Try again soon."),
             )),
             Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
@@ -199,24 +199,23 @@ fn room(app: &App) -> JobRoom {
 }
 
 fn no_room(app: &App, of_function: bool) -> Fault {
-    let (code, whose, setting, size) = match of_function {
+    let (kind, whose, setting, size) = match of_function {
         true => (
-            "jobs-function-size",
+            FaultKind::JobsFunctionSize,
             "the jobs of this function",
             "server.jobs_function_size",
             app.settings.jobs_function_size,
         ),
         false => (
-            "jobs-size",
+            FaultKind::JobsSize,
             "all jobs",
             "server.jobs_size",
             app.settings.jobs_size,
         ),
     };
     let kept = humantime_serde::re::humantime::format_duration(app.settings.job_time);
-    Fault::limit(
-        code,
-        507,
+    Fault::new(
+        kind,
         format!(
             "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes go after server.job_time = {kept}; call without Prefer: respond-async until then."
         ),
@@ -237,7 +236,7 @@ pub(super) async fn read(
 ) -> Response<Body> {
     let read = async {
         let found = match Uuid::try_parse(&id) {
-            Ok(id) => app.store.job(id).await.map_err(store_fault)?,
+            Ok(id) => app.store.job(id).await?,
             Err(_) => None,
         };
         let unknown = || {
@@ -245,10 +244,10 @@ pub(super) async fn read(
                 "There is no job {}; outcomes are kept for server.job_time.",
                 super::shown(&id)
             );
-            Fault::client("no-such-job", message).with_status(404)
+            Fault::new(FaultKind::NoSuchJob, message)
         };
         let job = found.ok_or_else(unknown)?;
-        let function = app.store.function(job.wasm_id).await.map_err(store_fault)?;
+        let function = app.store.function(job.wasm_id).await?;
         let function = function.ok_or_else(unknown)?;
         let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
         let number = job.wasm_id.to_string();
@@ -431,7 +430,7 @@ impl Kept {
     fn failed(fault: &Fault) -> Self {
         let ending = fault.ending.as_ref();
         Self {
-            fault: Some(fault.code.clone().into_owned()),
+            fault: Some(fault.code().to_owned()),
             error: Some(fault.message.clone()),
             exit_status: ending.and_then(|ending| ending.exit_status),
             stdout: ending.and_then(|ending| ending.stdout.clone()),
@@ -448,6 +447,6 @@ impl Kept {
 fn lost() -> Bytes {
     let message =
         format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
-    let fault = Fault::new("job-lost", Source::Host, 500, message);
+    let fault = Fault::new(FaultKind::JobLost, message);
     Kept::failed(&fault).written()
 }

@@ -2,12 +2,11 @@
 
 use super::{Problem, access, answer, json_body, no_content, time};
 use crate::app::App;
-use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
 use humantime_serde::re::humantime::parse_rfc3339;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, NewKey, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -133,8 +132,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
             .create_key(new)
             .await
             .map_err(|error| match error {
-                iof_store::Error::Invalid { what } => Fault::client("key-wish", format!("{what}.")),
-                other => store_fault(other),
+                iof_store::Error::Invalid { what } => {
+                    Fault::new(FaultKind::KeyWish, format!("{what}."))
+                }
+                other => other.into(),
             })?;
         tracing::info!(key = key.id, label = key.label, "key made");
         Ok(KeyMade {
@@ -153,7 +154,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
 pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Body> {
     let list = async {
         access::operator(&app, &headers).await?;
-        let keys = app.store.keys(None).await.map_err(store_fault)?;
+        let keys = app.store.keys(None).await?;
         Ok(KeyList {
             keys: keys.iter().map(KeyInfo::of).collect(),
         })
@@ -176,15 +177,14 @@ pub(super) async fn delete(
         access::operator(&app, &headers).await?;
         let number = id.parse::<i64>().ok().filter(|id| *id > 0);
         let known = match number {
-            Some(id) => app.store.delete_key(id).await.map_err(store_fault)?,
+            Some(id) => app.store.delete_key(id).await?,
             None => false,
         };
         known.then_some(()).ok_or_else(|| {
-            Fault::client(
-                "no-such-key",
+            Fault::new(
+                FaultKind::NoSuchKey,
                 format!("There is no key {}.", super::shown(&id)),
             )
-            .with_status(404)
         })
     };
     no_content(deleted.await)
@@ -193,8 +193,8 @@ pub(super) async fn delete(
 /// A time in Unix milliseconds.
 fn instant(text: &str) -> Result<i64, Fault> {
     let wrong = || {
-        Fault::client(
-            "key-wish",
+        Fault::new(
+            FaultKind::KeyWish,
             "expires_at is a time such as 2027-01-01T00:00:00Z, in UTC.",
         )
     };

@@ -2,12 +2,11 @@
 
 use super::{Problem, access, answer, only, time};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::journal::TOLD;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::Fault;
 use iof_store::{LoggedCall, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -128,7 +127,7 @@ async fn rows(
         Some(after) => app.store.calls_after(id, after, limit).await,
         None => app.store.calls(id, true, limit).await,
     };
-    let mut rows = rows.map_err(store_fault)?;
+    let mut rows = rows?;
     rows.sort_by_key(|row| row.log_id);
     Ok(rows)
 }
@@ -160,11 +159,7 @@ pub(super) async fn usage(
     let usage = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
         app.journal.flush().await;
-        let usage = app
-            .store
-            .usage(function.wasm_id)
-            .await
-            .map_err(store_fault)?;
+        let usage = app.store.usage(function.wasm_id).await?;
         Ok(UsageInfo {
             function: function.wasm_id,
             invocations: usage.invocations,

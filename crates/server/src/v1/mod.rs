@@ -43,7 +43,7 @@ use axum::body::Body;
 use axum::routing::get;
 use bytesize::ByteSize;
 use http::{HeaderMap, Response, StatusCode, header};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize as _, Deserializer, Serialize};
 use std::sync::{Arc, LazyLock};
@@ -175,22 +175,24 @@ async fn json_body<T: DeserializeOwned>(
     let content_type = content_type(headers);
     let essence = content_type.split(';').next().unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return Err(
-            Fault::client("content-type", "Content-Type must be application/json.")
-                .with_status(415),
-        );
+        return Err(Fault::new(
+            FaultKind::ContentType,
+            "Content-Type must be application/json.",
+        ));
     }
     charset::utf8_only(content_type)?;
     let too_large = || {
-        Fault::limit(
-            "request-body",
-            413,
+        Fault::new(
+            FaultKind::RequestBody,
             format!("The body is larger than {SMALL}."),
         )
     };
     let held = app.bodies.read(headers, body, SMALL, too_large).await?;
     serde_json::from_slice(&held.bytes).map_err(|error| {
-        Fault::client("json", format!("The body is not as it should be: {error}."))
+        Fault::new(
+            FaultKind::Json,
+            format!("The body is not as it should be: {error}."),
+        )
     })
 }
 
@@ -236,8 +238,8 @@ fn parameter<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Op
     value
         .map(|value| {
             value.parse().map_err(|_| {
-                Fault::client(
-                    "query",
+                Fault::new(
+                    FaultKind::Query,
                     format!(
                         "The parameter {name} is not what it should be: {:?}.",
                         shown(&value)
@@ -271,7 +273,7 @@ fn only(query: Option<&str>, known: &[&str]) -> Result<(), Fault> {
                 continue;
             }
         };
-        return Err(Fault::client("query", problem));
+        return Err(Fault::new(FaultKind::Query, problem));
     }
     Ok(())
 }
@@ -303,8 +305,8 @@ where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
     match parameter::<T>(query, name)? {
-        Some(value) if value < least || value > most => Err(Fault::client(
-            "query",
+        Some(value) if value < least || value > most => Err(Fault::new(
+            FaultKind::Query,
             format!("The parameter {name} is {least} to {most}."),
         )),
         value => Ok(value),

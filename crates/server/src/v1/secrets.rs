@@ -3,12 +3,11 @@
 use super::{Problem, access, answer, content_type, no_content, time};
 use crate::app::App;
 use crate::charset;
-use crate::functions::store_fault;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{MAX_SECRET_VALUE, Scope};
 use serde::Serialize;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ pub(super) async fn list(
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
             .wasm_id;
-        let names = app.store.secret_names(id).await.map_err(store_fault)?;
+        let names = app.store.secret_names(id).await?;
         let secrets = names.into_iter().map(|secret| SecretInfo {
             name: secret.name,
             set_at: time(secret.created_at),
@@ -77,9 +76,8 @@ pub(super) async fn set(
         let keys = app.functions.secret_keys()?;
         charset::utf8_only(content_type(&parts.headers))?;
         let too_long = || {
-            Fault::limit(
-                "secret-value",
-                413,
+            Fault::new(
+                FaultKind::SecretValue,
                 format!("A secret has at most {MAX_SECRET_VALUE} bytes."),
             )
         };
@@ -99,7 +97,7 @@ pub(super) async fn set(
         let set = app.store.set_secret(keys, id, name, value.into()).await;
         set.map_err(|error| match error {
             iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
-            other => store_fault(other),
+            other => other.into(),
         })?;
         app.functions.changed(id);
         Ok::<_, Fault>(())
@@ -120,23 +118,19 @@ pub(super) async fn delete(
         let id = access::function(&app, &id, &headers, Scope::Admin)
             .await?
             .wasm_id;
-        let deleted = app
-            .store
-            .delete_secret(id, name)
-            .await
-            .map_err(store_fault)?;
+        let deleted = app.store.delete_secret(id, name).await?;
         app.functions.changed(id);
         if deleted {
             return Ok(());
         }
-        Err(
-            Fault::client("no-such-secret", "The function has no secret of that name.")
-                .with_status(404),
-        )
+        Err(Fault::new(
+            FaultKind::NoSuchSecret,
+            "The function has no secret of that name.",
+        ))
     };
     no_content(deleted.await)
 }
 
 fn wrong(message: String) -> Fault {
-    Fault::client("secret", message)
+    Fault::new(FaultKind::Secret, message)
 }

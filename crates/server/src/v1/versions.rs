@@ -8,7 +8,6 @@ use super::{
 };
 use crate::app::App;
 use crate::body::Share;
-use crate::functions::{no_such_version, store_fault};
 use crate::grants::{Declaration, MAX_DECLARATION};
 use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
@@ -18,7 +17,8 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::{Fault, Manifest};
+use iof_engine::Manifest;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{NewVersion, Percent, Rollout, Scope, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -141,8 +141,8 @@ pub(super) async fn add(
             (None, Some(true)) => Rollout::Idle,
             (None, None | Some(false)) => Rollout::Active,
             (Some(_), Some(true)) => {
-                return Err(Fault::client(
-                    "query",
+                return Err(Fault::new(
+                    FaultKind::Query,
                     "A version is a canary or idle, not both.",
                 ));
             }
@@ -177,11 +177,7 @@ pub(super) async fn list(
 ) -> Response<Body> {
     let list = async {
         let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        let versions = app
-            .store
-            .versions(function.wasm_id)
-            .await
-            .map_err(store_fault)?;
+        let versions = app.store.versions(function.wasm_id).await?;
         Ok(VersionList {
             versions: versions.iter().map(VersionInfo::of).collect(),
         })
@@ -268,18 +264,18 @@ pub(super) async fn end_canary(
 /// # Errors
 /// `rollout`
 fn share(percent: u8) -> Result<Percent, Fault> {
-    Percent::new(percent).map_err(|error| Fault::client("rollout", format!("{error}.")))
+    Percent::new(percent).map_err(|error| Fault::new(FaultKind::Rollout, format!("{error}.")))
 }
 
 /// What a store that does not move means to a client.
 fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
-        iof_store::Error::NoVersion { number, .. } => no_such_version(id, number),
+        iof_store::Error::NoVersion { number, .. } => Fault::no_such_version(id, number),
         // What it is now stands against it.
         iof_store::Error::Invalid { what } => {
-            Fault::client("rollout", format!("{what}.")).with_status(409)
+            Fault::new(FaultKind::RolloutConflict, format!("{what}."))
         }
-        other => store_fault(other),
+        other => other.into(),
     }
 }
 
@@ -297,18 +293,16 @@ pub(super) async fn take(
         "application/wasm" | "application/octet-stream" => false,
         "multipart/form-data" => true,
         _ => {
-            return Err(Fault::client(
-                "content-type",
+            return Err(Fault::new(
+                FaultKind::ContentType,
                 "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
-            )
-            .with_status(415));
+            ));
         }
     };
     let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
     let too_large = || {
-        Fault::limit(
-            "module-size",
-            413,
+        Fault::new(
+            FaultKind::ModuleSize,
             format!("The module is larger than compile.module_size = {limit}."),
         )
     };
@@ -345,8 +339,8 @@ async fn parts(
     body: Bytes,
 ) -> Result<(Bytes, Option<String>, Share), Fault> {
     let wrong = |problem: &str| {
-        Fault::client(
-            "multipart",
+        Fault::new(
+            FaultKind::Multipart,
             format!(
                 "{problem}; send a part `module` with the module, and a part `function` with its function.toml."
             ),

@@ -5,7 +5,8 @@ use super::layout::{self, Era};
 use super::{Fallible, Plan, Returns, Slot, core_of};
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
-use crate::{Arg, Fault, StatedSignature};
+use crate::{Arg, StatedSignature};
+use iof_fault::{Fault, FaultKind};
 use std::collections::HashSet;
 
 /// Decides how `export` is called. Without `texts`, the module cannot be handed any: it exports no allocator.
@@ -57,8 +58,8 @@ fn counted(export: &Export, given: &[Given]) -> Option<Vec<Given>> {
 
 /// The fault of a text for a module that no text can be handed to.
 fn no_allocator(export: &Export) -> Fault {
-    Fault::guest(
-        "no-allocator",
+    Fault::new(
+        FaultKind::NoAllocator,
         format!(
             "`{}` cannot be given a text: the module exports no `__wbindgen_malloc`. Send numbers, as a JSON array; it \
              takes ({}). Or build it with wasm-bindgen.",
@@ -177,7 +178,7 @@ fn returned(
 fn believed(export: &Export, stated: &StatedSignature) -> Result<Place, Fault> {
     let refused = |why: &str| {
         let text = format!("`{}` is not `{stated}`: {why}.", export.name);
-        Fault::client("arguments", text)
+        Fault::new(FaultKind::Arguments, text)
     };
     if let Some(said) = &export.signature {
         if said.params != stated.params || said.result != stated.result {

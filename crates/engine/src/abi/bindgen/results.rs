@@ -9,11 +9,12 @@
 use super::super::guest::{Guest, result};
 use super::layout::{self, Era, FLOAT_NONE, NARROW_NONE};
 use super::{Fallible, Returns, whole};
+use crate::Value;
 use crate::host::objects::Holder;
 use crate::limits::Reached;
 use crate::manifest::{Core, Type};
-use crate::{Fault, Value};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use std::io::Write;
 use wasmtime::Val;
 
@@ -328,8 +329,8 @@ fn fallible_text<T: Holder>(
 
 /// The fault of a result that is not what it should be.
 fn bad() -> wasmtime::Error {
-    Fault::guest(
-        "bad-result",
+    Fault::new(
+        FaultKind::BadResult,
         "The function returned what is not a value of its type, or not a text where its type is not known. State its \
          types with the header iof-signature, such as `(u32) -> u32`.",
     )
