@@ -225,6 +225,11 @@ impl Share {
     }
 }
 
+/// The refusal of a body over its limit, such as `server.request_body = 100 MiB`.
+pub(crate) fn larger_than(kind: FaultKind, limit: impl std::fmt::Display) -> Fault {
+    Fault::new(kind, format!("The body is larger than {limit}."))
+}
+
 fn full() -> Fault {
     Fault::new(
         FaultKind::BodyMemory,

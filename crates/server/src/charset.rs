@@ -1,5 +1,6 @@
 //! The charset of a text, as its content type says it.
 
+use crate::text::truncate;
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
 use iof_fault::{Fault, FaultKind};
@@ -62,7 +63,7 @@ fn lossy(bytes: Bytes) -> Bytes {
 
 /// The refusal of a charset.
 pub(crate) fn unknown(charset: &str) -> Fault {
-    let charset: String = charset.chars().take(100).collect();
+    let charset = truncate(charset);
     Fault::new(
         FaultKind::Charset,
         format!("The charset is not known here: got {charset:?}. Send UTF-8."),
@@ -109,6 +110,9 @@ mod tests {
             assert_eq!(of(content_type).as_deref(), charset, "{content_type}");
         }
         assert!(utf8_only("text/plain").is_ok() && utf8_only("a/b; charset=UTF-8").is_ok());
-        assert_eq!(utf8_only("a/b; charset=utf-16").unwrap_err().kind, FaultKind::Charset);
+        assert_eq!(
+            utf8_only("a/b; charset=utf-16").unwrap_err().kind,
+            FaultKind::Charset
+        );
     }
 }

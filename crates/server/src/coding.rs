@@ -6,6 +6,7 @@
 //! body 400 (RFC 9110, section 14.5).
 
 use crate::parsing::Budget;
+use crate::text::truncate;
 use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
@@ -128,7 +129,7 @@ fn other_than(headers: &HeaderMap, name: header::HeaderName, usual: &str) -> Opt
         .map(|line| String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase())
         .collect();
     let all = lines.join(", ").trim().to_owned();
-    (!all.is_empty() && all != usual).then(|| all.chars().take(100).collect())
+    (!all.is_empty() && all != usual).then(|| truncate(&all))
 }
 
 #[cfg(test)]

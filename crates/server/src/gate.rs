@@ -186,10 +186,10 @@ mod tests {
         let gate = Gate::new(1, 1, Duration::from_millis(20));
         let _inside = gate.enter().await.unwrap();
         let (first, second) = tokio::join!(gate.enter(), gate.enter());
-        assert_eq!(first.err().unwrap().code, "queue-wait");
-        assert_eq!(second.err().unwrap().code, "queue");
+        assert_eq!(first.err().unwrap().code(), "queue-wait");
+        assert_eq!(second.err().unwrap().code(), "queue");
         let no_queue = Gate::new(1, 0, Duration::from_secs(1));
         let _inside = no_queue.enter().await.unwrap();
-        assert_eq!(no_queue.enter().await.err().unwrap().code, "queue");
+        assert_eq!(no_queue.enter().await.err().unwrap().code(), "queue");
     }
 }

@@ -5,6 +5,7 @@
 //! loopback names and the host of `public_url`, and refuses all others. A port is not compared: tunnels change it, and a
 //! page cannot choose it without choosing a name.
 
+use crate::text::truncate;
 use http::header::{HOST, ORIGIN};
 use http::{Request, Version};
 use iof_fault::{Fault, FaultKind};
@@ -44,14 +45,14 @@ impl OwnNames {
         let Some(host) = host_of(authority) else {
             return Err(invalid(&format!(
                 "Host is not a host and a port: got `{}`",
-                shown(authority)
+                truncate(authority)
             )));
         };
         if self.only && !self.is_own(host) {
             let message = format!(
                 "Host is not a name of this server: got `{}`. Use a loopback name such as localhost, or set public_url to \
                  the URL that clients use; a server with auth.keys takes any name.",
-                shown(authority)
+                truncate(authority)
             );
             return Err(Fault::new(FaultKind::Misdirected, message));
         }
@@ -178,10 +179,6 @@ fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-fn shown(authority: &str) -> String {
-    authority.chars().take(100).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +268,10 @@ mod tests {
             );
         }
         let twice = Request::get("/").header(HOST, "a").header(HOST, "a");
-        assert_eq!(own.admit(&twice.body(()).unwrap()).unwrap_err().kind, FaultKind::HostHeader);
+        assert_eq!(
+            own.admit(&twice.body(()).unwrap()).unwrap_err().kind,
+            FaultKind::HostHeader
+        );
         let bytes = http::HeaderValue::from_bytes(b"\xff").unwrap();
         let bytes = Request::get("/").header(HOST, bytes).body(()).unwrap();
         assert_eq!(own.admit(&bytes).unwrap_err().kind, FaultKind::HostHeader);

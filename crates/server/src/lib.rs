@@ -21,6 +21,7 @@ mod grants;
 mod host;
 mod journal;
 mod json;
+mod media_type;
 mod multipart;
 mod parsing;
 mod records;
@@ -33,6 +34,7 @@ mod settings;
 mod status;
 mod storage;
 mod surface;
+mod text;
 mod tls;
 mod v1;
 

@@ -169,7 +169,7 @@ pub(crate) fn broken(problem: &str) -> Fault {
     let problem = problem.trim_end_matches('.');
     Fault::new(
         FaultKind::Multipart,
-        format!("The body is not a multipart/form-data that makes sense: {problem}."),
+        format!("Invalid multipart/form-data body: {problem}."),
     )
 }
 

@@ -50,7 +50,7 @@ impl Schemas {
         Err(Fault::new(
             FaultKind::Arguments,
             format!(
-                "`{name}{place}` of `{}` is not what it takes: {why}.",
+                "Argument `{name}{place}` of `{}` does not match its schema: {why}.",
                 export.name
             ),
         ))

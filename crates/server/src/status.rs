@@ -158,3 +158,62 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::CallbackDepth => StatusCode::LOOP_DETECTED,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/FAULTS.md");
+
+    #[test]
+    fn no_status_is_a_success() {
+        for kind in FaultKind::ALL {
+            let status = of(*kind);
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{kind:?}"
+            );
+        }
+    }
+
+    /// The page is the list: a code that changes, changes here, where a reviewer sees it.
+    #[test]
+    fn the_page_of_faults_is_the_list() {
+        let page = page();
+        if std::env::var_os("IOF_WRITE_DOCS").is_some() {
+            std::fs::write(PAGE, page).unwrap();
+            return;
+        }
+        let known = std::fs::read_to_string(PAGE).unwrap_or_default();
+        assert!(
+            known == page,
+            "docs/FAULTS.md differs from the kinds of iof-fault. Write it again: IOF_WRITE_DOCS=1 cargo test -p iof-server the_page_of_faults"
+        );
+    }
+
+    fn page() -> String {
+        let mut page = "\
+# Faults
+
+The codes that programs read: `fault` in an answer of `/v1`, the header `iof-fault` everywhere. A code stays the same across
+releases; the sentence beside it may change. The code of a limit is the name of its setting with dashes
+([LIMITS.md](LIMITS.md)). `function:` and a word is the code that a function gave an error of its own, status 502. On the API
+of 2020 the status is in `iof-status`.
+
+This page is written by a test, from the list in `crates/fault`.
+
+| code | source | status | meaning |
+|---|---|---|---|
+"
+        .to_owned();
+        let mut kinds = FaultKind::ALL.to_vec();
+        kinds.sort_by_key(|kind| (kind.as_str(), of(*kind).as_u16(), kind.meaning()));
+        for kind in kinds {
+            let (code, source) = (kind.as_str(), kind.source().as_str());
+            let (status, meaning) = (of(kind).as_u16(), kind.meaning());
+            let _ = writeln!(page, "| `{code}` | {source} | {status} | {meaning} |");
+        }
+        page
+    }
+}

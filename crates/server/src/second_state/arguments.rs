@@ -10,6 +10,7 @@ use super::run::Asked;
 use super::target::Target;
 use crate::charset;
 use crate::json::{Failure, Rewriting, Rewritten, Style};
+use crate::media_type;
 use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::Arg;
@@ -41,8 +42,7 @@ pub(super) fn of_body(
         }
         charset::decode(body, charset.as_deref())
     };
-    let essence = content_type.split(';').next().unwrap_or_default();
-    Ok(only(match &*essence.trim().to_ascii_lowercase() {
+    Ok(only(match &*media_type::essence_of(content_type) {
         _ if body.is_empty() && content_type == "application/json" => text("{}".into()),
         _ if body.is_empty() => None,
         "application/octet-stream" => Some(Arg::Bytes(body)),
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(asked.args, [Arg::Text(body.into())]);
         assert!(asked.fetch.is_none() && asked.callback.is_none());
         let bad = of_body("application/json", Bytes::from(r#"{"SSVM_Callback":7}"#));
-        assert_eq!(bad.err().unwrap().code, "callback");
+        assert_eq!(bad.err().unwrap().code(), "callback");
     }
 
     proptest::proptest! {

@@ -46,7 +46,7 @@ pub(super) async fn source(app: &App, function: &Function) -> Result<(Bytes, Sha
     let share = app.bodies.share(size)?;
     let source = app.store.source(version.sha256).await?;
     let source = source.ok_or_else(|| {
-        let sha256 = super::upload::hex(&version.sha256);
+        let sha256 = crate::text::hex(&version.sha256);
         Fault::host("The module is missing from the store.", sha256)
     })?;
     Ok((source, share))

@@ -5,9 +5,10 @@
 //! without, every address has a share, so that one client does not fill it for all.
 
 use super::executables::admit;
-use super::{arguments, content_type, error_body, essence, rate};
+use super::{arguments, error_body, rate};
 use crate::app::App;
-use crate::body::SMALL;
+use crate::body::{SMALL, larger_than};
+use crate::media_type;
 use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
@@ -48,7 +49,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let stored = async {
         admit(app, &parts.headers)?;
-        if essence(&parts.headers) != "application/json" {
+        if media_type::essence(&parts.headers) != "application/json" {
             return Err(Fault::new(FaultKind::ContentType, NOT_JSON));
         }
         if key.len() > KEY {
@@ -62,9 +63,9 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let held = app
             .bodies
             .read(&parts.headers, body, limit, || {
-                Fault::new(
+                larger_than(
                     FaultKind::EphemeralValue,
-                    format!("The body is larger than second_state.ephemeral_value = {limit}."),
+                    format_args!("second_state.ephemeral_value = {limit}"),
                 )
             })
             .await?;
@@ -104,7 +105,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     match stored.await {
         Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
         Err(fault) if fault.kind == FaultKind::ContentType => {
-            tracing::debug!(content_type = content_type(&parts.headers), "not JSON");
+            tracing::debug!(content_type = media_type::of(&parts.headers), "not JSON");
             reply::ok_but(&fault, reply::HTML, error_body(NOT_JSON))
         }
         Err(fault) => reply::failure(&fault),
@@ -115,9 +116,9 @@ async fn rewritten(app: &App, headers: &HeaderMap, body: Bytes) -> Result<String
     let depth = app.settings.json_depth;
     if body.len() <= SMALL {
         let budget = &mut Budget::default();
-        return arguments::rewritten(content_type(headers), body, depth, budget);
+        return arguments::rewritten(media_type::of(headers), body, depth, budget);
     }
-    let content_type = content_type(headers).to_owned();
+    let content_type = media_type::of(headers).to_owned();
     let rewrite =
         move |budget: &mut Budget| arguments::rewritten(&content_type, body, depth, budget);
     let deadline = Instant::now() + app.wall_time;

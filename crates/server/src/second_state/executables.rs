@@ -45,7 +45,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
                 .as_ref()
                 .map_or(NIL_KEY, |key| key.as_str()),
             created.admin_key.as_str(),
-            upload::hex(&sha256),
+            crate::text::hex(&sha256),
         ))
     };
     match created.await {

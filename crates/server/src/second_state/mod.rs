@@ -170,20 +170,6 @@ fn content_type_fault(message: &'static str) -> Fault {
     Fault::new(FaultKind::ContentType, message)
 }
 
-/// The exact content type of a request, as the original compared it.
-fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-}
-
-/// The content type without its parameters, in lower case.
-fn essence(headers: &HeaderMap) -> String {
-    let essence = content_type(headers).split(';').next().unwrap_or_default();
-    essence.trim().to_ascii_lowercase()
-}
-
 /// The answer to a failure that has a body of 2020 on most routes; `wrong_key` is that of a wrong admin key.
 fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
     let body = match fault.kind {

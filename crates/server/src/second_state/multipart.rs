@@ -6,7 +6,6 @@
 //! whose name begins with `fetch` says what to fetch, one that begins with `SSVM_Callback` where the result goes, and
 //! one with a file's name is bytes, of whatever type: the original took images and broke on the rest.
 
-use super::content_type;
 use super::outward;
 use super::run::{Asked, Caller};
 use super::target::Target;
@@ -14,6 +13,7 @@ use crate::app::App;
 use crate::body::SMALL;
 use crate::grants::CallersMay;
 use crate::json::index;
+use crate::media_type;
 use crate::multipart::{MostParts, Part, boundary, broken, short, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub(super) async fn read(
     may: CallersMay,
     (headers, body): (&HeaderMap, Bytes),
 ) -> Result<Asked, Fault> {
-    let boundary = boundary(content_type(headers))?;
+    let boundary = boundary(media_type::of(headers))?;
     let most = MostParts {
         number: app.second_state.multipart_parts,
         setting: "second_state.multipart_parts",

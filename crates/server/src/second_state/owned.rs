@@ -2,11 +2,13 @@
 
 use super::target::Target;
 use super::{
-    USAGE_KEY, administered, content_type, content_type_fault, error_body, essence, function,
-    header, parse_id, refuse, usage_key_fault,
+    USAGE_KEY, administered, content_type_fault, error_body, function, header, parse_id, refuse,
+    usage_key_fault,
 };
 use crate::app::App;
+use crate::body::larger_than;
 use crate::charset;
+use crate::media_type;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -62,11 +64,11 @@ pub(super) async fn write_state(
     let (parts, body) = request.into_parts();
     let written = async {
         let function = administered(&app, &id, &parts.headers).await?;
-        if essence(&parts.headers) != "text/plain" {
+        if media_type::essence(&parts.headers) != "text/plain" {
             return Err(content_type_fault(NOT_TEXT));
         }
         let bytes = read(&app, &parts.headers, body).await?;
-        let charset = charset::of(content_type(&parts.headers));
+        let charset = charset::of(media_type::of(&parts.headers));
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
         app.store.set_state(function.wasm_id, state).await?;
@@ -95,7 +97,7 @@ pub(super) async fn write_callback(
         if callback.contains(GONE) {
             return Err(Fault::new(FaultKind::Callback, REFUSAL));
         }
-        if content_type(&parts.headers) != "application/json" {
+        if media_type::of(&parts.headers) != "application/json" {
             return Err(content_type_fault(NOT_JSON));
         }
         let function = administered(&app, &id, &parts.headers).await?;
@@ -141,9 +143,9 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault
     let held = app
         .bodies
         .read(headers, body, limit, || {
-            Fault::new(
+            larger_than(
                 FaultKind::State,
-                format!("The body is larger than second_state.state = {limit}."),
+                format_args!("second_state.state = {limit}"),
             )
         })
         .await?;

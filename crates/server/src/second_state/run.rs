@@ -4,13 +4,13 @@ use super::form::FormLimits;
 use super::outward::{self, Came, NamedBy};
 use super::target::Target;
 use super::{
-    CALLBACK, FETCH, USAGE_KEY, arguments, content_type, error_body, header, multipart, parse_id,
-    usage_key_fault,
+    CALLBACK, FETCH, USAGE_KEY, arguments, error_body, header, multipart, parse_id, usage_key_fault,
 };
 use crate::app::App;
-use crate::body::{SMALL, Share};
+use crate::body::{SMALL, Share, larger_than};
 use crate::call::{self, SIGNATURE, Wish};
 use crate::journal::Row;
+use crate::media_type;
 use crate::parsing::Budget;
 use crate::reply;
 use crate::status;
@@ -175,9 +175,9 @@ async fn run(
         .bodies
         .read(&parts.headers, body, app.settings.request_body, || {
             let limit = app.settings.request_body;
-            Fault::new(
+            larger_than(
                 FaultKind::RequestBody,
-                format!("The body is larger than server.request_body = {limit}."),
+                format_args!("server.request_body = {limit}"),
             )
         })
         .await?;
@@ -190,7 +190,7 @@ async fn run(
     let mut asked = if route.multipart {
         multipart::read(app, &context, caller, may, (&parts.headers, body)).await?
     } else {
-        of_body(app, content_type(&parts.headers), body, caller.deadline).await?
+        of_body(app, media_type::of(&parts.headers), body, caller.deadline).await?
     };
     if asked.fetch.is_some() {
         may.fetch()?;

@@ -219,7 +219,7 @@ fn headers(json: Option<&Json>) -> Result<HeaderMap, String> {
         Some(_) => return Err("`headers` is no object".into()),
     };
     for (name, value) in fields {
-        let bad = || format!("`headers` has `{name}`, which is no header of one text");
+        let bad = || format!("`headers.{name}` must be a valid header name with a string value");
         let header: HeaderName = name.parse().map_err(|_| bad())?;
         if matches!(
             header,

@@ -1,7 +1,8 @@
 //! From the body of a request to a compiled module: the same for a new function and a new version.
 
-use super::{CREATE_USAGE_KEY, DESCRIPTION, content_type_fault, essence, header};
+use super::{CREATE_USAGE_KEY, DESCRIPTION, content_type_fault, header};
 use crate::app::App;
+use crate::media_type;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub(super) fn wishes(headers: &HeaderMap) -> (String, bool) {
 /// # Errors
 /// `content-type`, `module-size`, and what the compiler says of the module.
 pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewVersion, Fault> {
-    if essence(headers) != "application/octet-stream" {
+    if media_type::essence(headers) != "application/octet-stream" {
         return Err(content_type_fault(
             "Content-Type must be application/octet-stream",
         ));
@@ -91,7 +92,7 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
             Sha256::digest(&source).into(),
-            format!("0x{}", hex(&decimal_digest(&source))),
+            format!("0x{}", crate::text::hex(&decimal_digest(&source))),
         )
     })
     .await
@@ -112,13 +113,6 @@ fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     }
     digest.update(&text);
     digest.finalize().into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use super::form;
 use crate::charset;
 use crate::functions::Loaded;
 use crate::json::{Failure, Rewriting, Style, too_deep};
+use crate::media_type;
 use crate::parsing::Budget;
+use crate::text::truncate;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -38,7 +40,7 @@ pub(super) struct BodyLimits {
     pub(super) parts: u32,
 }
 
-/// What a value of JSON is written in, by argument; `None`: it did not come.
+/// The JSON text of each argument; `None` if the body lacks it.
 type Pieces<'a> = Vec<Option<&'a str>>;
 
 /// The arguments of a body.
@@ -54,8 +56,7 @@ pub(super) fn read(
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    match essence.to_ascii_lowercase().as_str() {
+    match media_type::essence_of(content_type).as_str() {
         _ if body.is_empty() => Ok(vec![]),
         "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
         "text/plain" | "" => {
@@ -112,7 +113,7 @@ fn of_json(
         } => {
             return Err(misfit(
                 export,
-                &format!("there is no `{}`", super::shown(&name)),
+                &format!("there is no `{}`", truncate(&name)),
             ));
         }
         Shape::Array { came, .. } if came > count => {
@@ -160,7 +161,7 @@ fn of_json(
         .collect()
 }
 
-/// What stands for an argument that did not come, where one may be missing: nothing as the stdin of a program.
+/// The value of an argument that the body lacks, where one may be missing: a program then has an empty stdin.
 pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     match (ty, export.abi) {
         (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
@@ -168,7 +169,7 @@ pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     }
 }
 
-/// What a body is made of, and what of it is which argument.
+/// The form of a body, and the part of it that is each argument.
 enum Shape<'a> {
     Object {
         pieces: Pieces<'a>,
@@ -288,7 +289,7 @@ pub(super) fn json(
     Ok(Arg::Text(json.text.into()))
 }
 
-/// What a string of JSON says.
+/// The text of a JSON string.
 fn unquoted(piece: &str) -> Option<String> {
     piece
         .starts_with('"')
@@ -333,7 +334,7 @@ fn argument(ty: &Type, piece: &str) -> Option<Arg> {
         // The engine knows the ranges.
         _ => {
             let number: serde_json::Number = serde_json::from_str(piece).ok()?;
-            let whole = super::integer(&number).map(|number| number.to_string());
+            let whole = super::body::integer(&number).map(|number| number.to_string());
             Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
         }
     })

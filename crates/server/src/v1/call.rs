@@ -1,16 +1,20 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
+use super::answer::{self, ErrorResponse, NoContent, Problem};
 use super::arguments::{self, BodyLimits};
 use super::jobs::JobRequest;
-use super::{Problem, access, answer, failed, jobs, prefer};
+use super::{access, jobs, prefer};
 use crate::app::App;
-use crate::body::{SMALL, Share};
+use crate::body::{SMALL, Share, larger_than};
 use crate::call::{self, SIGNATURE, Wish};
 use crate::functions::Loaded;
+use crate::media_type;
 use crate::parsing::Budget;
 use crate::reply;
+use crate::text::truncate;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use iof_engine::{Arg, StatedSignature, Value};
@@ -24,7 +28,7 @@ use utoipa::ToSchema;
 /// A call that goes on.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// Where its outcome will be: `/v1/jobs/{job}`.
+    /// The id of the job; its outcome will be at `/v1/jobs/{job}`.
     job: String,
 }
 
@@ -52,10 +56,9 @@ pub(super) async fn call(
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = match run(&app, call, &id, &export, request).await {
-        Ok(response) => response,
-        Err(fault) => failed(&fault),
-    };
+    let mut response = run(&app, call, &id, &export, request)
+        .await
+        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
     reply::of_call(&mut response, call);
     response
 }
@@ -84,12 +87,14 @@ async fn run(
     let signature = stated.map(StatedSignature::parse).transpose()?;
     let most = app.settings.request_body;
     let too_large = || {
-        let message = format!("The body is larger than server.request_body = {most}.");
-        Fault::new(FaultKind::RequestBody, message)
+        larger_than(
+            FaultKind::RequestBody,
+            format_args!("server.request_body = {most}"),
+        )
     };
     let headers = &parts.headers;
     let held = app.bodies.read(headers, body, most, too_large).await?;
-    let content_type = super::content_type(headers);
+    let content_type = media_type::of(headers);
     let (args, share) = read(app, &function, export, content_type, &held.bytes, deadline).await?;
     if later {
         let request = JobRequest::of(&args, stated);
@@ -97,7 +102,7 @@ async fn run(
         let accepted = Accepted {
             job: job.to_string(),
         };
-        let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+        let mut response = answer::json(StatusCode::ACCEPTED, &accepted);
         let headers = response.headers_mut();
         if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
             headers.insert(header::LOCATION, place);
@@ -121,7 +126,7 @@ async fn run(
 
 /// The function of a path, ready to be called.
 async fn find(app: &App, id: &str) -> Result<Arc<Loaded>, Fault> {
-    let unknown = || Fault::no_such_function(super::shown(id));
+    let unknown = || Fault::no_such_function(truncate(id));
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         let number = access::number(app, id).await?.ok_or_else(unknown)?;
         return app.functions.get(number).await;
@@ -191,6 +196,6 @@ fn body_of(value: Value) -> Response<Body> {
     let (content_type, body) = typed(value);
     match content_type {
         Some(content_type) => reply::ok(StatusCode::OK, content_type, body),
-        None => super::no_content(Ok(())),
+        None => NoContent.into_response(),
     }
 }

@@ -1,15 +1,18 @@
 //! `/v1/calls`: recorded calls, and their replay.
 
-use super::{Problem, access, answer, only, parameter, time};
+use super::access::{self, Admin, AuthorizedFunction};
+use super::answer::{ErrorResponse, Json, Problem};
+use super::query::Query;
+use super::time;
 use crate::app::App;
 use crate::replay;
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, Response, StatusCode};
+use crate::text::truncate;
+use axum::extract::{Path, State};
+use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{Function, Recording, Scope};
-use serde::Serialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -25,7 +28,7 @@ pub(super) struct RecordedInfo {
     at: String,
     /// `ok`, or the code of its fault.
     outcome: String,
-    /// Of what is recorded, in bytes.
+    /// Bytes of the recording.
     size: u64,
 }
 
@@ -44,9 +47,9 @@ pub(super) struct Recorded {
     at: String,
     /// `ok`, or the code of its fault.
     outcome: String,
-    /// What went in, what the host answered, how it ended.
+    /// The input, the host's answers and the end of the call.
     #[schema(value_type = Object)]
-    recorded: Json,
+    recorded: Value,
 }
 
 /// List the recorded calls of a function
@@ -55,27 +58,21 @@ pub(super) struct Recorded {
     responses((status = 200, body = RecordedList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .wasm_id;
-        app.records.flush().await;
-        let calls = app.store.recordings(id, MOST).await?;
-        let calls = calls.into_iter().map(|call| RecordedInfo {
-            call: call.call.to_string(),
-            version: call.version,
-            at: time(call.at),
-            outcome: call.outcome,
-            size: call.size,
-        });
-        Ok(RecordedList {
-            calls: calls.collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<Json<RecordedList>, ErrorResponse> {
+    let id = function.wasm_id;
+    app.records.flush().await;
+    let calls = app.store.recordings(id, MOST).await?;
+    let calls = calls.into_iter().map(|call| RecordedInfo {
+        call: call.call.to_string(),
+        version: call.version,
+        at: time(call.at),
+        outcome: call.outcome,
+        size: call.size,
+    });
+    Ok(Json(RecordedList {
+        calls: calls.collect(),
+    }))
 }
 
 /// Show a recorded call
@@ -86,47 +83,51 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(call): Path<String>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let (recording, _) = recording(&app, &call, &headers).await?;
-        let data: Json = serde_json::from_slice(&recording.data)
-            .map_err(|error| Fault::host("The recording cannot be read.", error))?;
-        Ok(Recorded {
-            call: recording.call.to_string(),
-            function: recording.wasm_id,
-            version: recording.version,
-            at: time(recording.at),
-            outcome: recording.outcome,
-            recorded: data,
-        })
-    };
-    answer(StatusCode::OK, read.await)
+) -> Result<Json<Recorded>, ErrorResponse> {
+    let (recording, _) = recording(&app, &call, &headers).await?;
+    let data: Value = serde_json::from_slice(&recording.data)
+        .map_err(|error| Fault::host("The recording cannot be read.", error))?;
+    Ok(Json(Recorded {
+        call: recording.call.to_string(),
+        function: recording.wasm_id,
+        version: recording.version,
+        at: time(recording.at),
+        outcome: recording.outcome,
+        recorded: data,
+    }))
+}
+
+/// The query of a replay.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReplayTarget {
+    /// The version to run it on
+    #[param(required = false, value_type = i64, minimum = 1)]
+    version: Option<i64>,
 }
 
 /// Run a recorded call again
 ///
-/// Offline: it hears what it heard. On the version that it ran on, or another.
+/// Replays the call offline, with the recorded host responses, on the original version or the one given.
 #[utoipa::path(post, path = "/calls/{call}/replay", operation_id = "replayCall", tag = "records",
-    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid"), ("version" = Option<i64>, Query, description = "The version to run it on", minimum = 1)),
-    responses((status = 200, body = Object, description = "How it ended, and what was different"), (status = "default", body = Problem)))]
+    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid"), ReplayTarget),
+    responses((status = 200, body = Object, description = "The two ends of the call, and their differences"), (status = "default", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Path(call): Path<String>,
-    RawQuery(query): RawQuery,
+    Query(on): Query<ReplayTarget>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let replayed = async {
-        only(query.as_deref(), &["version"])?;
-        let (recording, function) = recording(&app, &call, &headers).await?;
-        let number = parameter(query.as_deref(), "version")?.unwrap_or(recording.version);
-        let version = app.store.version(function.wasm_id, number).await?;
-        let version = version.ok_or_else(|| Fault::no_such_version(function.wasm_id, number))?;
-        replay::replay(&app, &recording, &version).await
-    };
-    answer(StatusCode::OK, replayed.await)
+) -> Result<Json<Value>, ErrorResponse> {
+    let (recording, function) = recording(&app, &call, &headers).await?;
+    let number = on.version.unwrap_or(recording.version);
+    let version = app.store.version(function.wasm_id, number).await?;
+    let version = version.ok_or_else(|| Fault::no_such_version(function.wasm_id, number))?;
+    let replayed = replay::replay(&app, &recording, &version).await?;
+    Ok(Json(replayed))
 }
 
-/// A recorded call and its function, for whoever may see it.
+/// A recorded call and its function, for a sender who may see it.
 async fn recording(
     app: &App,
     call: &str,
@@ -148,7 +149,7 @@ async fn recording(
                 FaultKind::NoSuchCall,
                 format!(
                     "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
-                    super::shown(call)
+                    truncate(call)
                 ),
             ))
         }

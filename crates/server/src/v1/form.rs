@@ -7,6 +7,7 @@ use super::arguments::{BodyLimits, allowed_missing, json, misfit};
 use crate::functions::Loaded;
 use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
+use crate::text::truncate;
 use bytes::Bytes;
 use iof_engine::json::is_json;
 use iof_engine::{Arg, Export, Type};
@@ -72,7 +73,7 @@ pub(super) fn read(
         None => Ok(args),
         Some(part) => {
             let name = part.name.as_deref().unwrap_or_default();
-            let problem = format!("there is no `{}`", super::shown(name));
+            let problem = format!("there is no `{}`", truncate(name));
             Err(misfit(export, &problem))
         }
     }

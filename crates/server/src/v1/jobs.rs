@@ -3,13 +3,15 @@
 //! A job is on the disk before it is acknowledged. A few run at a time, beside the calls that somebody waits for and
 //! through the same gate. One that a crash cut off is begun again, up to [`ATTEMPTS`] times: at least once, not exactly.
 
-use super::{Problem, access, call, failed};
+use super::answer::{ErrorResponse, Problem};
+use super::{access, call};
 use crate::app::App;
 use crate::call::Wish;
 use crate::functions::Loaded;
 use crate::parsing::blocking;
 use crate::replay::RecordedArg;
 use crate::reply;
+use crate::text::truncate;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
@@ -233,38 +235,33 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let found = match Uuid::try_parse(&id) {
-            Ok(id) => app.store.job(id).await?,
-            Err(_) => None,
-        };
-        let unknown = || {
-            let message = format!(
-                "There is no job {}; outcomes are kept for server.job_time.",
-                super::shown(&id)
-            );
-            Fault::new(FaultKind::NoSuchJob, message)
-        };
-        let job = found.ok_or_else(unknown)?;
-        let function = app.store.function(job.wasm_id).await?;
-        let function = function.ok_or_else(unknown)?;
-        let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-        let number = job.wasm_id.to_string();
-        if let Err(refused) = access::call(&app, job.wasm_id, keys, &headers).await
-            && access::function(&app, &number, &headers, Scope::Read)
-                .await
-                .is_err()
-        {
-            return Err(refused);
-        }
-        let written = blocking(move || shown(job)).await?;
-        written.map_err(|error| Fault::host("The job could not be written.", error))
+) -> Result<Response<Body>, ErrorResponse> {
+    let found = match Uuid::try_parse(&id) {
+        Ok(id) => app.store.job(id).await?,
+        Err(_) => None,
     };
-    match read.await {
-        Ok(json) => reply::ok(StatusCode::OK, reply::JSON, json),
-        Err(fault) => failed(&fault),
+    let unknown = || {
+        let message = format!(
+            "There is no job {}; outcomes are kept for server.job_time.",
+            truncate(&id)
+        );
+        Fault::new(FaultKind::NoSuchJob, message)
+    };
+    let job = found.ok_or_else(unknown)?;
+    let function = app.store.function(job.wasm_id).await?;
+    let function = function.ok_or_else(unknown)?;
+    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+    let number = job.wasm_id.to_string();
+    if let Err(refused) = access::call(&app, job.wasm_id, keys, &headers).await
+        && access::function(&app, &number, &headers, Scope::Read)
+            .await
+            .is_err()
+    {
+        return Err(refused.into());
     }
+    let written = blocking(move || shown(job)).await?;
+    let json = written.map_err(|error| Fault::host("The job could not be written.", error))?;
+    Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
 /// A job as JSON. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.

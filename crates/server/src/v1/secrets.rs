@@ -1,14 +1,17 @@
 //! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
 
-use super::{Problem, access, answer, content_type, no_content, time};
+use super::access::{Admin, AuthorizedFunction};
+use super::answer::{ErrorResponse, Json, NoContent, Problem};
+use super::time;
 use crate::app::App;
 use crate::charset;
+use crate::media_type;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::Request;
 use iof_fault::{Fault, FaultKind};
-use iof_store::{MAX_SECRET_VALUE, Scope};
+use iof_store::MAX_SECRET_VALUE;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -30,30 +33,24 @@ pub(super) struct SecretList {
 
 /// List the secrets of a function
 ///
-/// Never what they are. It takes scope `admin`.
+/// Without their values. It takes scope `admin`.
 #[utoipa::path(get, path = "/functions/{function}/secrets", operation_id = "listSecrets", tag = "secrets",
     params(("function" = String, Path, description = "Its number or name")),
     responses((status = 200, body = SecretList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .wasm_id;
-        let names = app.store.secret_names(id).await?;
-        let secrets = names.into_iter().map(|secret| SecretInfo {
-            name: secret.name,
-            set_at: time(secret.created_at),
-            key: secret.key_id,
-        });
-        Ok(SecretList {
-            secrets: secrets.collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<Json<SecretList>, ErrorResponse> {
+    let id = function.wasm_id;
+    let names = app.store.secret_names(id).await?;
+    let secrets = names.into_iter().map(|secret| SecretInfo {
+        name: secret.name,
+        set_at: time(secret.created_at),
+        key: secret.key_id,
+    });
+    Ok(Json(SecretList {
+        secrets: secrets.collect(),
+    }))
 }
 
 /// Set a secret
@@ -65,44 +62,40 @@ pub(super) async fn list(
     responses((status = 204, description = "It is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
-    Path((id, name)): Path<(String, String)>,
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    Path((_, name)): Path<(String, String)>,
     request: Request<Body>,
-) -> Response<Body> {
+) -> Result<NoContent, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let set = async {
-        let id = access::function(&app, &id, &parts.headers, Scope::Admin)
-            .await?
-            .wasm_id;
-        let keys = app.functions.secret_keys()?;
-        charset::utf8_only(content_type(&parts.headers))?;
-        let too_long = || {
-            Fault::new(
-                FaultKind::SecretValue,
-                format!("A secret has at most {MAX_SECRET_VALUE} bytes."),
-            )
-        };
-        let held = app
-            .bodies
-            .read(
-                &parts.headers,
-                body,
-                ByteSize(MAX_SECRET_VALUE as u64),
-                too_long,
-            )
-            .await?;
-        let value = String::from_utf8(held.bytes.to_vec())
-            .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
-        // As an attachment will read it.
-        iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
-        let set = app.store.set_secret(keys, id, name, value.into()).await;
-        set.map_err(|error| match error {
-            iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
-            other => other.into(),
-        })?;
-        app.functions.changed(id);
-        Ok::<_, Fault>(())
+    let id = function.wasm_id;
+    let keys = app.functions.secret_keys()?;
+    charset::utf8_only(media_type::of(&parts.headers))?;
+    let too_long = || {
+        Fault::new(
+            FaultKind::SecretValue,
+            format!("A secret has at most {MAX_SECRET_VALUE} bytes."),
+        )
     };
-    no_content(set.await)
+    let held = app
+        .bodies
+        .read(
+            &parts.headers,
+            body,
+            ByteSize(MAX_SECRET_VALUE as u64),
+            too_long,
+        )
+        .await?;
+    let value = String::from_utf8(held.bytes.to_vec())
+        .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
+    // As an attachment will read it.
+    iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
+    let set = app.store.set_secret(keys, id, name, value.into()).await;
+    set.map_err(|error| match error {
+        iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
+        other => other.into(),
+    })?;
+    app.functions.changed(id);
+    Ok(NoContent)
 }
 
 /// Delete a secret
@@ -111,24 +104,17 @@ pub(super) async fn set(
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Path((id, name)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let deleted = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .wasm_id;
-        let deleted = app.store.delete_secret(id, name).await?;
-        app.functions.changed(id);
-        if deleted {
-            return Ok(());
-        }
-        Err(Fault::new(
-            FaultKind::NoSuchSecret,
-            "The function has no secret of that name.",
-        ))
-    };
-    no_content(deleted.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<NoContent, ErrorResponse> {
+    let id = function.wasm_id;
+    let deleted = app.store.delete_secret(id, name).await?;
+    app.functions.changed(id);
+    if deleted {
+        return Ok(NoContent);
+    }
+    let message = "The function has no secret of that name.";
+    Err(Fault::new(FaultKind::NoSuchSecret, message).into())
 }
 
 fn wrong(message: String) -> Fault {
