@@ -306,8 +306,14 @@ mod tests {
             (r#"{"hostname":"a.test","protocol":"file:"}"#, "`protocol`"),
             (r#"{"hostname":"a.test","method":"A B"}"#, "`method`"),
             (r#"{"hostname":"a.test","headers":[]}"#, "`headers`"),
-            (r#"{"hostname":"a.test","headers":{"a b":"c"}}"#, "`a b`"),
-            (r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#, "`a`"),
+            (
+                r#"{"hostname":"a.test","headers":{"a b":"c"}}"#,
+                "`headers.a b`",
+            ),
+            (
+                r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#,
+                "`headers.a`",
+            ),
             (r#"{"hostname":"a.test@b.test"}"#, "user name"),
             (r#"{"hostname":"a.test","auth":["a","b"]}"#, "`auth`"),
             (

@@ -55,9 +55,11 @@ pub(super) struct AuthorizedServer<S>(PhantomData<S>);
 pub(super) struct Operator;
 
 /// The part of a path that names a function.
-#[derive(Deserialize)]
-struct FunctionPath {
-    function: String,
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct FunctionPath {
+    /// Its number or name
+    pub(super) function: String,
 }
 
 impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedFunction<S> {

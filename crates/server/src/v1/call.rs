@@ -1,9 +1,10 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
+use super::access::{self, FunctionPath};
 use super::answer::{self, ErrorResponse, NoContent, Problem};
 use super::arguments::{self, BodyLimits};
 use super::jobs::JobRequest;
-use super::{access, jobs, prefer};
+use super::{jobs, prefer};
 use crate::app::App;
 use crate::body::{SMALL, Share, larger_than};
 use crate::call::{self, SIGNATURE, Wish};
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use iof_engine::{Arg, StatedSignature, Value};
 use iof_fault::{Fault, FaultKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -32,13 +33,21 @@ pub(super) struct Accepted {
     job: String,
 }
 
+/// The part of a path that names an export.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ExportPath {
+    /// The export that is called
+    export: String,
+}
+
 /// Call a function
 ///
 /// A public function is called by anybody; a private one with its usage key, or a key of scope `call`.
 #[utoipa::path(post, path = "/functions/{function}/call/{export}", operation_id = "call", tag = "calls",
     params(
-        ("function" = String, Path, description = "Its number or name"),
-        ("export" = String, Path, description = "What of it is called"),
+        FunctionPath,
+        ExportPath,
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
         ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
     ),
@@ -52,11 +61,12 @@ pub(super) struct Accepted {
         (status = "default", body = Problem)))]
 pub(super) async fn call(
     State(app): State<Arc<App>>,
-    Path((id, export)): Path<(String, String)>,
+    Path(FunctionPath { function }): Path<FunctionPath>,
+    Path(ExportPath { export }): Path<ExportPath>,
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = run(&app, call, &id, &export, request)
+    let mut response = run(&app, call, &function, &export, request)
         .await
         .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
     reply::of_call(&mut response, call);

@@ -1,6 +1,6 @@
 //! `/v1/calls`: recorded calls, and their replay.
 
-use super::access::{self, Admin, AuthorizedFunction};
+use super::access::{self, Admin, AuthorizedFunction, FunctionPath};
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::Query;
 use super::time;
@@ -52,9 +52,18 @@ pub(super) struct Recorded {
     recorded: Value,
 }
 
+/// The part of a path that names a recorded call.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct CallPath {
+    /// The header iof-call of its answer
+    #[param(format = "uuid")]
+    call: String,
+}
+
 /// List the recorded calls of a function
 #[utoipa::path(get, path = "/functions/{function}/calls", operation_id = "listRecordedCalls", tag = "records",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = RecordedList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -77,11 +86,11 @@ pub(super) async fn list(
 
 /// Show a recorded call
 #[utoipa::path(get, path = "/calls/{call}", operation_id = "readRecordedCall", tag = "records",
-    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid")),
+    params(CallPath),
     responses((status = 200, body = Recorded), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(call): Path<String>,
+    Path(CallPath { call }): Path<CallPath>,
     headers: HeaderMap,
 ) -> Result<Json<Recorded>, ErrorResponse> {
     let (recording, _) = recording(&app, &call, &headers).await?;
@@ -111,11 +120,11 @@ pub(super) struct ReplayTarget {
 ///
 /// Replays the call offline, with the recorded host responses, on the original version or the one given.
 #[utoipa::path(post, path = "/calls/{call}/replay", operation_id = "replayCall", tag = "records",
-    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid"), ReplayTarget),
+    params(CallPath, ReplayTarget),
     responses((status = 200, body = Object, description = "The two ends of the call, and their differences"), (status = "default", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<Arc<App>>,
-    Path(call): Path<String>,
+    Path(CallPath { call }): Path<CallPath>,
     Query(on): Query<ReplayTarget>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ErrorResponse> {

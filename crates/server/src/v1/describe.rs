@@ -1,7 +1,7 @@
 //! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate clients
 //! or forms. It is made of what the function says of itself.
 
-use super::access;
+use super::access::{self, FunctionPath};
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
 use crate::text::truncate;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 ///
 /// A sender who may call it may see what it takes.
 #[utoipa::path(get, path = "/functions/{function}/openapi.json", operation_id = "readFunctionDocument", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     security((), ("key" = [])),
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document"), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Path(FunctionPath { function: id }): Path<FunctionPath>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ErrorResponse> {
     let unknown = || Fault::no_such_function(truncate(&id));

@@ -1,6 +1,6 @@
 //! `/v1/functions`: functions, created, listed, shown and deleted.
 
-use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, Read};
+use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::{time, versions};
@@ -197,7 +197,7 @@ pub(super) async fn list(
 
 /// Show a function
 #[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
@@ -223,7 +223,7 @@ pub(super) async fn read(
 ///
 /// With its versions, secrets, stored values and log. What it sent stays on record. It takes scope `admin`.
 #[utoipa::path(delete, path = "/functions/{function}", operation_id = "deleteFunction", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,

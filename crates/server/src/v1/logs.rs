@@ -1,6 +1,6 @@
 //! `/v1/functions/{function}/logs` and `/usage`: the output, result and cost of calls.
 
-use super::access::{AuthorizedFunction, Read};
+use super::access::{AuthorizedFunction, FunctionPath, Read};
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit, WaitSeconds};
 use super::time;
@@ -94,7 +94,7 @@ pub(super) struct LogQuery {
 /// The newest calls, or with `after` those logged since; `wait` then waits for one. The server keeps the newest
 /// `second_state.log_rows` of each function.
 #[utoipa::path(get, path = "/functions/{function}/logs", operation_id = "readLogs", tag = "logs",
-    params(("function" = String, Path, description = "Its number or name"), LogQuery),
+    params(FunctionPath, LogQuery),
     responses((status = 200, body = LogList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -148,7 +148,7 @@ fn row(call: LoggedCall) -> Option<LogRow> {
 
 /// Show the usage of a function
 #[utoipa::path(get, path = "/functions/{function}/usage", operation_id = "readUsage", tag = "logs",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = UsageInfo), (status = "default", body = Problem)))]
 pub(super) async fn usage(
     State(app): State<Arc<App>>,

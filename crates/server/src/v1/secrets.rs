@@ -1,6 +1,6 @@
 //! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
 
-use super::access::{Admin, AuthorizedFunction};
+use super::access::{Admin, AuthorizedFunction, FunctionPath};
 use super::answer::{ErrorResponse, Json, NoContent, Problem};
 use super::time;
 use crate::app::App;
@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use http::Request;
 use iof_fault::{Fault, FaultKind};
 use iof_store::MAX_SECRET_VALUE;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -31,11 +31,20 @@ pub(super) struct SecretList {
     secrets: Vec<SecretInfo>,
 }
 
+/// The part of a path that names a secret.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SecretPath {
+    /// Its name, such as `API_TOKEN`
+    #[param(pattern = "^[A-Z][A-Z0-9_]{0,63}$")]
+    name: String,
+}
+
 /// List the secrets of a function
 ///
 /// Without their values. It takes scope `admin`.
 #[utoipa::path(get, path = "/functions/{function}/secrets", operation_id = "listSecrets", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = SecretList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -57,13 +66,13 @@ pub(super) async fn list(
 ///
 /// The body is the value, as it is. Calls from now on send it.
 #[utoipa::path(put, path = "/functions/{function}/secrets/{name}", operation_id = "setSecret", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    params(FunctionPath, SecretPath),
     request_body(content = String, content_type = "text/plain"),
     responses((status = 204, description = "It is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
-    Path((_, name)): Path<(String, String)>,
+    Path(SecretPath { name }): Path<SecretPath>,
     request: Request<Body>,
 ) -> Result<NoContent, ErrorResponse> {
     let (parts, body) = request.into_parts();
@@ -100,12 +109,12 @@ pub(super) async fn set(
 
 /// Delete a secret
 #[utoipa::path(delete, path = "/functions/{function}/secrets/{name}", operation_id = "deleteSecret", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    params(FunctionPath, SecretPath),
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
-    Path((_, name)): Path<(String, String)>,
+    Path(SecretPath { name }): Path<SecretPath>,
 ) -> Result<NoContent, ErrorResponse> {
     let id = function.wasm_id;
     let deleted = app.store.delete_secret(id, name).await?;

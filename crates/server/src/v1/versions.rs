@@ -2,7 +2,7 @@
 //!
 //! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
 
-use super::access::{AuthorizedFunction, Deploy, Read};
+use super::access::{AuthorizedFunction, Deploy, FunctionPath, Read};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
 use super::functions::{Deployed, not_set};
@@ -134,7 +134,7 @@ pub(super) struct CreateVersion {
 /// The body is as for a new function. It runs from now on; with `canary`, for that percentage of the calls; with
 /// `idle=true`, not until it is made the active one.
 #[utoipa::path(post, path = "/functions/{function}/versions", operation_id = "addVersion", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name"), CreateVersion),
+    params(FunctionPath, CreateVersion),
     request_body(content((Vec<u8> = "application/wasm"), (Form = "multipart/form-data"))),
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn add(
@@ -172,7 +172,7 @@ pub(super) async fn add(
 
 /// List the versions of a function
 #[utoipa::path(get, path = "/functions/{function}/versions", operation_id = "listVersions", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = VersionList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -188,7 +188,7 @@ pub(super) async fn list(
 ///
 /// To roll back, and to promote a canary: calls from now on run it, calls under way end on theirs.
 #[utoipa::path(put, path = "/functions/{function}/active", operation_id = "activateVersion", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     request_body = Active,
     responses((status = 200, body = Active), (status = "default", body = Problem)))]
 pub(super) async fn activate(
@@ -207,7 +207,7 @@ pub(super) async fn activate(
 
 /// Let some calls run another version
 #[utoipa::path(put, path = "/functions/{function}/canary", operation_id = "setCanary", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     request_body = Canary,
     responses((status = 200, body = Canary), (status = "default", body = Problem)))]
 pub(super) async fn set_canary(
@@ -230,7 +230,7 @@ pub(super) async fn set_canary(
 ///
 /// All calls run the active version again.
 #[utoipa::path(delete, path = "/functions/{function}/canary", operation_id = "endCanary", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 204, description = "There is none now."), (status = "default", body = Problem)))]
 pub(super) async fn end_canary(
     State(app): State<Arc<App>>,

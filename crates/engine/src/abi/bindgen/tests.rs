@@ -123,7 +123,10 @@ fn numbers_by_shape() {
         plan(&float, &texts(&["1.5"])).unwrap().slots,
         [Slot::F64(1.5)]
     );
-    assert_eq!(plan(&float, &texts(&["x"])).unwrap_err().code(), "arguments");
+    assert_eq!(
+        plan(&float, &texts(&["x"])).unwrap_err().code(),
+        "arguments"
+    );
 }
 
 #[test]
@@ -297,7 +300,10 @@ fn without_an_allocator_words_are_numbers() {
     }
     assert_eq!(bare(&add, &["text"]).unwrap_err().code(), "no-allocator");
     assert_eq!(bare(&add, &["1"]).unwrap_err().code(), "no-allocator");
-    assert_eq!(bare(&add, &["1", "2", "3"]).unwrap_err().code(), "arguments");
+    assert_eq!(
+        bare(&add, &["1", "2", "3"]).unwrap_err().code(),
+        "arguments"
+    );
     // A first word is an argument, and no return area.
     let set = export(&[I, I], &[], None);
     let plan = bare(&set, &["[7, 8]"]).unwrap();
@@ -421,7 +427,10 @@ fn described_types_have_the_layout_of_their_version() {
         patch: None,
     };
     let takes = export(&[I], &[], Some(signature));
-    assert_eq!(plan(&takes, &texts(&["9"])).unwrap_err().code(), "arguments");
+    assert_eq!(
+        plan(&takes, &texts(&["9"])).unwrap_err().code(),
+        "arguments"
+    );
 }
 
 #[test]
