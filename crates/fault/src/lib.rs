@@ -9,9 +9,11 @@
 
 mod function_code;
 mod kind;
+mod source;
 
 pub use function_code::FunctionCode;
-pub use kind::{FaultKind, Source};
+pub use kind::FaultKind;
+pub use source::Source;
 
 /// One failure, as the caller and the operator's log see it.
 #[derive(Clone, Debug, thiserror::Error)]
