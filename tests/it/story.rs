@@ -234,7 +234,7 @@ async fn a_key_of_scope_deploy_deploys_and_nothing_else() {
     ] {
         let refused = other.types(&[line, &["--key", &key]].concat()).await;
         assert!(
-            refused.contains("[exit status 2]") && refused.contains("`ci` is not for this"),
+            refused.contains("[exit status 2]") && refused.contains("Key `ci` lacks the scope"),
             "{refused}"
         );
     }

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use iof_fault::FaultKind;
 use iof_policy::Mask;
 
 /// The kinds of [`Error`]s; each has one stable code.
@@ -54,24 +55,30 @@ pub enum Kind {
 impl Kind {
     /// The stable code, as functions and operators see it.
     pub fn code(self) -> &'static str {
-        match self {
-            Kind::Denied => "egress-denied",
-            Kind::Address => "egress-address",
-            Kind::Url => "egress-url",
-            Kind::Header => "egress-header",
-            Kind::Dns => "egress-dns",
-            Kind::Connect => "egress-connect",
-            Kind::Tls => "egress-tls",
-            Kind::TimeoutConnect => "egress-timeout-connect",
-            Kind::TimeoutFirstByte => "egress-timeout-first-byte",
-            Kind::TimeoutIdle => "egress-timeout-idle",
-            Kind::TimeoutTotal => "egress-timeout-total",
-            Kind::RequestTooLarge => "egress-request-too-large",
-            Kind::ResponseTooLarge => "egress-response-too-large",
-            Kind::TooManyRedirects => "egress-too-many-redirects",
-            Kind::Busy => "egress-busy",
-            Kind::Encoded => "egress-encoded",
-            Kind::Protocol => "egress-protocol",
+        FaultKind::from(self).as_str()
+    }
+}
+
+impl From<Kind> for FaultKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Denied => Self::EgressDenied,
+            Kind::Address => Self::EgressAddress,
+            Kind::Url => Self::EgressUrl,
+            Kind::Header => Self::EgressHeader,
+            Kind::Dns => Self::EgressDns,
+            Kind::Connect => Self::EgressConnect,
+            Kind::Tls => Self::EgressTls,
+            Kind::TimeoutConnect => Self::EgressTimeoutConnect,
+            Kind::TimeoutFirstByte => Self::EgressTimeoutFirstByte,
+            Kind::TimeoutIdle => Self::EgressTimeoutIdle,
+            Kind::TimeoutTotal => Self::EgressTimeoutTotal,
+            Kind::RequestTooLarge => Self::EgressRequestTooLarge,
+            Kind::ResponseTooLarge => Self::EgressResponseTooLarge,
+            Kind::TooManyRedirects => Self::EgressTooManyRedirects,
+            Kind::Busy => Self::EgressBusy,
+            Kind::Encoded => Self::EgressEncoded,
+            Kind::Protocol => Self::EgressProtocol,
         }
     }
 }

@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Fault, Manifest};
+use crate::Manifest;
+use iof_fault::Fault;
 use wasmtime::{Engine, Module};
 
 /// Joins a manifest and compiled code.

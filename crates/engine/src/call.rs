@@ -11,8 +11,9 @@ use crate::limits::{LimitExceeded, Limits};
 use crate::state::CallState;
 use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
-use crate::{Arg, Fault, StatedSignature, Value, error_mapping};
+use crate::{Arg, StatedSignature, Value, error_mapping};
 use iof_command::CallContext;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Store;
@@ -63,9 +64,8 @@ impl Engine {
             return Outcome::refused(error_mapping::no_such_export(&function.manifest, name));
         };
         if function.manifest.files && self.0.scratch.is_behind() {
-            return Outcome::refused(Fault::limit(
-                "scratch-backlog",
-                503,
+            return Outcome::refused(Fault::new(
+                FaultKind::ScratchBacklog,
                 "Files of earlier calls are still being removed. Try again soon.",
             ));
         }

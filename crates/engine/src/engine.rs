@@ -15,8 +15,9 @@ use crate::config::{self, EngineConfig};
 use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
 use crate::ticker::Ticker;
-use crate::{Fault, Manifest, artefact};
+use crate::{Manifest, artefact};
 use iof_command::Registry;
+use iof_fault::Fault;
 use std::sync::Arc;
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.

@@ -1,12 +1,13 @@
 //! The mapping of errors: from the one that ended a call in wasm to the fault that its caller sees.
 
+use crate::Manifest;
 use crate::abi::bindgen::Returned;
 use crate::capability::log::Log;
 use crate::host::{self, js_imports};
 use crate::limits::LimitExceeded;
 use crate::memory;
 use crate::state::CallState;
-use crate::{Ending, Fault, Manifest};
+use iof_fault::{Ending, Fault, FaultKind};
 use wasmtime::Trap;
 use wiggle::GuestError;
 
@@ -22,11 +23,11 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         let objects = &state.objects;
         let text = objects.get(*handle).or_else(|| objects.last());
         return match text {
-            Some(text) => Fault::guest(
-                "guest-error",
+            Some(text) => Fault::new(
+                FaultKind::GuestError,
                 format!("The function returned an error: {}", head(text)),
             ),
-            None => Fault::guest("guest-error", "The function returned an error."),
+            None => Fault::new(FaultKind::GuestError, "The function returned an error."),
         };
     }
     if let Some(bad) = error.downcast_ref::<memory::BadPointer>() {
@@ -36,11 +37,14 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         return memory::fault_of(bad).with_detail(format!("{error:?}"));
     }
     if let Some(js_imports::Thrown(message)) = error.downcast_ref() {
-        return Fault::guest("guest-error", format!("The function threw: {message}"));
+        return Fault::new(
+            FaultKind::GuestError,
+            format!("The function threw: {message}"),
+        );
     }
     if let Some(missing) = error.downcast_ref::<js_imports::NoJavaScript>() {
-        return Fault::guest(
-            "no-javascript",
+        return Fault::new(
+            FaultKind::NoJavascript,
             format!("{missing}. Build it without that dependency."),
         );
     }
@@ -56,7 +60,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
                 exit.0
             )
         };
-        let mut fault = Fault::guest("exit", said(what, log));
+        let mut fault = Fault::new(FaultKind::Exit, said(what, log));
         fault.ending = Some(Box::new(Ending {
             exit_status: Some(exit.0),
             stdout: None,
@@ -70,14 +74,13 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         Some(Trap::MemoryOutOfBounds) if recursed(error) => LimitExceeded::Stack
             .fault(&state.limits)
             .with_detail(format!("{error:?}")),
-        Some(trap) => Fault::guest(
-            "trap",
+        Some(trap) => Fault::new(
+            FaultKind::Trap,
             said(format!("The function trapped ({})", describe(*trap)), log),
         )
         .with_detail(format!("{error:?}")),
-        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::limit(
-            "concurrency",
-            503,
+        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::new(
+            FaultKind::Concurrency,
             "As many calls as server.concurrency allows are under way. Try again.",
         ),
         None => Fault::host("The call failed inside the server.", format!("{error:?}")),
@@ -99,11 +102,10 @@ pub(crate) fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
         (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
     };
     let name: String = name.chars().take(100).collect();
-    Fault::client(
-        "no-such-export",
+    Fault::new(
+        FaultKind::NoSuchExport,
         format!("The function has no export `{name}`; {list}."),
     )
-    .with_status(404)
 }
 
 /// Returns whether the innermost frames are the same few functions again and again.

@@ -18,7 +18,6 @@ mod config;
 mod engine;
 mod error_mapping;
 mod executable;
-mod fault;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -46,7 +45,6 @@ pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::EngineConfig;
 pub use engine::{Compiled, Engine, Function};
-pub use fault::{Ending, Fault, Source};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,

@@ -4,8 +4,8 @@
 //! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
 //! harms no other on a small machine; raise them for functions that you trust.
 
-use crate::Fault;
 use bytesize::ByteSize;
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -254,99 +254,84 @@ impl LimitExceeded {
     /// The fault of this limit, naming the setting and its value.
     pub(crate) fn fault(self, limits: &Limits) -> Fault {
         let time = |d: Duration| humantime(d);
-        let (code, status, what) = match self {
+        let (kind, what) = match self {
             Self::WallTime => (
-                "wall-time",
-                504,
+                FaultKind::WallTime,
                 format!(
                     "took longer than limits.wall_time = {}",
                     time(limits.wall_time)
                 ),
             ),
             Self::GuestCpu => (
-                "guest-cpu",
-                504,
+                FaultKind::GuestCpu,
                 format!(
                     "computed longer than limits.guest_cpu = {}",
                     time(limits.guest_cpu)
                 ),
             ),
             Self::Memory => (
-                "memory",
-                507,
+                FaultKind::Memory,
                 format!("wanted more than limits.memory = {}", limits.memory),
             ),
             Self::Stack => (
-                "stack",
-                500,
+                FaultKind::Stack,
                 format!("recursed deeper than limits.stack = {}", limits.stack),
             ),
             Self::Output => (
-                "output",
-                507,
+                FaultKind::Output,
                 format!("returned more than limits.output = {}", limits.output),
             ),
             Self::Log => (
-                "log",
-                507,
+                FaultKind::Log,
                 format!("printed more than limits.log = {}", limits.log),
             ),
             Self::Scratch => (
-                "scratch",
-                507,
+                FaultKind::Scratch,
                 format!("wrote more files than limits.scratch = {}", limits.scratch),
             ),
             Self::ScratchDirectories => (
-                "scratch-directories",
-                507,
+                FaultKind::ScratchDirectories,
                 format!(
                     "made more directories than limits.scratch_directories = {}",
                     limits.scratch_directories
                 ),
             ),
             Self::Files => (
-                "files",
-                507,
+                FaultKind::Files,
                 format!("had more files open than limits.files = {}", limits.files),
             ),
             Self::Commands => (
-                "commands",
-                500,
+                FaultKind::Commands,
                 format!("ran more than limits.commands = {}", limits.commands),
             ),
             Self::CommandInput => (
-                "command-input",
-                507,
+                FaultKind::CommandInput,
                 format!(
                     "gave a command more than limits.command_input = {}",
                     limits.command_input
                 ),
             ),
             Self::Storage => (
-                "storage",
-                507,
+                FaultKind::Storage,
                 format!("has stored more than limits.storage = {}", limits.storage),
             ),
             Self::StorageValue => (
-                "storage-value",
-                507,
+                FaultKind::StorageValue,
                 format!(
                     "stored a value larger than limits.storage_value = {}",
                     limits.storage_value
                 ),
             ),
             Self::StorageTransactions => (
-                "storage-transactions",
-                500,
+                FaultKind::StorageTransactions,
                 format!(
                     "used its storage more often than limits.storage_transactions = {}",
                     limits.storage_transactions
                 ),
             ),
         };
-        Fault::limit(
-            code,
-            status,
+        Fault::new(
+            kind,
             format!("The function {what}. Make it do less, or raise the setting."),
         )
     }

@@ -1,8 +1,8 @@
 //! The manifest of a module: what inspection finds out once, at upload, so that no call has to.
 
-use crate::Fault;
-use crate::limits::{LimitExceeded, Limits};
+use crate::limits::Limits;
 pub use crate::types::{Core, Type};
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
 /// The kind of a module, which decides how it is called.
@@ -72,13 +72,12 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
     if space <= limits.memory.as_u64() {
         return Ok(());
     }
-    let mut fault = LimitExceeded::Memory.fault(limits).with_status(422);
-    fault.message = format!(
+    let message = format!(
         "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
          smaller memory, or raise the setting.",
         limits.memory
     );
-    Err(fault)
+    Err(Fault::new(FaultKind::ModuleMemory, message))
 }
 
 /// An imported function that the host does not serve.

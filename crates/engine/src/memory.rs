@@ -2,7 +2,7 @@
 //!
 //! Every pointer is hostile until the slice that it names was found inside the memory.
 
-use crate::Fault;
+use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContext, AsContextMut, Memory};
 use wiggle::GuestError;
 
@@ -16,8 +16,8 @@ pub(crate) struct BadPointer {
 
 impl From<BadPointer> for Fault {
     fn from(bad: BadPointer) -> Self {
-        Fault::guest(
-            "bad-pointer",
+        Fault::new(
+            FaultKind::BadPointer,
             format!(
                 "The function handed over {} bytes at address {}, which lie outside of its memory. It was probably \
                  built for another interface; see docs/guide/functions.md.",
@@ -36,8 +36,8 @@ pub(crate) fn fault_of(bad: &GuestError) -> Fault {
             length: region.len.into(),
         }
         .into(),
-        other => Fault::guest(
-            "bad-pointer",
+        other => Fault::new(
+            FaultKind::BadPointer,
             format!(
                 "The function called WASI with what it cannot take: {other}. It was probably built for another \
                  interface; see docs/guide/functions.md."
@@ -48,8 +48,8 @@ pub(crate) fn fault_of(bad: &GuestError) -> Fault {
 
 /// The fault of a module that names bytes of a memory that it does not export.
 pub(crate) fn none() -> Fault {
-    Fault::guest(
-        "no-memory",
+    Fault::new(
+        FaultKind::NoMemory,
         "The function called an import that reads or writes its memory, and exports no memory named `memory`. Export it.",
     )
 }

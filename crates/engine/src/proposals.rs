@@ -3,7 +3,7 @@
 //! The list is the engine's own configuration ([`crate::config::wasm_config`] takes it from here) and the validator's,
 //! so a module that validates is one that the engine compiles.
 
-use crate::Fault;
+use iof_fault::{Fault, FaultKind};
 use wasmparser::{BinaryReaderError, WasmFeatures};
 
 /// Parts of WebAssembly 3.0 that are not served: memories that threads share cannot be accounted to one call, and
@@ -81,16 +81,13 @@ pub(crate) fn missing(error: &BinaryReaderError) -> Option<Fault> {
             )
         }
     };
-    Some(
-        Fault::client(
-            "unsupported-feature",
-            format!(
-                "The module needs a proposal of WebAssembly that this server does not serve: {name} ({error}). {step}; \
+    Some(Fault::new(
+        FaultKind::UnsupportedFeature,
+        format!(
+            "The module needs a proposal of WebAssembly that this server does not serve: {name} ({error}). {step}; \
                  docs/guide/functions.md lists what is served."
-            ),
-        )
-        .with_status(422),
-    )
+        ),
+    ))
 }
 
 #[cfg(test)]

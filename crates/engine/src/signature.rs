@@ -3,8 +3,8 @@
 //! A core type tells neither signed from unsigned, nor text from two numbers, nor one number of 64 bits from two of 32.
 //! A caller who knows says so with the call; nothing is guessed.
 
-use crate::Fault;
 use crate::types::{Type, names};
+use iof_fault::{Fault, FaultKind};
 use std::fmt;
 
 /// The types of one function, as its caller states them.
@@ -84,8 +84,8 @@ fn refused(what: &str, word: &str) -> Fault {
         format!("`{word}`")
     };
     let names: Vec<_> = names().collect();
-    Fault::client(
-        "signature",
+    Fault::new(
+        FaultKind::Signature,
         format!(
             "The stated signature {what}: {word}. Write it as `(i64, string) -> i64`, with the types {}, lists such as \
              [i32], optional ones such as u32?, and `-> ()` for no result.",
@@ -148,7 +148,7 @@ mod tests {
             ("(i32) -> i32 -> i32", "`i32 -> i32`"),
         ] {
             let fault = StatedSignature::parse(text).unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("signature", 400), "{text}");
+            assert_eq!(fault.kind, FaultKind::Signature, "{text}");
             assert!(fault.message.contains(word), "{text}: {}", fault.message);
             assert!(fault.message.contains("(i64, string) -> i64"));
         }

@@ -3,7 +3,6 @@
 //! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
 //! is made when the guest first asks for it: most calls never touch WASI or a command.
 
-use crate::Fault;
 use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::capability::process::Process;
@@ -15,6 +14,7 @@ use crate::watch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_command::{CallContext, Registry};
+use iof_fault::Fault;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Memory, UpdateDeadline};

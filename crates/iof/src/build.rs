@@ -5,6 +5,7 @@ use crate::output::json;
 use crate::{OURSELVES, escape, fail, print};
 use iof_build::{Built, Event, Options, Template, watch};
 use iof_engine::{CompileLimits, UnknownImports};
+use iof_fault::FaultKind;
 use serde_json::json as object;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -118,8 +119,10 @@ fn judged(mut built: Built) -> Result<Built, String> {
     let ask = async {
         let source = tokio::fs::read(module).await.map_err(Refusal::of_server)?;
         let judged = iof_engine::judge(source.into(), limits, worker).await;
-        judged.map_err(|fault| match &*fault.code {
-            "unsupported-type" | "unsupported-feature" => Refusal::Every(fault.message),
+        judged.map_err(|fault| match fault.kind {
+            FaultKind::UnsupportedType | FaultKind::UnsupportedFeature => {
+                Refusal::Every(fault.message)
+            }
             _ => Refusal::of_server(fault.message),
         })
     };

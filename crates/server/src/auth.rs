@@ -4,7 +4,7 @@
 
 use crate::settings::Auth;
 use http::HeaderMap;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -58,11 +58,10 @@ pub(crate) fn given(headers: &HeaderMap) -> Option<&str> {
 
 /// The refusal of what needs a key of the server.
 pub(crate) fn key_fault() -> Fault {
-    Fault::client(
-        "key",
+    Fault::new(
+        FaultKind::Key,
         "This server wants one of its keys (auth.keys) for this: send it as `Authorization: Bearer KEY` or `iof-key: KEY`.",
     )
-    .with_status(401)
 }
 
 #[cfg(test)]

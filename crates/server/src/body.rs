@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +64,8 @@ impl BodyMemory {
         let held = match tokio::time::timeout_at(deadline, collected).await {
             Ok(result) => result?,
             Err(_) => {
-                return Err(Fault::limit(
-                    "body-wait",
-                    408,
+                return Err(Fault::new(
+                    FaultKind::BodyWait,
                     "The body took longer than server.body_wait to arrive.",
                 ));
             }
@@ -173,6 +172,11 @@ impl BodyMemory {
     }
 }
 
+/// The refusal of a body over its limit, such as `server.request_body = 100 MiB`.
+pub(crate) fn larger_than(kind: FaultKind, limit: impl std::fmt::Display) -> Fault {
+    Fault::new(kind, format!("The body is larger than {limit}."))
+}
+
 /// The fault of a body that did not come to its end.
 fn broken(error: axum::Error) -> Fault {
     let mut causes = std::iter::successors(
@@ -192,5 +196,5 @@ fn broken(error: axum::Error) -> Fault {
         true => "The body's chunks are malformed.",
         false => "The body broke off.",
     };
-    Fault::client("request", message).with_detail(error)
+    Fault::new(FaultKind::Request, message).with_detail(error)
 }

@@ -270,7 +270,7 @@ impl CallSummary {
             call,
             version,
             export: export.into(),
-            fault: fault.map(|fault| (*fault.code).into()),
+            fault: fault.map(|fault| fault.code().into()),
             message: fault.map(|fault| fault.message.as_str().into()),
             stdout: printed(&outcome.log.stdout),
             stderr: printed(&outcome.log.stderr),

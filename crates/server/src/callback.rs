@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use iof_engine::Fault;
 use iof_engine::json::Scanner;
+use iof_fault::{Fault, FaultKind};
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
@@ -53,8 +53,8 @@ impl RequestTarget {
     /// `callback`, naming the field.
     pub(crate) fn callback(text: &str) -> Result<Option<Self>, Fault> {
         let callback = |problem: String| {
-            Fault::client(
-                "callback",
+            Fault::new(
+                FaultKind::Callback,
                 format!("The callback cannot be used: {problem}."),
             )
         };
@@ -74,7 +74,10 @@ impl RequestTarget {
     /// `fetch`, naming the field.
     pub(crate) fn fetch(text: &str) -> Result<Self, Fault> {
         let fetch = |problem: String| {
-            Fault::client("fetch", format!("The fetch cannot be made: {problem}."))
+            Fault::new(
+                FaultKind::Fetch,
+                format!("The fetch cannot be made: {problem}."),
+            )
         };
         // As the original told one from the other.
         if text.starts_with("http") {
@@ -218,7 +221,7 @@ fn headers(json: Option<&Json>) -> Result<HeaderMap, String> {
         Some(_) => return Err("`headers` is no object".into()),
     };
     for (name, value) in fields {
-        let bad = || format!("`headers` has `{name}`, which is no header of one text");
+        let bad = || format!("`headers.{name}` must be a valid header name with a string value");
         let header: HeaderName = name.parse().map_err(|_| bad())?;
         if matches!(
             header,
@@ -288,7 +291,7 @@ mod tests {
         assert_eq!(
             RequestTarget::fetch(r#"{"hostname":"a.test","agent":{}}"#)
                 .unwrap_err()
-                .code,
+                .code(),
             "fetch"
         );
     }
@@ -305,8 +308,14 @@ mod tests {
             (r#"{"hostname":"a.test","protocol":"file:"}"#, "`protocol`"),
             (r#"{"hostname":"a.test","method":"A B"}"#, "`method`"),
             (r#"{"hostname":"a.test","headers":[]}"#, "`headers`"),
-            (r#"{"hostname":"a.test","headers":{"a b":"c"}}"#, "`a b`"),
-            (r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#, "`a`"),
+            (
+                r#"{"hostname":"a.test","headers":{"a b":"c"}}"#,
+                "`headers.a b`",
+            ),
+            (
+                r#"{"hostname":"a.test","headers":{"a":"b\nc"}}"#,
+                "`headers.a`",
+            ),
             (r#"{"hostname":"a.test@b.test"}"#, "user name"),
             (r#"{"hostname":"a.test","auth":["a","b"]}"#, "`auth`"),
             (
@@ -321,10 +330,10 @@ mod tests {
             (r#"{"hostname":"a.test","body":"x"}"#, "`body`"),
         ] {
             let fault = RequestTarget::callback(text).unwrap_err();
-            assert_eq!(fault.code, "callback");
+            assert_eq!(fault.code(), "callback");
             assert!(fault.message.contains(named), "{text}: {}", fault.message);
         }
-        assert_eq!(RequestTarget::fetch("http:/x").unwrap_err().code, "fetch");
-        assert_eq!(RequestTarget::fetch("ftp://x").unwrap_err().code, "fetch");
+        assert_eq!(RequestTarget::fetch("http:/x").unwrap_err().code(), "fetch");
+        assert_eq!(RequestTarget::fetch("ftp://x").unwrap_err().code(), "fetch");
     }
 }

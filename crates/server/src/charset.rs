@@ -1,8 +1,9 @@
 //! The charset of a text, as its content type says it.
 
+use crate::http::truncate;
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 
 /// The parameter `charset` of a content type, in lower case and without quotes; of two, the last.
@@ -62,17 +63,17 @@ fn lossy(bytes: Bytes) -> Bytes {
 
 /// The refusal of a charset.
 pub(crate) fn unknown(charset: &str) -> Fault {
-    let charset: String = charset.chars().take(100).collect();
-    Fault::client(
-        "charset",
+    let charset = truncate(charset);
+    Fault::new(
+        FaultKind::Charset,
         format!("The charset is not known here: got {charset:?}. Send UTF-8."),
     )
-    .with_status(415)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status;
 
     #[test]
     fn a_text_is_read_in_its_charset() {
@@ -90,7 +91,11 @@ mod tests {
         }
         for unknown in ["utf-7", "x-nothing", "replacement"] {
             let fault = decode(Bytes::from_static(b"a"), Some(unknown)).unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("charset", 415), "{unknown}");
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("charset", 415),
+                "{unknown}"
+            );
         }
     }
 
@@ -105,6 +110,9 @@ mod tests {
             assert_eq!(of(content_type).as_deref(), charset, "{content_type}");
         }
         assert!(utf8_only("text/plain").is_ok() && utf8_only("a/b; charset=UTF-8").is_ok());
-        assert_eq!(utf8_only("a/b; charset=utf-16").unwrap_err().status, 415);
+        assert_eq!(
+            utf8_only("a/b; charset=utf-16").unwrap_err().kind,
+            FaultKind::Charset
+        );
     }
 }

@@ -5,11 +5,12 @@
 //! 415 (RFC 9110, section 15.5.16), a transfer coding beside `chunked` 501 (RFC 9112, section 6.1), and a part of a
 //! body 400 (RFC 9110, section 14.5).
 
+use crate::http::truncate;
 use crate::parsing::Budget;
 use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::io::Read;
 
 /// What is decoded before a look at the clock.
@@ -30,27 +31,29 @@ impl Coding {
     /// `content-encoding`, `transfer-encoding`, `content-range`, naming what is not understood.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
         if headers.contains_key(header::CONTENT_RANGE) {
-            return Err(Fault::client(
-                "content-range",
+            return Err(Fault::new(
+                FaultKind::ContentRange,
                 "A body is taken whole, and Content-Range says that this is a part of one. Send it whole, without Content-Range.",
             ));
         }
         if let Some(coding) = other_than(headers, header::TRANSFER_ENCODING, "chunked") {
-            return Err(Fault::client(
-                "transfer-encoding",
-                format!("Transfer-Encoding is not known: got {coding:?}. Send the body with chunked or with a Content-Length."),
-            )
-            .with_status(501));
+            return Err(Fault::new(
+                FaultKind::TransferEncoding,
+                format!(
+                    "Transfer-Encoding is not known: got {coding:?}. Send the body with chunked or with a Content-Length."
+                ),
+            ));
         }
         match other_than(headers, header::CONTENT_ENCODING, "identity").as_deref() {
             None => Ok(None),
             Some("gzip") => Ok(Some(Self::Gzip)),
             Some("deflate") => Ok(Some(Self::Deflate)),
-            Some(other) => Err(Fault::client(
-                "content-encoding",
-                format!("Content-Encoding is not known: got {other:?}. Send the body as it is, or with gzip or deflate."),
-            )
-            .with_status(415)),
+            Some(other) => Err(Fault::new(
+                FaultKind::ContentEncoding,
+                format!(
+                    "Content-Encoding is not known: got {other:?}. Send the body as it is, or with gzip or deflate."
+                ),
+            )),
         }
     }
 
@@ -111,8 +114,8 @@ impl Coding {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate (in the format of zlib)",
         };
-        Fault::client(
-            "content-encoding",
+        Fault::new(
+            FaultKind::BrokenEncoding,
             format!("The body is not {coding}, which Content-Encoding says: {problem}."),
         )
     }
@@ -126,12 +129,13 @@ fn other_than(headers: &HeaderMap, name: header::HeaderName, usual: &str) -> Opt
         .map(|line| String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase())
         .collect();
     let all = lines.join(", ").trim().to_owned();
-    (!all.is_empty() && all != usual).then(|| all.chars().take(100).collect())
+    (!all.is_empty() && all != usual).then(|| truncate(&all))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status;
     use http::HeaderValue;
     use std::io::Write;
 
@@ -140,7 +144,8 @@ mod tests {
         for value in values {
             headers.append(name.clone(), HeaderValue::from_static(value));
         }
-        Coding::of(&headers).map_err(|fault| format!("{} {}", fault.status, fault.code))
+        Coding::of(&headers)
+            .map_err(|fault| format!("{} {}", status::of(fault.kind).as_u16(), fault.code()))
     }
 
     #[test]
@@ -194,7 +199,10 @@ mod tests {
         for cut in 1..once.len() {
             let cut = once.get(..cut).unwrap();
             let fault = Coding::Gzip.decode(cut, 9, budget).unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("content-encoding", 400));
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("content-encoding", 400)
+            );
         }
         assert!(Coding::Deflate.decode(&once, 9, budget).is_err());
         let bomb = gzip(&vec![0; 10 << 20]);

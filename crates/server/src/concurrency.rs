@@ -4,7 +4,7 @@
 //! that find it full queue up, for a bounded time and in bounded number.
 
 use crate::settings::Settings;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -121,9 +121,8 @@ impl ConcurrencyLimiter {
 impl Scope {
     fn waited(self, limit: u32) -> Fault {
         match self {
-            Self::Server => Fault::limit(
-                "queue-wait",
-                503,
+            Self::Server => Fault::new(
+                FaultKind::QueueWait,
                 "The server is busy: no call ended within server.queue_wait. Try again soon.",
             ),
             Self::Function => Self::of_function(limit, "none ended within server.queue_wait"),
@@ -132,9 +131,8 @@ impl Scope {
 
     fn full(self, limit: u32) -> Fault {
         match self {
-            Self::Server => Fault::limit(
-                "queue",
-                503,
+            Self::Server => Fault::new(
+                FaultKind::Queue,
                 "The server is busy: server.queue calls wait already. Try again soon.",
             ),
             Self::Function => Self::of_function(limit, "server.queue calls wait already"),
@@ -142,9 +140,8 @@ impl Scope {
     }
 
     fn of_function(limit: u32, why: &str) -> Fault {
-        Fault::limit(
-            "concurrency",
-            429,
+        Fault::new(
+            FaultKind::FunctionConcurrency,
             format!(
                 "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
             ),
@@ -209,10 +206,10 @@ mod tests {
         let one = limiter(1, 1, Duration::from_millis(20));
         let _inside = one.acquire().await.unwrap();
         let (first, second) = tokio::join!(one.acquire(), one.acquire());
-        assert_eq!(first.err().unwrap().code, "queue-wait");
-        assert_eq!(second.err().unwrap().code, "queue");
+        assert_eq!(first.err().unwrap().code(), "queue-wait");
+        assert_eq!(second.err().unwrap().code(), "queue");
         let no_queue = limiter(1, 0, Duration::from_secs(1));
         let _inside = no_queue.acquire().await.unwrap();
-        assert_eq!(no_queue.acquire().await.err().unwrap().code, "queue");
+        assert_eq!(no_queue.acquire().await.err().unwrap().code(), "queue");
     }
 }

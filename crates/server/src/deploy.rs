@@ -1,11 +1,11 @@
 //! Deploying a module: from its bytes to a compiled version, the same for a new function and the next version of one.
 
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::http::hex;
 use crate::parsing::blocking;
 use bytes::Bytes;
-use iof_engine::{Fault, Manifest};
+use iof_engine::Manifest;
+use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -19,14 +19,10 @@ pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
 /// `not-wasm`, and those of the compiler.
 pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
-        return Err(Fault::client("not-wasm", EMPTY));
+        return Err(Fault::new(FaultKind::NotWasm, EMPTY));
     }
     let (sha256, legacy_sha256) = digests(source.clone()).await?;
-    let kept = app
-        .store
-        .artefact(app.engine.fingerprint(), sha256)
-        .await
-        .map_err(store_fault)?;
+    let kept = app.store.artefact(app.engine.fingerprint(), sha256).await?;
     let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
     let manifest = match known {
         Some(manifest) => manifest,
@@ -34,8 +30,7 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
             let compiled = app.engine.compile(source.clone()).await?;
             app.store
                 .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
-                .await
-                .map_err(store_fault)?;
+                .await?;
             compiled.manifest
         }
     };

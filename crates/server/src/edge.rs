@@ -22,7 +22,7 @@ use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -163,7 +163,7 @@ fn readable(path: &str) -> Result<(), Fault> {
     let shown: String = path.chars().take(200).collect();
     let message =
         format!("Path is not percent-encoded UTF-8: got `{shown}`. Write a percent sign as %25.");
-    Err(Fault::client("path", message))
+    Err(Fault::new(FaultKind::Path, message))
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
             "/%+1",
             "/a%%20",
         ] {
-            assert_eq!(readable(path).unwrap_err().code, "path", "{path}");
+            assert_eq!(readable(path).unwrap_err().code(), "path", "{path}");
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::parsing::Budget;
 use crate::second_state::fuzzing;
 use bytes::Bytes;
 use iof_command::Grants;
-use iof_engine::{Fault, Limits, Source};
+use iof_engine::Limits;
+use iof_fault::{Fault, FaultKind, Source};
 use serde_json::Value as Json;
 
 #[cfg(test)]
@@ -35,8 +36,11 @@ pub fn declaration(data: &[u8]) {
     let declared = match ceiling.read(text) {
         Ok(declared) => declared,
         Err(fault) => {
-            let code = &*fault.code;
-            assert!(matches!(code, "declaration" | "ceiling"), "{fault:?}");
+            let kind = fault.kind;
+            assert!(
+                matches!(kind, FaultKind::Declaration | FaultKind::Ceiling),
+                "{fault:?}"
+            );
             return;
         }
     };
@@ -173,10 +177,7 @@ pub fn multipart(data: &[u8]) {
 
 /// A fault that is not the host's.
 pub(crate) fn blame(fault: &Fault) {
-    assert!(
-        fault.source_of != Source::Host && fault.code != "internal",
-        "{fault:?}"
-    );
+    assert!(fault.kind.source() != Source::Host, "{fault:?}");
 }
 
 #[cfg(test)]

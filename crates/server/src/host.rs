@@ -8,7 +8,7 @@
 use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
 use http::{Request, Version};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::net::{IpAddr, Ipv6Addr};
 use url::{Origin, Url};
 
@@ -54,7 +54,7 @@ impl OwnNames {
                  the URL that clients use; a server with auth.keys takes any name.",
                 truncate(authority)
             );
-            return Err(Fault::client("misdirected", message).with_status(421));
+            return Err(Fault::new(FaultKind::Misdirected, message));
         }
         Ok(Some(authority))
     }
@@ -133,7 +133,7 @@ fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
 
 fn invalid(problem: &str) -> Fault {
     let message = format!("{problem}. Send one Host with the name of the server.");
-    Fault::client("host", message)
+    Fault::new(FaultKind::HostHeader, message)
 }
 
 /// The host of `host[:port]` (RFC 3986, section 3.2.2), brackets included, if it is one.
@@ -182,6 +182,7 @@ fn without_dot(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status;
 
     fn names(public_url: &str) -> OwnNames {
         let url = Url::parse(public_url).ok();
@@ -226,7 +227,11 @@ mod tests {
         ] {
             let request = Request::get("/").header(HOST, host).body(()).unwrap();
             let fault = own.admit(&request).unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("misdirected", 421), "{host}");
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("misdirected", 421),
+                "{host}"
+            );
         }
     }
 
@@ -256,15 +261,22 @@ mod tests {
         ] {
             let request = Request::get("/").header(HOST, host).body(()).unwrap();
             let fault = own.admit(&request).unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("host", 400), "{host}");
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("host", 400),
+                "{host}"
+            );
         }
         let twice = Request::get("/").header(HOST, "a").header(HOST, "a");
-        assert_eq!(own.admit(&twice.body(()).unwrap()).unwrap_err().status, 400);
+        assert_eq!(
+            own.admit(&twice.body(()).unwrap()).unwrap_err().kind,
+            FaultKind::HostHeader
+        );
         let bytes = http::HeaderValue::from_bytes(b"\xff").unwrap();
         let bytes = Request::get("/").header(HOST, bytes).body(()).unwrap();
-        assert_eq!(own.admit(&bytes).unwrap_err().status, 400);
+        assert_eq!(own.admit(&bytes).unwrap_err().kind, FaultKind::HostHeader);
         let none = Request::get("/").body(()).unwrap();
-        assert_eq!(own.admit(&none).unwrap_err().status, 400);
+        assert_eq!(own.admit(&none).unwrap_err().kind, FaultKind::HostHeader);
         let old = Request::get("/")
             .version(Version::HTTP_10)
             .body(())
@@ -272,7 +284,7 @@ mod tests {
         assert_eq!(own.admit(&old).unwrap(), None);
         let differ = Request::get("http://a.test/").version(Version::HTTP_2);
         let differ = differ.header(HOST, "b.test").body(()).unwrap();
-        assert_eq!(own.admit(&differ).unwrap_err().status, 400);
+        assert_eq!(own.admit(&differ).unwrap_err().kind, FaultKind::HostHeader);
         // The URL's host counts (RFC 9112, section 3.2.2).
         let absolute = Request::get("http://a.test/").header(HOST, "b.test");
         let absolute = absolute.body(()).unwrap();

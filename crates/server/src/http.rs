@@ -13,7 +13,12 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
 
 /// The content type without its parameters, in lower case.
 pub(crate) fn essence(headers: &HeaderMap) -> String {
-    let essence = content_type(headers).split(';').next().unwrap_or_default();
+    essence_of(content_type(headers))
+}
+
+/// This content type without its parameters, in lower case.
+pub(crate) fn essence_of(content_type: &str) -> String {
+    let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
 }
 

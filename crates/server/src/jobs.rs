@@ -5,12 +5,12 @@
 
 use crate::app::App;
 use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
-use crate::functions::store_fault;
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
 use bytes::Bytes;
-use iof_engine::{Arg, Blob, Fault, Source};
+use iof_engine::{Arg, Blob};
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -109,14 +109,13 @@ pub(crate) async fn submit(
         request: request.into(),
     };
     let submitted = app.store.submit_job(job, most, room).await;
-    match submitted.map_err(store_fault)? {
+    match submitted? {
         Submitted::Accepted => {
             app.job_accepted.notify_one();
             Ok(id)
         }
-        Submitted::TooMany => Err(Fault::limit(
-            "jobs",
-            503,
+        Submitted::TooMany => Err(Fault::new(
+            FaultKind::Jobs,
             format!("{most} jobs are not done (server.jobs). Try again soon."),
         )),
         Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
@@ -132,24 +131,23 @@ fn room(app: &App) -> JobRoom {
 }
 
 fn no_room(app: &App, of_function: bool) -> Fault {
-    let (code, whose, setting, size) = match of_function {
+    let (kind, whose, setting, size) = match of_function {
         true => (
-            "jobs-function-size",
+            FaultKind::JobsFunctionSize,
             "the jobs of this function",
             "server.jobs_function_size",
             app.settings.jobs_function_size,
         ),
         false => (
-            "jobs-size",
+            FaultKind::JobsSize,
             "all jobs",
             "server.jobs_size",
             app.settings.jobs_size,
         ),
     };
     let kept = humantime_serde::re::humantime::format_duration(app.settings.job_time);
-    Fault::limit(
-        code,
-        507,
+    Fault::new(
+        kind,
         format!(
             "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes go after server.job_time = {kept}; call without Prefer: respond-async until then."
         ),
@@ -282,7 +280,7 @@ impl JobOutcome {
     fn failed(fault: &Fault) -> Self {
         let ending = fault.ending.as_ref();
         Self {
-            fault: Some(fault.code.clone().into_owned()),
+            fault: Some(fault.code().to_owned()),
             error: Some(fault.message.clone()),
             exit_status: ending.and_then(|ending| ending.exit_status),
             stdout: ending.and_then(|ending| ending.stdout.clone()),
@@ -299,6 +297,6 @@ impl JobOutcome {
 fn lost() -> Bytes {
     let message =
         format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
-    let fault = Fault::new("job-lost", Source::Host, 500, message);
+    let fault = Fault::new(FaultKind::JobLost, message);
     JobOutcome::failed(&fault).written()
 }

@@ -7,8 +7,8 @@
 //! function that read one text must not find two meanings in it.
 
 use crate::parsing::Budget;
-use iof_engine::Fault;
 use iof_engine::json::{NotJson, Scanner, Token};
+use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
@@ -334,9 +334,8 @@ impl Failure {
 
 /// The refusal of what is nested too deep.
 pub(crate) fn too_deep(most: u32) -> Fault {
-    Fault::limit(
-        "json-depth",
-        413,
+    Fault::new(
+        FaultKind::JsonDepth,
         format!("The body is nested deeper than server.json_depth = {most}. Send it flatter."),
     )
 }

@@ -39,6 +39,7 @@ mod schema;
 mod second_state;
 mod serve;
 mod settings;
+mod status;
 mod storage;
 mod tls;
 mod v1;

@@ -1,7 +1,7 @@
 //! Memory of a bounded size, and reservations of parts of it.
 
 use bytesize::ByteSize;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,9 +54,8 @@ impl MemoryPool {
     fn bound(&self, total: u64) -> Result<(), Fault> {
         match total > self.limit {
             false => Ok(()),
-            true => Err(Fault::limit(
-                "body-memory",
-                413,
+            true => Err(Fault::new(
+                FaultKind::OversizedBody,
                 format!(
                     "The body takes more memory than server.body_memory = {}. Send a smaller one.",
                     ByteSize(self.limit)
@@ -99,9 +98,8 @@ impl Drop for MemoryReservation {
 }
 
 fn full() -> Fault {
-    Fault::limit(
-        "body-memory",
-        503,
+    Fault::new(
+        FaultKind::BodyMemory,
         "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
     )
 }

@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use multer::Multipart;
 use std::convert::Infallible;
 
@@ -66,9 +66,8 @@ pub(crate) fn split(
         };
         let MostParts { number, setting } = most;
         if parts.len() as u64 >= u64::from(number) {
-            return Err(Fault::limit(
-                "multipart-parts",
-                413,
+            return Err(Fault::new(
+                FaultKind::MultipartParts,
                 format!("The body has more parts than {setting} = {number}."),
             ));
         }
@@ -147,28 +146,30 @@ fn decoded(body: Bytes, coding: Option<&str>, budget: &mut Budget) -> Result<Byt
         "binary" | "8bit" | "7bit" => Ok(body),
         "base64" => {
             budget.take(2 * body.len())?;
-            let lenient =
-                GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let lenient = GeneralPurposeConfig::new()
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
             let is_digit = |byte: &u8| !byte.is_ascii_whitespace();
             let digits: Vec<u8> = body.iter().copied().filter(is_digit).collect();
             let decoded = GeneralPurpose::new(&STANDARD, lenient).decode(digits);
             let decoded = decoded.map_err(|error| broken(&format!("a part in base64: {error}")))?;
             Ok(decoded.into())
         }
-        other => Err(Fault::client(
-            "content-transfer-encoding",
-            format!("Content-Transfer-Encoding of a part is not known: got {:?}. Send the part as it is, or in base64.", short(other)),
-        )
-        .with_status(415)),
+        other => Err(Fault::new(
+            FaultKind::ContentTransferEncoding,
+            format!(
+                "Content-Transfer-Encoding of a part is not known: got {:?}. Send the part as it is, or in base64.",
+                short(other)
+            ),
+        )),
     }
 }
 
 /// The refusal of what cannot be taken apart.
 pub(crate) fn broken(problem: &str) -> Fault {
     let problem = problem.trim_end_matches('.');
-    Fault::client(
-        "multipart",
-        format!("The body is not a multipart/form-data that makes sense: {problem}."),
+    Fault::new(
+        FaultKind::Multipart,
+        format!("Invalid multipart/form-data body: {problem}."),
     )
 }
 

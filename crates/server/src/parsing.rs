@@ -5,7 +5,7 @@
 //! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server end it.
 
 use crate::memory::{MemoryPool, MemoryReservation};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
@@ -145,7 +145,7 @@ impl Budget {
     fn look(&self) -> Result<(), Fault> {
         match &self.bounds {
             Some(bounds) if bounds.gone.load(Ordering::Relaxed) => {
-                Err(Fault::client("request", "The client left."))
+                Err(Fault::new(FaultKind::Request, "The client left."))
             }
             Some(bounds) if bounds.deadline <= Instant::now() => Err(late()),
             _ => Ok(()),
@@ -172,9 +172,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 fn late() -> Fault {
-    Fault::limit(
-        "wall-time",
-        504,
+    Fault::new(
+        FaultKind::WallTime,
         "Reading the body took longer than the call has (limits.wall_time). Send less, or try again when the server is less busy.",
     )
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
 use http::{HeaderValue, Response, StatusCode};
-use iof_engine::{Fault, Source};
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,12 +23,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 /// Ready while the store answers and nobody has asked the server to stop.
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Relaxed) {
-        return reply::failure(&Fault::new(
-            "stopping",
-            Source::Host,
-            503,
-            "The server is stopping.",
-        ));
+        return reply::failure(&Fault::new(FaultKind::Stopping, "The server is stopping."));
     }
     match app.store.ready().await {
         Ok(()) => reply::ok(
@@ -39,9 +34,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
         Err(error) => {
             tracing::error!(%error, "not ready");
             reply::failure(&Fault::new(
-                "store",
-                Source::Host,
-                503,
+                FaultKind::StoreBusy,
                 "The store does not answer.",
             ))
         }

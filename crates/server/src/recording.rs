@@ -5,7 +5,8 @@
 use crate::audit_log::{AuditLog, unix_ms};
 use crate::calls::EndedCall;
 use crate::grants::{EffectiveGrants, Record};
-use iof_engine::{Arg, Blob, Environment, Fault, HostCallTape, HostResponses, Outcome};
+use iof_engine::{Arg, Blob, Environment, HostCallTape, HostResponses, Outcome};
+use iof_fault::Fault;
 use iof_store::Recording;
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
@@ -113,7 +114,7 @@ impl Recorder {
         let data = function.granted.secrets.masked(&data).unwrap_or(data);
         let outcome = match &outcome.result {
             Ok(_) => "ok".to_owned(),
-            Err(fault) => fault.code.to_string(),
+            Err(fault) => fault.code().to_owned(),
         };
         audit_log.call(Recording {
             call,
@@ -175,7 +176,7 @@ impl Ended {
             Err(fault) => (
                 None,
                 Some(Ending {
-                    code: fault.code.to_string(),
+                    code: fault.code().to_owned(),
                     message: fault.message.clone(),
                 }),
             ),

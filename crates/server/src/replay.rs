@@ -4,7 +4,8 @@
 use crate::app::App;
 use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
 use crate::recording::{Ended, RecordedCall};
-use iof_engine::{Fault, HostCallTape, HostResponses};
+use iof_engine::{HostCallTape, HostResponses};
+use iof_fault::Fault;
 use iof_store::{Recording, Version};
 use serde_json::{Value as Json, json};
 

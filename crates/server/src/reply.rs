@@ -1,9 +1,11 @@
 //! Answers: the status and the fault in headers, the body as its reader expects it.
 
+use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Fault, Source, Value};
+use iof_engine::Value;
+use iof_fault::{Fault, FaultKind, Source};
 use uuid::Uuid;
 
 /// The status that an answer would have had on another API.
@@ -59,7 +61,7 @@ pub(crate) fn ok_but(
 
 /// A failure that says so in its status, with a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
-    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code });
+    let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code() });
     if let Some(ending) = &fault.ending {
         if let Some(status) = ending.exit_status {
             body["exit_status"] = status.into();
@@ -120,10 +122,10 @@ pub(crate) fn new_id() -> Uuid {
 /// Puts a fault that no call had into the log.
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
-    if fault.source_of == Source::Host {
-        tracing::error!(fault = %fault.code, detail, "{what}: {}", fault.message);
+    if fault.kind.source() == Source::Host {
+        tracing::error!(fault = fault.code(), detail, "{what}: {}", fault.message);
     } else {
-        tracing::info!(fault = %fault.code, detail, "{what}: {}", fault.message);
+        tracing::info!(fault = fault.code(), detail, "{what}: {}", fault.message);
     }
 }
 
@@ -137,7 +139,7 @@ pub(crate) fn status<B>(response: &Response<B>) -> Option<StatusCode> {
 pub(crate) async fn no_such_route(request: Request<Body>) -> Response<Body> {
     let path: String = request.uri().path().chars().take(200).collect();
     let message = format!("There is nothing at {path}.");
-    failure(&Fault::client("no-such-route", message).with_status(404))
+    failure(&Fault::new(FaultKind::NoSuchRoute, message))
 }
 
 /// The answer to a method that a path does not have; the router adds `Allow`.
@@ -146,11 +148,11 @@ pub(crate) async fn wrong_method(request: Request<Body>) -> Response<Body> {
         "Method {} is not allowed here. Use one that the header Allow names.",
         request.method()
     );
-    failure(&Fault::client("method", message).with_status(405))
+    failure(&Fault::new(FaultKind::Method, message))
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
-    StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    status::of(fault.kind)
 }
 
 fn number(status: StatusCode) -> HeaderValue {
@@ -163,7 +165,7 @@ fn number(status: StatusCode) -> HeaderValue {
 
 fn explain(response: &mut Response<Body>, fault: &Fault) {
     let headers = response.headers_mut();
-    if let Ok(code) = HeaderValue::from_str(&fault.code) {
+    if let Ok(code) = HeaderValue::from_str(fault.code()) {
         headers.insert(FAULT, code);
     }
     let ending = fault.ending.as_ref();

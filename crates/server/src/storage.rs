@@ -1,9 +1,9 @@
 //! The engine's storage, kept in the store: a function's values are rows under its number.
 
-use crate::functions::store_fault;
 use async_trait::async_trait;
 use bytes::Bytes;
-use iof_engine::{Fault, Storage};
+use iof_engine::Storage;
+use iof_fault::Fault;
 use iof_store::{Saved, Store, ValueKey};
 
 /// Values of functions.
@@ -12,7 +12,7 @@ pub struct Values(pub Store);
 #[async_trait]
 impl Storage for Values {
     async fn load(&self, function: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Fault> {
-        self.0.load_value(function, key).await.map_err(store_fault)
+        self.0.load_value(function, key).await.map_err(Fault::from)
     }
 
     async fn save(
@@ -24,12 +24,12 @@ impl Storage for Values {
     ) -> Result<bool, Fault> {
         let key = ValueKey { digest: key, name };
         let saved = self.0.save_value(function, key, value, total).await;
-        Ok(matches!(saved.map_err(store_fault)?, Saved::Stored))
+        Ok(matches!(saved?, Saved::Stored))
     }
 
     async fn remove(&self, function: i64, key: [u8; 32]) -> Result<bool, Fault> {
         let removed = self.0.remove_value(function, key).await;
-        removed.map_err(store_fault)
+        removed.map_err(Fault::from)
     }
 
     async fn names(
@@ -40,6 +40,6 @@ impl Storage for Values {
         limit: u32,
     ) -> Result<Vec<Bytes>, Fault> {
         let names = self.0.value_names(function, prefix, after, limit).await;
-        names.map_err(store_fault)
+        names.map_err(Fault::from)
     }
 }

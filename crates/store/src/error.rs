@@ -4,6 +4,7 @@
 //! failed: a full disk is one thing whether SQLite or the file system met it. The rejected alternative, a variant per
 //! dependency, makes every caller learn SQLite's codes.
 
+use iof_fault::{Fault, FaultKind};
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,34 @@ impl Error {
                 Self::Directory { path, source }
             }
         }
+    }
+}
+
+/// The fault that a caller sees: a failing store is the host's, and its error goes to the log only.
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let (kind, message) = match &error {
+            Error::NotFound { function_id } => return Self::no_such_function(function_id),
+            Error::NoVersion {
+                function_id,
+                number,
+            } => {
+                return Self::no_such_version(*function_id, *number);
+            }
+            Error::Busy | Error::Closed => (
+                FaultKind::StoreBusy,
+                "The store is busy. Nothing was changed; try again soon.",
+            ),
+            Error::DiskFull(_) => (
+                FaultKind::StoreFull,
+                "The server's disk is full. Nothing was changed.",
+            ),
+            _ => (
+                FaultKind::StoreFailed,
+                "The store failed. Nothing was changed; the server's log says why.",
+            ),
+        };
+        Self::new(kind, message).with_detail(error)
     }
 }
 

@@ -22,8 +22,9 @@ use super::layout::{CallPlan, CoreArg, halves, quarters};
 use crate::abi::objects::Holder;
 use crate::limits::LimitExceeded;
 use crate::manifest::{Export, Signature};
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use args::lower;
+use iof_fault::Fault;
 use wasmtime::{Func, Val};
 
 mod args;

@@ -7,8 +7,9 @@
 use super::guest::Guest;
 use crate::manifest::{Described, Export, Param, Signature, Type};
 use crate::value::ProgramInput;
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use serde_json::json;
 use wasmtime::Func;
 use wasmtime_wasi::I32Exit;
@@ -56,8 +57,8 @@ pub(crate) fn plan(
     stated: Option<&StatedSignature>,
 ) -> Result<ProgramInput, Fault> {
     let refused = |why: &str| {
-        Fault::client(
-            "arguments",
+        Fault::new(
+            FaultKind::Arguments,
             format!(
                 "`{}` is a program: its first argument is its stdin, the second a JSON array of strings, its arguments; \
                  {why}.",

@@ -7,7 +7,8 @@ use crate::accounting::MemoryAccounting;
 use crate::limits::LimitExceeded;
 use crate::manifest::{Abi, Core, Export};
 use crate::memory::BadPointer;
-use crate::{Arg, Fault, Limits, StatedSignature, Value};
+use crate::{Arg, Limits, StatedSignature, Value};
+use iof_fault::{Fault, Source};
 use proptest::prelude::*;
 use std::future::Future;
 use std::pin::pin;
@@ -225,7 +226,7 @@ fn is_verdict(error: &wasmtime::Error) -> bool {
             .is_some_and(|reached| *reached == LimitExceeded::Output)
         || error
             .downcast_ref::<Fault>()
-            .is_some_and(|fault| &*fault.code != "internal")
+            .is_some_and(|fault| fault.kind.source() != Source::Host)
         || error.is::<wasmtime::Trap>()
 }
 

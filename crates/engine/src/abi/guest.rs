@@ -3,9 +3,9 @@
 //! Every address and length that a guest names is hostile until the slice it names was found inside the memory, and
 //! nothing is copied out that is larger than a result may be.
 
-use crate::Fault;
 use crate::limits::LimitExceeded;
 use crate::memory::{self, BadPointer};
+use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContextMut, Instance, Memory, ModuleExport, Store};
 
 /// The exports that every call of a module uses, found once.
@@ -108,8 +108,8 @@ pub(crate) fn result(
 }
 
 fn no_allocator(what: &str) -> wasmtime::Error {
-    Fault::guest(
-        "no-allocator",
+    Fault::new(
+        FaultKind::NoAllocator,
         format!(
             "The module does not export `{what}`, which is needed to hand text or bytes to it. Build it with \
              wasm-bindgen, or call functions that take and return numbers only."

@@ -1,10 +1,11 @@
 //! Client arguments, and their conversion to an export's parameter types.
 
 use super::layout::CoreArg;
+use crate::Arg;
 use crate::json::elements;
 use crate::manifest::Type;
-use crate::{Arg, Fault};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// One argument, with a hint of its meaning.
@@ -141,8 +142,8 @@ pub(super) fn coerce<T, S>(
                     .take(40)
                     .collect::<String>();
                 let wanted = wanted(ty);
-                Fault::client(
-                    "arguments",
+                Fault::new(
+                    FaultKind::Arguments,
                     format!(
                         "Argument {} of `{function}` must be {wanted}, and was `{was}`.",
                         at + 1
@@ -160,8 +161,8 @@ pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
         1 => "one came".to_owned(),
         n => format!("{n} came"),
     };
-    Fault::client(
-        "arguments",
+    Fault::new(
+        FaultKind::Arguments,
         format!(
             "`{function}` {takes}, and {came} that fits. Send one text or one number as the body, or several as a JSON \
              array: [\"text\", 2]."

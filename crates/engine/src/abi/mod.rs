@@ -14,8 +14,9 @@ pub(crate) mod wasmedge;
 
 use crate::manifest::{Abi, Export};
 use crate::value::ProgramInput;
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use guest::Guest;
+use iof_fault::Fault;
 use objects::Holder;
 use wasmtime::Func;
 

@@ -22,8 +22,9 @@ use super::input::{
 use super::layout::CoreArg;
 use crate::limits::LimitExceeded;
 use crate::manifest::{Export, Type};
-use crate::{Arg, Fault, StatedSignature, Value};
+use crate::{Arg, StatedSignature, Value};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 use wasmtime::Func;
 
@@ -68,7 +69,7 @@ pub(crate) fn plan(
                     "`{}` is not `{stated}`: wasmedge-bindgen has no {ty}.",
                     export.name
                 );
-                return Err(Fault::client("arguments", text));
+                return Err(Fault::new(FaultKind::Arguments, text));
             }
             coerce(&export.name, &stated.params, given, typed, name)?
         }
@@ -174,8 +175,8 @@ fn undecided(function: &str, at: usize, given: &InputArg) -> Fault {
         .chars()
         .take(40)
         .collect();
-    Fault::client(
-        "arguments",
+    Fault::new(
+        FaultKind::Arguments,
         format!(
             "Argument {at} of `{function}`, `{was}`, may be meant as several types, and the module does not say which. \
              State them with the header `iof-signature: (f64, [i32], string) -> string`."
@@ -224,5 +225,5 @@ pub(crate) async fn call<T: Send + 'static>(
     let text = result(memory, pointer, length.min(ERROR).into(), ERROR.into())?;
     let text = String::from_utf8_lossy(text);
     let text = format!("The function returned an error: {text}");
-    Err(Fault::guest("guest-error", text).into())
+    Err(Fault::new(FaultKind::GuestError, text).into())
 }

@@ -1,38 +1,29 @@
 //! Errors that a function returns: a code of its author's choice, and a message.
 //!
-//! The author's code becomes the fault's code behind [`OF_FUNCTION`], so that callers can tell errors apart and no code
-//! of a function is a code of the server; the fault's source is `guest` whatever the code says. The word `arguments` is
+//! The author's code becomes a [`FunctionCode`], so that callers can tell errors apart and no code of a function is a code
+//! of the server; the fault's source is `guest` whatever the code says. The word `arguments` is
 //! not a code but a part of this interface: the client's arguments are not what the function takes.
 
-use crate::Fault;
+use iof_fault::{Fault, FaultKind, FunctionCode};
 
-/// The longest code, in bytes.
-pub(crate) const CODE: u32 = 64;
+/// The longest code that is read, in bytes: one more than a code can have.
+pub(crate) const CODE: u32 = FunctionCode::LONGEST as u32 + 1;
 /// The longest message that is kept, in bytes.
 pub(crate) const MESSAGE: u32 = 4096;
-/// The name space of codes that functions choose. No code of the server has a colon.
-const OF_FUNCTION: &str = "function:";
-/// The code of an error that has none, or none that could be one.
-const NO_CODE: &str = "error";
 
 /// The fault of an error with this code and message.
 pub(crate) fn fault(code: &str, message: &str) -> Fault {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_code = !code.is_empty() && code.len() <= CODE as usize && code.bytes().all(known);
-    match code {
-        "arguments" => Fault::client("arguments", message),
-        _ if is_code && code != NO_CODE => Fault {
-            code: format!("{OF_FUNCTION}{code}").into(),
-            ..Fault::guest(NO_CODE, message)
-        },
-        _ => Fault::guest(NO_CODE, message),
+    match (code, FunctionCode::parse(code)) {
+        ("arguments", _) => Fault::new(FaultKind::Arguments, message),
+        (_, Some(code)) => Fault::of_function(code, message),
+        (_, None) => Fault::new(FaultKind::FunctionError, message),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Source;
+    use iof_fault::Source;
 
     #[test]
     fn a_function_chooses_its_code_and_never_its_source() {
@@ -52,7 +43,11 @@ mod tests {
             (&"x".repeat(65), "error", Source::Guest),
         ] {
             let fault = fault(code, "why");
-            assert_eq!((&*fault.code, fault.source_of), (seen, source), "{code}");
+            assert_eq!(
+                (fault.code(), fault.kind.source()),
+                (seen, source),
+                "{code}"
+            );
             assert_eq!(fault.message, "why");
         }
     }

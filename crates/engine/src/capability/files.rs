@@ -4,8 +4,8 @@
 //! takes a descriptor of the server.
 
 use super::scratch::{Directory, Scratch};
-use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
+use iof_fault::Fault;
 use std::sync::Arc;
 
 /// The files of one call.
@@ -130,7 +130,7 @@ mod tests {
         let limits = limits();
         let all = tempfile::tempdir().unwrap();
         let all = Arc::new(Scratch::new(all.path(), 3).unwrap());
-        let code = |opened: Result<(), Fault>| opened.map_err(|fault| fault.code.into_owned());
+        let code = |opened: Result<(), Fault>| opened.map_err(|fault| fault.code().to_owned());
         let (mut one, mut other) = (Files::new(&limits), Files::new(&limits));
         one.open(Some(&all), &limits).unwrap();
         one.open(Some(&all), &limits).unwrap();

@@ -4,11 +4,11 @@
 //! path. Statuses: 0 to 127 as the command gave them, 128 to 255 as the negative number of the same byte, -1 for a
 //! command that is not granted or does not exist, 110 for a timeout.
 
-use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use bytes::Bytes;
 use iof_command::{CallContext, Refusal, Registry, Request};
+use iof_fault::Fault;
 use std::time::Duration;
 
 /// The timeout that SSVM gave a command that set none.
@@ -250,13 +250,13 @@ mod tests {
         run(&mut process, Some(&tape)).await.unwrap();
         assert_eq!(tape.responses().unwrap().commands[1].name, "");
         let refused = run(&mut process, None).await.unwrap_err();
-        assert_eq!(refused.code, "commands");
+        assert_eq!(refused.code(), "commands");
     }
 
     #[tokio::test]
     async fn a_replay_runs_nothing() {
         let tape = HostCallTape::player(Default::default());
         let refused = run(&mut Process::default(), Some(&tape)).await.unwrap_err();
-        assert_eq!(refused.code, "not-recorded");
+        assert_eq!(refused.code(), "not-recorded");
     }
 }

@@ -5,7 +5,7 @@
 //! by the same thread: every process makes its directories in a new one, so nothing that lies there keeps a server from
 //! starting.
 
-use crate::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -73,9 +73,8 @@ impl Scratch {
             return Ok(());
         }
         self.close_files(1);
-        Err(Fault::limit(
-            "open-files",
-            503,
+        Err(Fault::new(
+            FaultKind::OpenFiles,
             format!(
                 "Calls have more files open than server.open_files = {}. Try again soon.",
                 self.most_open

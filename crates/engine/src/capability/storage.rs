@@ -8,11 +8,11 @@
 //! Facts of the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`. Reading a
 //! key that holds nothing, or past the end of a value, ended the call there too.
 
-use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes};
+use iof_fault::{Fault, FaultKind};
 
 /// A store of functions' values. The engine knows no database: its embedder brings one.
 #[async_trait]
@@ -173,8 +173,8 @@ impl Transactions {
     /// `storage-not-granted`, `storage-transactions`
     pub(crate) fn begin(&mut self, granted: bool, limits: &Limits) -> Result<(), Fault> {
         if !granted {
-            return Err(Fault::guest(
-                "storage-not-granted",
+            return Err(Fault::new(
+                FaultKind::StorageNotGranted,
                 "The function was not granted storage. Add `storage = true` to its function.toml.",
             ));
         }
@@ -226,8 +226,8 @@ impl Transactions {
     ) -> Result<(), Fault> {
         let value = values.load(&key).await?.ok_or_else(|| {
             let key: String = String::from_utf8_lossy(&key).escape_debug().collect();
-            Fault::guest(
-                "storage-missing",
+            Fault::new(
+                FaultKind::StorageMissing,
                 format!("The function loaded `{key}`, under which it has stored nothing."),
             )
         })?;
@@ -270,7 +270,7 @@ impl Transactions {
 }
 
 fn out_of_order(what: &str) -> Fault {
-    Fault::guest("storage-order", format!("The function {what}."))
+    Fault::new(FaultKind::StorageOrder, format!("The function {what}."))
 }
 
 #[cfg(test)]
@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn code<T: std::fmt::Debug>(done: Result<T, Fault>) -> String {
-        done.unwrap_err().code.into_owned()
+        done.unwrap_err().code().to_owned()
     }
 
     #[test]

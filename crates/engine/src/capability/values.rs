@@ -7,9 +7,9 @@
 //! removal takes away.
 
 use super::storage::{self, FunctionValues};
-use crate::Fault;
 use crate::limits::{LimitExceeded, Limits};
 use bytes::{BufMut, Bytes, BytesMut};
+use iof_fault::{Fault, FaultKind};
 use sha2::{Digest, Sha256};
 
 /// The longest key, in bytes.
@@ -134,8 +134,8 @@ fn is_there(value: &Bytes) -> bool {
 }
 
 fn not_a_key(length: u32) -> Fault {
-    Fault::guest(
-        "storage-key",
+    Fault::new(
+        FaultKind::StorageKey,
         format!("The function named a key of {length} bytes; a key has 1 to {LONGEST}."),
     )
 }

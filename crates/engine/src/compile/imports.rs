@@ -1,10 +1,10 @@
 //! Imports of a module that the host does not serve, found before anything is compiled.
 
-use crate::Fault;
 use crate::host::{js_imports, missing};
 use crate::limits::UnknownImports;
 use crate::manifest::UnresolvedImport;
 use crate::state::CallState;
+use iof_fault::{Fault, FaultKind};
 use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
@@ -87,13 +87,12 @@ fn refuse(missing: &[String]) -> Fault {
             many.len() - 20
         ),
     };
-    Fault::client(
-        "unknown-import",
+    Fault::new(
+        FaultKind::UnknownImport,
         format!(
             "The module needs what this server does not have: {list}. It serves wasi_snapshot_preview1, \
              ssvm_process, ssvm_native, wasmedge_process, wasmedge_native and iof. If the functions that you call do not \
              need it, compile.unknown_imports = \"fault\" lets the module in."
         ),
     )
-    .with_status(422)
 }

@@ -4,10 +4,10 @@ use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
 use super::functions::{Functions, is, is_users};
 use super::instance::Instance;
 use super::leftovers;
-use crate::Fault;
 use crate::abi::{bindgen, command, described, descriptor};
 use crate::manifest::{Abi, Export, Kind, Manifest, Primed};
 use command::START;
+use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
 /// The manifest of a module, but for its imports; `describe` is an instance in which its descriptors can be run.
@@ -100,14 +100,13 @@ pub(super) fn manifest(
 /// The fault of a function that says a type which no call could pass.
 fn unsupported(export: &Export, what: &str) -> Fault {
     let name: String = export.name.chars().take(100).collect();
-    Fault::client(
-        "unsupported-type",
+    Fault::new(
+        FaultKind::UnsupportedType,
         format!(
             "The function `{name}` cannot be called: {what}. Give it the types that docs/guide/functions.md lists, or do \
              not export it."
         ),
     )
-    .with_status(422)
 }
 
 /// The one export of a program.

@@ -18,8 +18,9 @@ mod validate;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
-use crate::{Fault, Manifest, artefact};
+use crate::{Manifest, artefact};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -161,9 +162,8 @@ impl Compiler {
             // SIGXCPU at the soft limit, SIGKILL at the hard one.
             _ if matches!(status.signal(), Some(24 | 9)) => Err(self.too_slow()),
             _ if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) => {
-                Err(Fault::limit(
-                    "compile-memory",
-                    422,
+                Err(Fault::new(
+                    FaultKind::CompileMemory,
                     format!(
                         "Compiling the module takes more than compile.compile_memory = {}. Make it smaller, or raise \
                          the setting.",
@@ -171,19 +171,17 @@ impl Compiler {
                     ),
                 ))
             }
-            _ => Err(Fault::client(
-                "invalid-module",
+            _ => Err(Fault::new(
+                FaultKind::CompilerFailed,
                 "The compiler could not cope with this module. If other runtimes run it, please report it.",
             )
-            .with_status(422)
             .with_detail(format!("{status}: {complaint}"))),
         }
     }
 
     fn too_slow(&self) -> Fault {
-        Fault::limit(
-            "compile-time",
-            422,
+        Fault::new(
+            FaultKind::CompileTime,
             format!(
                 "Compiling the module takes longer than compile.compile_time = {} or compile.compile_cpu = {}. Make it \
                  smaller, or raise the settings.",
@@ -197,9 +195,8 @@ impl Compiler {
         let before = self.queued.fetch_add(1, Ordering::Relaxed);
         let place = Place(&self.queued);
         if before >= self.parallel + self.limits.compile_queue {
-            return Err(Fault::limit(
-                "compile-queue",
-                503,
+            return Err(Fault::new(
+                FaultKind::CompileQueue,
                 format!(
                     "{} uploads wait to be compiled (compile.compile_queue). Try again soon.",
                     self.limits.compile_queue

@@ -10,9 +10,9 @@
 
 use super::functions::{Functions, PRIME, is};
 use super::instance::Instance;
-use crate::Fault;
 use crate::manifest::Allocator;
 use crate::proposals::SERVED;
+use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
@@ -118,15 +118,14 @@ fn attempt(
     if instance.exports(PRIME) {
         instance.run(PRIME).map_err(|error| {
             Refusal::Prime(
-                Fault::client(
-                    "prime",
+                Fault::new(
+                    FaultKind::Prime,
                     format!(
                         "`{PRIME}` failed: {}. It runs at upload, without commands, files or time, for at most two \
                          seconds.",
                         error.root_cause()
                     ),
-                )
-                .with_status(422),
+                ),
             )
         })?;
     }

@@ -3,11 +3,11 @@
 //! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
 //! module that wants more could be compiled and never called.
 
-use crate::Fault;
 use crate::accounting::ELEMENT;
 use crate::config::{TABLE_ELEMENTS, TABLES};
 use crate::limits::Limits;
 use crate::manifest::fits;
+use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
 /// Bytes of the name of an import or an export.
@@ -47,7 +47,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
                     let elements = table.map_err(invalid)?.ty.initial;
                     if elements > TABLE_ELEMENTS as u64 {
                         return Err(refused(
-                            "module-table-elements",
+                            FaultKind::ModuleTableElements,
                             &format!("a table of {elements} elements"),
                             &format!("a table has at most {TABLE_ELEMENTS}"),
                         ));
@@ -62,12 +62,16 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     }
     if memories > 1 {
         let what = format!("{memories} memories");
-        return Err(refused("module-memories", &what, "an instance has one"));
+        return Err(refused(
+            FaultKind::ModuleMemories,
+            &what,
+            "an instance has one",
+        ));
     }
     if tables > TABLES {
         let most = format!("an instance has at most {TABLES}");
         let what = format!("{tables} tables");
-        return Err(refused("module-tables", &what, &most));
+        return Err(refused(FaultKind::ModuleTables, &what, &most));
     }
     fits(space, limits)?;
     Ok(space)
@@ -76,7 +80,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
 /// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.
 pub(crate) fn too_large(detail: Option<String>) -> Fault {
     let mut fault = refused(
-        "module-instance",
+        FaultKind::ModuleInstance,
         "more globals, imports and functions in tables than an instance has room for",
         "all together take at most 1 MiB",
     );
@@ -89,23 +93,22 @@ fn name(name: &str) -> Result<(), Fault> {
         return Ok(());
     }
     Err(refused(
-        "module-names",
+        FaultKind::ModuleNames,
         &format!("an import or export with a name of {} bytes", name.len()),
         &format!("a name has at most {NAME}"),
     ))
 }
 
-fn refused(code: &'static str, what: &str, most: &str) -> Fault {
-    Fault::limit(
-        code,
-        422,
+fn refused(kind: FaultKind, what: &str, most: &str) -> Fault {
+    Fault::new(
+        kind,
         format!("The module has {what}; {most}. Build it with less."),
     )
 }
 
 fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
-    Fault::client(
-        "invalid-module",
+    Fault::new(
+        FaultKind::InvalidModule,
         format!("The module is not valid: {error}."),
     )
 }

@@ -2,7 +2,8 @@
 
 use super::functions::is_users;
 use crate::limits::CompileLimits;
-use crate::{Fault, proposals};
+use crate::proposals;
+use iof_fault::{Fault, FaultKind};
 use wasmparser::{ExternalKind, Parser, Payload, types::Types};
 
 /// Checks what the serving process can before it starts a worker: the cheapest and commonest mistakes.
@@ -11,9 +12,8 @@ use wasmparser::{ExternalKind, Parser, Payload, types::Types};
 /// `module-size`, `not-wasm`, `unsupported-kind`
 pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
     if source.len() as u64 > limits.module_size.as_u64() {
-        return Err(Fault::limit(
-            "module-size",
-            413,
+        return Err(Fault::new(
+            FaultKind::ModuleSize,
             format!(
                 "The module is larger than compile.module_size = {}.",
                 limits.module_size
@@ -23,21 +23,26 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
     match source {
         [] => Err(not_wasm("It is empty.")),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::client(
-            "unsupported-kind",
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::new(
+            FaultKind::UnsupportedKind,
             "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
              export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
-        )
-        .with_status(415)),
-        [0, b'a', b's', b'm', ..] => Err(not_wasm("Its header names a version that no runtime knows.")),
-        [b'(', ..] => Err(not_wasm("It is WebAssembly text; turn it into a module with `wat2wasm` first.")),
-        _ => Err(not_wasm("It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.")),
+        )),
+        [0, b'a', b's', b'm', ..] => Err(not_wasm(
+            "Its header names a version that no runtime knows.",
+        )),
+        [b'(', ..] => Err(not_wasm(
+            "It is WebAssembly text; turn it into a module with `wat2wasm` first.",
+        )),
+        _ => Err(not_wasm(
+            "It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.",
+        )),
     }
 }
 
 fn not_wasm(why: &str) -> Fault {
-    Fault::client(
-        "not-wasm",
+    Fault::new(
+        FaultKind::NotWasm,
         format!("The body is no WebAssembly module. {why}"),
     )
 }
@@ -56,8 +61,8 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
         } else {
             ""
         };
-        Fault::client(
-            "invalid-module",
+        Fault::new(
+            FaultKind::InvalidModule,
             format!("The module is not valid: {error}.{cut}"),
         )
     };
@@ -69,7 +74,7 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
                 return Err(too_many(
                     "functions",
                     section.count(),
-                    "module-functions",
+                    FaultKind::ModuleFunctions,
                     limits.module_functions,
                 ));
             }
@@ -83,7 +88,7 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
                     return Err(too_many(
                         "exported functions",
                         functions,
-                        "module-exports",
+                        FaultKind::ModuleExports,
                         limits.module_exports,
                     ));
                 }
@@ -96,11 +101,10 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
         .map_err(invalid)
 }
 
-fn too_many(what: &str, count: u32, code: &'static str, limit: u32) -> Fault {
-    let setting = code.replace('-', "_");
-    Fault::limit(
-        code,
-        422,
+fn too_many(what: &str, count: u32, kind: FaultKind, limit: u32) -> Fault {
+    let setting = kind.as_str().replace('-', "_");
+    Fault::new(
+        kind,
         format!("The module has {count} {what}, more than compile.{setting} = {limit}."),
     )
 }

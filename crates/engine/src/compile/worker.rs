@@ -4,7 +4,8 @@ use super::{constructors, functions, imports, inspect, instance, prime, shape, v
 use crate::config::wasm_config;
 use crate::limits::{CompileLimits, Limits};
 use crate::manifest::{Kind, Primed};
-use crate::{Fault, Source, artefact, host};
+use crate::{artefact, host};
+use iof_fault::{Fault, FaultKind};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -37,28 +38,19 @@ impl WorkerLimits {
 /// A fault on its way to the parent.
 #[derive(Deserialize, Serialize)]
 struct Refused {
-    code: String,
-    limit: bool,
-    status: u16,
+    kind: FaultKind,
     message: String,
     detail: Option<String>,
 }
 
-/// Reads the parent's side of a refusal. A worker is not trusted to pick a status of success.
+/// Reads the parent's side of a refusal. Whatever a worker sends is the kind of a fault, never a success.
 pub(super) fn refusal(answer: &[u8]) -> Fault {
     match serde_json::from_slice::<Refused>(answer) {
-        Ok(refused) => Fault {
-            code: refused.code.into(),
-            source_of: if refused.limit {
-                Source::Limit
-            } else {
-                Source::Client
-            },
-            status: refused.status.clamp(400, 599),
-            message: refused.message,
-            detail: refused.detail,
-            ending: None,
-        },
+        Ok(refused) => {
+            let mut fault = Fault::new(refused.kind, refused.message);
+            fault.detail = refused.detail;
+            fault
+        }
         Err(error) => Fault::host("The module could not be compiled.", error),
     }
 }
@@ -79,9 +71,7 @@ pub fn run(limits: &str) -> std::io::Result<()> {
         Ok(artefact) => [&[ARTEFACT], artefact.as_slice()].concat(),
         Err(fault) => {
             let refused = Refused {
-                limit: fault.source_of == Source::Limit,
-                code: fault.code.into_owned(),
-                status: fault.status,
+                kind: fault.kind,
                 message: fault.message,
                 detail: fault.detail,
             };
@@ -227,8 +217,8 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
 const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
 fn invalid(error: wasmtime::Error) -> Fault {
-    Fault::client(
-        "invalid-module",
+    Fault::new(
+        FaultKind::InvalidModule,
         format!("The module is not valid: {:#}.", error),
     )
 }

@@ -9,7 +9,8 @@ mod core;
 use crate::manifest::{Kind, Manifest};
 use crate::state::CallState;
 use crate::value::ProgramInput;
-use crate::{Arg, Fault, StatedSignature, Value, artefact};
+use crate::{Arg, StatedSignature, Value, artefact};
+use iof_fault::Fault;
 use std::sync::Arc;
 use wasmtime::{Engine, Linker, Store};
 

@@ -25,12 +25,10 @@ use crate::abi::{self, described, descriptor};
 use crate::capability::{clock, random};
 use crate::compile::worker::{self, WorkerLimits};
 use crate::manifest::{Abi, Core, Export};
-use crate::{
-    Arg, CompileLimits, Fault, HostCallTape, HostResponses, Limits, Source, StatedSignature,
-    artefact,
-};
+use crate::{Arg, CompileLimits, HostCallTape, HostResponses, Limits, StatedSignature, artefact};
 use bytes::Bytes;
 use iof_command::Request;
+use iof_fault::{Fault, Source};
 use std::time::{Duration, Instant};
 
 /// A recording, in JSON: it is read, written and played alike.
@@ -174,10 +172,7 @@ pub fn module(data: &[u8]) {
 
 /// A fault that is not the host's.
 fn blame(fault: &Fault) {
-    assert!(
-        fault.source_of != Source::Host && fault.code != "internal",
-        "{fault:?}"
-    );
+    assert!(fault.kind.source() != Source::Host, "{fault:?}");
 }
 
 fn export(core_params: Vec<Core>, core_results: Vec<Core>) -> Export {

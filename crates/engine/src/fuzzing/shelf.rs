@@ -1,9 +1,9 @@
 //! A storage of values in memory.
 
-use crate::Fault;
 use crate::capability::storage::{KEY, Storage};
 use async_trait::async_trait;
 use bytes::Bytes;
+use iof_fault::Fault;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 

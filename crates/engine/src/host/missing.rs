@@ -4,10 +4,10 @@
 //! are not: those of extensions that modules import and only some of their functions use (TensorFlow of 2020), and
 //! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
-use crate::Fault;
 use crate::manifest::UnresolvedImport;
 use crate::memory::none;
 use crate::state::CallState;
+use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
 
 /// A call of an import that the host does not serve.
@@ -22,8 +22,8 @@ impl Missing {
     /// The fault of the call, with what would help.
     pub(crate) fn fault(&self) -> Fault {
         let hint = hint(&self.module, &self.name);
-        Fault::guest(
-            "missing-import",
+        Fault::new(
+            FaultKind::MissingImport,
             format!(
                 "The function called `{}` of `{}`, which this server does not have{hint}.",
                 self.name, self.module

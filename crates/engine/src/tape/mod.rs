@@ -17,11 +17,11 @@ mod tests;
 pub use crate::blob::Blob;
 pub use responses::{HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave};
 
-use crate::Fault;
 use bytes::Bytes;
 pub(crate) use cursor::ClockKind;
 use cursor::ReplayCursor;
 use iof_command::Request;
+use iof_fault::{Fault, FaultKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A tape of one call. Clones are the same tape.
@@ -233,8 +233,8 @@ impl HostCallTape {
 
 fn not_recorded(name: &str, request: &Request) -> Fault {
     let words: String = request.args.join(" ").chars().take(200).collect();
-    Fault::guest(
-        "not-recorded",
+    Fault::new(
+        FaultKind::NotRecorded,
         format!(
             "The function ran `{name} {words}` with {} bytes of stdin, which the recorded call did not.",
             request.stdin.len()

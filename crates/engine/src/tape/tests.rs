@@ -51,8 +51,8 @@ fn what_was_heard_survives_json_and_is_played_in_its_order() {
         ),
         (1, 0, 2)
     );
-    assert_eq!(status(&["a"]).unwrap_err().code, "not-recorded");
-    assert_eq!(status(&["c"]).unwrap_err().code, "not-recorded");
+    assert_eq!(status(&["a"]).unwrap_err().code(), "not-recorded");
+    assert_eq!(status(&["c"]).unwrap_err().code(), "not-recorded");
     assert_eq!(
         tape.play_load(b"key").unwrap().unwrap(),
         [0xff, 1].as_slice()

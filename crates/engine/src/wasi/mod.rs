@@ -11,6 +11,7 @@
 mod clocks;
 mod streams;
 
+use crate::Value;
 use crate::capability::environment::Environment;
 use crate::capability::files::Files;
 use crate::capability::log::{Log, LogRecorder, Stream};
@@ -19,9 +20,9 @@ use crate::capability::scratch::Scratch;
 use crate::limits::Limits;
 use crate::tape::HostCallTape;
 use crate::value::ProgramInput;
-use crate::{Ending, Fault, Value};
 use bytes::Bytes;
 use clocks::{MonotonicClock, WallClock};
+use iof_fault::{Ending, Fault};
 use std::sync::Arc;
 use std::time::Instant;
 use streams::LogStream;

@@ -6,7 +6,8 @@ use super::prepare::{Prepared, StatedTypes};
 use crate::app::App;
 use crate::concurrency::Permit;
 use crate::functions::LoadedFunction;
-use iof_engine::{Arg, Fault, Invocation, Outcome};
+use iof_engine::{Arg, Invocation, Outcome};
+use iof_fault::Fault;
 use std::sync::Arc;
 
 /// The export that is called, and its arguments.

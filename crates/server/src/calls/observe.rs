@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::call_log::{CallSummary, Payload, Row};
 use crate::functions::LoadedFunction;
 use crate::recording::Recorder;
-use iof_engine::{Arg, HostCallTape, Log, Source};
+use iof_engine::{Arg, HostCallTape, Log};
+use iof_fault::Source;
 
 /// The observers of one call, with what they keep of its arguments.
 pub(super) struct Observers {
@@ -87,8 +88,8 @@ fn trace(ended: &EndedCall<'_>) {
             tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
         }
         Err(fault) => {
-            let (code, message, detail) = (&*fault.code, &*fault.message, fault.detail.as_deref());
-            if fault.source_of == Source::Host {
+            let (code, message, detail) = (fault.code(), &*fault.message, fault.detail.as_deref());
+            if fault.kind.source() == Source::Host {
                 tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
             } else {
                 tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");

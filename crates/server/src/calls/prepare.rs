@@ -2,11 +2,13 @@
 
 use crate::app::App;
 use crate::body::BufferedBody;
+use crate::body::larger_than;
 use crate::functions::LoadedFunction;
 use axum::body::Body;
 use http::HeaderMap;
 use iof_command::CallContext;
-use iof_engine::{Fault, HostCallTape, StatedSignature};
+use iof_engine::{HostCallTape, StatedSignature};
+use iof_fault::{Fault, FaultKind};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -159,8 +161,10 @@ pub(crate) async fn read_body(
 ) -> Result<BufferedBody, Fault> {
     let limit = app.settings.request_body;
     let too_large = || {
-        let message = format!("The body is larger than server.request_body = {limit}.");
-        Fault::limit("request-body", 413, message)
+        larger_than(
+            FaultKind::RequestBody,
+            format_args!("server.request_body = {limit}"),
+        )
     };
     app.bodies.read(headers, body, limit, too_large).await
 }

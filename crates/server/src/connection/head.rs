@@ -3,7 +3,7 @@
 
 use crate::settings::Settings;
 use http::Request;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 
 /// The refusal of a head that is too large.
 pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fault> {
@@ -14,7 +14,7 @@ pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fa
         let message = format!(
             "The request's URI is too long: got {target} bytes, server.uri_size is {most}. Send what is long in the body."
         );
-        return Some(Fault::limit("uri-size", 414, message));
+        return Some(Fault::new(FaultKind::UriSize, message));
     }
     let size = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         name.as_str().len() as u64 + value.len() as u64
@@ -26,7 +26,7 @@ pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fa
         let message = format!(
             "The request's method and header fields are too large: got {size} bytes, server.head_size is {most}. Send fewer or shorter ones."
         );
-        return Some(Fault::limit("head-size", 431, message));
+        return Some(Fault::new(FaultKind::HeadSize, message));
     }
     None
 }

@@ -1,7 +1,9 @@
 //! Modules that could not be made callable: what went wrong is remembered for a while, and one attempt is made at a time,
 //! so that calls of such a function cost no compile each.
 
-use iof_engine::Fault;
+use crate::status;
+use http::StatusCode;
+use iof_fault::Fault;
 use quick_cache::sync::Cache;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
@@ -46,7 +48,7 @@ impl Failures {
 
     /// Remembers why an attempt failed, unless it was only a bad moment.
     pub(super) fn note(&self, sha256: [u8; 32], fault: &Fault) {
-        if fault.status != 503 {
+        if status::of(fault.kind) != StatusCode::SERVICE_UNAVAILABLE {
             self.known.insert(sha256, (Instant::now(), fault.clone()));
         }
     }

@@ -1,13 +1,14 @@
 //! From what the store has of a function to one that can be called: its code, compiled if need be, and what it was
 //! granted.
 
-use super::{Functions, LoadedFunction, Policy, no_such_function, store_fault};
+use super::{Functions, LoadedFunction, Policy};
 use crate::callback::RequestTarget;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
 use crate::schema::Schemas;
 use iof_egress::SecretValue;
-use iof_engine::{Environment, Fault, Source};
+use iof_engine::Environment;
+use iof_fault::{Fault, FaultKind, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,9 +25,8 @@ impl Functions {
         let function = self
             .store
             .function(id)
-            .await
-            .map_err(store_fault)?
-            .ok_or_else(|| no_such_function(id))?;
+            .await?
+            .ok_or_else(|| Fault::no_such_function(id))?;
         // What was loaded before serves again where it is still the same.
         let before = earlier.map(|earlier| {
             let canary = earlier.canary.as_ref().map(|(canary, _)| &**canary);
@@ -126,8 +126,8 @@ impl Functions {
                 EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
             }
         };
-        let function = self.store.function(id).await.map_err(store_fault)?;
-        let mut function = function.ok_or_else(|| no_such_function(id))?;
+        let function = self.store.function(id).await?;
+        let mut function = function.ok_or_else(|| Fault::no_such_function(id))?;
         function.state = state.to_owned();
         let code = Arc::new(self.code(id, version.sha256).await?);
         Ok(Arc::new(self.loaded(&function, version, code, granted)))
@@ -160,7 +160,7 @@ impl Functions {
     /// The secrets of a function, in the clear.
     async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
         let keys = self.secret_keys()?;
-        let secrets = self.store.secrets(keys, id).await.map_err(store_fault)?;
+        let secrets = self.store.secrets(keys, id).await?;
         secrets
             .into_iter()
             .map(|(name, value)| {
@@ -181,9 +181,7 @@ impl Functions {
     pub(crate) fn secret_keys(&self) -> Result<&SecretKeys, Fault> {
         self.policy.secret_keys.as_ref().ok_or_else(|| {
             Fault::new(
-                "secret-key",
-                Source::Host,
-                503,
+                FaultKind::SecretKey,
                 "This server has no key to encrypt secrets with. Make one with `openssl rand -base64 32 > secrets.key`, \
                  and start the server with secrets.key_file = \"secrets.key\" (IOF_SECRETS_KEY_FILE).",
             )
@@ -200,7 +198,7 @@ impl Functions {
     /// # Errors
     /// The fault that keeps it from being loaded; a version that does not exist is for the store to refuse.
     pub(crate) async fn loads(&self, id: i64, number: i64) -> Result<(), Fault> {
-        let version = self.store.version(id, number).await.map_err(store_fault)?;
+        let version = self.store.version(id, number).await?;
         if let Some(version) = version {
             self.code(id, version.sha256).await?;
         }
@@ -233,15 +231,14 @@ impl Functions {
         let kept = self
             .store
             .artefact(self.engine.fingerprint(), sha256)
-            .await
-            .map_err(store_fault)?;
+            .await?;
         let Some(artefact) = kept else {
             return Ok(None);
         };
         let engine = self.engine.clone();
         match blocking(move || engine.load(&artefact)).await? {
             Ok(code) => Ok(Some(code)),
-            Err(fault) if fault.source_of == Source::Limit => Err(fault),
+            Err(fault) if fault.kind.source() == Source::Limit => Err(fault),
             Err(_) => Ok(None),
         }
     }
@@ -249,22 +246,16 @@ impl Functions {
     /// Compiles from the source: after an upgrade, or when an artefact was lost or damaged.
     async fn rebuild(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
         tracing::info!(function = id, "compiling again: no usable compiled code");
-        let source = self
-            .store
-            .source(sha256)
-            .await
-            .map_err(store_fault)?
-            .ok_or_else(|| {
-                Fault::host(
-                    "The function's module is missing from the store.",
-                    format!("no source for function {id}"),
-                )
-            })?;
+        let source = self.store.source(sha256).await?.ok_or_else(|| {
+            Fault::host(
+                "The function's module is missing from the store.",
+                format!("no source for function {id}"),
+            )
+        })?;
         let compiled = self.engine.compile(source).await?;
         self.store
             .put_artefact(self.engine.fingerprint(), sha256, &compiled.artefact)
-            .await
-            .map_err(store_fault)?;
+            .await?;
         let engine = self.engine.clone();
         blocking(move || engine.load(&compiled.artefact)).await?
     }

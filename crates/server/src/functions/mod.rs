@@ -13,7 +13,8 @@ use crate::http::truncate;
 use crate::schema::Schemas;
 use crate::settings::Settings;
 use iof_command::Grants;
-use iof_engine::{Engine, Environment, Fault, Limits, Source};
+use iof_engine::{Engine, Environment, Limits};
+use iof_fault::{Fault, FaultKind};
 use iof_store::{KeyHash, SecretKeys, Store};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -126,10 +127,10 @@ impl Functions {
         {
             return Ok(Arc::clone(canary));
         }
-        let function = self.store.function(id).await.map_err(store_fault)?;
-        let function = function.ok_or_else(|| no_such_function(id))?;
-        let version = self.store.version(id, number).await.map_err(store_fault)?;
-        let version = version.ok_or_else(|| no_such_version(id, number))?;
+        let function = self.store.function(id).await?;
+        let function = function.ok_or_else(|| Fault::no_such_function(id))?;
+        let version = self.store.version(id, number).await?;
+        let version = version.ok_or_else(|| Fault::no_such_version(id, number))?;
         let made = self.make(&function, &version, loaded.change, &[]).await?;
         Ok(Arc::new(made))
     }
@@ -139,11 +140,11 @@ impl Functions {
     /// # Errors
     /// As [`Functions::get`].
     pub(crate) async fn get_named(&self, name: &str) -> Result<Arc<LoadedFunction>, Fault> {
-        let unknown = || no_such_function(truncate(name));
+        let unknown = || Fault::no_such_function(truncate(name));
         let number = self.named(name).await?.ok_or_else(unknown)?;
         match self.get(number).await {
             // The name of a function that is gone may belong to another one now.
-            Err(fault) if fault.code == "no-such-function" => {
+            Err(fault) if fault.kind == FaultKind::NoSuchFunction => {
                 self.names.remove(name);
                 let number = self.named(name).await?.ok_or_else(unknown)?;
                 self.get(number).await
@@ -156,7 +157,7 @@ impl Functions {
         if let Some(id) = self.names.get(name) {
             return Ok(Some(id));
         }
-        let id = self.store.named(name).await.map_err(store_fault)?;
+        let id = self.store.named(name).await?;
         if let Some(id) = id {
             self.names.insert(name.into(), id);
         }
@@ -205,37 +206,4 @@ impl Functions {
         let at = usize::try_from(id).unwrap_or_default() % CHANGES;
         &self.changes[at]
     }
-}
-
-/// The fault of a number that no function has.
-pub(crate) fn no_such_function(id: impl std::fmt::Display) -> Fault {
-    Fault::client("no-such-function", format!("There is no function {id}.")).with_status(404)
-}
-
-/// The fault of a number that no version has.
-pub(crate) fn no_such_version(id: i64, number: i64) -> Fault {
-    let message = format!("Function {id} has no version {number}.");
-    Fault::client("no-such-version", message).with_status(404)
-}
-
-/// The fault of a store that failed.
-pub(crate) fn store_fault(error: iof_store::Error) -> Fault {
-    use iof_store::Error;
-    let (status, message) = match &error {
-        Error::NotFound { function_id } => return no_such_function(function_id),
-        Error::NoVersion {
-            function_id,
-            number,
-        } => return no_such_version(*function_id, *number),
-        Error::Busy | Error::Closed => (
-            503,
-            "The store is busy. Nothing was changed; try again soon.",
-        ),
-        Error::DiskFull(_) => (507, "The server's disk is full. Nothing was changed."),
-        _ => (
-            500,
-            "The store failed. Nothing was changed; the server's log says why.",
-        ),
-    };
-    Fault::new("store", Source::Host, status, message).with_detail(error)
 }

@@ -7,7 +7,8 @@ use crate::concurrency::ConcurrencyLimiter;
 use crate::settings::Settings;
 use iof_command::Grants;
 use iof_egress::{SecretInjections, SecretValue};
-use iof_engine::{Fault, Limits};
+use iof_engine::Limits;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// The most that a version can declare.
@@ -93,12 +94,15 @@ impl Ceiling {
                 let value = values.iter().find(|(known, _)| known == name);
                 let (_, value) = value.ok_or_else(|| not_set(id, name))?;
                 secret.attachment(value.clone()).map_err(|problem| {
-                    Fault::client("declaration", format!("secret {name}: {problem}"))
+                    Fault::new(
+                        FaultKind::SecretPlacement,
+                        format!("secret {name}: {problem}"),
+                    )
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let secrets = SecretInjections::new(secrets)
-            .map_err(|error| Fault::client("declaration", error.to_string()))?;
+            .map_err(|error| Fault::new(FaultKind::SecretPlacement, error.to_string()))?;
         Ok(EffectiveGrants {
             grants: Arc::new(declared.grants()),
             limits: Arc::new(self.limits(declared)?),
@@ -118,21 +122,21 @@ impl Ceiling {
 }
 
 fn beyond(what: String) -> Fault {
-    Fault::client(
-        "ceiling",
+    Fault::new(
+        FaultKind::Ceiling,
         format!(
             "The version declares more than this server allows. {what}. Declare less, or ask the operator for more."
         ),
     )
-    .with_status(403)
 }
 
 fn not_set(id: i64, name: &str) -> Fault {
-    Fault::client(
-        "secret-not-set",
-        format!("The function declares the secret {name}, which is not set. Set it: `iof secret set {id} {name}`."),
+    Fault::new(
+        FaultKind::SecretNotSet,
+        format!(
+            "The function declares the secret {name}, which is not set. Set it: `iof secret set {id} {name}`."
+        ),
     )
-    .with_status(409)
 }
 
 fn list(items: &[String]) -> String {

@@ -6,7 +6,8 @@
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
-use iof_engine::{Fault, LimitOverrides};
+use iof_engine::LimitOverrides;
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -204,11 +205,10 @@ fn in_line(text: &str, error: &toml::de::Error) -> String {
 }
 
 fn wrong(problem: String) -> Fault {
-    Fault::client(
-        "declaration",
+    Fault::new(
+        FaultKind::Declaration,
         format!("function.toml: {}", problem.trim_end()),
     )
-    .with_status(422)
 }
 
 #[cfg(test)]
@@ -306,7 +306,7 @@ mod tests {
             ("concurrency = 501", "ceiling", "server.concurrency = 500"),
         ] {
             let fault = read(text).unwrap_err();
-            assert_eq!(fault.code, code, "{text}: {}", fault.message);
+            assert_eq!(fault.code(), code, "{text}: {}", fault.message);
             assert!(fault.message.contains(named), "{text}: {}", fault.message);
             assert!(!fault.message.contains("s3cret"), "{}", fault.message);
         }

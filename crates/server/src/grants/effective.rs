@@ -5,7 +5,8 @@ use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use iof_command::Grants;
 use iof_egress::SecretInjections;
-use iof_engine::{Fault, Limits};
+use iof_engine::Limits;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// The grants and limits that calls of one function run with.
@@ -88,12 +89,11 @@ impl EffectiveGrants {
 }
 
 fn not_callers(name: &str, line: &str) -> Fault {
-    Fault::client(
-        "caller-request",
+    Fault::new(
+        FaultKind::CallerRequest,
         format!(
             "{name} is not allowed: callers of this function name no {line}. Leave it out, or add callers_may = [\"{line}\"] \
              to its function.toml."
         ),
     )
-    .with_status(403)
 }

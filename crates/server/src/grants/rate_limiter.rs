@@ -3,7 +3,7 @@
 //! The generic cell rate algorithm: one number, the time at which all calls so far would have been due, had they come
 //! evenly. It needs no lock, no window that begins anew for everybody, and no timer.
 
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,8 @@ impl RateLimiter {
             .due
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         counted.map(drop).map_err(|_| {
-            Fault::limit(
-                "rate",
-                429,
+            Fault::new(
+                FaultKind::Rate,
                 format!(
                     "The function is called more often than its rate = {} calls a minute. Try again soon.",
                     self.rate
@@ -85,7 +84,10 @@ mod tests {
         assert_eq!(passed(3), 2);
         assert_eq!(passed(100), 10);
         assert_eq!(
-            limiter.count_at(Duration::from_secs(100)).unwrap_err().code,
+            limiter
+                .count_at(Duration::from_secs(100))
+                .unwrap_err()
+                .code(),
             "rate"
         );
     }

@@ -3,7 +3,7 @@
 use super::compile::{Check, Id, Node, Pattern, Program, Types};
 use super::equality::{compare, equal, hash, is_multiple, whole};
 use crate::parsing::Budget;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use serde_json::{Map, Value as Json};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -137,7 +137,7 @@ impl Run<'_> {
             "An argument takes more steps to check against its JSON Schema than server.schema_steps = {}. Send a smaller one, or deploy the function with a simpler schema.",
             self.most
         );
-        Fault::limit("schema-steps", 413, message).into()
+        Fault::new(FaultKind::SchemaSteps, message).into()
     }
 
     /// The stop of a mismatch, with its words only if somebody reads them.

@@ -12,7 +12,8 @@ mod evaluate;
 
 use crate::parsing::Budget;
 use compile::{Compiler, Program};
-use iof_engine::{Export, Fault};
+use iof_engine::Export;
+use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -52,10 +53,10 @@ impl Schemas {
             .as_ref()
             .and_then(|described| described.params.get(at));
         let name = param.map_or("", |param| &param.name);
-        Err(Fault::client(
-            "arguments",
+        Err(Fault::new(
+            FaultKind::Arguments,
             format!(
-                "`{name}{}` of `{}` is not what it takes: {}.",
+                "Argument `{name}{}` of `{}` does not match its schema: {}.",
                 mismatch.path, export.name, mismatch.why
             ),
         ))

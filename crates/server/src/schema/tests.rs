@@ -1,7 +1,7 @@
 use super::compile::{Compiler, Program};
 use super::evaluate::{Mismatch, check};
 use crate::parsing::Budget;
-use iof_engine::Fault;
+use iof_fault::Fault;
 use serde_json::{Value as Json, json};
 
 /// More than a test of one value takes.
@@ -360,7 +360,7 @@ fn steps_bound_what_a_schema_takes() {
     ] {
         let start = std::time::Instant::now();
         let fault = run(&schema, &value, STEPS).unwrap_err();
-        assert_eq!(&*fault.code, "schema-steps", "{fault:?}");
+        assert_eq!(fault.code(), "schema-steps", "{fault:?}");
         assert!(
             start.elapsed().as_secs() < 5,
             "{schema}: {:?}",

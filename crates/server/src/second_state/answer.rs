@@ -4,21 +4,24 @@ use super::request::parse_id;
 use crate::reply;
 use axum::body::Body;
 use http::{Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 
 pub(super) fn usage_key_fault() -> Fault {
-    Fault::client("usage-key", "SSVM_Usage_Key is missing or wrong.").with_status(403)
+    Fault::new(
+        FaultKind::UsageKeyHeader,
+        "SSVM_Usage_Key is missing or wrong.",
+    )
 }
 
 pub(super) fn content_type_fault(message: &'static str) -> Fault {
-    Fault::client("content-type", message).with_status(415)
+    Fault::new(FaultKind::ContentType, message)
 }
 
 /// The answer to a failure that has a body of 2020 on most routes; `wrong_key` is that of a wrong admin key.
 pub(super) fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
-    let body = match &*fault.code {
-        "no-such-function" => error_body(&format!("wasm_id of {id} does not exist")),
-        "admin-key" => error_body(wrong_key),
+    let body = match fault.kind {
+        FaultKind::NoSuchFunction => error_body(&format!("wasm_id of {id} does not exist")),
+        FaultKind::AdminKey => error_body(wrong_key),
         _ => {
             reply::log(fault, "refused");
             return reply::failure(fault);
@@ -44,10 +47,10 @@ pub(super) fn bare_id(
             let id = parse_id(id).unwrap_or_default();
             reply::ok(StatusCode::OK, reply::HTML, id.to_string())
         }
-        Err(fault) if fault.code == "no-such-function" => {
+        Err(fault) if fault.kind == FaultKind::NoSuchFunction => {
             reply::ok_but(&fault, reply::HTML, missing)
         }
-        Err(fault) if fault.code == "content-type" => {
+        Err(fault) if fault.kind == FaultKind::ContentType => {
             reply::ok_but(&fault, reply::HTML, error_body(&fault.message))
         }
         Err(fault) => refuse(&fault, id, wrong_key),

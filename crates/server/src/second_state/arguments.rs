@@ -9,10 +9,12 @@ use super::form::{self, FormLimits};
 use super::parsed_call::ParsedCall;
 use crate::callback::RequestTarget;
 use crate::charset;
+use crate::http::essence_of;
 use crate::json::{Failure, Rewriting, Rewritten, Style};
 use crate::parsing::Budget;
 use bytes::Bytes;
-use iof_engine::{Arg, Fault};
+use iof_engine::Arg;
+use iof_fault::{Fault, FaultKind};
 
 /// Fields of JSON that are not for the function: what to fetch, and where to send the result.
 const DIRECTIONS: [[&str; 2]; 2] = [
@@ -40,8 +42,7 @@ pub(super) fn of_body(
         }
         charset::decode(body, charset.as_deref())
     };
-    let essence = content_type.split(';').next().unwrap_or_default();
-    Ok(only(match &*essence.trim().to_ascii_lowercase() {
+    Ok(only(match &*essence_of(content_type) {
         _ if body.is_empty() && content_type == "application/json" => text("{}".into()),
         _ if body.is_empty() => None,
         "application/octet-stream" => Some(Arg::Bytes(body)),
@@ -131,8 +132,8 @@ fn strict(
         _ => None,
     };
     json.ok_or_else(|| {
-        Fault::client(
-            "json",
+        Fault::new(
+            FaultKind::Json,
             "The body is not a JSON object or array, which application/json stands for here.",
         )
     })
@@ -166,6 +167,7 @@ fn first(body: &[u8]) -> Option<&u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status;
 
     const LIMITS: FormLimits = FormLimits {
         fields: 1000,
@@ -243,8 +245,8 @@ mod tests {
             text("25.0")
         );
         assert_eq!(of("application/json", "[1.0]").unwrap(), text("[1]"));
-        assert_eq!(of("application/json", "1").unwrap_err().code, "json");
-        assert_eq!(of("application/json", "{").unwrap_err().code, "json");
+        assert_eq!(of("application/json", "1").unwrap_err().code(), "json");
+        assert_eq!(of("application/json", "{").unwrap_err().code(), "json");
         assert_eq!(
             of("application/octet-stream", "x").unwrap(),
             Some(Arg::Bytes(Bytes::from_static(b"x")))
@@ -267,7 +269,10 @@ mod tests {
             ("text/plain; charset=utf-7", 415),
         ] {
             let fault = of(content_type, "{}").unwrap_err();
-            assert_eq!((&*fault.code, fault.status), ("charset", status));
+            assert_eq!(
+                (fault.code(), status::of(fault.kind).as_u16()),
+                ("charset", status)
+            );
         }
         assert_eq!(of("image/png", "x").unwrap(), None);
         assert_eq!(of("text/plain", "").unwrap(), None);
@@ -287,7 +292,7 @@ mod tests {
         assert_eq!(asked.args, [Arg::Text(body.into())]);
         assert!(asked.fetch.is_none() && asked.callback.is_none());
         let bad = of_body("application/json", Bytes::from(r#"{"SSVM_Callback":7}"#));
-        assert_eq!(bad.err().unwrap().code, "callback");
+        assert_eq!(bad.err().unwrap().code(), "callback");
     }
 
     proptest::proptest! {
@@ -313,7 +318,7 @@ mod tests {
         // Deeper, it is only text.
         assert_eq!(plain(&deep(1001)), deep(1001));
         assert_eq!(
-            arg("application/json", &deep(1001)).unwrap_err().code,
+            arg("application/json", &deep(1001)).unwrap_err().code(),
             "json-depth"
         );
     }

@@ -4,13 +4,12 @@
 //! connection and no faster than the client reads, so what it takes is the module and a few pieces.
 
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::memory::MemoryReservation;
 use crate::parsing::blocking;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use iof_engine::Fault;
+use iof_fault::Fault;
 use iof_store::Function;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -48,11 +47,7 @@ pub(super) async fn source(
     let version = &function.version;
     let size = usize::try_from(version.size).unwrap_or(usize::MAX);
     let share = app.bodies.share(size)?;
-    let source = app
-        .store
-        .source(version.sha256)
-        .await
-        .map_err(store_fault)?;
+    let source = app.store.source(version.sha256).await?;
     let source = source.ok_or_else(|| {
         let sha256 = crate::http::hex(&version.sha256);
         Fault::host("The module is missing from the store.", sha256)

@@ -4,13 +4,12 @@ use super::answer::{bare_id, content_type_fault, error_body};
 use super::request::{administered, read_owned};
 use crate::app::App;
 use crate::callback::RequestTarget;
-use crate::functions::store_fault;
 use crate::http::content_type;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{Request, Response};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// The host of the original, which no callback could be stored for: such callbacks ran in circles. It is gone, and what
@@ -31,7 +30,7 @@ pub(super) async fn write(
         let bytes = read_owned(&app, &parts.headers, body).await?;
         let callback = std::str::from_utf8(&bytes).unwrap_or_default();
         if callback.contains(GONE) {
-            return Err(Fault::client("callback", REFUSAL));
+            return Err(Fault::new(FaultKind::Callback, REFUSAL));
         }
         if content_type(&parts.headers) != "application/json" {
             return Err(content_type_fault(NOT_JSON));
@@ -40,8 +39,7 @@ pub(super) async fn write(
         RequestTarget::callback(callback)?;
         app.store
             .set_callback(function.function_id, callback.to_owned())
-            .await
-            .map_err(store_fault)?;
+            .await?;
         app.functions.changed(function.function_id);
         Ok(())
     };

@@ -17,7 +17,8 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use iof_command::CallContext;
 use iof_egress::{Outbound, SecretInjections};
-use iof_engine::{Arg, Fault, Source};
+use iof_engine::Arg;
+use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
 /// The function that answers requests to this server itself.
@@ -67,8 +68,8 @@ impl CallbackClient<'_> {
         *request.headers_mut() = target.headers;
         if app.is_own(&target.url) {
             *request.uri_mut() = target.url.as_str().parse().map_err(|_| {
-                Fault::client(
-                    "egress-url",
+                Fault::new(
+                    FaultKind::TargetUrl,
                     format!("{} is no URL to be requested.", target.url),
                 )
             })?;
@@ -97,13 +98,8 @@ impl CallbackClient<'_> {
         };
         let response = app.egress.send_to(&outbound, target.url, request).await;
         response.map(CallbackResponse::Outside).map_err(|error| {
-            Fault::new(
-                error.code(),
-                Source::Outbound,
-                502,
-                capital(&error.to_string()),
-            )
-            .with_detail(error.detail().unwrap_or_default())
+            Fault::new(error.kind().into(), capital(&error.to_string()))
+                .with_detail(error.detail().unwrap_or_default())
         })
     }
 

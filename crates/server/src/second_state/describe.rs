@@ -6,13 +6,12 @@ use super::executables::admit;
 use super::request::{USAGE_KEY, function, header, is_admin};
 use crate::app::App;
 use crate::connection::Written;
-use crate::functions::store_fault;
 use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Function, Usage};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -71,12 +70,7 @@ async fn describe(
         false => None,
         true if is_admin(&function, headers) => {
             app.call_log.flush().await;
-            Some(
-                app.store
-                    .usage(function.function_id)
-                    .await
-                    .map_err(store_fault)?,
-            )
+            Some(app.store.usage(function.function_id).await?)
         }
         true => return Ok(no_usage(function.function_id)),
     };
@@ -144,12 +138,18 @@ pub(super) fn filters(
         return Ok(None);
     };
     let Ok(wanted) = serde_json::from_str::<Vec<String>>(&filter) else {
-        let fault = Fault::client("filter", "filterBy must be a JSON array of strings.");
+        let fault = Fault::new(
+            FaultKind::Filter,
+            "filterBy must be a JSON array of strings.",
+        );
         let body = error_body("Please check your filterBy parameters. Not valid string array!");
         return Err(reply::ok_but(&fault, reply::HTML, body));
     };
     if wanted.iter().any(|name| !known.contains(&name.as_str())) {
-        let fault = Fault::client("filter", format!("filterBy takes {}.", known.join(", ")));
+        let fault = Fault::new(
+            FaultKind::Filter,
+            format!("filterBy takes {}.", known.join(", ")),
+        );
         let body = json!([{ "error_invalid_filter": filter }, { "valid_filters_include": known }]);
         return Err(reply::ok_but(&fault, reply::HTML, body.to_string()));
     }
@@ -184,7 +184,7 @@ fn is_usage(name: &str) -> bool {
 
 /// The original's words.
 fn no_usage(id: i64) -> Response<Body> {
-    let fault = Fault::client("admin-key", "SSVM_Admin_Key is missing or wrong.").with_status(403);
+    let fault = Fault::new(FaultKind::AdminKey, "SSVM_Admin_Key is missing or wrong.");
     let body = error_body(&format!(
         "Wrong admin key! total_gas_consumed, total_invocations and full_usage_report for {id} require that San \
          SVM_Admin_Key is present in the request headers."

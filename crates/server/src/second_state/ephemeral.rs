@@ -8,8 +8,8 @@ use super::answer::error_body;
 use super::arguments;
 use super::executables::admit;
 use crate::app::App;
+use crate::body::larger_than;
 use crate::connection::network;
-use crate::functions::store_fault;
 use crate::http::{content_type, essence};
 use crate::memory::SMALL;
 use crate::parsing::Budget;
@@ -18,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{EphemeralPut, EphemeralShare};
 use serde_json::json;
 use std::net::IpAddr;
@@ -53,11 +53,11 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     let stored = async {
         admit(app, &parts.headers)?;
         if essence(&parts.headers) != "application/json" {
-            return Err(Fault::client("content-type", NOT_JSON).with_status(415));
+            return Err(Fault::new(FaultKind::ContentType, NOT_JSON));
         }
         if key.len() > KEY {
-            return Err(Fault::client(
-                "ephemeral-key",
+            return Err(Fault::new(
+                FaultKind::EphemeralKey,
                 format!("The key is longer than {KEY} bytes."),
             ));
         }
@@ -66,10 +66,9 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let held = app
             .bodies
             .read(&parts.headers, body, limit, || {
-                Fault::limit(
-                    "ephemeral-value",
-                    413,
-                    format!("The body is larger than second_state.ephemeral_value = {limit}."),
+                larger_than(
+                    FaultKind::EphemeralValue,
+                    format_args!("second_state.ephemeral_value = {limit}"),
                 )
             })
             .await?;
@@ -89,19 +88,17 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
         let put = app
             .store
             .put_ephemeral(key.clone(), value, life, total.as_u64(), owner);
-        match put.await.map_err(store_fault)? {
+        match put.await? {
             EphemeralPut::Done => Ok(json!({ "key": key }).to_string()),
-            EphemeralPut::ShareFull => Err(Fault::limit(
-                "ephemeral-share",
-                507,
+            EphemeralPut::ShareFull => Err(Fault::new(
+                FaultKind::EphemeralShare,
                 format!(
                     "The share of this address in the ephemeral storage is full: second_state.ephemeral_share = {share}. \
                      Delete a value, or try again later."
                 ),
             )),
-            EphemeralPut::Full => Err(Fault::limit(
-                "ephemeral-total",
-                507,
+            EphemeralPut::Full => Err(Fault::new(
+                FaultKind::EphemeralTotal,
                 format!(
                     "The ephemeral storage is full: second_state.ephemeral_total = {total}. Try again later."
                 ),
@@ -110,7 +107,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
     };
     match stored.await {
         Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
-        Err(fault) if fault.code == "content-type" => {
+        Err(fault) if fault.kind == FaultKind::ContentType => {
             tracing::debug!(content_type = content_type(&parts.headers), "not JSON");
             reply::ok_but(&fault, reply::HTML, error_body(NOT_JSON))
         }
@@ -139,7 +136,7 @@ pub(super) async fn read(
 ) -> Response<Body> {
     let value = async {
         admit(&app, &headers)?;
-        app.store.ephemeral(&key).await.map_err(store_fault)
+        app.store.ephemeral(&key).await.map_err(Fault::from)
     };
     match value.await {
         // It was JSON when it came.
@@ -148,12 +145,8 @@ pub(super) async fn read(
             reply::ok(StatusCode::OK, reply::HTML, body)
         }
         Ok(None) => {
-            let fault = Fault::client("no-such-key", "There is nothing under this key.");
-            reply::ok_but(
-                &fault.with_status(404),
-                reply::HTML,
-                error_body("Key not found"),
-            )
+            let fault = Fault::new(FaultKind::NoSuchKey, "There is nothing under this key.");
+            reply::ok_but(&fault, reply::HTML, error_body("Key not found"))
         }
         Err(fault) => reply::failure(&fault),
     }
@@ -168,7 +161,7 @@ pub(super) async fn delete(
     let deleted = async {
         admit(&app, &headers)?;
         let deleted = app.store.delete_ephemeral(key.clone()).await;
-        deleted.map_err(store_fault)
+        deleted.map_err(Fault::from)
     };
     match deleted.await {
         Ok(_) => {

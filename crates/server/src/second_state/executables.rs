@@ -6,13 +6,12 @@ use super::upload;
 use crate::app::App;
 use crate::auth::key_fault;
 use crate::deploy::EMPTY;
-use crate::functions::store_fault;
 use crate::http::hex;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{NewFunction, Rollout};
 use serde_json::json;
 use std::sync::Arc;
@@ -40,8 +39,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
                 private,
                 version,
             })
-            .await
-            .map_err(store_fault)?;
+            .await?;
         tracing::info!(function = created.function_id, bytes, "uploaded");
         Ok(format!(
             r#"{{"wasm_id":{},"wasm_sha256":"{legacy_sha256}","SSVM_Usage_Key":"{}","SSVM_Admin_Key":"{}","iof_sha256":"{}"}}"#,
@@ -76,8 +74,7 @@ pub(super) async fn update(
         let uploaded = app
             .store
             .add_version(function.function_id, version, Rollout::Active)
-            .await
-            .map_err(store_fault)?;
+            .await?;
         app.functions.changed(function.function_id);
         tracing::info!(
             function = function.function_id,
@@ -89,7 +86,7 @@ pub(super) async fn update(
     match updated.await {
         Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
         // Here the original answered.
-        Err(fault) if fault.code == "content-type" => {
+        Err(fault) if fault.kind == FaultKind::ContentType => {
             reply::ok_but(&fault, reply::HTML, error_body(&fault.message))
         }
         Err(fault) => refuse_upload(
@@ -111,7 +108,7 @@ fn refuse_upload(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
 pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Body> {
     let list = async {
         admit(&app, &headers)?;
-        app.store.list().await.map_err(store_fault)
+        app.store.list().await.map_err(Fault::from)
     };
     match list.await {
         Ok(ids) => {
@@ -131,10 +128,7 @@ pub(super) async fn delete(
 ) -> Response<Body> {
     let deleted = async {
         let number = administered(&app, &id, &headers).await?.function_id;
-        app.store
-            .delete_function(number)
-            .await
-            .map_err(store_fault)?;
+        app.store.delete_function(number).await?;
         app.functions.changed(number);
         tracing::info!(function = number, "deleted");
         Ok(json!({ "wasm_id": id }).to_string())

@@ -9,7 +9,7 @@
 
 use crate::json::{index, quoted, too_deep};
 use crate::parsing::Budget;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
@@ -68,9 +68,8 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
     let ampersands = text.bytes().filter(|byte| *byte == b'&').count();
     if ampersands >= limits.fields as usize {
         let most = limits.fields;
-        return Err(Fault::limit(
-            "form-fields",
-            413,
+        return Err(Fault::new(
+            FaultKind::FormFields,
             format!(
                 "The form has more fields than second_state.form_fields = {most}. Send fewer, or JSON."
             ),
@@ -452,11 +451,11 @@ mod tests {
         let fields = |count: usize| vec!["a=1"; count].join("&");
         assert!(form(&fields(1000)).starts_with(r#"{"a":["1","1""#));
         let read = |text: &str| read(text, LIMITS, &mut Budget::default());
-        assert_eq!(read(&fields(1001)).unwrap_err().code, "form-fields");
-        assert_eq!(read(&"&".repeat(1000)).unwrap_err().code, "form-fields");
+        assert_eq!(read(&fields(1001)).unwrap_err().code(), "form-fields");
+        assert_eq!(read(&"&".repeat(1000)).unwrap_err().code(), "form-fields");
         let deep = |depth: usize| format!("a{}=1", "[b]".repeat(depth - 1));
         assert!(read(&deep(500)).is_ok());
-        assert_eq!(read(&deep(501)).unwrap_err().code, "json-depth");
+        assert_eq!(read(&deep(501)).unwrap_err().code(), "json-depth");
         // A form of a hundred kilobytes cannot make an array of a hundred million places.
         let sparse: Vec<_> = (0..999).map(|at| format!("a[{at}][998]=x")).collect();
         assert!(form(&sparse.join("&")).len() < 20_000);

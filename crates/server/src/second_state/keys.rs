@@ -4,12 +4,11 @@ use super::answer::refuse;
 use super::executables::NIL_KEY;
 use super::request::administered;
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -36,8 +35,7 @@ async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<
     let key = app
         .store
         .set_usage_key(function.function_id, private)
-        .await
-        .map_err(store_fault)?;
+        .await?;
     app.functions.changed(function.function_id);
     tracing::info!(
         function = function.function_id,
@@ -54,7 +52,7 @@ fn answer(id: &str, key: Result<String, Fault>) -> Response<Body> {
             reply::ok(StatusCode::OK, reply::JSON, body)
         }
         // Here the original crashed.
-        Err(fault) if fault.code == "no-such-function" => reply::failure(&fault),
+        Err(fault) if fault.kind == FaultKind::NoSuchFunction => reply::failure(&fault),
         Err(fault) => refuse(
             &fault,
             id,

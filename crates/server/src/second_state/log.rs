@@ -8,14 +8,13 @@ use super::describe;
 use super::request::administered;
 use crate::app::App;
 use crate::call_log::OWN_FIELD;
-use crate::functions::store_fault;
 use crate::http::query_value;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use humantime_serde::re::humantime;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::LoggedCall;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -58,20 +57,21 @@ async fn rows(
         Ok(wanted) => wanted,
         Err(refusal) => return Ok(refusal),
     };
-    let last =
-        match query_value(query, "last") {
-            None => None,
-            Some(count) => Some(count.parse::<u32>().map_err(|_| {
-                Fault::client("last", "last must be a whole number, as in ?last=20.")
-            })?),
-        };
+    let last = match query_value(query, "last") {
+        None => None,
+        Some(count) => Some(count.parse::<u32>().map_err(|_| {
+            Fault::new(
+                FaultKind::Last,
+                "last must be a whole number, as in ?last=20.",
+            )
+        })?),
+    };
     app.call_log.flush().await;
     let newest_first = last.is_some();
     let calls = app
         .store
         .calls(function.function_id, newest_first, last.unwrap_or(1))
-        .await
-        .map_err(store_fault)?;
+        .await?;
     let mut rows = calls.iter().map(|call| row(call, wanted.as_deref()));
     let body = match last {
         Some(_) => Json::Array(rows.collect()),

@@ -17,7 +17,8 @@ use crate::multipart::{MostParts, Part, boundary, broken, short, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use http::HeaderMap;
-use iof_engine::{Arg, Fault};
+use iof_engine::Arg;
+use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -86,9 +87,8 @@ pub(super) async fn read(
         fetched_bytes += fetched.len() as u64;
         let limit = app.settings.request_body;
         if fetched_bytes > limit.as_u64() {
-            return Err(Fault::limit(
-                "request-body",
-                413,
+            return Err(Fault::new(
+                FaultKind::RequestBody,
                 format!("What the parts fetch is larger than server.request_body = {limit}."),
             ));
         }

@@ -8,7 +8,7 @@ use crate::connection::network;
 use crate::reply;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use iof_engine::{Fault, Source};
+use iof_fault::{Fault, FaultKind};
 use quick_cache::sync::Cache;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -84,9 +84,7 @@ impl Decision {
     pub(super) fn refusal(self) -> Option<Response<Body>> {
         self.refused.then(|| {
             let fault = Fault::new(
-                "rate-limit",
-                Source::Limit,
-                429,
+                FaultKind::RateLimit,
                 format!(
                     "More than second_state.rate_limit = {} requests a minute came from this address.",
                     self.limit

@@ -1,11 +1,11 @@
 //! Requests of this API: its headers in both spellings, its ids, and the function that a path names.
 
 use crate::app::App;
-use crate::functions::{no_such_function, store_fault};
+use crate::body::larger_than;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 
 /// A header of the original, which was spelt with dashes until June 2020 and with underscores since. Proxies drop the
 /// latter, articles show the former: both work.
@@ -54,10 +54,10 @@ pub(super) fn parse_id(text: &str) -> Option<i64> {
 /// The function of a path.
 pub(super) async fn function(app: &App, id: &str) -> Result<iof_store::Function, Fault> {
     let function = match parse_id(id) {
-        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        Some(id) => app.store.function(id).await?,
         None => None,
     };
-    function.ok_or_else(|| no_such_function(id))
+    function.ok_or_else(|| Fault::no_such_function(id))
 }
 
 /// The function of a path, for whoever holds its admin key.
@@ -70,7 +70,10 @@ pub(super) async fn administered(
     if is_admin(&function, headers) {
         return Ok(function);
     }
-    Err(Fault::client("admin-key", "SSVM_Admin_Key is missing or wrong.").with_status(403))
+    Err(Fault::new(
+        FaultKind::AdminKey,
+        "SSVM_Admin_Key is missing or wrong.",
+    ))
 }
 
 pub(super) fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
@@ -86,10 +89,9 @@ pub(super) async fn read_owned(app: &App, headers: &HeaderMap, body: Body) -> Re
     let held = app
         .bodies
         .read(headers, body, limit, || {
-            Fault::limit(
-                "state",
-                413,
-                format!("The body is larger than second_state.state = {limit}."),
+            larger_than(
+                FaultKind::State,
+                format_args!("second_state.state = {limit}"),
             )
         })
         .await?;

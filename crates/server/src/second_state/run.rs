@@ -13,16 +13,17 @@ use crate::callback::RequestTarget;
 use crate::calls::{
     CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
 };
-use crate::functions::{LoadedFunction, no_such_function};
+use crate::functions::LoadedFunction;
 use crate::http::content_type;
 use crate::memory::SMALL;
 use crate::parsing::Budget;
 use crate::reply;
+use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::{Fault, Source};
+use iof_fault::{Fault, FaultKind, Source};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -66,7 +67,7 @@ async fn run(
     request: Request<Body>,
     origin: Origin,
 ) -> Result<Response<Body>, Refusal> {
-    let number = parse_id(&route.id).ok_or_else(|| no_such_function(&route.id))?;
+    let number = parse_id(&route.id).ok_or_else(|| Fault::no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let (function, credentials) = (FunctionRef::Number(number), KeyHeaders(&parts.headers));
     let prepared = Prepared::new(app, id, function, &credentials, origin).await?;
@@ -235,23 +236,23 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
     let fault = match refusal {
         Refusal::Call(fault) | Refusal::Request(fault) => fault,
     };
-    match (refusal, &*fault.code) {
+    match (refusal, fault.kind) {
         // A server that is full says so, for clients and proxies that know what 503 means.
-        _ if fault.status == 503 => reply::failure(fault),
+        _ if status::of(fault.kind) == StatusCode::SERVICE_UNAVAILABLE => reply::failure(fault),
         // A header of ours, of which clients of 2020 know nothing.
-        (Refusal::Call(_), "signature") => reply::failure(fault),
+        (Refusal::Call(_), FaultKind::Signature) => reply::failure(fault),
         (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
-        (_, "no-such-function") => {
+        (_, FaultKind::NoSuchFunction) => {
             reply::ok_but(fault, reply::HTML, format!("{id} does not exist"))
         }
-        (_, "usage-key") => reply::ok_but(
+        (_, FaultKind::UsageKeyHeader) => reply::ok_but(
             fault,
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
         // Its time was over while its arguments were read.
-        (_, "wall-time") => reply::ok_but(fault, content_type, FAILED),
-        _ if fault.source_of == Source::Host => reply::ok_but(fault, content_type, FAILED),
+        (_, FaultKind::WallTime) => reply::ok_but(fault, content_type, FAILED),
+        _ if fault.kind.source() == Source::Host => reply::ok_but(fault, content_type, FAILED),
         // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
         _ => reply::failure(fault),
     }
@@ -267,20 +268,18 @@ pub(super) fn dispatch(
         let depth = origin.depth + 1;
         let most = app.second_state.callback_depth;
         if depth > most {
-            return Err(Fault::limit(
-                "callback-depth",
-                508,
+            return Err(Fault::new(
+                FaultKind::CallbackDepth,
                 format!(
                     "Functions call each other more than second_state.callback_depth = {most} times deep."
                 ),
             ));
         }
         let Some(route) = Route::of_path(request.uri().path()) else {
-            return Err(Fault::client(
-                "callback-route",
+            return Err(Fault::new(
+                FaultKind::CallbackRoute,
                 "A fetch or callback to this server itself can reach only /api/run and /api/multipart/run.",
-            )
-            .with_status(404));
+            ));
         };
         let request = request.map(Body::from);
         Ok(answer(app, &route, request, Origin { depth, ..origin }).await)

@@ -4,12 +4,12 @@ use super::answer::{bare_id, content_type_fault, error_body, usage_key_fault};
 use super::request::{USAGE_KEY, administered, function, header, read_owned};
 use crate::app::App;
 use crate::charset;
-use crate::functions::store_fault;
 use crate::http::{content_type, essence};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
+use iof_fault::FaultKind;
 use std::sync::Arc;
 
 const NOT_TEXT: &str = "Wrong content type. Please use Content-Type of text/plain only";
@@ -31,11 +31,11 @@ pub(super) async fn read(
     };
     match state.await {
         Ok(state) => reply::ok(StatusCode::OK, reply::HTML, state),
-        Err(fault) => match &*fault.code {
-            "no-such-function" => {
+        Err(fault) => match fault.kind {
+            FaultKind::NoSuchFunction => {
                 reply::ok_but(&fault, reply::HTML, format!("{id} does not exist"))
             }
-            "usage-key" => reply::ok_but(
+            FaultKind::UsageKeyHeader => reply::ok_but(
                 &fault,
                 reply::HTML,
                 error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
@@ -61,10 +61,7 @@ pub(super) async fn write(
         let charset = charset::of(content_type(&parts.headers));
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
-        app.store
-            .set_state(function.function_id, state)
-            .await
-            .map_err(store_fault)?;
+        app.store.set_state(function.function_id, state).await?;
         app.functions.changed(function.function_id);
         Ok(())
     };

@@ -7,7 +7,7 @@ use crate::deploy;
 use crate::http::essence;
 use axum::body::Body;
 use http::HeaderMap;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 
 /// A description is a line for people; the original kept 255 characters.
@@ -38,9 +38,8 @@ pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     let held = app
         .bodies
         .read(headers, body, limit, || {
-            Fault::limit(
-                "module-size",
-                413,
+            Fault::new(
+                FaultKind::ModuleSize,
                 format!("The module is larger than compile.module_size = {limit}."),
             )
         })

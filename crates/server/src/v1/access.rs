@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access: the keys and scopes that a request needs.
 //!
 //! | holder of | may |
 //! |---|---|
@@ -8,12 +8,18 @@
 //! | a private function's usage key | call it |
 //! | nothing | call public functions; on a server without keys, also upload and list |
 
+use super::answer::ErrorResponse;
 use crate::app::App;
 use crate::auth::given;
-use crate::functions::{no_such_function, store_fault};
+use crate::http::truncate;
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts;
 use http::{HeaderMap, Request};
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, Function, KeyHash, Scope};
+use serde::Deserialize;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Refuses a request of a page of another origin.
 ///
@@ -28,13 +34,84 @@ pub(crate) fn admit<B>(
         return Ok(());
     }
     let message = "Pages of other origins have no access to /v1. Send the request from a program, or from a page of public_url.";
-    Err(Fault::client("origin", message).with_status(403))
+    Err(Fault::new(FaultKind::Origin, message))
 }
 
-/// The function of a path, by number or by name, for whoever may do this with it.
+/// A scope as a type, which says in a handler's signature what the request needs.
+pub(super) trait NeededScope: Send {
+    const SCOPE: Scope;
+}
+
+/// The scope `deploy`.
+pub(super) struct Deploy;
+/// The scope `read`.
+pub(super) struct Read;
+/// The scope `admin`.
+pub(super) struct Admin;
+
+impl NeededScope for Deploy {
+    const SCOPE: Scope = Scope::Deploy;
+}
+
+impl NeededScope for Read {
+    const SCOPE: Scope = Scope::Read;
+}
+
+impl NeededScope for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+/// The function that `{function}` of the path names, for a sender with the scope `S`.
+pub(super) struct AuthorizedFunction<S>(pub(super) Function, pub(super) PhantomData<S>);
+
+/// A sender with the scope `S` for all functions.
+pub(super) struct AuthorizedServer<S>(PhantomData<S>);
+
+/// A sender who may make and delete keys.
+pub(super) struct Operator;
+
+/// The part of a path that names a function.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct FunctionPath {
+    /// Its number or name
+    pub(super) function: String,
+}
+
+impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedFunction<S> {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
+        let Path(path) = Path::<FunctionPath>::from_request_parts(parts, app)
+            .await
+            .map_err(|error| Fault::host("The path could not be read.", error))?;
+        let function = function(app, &path.function, &parts.headers, S::SCOPE).await?;
+        Ok(Self(function, PhantomData))
+    }
+}
+
+impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedServer<S> {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
+        server(app, &parts.headers, S::SCOPE).await?;
+        Ok(Self(PhantomData))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
+        operator(app, &parts.headers).await?;
+        Ok(Self)
+    }
+}
+
+/// The function that an id names, by number or by name, for a sender with this scope.
 ///
 /// # Errors
-/// `key`; `no-such-function`, for those alone who may know.
+/// `key`, `scope`; `no-such-function`, only for a sender who may know it.
 pub(super) async fn function(
     app: &App,
     id: &str,
@@ -42,10 +119,10 @@ pub(super) async fn function(
     need: Scope,
 ) -> Result<Function, Fault> {
     let function = match number(app, id).await? {
-        Some(id) => app.store.function(id).await.map_err(store_fault)?,
+        Some(id) => app.store.function(id).await?,
         None => None,
     };
-    // Whoever has no key learns nothing, not even which functions there are.
+    // A sender without a key learns nothing, not even which functions exist.
     let key = key(app, headers).await?;
     let admitted = app.keys.is_operator(headers)
         || function.as_ref().is_some_and(|function| {
@@ -57,19 +134,19 @@ pub(super) async fn function(
         });
     match function {
         Some(function) if admitted => Ok(function),
-        None if admitted => Err(no_such_function(super::shown(id))),
+        None if admitted => Err(Fault::no_such_function(truncate(id))),
         _ => Err(refused(
-            &format!("Function {} takes its admin key,", super::shown(id)),
+            &format!("Function {} takes its admin key,", truncate(id)),
             key.as_ref(),
             need,
         )),
     }
 }
 
-/// Whether a request may do this with all functions.
+/// Admits a sender with this scope for all functions.
 ///
 /// # Errors
-/// `key`
+/// `key`, `scope`
 pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Result<(), Fault> {
     if app.keys.admit(headers) {
         return Ok(());
@@ -81,11 +158,11 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     }
 }
 
-/// Whether a request may make and delete keys: on a server without keys nobody can prove to be its operator.
+/// Admits a sender who may make and delete keys: on a server without keys nobody can prove to be its operator.
 ///
 /// # Errors
-/// `key`
-pub(super) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+/// `key`, `scope`
+async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if app.keys.is_operator(headers) {
         return Ok(());
     }
@@ -96,16 +173,16 @@ pub(super) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault
     }
 }
 
-/// The number of a function that a path names.
+/// The number of the function that a path names by number or by name.
 pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(id.parse().ok().filter(|id| *id > 0));
     }
-    // Not from the cache: a name that was deleted may be somebody else's by now.
-    app.store.named(id).await.map_err(store_fault)
+    // Not from the cache: a name that was deleted may belong to another function by now.
+    app.store.named(id).await.map_err(Fault::from)
 }
 
-/// Whether the sender may call a function, which its usage key protects if it has one.
+/// Admits a sender who may call a function, which its usage key protects if it has one.
 ///
 /// # Errors
 /// `usage-key`
@@ -121,13 +198,13 @@ pub(super) async fn call(
     let message = format!(
         "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
     );
-    Err(Fault::client("usage-key", message).with_status(401))
+    Err(Fault::new(FaultKind::UsageKey, message))
 }
 
-/// Whether the sender shows a key that calls a function, whether it takes one or not.
+/// Tells whether the sender shows a key that calls a function, be it private or not.
 ///
 /// # Errors
-/// That the store does not answer.
+/// `store`
 pub(super) async fn shows_key(
     app: &App,
     id: i64,
@@ -147,15 +224,15 @@ pub(super) async fn shows_key(
 /// The key of a request, if it is one that was made here.
 async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
     match given(headers).filter(|key| key.starts_with("iof_")) {
-        Some(given) => app.store.key(given).await.map_err(store_fault),
+        Some(given) => app.store.key(given).await.map_err(Fault::from),
         None => Ok(None),
     }
 }
 
-/// What concerns no one function.
+/// The subject of a refusal that concerns all functions.
 const SERVER: &str = "This takes";
 
-/// 401 for whoever has no key, 403 for whose key is not for this.
+/// The refusal of a sender without a key, or with one that lacks the scope.
 fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
     let need = need.as_str();
     let reach = match what {
@@ -163,17 +240,15 @@ fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
         _ => "for this function",
     };
     match key {
-        Some(key) => Fault::client(
-            "scope",
-            format!("The key `{}` is not for this: it takes one of scope `{need}` {reach}.", key.label),
-        )
-        .with_status(403),
-        None => Fault::client(
-            "key",
+        Some(key) => Fault::new(
+            FaultKind::Scope,
+            format!("Key `{}` lacks the scope `{need}` {reach}.", key.label),
+        ),
+        None => Fault::new(
+            FaultKind::Key,
             format!(
                 "{what} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
             ),
-        )
-        .with_status(401),
+        ),
     }
 }

@@ -13,13 +13,16 @@
 use super::form;
 use crate::charset;
 use crate::functions::LoadedFunction;
+use crate::http::essence_of;
+use crate::http::truncate;
 use crate::json::{Failure, Rewriting, Style, too_deep};
 use crate::parsing::Budget;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use iof_engine::json::{Scanner, Token};
-use iof_engine::{Abi, Arg, Export, Fault, Type};
+use iof_engine::{Abi, Arg, Export, Type};
+use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 
 /// Memory of a value in a tree, and what an object takes beside that.
@@ -42,7 +45,7 @@ pub(super) struct BodyLimits {
     pub(super) parts: u32,
 }
 
-/// What a value of JSON is written in, by argument; `None`: it did not come.
+/// The JSON text of each argument; `None` if the body lacks it.
 type Pieces<'a> = Vec<Option<&'a str>>;
 
 /// The arguments of a body.
@@ -58,8 +61,7 @@ pub(super) fn read(
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    match essence.to_ascii_lowercase().as_str() {
+    match essence_of(content_type).as_str() {
         _ if body.is_empty() => Ok(vec![]),
         "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
         "text/plain" | "" => {
@@ -82,11 +84,10 @@ pub(super) fn read(
             // The call itself says what there is.
             None => Ok(vec![]),
         },
-        _ => Err(Fault::client(
-            "content-type",
+        _ => Err(Fault::new(
+            FaultKind::ContentType,
             "Content-Type must be application/json, text/plain, application/octet-stream or multipart/form-data.",
-        )
-        .with_status(415)),
+        )),
     }
 }
 
@@ -117,7 +118,7 @@ fn of_json(
         } => {
             return Err(misfit(
                 export,
-                &format!("there is no `{}`", super::shown(&name)),
+                &format!("there is no `{}`", truncate(&name)),
             ));
         }
         Shape::Array { came, .. } if came > count => {
@@ -165,7 +166,7 @@ fn of_json(
         .collect()
 }
 
-/// What stands for an argument that did not come, where one may be missing: nothing as the stdin of a program.
+/// The value of an argument that the body lacks, where one may be missing: a program then has an empty stdin.
 pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     match (ty, export.abi) {
         (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
@@ -173,7 +174,7 @@ pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     }
 }
 
-/// What a body is made of, and what of it is which argument.
+/// The form of a body, and the part of it that is each argument.
 enum Shape<'a> {
     Object {
         pieces: Pieces<'a>,
@@ -262,13 +263,12 @@ pub(super) fn json(
     };
     let rewriting = Rewriting::new(Style::AsWritten, depth);
     let json = rewriting.run(piece, budget).map_err(|failure| match failure {
-        Failure::NotJson => Fault::client(
-            "json",
+        Failure::NotJson => Fault::new(
+            FaultKind::Json,
             "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
         ),
-        Failure::TooDeep(depth) if depth < limits.depth => Fault::limit(
-            "json-depth",
-            413,
+        Failure::TooDeep(depth) if depth < limits.depth => Fault::new(
+            FaultKind::JsonDepth,
             format!("The argument is nested deeper than {depth}, which is how deep one with a JSON Schema may be. Send it flatter."),
         ),
         Failure::TooDeep(depth) => too_deep(depth),
@@ -276,9 +276,8 @@ pub(super) fn json(
     })?;
     if is_checked {
         if json.values > limits.values as usize {
-            return Err(Fault::limit(
-                "json-values",
-                413,
+            return Err(Fault::new(
+                FaultKind::JsonValues,
                 format!(
                     "An argument has more values than server.json_values = {}, which is how many are checked against a schema. Send fewer.",
                     limits.values
@@ -288,8 +287,8 @@ pub(super) fn json(
         let tree = json.values * VALUE + json.objects * OBJECT;
         budget.take(tree)?;
         let value: Json = serde_json::from_str(&json.text).map_err(|error| {
-            Fault::client(
-                "json",
+            Fault::new(
+                FaultKind::Json,
                 format!("The body is not JSON that can be checked: {error}."),
             )
         })?;
@@ -302,7 +301,7 @@ pub(super) fn json(
     Ok(Arg::Text(json.text.into()))
 }
 
-/// What a string of JSON says.
+/// The text of a JSON string.
 fn unquoted(piece: &str) -> Option<String> {
     piece
         .starts_with('"')
@@ -321,14 +320,17 @@ pub(super) fn misfit(export: &Export, problem: &str) -> Fault {
         [] => "no arguments".to_owned(),
         names => names.join(", "),
     };
-    Fault::client(
-        "arguments",
+    Fault::new(
+        FaultKind::Arguments,
         format!("`{}` takes {takes}; {problem}.", export.name),
     )
 }
 
 fn not_json(at: usize) -> Fault {
-    Fault::client("json", format!("The body is not JSON from byte {at} on."))
+    Fault::new(
+        FaultKind::Json,
+        format!("The body is not JSON from byte {at} on."),
+    )
 }
 
 /// A value of JSON as an argument of a type.
@@ -344,7 +346,7 @@ fn argument(ty: &Type, piece: &str) -> Option<Arg> {
         // The engine knows the ranges.
         _ => {
             let number: serde_json::Number = serde_json::from_str(piece).ok()?;
-            let whole = super::integer(&number).map(|number| number.to_string());
+            let whole = super::body::integer(&number).map(|number| number.to_string());
             Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
         }
     })

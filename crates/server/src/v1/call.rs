@@ -1,12 +1,14 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
+use super::access::{self, FunctionPath};
+use super::answer::{self, ErrorResponse, NoContent, Problem};
 use super::arguments::{self, BodyLimits};
-use super::{Problem, access, answer, failed, jobs, prefer};
+use super::{jobs, prefer};
 use crate::app::App;
 use crate::calls::{
     CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
 };
-use crate::functions::{LoadedFunction, no_such_function};
+use crate::functions::LoadedFunction;
 use crate::http::{content_type, truncate};
 use crate::jobs::{JobRequest, submit};
 use crate::memory::{MemoryReservation, SMALL};
@@ -14,10 +16,12 @@ use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Fault, Value};
-use serde::Serialize;
+use iof_engine::{Arg, Value};
+use iof_fault::Fault;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -26,8 +30,16 @@ use utoipa::ToSchema;
 /// A call that goes on.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// Where its outcome will be: `/v1/jobs/{job}`.
+    /// The id of the job; its outcome will be at `/v1/jobs/{job}`.
     job: String,
+}
+
+/// The part of a path that names an export.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ExportPath {
+    /// The export that is called
+    export: String,
 }
 
 /// Call a function
@@ -35,8 +47,8 @@ pub(super) struct Accepted {
 /// A public function is called by anybody; a private one with its usage key, or a key of scope `call`.
 #[utoipa::path(post, path = "/functions/{function}/call/{export}", operation_id = "call", tag = "calls",
     params(
-        ("function" = String, Path, description = "Its number or name"),
-        ("export" = String, Path, description = "What of it is called"),
+        FunctionPath,
+        ExportPath,
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
         ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
     ),
@@ -50,14 +62,14 @@ pub(super) struct Accepted {
         (status = "default", body = Problem)))]
 pub(super) async fn call(
     State(app): State<Arc<App>>,
-    Path((id, export)): Path<(String, String)>,
+    Path(FunctionPath { function }): Path<FunctionPath>,
+    Path(ExportPath { export }): Path<ExportPath>,
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = match run(&app, call, &id, &export, request).await {
-        Ok(response) => response,
-        Err(fault) => failed(&fault),
-    };
+    let mut response = run(&app, call, &function, &export, request)
+        .await
+        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
     reply::of_call(&mut response, call);
     response
 }
@@ -99,7 +111,7 @@ fn accepted(job: uuid::Uuid) -> Response<Body> {
     let accepted = Accepted {
         job: job.to_string(),
     };
-    let mut response = answer(StatusCode::ACCEPTED, Ok(accepted));
+    let mut response = answer::json(StatusCode::ACCEPTED, &accepted);
     let headers = response.headers_mut();
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{job}")) {
         headers.insert(header::LOCATION, place);
@@ -119,7 +131,7 @@ fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
     let number = id.parse().ok().filter(|number| *number > 0);
     number
         .map(FunctionRef::Number)
-        .ok_or_else(|| no_such_function(truncate(id)))
+        .ok_or_else(|| Fault::no_such_function(truncate(id)))
 }
 
 /// The credentials of this API: a key that calls the function, and for a job one even where the function takes none.
@@ -178,6 +190,6 @@ fn body_of(value: Value) -> Response<Body> {
     let (content_type, body) = reply::typed(value);
     match content_type {
         Some(content_type) => reply::ok(StatusCode::OK, content_type, body),
-        None => super::no_content(Ok(())),
+        None => NoContent.into_response(),
     }
 }

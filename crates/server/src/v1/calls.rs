@@ -1,16 +1,18 @@
 //! `/v1/calls`: recorded calls, and their replay.
 
-use super::{Problem, access, answer, only, parameter, time};
+use super::access::{self, Admin, AuthorizedFunction, FunctionPath};
+use super::answer::{ErrorResponse, Json, Problem};
+use super::query::Query;
+use super::time;
 use crate::app::App;
-use crate::functions::{no_such_version, store_fault};
+use crate::http::truncate;
 use crate::replay;
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Function, Recording, Scope};
-use serde::Serialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(super) struct RecordedInfo {
     at: String,
     /// `ok`, or the code of its fault.
     outcome: String,
-    /// Of what is recorded, in bytes.
+    /// Bytes of the recording.
     size: u64,
 }
 
@@ -45,93 +47,96 @@ pub(super) struct Recorded {
     at: String,
     /// `ok`, or the code of its fault.
     outcome: String,
-    /// What went in, what the host answered, how it ended.
+    /// The input, the host's answers and the end of the call.
     #[schema(value_type = Object)]
-    recorded: Json,
+    recorded: Value,
+}
+
+/// The part of a path that names a recorded call.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct CallPath {
+    /// The header iof-call of its answer
+    #[param(format = "uuid")]
+    call: String,
 }
 
 /// List the recorded calls of a function
 #[utoipa::path(get, path = "/functions/{function}/calls", operation_id = "listRecordedCalls", tag = "records",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = RecordedList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .function_id;
-        app.audit_log.flush().await;
-        let calls = app.store.recordings(id, MOST).await.map_err(store_fault)?;
-        let calls = calls.into_iter().map(|call| RecordedInfo {
-            call: call.call.to_string(),
-            version: call.version,
-            at: time(call.at),
-            outcome: call.outcome,
-            size: call.size,
-        });
-        Ok(RecordedList {
-            calls: calls.collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<Json<RecordedList>, ErrorResponse> {
+    let id = function.function_id;
+    app.audit_log.flush().await;
+    let calls = app.store.recordings(id, MOST).await?;
+    let calls = calls.into_iter().map(|call| RecordedInfo {
+        call: call.call.to_string(),
+        version: call.version,
+        at: time(call.at),
+        outcome: call.outcome,
+        size: call.size,
+    });
+    Ok(Json(RecordedList {
+        calls: calls.collect(),
+    }))
 }
 
 /// Show a recorded call
 #[utoipa::path(get, path = "/calls/{call}", operation_id = "readRecordedCall", tag = "records",
-    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid")),
+    params(CallPath),
     responses((status = 200, body = Recorded), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(call): Path<String>,
+    Path(CallPath { call }): Path<CallPath>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let (recording, _) = recording(&app, &call, &headers).await?;
-        let data: Json = serde_json::from_slice(&recording.data)
-            .map_err(|error| Fault::host("The recording cannot be read.", error))?;
-        Ok(Recorded {
-            call: recording.call.to_string(),
-            function: recording.function_id,
-            version: recording.version,
-            at: time(recording.at),
-            outcome: recording.outcome,
-            recorded: data,
-        })
-    };
-    answer(StatusCode::OK, read.await)
+) -> Result<Json<Recorded>, ErrorResponse> {
+    let (recording, _) = recording(&app, &call, &headers).await?;
+    let data: Value = serde_json::from_slice(&recording.data)
+        .map_err(|error| Fault::host("The recording cannot be read.", error))?;
+    Ok(Json(Recorded {
+        call: recording.call.to_string(),
+        function: recording.function_id,
+        version: recording.version,
+        at: time(recording.at),
+        outcome: recording.outcome,
+        recorded: data,
+    }))
+}
+
+/// The query of a replay.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReplayTarget {
+    /// The version to run it on
+    #[param(required = false, value_type = i64, minimum = 1)]
+    version: Option<i64>,
 }
 
 /// Run a recorded call again
 ///
-/// Offline: it hears what it heard. On the version that it ran on, or another.
+/// Replays the call offline, with the recorded host responses, on the original version or the one given.
 #[utoipa::path(post, path = "/calls/{call}/replay", operation_id = "replayCall", tag = "records",
-    params(("call" = String, Path, description = "The header iof-call of its answer", format = "uuid"), ("version" = Option<i64>, Query, description = "The version to run it on", minimum = 1)),
-    responses((status = 200, body = Object, description = "How it ended, and what was different"), (status = "default", body = Problem)))]
+    params(CallPath, ReplayTarget),
+    responses((status = 200, body = Object, description = "The two ends of the call, and their differences"), (status = "default", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<Arc<App>>,
-    Path(call): Path<String>,
-    RawQuery(query): RawQuery,
+    Path(CallPath { call }): Path<CallPath>,
+    Query(on): Query<ReplayTarget>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let replayed = async {
-        only(query.as_deref(), &["version"])?;
-        let (recording, function) = recording(&app, &call, &headers).await?;
-        let number = parameter(query.as_deref(), "version")?.unwrap_or(recording.version);
-        let version = app
-            .store
-            .version(function.function_id, number)
-            .await
-            .map_err(store_fault)?;
-        let version = version.ok_or_else(|| no_such_version(function.function_id, number))?;
-        replay::replay(&app, &recording, &version).await
-    };
-    answer(StatusCode::OK, replayed.await)
+) -> Result<Json<Value>, ErrorResponse> {
+    let (recording, function) = recording(&app, &call, &headers).await?;
+    let number = on.version.unwrap_or(recording.version);
+    let version = app.store.version(function.function_id, number).await?;
+    let version = version.ok_or_else(|| Fault::no_such_version(function.function_id, number))?;
+    let replayed = replay::replay(&app, &recording, &version).await?;
+    Ok(Json(replayed))
 }
 
-/// A recorded call and its function, for whoever may see it.
+/// A recorded call and its function, for a sender who may see it.
 async fn recording(
     app: &App,
     call: &str,
@@ -139,7 +144,7 @@ async fn recording(
 ) -> Result<(Recording, Function), Fault> {
     app.audit_log.flush().await;
     let recording = match Uuid::try_parse(call) {
-        Ok(call) => app.store.recording(call).await.map_err(store_fault)?,
+        Ok(call) => app.store.recording(call).await?,
         Err(_) => None,
     };
     match recording {
@@ -148,14 +153,15 @@ async fn recording(
             let function = access::function(app, &id, headers, Scope::Admin).await?;
             Ok((recording, function))
         }
-        None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => Err(Fault::client(
-            "no-such-call",
-            format!(
-                "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
-                super::shown(call)
-            ),
-        )
-        .with_status(404)),
+        None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => {
+            Err(Fault::new(
+                FaultKind::NoSuchCall,
+                format!(
+                    "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
+                    truncate(call)
+                ),
+            ))
+        }
         None => Err(crate::auth::key_fault()),
     }
 }

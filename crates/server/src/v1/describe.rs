@@ -1,48 +1,42 @@
 //! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate clients
 //! or forms. It is made of what the function says of itself.
 
-use super::{Problem, access, failed};
+use super::access::{self, FunctionPath};
+use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
-use crate::functions::{no_such_function, store_fault};
-use crate::reply;
-use axum::body::Body;
+use crate::http::truncate;
 use axum::extract::{Path, State};
-use http::{HeaderMap, Response, StatusCode};
-use iof_engine::{Abi, Export, Fault, Manifest, Type};
-use serde_json::{Map, Value as Json, json};
+use http::HeaderMap;
+use iof_engine::{Abi, Export, Manifest, Type};
+use iof_fault::Fault;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Show a function's own OpenAPI document
 ///
-/// Whoever may call it may see what it takes.
+/// A sender who may call it may see what it takes.
 #[utoipa::path(get, path = "/functions/{function}/openapi.json", operation_id = "readFunctionDocument", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     security((), ("key" = [])),
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document"), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Path(FunctionPath { function: id }): Path<FunctionPath>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let unknown = || no_such_function(super::shown(&id));
-        let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
-        // As it is kept: a function that cannot run yet, because a secret is not set, says what it takes all the same.
-        let function = app.store.function(number).await.map_err(store_fault)?;
-        let function = function.ok_or_else(unknown)?;
-        let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-        access::call(&app, number, keys, &headers).await?;
-        let manifest: Manifest = serde_json::from_str(&function.version.manifest)
-            .map_err(|error| Fault::host("The function cannot be described.", error))?;
-        Ok(document(&id, &function, &manifest))
-    };
-    match read.await {
-        Ok(document) => reply::ok(StatusCode::OK, reply::JSON, document.to_string()),
-        Err(fault) => failed(&fault),
-    }
+) -> Result<Json<Value>, ErrorResponse> {
+    let unknown = || Fault::no_such_function(truncate(&id));
+    let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
+    // As it is kept: a function that cannot run yet, because a secret is not set, says what it takes all the same.
+    let function = app.store.function(number).await?;
+    let function = function.ok_or_else(unknown)?;
+    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+    access::call(&app, number, keys, &headers).await?;
+    let manifest: Manifest = serde_json::from_str(&function.version.manifest)
+        .map_err(|error| Fault::host("The function cannot be described.", error))?;
+    Ok(Json(document(&id, &function, &manifest)))
 }
 
-fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Json {
+fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for export in &manifest.exports {
         let path = format!("/v1/functions/{id}/call/{}", export.name);
@@ -69,7 +63,7 @@ fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Js
     document
 }
 
-fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
+fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     let problem = json!({
         "description": "What went wrong",
         "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
@@ -144,7 +138,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Json>) -> Json {
 }
 
 /// A schema, put where its references lead: `#/$defs/Item` is of the schema, and here `#` is the whole document.
-fn named(mut schema: Json, place: &str, schemas: &mut Map<String, Json>) -> Json {
+fn named(mut schema: Value, place: &str, schemas: &mut Map<String, Value>) -> Value {
     let place: String = place
         .chars()
         .map(|c| {
@@ -155,7 +149,7 @@ fn named(mut schema: Json, place: &str, schemas: &mut Map<String, Json>) -> Json
             }
         })
         .collect();
-    let Some(Json::Object(parts)) = schema
+    let Some(Value::Object(parts)) = schema
         .as_object_mut()
         .and_then(|schema| schema.shift_remove("$defs"))
     else {
@@ -175,21 +169,21 @@ fn named(mut schema: Json, place: &str, schemas: &mut Map<String, Json>) -> Json
     json!({ "$ref": format!("#/components/schemas/{place}") })
 }
 
-/// Whether a schema refers to itself.
-fn refers(schema: &Json) -> bool {
+/// Tells whether a schema refers to itself.
+fn refers(schema: &Value) -> bool {
     match schema {
-        Json::Object(fields) => fields
+        Value::Object(fields) => fields
             .iter()
             .any(|(name, value)| name == "$ref" || refers(value)),
-        Json::Array(values) => values.iter().any(refers),
+        Value::Array(values) => values.iter().any(refers),
         _ => false,
     }
 }
 
 /// Makes references lead to where [`named`] puts what they mean.
-fn lead(schema: &mut Json, place: &str) {
+fn lead(schema: &mut Value, place: &str) {
     match schema {
-        Json::Object(fields) => {
+        Value::Object(fields) => {
             for (name, value) in fields {
                 match (name.as_str(), value.as_str()) {
                     ("$ref", Some("#")) => *value = format!("#/components/schemas/{place}").into(),
@@ -202,20 +196,20 @@ fn lead(schema: &mut Json, place: &str) {
                 }
             }
         }
-        Json::Array(values) => values.iter_mut().for_each(|value| lead(value, place)),
+        Value::Array(values) => values.iter_mut().for_each(|value| lead(value, place)),
         _ => {}
     }
 }
 
-fn takes_null(schema: Option<&Json>) -> bool {
+fn takes_null(schema: Option<&Value>) -> bool {
     let Some(schema) = schema else { return true };
-    let of_type = |ty: &Json| {
+    let of_type = |ty: &Value| {
         ty == "null"
             || ty
                 .as_array()
                 .is_some_and(|all| all.iter().any(|ty| ty == "null"))
     };
-    schema == &Json::Bool(true)
+    schema == &Value::Bool(true)
         || of_type(&schema["type"])
         || schema["anyOf"]
             .as_array()
@@ -223,7 +217,7 @@ fn takes_null(schema: Option<&Json>) -> bool {
 }
 
 /// The JSON Schema of a type.
-fn schema(ty: &Type, own: Option<&Json>) -> Json {
+fn schema(ty: &Type, own: Option<&Value>) -> Value {
     let integer =
         |low: i128, high: i128| json!({ "type": "integer", "minimum": low, "maximum": high });
     match ty {
@@ -243,7 +237,7 @@ fn schema(ty: &Type, own: Option<&Json>) -> Json {
         Type::F64 => json!({ "type": "number", "format": "double" }),
         Type::String => json!({ "type": "string" }),
         Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
-        Type::Json => own.cloned().unwrap_or(Json::Bool(true)),
+        Type::Json => own.cloned().unwrap_or(Value::Bool(true)),
         Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
         Type::List(element) => json!({ "type": "array", "items": schema(element, None) }),
         Type::Option(inner) => json!({ "anyOf": [schema(inner, None), { "type": "null" }] }),

@@ -1,94 +1,100 @@
-//! `GET /v1/egress`: what left because of functions, and which commands they ran.
+//! `GET /v1/egress`: outbound requests of functions, and the commands that they ran.
 
-use super::{Problem, access, answer, only, parameter, time};
+use super::answer::{ErrorResponse, Json, Problem};
+use super::query::{Query, RowId, RowLimit, WaitSeconds};
+use super::{access, time};
 use crate::app::App;
-use crate::functions::store_fault;
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
+use axum::extract::State;
+use http::HeaderMap;
+use iof_fault::Fault;
 use iof_store::{AuditKind, AuditQuery, AuditRow, Scope};
-use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-const PARAMETERS: [&str; 6] = ["function", "call", "after", "before", "limit", "wait"];
-/// Rows of an answer, unless the request says another number.
-const LIMIT: u32 = 100;
-const MOST: u32 = 1_000;
-/// How long a request may wait for a row.
-const LONGEST: u64 = 60;
+/// The time between two looks for a row.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What left, oldest or newest first.
+/// Outbound requests and commands, oldest or newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SentList {
     /// A request or a command each; docs/egress.md says what the fields are.
     #[schema(value_type = Vec<Object>)]
-    sent: Vec<Json>,
+    sent: Vec<Value>,
 }
 
-/// Show what left
+/// The query of the record of what left.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SentParameters {
+    /// Rows of this function only, by number or name
+    #[param(required = false, value_type = String)]
+    function: Option<String>,
+    /// Rows of this call only
+    #[param(required = false, value_type = String, format = "uuid")]
+    call: Option<Uuid>,
+    /// Only rows with greater ids
+    #[param(inline, required = false, value_type = RowId)]
+    after: Option<RowId>,
+    /// Only rows with smaller ids
+    #[param(inline, required = false, value_type = RowId)]
+    before: Option<RowId>,
+    /// Number of rows; 100 by default
+    #[param(inline)]
+    limit: RowLimit,
+    /// Seconds to wait for a row
+    #[param(inline)]
+    wait: WaitSeconds,
+}
+
+/// Show outbound requests and commands
 ///
-/// The newest rows, or with `after` the ones that came since, oldest first; `wait` then waits for one. It takes scope
+/// The newest rows, or with `after` the ones written since, oldest first; `wait` then waits for one. It takes scope
 /// `read`.
 #[utoipa::path(get, path = "/egress", operation_id = "listEgress", tag = "logs",
-    params(
-        ("function" = Option<String>, Query, description = "Of one function, by number or name"),
-        ("call" = Option<String>, Query, description = "Of one call", format = "uuid"),
-        ("after" = Option<i64>, Query, description = "Only rows with greater ids", minimum = 0),
-        ("before" = Option<i64>, Query, description = "Only rows with smaller ids", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
-        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row", minimum = 0, maximum = 60),
-    ),
+    params(SentParameters),
     responses((status = 200, body = SentList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    RawQuery(query): RawQuery,
+    Query(wanted): Query<SentParameters>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let query = query.as_deref();
-        only(query, &PARAMETERS)?;
-        let function_id = match parameter::<String>(query, "function")? {
-            Some(id) => {
-                let function = access::function(&app, &id, &headers, Scope::Read).await?;
-                Some(function.function_id)
-            }
-            None => {
-                access::server(&app, &headers, Scope::Read).await?;
-                None
-            }
-        };
-        let after = super::within(query, "after", 0, i64::MAX)?;
-        let limit = super::limit(query, LIMIT, MOST)?;
-        let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
-        let wanted = AuditQuery {
-            after,
-            before: super::within(query, "before", 0, i64::MAX)?,
-            function_id,
-            call: parameter::<Uuid>(query, "call")?,
-            limit,
-            newest_first: after.is_none(),
-            ..AuditQuery::default()
-        };
-        let rows = rows(&app, wanted, Duration::from_secs(wait)).await?;
-        Ok(SentList {
-            sent: rows.iter().map(show).collect(),
-        })
+) -> Result<Json<SentList>, ErrorResponse> {
+    let function_id = match &wanted.function {
+        Some(id) => {
+            let function = access::function(&app, id, &headers, Scope::Read).await?;
+            Some(function.function_id)
+        }
+        None => {
+            access::server(&app, &headers, Scope::Read).await?;
+            None
+        }
     };
-    answer(StatusCode::OK, list.await)
+    let wait = Duration::from_secs(wanted.wait.get());
+    let wanted = AuditQuery {
+        after: wanted.after.map(RowId::get),
+        before: wanted.before.map(RowId::get),
+        function_id,
+        call: wanted.call,
+        limit: wanted.limit.get(),
+        newest_first: wanted.after.is_none(),
+        ..AuditQuery::default()
+    };
+    let rows = rows(&app, wanted, wait).await?;
+    Ok(Json(SentList {
+        sent: rows.iter().map(show).collect(),
+    }))
 }
 
 async fn rows(app: &App, wanted: AuditQuery, wait: Duration) -> Result<Vec<AuditRow>, Fault> {
     let until = Instant::now() + wait;
     loop {
         app.audit_log.flush().await;
-        let rows = app.store.audit(&wanted).await.map_err(store_fault)?;
+        let rows = app.store.audit(&wanted).await?;
         let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(rows);
@@ -97,7 +103,7 @@ async fn rows(app: &App, wanted: AuditQuery, wait: Duration) -> Result<Vec<Audit
     }
 }
 
-fn show(row: &AuditRow) -> Json {
+fn show(row: &AuditRow) -> Value {
     let sent = &row.record;
     let mut json = json!({
         "id": row.id,

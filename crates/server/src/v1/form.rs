@@ -5,11 +5,13 @@
 
 use super::arguments::{BodyLimits, allowed_missing, json, misfit};
 use crate::functions::LoadedFunction;
+use crate::http::truncate;
 use crate::multipart::{MostParts, Part, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::json::is_json;
-use iof_engine::{Arg, Export, Fault, Type};
+use iof_engine::{Arg, Export, Type};
+use iof_fault::Fault;
 
 /// The arguments of a form.
 ///
@@ -71,7 +73,7 @@ pub(super) fn read(
         None => Ok(args),
         Some(part) => {
             let name = part.name.as_deref().unwrap_or_default();
-            let problem = format!("there is no `{}`", super::shown(name));
+            let problem = format!("there is no `{}`", truncate(name));
             Err(misfit(export, &problem))
         }
     }

@@ -1,22 +1,20 @@
-//! `/v1/functions`: a module under a name, and what it declares.
+//! `/v1/functions`: functions, created, listed, shown and deleted.
 
-use super::{Problem, access, answer, no_content, only, parameter, time, versions};
+use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read};
+use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
+use super::query::{Query, RowId, RowLimit};
+use super::{time, versions};
 use crate::app::App;
-use crate::functions::store_fault;
 use crate::grants::Declaration;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
-use iof_store::{NewFunction, Scope, Summary};
-use serde::Serialize;
+use axum::extract::State;
+use http::Request;
+use iof_fault::{Fault, FaultKind};
+use iof_store::{NewFunction, Summary};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use versions::{Canary, VersionInfo};
-
-/// Functions of one answer, unless the request says another number.
-const LIMIT: u32 = 100;
-const MOST: u32 = 1_000;
 
 /// A function that was just deployed.
 #[derive(Serialize, ToSchema)]
@@ -31,9 +29,9 @@ pub(super) struct Deployed {
     /// Changes and deletes it. Shown once, with the first version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) admin_key: Option<String>,
-    /// What can be called.
+    /// Names that can be called.
     pub(super) exports: Vec<String>,
-    /// Secrets that it declares and nobody has set; calls that need one fail until then.
+    /// Secrets that it declares and that are not set; calls that need one fail until then.
     pub(super) secrets_not_set: Vec<String>,
 }
 
@@ -46,11 +44,11 @@ pub(super) struct FunctionSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     description: String,
-    /// Whether callers need a key.
+    /// True if callers need a key.
     private: bool,
     /// The version that runs.
     version: i64,
-    /// How many there are.
+    /// Number of its versions.
     versions: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<Canary>,
@@ -63,7 +61,7 @@ pub(super) struct FunctionSummary {
 #[derive(Serialize, ToSchema)]
 pub(super) struct FunctionList {
     functions: Vec<FunctionSummary>,
-    /// Whether more follow: ask again with `after`, the last number of these.
+    /// True if more follow: ask again with `after`, the last number of these.
     more: bool,
 }
 
@@ -80,10 +78,10 @@ pub(super) struct FunctionInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<Canary>,
     description: String,
-    /// Whether callers need a key.
+    /// True if callers need a key.
     private: bool,
     created_at: String,
-    /// Secrets that the version that runs declares and nobody has set.
+    /// Secrets that the version that runs declares and that are not set.
     secrets_not_set: Vec<String>,
     /// All versions, the newest first.
     versions: Vec<VersionInfo>,
@@ -108,160 +106,153 @@ impl From<Summary> for FunctionSummary {
     }
 }
 
+/// The query of a new function.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CreateFunction {
+    /// A name of its own, such as `send-mail`; it stays
+    #[param(required = false, value_type = String, pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    name: Option<String>,
+    /// A line for people
+    #[param(max_length = 255)]
+    description: String,
+    /// True if callers need a key
+    private: bool,
+}
+
+/// The query of a list of functions.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FunctionPage {
+    /// Only those with greater numbers
+    #[param(inline, required = false, value_type = RowId)]
+    after: Option<RowId>,
+    /// Number of rows; 100 by default
+    #[param(inline)]
+    limit: RowLimit,
+}
+
 /// Deploy a new function
 ///
 /// The body is a module, or a form with a part `module` and a part `function`, the text of its `function.toml`. Without
 /// the latter it gets what the server grants by default. It takes a key of scope `deploy`, unless the server has none.
 #[utoipa::path(post, path = "/functions", operation_id = "createFunction", tag = "functions",
-    params(
-        ("name" = Option<String>, Query, description = "A name of its own, such as `send-mail`; it stays", pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"),
-        ("description" = Option<String>, Query, description = "A line for people", max_length = 255),
-        ("private" = Option<bool>, Query, description = "Whether callers need a key"),
-    ),
+    params(CreateFunction),
     request_body(content((Vec<u8> = "application/wasm"), (versions::Form = "multipart/form-data"))),
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    RawQuery(query): RawQuery,
+    _: AuthorizedServer<Deploy>,
+    Query(asked): Query<CreateFunction>,
     request: Request<Body>,
-) -> Response<Body> {
+) -> Result<Created<Deployed>, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let created = async {
-        access::server(&app, &parts.headers, Scope::Deploy).await?;
-        let query = query.as_deref();
-        only(query, &["name", "description", "private"])?;
-        let description: String = parameter(query, "description")?.unwrap_or_default();
-        let (name, private) = (parameter(query, "name")?, parameter(query, "private")?);
-        let (version, exports) = versions::take(&app, &parts.headers, body).await?;
-        let declaration = version.declaration.clone();
-        let new = NewFunction {
-            name,
-            description: description.chars().take(255).collect(),
-            private: private.unwrap_or(false),
-            version,
-        };
-        let name = new.name.clone();
-        let created = app.store.create_function(new).await.map_err(refused)?;
-        tracing::info!(function = created.function_id, name, "deployed");
-        Ok(Deployed {
-            function: created.function_id,
-            name,
-            version: 1,
-            admin_key: Some(created.admin_key.as_str().to_owned()),
-            exports,
-            secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
-        })
+    let (version, exports) = versions::take(&app, &parts.headers, body).await?;
+    let declaration = version.declaration.clone();
+    let new = NewFunction {
+        name: asked.name,
+        description: asked.description.chars().take(255).collect(),
+        private: asked.private,
+        version,
     };
-    answer(StatusCode::CREATED, created.await)
+    let name = new.name.clone();
+    let created = app.store.create_function(new).await.map_err(refused)?;
+    tracing::info!(function = created.function_id, name, "deployed");
+    Ok(Created(Deployed {
+        function: created.function_id,
+        name,
+        version: 1,
+        admin_key: Some(created.admin_key.as_str().to_owned()),
+        exports,
+        secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
+    }))
 }
 
 /// List the functions
 ///
 /// It takes a key of scope `read`, unless the server has none.
 #[utoipa::path(get, path = "/functions", operation_id = "listFunctions", tag = "functions",
-    params(
-        ("after" = Option<i64>, Query, description = "Only those with greater numbers", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
-    ),
+    params(FunctionPage),
     responses((status = 200, body = FunctionList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        access::server(&app, &headers, Scope::Read).await?;
-        let query = query.as_deref();
-        only(query, &["after", "limit"])?;
-        let limit = super::limit(query, LIMIT, MOST)?;
-        let after = super::within(query, "after", 0, i64::MAX)?.unwrap_or(0);
-        // What ended calls left counts, too.
-        app.call_log.flush().await;
-        // One more tells whether there are more.
-        let found = app
-            .store
-            .functions(after, limit + 1)
-            .await
-            .map_err(store_fault)?;
-        let more = found.len() > limit as usize;
-        let functions = found.into_iter().take(limit as usize);
-        Ok(FunctionList {
-            functions: functions.map(FunctionSummary::from).collect(),
-            more,
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    _: AuthorizedServer<Read>,
+    Query(page): Query<FunctionPage>,
+) -> Result<Json<FunctionList>, ErrorResponse> {
+    let limit = page.limit.get();
+    let after = page.after.map_or(0, RowId::get);
+    // What ended calls left counts, too.
+    app.call_log.flush().await;
+    // One more tells whether there are more.
+    let found = app.store.functions(after, limit + 1).await?;
+    let more = found.len() > limit as usize;
+    let functions = found.into_iter().take(limit as usize);
+    Ok(Json(FunctionList {
+        functions: functions.map(FunctionSummary::from).collect(),
+        more,
+    }))
 }
 
 /// Show a function
 #[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        let id = function.function_id;
-        let versions = app.store.versions(id).await.map_err(store_fault)?;
-        let active = function.version.declaration.as_deref();
-        Ok(FunctionInfo {
-            function: id,
-            version: function.version.number,
-            canary: function.canary.as_ref().map(Canary::of),
-            private: function.usage_key_hash.is_some(),
-            created_at: time(function.created_at),
-            secrets_not_set: not_set(&app, id, active).await?,
-            versions: versions.iter().map(VersionInfo::of).collect(),
-            name: function.name,
-            description: function.description,
-        })
-    };
-    answer(StatusCode::OK, read.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+) -> Result<Json<FunctionInfo>, ErrorResponse> {
+    let id = function.function_id;
+    let versions = app.store.versions(id).await?;
+    let active = function.version.declaration.as_deref();
+    Ok(Json(FunctionInfo {
+        function: id,
+        version: function.version.number,
+        canary: function.canary.as_ref().map(Canary::of),
+        private: function.usage_key_hash.is_some(),
+        created_at: time(function.created_at),
+        secrets_not_set: not_set(&app, id, active).await?,
+        versions: versions.iter().map(VersionInfo::of).collect(),
+        name: function.name,
+        description: function.description,
+    }))
 }
 
 /// Delete a function
 ///
 /// With its versions, secrets, stored values and log. What it sent stays on record. It takes scope `admin`.
 #[utoipa::path(delete, path = "/functions/{function}", operation_id = "deleteFunction", tag = "functions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let deleted = async {
-        let function = access::function(&app, &id, &headers, Scope::Admin).await?;
-        let id = function.function_id;
-        let known = app.store.delete_function(id).await.map_err(store_fault)?;
-        app.functions.changed(id);
-        tracing::info!(function = id, "deleted");
-        known
-            .then_some(())
-            .ok_or_else(|| crate::functions::no_such_function(id))
-    };
-    no_content(deleted.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<NoContent, ErrorResponse> {
+    let id = function.function_id;
+    let known = app.store.delete_function(id).await?;
+    app.functions.changed(id);
+    tracing::info!(function = id, "deleted");
+    known
+        .then_some(NoContent)
+        .ok_or_else(|| Fault::no_such_function(id).into())
 }
 
-/// What a store that takes no such function means to a client.
+/// The fault of a function that the store refuses.
 fn refused(error: iof_store::Error) -> Fault {
     match error {
-        iof_store::Error::NameTaken { name } => Fault::client(
-            "name-taken",
+        iof_store::Error::NameTaken { name } => Fault::new(
+            FaultKind::NameTaken,
             format!(
                 "There is a function `{name}`. Add a version to it (POST /v1/functions/{name}/versions, `iof deploy`), or choose another name."
             ),
-        )
-        .with_status(409),
-        iof_store::Error::Invalid { what } => Fault::client("name", format!("{what}.")),
-        other => store_fault(other),
+        ),
+        iof_store::Error::Invalid { what } => Fault::new(FaultKind::Name, format!("{what}.")),
+        other => other.into(),
     }
 }
 
-/// Names of secrets that a version declares and nobody has set.
+/// Names of secrets that a version declares and that are not set.
 pub(super) async fn not_set(
     app: &App,
     id: i64,
@@ -272,7 +263,7 @@ pub(super) async fn not_set(
     let Some(declared) = declared else {
         return Ok(vec![]);
     };
-    let set = app.store.secret_names(id).await.map_err(store_fault)?;
+    let set = app.store.secret_names(id).await?;
     let missing = declared.secret_names().into_iter();
     Ok(missing
         .filter(|name| !set.iter().any(|known| known.name == *name))

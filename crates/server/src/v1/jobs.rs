@@ -1,16 +1,18 @@
 //! `/v1/jobs`: the outcome of a call that was answered 202.
 
-use super::{Problem, access, failed};
+use super::access;
+use super::answer::{ErrorResponse, Problem};
 use crate::app::App;
-use crate::functions::{LoadedFunction, store_fault};
+use crate::functions::LoadedFunction;
+use crate::http::truncate;
 use crate::jobs::JobOutcome;
 use crate::parsing::blocking;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
 use iof_engine::json::Scanner;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{Job, Scope};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -33,7 +35,7 @@ pub(super) async fn admit(
         return Ok(());
     }
     let message = "This function takes jobs (Prefer: respond-async) from holders of a key only: send its admin key or a key of scope `call` as `Authorization: Bearer KEY`, declare `jobs = true` in its function.toml, or call it without Prefer.";
-    Err(Fault::client("jobs-undeclared", message).with_status(403))
+    Err(Fault::new(FaultKind::JobsUndeclared, message))
 }
 
 /// A call whose outcome is fetched.
@@ -80,42 +82,33 @@ pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Response<Body> {
-    let read = async {
-        let found = match Uuid::try_parse(&id) {
-            Ok(id) => app.store.job(id).await.map_err(store_fault)?,
-            Err(_) => None,
-        };
-        let unknown = || {
-            let message = format!(
-                "There is no job {}; outcomes are kept for server.job_time.",
-                super::shown(&id)
-            );
-            Fault::client("no-such-job", message).with_status(404)
-        };
-        let job = found.ok_or_else(unknown)?;
-        let function = app
-            .store
-            .function(job.function_id)
-            .await
-            .map_err(store_fault)?;
-        let function = function.ok_or_else(unknown)?;
-        let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-        let number = job.function_id.to_string();
-        if let Err(refused) = access::call(&app, job.function_id, keys, &headers).await
-            && access::function(&app, &number, &headers, Scope::Read)
-                .await
-                .is_err()
-        {
-            return Err(refused);
-        }
-        let written = blocking(move || shown(job)).await?;
-        written.map_err(|error| Fault::host("The job could not be written.", error))
+) -> Result<Response<Body>, ErrorResponse> {
+    let found = match Uuid::try_parse(&id) {
+        Ok(id) => app.store.job(id).await?,
+        Err(_) => None,
     };
-    match read.await {
-        Ok(json) => reply::ok(StatusCode::OK, reply::JSON, json),
-        Err(fault) => failed(&fault),
+    let unknown = || {
+        let message = format!(
+            "There is no job {}; outcomes are kept for server.job_time.",
+            truncate(&id)
+        );
+        Fault::new(FaultKind::NoSuchJob, message)
+    };
+    let job = found.ok_or_else(unknown)?;
+    let function = app.store.function(job.function_id).await?;
+    let function = function.ok_or_else(unknown)?;
+    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+    let number = job.function_id.to_string();
+    if let Err(refused) = access::call(&app, job.function_id, keys, &headers).await
+        && access::function(&app, &number, &headers, Scope::Read)
+            .await
+            .is_err()
+    {
+        return Err(refused.into());
     }
+    let written = blocking(move || shown(job)).await?;
+    let json = written.map_err(|error| Fault::host("The job could not be written.", error))?;
+    Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
 /// A job as JSON. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.

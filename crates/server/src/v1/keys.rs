@@ -1,39 +1,40 @@
-//! `/v1/keys`: keys for what need not do everything.
+//! `/v1/keys`: keys with scopes.
 
-use super::{Problem, access, answer, json_body, no_content, time};
+use super::access::{self, Operator};
+use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
+use super::time;
 use crate::app::App;
-use crate::functions::store_fault;
-use axum::body::Body;
+use crate::http::truncate;
 use axum::extract::{Path, State};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::HeaderMap;
 use humantime_serde::re::humantime::parse_rfc3339;
-use iof_engine::Fault;
+use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, NewKey, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use utoipa::ToSchema;
 
-/// What a key is to be for.
+/// A key to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeyWish {
+pub(super) struct CreateKey {
     /// A line for people: who has it, what for.
     #[schema(min_length = 1, max_length = 100)]
     label: String,
-    /// What it may do. `admin` is everything.
+    /// The scopes of the key. `admin` is everything.
     #[schema(min_items = 1)]
     scopes: Vec<KeyScope>,
     /// The one function that it is for, by number or name; all of them if it is left out.
     #[serde(default)]
     function: Option<String>,
-    /// When it ends, as in 2027-01-01T00:00:00Z; never if it is left out.
+    /// The time at which it ends, as in 2027-01-01T00:00:00Z; never if it is left out.
     #[serde(default)]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
-/// What a key may do.
+/// A permission of a key.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum KeyScope {
@@ -58,20 +59,20 @@ impl From<KeyScope> for Scope {
     }
 }
 
-/// A key, without itself.
+/// A key, without its secret.
 #[derive(Serialize, ToSchema)]
 pub(super) struct KeyInfo {
     /// Its number.
     id: i64,
-    /// Who has it, what for.
+    /// A line for people: who has it, what for.
     label: String,
-    /// What it may do.
+    /// The scopes of the key.
     scopes: Vec<&'static str>,
     /// The one function that it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<i64>,
     created_at: String,
-    /// When it ends.
+    /// The time at which it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
 }
@@ -107,58 +108,58 @@ pub(super) struct KeyList {
 /// Make a key
 ///
 /// It takes a key of the server, or one of scope `admin` for all functions.
-#[utoipa::path(post, path = "/keys", operation_id = "createKey", tag = "keys", request_body = KeyWish,
+#[utoipa::path(post, path = "/keys", operation_id = "createKey", tag = "keys", request_body = CreateKey,
     responses((status = 201, body = KeyMade), (status = "default", body = Problem)))]
-pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let created = async {
-        access::operator(&app, &parts.headers).await?;
-        let wish: KeyWish = json_body(&app, &parts.headers, body).await?;
-        let function_id = match &wish.function {
-            None => None,
-            Some(id) => {
-                let function = access::function(&app, id, &parts.headers, Scope::Admin).await?;
-                Some(function.function_id)
-            }
-        };
-        let expires_at = wish.expires_at.as_deref().map(instant).transpose()?;
-        let new = NewKey {
-            label: wish.label,
-            scopes: wish.scopes.into_iter().map(Scope::from).collect(),
-            function_id,
-            expires_at,
-        };
-        let (key, secret) = app
-            .store
-            .create_key(new)
-            .await
-            .map_err(|error| match error {
-                iof_store::Error::Invalid { what } => Fault::client("key-wish", format!("{what}.")),
-                other => store_fault(other),
-            })?;
-        tracing::info!(key = key.id, label = key.label, "key made");
-        Ok(KeyMade {
-            info: KeyInfo::of(&key),
-            key: secret.as_str().to_owned(),
-        })
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    _: Operator,
+    headers: HeaderMap,
+    Json(asked): Json<CreateKey>,
+) -> Result<Created<KeyMade>, ErrorResponse> {
+    let function_id = match &asked.function {
+        None => None,
+        Some(id) => {
+            let function = access::function(&app, id, &headers, Scope::Admin).await?;
+            Some(function.function_id)
+        }
     };
-    answer(StatusCode::CREATED, created.await)
+    let expires_at = asked.expires_at.as_deref().map(instant).transpose()?;
+    let new = NewKey {
+        label: asked.label,
+        scopes: asked.scopes.into_iter().map(Scope::from).collect(),
+        function_id,
+        expires_at,
+    };
+    let (key, secret) = app
+        .store
+        .create_key(new)
+        .await
+        .map_err(|error| match error {
+            iof_store::Error::Invalid { what } => {
+                Fault::new(FaultKind::KeyWish, format!("{what}."))
+            }
+            other => other.into(),
+        })?;
+    tracing::info!(key = key.id, label = key.label, "key made");
+    Ok(Created(KeyMade {
+        info: KeyInfo::of(&key),
+        key: secret.as_str().to_owned(),
+    }))
 }
 
 /// List the keys
 ///
-/// Never what they are.
+/// Without their secrets.
 #[utoipa::path(get, path = "/keys", operation_id = "listKeys", tag = "keys",
     responses((status = 200, body = KeyList), (status = "default", body = Problem)))]
-pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Body> {
-    let list = async {
-        access::operator(&app, &headers).await?;
-        let keys = app.store.keys(None).await.map_err(store_fault)?;
-        Ok(KeyList {
-            keys: keys.iter().map(KeyInfo::of).collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    _: Operator,
+) -> Result<Json<KeyList>, ErrorResponse> {
+    let keys = app.store.keys(None).await?;
+    Ok(Json(KeyList {
+        keys: keys.iter().map(KeyInfo::of).collect(),
+    }))
 }
 
 /// Delete a key
@@ -169,32 +170,25 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
+    _: Operator,
     Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let deleted = async {
-        access::operator(&app, &headers).await?;
-        let number = id.parse::<i64>().ok().filter(|id| *id > 0);
-        let known = match number {
-            Some(id) => app.store.delete_key(id).await.map_err(store_fault)?,
-            None => false,
-        };
-        known.then_some(()).ok_or_else(|| {
-            Fault::client(
-                "no-such-key",
-                format!("There is no key {}.", super::shown(&id)),
-            )
-            .with_status(404)
-        })
+) -> Result<NoContent, ErrorResponse> {
+    let number = id.parse::<i64>().ok().filter(|id| *id > 0);
+    let known = match number {
+        Some(id) => app.store.delete_key(id).await?,
+        None => false,
     };
-    no_content(deleted.await)
+    known.then_some(NoContent).ok_or_else(|| {
+        let message = format!("There is no key {}.", truncate(&id));
+        Fault::new(FaultKind::NoSuchKey, message).into()
+    })
 }
 
 /// A time in Unix milliseconds.
 fn instant(text: &str) -> Result<i64, Fault> {
     let wrong = || {
-        Fault::client(
-            "key-wish",
+        Fault::new(
+            FaultKind::KeyWish,
             "expires_at is a time such as 2027-01-01T00:00:00Z, in UTC.",
         )
     };

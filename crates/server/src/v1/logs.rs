@@ -1,27 +1,23 @@
-//! `/v1/functions/{function}/logs` and `/usage`: what calls printed and came to, and what they cost.
+//! `/v1/functions/{function}/logs` and `/usage`: the output, result and cost of calls.
 
-use super::{Problem, access, answer, only, time};
+use super::access::{AuthorizedFunction, FunctionPath, Read};
+use super::answer::{ErrorResponse, Json, Problem};
+use super::query::{Query, RowId, RowLimit, WaitSeconds};
+use super::time;
 use crate::app::App;
 use crate::call_log::OWN_FIELD;
-use crate::functions::store_fault;
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, Response, StatusCode};
-use iof_engine::Fault;
-use iof_store::{LoggedCall, Scope};
+use axum::extract::State;
+use iof_fault::Fault;
+use iof_store::LoggedCall;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// Rows of an answer, unless the request says another number.
-const LIMIT: u32 = 100;
-const MOST: u32 = 1_000;
-/// How long a request may wait for a row.
-const LONGEST: u64 = 60;
+/// The time between two looks for a row.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One call.
@@ -30,15 +26,15 @@ pub(super) struct LogRow {
     /// Its place in the log.
     id: i64,
     at: String,
-    /// How long its code held a core, in microseconds.
+    /// Time that its code held a core, in microseconds.
     guest_us: u64,
     #[serde(flatten)]
-    told: Told,
+    result: CallResult,
 }
 
-/// How it went.
+/// The result of a call.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
-struct Told {
+struct CallResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,13 +44,13 @@ struct Told {
     /// The code of what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
-    /// What went wrong, in a sentence.
+    /// A sentence on what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// What it printed, its first 4 KiB.
+    /// The first 4 KiB that it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stdout: Option<String>,
-    /// What it printed as an error, its first 4 KiB.
+    /// The first 4 KiB that it printed to stderr.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stderr: Option<String>,
 }
@@ -65,56 +61,58 @@ pub(super) struct LogList {
     logs: Vec<LogRow>,
 }
 
-/// What a function used.
+/// The usage of a function.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UsageInfo {
     function: i64,
     /// All calls ever.
     invocations: u64,
-    /// How long they held a core together, in microseconds.
+    /// Time that they held a core together, in microseconds.
     guest_us: u64,
-    /// How long the last of them did.
+    /// Time that the last one held a core, in microseconds.
     latest_us: u64,
+}
+
+/// The query of a log.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// Only rows with greater ids
+    #[param(inline, required = false, value_type = RowId)]
+    after: Option<RowId>,
+    /// Number of rows; 100 by default
+    #[param(inline)]
+    limit: RowLimit,
+    /// Seconds to wait for a row
+    #[param(inline)]
+    wait: WaitSeconds,
 }
 
 /// Read the log of a function
 ///
-/// The newest calls, or with `after` those that came since; `wait` then waits for one. The server keeps the newest
+/// The newest calls, or with `after` those logged since; `wait` then waits for one. The server keeps the newest
 /// `second_state.log_rows` of each function.
 #[utoipa::path(get, path = "/functions/{function}/logs", operation_id = "readLogs", tag = "logs",
-    params(
-        ("function" = String, Path, description = "Its number or name"),
-        ("after" = Option<i64>, Query, description = "Only rows with greater ids", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many, 100 unless said", minimum = 1, maximum = 1000),
-        ("wait" = Option<u64>, Query, description = "Seconds to wait for a row", minimum = 0, maximum = 60),
-    ),
+    params(FunctionPath, LogQuery),
     responses((status = 200, body = LogList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        let query = query.as_deref();
-        only(query, &["after", "limit", "wait"])?;
-        let after = super::within(query, "after", 0, i64::MAX)?;
-        let limit = super::limit(query, LIMIT, MOST)?;
-        let wait = super::within(query, "wait", 0, LONGEST)?.unwrap_or(0);
-        let until = Instant::now() + Duration::from_secs(wait);
-        loop {
-            let rows = rows(&app, function.function_id, after, limit).await?;
-            let stopping = app.stopping.load(Ordering::Relaxed);
-            if !rows.is_empty() || stopping || Instant::now() >= until {
-                return Ok(LogList {
-                    logs: rows.into_iter().filter_map(row).collect(),
-                });
-            }
-            tokio::time::sleep(PAUSE).await;
+    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+    Query(wanted): Query<LogQuery>,
+) -> Result<Json<LogList>, ErrorResponse> {
+    let (after, limit) = (wanted.after.map(RowId::get), wanted.limit.get());
+    let until = Instant::now() + Duration::from_secs(wanted.wait.get());
+    loop {
+        let rows = rows(&app, function.function_id, after, limit).await?;
+        let stopping = app.stopping.load(Ordering::Relaxed);
+        if !rows.is_empty() || stopping || Instant::now() >= until {
+            return Ok(Json(LogList {
+                logs: rows.into_iter().filter_map(row).collect(),
+            }));
         }
-    };
-    answer(StatusCode::OK, list.await)
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn rows(
@@ -128,52 +126,43 @@ async fn rows(
         Some(after) => app.store.calls_after(id, after, limit).await,
         None => app.store.calls(id, true, limit).await,
     };
-    let mut rows = rows.map_err(store_fault)?;
+    let mut rows = rows?;
     rows.sort_by_key(|row| row.log_id);
     Ok(rows)
 }
 
 /// A row, unless it is of a result that was sent on.
 fn row(call: LoggedCall) -> Option<LogRow> {
-    let mut record: Json = serde_json::from_str(&call.record).ok()?;
+    let mut record: Value = serde_json::from_str(&call.record).ok()?;
     if record.get("callback_data_payload").is_some() {
         return None;
     }
     let told = record
         .get_mut(OWN_FIELD)
-        .map(Json::take)
+        .map(Value::take)
         .unwrap_or_default();
     Some(LogRow {
         id: call.log_id,
         at: time(call.called_at),
         guest_us: call.guest_ns / 1_000,
-        told: serde_json::from_value(told).unwrap_or_default(),
+        result: serde_json::from_value(told).unwrap_or_default(),
     })
 }
 
-/// Show what a function used
+/// Show the usage of a function
 #[utoipa::path(get, path = "/functions/{function}/usage", operation_id = "readUsage", tag = "logs",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = UsageInfo), (status = "default", body = Problem)))]
 pub(super) async fn usage(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let usage = async {
-        let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        app.call_log.flush().await;
-        let usage = app
-            .store
-            .usage(function.function_id)
-            .await
-            .map_err(store_fault)?;
-        Ok(UsageInfo {
-            function: function.function_id,
-            invocations: usage.invocations,
-            guest_us: usage.guest_ns / 1_000,
-            latest_us: usage.latest_ns / 1_000,
-        })
-    };
-    answer(StatusCode::OK, usage.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+) -> Result<Json<UsageInfo>, ErrorResponse> {
+    app.call_log.flush().await;
+    let usage = app.store.usage(function.function_id).await?;
+    Ok(Json(UsageInfo {
+        function: function.function_id,
+        invocations: usage.invocations,
+        guest_us: usage.guest_ns / 1_000,
+        latest_us: usage.latest_ns / 1_000,
+    }))
 }

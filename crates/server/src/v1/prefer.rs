@@ -6,7 +6,7 @@
 
 use http::HeaderMap;
 
-/// Whether `respond-async` is preferred (section 4.1).
+/// Tells whether `respond-async` is preferred (section 4.1).
 pub(super) fn respond_async(headers: &HeaderMap) -> bool {
     let lines = headers.get_all("prefer").iter();
     lines

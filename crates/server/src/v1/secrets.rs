@@ -1,16 +1,18 @@
 //! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
 
-use super::{Problem, access, answer, content_type, no_content, time};
+use super::access::{Admin, AuthorizedFunction, FunctionPath};
+use super::answer::{ErrorResponse, Json, NoContent, Problem};
+use super::time;
 use crate::app::App;
 use crate::charset;
-use crate::functions::store_fault;
+use crate::http::content_type;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::Fault;
-use iof_store::{MAX_SECRET_VALUE, Scope};
-use serde::Serialize;
+use http::Request;
+use iof_fault::{Fault, FaultKind};
+use iof_store::MAX_SECRET_VALUE;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -29,114 +31,101 @@ pub(super) struct SecretList {
     secrets: Vec<SecretInfo>,
 }
 
+/// The part of a path that names a secret.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SecretPath {
+    /// Its name, such as `API_TOKEN`
+    #[param(pattern = "^[A-Z][A-Z0-9_]{0,63}$")]
+    name: String,
+}
+
 /// List the secrets of a function
 ///
-/// Never what they are. It takes scope `admin`.
+/// Without their values. It takes scope `admin`.
 #[utoipa::path(get, path = "/functions/{function}/secrets", operation_id = "listSecrets", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = SecretList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .function_id;
-        let names = app.store.secret_names(id).await.map_err(store_fault)?;
-        let secrets = names.into_iter().map(|secret| SecretInfo {
-            name: secret.name,
-            set_at: time(secret.created_at),
-            key: secret.key_id,
-        });
-        Ok(SecretList {
-            secrets: secrets.collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<Json<SecretList>, ErrorResponse> {
+    let id = function.function_id;
+    let names = app.store.secret_names(id).await?;
+    let secrets = names.into_iter().map(|secret| SecretInfo {
+        name: secret.name,
+        set_at: time(secret.created_at),
+        key: secret.key_id,
+    });
+    Ok(Json(SecretList {
+        secrets: secrets.collect(),
+    }))
 }
 
 /// Set a secret
 ///
 /// The body is the value, as it is. Calls from now on send it.
 #[utoipa::path(put, path = "/functions/{function}/secrets/{name}", operation_id = "setSecret", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    params(FunctionPath, SecretPath),
     request_body(content = String, content_type = "text/plain"),
     responses((status = 204, description = "It is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
-    Path((id, name)): Path<(String, String)>,
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    Path(SecretPath { name }): Path<SecretPath>,
     request: Request<Body>,
-) -> Response<Body> {
+) -> Result<NoContent, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let set = async {
-        let id = access::function(&app, &id, &parts.headers, Scope::Admin)
-            .await?
-            .function_id;
-        let keys = app.functions.secret_keys()?;
-        charset::utf8_only(content_type(&parts.headers))?;
-        let too_long = || {
-            Fault::limit(
-                "secret-value",
-                413,
-                format!("A secret has at most {MAX_SECRET_VALUE} bytes."),
-            )
-        };
-        let held = app
-            .bodies
-            .read(
-                &parts.headers,
-                body,
-                ByteSize(MAX_SECRET_VALUE as u64),
-                too_long,
-            )
-            .await?;
-        let value = String::from_utf8(held.bytes.to_vec())
-            .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
-        // As an attachment will read it.
-        iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
-        let set = app.store.set_secret(keys, id, name, value.into()).await;
-        set.map_err(|error| match error {
-            iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
-            other => store_fault(other),
-        })?;
-        app.functions.changed(id);
-        Ok::<_, Fault>(())
+    let id = function.function_id;
+    let keys = app.functions.secret_keys()?;
+    charset::utf8_only(content_type(&parts.headers))?;
+    let too_long = || {
+        Fault::new(
+            FaultKind::SecretValue,
+            format!("A secret has at most {MAX_SECRET_VALUE} bytes."),
+        )
     };
-    no_content(set.await)
+    let held = app
+        .bodies
+        .read(
+            &parts.headers,
+            body,
+            ByteSize(MAX_SECRET_VALUE as u64),
+            too_long,
+        )
+        .await?;
+    let value = String::from_utf8(held.bytes.to_vec())
+        .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
+    // As an attachment will read it.
+    iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
+    let set = app.store.set_secret(keys, id, name, value.into()).await;
+    set.map_err(|error| match error {
+        iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
+        other => other.into(),
+    })?;
+    app.functions.changed(id);
+    Ok(NoContent)
 }
 
 /// Delete a secret
 #[utoipa::path(delete, path = "/functions/{function}/secrets/{name}", operation_id = "deleteSecret", tag = "secrets",
-    params(("function" = String, Path, description = "Its number or name"), ("name" = String, Path, description = "Its name, such as `API_TOKEN`", pattern = "^[A-Z][A-Z0-9_]{0,63}$")),
+    params(FunctionPath, SecretPath),
     responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Path((id, name)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let deleted = async {
-        let id = access::function(&app, &id, &headers, Scope::Admin)
-            .await?
-            .function_id;
-        let deleted = app
-            .store
-            .delete_secret(id, name)
-            .await
-            .map_err(store_fault)?;
-        app.functions.changed(id);
-        if deleted {
-            return Ok(());
-        }
-        Err(
-            Fault::client("no-such-secret", "The function has no secret of that name.")
-                .with_status(404),
-        )
-    };
-    no_content(deleted.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    Path(SecretPath { name }): Path<SecretPath>,
+) -> Result<NoContent, ErrorResponse> {
+    let id = function.function_id;
+    let deleted = app.store.delete_secret(id, name).await?;
+    app.functions.changed(id);
+    if deleted {
+        return Ok(NoContent);
+    }
+    let message = "The function has no secret of that name.";
+    Err(Fault::new(FaultKind::NoSuchSecret, message).into())
 }
 
 fn wrong(message: String) -> Fault {
-    Fault::client("secret", message)
+    Fault::new(FaultKind::Secret, message)
 }

@@ -1,26 +1,30 @@
-//! `/v1/functions/{function}/versions`: what a function runs, ran, and is to run for some of its calls.
+//! `/v1/functions/{function}/versions`: the versions of a function, the active one and its canary.
 //!
 //! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
 
+use super::access::{AuthorizedFunction, Deploy, FunctionPath, Read};
+use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
+use super::body::whole;
 use super::functions::{Deployed, not_set};
-use super::{Problem, access, answer, json_body, no_content, only, parameter, time, whole};
+use super::query::Query;
+use super::time;
 use crate::app::App;
 use crate::deploy;
-use crate::functions::{no_such_version, store_fault};
 use crate::grants::MAX_DECLARATION;
-use crate::http::{content_type, hex};
+use crate::http::{content_type, essence, hex, truncate};
 use crate::memory::MemoryReservation;
 use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use bytes::Bytes;
 use bytesize::ByteSize;
-use http::{HeaderMap, Request, Response, StatusCode};
-use iof_engine::{Fault, Manifest};
-use iof_store::{NewVersion, Percent, Rollout, Scope, Version};
+use http::{HeaderMap, Request};
+use iof_engine::Manifest;
+use iof_fault::{Fault, FaultKind};
+use iof_store::{NewVersion, Percent, Rollout, Version};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -30,16 +34,16 @@ use utoipa::ToSchema;
 pub(super) struct VersionInfo {
     /// Its number.
     version: i64,
-    /// Of its module, in hexadecimal digits.
+    /// SHA-256 of its module, in hexadecimal digits.
     sha256: String,
-    /// Of its module, in bytes.
+    /// Bytes of its module.
     size: u64,
     created_at: String,
-    /// What can be called.
+    /// Names that can be called.
     exports: Vec<String>,
-    /// What it declared, as its `function.toml` said it; nothing, if it came without.
+    /// The declaration of its `function.toml`; null, if it has none.
     #[schema(value_type = Option<Object>)]
-    declaration: Option<Json>,
+    declaration: Option<Value>,
 }
 
 impl VersionInfo {
@@ -73,7 +77,7 @@ pub(super) struct Canary {
     #[schema(minimum = 1)]
     #[serde(deserialize_with = "whole")]
     pub(super) version: i64,
-    /// How many of a hundred calls run it.
+    /// Percent of the calls that run it.
     #[schema(minimum = 1, maximum = 99)]
     #[serde(deserialize_with = "whole")]
     pub(super) percent: u8,
@@ -88,7 +92,7 @@ impl Canary {
     }
 }
 
-/// Which version runs.
+/// The version that runs.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Active {
@@ -112,209 +116,179 @@ pub(super) struct Form {
     function: Option<String>,
 }
 
+/// The query of a new version.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CreateVersion {
+    /// Percent of the calls that run it
+    #[param(required = false, value_type = u8, minimum = 1, maximum = 99)]
+    canary: Option<u8>,
+    /// True if no call runs it yet
+    idle: bool,
+}
+
 /// Deploy the next version
 ///
-/// The body is as for a new function. It runs from now on; with `canary`, for so many of a hundred calls; with
+/// The body is as for a new function. It runs from now on; with `canary`, for that percentage of the calls; with
 /// `idle=true`, not until it is made the active one.
 #[utoipa::path(post, path = "/functions/{function}/versions", operation_id = "addVersion", tag = "versions",
-    params(
-        ("function" = String, Path, description = "Its number or name"),
-        ("canary" = Option<u8>, Query, description = "How many of a hundred calls run it", minimum = 1, maximum = 99),
-        ("idle" = Option<bool>, Query, description = "Whether no call runs it yet"),
-    ),
+    params(FunctionPath, CreateVersion),
     request_body(content((Vec<u8> = "application/wasm"), (Form = "multipart/form-data"))),
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    Query(asked): Query<CreateVersion>,
     request: Request<Body>,
-) -> Response<Body> {
+) -> Result<Created<Deployed>, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let added = async {
-        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
-        let query = query.as_deref();
-        only(query, &["canary", "idle"])?;
-        let rollout = match (parameter(query, "canary")?, parameter(query, "idle")?) {
-            (Some(percent), None | Some(false)) => Rollout::Canary(share(percent)?),
-            (None, Some(true)) => Rollout::Idle,
-            (None, None | Some(false)) => Rollout::Active,
-            (Some(_), Some(true)) => {
-                return Err(Fault::client(
-                    "query",
-                    "A version is a canary or idle, not both.",
-                ));
-            }
-        };
-        let (version, exports) = take(&app, &parts.headers, body).await?;
-        let declaration = version.declaration.clone();
-        let id = function.function_id;
-        let added = app.store.add_version(id, version, rollout).await;
-        let added = added.map_err(|error| refused(id, error))?;
-        app.functions.changed(id);
-        tracing::info!(function = id, version = added.number, "deployed");
-        Ok(Deployed {
-            function: id,
-            name: function.name,
-            version: added.number,
-            admin_key: None,
-            exports,
-            secrets_not_set: not_set(&app, id, declaration.as_deref()).await?,
-        })
+    let rollout = match (asked.canary, asked.idle) {
+        (Some(percent), false) => Rollout::Canary(share(percent)?),
+        (None, true) => Rollout::Idle,
+        (None, false) => Rollout::Active,
+        (Some(_), true) => {
+            let message = "A version is a canary or idle, not both.";
+            return Err(Fault::new(FaultKind::Query, message).into());
+        }
     };
-    answer(StatusCode::CREATED, added.await)
+    let (version, exports) = take(&app, &parts.headers, body).await?;
+    let declaration = version.declaration.clone();
+    let id = function.function_id;
+    let added = app.store.add_version(id, version, rollout).await;
+    let added = added.map_err(|error| refused(id, error))?;
+    app.functions.changed(id);
+    tracing::info!(function = id, version = added.number, "deployed");
+    Ok(Created(Deployed {
+        function: id,
+        name: function.name,
+        version: added.number,
+        admin_key: None,
+        exports,
+        secrets_not_set: not_set(&app, id, declaration.as_deref()).await?,
+    }))
 }
 
 /// List the versions of a function
 #[utoipa::path(get, path = "/functions/{function}/versions", operation_id = "listVersions", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 200, body = VersionList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let list = async {
-        let function = access::function(&app, &id, &headers, Scope::Read).await?;
-        let versions = app
-            .store
-            .versions(function.function_id)
-            .await
-            .map_err(store_fault)?;
-        Ok(VersionList {
-            versions: versions.iter().map(VersionInfo::of).collect(),
-        })
-    };
-    answer(StatusCode::OK, list.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+) -> Result<Json<VersionList>, ErrorResponse> {
+    let versions = app.store.versions(function.function_id).await?;
+    Ok(Json(VersionList {
+        versions: versions.iter().map(VersionInfo::of).collect(),
+    }))
 }
 
 /// Make a version the active one
 ///
 /// To roll back, and to promote a canary: calls from now on run it, calls under way end on theirs.
 #[utoipa::path(put, path = "/functions/{function}/active", operation_id = "activateVersion", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     request_body = Active,
     responses((status = 200, body = Active), (status = "default", body = Problem)))]
 pub(super) async fn activate(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let activated = async {
-        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
-        let wish: Active = json_body(&app, &parts.headers, body).await?;
-        let id = function.function_id;
-        app.functions.loads(id, wish.version).await?;
-        let moved = app.store.activate(id, wish.version).await;
-        moved.map_err(|error| refused(id, error))?;
-        app.functions.changed(id);
-        tracing::info!(function = id, version = wish.version, "activated");
-        Ok(wish)
-    };
-    answer(StatusCode::OK, activated.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    Json(asked): Json<Active>,
+) -> Result<Json<Active>, ErrorResponse> {
+    let id = function.function_id;
+    app.functions.loads(id, asked.version).await?;
+    let moved = app.store.activate(id, asked.version).await;
+    moved.map_err(|error| refused(id, error))?;
+    app.functions.changed(id);
+    tracing::info!(function = id, version = asked.version, "activated");
+    Ok(Json(asked))
 }
 
 /// Let some calls run another version
 #[utoipa::path(put, path = "/functions/{function}/canary", operation_id = "setCanary", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     request_body = Canary,
     responses((status = 200, body = Canary), (status = "default", body = Problem)))]
 pub(super) async fn set_canary(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let set = async {
-        let function = access::function(&app, &id, &parts.headers, Scope::Deploy).await?;
-        let wish: Canary = json_body(&app, &parts.headers, body).await?;
-        let id = function.function_id;
-        app.functions.loads(id, wish.version).await?;
-        let set = app
-            .store
-            .set_canary(id, Some((wish.version, share(wish.percent)?)))
-            .await;
-        set.map_err(|error| refused(id, error))?;
-        app.functions.changed(id);
-        Ok(wish)
-    };
-    answer(StatusCode::OK, set.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    Json(asked): Json<Canary>,
+) -> Result<Json<Canary>, ErrorResponse> {
+    let id = function.function_id;
+    app.functions.loads(id, asked.version).await?;
+    let set = app
+        .store
+        .set_canary(id, Some((asked.version, share(asked.percent)?)))
+        .await;
+    set.map_err(|error| refused(id, error))?;
+    app.functions.changed(id);
+    Ok(Json(asked))
 }
 
 /// End the canary
 ///
 /// All calls run the active version again.
 #[utoipa::path(delete, path = "/functions/{function}/canary", operation_id = "endCanary", tag = "versions",
-    params(("function" = String, Path, description = "Its number or name")),
+    params(FunctionPath),
     responses((status = 204, description = "There is none now."), (status = "default", body = Problem)))]
 pub(super) async fn end_canary(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let ended = async {
-        let function = access::function(&app, &id, &headers, Scope::Deploy).await?;
-        let id = function.function_id;
-        let ended = app.store.set_canary(id, None).await;
-        ended.map_err(|error| refused(id, error))?;
-        app.functions.changed(id);
-        Ok(())
-    };
-    no_content(ended.await)
+    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+) -> Result<NoContent, ErrorResponse> {
+    let id = function.function_id;
+    let ended = app.store.set_canary(id, None).await;
+    ended.map_err(|error| refused(id, error))?;
+    app.functions.changed(id);
+    Ok(NoContent)
 }
 
 /// # Errors
 /// `rollout`
 fn share(percent: u8) -> Result<Percent, Fault> {
-    Percent::new(percent).map_err(|error| Fault::client("rollout", format!("{error}.")))
+    Percent::new(percent).map_err(|error| Fault::new(FaultKind::Rollout, format!("{error}.")))
 }
 
-/// What a store that does not move means to a client.
+/// The fault of a rollout that the store refuses.
 fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
-        iof_store::Error::NoVersion { number, .. } => no_such_version(id, number),
+        iof_store::Error::NoVersion { number, .. } => Fault::no_such_version(id, number),
         // What it is now stands against it.
         iof_store::Error::Invalid { what } => {
-            Fault::client("rollout", format!("{what}.")).with_status(409)
+            Fault::new(FaultKind::RolloutConflict, format!("{what}."))
         }
-        other => store_fault(other),
+        other => other.into(),
     }
 }
 
 /// The module of a request, compiled, with what it declares: `multipart/form-data` with a part `module` and a part
-/// `function` (the text of function.toml, or the same as JSON), or a module alone, which then gets the defaults.
+/// `function` (the text of function.toml, or the same as JSON), or only a module, which then gets the defaults.
 pub(super) async fn take(
     app: &App,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(NewVersion, Vec<String>), Fault> {
-    let content_type = content_type(headers);
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
     // Before anything of the body is asked for.
-    let form = match essence {
+    let form = match essence(headers).as_str() {
         "application/wasm" | "application/octet-stream" => false,
         "multipart/form-data" => true,
         _ => {
-            return Err(Fault::client(
-                "content-type",
+            return Err(Fault::new(
+                FaultKind::ContentType,
                 "Content-Type must be application/wasm, or multipart/form-data with the parts `module` and `function`.",
-            )
-            .with_status(415));
+            ));
         }
     };
     let (limit, most) = (app.module_size, app.module_size + ByteSize::kib(128));
     let too_large = || {
-        Fault::limit(
-            "module-size",
-            413,
+        Fault::new(
+            FaultKind::ModuleSize,
             format!("The module is larger than compile.module_size = {limit}."),
         )
     };
     let held = app.bodies.read(headers, body, most, too_large).await?;
     let (source, declaration, _share) = match form {
         false => (held.bytes.clone(), None, MemoryReservation::default()),
-        true => parts(app, content_type, held.bytes.clone()).await?,
+        true => parts(app, content_type(headers), held.bytes.clone()).await?,
     };
     if source.len() as u64 > limit.as_u64() {
         return Err(too_large());
@@ -344,8 +318,8 @@ async fn parts(
     body: Bytes,
 ) -> Result<(Bytes, Option<String>, MemoryReservation), Fault> {
     let wrong = |problem: &str| {
-        Fault::client(
-            "multipart",
+        Fault::new(
+            FaultKind::Multipart,
             format!(
                 "{problem}; send a part `module` with the module, and a part `function` with its function.toml."
             ),
@@ -375,10 +349,7 @@ async fn parts(
             }
             "module" | "function" => return Err(wrong(&format!("The part `{name}` comes twice"))),
             _ => {
-                return Err(wrong(&format!(
-                    "There is no part `{}`",
-                    super::shown(&name)
-                )));
+                return Err(wrong(&format!("There is no part `{}`", truncate(&name))));
             }
         }
     }

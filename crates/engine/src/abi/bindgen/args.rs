@@ -6,7 +6,8 @@ use super::untyped::{counted, padded, shaped};
 use crate::abi::layout::CallPlan;
 use crate::manifest::Export;
 use crate::types::listed;
-use crate::{Arg, Fault, StatedSignature};
+use crate::{Arg, StatedSignature};
+use iof_fault::{Fault, FaultKind};
 
 /// Decides how `export` is called. `texts` is set if the module exports an allocator, without which it can be handed no
 /// text.
@@ -49,8 +50,8 @@ pub(super) fn lower(
 
 /// The fault of a text for a module that no text can be handed to.
 fn no_allocator(export: &Export) -> Fault {
-    Fault::guest(
-        "no-allocator",
+    Fault::new(
+        FaultKind::NoAllocator,
         format!(
             "`{}` cannot be given a text: the module exports no `__wbindgen_malloc`. Send numbers, as a JSON array; it \
              takes ({}). Or build it with wasm-bindgen.",

@@ -4,6 +4,7 @@ use super::*;
 use crate::abi::layout::{Era, Fallible, ResultLayout, whole};
 use crate::manifest::{Abi, Core, Type};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 
 mod described;
 
@@ -108,7 +109,7 @@ fn numbers_by_shape() {
         assert_eq!(plan(&add, &texts(&[text])).unwrap().slots, [bytes(text)]);
     }
     for many in ["[1, 2.5]", "[1, 4294967296]"] {
-        assert_eq!(plan(&add, &texts(&[many])).unwrap_err().code, "arguments");
+        assert_eq!(plan(&add, &texts(&[many])).unwrap_err().code(), "arguments");
     }
     // What returns a text takes the array as a text.
     let text = export(&[I, I], &[I, I], None);
@@ -126,7 +127,10 @@ fn numbers_by_shape() {
         plan(&float, &texts(&["1.5"])).unwrap().slots,
         [CoreArg::F64(1.5)]
     );
-    assert_eq!(plan(&float, &texts(&["x"])).unwrap_err().code, "arguments");
+    assert_eq!(
+        plan(&float, &texts(&["x"])).unwrap_err().code(),
+        "arguments"
+    );
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn typed_arguments_are_checked() {
     assert_eq!(
         plan(&text, &[Arg::Bytes(Bytes::from_static(&[0xff]))])
             .unwrap_err()
-            .code,
+            .code(),
         "arguments"
     );
     let list = export(&[I, I, I], &[], signature(&[Type::Bytes], Type::Bytes));
@@ -210,7 +214,7 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
     // A number that did not come is none, and neither is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
         let fault = plan(&export(params, &[I], None), &texts(given)).unwrap_err();
-        assert_eq!(fault.code, "arguments", "{params:?}");
+        assert_eq!(fault.kind, FaultKind::Arguments, "{params:?}");
     }
     assert!(plan(&three, &texts(&["a", "b", "c", "d"])).is_err());
     // Who counts the arguments is taken at their word.
@@ -267,7 +271,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
         ("([i32], i32) -> string", "carries other types"),
     ] {
         let fault = stated(&text, signature, &["1"]).unwrap_err();
-        assert_eq!(fault.code, "arguments");
+        assert_eq!(fault.kind, FaultKind::Arguments);
         assert!(
             fault.message.contains(words),
             "{signature}: {}",
@@ -298,9 +302,12 @@ fn without_an_allocator_words_are_numbers() {
         let plan = bare(&add, given).unwrap();
         assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
     }
-    assert_eq!(bare(&add, &["text"]).unwrap_err().code, "no-allocator");
-    assert_eq!(bare(&add, &["1"]).unwrap_err().code, "no-allocator");
-    assert_eq!(bare(&add, &["1", "2", "3"]).unwrap_err().code, "arguments");
+    assert_eq!(bare(&add, &["text"]).unwrap_err().code(), "no-allocator");
+    assert_eq!(bare(&add, &["1"]).unwrap_err().code(), "no-allocator");
+    assert_eq!(
+        bare(&add, &["1", "2", "3"]).unwrap_err().code(),
+        "arguments"
+    );
     // A first word is an argument, and no return area.
     let set = export(&[I, I], &[], None);
     let plan = bare(&set, &["[7, 8]"]).unwrap();
@@ -356,7 +363,7 @@ fn json_crosses_as_its_text() {
         slots(&["null"]),
         "what did not come is null"
     );
-    assert_eq!(plan(&one, &texts(&["{"])).unwrap_err().code, "arguments");
+    assert_eq!(plan(&one, &texts(&["{"])).unwrap_err().code(), "arguments");
     // In an array of arguments, a string keeps its quotes for one and loses them for the other.
     let both = takes(&[Type::Json, Type::String], two);
     let given = texts(&["[\"a\", \"b\"]"]);

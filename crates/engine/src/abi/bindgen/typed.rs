@@ -1,10 +1,11 @@
 //! Calls of exports whose types are known: from the module, or from the caller.
 
 use super::super::input::{InputArg, coerce, convert, name};
+use crate::StatedSignature;
 use crate::abi::layout::{self, CallPlan, CoreArg, Era, Fallible, ResultLayout};
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
-use crate::{Fault, StatedSignature};
+use iof_fault::{Fault, FaultKind};
 
 /// The layout of known types in an export's core type.
 pub(super) struct SignatureLayout {
@@ -123,7 +124,7 @@ pub(super) fn check_stated_signature(
 ) -> Result<SignatureLayout, Fault> {
     let refused = |why: &str| {
         let text = format!("`{}` is not `{stated}`: {why}.", export.name);
-        Fault::client("arguments", text)
+        Fault::new(FaultKind::Arguments, text)
     };
     if let Some(said) = &export.signature {
         if said.params != stated.params || said.result != stated.result {

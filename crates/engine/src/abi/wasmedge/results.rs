@@ -4,9 +4,10 @@
 //! entries may name the same bytes, so what is bounded is what is written, as it is written.
 
 use super::super::guest::result;
+use crate::Value;
 use crate::limits::LimitExceeded;
-use crate::{Fault, Value};
 use bytes::Bytes;
+use iof_fault::{Fault, FaultKind};
 use std::io::{self, Write};
 
 /// Bytes of a table entry: pointer, type, bytes.
@@ -167,7 +168,7 @@ fn bad(code: u32, length: u32) -> wasmtime::Error {
         "The function returned {length} bytes as a value of type {code}, which that type is not. It was probably not \
          built with wasmedge-bindgen 0.4; see docs/guide/functions.md."
     );
-    Fault::guest("bad-result", text).into()
+    Fault::new(FaultKind::BadResult, text).into()
 }
 
 /// A text that does not grow beyond a limit.

@@ -1,10 +1,11 @@
 //! Lists, written as JSON.
 
+use crate::Value;
 use crate::abi::guest::{Guest, result};
 use crate::abi::objects::Holder;
 use crate::limits::LimitExceeded;
 use crate::types::Type;
-use crate::{Fault, Value};
+use iof_fault::{Fault, FaultKind};
 use std::io::Write;
 
 /// The elements of a list, as JSON.
@@ -102,8 +103,8 @@ fn write_element(element: &Type, cell: &[u8], json: &mut Vec<u8>) -> wasmtime::R
 }
 /// The fault of a result that is not of its type.
 pub(super) fn bad() -> wasmtime::Error {
-    Fault::guest(
-        "bad-result",
+    Fault::new(
+        FaultKind::BadResult,
         "The function returned what is not a value of its type, or not a text where its type is not known. State its \
          types with the header iof-signature, such as `(u32) -> u32`.",
     )

@@ -133,7 +133,10 @@ fn described_types_have_the_layout_of_their_version() {
         patch: None,
     };
     let takes = export(&[I], &[], Some(signature));
-    assert_eq!(plan(&takes, &texts(&["9"])).unwrap_err().code, "arguments");
+    assert_eq!(
+        plan(&takes, &texts(&["9"])).unwrap_err().code(),
+        "arguments"
+    );
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn a_version_decides_what_no_core_type_shows() {
     }
     assert!(agrees(&area, perhaps(None)).is_err());
     assert_eq!(
-        stated(&area, "() -> u32?", &[]).unwrap_err().code,
+        stated(&area, "() -> u32?", &[]).unwrap_err().code(),
         "arguments"
     );
 }

@@ -1,0 +1,103 @@
+//! Faults: the errors that callers of functions see.
+//!
+//! A call or request that fails ends in one [`Fault`]: a [`FaultKind`] with its stable code, a message for the caller, and
+//! detail for the operator's log only. The kinds are a closed list ([`FaultKind::ALL`]), so that a caller of this crate
+//! matches on them and the compiler knows when one is missing. The code that a function chose for its own error is a
+//! [`FunctionCode`], a type of its own: it is never a kind of the server.
+//!
+//! This crate knows no HTTP and no WebAssembly. The server maps each kind to a status; docs/FAULTS.md lists both.
+
+mod function_code;
+mod kind;
+mod source;
+
+pub use function_code::FunctionCode;
+pub use kind::FaultKind;
+pub use source::Source;
+
+/// One failure, as the caller and the operator's log see it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {message}", self.code())]
+pub struct Fault {
+    /// The kind, which decides the code, the source and the HTTP status.
+    pub kind: FaultKind,
+    /// The code that the function gave the error that it returned.
+    function_code: Option<FunctionCode>,
+    /// The sentence for the caller: it names the setting or field, and the next step. No secret, no path of the host.
+    pub message: String,
+    /// The detail for the operator's log.
+    pub detail: Option<String>,
+    /// How the code ended, where it ended itself or had printed a result.
+    pub ending: Option<Box<Ending>>,
+}
+
+/// The end of code that did not return, for programs that read a [`Fault`].
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// The status that it passed to `proc_exit`.
+    pub exit_status: Option<i32>,
+    /// The beginning of what a program had printed as its result, at most [`Ending::STDOUT`] bytes.
+    pub stdout: Option<String>,
+}
+
+impl Ending {
+    /// The most bytes that are kept of a result that was not finished.
+    pub const STDOUT: usize = 4096;
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            function_code: None,
+            message: message.into(),
+            detail: None,
+            ending: None,
+        }
+    }
+
+    /// A failure of this server that the caller can do nothing about; `detail` goes to the log only.
+    pub fn host(message: impl Into<String>, detail: impl ToString) -> Self {
+        Self::new(FaultKind::Internal, message).with_detail(detail)
+    }
+
+    /// The error that a function returned under a code of its own.
+    pub fn of_function(code: FunctionCode, message: impl Into<String>) -> Self {
+        Self {
+            function_code: Some(code),
+            ..Self::new(FaultKind::FunctionError, message)
+        }
+    }
+
+    /// The fault of a number or name that no function has.
+    pub fn no_such_function(id: impl std::fmt::Display) -> Self {
+        Self::new(
+            FaultKind::NoSuchFunction,
+            format!("There is no function {id}."),
+        )
+    }
+
+    /// The fault of a number that no version of the function has.
+    pub fn no_such_version(id: i64, number: i64) -> Self {
+        Self::new(
+            FaultKind::NoSuchVersion,
+            format!("Function {id} has no version {number}."),
+        )
+    }
+
+    /// The code that clients see: the kind's, or `function:` and the function's own.
+    pub fn code(&self) -> &str {
+        match &self.function_code {
+            Some(code) => code.as_str(),
+            None => self.kind.as_str(),
+        }
+    }
+
+    /// The same fault with detail for the log.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl ToString) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+}

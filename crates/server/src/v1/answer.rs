@@ -1,0 +1,96 @@
+//! Answers of `/v1`: what its handlers return.
+
+use super::openapi::FaultCode;
+use crate::reply;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{Response, StatusCode, header};
+use iof_fault::Fault;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A failed request.
+#[derive(Debug)]
+pub(super) struct ErrorResponse(Fault);
+
+/// The body of a failed request.
+///
+/// It is a shape of the document: [`reply::failure`] writes it, for every surface.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// A sentence for people: what is wrong, and what to do next.
+    error: String,
+    /// A code for programs. docs/FAULTS.md lists them all.
+    #[schema(value_type = FaultCode)]
+    fault: String,
+    /// The status with which a program or function ended itself, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    /// The beginning of what a program had printed when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
+}
+
+/// A value as JSON, with status 200; as an extractor, a body that is a small JSON object.
+pub(super) struct Json<T>(pub(super) T);
+
+/// A value as JSON, with status 201.
+pub(super) struct Created<T>(pub(super) T);
+
+/// The answer 204, without a body.
+pub(super) struct NoContent;
+
+impl From<Fault> for ErrorResponse {
+    fn from(fault: Fault) -> Self {
+        Self(fault)
+    }
+}
+
+impl From<iof_store::Error> for ErrorResponse {
+    fn from(error: iof_store::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ErrorResponse {
+    fn into_response(self) -> Response<Body> {
+        reply::log(&self.0, "refused");
+        reply::failure(&self.0)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response<Body> {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response<Body> {
+        json(StatusCode::CREATED, &self.0)
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response<Body> {
+        let mut response = reply::ok(StatusCode::NO_CONTENT, reply::JSON, "");
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response
+    }
+}
+
+/// A value as JSON, with this status.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    match serde_json::to_string(value) {
+        Ok(json) => {
+            let mut response = reply::ok(status, reply::JSON, json);
+            *response.status_mut() = status;
+            response
+        }
+        Err(error) => {
+            let fault = Fault::host("The answer could not be written.", error);
+            ErrorResponse(fault).into_response()
+        }
+    }
+}

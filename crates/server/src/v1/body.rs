@@ -1,0 +1,57 @@
+//! Bodies that are small JSON objects.
+
+use super::answer::{ErrorResponse, Json};
+use crate::app::App;
+use crate::body::larger_than;
+use crate::charset;
+use crate::http::{content_type, essence};
+use axum::extract::{FromRequest, Request};
+use bytesize::ByteSize;
+use iof_fault::{Fault, FaultKind};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
+use std::sync::Arc;
+
+/// The longest body that is not a module, an argument or a secret.
+const SMALL: ByteSize = ByteSize::kib(64);
+
+/// Refuses with `content-type`, `charset`, `request-body` and `json`, naming what is wrong.
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = ErrorResponse;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ErrorResponse> {
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
+        if essence(headers) != "application/json" {
+            let message = "Content-Type must be application/json.";
+            return Err(Fault::new(FaultKind::ContentType, message).into());
+        }
+        charset::utf8_only(content_type(headers))?;
+        let too_large = || larger_than(FaultKind::RequestBody, SMALL);
+        let held = app.bodies.read(headers, body, SMALL, too_large).await?;
+        let value = serde_json::from_slice(&held.bytes)
+            .map_err(|error| Fault::new(FaultKind::Json, format!("Invalid JSON body: {error}.")))?;
+        Ok(Self(value))
+    }
+}
+
+/// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).
+pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    integer(&number)
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| D::Error::custom(format_args!("expected an integer in range, got {number}")))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
+pub(super) fn integer(number: &serde_json::Number) -> Option<i64> {
+    const MOST: f64 = (1u64 << 53) as f64;
+    let float = || {
+        number
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && n.abs() <= MOST)
+    };
+    number.as_i64().or_else(|| float().map(|n| n as i64))
+}
