@@ -19,6 +19,7 @@ mod packages;
 mod paths;
 mod process;
 mod programs;
+mod selection;
 mod step;
 mod syscalls;
 mod test;

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command, time::Instant};
 use crate::{
     deny, guests, packages, paths, process,
     process::{cargo, output},
-    programs,
+    programs, selection,
     step::{Outcome, seconds, step},
     venv,
 };
@@ -26,8 +26,6 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         command
     };
 
-    // Together: without the tests, fewer features of shared dependencies would be asked for, and all that stands on
-    // them would be built a second time.
     step("build the tests and the programs that they run", || {
         process::run(&mut workspace(&[
             "build",
@@ -93,6 +91,7 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             "warnings",
         ]))
     })?;
+    step("check that the demo shares its build", selection::check)?;
     let advisories = step("check the dependencies", deny::check)?;
     println!(
         "\nall tests and checks passed in {}; {advisories}",

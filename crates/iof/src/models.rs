@@ -4,6 +4,7 @@
 use crate::args::{Models, ModelsCommand, Serve, Where};
 use crate::config::Config;
 use crate::{OURSELVES, print};
+use iof_commands::Registry;
 use iof_infer::{Inference, Listed, Parts, Shown};
 use serde::Serialize;
 use serde_json::json;
@@ -12,18 +13,29 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The hidden subcommand that becomes a worker.
-const WORKER: &str = "infer-worker";
+pub(crate) const WORKER: &str = "infer-worker";
 
 /// Models as `config` has them.
 ///
 /// # Errors
 /// A message for people.
-pub(crate) fn inference(config: &Config) -> Result<Inference, String> {
+fn inference(config: &Config) -> Result<Inference, String> {
     let mut infer = config.infer.clone();
     // Relative to the data, which is where everything else of a server lies.
     infer.models = config.data.join(&infer.models);
     let worker = [OURSELVES, WORKER].map(PathBuf::from).to_vec();
     Inference::new(infer, worker).map_err(|error| format!("[infer]: {error}"))
+}
+
+/// Gives functions the commands that run models.
+///
+/// # Errors
+/// A message for people.
+pub(crate) fn register(config: &Config, registry: &mut Registry) -> Result<Inference, String> {
+    let inference = inference(config)?;
+    registry.register(iof_infer::Infer::new(inference.clone()));
+    registry.register(iof_infer::MobilenetV2::new(inference.clone()));
+    Ok(inference)
 }
 
 pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {

@@ -1,7 +1,9 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{OURSELVES, fail, log, models, native};
+#[cfg(feature = "infer")]
+use crate::models;
+use crate::{OURSELVES, fail, log, native};
 use iof_commands::Registry;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, Cores, Https, Listener, Parts, Records, Values};
@@ -79,9 +81,8 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let mut registry = Registry::new();
     registry.set_sink(records.queue());
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
-    let inference = models::inference(&config)?;
-    registry.register(iof_infer::Infer::new(inference.clone()));
-    registry.register(iof_infer::MobilenetV2::new(inference.clone()));
+    #[cfg(feature = "infer")]
+    let inference = models::register(&config, &mut registry)?;
     native::register(&config, &mut registry, &egress).await?;
     let engine = Engine::new(
         EngineConfig {
@@ -158,6 +159,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         served = iof_server::serve(app, &cores, listeners, stop) => served.map_err(|error| error.to_string())?,
         () = signals => tracing::warn!("told twice: stopping at once, calls under way are broken off"),
     }
+    #[cfg(feature = "infer")]
     inference.closed().await;
     let closed = store.close().await;
     drop(cores);

@@ -18,7 +18,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Row as _};
 
-use crate::Error;
+use crate::{Error, migrations};
 
 /// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
@@ -72,9 +72,7 @@ pub(crate) async fn open(path: &Path) -> Result<(Connection, SqlitePool), Error>
         options: options.clone(),
         open: None,
     };
-    sqlx::migrate!("migrations/sqlite")
-        .run(writer.get().await?)
-        .await?;
+    migrations::migrator().run(writer.get().await?).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(10))

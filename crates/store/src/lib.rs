@@ -36,6 +36,7 @@ mod functions;
 pub mod fuzzing;
 mod jobs;
 mod key;
+mod migrations;
 mod model;
 mod objects;
 mod recordings;

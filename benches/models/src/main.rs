@@ -1,9 +1,9 @@
 //! What `infer` costs over tract itself, and how both stand to onnxruntime, in one run.
 //!
 //! ```text
-//! python scripts/mobilenet.py make mobilenet.onnx
-//! cargo build --release -p iof-infer --bins
-//! IOF_PYTHON=python cargo run --release -p iof-infer --example bench -- mobilenet.onnx 100
+//! python crates/infer/scripts/mobilenet.py make mobilenet.onnx
+//! cargo build --release -p iof-infer -p models-bench --bins
+//! IOF_PYTHON=python target/release/models-bench mobilenet.onnx 100
 //! ```
 //!
 //! Each figure is the median of the runs, which take turns so that a busy machine is busy for all
@@ -35,7 +35,7 @@ async fn main() {
         ..Config::default()
     };
     let program = std::env::current_exe().unwrap();
-    let worker = program.parent().unwrap().join("../iof-infer-worker");
+    let worker = program.parent().unwrap().join("iof-infer-worker");
     let inference = Inference::new(config, vec![worker]).unwrap();
     for (name, declaration) in [("here", ""), ("there", "isolated = true")] {
         let parts = Parts {
@@ -125,7 +125,10 @@ async fn main() {
     print("a session", session);
     print("a session in a worker", there);
     if let Ok(python) = std::env::var("IOF_PYTHON") {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mobilenet.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../crates/infer/scripts/mobilenet.py"
+        );
         let output = std::process::Command::new(python)
             .args([script, "time", &path, &runs.to_string()])
             .output()
