@@ -15,6 +15,7 @@ mod demo;
 mod deny;
 mod fuzz;
 mod guests;
+mod onnxruntime;
 mod packages;
 mod paths;
 mod process;

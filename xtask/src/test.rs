@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use crate::{
-    deny, guests, packages, paths, process,
+    deny, guests, onnxruntime, packages, paths, process,
     process::{cargo, output},
     programs, selection,
     step::{Outcome, seconds, step},
@@ -19,10 +19,15 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     guests::build()?;
     programs::fetch()?;
     needs()?;
+    let onnxruntime = onnxruntime::fetch()?;
     let root = paths::root();
     let workspace = |words: &[&str]| {
         let mut command = cargo();
-        command.args(words).current_dir(&root);
+        command
+            .args(words)
+            .current_dir(&root)
+            .env("IOF_PYTHON", &onnxruntime.python)
+            .env("IOF_ONNXRUNTIME", &onnxruntime.library);
         command
     };
 

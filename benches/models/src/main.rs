@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Each figure is the median of the runs, which take turns so that a busy machine is busy for all
-//! of them. `IOF_PYTHON` names a Python with onnxruntime; without it that figure is left out.
+//! of them. `IOF_PYTHON` names a Python with onnxruntime, and `IOF_ONNXRUNTIME` its library, on which
+//! `infer` runs the model, too; without one, its figures are left out.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "a program for people, who read its figures and its panics"
 )]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +38,12 @@ async fn main() {
     };
     let program = std::env::current_exe().unwrap();
     let worker = program.parent().unwrap().join("iof-infer-worker");
-    let inference = Inference::new(config, vec![worker]).unwrap();
+    let library = std::env::var_os("IOF_ONNXRUNTIME").map(PathBuf::from);
+    let on_library = library.map(|onnxruntime| Config {
+        onnxruntime,
+        ..config.clone()
+    });
+    let inference = Inference::new(config, vec![worker.clone()]).unwrap();
     for (name, declaration) in [("here", ""), ("there", "isolated = true")] {
         let parts = Parts {
             model: model.clone(),
@@ -53,6 +60,13 @@ async fn main() {
         started.elapsed()
     );
     let there = inference.session("there", None, deadline).await.unwrap();
+    let onnxruntime = match on_library {
+        Some(config) => {
+            let inference = Inference::new(config, vec![worker]).unwrap();
+            Some(inference.session("here", None, deadline).await.unwrap())
+        }
+        None => None,
+    };
     let Signature { inputs, .. } = session.signature().clone();
     let spec = &inputs[0];
     let count = spec.size().unwrap() / 4;
@@ -93,7 +107,7 @@ async fn main() {
     native.fill_t(0.5f32).unwrap();
     let native = native.into_tvalue();
 
-    let mut times = [const { Vec::new() }; 4];
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..runs {
         let mut lap = |at: usize, started: Instant| times[at].push(started.elapsed());
         let started = Instant::now();
@@ -112,8 +126,16 @@ async fn main() {
         let started = Instant::now();
         there.compute(vec![tensor.clone()], deadline).await.unwrap();
         lap(3, started);
+        if let Some(session) = &onnxruntime {
+            let started = Instant::now();
+            session
+                .compute(vec![tensor.clone()], deadline)
+                .await
+                .unwrap();
+            lap(4, started);
+        }
     }
-    let [bare, command, session, there] = times.map(median);
+    let [bare, command, session, there, library] = times.map(median);
     let print = |name: &str, ms: f64| {
         println!(
             "{name:<22} {ms:9.3} ms   {:5.2} of tract's speed",
@@ -124,6 +146,9 @@ async fn main() {
     print("infer, as a command", command);
     print("a session", session);
     print("a session in a worker", there);
+    if onnxruntime.is_some() {
+        print("a session, onnxruntime", library);
+    }
     if let Ok(python) = std::env::var("IOF_PYTHON") {
         let script = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -134,11 +159,16 @@ async fn main() {
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        print("onnxruntime, 1 thread", text.trim().parse().unwrap());
+        let alone = text.trim().parse().unwrap();
+        print("onnxruntime, 1 thread", alone);
+        if onnxruntime.is_some() {
+            println!("onnxruntime ratio {:.2}", alone / library);
+        }
     }
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e3
+    let middle = times.get(times.len() / 2);
+    middle.map_or(f64::NAN, Duration::as_secs_f64) * 1e3
 }

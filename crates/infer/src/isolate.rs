@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
+use crate::library::Library;
 use crate::worker::{self, Answer, Ask, Bounds, head, lengths, split};
 use crate::{Config, Description, Error, Format, Kind, Signature, Tensor};
 
@@ -72,6 +73,7 @@ impl Workers {
                 .saturating_add(config.run_memory.as_u64()),
             idle: config.worker_idle,
             run_time: config.run_time,
+            onnxruntime: Library::of(config),
         };
         Workers {
             program,
@@ -130,6 +132,14 @@ impl Worker {
     ) -> Result<Description, Silence> {
         match self.ask(&Ask::Describe(format), &[file], deadline).await? {
             (Answer::Described(description), _) => Ok(description),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What the worker's onnxruntime says of itself; `None` if the settings name none.
+    pub(crate) async fn runtime(&mut self, deadline: Instant) -> Result<Option<String>, Silence> {
+        match self.ask(&Ask::Runtime, &[], deadline).await? {
+            (Answer::Runtime(version), _) => Ok(version),
             _ => Err(unexpected()),
         }
     }

@@ -84,6 +84,7 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
                 )),
             })
         }
+        ModelsCommand::Doctor { place } => doctor(&place).await,
         ModelsCommand::Rm { name, place } => {
             open(&place)?.remove(&name).await.map_err(said)?;
             Ok(match place.json {
@@ -92,6 +93,38 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
             })
         }
     }
+}
+
+/// How an operator comes to a library.
+const HOW: &str = "\
+To run ONNX models on onnxruntime, fetch its library, from PyPI or from Debian:
+  pip download --no-deps onnxruntime && unzip onnxruntime-*.whl 'onnxruntime/capi/libonnxruntime.so*'
+  apt-get install libonnxruntime-dev
+and name it in the settings:
+  [infer]
+  onnxruntime = \"/path/to/libonnxruntime.so\"
+";
+
+/// Shows which runtime each format has; a library that is named and cannot be used is a failure.
+async fn doctor(place: &Where) -> Result<ExitCode, String> {
+    let models = open(place)?;
+    let (library, found) = (&models.config().onnxruntime, models.onnxruntime().await);
+    let fine = found.is_ok();
+    let (onnx, advice) = match found {
+        Ok(None) => ("tract, which is built in".to_owned(), HOW),
+        Ok(Some(version)) => (format!("{}: {version}", library.display()), ""),
+        Err(error) => (error.to_string(), HOW),
+    };
+    let printed = match place.json {
+        true => json_line(&json!({ "onnx": onnx, "fine": fine, "advice": advice }))?,
+        false => print(&format!(
+            "ONNX           {onnx}\nTensorFlow     tract, which is built in\n{advice}"
+        )),
+    };
+    Ok(match fine {
+        true => printed,
+        false => ExitCode::FAILURE,
+    })
 }
 
 fn open(place: &Where) -> Result<Inference, String> {

@@ -8,10 +8,11 @@ use std::{
 
 use super::{Scratch, build, median, post, serve, upload};
 use crate::{
-    guests, packages, paths,
+    guests, onnxruntime,
+    onnxruntime::Onnxruntime,
+    packages, paths,
     process::run,
     step::{Outcome, Problem, step},
-    venv,
 };
 
 /// What a worker's start takes, and with it each run of the one-shot program.
@@ -80,9 +81,9 @@ fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
     Ok(())
 }
 
-/// The command against tract in a bare loop, and against onnxruntime with one thread.
+/// The command against tract in a bare loop, and on onnxruntime against onnxruntime by itself, with one thread.
 fn infer(release: &Path, scratch: &Scratch) -> Outcome {
-    let python = venv::of("onnxruntime", &["onnx", "onnxruntime", "numpy"])?;
+    let Onnxruntime { python, library } = onnxruntime::fetch()?;
     let model = scratch.0.join("mobilenet.onnx");
     step("make a model of MobileNet V2's shape", || {
         run(Command::new(&python)
@@ -94,6 +95,7 @@ fn infer(release: &Path, scratch: &Scratch) -> Outcome {
         run(Command::new(release.join("models-bench"))
             .arg(&model)
             .arg("50")
-            .env("IOF_PYTHON", &python))
+            .env("IOF_PYTHON", &python)
+            .env("IOF_ONNXRUNTIME", &library))
     })
 }

@@ -10,6 +10,7 @@ Examples:
   iof models add digits digits.onnx --labels digits.txt
   iof models show digits                       its inputs and outputs
   iof models list --json
+  iof models doctor --config iof.toml          whether its onnxruntime can be used
 
 docs/models.md says what a declaration (model.toml) may hold.")]
 pub(crate) struct Models {
@@ -46,6 +47,11 @@ pub(crate) enum ModelsCommand {
         /// Take the place of a model of the same name
         #[arg(long)]
         replace: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Show what runs models here, and how to have onnxruntime run them
+    Doctor {
         #[command(flatten)]
         place: Where,
     },
