@@ -15,6 +15,7 @@ mod demo;
 mod deny;
 mod fuzz;
 mod guests;
+mod lints;
 mod onnxruntime;
 mod packages;
 mod paths;
@@ -104,6 +105,10 @@ struct Rounds {
 }
 
 fn main() -> ExitCode {
+    if let Some(problem) = lints::compiler() {
+        eprintln!("{problem}");
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use crate::{
-    deny, guests, onnxruntime, packages, paths, process,
+    deny, guests, lints, onnxruntime, packages, paths, process,
     process::{cargo, output},
     programs, selection,
     step::{Outcome, seconds, step},
@@ -86,16 +86,7 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         process::run(&mut workspace(&["fmt", "--all", "--check"]))
             .map_err(|e| e.next("cargo fmt --all"))
     })?;
-    step("check the lints", || {
-        process::run(&mut workspace(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
-    })?;
+    step("check the lints", lints::check)?;
     step("check that the demo shares its build", selection::check)?;
     let advisories = step("check the dependencies", deny::check)?;
     println!(

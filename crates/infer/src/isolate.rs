@@ -7,6 +7,7 @@
 //! models never run in the server: graphs that a function brings along (`mobilenet_v2`), and models
 //! whose memory depends on what a function sends. Those stay in their worker, which is kept.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -25,6 +26,9 @@ const OUT_OF_MEMORY: [&str; 3] = [
     "unable to allocate",
     "Cannot allocate memory",
 ];
+
+/// Bytes that a pipe to or from a worker holds; what an account may have without being root.
+const PIPE: usize = 1 << 20;
 
 /// Starts workers.
 #[derive(Debug)]
@@ -109,9 +113,9 @@ impl Workers {
             .map_err(|e| failed(&e))?;
         match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok(Worker {
+                stdin: widened(stdin),
+                stdout: widened(stdout),
                 child,
-                stdin,
-                stdout,
                 stderr,
                 // Outputs are bounded by the worker; one that was taken over may say anything.
                 room: self.bounds.graph.output.saturating_add(worker::HEAD),
@@ -250,6 +254,13 @@ impl Worker {
             "the model ended its process: {status}"
         )))
     }
+}
+
+/// A pipe that takes a picture's tensor at once, where the kernel allows it: at 64 KiB, both sides
+/// wait for each other ten times.
+fn widened<P: AsFd>(pipe: P) -> P {
+    let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);
+    pipe
 }
 
 fn unexpected() -> Silence {

@@ -74,6 +74,11 @@ impl Onnx {
                     "the input {name:?} is {ty}, not {asked}"
                 )));
             }
+            if !fits(&known, &spec.shape) {
+                return Err(Error::model(format!(
+                    "the model does not load for these inputs: {known} is not {spec}"
+                )));
+            }
         }
         let outputs = session.outputs();
         for name in &signature.outputs {
@@ -145,6 +150,16 @@ impl OnnxPlan {
         let zeros: Vec<_> = zeros.collect::<Result<_, _>>()?;
         self.run(&zeros, limits).map(drop)
     }
+}
+
+/// Whether a shape is one of those that the model leaves open.
+fn fits(port: &Port, shape: &[usize]) -> bool {
+    let Some(dims) = &port.shape else { return true };
+    let fits = |(dim, n): (&Dim, &usize)| match dim {
+        Dim::Fixed(fixed) => fixed == n,
+        Dim::Symbol(_) => true,
+    };
+    dims.len() == shape.len() && dims.iter().zip(shape).all(fits)
 }
 
 fn port(outlet: &Outlet) -> Port {

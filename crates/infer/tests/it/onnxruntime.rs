@@ -68,13 +68,17 @@ async fn other_types_and_formats_are_as_before() {
     let setup = with(on(library));
     setup.put("echo", "echo_u8.onnx", "");
     let shown = setup.inference.show("echo").await.unwrap().description;
-    let input = &shown.inputs[0].name;
-    let spec = format!("{input}:u8:2,3");
-    let printed = setup
-        .prints(&["echo", "--input", &spec], vec![0, 1, 2, 253, 254, 255])
-        .await;
-    let output = &printed[&shown.outputs[0].name];
-    assert_eq!(output["data"], serde_json::json!([0, 1, 2, 253, 254, 255]));
+    assert_eq!(shown.outputs[0].to_string(), "seen:u8:1,8,8,3");
+    let pixels: Vec<u8> = (0..192).collect();
+    let printed = setup.prints(&["echo"], pixels.clone()).await;
+    assert_eq!(printed["seen"]["data"], serde_json::json!(pixels));
+    let spec = "image:u8:1,8,8,4";
+    let (status, line) = setup.fails(&["echo", "--input", spec], pixels).await;
+    assert_eq!(status, 3, "{line}");
+    assert!(
+        line.contains("image:u8:1,8,8,3 is not image:u8:1,8,8,4"),
+        "{line}"
+    );
     // TensorFlow's formats stay with tract.
     setup.put("lite", "digits.tflite", "");
     let first = numbers(&references()["batch"])[..64].to_vec();
