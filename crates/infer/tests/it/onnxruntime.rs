@@ -73,7 +73,7 @@ async fn other_types_and_formats_are_as_before() {
     let printed = setup.prints(&["echo"], pixels.clone()).await;
     assert_eq!(printed["seen"]["data"], serde_json::json!(pixels));
     let spec = "image:u8:1,8,8,4";
-    let (status, line) = setup.fails(&["echo", "--input", spec], pixels).await;
+    let (status, line) = setup.fails(&["echo", "--input", spec], vec![0; 256]).await;
     assert_eq!(status, 3, "{line}");
     assert!(
         line.contains("image:u8:1,8,8,3 is not image:u8:1,8,8,4"),
