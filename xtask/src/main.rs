@@ -15,7 +15,6 @@ mod demo;
 mod deny;
 mod fuzz;
 mod guests;
-mod lints;
 mod onnxruntime;
 mod packages;
 mod paths;
@@ -105,10 +104,6 @@ struct Rounds {
 }
 
 fn main() -> ExitCode {
-    if let Some(problem) = lints::compiler() {
-        eprintln!("{problem}");
-        return ExitCode::FAILURE;
-    }
     let arguments = Arguments::parse();
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),

@@ -16,7 +16,7 @@ const TOLERANCE: f32 = 1e-4;
 fn library() -> Option<PathBuf> {
     let named = std::env::var_os("IOF_ONNXRUNTIME").map(PathBuf::from);
     if named.is_none() {
-        println!("not run: IOF_ONNXRUNTIME names no library");
+        eprintln!("not run: IOF_ONNXRUNTIME names no library");
     }
     named
 }
