@@ -94,6 +94,8 @@ async fn models() {
         fs::copy(entry.path(), user.folder().join(entry.file_name())).unwrap();
     }
     fs::write(user.folder().join("torn.onnx"), "no model").unwrap();
+    let settings = "[infer]\nonnxruntime = \"libonnxruntime.so\"\n";
+    fs::write(user.folder().join("onnxruntime.toml"), settings).unwrap();
     let mut story = String::new();
     for line in [
         &["models", "list"][..],
@@ -116,6 +118,8 @@ async fn models() {
         &["models", "show", "nothing"],
         &["models", "rm", "digits"],
         &["models", "rm", "digits"],
+        &["models", "doctor"],
+        &["models", "doctor", "--config", "onnxruntime.toml"],
     ] {
         story += &user.types(line).await;
     }

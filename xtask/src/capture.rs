@@ -14,6 +14,7 @@ use std::{
 use crate::{
     paths,
     process::{cargo, output, run},
+    selection,
     step::{Outcome, Problem, step},
 };
 
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) fn run_capture() -> Outcome {
     step("build iof", || {
         run(cargo()
-            .args(["build", "--package", "iof"])
+            .args(["build", "--bins"])
+            .args(selection::DEMO)
             .current_dir(paths::root()))
     })?;
     let readme = paths::root().join("README.md");

@@ -8,6 +8,7 @@ use std::{os::unix::process::CommandExt, process::Command};
 use crate::{
     guests, paths, process,
     process::cargo,
+    selection,
     step::{Outcome, Problem, step},
 };
 
@@ -17,11 +18,11 @@ pub(crate) fn run(once: bool) -> Outcome {
     step(
         "build the server and the demo (the first time takes minutes)",
         || {
-            // The same selection as the tests have: another one would compile the engine a second time.
             let mut build = cargo();
             process::run(
                 build
-                    .args(["build", "--workspace", "--bins"])
+                    .args(["build", "--bins"])
+                    .args(selection::DEMO)
                     .current_dir(paths::root()),
             )
         },

@@ -3,9 +3,9 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use crate::{
-    deny, guests, packages, paths, process,
+    deny, guests, onnxruntime, packages, paths, process,
     process::{cargo, output},
-    programs,
+    programs, selection,
     step::{Outcome, seconds, step},
     venv,
 };
@@ -19,15 +19,18 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     guests::build()?;
     programs::fetch()?;
     needs()?;
+    let onnxruntime = onnxruntime::fetch()?;
     let root = paths::root();
     let workspace = |words: &[&str]| {
         let mut command = cargo();
-        command.args(words).current_dir(&root);
+        command
+            .args(words)
+            .current_dir(&root)
+            .env("IOF_PYTHON", &onnxruntime.python)
+            .env("IOF_ONNXRUNTIME", &onnxruntime.library);
         command
     };
 
-    // Together: without the tests, fewer features of shared dependencies would be asked for, and all that stands on
-    // them would be built a second time.
     step("build the tests and the programs that they run", || {
         process::run(&mut workspace(&[
             "build",
@@ -84,15 +87,15 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             .map_err(|e| e.next("cargo fmt --all"))
     })?;
     step("check the lints", || {
-        process::run(&mut workspace(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let lint = |words: &[&str]| {
+            let mut clippy = workspace(&["clippy"]);
+            process::run(clippy.args(words).args(["--", "-D", "warnings"]))
+        };
+        lint(&["--workspace", "--all-targets"])?;
+        // The server without models, which nothing else here compiles.
+        lint(&[selection::DEMO, &["--bins"]].concat())
     })?;
+    step("check that the demo shares its build", selection::check)?;
     let advisories = step("check the dependencies", deny::check)?;
     println!(
         "\nall tests and checks passed in {}; {advisories}",

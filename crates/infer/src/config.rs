@@ -49,6 +49,12 @@ pub struct Config {
     pub worker_idle: Duration,
     /// Bytes of a graph that a function brings along with `mobilenet_v2`.
     pub graph_size: ByteSize,
+    /// The `libonnxruntime.so` that runs ONNX models, in workers. Empty: tract runs them.
+    pub onnxruntime: PathBuf,
+    /// Threads that onnxruntime computes one operator with.
+    pub onnxruntime_threads: usize,
+    /// The execution providers that onnxruntime tries before the processor, such as `cuda`.
+    pub onnxruntime_providers: Vec<String>,
 }
 
 impl Default for Config {
@@ -71,6 +77,9 @@ impl Default for Config {
             worker_memory: ByteSize::gib(1),
             worker_idle: Duration::from_secs(60),
             graph_size: ByteSize::mib(32),
+            onnxruntime: PathBuf::new(),
+            onnxruntime_threads: 1,
+            onnxruntime_providers: Vec::new(),
         }
     }
 }

@@ -197,6 +197,19 @@ impl Model {
     }
 }
 
+/// The nodes of an ONNX model, which another runtime reads.
+///
+/// # Errors
+/// As [`Model::load`].
+pub(crate) fn onnx_nodes_of(file: &[u8], limits: &Limits) -> Result<usize, Error> {
+    let proto = tract_onnx::onnx().proto_model_for_read(&mut Cursor::new(file));
+    let proto =
+        proto.map_err(|error| Error::model(format!("no ONNX that can be read: {error:#}")))?;
+    let nodes = proto.graph.as_ref().map_or(0, onnx_nodes);
+    within(nodes, limits)?;
+    Ok(nodes)
+}
+
 fn within(nodes: usize, limits: &Limits) -> Result<(), Error> {
     if nodes > limits.nodes {
         let most = limits.nodes;

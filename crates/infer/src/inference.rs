@@ -242,6 +242,17 @@ impl Inference {
         Ok(session)
     }
 
+    /// What the library of the setting `onnxruntime` says of itself, opened in a worker as it is to
+    /// run models; `None` if the setting is empty.
+    ///
+    /// # Errors
+    /// If the library cannot be opened, naming the setting and the next step.
+    pub async fn onnxruntime(&self) -> Result<Option<String>, Error> {
+        let deadline = Instant::now() + self.shared.config.load_time;
+        let mut worker = self.shared.workers.start()?;
+        worker.runtime(deadline).await.map_err(not_gone)
+    }
+
     /// Waits until every load in progress has ended. The server calls it when no more calls come.
     pub async fn closed(&self) {
         self.shared.tasks.close();

@@ -7,6 +7,7 @@
 //! models never run in the server: graphs that a function brings along (`mobilenet_v2`), and models
 //! whose memory depends on what a function sends. Those stay in their worker, which is kept.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -15,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
+use crate::library::Library;
 use crate::worker::{self, Answer, Ask, Bounds, head, lengths, split};
 use crate::{Config, Description, Error, Format, Kind, Signature, Tensor};
 
@@ -24,6 +26,9 @@ const OUT_OF_MEMORY: [&str; 3] = [
     "unable to allocate",
     "Cannot allocate memory",
 ];
+
+/// Bytes that a pipe to or from a worker holds; what an account may have without being root.
+const PIPE: usize = 1 << 20;
 
 /// Starts workers.
 #[derive(Debug)]
@@ -72,6 +77,7 @@ impl Workers {
                 .saturating_add(config.run_memory.as_u64()),
             idle: config.worker_idle,
             run_time: config.run_time,
+            onnxruntime: Library::of(config),
         };
         Workers {
             program,
@@ -107,9 +113,9 @@ impl Workers {
             .map_err(|e| failed(&e))?;
         match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok(Worker {
+                stdin: widened(stdin),
+                stdout: widened(stdout),
                 child,
-                stdin,
-                stdout,
                 stderr,
                 // Outputs are bounded by the worker; one that was taken over may say anything.
                 room: self.bounds.graph.output.saturating_add(worker::HEAD),
@@ -130,6 +136,14 @@ impl Worker {
     ) -> Result<Description, Silence> {
         match self.ask(&Ask::Describe(format), &[file], deadline).await? {
             (Answer::Described(description), _) => Ok(description),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What the worker's onnxruntime says of itself; `None` if the settings name none.
+    pub(crate) async fn runtime(&mut self, deadline: Instant) -> Result<Option<String>, Silence> {
+        match self.ask(&Ask::Runtime, &[], deadline).await? {
+            (Answer::Runtime(version), _) => Ok(version),
             _ => Err(unexpected()),
         }
     }
@@ -240,6 +254,13 @@ impl Worker {
             "the model ended its process: {status}"
         )))
     }
+}
+
+/// A pipe that takes a picture's tensor at once, where the kernel allows it: at 64 KiB, both sides
+/// wait for each other ten times.
+fn widened<P: AsFd>(pipe: P) -> P {
+    let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);
+    pipe
 }
 
 fn unexpected() -> Silence {

@@ -1,4 +1,5 @@
-//! The command `infer`: models of the operator's, run by tract on behalf of functions.
+//! The command `infer`: models of the operator's, run by tract or by the operator's onnxruntime on
+//! behalf of functions.
 //!
 //! A function has no weights and no processor of its own to speak of; the server has both. So the
 //! operator puts a model into a directory, and a function runs it as it runs any command: arguments
@@ -20,8 +21,10 @@ mod format;
 mod graph;
 mod inference;
 mod isolate;
+mod library;
 mod mobilenet_v2;
 mod models;
+mod onnx;
 mod picture;
 mod place;
 mod plan;

@@ -15,6 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Limits;
+use crate::library::Library;
+use crate::onnx::{Onnx, OnnxPlan};
 use crate::place::{STACK, unpanicked};
 use crate::seccomp;
 use crate::{Description, Error, Format, Model, Plan, Signature, Spec, Tensor, Watch};
@@ -28,6 +30,7 @@ pub(crate) struct Bounds {
     pub(crate) input: u64,
     pub(crate) idle: Duration,
     pub(crate) run_time: Duration,
+    pub(crate) onnxruntime: Option<Library>,
 }
 
 /// A request to a worker.
@@ -39,12 +42,15 @@ pub(crate) enum Ask {
     Load(Option<Format>, Signature),
     /// The payload is the inputs, one after the other. What are the outputs?
     Run,
+    /// Which onnxruntime is there?
+    Runtime,
 }
 
 /// An answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Described(Description),
+    Runtime(Option<String>),
     /// Prepared; [`Plan::memory`] is known or not.
     Loaded {
         bounded: bool,
@@ -54,8 +60,18 @@ pub(crate) enum Answer {
     Failed(Error),
 }
 
-/// What tract says, in a panic, when it gets no memory for a tensor.
-const NO_MEMORY: &str = "failed to allocate Layout";
+/// What tract says, in a panic, when it gets no memory for a tensor, and what onnxruntime says.
+const NO_MEMORY: [&str; 3] = [
+    "failed to allocate Layout",
+    "bad_alloc",
+    "Failed to allocate memory",
+];
+
+/// A model that is ready to run.
+enum Prepared {
+    Tract(Plan, Signature),
+    Onnx(OnnxPlan),
+}
 
 /// The longest JSON text in a frame. Descriptions name every input and output.
 pub(crate) const HEAD: u64 = 4 << 20;
@@ -69,16 +85,23 @@ pub fn run_worker(bounds: &str) -> io::Result<()> {
     // Messages of panics are in the answers; a pipe that nobody reads would fill up.
     std::panic::set_hook(Box::new(|_| {}));
     seccomp::enter()?;
+    // It reads files and starts threads, which nothing does from then on.
+    let onnx = bounds.onnxruntime.clone().map(Onnx::open).transpose();
+    let filtered = match &bounds.onnxruntime {
+        // A driver is spoken to by system calls that cannot be listed.
+        Some(library) => library.providers.is_empty(),
+        None => true,
+    };
     let thread = std::thread::Builder::new().stack_size(STACK);
     let thread = thread.spawn(move || {
-        seccomp::close(bounds.memory)?;
-        serve(&bounds)
+        seccomp::close(bounds.memory, filtered)?;
+        serve(&bounds, &onnx)
     })?;
     let ended = thread.join();
     ended.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
 }
 
-fn serve(bounds: &Bounds) -> io::Result<()> {
+fn serve(bounds: &Bounds, onnx: &Result<Option<Onnx>, Error>) -> io::Result<()> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut plan = None;
     while wait(&input, bounds.idle)? {
@@ -89,30 +112,53 @@ fn serve(bounds: &Bounds) -> io::Result<()> {
         let answer = unpanicked(|| {
             let limits = &bounds.graph;
             match ask {
+                Ask::Runtime => {
+                    let onnx = onnx.as_ref().map_err(Clone::clone)?;
+                    let version = onnx.as_ref().map(Onnx::version);
+                    Ok((Answer::Runtime(version), Vec::new()))
+                }
                 Ask::Describe(format) => {
+                    if let Some(onnx) = runtime_of(onnx, format, &payload)? {
+                        let description = onnx.describe(&payload, limits)?;
+                        return Ok((Answer::Described(description), Vec::new()));
+                    }
                     let model = Model::load(&payload, format, limits)?;
                     Ok((Answer::Described(model.describe()), Vec::new()))
                 }
                 Ask::Load(format, signature) => {
+                    if let Some(onnx) = runtime_of(onnx, format, &payload)? {
+                        let mut prepared = onnx.plan(&payload, signature, limits)?;
+                        // As below, a failure on zeros is not held against the model.
+                        let _ = prepared.try_out(limits);
+                        plan = Some(Prepared::Onnx(prepared));
+                        return Ok((Answer::Loaded { bounded: false }, Vec::new()));
+                    }
                     let model = Model::load(&payload, format, limits)?;
                     drop(payload);
-                    let (answer, prepared) = prepare(&model, signature, bounds)?;
-                    plan = Some(prepared);
+                    let (answer, (prepared, signature)) = prepare(&model, signature, bounds)?;
+                    plan = Some(Prepared::Tract(prepared, signature));
                     Ok((answer, Vec::new()))
                 }
                 Ask::Run => {
-                    let (plan, signature) = plan
-                        .as_ref()
-                        .ok_or_else(|| Error::host("a worker was asked to run nothing"))?;
-                    let inputs = split(&signature.inputs, &payload.into())?;
-                    let outputs = plan.run(&inputs, &forever(), limits)?;
+                    let nothing = || Error::host("a worker was asked to run nothing");
+                    let outputs = match plan.as_mut().ok_or_else(nothing)? {
+                        Prepared::Tract(plan, signature) => {
+                            let inputs = split(&signature.inputs, &payload.into())?;
+                            plan.run(&inputs, &forever(), limits)?
+                        }
+                        Prepared::Onnx(plan) => {
+                            let inputs = split(&plan.signature().inputs, &payload.into())?;
+                            plan.run(&inputs, limits)?
+                        }
+                    };
                     let specs = outputs.iter().map(spec).collect();
                     Ok((Answer::Outputs(specs), outputs))
                 }
             }
         });
         let (answer, tensors) = answer.unwrap_or_else(|error| {
-            let error = match error.to_string().contains(NO_MEMORY) {
+            let message = error.to_string();
+            let error = match NO_MEMORY.iter().any(|words| message.contains(words)) {
                 true => Error::limit(format!(
                     "the model takes more memory than infer.worker_memory = {} bytes",
                     bounds.memory
@@ -129,6 +175,18 @@ fn serve(bounds: &Bounds) -> io::Result<()> {
         output.flush()?;
     }
     Ok(())
+}
+
+/// The onnxruntime that a model is for, if it is ONNX and the settings name a library.
+fn runtime_of<'a>(
+    onnx: &'a Result<Option<Onnx>, Error>,
+    format: Option<Format>,
+    file: &[u8],
+) -> Result<Option<&'a Onnx>, Error> {
+    match format.or_else(|| Format::detect(file)) {
+        Some(Format::Onnx) => Ok(onnx.as_ref().map_err(Clone::clone)?.as_ref()),
+        _ => Ok(None),
+    }
 }
 
 fn prepare(

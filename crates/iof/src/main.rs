@@ -18,6 +18,7 @@ mod json_log;
 mod keys;
 mod log;
 mod logs;
+#[cfg(feature = "infer")]
 mod models;
 mod native;
 mod output;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Replay(replay) => client::run(replay::run(replay)),
+        #[cfg(feature = "infer")]
         Command::Models(models) => client::run(models::run(models)),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
@@ -88,7 +90,8 @@ fn worker() -> Option<ExitCode> {
         [name, limits] if name == "compile-worker" => {
             iof_engine::compile_worker(limits).map_err(|error| error.to_string())
         }
-        [name, bounds] if name == "infer-worker" => {
+        #[cfg(feature = "infer")]
+        [name, bounds] if name == models::WORKER => {
             iof_infer::run_worker(bounds).map_err(|error| error.to_string())
         }
         _ => return None,

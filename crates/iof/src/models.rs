@@ -4,6 +4,7 @@
 use crate::args::{Models, ModelsCommand, Serve, Where};
 use crate::config::Config;
 use crate::{OURSELVES, print};
+use iof_command::Registry;
 use iof_infer::{Inference, Listed, Parts, Shown};
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The hidden subcommand that becomes a worker.
-const WORKER: &str = "infer-worker";
+pub(crate) const WORKER: &str = "infer-worker";
 
 /// Models as `config` has them.
 ///
@@ -24,6 +25,12 @@ pub(crate) fn inference(config: &Config) -> Result<Inference, String> {
     infer.models = config.data.join(&infer.models);
     let worker = [OURSELVES, WORKER].map(PathBuf::from).to_vec();
     Inference::new(infer, worker).map_err(|error| format!("[infer]: {error}"))
+}
+
+/// Gives functions the commands that run models.
+pub(crate) fn register(inference: &Inference, registry: &mut Registry) {
+    registry.register(iof_infer::Infer::new(inference.clone()));
+    registry.register(iof_infer::MobilenetV2::new(inference.clone()));
 }
 
 pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
@@ -72,6 +79,7 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
                 )),
             })
         }
+        ModelsCommand::Doctor { place } => doctor(&place).await,
         ModelsCommand::Rm { name, place } => {
             open(&place)?.remove(&name).await.map_err(said)?;
             Ok(match place.json {
@@ -80,6 +88,38 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
             })
         }
     }
+}
+
+/// How an operator comes to a library.
+const HOW: &str = "\
+To run ONNX models on onnxruntime, fetch its library, from PyPI or from Debian:
+  pip download --no-deps onnxruntime && unzip onnxruntime-*.whl 'onnxruntime/capi/libonnxruntime.so*'
+  apt-get install libonnxruntime-dev
+and name it in the settings:
+  [infer]
+  onnxruntime = \"/path/to/libonnxruntime.so\"
+";
+
+/// Shows which runtime each format has; a library that is named and cannot be used is a failure.
+async fn doctor(place: &Where) -> Result<ExitCode, String> {
+    let models = open(place)?;
+    let (library, found) = (&models.config().onnxruntime, models.onnxruntime().await);
+    let fine = found.is_ok();
+    let (onnx, advice) = match found {
+        Ok(None) => ("tract, which is built in".to_owned(), HOW),
+        Ok(Some(version)) => (format!("{}: {version}", library.display()), ""),
+        Err(error) => (error.to_string(), HOW),
+    };
+    let printed = match place.json {
+        true => json_line(&json!({ "onnx": onnx, "fine": fine, "advice": advice }))?,
+        false => print(&format!(
+            "ONNX           {onnx}\nTensorFlow     tract, which is built in\n{advice}"
+        )),
+    };
+    Ok(match fine {
+        true => printed,
+        false => ExitCode::FAILURE,
+    })
 }
 
 fn open(place: &Where) -> Result<Inference, String> {

@@ -1,10 +1,13 @@
 //! `iof serve`.
 
 use crate::config::Config;
-use crate::{OURSELVES, fail, log, models, native};
+#[cfg(feature = "infer")]
+use crate::models;
+use crate::{OURSELVES, fail, log, native};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
+#[cfg(feature = "infer")]
 use iof_infer::Inference;
 use iof_server::{App, AuditLog, Https, Listener, Values, WorkerThreads};
 use iof_store::{SecretKeys, Store};
@@ -48,8 +51,12 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let secret_keys = secret_keys(&config, &store).await?;
     let audit_log = AuditLog::start(store.clone(), config.records.clone());
     let egress = egress(&config, &sockets, &audit_log)?;
+    #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
-    let commands = commands(&config, &egress, &inference, &audit_log).await?;
+    let mut commands = commands(&egress, &audit_log);
+    #[cfg(feature = "infer")]
+    models::register(&inference, &mut commands);
+    native::register(&config, &mut commands, &egress).await?;
     let engine = engine(&config, commands, &store, descriptors)?;
     // They outlive the server: what calls began on them is waited for behind it.
     let workers =
@@ -70,6 +77,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     tracing::info!(address = %sockets.http.1, data = %data.display(), descriptors, "listening");
     let listeners = sockets.announce(ready);
     serve_until_told(app, &workers, listeners, signals).await?;
+    #[cfg(feature = "infer")]
     inference.closed().await;
     let closed = store.close().await;
     drop(workers);
@@ -147,19 +155,11 @@ fn egress(config: &Config, sockets: &Sockets, audit_log: &AuditLog) -> Result<Eg
         .map_err(|error| error.to_string())
 }
 
-/// The commands that functions may be granted.
-async fn commands(
-    config: &Config,
-    egress: &Egress,
-    inference: &Inference,
-    audit_log: &AuditLog,
-) -> Result<Registry, String> {
+/// The commands that every server has.
+fn commands(egress: &Egress, audit_log: &AuditLog) -> Registry {
     let mut registry = Registry::with_observers(vec![audit_log.sender()]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
-    registry.register(iof_infer::Infer::new(inference.clone()));
-    registry.register(iof_infer::MobilenetV2::new(inference.clone()));
-    native::register(config, &mut registry, egress).await?;
-    Ok(registry)
+    registry
 }
 
 /// The engine that runs functions, with its compile worker.

@@ -8,10 +8,11 @@ use std::{
 
 use super::{Scratch, build, median, post, serve, upload};
 use crate::{
-    guests, packages, paths,
-    process::{cargo, run},
+    guests, onnxruntime,
+    onnxruntime::Onnxruntime,
+    packages, paths,
+    process::run,
     step::{Outcome, Problem, step},
-    venv,
 };
 
 /// What a worker's start takes, and with it each run of the one-shot program.
@@ -26,35 +27,17 @@ const ONE_SHOT: &str = "sleep 0.2; printf ok\n";
 pub(crate) fn commands(rounds: u32) -> Outcome {
     guests::build()?;
     packages::need("python3", "python3", "onnxruntime is compared with")?;
+    let release = build()?;
     step("a native `true` in a jail, beside a bare spawn", || {
-        example("iof-jail", "throughput", &[], &[])
+        run(&mut Command::new(release.join("jail-bench")))
     })?;
     let scratch = Scratch::new()?;
-    resident(&scratch, rounds)?;
-    infer(&scratch)
-}
-
-fn example(package: &str, name: &str, args: &[&str], env: &[(&str, &Path)]) -> Outcome {
-    let mut command = cargo();
-    command
-        .args([
-            "run",
-            "--release",
-            "--package",
-            package,
-            "--example",
-            name,
-            "--",
-        ])
-        .args(args)
-        .envs(env.iter().copied())
-        .current_dir(paths::root());
-    run(&mut command)
+    resident(&release, &scratch, rounds)?;
+    infer(&release, &scratch)
 }
 
 /// A worker that stays against the program that starts for each run, through a function and HTTP.
-fn resident(scratch: &Scratch, rounds: u32) -> Outcome {
-    let release = build(&["iof"])?;
+fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
     let worker = scratch.file("worker.sh", WORKER)?;
     let one_shot = scratch.file("one-shot.sh", ONE_SHOT)?;
     let (worker, one_shot) = (worker.display(), one_shot.display());
@@ -64,7 +47,7 @@ fn resident(scratch: &Scratch, rounds: u32) -> Outcome {
          [commands.stays.resident]\nargs = [\"{worker}\"]\n\
          [commands.starts]\nprogram = \"/bin/bash\"\nargs = [\"{one_shot}\"]\nread = [\"{one_shot}\"]\n"
     );
-    let iof = serve(&release, scratch, &settings)?;
+    let iof = serve(release, scratch, &settings)?;
     let path = upload(&iof.url, scratch, "command", "run_ssvm")?;
     let time = |program: &str, runs: u32| {
         let request = format!("{{\"program\":\"{program}\"}}");
@@ -98,9 +81,9 @@ fn resident(scratch: &Scratch, rounds: u32) -> Outcome {
     Ok(())
 }
 
-/// The command against tract in a bare loop, and against onnxruntime with one thread.
-fn infer(scratch: &Scratch) -> Outcome {
-    let python = venv::of("onnxruntime", &["onnx", "onnxruntime", "numpy"])?;
+/// The command against tract in a bare loop, and on onnxruntime against onnxruntime by itself, with one thread.
+fn infer(release: &Path, scratch: &Scratch) -> Outcome {
+    let Onnxruntime { python, library } = onnxruntime::fetch()?;
     let model = scratch.0.join("mobilenet.onnx");
     step("make a model of MobileNet V2's shape", || {
         run(Command::new(&python)
@@ -109,15 +92,10 @@ fn infer(scratch: &Scratch) -> Outcome {
             .arg(&model))
     })?;
     step("`infer`, beside tract and onnxruntime", || {
-        run(cargo()
-            .args(["build", "--release", "--package", "iof-infer", "--bins"])
-            .current_dir(paths::root()))?;
-        let model = model.display().to_string();
-        example(
-            "iof-infer",
-            "bench",
-            &[&model, "50"],
-            &[("IOF_PYTHON", &python)],
-        )
+        run(Command::new(release.join("models-bench"))
+            .arg(&model)
+            .arg("50")
+            .env("IOF_PYTHON", &python)
+            .env("IOF_ONNXRUNTIME", &library))
     })
 }

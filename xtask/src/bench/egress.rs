@@ -34,7 +34,7 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
     if !sbin.is_file() {
         packages::need("nginx", "nginx-light", "it is compared with")?;
     }
-    let release = build(&["iof", "echo", "proxy", "iof-commands"])?;
+    let release = build()?;
     let scratch = Scratch::new()?;
     let echo = Server::start(&mut Command::new(release.join("echo")))?;
     let upstream = echo.url.trim_start_matches("http://").to_owned();

@@ -24,7 +24,7 @@ pub(crate) fn hello(seconds: u32, rounds: u32) -> Outcome {
     guests::build()?;
     packages::need("wrk", "wrk", "it makes the load")?;
     packages::need("strace", "strace", "it counts system calls")?;
-    let release = build(&["iof", "echo"])?;
+    let release = build()?;
     let scratch = Scratch::new()?;
     let script = scratch.file("post.lua", SCRIPT)?;
     let echo = Server::start(&mut Command::new(release.join("echo")))?;

@@ -19,6 +19,7 @@ use std::{
 use crate::{
     paths,
     process::{Server, cargo, output, run},
+    selection,
     step::{Outcome, Problem, step},
 };
 
@@ -62,15 +63,14 @@ struct Measured {
     failed: u64,
 }
 
-/// Builds programs as users run them, and says where they are.
-fn build(packages: &[&str]) -> Outcome<PathBuf> {
+/// Builds the programs of all benches as users run them, and says where they are.
+fn build() -> Outcome<PathBuf> {
     step(
         "build the release programs (the first time takes many minutes)",
         || {
-            let packages = packages.iter().flat_map(|name| ["--package", name]);
             run(cargo()
-                .args(["build", "--release"])
-                .args(packages)
+                .args(["build", "--release", "--bins"])
+                .args(selection::BENCHES)
                 .current_dir(paths::root()))
         },
     )?;

@@ -11,6 +11,7 @@ mod commands;
 mod hostile;
 mod limits;
 mod mobilenet_v2;
+mod onnxruntime;
 mod pictures;
 mod registry;
 mod runtimes;

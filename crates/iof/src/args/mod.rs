@@ -2,12 +2,16 @@
 
 mod author;
 mod functions;
+#[cfg(feature = "infer")]
+mod models;
 mod records;
 
 pub(crate) use author::{Build, Dev, New};
 pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logs, Promote, Rm, Rollback, Show,
 };
+#[cfg(feature = "infer")]
+pub(crate) use models::{Models, ModelsCommand, Where};
 pub(crate) use records::{Egress, Replay, Secret, SecretCommand};
 
 use clap::{Args as Arguments, Parser, Subcommand};
@@ -69,6 +73,7 @@ pub(crate) enum Command {
     /// Run a recorded call again, offline, and show what is different
     Replay(Replay),
     /// List, add and remove the models that the command `infer` runs
+    #[cfg(feature = "infer")]
     Models(Models),
     /// Look at what this machine has of what servers and authors need
     Doctor(Doctor),
@@ -78,75 +83,6 @@ pub(crate) enum Command {
     Man(Man),
     /// Print the version
     Version,
-}
-
-/// What is done with models.
-#[derive(Debug, Arguments)]
-#[command(after_help = "\
-Examples:
-  iof models add digits digits.onnx --labels digits.txt
-  iof models show digits                       its inputs and outputs
-  iof models list --json
-
-docs/models.md says what a declaration (model.toml) may hold.")]
-pub(crate) struct Models {
-    #[command(subcommand)]
-    pub(crate) what: ModelsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelsCommand {
-    /// List the models
-    List {
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Show the inputs and outputs of a model
-    Show {
-        /// The model
-        name: String,
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Add a model, once it was loaded and run
-    Add {
-        /// Its name: small letters, digits, and . _ - after the first
-        name: String,
-        /// An ONNX file, a frozen graph of TensorFlow, or a TensorFlow Lite file
-        file: PathBuf,
-        /// Labels of its output, one a line
-        #[arg(long, value_name = "FILE")]
-        labels: Option<PathBuf>,
-        /// Its model.toml
-        #[arg(long, value_name = "FILE")]
-        declaration: Option<PathBuf>,
-        /// Take the place of a model of the same name
-        #[arg(long)]
-        replace: bool,
-        #[command(flatten)]
-        place: Where,
-    },
-    /// Remove a model
-    Rm {
-        /// The model
-        name: String,
-        #[command(flatten)]
-        place: Where,
-    },
-}
-
-/// Whose models.
-#[derive(Debug, Arguments)]
-pub(crate) struct Where {
-    /// The server's data [default: iof-data]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// The server's file of settings [default: none]
-    #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// What to look at.

@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) ceiling: Grants,
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
+    #[cfg(feature = "infer")]
     pub(crate) infer: iof_infer::Config,
     /// Native programs that functions may be granted, by the name under which they run them.
     pub(crate) commands: BTreeMap<String, Declaration>,
@@ -73,11 +74,16 @@ impl Default for Config {
             ceiling: Grants::as_shipped(),
             secrets: Secrets::default(),
             records: RecordSettings::default(),
+            #[cfg(feature = "infer")]
             infer: iof_infer::Config::default(),
             commands: BTreeMap::new(),
         }
     }
 }
+
+/// The answer to a setting of models where there are none.
+const NO_MODELS: &str =
+    "[infer] does nothing in this iof, which runs no models. Build iof with its feature `infer`.";
 
 /// Keys shorter than this can be guessed.
 const KEY_LENGTH: usize = 16;
@@ -105,6 +111,13 @@ impl Config {
         let names = names(&settings);
         if let Some((path, text)) = file {
             let path = path.display();
+            if cfg!(not(feature = "infer"))
+                && text
+                    .parse::<Table>()
+                    .is_ok_and(|file| file.contains_key("infer"))
+            {
+                return Err(format!("{path}: {NO_MODELS}"));
+            }
             // Read as what it should be first: the message then shows the line.
             toml::from_str::<Self>(&text).map_err(|error| format!("{path}: {error}"))?;
             let table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;

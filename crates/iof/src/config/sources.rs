@@ -1,6 +1,6 @@
 //! Settings as text: their names, and how one source replaces what another said.
 
-use super::Config;
+use super::{Config, NO_MODELS};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -95,6 +95,11 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
 }
 
 pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    if cfg!(not(feature = "infer"))
+        && (name.starts_with("infer.") || name.starts_with("IOF_INFER_"))
+    {
+        return format!("{name}: {NO_MODELS}");
+    }
     let near = known
         .min_by_key(|known| distance(known, name))
         .unwrap_or_default();

@@ -18,6 +18,7 @@ use sqlx::sqlite::{
 };
 
 use super::error::Result;
+use super::migrations;
 
 /// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
@@ -71,9 +72,7 @@ pub(super) async fn open(path: &Path) -> Result<(Connection, SqlitePool)> {
         options: options.clone(),
         open: None,
     };
-    sqlx::migrate!("migrations/sqlite")
-        .run(writer.get().await?)
-        .await?;
+    migrations::migrator().run(writer.get().await?).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(10))

@@ -19,6 +19,7 @@ mod ephemeral;
 mod error;
 mod functions;
 mod jobs;
+mod migrations;
 mod recordings;
 mod rollout;
 mod secrets;

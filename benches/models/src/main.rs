@@ -1,13 +1,14 @@
 //! What `infer` costs over tract itself, and how both stand to onnxruntime, in one run.
 //!
 //! ```text
-//! python scripts/mobilenet.py make mobilenet.onnx
-//! cargo build --release -p iof-infer --bins
-//! IOF_PYTHON=python cargo run --release -p iof-infer --example bench -- mobilenet.onnx 100
+//! python crates/infer/scripts/mobilenet.py make mobilenet.onnx
+//! cargo build --release -p iof-infer -p models-bench --bins
+//! IOF_PYTHON=python target/release/models-bench mobilenet.onnx 100
 //! ```
 //!
 //! Each figure is the median of the runs, which take turns so that a busy machine is busy for all
-//! of them. `IOF_PYTHON` names a Python with onnxruntime; without it that figure is left out.
+//! of them. `IOF_PYTHON` names a Python with onnxruntime, and `IOF_ONNXRUNTIME` its library, on which
+//! `infer` runs the model, too; without one, its figures are left out.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "a program for people, who read its figures and its panics"
 )]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,8 +37,13 @@ async fn main() {
         ..Config::default()
     };
     let program = std::env::current_exe().unwrap();
-    let worker = program.parent().unwrap().join("../iof-infer-worker");
-    let inference = Inference::new(config, vec![worker]).unwrap();
+    let worker = program.parent().unwrap().join("iof-infer-worker");
+    let library = std::env::var_os("IOF_ONNXRUNTIME").map(PathBuf::from);
+    let on_library = library.map(|onnxruntime| Config {
+        onnxruntime,
+        ..config.clone()
+    });
+    let inference = Inference::new(config, vec![worker.clone()]).unwrap();
     for (name, declaration) in [("here", ""), ("there", "isolated = true")] {
         let parts = Parts {
             model: model.clone(),
@@ -53,6 +60,13 @@ async fn main() {
         started.elapsed()
     );
     let there = inference.session("there", None, deadline).await.unwrap();
+    let onnxruntime = match on_library {
+        Some(config) => {
+            let inference = Inference::new(config, vec![worker]).unwrap();
+            Some(inference.session("here", None, deadline).await.unwrap())
+        }
+        None => None,
+    };
     let Signature { inputs, .. } = session.signature().clone();
     let spec = &inputs[0];
     let count = spec.size().unwrap() / 4;
@@ -93,7 +107,7 @@ async fn main() {
     native.fill_t(0.5f32).unwrap();
     let native = native.into_tvalue();
 
-    let mut times = [const { Vec::new() }; 4];
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..runs {
         let mut lap = |at: usize, started: Instant| times[at].push(started.elapsed());
         let started = Instant::now();
@@ -113,7 +127,19 @@ async fn main() {
         there.compute(vec![tensor.clone()], deadline).await.unwrap();
         lap(3, started);
     }
-    let [bare, command, session, there] = times.map(median);
+    // By itself, as Python's runs below are: in turns with tract, each would find its weights out of
+    // the processor's caches.
+    if let Some(session) = &onnxruntime {
+        for _ in 0..runs + 3 {
+            let started = Instant::now();
+            session
+                .compute(vec![tensor.clone()], deadline)
+                .await
+                .unwrap();
+            times[4].push(started.elapsed());
+        }
+    }
+    let [bare, command, session, there, library] = times.map(median);
     let print = |name: &str, ms: f64| {
         println!(
             "{name:<22} {ms:9.3} ms   {:5.2} of tract's speed",
@@ -124,18 +150,29 @@ async fn main() {
     print("infer, as a command", command);
     print("a session", session);
     print("a session in a worker", there);
+    if onnxruntime.is_some() {
+        print("a session, onnxruntime", library);
+    }
     if let Ok(python) = std::env::var("IOF_PYTHON") {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mobilenet.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../crates/infer/scripts/mobilenet.py"
+        );
         let output = std::process::Command::new(python)
             .args([script, "time", &path, &runs.to_string()])
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        print("onnxruntime, 1 thread", text.trim().parse().unwrap());
+        let alone = text.trim().parse().unwrap();
+        print("onnxruntime, 1 thread", alone);
+        if onnxruntime.is_some() {
+            println!("onnxruntime ratio {:.2}", alone / library);
+        }
     }
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e3
+    let middle = times.get(times.len() / 2);
+    middle.map_or(f64::NAN, Duration::as_secs_f64) * 1e3
 }

@@ -1,6 +1,6 @@
 //! How fast `true` runs in a warm jail, beside a bare spawn and wait of it in the same process.
 //!
-//! `cargo run --release -p iof-jail --example throughput`. It starts itself as its wardens.
+//! `cargo run --release -p jail-bench`. It starts itself as its wardens.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout)]
 

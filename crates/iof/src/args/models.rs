@@ -1,0 +1,79 @@
+//! `iof models`: what somebody types who runs a server with models.
+
+use clap::{Args as Arguments, Subcommand};
+use std::path::PathBuf;
+
+/// What is done with models.
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+Examples:
+  iof models add digits digits.onnx --labels digits.txt
+  iof models show digits                       its inputs and outputs
+  iof models list --json
+  iof models doctor --config iof.toml          whether its onnxruntime can be used
+
+docs/models.md says what a declaration (model.toml) may hold.")]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    pub(crate) what: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the models
+    List {
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Show the inputs and outputs of a model
+    Show {
+        /// The model
+        name: String,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Add a model, once it was loaded and run
+    Add {
+        /// Its name: small letters, digits, and . _ - after the first
+        name: String,
+        /// An ONNX file, a frozen graph of TensorFlow, or a TensorFlow Lite file
+        file: PathBuf,
+        /// Labels of its output, one a line
+        #[arg(long, value_name = "FILE")]
+        labels: Option<PathBuf>,
+        /// Its model.toml
+        #[arg(long, value_name = "FILE")]
+        declaration: Option<PathBuf>,
+        /// Take the place of a model of the same name
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Show what runs models here, and how to have onnxruntime run them
+    Doctor {
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Remove a model
+    Rm {
+        /// The model
+        name: String,
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+/// Whose models.
+#[derive(Debug, Arguments)]
+pub(crate) struct Where {
+    /// The server's data [default: iof-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The server's file of settings [default: none]
+    #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

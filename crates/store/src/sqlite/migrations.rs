@@ -1,0 +1,60 @@
+//! The changes to the tables, in the order in which they are made.
+//!
+//! Listed by hand: `sqlx::migrate!` would embed the folder, and for that one macro sqlx, SQLite and what they stand on
+//! are compiled a second time, for the compiler to load.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+/// The version, the name and the SQL of a migration: the parts of its file's name, and its file.
+macro_rules! migrations {
+    ($($version:literal $name:literal)*) => {
+        [$(($version, $name, include_str!(concat!("../../migrations/sqlite/", $version, "_", $name, ".sql")))),*]
+    };
+}
+
+const MIGRATIONS: [(&str, &str, &str); 8] = migrations! {
+    "0001" "functions"
+    "0002" "second_state"
+    "0003" "egress"
+    "0004" "sent"
+    "0005" "names_rollouts_keys_and_jobs"
+    "0006" "jobs_size"
+    "0007" "shares_and_names_of_values"
+    "0008" "function_id"
+};
+
+/// All of them. Each is known to a database by its number and the digest of its SQL.
+pub(super) fn migrator() -> Migrator {
+    let numbered = MIGRATIONS.iter().zip(1..);
+    let migrations = numbered.map(|((_, name, sql), number)| {
+        let description = Cow::Owned(name.replace('_', " "));
+        let sql = AssertSqlSafe(*sql).into_sql_str();
+        Migration::new(number, description, MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_under_its_number() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let files = std::fs::read_dir(folder).expect("the folder");
+        let mut files: Vec<_> = files
+            .map(|file| file.expect("a file").file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let listed: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|(version, name, _)| format!("{version}_{name}.sql"))
+            .collect();
+        assert_eq!(files, listed);
+        let numbers = MIGRATIONS.iter().map(|(version, ..)| version.parse());
+        assert!(numbers.eq((1..).take(MIGRATIONS.len()).map(Ok::<i64, _>)));
+    }
+}
