@@ -181,6 +181,7 @@ mod tests {
 
     /// The page is the list: a code that changes, changes here, where a reviewer sees it.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "no runtime runs here")]
     fn the_page_of_faults_is_the_list() {
         let page = page();
         if std::env::var_os("IOF_WRITE_DOCS").is_some() {
