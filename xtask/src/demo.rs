@@ -14,7 +14,7 @@ use crate::{
 
 /// Builds the demo and runs it to its end.
 pub(crate) fn run(once: bool) -> Outcome {
-    guests::build()?;
+    guests::build_example("examples/send-email")?;
     step(
         "build the server and the demo (the first time takes minutes)",
         || {

@@ -95,9 +95,35 @@ const FINISHED: [&str; 4] = ["web", "bundler", "classic", "stripped"];
 /// Builds what is not up to date.
 pub(crate) fn build() -> Outcome {
     let started = SystemTime::now();
+    let mut built = build_groups(GROUPS.iter(), started)?;
+    built += finish(started)?;
+    let all = GROUPS
+        .iter()
+        .map(|group| group.modules.len())
+        .sum::<usize>()
+        + FINISHED.len();
+    println!(
+        "guests: {built} of {all} built, the rest up to date, in {}",
+        paths::wasm().display()
+    );
+    Ok(())
+}
+
+/// Builds the one example, unless it is up to date.
+pub(crate) fn build_example(folder: &str) -> Outcome {
+    let group = GROUPS.iter().filter(|group| group.folder == folder);
+    build_groups(group, SystemTime::now())?;
+    Ok(())
+}
+
+/// Builds the modules of these groups that are not up to date, and counts them.
+fn build_groups<'a>(
+    groups: impl Iterator<Item = &'a Group>,
+    started: SystemTime,
+) -> Outcome<usize> {
     let mut found = None;
     let mut built = 0;
-    for group in &GROUPS {
+    for group in groups {
         let sources = newest(&[
             group.folder,
             "examples/hello/src",
@@ -127,17 +153,7 @@ pub(crate) fn build() -> Outcome {
         )?;
         built += group.modules.len();
     }
-    built += finish(started)?;
-    let all = GROUPS
-        .iter()
-        .map(|group| group.modules.len())
-        .sum::<usize>()
-        + FINISHED.len();
-    println!(
-        "guests: {built} of {all} built, the rest up to date, in {}",
-        paths::wasm().display()
-    );
-    Ok(())
+    Ok(built)
 }
 
 /// What is installed, or what can be: unlike the library, a chore may install packages of the system.
