@@ -156,7 +156,7 @@ async fn stated_types_reach_the_successor_exactly() {
     }
     for (signature, body, fault, words) in [
         ("(u8) -> u8", "256", "arguments", "0 to 255"),
-        ("(u8, u8) -> u8", "[1]", "arguments", "one came"),
+        ("(u8, u8) -> u8", "[1]", "arguments", "got one argument"),
         ("(word) -> u8", "1", "signature", "`word`"),
     ] {
         let answer = server.run_as(id, "same_u8", signature, body).await;

@@ -103,7 +103,7 @@ pub(super) fn coerce<T, S>(
     let arity = types.len();
     let expand_array = expand_array(&given);
     let takes = || match types {
-        [] => "takes no arguments".to_owned(),
+        [] => NO_ARGUMENTS.to_owned(),
         types => {
             let names: Vec<_> = types.iter().map(&wanted).collect();
             format!("takes {}", names.join(", then "))
@@ -156,19 +156,28 @@ pub(super) fn coerce<T, S>(
 
 /// The fault of arguments whose number does not fit.
 pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
-    let came = match count {
-        0 => "none came".to_owned(),
-        1 => "one came".to_owned(),
-        n => format!("{n} came"),
+    let got = match count {
+        0 => "none".to_owned(),
+        1 => "one argument".to_owned(),
+        n => format!("{n} arguments"),
+    };
+    let (misfit, next) = match (takes, count) {
+        (NO_ARGUMENTS, _) => ("", "Send an empty body."),
+        (_, 0) => ("", ARGUMENTS_AS),
+        (_, 1) => (", which does not fit", ARGUMENTS_AS),
+        _ => (", which do not fit", ARGUMENTS_AS),
     };
     Fault::new(
         FaultKind::Arguments,
-        format!(
-            "`{function}` {takes}, and {came} that fits. Send one text or one number as the body, or several as a JSON \
-             array: [\"text\", 2]."
-        ),
+        format!("`{function}` {takes}: got {got}{misfit}. {next}"),
     )
 }
+
+/// The forms of arguments in a body.
+const ARGUMENTS_AS: &str =
+    "Send one text or one number as the body, or several as a JSON array: [\"text\", 2].";
+/// The words for a function that takes nothing.
+const NO_ARGUMENTS: &str = "takes no arguments";
 
 /// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted
 /// here.

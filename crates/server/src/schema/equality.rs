@@ -1,6 +1,6 @@
 //! Equality and order of JSON values as JSON Schema has them: 1 is 1.0, and the order of fields does not count.
 
-use super::evaluate::{Run, Stop};
+use super::run::{Run, Stop};
 use serde_json::{Number, Value as Json};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};

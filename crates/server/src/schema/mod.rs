@@ -7,8 +7,11 @@
 //! schema with anything else checks nothing: the function reads its arguments itself, too.
 
 mod compile;
+mod containers;
 mod equality;
 mod evaluate;
+mod mismatch;
+mod run;
 
 use crate::parsing::Budget;
 use compile::{Compiler, Program};

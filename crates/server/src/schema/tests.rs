@@ -1,5 +1,6 @@
 use super::compile::{Compiler, Program};
-use super::evaluate::{Mismatch, check};
+use super::evaluate::check;
+use super::mismatch::Mismatch;
 use crate::parsing::Budget;
 use iof_fault::Fault;
 use serde_json::{Value as Json, json};
