@@ -455,7 +455,7 @@ async fn connections_are_bounded_and_the_others_wait() {
 
 #[tokio::test]
 async fn functions_beyond_the_loaded_ones_are_loaded_again() {
-    let server = Server::start("[server]\nloaded_functions = 2\n").await;
+    let server = Server::start("[server]\nloaded_memory = \"64 KiB\"\n").await;
     let module = |n: usize| {
         wat(&format!(
             "(module (func (export \"n\") (result i32) (i32.const {n})))"

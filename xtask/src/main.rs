@@ -91,6 +91,18 @@ enum Bench {
     Egress(Rounds),
     /// Native programs beside bare ones, workers that stay beside those that start, models beside their runtimes
     Commands(Rounds),
+    /// Many functions that take turns, beside one
+    Tenants(Tenants),
+}
+
+#[derive(Debug, Args)]
+struct Tenants {
+    /// How long each size is measured
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
+    seconds: u32,
+    /// The most functions
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    functions: u64,
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +133,9 @@ fn main() -> ExitCode {
         Chore::Bench {
             what: Bench::Commands(rounds),
         } => bench::commands(rounds.rounds),
+        Chore::Bench {
+            what: Bench::Tenants(tenants),
+        } => bench::tenants(tenants.seconds, tenants.functions),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

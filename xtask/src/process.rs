@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use iof_build::{Machine, shown};
@@ -95,6 +96,18 @@ impl Server {
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells it to stop, and says how long it took to end.
+    pub(crate) fn stop(&mut self) -> Outcome<Duration> {
+        let started = Instant::now();
+        output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+        let ended = self.child.wait();
+        let ended = ended.map_err(|e| Problem::new(format!("the server cannot be waited for: {e}")))?;
+        if !ended.success() {
+            return Err(Problem::new(format!("the server ended with {ended}")));
+        }
+        Ok(started.elapsed())
     }
 }
 

@@ -10,10 +10,12 @@
 
 use crate::capability::scratch::Scratch;
 use crate::capability::storage::Storage;
+use crate::capacity::Capacity;
 use crate::compile::{Compiler, shape};
 use crate::config::{self, EngineConfig};
 use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
+use crate::pool::{self, PoolFigures};
 use crate::ticker::Ticker;
 use crate::{Manifest, artefact};
 use iof_command::Registry;
@@ -28,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) wasm: wasmtime::Engine,
     linkers: Linkers,
     fingerprint: String,
+    capacity: Capacity,
     pub(crate) limits: Arc<Limits>,
     pub(crate) commands: Arc<Registry>,
     pub(crate) storage: Arc<dyn Storage>,
@@ -41,6 +44,8 @@ pub(crate) struct Inner {
 pub struct Function {
     pub(crate) manifest: Manifest,
     pub(crate) executable: Executable,
+    /// Bytes of memory that it takes.
+    resident: u64,
 }
 
 /// A compiled module and what was found out about it.
@@ -52,6 +57,9 @@ pub struct Compiled {
     pub artefact: Vec<u8>,
 }
 
+/// Bytes that a loaded function takes beside its code, whatever its size: what the engine keeps of types and exports.
+const METADATA: u64 = 32 << 10;
+
 impl Engine {
     /// Starts an engine.
     ///
@@ -62,12 +70,12 @@ impl Engine {
         commands: Arc<Registry>,
         storage: Arc<dyn Storage>,
     ) -> Result<Self, String> {
-        let (slots, limits) = (config.concurrency.max(1), Arc::new(config.limits));
-        let wasm = config::serving(&limits, slots);
-        let wasm = wasmtime::Engine::new(&wasm).map_err(|error| {
+        let (calls, limits) = (config.concurrency.max(1), Arc::new(config.limits));
+        let wasm = pool::engine(&limits, calls, &config.capacity).map_err(|error| {
             format!(
-                "The engine could not reserve room for {slots} calls at once: {error:#}. Lower server.concurrency, or \
-                 raise the limit of address space (ulimit -v)."
+                "The engine could not reserve room for {calls} calls at once and {} functions: {error:#}. Lower \
+                 server.concurrency or server.loaded_memory, or raise the limit of address space (ulimit -v).",
+                config.capacity.functions
             )
         })?;
         let scratch = Scratch::new(&config.scratch, config.open_files).map_err(|error| {
@@ -79,6 +87,7 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             linkers: Linkers::new(&wasm).map_err(|error| format!("{error:#}"))?,
             fingerprint: config::fingerprint(&wasm),
+            capacity: config.capacity,
             compiler: Compiler::new(config.compile, Arc::clone(&limits), config.worker),
             limits,
             commands,
@@ -94,6 +103,18 @@ impl Engine {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.0.fingerprint
+    }
+
+    /// The number of functions that there is room to keep loaded.
+    #[must_use]
+    pub fn capacity(&self) -> &Capacity {
+        &self.0.capacity
+    }
+
+    /// The figures of the pool of instances.
+    #[must_use]
+    pub fn pool(&self) -> Option<PoolFigures> {
+        pool::figures(&self.0.wasm)
     }
 
     /// Validates, inspects, primes and compiles a module in a child process.
@@ -145,6 +166,7 @@ impl Engine {
         manifest.fits(&self.0.limits)?;
         let executable = Executable::load(&self.0.wasm, &self.0.linkers, &manifest, code)?;
         Ok(Function {
+            resident: code.resident() + METADATA + artefact.len() as u64 / 5,
             manifest,
             executable,
         })
@@ -152,6 +174,12 @@ impl Engine {
 }
 
 impl Function {
+    /// Bytes of memory that the loaded code takes, reckoned; what stays in the slots of the pool is not in it.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.resident
+    }
+
     /// The manifest of the module.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

@@ -13,6 +13,7 @@ mod artefact;
 mod blob;
 mod call;
 mod capability;
+mod capacity;
 mod compile;
 mod config;
 mod engine;
@@ -26,6 +27,7 @@ pub mod json;
 mod limits;
 mod manifest;
 mod memory;
+mod pool;
 mod proposals;
 mod signature;
 pub mod size;
@@ -41,6 +43,7 @@ pub use call::{Invocation, Outcome};
 pub use capability::environment::Environment;
 pub use capability::log::Log;
 pub use capability::storage::Storage;
+pub use capacity::{Bound, Capacity, HostRoom, SLOT};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::EngineConfig;
@@ -50,6 +53,7 @@ pub use manifest::{
     Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,
     UnresolvedImport,
 };
+pub use pool::PoolFigures;
 pub use signature::StatedSignature;
 pub use tape::{
     Blob, HostCallTape, HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave,

@@ -14,6 +14,7 @@ mod doctor;
 mod egress;
 mod escape;
 mod functions;
+mod host;
 mod json_log;
 mod keys;
 mod log;

@@ -3,12 +3,10 @@
 use crate::config::Config;
 #[cfg(feature = "infer")]
 use crate::models;
-use crate::{OURSELVES, fail, log, native};
+use crate::{OURSELVES, fail, host, log, native};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
-#[cfg(feature = "infer")]
-use iof_infer::Inference;
 use iof_server::{App, AuditLog, Https, Listener, Values, WorkerThreads};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
@@ -173,6 +171,7 @@ fn engine(
         limits: config.limits.clone(),
         compile: config.compile.clone(),
         concurrency: config.server.concurrency,
+        capacity: host::capacity(config, descriptors.into()),
         worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
         open_files: config.server.open_files.min(descriptors / 4),
         scratch: config.data.join("scratch"),

@@ -22,8 +22,13 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         return Err(Fault::new(FaultKind::NotWasm, EMPTY));
     }
     let (sha256, legacy_sha256) = digests(source.clone()).await?;
-    let kept = app.store.artefact(app.engine.fingerprint(), sha256).await?;
-    let known = kept.and_then(|artefact| app.engine.manifest(&artefact).ok());
+    let engine = app.engine.clone();
+    let kept = app
+        .store
+        .artefact(app.engine.fingerprint(), sha256, move |artefact| {
+            engine.manifest(artefact).ok()
+        });
+    let known = kept.await?.flatten();
     let manifest = match known {
         Some(manifest) => manifest,
         None => {

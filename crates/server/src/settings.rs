@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Calls under way at once. Each takes 4 GiB of address space and as much memory as it uses. Fault `queue` when too many wait.
+    /// Calls under way at once. Each takes as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
     /// Calls that may wait for their turn; one more is answered 503 at once. Fault `queue`.
     pub queue: u32,
@@ -70,8 +70,10 @@ pub struct Settings {
     /// How long the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
     pub job_time: Duration,
-    /// Functions that are kept loaded; a call of another one loads it again, in a few milliseconds.
-    pub loaded_functions: usize,
+    /// Memory of functions that are kept ready: half for code, half for what stays of their memory between calls. 0 is a
+    /// quarter of the machine's, or of the container's. A call of a function that made room for others loads it again.
+    #[serde(with = "iof_engine::size")]
+    pub loaded_memory: ByteSize,
     /// How long a stop waits for calls under way.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
@@ -102,7 +104,7 @@ impl Default for Settings {
             jobs_size: ByteSize::mib(256),
             jobs_function_size: ByteSize::mib(64),
             job_time: Duration::from_secs(24 * 60 * 60),
-            loaded_functions: 1_000,
+            loaded_memory: ByteSize::b(0),
             stop_wait: Duration::from_secs(40),
         }
     }

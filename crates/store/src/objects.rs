@@ -10,6 +10,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -30,8 +31,8 @@ pub(crate) struct Objects {
     /// The same objects, without waiting for the disk.
     relaxed: Arc<dyn ObjectStore>,
     seal: Arc<Seal>,
-    /// The directory of artefacts, to mark which engines are still in use.
-    artefacts: PathBuf,
+    /// The directory of all objects.
+    root: PathBuf,
     /// Fingerprints that this process has marked already.
     marked: Mutex<HashSet<String>>,
 }
@@ -44,7 +45,7 @@ impl Objects {
             durable: Arc::new(files.clone().with_fsync(true)),
             relaxed: Arc::new(files),
             seal: Arc::new(Seal::new(artefact_key)),
-            artefacts: root.join("artefact"),
+            root: root.to_owned(),
             marked: Mutex::default(),
         })
     }
@@ -96,24 +97,38 @@ impl Objects {
         Ok(())
     }
 
-    pub(crate) async fn artefact(
+    /// Hands an artefact to `work`. A function that was not loaded waits for it, so it is read, checked and worked on in
+    /// one go, on one thread.
+    pub(crate) async fn artefact<T: Send + 'static>(
         &self,
         fingerprint: &str,
         sha256: [u8; 32],
-    ) -> Result<Option<Bytes>, Error> {
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<Option<T>, Error> {
         let path = artefact_path(fingerprint, &sha256)?;
-        let Some(file) = get(&*self.relaxed, &path).await? else {
-            return Ok(None);
-        };
+        let file = self.root.join(path.as_ref());
         let (seal, engine) = (self.seal.clone(), fingerprint.to_owned());
-        let code = blocking(move || Ok(seal.open(&engine, &sha256, &file))).await?;
-        if code.is_some() {
-            self.mark(fingerprint).await;
-        } else {
-            tracing::warn!(artefact = %path, "this artefact is torn, or this host did not make it: removed, to be compiled again");
-            remove(&*self.relaxed, &path).await?;
+        #[expect(clippy::disallowed_methods, reason = "on a thread that may block")]
+        let read = blocking(move || {
+            let file = match std::fs::read(&file) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::at(&file)(error)),
+            };
+            Ok(Some(seal.open(&engine, &sha256, &file).map(work)))
+        });
+        match read.await? {
+            None => Ok(None),
+            Some(None) => {
+                tracing::warn!(artefact = %path, "this artefact is torn, or this host did not make it: removed, to be compiled again");
+                remove(&*self.relaxed, &path).await?;
+                Ok(None)
+            }
+            Some(worked) => {
+                self.mark(fingerprint).await;
+                Ok(worked)
+            }
         }
-        Ok(code)
     }
 
     /// Removes a source and what was compiled from it. The caller has made sure that no version refers to it.
@@ -135,7 +150,7 @@ impl Objects {
         if !lock(&self.marked).insert(fingerprint.to_owned()) {
             return;
         }
-        let dir = self.artefacts.join(fingerprint);
+        let dir = self.root.join("artefact").join(fingerprint);
         let touch = blocking(move || {
             File::open(&dir)
                 .and_then(|dir| dir.set_modified(SystemTime::now()))

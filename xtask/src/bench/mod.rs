@@ -6,6 +6,7 @@
 mod commands;
 mod egress;
 mod hello;
+mod tenants;
 
 use std::{
     fs::{self, File},
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) use commands::commands;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
+pub(crate) use tenants::tenants;
 
 /// A place for a bench's files, removed at its end.
 struct Scratch(PathBuf);

@@ -209,7 +209,7 @@ pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, F
             engine.precompile_module(source).map_err(invalid)?
         }
     };
-    artefact::encode(&manifest, &code)
+    artefact::encode(&manifest, code)
         .map_err(|error| Fault::host("The module could not be compiled.", error))
 }
 

@@ -9,7 +9,8 @@ mod core;
 use crate::manifest::{Kind, Manifest};
 use crate::state::CallState;
 use crate::value::ProgramInput;
-use crate::{Arg, StatedSignature, Value, artefact};
+use crate::artefact::{self, PackedCode};
+use crate::{Arg, StatedSignature, Value};
 use iof_fault::Fault;
 use std::sync::Arc;
 use wasmtime::{Engine, Linker, Store};
@@ -41,7 +42,7 @@ impl Executable {
         engine: &Engine,
         linkers: &Linkers,
         manifest: &Manifest,
-        code: &[u8],
+        code: PackedCode<'_>,
     ) -> Result<Self, Fault> {
         match manifest.kind {
             Kind::Bindgen | Kind::WasiCommand => {
@@ -55,7 +56,7 @@ impl Executable {
     ///
     /// # Errors
     /// As [`Executable::load`].
-    pub(crate) fn check(engine: &Engine, manifest: &Manifest, code: &[u8]) -> Result<(), Fault> {
+    pub(crate) fn check(engine: &Engine, manifest: &Manifest, code: PackedCode<'_>) -> Result<(), Fault> {
         match manifest.kind {
             Kind::Bindgen | Kind::WasiCommand => artefact::module(engine, code).map(drop),
         }

@@ -10,7 +10,7 @@ use crate::compile::worker::{self, WorkerLimits};
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
-    Arg, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits, host,
+    Arg, Capacity, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits, host,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -82,6 +82,7 @@ impl World {
             limits,
             compile,
             concurrency: 1,
+            capacity: Capacity::of(1),
             worker: vec![],
             open_files: 64,
             scratch: scratch.path().join("calls"),

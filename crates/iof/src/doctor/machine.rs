@@ -2,13 +2,15 @@
 
 use super::Check;
 use crate::config::Config;
+use crate::host;
 use iof_build::{Machine, Toolchain};
+use iof_engine::{Bound, SLOT};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a call takes of the address space, used or not.
-const SLOT: u64 = 4 << 30;
+/// Fewer functions than this are few for a server of many.
+const FEW: u32 = 100;
 /// Below this, a server cannot keep what it is given for long.
 const ROOM: u64 = 1 << 30;
 /// 2025: no clock that is right shows less.
@@ -27,6 +29,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     checks.extend([
         kernel(),
         address_space(config),
+        functions(config),
         descriptors(config),
         clock(),
         store(config),
@@ -47,22 +50,39 @@ fn check(name: &str, found: impl Into<String>, advice: Option<String>) -> Check 
 
 /// PAGEMAP_SCAN, with which the engine finds the pages that a call wrote (Linux 6.7).
 fn kernel() -> Check {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let advice = (version < (6, 7)).then(|| {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let advice = (!host::scans_pages()).then(|| {
         "calls work and take longer: a kernel from 6.7 on can say which pages a call wrote (PAGEMAP_SCAN)".to_owned()
     });
     check("kernel", format!("Linux {release}"), advice)
 }
 
+/// The functions that there is room to keep ready, and what to raise for more of them.
+fn functions(config: &Config) -> Check {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let capacity = host::capacity(config, limit.unwrap_or(u64::MAX));
+    let functions = capacity.functions;
+    let more = match capacity.bound {
+        Bound::Maps => format!(
+            "raise vm.max_map_count, which is {} (sysctl -w vm.max_map_count=262144)",
+            host::maps()
+        ),
+        Bound::Descriptors => "raise the limit of open files (ulimit -n, LimitNOFILE)".to_owned(),
+        Bound::AddressSpace => "raise the limit of address space (ulimit -v)".to_owned(),
+        Bound::Memory => "raise server.loaded_memory".to_owned(),
+    };
+    let found = format!("{functions} can be kept ready; for more, {more}");
+    let advice = (functions < FEW).then(|| {
+        format!(
+            "functions beyond these are loaded for each call, if their number in use is higher: {more}"
+        )
+    });
+    check("functions", found, advice)
+}
+
 fn address_space(config: &Config) -> Check {
-    let wanted = u64::from(config.server.concurrency) * SLOT;
+    let wanted = u64::from(config.server.concurrency).saturating_mul(SLOT);
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
     let found = match limit {
         None => "no limit".to_owned(),

@@ -1,7 +1,7 @@
 //! From what the store has of a function to one that can be called: its code, compiled if need be, and what it was
 //! granted.
 
-use super::{Functions, LoadedFunction, Policy};
+use super::{FunctionSpec, Functions, LoadedFunction, Policy};
 use crate::callback::RequestTarget;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
@@ -20,8 +20,19 @@ impl Functions {
         id: i64,
         earlier: Option<&LoadedFunction>,
     ) -> Result<Arc<LoadedFunction>, Fault> {
+        self.loaded.count();
         // Before the row is read: a change that comes after makes this reading an old one.
         let change = self.change(id).load(Ordering::Acquire);
+        if let Some(spec) = self.specs.get(&id)
+            && spec.change == change
+        {
+            let code = Arc::new(self.code(id, spec.sha256).await?);
+            return Ok(Arc::new(LoadedFunction {
+                spec,
+                code,
+                canary: None,
+            }));
+        }
         let function = self
             .store
             .function(id)
@@ -36,11 +47,14 @@ impl Functions {
         let mut loaded = self
             .make(&function, &function.version, change, &before)
             .await?;
-        if let Some(canary) = &function.canary {
-            let made = self
-                .make(&function, &canary.version, change, &before)
-                .await?;
-            loaded.canary = Some((Arc::new(made), canary.percent.get()));
+        match &function.canary {
+            Some(canary) => {
+                let made = self
+                    .make(&function, &canary.version, change, &before)
+                    .await?;
+                loaded.canary = Some((Arc::new(made), canary.percent.get()));
+            }
+            None => self.specs.insert(id, Arc::clone(&loaded.spec)),
         }
         Ok(Arc::new(loaded))
     }
@@ -65,25 +79,28 @@ impl Functions {
         }
         // It was read when it was stored.
         let callback = RequestTarget::callback(&function.callback)?;
-        Ok(LoadedFunction {
+        let spec = FunctionSpec {
             change,
             callback,
-            ..self.loaded(function, version, code, granted)
+            ..self.spec(function, version, granted)
+        };
+        Ok(LoadedFunction {
+            spec: Arc::new(spec),
+            code,
+            canary: None,
         })
     }
 
-    fn loaded(
+    fn spec(
         &self,
         function: &iof_store::Function,
         version: &Version,
-        code: Arc<iof_engine::Function>,
         granted: EffectiveGrants,
-    ) -> LoadedFunction {
+    ) -> FunctionSpec {
         let id = function.function_id;
-        LoadedFunction {
+        FunctionSpec {
             change: 0,
             sha256: version.sha256,
-            code,
             environment: Arc::new(Environment {
                 state: function.state.as_str().into(),
                 variables: variables(id, function.storage_key.clone()),
@@ -98,7 +115,6 @@ impl Functions {
             id,
             version: version.number,
             schemas: Schemas::default(),
-            canary: None,
         }
     }
 
@@ -130,7 +146,11 @@ impl Functions {
         let mut function = function.ok_or_else(|| Fault::no_such_function(id))?;
         function.state = state.to_owned();
         let code = Arc::new(self.code(id, version.sha256).await?);
-        Ok(Arc::new(self.loaded(&function, version, code, granted)))
+        Ok(Arc::new(LoadedFunction {
+            spec: Arc::new(self.spec(&function, version, granted)),
+            code,
+            canary: None,
+        }))
     }
 
     /// The grants of a declaration under the settings of now.
@@ -228,18 +248,16 @@ impl Functions {
     /// # Errors
     /// `memory`: compiled again, it would be no smaller.
     async fn kept(&self, sha256: [u8; 32]) -> Result<Option<iof_engine::Function>, Fault> {
-        let kept = self
-            .store
-            .artefact(self.engine.fingerprint(), sha256)
-            .await?;
-        let Some(artefact) = kept else {
-            return Ok(None);
-        };
         let engine = self.engine.clone();
-        match blocking(move || engine.load(&artefact)).await? {
-            Ok(code) => Ok(Some(code)),
-            Err(fault) if fault.kind.source() == Source::Limit => Err(fault),
-            Err(_) => Ok(None),
+        let loaded = self
+            .store
+            .artefact(self.engine.fingerprint(), sha256, move |artefact| {
+                engine.load(artefact)
+            });
+        match loaded.await? {
+            Some(Ok(code)) => Ok(Some(code)),
+            Some(Err(fault)) if fault.kind.source() == Source::Limit => Err(fault),
+            Some(Err(_)) | None => Ok(None),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod failures;
 mod load;
+mod loaded;
 
 use crate::call_log::{CallLog, FunctionLog};
 use crate::callback::RequestTarget;
@@ -16,16 +17,29 @@ use iof_command::Grants;
 use iof_engine::{Engine, Environment, Limits};
 use iof_fault::{Fault, FaultKind};
 use iof_store::{KeyHash, SecretKeys, Store};
+pub(crate) use loaded::LoadedFigures;
+use loaded::LoadedFunctions;
 use quick_cache::sync::Cache;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A function, ready to be called.
 pub(crate) struct LoadedFunction {
+    /// What the store has of it; it dereferences to that.
+    spec: Arc<FunctionSpec>,
+    pub(crate) code: Arc<iof_engine::Function>,
+    /// The canary, and the percentage of calls that run it.
+    canary: Option<(Arc<LoadedFunction>, u8)>,
+}
+
+/// A version of a function without its code, as calls need it.
+///
+/// It stays when the code makes room for that of others, and with it the counters of its limits.
+pub(crate) struct FunctionSpec {
     /// How often it, or one that shares its counter, had been changed when it was read from the store.
     change: u64,
     sha256: [u8; 32],
-    pub(crate) code: Arc<iof_engine::Function>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) usage_key: Option<KeyHash>,
     pub(crate) admin_key: KeyHash,
@@ -45,8 +59,14 @@ pub(crate) struct LoadedFunction {
     pub(crate) label: Option<Arc<str>>,
     /// The schemas of its arguments, compiled when they are first needed.
     pub(crate) schemas: Schemas,
-    /// The canary, and the percentage of calls that run it.
-    canary: Option<(Arc<LoadedFunction>, u8)>,
+}
+
+impl Deref for LoadedFunction {
+    type Target = FunctionSpec;
+
+    fn deref(&self) -> &FunctionSpec {
+        &self.spec
+    }
 }
 
 /// The functions that are loaded.
@@ -55,7 +75,9 @@ pub(crate) struct Functions {
     store: Store,
     call_log: Arc<CallLog>,
     policy: Policy,
-    loaded: Cache<i64, Arc<LoadedFunction>>,
+    loaded: LoadedFunctions,
+    /// Those of functions without a canary that were loaded once.
+    specs: Cache<i64, Arc<FunctionSpec>>,
     failures: failures::Failures,
     /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
     names: Cache<Box<str>, i64>,
@@ -77,7 +99,9 @@ pub(crate) struct Policy {
 }
 
 /// Counters of changes.
-const CHANGES: usize = 1024;
+const CHANGES: usize = 1 << 14;
+/// Functions that are known, by number or by name, without being loaded.
+const KNOWN: usize = 1 << 16;
 
 impl Functions {
     pub(crate) fn new(
@@ -86,15 +110,15 @@ impl Functions {
         call_log: Arc<CallLog>,
         policy: Policy,
     ) -> Self {
-        let capacity = policy.settings.loaded_functions;
         Self {
+            loaded: LoadedFunctions::new(engine.capacity()),
             engine,
             store,
             call_log,
             policy,
-            loaded: Cache::new(capacity.max(1)),
+            specs: Cache::new(KNOWN),
             failures: failures::Failures::new(),
-            names: Cache::new(capacity.max(1)),
+            names: Cache::new(KNOWN),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }
     }
@@ -165,7 +189,7 @@ impl Functions {
     }
 
     async fn current(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
-        match self.loaded.get(&id) {
+        match self.loaded.get(id) {
             Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
             // Boxed: loading is rare and its future large, and every call would carry it about.
             earlier => Box::pin(self.find(id, earlier)).await,
@@ -179,17 +203,20 @@ impl Functions {
     ) -> Result<Arc<LoadedFunction>, Fault> {
         loop {
             self.loaded
-                .remove_if(&id, |loaded| !self.is_current(id, loaded));
-            let loaded = self
-                .loaded
-                .get_or_insert_async(&id, self.load(id, earlier.as_deref()))
-                .await?;
+                .remove_if(id, |loaded| !self.is_current(id, loaded));
+            let loading = Box::pin(self.load(id, earlier.as_deref()));
+            let loaded = self.loaded.get_or_load(id, loading).await?;
             // Changed while it was being loaded: once more.
             if self.is_current(id, &loaded) {
                 return Ok(loaded);
             }
             earlier = Some(loaded);
         }
+    }
+
+    /// The figures of what is loaded.
+    pub(crate) fn figures(&self) -> LoadedFigures {
+        self.loaded.figures()
     }
 
     /// Makes calls from now on see a change that is in the store. Calls under way keep what they have.

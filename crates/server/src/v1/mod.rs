@@ -17,6 +17,7 @@
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
 //! | `calls` | recorded calls, and their replay |
+//! | `server` | what the server holds and runs now |
 
 mod access;
 mod answer;
@@ -36,6 +37,7 @@ mod page;
 mod prefer;
 mod query;
 mod secrets;
+mod server;
 mod versions;
 
 pub(crate) use access::admit;
@@ -86,6 +88,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(egress::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
+        .routes(routes!(server::read))
 }
 
 /// A time in RFC 3339, in UTC.

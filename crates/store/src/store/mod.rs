@@ -83,17 +83,19 @@ impl Store {
         self.0.objects.source(sha256).await
     }
 
-    /// The compiled code of a source for one engine. `None` if it has to be compiled: there is none, or it is torn, or
-    /// this host did not make it (it is then removed and logged).
+    /// Hands the compiled code of a source for one engine to `work`, on a thread where it may block, and returns what that
+    /// made of it. `None` if the source has to be compiled: there is no artefact, or it is torn, or this host did not make
+    /// it (it is then removed and logged).
     ///
     /// # Errors
     /// [`Error::Invalid`] if `fingerprint` is not up to 128 of letters, digits, `-`, `_`, `.`; [`Error::Unavailable`].
-    pub async fn artefact(
+    pub async fn artefact<T: Send + 'static>(
         &self,
         fingerprint: &str,
         sha256: [u8; 32],
-    ) -> Result<Option<Bytes>, Error> {
-        self.0.objects.artefact(fingerprint, sha256).await
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        self.0.objects.artefact(fingerprint, sha256, work).await
     }
 
     /// Keeps compiled code, sealed with this host's key. Not flushed: a crash may lose it, and it is compiled again.

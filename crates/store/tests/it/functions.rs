@@ -187,11 +187,11 @@ async fn everything_survives_a_reopen() {
     }
     assert_eq!(
         store
-            .artefact("engine", digest(b"one again"))
+            .artefact("engine", digest(b"one again"), <[u8]>::to_vec)
             .await
             .unwrap()
             .unwrap(),
-        "code"
+        b"code"
     );
 }
 
@@ -253,14 +253,14 @@ async fn deleting_removes_objects_that_nothing_else_refers_to() {
     );
     assert!(
         store
-            .artefact("a", digest(b"alone"))
+            .artefact("a", digest(b"alone"), <[u8]>::to_vec)
             .await
             .unwrap()
             .is_none()
     );
     assert!(
         store
-            .artefact("b", digest(b"shared"))
+            .artefact("b", digest(b"shared"), <[u8]>::to_vec)
             .await
             .unwrap()
             .is_some()

@@ -71,7 +71,7 @@ async fn uploads_and_reads() {
         let put = started.elapsed();
         let started = Instant::now();
         store
-            .artefact("engine", digest(b"x"))
+            .artefact("engine", digest(b"x"), <[u8]>::to_vec)
             .await
             .unwrap()
             .unwrap();

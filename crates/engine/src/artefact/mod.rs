@@ -1,0 +1,119 @@
+//! Compiled code as bytes, and the one place that trusts them.
+//!
+//! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module without its
+//! zeros ([`sparse`]). It is kept outside this crate; its keeper has checked that this very host made it (the store
+//! authenticates it with a key that never leaves the host).
+//!
+//! Loaded, the code is a sealed file in memory, which is mapped: its text as code, its data as the image that every call
+//! starts from. One copy serves both. The artefact's own file is not mapped, though that would save the copy: whoever
+//! restores a backup into the directory of a running server would change the code of functions that run, or end the
+//! server by a file that became shorter.
+
+#![allow(unsafe_code)]
+
+mod sparse;
+
+use crate::Manifest;
+use iof_fault::Fault;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader as _, SectionHeader as _};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+pub(crate) use sparse::PackedCode;
+use std::fs::File;
+use std::io;
+use wasmtime::{Engine, Module};
+
+/// Joins a manifest and compiled code.
+///
+/// # Errors
+/// A message: the manifest cannot be written, or the code is longer than 4 GiB.
+pub(crate) fn encode(manifest: &Manifest, mut code: Vec<u8>) -> Result<Vec<u8>, String> {
+    let manifest = serde_json::to_vec(manifest).map_err(|error| error.to_string())?;
+    blank_symbols(&mut code);
+    let mut bytes = Vec::with_capacity(4 + manifest.len() + code.len());
+    // A manifest is at most a few hundred KiB: `compile.module_exports` bounds it.
+    bytes.extend_from_slice(
+        &u32::try_from(manifest.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes(),
+    );
+    bytes.extend_from_slice(&manifest);
+    sparse::pack(&code, &mut bytes).ok_or("the code is longer than 4 GiB")?;
+    Ok(bytes)
+}
+
+/// Fills the tables of symbols with zeros: they are for debuggers of the host, and the engine does not read them.
+fn blank_symbols(code: &mut [u8]) {
+    let tables = || {
+        let header = FileHeader64::<object::LittleEndian>::parse(&*code).ok()?;
+        let endian = header.endian().ok()?;
+        let sections = header.sections(endian, &*code).ok()?;
+        let tables = sections.iter().filter(|section| {
+            let name = sections.section_name(endian, section);
+            matches!(name, Ok(b".symtab" | b".strtab"))
+        });
+        Some(
+            tables
+                .filter_map(|table| table.file_range(endian))
+                .collect::<Vec<_>>(),
+        )
+    };
+    for (start, length) in tables().unwrap_or_default() {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if let Some(table) = code.get_mut(start..start.saturating_add(length)) {
+            table.fill(0);
+        }
+    }
+}
+
+/// Reads the manifest, and returns the code behind it.
+pub(crate) fn manifest(artefact: &[u8]) -> Result<(Manifest, PackedCode<'_>), Fault> {
+    let torn = |why: &str| {
+        Fault::host(
+            "The compiled module could not be read; upload the module again.",
+            why,
+        )
+    };
+    let (length, rest) = artefact
+        .split_first_chunk::<4>()
+        .ok_or_else(|| torn("shorter than its header"))?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| torn("length"))?;
+    let (manifest, code) = rest
+        .split_at_checked(length)
+        .ok_or_else(|| torn("shorter than its manifest"))?;
+    Ok((
+        serde_json::from_slice(manifest).map_err(|e| torn(&e.to_string()))?,
+        PackedCode::read(code).ok_or_else(|| torn("its code has no length"))?,
+    ))
+}
+
+/// Loads the code of a core module's artefact that this host made.
+///
+/// # Errors
+/// A fault of source `host` when the code is damaged or made for another engine; the caller compiles again.
+pub(crate) fn module(engine: &Engine, code: PackedCode<'_>) -> Result<Module, Fault> {
+    let unloadable = |why: String| Fault::host("The compiled module could not be loaded.", why);
+    let file = sealed(code).map_err(|error| unloadable(error.to_string()))?;
+    // SAFETY: `Module::deserialize_open_file` needs a file that holds what `Module::serialize` of a compatible engine
+    // made, and that does not change. Compatibility is checked by wasmtime from the header. The file is in memory, has
+    // no name, and is sealed against writing, growing and shrinking. Origin and integrity are the caller's contract,
+    // stated in `Engine::load`: the bytes come straight from our compile worker, a child of this process, or from the
+    // store, which returned them only after checking a keyed BLAKE3 MAC over fingerprint, source digest and content. A
+    // client of the server has no way to hand bytes to this function. The symbols that were blanked are not read.
+    unsafe { Module::deserialize_open_file(engine, file) }
+        .map_err(|error| unloadable(format!("{error:#}")))
+}
+
+/// The code in a file in memory that cannot change any more.
+fn sealed(code: PackedCode<'_>) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 do not know the flag, and allow execution without it.
+    let memory = memfd_create("iof-code", flags | MemfdFlags::EXEC)
+        .or_else(|_| memfd_create("iof-code", flags))?;
+    let file = File::from(memory);
+    code.write(&file)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file)
+}

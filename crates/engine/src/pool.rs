@@ -1,0 +1,122 @@
+//! The pool of instances that calls run in.
+//!
+//! A slot for memory keeps the image of the module that used it last, and a module finds the slot that has its own: then a
+//! call changes no mapping. So there are as many slots as [`Capacity`] allows, and of all else as many as calls can run.
+
+use crate::capacity::Capacity;
+use crate::config::wasm_config;
+use crate::limits::Limits;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// Bytes of a slot's tables that stay resident.
+const KEEP_TABLE: usize = 64 << 10;
+/// Tables that one instance may have.
+pub(crate) const TABLES: u32 = 4;
+/// Elements that one table may have; the biggest runtimes (Python) need some ten thousand.
+pub(crate) const TABLE_ELEMENTS: usize = 100_000;
+/// Processors that share one list of free slots.
+///
+/// wasmtime makes a list for each processor, and a thread takes a slot of its own list: a function that is called on two
+/// threads holds two slots, each with its mappings. A list is locked for a tenth of a microsecond twice a call.
+const PROCESSORS_A_LIST: usize = 8;
+
+/// Figures of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolFigures {
+    /// Slots that calls run in.
+    pub used: u64,
+    /// Slots that wait for another call, most with the image of a module in place.
+    pub warm: u64,
+    /// Bytes that stay resident in the slots that wait.
+    pub resident: u64,
+}
+
+/// The figures of an engine's pool.
+pub(crate) fn figures(engine: &Engine) -> Option<PoolFigures> {
+    let metrics = engine.pooling_allocator_metrics()?;
+    Some(PoolFigures {
+        used: metrics.memories() as u64,
+        warm: u64::from(metrics.unused_warm_memories()),
+        resident: metrics.unused_memory_bytes_resident() as u64,
+    })
+}
+
+/// Makes an engine with a pool for `calls` calls at once.
+///
+/// # Errors
+/// The host refuses the address space.
+pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmtime::Result<Engine> {
+    let memory = usize::try_from(limits.memory.as_u64())
+        .unwrap_or(usize::MAX)
+        .clamp(1 << 16, 4 << 30);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_core_instances(calls)
+        .total_memories(capacity.slots)
+        .total_stacks(calls)
+        .total_gc_heaps(calls)
+        .max_tables_per_module(TABLES)
+        .total_tables(calls.saturating_mul(TABLES))
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(memory)
+        .linear_memory_keep_resident(usize::try_from(capacity.kept).unwrap_or(usize::MAX))
+        .table_keep_resident(KEEP_TABLE)
+        .max_unused_warm_slots(capacity.slots)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = wasm_config(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| {
+            // Where it is refused, there are more lists.
+            let _ = use_few_processors();
+            Engine::new(&config)
+        });
+        made.join()
+            .unwrap_or_else(|_| Err(wasmtime::Error::msg("the engine's constructor panicked")))
+    })
+}
+
+/// Leaves this thread the processors for which a pool that it makes has as many lists as there should be.
+fn use_few_processors() -> rustix::io::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let processors = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor));
+    let mut few = CpuSet::new();
+    for processor in processors.step_by(PROCESSORS_A_LIST) {
+        few.set(processor);
+    }
+    sched_setaffinity(None, &few)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fingerprint;
+
+    /// A worker has no pool; if that changed the code, every artefact would be refused and compiled again.
+    #[test]
+    fn worker_and_server_agree_on_the_fingerprint() {
+        let limits = Limits::default();
+        let worker = Engine::new(&wasm_config(&limits)).unwrap();
+        let pooled = engine(&limits, 2, &Capacity::of(2)).unwrap();
+        assert_eq!(fingerprint(&worker), fingerprint(&pooled));
+    }
+
+    #[test]
+    fn a_module_keeps_one_slot_whichever_thread_calls_it() {
+        let engine = engine(&Limits::default(), 4, &Capacity::of(200)).unwrap();
+        let module = wat::parse_str(r#"(module (memory 1) (data (i32.const 0) "x"))"#).unwrap();
+        let module = wasmtime::Module::new(&engine, module).unwrap();
+        for _ in 0..4 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut store = wasmtime::Store::new(&engine, ());
+                    store.set_epoch_deadline(1);
+                    wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+                });
+            });
+        }
+        let figures = figures(&engine).unwrap();
+        assert_eq!((figures.used, figures.warm), (0, 1), "{figures:?}");
+        assert!(figures.resident <= 2 * 4096, "{figures:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The functions whose code is in memory, as many as the engine has room for.
+//!
+//! Each weighs what its code takes, and no less than an even share of the room, so that their number is bounded with
+//! their bytes. Functions that are called once do not push out those that are called often.
+
+use super::LoadedFunction;
+use iof_engine::Capacity;
+use iof_fault::Fault;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of code to a part of the cache, each with a lock of its own.
+const PART: u64 = 256 << 20;
+/// Parts for each processor, at most.
+const PARTS_A_PROCESSOR: u64 = 4;
+
+/// A load, boxed: it is rare, and its type long.
+pub(super) type Loading<'a> = Pin<Box<dyn Future<Output = Result<Arc<LoadedFunction>, Fault>> + Send + 'a>>;
+
+/// The cache of loaded functions.
+pub(super) struct LoadedFunctions {
+    cache: Cache<i64, Arc<LoadedFunction>, Weights, DefaultHashBuilder, Evictions>,
+    loads: AtomicU64,
+    evictions: Arc<AtomicU64>,
+}
+
+/// Figures of what is loaded.
+pub(crate) struct LoadedFigures {
+    /// Functions.
+    pub(crate) functions: u64,
+    /// Bytes that their code takes.
+    pub(crate) bytes: u64,
+    /// Functions that were loaded since the start: calls that did not find theirs.
+    pub(crate) loads: u64,
+    /// Functions that made room for others since the start.
+    pub(crate) evictions: u64,
+}
+
+impl LoadedFunctions {
+    pub(super) fn new(capacity: &Capacity) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        let parts = (capacity.code / PART).clamp(1, processors * PARTS_A_PROCESSOR);
+        let parts = parts.next_power_of_two();
+        let evictions = Arc::<AtomicU64>::default();
+        let weights = Weights {
+            least: capacity.least().max(1),
+            // A heavier one would not be kept, and be loaded for each of its calls.
+            most: (capacity.code / parts / 2).max(1),
+        };
+        let options = OptionsBuilder::new()
+            .shards(usize::try_from(parts).unwrap_or(1))
+            .estimated_items_capacity(capacity.functions as usize)
+            .weight_capacity(capacity.code)
+            .build();
+        let lifecycle = Evictions(Arc::clone(&evictions));
+        let hasher = DefaultHashBuilder::default();
+        let cache = match options {
+            Ok(options) => Cache::with_options(options, weights, hasher, lifecycle),
+            // Only a setting that is missing is an error.
+            Err(_) => Cache::with(0, capacity.code, weights, hasher, lifecycle),
+        };
+        Self {
+            cache,
+            loads: AtomicU64::new(0),
+            evictions,
+        }
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<Arc<LoadedFunction>> {
+        self.cache.get(&id)
+    }
+
+    pub(super) fn remove_if(&self, id: i64, is: impl Fn(&LoadedFunction) -> bool) {
+        self.cache.remove_if(&id, |loaded| is(loaded));
+    }
+
+    /// Counts a load that begins.
+    pub(super) fn count(&self) {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The function, loaded by the first of those that ask for it at once.
+    pub(super) async fn get_or_load(
+        &self,
+        id: i64,
+        loading: Loading<'_>,
+    ) -> Result<Arc<LoadedFunction>, Fault> {
+        self.cache.get_or_insert_async(&id, loading).await
+    }
+
+    pub(super) fn figures(&self) -> LoadedFigures {
+        let resident = self.cache.iter().map(|(_, loaded)| loaded.code.resident());
+        LoadedFigures {
+            functions: self.cache.len() as u64,
+            bytes: resident.sum(),
+            loads: self.loads.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What a function weighs, in bytes.
+#[derive(Clone)]
+struct Weights {
+    least: u64,
+    most: u64,
+}
+
+impl Weighter<i64, Arc<LoadedFunction>> for Weights {
+    fn weight(&self, _: &i64, loaded: &Arc<LoadedFunction>) -> u64 {
+        let canary = loaded.canary.as_ref();
+        let canary = canary.map_or(0, |(canary, _)| canary.code.resident());
+        let bytes = loaded.code.resident().saturating_add(canary);
+        bytes.max(self.least).min(self.most)
+    }
+}
+
+/// Counts what makes room.
+#[derive(Clone)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<i64, Arc<LoadedFunction>> for Evictions {
+    type RequestState = Evicted;
+
+    fn on_evict(&self, evicted: &mut Evicted, _: i64, function: Arc<LoadedFunction>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        evicted.0.push(function);
+    }
+}
+
+/// Functions that made room, and are taken out of memory where no connection waits for it: mappings are undone.
+#[derive(Default)]
+struct Evicted(Vec<Arc<LoadedFunction>>);
+
+impl Drop for Evicted {
+    fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let evicted = std::mem::take(&mut self.0);
+        // Without a runtime nobody waits.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(evicted));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! `cargo xtask bench tenants`: many functions that take turns, beside one.
+
+use std::{
+    fs,
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{Scratch, build, number_after, post, serve};
+use crate::{
+    guests, packages, paths,
+    process::{Server, output},
+    step::{Outcome, Problem, step},
+    syscalls,
+};
+
+/// Settings of the server: nothing but uploads is switched to what a bench needs.
+const SETTINGS: &str = "[second_state]\nrate_limit = 0\n";
+/// Functions in rotation, one after the other.
+const SIZES: [u64; 6] = [1, 10, 100, 1_000, 5_000, 10_000];
+/// The exponent of Zipf's law.
+const ZIPF: f64 = 1.1;
+/// Uploads at a time.
+const UPLOADERS: u64 = 8;
+/// Calls that change the address space. None belongs on the hot path.
+const WATCHED: [&str; 5] = ["mprotect", "madvise", "mmap", "munmap", "mremap"];
+/// The longest that a stop may take.
+const STOP: Duration = Duration::from_secs(2);
+
+/// What wrk sends: each request to a function that is drawn anew. At the end it prints what it measured.
+const SCRIPT: &str = r#"
+local functions, zipf = tonumber(os.getenv("FUNCTIONS")), tonumber(os.getenv("ZIPF"))
+local requests, drawn = {}, {}
+function init()
+  for id = 1, functions do
+    requests[id] = wrk.format("POST", "/api/run/" .. id .. "/say", { ["Content-Type"] = "text/plain" }, "world")
+  end
+  local total, sum, id = 0, 0, 0
+  for rank = 1, functions do total = total + rank ^ -zipf end
+  for draw = 1, 65536 do
+    while sum < draw * total / 65536 and id < functions do id = id + 1; sum = sum + id ^ -zipf end
+    drawn[draw] = id
+  end
+end
+function request()
+  if zipf == 0 then return requests[math.random(functions)] end
+  return requests[drawn[math.random(65536)]]
+end
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("measured requests %d us %d p50 %d p99 %d failed %d\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"#;
+
+/// One measurement.
+struct Load {
+    requests: u64,
+    micros: u64,
+    p50: u64,
+    p99: u64,
+}
+
+/// The state of the server at a moment.
+struct State {
+    /// Clock ticks of its own, and of the kernel for it.
+    user: u64,
+    system: u64,
+    resident_kb: u64,
+    loads: u64,
+    maps: u64,
+}
+
+/// Functions in rotation, uniformly and by Zipf's law.
+pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
+    guests::build()?;
+    packages::need("wrk", "wrk", "it makes the load")?;
+    packages::need("strace", "strace", "it counts system calls")?;
+    let release = build()?;
+    let scratch = Scratch::new()?;
+    let script = scratch.file("tenants.lua", SCRIPT)?;
+    let sizes = || SIZES.into_iter().filter(|size| *size <= most);
+    let largest = sizes().max().unwrap_or(1);
+    {
+        let iof = serve(&release, &scratch, SETTINGS)?;
+        step(&format!("upload {largest} functions"), || {
+            let started = Instant::now();
+            upload(&iof, largest)?;
+            let taken = started.elapsed().as_secs_f64();
+            println!("   {:.0} uploads a second", largest as f64 / taken);
+            Ok(())
+        })?;
+    }
+    println!(
+        "\n| functions | drawn | requests/s | ratio | p50 ms | p99 ms | kernel | misses | maps | MB | growth | mapping calls a call | stop s |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    );
+    let mut one = None;
+    for size in sizes() {
+        for zipf in [0.0, ZIPF] {
+            if size == 1 && zipf > 0.0 {
+                continue;
+            }
+            let mut iof = serve(&release, &scratch, SETTINGS)?;
+            let load = |seconds: u32| load(&iof, &script, size, zipf, seconds);
+            // Each function is called often enough to be loaded, and to have its slots.
+            load(seconds.max(u32::try_from(size / 500).unwrap_or(u32::MAX)))?;
+            let before = state(&iof)?;
+            // The first third of the time, then all of it: memory is to be flat.
+            let early = load(seconds.div_ceil(3))?;
+            let between = state(&iof)?;
+            let late = load(seconds - seconds.div_ceil(3) + 1)?;
+            let after = state(&iof)?;
+            let (_, counts) =
+                syscalls::count(iof.id(), &scratch.0.join("strace"), || load(2).map(drop))?;
+            let counted = counts.iter().find(|(name, _)| name == "recvfrom");
+            let calls = counted.map_or(1, |(_, count)| (*count).max(1));
+            let mapping = counts
+                .iter()
+                .filter(|(name, _)| WATCHED.contains(&name.as_str()));
+            let mapping: u64 = mapping.map(|(_, count)| count).sum();
+            let stop = iof.stop()?;
+            let requests = early.requests + late.requests;
+            let per_second = requests as f64 * 1e6 / (early.micros + late.micros) as f64;
+            let one = *one.get_or_insert(per_second);
+            let (user, system) = (after.user - before.user, after.system - before.system);
+            println!(
+                "| {size} | {} | {per_second:.0} | {:.2} | {:.2} | {:.2} | {:.0} % | {:.2} % | {} | {} | {:.3} | {:.3} | {:.1} |",
+                if zipf > 0.0 { "Zipf" } else { "evenly" },
+                per_second / one,
+                late.p50 as f64 / 1e3,
+                late.p99 as f64 / 1e3,
+                100.0 * system as f64 / (user + system).max(1) as f64,
+                100.0 * (after.loads - before.loads) as f64 / requests.max(1) as f64,
+                after.maps,
+                after.resident_kb >> 10,
+                after.resident_kb as f64 / between.resident_kb.max(1) as f64,
+                mapping as f64 / calls as f64,
+                stop.as_secs_f64(),
+            );
+            if stop > STOP {
+                return Err(Problem::new(format!(
+                    "the server took {stop:?} to stop, and may take {STOP:?}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Uploads as many modules, each with a section of its own, so that no two are one.
+fn upload(iof: &Server, functions: u64) -> Outcome {
+    let module = paths::wasm().join("hello.wasm");
+    let module =
+        fs::read(&module).map_err(|e| Problem::new(format!("{}: {e}", module.display())))?;
+    let (next, failed) = (AtomicU64::new(1), Mutex::new(None));
+    std::thread::scope(|scope| {
+        for _ in 0..UPLOADERS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > functions {
+                        return;
+                    }
+                    let name = format!("tenant{number:08}");
+                    let mut own = module.clone();
+                    own.extend([0, 1 + 14, 14]);
+                    own.extend(name.as_bytes());
+                    if let Err(problem) = post(
+                        &iof.url,
+                        "/api/executables",
+                        "application/octet-stream",
+                        &own,
+                    ) {
+                        next.store(u64::MAX / 2, Ordering::Relaxed);
+                        if let Ok(mut failed) = failed.lock() {
+                            *failed = Some(problem);
+                        }
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner() {
+        Ok(Some(problem)) => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+fn load(
+    iof: &Server,
+    script: &std::path::Path,
+    functions: u64,
+    zipf: f64,
+    seconds: u32,
+) -> Outcome<Load> {
+    let said = output(
+        Command::new("wrk")
+            .args(["-t1", "-c16", &format!("-d{seconds}s"), "-s"])
+            .arg(script)
+            .arg(&iof.url)
+            .env("FUNCTIONS", functions.to_string())
+            .env("ZIPF", zipf.to_string()),
+    )?;
+    let measured = said.lines().find(|line| line.starts_with("measured "));
+    let number = |word: &str| number_after(measured?, word);
+    let load = || {
+        Some(Load {
+            requests: number(" requests ")?,
+            micros: number(" us ")?.max(1),
+            p50: number(" p50 ")?,
+            p99: number(" p99 ")?,
+        })
+    };
+    match (load(), number(" failed ")) {
+        (Some(load), Some(0)) => Ok(load),
+        _ => Err(Problem::new(format!("wrk said\n{said}"))),
+    }
+}
+
+fn state(iof: &Server) -> Outcome<State> {
+    let file = |name: &str| {
+        let path = format!("/proc/{}/{name}", iof.id());
+        fs::read_to_string(&path).map_err(|e| Problem::new(format!("{path}: {e}")))
+    };
+    let unread = || Problem::new("/proc does not say what the server takes");
+    let stat = file("stat")?;
+    // The fields behind the name, which may hold blanks: utime and stime are the 14th and 15th of all.
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(unread)
+    };
+    let server = output(Command::new("curl").args(["-sf", &format!("{}/v1/server", iof.url)]))?;
+    let figure = |word: &str| number_after(&server, word).ok_or_else(unread);
+    Ok(State {
+        user: ticks(11)?,
+        system: ticks(12)?,
+        resident_kb: number_after(&file("status")?, "VmRSS:").ok_or_else(unread)?,
+        loads: figure("\"loads\":")?,
+        maps: number_after(server.split("\"maps\"").nth(1).unwrap_or_default(), "used\":").ok_or_else(unread)?,
+    })
+}
