@@ -9,21 +9,31 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The time that a worker waits for its next module.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 
-/// The workers, the one that worked last at the end.
-#[derive(Debug, Default)]
-pub(super) struct IdleWorkers(Mutex<State>);
+/// The workers that wait, each for the same time at most.
+#[derive(Debug)]
+pub(super) struct IdleWorkers {
+    time: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each with the time since when it waits.
+    /// Each with the end of its time; the one that worked last comes last.
     workers: Vec<(Instant, Worker)>,
     /// The task that ends workers, while there are any.
     sweeper: Option<JoinHandle<()>>,
 }
 
 impl IdleWorkers {
+    pub(super) fn new(time: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            time,
+            state: Mutex::default(),
+        })
+    }
+
     /// Takes a worker that waits.
     pub(super) fn take(&self) -> Option<Worker> {
         loop {
@@ -37,9 +47,10 @@ impl IdleWorkers {
     /// Keeps a worker for the next module.
     pub(super) fn put(self: &Arc<Self>, worker: Worker) {
         let mut state = self.state();
-        state.workers.push((Instant::now(), worker));
+        let end = Instant::now() + self.time;
+        state.workers.push((end, worker));
         if state.sweeper.is_none() {
-            state.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(self))));
+            state.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(self), end)));
         }
     }
 
@@ -50,12 +61,12 @@ impl IdleWorkers {
         state.workers.drain(..over);
     }
 
-    /// Ends the workers that have waited long enough, and returns when the next one will have; `None` when none is left.
+    /// Ends the workers whose time is over, and returns the end of the next one's; `None` when none is left.
     fn sweep(&self) -> Option<Instant> {
         let mut state = self.state();
         let now = Instant::now();
-        state.workers.retain(|(since, _)| *since + IDLE > now);
-        let next = state.workers.first().map(|(since, _)| *since + IDLE);
+        state.workers.retain(|(end, _)| *end > now);
+        let next = state.workers.first().map(|(end, _)| *end);
         if next.is_none() {
             state.sweeper = None;
         }
@@ -63,7 +74,7 @@ impl IdleWorkers {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,13 +86,81 @@ impl Drop for IdleWorkers {
     }
 }
 
-async fn sweep(workers: Weak<IdleWorkers>) {
-    let mut wait = Instant::now() + IDLE;
+async fn sweep(workers: Weak<IdleWorkers>, mut next: Instant) {
     loop {
-        tokio::time::sleep_until(wait).await;
+        tokio::time::sleep_until(next).await;
         match workers.upgrade().and_then(|workers| workers.sweep()) {
-            Some(next) => wait = next,
+            Some(end) => next = end,
             None => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+    /// A process that waits, as a worker does.
+    fn worker() -> (Worker, Pid) {
+        let command = ["/bin/sh", "-c", "read line"].map(Into::into);
+        let worker = Worker::start(&command, "").unwrap();
+        let pid = worker.pid().unwrap();
+        (worker, Pid::from_raw(pid.cast_signed()).unwrap())
+    }
+
+    async fn gone(pid: Pid) {
+        let gone = async {
+            while test_kill_process(pid).is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_worker_ends_when_its_time_is_over() {
+        let idle = IdleWorkers::new(Duration::from_millis(200));
+        for _ in 0..2 {
+            let (first, first_pid) = worker();
+            let (second, second_pid) = worker();
+            idle.put(first);
+            idle.put(second);
+            assert!(test_kill_process(first_pid).is_ok());
+            gone(first_pid).await;
+            gone(second_pid).await;
+            assert!(idle.take().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_worker_is_taken_first_and_a_dead_one_never() {
+        let idle = IdleWorkers::new(IDLE);
+        let ((first, first_pid), (second, second_pid)) = (worker(), worker());
+        idle.put(first);
+        idle.put(second);
+        let taken = idle.take().unwrap();
+        assert_eq!(
+            taken.pid(),
+            u32::try_from(second_pid.as_raw_nonzero().get()).ok()
+        );
+        idle.put(taken);
+        idle.keep(1);
+        gone(first_pid).await;
+        kill_process(second_pid, Signal::KILL).unwrap();
+        // It is a zombie until somebody asks for it.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn workers_end_with_their_keeper() {
+        let idle = IdleWorkers::new(IDLE);
+        let (worker, pid) = worker();
+        idle.put(worker);
+        drop(idle);
+        gone(pid).await;
     }
 }

@@ -26,7 +26,7 @@ pub(crate) mod worker;
 use crate::limits::{CompileLimits, Limits};
 use crate::{Manifest, artefact};
 use bytes::Bytes;
-use idle::IdleWorkers;
+use idle::{IDLE, IdleWorkers};
 use iof_fault::{Fault, FaultKind};
 use process::{Answer, Worker};
 use std::os::unix::process::ExitStatusExt;
@@ -84,7 +84,7 @@ impl Compiler {
             permits: Semaphore::new(parallel),
             parallel,
             queued: AtomicUsize::new(0),
-            idle: Arc::default(),
+            idle: IdleWorkers::new(IDLE),
             command,
             worker_limits,
             limits,

@@ -84,6 +84,12 @@ impl Worker {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its number, while it has not been waited for.
+    #[cfg(test)]
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Has one module compiled. A caller that goes away must drop the worker as well.
     ///
     /// # Errors
