@@ -8,8 +8,8 @@ use iof_tests::{
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
-/// Limits that the bombs below reach, with one worker at a time.
-const TIGHT: &str = "[compile]\nparallel = 1\ncompile_time = \"20s\"\ncompile_cpu = \"1s\"\ncompile_memory = \"128MiB\"\n";
+/// A limit that memory bombs reach, with one worker at a time.
+const LITTLE_MEMORY: &str = "[compile]\nparallel = 1\ncompile_memory = \"128MiB\"\n";
 
 /// A good module that no server has compiled before.
 fn fresh(salt: u32) -> Vec<u8> {
@@ -92,44 +92,41 @@ async fn after_enough_modules_a_worker_is_replaced() {
 }
 
 #[tokio::test]
-async fn each_module_has_its_own_limits_in_any_order() {
-    let server = Server::start(TIGHT).await;
-    let mut salt = 0;
-    let mut good = || {
-        salt += 1;
-        fresh(salt)
-    };
+async fn each_module_has_the_memory_of_its_own_limit() {
+    let server = Server::start(LITTLE_MEMORY).await;
     for round in 0..2 {
         // Several good ones first: what they took does not count for the bombs.
-        for _ in 0..3 {
-            server.upload(good()).await;
+        for salt in 0..3 {
+            server.upload(fresh(10 * round + salt)).await;
         }
-        for (module, fault) in [
-            (memory_bomb(), "compile-memory"),
-            (slow_bomb(), "compile-time"),
-            (bomb(400), "compile-memory"),
-        ] {
-            let answer = server.try_upload(module).await;
-            assert_eq!(answer.fault(), fault, "{round}: {}", answer.text());
-            let id = server.upload(good()).await.id;
+        for (salt, bomb) in [(3, memory_bomb()), (4, bomb(16))] {
+            let answer = server.try_upload(bomb).await;
+            assert_eq!(answer.fault(), "compile-memory", "{}", answer.text());
+            let id = server.upload(fresh(10 * round + salt)).await.id;
             assert_eq!(server.run(id, "say", "x").await.text(), "hello x");
         }
-        let id = server
-            .upload([endless(), vec![0, 2, 1, round]].concat())
-            .await
-            .id;
-        assert!(id > 0);
     }
 }
 
-/// Small enough for a worker that stays, and long in the compiler.
-fn slow_bomb() -> Vec<u8> {
-    bomb(14)
+#[tokio::test]
+async fn each_module_has_the_core_time_of_its_own_limit() {
+    let server = Server::start("[compile]\nparallel = 1\ncompile_cpu = \"1s\"\n").await;
+    // Together more than one of them may take.
+    for salt in 0..30 {
+        server.upload(fresh(salt)).await;
+    }
+    let worker = workers(&server);
+    assert_eq!(worker.len(), 1);
+    let answer = server.try_upload(bomb(16)).await;
+    assert_eq!(answer.fault(), "compile-time", "{}", answer.text());
+    assert!(workers(&server).is_empty());
+    let id = server.upload(fresh(30)).await.id;
+    assert_eq!(server.run(id, "say", "x").await.text(), "hello x");
 }
 
 #[tokio::test]
 async fn neighbours_of_bombs_are_compiled_all_the_same() {
-    let config = TIGHT.replace("parallel = 1", "parallel = 2");
+    let config = LITTLE_MEMORY.replace("parallel = 1", "parallel = 2");
     let server = Server::start(config).await;
     let bombs = futures::future::join_all((0..2).map(|_| server.try_upload(memory_bomb())));
     let endless = server.try_upload(endless());
