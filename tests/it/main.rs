@@ -20,6 +20,7 @@ mod caller_secrets;
 mod chains;
 mod cli;
 mod commands;
+mod compile_workers;
 mod connections;
 mod described_modules;
 mod dev;

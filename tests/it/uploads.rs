@@ -103,7 +103,7 @@ async fn shapes_are_bounded() {
 }
 
 /// Functions of so many blocks that optimising them takes long: valid, small, and cruel to a compiler.
-fn bomb(functions: usize) -> Vec<u8> {
+pub(crate) fn bomb(functions: usize) -> Vec<u8> {
     // local 0 = local 0 * 3 + local 1; local 1 = local 0 ? local 1 : local 0
     const BLOCK: [u8; 21] = [
         0x20, 0, 0x41, 3, 0x6c, 0x20, 1, 0x6a, 0x22, 0, 0x04, 0x7f, 0x20, 1, 0x05, 0x20, 0, 0x0b,

@@ -5,13 +5,13 @@
 //! functions of 2020 saw no environment unless their author knew a trick. A module that has the function and never
 //! calls it gets an `_initialize` that is it, and everything after treats it like a module of today.
 
+use super::functions::INITIALIZE;
 use std::borrow::Cow;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{ExportKind, ExportSection, RawSection};
 use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload};
 
 const CONSTRUCTORS: &str = "__wasm_call_ctors";
-const INITIALIZE: &str = "_initialize";
 
 /// The module, with an export `_initialize` if its constructors would not be run otherwise.
 pub(super) fn adopt(source: &[u8]) -> Cow<'_, [u8]> {

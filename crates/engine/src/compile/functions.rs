@@ -1,18 +1,39 @@
 //! Functions that a module exports: their names, their core types, and which are not its author's.
 
 use crate::abi::command::START;
+use crate::manifest::Allocator;
 use crate::types::Core;
 use std::collections::HashMap;
 use wasmparser::{Parser, Payload, types::EntityType, types::Types};
 
 /// Exports that set a module up, in the order in which they run.
-pub(super) const INITIALIZERS: [&str; 2] = ["_initialize", "__wbindgen_start"];
+pub(super) const INITIALIZERS: [&str; 2] = [INITIALIZE, "__wbindgen_start"];
+/// The initialiser of a library for WASI.
+pub(super) const INITIALIZE: &str = "_initialize";
 /// An author's own set-up, run once at upload.
 pub(super) const PRIME: &str = "iof_prime";
 
+/// Beginnings of the names of exports that describe functions.
+const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
+
+/// Returns whether an export describes a function.
+pub(super) fn describes(name: &str) -> bool {
+    DESCRIPTIONS.iter().any(|kind| name.starts_with(kind))
+}
+
+/// Returns whether an export may be called at upload.
+pub(super) fn runs_at_upload(name: &str, allocator: Option<&Allocator>) -> bool {
+    describes(name)
+        || INITIALIZERS.contains(&name)
+        || name == PRIME
+        || allocator.is_some_and(|allocator| {
+            name == allocator.malloc || allocator.free.as_deref() == Some(name)
+        })
+}
+
 /// Returns whether an export is one of its author's functions.
 pub(super) fn is_users(name: &str) -> bool {
-    !name.starts_with("__") && !matches!(name, "_initialize" | START | PRIME)
+    !name.starts_with("__") && !matches!(name, INITIALIZE | START | PRIME)
 }
 
 /// The core types of exported functions, by name.

@@ -39,6 +39,8 @@ impl ResourceLimiter for Data {
 pub(super) struct Instance {
     pub(super) store: Store<Data>,
     pub(super) instance: wasmtime::Instance,
+    /// A function of it trapped.
+    pub(super) failed: bool,
 }
 
 impl Instance {
@@ -75,7 +77,11 @@ impl Instance {
         }
         linker.define_unknown_imports_as_traps(module)?;
         let instance = linker.instantiate(&mut store, module)?;
-        Ok(Self { store, instance })
+        Ok(Self {
+            store,
+            instance,
+            failed: false,
+        })
     }
 
     /// Returns whether it exports a function of that name that takes and returns nothing.
@@ -95,7 +101,10 @@ impl Instance {
     /// The codes that a descriptor emits; `None` if there is no such descriptor or it fails.
     pub(super) fn describe(&mut self, descriptor: &str) -> Option<Vec<u32>> {
         self.store.data_mut().codes.clear();
-        self.run(descriptor).ok()?;
+        if self.run(descriptor).is_err() {
+            self.failed = true;
+            return None;
+        }
         Some(std::mem::take(&mut self.store.data_mut().codes))
     }
 
@@ -113,8 +122,9 @@ impl Instance {
         } else {
             malloc.typed::<i32, i32>(&*store).ok()?.call(&mut *store, 8)
         };
-        let area = area.ok()?;
-        function.call(&mut *store, area).ok()?;
+        let called = area.and_then(|area| function.call(&mut *store, area).map(|()| area));
+        self.failed |= called.is_err();
+        let area = called.ok()?;
         let memory = self.instance.get_memory(&mut *store, "memory")?;
         let memory = memory.data(&*store);
         let bytes = |pointer: u32, length: u32| {

@@ -4,30 +4,38 @@
 //! wasmtime's authors do not count that as a flaw of theirs. So the work is done by a child of the same program, which
 //! bounds its own memory and core time before it reads the first byte ([`worker`]), while this side bounds the wall
 //! time, the number of children, and the queue for them.
+//!
+//! A child that served a small module well serves the next one (docs/decisions/0038-compile-workers-stay.md).
 
 mod allocator;
 mod constructors;
 mod functions;
+mod idle;
 mod imports;
 mod inspect;
 mod instance;
 mod leftovers;
 mod prime;
+mod process;
+mod reach;
 pub(crate) mod shape;
+pub(crate) mod toolchain;
 mod validate;
 pub(crate) mod worker;
 
 use crate::limits::{CompileLimits, Limits};
 use crate::{Manifest, artefact};
 use bytes::Bytes;
+use idle::{IDLE, IdleWorkers};
 use iof_fault::{Fault, FaultKind};
+use process::{Answer, Worker};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use worker::WorkerLimits;
 
 /// Runs compile workers.
@@ -36,10 +44,13 @@ pub(crate) struct Compiler {
     limits: CompileLimits,
     /// Limits of a call, into which a module must fit.
     call: Arc<Limits>,
-    worker: Vec<PathBuf>,
+    /// The program of a worker, with its first arguments.
+    command: Vec<PathBuf>,
+    /// Its last argument.
     worker_limits: WorkerLimits,
-    /// One permit for each child.
+    /// One permit for each worker that compiles.
     permits: Semaphore,
+    idle: Arc<IdleWorkers>,
     /// Uploads that hold or wait for one.
     queued: AtomicUsize,
     parallel: usize,
@@ -48,6 +59,11 @@ pub(crate) struct Compiler {
 /// The most that an artefact may be of its source; compiled code is usually a few times its source.
 const ARTEFACT_GROWTH: u64 = 16;
 const ARTEFACT_ROOM: u64 = 64 << 20;
+
+/// The signal that ends a worker at its limit of core time.
+const XCPU: i32 = 24;
+/// The signal that ends a worker whatever it does.
+const KILL: i32 = 9;
 
 /// Words of a worker on stderr when the kernel gives it no more memory: the allocator's, the threads', wasmtime's maps'.
 const OUT_OF_MEMORY: [&str; 4] = [
@@ -58,7 +74,7 @@ const OUT_OF_MEMORY: [&str; 4] = [
 ];
 
 impl Compiler {
-    pub(crate) fn new(limits: CompileLimits, call: Arc<Limits>, worker: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(limits: CompileLimits, call: Arc<Limits>, command: Vec<PathBuf>) -> Self {
         let parallel = match limits.parallel {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
@@ -68,7 +84,8 @@ impl Compiler {
             permits: Semaphore::new(parallel),
             parallel,
             queued: AtomicUsize::new(0),
-            worker,
+            idle: IdleWorkers::new(IDLE),
+            command,
             worker_limits,
             limits,
             call,
@@ -85,59 +102,45 @@ impl Compiler {
             .acquire()
             .await
             .map_err(|error| internal(&error))?;
-
-        let [program, args @ ..] = self.worker.as_slice() else {
-            return Err(internal(&"no compile worker configured"));
-        };
-        let limits =
-            serde_json::to_string(&self.worker_limits).map_err(|error| internal(&error))?;
-        let mut child = Command::new(program)
-            .args(args)
-            .arg(limits)
-            .env_clear()
-            // Memory that is only set aside would count against `compile_memory`.
-            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| internal(&error))?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(internal(&"the worker has no pipes"));
-        };
         let room = (source.len() as u64)
             .saturating_mul(ARTEFACT_GROWTH)
             .saturating_add(ARTEFACT_ROOM);
-        let work = async {
-            let (mut answer, mut complaint) = (Vec::new(), Vec::new());
-            let (mut stdout, mut stderr) = (stdout.take(room), stderr.take(16 << 10));
-            let feed = async {
-                // A worker that refuses early closes its end; its answer says why.
-                let _ = stdin.write_all(&source).await;
-                drop(stdin);
-            };
-            let (_, answered, complained) = tokio::join!(
-                feed,
-                stdout.read_to_end(&mut answer),
-                stderr.read_to_end(&mut complaint)
-            );
-            answered?;
-            complained?;
-            // A worker that says more than there is room for would wait for us: end it.
-            if answer.len() as u64 >= room {
-                child.start_kill()?;
+        let deadline = Instant::now() + self.limits.compile_time;
+        let mut fresh = source.len() > worker::SMALL;
+        loop {
+            let mut worker = self.worker(fresh).map_err(|error| internal(&error))?;
+            let used = worker.used;
+            // On a timeout the worker is dropped, and so killed.
+            let answer = tokio::time::timeout_at(deadline, worker.compile(&source, room))
+                .await
+                .map_err(|_| self.too_slow())?
+                .map_err(|error| internal(&error))?;
+            match answer {
+                Answer::Artefact { artefact, stays } => {
+                    if stays {
+                        self.idle.put(worker);
+                    }
+                    return Ok(artefact);
+                }
+                Answer::Refusal(fault) => return Err(fault),
+                Answer::TooLarge => return Err(self.too_slow()),
+                // Core time is counted for each module. The memory of a worker, or its end by another hand, says
+                // nothing of this module yet if others were there before it.
+                Answer::Death { status, .. } if used && status.signal() != Some(XCPU) => {
+                    fresh = true;
+                }
+                Answer::Death { status, complaint } => return Err(self.judge(status, &complaint)),
             }
-            std::io::Result::Ok((child.wait().await?, answer, complaint))
-        };
-        // On a timeout the child is dropped, and so killed.
-        match tokio::time::timeout(self.limits.compile_time, work).await {
-            Ok(Ok((status, answer, complaint))) => self.judge(status, answer, &complaint),
-            Ok(Err(error)) => Err(internal(&error)),
-            Err(_) => Err(self.too_slow()),
         }
+    }
+
+    /// A worker that waits, or a fresh one; all together are at most as many as may compile at a time.
+    fn worker(&self, fresh: bool) -> std::io::Result<Worker> {
+        if !fresh && let Some(worker) = self.idle.take() {
+            return Ok(worker);
+        }
+        self.idle.keep(self.permits.available_permits());
+        Worker::start(&self.command, &serde_json::to_string(&self.worker_limits)?)
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
@@ -145,37 +148,25 @@ impl Compiler {
         imports::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 
-    fn judge(
-        &self,
-        status: ExitStatus,
-        mut answer: Vec<u8>,
-        complaint: &[u8],
-    ) -> Result<Vec<u8>, Fault> {
-        use std::os::unix::process::ExitStatusExt;
+    /// The fault of a module of which a worker died.
+    fn judge(&self, status: ExitStatus, complaint: &[u8]) -> Fault {
         let complaint = String::from_utf8_lossy(complaint);
-        match (status.code(), answer.first()) {
-            (Some(0), Some(&worker::ARTEFACT)) => {
-                answer.remove(0);
-                Ok(answer)
-            }
-            (Some(0), Some(&worker::FAULT)) => Err(worker::refusal(answer.get(1..).unwrap_or_default())),
-            // SIGXCPU at the soft limit, SIGKILL at the hard one.
-            _ if matches!(status.signal(), Some(24 | 9)) => Err(self.too_slow()),
-            _ if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) => {
-                Err(Fault::new(
-                    FaultKind::CompileMemory,
-                    format!(
-                        "Compiling the module takes more than compile.compile_memory = {}. Make it smaller, or raise \
-                         the setting.",
-                        self.limits.compile_memory
-                    ),
-                ))
-            }
-            _ => Err(Fault::new(
+        match status.signal() {
+            // At the limit of core time, and at what is beyond it.
+            Some(XCPU | KILL) => self.too_slow(),
+            _ if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) => Fault::new(
+                FaultKind::CompileMemory,
+                format!(
+                    "Compiling the module takes more than compile.compile_memory = {}. Make it smaller, or raise the \
+                     setting.",
+                    self.limits.compile_memory
+                ),
+            ),
+            _ => Fault::new(
                 FaultKind::CompilerFailed,
                 "The compiler could not cope with this module. If other runtimes run it, please report it.",
             )
-            .with_detail(format!("{status}: {complaint}"))),
+            .with_detail(format!("{status}: {complaint}")),
         }
     }
 

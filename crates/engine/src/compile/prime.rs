@@ -8,8 +8,9 @@
 //! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without it, as far
 //! as its allocator, and runs its start-up in every call.
 
-use super::functions::{Functions, PRIME, is};
+use super::functions::{Functions, INITIALIZE, PRIME, is};
 use super::instance::Instance;
+use super::reach;
 use crate::manifest::Allocator;
 use crate::proposals::SERVED;
 use iof_fault::{Fault, FaultKind};
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasmtime::{Engine, Module};
-use wasmtime_wizer::{WasmtimeWizer, Wizer};
+use wasmtime_wizer::{ModuleContext, WasmtimeWizer, Wizer};
 
 /// A snapshot and what has yet to run in every call.
 pub(super) struct Snapshot {
@@ -57,20 +58,6 @@ pub(super) fn starts(
         || start_section()
 }
 
-/// Primes a module; the error says why it could not be.
-pub(super) fn prime(
-    engine: &Engine,
-    source: &[u8],
-    allocator: Option<&Allocator>,
-    initializers: &[&str],
-) -> Result<Snapshot, Refusal> {
-    // Start-up first; a module whose start-up needs the outside is snapshotted before it.
-    match attempt(engine, source, allocator, initializers, true) {
-        Err(Refusal::StartUp(_)) => attempt(engine, source, allocator, initializers, false),
-        other => other,
-    }
-}
-
 /// Why a module was not primed.
 pub(super) enum Refusal {
     /// An initialiser trapped.
@@ -81,81 +68,131 @@ pub(super) enum Refusal {
     Prime(Fault),
 }
 
-fn attempt(
-    engine: &Engine,
-    source: &[u8],
-    allocator: Option<&Allocator>,
-    initializers: &[&str],
-    start_up: bool,
-) -> Result<Snapshot, Refusal> {
-    let impossible = |error: wasmtime::Error| Refusal::Snapshot(format!("{error:#}"));
-    let wizer = Wizer::new();
-    // The snapshotter takes `_initialize` away, which a module that cannot be started here still needs.
-    let renamed = if start_up {
-        Cow::Borrowed(source)
-    } else {
-        defer_initialize(source)
-    };
-    let source = &*renamed;
-    let (context, instrumented) = wizer.instrument(source).map_err(impossible)?;
-    let module = Module::new(engine, &instrumented).map_err(impossible)?;
-    let mut instance = Instance::new(engine, &module).map_err(impossible)?;
+fn impossible(error: wasmtime::Error) -> Refusal {
+    Refusal::Snapshot(format!("{error:#}"))
+}
 
-    let mut initialize = vec![];
-    for name in initializers.iter().copied() {
-        if !instance.exports(name) {
-        } else if start_up {
-            instance
-                .run(name)
-                .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
-        } else {
-            initialize.push(name.to_owned());
+/// A module compiled quickly, as far as it can run at upload.
+pub(super) struct Draft<'a> {
+    wizer: Wizer,
+    engine: &'a Engine,
+    source: &'a [u8],
+    context: ModuleContext<'a>,
+    module: Module,
+}
+
+impl<'a> Draft<'a> {
+    /// Compiles what `is_root` names of the exports, and what that calls.
+    ///
+    /// # Errors
+    /// The reason why the module cannot be snapshotted.
+    pub(super) fn new(
+        engine: &'a Engine,
+        source: &'a [u8],
+        is_root: impl Fn(&str) -> bool,
+    ) -> Result<Self, Refusal> {
+        let wizer = Wizer::new();
+        let (context, mut instrumented) = wizer.instrument(source).map_err(impossible)?;
+        reach::stub(&mut instrumented, is_root);
+        let module = Module::new(engine, &instrumented).map_err(impossible)?;
+        Ok(Self {
+            wizer,
+            engine,
+            source,
+            context,
+            module,
+        })
+    }
+
+    /// An instance of its own, of which nothing goes into a snapshot.
+    ///
+    /// # Errors
+    /// When its start traps, or its imports are of other kinds.
+    pub(super) fn instance(&self) -> wasmtime::Result<Instance> {
+        Instance::new(self.engine, &self.module)
+    }
+
+    /// Primes the module; the error says why it could not be.
+    pub(super) fn prime(
+        &self,
+        allocator: Option<&Allocator>,
+        initializers: &[&str],
+    ) -> Result<Snapshot, Refusal> {
+        // Start-up first; a module whose start-up needs the outside is snapshotted before it.
+        match self.attempt(&self.context, allocator, initializers, true) {
+            Err(Refusal::StartUp(_)) => {
+                // The snapshotter takes `_initialize` away, which this module still needs. A name changes no code.
+                let renamed = defer_initialize(self.source);
+                let (context, _) = self.wizer.instrument(&renamed).map_err(impossible)?;
+                self.attempt(&context, allocator, initializers, false)
+            }
+            other => other,
         }
     }
-    if initializers.contains(&"_initialize") && instance.exports(DEFERRED) {
-        initialize.insert(0, DEFERRED.to_owned());
-    }
-    if instance.exports(PRIME) {
-        instance.run(PRIME).map_err(|error| {
-            Refusal::Prime(
-                Fault::new(
-                    FaultKind::Prime,
-                    format!(
-                        "`{PRIME}` failed: {}. It runs at upload, without commands, files or time, for at most two \
-                         seconds.",
-                        error.root_cause()
+
+    fn attempt(
+        &self,
+        context: &ModuleContext<'_>,
+        allocator: Option<&Allocator>,
+        initializers: &[&str],
+        start_up: bool,
+    ) -> Result<Snapshot, Refusal> {
+        let mut instance = self.instance().map_err(impossible)?;
+        let mut initialize = vec![];
+        for name in initializers.iter().copied() {
+            if !instance.exports(name) {
+            } else if start_up {
+                instance
+                    .run(name)
+                    .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
+            } else {
+                let renamed = if name == INITIALIZE { DEFERRED } else { name };
+                initialize.push(renamed.to_owned());
+            }
+        }
+        if instance.exports(PRIME) {
+            instance.run(PRIME).map_err(|error| {
+                Refusal::Prime(
+                    Fault::new(
+                        FaultKind::Prime,
+                        format!(
+                            "`{PRIME}` failed: {}. It runs at upload, without commands, files or time, for at most two \
+                             seconds.",
+                            error.root_cause()
+                        ),
                     ),
-                ),
-            )
-        })?;
+                )
+            })?;
+        }
+        if let Some(allocator) = allocator {
+            instance
+                .grow_heap(allocator)
+                .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
+        }
+        let Instance {
+            mut store,
+            instance,
+            ..
+        } = instance;
+        let mut state = WasmtimeWizer {
+            store: &mut store,
+            instance,
+        };
+        let module = now(self.wizer.snapshot(context, &mut state))
+            .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
+            .map_err(impossible)?;
+        // The snapshot holds a segment of data for each stretch of memory; a module that had nearly as many as there may be
+        // has too many then.
+        wasmparser::Validator::new_with_features(SERVED)
+            .validate_all(&module)
+            .map_err(|error| Refusal::Snapshot(format!("its snapshot is not valid: {error}")))?;
+        if module.len() > self.source.len() + GROWTH {
+            return Err(Refusal::Snapshot(
+                "its start-up fills more memory than a snapshot should hold".into(),
+            ));
+        }
+        Ok(Snapshot { module, initialize })
     }
-    if let Some(allocator) = allocator {
-        instance
-            .grow_heap(allocator)
-            .map_err(|error| Refusal::StartUp(format!("{error:#}")))?;
-    }
-    let Instance {
-        mut store,
-        instance,
-    } = instance;
-    let mut state = WasmtimeWizer {
-        store: &mut store,
-        instance,
-    };
-    let module = now(wizer.snapshot(&context, &mut state))
-        .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
-        .map_err(impossible)?;
-    // The snapshot holds a segment of data for each stretch of memory; a module that had nearly as many as there may be
-    // has too many then.
-    wasmparser::Validator::new_with_features(SERVED)
-        .validate_all(&module)
-        .map_err(|error| Refusal::Snapshot(format!("its snapshot is not valid: {error}")))?;
-    if module.len() > source.len() + GROWTH {
-        return Err(Refusal::Snapshot(
-            "its start-up fills more memory than a snapshot should hold".into(),
-        ));
-    }
-    Ok(Snapshot { module, initialize })
 }
 
 /// The name of `_initialize` in a snapshot that was taken before it ran, of the same length.
@@ -173,7 +210,7 @@ fn defer_initialize(source: &[u8]) -> Cow<'_, [u8]> {
             section
                 .into_iter_with_offsets()
                 .filter_map(Result::ok)
-                .find(|(_, export)| export.name == "_initialize")
+                .find(|(_, export)| export.name == INITIALIZE)
         })
         // One byte of length, then the name.
         .map(|(at, _)| at + 1);

@@ -1,29 +1,47 @@
-//! The child process that compiles: bounds itself, reads a module, writes one answer, ends.
+//! The child process that compiles: bounds itself, and answers one module after the other until it ends.
+//!
+//! A module and an answer are each a length and so many bytes. The worker ends by itself after an answer that leaves
+//! anything to doubt: a fault, a trap, a large module, memory that it still holds. It says so, and its parent starts
+//! another.
 
-use super::{constructors, functions, imports, inspect, instance, prime, shape, validate};
-use crate::config::wasm_config;
+use super::toolchain::Toolchain;
 use crate::limits::{CompileLimits, Limits};
-use crate::manifest::{Kind, Primed};
-use crate::{artefact, host};
 use iof_fault::{Fault, FaultKind};
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit,
+};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::io::{Read, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use wasmtime::{Engine, Module, OptLevel, Store};
 
-/// First byte of an answer that is an artefact.
+/// The kind of an answer that is an artefact.
 pub(super) const ARTEFACT: u8 = b'A';
-/// First byte of an answer that is a [`Refused`] in JSON.
+/// The kind of an answer that is a [`Refused`] in JSON.
 pub(super) const FAULT: u8 = b'F';
+/// The word before an answer after which the worker waits for another module.
+pub(super) const STAYS: u8 = b'S';
+/// The word before the last answer of a worker.
+pub(super) const ENDS: u8 = b'E';
+/// Bytes before an answer: its kind, one of these words, and its length.
+pub(super) const HEADER: usize = 10;
+
+/// The largest module whose worker takes another one. Larger ones are seldom, and leave memory in a state of their own.
+pub(super) const SMALL: usize = 1 << 20;
+/// The most modules that one worker compiles.
+const MODULES: u32 = 64;
+/// The share of `compile.compile_memory` that a worker may hold between two modules.
+const HELD: u64 = 8;
+/// The core time that all modules of one worker may take together, beside the limit of its last.
+const CORE_TIME: Duration = Duration::from_secs(10);
 
 /// The limits of a worker, passed as one argument in JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct WorkerLimits {
-    compile: CompileLimits,
-    call: Limits,
+    pub(super) compile: CompileLimits,
+    pub(super) call: Limits,
 }
 
 impl WorkerLimits {
@@ -62,39 +80,67 @@ pub(super) fn refusal(answer: &[u8]) -> Fault {
 pub fn run(limits: &str) -> std::io::Result<()> {
     let limits: WorkerLimits = serde_json::from_str(limits)?;
     bound(&limits.compile)?;
-    let mut source = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(limits.compile.module_size.as_u64() + 1)
-        .read_to_end(&mut source)?;
-    let answer = match compile(&source, &limits) {
-        Ok(artefact) => [&[ARTEFACT], artefact.as_slice()].concat(),
-        Err(fault) => {
-            let refused = Refused {
-                kind: fault.kind,
-                message: fault.message,
-                detail: fault.detail,
-            };
-            [&[FAULT], serde_json::to_vec(&refused)?.as_slice()].concat()
+    let core_time = CoreTime::watch(limits.compile.compile_cpu);
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let mut toolchain = None;
+    for number in 1.. {
+        let Some(source) = module(&mut input, &limits.compile)? else {
+            break;
+        };
+        core_time.start()?;
+        let compiled = match &toolchain {
+            Some(toolchain) => Toolchain::compile(toolchain, &source),
+            None => {
+                Toolchain::new(&limits).and_then(|built| toolchain.insert(built).compile(&source))
+            }
+        };
+        core_time.stop();
+        let (kind, clean, answer) = match compiled {
+            Ok(compiled) => (ARTEFACT, compiled.clean, compiled.artefact),
+            Err(fault) => {
+                let refused = Refused {
+                    kind: fault.kind,
+                    message: fault.message,
+                    detail: fault.detail,
+                };
+                (FAULT, false, serde_json::to_vec(&refused)?)
+            }
+        };
+        let stays = clean
+            && number < MODULES
+            && source.len() <= SMALL
+            && core_used() < CORE_TIME
+            && memory_held() <= limits.compile.compile_memory.as_u64() / HELD;
+        output.write_all(&[kind, if stays { STAYS } else { ENDS }])?;
+        output.write_all(&(answer.len() as u64).to_le_bytes())?;
+        output.write_all(&answer)?;
+        output.flush()?;
+        if !stays {
+            break;
         }
-    };
-    std::io::stdout().lock().write_all(&answer)
+    }
+    Ok(())
+}
+
+/// Reads the next module; `None` when the parent wants no more.
+fn module(input: &mut impl Read, limits: &CompileLimits) -> std::io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 8];
+    match input.read_exact(&mut length) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let length = u64::from_le_bytes(length);
+    // The parent sends none that is larger than this; one byte more is a fault with a name.
+    let most = limits.module_size.as_u64().saturating_add(1);
+    let mut source = Vec::new();
+    input.take(length.min(most)).read_to_end(&mut source)?;
+    Ok(Some(source))
 }
 
 /// Limits that the kernel keeps, whatever the code below does.
 fn bound(limits: &CompileLimits) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let cap = |resource, current: u64, maximum: u64| {
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(current),
-                maximum: Some(maximum),
-            },
-        )
-    };
-    let seconds = limits.compile_cpu.as_secs().max(1);
-    cap(Resource::Cpu, seconds, seconds + 1)?;
+    bound_core_time(limits.compile_cpu, Duration::ZERO)?;
     // Writable private memory: address space that is only reserved does not count, and reserving is what wasm does.
     cap(
         Resource::Data,
@@ -102,7 +148,7 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
         limits.compile_memory.as_u64(),
     )?;
     cap(Resource::Core, 0, 0)?;
-    // Memory images are files in memory; no other file is ever opened.
+    // Memory images are files in memory; no other file is ever written.
     cap(
         Resource::Fsize,
         limits.compile_memory.as_u64(),
@@ -113,133 +159,93 @@ fn bound(limits: &CompileLimits) -> std::io::Result<()> {
     Ok(())
 }
 
-/// From a module to its artefact, in this process.
-pub(crate) fn compile(source: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, Fault> {
-    validate::precheck(source, &limits.compile)?;
-    let types = validate::validate(source, &limits.compile)?;
-    let space = shape::space(source, &limits.call)?;
-    let internal = |error: wasmtime::Error| {
-        Fault::host("The module could not be compiled.", format!("{error:#}"))
-    };
-    let engine = Engine::new(&wasm_config(&limits.call)).map_err(internal)?;
-
-    // Imports that are not served are known before anything is compiled.
-    let linker = host::linker(&engine).map_err(internal)?;
-    let mut store = Store::new(&engine, crate::state::CallState::for_linking(&limits.call));
-    let imported = imports::imports(&engine, source).map_err(invalid)?;
-    let unserved = imports::unserved(&imported, &linker, &mut store)?;
-    imports::accept(&unserved, limits.compile.unknown_imports)?;
-
-    let adopted = constructors::adopt(source);
-    let source = &*adopted;
-    let types = match &adopted {
-        Cow::Borrowed(_) => types,
-        Cow::Owned(_) => validate::validate(source, &limits.compile)?,
-    };
-    let exported = functions::functions(source, &types);
-
-    // Priming and descriptors run on code that is compiled quickly; only the result is worth optimising.
-    let mut quick = wasm_config(&limits.call);
-    quick.cranelift_opt_level(OptLevel::None);
-    let quick = Engine::new(&quick).map_err(internal)?;
-    let _clock = Clock::start(&quick);
-    let describes = exported
-        .0
-        .iter()
-        .any(|name| DESCRIPTIONS.iter().any(|kind| name.starts_with(kind)));
-    let mut instance = match describes {
-        true => {
-            let module = Module::new(&quick, source).map_err(invalid)?;
-            instance::Instance::new(&quick, &module).ok()
-        }
-        false => None,
-    };
-    let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
-    drop(instance);
-    manifest.unserved = unserved;
-    manifest.space = space;
-    manifest.files = imported
-        .imports()
-        .any(|import| import.module() == "wasi_snapshot_preview1" && import.name() == "path_open");
-
-    // A program starts itself.
-    let initializers: &[&str] = match manifest.kind {
-        Kind::WasiCommand => &[],
-        Kind::Bindgen => &functions::INITIALIZERS,
-    };
-    let allocator = manifest.allocator.as_ref();
-    let primed = match prime::starts(source, &exported.1, allocator, initializers) {
-        // The snapshotter asserts what it makes, and a hostile module may break its assumptions.
-        true => catch_unwind(AssertUnwindSafe(|| {
-            prime::prime(&quick, source, allocator, initializers)
-        }))
-        .unwrap_or_else(|_| {
-            Err(prime::Refusal::Snapshot(
-                "the snapshotter failed".to_owned(),
-            ))
-        }),
-        false => Err(prime::Refusal::Snapshot("it has no start-up".to_owned())),
-    };
-    let snapshot = match primed {
-        Ok(snapshot) => Ok(snapshot),
-        Err(prime::Refusal::Prime(fault)) => return Err(fault),
-        Err(prime::Refusal::StartUp(why) | prime::Refusal::Snapshot(why)) => Err(why),
-    };
-    // If the engine does not take the snapshot, the module is compiled as it was uploaded.
-    let primed = snapshot.and_then(|snapshot| {
-        // Start-up may have grown the memory to where no call may have it.
-        let space = shape::space(&snapshot.module, &limits.call).map_err(|fault| fault.message)?;
-        let code = engine.precompile_module(&snapshot.module);
-        code.map(|code| (code, snapshot.initialize, space))
-            .map_err(|error| format!("{error:#}"))
-    });
-    let code = match primed {
-        Ok((code, initialize, space)) => {
-            manifest.primed = Primed::Yes;
-            manifest.space = space;
-            manifest.initialize = initialize;
-            code
-        }
-        Err(why) => {
-            manifest.primed = Primed::No(why);
-            let initializers = initializers
-                .iter()
-                .filter(|name| functions::is(&exported.1, name, &[], &[]));
-            manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
-            engine.precompile_module(source).map_err(invalid)?
-        }
-    };
-    artefact::encode(&manifest, code)
-        .map_err(|error| Fault::host("The module could not be compiled.", error))
+fn cap(resource: Resource, current: u64, maximum: u64) -> std::io::Result<()> {
+    setrlimit(
+        resource,
+        Rlimit {
+            current: Some(current),
+            maximum: Some(maximum),
+        },
+    )?;
+    Ok(())
 }
 
-/// Beginnings of the names of exports that describe functions.
-const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
-
-fn invalid(error: wasmtime::Error) -> Fault {
-    Fault::new(
-        FaultKind::InvalidModule,
-        format!("The module is not valid: {:#}.", error),
+/// Bounds the core time of the process to what it has used and one more module. The kernel counts whole seconds, so
+/// [`CoreTime`] acts before it.
+fn bound_core_time(limit: Duration, used: Duration) -> std::io::Result<()> {
+    let seconds = limit.as_secs().max(1).saturating_add(1);
+    let most = seconds.saturating_add(CORE_TIME.as_secs() + 1);
+    cap(
+        Resource::Cpu,
+        used.as_secs().saturating_add(seconds).min(most),
+        most,
     )
 }
 
-/// Ends start-up code that does not end by itself. Its thread ends with the process.
-struct Clock;
+/// The watch over the core time of each module, all threads together.
+struct CoreTime {
+    limit: Duration,
+    /// The core time of the process at which it ends, in nanoseconds; `u64::MAX` between modules.
+    end: Arc<AtomicU64>,
+}
 
-impl Clock {
+impl CoreTime {
+    const LOOK: Duration = Duration::from_millis(50);
+
+    /// Starts the thread that looks at the clock. It ends with the process.
     #[expect(
         clippy::disallowed_methods,
         reason = "a thread of its own in a process without a runtime"
     )]
-    fn start(engine: &Engine) -> Self {
-        let engine = engine.weak();
+    fn watch(limit: Duration) -> Self {
+        let end = Arc::new(AtomicU64::new(u64::MAX));
+        let watched = Arc::clone(&end);
         std::thread::spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(Duration::from_millis(100));
+            loop {
+                std::thread::sleep(Self::LOOK);
+                if nanoseconds(core_used()) >= watched.load(Ordering::Relaxed) {
+                    // As the kernel does at its limit.
+                    let _ = kill_process(getpid(), Signal::XCPU);
+                }
             }
         });
-        Self
+        let limit = Duration::from_secs(limit.as_secs().max(1));
+        Self { limit, end }
     }
+
+    fn start(&self) -> std::io::Result<()> {
+        let used = core_used();
+        bound_core_time(self.limit, used)?;
+        let end = nanoseconds(used.saturating_add(self.limit));
+        self.end.store(end, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.end.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The core time of this process so far, all its threads together.
+fn core_used() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(
+        used.tv_sec.try_into().unwrap_or(u64::MAX),
+        used.tv_nsec.try_into().unwrap_or(0),
+    )
+}
+
+/// Writable private memory of this process, in bytes: what `Resource::Data` counts. More than any limit if the kernel
+/// does not tell.
+fn memory_held() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmData:")?.trim().strip_suffix(" kB"))
+        .and_then(|number| number.parse::<u64>().ok())
+        .map_or(u64::MAX, |kibibytes| kibibytes.saturating_mul(1024))
 }

@@ -6,7 +6,8 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::worker::{self, WorkerLimits};
+use crate::compile::toolchain::Toolchain;
+use crate::compile::worker::WorkerLimits;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
@@ -74,7 +75,8 @@ impl World {
         };
         let compile = CompileLimits::default();
         let module = wat::parse_str(interpreter(&limits)).unwrap();
-        let artefact = worker::compile(&module, &WorkerLimits::new(&compile, &limits)).unwrap();
+        let toolchain = Toolchain::new(&WorkerLimits::new(&compile, &limits)).unwrap();
+        let artefact = toolchain.compile(&module).unwrap().artefact;
         let scratch = tempfile::tempdir().unwrap();
         let mut commands = Registry::new();
         commands.register(Echo);

@@ -23,7 +23,8 @@ pub(crate) use shelf::Shelf;
 
 use crate::abi::{self, described, descriptor};
 use crate::capability::{clock, random};
-use crate::compile::worker::{self, WorkerLimits};
+use crate::compile::toolchain::Toolchain;
+use crate::compile::worker::WorkerLimits;
 use crate::manifest::{Abi, Core, Export};
 use crate::{Arg, CompileLimits, HostCallTape, HostResponses, Limits, StatedSignature, artefact};
 use bytes::Bytes;
@@ -165,8 +166,8 @@ pub fn module(data: &[u8]) {
     }
     let compile = CompileLimits::default();
     let limits = WorkerLimits::new(&compile, &Limits::default());
-    match worker::compile(data, &limits) {
-        Ok(artefact) => artefact_header(&artefact),
+    match Toolchain::new(&limits).and_then(|toolchain| toolchain.compile(data)) {
+        Ok(compiled) => artefact_header(&compiled.artefact),
         Err(fault) => blame(&fault),
     }
 }
