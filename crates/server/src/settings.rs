@@ -72,6 +72,10 @@ pub struct Settings {
     pub job_time: Duration,
     /// Functions that are kept loaded; a call of another one loads it again, in a few milliseconds.
     pub loaded_functions: usize,
+    /// Rows of the log of calls that wait to be written, of all functions together. Those that have no room are dropped;
+    /// what is counted of calls never is.
+    #[serde(with = "iof_engine::size")]
+    pub call_log_memory: ByteSize,
     /// How long a stop waits for calls under way.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
@@ -103,6 +107,7 @@ impl Default for Settings {
             jobs_function_size: ByteSize::mib(64),
             job_time: Duration::from_secs(24 * 60 * 60),
             loaded_functions: 1_000,
+            call_log_memory: ByteSize::mib(32),
             stop_wait: Duration::from_secs(40),
         }
     }
@@ -205,6 +210,9 @@ pub struct RecordSettings {
     /// The largest call that is recorded.
     #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
+    /// Records of requests, commands and calls that wait to be written, together. Those that have no room are dropped.
+    #[serde(with = "iof_engine::size")]
+    pub memory: ByteSize,
 }
 
 impl Default for RecordSettings {
@@ -217,6 +225,7 @@ impl Default for RecordSettings {
             calls_age: Duration::from_secs(7 * DAY),
             calls_size: ByteSize::mib(256),
             call_size: ByteSize::mib(4),
+            memory: ByteSize::mib(64),
         }
     }
 }

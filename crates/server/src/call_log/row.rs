@@ -1,59 +1,26 @@
-//! The log of calls, on its way to the store: counted and kept in memory, written off the path of calls.
-//!
-//! A call leaves a row and its times in its function's [`FunctionLog`], under a lock that only calls of that function
-//! take, for the time that it takes to push. One task empties the logs that have something: a row is on the disk a few
-//! milliseconds after its call when little happens, and the task writes for at most a tenth of its time when much does. A
-//! log holds as many rows as the store keeps of a function, so what a burst leaves out would have been trimmed anyway;
-//! counts are never left out.
-//!
-//! Rejected: writing before the answer (a flush of the disk for every call), and a queue of calls (it fills when calls
-//! come faster than rows can be written, and then either calls wait or counts are wrong).
+//! A row of the call log: the event as a call leaves it, and the record that it becomes.
 
-use crate::write_behind::{Sender, WriteBehind, Writer};
 use bytes::Bytes;
-use iof_engine::{Arg, Environment, Outcome};
-use iof_store::{Call, Calls, Store};
+use iof_engine::{Arg, Outcome};
+use iof_store::Call;
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// The logs of all functions, and the task that writes them.
-pub(crate) struct CallLog {
-    queue: WriteBehind<Arc<FunctionLog>>,
-    keep: u32,
-}
-
-/// The log of one function: rows and times that are not written yet.
-pub(crate) struct FunctionLog {
-    function_id: i64,
-    keep: usize,
-    queue: Sender<Arc<FunctionLog>>,
-    unsaved: Mutex<Unsaved>,
-}
-
-#[derive(Default)]
-struct Unsaved {
-    rows: VecDeque<Row>,
-    invocations: u64,
-    guest: Duration,
-    latest: Duration,
-    /// True if it is in the queue, where each log is once at a time: the queue is as long as functions are many.
-    queued: bool,
-}
-
 /// One row of the log.
-pub(crate) struct Row {
-    at: SystemTime,
-    environment: Arc<Environment>,
+pub(super) struct Row {
+    pub(super) at: SystemTime,
+    /// The state that its call found, as far as a log keeps it.
+    state: Arc<str>,
     event: Event,
 }
 
 enum Event {
     Called(Payload, CallSummary, Duration),
-    CalledBack(Payload, Json),
+    /// The record of a result that was sent on.
+    CalledBack(Box<str>),
 }
 
 /// A summary of how a call ended.
@@ -88,155 +55,85 @@ pub(crate) enum Part {
 const KEPT: usize = 1 << 10;
 /// Bytes that the log keeps of each stream that a call printed.
 const PRINTED: usize = 4 << 10;
-/// Logs that are written in one transaction.
-const BATCH: usize = 256;
-
-impl CallLog {
-    /// Starts the task. `keep` rows of each function are kept; 0 keeps only counts.
-    pub(crate) fn start(store: Store, keep: u32) -> Self {
-        Self {
-            queue: WriteBehind::start(LogWriter { store, keep }),
-            keep,
-        }
-    }
-
-    /// The log of a function that was just loaded.
-    pub(crate) fn of_function(&self, function_id: i64) -> Arc<FunctionLog> {
-        Arc::new(FunctionLog {
-            function_id,
-            keep: self.keep as usize,
-            queue: self.queue.sender().clone(),
-            unsaved: Mutex::default(),
-        })
-    }
-
-    /// Returns when the rows of all calls that ended are in the store.
-    pub(crate) async fn flush(&self) {
-        self.queue.flush().await;
-    }
-}
-
-/// The writer of logs into the store.
-struct LogWriter {
-    store: Store,
-    keep: u32,
-}
-
-impl Writer for LogWriter {
-    type Item = Arc<FunctionLog>;
-    const BATCH: usize = BATCH;
-    // A log is not lost by waiting: what it has no room for would be trimmed in the store. So calls come first.
-    const REST: u32 = 9;
-    const RESTS_WHEN_FULL: bool = true;
-
-    async fn write(&mut self, logs: Vec<Arc<FunctionLog>>) -> usize {
-        let calls: Vec<Calls> = logs.iter().map(|log| log.take()).collect();
-        let rows = calls.iter().map(|calls| calls.newest.len()).sum();
-        if let Err(error) = self.store.record_calls(calls, self.keep).await {
-            tracing::error!(%error, "calls could not be written to the log; they are missing in it and in the usage");
-        }
-        rows
-    }
-
-    async fn tidy(&mut self) {}
-}
-
-impl FunctionLog {
-    /// Adds a row, and counts it if it is a call.
-    pub(crate) fn record(self: &Arc<Self>, row: Row) {
-        let mut unsaved = lock(&self.unsaved);
-        if let Event::Called(.., guest) = row.event {
-            unsaved.invocations += 1;
-            unsaved.guest += guest;
-            unsaved.latest = guest;
-        }
-        if self.keep > 0 {
-            if unsaved.rows.len() == self.keep {
-                unsaved.rows.pop_front();
-            }
-            unsaved.rows.push_back(row);
-        }
-        if !unsaved.queued {
-            unsaved.queued = self.queue.send(Arc::clone(self));
-        }
-    }
-
-    fn take(&self) -> Calls {
-        let Unsaved {
-            rows,
-            invocations,
-            guest,
-            latest,
-            queued: _,
-        } = std::mem::take(&mut *lock(&self.unsaved));
-        Calls {
-            function_id: self.function_id,
-            invocations,
-            guest_ns: nanoseconds(guest),
-            latest_ns: nanoseconds(latest),
-            newest: rows
-                .into_iter()
-                .map(|row| row.into_call(self.function_id))
-                .collect(),
-        }
-    }
-}
+/// Bytes that an allocation takes beside its contents, about.
+const ALLOCATION: usize = 32;
 
 impl Row {
     /// A call that ended.
-    pub(crate) fn called(
-        environment: &Arc<Environment>,
+    pub(super) fn called(
+        state: &Arc<str>,
         arguments: Payload,
         summary: CallSummary,
         guest: Duration,
     ) -> Self {
-        Self::new(environment, Event::Called(arguments, summary, guest))
+        Self::new(state, Event::Called(arguments, summary, guest))
     }
 
     /// A result that was sent on.
-    pub(crate) fn called_back(
-        environment: &Arc<Environment>,
-        value: &Bytes,
-        options: Json,
-    ) -> Self {
-        let payload = Payload::One(Part::of_bytes(value));
-        Self::new(environment, Event::CalledBack(payload, options))
+    pub(super) fn called_back(state: &Arc<str>, value: &Bytes, options: &Json) -> Self {
+        let record = CalledBack {
+            callback_data_payload: Part::of_bytes(value).to_json(),
+            callback_request_options: options,
+        };
+        Self::new(state, Event::CalledBack(text(&record).into()))
     }
 
-    fn new(environment: &Arc<Environment>, event: Event) -> Self {
+    fn new(state: &Arc<str>, event: Event) -> Self {
         Self {
             at: SystemTime::now(),
-            environment: Arc::clone(environment),
+            state: Arc::clone(state),
             event,
         }
     }
 
-    fn into_call(self, function_id: i64) -> Call {
+    /// The cost of a call; `None` for what is not a call.
+    pub(super) fn guest(&self) -> Option<Duration> {
+        match self.event {
+            Event::Called(.., guest) => Some(guest),
+            Event::CalledBack(_) => None,
+        }
+    }
+
+    /// Bytes that it holds beside its own place. Its state counts whole, although rows of one load share it: a row may
+    /// be the last that holds it.
+    pub(super) fn heap(&self) -> usize {
+        let event = match &self.event {
+            Event::Called(payload, summary, _) => payload.heap() + summary.heap(),
+            Event::CalledBack(record) => allocated(record.len()),
+        };
+        event + allocated(self.state.len())
+    }
+
+    pub(super) fn into_call(self, function_id: i64) -> Call {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (record, guest) = match &self.event {
-            Event::Called(payload, summary, guest) => {
-                let record = Called {
-                    original_wasm_executables_id: function_id.to_string(),
-                    data_payload: payload.to_json(),
-                    iof: summary,
-                };
-                (serde_json::to_string(&record), *guest)
-            }
-            Event::CalledBack(payload, options) => {
-                let record = CalledBack {
-                    callback_data_payload: payload.to_json(),
-                    callback_request_options: options,
-                };
-                (serde_json::to_string(&record), Duration::ZERO)
-            }
+        let guest = self.guest().unwrap_or_default();
+        let record = match self.event {
+            Event::Called(payload, summary, _) => text(&Called {
+                original_wasm_executables_id: function_id.to_string(),
+                data_payload: payload.to_json(),
+                iof: &summary,
+            }),
+            Event::CalledBack(record) => record.into(),
         };
         Call {
             called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-            state: kept(&self.environment.state),
-            // Texts and numbers, which always are JSON.
-            record: record.unwrap_or_default(),
+            state: self.state,
+            record,
             guest_ns: nanoseconds(guest),
         }
+    }
+}
+
+/// The JSON of texts and numbers, which always are.
+fn text(record: &impl Serialize) -> String {
+    serde_json::to_string(record).unwrap_or_default()
+}
+
+/// Bytes that a text of this length takes; an empty one is not allocated.
+fn allocated(length: usize) -> usize {
+    match length {
+        0 => 0,
+        _ => length + ALLOCATION,
     }
 }
 
@@ -255,7 +152,7 @@ struct Called<'a> {
 /// The record of a result that was sent on.
 #[derive(Serialize)]
 struct CalledBack<'a> {
-    callback_data_payload: Option<Json>,
+    callback_data_payload: Json,
     callback_request_options: &'a Json,
 }
 
@@ -278,7 +175,29 @@ impl CallSummary {
     }
 }
 
+impl CallSummary {
+    fn heap(&self) -> usize {
+        let texts = [&self.export, &self.stdout, &self.stderr];
+        let texts = texts
+            .into_iter()
+            .chain(self.fault.as_ref())
+            .chain(self.message.as_ref());
+        texts.map(|text| allocated(text.len())).sum()
+    }
+}
+
 impl Payload {
+    fn heap(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(part) => part.heap(),
+            Self::Many(parts) => {
+                let places = allocated(parts.capacity() * size_of::<Part>());
+                places + parts.iter().map(Part::heap).sum::<usize>()
+            }
+        }
+    }
+
     pub(crate) fn of(args: &[Arg]) -> Self {
         match args {
             [] => Self::None,
@@ -297,6 +216,13 @@ impl Payload {
 }
 
 impl Part {
+    fn heap(&self) -> usize {
+        match self {
+            Self::Text(text) => allocated(text.len()),
+            Self::Bytes(_) => 0,
+        }
+    }
+
     fn of(arg: &Arg) -> Self {
         match arg {
             Arg::Text(text) => Self::of_bytes(text),
@@ -323,7 +249,7 @@ impl Part {
 }
 
 /// The beginning of a state: one of a megabyte in every row would fill the disk.
-fn kept(state: &Arc<str>) -> Arc<str> {
+pub(super) fn kept(state: &Arc<str>) -> Arc<str> {
     match state.len() {
         ..=KEPT => Arc::clone(state),
         _ => state
@@ -333,11 +259,6 @@ fn kept(state: &Arc<str>) -> Arc<str> {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The lock of rows, also after a panic: what it guards is whole between any two statements.
-fn lock(unsaved: &Mutex<Unsaved>) -> MutexGuard<'_, Unsaved> {
-    unsaved.lock().unwrap_or_else(PoisonError::into_inner)
 }
