@@ -57,6 +57,11 @@ impl Backlog {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
     /// Counts records that had no room, and says so, at most once in ten seconds.
     pub(crate) fn shed(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::AcqRel);

@@ -1,7 +1,7 @@
 //! The writer of the logs of calls into the store.
 
+use super::function_log::{Counts, FunctionLog, Taken};
 use super::row::{Row, nanoseconds};
-use super::{Counts, FunctionLog, Taken};
 use crate::backlog::Backlog;
 use crate::write_behind::{WriteFailure, Writer};
 use iof_store::{Calls, Error, Store};
