@@ -151,11 +151,12 @@ async fn a_stop_counts_all_and_ends_in_time() {
     let took = started.elapsed();
     println!("a stop with a full log took {took:.1?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
+    let mut kept = 0;
     for id in 1..=functions as i64 {
         assert_eq!(store.usage(id).await.unwrap().invocations, 100);
-        let calls = store.calls(id, true, 1000).await.unwrap();
-        assert!(calls.is_empty() || calls.len() == 100);
+        kept += store.calls(id, true, 1000).await.unwrap().len();
     }
+    assert!((1..=100 * functions).contains(&kept), "{kept}");
     store.close().await.unwrap();
 }
 
