@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const BATCH: usize = 1024;
 /// Bytes of rows after which a transaction takes no further function. Others wait for it: of other tables as well.
 const BATCH_BYTES: usize = 1 << 20;
+/// The same at the end, where a transaction that began before the deadline makes the stop longer.
+const LAST_BYTES: usize = 256 << 10;
 
 pub(super) struct LogWriter {
     store: Store,
@@ -98,7 +100,7 @@ impl Writer for LogWriter {
         waiting.sort_by_cached_key(|(_, taken)| taken.rows.back().map(|row| row.at));
         while !waiting.is_empty() && Instant::now() < deadline {
             let (mut taken, mut bytes) = (vec![], 0);
-            while bytes < BATCH_BYTES / 2
+            while bytes < LAST_BYTES
                 && let Some((log, one)) = waiting.pop()
             {
                 bytes += one.held;
