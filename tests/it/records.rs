@@ -140,7 +140,7 @@ async fn records_without_room_are_dropped_and_said() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let mut server = Server::start(format!("{pin}[records]\nmemory = \"0B\"\n")).await;
-    let declared = format!("{DECLARED}record = \"all\"\n");
+    let declared = format!("{DECLARED}record = \"always\"\n");
     let function = server.deploy(guest("command"), &declared).await;
     let url = "http://api.example.com/status/200";
     let call = get(&server, function.id, "http_proxy", url).await;
