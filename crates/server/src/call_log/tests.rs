@@ -161,7 +161,8 @@ async fn a_stop_counts_all_and_ends_in_time() {
 }
 
 /// Run by hand: prints figures.
-#[ignore = "takes half a minute, and prints figures rather than to check them"]
+#[ignore = "takes half a minute, and prints figures instead of checking them"]
+#[expect(clippy::disallowed_methods, reason = "the thread is not a runtime's")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_thousand_rows_a_second_of_five_thousand_functions() {
     let functions = 5000;
