@@ -15,6 +15,7 @@ mod bindgen;
 mod body_codings;
 mod browser;
 mod build_table;
+mod call_log;
 mod callbacks;
 mod caller_secrets;
 mod chains;

@@ -134,6 +134,33 @@ async fn every_request_and_every_command_is_a_row() {
     assert_eq!(rows(&kept).len(), rows(&all).len());
 }
 
+/// A call neither waits for its record nor fails without one.
+#[tokio::test]
+async fn records_without_room_are_dropped_and_said() {
+    let upstream = Upstream::start().await;
+    let pin = upstream.pin("api.example.com", 80);
+    let mut server = Server::start(format!("{pin}[records]\nmemory = \"0B\"\n")).await;
+    let declared = format!("{DECLARED}record = \"always\"\n");
+    let function = server.deploy(guest("command"), &declared).await;
+    let url = "http://api.example.com/status/200";
+    let call = get(&server, function.id, "http_proxy", url).await;
+    let sent = server
+        .read_as(&function, &format!("/v1/egress?function={}", function.id))
+        .await;
+    assert_eq!(sent["sent"], json!([]));
+    let replay = format!("/v1/calls/{call}/replay");
+    let request = server
+        .request("POST", &replay)
+        .bearer_auth(&function.admin_key);
+    assert_eq!(server.answer(request).await.status(), 404);
+    assert!(server.stop().await.success());
+    let log = server.log();
+    let mut said = log
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains("records.memory"));
+    assert!(said.next().is_some(), "{log}");
+}
+
 #[tokio::test]
 async fn one_function_is_not_shown_to_the_owner_of_another() {
     let server = Server::start("[auth]\nkeys = [\"a key of the server\"]\n").await;

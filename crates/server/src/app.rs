@@ -100,7 +100,12 @@ impl App {
             module_size,
         } = parts;
         let limits = Arc::new(limits);
-        let call_log = Arc::new(CallLog::start(store.clone(), second_state.log_rows));
+        let call_log = CallLog::start(
+            store.clone(),
+            second_state.log_rows,
+            settings.call_log_memory,
+        );
+        let call_log = Arc::new(call_log);
         Arc::new(Self {
             job_accepted: Notify::new(),
             functions: Functions::new(

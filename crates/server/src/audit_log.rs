@@ -1,15 +1,17 @@
 //! The audit log: requests and commands that left because of functions, and recorded calls, on their way to the store.
 //!
-//! A request that was sent or a command that ran leaves a row in a queue, without a lock and without waiting. The queue
-//! has a bound. What comes when it is full is counted and said in the log: a call must not wait for its own record, and
-//! memory must not grow with a disk that is slow.
+//! A request that was sent or a command that ran leaves a row in a queue, without a lock and without waiting. What waits
+//! in it is bounded in bytes (`records.memory`). What comes when it is full is counted and said in the log: a call must not
+//! wait for its own record, and memory must not grow with a disk that is slow.
 
+use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
-use crate::write_behind::{Sender, WriteBehind, Writer};
+use crate::write_behind::{Sender, WriteBehind, WriteFailure, Writer};
 use iof_store::{AuditKind, AuditLine, AuditRecord, Recording, RecordingsKept, Store};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 /// The audit log, and the task that writes it. One for the process.
 pub struct AuditLog {
@@ -22,15 +24,7 @@ pub struct AuditLog {
 #[derive(Clone)]
 pub struct AuditSender {
     sender: Sender<Entry>,
-    waiting: Arc<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    rows: AtomicUsize,
-    /// Bytes of recorded calls.
-    bytes: AtomicUsize,
-    lost: AtomicU64,
+    backlog: Arc<Backlog>,
 }
 
 enum Entry {
@@ -38,24 +32,37 @@ enum Entry {
     Call(Box<Recording>),
 }
 
-/// Rows that wait at most: a second of the fastest that this server sends.
-const ROWS: usize = 100_000;
-/// Bytes of recorded calls that wait at most.
-const BYTES: usize = 64 << 20;
+/// Entries of one transaction at most.
+const BATCH: usize = 2_000;
+/// Bytes after which a transaction takes no further entry.
+const BATCH_BYTES: usize = 4 << 20;
+
+impl Entry {
+    /// Bytes that it holds in memory.
+    fn size(&self) -> usize {
+        let own = match self {
+            Self::Sent(line) => line.size(),
+            Self::Call(call) => size_of::<Recording>() + call.outcome.len() + call.data.len(),
+        };
+        own + size_of::<Self>()
+    }
+}
+
 impl AuditLog {
     /// Starts the task; needs a runtime.
     #[must_use]
     pub fn start(store: Store, settings: RecordSettings) -> Self {
-        let waiting = Arc::new(Waiting::default());
+        let (records, setting) = ("records of what left and of calls", "records.memory");
+        let backlog = Arc::new(Backlog::new(records, setting, settings.memory));
         let queue = WriteBehind::start(EntryWriter {
             store,
             settings: settings.clone(),
-            waiting: Arc::clone(&waiting),
+            backlog: Arc::clone(&backlog),
         });
         Self {
             sender: AuditSender {
                 sender: queue.sender().clone(),
-                waiting,
+                backlog,
             },
             queue,
             settings,
@@ -75,38 +82,34 @@ impl AuditLog {
 
     /// Keeps a call.
     pub(crate) fn call(&self, recording: Recording) {
-        let bytes = recording.data.len();
-        let waiting = &self.sender.waiting;
-        if waiting.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > BYTES {
-            waiting.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            waiting.lost.fetch_add(1, Ordering::AcqRel);
-            return;
-        }
-        // Not taken when the server has stopped.
-        self.sender.sender.send(Entry::Call(Box::new(recording)));
+        self.sender.send(Entry::Call(Box::new(recording)));
     }
 
     /// Returns when everything that was sent is in the store.
     pub(crate) async fn flush(&self) {
         self.queue.flush().await;
     }
+
+    /// Writes what waits, and ends soon after `deadline`. What is not written by then is dropped.
+    pub(crate) async fn stop(&self, deadline: Instant) {
+        self.queue.stop(deadline).await;
+    }
 }
 
 impl AuditSender {
-    fn send(&self, sent: AuditRecord) {
-        if self.waiting.rows.fetch_add(1, Ordering::AcqRel) >= ROWS {
-            self.waiting.rows.fetch_sub(1, Ordering::AcqRel);
-            self.waiting.lost.fetch_add(1, Ordering::AcqRel);
-            return;
+    fn send(&self, entry: Entry) {
+        if self.backlog.reserve(entry.size()) {
+            // Not taken when the server has stopped.
+            self.sender.send(entry);
+        } else {
+            self.backlog.shed(1);
         }
-        // Not taken when the server has stopped.
-        self.sender.send(Entry::Sent(sent.into()));
     }
 }
 
 impl iof_egress::Observer for AuditSender {
     fn sent(&self, entry: &iof_egress::Entry<'_>) {
-        self.send(AuditRecord {
+        let record = AuditRecord {
             at: unix_ms(entry.at),
             call: entry.call,
             function_id: entry.function_id,
@@ -122,13 +125,14 @@ impl iof_egress::Observer for AuditSender {
             bytes_in: entry.bytes_in,
             ms: ms(entry.took),
             outcome: entry.outcome.to_owned(),
-        });
+        };
+        self.send(Entry::Sent(record.into()));
     }
 }
 
 impl iof_command::Observer for AuditSender {
     fn ran(&self, run: &iof_command::Run<'_>) {
-        self.send(AuditRecord {
+        let record = AuditRecord {
             at: unix_ms(run.at),
             call: run.call,
             function_id: run.function_id,
@@ -144,7 +148,8 @@ impl iof_command::Observer for AuditSender {
             bytes_in: run.bytes_in,
             ms: ms(run.took),
             outcome: run.outcome.to_owned(),
-        });
+        };
+        self.send(Entry::Sent(record.into()));
     }
 }
 
@@ -152,42 +157,45 @@ impl iof_command::Observer for AuditSender {
 struct EntryWriter {
     store: Store,
     settings: RecordSettings,
-    waiting: Arc<Waiting>,
+    backlog: Arc<Backlog>,
 }
 
 impl Writer for EntryWriter {
     type Item = Entry;
-    const BATCH: usize = 2_000;
+    const BATCH: usize = BATCH;
     // Entries that come while the queue is full are lost: this writes for a fifth of its time, and on when it has to.
     const REST: u32 = 4;
     const RESTS_WHEN_FULL: bool = false;
 
-    async fn write(&mut self, entries: Vec<Entry>) -> usize {
-        let count = entries.len();
-        let (mut sent, mut calls) = (vec![], vec![]);
-        for entry in entries {
+    async fn write(&mut self, entries: &mut VecDeque<Entry>) -> Result<usize, WriteFailure> {
+        let (mut sent, mut calls, mut bytes) = (vec![], vec![], 0);
+        while sent.len() + calls.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(entry) = entries.pop_front()
+        {
+            bytes += entry.size();
             match entry {
                 Entry::Sent(row) => sent.push(row),
                 Entry::Call(recording) => calls.push(*recording),
             }
         }
-        self.waiting.rows.fetch_sub(sent.len(), Ordering::AcqRel);
-        let bytes = calls.iter().map(|call| call.data.len()).sum();
-        self.waiting.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        let count = sent.len() + calls.len();
         if !sent.is_empty() {
             self.sent(sent).await;
         }
         if !calls.is_empty() {
             self.calls(calls).await;
         }
-        let lost = self.waiting.lost.swap(0, Ordering::AcqRel);
-        if lost > 0 {
-            tracing::error!(
-                lost,
-                "records came faster than they could be written; these are missing"
-            );
+        self.backlog.release(bytes);
+        self.backlog.report();
+        Ok(count)
+    }
+
+    async fn finish(&mut self, mut entries: VecDeque<Entry>, deadline: Instant) {
+        while !entries.is_empty() && Instant::now() < deadline {
+            let _ = self.write(&mut entries).await;
         }
-        count
+        self.backlog.close(entries.len() as u64);
     }
 
     /// A million rows go in many short transactions, so that others get theirs in between.

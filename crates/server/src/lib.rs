@@ -8,6 +8,7 @@
 mod app;
 mod audit_log;
 mod auth;
+mod backlog;
 mod body;
 mod call_log;
 mod callback;

@@ -85,10 +85,13 @@ pub async fn serve(
         );
     }
     jobs.stop().await;
-    app.call_log.flush().await;
-    app.audit_log.flush().await;
+    let deadline = Instant::now() + LOGS;
+    tokio::join!(app.call_log.stop(deadline), app.audit_log.stop(deadline));
     Ok(())
 }
+
+/// How long a stop writes what waits in the logs; an end within two seconds is what process managers count on.
+const LOGS: Duration = Duration::from_millis(1500);
 
 /// The most that the parser buffers of a head, and of what is to be written; what hyper and h2 bound on their own is in
 /// docs/LIMITS.md.

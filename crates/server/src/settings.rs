@@ -74,6 +74,10 @@ pub struct Settings {
     /// quarter of the machine's, or of the container's. A call of a function that made room for others loads it again.
     #[serde(with = "iof_engine::size")]
     pub loaded_memory: ByteSize,
+    /// Rows of the log of calls that wait to be written, of all functions together. Those that have no room are dropped;
+    /// what is counted of calls never is.
+    #[serde(with = "iof_engine::size")]
+    pub call_log_memory: ByteSize,
     /// How long a stop waits for calls under way.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
@@ -105,6 +109,7 @@ impl Default for Settings {
             jobs_function_size: ByteSize::mib(64),
             job_time: Duration::from_secs(24 * 60 * 60),
             loaded_memory: ByteSize::b(0),
+            call_log_memory: ByteSize::mib(32),
             stop_wait: Duration::from_secs(40),
         }
     }
@@ -207,6 +212,9 @@ pub struct RecordSettings {
     /// The largest call that is recorded.
     #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
+    /// Records of requests, commands and calls that wait to be written, together. Those that have no room are dropped.
+    #[serde(with = "iof_engine::size")]
+    pub memory: ByteSize,
 }
 
 impl Default for RecordSettings {
@@ -219,6 +227,7 @@ impl Default for RecordSettings {
             calls_age: Duration::from_secs(7 * DAY),
             calls_size: ByteSize::mib(256),
             call_size: ByteSize::mib(4),
+            memory: ByteSize::mib(64),
         }
     }
 }

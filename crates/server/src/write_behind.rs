@@ -2,13 +2,16 @@
 //!
 //! One task writes what has gathered in one transaction and then rests, so that an item is on the disk a few milliseconds
 //! after it came when little happens, and the disk is flushed at most forty times a second when much does. The queue has
-//! no bound of its own: whoever sends bounds what is in it.
+//! no bound of its own: whoever sends bounds what is in it (`backlog`).
+//!
+//! A stop has a deadline: what is not written by then is dropped, and the writer says how much that was.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -16,6 +19,8 @@ use tokio::time::{Instant, timeout};
 const REST: Duration = Duration::from_millis(5);
 /// The least rest after a write of many rows: each transaction wakes the threads of SQLite and of calls a dozen times.
 const LONG_REST: Duration = Duration::from_millis(25);
+/// The least rest after a write that failed.
+const RETRY: Duration = Duration::from_secs(1);
 /// The rows that are many.
 const MANY: usize = 100;
 /// The time without an item after which a writer tidies up.
@@ -31,18 +36,34 @@ pub(crate) trait Writer: Send + 'static {
     /// True if the writer rests even after a full batch, with more waiting.
     const RESTS_WHEN_FULL: bool;
 
-    /// Writes a batch, and returns how many rows it was. A failure is for the writer to report.
-    fn write(&mut self, items: Vec<Self::Item>) -> impl Future<Output = usize> + Send;
+    /// Writes the first of `items`, as many as one transaction should hold, and returns how many rows these were. A
+    /// failure is for the writer to report; it makes the task rest before the next write.
+    fn write(
+        &mut self,
+        items: &mut VecDeque<Self::Item>,
+    ) -> impl Future<Output = Result<usize, WriteFailure>> + Send;
 
-    /// Removes what grew too old: at the start, and when nothing came for an hour.
+    /// Writes the last items, as far as it can until `deadline`. The rest is for the writer to report.
+    fn finish(
+        &mut self,
+        items: VecDeque<Self::Item>,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Removes what grew too old: at the start, and when nothing came for an hour. It may be dropped halfway.
     fn tidy(&mut self) -> impl Future<Output = ()> + Send;
 }
+
+/// A write that failed.
+pub(crate) struct WriteFailure;
 
 /// A queue, and the task that empties it. The task ends when this is dropped.
 pub(crate) struct WriteBehind<T> {
     sender: Sender<T>,
     /// Notified when somebody waits for a flush.
     hurry: Arc<Notify>,
+    /// The time by which a stop has to be done.
+    stop: watch::Sender<Option<Instant>>,
     _task: JoinSet<()>,
 }
 
@@ -65,12 +86,20 @@ impl<T: Send + 'static> WriteBehind<T> {
     /// Starts the task; needs a runtime.
     pub(crate) fn start(writer: impl Writer<Item = T>) -> Self {
         let (sender, messages) = unbounded_channel();
+        let (stop, stopping) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
         let mut task = JoinSet::new();
-        task.spawn(run(writer, messages, Arc::clone(&hurry)));
+        let queue = Queue {
+            messages,
+            received: vec![],
+            items: VecDeque::new(),
+            flushes: vec![],
+        };
+        task.spawn(run(writer, queue, Arc::clone(&hurry), stopping));
         Self {
             sender: Sender(sender),
             hurry,
+            stop,
             _task: task,
         }
     }
@@ -88,6 +117,12 @@ impl<T: Send + 'static> WriteBehind<T> {
             let _ = flushed.await;
         }
     }
+
+    /// Ends the task. Returns when everything that was sent is written, or soon after `deadline`.
+    pub(crate) async fn stop(&self, deadline: Instant) {
+        self.stop.send_replace(Some(deadline));
+        self.stop.closed().await;
+    }
 }
 
 impl<T> Sender<T> {
@@ -97,47 +132,106 @@ impl<T> Sender<T> {
     }
 }
 
-async fn run<W: Writer>(
-    mut writer: W,
-    mut messages: UnboundedReceiver<Message<W::Item>>,
-    hurry: Arc<Notify>,
-) {
-    let mut received = Vec::with_capacity(W::BATCH);
-    writer.tidy().await;
-    loop {
-        match timeout(IDLE, messages.recv_many(&mut received, W::BATCH)).await {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(_) => {
-                writer.tidy().await;
-                continue;
-            }
+/// The receiving side of a queue, and what was received and is not written.
+struct Queue<T> {
+    messages: UnboundedReceiver<Message<T>>,
+    received: Vec<Message<T>>,
+    items: VecDeque<T>,
+    flushes: Vec<oneshot::Sender<()>>,
+}
+
+impl<T> Queue<T> {
+    /// Waits for messages, and takes up to `batch`. `None`: there are no senders.
+    async fn receive(&mut self, batch: usize) -> Option<usize> {
+        let count = self.messages.recv_many(&mut self.received, batch).await;
+        self.sort();
+        (count > 0).then_some(count)
+    }
+
+    /// Takes all that is there, and lets nothing more in.
+    fn drain(&mut self) {
+        self.messages.close();
+        while let Ok(message) = self.messages.try_recv() {
+            self.received.push(message);
         }
-        let started = Instant::now();
-        let is_full = received.len() == W::BATCH;
-        let (mut items, mut flushes) = (vec![], vec![]);
-        for message in received.drain(..) {
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        for message in self.received.drain(..) {
             match message {
-                Message::Item(item) => items.push(item),
-                Message::Flush(done) => flushes.push(done),
+                Message::Item(item) => self.items.push_back(item),
+                Message::Flush(done) => self.flushes.push(done),
             }
         }
-        let rows = match items.is_empty() {
-            true => 0,
-            false => writer.write(items).await,
-        };
-        for done in flushes {
+    }
+
+    fn answer(&mut self) {
+        for done in self.flushes.drain(..) {
             // The one that asked may have gone.
             let _ = done.send(());
         }
-        if is_full && !W::RESTS_WHEN_FULL {
+    }
+}
+
+async fn run<W: Writer>(
+    mut writer: W,
+    mut queue: Queue<W::Item>,
+    hurry: Arc<Notify>,
+    mut stopping: watch::Receiver<Option<Instant>>,
+) {
+    let mut stop = stopping.clone();
+    tokio::select! {
+        () = writer.tidy() => {}
+        _ = stop.changed() => {}
+    }
+    loop {
+        let received = tokio::select! {
+            biased;
+            _ = stopping.wait_for(Option::is_some) => break,
+            received = timeout(IDLE, queue.receive(W::BATCH)) => received,
+        };
+        let is_full = match received {
+            Ok(None) => return,
+            Ok(Some(count)) => count == W::BATCH,
+            Err(_) => {
+                tokio::select! {
+                    () = writer.tidy() => continue,
+                    _ = stop.changed() => break,
+                }
+            }
+        };
+        let started = Instant::now();
+        let (mut rows, mut failed) = (0, false);
+        while !queue.items.is_empty() && stopping.borrow().is_none() {
+            match writer.write(&mut queue.items).await {
+                Ok(written) => rows += written,
+                Err(WriteFailure) => failed = true,
+            }
+        }
+        if stopping.borrow().is_some() {
+            break;
+        }
+        queue.answer();
+        if is_full && !W::RESTS_WHEN_FULL && !failed {
             continue;
         }
-        let least = if rows < MANY { REST } else { LONG_REST };
+        let least = match (failed, rows < MANY) {
+            (true, _) => RETRY,
+            (false, true) => REST,
+            (false, false) => LONG_REST,
+        };
         let rest = least.max(W::REST * started.elapsed());
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = hurry.notified() => {}
+            _ = stop.changed() => {}
         }
     }
+    queue.drain();
+    let deadline = stopping.borrow().unwrap_or_else(Instant::now);
+    writer
+        .finish(std::mem::take(&mut queue.items), deadline)
+        .await;
+    queue.answer();
 }

@@ -6,7 +6,7 @@
 use super::ended::EndedCall;
 use super::prepare::StatedTypes;
 use crate::app::App;
-use crate::call_log::{CallSummary, Payload, Row};
+use crate::call_log::{CallSummary, Payload};
 use crate::functions::LoadedFunction;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
@@ -58,9 +58,7 @@ impl Observers {
 fn record(arguments: Payload, ended: &EndedCall<'_>) {
     let (function, outcome) = (ended.function, ended.outcome);
     let summary = CallSummary::of(ended.call, function.version, ended.export, outcome);
-    let environment = &function.environment;
-    let row = Row::called(environment, arguments, summary, outcome.guest_cpu);
-    function.log.record(row);
+    function.log.called(arguments, summary, outcome.guest_cpu);
 }
 
 /// Bytes of each stream that go to the server's own log.

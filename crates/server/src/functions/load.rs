@@ -98,17 +98,18 @@ impl Functions {
         granted: EffectiveGrants,
     ) -> FunctionSpec {
         let id = function.function_id;
+        let state: Arc<str> = function.state.as_str().into();
         FunctionSpec {
             change: 0,
             sha256: version.sha256,
+            log: self.call_log.of_function(id, &state),
             environment: Arc::new(Environment {
-                state: function.state.as_str().into(),
+                state,
                 variables: variables(id, function.storage_key.clone()),
             }),
             usage_key: function.usage_key_hash.clone(),
             admin_key: function.admin_key_hash.clone(),
             callback: None,
-            log: self.call_log.of_function(id),
             name: id.to_string().into(),
             label: function.name.as_deref().map(Into::into),
             granted,

@@ -7,7 +7,7 @@ mod failures;
 mod load;
 mod loaded;
 
-use crate::call_log::{CallLog, FunctionLog};
+use crate::call_log::{CallLog, LogHandle};
 use crate::callback::RequestTarget;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::http::truncate;
@@ -46,7 +46,7 @@ pub(crate) struct FunctionSpec {
     /// Where every result goes.
     pub(crate) callback: Option<RequestTarget>,
     /// The log of its calls.
-    pub(crate) log: Arc<FunctionLog>,
+    pub(crate) log: LogHandle,
     /// The grants and limits of its calls.
     pub(crate) granted: EffectiveGrants,
     /// Its number.

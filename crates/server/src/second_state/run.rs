@@ -8,7 +8,6 @@ use super::request::{CALLBACK, FETCH, USAGE_KEY, header, parse_id};
 use super::route::Route;
 use super::{arguments, multipart};
 use crate::app::App;
-use crate::call_log::Row;
 use crate::callback::RequestTarget;
 use crate::calls::{
     CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
@@ -126,8 +125,7 @@ async fn run(
     let Some((function, context, (named_by, target))) = callback else {
         return Ok(route.encode(value));
     };
-    let row = Row::called_back(&function.environment, &value, target.to_json());
-    function.log.record(row);
+    function.log.called_back(&value, &target.to_json());
     let client = CallbackClient {
         app,
         context: &context,

@@ -59,6 +59,8 @@ struct CallResult {
 #[derive(Serialize, ToSchema)]
 pub(super) struct LogList {
     logs: Vec<LogRow>,
+    /// Rows that were dropped since the server's start: `server.call_log_memory` was full. They count in the usage.
+    dropped: u64,
 }
 
 /// The usage of a function.
@@ -109,6 +111,7 @@ pub(super) async fn list(
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(Json(LogList {
                 logs: rows.into_iter().filter_map(row).collect(),
+                dropped: app.call_log.dropped(function.function_id),
             }));
         }
         tokio::time::sleep(PAUSE).await;

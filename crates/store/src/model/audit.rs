@@ -82,6 +82,14 @@ pub struct AuditLine {
     pub(crate) json: String,
 }
 
+impl AuditLine {
+    /// Bytes that it holds in memory.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.json.capacity()
+    }
+}
+
 impl From<AuditRecord> for AuditLine {
     fn from(record: AuditRecord) -> Self {
         let mut json = Vec::with_capacity(256);

@@ -1,21 +1,25 @@
 //! Calls, as rows: the newest of each function, and the counters of them all.
+//!
+//! Calls are logged many at a time and listed seldom, so those of a function that came together are one row of the table
+//! (`call_chunk`). Rows are trimmed whole; which of their calls are still in the log is a number of the function's
+//! (`usage.trimmed`), so that a list is exact.
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqlitePool};
 
-use super::change::Change;
-use super::column::{count, integer};
+use super::call_chunk::{self, CALLS, columns};
+use super::column::count;
 use super::database::Database;
 use super::error::Result;
+use super::record_calls::RecordCalls;
 use crate::error::Error;
-use crate::model::{Call, Calls, LoggedCall, Usage};
+use crate::model::{Calls, LoggedCall, Usage};
 use crate::rows::CallLog;
 
 impl CallLog for Database {
     async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
-        self.write(RecordCalls { calls, keep }).await
+        self.write(RecordCalls::new(calls, keep)).await
     }
 
     async fn calls(
@@ -24,7 +28,10 @@ impl CallLog for Database {
         newest_first: bool,
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
-        Ok(list(&self.readers, function_id, newest_first, count).await?)
+        Ok(match newest_first {
+            true => newest(&self.readers, function_id, count).await?,
+            false => oldest(&self.readers, function_id, count).await?,
+        })
     }
 
     async fn calls_after(
@@ -41,102 +48,67 @@ impl CallLog for Database {
     }
 }
 
-/// Counts and logs calls.
-struct RecordCalls {
-    calls: Vec<Calls>,
-    keep: u32,
-}
+const NEWEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM usage AS u CROSS JOIN call_log AS c
+          ON c.function_id = u.function_id AND c.through > max(u.trimmed, u.logged - $2)
+       WHERE u.function_id = $1 ORDER BY c.through DESC"
+);
 
-impl Change for RecordCalls {
-    type Output = ();
-
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        for calls in &self.calls {
-            if counted(connection, calls).await? {
-                let passed_over = calls.newest.len().saturating_sub(self.keep as usize);
-                for rows in calls.newest[passed_over..].chunks(ROWS_PER_CHUNK) {
-                    log(connection, calls.function_id, rows).await?;
-                }
-                trim(connection, calls.function_id, self.keep).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds to a function's counters. `false`: there is no such function.
-async fn counted(connection: &mut SqliteConnection, calls: &Calls) -> Result<bool> {
-    let before = sqlx::query(
-        "SELECT COALESCE(u.invocations, 0) AS invocations, COALESCE(u.guest_ns, 0) AS guest_ns,
-                COALESCE(u.latest_ns, 0) AS latest_ns
-           FROM functions f LEFT JOIN usage u ON u.function_id = f.function_id
-          WHERE f.function_id = $1",
-    )
-    .bind(calls.function_id)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(before) = before else {
-        return Ok(false);
-    };
-    let latest = if calls.invocations == 0 {
-        count(&before, "latest_ns")?
-    } else {
-        calls.latest_ns
-    };
-    sqlx::query(
-        "INSERT INTO usage (function_id, invocations, guest_ns, latest_ns) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (function_id) DO UPDATE
-            SET invocations = excluded.invocations, guest_ns = excluded.guest_ns, latest_ns = excluded.latest_ns",
-    )
-    .bind(calls.function_id)
-    .bind(integer(
-        count(&before, "invocations")?.saturating_add(calls.invocations),
-    ))
-    .bind(integer(
-        count(&before, "guest_ns")?.saturating_add(calls.guest_ns),
-    ))
-    .bind(integer(latest))
-    .execute(connection)
-    .await?;
-    Ok(true)
-}
-
-/// Rows of one statement. Each statement is a message to SQLite's thread and one back, which costs more than the row.
-const ROWS_PER_CHUNK: usize = 100;
-
-async fn log(connection: &mut SqliteConnection, function_id: i64, calls: &[Call]) -> Result<()> {
-    let head = "INSERT INTO calls (function_id, called_at, guest_ns, state, record) ";
-    let mut insert = QueryBuilder::<Sqlite>::new(head);
-    insert.push_values(calls, |mut row, call| {
-        row.push_bind(function_id)
-            .push_bind(call.called_at)
-            .push_bind(integer(call.guest_ns))
-            .push_bind(&*call.state)
-            .push_bind(&call.record);
-    });
-    // Every number of rows is a statement of its own: those that come seldom are not kept prepared.
-    let common = matches!(calls.len(), 1 | ROWS_PER_CHUNK);
-    insert
-        .build()
-        .persistent(common)
-        .execute(connection)
+async fn newest(readers: &SqlitePool, function_id: i64, count: u32) -> Result<Vec<LoggedCall>> {
+    let rows = sqlx::query(NEWEST)
+        .bind(function_id)
+        .bind(i64::from(count))
+        .fetch_all(readers)
         .await?;
-    Ok(())
+    let mut calls = vec![];
+    for row in &rows {
+        let chunk = call_chunk::list(row, function_id)?;
+        calls.extend(chunk.into_iter().rev());
+    }
+    calls.truncate(count as usize);
+    Ok(calls)
 }
 
-/// Walks `keep` entries of the index, back from the newest, to where the log has to end.
-async fn trim(connection: &mut SqliteConnection, function_id: i64, keep: u32) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM calls
-          WHERE function_id = $1
-            AND log_id <= (SELECT log_id FROM calls WHERE function_id = $1 ORDER BY log_id DESC LIMIT 1 OFFSET $2)",
-    )
-    .bind(function_id)
-    .bind(i64::from(keep))
-    .execute(connection)
-    .await?;
-    Ok(())
+/// From the first call in the log. The last row may begin before the last call that is wanted ($2), and ends less than a
+/// chunk ($3) after it.
+const OLDEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM usage AS u CROSS JOIN call_log AS c
+          ON c.function_id = u.function_id AND c.through > u.trimmed AND c.through < u.trimmed + $2 + $3
+       WHERE u.function_id = $1 ORDER BY c.through"
+);
+
+async fn oldest(readers: &SqlitePool, function_id: i64, count: u32) -> Result<Vec<LoggedCall>> {
+    let rows = sqlx::query(OLDEST)
+        .bind(function_id)
+        .bind(i64::from(count))
+        .bind(CALLS as i64)
+        .fetch_all(readers)
+        .await?;
+    let mut calls = vec![];
+    for row in &rows {
+        calls.append(&mut call_chunk::list(row, function_id)?);
+    }
+    calls.truncate(count as usize);
+    Ok(calls)
 }
+
+/// From the first row that ends after the call $4, which is found by walking the function's part of the index: it has an
+/// entry for each row, and no text.
+const AFTER: &str = concat!(
+    "WITH start (through) AS (
+         SELECT c.through FROM usage AS u CROSS JOIN call_log AS c
+             ON c.function_id = u.function_id AND c.through > u.trimmed
+          WHERE u.function_id = $1 AND c.last > $4 ORDER BY c.through LIMIT 1)
+     SELECT ",
+    columns!(),
+    " FROM start CROSS JOIN usage AS u CROSS JOIN call_log AS c
+          ON c.function_id = u.function_id AND c.through >= start.through AND c.through < start.through + $2 + $3
+       WHERE u.function_id = $1"
+);
 
 async fn list_after(
     readers: &SqlitePool,
@@ -144,79 +116,94 @@ async fn list_after(
     after: i64,
     count: u32,
 ) -> Result<Vec<LoggedCall>> {
-    sqlx::query(
-        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
-          WHERE function_id = $1 AND log_id > $2 ORDER BY log_id LIMIT $3",
-    )
-    .bind(function_id)
-    .bind(after)
-    .bind(i64::from(count))
-    .fetch_all(readers)
-    .await?
-    .iter()
-    .map(read_call)
-    .collect()
-}
-
-async fn list(
-    readers: &SqlitePool,
-    function_id: i64,
-    newest_first: bool,
-    count: u32,
-) -> Result<Vec<LoggedCall>> {
-    let query = if newest_first {
-        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
-          WHERE function_id = $1 ORDER BY log_id DESC LIMIT $2"
-    } else {
-        "SELECT log_id, function_id, called_at, guest_ns, state, record FROM calls
-          WHERE function_id = $1 ORDER BY log_id LIMIT $2"
-    };
-    sqlx::query(query)
+    let rows = sqlx::query(AFTER)
         .bind(function_id)
         .bind(i64::from(count))
+        .bind(CALLS as i64)
+        .bind(after)
         .fetch_all(readers)
-        .await?
-        .iter()
-        .map(read_call)
-        .collect()
-}
-
-fn read_call(row: &SqliteRow) -> Result<LoggedCall> {
-    Ok(LoggedCall {
-        log_id: row.try_get("log_id")?,
-        function_id: row.try_get("function_id")?,
-        called_at: row.try_get("called_at")?,
-        guest_ns: count(row, "guest_ns")?,
-        state: row.try_get("state")?,
-        record: row.try_get("record")?,
-    })
+        .await?;
+    let mut calls = vec![];
+    for row in &rows {
+        let chunk = call_chunk::list(row, function_id)?;
+        calls.extend(chunk.into_iter().filter(|call| call.log_id > after));
+    }
+    // In their order already; SQLite, which does not know that there is one start, would sort their texts.
+    calls.sort_by_key(|call| call.log_id);
+    calls.truncate(count as usize);
+    Ok(calls)
 }
 
 /// Counters and rows in one statement, so that both are of one moment.
+const USAGE: &str = concat!(
+    "SELECT u.invocations, u.guest_ns, u.latest_ns, ",
+    columns!(),
+    " FROM usage AS u LEFT JOIN call_log AS c ON c.function_id = u.function_id AND c.through > u.trimmed
+       WHERE u.function_id = $1"
+);
+
 async fn usage(readers: &SqlitePool, function_id: i64) -> Result<Usage> {
-    let rows = sqlx::query(
-        "SELECT u.invocations, u.guest_ns AS total_ns, u.latest_ns, c.called_at, COALESCE(c.guest_ns, 0) AS guest_ns
-           FROM usage u LEFT JOIN calls c ON c.function_id = u.function_id
-          WHERE u.function_id = $1",
-    )
-    .bind(function_id)
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(USAGE)
+        .bind(function_id)
+        .fetch_all(readers)
+        .await?;
     let Some(first) = rows.first() else {
         return Ok(Usage::default());
     };
     // Not by SUM: SQLite fails where it overflows.
     let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
     for row in &rows {
-        if let Some(called_at) = row.try_get::<Option<i64>, _>("called_at")? {
-            let second = seconds.entry(called_at.div_euclid(1000)).or_default();
-            *second = second.saturating_add(count(row, "guest_ns")?);
+        if row.try_get::<Option<i64>, _>("last")?.is_some() {
+            for (called_at, guest_ns) in call_chunk::costs(row)? {
+                let second = seconds.entry(called_at.div_euclid(1000)).or_default();
+                *second = second.saturating_add(guest_ns);
+            }
         }
     }
     Ok(Usage {
         invocations: count(first, "invocations")?,
-        guest_ns: count(first, "total_ns")?,
+        guest_ns: count(first, "guest_ns")?,
         latest_ns: count(first, "latest_ns")?,
         seconds: seconds.into_iter().collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::super::connection;
+    use super::super::record_calls::TRIM;
+    use super::*;
+
+    /// Rows of a function are found in their order by the index, however many others have.
+    #[tokio::test]
+    async fn every_statement_walks_a_part_of_the_index() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("iof.db");
+        tokio::fs::write(&path, "").await.unwrap();
+        let (_writer, readers) = connection::open(&path).await.unwrap();
+        let from = "INDEX call_log_function_id (function_id=? AND through>?";
+        for (statement, expected) in [
+            (NEWEST, from),
+            (OLDEST, from),
+            (AFTER, from),
+            (USAGE, from),
+            (
+                TRIM,
+                "INDEX call_log_function_id (function_id=? AND through<?",
+            ),
+        ] {
+            let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let steps = sqlx::query(plan).fetch_all(&readers).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let of_log: Vec<_> = steps.iter().filter(|step| step.contains(" c ")).collect();
+            assert!(
+                !of_log.is_empty()
+                    && of_log.iter().all(|step| step.contains(expected))
+                    && !steps.iter().any(|step| step.contains("FOR ORDER BY")),
+                "{statement}: {steps:?}"
+            );
+        }
+    }
 }

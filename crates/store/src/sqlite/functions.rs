@@ -206,7 +206,7 @@ impl Change for DeleteFunction {
         for of_its_own in [
             "DELETE FROM stored_values WHERE function_id = $1",
             "DELETE FROM stored_totals WHERE function_id = $1",
-            "DELETE FROM calls WHERE function_id = $1",
+            "DELETE FROM call_log WHERE function_id = $1",
             "DELETE FROM usage WHERE function_id = $1",
             "DELETE FROM secrets WHERE function_id = $1",
             "DELETE FROM recordings WHERE function_id = $1",

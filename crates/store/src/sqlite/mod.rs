@@ -10,6 +10,7 @@
 mod api_keys;
 mod audit;
 mod audit_query;
+mod call_chunk;
 mod calls;
 mod change;
 mod column;
@@ -20,6 +21,7 @@ mod error;
 mod functions;
 mod jobs;
 mod migrations;
+mod record_calls;
 mod recordings;
 mod rollout;
 mod secrets;

@@ -77,7 +77,7 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
              BEGIN SELECT RAISE({undo}, 'poisoned'); END;
              CREATE TRIGGER poison_ephemeral BEFORE INSERT ON ephemeral WHEN NEW.value = 'poison'
              BEGIN SELECT RAISE({undo}, 'poisoned'); END;
-             CREATE TRIGGER poison_call BEFORE INSERT ON calls WHEN NEW.record = 'poison'
+             CREATE TRIGGER poison_call BEFORE INSERT ON call_log WHEN instr(NEW.calls, 'poison')
              BEGIN SELECT RAISE({undo}, 'poisoned'); END"
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(triggers))

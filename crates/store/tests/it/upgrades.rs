@@ -13,7 +13,7 @@ use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-pub(crate) const MIGRATIONS: [&str; 8] = [
+pub(crate) const MIGRATIONS: [&str; 9] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: [&str; 8] = [
     "0006_jobs_size.sql",
     "0007_shares_and_names_of_values.sql",
     "0008_function_id.sql",
+    "0009_call_log.sql",
 ];
 
 #[tokio::test]

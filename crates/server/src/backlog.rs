@@ -1,0 +1,160 @@
+//! The memory of records that wait to be written.
+//!
+//! Records come as fast as calls end, and are written as fast as the disk takes them. So what waits is bounded in bytes;
+//! a record that has no room is dropped, counted, and said in the server's own log.
+
+use bytesize::ByteSize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The records of one log that wait, in bytes, and the count of those that were dropped.
+pub(crate) struct Backlog {
+    /// The records, as the server's log calls them.
+    records: &'static str,
+    /// The setting that bounds their memory.
+    setting: &'static str,
+    limit: ByteSize,
+    /// Bytes of those that wait.
+    held: AtomicUsize,
+    /// Records that were dropped since the start.
+    dropped: AtomicU64,
+    /// Those of them that the server's log has named.
+    said: AtomicU64,
+    started: Instant,
+    /// The time from which the server's log may name more, in milliseconds since the start.
+    quiet_until: AtomicU64,
+}
+
+/// The least time between two lines in the server's log.
+const QUIET: Duration = Duration::from_secs(10);
+
+impl Backlog {
+    pub(crate) fn new(records: &'static str, setting: &'static str, limit: ByteSize) -> Self {
+        Self {
+            records,
+            setting,
+            limit,
+            held: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            said: AtomicU64::new(0),
+            started: Instant::now(),
+            quiet_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes room. `false`: there is not as much.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let held = self.held.fetch_add(bytes, Ordering::AcqRel);
+        let has_room = held.saturating_add(bytes) as u64 <= self.limit.as_u64();
+        if !has_room {
+            self.release(bytes);
+        }
+        has_room
+    }
+
+    /// Gives room back.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Counts records that had no room, and says so, at most once in ten seconds.
+    pub(crate) fn shed(&self, records: u64) {
+        self.dropped.fetch_add(records, Ordering::AcqRel);
+        self.report();
+    }
+
+    /// Counts records that were dropped for another reason, which the caller says.
+    pub(crate) fn lose(&self, records: u64) {
+        self.said.fetch_add(records, Ordering::AcqRel);
+        self.dropped.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// Says how many records were dropped since this was last said, if that was ten seconds ago.
+    pub(crate) fn report(&self) {
+        let dropped = self.dropped.load(Ordering::Acquire);
+        if dropped == self.said.load(Ordering::Acquire) {
+            return;
+        }
+        let now = milliseconds(self.started.elapsed());
+        let quiet_until = self.quiet_until.load(Ordering::Acquire);
+        let next = now.saturating_add(milliseconds(QUIET));
+        let may_say = now >= quiet_until
+            && self
+                .quiet_until
+                .compare_exchange(quiet_until, next, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+        if may_say {
+            self.say(dropped);
+        }
+    }
+
+    /// Says all that was not said, at the end. `cut_off` more records could not be written in the time of a stop.
+    pub(crate) fn close(&self, cut_off: u64) {
+        let dropped = self.dropped.load(Ordering::Acquire);
+        if dropped > self.said.load(Ordering::Acquire) {
+            self.say(dropped);
+        }
+        if cut_off > 0 {
+            self.dropped.fetch_add(cut_off, Ordering::AcqRel);
+            let records = self.records;
+            tracing::warn!(
+                dropped = cut_off,
+                "{records} were dropped: the server stopped before they were written"
+            );
+        }
+    }
+
+    fn say(&self, dropped: u64) {
+        let new = dropped.saturating_sub(self.said.swap(dropped, Ordering::AcqRel));
+        let Self {
+            records,
+            setting,
+            limit,
+            ..
+        } = self;
+        tracing::warn!(
+            dropped = new,
+            since_start = dropped,
+            "{records} were dropped: {setting} = {limit} is full of what waits to be written. Raise it, or see that the disk is faster."
+        );
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_ends_at_the_limit_and_comes_back() {
+        let backlog = Backlog::new("records", "server.call_log_memory", ByteSize(100));
+        assert!(backlog.reserve(60));
+        assert!(!backlog.reserve(41));
+        assert!(!backlog.reserve(usize::MAX));
+        assert!(backlog.reserve(40));
+        assert!(!backlog.reserve(1));
+        backlog.release(60);
+        assert!(backlog.reserve(60));
+    }
+
+    #[test]
+    fn what_is_dropped_is_said_once_in_a_while() {
+        let backlog = Backlog::new("records", "server.call_log_memory", ByteSize(0));
+        let said = || backlog.said.load(Ordering::Acquire);
+        backlog.shed(3);
+        assert_eq!(said(), 3);
+        backlog.shed(4);
+        assert_eq!(said(), 3, "not yet again");
+        backlog.close(5);
+        assert_eq!(said(), 7, "at the end all");
+        assert_eq!(backlog.dropped.load(Ordering::Acquire), 12);
+    }
+}

@@ -1,0 +1,71 @@
+//! The log of calls, on its way to the store: counted and kept in memory, written off the path of calls.
+//!
+//! A call leaves a row and its times in its function's [`FunctionLog`], under a lock that only calls of that function
+//! take, for the time that it takes to push. One task empties the logs that have something: a row is on the disk a few
+//! milliseconds after its call when little happens, and the task writes for at most a third of its time when much does. A
+//! log holds as many rows as the store keeps of a function, so what a burst leaves out would have been trimmed anyway.
+//!
+//! All rows that wait share `server.call_log_memory`. A row that has no room takes the place of the oldest ones of its own
+//! function, or is dropped; what is dropped is counted, for all and for the function. Counts of calls are never dropped.
+//!
+//! Rejected: writing before the answer (a flush of the disk for every call), and a queue of calls (it fills when calls
+//! come faster than rows can be written, and then either calls wait or counts are wrong).
+
+mod function_log;
+mod row;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use function_log::LogHandle;
+pub(crate) use row::{CallSummary, OWN_FIELD, Payload};
+
+use crate::backlog::Backlog;
+use crate::write_behind::WriteBehind;
+use bytesize::ByteSize;
+use function_log::{FunctionLog, FunctionLogs};
+use iof_store::Store;
+use std::sync::Arc;
+use tokio::time::Instant;
+use writer::LogWriter;
+
+/// The logs of all functions, and the task that writes them.
+pub(crate) struct CallLog {
+    queue: WriteBehind<Arc<FunctionLog>>,
+    functions: Arc<FunctionLogs>,
+}
+
+impl CallLog {
+    /// Starts the task. `keep` rows of each function are kept; 0 keeps only counts. Rows that wait take up to `memory`.
+    pub(crate) fn start(store: Store, keep: u32, memory: ByteSize) -> Self {
+        let setting = "server.call_log_memory";
+        let backlog = Arc::new(Backlog::new("rows of the call log", setting, memory));
+        let queue = WriteBehind::start(LogWriter::new(store, keep, Arc::clone(&backlog)));
+        let sender = queue.sender().clone();
+        let functions = FunctionLogs::new(keep as usize, sender, backlog);
+        Self {
+            queue,
+            functions: Arc::new(functions),
+        }
+    }
+
+    /// The log of a function that was just loaded with `state`.
+    pub(crate) fn of_function(&self, function_id: i64, state: &Arc<str>) -> LogHandle {
+        LogHandle::new(self.functions.get(function_id), state)
+    }
+
+    /// The rows of a function that were dropped since the server's start.
+    pub(crate) fn dropped(&self, function_id: i64) -> u64 {
+        self.functions.dropped(function_id)
+    }
+
+    /// Returns when the rows of all calls that ended are in the store.
+    pub(crate) async fn flush(&self) {
+        self.queue.flush().await;
+    }
+
+    /// Writes what waits, counts first, and ends soon after `deadline`. What is not written by then is dropped.
+    pub(crate) async fn stop(&self, deadline: Instant) {
+        self.queue.stop(deadline).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! The writer of the logs of calls into the store.
+
+use super::function_log::{Counts, FunctionLog, Taken};
+use super::row::{Row, nanoseconds};
+use crate::backlog::Backlog;
+use crate::write_behind::{WriteFailure, Writer};
+use iof_store::{Calls, Error, Store};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Functions of one transaction at most.
+const BATCH: usize = 1024;
+/// Bytes of rows after which a transaction takes no further function. Others wait for it: of other tables as well.
+const BATCH_BYTES: usize = 1 << 20;
+/// The same at the end, where a transaction that began before the deadline makes the stop longer.
+const LAST_BYTES: usize = 256 << 10;
+
+pub(super) struct LogWriter {
+    store: Store,
+    keep: u32,
+    backlog: Arc<Backlog>,
+}
+
+impl LogWriter {
+    pub(super) fn new(store: Store, keep: u32, backlog: Arc<Backlog>) -> Self {
+        Self {
+            store,
+            keep,
+            backlog,
+        }
+    }
+
+    /// Writes what was taken of logs, and gives its memory back.
+    async fn record(&self, taken: Vec<(Arc<FunctionLog>, Taken)>) -> Result<usize, Error> {
+        let held = taken.iter().map(|(_, taken)| taken.held).sum();
+        let mut counted = Vec::with_capacity(taken.len());
+        let mut calls = Vec::with_capacity(taken.len());
+        for (log, Taken { rows, counts, .. }) in taken {
+            counted.push((Arc::clone(&log), counts, rows.len()));
+            calls.push(of_function(log.function_id, counts, rows));
+        }
+        let recorded = self.store.record_calls(calls, self.keep).await;
+        self.backlog.release(held);
+        let rows = counted.iter().map(|(.., rows)| *rows).sum();
+        let Err(error) = recorded else {
+            return Ok(rows);
+        };
+        for (log, counts, rows) in counted {
+            log.restore(counts, rows as u64);
+        }
+        self.backlog.lose(rows as u64);
+        Err(error)
+    }
+}
+
+impl Writer for LogWriter {
+    type Item = Arc<FunctionLog>;
+    const BATCH: usize = BATCH;
+    // Calls come first: a third of one core is what this may take of them, and what it cannot write is dropped.
+    const REST: u32 = 2;
+    const RESTS_WHEN_FULL: bool = true;
+
+    async fn write(
+        &mut self,
+        logs: &mut VecDeque<Arc<FunctionLog>>,
+    ) -> Result<usize, WriteFailure> {
+        let (mut taken, mut bytes) = (vec![], 0);
+        while taken.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(log) = logs.pop_front()
+        {
+            let one = log.take();
+            bytes += one.held;
+            taken.push((log, one));
+        }
+        let recorded = self.record(taken).await;
+        self.backlog.report();
+        recorded.map_err(|error| {
+            tracing::error!(%error, "calls could not be written to the log: their rows are missing in it, and they are counted later");
+            WriteFailure
+        })
+    }
+
+    async fn finish(&mut self, logs: VecDeque<Arc<FunctionLog>>, deadline: Instant) {
+        let (mut counts, mut waiting) = (vec![], vec![]);
+        for log in logs {
+            let mut taken = log.take();
+            counts.push(of_function(log.function_id, taken.counts, VecDeque::new()));
+            taken.counts = Counts::default();
+            if !taken.rows.is_empty() {
+                waiting.push((log, taken));
+            }
+        }
+        if let Err(error) = self.store.record_calls(counts, self.keep).await {
+            tracing::error!(%error, "calls could not be counted before the end; they are missing in the usage");
+        }
+        // The newest last, from where they are taken. Within a function the order of numbers is that of time, so a
+        // function's rows go together.
+        waiting.sort_by_cached_key(|(_, taken)| taken.rows.back().map(|row| row.at));
+        while !waiting.is_empty() && Instant::now() < deadline {
+            let (mut taken, mut bytes) = (vec![], 0);
+            while bytes < LAST_BYTES
+                && let Some((log, one)) = waiting.pop()
+            {
+                bytes += one.held;
+                taken.push((log, one));
+            }
+            if let Err(error) = self.record(taken).await {
+                tracing::error!(%error, "calls could not be written to the log before the end: their rows are missing in it");
+            }
+        }
+        let cut_off = waiting
+            .iter()
+            .map(|(_, taken)| taken.rows.len())
+            .sum::<usize>();
+        self.backlog.close(cut_off as u64);
+    }
+
+    async fn tidy(&mut self) {}
+}
+
+fn of_function(function_id: i64, counts: Counts, rows: VecDeque<Row>) -> Calls {
+    Calls {
+        function_id,
+        invocations: counts.invocations,
+        guest_ns: nanoseconds(counts.guest),
+        latest_ns: nanoseconds(counts.latest),
+        newest: rows
+            .into_iter()
+            .map(|row| row.into_call(function_id))
+            .collect(),
+    }
+}
