@@ -5,7 +5,7 @@
 use super::process::Worker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// The time that a worker waits for its next module.
@@ -22,8 +22,10 @@ pub(super) struct IdleWorkers {
 struct State {
     /// Each with the end of its time; the one that worked last comes last.
     workers: Vec<(Instant, Worker)>,
-    /// The task that ends workers, while there are any.
-    sweeper: Option<JoinHandle<()>>,
+    /// True while a task ends workers, which it does as long as there are any.
+    sweeps: bool,
+    /// That task, and one that has just ended. They end with this.
+    sweepers: JoinSet<()>,
 }
 
 impl IdleWorkers {
@@ -49,8 +51,10 @@ impl IdleWorkers {
         let mut state = self.state();
         let end = Instant::now() + self.time;
         state.workers.push((end, worker));
-        if state.sweeper.is_none() {
-            state.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(self), end)));
+        if !state.sweeps {
+            state.sweeps = true;
+            while state.sweepers.try_join_next().is_some() {}
+            state.sweepers.spawn(sweep(Arc::downgrade(self), end));
         }
     }
 
@@ -68,21 +72,13 @@ impl IdleWorkers {
         state.workers.retain(|(end, _)| *end > now);
         let next = state.workers.first().map(|(end, _)| *end);
         if next.is_none() {
-            state.sweeper = None;
+            state.sweeps = false;
         }
         next
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for IdleWorkers {
-    fn drop(&mut self) {
-        if let Some(sweeper) = self.state().sweeper.take() {
-            sweeper.abort();
-        }
     }
 }
 

@@ -4,9 +4,9 @@
 //! module that wants more could be compiled and never called.
 
 use crate::accounting::ELEMENT;
-use crate::pool::{TABLE_ELEMENTS, TABLES};
 use crate::limits::Limits;
 use crate::manifest::fits;
+use crate::pool::{TABLE_ELEMENTS, TABLES};
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
