@@ -8,7 +8,6 @@ use iof_engine::Manifest;
 use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
@@ -66,11 +65,12 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
 /// The digest of `0,97,115,109`, which is not held: it is four times as long as the module.
 fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     const PIECE: usize = 64 << 10;
-    let (mut digest, mut text) = (Sha256::new(), String::with_capacity(PIECE + 4));
+    // Formatted once: a module has millions of bytes.
+    let words: Vec<String> = (0..=u8::MAX).map(|byte| format!(",{byte}")).collect();
+    let (mut digest, mut text) = (Sha256::new(), Vec::with_capacity(PIECE + 4));
     for (at, byte) in bytes.iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        // Writing to a string does not fail.
-        let _ = write!(text, "{comma}{byte}");
+        let word = words[usize::from(*byte)].as_bytes();
+        text.extend_from_slice(&word[usize::from(at == 0)..]);
         if text.len() >= PIECE {
             digest.update(&text);
             text.clear();
