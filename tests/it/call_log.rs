@@ -88,7 +88,7 @@ async fn every_call_is_in_the_log_or_dropped_and_all_are_counted() {
 /// Each load of a function had a log of its own, and each row held the state of its load.
 #[tokio::test]
 async fn functions_that_are_loaded_again_and_again_take_no_more_memory() {
-    let server = Server::start("[server]\nloaded_functions = 1\n").await;
+    let server = Server::start("[server]\nloaded_memory = \"64 KiB\"\n").await;
     let functions = uploads(&server, 3).await;
     for function in &functions {
         let state = server

@@ -71,6 +71,7 @@ mod stand_in;
 mod storage;
 mod story;
 mod story_records;
+mod tenants;
 mod terminal;
 mod tls;
 mod typed;

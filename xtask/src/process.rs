@@ -103,7 +103,8 @@ impl Server {
         let started = Instant::now();
         output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
         let ended = self.child.wait();
-        let ended = ended.map_err(|e| Problem::new(format!("the server cannot be waited for: {e}")))?;
+        let ended =
+            ended.map_err(|e| Problem::new(format!("the server cannot be waited for: {e}")))?;
         if !ended.success() {
             return Err(Problem::new(format!("the server ended with {ended}")));
         }

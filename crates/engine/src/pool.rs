@@ -7,7 +7,7 @@ use crate::capacity::Capacity;
 use crate::config::wasm_config;
 use crate::limits::Limits;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use wasmtime::{Engine, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Bytes of a slot's tables that stay resident.
 const KEEP_TABLE: usize = 64 << 10;
@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_module_keeps_one_slot_whichever_thread_calls_it() {
         let engine = engine(&Limits::default(), 4, &Capacity::of(200)).unwrap();
-        let module = wasmtime::Module::new(&engine, "(module (memory 1) (data (i32.const 0) \"x\"))").unwrap();
+        let module = wat::parse_str(r#"(module (memory 1) (data (i32.const 0) "x"))"#).unwrap();
+        let module = wasmtime::Module::new(&engine, module).unwrap();
         for _ in 0..4 {
             std::thread::scope(|scope| {
                 scope.spawn(|| {

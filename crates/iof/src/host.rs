@@ -52,8 +52,7 @@ pub(crate) fn scans_pages() -> bool {
 /// Bytes of memory of the machine, or of the group of processes that this one is in, whichever is less.
 fn memory() -> u64 {
     let system = rustix::system::sysinfo();
-    let machine = u64::try_from(system.totalram).unwrap_or(u64::MAX);
-    let machine = machine.saturating_mul(u64::from(system.mem_unit));
+    let machine = system.totalram.saturating_mul(u64::from(system.mem_unit));
     group_limits().fold(machine, u64::min)
 }
 

@@ -78,8 +78,7 @@ mod tests {
         );
         for length in 0..file.len() {
             assert!(
-                ours.open("engine-a", &digest, &file[..length])
-                    .is_none(),
+                ours.open("engine-a", &digest, &file[..length]).is_none(),
                 "cut to {length}"
             );
         }

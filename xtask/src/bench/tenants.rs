@@ -251,6 +251,10 @@ fn state(iof: &Server) -> Outcome<State> {
         system: ticks(12)?,
         resident_kb: number_after(&file("status")?, "VmRSS:").ok_or_else(unread)?,
         loads: figure("\"loads\":")?,
-        maps: number_after(server.split("\"maps\"").nth(1).unwrap_or_default(), "used\":").ok_or_else(unread)?,
+        maps: number_after(
+            server.split("\"maps\"").nth(1).unwrap_or_default(),
+            "used\":",
+        )
+        .ok_or_else(unread)?,
     })
 }

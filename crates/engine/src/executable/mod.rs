@@ -6,10 +6,10 @@
 
 mod core;
 
+use crate::artefact::{self, PackedCode};
 use crate::manifest::{Kind, Manifest};
 use crate::state::CallState;
 use crate::value::ProgramInput;
-use crate::artefact::{self, PackedCode};
 use crate::{Arg, StatedSignature, Value};
 use iof_fault::Fault;
 use std::sync::Arc;
@@ -56,7 +56,11 @@ impl Executable {
     ///
     /// # Errors
     /// As [`Executable::load`].
-    pub(crate) fn check(engine: &Engine, manifest: &Manifest, code: PackedCode<'_>) -> Result<(), Fault> {
+    pub(crate) fn check(
+        engine: &Engine,
+        manifest: &Manifest,
+        code: PackedCode<'_>,
+    ) -> Result<(), Fault> {
         match manifest.kind {
             Kind::Bindgen | Kind::WasiCommand => artefact::module(engine, code).map(drop),
         }

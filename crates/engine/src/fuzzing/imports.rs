@@ -11,7 +11,8 @@ use crate::compile::worker::WorkerLimits;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
-    Arg, Capacity, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits, host,
+    Arg, Capacity, CompileLimits, Engine, EngineConfig, Function, HostCallTape, Invocation, Limits,
+    host,
 };
 use async_trait::async_trait;
 use bytes::Bytes;

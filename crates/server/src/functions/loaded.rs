@@ -19,7 +19,8 @@ const PART: u64 = 256 << 20;
 const PARTS_A_PROCESSOR: u64 = 4;
 
 /// A load, boxed: it is rare, and its type long.
-pub(super) type Loading<'a> = Pin<Box<dyn Future<Output = Result<Arc<LoadedFunction>, Fault>> + Send + 'a>>;
+pub(super) type Loading<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<LoadedFunction>, Fault>> + Send + 'a>>;
 
 /// The cache of loaded functions.
 pub(super) struct LoadedFunctions {

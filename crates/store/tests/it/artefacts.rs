@@ -16,7 +16,11 @@ async fn with_artefact(home: &Home) -> (iof_store::Store, [u8; 32]) {
         .await
         .unwrap();
     assert_eq!(
-        store.artefact(ENGINE, sha256, <[u8]>::to_vec).await.unwrap().unwrap(),
+        store
+            .artefact(ENGINE, sha256, <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .unwrap(),
         b"machine code"
     );
     (store, sha256)
@@ -40,12 +44,22 @@ async fn a_changed_or_cut_artefact_is_none_and_removed() {
         b"",
     ] {
         tokio::fs::write(&path, bad).await.unwrap();
-        assert!(store.artefact(ENGINE, sha256, <[u8]>::to_vec).await.unwrap().is_none());
+        assert!(
+            store
+                .artefact(ENGINE, sha256, <[u8]>::to_vec)
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert!(!path.exists());
     }
     store.put_artefact(ENGINE, sha256, b"again").await.unwrap();
     assert_eq!(
-        store.artefact(ENGINE, sha256, <[u8]>::to_vec).await.unwrap().unwrap(),
+        store
+            .artefact(ENGINE, sha256, <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .unwrap(),
         b"again"
     );
 }
@@ -65,17 +79,29 @@ async fn an_artefact_of_another_host_engine_or_source_is_none() {
 
     put(&ours.artefact(ENGINE, sha256), &sealed_there).await;
     assert!(
-        store.artefact(ENGINE, sha256, <[u8]>::to_vec).await.unwrap().is_none(),
+        store
+            .artefact(ENGINE, sha256, <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .is_none(),
         "another host"
     );
     put(&ours.artefact("engine-b", sha256), &sealed_here).await;
     assert!(
-        store.artefact("engine-b", sha256, <[u8]>::to_vec).await.unwrap().is_none(),
+        store
+            .artefact("engine-b", sha256, <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .is_none(),
         "another engine"
     );
     put(&ours.artefact(ENGINE, [3; 32]), &sealed_here).await;
     assert!(
-        store.artefact(ENGINE, [3; 32], <[u8]>::to_vec).await.unwrap().is_none(),
+        store
+            .artefact(ENGINE, [3; 32], <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .is_none(),
         "another source"
     );
 }
@@ -119,7 +145,11 @@ async fn a_fingerprint_that_is_a_path_is_refused() {
         "invalid"
     );
     assert_eq!(
-        store.artefact("a/b", [0; 32], <[u8]>::to_vec).await.unwrap_err().code(),
+        store
+            .artefact("a/b", [0; 32], <[u8]>::to_vec)
+            .await
+            .unwrap_err()
+            .code(),
         "invalid"
     );
 }
@@ -158,7 +188,13 @@ async fn a_start_keeps_the_last_engine_and_those_used_within_thirty_days() {
     age(&engines.join("last"), 90);
     let store = home.open().await;
     assert_eq!(files(&engines), [home.artefact("last", sha256)]);
-    assert!(store.artefact("last", sha256, <[u8]>::to_vec).await.unwrap().is_some());
+    assert!(
+        store
+            .artefact("last", sha256, <[u8]>::to_vec)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let used = engines.join("last").metadata().unwrap().modified().unwrap();
     assert!(used.elapsed().unwrap() < Duration::from_secs(60));
 }

@@ -192,7 +192,7 @@ fn what_does_not_fit_says_what_would() {
     let add = export(&[I, I], &[I], None);
     let fault = plan(&add, &texts(&["1", "2", "3"])).unwrap_err();
     assert!(
-        fault.message.contains("(i32, i32)") && fault.message.contains("3 came"),
+        fault.message.contains("(i32, i32)") && fault.message.contains("got 3 arguments"),
         "{}",
         fault.message
     );

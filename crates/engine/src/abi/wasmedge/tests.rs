@@ -146,7 +146,7 @@ fn stated_types_give_exact_widths() {
         (
             "(string) -> ()",
             &["a", "b"],
-            "takes a text in UTF-8, and 2 came",
+            "takes a text in UTF-8: got 2 arguments",
         ),
         ("(string, i32) -> ()", &["a"], "Argument 2"),
         ("() -> ()", &["a"], "takes no arguments"),
