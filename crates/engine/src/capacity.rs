@@ -26,7 +26,7 @@ const KEPT_MOST: u64 = 2 << 20;
 /// The least. A call of a small function writes a dozen pages.
 const KEPT_LEAST: u64 = 64 << 10;
 
-/// What the host allows one process.
+/// The room that the host gives one process.
 #[derive(Clone, Copy, Debug)]
 pub struct HostRoom {
     /// Mappings (`vm.max_map_count`).
@@ -55,7 +55,7 @@ pub enum Bound {
     Memory,
 }
 
-/// How many functions are kept ready, and in what.
+/// The number of functions that are kept ready, and of the slots that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Functions.
@@ -66,7 +66,7 @@ pub struct Capacity {
     pub kept: u64,
     /// Bytes of code, at most.
     pub code: u64,
-    /// What bounds the number of functions.
+    /// The resource that bounds the number of functions.
     pub bound: Bound,
 }
 

@@ -242,7 +242,7 @@ impl Inference {
         Ok(session)
     }
 
-    /// What the library of the setting `onnxruntime` says of itself, opened in a worker as it is to
+    /// The version that the library of the setting `onnxruntime` gives, opened in a worker as it is to
     /// run models; `None` if the setting is empty.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ struct State {
     workers: Vec<(Instant, Worker)>,
     /// True while a task ends workers, which it does as long as there are any.
     sweeps: bool,
-    /// That task, and one that has just ended. They end with this.
+    /// The task that does so, and one that has just ended; dropped with the set.
     sweepers: JoinSet<()>,
 }
 

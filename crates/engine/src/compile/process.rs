@@ -23,7 +23,7 @@ pub(super) struct Worker {
     pub(super) used: bool,
 }
 
-/// What a worker says of a module, or how it died of it.
+/// The answer of a worker about a module, or its death.
 pub(super) enum Answer {
     /// The artefact, and whether the worker waits for another module.
     Artefact {

@@ -1,6 +1,6 @@
 //! Functions of a module that can run at upload; the others are not compiled for it.
 //!
-//! What runs at upload is little: descriptors, initialisers, the first growth of the heap. Compiling all of a module for
+//! Little runs at upload: descriptors, initialisers, the first growth of the heap. Compiling all of a module for
 //! that costs as much as compiling it for good, so the bodies that none of these can reach are replaced by a trap of the
 //! same length. Nothing moves: indices, offsets and names are those of the module.
 

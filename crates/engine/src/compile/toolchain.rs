@@ -1,4 +1,4 @@
-//! What compiles modules: engines and a linker, built once for all modules of a process.
+//! The compiler of modules: engines and a linker, built once for all modules of a process.
 
 use super::instance::Instance;
 use super::prime::{Draft, Refusal};
