@@ -26,8 +26,8 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         command
             .args(words)
             .current_dir(&root)
-            .env("IOF_PYTHON", &onnxruntime.python)
-            .env("IOF_ONNXRUNTIME", &onnxruntime.library);
+            .env("ONNXRUNTIME_PYTHON", &onnxruntime.python)
+            .env("ONNXRUNTIME_LIBRARY", &onnxruntime.library);
         command
     };
 
@@ -42,7 +42,8 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     let nextest = output(cargo().args(["nextest", "--version"])).is_ok();
     step("run the tests", || {
         if nextest {
-            process::run(workspace(&["nextest", "run", "--workspace"]).args(filters))
+            let all = ["nextest", "run", "--workspace", "--no-fail-fast"];
+            process::run(workspace(&all).args(filters))
         } else if filters.len() > 1 {
             // The standard runner takes more filters only behind `--`.
             process::run(

@@ -3,12 +3,12 @@
 //! ```text
 //! python crates/infer/scripts/mobilenet.py make mobilenet.onnx
 //! cargo build --release -p iof-infer -p models-bench --bins
-//! IOF_PYTHON=python target/release/models-bench mobilenet.onnx 100
+//! ONNXRUNTIME_PYTHON=python target/release/models-bench mobilenet.onnx 100
 //! ```
 //!
 //! Each figure is the median of the runs, which take turns so that a busy machine is busy for all
-//! of them. `IOF_PYTHON` names a Python with onnxruntime, and `IOF_ONNXRUNTIME` its library, on which
-//! `infer` runs the model, too; without one, its figures are left out.
+//! of them. `ONNXRUNTIME_PYTHON` names a Python with onnxruntime, and `ONNXRUNTIME_LIBRARY` its
+//! library, on which `infer` runs the model, too; without one, its figures are left out.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ async fn main() {
     };
     let program = std::env::current_exe().unwrap();
     let worker = program.parent().unwrap().join("iof-infer-worker");
-    let library = std::env::var_os("IOF_ONNXRUNTIME").map(PathBuf::from);
+    let library = std::env::var_os("ONNXRUNTIME_LIBRARY").map(PathBuf::from);
     let on_library = library.map(|onnxruntime| Config {
         onnxruntime,
         ..config.clone()
@@ -153,7 +153,7 @@ async fn main() {
     if onnxruntime.is_some() {
         print("a session, onnxruntime", library);
     }
-    if let Ok(python) = std::env::var("IOF_PYTHON") {
+    if let Ok(python) = std::env::var("ONNXRUNTIME_PYTHON") {
         let script = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../crates/infer/scripts/mobilenet.py"

@@ -95,7 +95,7 @@ fn infer(release: &Path, scratch: &Scratch) -> Outcome {
         run(Command::new(release.join("models-bench"))
             .arg(&model)
             .arg("50")
-            .env("IOF_PYTHON", &python)
-            .env("IOF_ONNXRUNTIME", &library))
+            .env("ONNXRUNTIME_PYTHON", &python)
+            .env("ONNXRUNTIME_LIBRARY", &library))
     })
 }

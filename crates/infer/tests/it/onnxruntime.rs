@@ -1,7 +1,7 @@
 //! ONNX models on the operator's onnxruntime: the answers of tract, and what is refused.
 //!
-//! `IOF_ONNXRUNTIME` names a `libonnxruntime.so` and `IOF_PYTHON` a Python that has numpy and onnx, as
-//! `cargo xtask test` sets them; without them, a test that needs them says so and ends.
+//! `ONNXRUNTIME_LIBRARY` names a `libonnxruntime.so` and `ONNXRUNTIME_PYTHON` a Python that has numpy
+//! and onnx, as `cargo xtask test` sets them; without them, a test that needs them says so and ends.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ use crate::setup::{LONG, Setup, assert_close, le, numbers, references, setup, wi
 const TOLERANCE: f32 = 1e-4;
 
 fn library() -> Option<PathBuf> {
-    let named = std::env::var_os("IOF_ONNXRUNTIME").map(PathBuf::from);
+    let named = std::env::var_os("ONNXRUNTIME_LIBRARY").map(PathBuf::from);
     if named.is_none() {
-        eprintln!("not run: IOF_ONNXRUNTIME names no library");
+        eprintln!("not run: ONNXRUNTIME_LIBRARY names no library");
     }
     named
 }
@@ -88,8 +88,8 @@ async fn other_types_and_formats_are_as_before() {
 
 #[tokio::test]
 async fn mobilenet_is_what_tract_says() {
-    let (Some(library), Ok(python)) = (library(), std::env::var("IOF_PYTHON")) else {
-        println!("not run: IOF_PYTHON names no Python with onnx");
+    let (Some(library), Ok(python)) = (library(), std::env::var("ONNXRUNTIME_PYTHON")) else {
+        println!("not run: ONNXRUNTIME_PYTHON names no Python with onnx");
         return;
     };
     let (one, two) = (with(on(&library)), {

@@ -81,12 +81,12 @@ async fn a_session_computes_tensors_without_a_command() {
     assert_close(&logits, &numbers(&references["batch_logits"]), TOLERANCE);
 }
 
-/// Asks onnxruntime now, about inputs that are not committed. `IOF_PYTHON` names a Python that has
-/// onnxruntime and numpy; without it the test says so and ends.
+/// Asks onnxruntime now, about inputs that are not committed. `ONNXRUNTIME_PYTHON` names a Python that
+/// has onnxruntime and numpy; without it the test says so and ends.
 #[tokio::test]
 async fn live() {
-    let Ok(python) = std::env::var("IOF_PYTHON") else {
-        println!("not run: IOF_PYTHON names no Python with onnxruntime");
+    let Ok(python) = std::env::var("ONNXRUNTIME_PYTHON") else {
+        println!("not run: ONNXRUNTIME_PYTHON names no Python with onnxruntime");
         return;
     };
     let setup = setup();
