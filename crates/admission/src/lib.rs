@@ -1,10 +1,11 @@
 //! Bounded admission: a limit on what runs at once, a bound on what waits for it, and a time that it
 //! waits at most.
 //!
-//! tokio's semaphore is inside, so waiters are admitted in the order of their arrival. It has no
-//! bound on waiters and tells nobody how many there are, which is what this crate adds. Permits are
-//! owned: what holds one may outlive the function that acquired it, such as a body that is still
-//! being sent. A permit that is free costs no look at the clock.
+//! A free permit costs one atomic addition to take and one to give back, with no lock and no look at
+//! the clock. Only what finds none waits, at a semaphore of tokio's, so that it is admitted in the
+//! order of arrival: a permit that is given back while something waits goes to the semaphore, and is
+//! never free in between. Permits are owned: what holds one may outlive the function that acquired
+//! it, such as a body that is still being sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +23,12 @@ struct Inner {
     limit: usize,
     queue: usize,
     wait: Option<Duration>,
-    free: Semaphore,
+    /// The permits that are held, with those that are handed over.
+    taken: AtomicUsize,
     waiting: AtomicUsize,
+    /// The permits on their way from what gave them back to what waits. One may stay here when its
+    /// waiter has gone; the next that finds no other takes it.
+    handed: Semaphore,
 }
 
 /// A permit to run; dropping it admits the next in the queue.
@@ -49,19 +54,21 @@ impl Admission {
 
     /// An admission of `limit` at once, before which `queue` wait for `wait` at most.
     pub fn with_wait(limit: usize, queue: usize, wait: Option<Duration>) -> Admission {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
         Admission(Arc::new(Inner {
-            limit,
+            limit: limit.min(Semaphore::MAX_PERMITS),
             queue,
             wait,
-            free: Semaphore::new(limit),
+            taken: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            handed: Semaphore::new(0),
         }))
     }
 
     /// Takes a permit if one is free.
     pub fn try_acquire(&self) -> Option<Permit> {
-        self.0.free.try_acquire().ok()?.forget();
+        if !self.0.take() {
+            self.0.handed.try_acquire().ok()?.forget();
+        }
         Some(Permit(Arc::clone(&self.0)))
     }
 
@@ -93,10 +100,14 @@ impl Admission {
 
     async fn enqueue(&self, deadline: Option<Instant>) -> Result<Permit, AdmissionError> {
         let _waiter = Waiter::join(&self.0).ok_or(AdmissionError::QueueFull)?;
-        let free = self.0.free.acquire();
+        // One that was given back before this waiter could be seen was handed to nobody.
+        if self.0.take() {
+            return Ok(Permit(Arc::clone(&self.0)));
+        }
+        let handed = self.0.handed.acquire();
         let permit = match deadline {
-            None => free.await,
-            Some(deadline) => timeout_at(deadline, free)
+            None => handed.await,
+            Some(deadline) => timeout_at(deadline, handed)
                 .await
                 .map_err(|_| AdmissionError::TimedOut)?,
         };
@@ -112,18 +123,41 @@ impl Admission {
 
     /// The number that runs now.
     pub fn running(&self) -> usize {
-        self.0.limit - self.0.free.available_permits()
+        let taken = self.0.taken.load(Ordering::SeqCst);
+        taken.saturating_sub(self.0.handed.available_permits())
     }
 
     /// The number that waits now.
     pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+        self.0.waiting.load(Ordering::SeqCst)
+    }
+}
+
+impl Inner {
+    fn take(&self) -> bool {
+        self.taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |taken| {
+                (taken < self.limit).then_some(taken + 1)
+            })
+            .is_ok()
+    }
+
+    // Of a waiter that comes and a permit that goes at the same moment, one sees the other: each writes
+    // its own counter and then reads the other's, sequentially consistent.
+    fn give_back(&self) {
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            self.taken.fetch_sub(1, Ordering::SeqCst);
+            if self.waiting.load(Ordering::SeqCst) == 0 || !self.take() {
+                return;
+            }
+        }
+        self.handed.add_permits(1);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.free.add_permits(1);
+        self.0.give_back();
     }
 }
 
@@ -132,7 +166,7 @@ struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
     fn join(inner: &'a Inner) -> Option<Waiter<'a>> {
-        let before = inner.waiting.fetch_add(1, Ordering::AcqRel);
+        let before = inner.waiting.fetch_add(1, Ordering::SeqCst);
         let waiter = Waiter(&inner.waiting);
         (before < inner.queue).then_some(waiter)
     }
@@ -140,7 +174,7 @@ impl<'a> Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -207,6 +241,49 @@ mod tests {
         assert_eq!((admission.running(), admission.waiting()), (2, 0));
         drop(permit);
         assert_eq!(admission.running(), 1);
+    }
+
+    /// Waiters that go at any moment leave no permit behind that nobody can take.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_permit_is_lost_to_a_waiter_that_goes() {
+        let admission = Admission::new(2, 1_000);
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..2_000_u64 {
+            let admission = admission.clone();
+            calls.spawn(async move {
+                let patience = Instant::now() + Duration::from_micros(number * 37 % 900);
+                if let Ok(permit) = admission.acquire_until(patience).await {
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                }
+            });
+        }
+        while let Some(call) = calls.join_next().await {
+            call.unwrap();
+        }
+        assert_eq!((admission.running(), admission.waiting()), (0, 0));
+        let both = (admission.try_acquire(), admission.try_acquire());
+        assert!(both.0.is_some() && both.1.is_some());
+        assert!(admission.try_acquire().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_comes_before_who_arrives() {
+        let admission = Admission::new(1, 5);
+        let held = admission.try_acquire().unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = Box::pin(admission.acquire());
+        let mut second = Box::pin(admission.acquire());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        drop(held);
+        assert!(admission.try_acquire().is_none());
+        let mut third = Box::pin(admission.acquire());
+        assert!(third.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        drop(first.await.unwrap());
+        drop(second.await.unwrap());
+        third.await.unwrap();
     }
 
     #[tokio::test]

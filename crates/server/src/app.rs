@@ -27,7 +27,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     /// The limit of calls at a time.
-    pub(crate) limiter: Arc<ConcurrencyLimiter>,
+    pub(crate) limiter: ConcurrencyLimiter,
     pub(crate) bodies: BodyMemory,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,

@@ -15,7 +15,7 @@ pub(crate) struct EffectiveGrants {
     pub(crate) limits: Arc<Limits>,
     pub(crate) secrets: Arc<SecretInjections>,
     /// Its own limit of calls at a time.
-    pub(crate) limiter: Option<Arc<ConcurrencyLimiter>>,
+    pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
     /// True if whoever may call it may have the answer fetched later; else only holders of a key.
@@ -78,7 +78,7 @@ impl EffectiveGrants {
         if let (Some(limiter), Some(before)) = (&mut self.limiter, &earlier.limiter)
             && limiter.limit() == before.limit()
         {
-            *limiter = Arc::clone(before);
+            *limiter = before.clone();
         }
         if let (Some(rate), Some(before)) = (&mut self.rate, &earlier.rate)
             && rate.rate() == before.rate()

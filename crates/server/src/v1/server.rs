@@ -23,11 +23,11 @@ pub(super) struct ServerInfo {
 #[derive(Serialize, ToSchema)]
 struct CallFigures {
     /// Calls that run.
-    running: u32,
+    running: usize,
     /// Calls that wait for others to end.
-    waiting: u32,
+    waiting: usize,
     /// Calls that may run at once.
-    limit: u32,
+    limit: usize,
 }
 
 /// Functions whose code is in memory.
