@@ -9,23 +9,16 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::time::{Instant, timeout_at};
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::library::Library;
 use crate::worker::{self, Answer, Ask, Bounds, head, lengths, split};
 use crate::{Config, Description, Error, Format, Kind, Signature, Tensor};
-
-/// What a worker says on stderr when the kernel gives it no more memory.
-const OUT_OF_MEMORY: [&str; 3] = [
-    "memory allocation of",
-    "unable to allocate",
-    "Cannot allocate memory",
-];
 
 /// Bytes that a pipe to or from a worker holds; what an account may have without being root.
 const PIPE: usize = 1 << 20;
@@ -40,10 +33,7 @@ pub(crate) struct Workers {
 
 /// One worker process. It is killed when dropped.
 pub(crate) struct Worker {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    stderr: ChildStderr,
+    process: iof_worker::Worker,
     room: u64,
     memory: bytesize::ByteSize,
     /// Set while an answer is outstanding: what comes next would belong to another question.
@@ -95,35 +85,21 @@ impl Workers {
     pub(crate) fn start(&self) -> Result<Worker, Error> {
         let failed =
             |what: &dyn std::fmt::Display| Error::host(format!("no worker process: {what}"));
-        let [program, args @ ..] = self.program.as_slice() else {
+        if !self.exist() {
             return Err(failed(&"this server has none"));
-        };
-        let bounds = serde_json::to_string(&self.bounds).map_err(|e| failed(&e))?;
-        let mut child = Command::new(program)
-            .args(args)
-            .arg(bounds)
-            .env_clear()
-            // Memory that is only set aside would count against the limit.
-            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| failed(&e))?;
-        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
-            (Some(stdin), Some(stdout), Some(stderr)) => Ok(Worker {
-                stdin: widened(stdin),
-                stdout: widened(stdout),
-                child,
-                stderr,
-                // Outputs are bounded by the worker; one that was taken over may say anything.
-                room: self.bounds.graph.output.saturating_add(worker::HEAD),
-                memory: self.memory,
-                astray: false,
-            }),
-            _ => Err(failed(&"it has no pipes")),
         }
+        let bounds = serde_json::to_string(&self.bounds).map_err(|e| failed(&e))?;
+        let process = iof_worker::Worker::start(&self.program, &bounds).map_err(|e| failed(&e))?;
+        let (stdin, stdout) = process.pipes();
+        widen(stdin);
+        widen(stdout);
+        Ok(Worker {
+            process,
+            // Outputs are bounded by the worker; one that was taken over may say anything.
+            room: self.bounds.graph.output.saturating_add(worker::HEAD),
+            memory: self.memory,
+            astray: false,
+        })
     }
 }
 
@@ -192,25 +168,23 @@ impl Worker {
     ) -> Result<(Answer, Bytes), Silence> {
         let size = payload.iter().map(|part| part.len()).sum();
         let frame = head(ask, size).map_err(|e| Error::host(format!("no request: {e}")))?;
-        let exchange = async {
-            let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
-            stdin.write_all(&frame).await?;
-            for part in payload {
-                stdin.write_all(part).await?;
-            }
-            stdin.flush().await?;
+        let room = self.room;
+        let read = async |stdout: &mut ChildStdout| {
             let mut start = [0; 16];
             stdout.read_exact(&mut start).await?;
-            let (text, payload) = lengths(start, self.room)?;
+            let (text, payload) = lengths(start, room)?;
             let mut content = vec![0; text];
             stdout.read_exact(&mut content).await?;
             let mut bytes = vec![0; payload];
             stdout.read_exact(&mut bytes).await?;
             let answer: Answer = serde_json::from_slice(&content)?;
-            std::io::Result::Ok((answer, Bytes::from(bytes)))
+            Ok((answer, Bytes::from(bytes)))
         };
+        let question: Vec<&[u8]> = std::iter::once(&*frame)
+            .chain(payload.iter().copied())
+            .collect();
         self.astray = true;
-        let answered = timeout_at(deadline, exchange).await;
+        let answered = timeout_at(deadline, self.process.ask(&question, read)).await;
         self.astray = !matches!(answered, Ok(Ok(_)));
         match answered {
             Ok(Ok((Answer::Failed(error), _))) => Err(Silence::Error(error)),
@@ -218,7 +192,7 @@ impl Worker {
             Ok(Err(_)) => Err(self.autopsy().await),
             Err(_) => {
                 // Dropping kills it too, but not before the next runner looks.
-                let _ = self.child.start_kill();
+                self.process.kill();
                 Err(Silence::Error(Error::new(
                     Kind::Time,
                     "the time was over (the call's deadline, infer.run_time or infer.load_time)",
@@ -229,22 +203,20 @@ impl Worker {
 
     /// Why a worker ended.
     async fn autopsy(&mut self) -> Silence {
-        let moment = Instant::now() + std::time::Duration::from_secs(2);
-        let mut complaint = Vec::new();
-        let mut stderr = (&mut self.stderr).take(16 << 10);
-        let _ = timeout_at(moment, stderr.read_to_end(&mut complaint)).await;
-        let status = timeout_at(moment, self.child.wait()).await;
-        let status = match status {
-            Ok(Ok(status)) if status.success() => return Silence::Gone,
-            Ok(Ok(status)) => status.to_string(),
+        let death = timeout(Duration::from_secs(2), self.process.death()).await;
+        let (status, complaint, out_of_memory) = match &death {
+            Ok(Ok(death)) if death.status.success() => return Silence::Gone,
+            Ok(Ok(death)) => {
+                let status = death.status.to_string();
+                (status, &*death.complaint, death.out_of_memory())
+            }
             _ => {
-                let _ = self.child.start_kill();
-                "it closed its pipes".to_owned()
+                self.process.kill();
+                ("it closed its pipes".to_owned(), "", false)
             }
         };
-        let complaint = String::from_utf8_lossy(&complaint);
         tracing::error!(target: "iof::infer", status, %complaint, "a worker ended");
-        if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) {
+        if out_of_memory {
             let memory = self.memory;
             return Silence::Error(Error::limit(format!(
                 "the model takes more memory than infer.worker_memory = {memory}"
@@ -256,11 +228,10 @@ impl Worker {
     }
 }
 
-/// A pipe that takes a picture's tensor at once, where the kernel allows it: at 64 KiB, both sides
-/// wait for each other ten times.
-fn widened<P: AsFd>(pipe: P) -> P {
+/// Has a pipe take a picture's tensor at once, where the kernel allows it: at 64 KiB, both sides wait
+/// for each other ten times.
+fn widen(pipe: impl AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);
-    pipe
 }
 
 fn unexpected() -> Silence {

@@ -2,7 +2,7 @@
 //!
 //! On a busy server a module finds a worker that is ready; on a quiet one none is kept for longer than [`IDLE`].
 
-use super::process::Worker;
+use super::process::CompileWorker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ pub(super) struct IdleWorkers {
 #[derive(Debug, Default)]
 struct State {
     /// Each with the end of its time; the one that worked last comes last.
-    workers: Vec<(Instant, Worker)>,
+    workers: Vec<(Instant, CompileWorker)>,
     /// True while a task ends workers, which it does as long as there are any.
     sweeps: bool,
     /// The task that does so, and one that has just ended; dropped with the set.
@@ -37,7 +37,7 @@ impl IdleWorkers {
     }
 
     /// Takes a worker that waits.
-    pub(super) fn take(&self) -> Option<Worker> {
+    pub(super) fn take(&self) -> Option<CompileWorker> {
         loop {
             let (_, mut worker) = self.state().workers.pop()?;
             if worker.waits() {
@@ -47,7 +47,7 @@ impl IdleWorkers {
     }
 
     /// Keeps a worker for the next module.
-    pub(super) fn put(self: &Arc<Self>, worker: Worker) {
+    pub(super) fn put(self: &Arc<Self>, worker: CompileWorker) {
         let mut state = self.state();
         let end = Instant::now() + self.time;
         state.workers.push((end, worker));
@@ -98,9 +98,9 @@ mod tests {
     use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
     /// A process that waits, as a worker does.
-    fn worker() -> (Worker, Pid) {
+    fn worker() -> (CompileWorker, Pid) {
         let command = ["/bin/sh", "-c", "read line"].map(Into::into);
-        let worker = Worker::start(&command, "").unwrap();
+        let worker = CompileWorker::start(&command, "").unwrap();
         let pid = worker.pid().unwrap();
         (worker, Pid::from_raw(pid.cast_signed()).unwrap())
     }

@@ -28,10 +28,10 @@ use crate::{Manifest, artefact};
 use bytes::Bytes;
 use idle::{IDLE, IdleWorkers};
 use iof_fault::{Fault, FaultKind};
-use process::{Answer, Worker};
+use iof_worker::Death;
+use process::{Answer, CompileWorker};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
@@ -64,14 +64,6 @@ const ARTEFACT_ROOM: u64 = 64 << 20;
 const XCPU: i32 = 24;
 /// The signal that ends a worker whatever it does.
 const KILL: i32 = 9;
-
-/// Words of a worker on stderr when the kernel gives it no more memory: the allocator's, the threads', wasmtime's maps'.
-const OUT_OF_MEMORY: [&str; 4] = [
-    "memory allocation of",
-    "unable to allocate",
-    "failed to spawn thread",
-    "Cannot allocate memory",
-];
 
 impl Compiler {
     pub(crate) fn new(limits: CompileLimits, call: Arc<Limits>, command: Vec<PathBuf>) -> Self {
@@ -126,21 +118,21 @@ impl Compiler {
                 Answer::TooLarge => return Err(self.too_slow()),
                 // Core time is counted for each module. The memory of a worker, or its end by another hand, says
                 // nothing of this module yet if others were there before it.
-                Answer::Death { status, .. } if used && status.signal() != Some(XCPU) => {
+                Answer::Death(death) if used && death.status.signal() != Some(XCPU) => {
                     fresh = true;
                 }
-                Answer::Death { status, complaint } => return Err(self.judge(status, &complaint)),
+                Answer::Death(death) => return Err(self.judge(&death)),
             }
         }
     }
 
     /// A worker that waits, or a fresh one; all together are at most as many as may compile at a time.
-    fn worker(&self, fresh: bool) -> std::io::Result<Worker> {
+    fn worker(&self, fresh: bool) -> std::io::Result<CompileWorker> {
         if !fresh && let Some(worker) = self.idle.take() {
             return Ok(worker);
         }
         self.idle.keep(self.permits.available_permits());
-        Worker::start(&self.command, &serde_json::to_string(&self.worker_limits)?)
+        CompileWorker::start(&self.command, &serde_json::to_string(&self.worker_limits)?)
     }
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
@@ -149,12 +141,11 @@ impl Compiler {
     }
 
     /// The fault of a module of which a worker died.
-    fn judge(&self, status: ExitStatus, complaint: &[u8]) -> Fault {
-        let complaint = String::from_utf8_lossy(complaint);
-        match status.signal() {
+    fn judge(&self, death: &Death) -> Fault {
+        match death.status.signal() {
             // At the limit of core time, and at what is beyond it.
             Some(XCPU | KILL) => self.too_slow(),
-            _ if OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)) => Fault::new(
+            _ if death.out_of_memory() => Fault::new(
                 FaultKind::CompileMemory,
                 format!(
                     "Compiling the module takes more than compile.compile_memory = {}. Make it smaller, or raise the \
@@ -166,7 +157,7 @@ impl Compiler {
                 FaultKind::CompilerFailed,
                 "The compiler could not cope with this module. If other runtimes run it, please report it.",
             )
-            .with_detail(format!("{status}: {complaint}")),
+            .with_detail(format!("{}: {}", death.status, death.complaint)),
         }
     }
 

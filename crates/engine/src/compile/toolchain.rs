@@ -12,7 +12,7 @@ use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use wasmtime::{Engine, Linker, Module, OptLevel, Store};
+use wasmtime::{Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store};
 
 /// The engines of a process that compiles, with what every module needs beside them.
 ///
@@ -43,6 +43,7 @@ impl Toolchain {
             let engine = Engine::new(&wasm_config(&limits.call))?;
             let mut quick = wasm_config(&limits.call);
             quick.cranelift_opt_level(OptLevel::None);
+            quick.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
             let quick = Engine::new(&quick)?;
             start_clock(&quick);
             Ok(Self {
