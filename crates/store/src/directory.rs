@@ -19,6 +19,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
@@ -32,6 +33,8 @@ pub(crate) struct Directory {
     pub(crate) database: PathBuf,
     pub(crate) objects: PathBuf,
     pub(crate) artefact_key: [u8; 32],
+    /// By the clock of the file system: whatever is older was there before this process.
+    pub(crate) opened: SystemTime,
 }
 
 /// Ownership of a data directory. Dropping it lets the next process in.
@@ -42,7 +45,7 @@ pub(crate) struct Lock {
 /// Takes the directory, creating whatever is missing. Blocking.
 pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     private_dir(data_dir)?;
-    let lock = lock(data_dir)?;
+    let (lock, opened) = lock(data_dir)?;
 
     let objects = data_dir.join("objects");
     let sources = objects.join("source");
@@ -75,6 +78,7 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
         database,
         objects,
         artefact_key,
+        opened,
     })
 }
 
@@ -95,7 +99,8 @@ fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
     })
 }
 
-fn lock(data_dir: &Path) -> Result<Lock, Error> {
+/// Takes the lock, and returns the time at which it was written.
+fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
     let path = data_dir.join("lock");
     let mut file = private_file(&path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -114,7 +119,9 @@ fn lock(data_dir: &Path) -> Result<Lock, Error> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(Error::at(&path))?;
-    Ok(Lock { _file: file })
+    let written = file.metadata().and_then(|data| data.modified());
+    let written = written.map_err(Error::at(&path))?;
+    Ok((Lock { _file: file }, written))
 }
 
 /// Reads the host's key, or makes one. It appears under its name whole and flushed, or not at all.

@@ -1,115 +1,180 @@
-//! The sweep of a start: it removes everything in the object directories that no row vouches for.
+//! The sweep after a start: it removes everything in the object directories that no row vouches for.
 //!
 //! An upload writes its object first and its row last, so a process killed in between leaves an object (or a temporary
-//! file) that nobody was promised. The next start removes them, before anything else can happen: it owns the directory,
-//! so whatever no row names is garbage and not an upload under way. Sweeping in the background was rejected, because it
-//! would have to be told apart from uploads, to save the tens of milliseconds that it takes with 10,000 functions.
+//! file) that nobody was promised. A server of 100,000 functions has twice as many files, and does not keep its callers
+//! waiting while they are listed: the sweep runs beside the first calls and uploads. It looks only at files that were
+//! there before the start, and removes one while no upload is under way and only if no row vouches for it then.
 //!
 //! Artefacts go when their source goes. Those of an engine that this host no longer runs go 30 days after it last did
-//! (so that going back a release does not compile everything again); those of the engine used last never do.
+//! (so that going back a release does not compile everything again); those of the engine used last never do. They are
+//! set aside before anything can use them, and removed in the background.
 //!
 //! Only names that the store itself writes are ever removed; a file that an operator put there stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
-use crate::objects::hex;
 
 /// The time that artefacts outlive the last use of their engine.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The end of the name of a directory that was set aside. No fingerprint has the sign in it.
+const ASIDE: &str = "#aside";
 
-/// Removes what no digest in `live` vouches for. Blocking.
-pub(crate) fn sweep(objects: &Path, live: &HashSet<[u8; 32]>) -> Result<(), Error> {
-    let live: HashSet<String> = live.iter().map(|sha256| hex(sha256)).collect();
-    let sources = objects.join("source");
-    let mut seen = 0;
-    let mut removed = 0;
-    for_each_file(&sources, &mut |path, name| {
-        match name {
-            Name::Object(digest) if live.contains(digest) => seen += 1,
-            Name::Object(_) | Name::Temporary => removed += remove(path)?,
-        }
-        Ok(())
-    })?;
-    if seen < live.len() {
-        tracing::error!(
-            missing = live.len() - seen,
-            "sources of stored versions are missing; calls of them fail until they are restored or uploaded again"
-        );
-    }
+/// What a sweep found.
+#[derive(Default)]
+pub(crate) struct Leftovers {
+    /// Digests of files that no row vouched for.
+    pub(crate) digests: HashSet<[u8; 32]>,
+    /// Files that were written and never renamed.
+    pub(crate) temporaries: Vec<PathBuf>,
+    /// Digests that rows vouch for, and of which there is no source.
+    pub(crate) missing: HashSet<[u8; 32]>,
+}
 
-    let artefacts = objects.join("artefact");
-    for engine in expired(&artefacts)? {
+/// Renames the artefacts of engines that have not been used for long, so that nothing finds them. Blocking.
+pub(crate) fn set_aside(objects: &Path) -> Result<(), Error> {
+    for engine in expired(&objects.join("artefact"))? {
         tracing::info!(engine = %engine.display(), "removing compiled code of an engine unused for 30 days");
-        iof_scratch::remove_tree(&engine).map_err(Error::at(&engine))?;
-    }
-    for engine in directories(&artefacts)? {
-        for_each_file(&engine.path(), &mut |path, name| {
-            if !matches!(name, Name::Object(digest) if live.contains(digest)) {
-                removed += remove(path)?;
-            }
-            Ok(())
-        })?;
-    }
-    if removed > 0 {
-        tracing::info!(removed, "removed files that no stored version refers to");
+        let mut aside = engine.clone().into_os_string();
+        aside.push(ASIDE);
+        fs::rename(&engine, aside).map_err(Error::at(&engine))?;
     }
     Ok(())
+}
+
+/// Removes what was set aside, by this start or one that did not get to it. Blocking.
+pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
+    for engine in directories(&objects.join("artefact"))? {
+        if is_aside(&engine) {
+            iof_scratch::remove_tree(&engine.path()).map_err(Error::at(&engine.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds what no digest in `live` vouches for among the files that are older than `opened`, until `stopped`. Blocking.
+pub(crate) fn find(
+    objects: &Path,
+    live: HashSet<[u8; 32]>,
+    opened: SystemTime,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Leftovers, Error> {
+    let mut found = Leftovers::default();
+    // Each with whether its source was seen.
+    let mut live: HashMap<_, _> = live.into_iter().map(|digest| (digest, false)).collect();
+    let is_old = |file: &DirEntry| {
+        let modified = file.metadata().and_then(|data| data.modified());
+        // One that is gone by now is nobody's.
+        modified.is_ok_and(|modified| modified < opened)
+    };
+    let mut visit = |file: &DirEntry, name: Name, source: bool| match name {
+        Name::Object(digest) => match live.get_mut(&digest) {
+            Some(seen) => *seen |= source,
+            None if is_old(file) => drop(found.digests.insert(digest)),
+            None => {}
+        },
+        Name::Temporary if is_old(file) => found.temporaries.push(file.path()),
+        Name::Temporary => {}
+    };
+    let sources = objects.join("source");
+    for_each_file(&sources, stopped, &mut |file, name| visit(file, name, true))?;
+    for engine in directories(&objects.join("artefact"))? {
+        if !is_aside(&engine) {
+            let path = engine.path();
+            for_each_file(&path, stopped, &mut |file, name| visit(file, name, false))?;
+        }
+    }
+    if !stopped() {
+        let unseen = live.into_iter().filter(|(_, seen)| !seen);
+        found.missing = unseen.map(|(digest, _)| digest).collect();
+    }
+    Ok(found)
 }
 
 /// `true` if any source is stored under `objects`. Blocking.
 pub(crate) fn holds_sources(objects: &Path) -> Result<bool, Error> {
     let mut found = false;
-    for_each_file(&objects.join("source"), &mut |_, name| {
+    for_each_file(&objects.join("source"), &|| false, &mut |_, name| {
         found |= matches!(name, Name::Object(_));
-        Ok(())
     })?;
     Ok(found)
 }
 
-enum Name<'a> {
-    /// A digest in hexadecimal.
-    Object(&'a str),
+enum Name {
+    Object([u8; 32]),
     /// A file that `object_store` writes before it renames: `<digest>#<number>`.
     Temporary,
 }
 
-/// Calls `visit` for each file `<base>/<two digits>/<digest>` that the store can have written.
+impl Name {
+    fn read(name: &str) -> Option<Name> {
+        let (digest, number) = name
+            .split_once('#')
+            .map_or((name, None), |(digest, number)| (digest, Some(number)));
+        let object = Name::Object(unhex(digest)?);
+        match number {
+            None => Some(object),
+            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(Name::Temporary)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// Reads the digest that is a file's name.
+fn unhex(name: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if name.len() != 64 || !name.is_ascii() {
+        return None;
+    }
+    for (at, byte) in digest.iter_mut().enumerate() {
+        let digits = name.get(2 * at..2 * at + 2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// Calls `visit` for each file `<base>/<two digits>/<digest>` that the store can have written, until `stopped`.
 fn for_each_file(
     base: &Path,
-    visit: &mut dyn FnMut(&Path, Name<'_>) -> Result<(), Error>,
+    stopped: &dyn Fn() -> bool,
+    visit: &mut dyn FnMut(&DirEntry, Name),
 ) -> Result<(), Error> {
     for shard in directories(base)? {
-        let shard = shard.path();
-        for entry in entries(&shard)? {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let (digest, number) = name
-                .split_once('#')
-                .map_or((name, None), |(digest, number)| (digest, Some(number)));
-            if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                continue;
-            }
-            match number {
-                None => visit(&entry.path(), Name::Object(digest))?,
-                Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    visit(&entry.path(), Name::Temporary)?;
-                }
-                Some(_) => {}
+        if stopped() {
+            break;
+        }
+        for entry in entries(&shard.path())? {
+            if let Some(name) = entry.file_name().to_str().and_then(Name::read) {
+                visit(&entry, name);
             }
         }
     }
     Ok(())
+}
+
+fn is_aside(directory: &DirEntry) -> bool {
+    directory
+        .file_name()
+        .as_encoded_bytes()
+        .ends_with(ASIDE.as_bytes())
 }
 
 /// The directories of engines that were used neither last nor lately.
 fn expired(artefacts: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut engines = Vec::new();
     for engine in directories(artefacts)? {
+        if is_aside(&engine) {
+            continue;
+        }
         let used = engine
             .metadata()
             .and_then(|data| data.modified())
@@ -134,9 +199,4 @@ fn entries(path: &Path) -> Result<Vec<DirEntry>, Error> {
     fs::read_dir(path)
         .and_then(Iterator::collect::<io::Result<_>>)
         .map_err(Error::at(path))
-}
-
-fn remove(path: &Path) -> Result<u64, Error> {
-    fs::remove_file(path).map_err(Error::at(path))?;
-    Ok(1)
 }

@@ -12,6 +12,7 @@ mod jobs;
 mod recordings;
 mod rollout;
 mod secrets;
+mod sweeping;
 mod values;
 mod versions;
 
@@ -48,10 +49,12 @@ struct Inner {
     uploads: RwLock<()>,
     /// Changes under way, for `close` to wait for; closed once the store is.
     changes: TaskTracker,
+    /// The sweep of this start.
+    sweeping: TaskTracker,
 }
 
 impl Store {
-    /// Takes `data_dir`, creating it (mode 0700) or bringing it up to date, and removes what torn uploads left.
+    /// Takes `data_dir`, creating it (mode 0700) or bringing it up to date. What torn uploads left is removed meanwhile.
     ///
     /// # Errors
     /// [`Error::Locked`] if another process has it, [`Error::Directory`] if this user cannot write there,
@@ -60,19 +63,31 @@ impl Store {
         let path = data_dir.to_owned();
         let directory = blocking(move || directory::prepare(&path)).await?;
         let rows = Rows::open(&directory.database, directory.lock).await?;
-        let live = rows.sources().await?;
         let (root, key) = (directory.objects, directory.artefact_key);
-        let objects = blocking(move || {
-            sweep::sweep(&root, &live)?;
-            Objects::open(&root, key)
-        })
-        .await?;
-        Ok(Self(Arc::new(Inner {
+        let objects = {
+            let root = root.clone();
+            blocking(move || {
+                sweep::set_aside(&root)?;
+                Objects::open(&root, key)
+            })
+            .await?
+        };
+        let store = Self(Arc::new(Inner {
             rows,
             objects,
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
-        })))
+            sweeping: TaskTracker::new(),
+        }));
+        let sweep = sweeping::run(Arc::downgrade(&store.0), root, directory.opened);
+        store.0.sweeping.spawn(sweep);
+        store.0.sweeping.close();
+        Ok(store)
+    }
+
+    /// Waits until what torn uploads left is removed. Nothing else has to wait for that.
+    pub async fn swept(&self) {
+        self.0.sweeping.wait().await;
     }
 
     /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.
@@ -134,6 +149,7 @@ impl Store {
         if !self.0.changes.close() {
             return Ok(());
         }
+        self.0.sweeping.wait().await;
         self.0.changes.wait().await;
         self.0.rows.close().await
     }

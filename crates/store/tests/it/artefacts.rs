@@ -173,6 +173,7 @@ async fn a_start_keeps_the_last_engine_and_those_used_within_thirty_days() {
     age(&engines.join("last"), 28);
 
     let store = home.open().await;
+    store.swept().await;
     let kept: Vec<_> = files(&engines);
     assert_eq!(
         kept,
@@ -187,6 +188,7 @@ async fn a_start_keeps_the_last_engine_and_those_used_within_thirty_days() {
     age(&engines.join("recent"), 100);
     age(&engines.join("last"), 90);
     let store = home.open().await;
+    store.swept().await;
     assert_eq!(files(&engines), [home.artefact("last", sha256)]);
     assert!(
         store

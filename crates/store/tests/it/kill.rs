@@ -89,6 +89,7 @@ async fn acknowledged_uploads_survive_sigkill() {
 
         let left = files(&home.objects("source")).len();
         let store = home.open().await;
+        store.swept().await;
         let ids = store.list().await.unwrap();
         let mut live = HashSet::new();
         for id in &ids {

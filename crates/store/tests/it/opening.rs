@@ -172,7 +172,9 @@ async fn a_start_removes_what_torn_uploads_left_and_nothing_else() {
     ] {
         tokio::fs::write(path, "x").await.unwrap();
     }
+    older_than_a_start().await;
     let store = home.open().await;
+    store.swept().await;
     let mut expected = vec![kept, foreign];
     expected.sort();
     assert_eq!(files(&home.objects("source")), expected);
@@ -180,6 +182,41 @@ async fn a_start_removes_what_torn_uploads_left_and_nothing_else() {
         store.source(digest(b"kept")).await.unwrap().unwrap(),
         "kept"
     );
+}
+
+/// File systems tell times by the kernel's ticks.
+async fn older_than_a_start() {
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+}
+
+/// A file that an upload writes while the sweep runs is none of its business.
+#[tokio::test]
+async fn uploads_beside_the_sweep_are_kept() {
+    let home = Home::new();
+    home.open().await.close().await.unwrap();
+    for number in 0..500 {
+        let orphan = home.source(digest(format!("orphan {number}").as_bytes()));
+        tokio::fs::write(orphan, "x").await.unwrap();
+    }
+    // One of them is uploaded again, in the middle of the sweep.
+    older_than_a_start().await;
+    let store = home.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in (0..500).step_by(25) {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let source = format!("orphan {number}");
+            store.create_function(function(&source)).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    store.swept().await;
+    assert_eq!(files(&home.objects("source")).len(), 20);
+    for number in (0..500).step_by(25) {
+        let source = format!("orphan {number}");
+        let stored = store.source(digest(source.as_bytes())).await.unwrap();
+        assert_eq!(stored.unwrap(), source.as_str());
+    }
 }
 
 #[tokio::test]

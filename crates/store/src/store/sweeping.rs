@@ -1,0 +1,72 @@
+//! The task that sweeps the object directories after a start (see [`crate::sweep`]).
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Weak;
+use std::time::SystemTime;
+
+use super::Inner;
+use crate::error::Error;
+use crate::objects::blocking;
+use crate::rows::Versions as _;
+use crate::sweep::{self, Leftovers};
+
+/// Sweeps until it is done, or until the store is closed or gone. What fails is said, and left for the next start.
+pub(super) async fn run(store: Weak<Inner>, root: PathBuf, opened: SystemTime) {
+    match sweep(&store, root, opened).await {
+        Ok(0) | Err(Error::Closed) => {}
+        Ok(removed) => {
+            tracing::info!(removed, "removed files that no stored version refers to");
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what torn uploads left could not be removed; the next start tries again");
+        }
+    }
+}
+
+async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result<usize, Error> {
+    let live = open(store)?.rows.sources().await?;
+    let found = {
+        let (store, root) = (store.clone(), root.clone());
+        blocking(move || sweep::find(&root, live, opened, &|| open(&store).is_err())).await?
+    };
+    let Leftovers {
+        digests,
+        temporaries,
+        mut missing,
+    } = found;
+    let removed = digests.len() + temporaries.len();
+    for digest in digests {
+        let inner = open(store)?;
+        let _alone = inner.uploads.write().await;
+        inner.remove_unused(digest).await?;
+    }
+    blocking(move || {
+        for path in temporaries {
+            fs::remove_file(&path).map_err(Error::at(&path))?;
+        }
+        sweep::remove_aside(&root)
+    })
+    .await?;
+    if !missing.is_empty() {
+        // Some may have been deleted since.
+        let live = open(store)?.rows.sources().await?;
+        missing.retain(|digest| live.contains(digest));
+    }
+    if !missing.is_empty() {
+        tracing::error!(
+            missing = missing.len(),
+            "sources of stored versions are missing; calls of them fail until they are restored or uploaded again"
+        );
+    }
+    Ok(removed)
+}
+
+/// The store, while it is open.
+fn open(store: &Weak<Inner>) -> Result<std::sync::Arc<Inner>, Error> {
+    let inner = store.upgrade().ok_or(Error::Closed)?;
+    match inner.changes.is_closed() {
+        true => Err(Error::Closed),
+        false => Ok(inner),
+    }
+}
