@@ -93,6 +93,12 @@ enum Bench {
     Commands(Rounds),
     /// Many functions that take turns, beside one
     Tenants(Tenants),
+    /// The functions that answer quickly, beside a hundred that compute or fill their memory
+    Neighbours {
+        /// How long each measurement takes
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +142,9 @@ fn main() -> ExitCode {
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions),
+        Chore::Bench {
+            what: Bench::Neighbours { seconds },
+        } => bench::neighbours(seconds),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 mod commands;
 mod egress;
 mod hello;
+mod neighbours;
 mod tenants;
 
 use std::{
@@ -27,6 +28,7 @@ use crate::{
 pub(crate) use commands::commands;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
+pub(crate) use neighbours::neighbours;
 pub(crate) use tenants::tenants;
 
 /// A place for a bench's files, removed at its end.
@@ -105,11 +107,20 @@ fn serve(release: &Path, scratch: &Scratch, settings: &str) -> Outcome<Server> {
 fn upload(server: &str, scratch: &Scratch, guest: &str, export: &str) -> Outcome<String> {
     let module = fs::read(paths::wasm().join(format!("{guest}.wasm")));
     let module = module.map_err(|e| scratch.problem(&e))?;
-    let kind = "application/octet-stream";
-    let uploaded = post(server, "/api/executables", kind, &module)?;
-    let id = number_after(&uploaded, "\"wasm_id\":")
-        .ok_or_else(|| Problem::new(format!("the upload answered {uploaded}")))?;
+    let id = upload_module(server, &module)?;
     Ok(format!("/api/run/{id}/{export}"))
+}
+
+/// Uploads a module, and answers the number of its function.
+fn upload_module(server: &str, module: &[u8]) -> Outcome<u64> {
+    let uploaded = post(
+        server,
+        "/api/executables",
+        "application/octet-stream",
+        module,
+    )?;
+    number_after(&uploaded, "\"wasm_id\":")
+        .ok_or_else(|| Problem::new(format!("the upload answered {uploaded}")))
 }
 
 fn wrk(url: &str, seconds: u32, script: &Path) -> Outcome<Measured> {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Mutex,
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Scratch, build, number_after, post, serve};
+use super::{Scratch, build, number_after, serve, upload_module};
 use crate::{
     guests, packages, paths,
     process::{Server, output},
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Settings of the server: nothing but uploads is switched to what a bench needs.
-const SETTINGS: &str = "[second_state]\nrate_limit = 0\n";
+pub(super) const SETTINGS: &str = "[second_state]\nrate_limit = 0\n";
 /// Functions in rotation, one after the other.
 const SIZES: [u64; 6] = [1, 10, 100, 1_000, 5_000, 10_000];
 /// The exponent of Zipf's law.
@@ -59,11 +60,11 @@ end
 "#;
 
 /// One measurement.
-struct Load {
-    requests: u64,
-    micros: u64,
-    p50: u64,
-    p99: u64,
+pub(super) struct Load {
+    pub(super) requests: u64,
+    pub(super) micros: u64,
+    pub(super) p50: u64,
+    pub(super) p99: u64,
 }
 
 /// The state of the server at a moment.
@@ -83,7 +84,7 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
     packages::need("strace", "strace", "it counts system calls")?;
     let release = build()?;
     let scratch = Scratch::new()?;
-    let script = scratch.file("tenants.lua", SCRIPT)?;
+    let script = script(&scratch)?;
     let sizes = || SIZES.into_iter().filter(|size| *size <= most);
     let largest = sizes().max().unwrap_or(1);
     {
@@ -153,8 +154,13 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
     Ok(())
 }
 
+/// The file of what wrk sends.
+pub(super) fn script(scratch: &Scratch) -> Outcome<PathBuf> {
+    scratch.file("tenants.lua", SCRIPT)
+}
+
 /// Uploads as many modules, each with a section of its own, so that no two are one.
-fn upload(iof: &Server, functions: u64) -> Outcome {
+pub(super) fn upload(iof: &Server, functions: u64) -> Outcome {
     let module = paths::wasm().join("hello.wasm");
     let module =
         fs::read(&module).map_err(|e| Problem::new(format!("{}: {e}", module.display())))?;
@@ -171,12 +177,7 @@ fn upload(iof: &Server, functions: u64) -> Outcome {
                     let mut own = module.clone();
                     own.extend([0, 1 + 14, 14]);
                     own.extend(name.as_bytes());
-                    if let Err(problem) = post(
-                        &iof.url,
-                        "/api/executables",
-                        "application/octet-stream",
-                        &own,
-                    ) {
+                    if let Err(problem) = upload_module(&iof.url, &own) {
                         next.store(u64::MAX / 2, Ordering::Relaxed);
                         if let Ok(mut failed) = failed.lock() {
                             *failed = Some(problem);
@@ -193,9 +194,9 @@ fn upload(iof: &Server, functions: u64) -> Outcome {
     }
 }
 
-fn load(
+pub(super) fn load(
     iof: &Server,
-    script: &std::path::Path,
+    script: &Path,
     functions: u64,
     zipf: f64,
     seconds: u32,
