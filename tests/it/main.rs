@@ -48,6 +48,7 @@ mod json_bodies;
 mod json_log;
 mod keys_state_logs;
 mod limits;
+mod metrics;
 mod modules;
 mod multipart;
 mod native;

@@ -7,7 +7,7 @@ use crate::{OURSELVES, fail, host, log, native};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, AuditLog, Https, Listener, Values, WorkerThreads};
+use iof_server::{App, AuditLog, Https, Listener, Metrics, Protocol, Values, WorkerThreads};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,10 +48,11 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         .map_err(|error| error.to_string())?;
     let secret_keys = secret_keys(&config, &store).await?;
     let audit_log = AuditLog::start(store.clone(), config.records.clone());
-    let egress = egress(&config, &sockets, &audit_log)?;
+    let metrics = Metrics::new(&config.metrics);
+    let egress = egress(&config, &sockets, &audit_log, &metrics)?;
     #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
-    let mut commands = commands(&egress, &audit_log);
+    let mut commands = commands(&egress, &audit_log, &metrics);
     #[cfg(feature = "infer")]
     models::register(&inference, &mut commands);
     native::register(&config, &mut commands, &egress).await?;
@@ -69,6 +70,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
             egress,
             secret_keys,
             audit_log,
+            metrics,
             descriptors,
         },
     )?;
@@ -86,6 +88,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
 struct Sockets {
     http: (TcpListener, SocketAddr),
     https: Option<(TcpListener, SocketAddr, Https)>,
+    metrics: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Sockets {
@@ -109,28 +112,58 @@ impl Sockets {
                 Some((tcp, address, https))
             }
         };
+        let metrics = match config.metrics_address()? {
+            None => None,
+            Some(wanted) => {
+                let listen = async {
+                    let tcp = TcpListener::bind(wanted).await?;
+                    let address = tcp.local_addr()?;
+                    std::io::Result::Ok((tcp, address))
+                };
+                Some(listen.await.map_err(|error| {
+                    format!("cannot listen on metrics.listen = {wanted}: {error}")
+                })?)
+            }
+        };
         Ok(Self {
             http: (listener, address),
             https,
+            metrics,
         })
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
         let https = self.https.as_ref().map(|(_, address, _)| *address);
-        [Some(self.http.1), https].into_iter().flatten().collect()
+        let metrics = self.metrics.as_ref().map(|(_, address)| *address);
+        let all = [Some(self.http.1), https, metrics];
+        all.into_iter().flatten().collect()
     }
 
     /// Says where the server listens, and hands the sockets over.
     fn announce(self, ready: impl FnOnce(SocketAddr)) -> Vec<Listener> {
         let (tcp, address) = self.http;
         ready(address);
-        let mut listeners = vec![Listener { tcp, https: None }];
+        let mut listeners = vec![Listener {
+            tcp,
+            https: None,
+            protocol: Protocol::Functions,
+        }];
         if let Some((tcp, address, https)) = self.https {
             tracing::info!(%address, "listening for HTTPS");
             crate::print(&format!("listening on https://{address}\n"));
             listeners.push(Listener {
                 tcp,
                 https: Some(https),
+                protocol: Protocol::Functions,
+            });
+        }
+        if let Some((tcp, address)) = self.metrics {
+            tracing::info!(%address, "listening for metrics");
+            crate::print(&format!("metrics on http://{address}/metrics\n"));
+            listeners.push(Listener {
+                tcp,
+                https: None,
+                protocol: Protocol::Metrics,
             });
         }
         listeners
@@ -147,15 +180,22 @@ async fn secret_keys(config: &Config, store: &Store) -> Result<Option<SecretKeys
 }
 
 /// The one way out, which never leads to this server's own sockets.
-fn egress(config: &Config, sockets: &Sockets, audit_log: &AuditLog) -> Result<Egress, String> {
-    let observers = vec![audit_log.sender() as Arc<dyn iof_egress::Observer>];
+fn egress(
+    config: &Config,
+    sockets: &Sockets,
+    audit_log: &AuditLog,
+    metrics: &Arc<Metrics>,
+) -> Result<Egress, String> {
+    let metrics = Arc::clone(metrics) as Arc<dyn iof_egress::Observer>;
+    let observers = vec![audit_log.sender() as Arc<dyn iof_egress::Observer>, metrics];
     Egress::for_server(config.egress.clone(), sockets.addresses(), observers)
         .map_err(|error| error.to_string())
 }
 
 /// The commands that every server has.
-fn commands(egress: &Egress, audit_log: &AuditLog) -> Registry {
-    let mut registry = Registry::with_observers(vec![audit_log.sender()]);
+fn commands(egress: &Egress, audit_log: &AuditLog, metrics: &Arc<Metrics>) -> Registry {
+    let metrics = Arc::clone(metrics) as Arc<dyn iof_command::Observer>;
+    let mut registry = Registry::with_observers(vec![audit_log.sender(), metrics]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry
 }
@@ -187,6 +227,7 @@ struct Parts {
     egress: Egress,
     secret_keys: Option<SecretKeys>,
     audit_log: AuditLog,
+    metrics: Arc<Metrics>,
     descriptors: u32,
 }
 
@@ -207,6 +248,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         ceiling: config.ceiling,
         secret_keys: parts.secret_keys,
         audit_log: parts.audit_log,
+        metrics: parts.metrics,
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,

@@ -8,6 +8,7 @@ use crate::concurrency::ConcurrencyLimiter;
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
+use crate::metrics::Metrics;
 use crate::settings::{Auth, SecondState, Settings};
 use bytesize::ByteSize;
 use iof_command::Grants;
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) second_state: SecondState,
     pub(crate) call_log: Arc<CallLog>,
     pub(crate) audit_log: AuditLog,
+    pub(crate) metrics: Arc<Metrics>,
     /// Notified when a job was accepted.
     pub(crate) job_accepted: Notify,
     /// The way out for fetches and callbacks.
@@ -72,6 +74,8 @@ pub struct Parts {
     pub secret_keys: Option<SecretKeys>,
     /// The record of what left, and recorded calls.
     pub audit_log: AuditLog,
+    /// The figures of the server; they observe what leaves.
+    pub metrics: Arc<Metrics>,
     /// By which name clients know this server.
     pub public_url: Option<Url>,
     /// `[limits]`
@@ -95,6 +99,7 @@ impl App {
             ceiling,
             secret_keys,
             audit_log,
+            metrics,
             public_url,
             limits,
             module_size,
@@ -112,6 +117,7 @@ impl App {
                 engine.clone(),
                 store.clone(),
                 Arc::clone(&call_log),
+                Arc::clone(&metrics),
                 Policy {
                     ceiling: Ceiling {
                         grants: ceiling,
@@ -140,6 +146,7 @@ impl App {
             wall_time: limits.wall_time,
             module_size,
             audit_log,
+            metrics,
         })
     }
 

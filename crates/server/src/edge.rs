@@ -6,6 +6,7 @@
 //! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
 //! | [`v1`]: our own API | `/v1` |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
+//! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
 //! A surface has the manners of its own clients (CORS, preflights, the page of a path that does not exist) and knows no
 //! other surface. What holds for all of them stands here once.
@@ -17,7 +18,8 @@
 use crate::app::App;
 use crate::connection::{self, RequestBody};
 use crate::runtime::MigrateIfCpuBound;
-use crate::{probes, reply, second_state, v1};
+use crate::serve::Protocol;
+use crate::{metrics, probes, reply, second_state, v1};
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -39,6 +41,7 @@ pub(crate) struct Edge {
     second_state: Option<second_state::Surface>,
     v1: Router,
     probes: Router,
+    metrics: Router,
     /// The runtime of calls that compute for long.
     shared: Handle,
 }
@@ -52,6 +55,7 @@ enum Choice {
     },
     V1,
     Probes,
+    Metrics,
 }
 
 impl Edge {
@@ -63,6 +67,7 @@ impl Edge {
             second_state: enabled.then(|| second_state::Surface::new(app)),
             v1: v1::router(app),
             probes: probes::router(app),
+            metrics: metrics::router(app),
             shared: Handle::current(),
             app: Arc::clone(app),
         }
@@ -71,10 +76,14 @@ impl Edge {
     /// Answers a request.
     pub(crate) async fn answer(
         self: Arc<Self>,
+        protocol: Protocol,
         client: IpAddr,
         request: Request<RequestBody>,
     ) -> Response<Body> {
-        let choice = self.choose(request.uri().path());
+        let choice = match protocol {
+            Protocol::Functions => self.choose(request.uri().path()),
+            Protocol::Metrics => Choice::Metrics,
+        };
         let mut response = match self.admit(choice, &request) {
             Ok(()) => {
                 let answer = Arc::clone(&self).dispatch(choice, client, request);
@@ -117,11 +126,14 @@ impl Edge {
 
     /// Refuses a request before any surface sees it: for its host, its path or its origin.
     fn admit<B>(&self, choice: Choice, request: &Request<B>) -> Result<(), Fault> {
+        if choice == Choice::Metrics {
+            return self.app.names.admit_address(request);
+        }
         let authority = self.app.names.admit(request)?;
         readable(request.uri().path())?;
         match choice {
             Choice::V1 => v1::admit(&self.app, request, authority),
-            Choice::SecondState { .. } | Choice::Probes => Ok(()),
+            Choice::SecondState { .. } | Choice::Probes | Choice::Metrics => Ok(()),
         }
     }
 
@@ -137,6 +149,7 @@ impl Edge {
             }
             (Choice::V1, _) => &self.v1,
             (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
+            (Choice::Metrics, _) => &self.metrics,
         };
         if let Some(fault) = connection::refusal(&self.app.settings, &request) {
             return reply::failure(&fault);

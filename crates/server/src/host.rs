@@ -59,6 +59,22 @@ impl OwnNames {
         Ok(Some(authority))
     }
 
+    /// As [`OwnNames::admit`], for a listener of its own that may be on any address: a page can make a name lead there, and
+    /// not an address.
+    pub(crate) fn admit_address<B>(&self, request: &Request<B>) -> Result<(), Fault> {
+        let host = authority(request)?.and_then(host_of);
+        let address = host.is_some_and(|host| {
+            let bare = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            bare.unwrap_or(host).parse::<IpAddr>().is_ok()
+        });
+        match address {
+            true => Ok(()),
+            false => self.admit(request).map(drop),
+        }
+    }
+
     /// Returns whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
     /// somebody looks at could otherwise deploy to a server without keys on the same machine.
     pub(crate) fn is_foreign<B>(&self, request: &Request<B>, authority: Option<&str>) -> bool {

@@ -29,6 +29,7 @@ mod http;
 mod jobs;
 mod json;
 mod memory;
+mod metrics;
 mod multipart;
 mod parsing;
 mod probes;
@@ -48,9 +49,12 @@ mod write_behind;
 
 pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
+pub use metrics::Metrics;
 pub use runtime::WorkerThreads;
-pub use serve::{Listener, serve};
-pub use settings::{Auth, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls};
+pub use serve::{Listener, Protocol, serve};
+pub use settings::{
+    Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,
+};
 pub use storage::Values;
 pub use tls::Https;
 pub use v1::openapi;

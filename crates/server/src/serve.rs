@@ -34,6 +34,17 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// The certificate.
     pub https: Option<Https>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The API of functions, and all that stands beside it.
+    Functions,
+    /// The figures of the server, for whoever scrapes them.
+    Metrics,
 }
 
 /// Serves until `stop` resolves, then finishes the calls under way, for as long as `server.stop_wait`.
@@ -170,6 +181,7 @@ impl Connections<'_> {
                 app: Arc::clone(&self.app),
                 builder: Arc::clone(&self.builder),
                 edge: Arc::clone(&self.edge),
+                protocol: listener.protocol,
                 client: client.ip(),
                 accepted,
                 stopping: self.stopping.clone(),
@@ -208,6 +220,7 @@ struct Open {
     app: Arc<App>,
     builder: Arc<auto::Builder<Streams>>,
     edge: Arc<Edge>,
+    protocol: Protocol,
     client: IpAddr,
     accepted: Instant,
     stopping: CancellationToken,
@@ -219,6 +232,7 @@ impl Open {
             app,
             builder,
             edge,
+            protocol,
             client,
             accepted,
             stopping,
@@ -230,7 +244,7 @@ impl Open {
             let state = Arc::clone(&state);
             service_fn(move |request: Request<Incoming>| {
                 let (exchange, request) = Exchange::begin(&state, request);
-                let answer = Arc::clone(&edge).answer(client, request);
+                let answer = Arc::clone(&edge).answer(protocol, client, request);
                 async move { Ok::<_, Infallible>(AnswerBody::of(exchange, answer.await)) }
             })
         };

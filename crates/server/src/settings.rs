@@ -232,6 +232,26 @@ impl Default for RecordSettings {
     }
 }
 
+/// `[metrics]`: figures for Prometheus.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Where `/metrics` is served: an address and a port, or a port of 127.0.0.1, such as `9464`; empty: nowhere. It takes
+    /// no key: who reaches it reads the names of functions and how they are used.
+    pub listen: String,
+    /// Versions of functions with figures of their own; the others are counted together.
+    pub functions: u32,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            listen: String::new(),
+            functions: 1000,
+        }
+    }
+}
+
 /// `[secrets]`: what secrets are encrypted under.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

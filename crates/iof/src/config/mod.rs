@@ -12,7 +12,7 @@ use iof_command::Grants;
 use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
-use iof_server::{Auth, RecordSettings, SecondState, Secrets, Settings, Tls};
+use iof_server::{Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, Tls};
 use iof_store::SecretKeys;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) ceiling: Grants,
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
+    pub(crate) metrics: MetricsSettings,
     #[cfg(feature = "infer")]
     pub(crate) infer: iof_infer::Config,
     /// Native programs that functions may be granted, by the name under which they run them.
@@ -74,6 +75,7 @@ impl Default for Config {
             ceiling: Grants::as_shipped(),
             secrets: Secrets::default(),
             records: RecordSettings::default(),
+            metrics: MetricsSettings::default(),
             #[cfg(feature = "infer")]
             infer: iof_infer::Config::default(),
             commands: BTreeMap::new(),
@@ -159,6 +161,7 @@ impl Config {
             ));
         }
         self.public_url()?;
+        self.metrics_address()?;
         let https = self.https_address()?;
         let public = |address: &SocketAddr| !address.ip().is_loopback();
         let exposed = [Some(self.listen), https]
@@ -239,6 +242,25 @@ impl Config {
                 format!("tls.listen: {text:?} is no address and port, such as 127.0.0.1:8443")
             }),
         }
+    }
+
+    /// The address of metrics, if there is one. A port is one of the loopback address.
+    pub(crate) fn metrics_address(&self) -> Result<Option<SocketAddr>, String> {
+        let text = self.metrics.listen.as_str();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+        let address = match port {
+            Ok(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+            Err(_) => text.parse(),
+        };
+        address.map(Some).map_err(|_| {
+            format!(
+                "metrics.listen is not an address: got {text:?}. Write a port, such as 9464, or an address and a port, \
+                 such as 10.0.0.1:9464."
+            )
+        })
     }
 
     /// The name of the server to the outside, if it has one.

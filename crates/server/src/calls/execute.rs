@@ -9,6 +9,7 @@ use iof_admission::Permit;
 use iof_engine::{Arg, Invocation, Outcome};
 use iof_fault::Fault;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The export that is called, and its arguments.
 pub(crate) struct CallRequest<'a> {
@@ -64,7 +65,9 @@ pub(crate) async fn execute<M>(
         None => Some(Observers::begin(app, &function, export, &args, stated)),
         Some(_) => None,
     };
+    let began = Instant::now();
     let permits = Permits::acquire(app, &function).await?;
+    let queued = began.elapsed();
     let invocation = Invocation {
         export,
         args,
@@ -83,6 +86,8 @@ pub(crate) async fn execute<M>(
             function: &function,
             export,
             outcome: &outcome,
+            queued,
+            wall: began.elapsed(),
         };
         observers.end(app, &ended);
     }

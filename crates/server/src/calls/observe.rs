@@ -51,6 +51,7 @@ impl Observers {
             recorder.end(&app.audit_log, ended);
         }
         record(self.arguments, ended);
+        measure(ended);
     }
 }
 
@@ -59,6 +60,14 @@ fn record(arguments: Payload, ended: &EndedCall<'_>) {
     let (function, outcome) = (ended.function, ended.outcome);
     let summary = CallSummary::of(ended.call, function.version, ended.export, outcome);
     function.log.called(arguments, summary, outcome.guest_cpu);
+}
+
+/// Adds the call to the figures of its function.
+fn measure(ended: &EndedCall<'_>) {
+    let outcome = ended.outcome;
+    let fault = outcome.result.as_ref().err().map(|fault| fault.kind);
+    let metrics = &ended.function.metrics;
+    metrics.called(fault, ended.wall, outcome.guest_cpu, ended.queued);
 }
 
 /// Bytes of each stream that go to the server's own log.
@@ -71,6 +80,7 @@ fn trace(ended: &EndedCall<'_>) {
         function,
         export,
         outcome,
+        ..
     } = *ended;
     let (function, name) = (function.id, function.label.as_deref());
     let Log { stdout, stderr } = &outcome.log;

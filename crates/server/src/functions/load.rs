@@ -27,6 +27,7 @@ impl Functions {
             && spec.change == change
         {
             let code = Arc::new(self.code(id, spec.sha256).await?);
+            spec.metrics.loaded();
             return Ok(Arc::new(LoadedFunction {
                 spec,
                 code,
@@ -84,6 +85,7 @@ impl Functions {
             callback,
             ..self.spec(function, version, granted)
         };
+        spec.metrics.loaded();
         Ok(LoadedFunction {
             spec: Arc::new(spec),
             code,
@@ -99,10 +101,13 @@ impl Functions {
     ) -> FunctionSpec {
         let id = function.function_id;
         let state: Arc<str> = function.state.as_str().into();
+        let number = id.to_string();
+        let name = function.name.as_deref().unwrap_or(&number);
         FunctionSpec {
             change: 0,
             sha256: version.sha256,
             log: self.call_log.of_function(id, &state),
+            metrics: self.metrics.function(id, version.number, name),
             environment: Arc::new(Environment {
                 state,
                 variables: variables(id, function.storage_key.clone()),
@@ -110,7 +115,7 @@ impl Functions {
             usage_key: function.usage_key_hash.clone(),
             admin_key: function.admin_key_hash.clone(),
             callback: None,
-            name: id.to_string().into(),
+            name: number.into(),
             label: function.name.as_deref().map(Into::into),
             granted,
             id,

@@ -11,6 +11,7 @@ use crate::call_log::{CallLog, LogHandle};
 use crate::callback::RequestTarget;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::http::truncate;
+use crate::metrics::{FunctionMetrics, Metrics};
 use crate::schema::Schemas;
 use crate::settings::Settings;
 use iof_command::Grants;
@@ -47,6 +48,8 @@ pub(crate) struct FunctionSpec {
     pub(crate) callback: Option<RequestTarget>,
     /// The log of its calls.
     pub(crate) log: LogHandle,
+    /// The figures of its calls.
+    pub(crate) metrics: Arc<FunctionMetrics>,
     /// The grants and limits of its calls.
     pub(crate) granted: EffectiveGrants,
     /// Its number.
@@ -74,6 +77,7 @@ pub(crate) struct Functions {
     engine: Engine,
     store: Store,
     call_log: Arc<CallLog>,
+    metrics: Arc<Metrics>,
     policy: Policy,
     loaded: LoadedFunctions,
     /// Those of functions without a canary that were loaded once.
@@ -108,6 +112,7 @@ impl Functions {
         engine: Engine,
         store: Store,
         call_log: Arc<CallLog>,
+        metrics: Arc<Metrics>,
         policy: Policy,
     ) -> Self {
         Self {
@@ -115,6 +120,7 @@ impl Functions {
             engine,
             store,
             call_log,
+            metrics,
             policy,
             specs: Cache::new(KNOWN),
             failures: failures::Failures::new(),

@@ -1,0 +1,111 @@
+//! The figures of one version of a function.
+
+use super::histogram::TimeHistogram;
+use iof_fault::{FaultKind, Source};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The figures of one version of a function, since it was first loaded.
+pub(crate) struct FunctionMetrics {
+    /// The name of the function, or its number.
+    pub(super) name: Box<str>,
+    pub(super) version: i64,
+    /// Calls that returned.
+    returned: AtomicU64,
+    /// Calls that ended with a fault, by its kind: what a function calls its own faults is its own affair, and without
+    /// bound.
+    faults: Mutex<BTreeMap<&'static str, (Source, u64)>>,
+    /// From when a call had its arguments to its end.
+    pub(super) wall: TimeHistogram,
+    /// The time for which its code held a core.
+    pub(super) cpu: TimeHistogram,
+    /// The wait for its permits.
+    pub(super) queue: TimeHistogram,
+    /// Loads of its code.
+    loads: AtomicU64,
+}
+
+impl FunctionMetrics {
+    pub(super) fn new(name: Box<str>, version: i64) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            version,
+            returned: AtomicU64::new(0),
+            faults: Mutex::default(),
+            wall: TimeHistogram::default(),
+            cpu: TimeHistogram::default(),
+            queue: TimeHistogram::default(),
+            loads: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts a call that ended.
+    pub(crate) fn called(
+        &self,
+        fault: Option<FaultKind>,
+        wall: Duration,
+        cpu: Duration,
+        queue: Duration,
+    ) {
+        match fault {
+            None => drop(self.returned.fetch_add(1, Ordering::Relaxed)),
+            Some(kind) => self.fault(kind.as_str(), kind.source(), 1),
+        }
+        self.wall.record(wall);
+        self.cpu.record(cpu);
+        self.queue.record(queue);
+    }
+
+    /// Counts a load of its code.
+    pub(crate) fn loaded(&self) {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn fault(&self, code: &'static str, source: Source, times: u64) {
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(code)
+            .or_insert((source, 0))
+            .1 += times;
+    }
+
+    /// Adds what another one counted.
+    pub(super) fn add(&self, other: &Self) {
+        let returned = other.returned.load(Ordering::Relaxed);
+        self.returned.fetch_add(returned, Ordering::Relaxed);
+        for (code, source, times) in other.faults() {
+            self.fault(code, source, times);
+        }
+        self.wall.add(&other.wall);
+        self.cpu.add(&other.cpu);
+        self.queue.add(&other.queue);
+        self.loads
+            .fetch_add(other.loads.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Faults by code.
+    pub(super) fn faults(&self) -> Vec<(&'static str, Source, u64)> {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let faults = faults.iter();
+        faults
+            .map(|(code, (source, times))| (*code, *source, *times))
+            .collect()
+    }
+
+    pub(super) fn returned(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
+    }
+
+    /// All calls that ended.
+    pub(super) fn calls(&self) -> u64 {
+        let faults: u64 = self.faults().iter().map(|(.., times)| times).sum();
+        self.returned() + faults
+    }
+}

@@ -1,0 +1,118 @@
+//! What left the server because of functions: commands and outbound requests.
+
+use super::histogram::TimeHistogram;
+use super::{Metrics, OTHER};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names of commands with series of their own. What was not granted is whatever a guest wrote.
+const COMMANDS: usize = 200;
+
+/// What left, by what it was and how it ended.
+#[derive(Default)]
+pub(super) struct Leaving {
+    commands: Mutex<BTreeMap<(Box<str>, &'static str), Arc<Figures>>>,
+    requests: Mutex<BTreeMap<(&'static str, &'static str), Arc<Figures>>>,
+}
+
+/// The figures of what left and ended in one way.
+#[derive(Default)]
+pub(super) struct Figures {
+    pub(super) times: TimeHistogram,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Figures {
+    fn count(&self, took: std::time::Duration, sent: u64, received: u64) {
+        self.times.record(took);
+        self.sent.fetch_add(sent, Ordering::Relaxed);
+        self.received.fetch_add(received, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+impl Leaving {
+    /// Runs of commands, by name and outcome.
+    pub(super) fn commands(&self) -> Vec<(Box<str>, &'static str, Arc<Figures>)> {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = commands.iter();
+        commands
+            .map(|((name, outcome), figures)| (name.clone(), *outcome, Arc::clone(figures)))
+            .collect()
+    }
+
+    /// Outbound requests, by class of address and outcome.
+    pub(super) fn requests(&self) -> Vec<(&'static str, &'static str, Arc<Figures>)> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = requests.iter();
+        requests
+            .map(|((class, outcome), figures)| (*class, *outcome, Arc::clone(figures)))
+            .collect()
+    }
+}
+
+impl iof_command::Observer for Metrics {
+    fn ran(&self, run: &iof_command::Run<'_>) {
+        let figures = {
+            let mut commands = self
+                .leaving
+                .commands
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let full = commands.len() >= COMMANDS;
+            let key = (run.command.into(), run.outcome);
+            let known = match run.outcome {
+                // The name is a guest's word.
+                "not-granted" | "not-found" => None,
+                _ => match full {
+                    true => commands.get(&key).map(Arc::clone),
+                    false => Some(Arc::clone(commands.entry(key).or_default())),
+                },
+            };
+            known.unwrap_or_else(|| {
+                let other = commands.entry((OTHER.into(), run.outcome));
+                Arc::clone(other.or_default())
+            })
+        };
+        figures.count(run.took, run.bytes_out, run.bytes_in);
+    }
+}
+
+impl iof_egress::Observer for Metrics {
+    fn sent(&self, entry: &iof_egress::Entry<'_>) {
+        let class = entry.address.map_or("none", |address| class(address.ip()));
+        let figures = {
+            let mut requests = self
+                .leaving
+                .requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(requests.entry((class, entry.outcome)).or_default())
+        };
+        figures.count(entry.took, entry.bytes_out, entry.bytes_in);
+    }
+}
+
+/// The class of an address that was connected to; what is not public was pinned by the operator.
+fn class(address: IpAddr) -> &'static str {
+    let address = address.to_canonical();
+    let private = match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    match address {
+        _ if address.is_loopback() => "loopback",
+        _ if private => "private",
+        _ => "public",
+    }
+}

@@ -1,0 +1,136 @@
+//! The figures that Prometheus scrapes: what calls, commands and outbound requests did since the start, and what the
+//! server holds now.
+//!
+//! Counters are added to where something ends, with no lock that calls share: each function that is loaded has its own,
+//! which its calls reach through it. What is of now is asked for when somebody scrapes. The number of series is bounded:
+//! versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
+
+mod exposition;
+mod function;
+mod histogram;
+mod leaving;
+mod page;
+
+use crate::settings::MetricsSettings;
+pub(crate) use function::FunctionMetrics;
+use leaving::Leaving;
+pub(crate) use page::router;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// The name under which what has no series of its own is counted. It cannot be a function's.
+const OTHER: &str = "(other)";
+
+/// The figures of a server. One for the process; it observes what leaves.
+pub struct Metrics {
+    /// The most versions of functions with series of their own.
+    most: usize,
+    functions: Mutex<Functions>,
+    leaving: Leaving,
+    started: SystemTime,
+}
+
+struct Functions {
+    /// By number and version.
+    own: HashMap<(i64, i64), Arc<FunctionMetrics>>,
+    /// All others, and those that had a series and are gone.
+    other: Arc<FunctionMetrics>,
+}
+
+impl Metrics {
+    /// Starts counting.
+    #[must_use]
+    pub fn new(settings: &MetricsSettings) -> Arc<Self> {
+        Arc::new(Self {
+            most: settings.functions as usize,
+            functions: Mutex::new(Functions {
+                own: HashMap::new(),
+                other: FunctionMetrics::new(OTHER.into(), 0),
+            }),
+            leaving: Leaving::default(),
+            started: SystemTime::now(),
+        })
+    }
+
+    /// The figures of a version of a function: the same while anything holds them, however often it is loaded.
+    pub(crate) fn function(&self, id: i64, version: i64, name: &str) -> Arc<FunctionMetrics> {
+        let mut functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = functions.own.get(&(id, version)) {
+            return Arc::clone(known);
+        }
+        if functions.own.len() >= self.most {
+            functions.drop_unused();
+        }
+        if functions.own.len() >= self.most {
+            return Arc::clone(&functions.other);
+        }
+        let new = FunctionMetrics::new(name.into(), version);
+        functions.own.insert((id, version), Arc::clone(&new));
+        new
+    }
+
+    /// All figures of functions, of those with series of their own first.
+    fn functions(&self) -> Vec<Arc<FunctionMetrics>> {
+        let functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = functions.own.values().map(Arc::clone).collect();
+        all.push(Arc::clone(&functions.other));
+        all
+    }
+}
+
+impl Functions {
+    /// Ends the series of what no loaded function holds, and adds them to the others, so that no sum falls.
+    fn drop_unused(&mut self) {
+        let other = Arc::clone(&self.other);
+        self.own.retain(|_, metrics| {
+            let used = Arc::strong_count(metrics) > 1;
+            if !used {
+                other.add(metrics);
+            }
+            used
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn metrics(functions: u32) -> Arc<Metrics> {
+        Metrics::new(&MetricsSettings {
+            functions,
+            ..MetricsSettings::default()
+        })
+    }
+
+    #[test]
+    fn series_are_bounded_and_no_sum_falls() {
+        let metrics = metrics(2);
+        let called = |name: &str, id| {
+            let function = metrics.function(id, 1, name);
+            function.called(None, Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            function
+        };
+        let (first, second) = (called("a", 1), called("b", 2));
+        let third = called("c", 3);
+        assert_eq!(&*third.name, OTHER);
+        assert_eq!(metrics.functions().len(), 3);
+        // The same function again is the same series.
+        assert!(Arc::ptr_eq(&first, &called("a", 1)));
+        // What nothing holds any more makes room, and is counted with the others.
+        drop(second);
+        let third = called("c", 3);
+        assert_eq!(&*third.name, "c");
+        let all: u64 = metrics.functions().iter().map(|of| of.calls()).sum();
+        assert_eq!(all, 5);
+        drop((first, third));
+    }
+}

@@ -1,0 +1,195 @@
+//! What Prometheus reads: the format, the figures of calls, and what bounds them.
+
+use iof_tests::call::Answer;
+use iof_tests::guests::{guest, wat};
+use iof_tests::server::Server;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+/// A server with metrics, and where they are.
+async fn server(settings: &str) -> (Server, String) {
+    let port = {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let server = Server::start(format!(
+        "{settings}\n[metrics]\nlisten = \"{port}\"\nfunctions = 3\n"
+    ))
+    .await;
+    (server, format!("http://127.0.0.1:{port}"))
+}
+
+async fn get(server: &Server, url: &str) -> Answer {
+    server.answer(reqwest::Client::new().get(url)).await
+}
+
+async fn scrape(server: &Server, metrics: &str) -> String {
+    let answer = get(server, &format!("{metrics}/metrics")).await;
+    assert_eq!(answer.http.as_u16(), 200);
+    answer.text()
+}
+
+/// The value of a series.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value?.parse().ok()
+}
+
+/// What Prometheus itself thinks of a text.
+fn check(text: &str) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool of Debian's prometheus");
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let said = promtool.wait_with_output().unwrap();
+    assert!(
+        said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(),
+        "{}{}\n{text}",
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr)
+    );
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_function_version_and_fault() {
+    let (server, metrics) = server("").await;
+    let hello = server.upload(guest("hello")).await.id;
+    let traps = server
+        .upload(wat(r#"(module (func (export "go") unreachable))"#))
+        .await
+        .id;
+    for _ in 0..3 {
+        server.run(hello, "say", "x").await;
+    }
+    server.run(traps, "go", "").await;
+    // A call that does not fit is refused by the engine, and one that does not exist before it.
+    server.run(hello, "gone", "x").await;
+    server.run(999, "say", "x").await;
+
+    let text = scrape(&server, &metrics).await;
+    let of = |id: u64, more: &str| format!("{{function=\"{id}\",version=\"1\"{more}}}");
+    for (series, wanted) in [
+        (of(hello, ",outcome=\"ok\""), 3.0),
+        (of(hello, ",outcome=\"client\""), 1.0),
+        (of(traps, ",outcome=\"guest\""), 1.0),
+    ] {
+        let series = format!("iof_calls_total{series}");
+        assert_eq!(value(&text, &series), Some(wanted), "{series}\n{text}");
+    }
+    let trap = format!("iof_call_faults_total{}", of(traps, ",fault=\"trap\""));
+    assert_eq!(value(&text, &trap), Some(1.0), "{text}");
+    for name in ["duration", "cpu", "queue"] {
+        let count = format!("iof_call_{name}_seconds_count{}", of(hello, ""));
+        assert_eq!(value(&text, &count), Some(4.0), "{text}");
+    }
+    let loads = format!("iof_function_loads_total{}", of(hello, ""));
+    assert_eq!(value(&text, &loads), Some(1.0), "{text}");
+    assert_eq!(value(&text, "iof_calls_running"), Some(0.0), "{text}");
+    assert_eq!(value(&text, "iof_functions_loaded"), Some(2.0), "{text}");
+    for process in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_cpu_seconds_total",
+    ] {
+        assert!(value(&text, process).unwrap() > 0.0, "{process}");
+    }
+    check(&text);
+}
+
+#[tokio::test]
+async fn what_left_is_counted_by_outcome() {
+    let (server, metrics) = server("").await;
+    let command = server.upload(guest("command")).await.id;
+    // The address of this machine is refused.
+    server.run(command, "post", "http://127.0.0.1:9/").await;
+    let text = scrape(&server, &metrics).await;
+    let denied = text
+        .lines()
+        .find(|line| line.starts_with("iof_outbound_duration_seconds_count{address=\"none\""));
+    assert!(denied.is_some_and(|line| line.ends_with(" 1")), "{text}");
+    let ran = "iof_command_duration_seconds_count{command=\"http_proxy\",outcome=\"ok\"}";
+    assert_eq!(value(&text, ran), Some(1.0), "{text}");
+    check(&text);
+}
+
+#[tokio::test]
+async fn series_are_bounded() {
+    let (server, metrics) = server("").await;
+    for number in 0..6 {
+        let module = wat(&format!(
+            r#"(module (func (export "go") (result i32) i32.const {number}))"#
+        ));
+        let id = server.upload(module).await.id;
+        for _ in 0..=number {
+            server.run(id, "go", "").await;
+        }
+    }
+    let text = scrape(&server, &metrics).await;
+    let calls: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("iof_calls_total{"))
+        .collect();
+    // Three of their own, and one for all others: 4 + 5 + 6 calls.
+    assert_eq!(calls.len(), 4, "{text}");
+    let other = "iof_calls_total{function=\"(other)\",version=\"0\",outcome=\"ok\"}";
+    assert_eq!(value(&text, other), Some(15.0), "{text}");
+    check(&text);
+}
+
+#[tokio::test]
+async fn the_listener_has_metrics_and_nothing_else() {
+    let (server, metrics) = server("").await;
+    for path in [
+        "/",
+        "/v1/functions",
+        "/api/executables",
+        "/healthz",
+        "/metrics/x",
+    ] {
+        let answer = get(&server, &format!("{metrics}{path}")).await;
+        assert_eq!(answer.http.as_u16(), 404, "{path}");
+    }
+    // And the others have none.
+    assert_ne!(
+        server.get("/metrics").await.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let asked = reqwest::Client::new()
+        .get(format!("{metrics}/metrics"))
+        .header("accept", "application/openmetrics-text; version=1.0.0");
+    let open = server.answer(asked).await;
+    assert!(
+        open.header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(open.text().ends_with("# EOF\n"));
+    // A page that leads its own name here reads nothing.
+    let rebound = reqwest::Client::new()
+        .get(format!("{metrics}/metrics"))
+        .header("host", "attacker.example");
+    assert_eq!(server.answer(rebound).await.http.as_u16(), 421);
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_read_is_refused_by_its_setting() {
+    let refused = Server::builder()
+        .config("[metrics]\nlisten = \"everywhere\"\n")
+        .refused()
+        .await;
+    assert!(
+        refused
+            .log
+            .contains("metrics.listen is not an address: got \"everywhere\""),
+        "{}",
+        refused.log
+    );
+}
