@@ -157,6 +157,8 @@ fn egress(config: &Config, sockets: &Sockets, audit_log: &AuditLog) -> Result<Eg
 fn commands(egress: &Egress, audit_log: &AuditLog) -> Registry {
     let mut registry = Registry::with_observers(vec![audit_log.sender()]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
+    registry.register(iof_commands::signing::Sign);
+    registry.register(iof_commands::signing::Verify);
     registry
 }
 

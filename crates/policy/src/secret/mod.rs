@@ -14,6 +14,7 @@
 //! in the automaton would not be, and half a promise is none.
 
 pub(crate) mod mask;
+mod signing;
 mod template;
 mod unescape;
 
@@ -28,6 +29,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use url::Url;
 
 use self::mask::Mask;
+pub use self::signing::{KeyEncoding, KeyUse, SigningAlgorithm, SigningKey};
 use self::template::wrong;
 pub use self::template::{SecretInjectionError, SecretValue, Template};
 use crate::{Rule, headers};
@@ -63,11 +65,12 @@ pub struct SecretInjection {
     insertion: Insertion,
 }
 
-/// The secrets of one function, ready to be attached. The default is none.
+/// The secrets of one function, ready to be attached or to sign. The default is none.
 #[derive(Clone, Default)]
 pub struct SecretInjections {
     list: Vec<SecretInjection>,
-    /// There if the list is not empty. It searches for all secrets of the function at once, so that
+    signing: Vec<SigningKey>,
+    /// There if any secret is. It searches for all secrets of the function at once, so that
     /// two that overlap in a text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
     /// True if the operator's client certificates stay away, too.
@@ -96,6 +99,7 @@ impl SecretInjections {
     /// No secrets.
     pub const NONE: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
+        signing: Vec::new(),
         mask: None,
         withheld: false,
     };
@@ -104,6 +108,7 @@ impl SecretInjections {
     /// target somebody chose who holds none of them.
     pub const WITHHELD: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
+        signing: Vec::new(),
         mask: None,
         withheld: true,
     };
@@ -114,16 +119,29 @@ impl SecretInjections {
     /// # Errors
     /// The values are too many to search for.
     pub fn new(list: Vec<SecretInjection>) -> Result<SecretInjections, SecretInjectionError> {
-        if list.is_empty() {
+        SecretInjections::with_signing(list, Vec::new())
+    }
+
+    /// The same with secrets that sign, which are searched for as well and attached to nothing.
+    ///
+    /// # Errors
+    /// The values are too many to search for.
+    pub fn with_signing(
+        list: Vec<SecretInjection>,
+        signing: Vec<SigningKey>,
+    ) -> Result<SecretInjections, SecretInjectionError> {
+        if list.is_empty() && signing.is_empty() {
             return Ok(SecretInjections::default());
         }
         let values = list.iter().map(|injection| injection.value.text());
+        let values = values.chain(signing.iter().map(SigningKey::value));
         let around: Vec<_> = list.iter().map(SecretInjection::around).collect();
         let mask = Mask::new(values, around.iter().map(String::as_str))
             .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
         let mask = Some(Arc::new(mask));
         Ok(SecretInjections {
             list,
+            signing,
             mask,
             withheld: false,
         })
@@ -136,7 +154,12 @@ impl SecretInjections {
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.signing.is_empty()
+    }
+
+    /// The secret of this name that signs.
+    pub fn signing_key(&self, name: &str) -> Option<&SigningKey> {
+        self.signing.iter().find(|key| key.name == name)
     }
 
     /// `text` with every secret of the function replaced by `***`, as in a response; `None` if there is none in it.
