@@ -3,6 +3,7 @@
 //! A capability works on its own state and on what the call's context brings, and opens nothing beyond that. None
 //! knows wasmtime, a guest's memory or how a guest imports it; `host` serves capabilities to core modules.
 
+pub(crate) mod batches;
 pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod fail;

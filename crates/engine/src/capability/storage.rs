@@ -13,6 +13,7 @@ use crate::tape::HostCallTape;
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes};
 use iof_fault::{Fault, FaultKind};
+use std::time::Duration;
 
 /// A store of functions' values. The engine knows no database: its embedder brings one.
 #[async_trait]
@@ -42,6 +43,29 @@ pub trait Storage: Send + Sync {
     /// As [`Storage::load`].
     async fn remove(&self, function: i64, key: [u8; KEY]) -> Result<bool, Fault>;
 
+    /// Makes all changes of a batch, or none. All values of the function take at most `total` bytes behind them.
+    ///
+    /// # Errors
+    /// As [`Storage::load`].
+    async fn commit(
+        &self,
+        function: i64,
+        batch: StorageBatch,
+        total: u64,
+    ) -> Result<Committed, Fault>;
+
+    /// Replaces a value by what `change` makes of it, and lets no other change come between.
+    ///
+    /// # Errors
+    /// As [`Storage::load`].
+    async fn update(
+        &self,
+        function: i64,
+        key: ([u8; KEY], Bytes),
+        change: ValueChange,
+        total: u64,
+    ) -> Result<Updated, Fault>;
+
     /// Names of values that begin with `prefix` and come after `after`, in the order of their bytes, at most `limit`.
     ///
     /// # Errors
@@ -53,6 +77,53 @@ pub trait Storage: Send + Sync {
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Fault>;
+}
+
+/// Changes of values that are made together, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct StorageBatch {
+    /// Values as they have to be; `None`: there is none.
+    pub expected: Vec<([u8; KEY], Option<Bytes>)>,
+    /// The changes, each of another key.
+    pub writes: Vec<StorageWrite>,
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug)]
+pub struct StorageWrite {
+    /// Its key.
+    pub key: [u8; KEY],
+    /// The name that the key is the digest of.
+    pub name: Bytes,
+    /// The value to be kept; `None` removes what is there.
+    pub value: Option<Bytes>,
+    /// How long it is kept; `None`: until it is changed.
+    pub lifetime: Option<Duration>,
+}
+
+/// The outcome of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// It is on the disk.
+    Stored,
+    /// A value is not as it has to be; nothing was changed.
+    Conflict,
+    /// It does not fit; nothing was changed.
+    NoRoom,
+}
+
+/// A new value made of the old one; `None` leaves it.
+pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>;
+
+/// The outcome of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// This value is on the disk.
+    Stored(Bytes),
+    /// The change made none.
+    Unchanged,
+    /// It does not fit; nothing was changed.
+    NoRoom,
 }
 
 /// Bytes of a key: a UUID in hexadecimal digits, as `createUUID` makes them, or any others.
@@ -130,6 +201,64 @@ impl FunctionValues<'_> {
         Ok(())
     }
 
+    /// Makes a batch; `text` is it as the guest wrote it down, by which a tape knows it.
+    ///
+    /// # Errors
+    /// As [`Storage::commit`].
+    pub(crate) async fn commit(
+        &self,
+        text: &Bytes,
+        batch: StorageBatch,
+    ) -> Result<Committed, Fault> {
+        let played = self.tape.and_then(|tape| tape.play_commit(text, &batch));
+        let noted = self.tape.map(|_| batch.clone());
+        let committed = match played {
+            Some(true) => Committed::Stored,
+            Some(false) => Committed::Conflict,
+            None => {
+                let total = self.limits.storage.as_u64();
+                self.store.commit(self.function, batch, total).await?
+            }
+        };
+        if let (Some(tape), Some(batch)) = (self.tape, noted) {
+            tape.note_commit(text, &batch, committed == Committed::Stored);
+        }
+        Ok(committed)
+    }
+
+    /// Adds to a number by `change`, which makes the new value.
+    ///
+    /// # Errors
+    /// As [`Storage::update`].
+    pub(crate) async fn add(
+        &self,
+        (key, name): (Key, Bytes),
+        delta: i64,
+        change: impl Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync + 'static,
+    ) -> Result<Updated, Fault> {
+        let played = self
+            .tape
+            .and_then(|tape| tape.play_add(&key, delta, &change));
+        let updated = match played {
+            Some(Some(value)) => Updated::Stored(value),
+            Some(None) => Updated::Unchanged,
+            None => {
+                let total = self.limits.storage.as_u64();
+                let change = Box::new(change);
+                let key = (key, name);
+                self.store.update(self.function, key, change, total).await?
+            }
+        };
+        if let Some(tape) = self.tape {
+            let value = match &updated {
+                Updated::Stored(value) => Some(value),
+                Updated::Unchanged | Updated::NoRoom => None,
+            };
+            tape.note_add(&key, delta, value);
+        }
+        Ok(updated)
+    }
+
     /// Names of values that begin with `prefix` and come after `after`, at most `limit`.
     ///
     /// # Errors
@@ -172,13 +301,26 @@ impl Transactions {
     /// # Errors
     /// `storage-not-granted`, `storage-transactions`
     pub(crate) fn begin(&mut self, granted: bool, limits: &Limits) -> Result<(), Fault> {
+        self.begin_many(granted, 1, limits)
+    }
+
+    /// Counts several accesses.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin).
+    pub(crate) fn begin_many(
+        &mut self,
+        granted: bool,
+        count: u32,
+        limits: &Limits,
+    ) -> Result<(), Fault> {
         if !granted {
             return Err(Fault::new(
                 FaultKind::StorageNotGranted,
                 "The function was not granted storage. Add `storage = true` to its function.toml.",
             ));
         }
-        self.begun += 1;
+        self.begun = self.begun.saturating_add(count);
         if self.begun > limits.storage_transactions {
             return Err(LimitExceeded::StorageTransactions.fault(limits));
         }
