@@ -5,6 +5,7 @@ use super::observe::Observers;
 use super::prepare::{Prepared, StatedTypes};
 use crate::app::App;
 use crate::concurrency::Permit;
+use crate::envelope;
 use crate::functions::LoadedFunction;
 use iof_engine::{Arg, Invocation, Outcome};
 use iof_fault::Fault;
@@ -74,7 +75,8 @@ pub(crate) async fn execute<M>(
         limits: Some(Arc::clone(&function.granted.limits)),
         tape: replayed.or_else(|| observers.as_ref().and_then(Observers::tape)),
     };
-    let outcome = app.engine.call(&function.code, invocation).await;
+    let mut outcome = app.engine.call(&function.code, invocation).await;
+    envelope::response::check(&mut outcome.result);
     // The result is whole: a client that reads it slowly keeps no other call waiting.
     drop((permits, memory));
     if let Some(observers) = observers {
