@@ -28,7 +28,7 @@ async fn typed(declaration: &str) -> (Server, Uploaded) {
 #[tokio::test]
 async fn four_hundred_parallel_calls_are_four_hundred() {
     let (server, function) = typed(STORAGE).await;
-    for export in ["count", "count_by_update"] {
+    for export in ["sum", "sum_by_update"] {
         let key = export.replace('_', "/");
         let one = |_| call(&server, &function, export, json!({"key": key, "by": 1}));
         let calls = futures::stream::iter(0..400).map(one).buffer_unordered(400);
@@ -55,7 +55,7 @@ async fn what_moves_is_neither_lost_nor_made() {
         call(
             &server,
             &function,
-            "count",
+            "sum",
             json!({"key": account, "by": 100}),
         )
         .await;
@@ -72,13 +72,7 @@ async fn what_moves_is_neither_lost_nor_made() {
     }
     let mut sum = 0;
     for account in accounts {
-        let left = call(
-            &server,
-            &function,
-            "count",
-            json!({"key": account, "by": 0}),
-        )
-        .await;
+        let left = call(&server, &function, "sum", json!({"key": account, "by": 0})).await;
         let left = left.json().as_i64().unwrap();
         assert!(left >= 0);
         sum += left;
@@ -90,11 +84,11 @@ async fn what_moves_is_neither_lost_nor_made() {
 async fn what_was_counted_survives_a_kill() {
     let (mut server, function) = typed(STORAGE).await;
     for _ in 0..20 {
-        call(&server, &function, "count", json!({"key": "k", "by": 3})).await;
+        call(&server, &function, "sum", json!({"key": "k", "by": 3})).await;
     }
     server.kill().await;
     let server = server.restart().await;
-    let sum = call(&server, &function, "count", json!({"key": "k", "by": 0})).await;
+    let sum = call(&server, &function, "sum", json!({"key": "k", "by": 0})).await;
     assert_eq!(sum.json(), 60);
 }
 
@@ -103,18 +97,18 @@ async fn what_cannot_be_counted_is_named() {
     let (server, function) = typed(STORAGE).await;
     let keep = json!({"key": "text", "text": "not a number", "milliseconds": 600_000});
     assert_eq!(call(&server, &function, "keep_for", keep).await.http, 204);
-    let refused = call(&server, &function, "count", json!({"key": "text", "by": 1})).await;
+    let refused = call(&server, &function, "sum", json!({"key": "text", "by": 1})).await;
     assert_eq!(
         (refused.http.as_u16(), refused.fault()),
         (502, "function:storage-number")
     );
     let most = json!({"key": "most", "by": i64::MAX});
-    assert_eq!(call(&server, &function, "count", most).await.http, 200);
-    let over = call(&server, &function, "count", json!({"key": "most", "by": 1})).await;
+    assert_eq!(call(&server, &function, "sum", most).await.http, 200);
+    let over = call(&server, &function, "sum", json!({"key": "most", "by": 1})).await;
     assert_eq!(over.fault(), "function:storage-number");
     let ungranted = server.deploy(guest("typed"), "").await;
     for (export, arguments) in [
-        ("count", json!({"key": "k", "by": 1})),
+        ("sum", json!({"key": "k", "by": 1})),
         ("fill", json!({"prefix": "k", "from": 0, "to": 1})),
     ] {
         let refused = call(&server, &ungranted, export, arguments).await;
@@ -187,8 +181,8 @@ async fn batches_are_within_the_limits_of_storage() {
 async fn a_replay_counts_as_the_call_did() {
     let (server, function) = typed("storage = true\nrecord = \"always\"\n").await;
     for (export, arguments) in [
-        ("count", json!({"key": "a", "by": 5})),
-        ("count_by_update", json!({"key": "b", "by": 2})),
+        ("sum", json!({"key": "a", "by": 5})),
+        ("sum_by_update", json!({"key": "b", "by": 2})),
         ("transfer", json!({"from": "a", "to": "b", "amount": 1})),
         (
             "keep_for",
@@ -210,6 +204,6 @@ async fn a_replay_counts_as_the_call_did() {
         };
         assert_eq!(replayed["same"], true, "{export}: {replayed}");
     }
-    let sum = call(&server, &function, "count", json!({"key": "a", "by": 0})).await;
+    let sum = call(&server, &function, "sum", json!({"key": "a", "by": 0})).await;
     assert_eq!(sum.json(), 4);
 }

@@ -67,6 +67,7 @@ mod secrets;
 mod secrets_kept;
 mod send_email;
 mod shapes;
+mod signed_requests;
 mod stale_connection;
 mod stand_in;
 mod storage;

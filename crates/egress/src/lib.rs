@@ -61,7 +61,7 @@ pub use context::Outbound;
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
 pub use iof_policy::{
-    KeyEncoding, KeyUse, Rule, RuleError, Rules, SecretInjection, SecretInjectionError,
+    AwsScope, KeyEncoding, KeyUse, Rule, RuleError, Rules, SecretInjection, SecretInjectionError,
     SecretInjections, SecretLocation, SecretValue, SigningAlgorithm, SigningKey, Template,
 };
 pub use local_dispatch::LocalDispatch;

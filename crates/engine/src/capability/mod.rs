@@ -13,4 +13,5 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scratch;
 pub(crate) mod storage;
+pub(crate) mod transactions;
 pub(crate) mod values;

@@ -7,7 +7,7 @@ use super::allowed_origins::AllowedOrigins;
 use super::declared_signing::DeclaredSigning;
 use http::HeaderName;
 use iof_command::Grants;
-use iof_egress::{Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
+use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
 use iof_engine::LimitOverrides;
 use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,9 @@ pub(crate) struct DeclaredSecret {
     /// The user of basic authentication whose password it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     basic: Option<String>,
+    /// The access key of AWS whose secret signs the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sigv4: Option<AwsScope>,
 }
 
 impl Declaration {
@@ -190,20 +193,21 @@ impl DeclaredSecret {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub(crate) fn attachment(&self, value: SecretValue) -> Result<SecretInjection, String> {
-        let place = match (&self.header, &self.query, &self.basic) {
-            (Some(header), None, None) => {
+        let place = match (&self.header, &self.query, &self.basic, &self.sigv4) {
+            (Some(header), None, None, None) => {
                 SecretLocation::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
                     format!(
                         "header: {header:?} is no name of a header; write one such as authorization"
                     )
                 })?)
             }
-            (None, Some(query), None) => SecretLocation::Query(query.clone()),
-            (None, None, Some(user)) => SecretLocation::Basic { user: user.clone() },
+            (None, Some(query), None, None) => SecretLocation::Query(query.clone()),
+            (None, None, Some(user), None) => SecretLocation::Basic { user: user.clone() },
+            (None, None, None, Some(scope)) => SecretLocation::AwsSignature(scope.clone()),
             _ => {
                 return Err(
-                    "it goes to one place; write one of header = \"authorization\", query = \"key\" or \
-                     basic = \"user\""
+                    "it goes to one place; write one of header = \"authorization\", query = \"key\", basic = \"user\" or \
+                     sigv4 = { access_key_id, region, service }"
                         .to_owned(),
                 );
             }

@@ -88,9 +88,9 @@ async fn a_batch_is_made_whole_or_not_at_all() {
     }
     // What is removed makes room for what is set.
     let writes = || vec![remove("a"), set("c", "12")];
-    let small = commit(&store, &[], writes(), 68).await;
+    let small = commit(&store, &[], writes(), 69).await;
     assert_eq!(small.unwrap(), Committed::Stored);
-    let large = commit(&store, &[], vec![set("d", ""), set("e", "")], 102).await;
+    let large = commit(&store, &[], vec![set("d", ""), set("e", "")], 134).await;
     assert_eq!(large.unwrap(), Committed::QuotaExceeded);
     assert_eq!(value(&store, "a").await, None);
     assert_eq!(value(&store, "b").await.as_deref(), Some("2"));
@@ -152,7 +152,7 @@ async fn a_value_that_ended_is_gone_and_makes_room() {
     // To a batch it is not there, and its row makes room.
     let full = u64::try_from(totals(&home).await.0).unwrap();
     let saved = store
-        .save_value(1, key("more"), Bytes::from_static(b"x"), full)
+        .save_value(1, key("m"), Bytes::from_static(b"x"), full)
         .await;
     assert_eq!(saved.unwrap(), Saved::Stored);
     assert_eq!(totals(&home).await.0, totals(&home).await.1);

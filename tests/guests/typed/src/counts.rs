@@ -5,13 +5,13 @@ use std::time::Duration;
 
 /// Adds to a number, and returns the sum.
 #[iof::function]
-fn count(key: &str, by: i64) -> iof::Result<i64> {
+fn sum(key: &str, by: i64) -> iof::Result<i64> {
     Ok(storage::increment(key, by)?)
 }
 
 /// The same by an update.
 #[iof::function]
-fn count_by_update(key: &str, by: i64) -> iof::Result<i64> {
+fn sum_by_update(key: &str, by: i64) -> iof::Result<i64> {
     Ok(storage::update(key, |sum: Option<i64>| sum.unwrap_or(0) + by)?)
 }
 
