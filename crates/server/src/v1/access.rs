@@ -15,7 +15,7 @@ use crate::caller::api_key;
 use crate::http::truncate;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, Function, Scope};
 use serde::Deserialize;
@@ -31,22 +31,23 @@ pub(crate) fn admit<B>(
     request: &Request<B>,
     authority: Option<&str>,
 ) -> Result<(), Fault> {
-    if !app.names.is_foreign(request, authority) || is_call(request.uri().path()) {
+    if !app.names.is_foreign(request, authority) || is_call(request) {
         return Ok(());
     }
     let message = "Pages of other origins have no access to /v1. Send the request from a program, or from a page of public_url.";
     Err(Fault::new(FaultKind::Origin, message))
 }
 
-/// Returns whether this is the path of a call.
-fn is_call(path: &str) -> bool {
-    let mut segments = path.split('/').skip(1);
+/// Returns whether this is a call, or asks whether one may be.
+fn is_call<B>(request: &Request<B>) -> bool {
+    let mut segments = request.uri().path().split('/').skip(1);
     segments.next() == Some("v1")
         && segments.next() == Some("functions")
         && segments.next().is_some()
         && segments.next() == Some("call")
         && segments.next().is_some()
         && segments.next().is_none()
+        && [Method::POST, Method::OPTIONS].contains(request.method())
 }
 
 /// A scope as a type, which says in a handler's signature what the request needs.
