@@ -14,7 +14,7 @@ use ring::signature::{
 };
 
 /// A sentence on why a secret is not a key. It never repeats the secret.
-type Unusable = &'static str;
+pub(super) type Unusable = &'static str;
 
 /// Signs.
 pub(super) fn sign(key: &SigningKey, data: &[u8]) -> Result<Vec<u8>, Unusable> {
@@ -66,7 +66,7 @@ pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<
     })
 }
 
-const FAILED: Unusable = "the signature could not be made";
+pub(super) const FAILED: Unusable = "the signature could not be made";
 const NOT_PKCS8: Unusable = "it is not a private key in PKCS #8; make one by `openssl genpkey`, and set the lines between BEGIN and END";
 
 fn hmac_key(key: &SigningKey) -> Result<hmac::Key, Unusable> {

@@ -15,8 +15,9 @@ mod key;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use iof_command::{CallContext, Command, Output, Request};
-use iof_egress::{KeyUse, SigningKey};
+use iof_egress::{KeyUse, SigningAlgorithm, SigningKey};
 
 /// The exit statuses.
 pub mod status {
@@ -48,7 +49,8 @@ impl Command for Sign {
     }
 
     async fn run(&self, call: &CallContext, request: Request) -> Output {
-        sign(call, &request).unwrap_or_else(|failure| failure.into_output("sign"))
+        let signed = sign(call, request).await;
+        signed.unwrap_or_else(|failure| failure.into_output("sign"))
     }
 }
 
@@ -59,17 +61,19 @@ impl Command for Verify {
     }
 
     async fn run(&self, call: &CallContext, request: Request) -> Output {
-        verify(call, &request).unwrap_or_else(|failure| failure.into_output("verify"))
+        let verified = verify(call, request).await;
+        verified.unwrap_or_else(|failure| failure.into_output("verify"))
     }
 }
 
-fn sign(call: &CallContext, request: &Request) -> Result<Output, Failure> {
+async fn sign(call: &CallContext, request: Request) -> Result<Output, Failure> {
     let (encoding, words) = Encoding::of(&request.args);
     let [name] = words else {
         return Err(usage("sign [--hex | --base64 | --base64url] SECRET"));
     };
     let key = declared(call, name, KeyUse::Sign)?;
-    let signature = key::sign(key, &request.stdin).map_err(|why| unusable(name, why))?;
+    let signature = computed(key, request.stdin, |key, data| key::sign(key, data)).await;
+    let signature = signature.map_err(|why| unusable(name, why))?;
     Ok(Output {
         status: status::OK,
         stdout: encoding.write(&signature).into(),
@@ -77,7 +81,7 @@ fn sign(call: &CallContext, request: &Request) -> Result<Output, Failure> {
     })
 }
 
-fn verify(call: &CallContext, request: &Request) -> Result<Output, Failure> {
+async fn verify(call: &CallContext, request: Request) -> Result<Output, Failure> {
     let (encoding, words) = Encoding::of(&request.args);
     let [name, signature] = words else {
         return Err(usage(
@@ -85,11 +89,10 @@ fn verify(call: &CallContext, request: &Request) -> Result<Output, Failure> {
         ));
     };
     let key = declared(call, name, KeyUse::Verify)?;
-    let matches = match encoding.read(signature) {
-        Some(signature) => key::verify(key, &request.stdin, &signature),
-        // Nothing matches it; the key is looked at all the same.
-        None => key::verify(key, &request.stdin, &[]).map(|_| false),
-    };
+    // What is no signature matches nothing; the key is looked at all the same.
+    let signature = encoding.read(signature).unwrap_or_default();
+    let verified = move |key: &SigningKey, data: &[u8]| key::verify(key, data, &signature);
+    let matches = computed(key, request.stdin, verified).await;
     match matches.map_err(|why| unusable(name, why))? {
         true => Ok(Output::default()),
         false => Err(Failure {
@@ -97,6 +100,23 @@ fn verify(call: &CallContext, request: &Request) -> Result<Output, Failure> {
             message: "the signature does not match".to_owned(),
         }),
     }
+}
+
+/// Bytes that are signed on the thread that brings them.
+const SMALL: usize = 64 << 10;
+
+/// Computes with a key: on a thread that serves no connection, if it takes long.
+async fn computed<T: Send + 'static>(
+    key: &SigningKey,
+    data: Bytes,
+    compute: impl FnOnce(&SigningKey, &[u8]) -> Result<T, key::Unusable> + Send + 'static,
+) -> Result<T, key::Unusable> {
+    if data.len() <= SMALL && key.algorithm != SigningAlgorithm::Rs256 {
+        return compute(key, &data);
+    }
+    let key = key.clone();
+    let computed = tokio::task::spawn_blocking(move || compute(&key, &data)).await;
+    computed.unwrap_or(Err(key::FAILED))
 }
 
 fn declared<'a>(

@@ -2,7 +2,7 @@
 
 use super::*;
 use iof_command::Grants;
-use iof_egress::{KeyEncoding, SecretInjections, SecretValue, SigningAlgorithm};
+use iof_egress::{KeyEncoding, SecretInjections, SecretValue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -195,6 +195,20 @@ async fn other_keys_sign_what_they_verify() {
     let args = ["--base64url", "KEY", &signature];
     assert_eq!(verified(&call, &args, b"a.b").await, status::OK);
     assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
+}
+
+/// What takes long is computed beside the threads of connections, to the same end.
+#[tokio::test]
+async fn large_data_is_signed_alike() {
+    const DATA: &[u8] = &[7; 1 << 20];
+    let call = call(SigningAlgorithm::HmacSha256, KeyEncoding::Text, &BOTH, "k");
+    let signature = signed(&call, &["KEY"], DATA).await;
+    assert_eq!(
+        verified(&call, &["KEY", &signature], DATA).await,
+        status::OK
+    );
+    let other = verified(&call, &["KEY", &signature], &DATA[1..]).await;
+    assert_eq!(other, status::DIFFERENT);
 }
 
 #[tokio::test]

@@ -39,10 +39,11 @@ const ALLOWED: [HeaderName; 11] = [
 /// Beginnings of headers of one's own: senders of webhooks ask for some of them.
 const OWN: [&str; 2] = ["x-", "webhook-"];
 /// Beginnings of headers that browsers, or proxies in front of this server, act on.
-const ACTED_ON: [&str; 11] = [
+const ACTED_ON: [&str; 12] = [
     "x-accel-",
     "x-content-",
     "x-dns-prefetch-control",
+    "x-envoy-",
     "x-frame-options",
     "x-lighttpd-",
     "x-permitted-cross-domain-policies",
@@ -227,6 +228,7 @@ mod tests {
             "x-frame-options",
             "x-accel-redirect",
             "x-sendfile",
+            "x-envoy-immediate-health-check-fail",
             "x-xss-protection",
         ] {
             let fault = of(&json!({"status": 200, "headers": [[name, "x"]]}), b"").unwrap_err();
