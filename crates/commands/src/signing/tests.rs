@@ -197,6 +197,21 @@ async fn other_keys_sign_what_they_verify() {
     assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
 }
 
+/// A key of OpenSSL's for this test, and what OpenSSL signs with it.
+const RSA_KEY: &str = include_str!("rsa-test-key.b64");
+const RSA_SIGNATURE: &str = "EG4A//hUNxBBQlz+wbnopLZCvGkjWhz0Z8qEdeYKdP56SeftUABSzsqHrdE0BSNNRnYFpa4yowvgowxC5nOGm5ge7nQ6RBwPAwKlZy8DPGJ0wwdwpVGfuP7VMkq2aZ1R0cacsDdiA1o6M0yKEyQNRrk1CEIDgTy5kl801nRP3BueexGxLsZqtEEl/5Lo4eTDEYCrUazUAmhSQiTeXJpL/w/SklEwKlFkbUYpPin64B1R7XzlS9iEmfT4Cp61UJabebO0sJreLbFOshyysQClmDC/x1Yr7ggbh8BEUZTRqoLv/Vi4aXa4nCs/JqlIpJSRGum/EYwN2lyZB/2MTdhSaw==";
+
+#[tokio::test]
+async fn rsa_signs_as_openssl_does() {
+    let key = RSA_KEY.trim();
+    let call = call(SigningAlgorithm::Rs256, KeyEncoding::Text, &BOTH, key);
+    let signature = signed(&call, &["--base64", "KEY"], b"a.b").await;
+    assert_eq!(signature, RSA_SIGNATURE);
+    let args = ["--base64", "KEY", RSA_SIGNATURE];
+    assert_eq!(verified(&call, &args, b"a.b").await, status::OK);
+    assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
+}
+
 /// What takes long is computed beside the threads of connections, to the same end.
 #[tokio::test]
 async fn large_data_is_signed_alike() {
