@@ -118,6 +118,11 @@ async fn paths_of_v1(server: &Server) -> Vec<String> {
         "/readyz",
         "/healthz/",
         "/readyz/x",
+        "/fn/",
+        "/fn/1",
+        "/fn/1/echo",
+        "/fn/1/echo/below",
+        "/fn/nobody/echo",
     ] {
         paths.push(more.to_owned());
     }

@@ -26,7 +26,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         folder: "examples/hello",
         target: Target::Unknown,
@@ -36,6 +36,11 @@ const GROUPS: [Group; 7] = [
         folder: "examples/send-email",
         target: Target::Wasip1,
         modules: &[("send_email", "send_email", "send_email")],
+    },
+    Group {
+        folder: "examples/webhooks",
+        target: Target::Wasip1,
+        modules: &[("webhooks", "webhooks", "webhooks")],
     },
     Group {
         folder: "examples/pictures",

@@ -70,6 +70,7 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             "examples/hello",
             "examples/send-email",
             "examples/pictures",
+            "examples/webhooks",
             "crates/build/compat/wasm-bindgen-macro",
             "crates/build/compat/wasm-bindgen",
         ] {

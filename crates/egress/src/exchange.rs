@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -183,19 +183,18 @@ impl<'a> Exchange<'a> {
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         // A secret has its place in the headers or in the query.
-        let (path, mut headers) =
-            match self
-                .context
-                .secrets
-                .inject(&hop.method, &hop.url, &hop.headers)
-            {
-                None => (path(&hop.url)?, hop.headers.clone()),
-                Some(injected) => {
-                    *secret_sent = true;
-                    record.secrets = Some(injected.names);
-                    (path(&injected.url)?, injected.headers)
-                }
-            };
+        let (path, mut headers) = match self.context.secrets.inject(
+            (&hop.method, &hop.url, &hop.headers),
+            &hop.body,
+            SystemTime::now(),
+        ) {
+            None => (path(&hop.url)?, hop.headers.clone()),
+            Some(injected) => {
+                *secret_sent = true;
+                record.secrets = Some(injected.names);
+                (path(&injected.url)?, injected.headers)
+            }
+        };
         if *secret_sent {
             headers::request_identity_encoding(&mut headers);
         } else if self.context.decode {

@@ -61,8 +61,8 @@ pub use context::Outbound;
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
 pub use iof_policy::{
-    Rule, RuleError, Rules, SecretInjection, SecretInjectionError, SecretInjections,
-    SecretLocation, SecretValue, Template,
+    AwsScope, KeyEncoding, KeyUse, Rule, RuleError, Rules, SecretInjection, SecretInjectionError,
+    SecretInjections, SecretLocation, SecretValue, SigningAlgorithm, SigningKey, Template,
 };
 pub use local_dispatch::LocalDispatch;
 pub use outbound_url::parse_outbound_url;

@@ -5,7 +5,7 @@ use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::capability::environment::Environment;
 use crate::capability::log::Log;
 use crate::capability::process::Process;
-use crate::capability::storage::Transactions;
+use crate::capability::transactions::Transactions;
 use crate::engine::{Engine, Function};
 use crate::limits::{LimitExceeded, Limits};
 use crate::state::CallState;

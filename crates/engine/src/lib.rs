@@ -42,7 +42,9 @@ mod watch;
 pub use call::{Invocation, Outcome};
 pub use capability::environment::Environment;
 pub use capability::log::Log;
-pub use capability::storage::Storage;
+pub use capability::storage::{
+    Committed, Storage, StorageBatch, StorageWrite, Updated, ValueChange,
+};
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
@@ -50,13 +52,14 @@ pub use config::EngineConfig;
 pub use engine::{Compiled, Engine, Function};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
-    Abi, Allocator, Core, Described, Export, Kind, Manifest, Param, Primed, Signature, Type,
-    UnresolvedImport,
+    Abi, Allocator, BodyUse, Core, Described, Export, Kind, Manifest, Param, Primed, Signature,
+    Type, UnresolvedImport,
 };
 pub use pool::PoolFigures;
 pub use signature::StatedSignature;
 pub use tape::{
-    Blob, HostCallTape, HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave,
+    Blob, HostCallTape, HostResponses, RecordedAdd, RecordedCommand, RecordedCommit, RecordedList,
+    RecordedLoad, RecordedSave,
 };
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

@@ -152,6 +152,14 @@ pub struct Export {
 }
 
 impl Export {
+    /// The use that it makes of what a caller sends.
+    #[must_use]
+    pub fn body_use(&self) -> BodyUse {
+        self.described
+            .as_ref()
+            .map_or(BodyUse::Arguments, |said| said.body)
+    }
+
     /// Its types as one writes them, with the names of its arguments where they are known: `(text: string) -> u32`.
     #[must_use]
     pub fn types(&self) -> Option<String> {
@@ -187,6 +195,32 @@ pub struct Described {
     /// It may return an error of its own.
     #[serde(default)]
     pub fallible: bool,
+    /// Its use of what a caller sends.
+    #[serde(default, skip_serializing_if = "BodyUse::is_arguments")]
+    pub body: BodyUse,
+    /// The methods of HTTP that call it; none are said by who takes what is usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+}
+
+/// The use that a function makes of what a caller sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BodyUse {
+    /// The body has its arguments.
+    #[default]
+    Arguments,
+    /// The body, of whatever content type, is its one argument.
+    Raw,
+    /// The whole request is its one argument.
+    Request,
+}
+
+impl BodyUse {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_arguments(&self) -> bool {
+        *self == Self::Arguments
+    }
 }
 
 /// An argument as its author named it.

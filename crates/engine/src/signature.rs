@@ -58,7 +58,7 @@ fn parse(word: &str) -> Result<Type, Fault> {
             .and_then(|rest| rest.strip_suffix(']'))
             .map(str::trim);
         match element {
-            None => Type::of_name(word),
+            None => Type::of_name(word).filter(|ty| !ty.is_exchange()),
             // Texts in a list are JavaScript's, which a caller cannot state: only a module that says so has them.
             Some("string") => None,
             Some(name) => Type::of_name(name)

@@ -6,7 +6,10 @@
 use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
 use crate::capability::process::Process;
-use crate::capability::storage::{FunctionValues, KEY, Storage, Transactions};
+use crate::capability::storage::{
+    Committed, FunctionValues, KEY, Storage, StorageBatch, Updated, ValueChange,
+};
+use crate::capability::transactions::Transactions;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
@@ -71,6 +74,15 @@ impl CallState {
         self.transactions.begin(granted, &self.limits)
     }
 
+    /// Counts more accesses of the same request.
+    ///
+    /// # Errors
+    /// `storage-transactions`
+    pub(crate) fn begin_more(&mut self, count: u32) -> Result<(), Fault> {
+        let granted = self.context.grants.storage;
+        self.transactions.begin_many(granted, count, &self.limits)
+    }
+
     /// The transactions of the call, and the values that they work on.
     pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
         let values = FunctionValues {
@@ -110,6 +122,20 @@ impl Storage for Nowhere {
 
     async fn remove(&self, _: i64, _: [u8; KEY]) -> Result<bool, Fault> {
         Ok(false)
+    }
+
+    async fn commit(&self, _: i64, _: StorageBatch, _: u64) -> Result<Committed, Fault> {
+        Ok(Committed::Conflict)
+    }
+
+    async fn update(
+        &self,
+        _: i64,
+        _: ([u8; KEY], Bytes),
+        _: ValueChange,
+        _: u64,
+    ) -> Result<Updated, Fault> {
+        Ok(Updated::Unchanged)
     }
 
     async fn names(&self, _: i64, _: &[u8], _: &[u8], _: u32) -> Result<Vec<Bytes>, Fault> {

@@ -43,6 +43,10 @@ pub enum Type {
     Bytes,
     /// Any type of serde's, as JSON text.
     Json,
+    /// A whole request: an argument that only the server makes.
+    Request,
+    /// A whole response: a result.
+    Response,
     /// `Vec<T>`, `Box<[T]>` or `&[T]` of numbers, booleans, characters or texts.
     List(Box<Type>),
     /// `Option<T>`
@@ -57,7 +61,7 @@ pub enum Type {
 }
 
 /// Every type that has a name of its own, and the name.
-const NAMES: [(&str, Type); 17] = [
+const NAMES: [(&str, Type); 19] = [
     ("bool", Type::Bool),
     ("i8", Type::I8),
     ("u8", Type::U8),
@@ -75,6 +79,8 @@ const NAMES: [(&str, Type); 17] = [
     ("string", Type::String),
     ("bytes", Type::Bytes),
     ("json", Type::Json),
+    ("request", Type::Request),
+    ("response", Type::Response),
 ];
 
 impl Type {
@@ -82,6 +88,11 @@ impl Type {
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         let known = NAMES.iter().find(|(known, _)| *known == name);
         known.map(|(_, ty)| ty.clone())
+    }
+
+    /// Returns whether this is a whole request or response, which only a module's description names.
+    pub(crate) fn is_exchange(&self) -> bool {
+        matches!(self, Self::Request | Self::Response)
     }
 
     /// A list of this type, which of bytes is [`Type::Bytes`].
@@ -121,9 +132,10 @@ impl fmt::Display for Type {
     }
 }
 
-/// Every name, for tests and messages.
+/// Every name that a caller can state, for tests and messages.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.iter().map(|(name, _)| *name)
+    let stated = NAMES.iter().filter(|(_, ty)| !ty.is_exchange());
+    stated.map(|(name, _)| *name)
 }
 
 /// A core value type that can cross the boundary.

@@ -9,6 +9,8 @@ pub enum Arg {
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
+    /// A whole request, as whoever received it wrote it down for an export of [`Type::Request`](crate::Type::Request).
+    Request(Bytes),
 }
 
 /// The input of one run of a program.
@@ -38,6 +40,8 @@ pub enum Value {
     Bytes(Bytes),
     /// JSON text, where the module says that it is.
     Json(Bytes),
+    /// A whole response as the guest wrote it down, for whoever sends it.
+    Response(Bytes),
 }
 
 impl Value {
@@ -50,7 +54,9 @@ impl Value {
             Self::Integer(value) => value.to_string().into(),
             Self::F32(value) => value.to_string().into(),
             Self::F64(value) => value.to_string().into(),
-            Self::Text(bytes) | Self::Bytes(bytes) | Self::Json(bytes) => bytes,
+            Self::Text(bytes) | Self::Bytes(bytes) | Self::Json(bytes) | Self::Response(bytes) => {
+                bytes
+            }
         }
     }
 }

@@ -166,6 +166,8 @@ kinds! {
         BadPointer = "bad-pointer",
         /// The function returned bytes that are not a value of the export's type.
         BadResult = "bad-result",
+        /// The function answered with a response that cannot be sent.
+        BadResponse = "response",
         /// The function ended itself instead of returning.
         Exit = "exit",
         /// The function returned an error without a code of its own; `function:` and a code where it chose one.
@@ -182,6 +184,8 @@ kinds! {
         NoMemory = "no-memory",
         /// A replayed call asked for what the recorded one did not.
         NotRecorded = "not-recorded",
+        /// A batch of changes in the storage is not one.
+        StorageBatch = "storage-batch",
         /// The function named a storage key of a length that keys do not have.
         StorageKey = "storage-key",
         /// The function loaded a storage key under which it has stored nothing.
@@ -238,6 +242,8 @@ kinds! {
         BodyWait = "body-wait",
         /// Functions call each other back too often.
         CallbackDepth = "callback-depth",
+        /// The function answered with more headers than a response may have.
+        ResponseHead = "response-head",
         /// A command was given too much input.
         CommandInput = "command-input",
         /// The call ran too many commands.

@@ -8,10 +8,12 @@
 //! This crate knows no HTTP and no WebAssembly. The server maps each kind to a status; docs/FAULTS.md lists both.
 
 mod function_code;
+mod function_status;
 mod kind;
 mod source;
 
 pub use function_code::FunctionCode;
+pub use function_status::FunctionStatus;
 pub use kind::FaultKind;
 pub use source::Source;
 
@@ -23,6 +25,8 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The code that the function gave the error that it returned.
     function_code: Option<FunctionCode>,
+    /// The status that the function gave the error that it returned.
+    function_status: Option<FunctionStatus>,
     /// The sentence for the caller: it names the setting or field, and the next step. No secret, no path of the host.
     pub message: String,
     /// The detail for the operator's log.
@@ -51,6 +55,7 @@ impl Fault {
         Self {
             kind,
             function_code: None,
+            function_status: None,
             message: message.into(),
             detail: None,
             ending: None,
@@ -68,6 +73,18 @@ impl Fault {
             function_code: Some(code),
             ..Self::new(FaultKind::FunctionError, message)
         }
+    }
+
+    /// The same error of a function with a status of its choice.
+    #[must_use]
+    pub fn with_status(mut self, status: FunctionStatus) -> Self {
+        self.function_status = Some(status);
+        self
+    }
+
+    /// The status that the function gave the error that it returned.
+    pub fn function_status(&self) -> Option<FunctionStatus> {
+        self.function_status
     }
 
     /// The fault of a number or name that no function has.

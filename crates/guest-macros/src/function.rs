@@ -8,16 +8,12 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, ItemFn};
 
+use crate::exchange::Exchange;
 use crate::types::{Param, Returned, Wire};
 use crate::{doc, error, names};
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    if !attribute.is_empty() {
-        return Err(error(
-            attribute,
-            "`#[iof::function]` takes nothing in brackets: a function is called by its own name",
-        ));
-    }
+    let exchange = Exchange::of(attribute)?;
     let item: ItemFn = syn::parse2(item).map_err(|e| {
         syn::Error::new(
             e.span(),
@@ -37,9 +33,10 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
         .map(Param::of)
         .collect::<syn::Result<Vec<_>>>()?;
     let returned = Returned::of(&item.sig.output)?;
+    let fits = exchange.fits(&item.sig.ident, &params)?;
 
     let call = call(&item.sig.ident, name, &params, &returned);
-    let describe = describe(name, &doc::text(&item.attrs), &params, &returned);
+    let describe = describe(name, &doc::text(&item.attrs), &params, &returned, &exchange);
     let conditions = conditions(&item);
     Ok(quote! {
         #item
@@ -48,6 +45,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
         const _: () = {
             #[allow(unused_imports)]
             use ::iof::__private::{AnyError as _, AnyValue as _, NoSchema as _};
+            #fits
             #call
             #describe
         };
@@ -196,7 +194,13 @@ fn place(ty: &TokenStream) -> Span {
 }
 
 /// What the server asks once, when the module is uploaded.
-fn describe(name: &str, doc: &str, params: &[Param], returned: &Returned) -> TokenStream {
+fn describe(
+    name: &str,
+    doc: &str,
+    params: &[Param],
+    returned: &Returned,
+    exchange: &Exchange,
+) -> TokenStream {
     let export = format!("__iof_describe_{name}");
     let params = params.iter().map(|param| {
         let name = &param.name;
@@ -212,7 +216,7 @@ fn describe(name: &str, doc: &str, params: &[Param], returned: &Returned) -> Tok
         #[cfg_attr(target_family = "wasm", unsafe(export_name = #export))]
         #[allow(unsafe_code, dead_code, clippy::all)]
         extern "C" fn describe(area: ::iof::__private::Area) {
-            area.fill(::iof::__private::describe(#name, #doc, [#(#params),*], #result, #fallible));
+            area.fill(::iof::__private::describe(#name, #doc, [#(#params),*], #result, #fallible, #exchange));
         }
     }
 }

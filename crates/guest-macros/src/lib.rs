@@ -7,6 +7,7 @@
 
 mod data;
 mod doc;
+mod exchange;
 mod function;
 mod names;
 mod prime;
@@ -22,6 +23,15 @@ use proc_macro::TokenStream;
 /// fn hello(name: &str) -> String {
 ///     format!("hello {name}")
 /// }
+/// ```
+///
+/// In brackets stands what calls it at its address of its own, `/fn/<function>/<export>`: `raw` has the body, of whatever content
+/// type, as the one argument, and `get`, `post`, `put`, `patch`, `delete` are the methods that call it, `post` if none is
+/// there.
+///
+/// ```ignore
+/// #[iof::function(raw)]
+/// fn hook(body: &[u8]) {}
 /// ```
 ///
 /// The function stays as it is written, for other functions and for tests. What its parameters and its result may be

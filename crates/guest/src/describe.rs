@@ -13,7 +13,10 @@
 //! }
 //! ```
 //!
-//! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes` and `json`. The latter alone have a `schema`
+//! Beside these, `"raw": true` says that the one argument is the body as it is, and `"methods": ["GET"]` which methods of HTTP
+//! call the function; without, it is `POST`.
+//!
+//! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes`, `request`, `response` and `json`. Only the last have a `schema`
 //! (JSON Schema, draft 2020-12), which is `true` for a type that does not know its own: anything may fit.
 
 use serde::{Serialize, Serializer};
@@ -56,6 +59,14 @@ impl Described {
     }
 }
 
+/// What the attribute says of requests to a function.
+pub struct Exchange {
+    /// The one argument is the body as it is.
+    pub raw: bool,
+    /// The methods that call it, in capitals.
+    pub methods: &'static [&'static str],
+}
+
 /// The JSON of one function.
 #[must_use]
 pub fn describe<const N: usize>(
@@ -64,6 +75,7 @@ pub fn describe<const N: usize>(
     params: [(&'static str, Described); N],
     result: Described,
     fallible: bool,
+    exchange: Exchange,
 ) -> Vec<u8> {
     let params: Vec<_> = params
         .into_iter()
@@ -76,6 +88,8 @@ pub fn describe<const N: usize>(
         params: &params,
         result: Typed::of(None, &result),
         fallible,
+        raw: exchange.raw,
+        methods: exchange.methods,
     };
     // Texts and schemas are always JSON; a server takes an empty description for none.
     serde_json::to_vec(&function).unwrap_or_default()
@@ -89,6 +103,10 @@ struct Function<'a> {
     params: &'a [Typed],
     result: Typed,
     fallible: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    raw: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    methods: &'static [&'static str],
 }
 
 #[derive(Serialize)]
@@ -186,6 +204,10 @@ mod tests {
                 <Of<Plain>>::schema(Direction::Returned)
             }),
             true,
+            Exchange {
+                raw: false,
+                methods: &[],
+            },
         );
         let schema = if cfg!(feature = "schema") {
             json!({

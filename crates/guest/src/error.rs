@@ -29,6 +29,7 @@ const OTHER: &str = "error";
 pub struct Error {
     code: Cow<'static, str>,
     message: String,
+    status: Option<u16>,
 }
 
 /// What a function returns that can fail in several ways.
@@ -41,12 +42,31 @@ impl Error {
         Self {
             code: valid(code.into()),
             message: message.into(),
+            status: None,
         }
     }
 
     /// An error with the code `error`.
     pub fn other(message: impl fmt::Display) -> Self {
         Self::new(OTHER, format!("{message:#}"))
+    }
+
+    /// The same error with the HTTP status that callers see, one of 400 to 599; without, it is 502.
+    ///
+    /// ```
+    /// let error = iof::Error::new("bad-signature", "The signature does not match.").with_status(401);
+    /// assert_eq!(error.status(), Some(401));
+    /// ```
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The status of [`with_status`](Self::with_status).
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
     }
 
     /// What programs tell errors apart by.

@@ -34,6 +34,8 @@
 //! | `()`, as a result | nothing |
 //! | any other type that serde reads and writes, `&` of one, `Option`, `Vec`, tuples | JSON |
 //! | `Result<T, E>`, as a result | `T`, or the call fails with the words of `E` |
+//! | [`Request`], as the one argument | the whole request |
+//! | [`Response`], as a result | status, headers and body |
 //!
 //! [`data`] makes a type one that crosses as JSON, and describes it to callers by a JSON Schema:
 //!
@@ -61,10 +63,26 @@
 //! }
 //! ```
 //!
+//! # Webhooks
+//!
+//! A function with [`Request`] as its argument answers whoever was told its address, `/fn/<function>/<export>`. One that needs
+//! the body only says so, and takes any, whatever its content type: text that is UTF-8, bytes, or JSON.
+//!
+//! ```
+//! /// Takes the event of a webhook.
+//! #[iof::function(raw)]
+//! fn event(body: iof::serde_json::Value) -> String {
+//!     body["action"].as_str().unwrap_or("no action").to_owned()
+//! }
+//! ```
+//!
+//! Methods beside `raw` are those that call it: `#[iof::function(get)]` lets a link call a function, whose arguments then are
+//! the fields of the query.
+//!
 //! # How it fails
 //!
 //! An error ends the call with a code and a message: those of an [`Error`], or the code `error` and the words of
-//! whatever else the error is. An argument that is not the JSON of its type ends it with the code `arguments`, before
+//! whatever else the error is; callers see the status 502, or the one of [`Error::with_status`]. An argument that is not the JSON of its type ends it with the code `arguments`, before
 //! the function is called. A panic ends it as well, with its message in the log.
 //!
 //! # What it can reach
@@ -73,6 +91,7 @@
 //!
 //! * [`http`]: requests. The server adds the secrets that they need; a function never holds one.
 //! * [`Command`]: any other command.
+//! * [`signing`]: signatures by secrets that a function never holds.
 //! * [`storage`]: values that outlive a call.
 //! * [`log`](mod@log): lines in the log. These need no grant.
 //!
@@ -117,6 +136,9 @@ mod describe;
 mod error;
 pub mod http;
 pub mod log;
+mod request;
+mod response;
+pub mod signing;
 pub mod storage;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -125,6 +147,8 @@ mod value;
 pub use command::{Command, CommandError, Output};
 pub use error::{Error, Result};
 pub use iof_guest_macros::{data, function, prime};
+pub use request::Request;
+pub use response::Response;
 #[cfg(feature = "schema")]
 pub use schemars::{self, JsonSchema};
 pub use {serde, serde_json};
@@ -133,6 +157,6 @@ pub use {serde, serde_json};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::abi::{Area, Pointer};
-    pub use crate::describe::{Described, Direction, NoSchema, describe};
+    pub use crate::describe::{Described, Direction, Exchange, NoSchema, describe};
     pub use crate::value::{AnyError, AnyValue, Failed, Of};
 }

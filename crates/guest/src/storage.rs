@@ -2,28 +2,59 @@
 //!
 //! ```
 //! # fn main() -> iof::Result<()> {
-//! iof::storage::set("visits/ada", &3)?;
-//! let visits: Option<u32> = iof::storage::get("visits/ada")?;
-//! assert_eq!(visits, Some(3));
+//! iof::storage::set("name/ada", "Ada")?;
+//! assert_eq!(iof::storage::get("name/ada")?, Some("Ada".to_owned()));
+//! assert_eq!(iof::storage::increment("visits/ada", 1)?, 1);
 //! assert_eq!(iof::storage::keys("visits/")?, ["visits/ada"]);
-//! assert!(iof::storage::remove("visits/ada")?);
+//! assert!(iof::storage::remove("name/ada")?);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! The function needs the grant `storage = true` in its `function.toml`; without it, and at the limits `storage`,
 //! `storage_value` and `storage_transactions`, the call ends. A value is on the disk when [`set`] returns, whatever
-//! becomes of the call. Calls of one function run side by side: of two that set the same key, the later one wins.
+//! becomes of the call.
 //!
-//! In tests, each thread has a storage of its own, in memory and empty at first.
+//! # Calls side by side
+//!
+//! Calls of one function run side by side: of two that [`set`] the same key, the later one wins, and a value that was read
+//! may be another one by then. What counts on what is there has ways of its own:
+//!
+//! * [`increment`] adds to a number, however many calls do.
+//! * [`update`] makes a new value of the old one, again if another call was faster.
+//! * A [`Batch`] changes several keys together or none, if values are as they have to be.
+//! * [`set_for`] keeps a value for a time.
+//!
+//! ```
+//! # fn main() -> iof::Result<()> {
+//! let best = iof::storage::update("best", |best: Option<u32>| best.unwrap_or(0).max(7))?;
+//! assert_eq!(best, 7);
+//! let moved = iof::storage::Batch::new()
+//!     .expect("account/a", Some(&10))?
+//!     .set("account/a", &4)?
+//!     .set("account/b", &6)?
+//!     .commit();
+//! assert!(!moved, "there is no account of 10");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In tests, each thread has a storage of its own, in memory and empty at first. Nothing ends in it.
+
+mod batch;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use batch::Batch;
+
 /// The longest key.
 const KEY: usize = 512;
+/// The most attempts of an update: a call has not many more accesses (`limits.storage_transactions`).
+const ATTEMPTS: u32 = 1000;
 
 /// Why a key or a value cannot be used.
 #[derive(Debug)]
@@ -37,6 +68,10 @@ pub enum Error {
         /// What serde says.
         source: serde_json::Error,
     },
+    /// What is there is not a whole number of 64 bits, or the sum would not be one.
+    Number(String),
+    /// Other calls changed the key each time before [`update`] did.
+    Contended(String),
 }
 
 /// Keeps a value under a key of at most 512 bytes, as JSON.
@@ -77,6 +112,73 @@ pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(host::load(key))
 }
 
+/// Keeps a value for a time, as JSON; then it is gone.
+///
+/// # Errors
+/// As [`set`].
+pub fn set_for<T: Serialize + ?Sized>(
+    key: &str,
+    value: &T,
+    lifetime: Duration,
+) -> Result<(), Error> {
+    // A batch that counts on nothing is always made.
+    let _made = Batch::new().set_for(key, value, lifetime)?.commit();
+    Ok(())
+}
+
+/// Adds to the number under a key, which is 0 where there is none, and returns the sum. No other call comes between.
+///
+/// # Errors
+/// For a key that cannot be, and when what is there is not a whole number, or the sum would not be one of 64 bits.
+pub fn increment(key: &str, by: i64) -> Result<i64, Error> {
+    check(key)?;
+    let sum = host::add(key, by).ok_or_else(|| Error::Number(key.to_owned()))?;
+    serde_json::from_slice(&sum).map_err(|source| invalid(key, source))
+}
+
+/// Replaces the value under a key by what `change` makes of it, and returns the new value. If another call changes the key
+/// meanwhile, `change` is asked again, so it does nothing else.
+///
+/// # Errors
+/// For a key that cannot be, when what is there is of another type, and after a thousand attempts.
+pub fn update<T: Serialize + DeserializeOwned>(
+    key: &str,
+    mut change: impl FnMut(Option<T>) -> T,
+) -> Result<T, Error> {
+    for _ in 0..ATTEMPTS {
+        let before = get_bytes(key)?;
+        let value = before.as_deref().map(serde_json::from_slice).transpose();
+        let value = change(value.map_err(|source| invalid(key, source))?);
+        let after = serde_json::to_vec(&value).map_err(|source| invalid(key, source))?;
+        if compare_and_set(key, before.as_deref(), &after)? {
+            return Ok(value);
+        }
+    }
+    Err(Error::Contended(key.to_owned()))
+}
+
+/// Keeps bytes under a key if there is `before`, byte for byte (`None`: nothing), and tells whether they were kept.
+///
+/// # Errors
+/// For a key that cannot be.
+pub fn compare_and_set(key: &str, before: Option<&[u8]>, after: &[u8]) -> Result<bool, Error> {
+    let batch = Batch::new().expect_bytes(key, before)?;
+    Ok(batch.set_bytes(key, after)?.commit())
+}
+
+/// A page of the keys that begin with `prefix` and come after the key `after`, in the order of their bytes: at most a
+/// thousand. Ask again with the last one; the page without keys is the end.
+///
+/// # Errors
+/// For a prefix or a key that is longer than a key can be.
+pub fn keys_after(prefix: &str, after: &str) -> Result<Vec<String>, Error> {
+    let longest = prefix.len().max(after.len());
+    if longest > KEY {
+        return Err(Error::Key(longest));
+    }
+    Ok(host::page(prefix, after.as_bytes()).0)
+}
+
 /// The keys that begin with `prefix` (all of them, if it is empty), in the order of their bytes.
 ///
 /// Each thousand of them counts as an access for the limit `storage_transactions`. What another call sets or removes
@@ -88,7 +190,15 @@ pub fn keys(prefix: &str) -> Result<Vec<String>, Error> {
     if prefix.len() > KEY {
         return Err(Error::Key(prefix.len()));
     }
-    Ok(host::keys(prefix))
+    let (mut found, mut after) = (Vec::new(), Vec::new());
+    loop {
+        let (page, last) = host::page(prefix, &after);
+        found.extend(page);
+        match last {
+            Some(last) => after = last,
+            None => return Ok(found),
+        }
+    }
 }
 
 /// Forgets the value under a key, and tells whether there was one.
@@ -119,6 +229,8 @@ impl Error {
         match self {
             Self::Key(_) => "storage-key",
             Self::Value { .. } => "storage-value",
+            Self::Number(_) => "storage-number",
+            Self::Contended(_) => "storage-contended",
         }
     }
 }
@@ -133,6 +245,14 @@ impl fmt::Display for Error {
             Self::Value { key, source } => {
                 write!(f, "the value under `{key}` in the storage: {source}")
             }
+            Self::Number(key) => write!(
+                f,
+                "what is under `{key}` in the storage is not a whole number, or the sum would not be one of 64 bits"
+            ),
+            Self::Contended(key) => write!(
+                f,
+                "other calls changed `{key}` in the storage {ATTEMPTS} times before this one could"
+            ),
         }
     }
 }
@@ -172,6 +292,65 @@ mod tests {
         assert!(remove("b/1").unwrap());
         assert_eq!(keys("b/").unwrap(), ["b/2"]);
         assert!(matches!(keys(&"k".repeat(513)), Err(Error::Key(513))));
+    }
+
+    #[test]
+    fn a_number_is_added_to_and_an_update_returns_its_value() {
+        assert_eq!(increment("n", 2).unwrap(), 2);
+        assert_eq!(increment("n", -5).unwrap(), -3);
+        assert_eq!(get::<i64>("n").unwrap(), Some(-3));
+        set("text", "a").unwrap();
+        assert!(matches!(increment("text", 1), Err(Error::Number(_))));
+        set("most", &i64::MAX).unwrap();
+        assert!(matches!(increment("most", 1), Err(Error::Number(_))));
+        let list = update("list", |list: Option<Vec<u8>>| {
+            let mut list = list.unwrap_or_default();
+            list.push(1);
+            list
+        });
+        assert_eq!(list.unwrap(), [1]);
+        assert!(update("list", |n: Option<u8>| n.unwrap_or(0)).is_err());
+        // Another call is faster, once.
+        let mut asked = 0;
+        let sum = update("sum", |sum: Option<u8>| {
+            asked += 1;
+            if asked == 1 {
+                set("sum", &10).unwrap();
+            }
+            sum.unwrap_or(0) + 1
+        });
+        assert_eq!((sum.unwrap(), asked), (11, 2));
+    }
+
+    #[test]
+    fn a_batch_is_made_or_not() {
+        let first = || {
+            Batch::new()
+                .expect::<u8>("a", None)
+                .unwrap()
+                .set("a", &1)
+                .unwrap()
+        };
+        assert!(first().set("b", &2).unwrap().commit());
+        assert!(!first().set("b", &3).unwrap().commit());
+        assert_eq!(get("b").unwrap(), Some(2));
+        let moved = Batch::new()
+            .expect("b", Some(&2))
+            .unwrap()
+            .remove("a")
+            .unwrap();
+        assert!(
+            moved
+                .set_for("c", "x", Duration::from_secs(1))
+                .unwrap()
+                .commit()
+        );
+        assert_eq!(keys("").unwrap(), ["b", "c"]);
+        assert!(matches!(Batch::new().remove(""), Err(Error::Key(0))));
+        assert!(compare_and_set("b", Some(b"2"), b"4").unwrap());
+        assert!(!compare_and_set("b", Some(b"2"), b"5").unwrap());
+        assert_eq!(keys_after("", "b").unwrap(), ["c"]);
+        assert!(keys_after("", "c").unwrap().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CommandError, Error, http, storage};
+use crate::{CommandError, Error, Request, Response, http, storage};
 
 /// A type, as the attribute asks for it.
 pub struct Of<T: ?Sized>(PhantomData<T>);
@@ -24,6 +24,8 @@ pub trait AnyValue {
     const KIND: &'static str = "json";
     /// Fails the build for a `Result` under another name.
     const IS_NO_HIDDEN_RESULT: () = ();
+    /// Fails the build where another parameter stands beside it.
+    const HAS_COMPANY: () = ();
 
     /// Makes the value of an argument, or ends the call.
     fn read(parameter: &str, bytes: Vec<u8>) -> Self::Value
@@ -167,6 +169,47 @@ macro_rules! plain {
 plain!("string", text: [] String, [] Box<str>, ['a] Cow<'a, str>; str);
 plain!("bytes", Vec::from: [] Vec<u8>, [] Box<[u8]>, ['a] Cow<'a, [u8]>; [u8]);
 
+impl Of<Request> {
+    /// See [`AnyValue::KIND`].
+    pub const KIND: &'static str = "request";
+    /// See [`AnyValue::HAS_COMPANY`].
+    ///
+    /// ```compile_fail,E0080
+    /// #[iof::function]
+    /// fn two(request: iof::Request, more: u8) {}
+    /// ```
+    pub const HAS_COMPANY: () =
+        panic!("a request is all that was sent: make it the only parameter of the function");
+
+    /// See [`AnyValue::read`].
+    #[must_use]
+    pub fn read(parameter: &str, bytes: Vec<u8>) -> Request {
+        Request::open(bytes).unwrap_or_else(|| {
+            let words =
+                format!("parameter `{parameter}`: it is not a request that a server wrote down");
+            fail(&Error::new("arguments", words))
+        })
+    }
+}
+
+impl Of<Response> {
+    /// See [`AnyValue::KIND`].
+    pub const KIND: &'static str = "response";
+
+    /// See [`AnyValue::write`].
+    #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // as the others
+    pub fn write(value: Response) -> Vec<u8> {
+        value.seal()
+    }
+
+    /// See [`AnyValue::write_ref`].
+    #[must_use]
+    pub fn write_ref(value: &Response) -> Vec<u8> {
+        value.seal()
+    }
+}
+
 /// The server promises UTF-8; a byte that is not becomes U+FFFD.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
@@ -221,7 +264,7 @@ coded! {
 /// Ends the call.
 fn fail(error: &Error) -> ! {
     #[cfg(target_family = "wasm")]
-    crate::abi::imports::fail(error.code(), error.message());
+    crate::abi::imports::fail(error.code(), error.message(), error.status());
     #[cfg(not(target_family = "wasm"))]
     #[expect(
         clippy::panic,

@@ -4,6 +4,7 @@ use crate::OURSELVES;
 use crate::config::Config;
 use iof_command::Registry;
 use iof_commands::native::Native;
+use iof_commands::signing;
 use iof_egress::Egress;
 use iof_jail::{Demand, Jail, Settings};
 use std::path::PathBuf;
@@ -58,6 +59,12 @@ pub(crate) async fn register(
         }
     }
     for (name, declaration) in &config.commands {
+        if signing::NAMES.contains(&name.as_str()) {
+            return Err(format!(
+                "commands.{name}: a program of this name would run for every function with a secret that signs. Give it \
+                 another name"
+            ));
+        }
         let native = Native::new(name, declaration.clone(), &jail, egress.clone())?;
         if registry.register(native).is_some() {
             tracing::info!(

@@ -197,6 +197,8 @@ fn commands(egress: &Egress, audit_log: &AuditLog, metrics: &Arc<Metrics>) -> Re
     let metrics = Arc::clone(metrics) as Arc<dyn iof_command::Observer>;
     let mut registry = Registry::with_observers(vec![audit_log.sender(), metrics]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
+    registry.register(iof_commands::signing::Sign);
+    registry.register(iof_commands::signing::Verify);
     registry
 }
 

@@ -18,6 +18,6 @@ mod secret;
 pub use rule::{HostPattern, Rule, RuleError, Rules};
 pub use secret::mask::Mask;
 pub use secret::{
-    InjectedRequest, SecretInjection, SecretInjectionError, SecretInjections, SecretLocation,
-    SecretValue, Template,
+    AwsScope, InjectedRequest, KeyEncoding, KeyUse, SecretInjection, SecretInjectionError,
+    SecretInjections, SecretLocation, SecretValue, SigningAlgorithm, SigningKey, Template,
 };

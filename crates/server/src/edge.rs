@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
 //! | [`v1`]: our own API | `/v1` |
+//! | [`web`]: functions at short addresses | `/fn` |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
 //! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
@@ -19,7 +20,7 @@ use crate::app::App;
 use crate::connection::{self, RequestBody};
 use crate::runtime::MigrateIfCpuBound;
 use crate::serve::Protocol;
-use crate::{metrics, probes, reply, second_state, v1};
+use crate::{metrics, probes, reply, second_state, v1, web};
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -40,6 +41,7 @@ pub(crate) struct Edge {
     app: Arc<App>,
     second_state: Option<second_state::Surface>,
     v1: Router,
+    web: Router,
     probes: Router,
     metrics: Router,
     /// The runtime of calls that compute for long.
@@ -54,6 +56,7 @@ enum Choice {
         cors: bool,
     },
     V1,
+    Web,
     Probes,
     Metrics,
 }
@@ -66,6 +69,7 @@ impl Edge {
         Self {
             second_state: enabled.then(|| second_state::Surface::new(app)),
             v1: v1::router(app),
+            web: web::router(app),
             probes: probes::router(app),
             metrics: metrics::router(app),
             shared: Handle::current(),
@@ -117,6 +121,7 @@ impl Edge {
             &self.second_state,
         ) {
             ("v1", _) => Choice::V1,
+            ("fn", _) => Choice::Web,
             ("healthz" | "readyz", _) | (_, None) => Choice::Probes,
             (_, Some(surface)) => Choice::SecondState {
                 cors: surface.is_for_pages(path),
@@ -133,7 +138,8 @@ impl Edge {
         readable(request.uri().path())?;
         match choice {
             Choice::V1 => v1::admit(&self.app, request, authority),
-            Choice::SecondState { .. } | Choice::Probes | Choice::Metrics => Ok(()),
+            // A function decides for itself which pages call it.
+            Choice::Web | Choice::SecondState { .. } | Choice::Probes | Choice::Metrics => Ok(()),
         }
     }
 
@@ -148,6 +154,7 @@ impl Edge {
                 return surface.answer(client, cors, request.map(Body::new)).await;
             }
             (Choice::V1, _) => &self.v1,
+            (Choice::Web, _) => &self.web,
             (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
             (Choice::Metrics, _) => &self.metrics,
         };

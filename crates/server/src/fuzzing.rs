@@ -8,6 +8,7 @@
     reason = "a panic is how a target reports what it found"
 )]
 
+use crate::envelope;
 use crate::grants::Ceiling;
 use crate::json::{Failure, Rewriting, Style};
 use crate::multipart::{MostParts, boundary, split};
@@ -69,6 +70,22 @@ pub fn api_form(data: &[u8]) {
 /// What a caller of `/api` has fetched, or is called back.
 pub fn api_target(data: &[u8]) {
     fuzzing::target(data);
+}
+
+/// A response that a function wrote down: what is sent of it is framed by nobody but this server.
+pub fn response(data: &[u8]) {
+    match envelope::response::read(&Bytes::copy_from_slice(data)) {
+        Ok(response) => {
+            assert!((200..=599).contains(&response.status().as_u16()));
+            for name in ["set-cookie", "content-length", "transfer-encoding"] {
+                assert!(!response.headers().contains_key(name), "{name}");
+            }
+        }
+        Err(fault) => assert!(
+            matches!(fault.kind, FaultKind::BadResponse | FaultKind::ResponseHead),
+            "{fault:?}"
+        ),
+    }
 }
 
 /// Depth of JSON, below what the reference below reads.
@@ -212,5 +229,10 @@ mod tests {
     #[test]
     fn corpus_of_multipart() {
         corpus("server_multipart", super::multipart);
+    }
+
+    #[test]
+    fn corpus_of_responses() {
+        corpus("server_response", super::response);
     }
 }

@@ -1,24 +1,28 @@
 //! The HTTP side of iof.
 //!
 //! [`App`] holds the parts that a request may need: engine, store, loaded functions, settings. [`serve`] accepts
-//! connections for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; or
-//! `second_state`, the API of the Second State FaaS of 2020, to the byte where its clients look. The core, which is every
+//! connections for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; `web`,
+//! the short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its clients look. The core, which is every
 //! other module, knows neither.
 
 mod app;
+mod arguments;
 mod audit_log;
 mod auth;
 mod backlog;
 mod body;
 mod call_log;
 mod callback;
+mod caller;
 mod calls;
 mod charset;
 mod coding;
 mod concurrency;
 mod connection;
+mod cors;
 mod deploy;
 mod edge;
+mod envelope;
 mod functions;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -45,6 +49,7 @@ mod status;
 mod storage;
 mod tls;
 mod v1;
+mod web;
 mod write_behind;
 
 pub use app::{App, Parts};

@@ -29,6 +29,7 @@ pub(crate) struct RecordedCall {
 pub(crate) enum RecordedArg {
     Text(Blob),
     Bytes(Blob),
+    Request(Blob),
 }
 
 /// The end of a recorded call.
@@ -150,7 +151,7 @@ impl RecordedCall {
 impl RecordedArg {
     /// Bytes of it.
     pub(crate) fn size(&self) -> usize {
-        let (Self::Text(blob) | Self::Bytes(blob)) = self;
+        let (Self::Text(blob) | Self::Bytes(blob) | Self::Request(blob)) = self;
         blob.0.len()
     }
 
@@ -158,6 +159,7 @@ impl RecordedArg {
         match self {
             Self::Text(Blob(text)) => Arg::Text(text.clone()),
             Self::Bytes(Blob(bytes)) => Arg::Bytes(bytes.clone()),
+            Self::Request(Blob(bytes)) => Arg::Request(bytes.clone()),
         }
     }
 
@@ -165,6 +167,7 @@ impl RecordedArg {
         match arg {
             Arg::Text(text) => Self::Text(Blob(text.clone())),
             Arg::Bytes(bytes) => Self::Bytes(Blob(bytes.clone())),
+            Arg::Request(bytes) => Self::Request(Blob(bytes.clone())),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Answers: the status and the fault in headers, the body as its reader expects it.
 
+use crate::envelope;
 use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use iof_engine::Value;
 use iof_fault::{Fault, FaultKind, Source};
 use uuid::Uuid;
@@ -74,7 +76,7 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault);
     if matches!(
-        status_of(fault),
+        status::of(fault.kind),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
     ) {
         response
@@ -84,13 +86,60 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     response
 }
 
-/// The content type of a result, `None` for nothing, and its bytes.
+/// The answer that a function's result is.
+///
+/// # Errors
+/// `response`, `response-head`
+pub(crate) fn of_value(value: Value) -> Result<Response<Body>, Fault> {
+    if let Value::Response(sealed) = &value {
+        return envelope::response::read(sealed).map(of_response);
+    }
+    Ok(match typed(value) {
+        (Some(content_type), body) => ok(StatusCode::OK, content_type, body),
+        (None, _) => no_content(),
+    })
+}
+
+/// A response of a function, whose headers were checked.
+fn of_response(response: Response<Bytes>) -> Response<Body> {
+    let mut response = response.map(Body::from);
+    let status = number(response.status());
+    let has_body = !response.body().is_end_stream();
+    let headers = response.headers_mut();
+    if has_body && !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, OCTETS);
+    }
+    headers.insert(STATUS, status);
+    response
+}
+
+/// The answer 204.
+pub(crate) fn no_content() -> Response<Body> {
+    let mut response = ok(StatusCode::NO_CONTENT, JSON, "");
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
+/// The content type of a result, `None` for nothing, and its bytes. Of a whole response it is the body's.
 pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
     const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+    if let Value::Response(sealed) = &value {
+        return match envelope::response::read(sealed) {
+            Ok(response) => {
+                let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+                let content_type = content_type.or(Some(OCTETS));
+                let body = response.into_body();
+                (content_type.filter(|_| !body.is_empty()), body)
+            }
+            // It was checked when the call ended.
+            Err(_) => (None, Bytes::new()),
+        };
+    }
     let content_type = match &value {
         Value::Unit => None,
         Value::Text(_) => Some(TEXT),
-        Value::Bytes(_) => Some(OCTETS),
+        Value::Bytes(_) | Value::Response(_) => Some(OCTETS),
         // What JSON has no number for.
         Value::F32(n) if !n.is_finite() => Some(TEXT),
         Value::F64(n) if !n.is_finite() => Some(TEXT),
@@ -137,9 +186,14 @@ pub(crate) fn status<B>(response: &Response<B>) -> Option<StatusCode> {
 
 /// The answer to a path that leads nowhere.
 pub(crate) async fn no_such_route(request: Request<Body>) -> Response<Body> {
-    let path: String = request.uri().path().chars().take(200).collect();
+    failure(&nothing_at(request.uri().path()))
+}
+
+/// The fault of a path that leads nowhere.
+pub(crate) fn nothing_at(path: &str) -> Fault {
+    let path: String = path.chars().take(200).collect();
     let message = format!("There is nothing at {path}.");
-    failure(&Fault::new(FaultKind::NoSuchRoute, message))
+    Fault::new(FaultKind::NoSuchRoute, message)
 }
 
 /// The answer to a method that a path does not have; the router adds `Allow`.
@@ -152,7 +206,7 @@ pub(crate) async fn wrong_method(request: Request<Body>) -> Response<Body> {
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
-    status::of(fault.kind)
+    status::of_fault(fault)
 }
 
 fn number(status: StatusCode) -> HeaderValue {

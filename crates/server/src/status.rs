@@ -4,9 +4,16 @@
 //! kind does not compile until it has one.
 
 use http::StatusCode;
-use iof_fault::FaultKind;
+use iof_fault::{Fault, FaultKind};
 
-/// The status that tells a fault truthfully; never a success.
+/// The status that tells a fault truthfully, or that the function which failed chose; never a success.
+pub(crate) fn of_fault(fault: &Fault) -> StatusCode {
+    let chosen = fault.function_status();
+    let chosen = chosen.and_then(|status| StatusCode::from_u16(status.get()).ok());
+    chosen.unwrap_or_else(|| of(fault.kind))
+}
+
+/// The status of a kind of fault; never a success.
 pub(crate) const fn of(kind: FaultKind) -> StatusCode {
     use FaultKind as F;
     match kind {
@@ -100,6 +107,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
         // The server stands between the caller and code, or servers, that it did not write.
         F::BadPointer
+        | F::BadResponse
         | F::BadResult
         | F::Exit
         | F::FunctionError
@@ -109,6 +117,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::NoJavascript
         | F::NoMemory
         | F::NotRecorded
+        | F::StorageBatch
         | F::StorageKey
         | F::StorageMissing
         | F::StorageNotGranted
@@ -152,6 +161,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Log
         | F::Memory
         | F::Output
+        | F::ResponseHead
         | F::Scratch
         | F::ScratchDirectories
         | F::Storage
@@ -201,8 +211,8 @@ mod tests {
 
 The codes that programs read: `fault` in an answer of `/v1`, the header `iof-fault` everywhere. A code stays the same across
 releases; the sentence beside it may change. The code of a limit is the name of its setting with dashes
-([LIMITS.md](LIMITS.md)). `function:` and a word is the code that a function gave an error of its own, status 502. On the API
-of 2020 the status is in `iof-status`.
+([LIMITS.md](LIMITS.md)). `function:` and a word is the code that a function gave an error of its own, status 502 or the one
+that it chose. On the API of 2020 the status is in `iof-status`.
 
 This page is written by a test, from the list in `crates/fault`.
 

@@ -46,11 +46,12 @@ mod sweep;
 pub use error::Error;
 pub use key::{Key, KeyHash};
 pub use model::{
-    ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, Call, Calls, Canary, Created,
-    EphemeralPut, EphemeralShare, Finished, Function, Job, JobRoom, JobState, LoggedCall,
-    MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS,
-    NewFunction, NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead, RecordingsKept,
-    Rollout, Saved, SecretName, Submitted, Summary, Uploaded, Usage, ValueKey, Version, VersionId,
+    ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, Call, Calls, Canary,
+    Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, Job, JobRoom, JobState,
+    LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE,
+    MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead,
+    RecordingsKept, Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded, Usage,
+    ValueBatch, ValueChange, ValueKey, ValueWrite, Version, VersionId,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

@@ -21,10 +21,10 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, EphemeralPut, Finished, Function, FunctionRow,
-    Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead,
-    RecordingsKept, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Usage,
-    ValueKey, Version, VersionRow,
+    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
+    FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording,
+    RecordingHead, RecordingsKept, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted,
+    Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow,
 };
 
 /// The database as a whole.
@@ -119,6 +119,23 @@ pub(crate) trait Values {
     ) -> Result<Saved, Error>;
 
     async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error>;
+
+    /// [`Error::NotFound`].
+    async fn commit_values(
+        &self,
+        function_id: i64,
+        batch: ValueBatch,
+        total_limit: u64,
+    ) -> Result<Committed, Error>;
+
+    /// [`Error::NotFound`].
+    async fn update_value(
+        &self,
+        function_id: i64,
+        key: ValueKey,
+        change: ValueChange,
+        total_limit: u64,
+    ) -> Result<Updated, Error>;
 
     /// Names that begin with `prefix` and come after `after`, in the order of their bytes.
     async fn value_names(

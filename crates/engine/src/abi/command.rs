@@ -5,7 +5,7 @@
 //! arguments is stdin all the same, because programs that read JSON are many.
 
 use super::guest::Guest;
-use crate::manifest::{Described, Export, Param, Signature, Type};
+use crate::manifest::{BodyUse, Described, Export, Param, Signature, Type};
 use crate::value::ProgramInput;
 use crate::{Arg, StatedSignature, Value};
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(crate) fn describe() -> (Signature, Described) {
             params: vec![param("stdin", None), param("args", Some(words))],
             result: None,
             fallible: true,
+            body: BodyUse::Arguments,
+            methods: vec![],
         },
     )
 }
@@ -70,7 +72,7 @@ pub(crate) fn plan(
         return Err(refused("it has no types that a caller could state"));
     }
     let bytes = |arg: &Arg| match arg {
-        Arg::Text(bytes) | Arg::Bytes(bytes) => bytes.clone(),
+        Arg::Text(bytes) | Arg::Bytes(bytes) | Arg::Request(bytes) => bytes.clone(),
     };
     let (stdin, words) = match args {
         [] => (Bytes::new(), None),

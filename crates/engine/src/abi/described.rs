@@ -8,10 +8,14 @@
 //!  "params":[{"name":"mail","type":"json","schema":{…}}]}
 //! ```
 //!
+//! Beside these, `"raw":true` says that the one argument is the body as it is, whatever its type, and
+//! `"methods":["GET","POST"]` which methods of HTTP call the function. The types `request` and `response` are whole ones: a
+//! request is the only argument, and a response the result.
+//!
 //! It is asked once, at upload. A description that cannot be read is ignored, and the core type decides as it does for
 //! every module that says nothing: an author's tool may be newer than this server.
 
-use crate::manifest::{Described, Param, Signature, Type};
+use crate::manifest::{BodyUse, Described, Param, Signature, Type};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -23,6 +27,9 @@ pub(crate) const MAX_ALL: usize = 128 << 10;
 const PARAMS: usize = 100;
 /// The longest comment that is kept.
 const DOC: usize = 4096;
+/// The most methods of one function, and the longest word for one.
+const METHODS: usize = 8;
+const METHOD: usize = 16;
 
 /// The export that describes another.
 pub(crate) fn export_of(name: &str) -> String {
@@ -39,6 +46,10 @@ struct Said {
     result: SaidType,
     #[serde(default)]
     fallible: bool,
+    #[serde(default)]
+    raw: bool,
+    #[serde(default)]
+    methods: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,16 +86,20 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
         return None;
     }
     let types = said.params.iter().map(|param| match param.of.read()? {
-        Type::Unit => None,
+        Type::Unit | Type::Response => None,
         ty => Some(ty),
     });
     // The types that a call really passes; the flag of a `Result` crosses only in wasm-bindgen's own functions.
     let signature = Signature {
         params: types.collect::<Option<_>>()?,
-        result: said.result.read()?,
+        result: said.result.read().filter(|ty| *ty != Type::Request)?,
         fallible: false,
         patch: None,
     };
+    let body = body_use(said.raw, &signature.params)?;
+    if said.methods.len() > METHODS || !said.methods.iter().all(|method| is_method(method)) {
+        return None;
+    }
     let params = said.params.into_iter().map(|param| Param {
         name: param.name,
         schema: param.of.schema,
@@ -94,8 +109,26 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
         params: params.collect(),
         result: said.result.schema,
         fallible: said.fallible,
+        body,
+        methods: said.methods,
     };
     Some((signature, described))
+}
+
+/// The use of a request that these arguments make; `None` if there is no such function.
+fn body_use(raw: bool, params: &[Type]) -> Option<BodyUse> {
+    match (raw, params) {
+        (_, [Type::Request]) => Some(BodyUse::Request),
+        (_, params) if params.contains(&Type::Request) => None,
+        (true, [Type::String | Type::Bytes | Type::Json]) => Some(BodyUse::Raw),
+        (true, _) => None,
+        (false, _) => Some(BodyUse::Arguments),
+    }
+}
+
+/// Returns whether this is a word for a method that a function may answer.
+fn is_method(word: &str) -> bool {
+    (1..=METHOD).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -123,6 +156,51 @@ mod tests {
         assert_eq!(described.params[0].name, "mail");
         assert_eq!(described.params[0].schema, Some(json!({"type": "object"})));
         assert_eq!(described.params[1].schema, None);
+    }
+
+    #[test]
+    fn a_function_may_take_what_was_sent_as_it_is() {
+        let (_, named) = said(|_| ()).unwrap();
+        assert_eq!((named.body, named.methods), (BodyUse::Arguments, vec![]));
+        let one = |ty: &str, raw: bool| {
+            said(|said| {
+                said["params"] = json!([{"name": "it", "type": ty}]);
+                said["raw"] = raw.into();
+                said["methods"] = json!(["GET", "POST"]);
+                said["result"]["type"] = "response".into();
+            })
+        };
+        for (ty, raw, body) in [
+            ("request", false, BodyUse::Request),
+            ("request", true, BodyUse::Request),
+            ("string", true, BodyUse::Raw),
+            ("bytes", true, BodyUse::Raw),
+            ("json", true, BodyUse::Raw),
+            ("json", false, BodyUse::Arguments),
+        ] {
+            let (signature, described) = one(ty, raw).unwrap();
+            assert_eq!(described.body, body, "{ty}");
+            assert_eq!(described.methods, ["GET", "POST"]);
+            assert_eq!(signature.result, Type::Response);
+        }
+        assert!(one("u8", true).is_none() && one("response", false).is_none());
+        assert!(
+            said(|said| said["raw"] = true.into()).is_none(),
+            "two arguments"
+        );
+        assert!(said(|said| said["params"][1]["type"] = "request".into()).is_none());
+        assert!(said(|said| said["result"]["type"] = "request".into()).is_none());
+        for methods in [
+            json!(["get"]),
+            json!([""]),
+            json!(vec!["GET"; 9]),
+            json!(["A".repeat(17)]),
+        ] {
+            assert!(
+                said(|said| said["methods"] = methods.clone()).is_none(),
+                "{methods}"
+            );
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) enum ArgHint {
     Quoted,
     /// A number or a boolean of JSON: never text unless nothing else fits.
     Number,
+    /// A whole request: never anything else.
+    Request,
 }
 
 /// No function takes more arguments; an array of more is not read to its end.
@@ -35,6 +37,7 @@ impl InputArg {
         let (bytes, hint) = match arg {
             Arg::Text(bytes) => (bytes, ArgHint::Text),
             Arg::Bytes(bytes) => (bytes, ArgHint::Bytes),
+            Arg::Request(bytes) => (bytes, ArgHint::Request),
         };
         Self {
             bytes: bytes.clone(),
@@ -193,7 +196,12 @@ pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
     let word = |n: i64| i32::try_from(n).ok().map(CoreArg::I32);
     match ty {
-        Type::Unit | Type::Option(_) | Type::Enum { .. } => None,
+        // Whoever received a request wrote it down, and nobody else.
+        Type::Request => {
+            (given.hint == ArgHint::Request).then(|| CoreArg::Bytes(given.bytes.clone()))
+        }
+        _ if given.hint == ArgHint::Request => None,
+        Type::Unit | Type::Response | Type::Option(_) | Type::Enum { .. } => None,
         Type::Bool => match text()? {
             "true" | "1" => Some(CoreArg::I32(1)),
             "false" | "0" => Some(CoreArg::I32(0)),
@@ -315,6 +323,8 @@ pub(super) fn name(ty: &Type) -> String {
         Type::String => "a text in UTF-8",
         Type::Bytes => "bytes",
         Type::Json => "JSON",
+        Type::Request => "an HTTP request, which a call at /v1 or /fn is",
+        Type::Response => "an HTTP response",
         Type::List(element) => return format!("a JSON array, each element {}", name(element)),
         Type::Option(inner) => return format!("{}, or null", name(inner)),
         Type::Enum { name, .. } => return format!("a number of the enum {name}"),
@@ -330,7 +340,7 @@ impl InputArg {
             ArgHint::Number => &*self.bytes == b"null",
             ArgHint::Bytes => self.bytes.is_empty(),
             ArgHint::Text => !textual && matches!(&*self.bytes, b"" | b"null"),
-            ArgHint::Quoted => false,
+            ArgHint::Quoted | ArgHint::Request => false,
         }
     }
 

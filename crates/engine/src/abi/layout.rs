@@ -112,7 +112,12 @@ pub(crate) fn flatten(ty: &Type, era: Era, flat: &mut Vec<Core>) {
         Type::I128 | Type::U128 => flat.extend([I64, I64]),
         Type::F32 => flat.push(F32),
         Type::F64 => flat.push(F64),
-        Type::String | Type::Bytes | Type::Json | Type::List(_) => flat.extend([I32, I32]),
+        Type::String
+        | Type::Bytes
+        | Type::Json
+        | Type::Request
+        | Type::Response
+        | Type::List(_) => flat.extend([I32, I32]),
         Type::Enum { .. } if era.float_enums => flat.push(F64),
         Type::Option(inner) => match **inner {
             Type::I32 | Type::U32 | Type::F32 if era.float_options => flat.push(F64),

@@ -116,7 +116,12 @@ fn typed(ty: &Type, given: &InputArg) -> Option<Argument> {
 /// Returns whether this ABI has arguments of a type.
 fn carries(ty: &Type) -> bool {
     match ty {
-        Type::I128 | Type::U128 | Type::Option(_) | Type::Enum { .. } => false,
+        Type::I128
+        | Type::U128
+        | Type::Option(_)
+        | Type::Enum { .. }
+        | Type::Request
+        | Type::Response => false,
         Type::List(element) => matches!(
             **element,
             Type::I8 | Type::U16 | Type::I16 | Type::U32 | Type::I32 | Type::U64 | Type::I64
@@ -150,6 +155,7 @@ fn untyped(given: &InputArg) -> Option<Argument> {
                 .map(|bytes| Argument::of_bytes(bytes.into())),
             Json::Null | Json::String(_) | Json::Object(_) => None,
         },
+        ArgHint::Request => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! of the server; the fault's source is `guest` whatever the code says. The word `arguments` is
 //! not a code but a part of this interface: the client's arguments are not what the function takes.
 
-use iof_fault::{Fault, FaultKind, FunctionCode};
+use iof_fault::{Fault, FaultKind, FunctionCode, FunctionStatus};
 
 /// The longest code that is read, in bytes: one more than a code can have.
 pub(crate) const CODE: u32 = FunctionCode::LONGEST as u32 + 1;
@@ -20,10 +20,37 @@ pub(crate) fn fault(code: &str, message: &str) -> Fault {
     }
 }
 
+/// The fault of an error with this code and message, and the status that a caller shall see.
+///
+/// The client's arguments have a status of their own, whatever the function says.
+pub(crate) fn fault_with_status(code: &str, message: &str, status: u32) -> Fault {
+    let fault = fault(code, message);
+    match FunctionStatus::new(status) {
+        _ if fault.kind == FaultKind::Arguments => fault,
+        Some(status) => fault.with_status(status),
+        None => Fault::new(
+            FaultKind::BadResponse,
+            format!("The status of an error is not one: got {status}. Use one from 400 to 599."),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use iof_fault::Source;
+
+    #[test]
+    fn a_function_chooses_a_status_among_those_of_failures() {
+        let fault = fault_with_status("bad-signature", "why", 401);
+        assert_eq!(fault.function_status().map(FunctionStatus::get), Some(401));
+        assert_eq!(fault.code(), "function:bad-signature");
+        let fault = fault_with_status("arguments", "why", 500);
+        assert_eq!((fault.code(), fault.function_status()), ("arguments", None));
+        for status in [0, 200, 399, 600, u32::MAX] {
+            assert_eq!(fault_with_status("a", "why", status).code(), "response");
+        }
+    }
 
     #[test]
     fn a_function_chooses_its_code_and_never_its_source() {

@@ -3,6 +3,7 @@
 //! A capability works on its own state and on what the call's context brings, and opens nothing beyond that. None
 //! knows wasmtime, a guest's memory or how a guest imports it; `host` serves capabilities to core modules.
 
+pub(crate) mod batches;
 pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod fail;
@@ -12,4 +13,5 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scratch;
 pub(crate) mod storage;
+pub(crate) mod transactions;
 pub(crate) mod values;

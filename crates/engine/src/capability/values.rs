@@ -17,14 +17,14 @@ const LONGEST: u32 = 512;
 /// The bytes before the text of a key.
 const PREFIX: &[u8] = b"iof storage\0";
 /// The byte before a value.
-const THERE: u8 = 1;
+pub(super) const THERE: u8 = 1;
 /// Keys in one answer of [`list`]; fewer mean that no more follow.
 const LISTED: u32 = 1000;
 
 /// A key's text, and the key of the storage that it becomes.
 pub(crate) struct NamedKey {
-    text: Bytes,
-    digest: storage::Key,
+    pub(super) text: Bytes,
+    pub(super) digest: storage::Key,
 }
 
 impl NamedKey {
@@ -91,11 +91,16 @@ pub(crate) async fn set(
     key: NamedKey,
     bytes: &[u8],
 ) -> Result<(), Fault> {
+    let key = (key.digest, Some(key.text));
+    values.save(key, with_mark(bytes)).await
+}
+
+/// A value as it is stored.
+pub(super) fn with_mark(bytes: &[u8]) -> Bytes {
     let mut value = BytesMut::with_capacity(bytes.len() + 1);
     value.put_u8(THERE);
     value.put_slice(bytes);
-    let key = (key.digest, Some(key.text));
-    values.save(key, value.freeze()).await
+    value.freeze()
 }
 
 /// Removes the value under a key; `false` if there was none.

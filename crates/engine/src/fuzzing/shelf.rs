@@ -1,6 +1,8 @@
 //! A storage of values in memory.
 
-use crate::capability::storage::{KEY, Storage};
+use crate::capability::storage::{
+    Committed, KEY, Storage, StorageBatch, StorageWrite, Updated, ValueChange,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_fault::Fault;
@@ -39,6 +41,43 @@ impl Storage for Shelf {
     async fn remove(&self, _: i64, key: [u8; KEY]) -> Result<bool, Fault> {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(shelf.remove(&key).is_some())
+    }
+
+    async fn commit(&self, _: i64, batch: StorageBatch, _: u64) -> Result<Committed, Fault> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = |key| shelf.get(key).map(|(_, value)| value.clone());
+        if batch
+            .expected
+            .iter()
+            .any(|(key, expected)| value(key) != *expected)
+        {
+            return Ok(Committed::Conflict);
+        }
+        for StorageWrite {
+            key, name, value, ..
+        } in batch.writes
+        {
+            match value {
+                Some(value) => shelf.insert(key, (Some(name), value)),
+                None => shelf.remove(&key),
+            };
+        }
+        Ok(Committed::Stored)
+    }
+
+    async fn update(
+        &self,
+        _: i64,
+        (key, name): ([u8; KEY], Bytes),
+        change: ValueChange,
+        _: u64,
+    ) -> Result<Updated, Fault> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(value) = change(shelf.get(&key).map(|(_, value)| value.clone())) else {
+            return Ok(Updated::Unchanged);
+        };
+        shelf.insert(key, (Some(name), value.clone()));
+        Ok(Updated::Stored(value))
     }
 
     async fn names(

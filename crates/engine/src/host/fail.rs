@@ -1,15 +1,17 @@
-//! `iof` `fail`: how a function built with the guest crate returns an error.
+//! `iof` `fail` and `fail_with_status`: how a function built with the guest crate returns an error.
 //!
-//! `fail(code, code_length, message, message_length)` ends the call and does not come back.
+//! `fail(code, code_length, message, message_length)` ends the call and does not come back; the other one has the HTTP status
+//! of the answer as one more argument.
 
 use super::memory;
 use crate::capability::fail::{self, CODE, MESSAGE};
 use crate::state::CallState;
 use wasmtime::{Caller, Linker};
 
-/// Serves the import.
+/// Serves the two.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap("iof", "fail", fail)?;
+    linker.func_wrap("iof", "fail_with_status", fail_with_status)?;
     Ok(())
 }
 
@@ -20,10 +22,34 @@ fn fail(
     message: u32,
     message_length: u32,
 ) -> wasmtime::Result<()> {
-    let memory = memory::of(&mut caller)?;
-    let message = memory::read(&memory, &caller, message, message_length.min(MESSAGE))?;
+    let (code, message) = texts(&mut caller, (code, code_length), (message, message_length))?;
+    Err(fail::fault(&code, &message).into())
+}
+
+fn fail_with_status(
+    mut caller: Caller<'_, CallState>,
+    code: u32,
+    code_length: u32,
+    message: u32,
+    message_length: u32,
+    status: u32,
+) -> wasmtime::Result<()> {
+    let (code, message) = texts(&mut caller, (code, code_length), (message, message_length))?;
+    Err(fail::fault_with_status(&code, &message, status).into())
+}
+
+/// Reads a code and a message, each as far as it is kept.
+fn texts(
+    caller: &mut Caller<'_, CallState>,
+    (code, code_length): (u32, u32),
+    (message, message_length): (u32, u32),
+) -> wasmtime::Result<(String, String)> {
+    let memory = memory::of(caller)?;
+    let message = memory::read(&memory, &*caller, message, message_length.min(MESSAGE))?;
     // One byte more than a code has shows that it is too long.
-    let code = memory::read(&memory, &caller, code, code_length.min(CODE + 1))?;
-    let message = String::from_utf8_lossy(&message);
-    Err(fail::fault(&String::from_utf8_lossy(&code), &message).into())
+    let code = memory::read(&memory, &*caller, code, code_length.min(CODE + 1))?;
+    Ok((
+        String::from_utf8_lossy(&code).into_owned(),
+        String::from_utf8_lossy(&message).into_owned(),
+    ))
 }

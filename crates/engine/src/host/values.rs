@@ -1,6 +1,8 @@
-//! Values that outlive a call, as the guest crate keeps them: `iof` `storage_get`, `_read`, `_set`, `_remove`, `_list`.
+//! Values that outlive a call, as the guest crate keeps them: `iof` `storage_get`, `_read`, `_set`, `_remove`, `_list`,
+//! `_commit`, `_add`.
 
 use super::memory;
+use crate::capability::batches::{self, BATCH, WrittenBatch};
 use crate::capability::values::{self, NamedKey};
 use crate::state::CallState;
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use wasmtime::{Caller, Linker};
 
 type Call<'a> = Caller<'a, CallState>;
 
-/// Serves the five.
+/// Serves the seven.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         "iof",
@@ -33,6 +35,18 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
         "storage_list",
         |caller: Call<'_>, (prefix, prefix_length, after, after_length): (u32, u32, u32, u32)| {
             Box::new(list(caller, (prefix, prefix_length), (after, after_length)))
+        },
+    )?;
+    linker.func_wrap_async(
+        "iof",
+        "storage_commit",
+        |caller: Call<'_>, (batch, length): (u32, u32)| Box::new(commit(caller, batch, length)),
+    )?;
+    linker.func_wrap_async(
+        "iof",
+        "storage_add",
+        |caller: Call<'_>, (key, length, delta): (u32, u32, i64)| {
+            Box::new(add(caller, (key, length), delta))
         },
     )?;
     Ok(())
@@ -91,6 +105,32 @@ async fn list(
     let length = page.len() as i64;
     transactions.answer(Some(page));
     Ok(length)
+}
+
+/// Makes a batch of changes: 1 if it was made, else 0.
+async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Result<i32> {
+    caller.data_mut().begin_storage()?;
+    if length > BATCH {
+        return Err(batches::too_large(length).into());
+    }
+    let memory = memory::of(&mut caller)?;
+    let text = memory::read(&memory, &caller, batch, length)?;
+    let batch = WrittenBatch::read(text.into(), &caller.data().limits)?;
+    caller
+        .data_mut()
+        .begin_more(batch.accesses().saturating_sub(1))?;
+    let (_, values) = caller.data_mut().storage();
+    Ok(batch.commit(&values).await?.into())
+}
+
+/// Returns the length of the text of a sum, which is kept to be read; -1 if there is none.
+async fn add(mut caller: Call<'_>, (key, length): (u32, u32), delta: i64) -> wasmtime::Result<i64> {
+    let key = key_of(&mut caller, key, length)?;
+    let (transactions, values) = caller.data_mut().storage();
+    let sum = batches::add(&values, key, delta).await?;
+    let length = sum.as_ref().map(|sum| sum.len() as i64);
+    transactions.answer(sum);
+    Ok(length.unwrap_or(-1))
 }
 
 /// Counts an access and reads its key.

@@ -9,13 +9,17 @@
 //! what the function stores is kept for its own loads only. Either way a tape ends up with what was asked on it, which
 //! is what two runs are compared by.
 
+mod counted;
 mod cursor;
 mod responses;
 #[cfg(test)]
 mod tests;
 
 pub use crate::blob::Blob;
-pub use responses::{HostResponses, RecordedCommand, RecordedList, RecordedLoad, RecordedSave};
+pub use responses::{
+    HostResponses, RecordedAdd, RecordedCommand, RecordedCommit, RecordedList, RecordedLoad,
+    RecordedSave,
+};
 
 use bytes::Bytes;
 pub(crate) use cursor::ClockKind;

@@ -19,6 +19,12 @@ pub struct HostResponses {
     /// Names of values that were listed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<RecordedList>,
+    /// Batches of changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<RecordedCommit>,
+    /// Numbers that were added to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<RecordedAdd>,
     /// Times of day, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wall_clock: Vec<u64>,
@@ -74,6 +80,28 @@ pub struct RecordedSave {
     pub value: Blob,
     /// Set if there was room for it.
     pub saved: bool,
+}
+
+/// One batch of changes; what it stored is among the saves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedCommit {
+    /// The batch as the guest wrote it down.
+    pub batch: Blob,
+    /// Set if it was made.
+    pub made: bool,
+}
+
+/// One number that was added to; the sum is among the saves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedAdd {
+    /// Its key.
+    pub key: Blob,
+    /// What was added.
+    pub delta: i64,
+    /// The value of the sum, if there is one.
+    pub value: Option<Blob>,
 }
 
 /// One page of names of values.

@@ -72,18 +72,35 @@ refuse! {
 }
 
 #[test]
-fn settings_in_brackets() {
-    let error = expand(
-        quote!(name = "other"),
-        quote!(
-            fn f() {}
-        ),
-    )
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`#[iof::function]` takes nothing in brackets: a function is called by its own name"
-    );
+fn words_in_brackets() {
+    const WORDS: &str = "`#[iof::function(…)]` takes `raw` and the methods `get`, `post`, `put`, `patch`, `delete`, and nothing else";
+    const BODY: &str =
+        "`raw` is the body as it is: take it as the one parameter, as `&str`, `&[u8]` or JSON";
+    let plain = "fn f(a: &str) {}";
+    for (brackets, item, words) in [
+        ("name = \"other\"", plain, WORDS),
+        ("head", plain, WORDS),
+        ("GET", plain, WORDS),
+        ("get post", plain, WORDS),
+        ("get(1)", plain, WORDS),
+        ("get, raw, get", plain, "`get` is there twice"),
+        ("raw, raw", plain, "`raw` is there twice"),
+        ("raw", "fn f() {}", BODY),
+        ("raw", "fn f(a: u8) {}", BODY),
+        ("raw", "fn f(a: &str, b: &str) {}", BODY),
+    ] {
+        let error = expand(brackets.parse().unwrap(), item.parse().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), words, "{brackets} {item}");
+    }
+    for brackets in [
+        "",
+        "raw",
+        "get",
+        "get, raw,",
+        "delete, put, patch, post, get",
+    ] {
+        assert!(expand(brackets.parse().unwrap(), plain.parse().unwrap()).is_ok());
+    }
 }
 
 #[test]

@@ -30,6 +30,15 @@ unsafe extern "C" {
     /// Ends the call with a fault.
     #[link_name = "fail"]
     fn end(code: *const u8, code_length: usize, message: *const u8, message_length: usize);
+    /// Ends the call with a fault, whose status callers see.
+    #[link_name = "fail_with_status"]
+    fn end_with_status(
+        code: *const u8,
+        code_length: usize,
+        message: *const u8,
+        message_length: usize,
+        status: u32,
+    );
     /// The length of the value under a key, which the server keeps for `storage_read`; -1 if there is none.
     fn storage_get(key: *const u8, key_length: usize) -> i64;
     /// Writes the value of the last `storage_get`, all of it.
@@ -39,6 +48,12 @@ unsafe extern "C" {
     /// Forgets the value under a key: 1 if there was one, else 0.
     #[link_name = "storage_remove"]
     fn storage_forget(key: *const u8, key_length: usize) -> i32;
+    /// Makes a batch of changes, all of them or none: 1 if it was made; 0 if a value is not as the batch says.
+    #[link_name = "storage_commit"]
+    fn storage_make(batch: *const u8, length: usize) -> i32;
+    /// The length of the text of a sum, which the server keeps for `storage_read`; -1 if what is under the key is not a
+    /// number, or the sum is none of 64 bits.
+    fn storage_add(key: *const u8, key_length: usize, delta: i64) -> i64;
     /// The length of a page of keys that begin with a prefix and come after a key, which the server keeps for
     /// `storage_read`: of each key its length in four bytes, little-endian, and the key. Fewer than [`PAGE`] are the last.
     fn storage_list(
@@ -52,10 +67,19 @@ unsafe extern "C" {
 /// Keys in a page of `storage_list`.
 const PAGE: usize = 1000;
 
-/// Ends the call.
-pub(crate) fn fail(code: &str, message: &str) -> ! {
+/// Ends the call. A server that knows no statuses serves errors that have none.
+pub(crate) fn fail(code: &str, message: &str, status: Option<u16>) -> ! {
+    let (code, code_length) = (code.as_ptr(), code.len());
+    let (message, message_length) = (message.as_ptr(), message.len());
     // SAFETY: the server reads these two texts, and nothing else.
-    unsafe { end(code.as_ptr(), code.len(), message.as_ptr(), message.len()) };
+    unsafe {
+        match status {
+            None => end(code, code_length, message, message_length),
+            Some(status) => {
+                end_with_status(code, code_length, message, message_length, status.into());
+            }
+        }
+    }
     core::arch::wasm32::unreachable()
 }
 
@@ -114,31 +138,42 @@ pub(crate) fn forget(key: &str) -> bool {
     unsafe { storage_forget(key.as_ptr(), key.len()) == 1 }
 }
 
-/// Keys that begin with a prefix; one that is no text was set by other means, and cannot be named here.
-pub(crate) fn keys(prefix: &str) -> Vec<String> {
+/// Makes a batch of changes, and tells whether it was made.
+pub(crate) fn commit(batch: &[u8]) -> bool {
+    // SAFETY: the server reads the batch.
+    unsafe { storage_make(batch.as_ptr(), batch.len()) == 1 }
+}
+
+/// Adds to a number; the text of the sum, if there is one.
+pub(crate) fn add(key: &str, delta: i64) -> Option<Vec<u8>> {
+    // SAFETY: the server reads the key.
+    let length = unsafe { storage_add(key.as_ptr(), key.len(), delta) };
+    let mut sum = vec![0; usize::try_from(length).ok()?];
+    // SAFETY: there is room for as many bytes as the server says that it will write.
+    unsafe { storage_read(sum.as_mut_ptr()) };
+    Some(sum)
+}
+
+/// A page of keys that begin with a prefix and come after a key, and the last of them, unless it is the last page. A key that is no
+/// text was set by other means, and cannot be named here.
+pub(crate) fn page(prefix: &str, after: &[u8]) -> (Vec<String>, Option<Vec<u8>>) {
+    // SAFETY: the server reads the prefix and the key.
+    let length =
+        unsafe { storage_list(prefix.as_ptr(), prefix.len(), after.as_ptr(), after.len()) };
+    let mut page = vec![0; usize::try_from(length).unwrap_or(0)];
+    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    unsafe { storage_read(page.as_mut_ptr()) };
     let mut found = Vec::new();
-    let mut after = Vec::new();
-    loop {
-        // SAFETY: the server reads the prefix and the key.
-        let length =
-            unsafe { storage_list(prefix.as_ptr(), prefix.len(), after.as_ptr(), after.len()) };
-        let mut page = vec![0; usize::try_from(length).unwrap_or(0)];
-        // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
-        unsafe { storage_read(page.as_mut_ptr()) };
-        let mut keys = 0;
-        let mut rest = page.as_slice();
-        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-            let Some((key, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)
-            else {
-                break;
-            };
-            found.extend(core::str::from_utf8(key).map(str::to_owned));
-            after = key.to_vec();
-            keys += 1;
-            rest = tail;
-        }
-        if keys < PAGE {
-            return found;
-        }
+    let (mut keys, mut last) = (0, None);
+    let mut rest = page.as_slice();
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let Some((key, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+            break;
+        };
+        found.extend(core::str::from_utf8(key).map(str::to_owned));
+        last = Some(key.to_vec());
+        keys += 1;
+        rest = tail;
     }
+    (found, last.filter(|_| keys >= PAGE))
 }

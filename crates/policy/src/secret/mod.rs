@@ -14,30 +14,30 @@
 //! in the automaton would not be, and half a promise is none.
 
 pub(crate) mod mask;
+mod query;
+mod signing;
+mod sigv4;
 mod template;
 mod unescape;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use self::mask::Mask;
+use self::query::{PARAMETER, set_parameter};
+pub use self::signing::{KeyEncoding, KeyUse, SigningAlgorithm, SigningKey};
+pub use self::sigv4::AwsScope;
 use self::template::wrong;
 pub use self::template::{SecretInjectionError, SecretValue, Template};
 use crate::{Rule, headers};
-
-/// Characters that a parameter's name and value need not escape (RFC 3986 section 2.3).
-const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The part of a request that a secret goes to. A value that the function has put there is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum SecretLocation {
         /// The user's name, which is not a secret.
         user: String,
     },
+    /// The key of AWS Signature Version 4 in `Authorization`: it signs the request and is not in it.
+    AwsSignature(AwsScope),
 }
 
 /// One secret, the part of a request that it goes to, and the rule of the requests that carry it.
@@ -63,11 +65,12 @@ pub struct SecretInjection {
     insertion: Insertion,
 }
 
-/// The secrets of one function, ready to be attached. The default is none.
+/// The secrets of one function, ready to be attached or to sign. The default is none.
 #[derive(Clone, Default)]
 pub struct SecretInjections {
     list: Vec<SecretInjection>,
-    /// There if the list is not empty. It searches for all secrets of the function at once, so that
+    signing: Vec<SigningKey>,
+    /// There if any secret is. It searches for all secrets of the function at once, so that
     /// two that overlap in a text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
     /// True if the operator's client certificates stay away, too.
@@ -90,12 +93,15 @@ enum Insertion {
     Header(HeaderName, HeaderValue),
     /// `name=value`, encoded.
     Parameter(String),
+    /// A signature, which depends on the whole request.
+    AwsSignature(AwsScope),
 }
 
 impl SecretInjections {
     /// No secrets.
     pub const NONE: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
+        signing: Vec::new(),
         mask: None,
         withheld: false,
     };
@@ -104,6 +110,7 @@ impl SecretInjections {
     /// target somebody chose who holds none of them.
     pub const WITHHELD: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
+        signing: Vec::new(),
         mask: None,
         withheld: true,
     };
@@ -114,16 +121,29 @@ impl SecretInjections {
     /// # Errors
     /// The values are too many to search for.
     pub fn new(list: Vec<SecretInjection>) -> Result<SecretInjections, SecretInjectionError> {
-        if list.is_empty() {
+        SecretInjections::with_signing(list, Vec::new())
+    }
+
+    /// The same with secrets that sign, which are searched for as well and attached to nothing.
+    ///
+    /// # Errors
+    /// The values are too many to search for.
+    pub fn with_signing(
+        list: Vec<SecretInjection>,
+        signing: Vec<SigningKey>,
+    ) -> Result<SecretInjections, SecretInjectionError> {
+        if list.is_empty() && signing.is_empty() {
             return Ok(SecretInjections::default());
         }
         let values = list.iter().map(|injection| injection.value.text());
+        let values = values.chain(signing.iter().map(SigningKey::value));
         let around: Vec<_> = list.iter().map(SecretInjection::around).collect();
         let mask = Mask::new(values, around.iter().map(String::as_str))
             .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
         let mask = Some(Arc::new(mask));
         Ok(SecretInjections {
             list,
+            signing,
             mask,
             withheld: false,
         })
@@ -136,7 +156,12 @@ impl SecretInjections {
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.signing.is_empty()
+    }
+
+    /// The secret of this name that signs.
+    pub fn signing_key(&self, name: &str) -> Option<&SigningKey> {
+        self.signing.iter().find(|key| key.name == name)
     }
 
     /// `text` with every secret of the function replaced by `***`, as in a response; `None` if there is none in it.
@@ -150,12 +175,12 @@ impl SecretInjections {
     }
 
     /// The URL and the headers of a request with the secrets that its method and URL call for;
-    /// `None` if they call for none.
+    /// `None` if they call for none. `body` and `now` are for those that sign them.
     pub fn inject(
         &self,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
+        (method, url, headers): (&Method, &Url, &HeaderMap),
+        body: &[u8],
+        now: SystemTime,
     ) -> Option<InjectedRequest> {
         let mut injected: Option<InjectedRequest> = None;
         // The last first: what comes earlier in the list replaces it.
@@ -168,7 +193,21 @@ impl SecretInjections {
                 }));
             }
         }
-        injected
+        let mut injected = injected?;
+        // What is signed is complete.
+        for injection in self.list.iter().rev() {
+            if let Insertion::AwsSignature(scope) = &injection.insertion
+                && injection.rule.allows(method, url)
+            {
+                let request = (method, &injected.url, &mut injected.headers);
+                let secret = injection.value.text();
+                // Without a signature it is refused there, and tells nothing.
+                if let Some(value) = scope.sign(secret, request, body, now) {
+                    injected.headers.insert(header::AUTHORIZATION, value);
+                }
+            }
+        }
+        Some(injected)
     }
 }
 
@@ -199,6 +238,17 @@ impl SecretInjection {
                 }
                 Insertion::Header(name.clone(), sensitive(&text)?)
             }
+            SecretLocation::AwsSignature(scope) if !scope.is_valid() => {
+                return Err(wrong(
+                    "sigv4: access_key_id, region and service are words of letters, digits and dashes",
+                ));
+            }
+            SecretLocation::AwsSignature(_) if text != value.text() => {
+                return Err(wrong(
+                    "sigv4: the secret is the key and nothing else; write value = \"{NAME}\"",
+                ));
+            }
+            SecretLocation::AwsSignature(scope) => Insertion::AwsSignature(scope.clone()),
             SecretLocation::Query(name) if name.is_empty() => {
                 return Err(wrong("the parameter has no name; write such as `key`"));
             }
@@ -266,6 +316,7 @@ impl SecretInjection {
                 request.headers.insert(name, value.clone());
             }
             Insertion::Parameter(pair) => set_parameter(&mut request.url, pair),
+            Insertion::AwsSignature(_) => {}
         }
         if !request.names.is_empty() {
             request.names.insert(0, ',');
@@ -282,19 +333,6 @@ impl fmt::Debug for SecretInjection {
             .field("secret", &self.secret_name())
             .finish_non_exhaustive()
     }
-}
-
-/// Replaces the parameters of the name in `pair` by `pair`, and leaves the others as they are.
-fn set_parameter(url: &mut Url, pair: &str) {
-    let name = |pair: &str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        percent_decode_str(&name.replace('+', " ")).collect::<Vec<_>>()
-    };
-    let own = name(pair);
-    let others = url.query().unwrap_or_default().split('&');
-    let kept = others.filter(|other| !other.is_empty() && name(other) != own);
-    let query = kept.chain([pair]).collect::<Vec<_>>().join("&");
-    url.set_query(Some(&query));
 }
 
 /// Marked, so that HTTP/2 keeps it out of its compression table (RFC 7541 section 7.1.3) and
@@ -339,21 +377,6 @@ mod tests {
         let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.location);
         for hidden in ["s3cret", "czNjcmV0", "bWU6czNjcmV0"] {
             assert!(!shown.contains(hidden), "{shown}");
-        }
-    }
-
-    #[test]
-    fn a_parameter_is_replaced_however_it_is_spelled() {
-        for (query, becomes) in [
-            ("", "my+key=v"),
-            ("?", "my+key=v"),
-            ("?a=1&b", "a=1&b&my+key=v"),
-            ("?my%20key=x&a=%2F&my+key&%6Dy+key=y", "a=%2F&my+key=v"),
-            ("?my=x", "my=x&my+key=v"),
-        ] {
-            let mut url = Url::parse(&format!("https://a.test/p{query}")).unwrap();
-            set_parameter(&mut url, "my+key=v");
-            assert_eq!(url.query(), Some(becomes), "{query}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A row of the call log: the event as a call leaves it, and the record that it becomes.
 
+use crate::envelope;
 use bytes::Bytes;
 use iof_engine::{Arg, Outcome};
 use iof_store::Call;
@@ -227,6 +228,12 @@ impl Part {
         match arg {
             Arg::Text(text) => Self::of_bytes(text),
             Arg::Bytes(bytes) => Self::Bytes(bytes.len()),
+            // Its body only: a query and headers have keys of the sender's.
+            Arg::Request(sealed) => match envelope::open(sealed) {
+                Some((_, body)) if std::str::from_utf8(&body).is_ok() => Self::of_bytes(&body),
+                Some((_, body)) => Self::Bytes(body.len()),
+                None => Self::Bytes(sealed.len()),
+            },
         }
     }
 

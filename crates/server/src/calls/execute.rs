@@ -4,6 +4,7 @@ use super::ended::EndedCall;
 use super::observe::Observers;
 use super::prepare::{Prepared, StatedTypes};
 use crate::app::App;
+use crate::envelope;
 use crate::functions::LoadedFunction;
 use iof_admission::Permit;
 use iof_engine::{Arg, Invocation, Outcome};
@@ -77,7 +78,8 @@ pub(crate) async fn execute<M>(
         limits: Some(Arc::clone(&function.granted.limits)),
         tape: replayed.or_else(|| observers.as_ref().and_then(Observers::tape)),
     };
-    let outcome = app.engine.call(&function.code, invocation).await;
+    let mut outcome = app.engine.call(&function.code, invocation).await;
+    envelope::response::check(&mut outcome.result);
     // The result is whole: a client that reads it slowly keeps no other call waiting.
     drop((permits, memory));
     if let Some(observers) = observers {

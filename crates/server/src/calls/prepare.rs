@@ -25,6 +25,19 @@ pub(crate) enum FunctionRef<'a> {
     Name(&'a str),
 }
 
+impl FunctionRef<'_> {
+    /// Picks the version for one call of the function.
+    ///
+    /// # Errors
+    /// `no-such-function`, and what kept the function from being loaded.
+    pub(crate) async fn load(self, app: &App) -> Result<Arc<LoadedFunction>, Fault> {
+        match self {
+            Self::Number(number) => app.functions.get(number).await,
+            Self::Name(name) => app.functions.get_named(name).await,
+        }
+    }
+}
+
 /// The origin of a call: a client, or another call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
@@ -67,10 +80,7 @@ impl Prepared {
         credentials: &impl Credentials,
         origin: Origin,
     ) -> Result<Self, Fault> {
-        let function = match function {
-            FunctionRef::Number(number) => app.functions.get(number).await?,
-            FunctionRef::Name(name) => app.functions.get_named(name).await?,
-        };
+        let function = function.load(app).await?;
         credentials.authorise(app, &function).await?;
         if let Some(rate) = &function.granted.rate {
             rate.count()?;

@@ -176,7 +176,7 @@ impl Functions {
             return Ok(EffectiveGrants::undeclared(defaults, limits));
         };
         let declaration = ceiling.read(text)?;
-        let values = match declaration.secrets.is_empty() {
+        let values = match declaration.secret_names().is_empty() {
             true => vec![],
             false => self.secrets(id).await?,
         };

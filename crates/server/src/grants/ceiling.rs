@@ -1,6 +1,7 @@
 //! The ceiling: the most that a version can declare, and the grants of one that stays below it.
 
 use super::declaration::{CallerRequest, Declaration};
+use super::declared_signing::DeclaredSigning;
 use super::effective::{CallersMay, EffectiveGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
@@ -33,7 +34,13 @@ impl Ceiling {
 
     fn check(&self, declared: &Declaration) -> Result<(), Fault> {
         let known = &self.grants.commands;
-        if let Some(command) = declared.commands.difference(known).next() {
+        let own: Vec<_> = declared
+            .signing
+            .iter()
+            .flat_map(DeclaredSigning::commands)
+            .collect();
+        let mut beyond_it = declared.commands.difference(known);
+        if let Some(command) = beyond_it.find(|command| !own.contains(&command.as_str())) {
             let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
             return Err(beyond(format!(
                 "commands: `{command}` is not among those that this server grants ([ceiling] commands: {})",
@@ -86,14 +93,17 @@ impl Ceiling {
         values: &[(String, SecretValue)],
         settings: &Settings,
     ) -> Result<EffectiveGrants, Fault> {
+        let value = |name: &str| {
+            let value = values.iter().find(|(known, _)| known == name);
+            let (_, value) = value.ok_or_else(|| not_set(id, name))?;
+            Ok::<_, Fault>(value.clone())
+        };
         let secrets = declared
             .secrets
             .iter()
             .map(|secret| {
                 let name = secret.value.name();
-                let value = values.iter().find(|(known, _)| known == name);
-                let (_, value) = value.ok_or_else(|| not_set(id, name))?;
-                secret.attachment(value.clone()).map_err(|problem| {
+                secret.attachment(value(name)?).map_err(|problem| {
                     Fault::new(
                         FaultKind::SecretPlacement,
                         format!("secret {name}: {problem}"),
@@ -101,7 +111,10 @@ impl Ceiling {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let secrets = SecretInjections::new(secrets)
+        let signing = declared.signing.iter();
+        let signing = signing.map(|secret| Ok(secret.key(value(&secret.secret)?)));
+        let signing = signing.collect::<Result<Vec<_>, Fault>>()?;
+        let secrets = SecretInjections::with_signing(secrets, signing)
             .map_err(|error| Fault::new(FaultKind::SecretPlacement, error.to_string()))?;
         Ok(EffectiveGrants {
             grants: Arc::new(declared.grants()),
@@ -113,6 +126,7 @@ impl Ceiling {
             rate: declared.rate.map(|rate| Arc::new(RateLimiter::new(rate))),
             record: declared.record,
             jobs: declared.jobs,
+            cors: declared.cors.clone(),
             callers_may: CallersMay::new(
                 declared.callers_may.contains(&CallerRequest::Fetch),
                 declared.callers_may.contains(&CallerRequest::Callback),

@@ -3,9 +3,11 @@
 //! A version gets nothing that it does not mention: a file with one line grants one thing. The API takes the same fields as
 //! JSON, and shows them so.
 
+use super::allowed_origins::AllowedOrigins;
+use super::declared_signing::DeclaredSigning;
 use http::HeaderName;
 use iof_command::Grants;
-use iof_egress::{Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
+use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
 use iof_engine::LimitOverrides;
 use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ pub(crate) struct Declaration {
     pub(crate) storage: bool,
     /// Secrets that the host attaches to its requests.
     pub(crate) secrets: Vec<DeclaredSecret>,
+    /// Secrets that sign for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signing: Vec<DeclaredSigning>,
     /// Limits of its calls, below the server's.
     pub(crate) limits: LimitOverrides,
     /// Calls at a time; more wait. `None`: as many as the server runs.
@@ -39,6 +44,9 @@ pub(crate) struct Declaration {
     /// True if its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
+    /// Pages of other origins that may call it.
+    #[serde(skip_serializing_if = "AllowedOrigins::is_empty")]
+    pub(crate) cors: AllowedOrigins,
     /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
     pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// Which of its calls are kept, to be replayed.
@@ -83,6 +91,9 @@ pub(crate) struct DeclaredSecret {
     /// The user of basic authentication whose password it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     basic: Option<String>,
+    /// The access key of AWS whose secret signs the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sigv4: Option<AwsScope>,
 }
 
 impl Declaration {
@@ -108,8 +119,10 @@ impl Declaration {
 
     /// The part of it that commands and requests are held against.
     pub(crate) fn grants(&self) -> Grants {
+        let signing = self.signing.iter().flat_map(DeclaredSigning::commands);
+        let commands = self.commands.iter().cloned();
         Grants {
-            commands: self.commands.clone(),
+            commands: commands.chain(signing.map(str::to_owned)).collect(),
             outbound: self.outbound.clone(),
             storage: self.storage,
         }
@@ -117,10 +130,9 @@ impl Declaration {
 
     /// The names of its secrets.
     pub(crate) fn secret_names(&self) -> BTreeSet<&str> {
-        self.secrets
-            .iter()
-            .map(|secret| secret.value.name())
-            .collect()
+        let attached = self.secrets.iter().map(|secret| secret.value.name());
+        let signing = self.signing.iter().map(|secret| secret.secret.as_str());
+        attached.chain(signing).collect()
     }
 
     /// Checks what can be checked without knowing the server.
@@ -129,6 +141,8 @@ impl Declaration {
             ("commands", self.commands.len()),
             ("outbound", self.outbound.0.len()),
             ("secrets", self.secrets.len()),
+            ("signing", self.signing.len()),
+            ("cors", self.cors.len()),
         ] {
             if count > MAX_ENTRIES {
                 return Err(wrong(format!(
@@ -136,6 +150,7 @@ impl Declaration {
                 )));
             }
         }
+        self.cors.check().map_err(wrong)?;
         if self.concurrency == Some(0) || self.rate == Some(0) {
             return Err(wrong(
                 "concurrency and rate: 0 would let no call through; write a number from 1 on, or leave it out".into(),
@@ -146,6 +161,17 @@ impl Declaration {
                 return Err(wrong(
                     "limits: a time of 0s would let no call end; write more, or leave it out"
                         .into(),
+                ));
+            }
+        }
+        for (at, secret) in self.signing.iter().enumerate() {
+            let problem = |problem| wrong(format!("signing[{at}]: {problem}"));
+            secret.check().map_err(problem)?;
+            let before = self.signing.get(..at).unwrap_or_default();
+            if before.iter().any(|other| other.secret == secret.secret) {
+                return Err(problem(
+                    "the secret is there twice; give it one algorithm, and all of its uses"
+                        .to_owned(),
                 ));
             }
         }
@@ -167,20 +193,21 @@ impl DeclaredSecret {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub(crate) fn attachment(&self, value: SecretValue) -> Result<SecretInjection, String> {
-        let place = match (&self.header, &self.query, &self.basic) {
-            (Some(header), None, None) => {
+        let place = match (&self.header, &self.query, &self.basic, &self.sigv4) {
+            (Some(header), None, None, None) => {
                 SecretLocation::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
                     format!(
                         "header: {header:?} is no name of a header; write one such as authorization"
                     )
                 })?)
             }
-            (None, Some(query), None) => SecretLocation::Query(query.clone()),
-            (None, None, Some(user)) => SecretLocation::Basic { user: user.clone() },
+            (None, Some(query), None, None) => SecretLocation::Query(query.clone()),
+            (None, None, Some(user), None) => SecretLocation::Basic { user: user.clone() },
+            (None, None, None, Some(scope)) => SecretLocation::AwsSignature(scope.clone()),
             _ => {
                 return Err(
-                    "it goes to one place; write one of header = \"authorization\", query = \"key\" or \
-                     basic = \"user\""
+                    "it goes to one place; write one of header = \"authorization\", query = \"key\", basic = \"user\" or \
+                     sigv4 = { access_key_id, region, service }"
                         .to_owned(),
                 );
             }
@@ -234,6 +261,7 @@ mod tests {
         rate = 600
         record = "errors"
         callers_may = ["fetch", "callback"]
+        cors = ["https://app.example.com"]
 
         [limits]
         wall_time = "5s"
@@ -243,12 +271,21 @@ mod tests {
         value = "Bearer {SENDGRID_TOKEN}"
         header = "authorization"
         to = "POST https://api.sendgrid.com/v3/mail"
+
+        [[signing]]
+        secret = "HOOK_SECRET"
+        algorithm = "hmac-sha256"
+        use = ["verify", "sign"]
+        encoding = "base64"
     "#;
 
     #[test]
     fn toml_and_json_say_the_same() {
         let declaration = read(FULL).unwrap();
-        assert_eq!(declaration.secret_names(), ["SENDGRID_TOKEN"].into());
+        let names = ["HOOK_SECRET", "SENDGRID_TOKEN"];
+        assert_eq!(declaration.secret_names(), names.into());
+        let commands = declaration.grants().commands;
+        assert!(commands.iter().eq(["http_proxy", "sign", "verify"]));
         assert_eq!(declaration.record, Record::Errors);
         let json = serde_json::to_string(&declaration).unwrap();
         assert_eq!(read(&json).unwrap(), declaration);
@@ -271,6 +308,7 @@ mod tests {
             ("[limits]\nwall_time = \"0s\"", "declaration", "limits"),
             ("record = \"sometimes\"", "declaration", "record"),
             ("callers_may = [\"fetsh\"]", "declaration", "fetsh"),
+            ("cors = [\"*\"]", "declaration", "cors: \"*\""),
             ("{\"commands\": 1}", "declaration", "sequence"),
             (
                 "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",
@@ -286,6 +324,31 @@ mod tests {
                 "[[secrets]]\nvalue = \"s3cret\"\nheader = \"x\"\nto = \"* https://a.test\"",
                 "declaration",
                 "no placeholder",
+            ),
+            (
+                "[[signing]]\nsecret = \"small\"\nalgorithm = \"hmac-sha256\"\nuse = [\"sign\"]",
+                "declaration",
+                "signing[0]: secret",
+            ),
+            (
+                "[[signing]]\nsecret = \"A\"\nalgorithm = \"md5\"\nuse = [\"sign\"]",
+                "declaration",
+                "hmac-sha256",
+            ),
+            (
+                "[[signing]]\nsecret = \"A\"\nalgorithm = \"hmac-sha1\"\nuse = []",
+                "declaration",
+                "signing[0]: use",
+            ),
+            (
+                "[[signing]]\nsecret = \"A\"\nalgorithm = \"es256\"\nuse = [\"sign\"]\nencoding = \"hex\"",
+                "declaration",
+                "signing[0]: encoding",
+            ),
+            (
+                "[[signing]]\nsecret = \"A\"\nalgorithm = \"es256\"\nuse = [\"sign\"]\n[[signing]]\nsecret = \"A\"\nalgorithm = \"hmac-sha1\"\nuse = [\"verify\"]",
+                "declaration",
+                "signing[1]: the secret is there twice",
             ),
             ("commands = [\"sh\"]", "ceiling", "`sh`"),
             (

@@ -1,5 +1,6 @@
 //! The grants of one version, as its calls use them.
 
+use super::allowed_origins::AllowedOrigins;
 use super::declaration::Record;
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
@@ -20,6 +21,8 @@ pub(crate) struct EffectiveGrants {
     pub(crate) record: Record,
     /// True if whoever may call it may have the answer fetched later; else only holders of a key.
     pub(crate) jobs: bool,
+    /// Pages of other origins that may call it.
+    pub(crate) cors: AllowedOrigins,
     pub(crate) callers_may: CallersMay,
 }
 
@@ -65,6 +68,7 @@ impl EffectiveGrants {
             rate: None,
             record: Record::Off,
             jobs: false,
+            cors: AllowedOrigins::default(),
             // As in 2020, when functions declared nothing.
             callers_may: CallersMay {
                 fetch: true,

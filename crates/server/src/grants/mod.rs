@@ -4,8 +4,10 @@
 //! run with. Both are compared when a version is deployed, so that a mistake is found by whoever makes it, and again
 //! when it is loaded, so that a ceiling that was lowered since holds for what was deployed before.
 
+mod allowed_origins;
 mod ceiling;
 mod declaration;
+mod declared_signing;
 mod effective;
 mod rate_limiter;
 

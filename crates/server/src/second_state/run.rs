@@ -121,7 +121,7 @@ async fn run(
     };
     let memory = (held, parsed.shares);
     let outcome = execute(app, prepared, request, memory).await?;
-    let value = outcome.result.map_err(Refusal::Call)?.into_body();
+    let (_, value) = reply::typed(outcome.result.map_err(Refusal::Call)?);
     let Some((function, context, (named_by, target))) = callback else {
         return Ok(route.encode(value));
     };

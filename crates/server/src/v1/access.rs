@@ -11,17 +11,18 @@
 use super::answer::ErrorResponse;
 use crate::app::App;
 use crate::auth::given;
+use crate::caller::api_key;
 use crate::http::truncate;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use iof_fault::{Fault, FaultKind};
-use iof_store::{ApiKey, Function, KeyHash, Scope};
+use iof_store::{ApiKey, Function, Scope};
 use serde::Deserialize;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Refuses a request of a page of another origin.
+/// Refuses a request of a page of another origin, but for calls: there the function decides.
 ///
 /// # Errors
 /// `origin`
@@ -30,11 +31,23 @@ pub(crate) fn admit<B>(
     request: &Request<B>,
     authority: Option<&str>,
 ) -> Result<(), Fault> {
-    if !app.names.is_foreign(request, authority) {
+    if !app.names.is_foreign(request, authority) || is_call(request) {
         return Ok(());
     }
     let message = "Pages of other origins have no access to /v1. Send the request from a program, or from a page of public_url.";
     Err(Fault::new(FaultKind::Origin, message))
+}
+
+/// Returns whether this is a call, or asks whether one may be.
+fn is_call<B>(request: &Request<B>) -> bool {
+    let mut segments = request.uri().path().split('/').skip(1);
+    segments.next() == Some("v1")
+        && segments.next() == Some("functions")
+        && segments.next().is_some()
+        && segments.next() == Some("call")
+        && segments.next().is_some()
+        && segments.next().is_none()
+        && [Method::POST, Method::OPTIONS].contains(request.method())
 }
 
 /// A scope as a type, which says in a handler's signature what the request needs.
@@ -123,7 +136,7 @@ pub(super) async fn function(
         None => None,
     };
     // A sender without a key learns nothing, not even which functions exist.
-    let key = key(app, headers).await?;
+    let key = api_key(app, headers).await?;
     let admitted = app.keys.is_operator(headers)
         || function.as_ref().is_some_and(|function| {
             given(headers).is_some_and(|given| function.admin_key_hash.matches(given))
@@ -151,7 +164,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     if app.keys.admit(headers) {
         return Ok(());
     }
-    let key = key(app, headers).await?;
+    let key = api_key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(need) => Ok(()),
         _ => Err(refused(SERVER, key.as_ref(), need)),
@@ -166,7 +179,7 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if app.keys.is_operator(headers) {
         return Ok(());
     }
-    let key = key(app, headers).await?;
+    let key = api_key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
         _ => Err(refused(SERVER, key.as_ref(), Scope::Admin)),
@@ -180,53 +193,6 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     }
     // Not from the cache: a name that was deleted may belong to another function by now.
     app.store.named(id).await.map_err(Fault::from)
-}
-
-/// Admits a sender who may call a function, which its usage key protects if it has one.
-///
-/// # Errors
-/// `usage-key`
-pub(super) async fn call(
-    app: &App,
-    id: i64,
-    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
-    headers: &HeaderMap,
-) -> Result<(), Fault> {
-    if usage_key.is_none() || shows_key(app, id, (usage_key, admin_key), headers).await? {
-        return Ok(());
-    }
-    let message = format!(
-        "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
-    );
-    Err(Fault::new(FaultKind::UsageKey, message))
-}
-
-/// Tells whether the sender shows a key that calls a function, be it private or not.
-///
-/// # Errors
-/// `store`
-pub(super) async fn shows_key(
-    app: &App,
-    id: i64,
-    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
-    headers: &HeaderMap,
-) -> Result<bool, Fault> {
-    let opens =
-        |given: &str| usage_key.is_some_and(|key| key.matches(given)) || admin_key.matches(given);
-    if given(headers).is_some_and(opens) || app.keys.is_operator(headers) {
-        return Ok(true);
-    }
-    let key = key(app, headers).await?;
-    let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
-    Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.function_id)))
-}
-
-/// The key of a request, if it is one that was made here.
-async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
-    match given(headers).filter(|key| key.starts_with("iof_")) {
-        Some(given) => app.store.key(given).await.map_err(Fault::from),
-        None => Ok(None),
-    }
 }
 
 /// The subject of a refusal that concerns all functions.

@@ -4,7 +4,7 @@ use super::openapi::FaultCode;
 use crate::reply;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use iof_fault::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,10 +73,7 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 impl IntoResponse for NoContent {
     fn into_response(self) -> Response<Body> {
-        let mut response = reply::ok(StatusCode::NO_CONTENT, reply::JSON, "");
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        response
+        reply::no_content()
     }
 }
 

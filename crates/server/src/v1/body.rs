@@ -40,18 +40,7 @@ pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
-    integer(&number)
+    crate::arguments::integer(&number)
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| D::Error::custom(format_args!("expected an integer in range, got {number}")))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
-pub(super) fn integer(number: &serde_json::Number) -> Option<i64> {
-    const MOST: f64 = (1u64 << 53) as f64;
-    let float = || {
-        number
-            .as_f64()
-            .filter(|n| n.fract() == 0.0 && n.abs() <= MOST)
-    };
-    number.as_i64().or_else(|| float().map(|n| n as i64))
 }

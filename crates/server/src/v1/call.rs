@@ -1,30 +1,25 @@
 //! `POST /v1/functions/{function}/call/{export}`: one call, answered at once or, with `Prefer: respond-async`, later.
 
-use super::access::{self, FunctionPath};
-use super::answer::{self, ErrorResponse, NoContent, Problem};
-use super::arguments::{self, BodyLimits};
-use super::{jobs, prefer};
+use super::access::FunctionPath;
+use super::answer::{self, ErrorResponse, Problem};
+use super::prefer;
 use crate::app::App;
-use crate::calls::{
-    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
-};
-use crate::functions::LoadedFunction;
-use crate::http::{content_type, truncate};
+use crate::arguments;
+use crate::caller::{BearerKey, function_ref};
+use crate::calls::{CallRequest, Origin, Prepared, StatedTypes, execute, read_body};
+use crate::cors;
+use crate::envelope::SentHead;
 use crate::jobs::{JobRequest, submit};
-use crate::memory::{MemoryReservation, SMALL};
-use crate::parsing::Budget;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse as _;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use iof_engine::{Arg, Value};
-use iof_fault::Fault;
+use http::header::ACCESS_CONTROL_REQUEST_HEADERS;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// A call that goes on.
@@ -52,7 +47,7 @@ pub(super) struct ExportPath {
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
         ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
     ),
-    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Object = "multipart/form-data"))),
+    request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Object = "multipart/form-data"), (Object = "application/x-www-form-urlencoded"))),
     security((), ("key" = [])),
     responses(
         (status = 200, description = "What it returned: text, bytes or JSON", content(
@@ -67,11 +62,50 @@ pub(super) async fn call(
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = run(&app, call, &function, &export, request)
+    let mut response = respond(&app, call, (&function, &export), request)
         .await
         .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
     reply::of_call(&mut response, call);
     response
+}
+
+/// The answer to a browser that asks whether a page of another origin may call.
+pub(super) async fn preflight(
+    State(app): State<Arc<App>>,
+    Path(FunctionPath { function }): Path<FunctionPath>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+    let (asked, page) = (asked.cloned(), cors::foreign(&app, &request));
+    let answered = async {
+        let page = page?;
+        cors::admit(&app, function_ref(&function)?, page.as_ref()).await?;
+        cors::preflight(page, "POST", asked)
+    };
+    answered.await.unwrap_or_else(|fault| {
+        let is_method = fault.kind == FaultKind::Method;
+        let mut response = ErrorResponse::from(fault).into_response();
+        if is_method {
+            let allow = HeaderValue::from_static("POST");
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    })
+}
+
+async fn respond(
+    app: &Arc<App>,
+    id: uuid::Uuid,
+    (function, export): (&str, &str),
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let page = cors::foreign(app, &request)?;
+    cors::admit(app, function_ref(function)?, page.as_ref()).await?;
+    let mut response = run(app, id, function, export, request)
+        .await
+        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
+    cors::allow(&mut response, page);
+    Ok(response)
 }
 
 async fn run(
@@ -88,9 +122,15 @@ async fn run(
     let prepared = Prepared::new(app, id, function, &credentials, Origin::default()).await?;
     let stated = StatedTypes::of(headers)?;
     let held = read_body(app, headers, body).await?;
-    let (deadline, content_type) = (prepared.context.deadline, content_type(headers));
+    let deadline = prepared.context.deadline;
     let function = &prepared.function;
-    let (args, share) = read(app, function, export, content_type, &held.bytes, deadline).await?;
+    let sent = SentHead {
+        method: &parts.method,
+        path: "",
+        query: parts.uri.query().unwrap_or_default(),
+        headers,
+    };
+    let (args, share) = arguments::read(app, function, export, sent, &held.bytes, deadline).await?;
     if later {
         let stated = stated.as_ref().map(|stated| stated.text);
         let request = JobRequest::of(&args, stated);
@@ -103,7 +143,7 @@ async fn run(
         stated: stated.as_ref(),
     };
     let outcome = execute(app, prepared, request, (held, share)).await?;
-    Ok(body_of(outcome.result?))
+    reply::of_value(outcome.result?)
 }
 
 /// The answer to a call that goes on.
@@ -121,75 +161,4 @@ fn accepted(job: uuid::Uuid) -> Response<Body> {
         HeaderValue::from_static("respond-async"),
     );
     response
-}
-
-/// A function of a path: digits are its number, all else is its name.
-fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
-    if !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(FunctionRef::Name(id));
-    }
-    let number = id.parse().ok().filter(|number| *number > 0);
-    number
-        .map(FunctionRef::Number)
-        .ok_or_else(|| Fault::no_such_function(truncate(id)))
-}
-
-/// The credentials of this API: a key that calls the function, and for a job one even where the function takes none.
-struct BearerKey<'a> {
-    headers: &'a HeaderMap,
-    later: bool,
-}
-
-impl Credentials for BearerKey<'_> {
-    async fn authorise(&self, app: &App, function: &LoadedFunction) -> Result<(), Fault> {
-        let keys = (function.usage_key.as_ref(), &function.admin_key);
-        access::call(app, function.id, keys, self.headers).await?;
-        if self.later && !function.granted.jobs {
-            jobs::admit(app, function, self.headers).await?;
-        }
-        Ok(())
-    }
-}
-
-/// The arguments of a body, read on this thread if it is small.
-///
-/// # Errors
-/// Those of [`arguments::read`].
-async fn read(
-    app: &App,
-    function: &Arc<LoadedFunction>,
-    export: &str,
-    content_type: &str,
-    body: &Bytes,
-    deadline: Instant,
-) -> Result<(Vec<Arg>, MemoryReservation), Fault> {
-    let limits = BodyLimits {
-        depth: app.settings.json_depth,
-        values: app.settings.json_values,
-        steps: app.settings.schema_steps,
-        parts: app.second_state.multipart_parts,
-    };
-    if body.len() <= SMALL {
-        let budget = &mut Budget::default();
-        let args = arguments::read(function, export, content_type, body, limits, budget);
-        if !budget.needs_turn() {
-            return Ok((args?, MemoryReservation::default()));
-        }
-    }
-    // What follows reads and copies it: not on the thread of a connection.
-    iof_engine::leave().await;
-    let (function, export) = (Arc::clone(function), export.to_owned());
-    let (content_type, body) = (content_type.to_owned(), body.clone());
-    let read = move |budget: &mut Budget| {
-        arguments::read(&function, &export, &content_type, &body, limits, budget)
-    };
-    Box::pin(app.bodies.parse(deadline, read)).await
-}
-
-fn body_of(value: Value) -> Response<Body> {
-    let (content_type, body) = reply::typed(value);
-    match content_type {
-        Some(content_type) => reply::ok(StatusCode::OK, content_type, body),
-        None => NoContent.into_response(),
-    }
 }

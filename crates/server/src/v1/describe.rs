@@ -4,10 +4,11 @@
 use super::access::{self, FunctionPath};
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
+use crate::caller;
 use crate::http::truncate;
 use axum::extract::{Path, State};
 use http::HeaderMap;
-use iof_engine::{Abi, Export, Manifest, Type};
+use iof_engine::{Abi, BodyUse, Described, Export, Manifest, Signature, Type};
 use iof_fault::Fault;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) async fn read(
     let function = app.store.function(number).await?;
     let function = function.ok_or_else(unknown)?;
     let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-    access::call(&app, number, keys, &headers).await?;
+    caller::admit(&app, number, keys, &headers).await?;
     let manifest: Manifest = serde_json::from_str(&function.version.manifest)
         .map_err(|error| Fault::host("The function cannot be described.", error))?;
     Ok(Json(document(&id, &function, &manifest)))
@@ -88,6 +89,12 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
             operation["description"] = rest.into();
         }
     }
+    if described.body != BodyUse::Arguments {
+        operation["requestBody"] = whole(export, signature, described, schemas);
+        operation["responses"] = responses(export, schemas);
+        operation["responses"]["default"] = problem;
+        return operation;
+    }
     let mut properties = Map::new();
     let mut required = vec![];
     for (ty, param) in signature.params.iter().zip(&described.params) {
@@ -108,8 +115,43 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
             } } },
         });
     }
-    let result = match &signature.result {
+    if export.abi == Abi::Command {
+        operation["requestBody"]["content"]["multipart/form-data"] = json!({ "schema": { "type": "object", "properties": {
+                "stdin": { "type": "string", "contentMediaType": "application/octet-stream" },
+                "args": { "type": "array", "items": { "type": "string" } },
+            } } });
+    }
+    operation["responses"] = responses(export, schemas);
+    operation["responses"]["default"] = problem;
+    operation
+}
+
+/// The body of a function that takes it as it is.
+fn whole(
+    export: &Export,
+    signature: &Signature,
+    described: &Described,
+    schemas: &mut Map<String, Value>,
+) -> Value {
+    let param = described.params.first();
+    let content = match (signature.params.first(), param) {
+        (Some(ty @ Type::Json), Some(param)) => {
+            let place = format!("{}.{}", export.name, param.name);
+            json!({ "schema": named(schema(ty, param.schema.as_ref()), &place, schemas) })
+        }
+        _ => json!({}),
+    };
+    json!({ "content": { "*/*": content } })
+}
+
+/// What an export answers.
+fn responses(export: &Export, schemas: &mut Map<String, Value>) -> Value {
+    let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
+        return json!({});
+    };
+    match &signature.result {
         Type::Unit => json!({ "204": { "description": "It returned nothing" } }),
+        Type::Response => json!({ "2XX": { "description": "What it answered" } }),
         ty => {
             let content_type = match ty {
                 Type::String => "text/plain",
@@ -125,16 +167,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
             };
             json!({ "200": { "description": "What it returned", "content": { content_type: content } } })
         }
-    };
-    if export.abi == Abi::Command {
-        operation["requestBody"]["content"]["multipart/form-data"] = json!({ "schema": { "type": "object", "properties": {
-                "stdin": { "type": "string", "contentMediaType": "application/octet-stream" },
-                "args": { "type": "array", "items": { "type": "string" } },
-            } } });
     }
-    operation["responses"] = result;
-    operation["responses"]["default"] = problem;
-    operation
 }
 
 /// A schema, put where its references lead: `#/$defs/Item` is of the schema, and here `#` is the whole document.
@@ -238,6 +271,8 @@ fn schema(ty: &Type, own: Option<&Value>) -> Value {
         Type::String => json!({ "type": "string" }),
         Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
         Type::Json => own.cloned().unwrap_or(Value::Bool(true)),
+        // Whole ones, of any content.
+        Type::Request | Type::Response => Value::Bool(true),
         Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
         Type::List(element) => json!({ "type": "array", "items": schema(element, None) }),
         Type::Option(inner) => json!({ "anyOf": [schema(inner, None), { "type": "null" }] }),

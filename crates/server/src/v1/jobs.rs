@@ -3,7 +3,7 @@
 use super::access;
 use super::answer::{ErrorResponse, Problem};
 use crate::app::App;
-use crate::functions::LoadedFunction;
+use crate::caller;
 use crate::http::truncate;
 use crate::jobs::JobOutcome;
 use crate::parsing::blocking;
@@ -19,24 +19,6 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Refuses a caller without a key a job of a function that does not declare `jobs`: what a job leaves stays on the disk,
-/// and anybody could fill that.
-///
-/// # Errors
-/// `jobs-undeclared`
-pub(super) async fn admit(
-    app: &App,
-    function: &LoadedFunction,
-    headers: &HeaderMap,
-) -> Result<(), Fault> {
-    let keys = (function.usage_key.as_ref(), &function.admin_key);
-    if access::shows_key(app, function.id, keys, headers).await? {
-        return Ok(());
-    }
-    let message = "This function takes jobs (Prefer: respond-async) from holders of a key only: send its admin key or a key of scope `call` as `Authorization: Bearer KEY`, declare `jobs = true` in its function.toml, or call it without Prefer.";
-    Err(Fault::new(FaultKind::JobsUndeclared, message))
-}
 
 /// A call whose outcome is fetched.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +81,7 @@ pub(super) async fn read(
     let function = function.ok_or_else(unknown)?;
     let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
     let number = job.function_id.to_string();
-    if let Err(refused) = access::call(&app, job.function_id, keys, &headers).await
+    if let Err(refused) = caller::admit(&app, job.function_id, keys, &headers).await
         && access::function(&app, &number, &headers, Scope::Read)
             .await
             .is_err()

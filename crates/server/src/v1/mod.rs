@@ -9,7 +9,7 @@
 //! | `query`, `body`, `answer` | what handlers take and return |
 //! | `openapi` | the document of this API |
 //! | `functions`, `versions` | functions, their versions and rollouts |
-//! | `call`, `arguments`, `form`, `prefer`, `jobs` | calls, answered at once or fetched later |
+//! | `call`, `prefer`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | the OpenAPI document of one function |
 //! | `page` | a page to call a function from |
 //! | `logs` | output, result and cost of calls |
@@ -21,13 +21,11 @@
 
 mod access;
 mod answer;
-mod arguments;
 mod body;
 mod call;
 mod calls;
 mod describe;
 mod egress;
-mod form;
 mod functions;
 mod jobs;
 mod keys;
@@ -46,7 +44,7 @@ pub use openapi::openapi;
 use crate::app::App;
 use crate::reply::{no_such_route, wrong_method};
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, options};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -64,6 +62,10 @@ fn routes() -> Router<Arc<App>> {
     router
         .route("/openapi.json", get(openapi::read))
         .route("/functions/{function}/try", get(page::read))
+        .route(
+            "/functions/{function}/call/{export}",
+            options(call::preflight),
+        )
         .method_not_allowed_fallback(wrong_method)
 }
 

@@ -30,6 +30,6 @@ pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName};
 pub(crate) use secrets::{Reseal, SealedSecret, check_secret, too_many_secrets};
-pub use values::{Saved, ValueKey};
+pub use values::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey, ValueWrite};
 pub(crate) use versions::VersionRow;
 pub use versions::{NewVersion, Uploaded, Version, VersionId};

@@ -33,3 +33,50 @@ pub enum Saved {
     /// It would take the function over its limit; nothing was changed.
     QuotaExceeded,
 }
+
+/// Changes of values that are made together, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct ValueBatch {
+    /// Values as they have to be for the changes to be made; `None`: there is none. An empty one counts as none.
+    pub expected: Vec<([u8; 32], Option<Bytes>)>,
+    /// The changes, each of another key.
+    pub writes: Vec<ValueWrite>,
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug)]
+pub struct ValueWrite {
+    /// Its key.
+    pub key: ValueKey,
+    /// The value to be kept; `None` removes what is there.
+    pub value: Option<Bytes>,
+    /// When the value ends, in Unix milliseconds; `None`: never.
+    pub expires_at: Option<i64>,
+}
+
+/// The outcome of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a batch may not have been made"]
+pub enum Committed {
+    /// It is on the disk.
+    Stored,
+    /// A value is not as it was expected to be; nothing was changed.
+    Conflict,
+    /// It would take the function over its limit; nothing was changed.
+    QuotaExceeded,
+}
+
+/// A new value made of the old one; `None` leaves it. It may be asked again, if its transaction fails.
+pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>;
+
+/// The outcome of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "an update may not have been made"]
+pub enum Updated {
+    /// This value is on the disk.
+    Stored(Bytes),
+    /// The change made none; nothing was changed.
+    Unchanged,
+    /// It would take the function over its limit; nothing was changed.
+    QuotaExceeded,
+}

@@ -15,7 +15,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 9] = migrations! {
+const MIGRATIONS: [(&str, &str, &str); 10] = migrations! {
     "0001" "functions"
     "0002" "second_state"
     "0003" "egress"
@@ -25,6 +25,7 @@ const MIGRATIONS: [(&str, &str, &str); 9] = migrations! {
     "0007" "shares_and_names_of_values"
     "0008" "function_id"
     "0009" "call_log"
+    "0010" "expiry_of_values"
 };
 
 /// All of them. Each is known to a database by its number and the digest of its SQL.

@@ -1,8 +1,6 @@
 //! Stored values, as rows.
 //!
-//! A function's values are bounded together. Their sum is a row of its own, changed in the transaction that changes a
-//! value: adding up what is there would read every value's header on every save. The writer applies one change at a
-//! time, so the rows that the check reads are the rows that the change finds.
+//! The writer applies one change at a time, so the rows that a check reads are the rows that its change finds.
 
 use bytes::Bytes;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -11,8 +9,10 @@ use super::change::Change;
 use super::column::{count, integer};
 use super::database::Database;
 use super::error::Result;
+use super::value_rows::{FunctionRows, Placed};
+use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{Saved, ValueKey};
+use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey};
 use crate::rows::Values;
 
 impl Values for Database {
@@ -40,6 +40,36 @@ impl Values for Database {
         self.write(RemoveValue { function_id, key }).await
     }
 
+    async fn commit_values(
+        &self,
+        function_id: i64,
+        batch: ValueBatch,
+        total_limit: u64,
+    ) -> Result<Committed, Error> {
+        self.write(CommitValues {
+            function_id,
+            batch,
+            total_limit,
+        })
+        .await?
+    }
+
+    async fn update_value(
+        &self,
+        function_id: i64,
+        key: ValueKey,
+        change: ValueChange,
+        total_limit: u64,
+    ) -> Result<Updated, Error> {
+        self.write(UpdateValue {
+            function_id,
+            key,
+            change,
+            total_limit,
+        })
+        .await?
+    }
+
     async fn value_names(
         &self,
         function_id: i64,
@@ -52,12 +82,15 @@ impl Values for Database {
 }
 
 async fn load(readers: &SqlitePool, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>> {
-    let value: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM stored_values WHERE function_id = $1 AND key = $2")
-            .bind(function_id)
-            .bind(&key[..])
-            .fetch_optional(readers)
-            .await?;
+    let value: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT value FROM stored_values
+          WHERE function_id = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3)",
+    )
+    .bind(function_id)
+    .bind(&key[..])
+    .bind(unix_ms())
+    .fetch_optional(readers)
+    .await?;
     Ok(value.map(Bytes::from))
 }
 
@@ -71,6 +104,7 @@ async fn names(
     let names: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT name FROM stored_values
           WHERE function_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
+            AND (expires_at IS NULL OR expires_at > $6)
           ORDER BY name LIMIT $5",
     )
     .bind(function_id)
@@ -78,6 +112,7 @@ async fn names(
     .bind(prefix)
     .bind(beyond(prefix))
     .bind(i64::from(limit))
+    .bind(unix_ms())
     .fetch_all(readers)
     .await?;
     Ok(names.into_iter().map(Bytes::from).collect())
@@ -105,49 +140,70 @@ impl Change for SaveValue {
     type Output = Result<Saved, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let function_id = self.function_id;
-        let before = sqlx::query(
-            "SELECT COALESCE(t.bytes, 0) AS total,
-                    COALESCE(length(v.key) + length(v.value) + COALESCE(length(v.name), 0), 0) AS replaced
-               FROM functions f
-               LEFT JOIN stored_totals t ON t.function_id = f.function_id
-               LEFT JOIN stored_values v ON v.function_id = f.function_id AND v.key = $2
-              WHERE f.function_id = $1",
-        )
-        .bind(function_id)
-        .bind(&self.key.digest[..])
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(before) = before else {
-            return Ok(Err(Error::NotFound { function_id }));
-        };
-        let total = count(&before, "total")?;
-        let after = total
-            .saturating_sub(count(&before, "replaced")?)
-            .saturating_add((self.key.len() + self.value.len()) as u64);
-        if after > self.total_limit.max(total) {
-            return Ok(Ok(Saved::QuotaExceeded));
-        }
+        let mut rows = FunctionRows::new(connection, self.function_id);
+        let change = (&self.key, Some((&self.value[..], None)));
+        rows.place(&[change], self.total_limit).await
+    }
+}
 
-        sqlx::query(
-            "INSERT INTO stored_values (function_id, key, value, name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (function_id, key) DO UPDATE SET value = excluded.value, name = excluded.name",
-        )
-        .bind(function_id)
-        .bind(&self.key.digest[..])
-        .bind(&self.value[..])
-        .bind(self.key.name.as_deref())
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "INSERT INTO stored_totals (function_id, bytes) VALUES ($1, $2)
-             ON CONFLICT (function_id) DO UPDATE SET bytes = excluded.bytes",
-        )
-        .bind(function_id)
-        .bind(integer(after))
-        .execute(connection)
-        .await?;
-        Ok(Ok(Saved::Stored))
+/// Makes a batch, if it may be made and fits.
+struct CommitValues {
+    function_id: i64,
+    batch: ValueBatch,
+    total_limit: u64,
+}
+
+impl Change for CommitValues {
+    type Output = Result<Committed, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let mut rows = FunctionRows::new(connection, self.function_id);
+        for (key, expected) in &self.batch.expected {
+            let value = rows.value(key).await?.map(|(value, _)| value);
+            if value.filter(|value| !value.is_empty()) != *expected {
+                return Ok(Ok(Committed::Conflict));
+            }
+        }
+        let changes = self.batch.writes.iter().map(|write| {
+            let value = write.value.as_deref();
+            (&write.key, value.map(|value| (value, write.expires_at)))
+        });
+        let changes: Vec<Placed<'_>> = changes.collect();
+        let placed = rows.place(&changes, self.total_limit).await?;
+        Ok(placed.map(|saved| match saved {
+            Saved::Stored => Committed::Stored,
+            Saved::QuotaExceeded => Committed::QuotaExceeded,
+        }))
+    }
+}
+
+/// Replaces a value by what a change makes of it, if that fits.
+struct UpdateValue {
+    function_id: i64,
+    key: ValueKey,
+    change: ValueChange,
+    total_limit: u64,
+}
+
+impl Change for UpdateValue {
+    type Output = Result<Updated, Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let mut rows = FunctionRows::new(connection, self.function_id);
+        let (before, expires_at) = match rows.value(&self.key.digest).await? {
+            Some((value, expires_at)) => (Some(value), expires_at),
+            None => (None, None),
+        };
+        let before = before.filter(|value| !value.is_empty());
+        let Some(value) = (self.change)(before) else {
+            return Ok(Ok(Updated::Unchanged));
+        };
+        let change = (&self.key, Some((&value[..], expires_at)));
+        let placed = rows.place(&[change], self.total_limit).await?;
+        Ok(placed.map(|saved| match saved {
+            Saved::Stored => Updated::Stored(value),
+            Saved::QuotaExceeded => Updated::QuotaExceeded,
+        }))
     }
 }
 

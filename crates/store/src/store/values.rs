@@ -3,13 +3,14 @@
 //!
 //! A function's values are bounded together. A save that does not make the total larger is always taken: after an
 //! operator lowers the limit, a function must still be able to overwrite its values, because the guests of 2020 cannot
-//! remove anything. A value that was removed counts no more.
+//! remove anything. A value that was removed counts no more, and neither does one that has ended: its row goes with one of
+//! the next changes.
 
 use bytes::Bytes;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Saved, ValueKey};
+use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey};
 use crate::rows::Values as _;
 
 impl Store {
@@ -56,6 +57,47 @@ impl Store {
     pub async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.remove_value(function_id, key).await })
             .await
+    }
+
+    /// Makes all changes of `batch`, if its values are as they are expected to be. When this returns
+    /// [`Committed::Stored`], they are on the disk, all together.
+    ///
+    /// # Errors
+    /// As [`Store::save_value`].
+    pub async fn commit_values(
+        &self,
+        function_id: i64,
+        batch: ValueBatch,
+        total_limit: u64,
+    ) -> Result<Committed, Error> {
+        self.finish(move |inner| async move {
+            inner
+                .rows
+                .commit_values(function_id, batch, total_limit)
+                .await
+        })
+        .await
+    }
+
+    /// Replaces the value under `key` by what `change` makes of it; no other change comes between. The time at which it
+    /// ends stays.
+    ///
+    /// # Errors
+    /// As [`Store::save_value`].
+    pub async fn update_value(
+        &self,
+        function_id: i64,
+        key: ValueKey,
+        change: ValueChange,
+        total_limit: u64,
+    ) -> Result<Updated, Error> {
+        self.finish(move |inner| async move {
+            inner
+                .rows
+                .update_value(function_id, key, change, total_limit)
+                .await
+        })
+        .await
     }
 
     /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,

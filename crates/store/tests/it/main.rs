@@ -10,6 +10,7 @@ mod api_keys;
 mod artefacts;
 mod audit;
 mod audit_limits;
+mod batches;
 mod call_log;
 mod calls;
 mod ephemeral;

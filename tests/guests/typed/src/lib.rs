@@ -2,9 +2,11 @@
 
 #![deny(unsafe_code)]
 
+mod counts;
 mod echo;
 mod fail;
 mod reach;
+mod web;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

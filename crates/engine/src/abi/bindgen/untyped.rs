@@ -112,6 +112,7 @@ fn search(
         ArgHint::Bytes | ArgHint::Quoted => [text, None],
         ArgHint::Text => [text, scalar],
         ArgHint::Number => [scalar, text],
+        ArgHint::Request => [None, None],
     };
     for slot in choices.into_iter().flatten() {
         let taken = slot.cores().len();

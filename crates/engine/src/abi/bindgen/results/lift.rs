@@ -62,7 +62,10 @@ pub(super) fn lift<T: Holder>(
                 (_, Err(_)) => Value::Json(value.to_string().into()),
             })
         }
-        (Type::String | Type::Bytes | Type::Json, [Val::I32(pointer), Val::I32(length)]) => {
+        (
+            Type::String | Type::Bytes | Type::Json | Type::Response,
+            [Val::I32(pointer), Val::I32(length)],
+        ) => {
             let bytes = fetch(
                 guest,
                 pointer.cast_unsigned(),
@@ -71,6 +74,7 @@ pub(super) fn lift<T: Holder>(
             )?;
             Ok(match ty {
                 Type::Bytes => Value::Bytes(bytes),
+                Type::Response => Value::Response(bytes),
                 _ => Value::Text(bytes),
             })
         }

@@ -1,19 +1,7 @@
-//! From the body of a call to its arguments.
-//!
-//! | body | arguments |
-//! |---|---|
-//! | JSON, an object | each by its name, where the function says names; else the one argument |
-//! | JSON, an array | each by its place |
-//! | text, bytes | the one argument, as it is |
-//! | a form (`multipart/form-data`) | each part by its name, as it is |
-//!
-//! In JSON an argument of bytes is a string in base64. JSON is read without a tree; only what is checked against a
-//! schema becomes one, whose memory is counted and whose number of values is bounded.
+//! Arguments in a body of JSON.
 
-use super::form;
-use crate::charset;
+use super::{BodyLimits, allowed_missing, misfit};
 use crate::functions::LoadedFunction;
-use crate::http::essence_of;
 use crate::http::truncate;
 use crate::json::{Failure, Rewriting, Style, too_deep};
 use crate::parsing::Budget;
@@ -21,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use iof_engine::json::{Scanner, Token};
-use iof_engine::{Abi, Arg, Export, Type};
+use iof_engine::{Arg, Export, Type};
 use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 
@@ -32,66 +20,15 @@ const OBJECT: usize = 520;
 /// How deep an argument that is checked against a schema is nested: such a tree is read on the stack.
 const CHECKED_DEPTH: u32 = 127;
 
-/// The limits of a body.
-#[derive(Clone, Copy)]
-pub(super) struct BodyLimits {
-    /// `server.json_depth`
-    pub(super) depth: u32,
-    /// `server.json_values`
-    pub(super) values: u32,
-    /// `server.schema_steps`
-    pub(super) steps: u64,
-    /// `second_state.multipart_parts`
-    pub(super) parts: u32,
-}
-
 /// The JSON text of each argument; `None` if the body lacks it.
 type Pieces<'a> = Vec<Option<&'a str>>;
 
 /// The arguments of a body.
 ///
 /// # Errors
-/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `json-depth`, `json-values`,
-/// `schema-steps`, and those of the budget.
+/// `arguments`, naming the one that does not fit; `json`, `json-depth`, `json-values`, `schema-steps`, and those of the
+/// budget.
 pub(super) fn read(
-    function: &LoadedFunction,
-    name: &str,
-    content_type: &str,
-    body: &Bytes,
-    limits: BodyLimits,
-    budget: &mut Budget,
-) -> Result<Vec<Arg>, Fault> {
-    match essence_of(content_type).as_str() {
-        _ if body.is_empty() => Ok(vec![]),
-        "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
-        "text/plain" | "" => {
-            charset::utf8_only(content_type)?;
-            Ok(vec![Arg::Text(body.clone())])
-        }
-        "application/json" => {
-            charset::utf8_only(content_type)?;
-            let text = std::str::from_utf8(body).map_err(|error| not_json(error.valid_up_to()))?;
-            let Some(export) = function.code.manifest().export(name) else {
-                // The call itself says what there is.
-                return Ok(vec![]);
-            };
-            of_json(function, export, text, body, limits, budget)
-        }
-        "multipart/form-data" => match function.code.manifest().export(name) {
-            Some(export) => {
-                form::read(function, export, content_type, body.clone(), limits, budget)
-            }
-            // The call itself says what there is.
-            None => Ok(vec![]),
-        },
-        _ => Err(Fault::new(
-            FaultKind::ContentType,
-            "Content-Type must be application/json, text/plain, application/octet-stream or multipart/form-data.",
-        )),
-    }
-}
-
-fn of_json(
     function: &LoadedFunction,
     export: &Export,
     text: &str,
@@ -138,7 +75,7 @@ fn of_json(
         .map(|(at, ((ty, param), piece))| {
             let missing = || misfit(export, &format!("`{}` is missing", param.name));
             if *ty == Type::Json {
-                let checked = json(
+                let checked = argument(
                     function,
                     export,
                     at,
@@ -156,7 +93,7 @@ fn of_json(
                 return allowed_missing(export, ty).ok_or_else(missing);
             };
             budget.take(2 * piece.len())?;
-            argument(ty, piece).ok_or_else(|| {
+            of_piece(ty, piece).ok_or_else(|| {
                 misfit(
                     export,
                     &format!("`{}` must be {}", param.name, in_words(ty)),
@@ -164,14 +101,6 @@ fn of_json(
             })
         })
         .collect()
-}
-
-/// The value of an argument that the body lacks, where one may be missing: a program then has an empty stdin.
-pub(super) fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
-    match (ty, export.abi) {
-        (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
-        _ => None,
-    }
 }
 
 /// The form of a body, and the part of it that is each argument.
@@ -201,7 +130,7 @@ fn pieces<'a>(
     // The place of the value that comes next, and where that begins.
     let (mut next, mut start) = (None, None);
     let mut outermost = None;
-    while let Some((token, piece)) = scanner.token().map_err(|broken| not_json(broken.at))? {
+    while let Some((token, piece)) = scanner.token().map_err(|error| broken(error.at))? {
         budget.spend(piece.len() + 1)?;
         if scanner.depth() > depth as usize {
             return Err(too_deep(depth));
@@ -213,7 +142,7 @@ fn pieces<'a>(
         };
         match token {
             Token::Key if scanner.depth() == 1 => {
-                let name = unquoted(piece).ok_or_else(|| not_json(end))?;
+                let name = unquoted(piece).ok_or_else(|| broken(end))?;
                 next = place(&name);
                 if next.is_none() {
                     unknown.get_or_insert(name);
@@ -245,7 +174,7 @@ fn pieces<'a>(
 }
 
 /// JSON as an argument: as it was written, each name once, and as its schema says.
-pub(super) fn json(
+pub(super) fn argument(
     function: &LoadedFunction,
     export: &Export,
     at: usize,
@@ -309,24 +238,16 @@ fn unquoted(piece: &str) -> Option<String> {
         .flatten()
 }
 
-/// Says what would have fitted.
-pub(super) fn misfit(export: &Export, problem: &str) -> Fault {
-    let params = export
-        .described
-        .iter()
-        .flat_map(|described| &described.params);
-    let names: Vec<_> = params.map(|param| format!("`{}`", param.name)).collect();
-    let takes = match names.as_slice() {
-        [] => "no arguments".to_owned(),
-        names => names.join(", "),
-    };
-    Fault::new(
-        FaultKind::Arguments,
-        format!("`{}` takes {takes}; {problem}.", export.name),
-    )
+/// Reads a text to its end.
+///
+/// # Errors
+/// `json`, `json-depth`, and those of the budget.
+pub(super) fn check(text: &str, depth: u32, budget: &mut Budget) -> Result<(), Fault> {
+    pieces(text, |_| None, 0, depth, budget).map(drop)
 }
 
-fn not_json(at: usize) -> Fault {
+/// The fault of a text that is not JSON.
+pub(super) fn broken(at: usize) -> Fault {
     Fault::new(
         FaultKind::Json,
         format!("The body is not JSON from byte {at} on."),
@@ -334,7 +255,7 @@ fn not_json(at: usize) -> Fault {
 }
 
 /// A value of JSON as an argument of a type.
-fn argument(ty: &Type, piece: &str) -> Option<Arg> {
+fn of_piece(ty: &Type, piece: &str) -> Option<Arg> {
     Some(match ty {
         Type::String => Arg::Text(unquoted(piece)?.into()),
         Type::Bytes => Arg::Bytes(BASE64_STANDARD.decode(unquoted(piece)?).ok()?.into()),
@@ -346,10 +267,22 @@ fn argument(ty: &Type, piece: &str) -> Option<Arg> {
         // The engine knows the ranges.
         _ => {
             let number: serde_json::Number = serde_json::from_str(piece).ok()?;
-            let whole = super::body::integer(&number).map(|number| number.to_string());
+            let whole = integer(&number).map(|number| number.to_string());
             Arg::Text(whole.unwrap_or_else(|| number.to_string()).into())
         }
     })
+}
+
+/// The integer that a number of JSON is, however it is written.
+#[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
+pub(crate) fn integer(number: &serde_json::Number) -> Option<i64> {
+    const MOST: f64 = (1u64 << 53) as f64;
+    let float = || {
+        number
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && n.abs() <= MOST)
+    };
+    number.as_i64().or_else(|| float().map(|n| n as i64))
 }
 
 fn in_words(ty: &Type) -> &'static str {

@@ -1,0 +1,131 @@
+//! Signatures by a key: `ring` does the arithmetic.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use iof_egress::{KeyEncoding, SigningAlgorithm, SigningKey};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    UnparsedPublicKey,
+};
+
+/// A sentence on why a secret is not a key. It never repeats the secret.
+pub(super) type Unusable = &'static str;
+
+/// Signs.
+pub(super) fn sign(key: &SigningKey, data: &[u8]) -> Result<Vec<u8>, Unusable> {
+    let random = SystemRandom::new();
+    match key.algorithm {
+        SigningAlgorithm::Ed25519 => Ok(ed25519(key)?.sign(data).as_ref().to_vec()),
+        SigningAlgorithm::Es256 => {
+            let signature = es256(key, &random)?.sign(&random, data);
+            Ok(signature.map_err(|_| FAILED)?.as_ref().to_vec())
+        }
+        SigningAlgorithm::Rs256 => {
+            let pair = rs256(key)?;
+            let mut signature = vec![0; pair.public().modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &random, data, &mut signature)
+                .map_err(|_| FAILED)?;
+            Ok(signature)
+        }
+        SigningAlgorithm::HmacSha1
+        | SigningAlgorithm::HmacSha256
+        | SigningAlgorithm::HmacSha512 => Ok(hmac::sign(&hmac_key(key)?, data).as_ref().to_vec()),
+    }
+}
+
+/// Compares a signature, in constant time where the key is one that both sides hold.
+pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<bool, Unusable> {
+    Ok(match key.algorithm {
+        SigningAlgorithm::Ed25519 => {
+            let public = match of_hex(key.value()) {
+                // The other side's key, of which nothing is secret.
+                Some(public) if public.len() == 32 => public,
+                _ => ed25519(key)?.public_key().as_ref().to_vec(),
+            };
+            let public = UnparsedPublicKey::new(&ED25519, public);
+            public.verify(data, signature).is_ok()
+        }
+        SigningAlgorithm::Es256 => {
+            let pair = es256(key, &SystemRandom::new())?;
+            let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key());
+            public.verify(data, signature).is_ok()
+        }
+        SigningAlgorithm::Rs256 => {
+            let pair = rs256(key)?;
+            let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public());
+            public.verify(data, signature).is_ok()
+        }
+        SigningAlgorithm::HmacSha1
+        | SigningAlgorithm::HmacSha256
+        | SigningAlgorithm::HmacSha512 => hmac::verify(&hmac_key(key)?, data, signature).is_ok(),
+    })
+}
+
+pub(super) const FAILED: Unusable = "the signature could not be made";
+const NOT_PKCS8: Unusable = "it is not a private key in PKCS #8; make one by `openssl genpkey`, and set the lines between BEGIN and END";
+
+fn hmac_key(key: &SigningKey) -> Result<hmac::Key, Unusable> {
+    let algorithm = match key.algorithm {
+        SigningAlgorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        SigningAlgorithm::HmacSha512 => hmac::HMAC_SHA512,
+        _ => hmac::HMAC_SHA256,
+    };
+    let bytes = match key.encoding {
+        KeyEncoding::Text => key.value().as_bytes().to_vec(),
+        KeyEncoding::Hex => of_hex(key.value()).ok_or("it is not hexadecimal")?,
+        KeyEncoding::Base64 => STANDARD
+            .decode(key.value())
+            .map_err(|_| "it is not base64")?,
+    };
+    Ok(hmac::Key::new(algorithm, &bytes))
+}
+
+fn ed25519(key: &SigningKey) -> Result<Ed25519KeyPair, Unusable> {
+    // OpenSSL leaves the public key out, which is made of the private one.
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(key)?).map_err(|_| NOT_PKCS8)
+}
+
+fn es256(key: &SigningKey, random: &SystemRandom) -> Result<EcdsaKeyPair, Unusable> {
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8(key)?, random)
+        .map_err(|_| NOT_PKCS8)
+}
+
+fn rs256(key: &SigningKey) -> Result<RsaKeyPair, Unusable> {
+    RsaKeyPair::from_pkcs8(&pkcs8(key)?).map_err(|_| NOT_PKCS8)
+}
+
+/// The bytes of a private key. A secret has no line breaks, so its PEM is in one line: as files of service accounts have it,
+/// with `\n` in two letters, or without its frame.
+fn pkcs8(key: &SigningKey) -> Result<Vec<u8>, Unusable> {
+    let text = key.value().replace("\\n", "");
+    let text = text
+        .trim()
+        .trim_start_matches("-----BEGIN PRIVATE KEY-----")
+        .trim_end_matches("-----END PRIVATE KEY-----");
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).map_err(|_| NOT_PKCS8)
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub(super) fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| Some(u8::try_from(c.to_digit(16)?).unwrap_or_default()))
+        .collect();
+    let digits = digits?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty()
+        .then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}

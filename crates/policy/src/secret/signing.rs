@@ -1,0 +1,97 @@
+//! Secrets that sign: what a function may have signed or verified by the host, which holds the key.
+//!
+//! The algorithm belongs to the key and is never a caller's or a function's choice: a key that is used with two of them can
+//! be weaker than with either (RFC 8725, section 3.1). This module is data; the command that signs does the arithmetic.
+
+use serde::{Deserialize, Serialize};
+
+use super::SecretValue;
+
+/// An algorithm of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigningAlgorithm {
+    /// HMAC with SHA-1 (RFC 2104), for services that have nothing else.
+    HmacSha1,
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-512.
+    HmacSha512,
+    /// Ed25519 (RFC 8032); `EdDSA` of JSON Web Tokens.
+    Ed25519,
+    /// ECDSA with P-256 and SHA-256, as two numbers of 32 bytes (RFC 7518, section 3.4).
+    Es256,
+    /// RSA with PKCS #1 v1.5 and SHA-256 (RFC 7518, section 3.3).
+    Rs256,
+}
+
+impl SigningAlgorithm {
+    /// Returns whether both sides hold the same key.
+    #[must_use]
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
+    }
+}
+
+/// The writing of a symmetric key in its secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyEncoding {
+    /// The bytes of the text itself.
+    #[default]
+    Text,
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64.
+    Base64,
+}
+
+/// A use of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyUse {
+    /// Signatures are made.
+    Sign,
+    /// Signatures are compared.
+    Verify,
+}
+
+/// A secret that signs. `Debug` does not show its value.
+#[derive(Clone, Debug)]
+pub struct SigningKey {
+    /// The name of the secret.
+    pub name: String,
+    /// The only algorithm that it is used with.
+    pub algorithm: SigningAlgorithm,
+    /// The writing of its value.
+    pub encoding: KeyEncoding,
+    /// The uses that its function declared.
+    pub uses: Vec<KeyUse>,
+    value: SecretValue,
+}
+
+impl SigningKey {
+    /// A key of this value.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        algorithm: SigningAlgorithm,
+        encoding: KeyEncoding,
+        uses: Vec<KeyUse>,
+        value: SecretValue,
+    ) -> SigningKey {
+        SigningKey {
+            name: name.into(),
+            algorithm,
+            encoding,
+            uses,
+            value,
+        }
+    }
+
+    /// The value, for whoever signs with it.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.value.text()
+    }
+}

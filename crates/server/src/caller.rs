@@ -1,0 +1,117 @@
+//! Callers of functions, as every API but that of 2020 knows them: by a key, or by nothing.
+
+use crate::app::App;
+use crate::auth::{bearer, given};
+use crate::calls::{Credentials, FunctionRef};
+use crate::functions::LoadedFunction;
+use crate::http::truncate;
+use http::HeaderMap;
+use iof_fault::{Fault, FaultKind};
+use iof_store::{ApiKey, KeyHash, Scope};
+
+/// The beginning of keys that this server makes.
+const MADE_HERE: &str = "iof_";
+
+/// The credentials of a caller: a key that calls the function, and for a job one even where the function takes none.
+pub(crate) struct BearerKey<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// True for a job.
+    pub(crate) later: bool,
+}
+
+impl Credentials for BearerKey<'_> {
+    async fn authorise(&self, app: &App, function: &LoadedFunction) -> Result<(), Fault> {
+        let keys = (function.usage_key.as_ref(), &function.admin_key);
+        admit(app, function.id, keys, self.headers).await?;
+        if self.later && !function.granted.jobs {
+            admit_job(app, function, self.headers).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A function of a path: digits are its number, all else is its name.
+///
+/// # Errors
+/// `no-such-function`, for a number that none can have.
+pub(crate) fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
+    if !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(FunctionRef::Name(id));
+    }
+    let number = id.parse().ok().filter(|number| *number > 0);
+    number
+        .map(FunctionRef::Number)
+        .ok_or_else(|| Fault::no_such_function(truncate(id)))
+}
+
+/// Returns whether the token in `Authorization` is a key of this server, which the function that is called must not see.
+/// One of a private function is: without it there would be no call.
+pub(crate) fn hides_key(app: &App, function: &LoadedFunction, headers: &HeaderMap) -> bool {
+    bearer(headers).is_some_and(|token| {
+        function.usage_key.is_some()
+            || token.starts_with(MADE_HERE)
+            || function.admin_key.matches(token)
+            || app.keys.is_operator(headers)
+    })
+}
+
+/// Refuses a caller without a key a job of a function that does not declare `jobs`: what a job leaves stays on the disk,
+/// and anybody could fill that.
+///
+/// # Errors
+/// `jobs-undeclared`
+async fn admit_job(app: &App, function: &LoadedFunction, headers: &HeaderMap) -> Result<(), Fault> {
+    let keys = (function.usage_key.as_ref(), &function.admin_key);
+    if shows_key(app, function.id, keys, headers).await? {
+        return Ok(());
+    }
+    let message = "This function takes jobs (Prefer: respond-async) from holders of a key only: send its admin key or a key of scope `call` as `Authorization: Bearer KEY`, declare `jobs = true` in its function.toml, or call it without Prefer.";
+    Err(Fault::new(FaultKind::JobsUndeclared, message))
+}
+
+/// Admits a sender who may call a function, which its usage key protects if it has one.
+///
+/// # Errors
+/// `usage-key`
+pub(crate) async fn admit(
+    app: &App,
+    id: i64,
+    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
+    headers: &HeaderMap,
+) -> Result<(), Fault> {
+    if usage_key.is_none() || shows_key(app, id, (usage_key, admin_key), headers).await? {
+        return Ok(());
+    }
+    let message = format!(
+        "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
+    );
+    Err(Fault::new(FaultKind::UsageKey, message))
+}
+
+/// Tells whether the sender shows a key that calls a function, be it private or not.
+///
+/// # Errors
+/// `store`
+async fn shows_key(
+    app: &App,
+    id: i64,
+    (usage_key, admin_key): (Option<&KeyHash>, &KeyHash),
+    headers: &HeaderMap,
+) -> Result<bool, Fault> {
+    let opens =
+        |given: &str| usage_key.is_some_and(|key| key.matches(given)) || admin_key.matches(given);
+    if given(headers).is_some_and(opens) || app.keys.is_operator(headers) {
+        return Ok(true);
+    }
+    let key = api_key(app, headers).await?;
+    let is_for = |own: Option<i64>| own.is_none_or(|own| own == id);
+    Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.function_id)))
+}
+
+/// The key of a request, if it is one that was made here.
+pub(crate) async fn api_key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
+    match given(headers).filter(|key| key.starts_with(MADE_HERE)) {
+        Some(given) => app.store.key(given).await.map_err(Fault::from),
+        None => Ok(None),
+    }
+}

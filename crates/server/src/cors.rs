@@ -1,0 +1,106 @@
+//! Pages of other origins: whether they may call a function, which its version declares (`cors` in `function.toml`).
+//!
+//! Nothing but calls is open to them. A page sends no cookies with what it may send (there is no
+//! `Access-Control-Allow-Credentials`): it has the key that its visitor gave it, or none.
+
+use crate::app::App;
+use crate::calls::FunctionRef;
+use crate::reply;
+use axum::body::Body;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
+};
+use http::{HeaderValue, Request, Response};
+use iof_fault::{Fault, FaultKind};
+
+/// Headers of an answer that a page may read, beside those that every page may.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "iof-status,iof-fault,iof-message,iof-exit-status,iof-call,retry-after,location,preference-applied",
+);
+/// How long a browser keeps the answer to a preflight, in seconds.
+const KEPT: HeaderValue = HeaderValue::from_static("600");
+
+/// The origin of the page of another origin that sent a request; `None` if none did.
+///
+/// # Errors
+/// `origin`, for more than one; those of `Host`.
+pub(crate) fn foreign<B>(app: &App, request: &Request<B>) -> Result<Option<HeaderValue>, Fault> {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    let Some(origin) = origins.next() else {
+        return Ok(None);
+    };
+    let authority = app.names.admit(request)?;
+    match app.names.is_foreign(request, authority) {
+        false => Ok(None),
+        true if origins.next().is_none() => Ok(Some(origin.clone())),
+        true => Err(refused()),
+    }
+}
+
+/// Admits a request to call a function, if the function's version declares the page that sent it.
+///
+/// # Errors
+/// `origin`
+pub(crate) async fn admit(
+    app: &App,
+    function: FunctionRef<'_>,
+    page: Option<&HeaderValue>,
+) -> Result<(), Fault> {
+    let Some(page) = page else {
+        return Ok(());
+    };
+    let function = function.load(app).await;
+    match function.is_ok_and(|function| function.granted.cors.allow(page.as_bytes())) {
+        true => Ok(()),
+        false => Err(refused()),
+    }
+}
+
+fn refused() -> Fault {
+    let message = "Pages of this origin may not call the function. Declare it in function.toml, cors = [\"https://app.example.com\"], or send the request from a program.";
+    Fault::new(FaultKind::Origin, message)
+}
+
+/// Lets the page of an origin read an answer.
+pub(crate) fn allow(response: &mut Response<Body>, origin: Option<HeaderValue>) {
+    let Some(origin) = origin else {
+        return;
+    };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    headers.append(VARY, HeaderValue::from_static("origin"));
+}
+
+/// The answer to a preflight (Fetch, section 3.2.2) of calls by these methods, once its page is admitted. `asked` are the
+/// headers that it wants to send.
+///
+/// # Errors
+/// `method`, if it is not of a page of another origin: there is nothing to ask.
+pub(crate) fn preflight(
+    page: Option<HeaderValue>,
+    methods: &str,
+    asked: Option<HeaderValue>,
+) -> Result<Response<Body>, Fault> {
+    if page.is_none() {
+        let message = "Method OPTIONS is not allowed here. Use one that the header Allow names.";
+        return Err(Fault::new(FaultKind::Method, message));
+    }
+    let mut response = reply::no_content();
+    allow(&mut response, page);
+    let headers = response.headers_mut();
+    headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
+    if let Some(asked) = asked {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    }
+    headers.append(
+        VARY,
+        HeaderValue::from_static("access-control-request-headers"),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, KEPT);
+    Ok(response)
+}

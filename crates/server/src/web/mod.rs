@@ -1,0 +1,240 @@
+//! Functions at short public addresses: `/fn/{function}/{export}`, and whatever is below.
+//!
+//! For those who call because they were told a URL: webhooks, forms, links, pages. The call is that of `/v1`, by the same
+//! keys, limits and arguments; what differs is that a function may say which methods call it, and that the path below the
+//! call is the function's. What it answers cannot reach beyond its answer: see [`crate::envelope::response`].
+
+use crate::app::App;
+use crate::arguments;
+use crate::caller::{BearerKey, function_ref};
+use crate::calls::{CallRequest, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body};
+use crate::cors;
+use crate::envelope::SentHead;
+use crate::reply;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::any;
+use http::header::ACCESS_CONTROL_REQUEST_HEADERS;
+use http::{HeaderValue, Method, Request, Response, header};
+use iof_engine::Export;
+use iof_fault::{Fault, FaultKind};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The first segment of these paths.
+const FIRST: &str = "/fn/";
+/// The method of a function that says none.
+const USUAL: &str = "POST";
+
+/// The routes below `/fn`.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/fn/{*call}", any(call))
+        .fallback(reply::no_such_route)
+        .with_state(Arc::clone(app))
+}
+
+async fn call(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let Some(address) = Address::of(&path) else {
+        return reply::no_such_route(request).await;
+    };
+    let call = reply::new_id();
+    let mut response = match respond(&app, call, &address, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    };
+    reply::of_call(&mut response, call);
+    response
+}
+
+async fn respond(
+    app: &Arc<App>,
+    call: Uuid,
+    address: &Address<'_>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let function = function_ref(&address.function)?;
+    let page = cors::foreign(app, &request)?;
+    cors::admit(app, function, page.as_ref()).await?;
+    if request.method() == Method::OPTIONS {
+        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+        return preflight(app, (function, address), page, asked.cloned()).await;
+    }
+    let mut response = match run(app, call, (function, address), request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    };
+    cors::allow(&mut response, page);
+    Ok(response)
+}
+
+async fn run(
+    app: &Arc<App>,
+    call: Uuid,
+    (function, address): (FunctionRef<'_>, &Address<'_>),
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    let credentials = BearerKey {
+        headers,
+        later: false,
+    };
+    let prepared = Prepared::new(app, call, function, &credentials, Origin::default()).await?;
+    let function = &prepared.function;
+    let export = function.code.manifest().export(&address.export);
+    if !is_method(export, &parts.method) {
+        return Err(Refusal::method(&parts.method, methods(export)));
+    }
+    let stated = StatedTypes::of(headers)?;
+    let held = read_body(app, headers, body).await?;
+    let sent = SentHead {
+        method: &parts.method,
+        path: address.rest,
+        query: parts.uri.query().unwrap_or_default(),
+        headers,
+    };
+    let deadline = prepared.context.deadline;
+    let (args, share) =
+        arguments::read(app, function, &address.export, sent, &held.bytes, deadline).await?;
+    let request = CallRequest {
+        export: &address.export,
+        args,
+        stated: stated.as_ref(),
+    };
+    let outcome = execute(app, prepared, request, (held, share)).await?;
+    Ok(reply::of_value(outcome.result?)?)
+}
+
+async fn preflight(
+    app: &App,
+    (function, address): (FunctionRef<'_>, &Address<'_>),
+    page: Option<HeaderValue>,
+    asked: Option<HeaderValue>,
+) -> Result<Response<Body>, Refusal> {
+    let loaded = function.load(app).await;
+    let export = loaded.as_ref().ok();
+    let export = export.and_then(|loaded| loaded.code.manifest().export(&address.export));
+    let methods = methods(export);
+    cors::preflight(page, &methods, asked).map_err(|fault| Refusal {
+        allow: (fault.kind == FaultKind::Method).then_some(methods),
+        fault,
+    })
+}
+
+/// A refusal, and the methods that would not be refused.
+struct Refusal {
+    fault: Fault,
+    allow: Option<String>,
+}
+
+impl Refusal {
+    fn method(method: &Method, allow: String) -> Self {
+        let message = format!("Method {method} is not allowed here. Use one of: {allow}.");
+        Self {
+            fault: Fault::new(FaultKind::Method, message),
+            allow: Some(allow),
+        }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        reply::log(&self.fault, "refused");
+        let mut response = reply::failure(&self.fault);
+        let allow = self
+            .allow
+            .and_then(|allow| HeaderValue::from_str(&allow).ok());
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, allow: None }
+    }
+}
+
+/// The methods that a function says.
+fn said(export: Option<&Export>) -> &[String] {
+    let described = export.and_then(|export| export.described.as_ref());
+    described.map_or(&[], |described| &described.methods)
+}
+
+/// The methods that call an export; `HEAD` goes with `GET`.
+fn methods(export: Option<&Export>) -> String {
+    match said(export) {
+        [] => USUAL.to_owned(),
+        said if said.iter().any(|method| method == "GET") => format!("HEAD, {}", said.join(", ")),
+        said => said.join(", "),
+    }
+}
+
+fn is_method(export: Option<&Export>, method: &Method) -> bool {
+    let is = |method: &str| match said(export) {
+        [] => method == USUAL,
+        said => said.iter().any(|known| known == method),
+    };
+    is(method.as_str()) || (*method == Method::HEAD && is("GET"))
+}
+
+/// An address of a function.
+struct Address<'a> {
+    function: Cow<'a, str>,
+    export: Cow<'a, str>,
+    /// The path below the call, as it was sent: empty, or from a slash on.
+    rest: &'a str,
+}
+
+impl<'a> Address<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let (function, path) = path.strip_prefix(FIRST)?.split_once('/')?;
+        let end = path.find('/').unwrap_or(path.len());
+        let (export, rest) = path.split_at_checked(end)?;
+        if function.is_empty() || export.is_empty() {
+            return None;
+        }
+        Some(Self {
+            function: percent_decode_str(function).decode_utf8().ok()?,
+            export: percent_decode_str(export).decode_utf8().ok()?,
+            rest,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_function_an_export_and_the_rest() {
+        for (path, function, export, rest) in [
+            ("/fn/a/b", "a", "b", ""),
+            ("/fn/a/b/", "a", "b", "/"),
+            ("/fn/a/b/c/%2F?", "a", "b", "/c/%2F?"),
+            ("/fn/1/caf%C3%A9//x", "1", "caf\u{e9}", "//x"),
+        ] {
+            let address = Address::of(path).unwrap();
+            assert_eq!(
+                (&*address.function, &*address.export, address.rest),
+                (function, export, rest)
+            );
+        }
+        for path in [
+            "/fn",
+            "/fn/",
+            "/fn/a",
+            "/fn/a/",
+            "/fn//b",
+            "/fn/a/%ff",
+            "/fx/a/b",
+        ] {
+            assert!(Address::of(path).is_none(), "{path}");
+        }
+    }
+}
