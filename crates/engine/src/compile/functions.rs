@@ -1,7 +1,6 @@
 //! Functions that a module exports: their names, their core types, and which are not its author's.
 
 use crate::abi::command::START;
-use crate::manifest::Allocator;
 use crate::types::Core;
 use std::collections::HashMap;
 use wasmparser::{Parser, Payload, types::EntityType, types::Types};
@@ -19,16 +18,6 @@ const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 /// Returns whether an export describes a function.
 pub(super) fn describes(name: &str) -> bool {
     DESCRIPTIONS.iter().any(|kind| name.starts_with(kind))
-}
-
-/// Returns whether an export may be called at upload.
-pub(super) fn runs_at_upload(name: &str, allocator: Option<&Allocator>) -> bool {
-    describes(name)
-        || INITIALIZERS.contains(&name)
-        || name == PRIME
-        || allocator.is_some_and(|allocator| {
-            name == allocator.malloc || allocator.free.as_deref() == Some(name)
-        })
 }
 
 /// Returns whether an export is one of its author's functions.

@@ -17,7 +17,6 @@ mod instance;
 mod leftovers;
 mod prime;
 mod process;
-mod reach;
 pub(crate) mod shape;
 pub(crate) mod toolchain;
 mod validate;

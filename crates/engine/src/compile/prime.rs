@@ -10,7 +10,6 @@
 
 use super::functions::{Functions, INITIALIZE, PRIME, is};
 use super::instance::Instance;
-use super::reach;
 use crate::manifest::Allocator;
 use crate::proposals::SERVED;
 use iof_fault::{Fault, FaultKind};
@@ -72,7 +71,7 @@ fn impossible(error: wasmtime::Error) -> Refusal {
     Refusal::Snapshot(format!("{error:#}"))
 }
 
-/// A module compiled quickly, as far as it can run at upload.
+/// A module compiled quickly, for what runs at upload.
 pub(super) struct Draft<'a> {
     wizer: Wizer,
     engine: &'a Engine,
@@ -82,18 +81,13 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Compiles what `is_root` names of the exports, and what that calls.
+    /// Compiles the module.
     ///
     /// # Errors
     /// The reason why the module cannot be snapshotted.
-    pub(super) fn new(
-        engine: &'a Engine,
-        source: &'a [u8],
-        is_root: impl Fn(&str) -> bool,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn new(engine: &'a Engine, source: &'a [u8]) -> Result<Self, Refusal> {
         let wizer = Wizer::new();
-        let (context, mut instrumented) = wizer.instrument(source).map_err(impossible)?;
-        reach::stub(&mut instrumented, is_root);
+        let (context, instrumented) = wizer.instrument(source).map_err(impossible)?;
         let module = Module::new(engine, &instrumented).map_err(impossible)?;
         Ok(Self {
             wizer,

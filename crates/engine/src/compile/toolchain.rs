@@ -3,7 +3,7 @@
 use super::instance::Instance;
 use super::prime::{Draft, Refusal};
 use super::worker::WorkerLimits;
-use super::{allocator, constructors, functions, imports, inspect, prime, shape, validate};
+use super::{constructors, functions, imports, inspect, prime, shape, validate};
 use crate::config::wasm_config;
 use crate::manifest::{Kind, Primed};
 use crate::state::CallState;
@@ -81,11 +81,7 @@ impl Toolchain {
         let exported = functions::functions(source, &types);
 
         // One quick compile serves all that runs at upload.
-        let allocator = allocator::find(&exported.1);
-        let draft = || {
-            let runs = |name: &str| functions::runs_at_upload(name, allocator.as_ref());
-            guarded(|| Draft::new(&self.quick, source, runs))
-        };
+        let draft = || guarded(|| Draft::new(&self.quick, source));
         let describes = exported.0.iter().any(|name| functions::describes(name));
         let draft_to_describe = describes.then(draft);
         let mut instance = match &draft_to_describe {
