@@ -50,7 +50,8 @@ pub use model::{
     EphemeralPut, EphemeralShare, Finished, Function, Job, JobRoom, JobState, LoggedCall,
     MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS,
     NewFunction, NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead, RecordingsKept,
-    Rollout, Saved, SecretName, Submitted, Summary, Uploaded, Usage, ValueKey, Version, VersionId,
+    RefusedCall, Rollout, Saved, SecretName, Submitted, Summary, Uploaded, Usage, ValueKey,
+    Version, VersionId, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

@@ -44,6 +44,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     rows: Rows,
     objects: Objects,
+    /// Asked for by every client: read once.
+    identity: String,
     /// Shared by uploads from before their object is written until their row is; taken exclusively to remove objects.
     uploads: RwLock<()>,
     /// Changes under way, for `close` to wait for; closed once the store is.
@@ -61,6 +63,7 @@ impl Store {
         let directory = blocking(move || directory::prepare(&path)).await?;
         let rows = Rows::open(&directory.database, directory.lock).await?;
         let live = rows.sources().await?;
+        let identity = rows.identity().await?;
         let (root, key) = (directory.objects, directory.artefact_key);
         let objects = blocking(move || {
             sweep::sweep(&root, &live)?;
@@ -70,9 +73,16 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             rows,
             objects,
+            identity,
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
         })))
+    }
+
+    /// The server's identity: 32 hexadecimal digits, made with the directory and kept with it.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.0.identity
     }
 
     /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.
