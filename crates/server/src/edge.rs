@@ -15,6 +15,7 @@
 //! its own.
 
 use crate::app::App;
+use crate::calls::called_by;
 use crate::connection::{self, RequestBody};
 use crate::runtime::MigrateIfCpuBound;
 use crate::{probes, reply, second_state, v1};
@@ -82,7 +83,7 @@ impl Edge {
             }
             Err(fault) => {
                 reply::log(&fault, "refused");
-                reply::failure(&fault)
+                self.refuse(request.uri().path(), &fault).await
             }
         };
         connection::count(&self.app, &mut response);
@@ -125,6 +126,17 @@ impl Edge {
         }
     }
 
+    /// Answers a request that no surface sees. One that calls a function is in that function's log.
+    async fn refuse(&self, path: &str, fault: &Fault) -> Response<Body> {
+        let mut response = reply::failure(fault);
+        if let Some((function, export)) = path.strip_prefix("/v1").and_then(called_by) {
+            let call = reply::new_id();
+            v1::log_refused(&self.app, call, &function, &export, fault).await;
+            reply::of_call(&mut response, call);
+        }
+        response
+    }
+
     async fn dispatch(
         self: Arc<Self>,
         choice: Choice,
@@ -139,7 +151,7 @@ impl Edge {
             (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
         };
         if let Some(fault) = connection::refusal(&self.app.settings, &request) {
-            return reply::failure(&fault);
+            return self.refuse(request.uri().path(), &fault).await;
         }
         let Ok(response) = routes.clone().call(request).await;
         response

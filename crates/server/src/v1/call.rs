@@ -6,7 +6,8 @@ use super::arguments::{self, BodyLimits};
 use super::{jobs, prefer};
 use crate::app::App;
 use crate::calls::{
-    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+    self, CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, called_by, execute,
+    read_body,
 };
 use crate::functions::LoadedFunction;
 use crate::http::{content_type, truncate};
@@ -20,7 +21,7 @@ use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use iof_engine::{Arg, Value};
-use iof_fault::Fault;
+use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -40,6 +41,27 @@ pub(super) struct Accepted {
 pub(super) struct ExportPath {
     /// The export that is called
     export: String,
+}
+
+/// Refuses a method that a path does not have; where the path runs a function, its log says so.
+pub(super) async fn wrong_method(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    // The router of `/v1` has taken its own segment away.
+    let Some((function, export)) = called_by(request.uri().path()) else {
+        return reply::wrong_method(request).await;
+    };
+    let message = format!(
+        "Method {} does not call a function. Send the call with POST.",
+        request.method()
+    );
+    let fault = Fault::new(FaultKind::Method, message);
+    let call = reply::new_id();
+    log_refused(&app, call, &function, &export, &fault).await;
+    let mut response = ErrorResponse::from(fault).into_response();
+    reply::of_call(&mut response, call);
+    response
 }
 
 /// Call a function
@@ -67,9 +89,13 @@ pub(super) async fn call(
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = run(&app, call, &function, &export, request)
-        .await
-        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
+    let mut response = match run(&app, call, &function, &export, request).await {
+        Ok(response) => response,
+        Err(fault) => {
+            log_refused(&app, call, &function, &export, &fault).await;
+            ErrorResponse::from(fault).into_response()
+        }
+    };
     reply::of_call(&mut response, call);
     response
 }
@@ -103,7 +129,9 @@ async fn run(
         stated: stated.as_ref(),
     };
     let outcome = execute(app, prepared, request, (held, share)).await?;
-    Ok(body_of(outcome.result?))
+    // Its observers know of its fault.
+    let failed = |fault: Fault| ErrorResponse::from(fault).into_response();
+    Ok(outcome.result.map_or_else(failed, body_of))
 }
 
 /// The answer to a call that goes on.
@@ -121,6 +149,19 @@ fn accepted(job: uuid::Uuid) -> Response<Body> {
         HeaderValue::from_static("respond-async"),
     );
     response
+}
+
+/// Adds a row to the log of the function that a path names.
+pub(crate) async fn log_refused(
+    app: &App,
+    call: uuid::Uuid,
+    function: &str,
+    export: &str,
+    fault: &Fault,
+) {
+    if let Ok(function) = function_ref(function) {
+        calls::log_refused(app, call, function, export, fault).await;
+    }
 }
 
 /// A function of a path: digits are its number, all else is its name.
