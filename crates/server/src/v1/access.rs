@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::given;
 use crate::http::truncate;
 use axum::extract::{FromRequestParts, Path};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use iof_fault::{Fault, FaultKind};
@@ -135,11 +136,7 @@ pub(super) async fn function(
     match function {
         Some(function) if admitted => Ok(function),
         None if admitted => Err(Fault::no_such_function(truncate(id))),
-        _ => Err(refused(
-            &format!("Function {} takes its admin key,", truncate(id)),
-            key.as_ref(),
-            need,
-        )),
+        _ => Err(refused(app, headers, Refused::Function(id), key, need).await),
     }
 }
 
@@ -154,7 +151,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     let key = key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(need) => Ok(()),
-        _ => Err(refused(SERVER, key.as_ref(), need)),
+        _ => Err(refused(app, headers, Refused::Server, key, need).await),
     }
 }
 
@@ -169,7 +166,8 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     let key = key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
-        _ => Err(refused(SERVER, key.as_ref(), Scope::Admin)),
+        _ if !app.keys.are_set() => Err(Fault::new(FaultKind::Key, NO_OPERATOR)),
+        _ => Err(refused(app, headers, Refused::Server, key, Scope::Admin).await),
     }
 }
 
@@ -195,10 +193,14 @@ pub(super) async fn call(
     if usage_key.is_none() || shows_key(app, id, (usage_key, admin_key), headers).await? {
         return Ok(());
     }
+    let sent = sent_key(app, headers, None).await?;
     let message = format!(
-        "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
+        "Function {id} is private.{} Send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`.",
+        sent.public()
     );
-    Err(Fault::new(FaultKind::UsageKey, message))
+    let mut fault = Fault::new(FaultKind::UsageKey, message);
+    fault.detail = Some(sent.private());
+    Err(fault)
 }
 
 /// Tells whether the sender shows a key that calls a function, be it private or not.
@@ -229,26 +231,146 @@ async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
     }
 }
 
-/// The subject of a refusal that concerns all functions.
-const SERVER: &str = "This takes";
+/// The refusal of what only an operator may do, on a server that has none.
+const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
-/// The refusal of a sender without a key, or with one that lacks the scope.
-fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
-    let need = need.as_str();
-    let reach = match what {
-        SERVER => "for all functions",
-        _ => "for this function",
+/// What a sender asked for without the key that it takes.
+#[derive(Clone, Copy)]
+enum Refused<'a> {
+    /// A function, by number or name.
+    Function(&'a str),
+    /// All functions.
+    Server,
+}
+
+/// The refusal of a sender without a key, with one that opens nothing, or with one that lacks the scope.
+async fn refused(
+    app: &App,
+    headers: &HeaderMap,
+    what: Refused<'_>,
+    key: Option<ApiKey>,
+    need: Scope,
+) -> Fault {
+    let sent = match sent_key(app, headers, key).await {
+        Ok(sent) => sent,
+        Err(fault) => return fault,
     };
-    match key {
-        Some(key) => Fault::new(
-            FaultKind::Scope,
-            format!("Key `{}` lacks the scope `{need}` {reach}.", key.label),
-        ),
-        None => Fault::new(
-            FaultKind::Key,
-            format!(
-                "{what} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+    let need = need.as_str();
+    let mut fault = if let SentKey::Made(key) = &sent {
+        let reach = match what {
+            Refused::Server => "for all functions",
+            Refused::Function(_) => "for this function",
+        };
+        let message = format!("Key `{}` lacks the scope `{need}` {reach}.", key.label);
+        Fault::new(FaultKind::Scope, message)
+    } else {
+        let takes = match what {
+            Refused::Server => "This takes".to_owned(),
+            Refused::Function(id) => format!("Function {} takes its admin key,", truncate(id)),
+        };
+        let sent = sent.public_first();
+        let message = match (app.keys.are_set(), what) {
+            (false, Refused::Function(_)) => format!(
+                "{sent}{takes} or a key of scope `{need}`: send it as `Authorization: Bearer KEY`. If it is lost: this server was started without keys of its own; with auth.keys (IOF_AUTH_KEYS=KEY), that key makes another (`iof key rotate`)."
             ),
-        ),
+            _ => format!(
+                "{sent}{takes} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+            ),
+        };
+        Fault::new(FaultKind::Key, message)
+    };
+    fault.detail = Some(sent.private());
+    fault
+}
+
+/// The key that a request carries, as a refusal tells it apart.
+pub(super) enum SentKey {
+    Nothing,
+    /// The header Authorization is there, and not of the scheme Bearer.
+    OtherScheme,
+    /// Not a key that this server knows. It may be that of a function.
+    Unknown,
+    /// A key that was made here and has ended.
+    Ended(ApiKey),
+    /// A key that was made here.
+    Made(ApiKey),
+    /// A key of the server.
+    Operator,
+}
+
+impl SentKey {
+    /// A sentence for the client, before what it should send. Whether a key ever was one is not for whoever guesses.
+    fn public(&self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::OtherScheme => " The header Authorization was sent, and not as `Bearer KEY`.",
+            Self::Unknown | Self::Ended(_) | Self::Made(_) | Self::Operator => {
+                " The key that was sent does not open it: it is wrong, or has ended."
+            }
+        }
     }
+
+    /// The same, as the first sentence.
+    fn public_first(&self) -> String {
+        match self.public().trim_start() {
+            "" => String::new(),
+            sentence => format!("{sentence} "),
+        }
+    }
+
+    /// What whoever holds the server's log may know.
+    fn private(&self) -> String {
+        match self {
+            Self::Nothing => "no key was sent".into(),
+            Self::OtherScheme => "Authorization is not `Bearer KEY`".into(),
+            Self::Unknown => "the key is not known here".into(),
+            Self::Ended(key) => format!(
+                "key {} (`{}`) has ended, at {}",
+                key.id,
+                key.label,
+                key.expires_at.map(super::time).unwrap_or_default()
+            ),
+            Self::Made(key) => {
+                let scopes: Vec<_> = key.scopes.iter().map(Scope::as_str).collect();
+                let reach = key
+                    .function_id
+                    .map_or("all functions".into(), |id| format!("function {id}"));
+                format!(
+                    "key {} (`{}`) has {} for {reach}",
+                    key.id,
+                    key.label,
+                    scopes.join(", ")
+                )
+            }
+            Self::Operator => "a key of the server".into(),
+        }
+    }
+}
+
+/// Tells what the key of a request is. `made` is the key that was found for it, if that was looked for.
+pub(super) async fn sent_key(
+    app: &App,
+    headers: &HeaderMap,
+    made: Option<ApiKey>,
+) -> Result<SentKey, Fault> {
+    if let Some(key) = made {
+        return Ok(SentKey::Made(key));
+    }
+    let Some(given) = given(headers) else {
+        return Ok(match headers.contains_key(AUTHORIZATION) {
+            true => SentKey::OtherScheme,
+            false => SentKey::Nothing,
+        });
+    };
+    if app.keys.is_operator(headers) {
+        return Ok(SentKey::Operator);
+    }
+    Ok(match app.store.key(given).await? {
+        Some(key) => SentKey::Made(key),
+        None => app
+            .store
+            .key_ever(given)
+            .await?
+            .map_or(SentKey::Unknown, SentKey::Ended),
+    })
 }
