@@ -74,6 +74,7 @@
 //! * [`http`]: requests. The server adds the secrets that they need; a function never holds one.
 //! * [`Command`]: any other command.
 //! * [`storage`]: values that outlive a call.
+//! * [`variable()`]: what `function.toml` sets for this version, or the deploy of it.
 //! * [`log`](mod@log): lines in the log. These need no grant.
 //!
 //! # When it runs
@@ -121,12 +122,14 @@ pub mod storage;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod value;
+mod variable;
 
 pub use command::{Command, CommandError, Output};
 pub use error::{Error, Result};
 pub use iof_guest_macros::{data, function, prime};
 #[cfg(feature = "schema")]
 pub use schemars::{self, JsonSchema};
+pub use variable::variable;
 pub use {serde, serde_json};
 
 /// What the attributes write. Nothing in here is for authors, and any of it may change.

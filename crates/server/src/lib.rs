@@ -48,6 +48,7 @@ mod write_behind;
 
 pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
+pub use grants::{AS_SHIPPED, check_declaration, declaration_notes};
 pub use runtime::WorkerThreads;
 pub use serve::{Listener, serve};
 pub use settings::{Auth, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls};

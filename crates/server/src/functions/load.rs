@@ -8,7 +8,7 @@ use crate::parsing::blocking;
 use crate::schema::Schemas;
 use iof_egress::SecretValue;
 use iof_engine::Environment;
-use iof_fault::{Fault, FaultKind, Source};
+use iof_fault::{Fault, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -105,7 +105,7 @@ impl Functions {
             log: self.call_log.of_function(id, &state),
             environment: Arc::new(Environment {
                 state,
-                variables: variables(id, function.storage_key.clone()),
+                variables: variables(id, function.storage_key.clone(), &granted),
             }),
             usage_key: function.usage_key_hash.clone(),
             admin_key: function.admin_key_hash.clone(),
@@ -140,7 +140,10 @@ impl Functions {
             Some(text) => {
                 let declaration = ceiling.read(text)?;
                 let limits = Arc::new(ceiling.limits(&declaration)?);
-                EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
+                EffectiveGrants {
+                    variables: declaration.variables.clone().into_iter().collect(),
+                    ..EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
+                }
             }
         };
         let function = self.store.function(id).await?;
@@ -175,12 +178,12 @@ impl Functions {
             true => vec![],
             false => self.secrets(id).await?,
         };
-        ceiling.grant(id, &declaration, &values, settings)
+        ceiling.grant(&id.to_string(), &declaration, &values, settings)
     }
 
     /// The secrets of a function, in the clear.
     async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
-        let keys = self.secret_keys()?;
+        let keys = self.secret_keys();
         let secrets = self.store.secrets(keys, id).await?;
         secrets
             .into_iter()
@@ -195,18 +198,9 @@ impl Functions {
             .collect()
     }
 
-    /// The key that secrets are encrypted under.
-    ///
-    /// # Errors
-    /// `secret-key`, when there is none.
-    pub(crate) fn secret_keys(&self) -> Result<&SecretKeys, Fault> {
-        self.policy.secret_keys.as_ref().ok_or_else(|| {
-            Fault::new(
-                FaultKind::SecretKey,
-                "This server has no key to encrypt secrets with. Make one with `openssl rand -base64 32 > secrets.key`, \
-                 and start the server with secrets.key_file = \"secrets.key\" (IOF_SECRETS_KEY_FILE).",
-            )
-        })
+    /// The keys that secrets are encrypted under.
+    pub(crate) fn secret_keys(&self) -> &SecretKeys {
+        &self.policy.secret_keys
     }
 
     /// The most that a version can declare.
@@ -281,9 +275,12 @@ impl Functions {
 }
 
 /// The environment of every call.
-fn variables(id: i64, storage_key: String) -> Vec<(String, String)> {
-    vec![
+fn variables(id: i64, storage_key: String, granted: &EffectiveGrants) -> Vec<(String, String)> {
+    let own = [
         ("wasm_id".to_owned(), id.to_string()),
         ("storage_key".to_owned(), storage_key),
-    ]
+    ];
+    own.into_iter()
+        .chain(granted.variables.iter().cloned())
+        .collect()
 }

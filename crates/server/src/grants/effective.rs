@@ -21,6 +21,8 @@ pub(crate) struct EffectiveGrants {
     /// True if whoever may call it may have the answer fetched later; else only holders of a key.
     pub(crate) jobs: bool,
     pub(crate) callers_may: CallersMay,
+    /// Its environment variables.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// Requests whose target a caller may name.
@@ -70,6 +72,7 @@ impl EffectiveGrants {
                 fetch: true,
                 callback: true,
             },
+            variables: vec![],
         }
     }
 
