@@ -4,7 +4,7 @@ use crate::escape::line;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// What a version declares, a line each. `None`: it declares nothing, and gets what the server grants by default.
+/// The declaration of a version, a line for each grant. `None`: it declares nothing, and gets the server's defaults.
 pub(crate) fn lines(version: &Json) -> Option<Vec<String>> {
     let declared = version["declaration"].as_object()?;
     let mut lines = vec![];
@@ -80,7 +80,7 @@ pub(crate) fn describe(version: &Json) -> String {
     }
 }
 
-/// What a version may do that the one before could not, and the other way round.
+/// The lines that two versions do not share: `-` of the one before, `+` of the one after.
 pub(crate) fn difference(before: &Json, after: &Json) -> String {
     let defaults = || vec!["what the server grants by default ([defaults])".to_owned()];
     let before = lines(before).unwrap_or_else(defaults);

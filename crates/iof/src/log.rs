@@ -23,7 +23,7 @@ const FOREIGN: &str =
 /// A word that is not a level would be taken for a target of which everything is shown, and so of all else nothing.
 ///
 /// # Errors
-/// What would be right.
+/// A message with what would be right.
 pub(crate) fn check(filter: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     // Spans and their fields are between brackets, commas included.

@@ -102,7 +102,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// How often a stop says what it waits for.
+/// The time between two lines of a stop that waits.
 const SAY: Duration = Duration::from_secs(1);
 /// How long a stop writes what waits in the logs; an end within two seconds is what process managers count on.
 const LOGS: Duration = Duration::from_millis(1500);

@@ -53,7 +53,7 @@ pub(crate) struct Variable {
 pub(crate) enum VariableCommand {
     /// Set variables: the function's next version, of the same module, runs with them
     #[command(
-        after_help = "Variables are no secrets: who may read the function sees them.
+        after_help = "Variables are not secrets: whoever may read the function sees them.
 
 Examples:
   iof variable set hello API_URL=https://api.example.com LEVEL=2"

@@ -1,4 +1,4 @@
-//! What a call sends: the export that is meant, and the body that its arguments make.
+//! The plan of a call: the export that is meant, and the body that its arguments make.
 
 use crate::args::Call;
 use crate::client::Client;
@@ -21,8 +21,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Plans a call from what was typed.
+    ///
     /// # Errors
-    /// What is typed and cannot be meant.
+    /// A message that names the argument.
     pub(super) async fn of(call: &Call, client: &Client) -> Result<Self, String> {
         let has_args = !call.args.is_empty();
         let rest: Vec<&String> = call.export.iter().chain(&call.text).collect();
@@ -188,7 +190,7 @@ fn of_stdin(file: &str) -> Result<(HeaderValue, Bytes), String> {
 /// The export of a program.
 const PROGRAM: &str = "main";
 
-/// The stdin and the arguments of a program: alone as they are, both as a form.
+/// The body for a program: its stdin or its arguments as they are, both as a form.
 fn run_of(stdin: Option<&str>, args: &[String]) -> Result<(HeaderValue, Bytes), String> {
     let words = object!({ "args": args }).to_string();
     let Some(file) = stdin else {

@@ -26,7 +26,7 @@ impl Client {
     /// Keeps the admin key of a function under its number and its name.
     ///
     /// # Errors
-    /// That it cannot be kept.
+    /// The file of profiles cannot be written.
     pub(crate) async fn remember(&self, names: &[String], key: &str) -> Result<(), String> {
         let id = self.id().await?;
         Profiles::change(|profiles| {
@@ -41,7 +41,7 @@ impl Client {
     /// Forgets the admin keys of a function that is gone.
     ///
     /// # Errors
-    /// That what is kept cannot be changed.
+    /// The file of profiles cannot be written.
     pub(crate) async fn forget(&self, names: &[String]) -> Result<(), String> {
         let id = self.id().await?;
         let origin = self.origin();
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// What a user can do whose key was refused, or who has none.
+    /// Remedies for a user whose key was refused, or who has none, in parentheses.
     pub(super) fn way_back(&self) -> String {
         let keys = self.keys.get();
         let notes = keys.map_or(&[][..], |keys| &keys.notes);

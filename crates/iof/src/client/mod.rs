@@ -44,7 +44,7 @@ pub(crate) struct Client {
     function: Function,
     about: OnceCell<Json>,
     keys: OnceCell<Keys>,
-    /// Of the keys, the one that opened something.
+    /// Index of the key that opened something.
     works: AtomicUsize,
 }
 
@@ -199,10 +199,10 @@ impl Client {
         self.server.as_str().trim_end_matches('/')
     }
 
-    /// What the server says of itself: its identity, whether it takes keys, and what the key is that was given.
+    /// The server's description of itself: its identity, whether it takes keys, and what the key is that was given.
     ///
     /// # Errors
-    /// That it is not a server of iof, or why it does not answer.
+    /// The server is not one of iof, or does not answer.
     pub(crate) async fn about(&self) -> Result<&Json, String> {
         let ask = || async {
             let (path, empty) = ("/v1/server", Bytes::new());
@@ -369,7 +369,7 @@ impl Client {
         }
     }
 
-    /// Why there is no answer, and what to do.
+    /// The reason why a server does not answer, with a next step.
     fn unreachable(&self, error: &str) -> String {
         let server = &self.server;
         if error.contains("UnknownIssuer") {

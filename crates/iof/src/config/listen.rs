@@ -6,8 +6,10 @@ use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
+/// Parses an address.
+///
 /// # Errors
-/// What would be right.
+/// A message with what would be right.
 pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);

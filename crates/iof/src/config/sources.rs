@@ -114,7 +114,7 @@ pub(super) fn said(error: &toml::de::Error) -> String {
     error.to_string().replace(message, &clear(message))
 }
 
-/// What the parser says, for people.
+/// A message of the parser in words for people.
 fn clear(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if message.starts_with("unknown field")

@@ -153,7 +153,7 @@ fn read(file: &Path) -> Result<String, String> {
 pub(crate) struct Deployment {
     /// The server's answer.
     pub(crate) answer: Json,
-    /// Where the admin key is kept, or why it is not: the server shows it once.
+    /// Success if the admin key is kept, or the reason why it is not: the server shows it once.
     pub(crate) kept: Option<Result<(), String>>,
     /// The function as it was before, for who may see it.
     pub(crate) before: Option<Json>,

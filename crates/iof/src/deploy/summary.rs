@@ -9,7 +9,7 @@ use crate::output::{texts, word};
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// What is said of a deploy.
+/// The parts of the text that a deploy prints.
 pub(super) struct Summary<'a> {
     pub(super) client: &'a Client,
     pub(super) deployment: &'a Deployment,
@@ -22,7 +22,7 @@ pub(super) struct Summary<'a> {
     pub(super) server: &'a str,
 }
 
-/// What was deployed, its key if it is new, what it may use, and how to call it.
+/// Describes a deploy: the version, the admin key of a new function, its grants, and how to call it.
 pub(super) fn of(summary: &Summary<'_>) -> String {
     let Summary {
         client,
@@ -85,7 +85,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     text
 }
 
-/// What the version may use, if it is the first; else what is different from the one that ran before.
+/// Describes the grants of a first version; of a later one, the difference from the one that ran before.
 fn grants_of(deployment: &Deployment, after: Option<&Json>) -> String {
     let versions = after.and_then(|after| after["versions"].as_array());
     let number = &deployment.answer["version"];

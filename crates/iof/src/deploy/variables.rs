@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// asked for: what is wrong in it then has its line.
 ///
 /// # Errors
-/// What cannot be meant.
+/// A message that names the option or the table.
 pub(super) fn apply(
     declaration: Option<String>,
     environment: Option<&str>,

@@ -5,7 +5,7 @@ use iof_build::{Machine, Toolchain};
 use std::fs;
 use std::path::Path;
 
-/// What builds functions.
+/// Checks of what builds functions.
 pub(super) fn toolchain() -> Vec<Check> {
     let lines = Toolchain::report(&Machine::this()).into_iter();
     lines

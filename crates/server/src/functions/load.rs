@@ -73,7 +73,7 @@ impl Functions {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
-        let mut granted = self.granted(id, version.declaration.as_deref()).await?;
+        let mut granted = self.granted(function, version.declaration.as_deref()).await?;
         if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
@@ -160,7 +160,7 @@ impl Functions {
     /// The grants of a declaration under the settings of now.
     pub(crate) async fn granted(
         &self,
-        id: i64,
+        function: &iof_store::Function,
         declaration: Option<&str>,
     ) -> Result<EffectiveGrants, Fault> {
         let Policy {
@@ -176,9 +176,11 @@ impl Functions {
         let declaration = ceiling.read(text)?;
         let values = match declaration.secrets.is_empty() {
             true => vec![],
-            false => self.secrets(id).await?,
+            false => self.secrets(function.function_id).await?,
         };
-        ceiling.grant(&id.to_string(), &declaration, &values, settings)
+        let number = function.function_id.to_string();
+        let name = function.name.as_deref().unwrap_or(&number);
+        ceiling.grant(name, &declaration, &values, settings)
     }
 
     /// The secrets of a function, in the clear.

@@ -43,7 +43,7 @@ pub(crate) struct Declaration {
     pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// Which of its calls are kept, to be replayed.
     pub(crate) record: Record,
-    /// Environment variables of its calls. They are no secrets: whoever may read the function sees them.
+    /// Environment variables of its calls. They are not secrets: whoever may read the function sees them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
     /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.

@@ -1,4 +1,4 @@
-//! What a server as shipped says of a `function.toml`, for authors who have none at hand.
+//! Checks of a `function.toml` against a server as shipped, for authors who have none at hand.
 
 use super::{Ceiling, Declaration};
 use iof_command::Grants;
@@ -28,7 +28,7 @@ pub fn check_declaration(text: &str) -> Result<(), String> {
     ceiling.read(text).map(drop).map_err(|fault| fault.message)
 }
 
-/// What a `function.toml` says that is valid, and hardly meant.
+/// Notes on a `function.toml` that is valid and hardly meant.
 pub fn declaration_notes(text: &str) -> Vec<String> {
     let Ok(declared) = Declaration::parse(text) else {
         return vec![];
@@ -44,7 +44,7 @@ pub fn declaration_notes(text: &str) -> Vec<String> {
     notes
 }
 
-/// What makes a rule useless.
+/// The reason why a rule lets nothing through.
 fn doubt(rule: &Rule) -> Option<String> {
     let (methods, url) = rule.as_str().split_once(' ')?;
     let unknown = |method: &&str| *method != "*" && !METHODS.contains(method);

@@ -234,7 +234,7 @@ async fn key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
 /// The refusal of what only an operator may do, on a server that has none.
 const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
-/// What a sender asked for without the key that it takes.
+/// The subject of a refusal.
 #[derive(Clone, Copy)]
 enum Refused<'a> {
     /// A function, by number or name.
@@ -318,7 +318,7 @@ impl SentKey {
         }
     }
 
-    /// What whoever holds the server's log may know.
+    /// A description for the server's log.
     fn private(&self) -> String {
         match self {
             Self::Nothing => "no key was sent".into(),
@@ -347,7 +347,7 @@ impl SentKey {
     }
 }
 
-/// Tells what the key of a request is. `made` is the key that was found for it, if that was looked for.
+/// Finds out what the key of a request is. `made` is the key that was found for it, if that was looked for.
 pub(super) async fn sent_key(
     app: &App,
     headers: &HeaderMap,
