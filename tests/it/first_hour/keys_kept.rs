@@ -76,6 +76,8 @@ async fn two_servers_at_one_address_keep_a_key_each() {
         &["hello version 1", "admin key, shown once"],
     )
     .await;
+    // A first deploy asks for nothing that is refused.
+    assert!(!first.log().contains("refused"), "{}", first.log());
     assert!(first.stop().await.success());
 
     let second = Server::builder()

@@ -1,18 +1,17 @@
 //! Files that a file of settings names: relative to that file, wherever the server is started.
 //!
-//! Not those of `[commands]`: what a native program is and sees has to be absolute, and anything else is refused.
+//! Not `infer.models`, which is relative to the data. Not those of `[commands]`: what a native program is and sees has to be absolute, and anything else is refused.
 
 use std::path::Path;
 use toml::{Table, Value};
 
 /// The settings that are a path, or a list of paths.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 6] = [
     "data",
     "secrets.key_file",
     "tls.certificate",
     "tls.key",
     "egress.ca_files",
-    "infer.models",
     "infer.onnxruntime",
 ];
 /// The setting that is a list of tables, and the paths of each.

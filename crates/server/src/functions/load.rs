@@ -73,7 +73,9 @@ impl Functions {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
-        let mut granted = self.granted(function, version.declaration.as_deref()).await?;
+        let mut granted = self
+            .granted(function, version.declaration.as_deref())
+            .await?;
         if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
