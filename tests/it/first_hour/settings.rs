@@ -123,3 +123,21 @@ async fn a_start_says_where_its_data_is() {
         server.log()
     );
 }
+
+#[tokio::test]
+async fn a_stop_says_what_it_waits_for() {
+    let mut server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
+    let spin = iof_tests::guests::wat("(module (func (export \"spin\") (loop (br 0))))");
+    let function = server.upload(spin).await;
+    let url = format!("{}/v1/functions/{}/call/spin", server.url, function.id);
+    let call = tokio::spawn(reqwest::Client::new().post(url).send());
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(server.stop().await.success());
+    assert_eq!(call.await.unwrap().unwrap().status(), 504);
+    let log = server.log();
+    assert!(
+        log.contains("stopping: waiting for calls and connections"),
+        "{log}"
+    );
+    assert!(log.contains("\"running\":1"), "{log}");
+}
