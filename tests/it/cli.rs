@@ -121,7 +121,7 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         (vec!["--set", "log=nonsense=x=y"], vec!["log"]),
         (
             vec!["--set", "tls.listen=here"],
-            vec!["tls.listen", "127.0.0.1:8443"],
+            vec!["tls.listen", "127.0.0.1:8080"],
         ),
         (
             vec!["--set", "public_url=https://f.example.com/api"],

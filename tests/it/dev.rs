@@ -175,10 +175,39 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     // Other commands need no key for what this user develops.
     let logs = author.says(&project, &["logs", "look-up", "--server", &server]);
     assert!(logs.contains("| asked"), "{logs}");
+    let logs = author.says(&project, &["logs", "look-up", "--dev"]);
+    assert!(logs.contains("| asked"), "{logs}");
+    let who = author.says(&project, &["whoami", "--dev"]);
+    assert!(
+        who.contains("(iof dev)") && who.contains("everything"),
+        "{who}"
+    );
+    // What is refused is in the stream as well.
+    let refused = author.says(
+        &project,
+        &["call", "look-up", "look_up", "-d", "{\"word\": 1}", "--dev"],
+    );
+    assert!(refused.contains("[arguments"), "{refused}");
+    dev.line("look_up  refused: arguments");
+    // A deploy to it is one that somebody means.
+    let deploy = [
+        "deploy",
+        "pkg/look_up.wasm",
+        "--name",
+        "other",
+        "--server",
+        &server,
+    ];
+    let refused = author.says(&project, &deploy);
+    assert!(
+        refused.contains("is the server of `iof dev`") && refused.contains("--dev"),
+        "{refused}"
+    );
 
     fs::write(&source, "fn look_up( {").unwrap();
     dev.line("error");
     dev.line("ended with exit status");
+    dev.line("version 2 runs on");
     assert_eq!(
         call(&["look_up", "still"]),
         "still!",
@@ -202,6 +231,62 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
             .any(|name| name.to_string_lossy().starts_with(".tmp")),
         "{left:?}"
     );
+}
+
+/// A server, `iof dev` at its address, and the server again: each has its keys.
+#[test]
+fn dev_takes_no_key_of_a_server_at_its_address() {
+    let author = Author::new("turns");
+    author.says(&author.folder, &["new", "greet"]);
+    let project = author.folder.join("greet");
+    let module = guests::path("hello");
+    let data = author.home.path().join("data");
+    let serve = |listen: &str| {
+        let args = [
+            "serve",
+            "--listen",
+            listen,
+            "--data",
+            data.to_str().unwrap(),
+        ];
+        let mut server = Running::start(author.iof(&author.folder, &args));
+        let url = server.line("listening on");
+        (server, url.split_whitespace().last().unwrap().to_owned())
+    };
+    let (mut server, url) = serve("127.0.0.1:0");
+    let address = url.trim_start_matches("http://").to_owned();
+    let module = module.to_str().unwrap();
+    let deploy = ["deploy", module, "--name", "greet", "--server", &url];
+    let said = author.says(&project, &deploy);
+    assert!(said.contains("greet version 1"), "{said}");
+    assert_eq!(server.interrupt(), Some(0), "{}", server.seen);
+
+    let mut dev = Running::start(author.iof(&project, &["dev", "--listen", &address]));
+    dev.line("greet version 1 runs");
+    dev.line("call it");
+    let said = author.says(&project, &["logs", "greet", "--server", &url]);
+    assert!(!said.contains("admin key"), "{said}");
+    assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
+
+    let (mut server, _) = serve(&address);
+    for (line, words) in [
+        (&deploy[..], "greet version 2"),
+        (&["secret", "list", "greet", "--server", &url], "no secrets"),
+        (
+            &["rm", "greet", "--yes", "--server", &url],
+            "greet is deleted",
+        ),
+    ] {
+        let said = author.says(&project, line);
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(server.interrupt(), Some(0), "{}", server.seen);
+    // And dev again has its own, too.
+    let mut dev = Running::start(author.iof(&project, &["dev", "--listen", &address]));
+    dev.line("greet version 2 runs");
+    let said = author.says(&project, &["secret", "list", "greet", "--dev"]);
+    assert!(said.contains("no secrets"), "{said}");
+    assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
 }
 
 #[test]

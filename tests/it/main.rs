@@ -31,6 +31,7 @@ mod ephemeral;
 mod era;
 mod era_sources;
 mod fetches;
+mod first_hour;
 mod forms;
 mod grants;
 mod guest_codes;

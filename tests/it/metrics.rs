@@ -188,7 +188,7 @@ async fn an_address_that_cannot_be_read_is_refused_by_its_setting() {
     assert!(
         refused
             .log
-            .contains("metrics.listen is not an address: got \"everywhere\""),
+            .contains("metrics.listen: not an address and port: got \"everywhere\""),
         "{}",
         refused.log
     );

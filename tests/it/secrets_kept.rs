@@ -79,19 +79,43 @@ async fn they_are_written_listed_deleted_and_never_read() {
 }
 
 #[tokio::test]
-async fn without_a_key_none_is_taken_and_the_answer_says_how() {
-    let server = Server::start("").await;
-    let function = server.deploy(guest("hello"), "").await;
-    let answer = server.set_secret(&function, "A", "one").await;
-    assert_eq!((answer.http.as_u16(), answer.fault()), (503, "secret-key"));
-    assert!(
-        answer.text().contains("openssl rand -base64 32"),
-        "{}",
-        answer.text()
-    );
+async fn a_server_that_is_given_no_key_makes_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let upstream = Upstream::start().await;
+    let pin = upstream.pin("api.example.com", 80);
+    let mut server = Server::start(pin).await;
+    let function = server
+        .deploy(guest("command"), &echoing("header = \"x-api-key\""))
+        .await;
+    let answer = server
+        .set_secret(&function, "API_TOKEN", "t0ken-value")
+        .await;
+    assert_eq!(answer.http, 204, "{}", answer.text());
+    let file = server.data().join("secrets.key");
+    let made = std::fs::read_to_string(&file).unwrap();
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!((made.len(), mode & 0o777), (64, 0o600));
+    assert!(!server.log().contains(&made) && !server.log().contains("WARN"));
+    // It is the same after a start, by which secrets are read.
+    server.kill().await;
+    let server = server.restart().await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), made);
+    let request =
+        json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
+    let answer = server
+        .run(function.id, "run_ssvm", request.to_string())
+        .await;
+    assert!(answer.text().contains("***"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused_by_the_name_of_its_setting() {
     for (config, named) in [
         ("[secrets]\nkeys = [\"short\"]", "line 1"),
-        ("[secrets]\nkey_file = \"/nonexistent\"", "/nonexistent"),
+        (
+            "[secrets]\nkey_file = \"/nonexistent\"",
+            "secrets.key_file: /nonexistent",
+        ),
     ] {
         let refused = Server::builder().config(config).refused().await;
         assert!(refused.log.contains(named), "{}", refused.log);
@@ -173,7 +197,11 @@ async fn iof_secret_sets_lists_and_deletes() {
     };
     // `echo` and editors end a value with a line break, which is not part of it.
     let set = iof(&["set", &id, "API_TOKEN"], "s3cret\n").await;
-    assert_eq!(set, (Some(0), "API_TOKEN is set\n".into(), String::new()));
+    let note = "; no version of 1 declares it, and none declares a secret\n";
+    assert_eq!(
+        set,
+        (Some(0), format!("API_TOKEN is set{note}"), String::new())
+    );
     let (code, list, _) = iof(&["list", &id], "").await;
     assert_eq!(code, Some(0));
     assert!(

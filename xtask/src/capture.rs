@@ -90,12 +90,12 @@ fn capture() -> Outcome<String> {
     let _ = dev.kill();
     let _ = dev.wait();
     typed += &format!(
-        "{logged}\n\n$ iof call hello Ada          # in another terminal\n{}\n",
+        "{logged}\n\n$ iof call hello Ada --dev    # in another terminal\n{}\n",
         called?.trim_end()
     );
     let typed = typed
         .replace(&format!(" --server {server}"), "")
-        .replace(&server, "http://127.0.0.1:8080");
+        .replace(&server, "http://127.0.0.1:8787");
     Ok(typed)
 }
 

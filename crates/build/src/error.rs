@@ -70,7 +70,9 @@ pub enum Error {
     },
 
     /// Cargo, or another program, did not start.
-    #[error("`{program}` does not start: {error}; install it, or put it on the PATH")]
+    #[error(
+        "`{program}` does not start: {error}; install it (Rust: https://rustup.rs), or put it on the PATH"
+    )]
     NotStarted {
         /// Which.
         program: String,

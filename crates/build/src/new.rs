@@ -93,7 +93,7 @@ fn next(name: &str, template: Template, parent: &Path) -> Vec<String> {
     [
         format!("cd {}", folder.display()),
         "iof dev".into(),
-        format!("iof call {name} {function} {argument}"),
+        format!("iof call {name} {function} {argument} --dev"),
     ]
     .into()
 }

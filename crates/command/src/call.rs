@@ -36,6 +36,10 @@ pub struct Output {
     pub stopped: Option<&'static str>,
 }
 
+/// The exit status of a command whose time was over: `ETIMEDOUT`, which SSVM returned for one that it killed. A command
+/// that keeps time may end with it, and say on stderr what it waited for.
+pub const TIMED_OUT: i32 = 110;
+
 /// Why a command was not run, or not to its end. What a function sees of it depends on its kind
 /// (a 2020 module gets what SSVM returned), and is the engine's to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,6 +11,6 @@ mod call;
 mod registry;
 mod run;
 
-pub use call::{CallContext, Grants, Output, Refusal, Request};
+pub use call::{CallContext, Grants, Output, Refusal, Request, TIMED_OUT};
 pub use registry::{Command, Registry};
 pub use run::{Observer, Run};

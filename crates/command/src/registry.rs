@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
-use crate::call::{CallContext, Output, Refusal, Request};
+use crate::call::{CallContext, Output, Refusal, Request, TIMED_OUT};
 use crate::run::{Observer, RunRecord};
 
 /// A named capability with Unix shape.
@@ -100,9 +100,12 @@ impl Registry {
             true => Some(run.await),
             false => timeout_at(deadline, run).await.ok(),
         };
-        output
-            .filter(|_| Instant::now() < deadline)
-            .ok_or(Refusal::TimedOut)
+        match output {
+            Some(output) if Instant::now() < deadline => Ok(output),
+            // What it waited for is worth more than that it waited.
+            Some(output) if command.keeps_time() && output.status == TIMED_OUT => Ok(output),
+            _ => Err(Refusal::TimedOut),
+        }
     }
 }
 

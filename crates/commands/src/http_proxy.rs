@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, Version};
-use iof_command::{CallContext, Command, Output, Request};
+use iof_command::{CallContext, Command, Output, Request, TIMED_OUT};
 use iof_egress::{Egress, Error, Kind, Outbound, header, parse_outbound_url};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -91,6 +91,11 @@ impl Command for HttpProxy {
                 stdout,
                 ..Output::default()
             },
+            // Its own time was over before its turn came: that, and which setting it waited for.
+            Err(failure) if failure.waited && Instant::now() >= own.min(call.deadline) => Output {
+                status: TIMED_OUT,
+                ..failure.into_output()
+            },
             Err(failure) => failure.into_output(),
         }
     }
@@ -124,6 +129,8 @@ pub struct Failure {
     /// The exit [`status`].
     pub status: i32,
     message: String,
+    /// True if it did not get its turn among the requests in progress.
+    waited: bool,
 }
 
 impl Invocation {
@@ -252,6 +259,7 @@ impl From<Error> for Failure {
         Failure {
             status,
             message: error.to_string(),
+            waited: error.kind() == Kind::Busy,
         }
     }
 }
@@ -269,6 +277,7 @@ fn parse_method(text: &str) -> Result<Method, Failure> {
         Failure {
             status: status::USAGE,
             message,
+            waited: false,
         }
     })
 }
@@ -277,6 +286,7 @@ fn parse_headers(text: &str) -> Result<HeaderMap, Failure> {
     let wrong = |message: String| Failure {
         status: status::USAGE,
         message,
+        waited: false,
     };
     let headers: Value = serde_json::from_str(text).map_err(|e| {
         wrong(format!(
@@ -304,6 +314,7 @@ fn usage(message: impl std::fmt::Display) -> Failure {
     Failure {
         status: status::USAGE,
         message: format!("{message}; usage: {USAGE}"),
+        waited: false,
     }
 }
 

@@ -350,8 +350,6 @@ kinds! {
         Internal = "internal",
         /// The server ended too often while the job ran.
         JobLost = "job-lost",
-        /// The server has no key to encrypt secrets with.
-        SecretKey = "secret-key",
         /// The server is stopping.
         Stopping = "stopping",
         /// The store is busy, or does not answer.

@@ -93,6 +93,7 @@
 //! * [`Command`]: any other command.
 //! * [`signing`]: signatures by secrets that a function never holds.
 //! * [`storage`]: values that outlive a call.
+//! * [`variable()`]: what `function.toml` sets for this version, or the deploy of it.
 //! * [`log`](mod@log): lines in the log. These need no grant.
 //!
 //! # When it runs
@@ -143,6 +144,7 @@ pub mod storage;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod value;
+mod variable;
 
 pub use command::{Command, CommandError, Output};
 pub use error::{Error, Result};
@@ -151,6 +153,7 @@ pub use request::Request;
 pub use response::Response;
 #[cfg(feature = "schema")]
 pub use schemars::{self, JsonSchema};
+pub use variable::variable;
 pub use {serde, serde_json};
 
 /// What the attributes write. Nothing in here is for authors, and any of it may change.

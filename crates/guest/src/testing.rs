@@ -24,11 +24,13 @@
 
 mod http;
 pub(crate) mod storage;
+pub(crate) mod variable;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 pub use self::http::{Http, Request, http};
+pub use self::variable::{Variable, variable};
 pub use crate::command::{Output, Run};
 
 type Answer = Rc<RefCell<dyn FnMut(&Run) -> Output>>;

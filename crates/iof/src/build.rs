@@ -153,7 +153,31 @@ fn judged(mut built: Built) -> Result<Built, String> {
         Err(Refusal::Every(why)) => return Err(why),
         Err(Refusal::Some(why)) => built.notes.push(why),
     }
+    declared(&mut built)?;
     Ok(built)
+}
+
+/// Adds what a server says of the declaration; one that no server takes is an error.
+fn declared(built: &mut Built) -> Result<(), String> {
+    let Some(file) = &built.declaration else {
+        built.notes.push(format!(
+            "There is no function.toml: the function gets what a server grants by default, as shipped {}.",
+            iof_server::AS_SHIPPED
+        ));
+        return Ok(());
+    };
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match iof_server::check_declaration(&text) {
+        // What goes beyond the ceiling as shipped may be below that of another server.
+        Err(why) if why.starts_with("The version declares more") => {
+            built.notes.push(Refusal::of_server(why).into_note());
+        }
+        Err(why) => return Err(why),
+        Ok(()) => {}
+    }
+    built.notes.extend(iof_server::declaration_notes(&text));
+    Ok(())
 }
 
 /// Why an engine does not take a module.
@@ -165,6 +189,12 @@ enum Refusal {
 }
 
 impl Refusal {
+    fn into_note(self) -> String {
+        match self {
+            Self::Every(why) | Self::Some(why) => why,
+        }
+    }
+
     fn of_server(why: impl std::fmt::Display) -> Self {
         Self::Some(format!(
             "A server with default settings refuses this: {why}"

@@ -65,6 +65,12 @@ pub(crate) fn line(row: &Json) -> String {
         Some(command) => format!("ran {}", escaped(command)),
         None => format!("{} {}", text("method"), text("host")),
     };
+    // A command that ran and said no, such as `http_proxy` of what a rule denies.
+    let failed = row["command"].is_string() && row["status"].as_i64().is_some_and(|code| code != 0);
+    let outcome = match text("outcome") {
+        ok if ok == "ok" && failed => "failed".to_owned(),
+        outcome => outcome,
+    };
     let status = row["status"]
         .as_i64()
         .map_or("-".into(), |status| status.to_string());
@@ -79,7 +85,7 @@ pub(crate) fn line(row: &Json) -> String {
         text("call"),
         row["function"],
         row["version"],
-        text("outcome"),
+        outcome,
         row["bytes_out"],
         row["bytes_in"],
         row["ms"],

@@ -3,7 +3,7 @@
 use crate::args::{List, Promote, Rm, Rollback, Show};
 use crate::client::{Client, segment};
 use crate::output::{json, table, text, texts, time};
-use crate::print;
+use crate::{grants, print};
 use http::Method;
 use serde_json::{Value as Json, json as object};
 use std::fmt::Write as _;
@@ -98,8 +98,12 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
             show.function
         );
     }
-    let _ = writeln!(out);
     let versions = shown["versions"].as_array().cloned().unwrap_or_default();
+    if let Some(active) = active(&shown) {
+        let _ = writeln!(out, "version {} may use:", shown["version"]);
+        out += &grants::describe(active);
+    }
+    let _ = writeln!(out);
     let rows: Vec<_> = versions
         .iter()
         .map(|row| {
@@ -122,6 +126,12 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         .collect();
     let names = ["VERSION", "DEPLOYED", "BYTES", "SHA-256", "RUNS", "EXPORTS"];
     Ok(print(&(out + &table(&names, &rows, "no versions"))))
+}
+
+/// The version of a function that runs.
+pub(crate) fn active(shown: &Json) -> Option<&Json> {
+    let mut versions = shown["versions"].as_array()?.iter();
+    versions.find(|row| row["version"] == shown["version"])
 }
 
 pub(crate) async fn rollback(rollback: Rollback) -> Result<ExitCode, String> {
@@ -178,7 +188,7 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
         yes,
         remote,
     } = rm;
-    let mut client = Client::new(&remote)?.of(&function);
+    let client = Client::new(&remote)?.of(&function);
     // A key may delete what it may not read.
     let shown = match client.ask(Method::GET, &path(&function), "").await {
         Err(message) if !yes => return Err(message),
@@ -192,14 +202,16 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
         Some(shown["function"].to_string()),
         shown["name"].as_str().map(str::to_owned),
     ];
-    client.forget(&names.into_iter().flatten().collect::<Vec<_>>())?;
+    client
+        .forget(&names.into_iter().flatten().collect::<Vec<_>>())
+        .await?;
     Ok(match remote.json {
         true => json(&object!({ "function": shown["function"], "done": "deleted" })),
         false => print(&format!("{function} is deleted\n")),
     })
 }
 
-/// Asks, where somebody can answer.
+/// Asks whether a function shall be deleted, where somebody can answer.
 fn confirm(function: &str, shown: &Json) -> Result<(), String> {
     if !std::io::stdin().is_terminal() {
         return Err(format!(
@@ -207,10 +219,15 @@ fn confirm(function: &str, shown: &Json) -> Result<(), String> {
         ));
     }
     let versions = shown["versions"].as_array().map_or(0, Vec::len);
-    let mut stdout = std::io::stdout();
     let question = format!(
         "Delete {function}, its {versions} version(s), secrets, values and log for good? [y/N] "
     );
+    ask(&question, "nothing was deleted")
+}
+
+/// Asks a question on the terminal that is answered with yes or no; `no` is the error of a no.
+pub(crate) fn ask(question: &str, no: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
     let asked = stdout
         .write_all(question.as_bytes())
         .and_then(|()| stdout.flush());
@@ -221,6 +238,6 @@ fn confirm(function: &str, shown: &Json) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => Err("nothing was deleted".into()),
+        _ => Err(no.into()),
     }
 }

@@ -1,13 +1,12 @@
-//! `iof key` and `iof login`.
+//! `iof key`.
 
-use crate::args::{Key, KeyCommand, Login, Remote};
+use crate::args::{Key, KeyCommand};
 use crate::client::Client;
+use crate::functions::path;
 use crate::output::{json, table, text, texts, time};
-use crate::print;
-use crate::profile::{Profile, Profiles};
+use crate::{fail, print};
 use http::Method;
 use serde_json::{Value as Json, json as object};
-use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
 pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
@@ -65,6 +64,26 @@ pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
                 "no keys; `iof key create` makes one",
             )))
         }
+        KeyCommand::Rotate { function, remote } => {
+            let client = Client::new(&remote)?.of(&function);
+            let place = format!("{}/admin-key", path(&function));
+            let made = client.ask(Method::POST, &place, "").await?;
+            let key = made["admin_key"].as_str().unwrap_or_default();
+            let names = [
+                Some(made["function"].to_string()),
+                made["name"].as_str().map(str::to_owned),
+            ];
+            let names: Vec<_> = names.into_iter().flatten().collect();
+            let kept = client.remember(&names, key).await;
+            let printed = match remote.json {
+                true => json(&made),
+                false => print(&format!("{}\n", text(&made, "admin_key"))),
+            };
+            Ok(match kept {
+                Ok(()) => printed,
+                Err(why) => fail(1, format!("the key is not kept: {why}. Keep it yourself")),
+            })
+        }
         KeyCommand::Rm {
             number: key,
             remote,
@@ -78,65 +97,5 @@ pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
                 false => print(&format!("key {key} is deleted\n")),
             })
         }
-    }
-}
-
-pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
-    let key = match login.no_key {
-        true => None,
-        false => Some(secret(&login.server)?),
-    };
-    let cacert = login.cacert.as_ref();
-    let cacert = cacert.map(std::path::absolute).transpose();
-    let cacert = cacert.map_err(|error| format!("--cacert: {error}"))?;
-    // Tried before it is kept.
-    let remote = Remote {
-        server: Some(login.server.clone()),
-        key: key.clone(),
-        cacert: cacert.clone(),
-        ..Remote::default()
-    };
-    let client = Client::new(&remote)?;
-    let answer = client
-        .send(Method::GET, "/v1/functions?limit=1", &[], "")
-        .await?;
-    // A key for one function, or for calls alone, may not list, and is a key all the same.
-    if answer.status() != http::StatusCode::FORBIDDEN {
-        client.json(answer)?;
-    }
-    let mut profiles = Profiles::load()?;
-    let server = client.url("");
-    let profile = Profile {
-        server: server.clone(),
-        key,
-        cacert,
-    };
-    profiles.profiles.insert(login.profile.clone(), profile);
-    profiles.current = Some(login.profile.clone());
-    let path = profiles.save()?;
-    Ok(match login.json {
-        true => json(&object!({ "profile": login.profile, "server": server })),
-        false => print(&format!(
-            "{server} is the profile {} now, kept in {}\n",
-            login.profile,
-            path.display()
-        )),
-    })
-}
-
-/// The key, from a terminal or from stdin.
-fn secret(server: &str) -> Result<String, String> {
-    let key = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("Key for {server} (it is not shown): "))
-            .map_err(|error| error.to_string())?
-    } else {
-        let mut text = String::new();
-        let read = std::io::stdin().take(4096).read_to_string(&mut text);
-        read.map_err(|error| format!("stdin: {error}"))?;
-        text
-    };
-    match key.trim() {
-        "" => Err("no key came; --no-key says that the server takes none".into()),
-        key => Ok(key.to_owned()),
     }
 }

@@ -18,6 +18,41 @@ use tracing_subscriber::fmt::format::debug_fn;
 const FOREIGN: &str =
     "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off,h2=off,hyper=off,rustls=off";
 
+/// Checks a filter: parts between commas, each a level or TARGET=LEVEL.
+///
+/// A word that is not a level would be taken for a target of which everything is shown, and so of all else nothing.
+///
+/// # Errors
+/// A message with what would be right.
+pub(crate) fn check(filter: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // Spans and their fields are between brackets, commas included.
+    if filter.contains(['[', '{']) {
+        return Ok(());
+    }
+    let parts = filter
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    for part in parts {
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (target, level.trim()),
+            None => ("", part),
+        };
+        if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+            let of = match target {
+                "" => String::new(),
+                target => format!(" of {target}"),
+            };
+            return Err(format!(
+                "not a level{of}: got {level:?}. Write one of {}, or TARGET=LEVEL, such as \"info,iof::call=debug\".",
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn start(filter: &str) -> Result<(), String> {
     // What is named twice is what it is named last, and the longer name counts.
     let shown = match filter.trim() {
@@ -47,4 +82,29 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
         log.event_format(JsonLine).try_init()
     };
     result.map_err(|error| format!("the log could not be started: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn levels_are_known_ones() {
+        for filter in [
+            "",
+            "info",
+            "INFO",
+            "debug,h2=off",
+            "info, iof::call=trace",
+            "[call{id=1}]=debug",
+        ] {
+            assert!(check(filter).is_ok(), "{filter}");
+        }
+        for filter in ["inof", "lots", "info,h2", "h2=loud", "5"] {
+            assert!(
+                check(filter).unwrap_err().contains("not a level"),
+                "{filter}"
+            );
+        }
+    }
 }

@@ -7,23 +7,34 @@ use crate::functions::path;
 use crate::output::{text, time};
 use crate::print;
 use http::Method;
+use humantime_serde::re::humantime::format_rfc3339_millis;
 use serde_json::Value as Json;
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
+/// Rows of one answer, at most.
+const MOST: u32 = 1_000;
 /// Seconds that a question waits at the server for something to tell.
 const WAIT: u32 = 30;
 
 pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     let client = Client::new(&logs.remote)?.of(&logs.function);
     let path = format!("{}/logs", path(&logs.function));
+    let only = Only::of(&logs);
+    // What is left out is not known before it is seen.
+    let most = if only.is_all() { logs.limit } else { MOST };
     let mut rows = of(client
-        .ask(Method::GET, &format!("{path}?limit={}", logs.limit), "")
+        .ask(Method::GET, &format!("{path}?limit={most}"), "")
         .await?);
     let mut last = 0;
+    if let Some(newest) = rows.iter().filter_map(|row| row["id"].as_i64()).max() {
+        last = newest;
+    }
+    rows.retain(|row| only.takes(row));
+    rows.drain(..rows.len().saturating_sub(logs.limit as usize));
     loop {
         for row in &rows {
-            last = row["id"].as_i64().unwrap_or(last).max(last);
             let line = match logs.remote.json {
                 true => format!("{row}\n"),
                 false => line(row),
@@ -37,6 +48,49 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
         }
         let next = format!("{path}?after={last}&wait={WAIT}&limit=1000");
         rows = of(client.ask(Method::GET, &next, "").await?);
+        if let Some(newest) = rows.iter().filter_map(|row| row["id"].as_i64()).max() {
+            last = newest;
+        }
+        rows.retain(|row| only.takes(row));
+    }
+}
+
+/// The rows that are shown.
+struct Only {
+    /// From this time on, as rows say it.
+    since: Option<String>,
+    fault: Option<String>,
+    call: Option<String>,
+}
+
+impl Only {
+    fn of(logs: &Logs) -> Self {
+        let since = logs
+            .since
+            .and_then(|since| SystemTime::now().checked_sub(since));
+        Self {
+            since: since.map(|at| format_rfc3339_millis(at).to_string()),
+            fault: logs.fault.clone(),
+            call: logs.call.map(|call| call.to_string()),
+        }
+    }
+
+    fn is_all(&self) -> bool {
+        self.since.is_none() && self.fault.is_none() && self.call.is_none()
+    }
+
+    fn takes(&self, row: &Json) -> bool {
+        let text = |field: &str| row[field].as_str().unwrap_or_default();
+        // Times of one form are in the order of their texts.
+        self.since
+            .as_deref()
+            .is_none_or(|since| text("at") >= since)
+            && self.call.as_deref().is_none_or(|call| text("call") == call)
+            && match self.fault.as_deref() {
+                None => true,
+                Some("any") => row["fault"].is_string(),
+                Some(code) => text("fault") == code,
+            }
     }
 }
 
@@ -51,14 +105,15 @@ pub(crate) fn of(mut answer: Json) -> Vec<Json> {
 /// One call for people: when, what, how it went, and what it printed below.
 pub(crate) fn line(row: &Json) -> String {
     let ms = row["guest_us"].as_f64().unwrap_or(0.0) / 1000.0;
-    let mut line = format!(
-        "{}  {} v{}  {}  {ms:.2} ms  call {}\n",
-        time(row, "at"),
-        text(row, "export"),
-        text(row, "version"),
-        escaped(row["fault"].as_str().unwrap_or("ok")),
-        text(row, "call"),
-    );
+    let (at, export, call) = (time(row, "at"), text(row, "export"), text(row, "call"));
+    let outcome = escaped(row["fault"].as_str().unwrap_or("ok"));
+    let mut line = match row["refused"] == true {
+        true => format!("{at}  {export}  refused: {outcome}  call {call}\n"),
+        false => format!(
+            "{at}  {export} v{}  {outcome}  {ms:.2} ms  call {call}\n",
+            text(row, "version")
+        ),
+    };
     if let Some(message) = row["message"].as_str() {
         let _ = writeln!(line, "    {}", escaped(message));
     }

@@ -14,10 +14,12 @@ mod doctor;
 mod egress;
 mod escape;
 mod functions;
+mod grants;
 mod host;
 mod json_log;
 mod keys;
 mod log;
+mod login;
 mod logs;
 #[cfg(feature = "infer")]
 mod models;
@@ -26,13 +28,17 @@ mod output;
 mod profile;
 mod replay;
 mod secret;
+mod secret_file;
 mod serve;
 mod shell;
+mod variable;
 
 use args::{Args, Command};
 use clap::Parser;
 use std::fmt::Display;
+use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The hot path allocates a handful of small objects a call; the system's allocator costs it a tenth.
 #[global_allocator]
@@ -49,9 +55,18 @@ fn main() -> ExitCode {
     if let Some(code) = worker() {
         return code;
     }
-    match Args::parse().command {
+    AS_JSON.store(wants_json(), Ordering::Relaxed);
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() && AS_JSON.load(Ordering::Relaxed) => {
+            return fail(2, error.render().to_string().trim_end());
+        }
+        Err(error) => error.exit(),
+    };
+    match args.command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
-            Ok(config) if serve.print_config => print(&config.to_toml()),
+            Ok(config) if serve.print_config => print(&config.to_toml(serve.commented)),
+            Ok(config) if serve.check => serve::check(&config),
             Ok(config) => serve::run(config),
             Err(message) => fail(2, message),
         },
@@ -68,10 +83,14 @@ fn main() -> ExitCode {
         Command::Rm(rm) => client::run(functions::rm(rm)),
         Command::Job(job) => client::run(call::job(job)),
         Command::Key(key) => client::run(keys::run(key)),
-        Command::Login(login) => client::run(keys::login(login)),
+        Command::Login(login) => client::run(login::login(login)),
+        Command::Logout(logout) => client::run(async { login::logout(&logout) }),
+        Command::Whoami(whoami) => client::run(login::whoami(whoami)),
+        Command::Calls(calls) => client::run(replay::list(calls)),
         Command::Completions(wanted) => shell::completions(&wanted),
         Command::Man(man) => shell::man(&man),
         Command::Secret(secret) => client::run(secret::run(secret)),
+        Command::Variable(variable) => client::run(variable::run(variable)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Replay(replay) => client::run(replay::run(replay)),
         #[cfg(feature = "infer")]
@@ -117,9 +136,25 @@ fn print_bytes(bytes: &[u8]) -> ExitCode {
     }
 }
 
-/// Prints one error, for people.
+/// True if errors are printed as JSON, to stdout, where `--json` says so.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// True if `--json` was typed, before what belongs to another program.
+fn wants_json() -> bool {
+    std::env::args_os()
+        .take_while(|word| word != "--")
+        .any(|word| word == "--json")
+}
+
+/// Prints one error, for people or as JSON.
 #[expect(clippy::print_stderr, reason = "the last words of the program")]
 fn fail(code: u8, message: impl Display) -> ExitCode {
+    if AS_JSON.load(Ordering::Relaxed) {
+        let error = serde_json::json!({ "error": message.to_string() });
+        // Not by `print`, whose failure leads here.
+        let _ = writeln!(std::io::stdout().lock(), "{error}");
+        return ExitCode::from(code);
+    }
     eprintln!("iof: {}", escape::block(&message.to_string()));
     ExitCode::from(code)
 }

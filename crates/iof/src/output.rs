@@ -80,3 +80,25 @@ pub(crate) fn texts(row: &Json, field: &str) -> Vec<String> {
     let texts = array.filter_map(Json::as_str);
     texts.map(|text| line(text).into_owned()).collect()
 }
+
+/// A text as one word of a shell, which means nothing else there.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_one_word_of_a_shell() {
+        assert_eq!(word("say-hello"), "say-hello");
+        assert_eq!(word(""), "''");
+        assert_eq!(word("a b;$(id)#"), "'a b;$(id)#'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+    }
+}

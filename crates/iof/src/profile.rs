@@ -1,28 +1,42 @@
-//! What is remembered between commands: servers and keys for them, and the admin keys of functions that were deployed
-//! from here.
+//! Profiles: servers and keys for them, and the admin keys of functions that were deployed from here.
 //!
 //! One file, `iof/profiles.toml` in the user's folder of configuration, that nobody else can read. It is written whole
-//! and put in place by a rename, so that a stop in the middle leaves the one before.
+//! and put in place by a rename, so that a stop in the middle leaves the one before; and by one command at a time, so that
+//! none undoes what another has just kept.
+//!
+//! Keys are kept by the identity that a server answers (`/v1/server`), not by its address: two servers that took turns
+//! at one address overwrote each other's keys. An identity is public and proves nothing, so a key is sent only to
+//! addresses at which its server was met; all addresses of this machine are one. No key is overwritten: of one function
+//! the newest few are kept, and tried in turn.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use url::Url;
 
 /// Where a server is when nobody says.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:8080";
+/// Keys that are kept of one function: those before the newest are of functions of the same name that are gone.
+const KEPT: usize = 16;
 
-/// All that is remembered.
+/// All profiles and keys of a user.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Profiles {
     /// The one of the last login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
+    /// The server of `iof dev` that started last. Its key is also in its project's folder, so it may be replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dev: Option<Profile>,
     pub(crate) profiles: BTreeMap<String, Profile>,
-    /// By server, then by function's number.
+    /// By identity.
+    pub(crate) servers: BTreeMap<String, KnownServer>,
+    /// Keys that were kept before servers had identities, by address, then by function: read, and not added to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) admin_keys: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -31,10 +45,55 @@ pub(crate) struct Profiles {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) server: String,
+    /// The server's identity; none in a profile of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cacert: Option<PathBuf>,
+}
+
+/// The admin keys of one server.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct KnownServer {
+    /// The addresses at which it was met.
+    pub(crate) origins: BTreeSet<String>,
+    /// By function's name and number, the newest first.
+    pub(crate) admin_keys: BTreeMap<String, Vec<String>>,
+}
+
+impl KnownServer {
+    /// True if its keys may be sent to an address.
+    pub(crate) fn was_at(&self, origin: &str) -> bool {
+        let local = |origin: &str| is_local(origin);
+        self.origins.contains(origin)
+            || (local(origin) && self.origins.iter().any(|known| local(known)))
+    }
+
+    /// Keeps a key of a function under its name and its number.
+    pub(crate) fn keep(&mut self, names: &[String], key: &str) {
+        for name in names {
+            let keys = self.admin_keys.entry(name.clone()).or_default();
+            keys.retain(|known| known != key);
+            keys.insert(0, key.to_owned());
+            keys.truncate(KEPT);
+        }
+    }
+}
+
+/// True for an address of this machine's loopback.
+fn is_local(origin: &str) -> bool {
+    let Ok(url) = Url::parse(origin) else {
+        return false;
+    };
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 impl Profiles {
@@ -61,18 +120,36 @@ impl Profiles {
         })
     }
 
-    /// Writes it.
+    /// Changes what is kept now, while no other command does, and returns the file.
     ///
     /// # Errors
-    /// That it cannot be written, by its path.
-    pub(crate) fn save(&self) -> Result<PathBuf, String> {
+    /// That it cannot be written, by its path; and those of `change`, after which nothing is different.
+    pub(crate) fn change<T>(
+        change: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<(T, PathBuf), String> {
         let path =
             path().ok_or("there is no folder for configuration: set HOME or XDG_CONFIG_HOME")?;
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        let text = toml::to_string(self).map_err(|error| error.to_string())?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
+        let lock = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.with_extension("lock"))
+            .map_err(failed)?;
+        // Held until this returns.
+        lock.lock().map_err(failed)?;
+        let mut profiles = Self::load()?;
+        let changed = change(&mut profiles)?;
+        Ok((changed, profiles.save(path)?))
+    }
+
+    fn save(&self, path: PathBuf) -> Result<PathBuf, String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        let text = toml::to_string(self).map_err(|error| error.to_string())?;
         let new = path.with_extension(format!("{}.new", std::process::id()));
         let written = fs::OpenOptions::new()
             .write(true)
@@ -80,7 +157,11 @@ impl Profiles {
             .truncate(true)
             .mode(0o600)
             .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                // A key that was shown once must be there after a loss of power.
+                file.sync_all()
+            })
             .and_then(|()| fs::rename(&new, &path));
         if written.is_err() {
             let _ = fs::remove_file(&new);

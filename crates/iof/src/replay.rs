@@ -1,9 +1,10 @@
-//! `iof replay`.
+//! `iof calls` and `iof replay`: recorded calls.
 
-use crate::args::Replay;
+use crate::args::{Calls, Replay};
 use crate::client::Client;
 use crate::escape::line;
-use crate::output::text as field;
+use crate::functions::path;
+use crate::output::{json, table, text as field, time};
 use crate::print;
 use http::Method;
 use serde_json::Value as Json;
@@ -14,10 +15,11 @@ use std::process::ExitCode;
 const SHOWN: usize = 2_000;
 
 pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
-    let mut client = Client::new(&replay.remote)?;
-    if let Some(function) = &replay.function {
-        client = client.of(function);
-    }
+    let client = Client::new(&replay.remote)?;
+    let client = match &replay.function {
+        Some(function) => client.of(function),
+        None => client.of_any(),
+    };
     let call = uuid::Uuid::try_parse(&replay.call)
         .map_err(|_| "the call is the id in the header iof-call of its answer")?;
     let version = replay
@@ -33,6 +35,39 @@ pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
         ExitCode::SUCCESS if answer["same"] == Json::Bool(true) => Ok(ExitCode::SUCCESS),
         _ => Ok(ExitCode::FAILURE),
     }
+}
+
+/// `iof calls`: the recorded calls of a function.
+pub(crate) async fn list(calls: Calls) -> Result<ExitCode, String> {
+    let client = Client::new(&calls.remote)?.of(&calls.function);
+    let place = format!("{}/calls", path(&calls.function));
+    let mut list = client.ask(Method::GET, &place, "").await?;
+    let mut rows = match list["calls"].take() {
+        Json::Array(rows) => rows,
+        _ => vec![],
+    };
+    rows.truncate(calls.limit);
+    if calls.remote.json {
+        return Ok(json(&serde_json::json!({ "calls": rows })));
+    }
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                field(row, "call"),
+                time(row, "at"),
+                field(row, "version"),
+                field(row, "outcome"),
+                field(row, "size"),
+            ]
+        })
+        .collect();
+    let none = "no recorded calls; record = \"errors\" in function.toml keeps those that fail";
+    Ok(print(&table(
+        &["CALL", "AT", "VERSION", "OUTCOME", "BYTES"],
+        &rows,
+        none,
+    )))
 }
 
 fn describe(answer: &Json) -> String {

@@ -3,10 +3,11 @@
 use crate::args::{Secret, SecretCommand};
 use crate::client::Client;
 use crate::functions;
-use crate::output::{self, text, time};
+use crate::output::{self, text, texts, time};
 use crate::print;
 use http::Method;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
@@ -24,7 +25,19 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
             client
                 .ask(Method::PUT, &path, value.as_bytes().to_vec())
                 .await?;
-            Ok(said(remote.json, &name, "set"))
+            let shown = client
+                .ask(Method::GET, &functions::path(&function), "")
+                .await;
+            let note = shown
+                .ok()
+                .and_then(|shown| undeclared(&shown, &function, &name));
+            match (note, remote.json) {
+                (Some(note), false) => Ok(print(&format!("{name} is set; {note}\n"))),
+                (Some(note), true) => Ok(output::json(
+                    &json!({ "name": name, "done": "set", "note": note }),
+                )),
+                (None, as_json) => Ok(said(as_json, &name, "set")),
+            }
         }
         SecretCommand::Rm {
             function,
@@ -61,6 +74,38 @@ fn path(function: &str, name: &str) -> Result<String, String> {
     Ok(format!("{}/secrets/{name}", functions::path(function)))
 }
 
+/// What is said of a secret that no version declares: it goes nowhere, and its name may be misspelt.
+fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
+    let versions = shown["versions"].as_array()?;
+    let secrets = versions
+        .iter()
+        .flat_map(|version| version["declaration"]["secrets"].as_array());
+    let declared: BTreeSet<&str> = secrets
+        .flatten()
+        .filter_map(|secret| secret["value"].as_str()?.split(['{', '}']).nth(1))
+        .collect();
+    if declared.contains(name) {
+        return None;
+    }
+    let missing = texts(shown, "secrets_not_set");
+    let declared: Vec<String> = declared
+        .iter()
+        .map(
+            |known| match missing.iter().any(|missing| missing == known) {
+                true => format!("{known}, not set"),
+                false => (*known).to_owned(),
+            },
+        )
+        .collect();
+    let declares = match declared.as_slice() {
+        [] => "none declares a secret".to_owned(),
+        declared => format!("declared are {}", declared.join("; ")),
+    };
+    Some(format!(
+        "no version of {function} declares it, and {declares}"
+    ))
+}
+
 fn said(json: bool, name: &str, what: &str) -> ExitCode {
     match json {
         true => print(&format!("{}\n", json!({ "name": name, "done": what }))),
@@ -89,5 +134,5 @@ fn table(list: &Json) -> String {
         .iter()
         .map(|row| vec![text(row, "name"), time(row, "set_at"), text(row, "key")])
         .collect();
-    output::table(&["NAME", "SET", "KEY"], &rows, "no secrets")
+    output::table(&["NAME", "SET", "ENCRYPTED UNDER"], &rows, "no secrets")
 }

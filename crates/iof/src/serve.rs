@@ -1,23 +1,23 @@
 //! `iof serve`.
 
-use crate::config::Config;
+use crate::config::{Config, warn_of_readers};
 #[cfg(feature = "infer")]
 use crate::models;
-use crate::{OURSELVES, fail, host, log, native};
+use crate::{OURSELVES, fail, host, log, native, secret_file};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{App, AuditLog, Https, Listener, Metrics, Protocol, Values, WorkerThreads};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) fn run(config: Config) -> ExitCode {
-    if let Err(message) = log::start(&config.log) {
+    if let Err(message) = log::start(&config.log).and_then(|()| config.check_files()) {
         return fail(2, message);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -27,13 +27,29 @@ pub(crate) fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
+    let data = config.data.clone();
     let ready = |address: SocketAddr| {
-        crate::print(&format!("listening on http://{address}\n"));
+        crate::print(&format!(
+            "listening on http://{address}\ndata in {}\n",
+            data.display()
+        ));
     };
     match runtime.block_on(serve(config, ready)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
     }
+}
+
+/// `--check`: whether a server would start with these settings, as far as that is known without starting one.
+pub(crate) fn check(config: &Config) -> ExitCode {
+    if let Err(message) = config.check_files() {
+        return fail(2, message);
+    }
+    crate::print(&format!(
+        "the settings are fine: listen on http://{}, data in {}\n",
+        config.listen,
+        config.data.display()
+    ))
 }
 
 /// Serves until a signal says stop; `ready` is told where, once it does.
@@ -46,7 +62,6 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
-    let secret_keys = secret_keys(&config, &store).await?;
     let audit_log = AuditLog::start(store.clone(), config.records.clone());
     let metrics = Metrics::new(&config.metrics);
     let egress = egress(&config, &sockets, &audit_log, &metrics)?;
@@ -57,6 +72,11 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     models::register(&inference, &mut commands);
     native::register(&config, &mut commands, &egress).await?;
     let engine = engine(&config, commands, &store, descriptors)?;
+    // After all that may refuse to start: a key that is made is said once.
+    if !config.secrets.key_file.as_os_str().is_empty() {
+        warn_of_readers(&config.secrets.key_file);
+    }
+    let secret_keys = secret_keys(&config, &store).await?;
     // They outlive the server: what calls began on them is waited for behind it.
     let workers =
         WorkerThreads::start().map_err(|error| format!("no threads to serve with: {error}"))?;
@@ -170,13 +190,30 @@ impl Sockets {
     }
 }
 
-/// The keys that secrets are encrypted under, if there are any; every secret is under the first when this returns.
-async fn secret_keys(config: &Config, store: &Store) -> Result<Option<SecretKeys>, String> {
-    let keys = config.secret_keys()?;
-    if let Some(keys) = &keys {
-        rotate(store, keys).await?;
-    }
+/// The keys that secrets are encrypted under; every secret is under the first when this returns.
+async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
+    let keys = match config.secret_keys()? {
+        Some(keys) => keys,
+        None => own_secret_key(&config.data).await?,
+    };
+    rotate(store, &keys).await?;
     Ok(keys)
+}
+
+/// The key of a server that was given none: a file in its data, made once.
+async fn own_secret_key(data: &Path) -> Result<SecretKeys, String> {
+    let file = data.join("secrets.key");
+    let place = file.clone();
+    let read = tokio::task::spawn_blocking(move || secret_file::read_or_make(&place)).await;
+    let (text, made) = read.map_err(|error| error.to_string())??;
+    if made {
+        tracing::info!(
+            file = %file.display(),
+            "the key of secrets was made; a backup of the data without it has no secrets"
+        );
+    }
+    warn_of_readers(&file);
+    SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The one way out, which never leads to this server's own sockets.
@@ -227,7 +264,7 @@ struct Parts {
     engine: Engine,
     store: Store,
     egress: Egress,
-    secret_keys: Option<SecretKeys>,
+    secret_keys: SecretKeys,
     audit_log: AuditLog,
     metrics: Arc<Metrics>,
     descriptors: u32,
@@ -254,6 +291,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,
+        dev: config.dev,
     }))
 }
 

@@ -3,7 +3,7 @@
 use crate::audit_log::AuditLog;
 use crate::auth::Keys;
 use crate::body::BodyMemory;
-use crate::call_log::CallLog;
+use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
@@ -46,6 +46,8 @@ pub struct App {
     pub(crate) names: OwnNames,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
+    /// True for the server of `iof dev`.
+    pub(crate) dev: bool,
     /// The runtime beside those of the connections.
     pub(crate) shared: Handle,
     /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
@@ -70,8 +72,8 @@ pub struct Parts {
     pub defaults: Grants,
     /// `[ceiling]`: the most that a version may declare.
     pub ceiling: Grants,
-    /// The keys that secrets are encrypted under, if there are any.
-    pub secret_keys: Option<SecretKeys>,
+    /// The keys that secrets are encrypted under.
+    pub secret_keys: SecretKeys,
     /// The record of what left, and recorded calls.
     pub audit_log: AuditLog,
     /// The figures of the server; they observe what leaves.
@@ -82,6 +84,8 @@ pub struct Parts {
     pub limits: Limits,
     /// `compile.module_size`
     pub module_size: ByteSize,
+    /// True for the server of `iof dev`, on which each build replaces what was deployed.
+    pub dev: bool,
 }
 
 impl App {
@@ -103,11 +107,15 @@ impl App {
             public_url,
             limits,
             module_size,
+            dev,
         } = parts;
         let limits = Arc::new(limits);
         let call_log = CallLog::start(
             store.clone(),
-            second_state.log_rows,
+            KeptRows {
+                calls: second_state.log_rows,
+                refused: settings.refused_rows,
+            },
             settings.call_log_memory,
         );
         let call_log = Arc::new(call_log);
@@ -145,6 +153,7 @@ impl App {
             public_url,
             wall_time: limits.wall_time,
             module_size,
+            dev,
             audit_log,
             metrics,
         })

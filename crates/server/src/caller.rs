@@ -2,12 +2,14 @@
 
 use crate::app::App;
 use crate::auth::{bearer, given};
-use crate::calls::{Credentials, FunctionRef};
+use crate::calls::{self, Credentials, FunctionRef};
 use crate::functions::LoadedFunction;
 use crate::http::truncate;
+use crate::sent_key::sent_key;
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, KeyHash, Scope};
+use uuid::Uuid;
 
 /// The beginning of keys that this server makes.
 const MADE_HERE: &str = "iof_";
@@ -42,6 +44,19 @@ pub(crate) fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
     number
         .map(FunctionRef::Number)
         .ok_or_else(|| Fault::no_such_function(truncate(id)))
+}
+
+/// Adds a refused call to the log of the function that a path names.
+pub(crate) async fn log_refused(
+    app: &App,
+    call: Uuid,
+    function: &str,
+    export: &str,
+    fault: &Fault,
+) {
+    if let Ok(function) = function_ref(function) {
+        calls::log_refused(app, call, function, export, fault).await;
+    }
 }
 
 /// Returns whether the token in `Authorization` is a key of this server, which the function that is called must not see.
@@ -82,10 +97,14 @@ pub(crate) async fn admit(
     if usage_key.is_none() || shows_key(app, id, (usage_key, admin_key), headers).await? {
         return Ok(());
     }
+    let sent = sent_key(app, headers, None).await?;
     let message = format!(
-        "Function {id} is private: send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`."
+        "Function {id} is private.{} Send its usage key, or a key of scope `call`, as `Authorization: Bearer KEY`.",
+        sent.public()
     );
-    Err(Fault::new(FaultKind::UsageKey, message))
+    let mut fault = Fault::new(FaultKind::UsageKey, message);
+    fault.detail = Some(sent.private());
+    Err(fault)
 }
 
 /// Tells whether the sender shows a key that calls a function, be it private or not.

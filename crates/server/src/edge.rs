@@ -17,6 +17,8 @@
 //! its own.
 
 use crate::app::App;
+use crate::caller;
+use crate::calls::called_by;
 use crate::connection::{self, RequestBody};
 use crate::runtime::MigrateIfCpuBound;
 use crate::serve::Protocol;
@@ -95,7 +97,7 @@ impl Edge {
             }
             Err(fault) => {
                 reply::log(&fault, "refused");
-                reply::failure(&fault)
+                self.refuse(request.uri().path(), &fault).await
             }
         };
         connection::count(&self.app, &mut response);
@@ -143,6 +145,17 @@ impl Edge {
         }
     }
 
+    /// Answers a request that no surface sees. One that calls a function is in that function's log.
+    async fn refuse(&self, path: &str, fault: &Fault) -> Response<Body> {
+        let mut response = reply::failure(fault);
+        if let Some((function, export)) = path.strip_prefix("/v1").and_then(called_by) {
+            let call = reply::new_id();
+            caller::log_refused(&self.app, call, &function, &export, fault).await;
+            reply::of_call(&mut response, call);
+        }
+        response
+    }
+
     async fn dispatch(
         self: Arc<Self>,
         choice: Choice,
@@ -159,7 +172,7 @@ impl Edge {
             (Choice::Metrics, _) => &self.metrics,
         };
         if let Some(fault) = connection::refusal(&self.app.settings, &request) {
-            return reply::failure(&fault);
+            return self.refuse(request.uri().path(), &fault).await;
         }
         let Ok(response) = routes.clone().call(request).await;
         response

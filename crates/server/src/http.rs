@@ -42,3 +42,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(100).collect()
 }
+
+/// A time in RFC 3339, in UTC.
+pub(crate) fn time(unix_ms: i64) -> String {
+    let since = std::time::Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    humantime_serde::re::humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since).to_string()
+}

@@ -43,6 +43,7 @@ mod reply;
 mod runtime;
 mod schema;
 mod second_state;
+mod sent_key;
 mod serve;
 mod settings;
 mod status;
@@ -54,6 +55,7 @@ mod write_behind;
 
 pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
+pub use grants::{AS_SHIPPED, check_declaration, declaration_notes};
 pub use metrics::Metrics;
 pub use runtime::WorkerThreads;
 pub use serve::{Listener, Protocol, serve};

@@ -87,7 +87,19 @@ pub async fn serve(
     stopping.cancel();
     tasks.close();
     let wait = app.settings.stop_wait;
-    if tokio::time::timeout(wait, tasks.wait()).await.is_err() {
+    let ended = async {
+        while tokio::time::timeout(SAY, tasks.wait()).await.is_err() {
+            let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
+            let connections = tasks.len();
+            tracing::info!(
+                running,
+                waiting,
+                connections,
+                "stopping: waiting for calls and connections"
+            );
+        }
+    };
+    if tokio::time::timeout(wait, ended).await.is_err() {
         let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
         tracing::warn!(
             running,
@@ -101,6 +113,8 @@ pub async fn serve(
     Ok(())
 }
 
+/// The time between two lines of a stop that waits.
+const SAY: Duration = Duration::from_secs(1);
 /// How long a stop writes what waits in the logs; an end within two seconds is what process managers count on.
 const LOGS: Duration = Duration::from_millis(1500);
 

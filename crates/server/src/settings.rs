@@ -78,6 +78,8 @@ pub struct Settings {
     /// what is counted of calls never is.
     #[serde(with = "iof_engine::size")]
     pub call_log_memory: ByteSize,
+    /// Rows of the log that are kept of each function for calls that were refused before it ran, the newest; 0 is none.
+    pub refused_rows: u32,
     /// How long a stop waits for calls under way.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
@@ -110,6 +112,7 @@ impl Default for Settings {
             job_time: Duration::from_secs(24 * 60 * 60),
             loaded_memory: ByteSize::b(0),
             call_log_memory: ByteSize::mib(32),
+            refused_rows: 100,
             stop_wait: Duration::from_secs(40),
         }
     }

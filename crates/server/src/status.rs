@@ -148,7 +148,6 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Queue
         | F::QueueWait
         | F::ScratchBacklog
-        | F::SecretKey
         | F::Stopping
         | F::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
         F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,

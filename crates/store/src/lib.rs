@@ -50,8 +50,8 @@ pub use model::{
     Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, Job, JobRoom, JobState,
     LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE,
     MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead,
-    RecordingsKept, Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded, Usage,
-    ValueBatch, ValueChange, ValueKey, ValueWrite, Version, VersionId,
+    RecordingsKept, RefusedCall, Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded,
+    Usage, ValueBatch, ValueChange, ValueKey, ValueWrite, Version, VersionId, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

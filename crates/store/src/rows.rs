@@ -23,14 +23,17 @@ use crate::key::KeyHash;
 use crate::model::{
     ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
     FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording,
-    RecordingHead, RecordingsKept, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted,
-    Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow,
+    RecordingHead, RecordingsKept, RefusedCall, Reseal, Rollout, Saved, SealedSecret, SecretName,
+    Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow,
 };
 
 /// The database as a whole.
 pub(crate) trait Database {
     /// Fails if reads or changes cannot be answered now.
     async fn ready(&self) -> Result<(), Error>;
+
+    /// The server's identity, which was made with its tables.
+    async fn identity(&self) -> Result<String, Error>;
 
     /// Lets go of the database, after the changes that it took. Reads and changes then fail with [`Error::Closed`].
     async fn close(&self) -> Result<(), Error>;
@@ -60,8 +63,10 @@ pub(crate) trait Functions {
     /// sources that its versions referred to.
     async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
-    /// [`Error::NotFound`], as the next two.
+    /// [`Error::NotFound`], as the next three.
     async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
+
+    async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error>;
 
     async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error>;
 
@@ -176,6 +181,20 @@ pub(crate) trait CallLog {
     ) -> Result<Vec<LoggedCall>, Error>;
 
     async fn usage(&self, function_id: i64) -> Result<Usage, Error>;
+}
+
+/// Calls that were refused before their function ran.
+pub(crate) trait RefusedCalls {
+    /// Logs calls of functions that exist, and leaves the `keep` newest of each function named.
+    async fn record_refused(&self, calls: Vec<RefusedCall>, keep: u32) -> Result<(), Error>;
+
+    /// The oldest ones after a number, oldest first; without one, the newest, oldest first.
+    async fn refused_calls(
+        &self,
+        function_id: i64,
+        after: Option<i64>,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error>;
 }
 
 /// Secrets, encrypted.

@@ -132,7 +132,8 @@ async fn a_rate_is_refused_like_that_too() {
 async fn a_large_deploy_with_a_wrong_key_says_so() {
     let server = Server::start("[auth]\nkeys = [\"a key of the operator\"]\n").await;
     let user = User::new(&server.url);
-    std::fs::write(user.folder().join("large.wasm"), vec![0; 60 << 20]).unwrap();
+    let large = [&b"\0asm"[..], &vec![0; 60 << 20]].concat();
+    std::fs::write(user.folder().join("large.wasm"), large).unwrap();
     let said = user.run(
         &["deploy", "large.wasm", "--key", "not a key of the operator"],
         "",

@@ -392,10 +392,12 @@ async fn every_wait_ends_with_the_time() {
             // The second of two waits until the first has ended.
             "place" => {
                 let (first, second) = tokio::join!(ask(400), ask(200));
-                assert_eq!(
-                    (first, second),
-                    (Err(Refusal::TimedOut), Err(Refusal::TimedOut))
-                );
+                assert_eq!(first, Err(Refusal::TimedOut));
+                // The status of a timeout, and the setting that it waited for.
+                let second = second.unwrap();
+                let said = String::from_utf8_lossy(&second.stderr).into_owned();
+                assert_eq!((second.status, &second.stdout[..]), (110, &b""[..]));
+                assert!(said.contains("(limit max_concurrent)"), "{said}");
             }
             // With no time for another pause the last answer counts, which is a response.
             "try" => assert_eq!(ask(400).await.unwrap().status, status::OK),

@@ -7,14 +7,12 @@
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use bytes::Bytes;
-use iof_command::{CallContext, Refusal, Registry, Request};
+use iof_command::{CallContext, Refusal, Registry, Request, TIMED_OUT};
 use iof_fault::Fault;
 use std::time::Duration;
 
 /// The timeout that SSVM gave a command that set none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// `ETIMEDOUT`, which SSVM returned for a command that it killed.
-const TIMED_OUT: i32 = 110;
 /// The status of a command that is not granted, or does not exist.
 const NOT_RUN: i32 = -1;
 /// Bytes that count for each argument beside its own: an empty one takes room too.

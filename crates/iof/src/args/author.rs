@@ -1,5 +1,6 @@
 //! What somebody types who writes a function.
 
+use crate::config::listen;
 use clap::Args as Arguments;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,20 +61,26 @@ pub(crate) struct Build {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-One process: a server of its own, with the grants of function.toml, what is built swapped in when you save, and what
-calls print, send and come to below each other. Its data is in target/iof-dev.
+One process: a server of its own, with the grants of function.toml, what is built swapped in when
+you save, and what calls print, send and come to below each other. Its data and its keys are in
+target/iof-dev; other commands find it with --dev.
 
 Examples:
   iof dev                         the crate in this folder; the page to call it from is printed
+  iof call hello greet Ada --dev  from another terminal
   iof dev hello --listen 127.0.0.1:0
+  iof dev --allow localhost:3000  functions may send requests to a server of your own
   iof dev --config iof.toml       with the operator's settings (a ceiling, a model, a pinned host)")]
 pub(crate) struct Dev {
     /// The folder of the crate
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8787", value_parser = listen::parse)]
     pub(crate) listen: SocketAddr,
+    /// A host and port of this machine or this network that functions may reach, as often as needed
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) allow: Vec<String>,
     /// A file of settings for the server
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,

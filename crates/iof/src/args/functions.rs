@@ -3,16 +3,19 @@
 use super::Remote;
 use clap::{Args as Arguments, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-A module's function.toml lies beside it, or in the folder that is built. Without one, the function gets what the
-server grants by default.
+A module's function.toml lies beside it, or in the folder that is built. Without one, the function
+gets what the server grants by default.
 
 Examples:
   iof deploy                          the crate in this folder, built, under its own name
   iof deploy hello.wasm               a module
-  iof deploy --canary 10%             for ten of a hundred calls; `iof promote` makes it all of them")]
+  iof deploy --env staging            with the variables of [env.staging]
+  iof deploy --set API_URL=https://api.example.com
+  iof deploy --canary 10%             for 10 percent of the calls; `iof promote` for all")]
 pub(crate) struct Deploy {
     /// A module, or a folder that `iof build` builds
     #[arg(default_value = ".")]
@@ -23,6 +26,12 @@ pub(crate) struct Deploy {
     /// What it declares [default: function.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) function: Option<PathBuf>,
+    /// A variable of the function, over those of function.toml, as often as needed
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The environment whose variables ([env.NAME] in function.toml) are over the others
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
     /// Callers need a key (for a new function)
     #[arg(long)]
     pub(crate) private: bool,
@@ -47,7 +56,8 @@ fn percent(text: &str) -> Result<u8, String> {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-What the function returns goes to stdout. Exit status: 0 if it returned, 1 if not, 2 if it could not be called.
+What the function returns goes to stdout. Exit status: 0 if it returned, 1 if not, 2 if it could not
+be called.
 
 Examples:
   iof call hello world                       the only export, with a text
@@ -55,18 +65,23 @@ Examples:
   iof call shop order -d '{\"id\": 7}'        arguments by name, in JSON
   iof call pictures thumbnail -d @cat.png    a file, as it is
   echo hi | iof call hello say -d @-         stdin
+  iof call sums add -- 2 -3                  arguments in their order
   iof call words --stdin book.txt -- -c      a program, with a file as its stdin and an argument
   iof call sums add -d '[2, 3]' --signature '(i32, i32) -> i32'")]
 pub(crate) struct Call {
     /// The function's name or number
     pub(crate) function: String,
-    /// The export and one text, or what there is of them
-    #[arg(value_name = "EXPORT] [TEXT", num_args = 0..=2)]
-    pub(crate) rest: Vec<String>,
+    /// The export; may be left out where there is one
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) export: Option<String>,
+    /// A text, which is the argument
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) text: Option<String>,
     /// JSON, or @FILE (.json is JSON, all else bytes), or @- for stdin
     #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
     pub(crate) data: Option<String>,
-    /// What a program reads on its stdin: FILE, or - for the stdin of this command [default: nothing]
+    /// What a program reads on its stdin, or the argument of a function: FILE, or - for the stdin of this command [default:
+    /// nothing]
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) stdin: Option<String>,
     /// The types of a function that does not say them, such as `(i32, i32) -> i32`
@@ -75,7 +90,7 @@ pub(crate) struct Call {
     /// Do not wait: print the job, whose outcome `iof job` shows
     #[arg(long)]
     pub(crate) detach: bool,
-    /// The arguments of a program
+    /// The arguments, in their order
     #[arg(last = true, value_name = "ARGS", conflicts_with = "data")]
     pub(crate) args: Vec<String>,
     #[command(flatten)]
@@ -97,6 +112,7 @@ The server keeps the newest calls of each function (second_state.log_rows).
 Examples:
   iof logs hello               the newest hundred calls, the newest last
   iof logs hello -f            and those that come
+  iof logs hello --since 10m --fault guest-cpu
   iof logs hello --json        a JSON object a line")]
 pub(crate) struct Logs {
     /// The function's name or number
@@ -107,8 +123,23 @@ pub(crate) struct Logs {
     /// Go on with what comes
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only calls of the last so long, such as 10m or 2h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+    /// Only calls that ended with this fault, such as guest-cpu; `any` is every fault
+    #[arg(long, value_name = "CODE")]
+    pub(crate) fault: Option<String>,
+    /// Only this call (the header iof-call of its answer)
+    #[arg(long, value_name = "ID")]
+    pub(crate) call: Option<uuid::Uuid>,
     #[command(flatten)]
     pub(crate) remote: Remote,
+}
+
+/// `10m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime_serde::re::humantime::parse_duration(text)
+        .map_err(|_| "a time such as 30s, 10m or 2h".into())
 }
 
 #[derive(Debug, Arguments)]
@@ -127,7 +158,8 @@ pub(crate) struct Show {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Calls from now on run it; calls under way end on theirs. Versions never change, so this cannot fail halfway.
+Calls from now on run it; calls under way end on theirs. Versions never change, so this cannot fail
+halfway.
 
 Examples:
   iof rollback hello                 the version before the active one
@@ -171,8 +203,8 @@ pub(crate) struct Key {
 pub(crate) enum KeyCommand {
     /// Make a key, and print it: it is shown once
     #[command(after_help = "\
-Scopes: deploy (upload, roll back), call (private functions), read (see functions, logs, what left), admin (all of it,
-and secrets, keys, deletion).
+Scopes: deploy (upload, roll back), call (private functions), read (see functions, logs, what left),
+admin (all of it, and secrets, keys, deletion).
 
 Examples:
   iof key create ci --scope deploy                       for all functions
@@ -192,12 +224,27 @@ Examples:
         #[command(flatten)]
         remote: Remote,
     },
+    /// Make another admin key for a function, and print it: it is shown once
+    #[command(after_help = "\
+For a function whose admin key is lost. It takes a key of the server (auth.keys), one of scope
+admin, or the admin key itself, which opens nothing from then on.
+
+Examples:
+  iof key rotate hello --key KEY      KEY is one of the server's auth.keys")]
+    Rotate {
+        /// The function's name or number
+        function: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// List the keys; nothing shows what they are
+    #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
         remote: Remote,
     },
     /// Delete a key: it opens nothing from now on
+    #[command(alias = "delete")]
     Rm {
         /// Its number
         #[arg(value_name = "KEY")]
@@ -209,8 +256,8 @@ Examples:
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-It is kept in the user's folder of configuration, in a file that nobody else can read. Commands use the last login;
---profile names another.
+It is kept in the user's folder of configuration, in a file that nobody else can read. Commands use
+the last login; --profile names another.
 
 Examples:
   iof login https://functions.example.com              asks for the key, without showing it
@@ -218,9 +265,9 @@ Examples:
 pub(crate) struct Login {
     /// The server
     pub(crate) server: String,
-    /// The name to remember it under
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) profile: String,
+    /// The name to keep it under [default: default, or the server's address if that is of another server]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// It takes no key
     #[arg(long)]
     pub(crate) no_key: bool,
@@ -230,4 +277,20 @@ pub(crate) struct Login {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Logout {
+    /// The profile [default: the one of the last login]
+    #[arg(long, value_name = "NAME", env = "IOF_PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Whoami {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }

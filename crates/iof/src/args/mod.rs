@@ -8,12 +8,14 @@ mod records;
 
 pub(crate) use author::{Build, Dev, New};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logs, Promote, Rm, Rollback, Show,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Promote, Rm, Rollback, Show,
+    Whoami,
 };
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, Where};
-pub(crate) use records::{Egress, Replay, Secret, SecretCommand};
+pub(crate) use records::{Calls, Egress, Replay, Secret, SecretCommand, Variable, VariableCommand};
 
+use crate::config::listen;
 use clap::{Args as Arguments, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a folder with a function that builds
+    #[command(alias = "init")]
     New(New),
     /// Build a function, and show what it is
     Build(Build),
@@ -47,10 +50,13 @@ pub(crate) enum Command {
     /// Deploy a function, or its next version
     Deploy(Deploy),
     /// Call a function
+    #[command(alias = "invoke")]
     Call(Call),
-    /// Show what calls printed and came to
+    /// Show the output and result of recent calls
+    #[command(alias = "log")]
     Logs(Logs),
     /// List the functions
+    #[command(visible_alias = "ls")]
     List(List),
     /// Show a function and its versions
     Show(Show),
@@ -59,23 +65,34 @@ pub(crate) enum Command {
     /// Make the canary the active version
     Promote(Promote),
     /// Delete a function
+    #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
     /// Show the outcome of a call that was sent with --detach
     Job(Job),
     /// Make, list and delete keys
     Key(Key),
-    /// Remember a server and a key for it
+    /// Keep a server and a key for it
     Login(Login),
+    /// Drop a server and the key for it
+    Logout(Logout),
+    /// Show which server commands go to, and what the key may do there
+    #[command(alias = "who")]
+    Whoami(Whoami),
     /// Set, list and delete the secrets of a function
     Secret(Secret),
-    /// Show what left because of functions, and which commands they ran
+    /// Set, list and remove the variables of a function
+    #[command(alias = "variables")]
+    Variable(Variable),
+    /// Show outbound requests and commands run by functions
     Egress(Egress),
+    /// List the recorded calls of a function
+    Calls(Calls),
     /// Run a recorded call again, offline, and show what is different
     Replay(Replay),
     /// List, add and remove the models that the command `infer` runs
     #[cfg(feature = "infer")]
     Models(Models),
-    /// Look at what this machine has of what servers and authors need
+    /// Check that this machine has what `iof serve` and `iof build` need
     Doctor(Doctor),
     /// Print the completions of a shell
     Completions(Completions),
@@ -88,7 +105,8 @@ pub(crate) enum Command {
 /// What to look at.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Exit status: 0 if every line is fine, 1 if not.
+Exit status: 0 if every line is fine, 1 if not. What only authors of functions want counts in a
+folder with a project.
 
 Examples:
   iof doctor                             what is there for a server as it comes
@@ -100,9 +118,11 @@ pub(crate) struct Doctor {
     /// The server's file of settings [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Print JSON
+    /// Mend what can be mended safely: the mode of a key's file
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) fix: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 /// Which server, and by which key.
@@ -119,6 +139,9 @@ pub(crate) struct Remote {
     /// What `iof login` remembered under this name [default: the one of the last login]
     #[arg(long, value_name = "NAME", env = "IOF_PROFILE")]
     pub(crate) profile: Option<String>,
+    /// The server of `iof dev` that started last, with its key
+    #[arg(long)]
+    pub(crate) dev: bool,
     /// A further certificate authority to trust (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
@@ -154,11 +177,13 @@ Examples:
   iof serve                                    on 127.0.0.1:8080, data in ./iof-data
   iof serve --listen 127.0.0.1:0               on a free port, which it prints
   iof serve --set limits.memory=256MiB         with another limit
-  iof serve --print-config > iof.toml          all settings, to start a file from"
+  iof serve --config iof.toml --check          whether it would start with these settings
+  iof serve --print-config --commented > iof.toml
+                                               all settings, to start a file from"
 )]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Where to listen; port 0 takes a free one; a port without an address is one of this machine [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub(crate) listen: Option<SocketAddr>,
     /// Where functions are kept; made if it does not exist [default: iof-data]
     #[arg(long, value_name = "DIR")]
@@ -172,4 +197,10 @@ pub(crate) struct Serve {
     /// Print all settings as they would apply, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// With --print-config: say what each setting decides
+    #[arg(long, requires = "print_config")]
+    pub(crate) commented: bool,
+    /// Check the settings and the files that they name, and exit
+    #[arg(long, conflicts_with = "print_config")]
+    pub(crate) check: bool,
 }

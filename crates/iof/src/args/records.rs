@@ -24,6 +24,7 @@ pub(crate) enum SecretCommand {
         remote: Remote,
     },
     /// List the names of a function's secrets; nothing shows their values
+    #[command(visible_alias = "ls")]
     List {
         /// The function's name or number
         function: String,
@@ -31,11 +32,57 @@ pub(crate) enum SecretCommand {
         remote: Remote,
     },
     /// Delete a secret
+    #[command(alias = "delete")]
     Rm {
         /// The function's name or number
         function: String,
         /// The secret's name
         name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Variable {
+    #[command(subcommand)]
+    pub(crate) what: VariableCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VariableCommand {
+    /// Set variables: the function's next version, of the same module, runs with them
+    #[command(
+        after_help = "Variables are not secrets: whoever may read the function sees them.
+
+Examples:
+  iof variable set hello API_URL=https://api.example.com LEVEL=2"
+    )]
+    Set {
+        /// The function's name or number
+        function: String,
+        /// Names and values
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        pairs: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the variables of the version that runs
+    #[command(visible_alias = "ls")]
+    List {
+        /// The function's name or number
+        function: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Remove variables
+    #[command(alias = "delete")]
+    Rm {
+        /// The function's name or number
+        function: String,
+        /// Names
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
         #[command(flatten)]
         remote: Remote,
     },
@@ -65,13 +112,31 @@ pub(crate) struct Egress {
 
 #[derive(Debug, Arguments)]
 #[command(
+    after_help = "A function records its calls where its function.toml says record = \"errors\" or \"always\".
+
+Examples:
+  iof calls hello                     the newest first
+  iof replay ID                       runs one of them again"
+)]
+pub(crate) struct Calls {
+    /// The function's name or number
+    pub(crate) function: String,
+    /// How many
+    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+#[command(
     after_help = "The call hears what it heard when it was recorded, and reaches nothing. Exit status: 0 if it
 ended alike, 1 if not, 2 if it could not be run.
 
 Examples:
   iof replay ID                       on the version that it ran on
   iof replay ID --version 3           on another one, to see whether that mends it
-  curl -H \"authorization: Bearer $IOF_KEY\" http://127.0.0.1:8080/v1/functions/1/calls    lists recorded calls"
+  iof calls hello                     the recorded calls of a function"
 )]
 pub(crate) struct Replay {
     /// The call (the header iof-call of its answer)
@@ -79,7 +144,7 @@ pub(crate) struct Replay {
     /// The version to run it on [default: the one it ran on]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) version: Option<i64>,
-    /// Whose call it is, if its admin key is remembered here
+    /// Whose call it is, if there are many keys here
     #[arg(long)]
     pub(crate) function: Option<String>,
     #[command(flatten)]

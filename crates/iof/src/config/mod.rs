@@ -4,8 +4,13 @@
 //! in it. So each setting has its environment variable and its `--set` name without being listed anywhere twice, and a
 //! name that does not exist is an error wherever it is written, with the nearest one that does.
 
+mod check;
+mod comments;
+pub(crate) mod listen;
+mod paths;
 mod sources;
 
+pub(crate) use self::check::warn_of_readers;
 use self::sources::{merge, names, set, unknown, variable_of};
 use crate::args::Serve;
 use iof_command::Grants;
@@ -13,20 +18,18 @@ use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
 use iof_server::{Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, Tls};
-use iof_store::SecretKeys;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-use url::Url;
-use zeroize::Zeroizing;
 
 /// All settings of a server.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where to listen.
+    #[serde(deserialize_with = "listen::deserialize")]
     pub(crate) listen: SocketAddr,
     /// Where functions are kept.
     pub(crate) data: PathBuf,
@@ -54,6 +57,9 @@ pub(crate) struct Config {
     pub(crate) infer: iof_infer::Config,
     /// Native programs that functions may be granted, by the name under which they run them.
     pub(crate) commands: BTreeMap<String, Declaration>,
+    /// True for the server of `iof dev`. Not a setting.
+    #[serde(skip)]
+    pub(crate) dev: bool,
 }
 
 impl Default for Config {
@@ -79,6 +85,7 @@ impl Default for Config {
             #[cfg(feature = "infer")]
             infer: iof_infer::Config::default(),
             commands: BTreeMap::new(),
+            dev: false,
         }
     }
 }
@@ -86,9 +93,6 @@ impl Default for Config {
 /// The answer to a setting of models where there are none.
 const NO_MODELS: &str =
     "[infer] does nothing in this iof, which runs no models. Build iof with its feature `infer`.";
-
-/// Keys shorter than this can be guessed.
-const KEY_LENGTH: usize = 16;
 
 impl Config {
     /// Joins all sources and checks the result.
@@ -112,6 +116,9 @@ impl Config {
         let mut settings = Table::try_from(Self::default()).map_err(|error| error.to_string())?;
         let names = names(&settings);
         if let Some((path, text)) = file {
+            let folder = std::path::absolute(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
             let path = path.display();
             if cfg!(not(feature = "infer"))
                 && text
@@ -121,8 +128,13 @@ impl Config {
                 return Err(format!("{path}: {NO_MODELS}"));
             }
             // Read as what it should be first: the message then shows the line.
-            toml::from_str::<Self>(&text).map_err(|error| format!("{path}: {error}"))?;
-            let table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+            toml::from_str::<Self>(&text)
+                .map_err(|error| format!("{path}: {}", sources::said(&error)))?;
+            let mut table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+            paths::absolute(&mut table, &folder);
+            if let Some(port) = table.get("listen").and_then(Value::as_integer) {
+                table.insert("listen".into(), port.to_string().into());
+            }
             merge(&mut settings, table);
         }
         for (variable, value) in environment {
@@ -150,160 +162,15 @@ impl Config {
         if let Some(data) = &args.data {
             config.data.clone_from(data);
         }
+        // What is said of it, now and later, is where it is.
+        config.data =
+            std::path::absolute(&config.data).map_err(|error| format!("data: {error}"))?;
         config.check()?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.auth.keys.iter().any(|key| key.len() < KEY_LENGTH) {
-            return Err(format!(
-                "auth.keys: a key needs at least {KEY_LENGTH} characters; `openssl rand -hex 24` makes one"
-            ));
-        }
-        self.public_url()?;
-        self.metrics_address()?;
-        let https = self.https_address()?;
-        let public = |address: &SocketAddr| !address.ip().is_loopback();
-        let exposed = [Some(self.listen), https]
-            .into_iter()
-            .flatten()
-            .find(public);
-        if let Some(address) = exposed.filter(|_| self.auth.keys.is_empty()) {
-            return Err(format!(
-                "refusing to listen on {address} without a key: anybody who reaches it could upload code. Set \
-                 auth.keys (or IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers."
-            ));
-        }
-        let ranges = [
-            (
-                "server.concurrency",
-                u64::from(self.server.concurrency),
-                1,
-                10_000,
-            ),
-            (
-                "limits.memory",
-                self.limits.memory.as_u64(),
-                64 << 10,
-                4 << 30,
-            ),
-            (
-                "limits.stack",
-                self.limits.stack.as_u64(),
-                16 << 10,
-                16 << 20,
-            ),
-            (
-                "second_state.multipart_parts",
-                u64::from(self.second_state.multipart_parts),
-                1,
-                10_000,
-            ),
-            (
-                "second_state.log_rows",
-                u64::from(self.second_state.log_rows),
-                0,
-                100_000,
-            ),
-            (
-                "second_state.callback_depth",
-                u64::from(self.second_state.callback_depth),
-                0,
-                100,
-            ),
-            (
-                "compile.compile_memory",
-                self.compile.compile_memory.as_u64(),
-                96 << 20,
-                1 << 40,
-            ),
-            (
-                "compile.module_size",
-                self.compile.module_size.as_u64(),
-                8,
-                1 << 30,
-            ),
-        ];
-        for (name, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                return Err(format!(
-                    "{name} must be between {least} and {most}, and is {value}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// The address of HTTPS, if there is one.
-    pub(crate) fn https_address(&self) -> Result<Option<SocketAddr>, String> {
-        match self.tls.listen.as_str() {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                format!("tls.listen: {text:?} is no address and port, such as 127.0.0.1:8443")
-            }),
-        }
-    }
-
-    /// The address of metrics, if there is one. A port is one of the loopback address.
-    pub(crate) fn metrics_address(&self) -> Result<Option<SocketAddr>, String> {
-        let text = self.metrics.listen.as_str();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
-        let address = match port {
-            Ok(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
-            Err(_) => text.parse(),
-        };
-        address.map(Some).map_err(|_| {
-            format!(
-                "metrics.listen is not an address: got {text:?}. Write a port, such as 9464, or an address and a port, \
-                 such as 10.0.0.1:9464."
-            )
-        })
-    }
-
-    /// The name of the server to the outside, if it has one.
-    pub(crate) fn public_url(&self) -> Result<Option<Url>, String> {
-        let text = self.public_url.as_str();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let url =
-            iof_egress::parse_outbound_url(text).map_err(|error| format!("public_url: {error}"))?;
-        if url.path() != "/" || url.query().is_some() {
-            return Err(format!(
-                "public_url: {text:?} has a path; write scheme, host and port alone, such as https://f.example.com"
-            ));
-        }
-        Ok(Some(url))
-    }
-
-    /// What secrets are encrypted under, if there is a key. Reads a file, so at start alone.
-    ///
-    /// # Errors
-    /// A message that names the setting, and never shows a key.
-    pub(crate) fn secret_keys(&self) -> Result<Option<SecretKeys>, String> {
-        let Secrets { key_file, keys } = &self.secrets;
-        let (setting, text) = match (key_file.as_os_str().is_empty(), keys.is_empty()) {
-            (true, true) => return Ok(None),
-            (false, true) => {
-                warn_of_readers(key_file);
-                ("secrets.key_file", Zeroizing::new(read(key_file)?))
-            }
-            (true, false) => ("secrets.keys", Zeroizing::new(keys.join("\n"))),
-            (false, false) => {
-                return Err(
-                    "secrets.key_file and secrets.keys are both set; one of them has to go".into(),
-                );
-            }
-        };
-        let keys = SecretKeys::parse(&text).map_err(|error| format!("{setting}: {error}"))?;
-        Ok(Some(keys))
-    }
-
-    /// All settings as they apply, secrets left out.
-    pub(crate) fn to_toml(&self) -> String {
+    /// All settings as they apply, secrets left out; with comments, if they are wanted.
+    pub(crate) fn to_toml(&self, commented: bool) -> String {
         let mut table = Table::try_from(self).unwrap_or_default();
         for name in ["auth", "secrets"] {
             let keys = table.get_mut(name).and_then(|inner| inner.get_mut("keys"));
@@ -311,7 +178,10 @@ impl Config {
                 keys.fill(Value::from("(hidden)"));
             }
         }
-        table.to_string()
+        match commented {
+            true => comments::add(&table.to_string()),
+            false => table.to_string(),
+        }
     }
 }
 
@@ -319,18 +189,6 @@ impl Config {
 fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))
-}
-
-/// A key that everybody on the machine can read protects from nobody there.
-fn warn_of_readers(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = path.metadata().map_or(0, |file| file.permissions().mode());
-    if mode & 0o077 != 0 {
-        let path = path.display();
-        tracing::warn!(
-            "secrets.key_file: other users can read {path}; `chmod 600 {path}` keeps it to this one"
-        );
-    }
 }
 
 /// Whether an environment variable is meant for us.
@@ -347,116 +205,4 @@ fn is_ours(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn join(args: &Serve, environment: &[(&str, &str)], file: &str) -> Result<Config, String> {
-        let environment = environment
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::join(
-            args,
-            environment,
-            Some((Path::new("iof.toml"), file.to_owned())),
-        )
-    }
-
-    #[test]
-    fn flags_over_environment_over_file_over_defaults() {
-        let file = "listen = \"127.0.0.1:1\"\n[limits]\nwall_time = \"1s\"\nguest_cpu = \"1s\"\ncommands = 1\n";
-        let environment = [
-            ("IOF_LISTEN", "127.0.0.1:2"),
-            ("IOF_LIMITS_GUEST_CPU", "2s"),
-            ("IOF_LIMITS_COMMANDS", "2"),
-        ];
-        let args = Serve {
-            listen: Some("127.0.0.1:3".parse().unwrap()),
-            set: vec!["limits.commands=3".into()],
-            ..Serve::default()
-        };
-        let config = join(&args, &environment, file).unwrap();
-        assert_eq!(config.listen.port(), 3);
-        assert_eq!(config.limits.wall_time.as_secs(), 1);
-        assert_eq!(config.limits.guest_cpu.as_secs(), 2);
-        assert_eq!(config.limits.commands, 3);
-        assert_eq!(config.limits.memory, Limits::default().memory);
-    }
-
-    #[test]
-    fn every_error_names_the_setting_and_its_place() {
-        let error = |environment: &[(&str, &str)], set: &str, file: &str| {
-            let set = if set.is_empty() {
-                vec![]
-            } else {
-                vec![set.to_owned()]
-            };
-            join(
-                &Serve {
-                    set,
-                    ..Serve::default()
-                },
-                environment,
-                file,
-            )
-            .unwrap_err()
-        };
-        for (message, wanted) in [
-            (
-                error(&[], "", "[limits]\nwall_tmie = \"1s\"\n"),
-                vec!["iof.toml", "wall_tmie", "wall_time"],
-            ),
-            (error(&[], "", "listen = 5\n"), vec!["iof.toml", "listen"]),
-            (
-                error(&[("IOF_LIMITS_WALL_TMIE", "1s")], "", ""),
-                vec!["IOF_LIMITS_WALL_TMIE", "IOF_LIMITS_WALL_TIME"],
-            ),
-            (
-                error(&[("IOF_LIMITS_WALL_TIME", "soon")], "", ""),
-                vec!["IOF_LIMITS_WALL_TIME", "soon"],
-            ),
-            (
-                error(&[], "limits.memory=lots", ""),
-                vec!["limits.memory", "lots"],
-            ),
-            (
-                error(&[], "limits.commands=-1", ""),
-                vec!["limits.commands"],
-            ),
-            (error(&[], "limits", ""), vec!["NAME=VALUE"]),
-            (error(&[], "limit.memory=1", ""), vec!["limits.memory"]),
-            (
-                error(&[], "listen=0.0.0.0:80", ""),
-                vec!["0.0.0.0:80", "auth.keys", "127.0.0.1"],
-            ),
-            (error(&[], "auth.keys=short", ""), vec!["auth.keys", "16"]),
-            (
-                error(&[], "server.concurrency=0", ""),
-                vec!["server.concurrency", "between 1"],
-            ),
-        ] {
-            for part in wanted {
-                assert!(message.contains(part), "{part:?} is missing in: {message}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_public_address_needs_keys() {
-        let key = "0123456789abcdef0123";
-        let config = join(
-            &Serve::default(),
-            &[("IOF_AUTH_KEYS", key)],
-            "listen = \"0.0.0.0:80\"\n",
-        )
-        .unwrap();
-        assert_eq!(config.auth.keys, [key]);
-        assert!(!config.to_toml().contains(key), "keys are never printed");
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read() {
-        let config = Config::default();
-        let again: Config = toml::from_str(&config.to_toml()).unwrap();
-        assert_eq!(again.to_toml(), config.to_toml());
-    }
-}
+mod tests;

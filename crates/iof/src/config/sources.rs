@@ -89,7 +89,7 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
             if let Some(before) = before {
                 table.insert(leaf.to_owned(), before);
             }
-            Err(error.message().to_owned())
+            Err(clear(error.message()))
         }
     }
 }
@@ -106,6 +106,30 @@ pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String
     format!(
         "{name}: there is no such setting; did you mean {near}? `iof serve --print-config` lists all"
     )
+}
+
+/// A TOML error, with its line, and with the nearest name or an example where the parser says only what it expected.
+pub(super) fn said(error: &toml::de::Error) -> String {
+    let message = error.message();
+    error.to_string().replace(message, &clear(message))
+}
+
+/// A message of the parser in words for people.
+fn clear(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if message.starts_with("unknown field")
+        && let [wrong, known @ ..] = quoted.as_slice()
+        && let Some(near) = known.iter().min_by_key(|known| distance(known, wrong))
+        && distance(near, wrong) <= wrong.len() / 2
+    {
+        return format!(
+            "unknown field `{wrong}`; did you mean `{near}`? `iof serve --print-config` lists all"
+        );
+    }
+    if message.ends_with("expected a duration") {
+        return format!("{message}, such as \"5s\", \"500ms\" or \"2h\"");
+    }
+    message.to_owned()
 }
 
 /// Edits between two names.

@@ -1,11 +1,12 @@
-//! The machine and the settings: what a server stands on, and what builds functions.
+//! The machine and the settings: what a server stands on.
 
-use super::Check;
+use super::{Check, Part};
 use crate::config::Config;
 use crate::host;
-use iof_build::{Machine, Toolchain};
 use iof_engine::{Bound, SLOT};
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,17 +17,8 @@ const ROOM: u64 = 1 << 30;
 /// 2025: no clock that is right shows less.
 const WRITTEN: Duration = Duration::from_secs(1_735_689_600);
 
-pub(super) fn checks(config: &Config) -> Vec<Check> {
-    let mut checks: Vec<Check> = Toolchain::report(&Machine::this())
-        .into_iter()
-        .map(|line| Check {
-            name: format!("toolchain: {}", line.name),
-            fine: line.fine,
-            found: line.found,
-            advice: line.advice,
-        })
-        .collect();
-    checks.extend([
+pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
+    vec![
         kernel(),
         address_space(config),
         functions(config),
@@ -34,18 +26,12 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
         clock(),
         store(config),
         keys(config),
-        secrets(config),
-    ]);
-    checks
+        secrets(config, fix),
+    ]
 }
 
 fn check(name: &str, found: impl Into<String>, advice: Option<String>) -> Check {
-    Check {
-        name: name.to_owned(),
-        fine: advice.is_none(),
-        found: found.into(),
-        advice,
-    }
+    Check::new(Part::Server, name, found, advice)
 }
 
 /// PAGEMAP_SCAN, with which the engine finds the pages that a call wrote (Linux 6.7).
@@ -183,20 +169,44 @@ fn keys(config: &Config) -> Check {
     check("keys of the server", found, advice)
 }
 
-#[expect(clippy::disallowed_methods, reason = "no runtime is there yet")]
-fn secrets(config: &Config) -> Check {
-    let file = &config.secrets.key_file;
+fn secrets(config: &Config, fix: bool) -> Check {
     let name = "key of secrets";
-    match (file.as_os_str().is_empty(), config.secrets.keys.len()) {
-        (true, 0) => check(name, "none: functions have no secrets", None),
-        (true, n) => check(name, format!("{n} in secrets.keys"), None),
-        (false, _) => match fs::read(file) {
-            Ok(_) => check(name, file.display().to_string(), None),
-            Err(error) => check(
+    let file = match (
+        config.secrets.key_file.as_os_str().is_empty(),
+        config.secrets.keys.len(),
+    ) {
+        (true, 0) => config.data.join("secrets.key"),
+        (true, n) => return check(name, format!("{n} in secrets.keys"), None),
+        (false, _) => config.secrets.key_file.clone(),
+    };
+    let is_own = config.secrets.key_file.as_os_str().is_empty();
+    let shown = file.display();
+    let mode = match fs::metadata(&file) {
+        Ok(found) => found.permissions().mode(),
+        Err(error) if is_own && error.kind() == ErrorKind::NotFound => {
+            return check(name, format!("{shown}: made at the first start"), None);
+        }
+        Err(error) => {
+            return check(
                 name,
-                format!("{}: {error}", file.display()),
-                Some("the server will not start: make one with `openssl rand -base64 32`, readable by its user alone".to_owned()),
-            ),
-        },
+                format!("secrets.key_file: {shown}: {error}"),
+                Some("the server will not start: make one with `(umask 077; openssl rand -base64 32 > FILE)`".to_owned()),
+            );
+        }
+    };
+    if mode & 0o077 == 0 {
+        return check(name, shown.to_string(), None);
     }
+    if fix && fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).is_ok() {
+        return check(
+            name,
+            format!("{shown}: fixed: only its user can read it now"),
+            None,
+        );
+    }
+    check(
+        name,
+        format!("{shown}: other users can read it"),
+        Some(format!("`chmod 600 {shown}`, or `iof doctor --fix`")),
+    )
 }

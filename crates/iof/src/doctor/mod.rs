@@ -1,17 +1,48 @@
 //! `iof doctor`: what this machine has of what a server and an author want, each line fine or with what to do.
+//!
+//! A line that cannot be found out is one that lacks something, and keeps no other from being said. A machine is that of a
+//! server, of an author, or of both: what only authors want is needed where somebody writes a function, in a folder with
+//! a project.
 
+mod author;
 mod machine;
+mod running;
 
 use crate::args::{Doctor, Serve};
 use crate::config::Config;
 use crate::{fail, native, print};
 use iof_jail::Demand;
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// The part of a machine that a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Part {
+    Server,
+    Author,
+    Project,
+    Running,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Server, Self::Author, Self::Project, Self::Running];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Server => "For a server",
+            Self::Author => "For who writes functions",
+            Self::Project => "The project in this folder",
+            Self::Running => "The server that commands go to",
+        }
+    }
+}
 
 /// One line.
 #[derive(Debug, serde::Serialize)]
 struct Check {
+    part: Part,
     name: String,
     fine: bool,
     /// What was found.
@@ -21,15 +52,28 @@ struct Check {
     advice: Option<String>,
 }
 
+impl Check {
+    fn new(part: Part, name: &str, found: impl Into<String>, advice: Option<String>) -> Self {
+        Self {
+            part,
+            name: name.to_owned(),
+            fine: advice.is_none(),
+            found: found.into(),
+            advice,
+        }
+    }
+}
+
 pub(crate) fn run(doctor: &Doctor) -> ExitCode {
     let serve = Serve {
         data: doctor.data.clone(),
         config: doctor.config.clone(),
         ..Serve::default()
     };
-    let config = match Config::resolve(&serve) {
-        Ok(config) => config,
-        Err(message) => return fail(2, message),
+    let (mut checks, config) = match Config::resolve(&serve) {
+        Ok(config) => (vec![], config),
+        // All else can still be looked at.
+        Err(message) => (vec![settings(&message)], Config::default()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,18 +82,23 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format!("no runtime: {error}")),
     };
-    let mut checks = machine::checks(&config);
-    match runtime.block_on(jail()) {
-        Ok(jail) => checks.extend(jail),
-        Err(message) => return fail(1, message),
+    checks.extend(machine::checks(&config, doctor.fix));
+    checks.extend(runtime.block_on(jail()));
+    checks.extend(author::toolchain());
+    let here = Path::new(".");
+    let writes = author::is_project(here);
+    if writes {
+        checks.extend(author::project(here));
     }
-    let fine = checks.iter().all(|check| check.fine);
-    let text = match doctor.json {
+    checks.extend(runtime.block_on(running::checks(&doctor.remote)));
+    let matters = |check: &&Check| check.part != Part::Author || writes;
+    let fine = checks.iter().filter(matters).all(|check| check.fine);
+    let text = match doctor.remote.json {
         true => match serde_json::to_string_pretty(&checks) {
             Ok(json) => json + "\n",
             Err(error) => return fail(1, error),
         },
-        false => table(&checks),
+        false => table(&checks, writes),
     };
     match print(&text) {
         ExitCode::SUCCESS if !fine => ExitCode::FAILURE,
@@ -57,11 +106,33 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
     }
 }
 
+/// Settings with which no server starts.
+fn settings(message: &str) -> Check {
+    // Of an error in a file, where it is and what it is; the line itself is between.
+    let lines: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let message = match lines.as_slice() {
+        [first, .., last] => format!("{first}: {last}"),
+        _ => message.to_owned(),
+    };
+    let advice = "the server will not start: mend it; what follows is of the settings as shipped";
+    Check::new(Part::Server, "settings", message, Some(advice.to_owned()))
+}
+
 /// The parts of the jail, as tried.
-async fn jail() -> Result<Vec<Check>, String> {
-    let jail = native::jail(Demand::Available, vec![]).await?;
+async fn jail() -> Vec<Check> {
+    let jail = match native::jail(Demand::Available, vec![]).await {
+        Ok(jail) => jail,
+        Err(message) => {
+            let advice = "native commands do not run here; a server without [commands] does".into();
+            return vec![Check::new(Part::Server, "jail", message, Some(advice))];
+        }
+    };
     let findings = jail.report().findings().iter();
-    Ok(findings
+    findings
         .map(|finding| {
             let feature = finding.feature;
             let name = serde_json::to_value(feature).ok();
@@ -75,31 +146,43 @@ async fn jail() -> Result<Vec<Check>, String> {
             } else {
                 "then"
             };
-            Check {
-                name: format!("jail: {}", name.unwrap_or_default()),
-                fine,
+            let advice = format!(
+                "{required} {}; to have it, {}",
+                feature.without(),
+                feature.remedy()
+            );
+            Check::new(
+                Part::Server,
+                &format!("jail: {}", name.unwrap_or_default()),
                 found,
-                advice: (!fine).then(|| {
-                    format!(
-                        "{required} {}; to have it, {}",
-                        feature.without(),
-                        feature.remedy()
-                    )
-                }),
-            }
+                (!fine).then_some(advice),
+            )
         })
-        .collect())
+        .collect()
 }
 
-fn table(checks: &[Check]) -> String {
+fn table(checks: &[Check], writes: bool) -> String {
     let width = checks.iter().map(|check| check.name.len()).max();
     let width = width.unwrap_or(0);
     let mut text = String::new();
-    for check in checks {
-        let word = if check.fine { "fine" } else { "lacks" };
-        let _ = writeln!(text, "{word:<5}  {:<width$}  {}", check.name, check.found);
-        if let Some(advice) = &check.advice {
-            let _ = writeln!(text, "       {:<width$}  {advice}", "");
+    for part in Part::ALL {
+        let of_part: Vec<&Check> = checks.iter().filter(|check| check.part == part).collect();
+        if of_part.is_empty() {
+            continue;
+        }
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}{}:", part.title());
+        for check in of_part {
+            let word = match check.fine {
+                true => "fine",
+                // Nobody writes functions here.
+                false if part == Part::Author && !writes => "none",
+                false => "lacks",
+            };
+            let _ = writeln!(text, "{word:<5}  {:<width$}  {}", check.name, check.found);
+            if let Some(advice) = &check.advice {
+                let _ = writeln!(text, "       {:<width$}  {advice}", "");
+            }
         }
     }
     text

@@ -9,6 +9,7 @@
 use std::io;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::process::DumpableBehavior;
@@ -49,12 +50,7 @@ pub(crate) enum Identity {
 /// If the process is left half-way between two users; whatever else fails is in the report.
 pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
     let wanted = |feature| !plan.without.contains(&feature);
-    let root = nix::unistd::geteuid().is_root();
-    if root {
-        setgroups(&[])?;
-        let group = Gid::from_raw(plan.group);
-        setresgid(group, group, group)?;
-    }
+    let root = nix::unistd::geteuid().is_root() && give_up_groups(plan)?;
     let mapped = if wanted(Feature::UserNamespace) {
         enter_user(plan, root)
     } else {
@@ -100,6 +96,17 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         keep_over_exec()?;
     }
     Ok(identity)
+}
+
+/// Takes the plan's group and no other. `false`: this is root in name only, of a user namespace that has one user, as
+/// rootless containers have it, or without the capability; what it is outside is an ordinary user, whom it stays.
+fn give_up_groups(plan: &Plan) -> io::Result<bool> {
+    let group = Gid::from_raw(plan.group);
+    match setgroups(&[]).and_then(|()| setresgid(group, group, group)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EPERM | Errno::EINVAL) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {

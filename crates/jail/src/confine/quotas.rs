@@ -10,6 +10,7 @@ use crate::profile::Limits;
 /// Sets them for this process and all that it starts.
 pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     let set = |resource, limit: u64| {
+        let limit = within(resource, limit);
         let both = Rlimit {
             current: Some(limit),
             maximum: Some(limit),
@@ -19,9 +20,10 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     if let Some(cpu) = limits.cpu {
         let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
         // SIGXCPU at the limit, and SIGKILL for those who catch that.
+        let most = within(Resource::Cpu, seconds + 1);
         let limit = Rlimit {
-            current: Some(seconds),
-            maximum: Some(seconds + 1),
+            current: Some(seconds.min(most)),
+            maximum: Some(most),
         };
         rustix::process::setrlimit(Resource::Cpu, limit)?;
     }
@@ -36,9 +38,10 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     // does not (core(5)).
     set(Resource::Core, 1)?;
     // A stack is not counted as data, and may be as large as this.
+    let most = within(Resource::Stack, 64 << 20);
     let stack = Rlimit {
-        current: Some(8 << 20),
-        maximum: Some(64 << 20),
+        current: Some(most.min(8 << 20)),
+        maximum: Some(most),
     };
     rustix::process::setrlimit(Resource::Stack, stack)?;
     set(Resource::Memlock, 64 << 10)?;
@@ -47,4 +50,11 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     set(Resource::Nice, 0)?;
     set(Resource::Rtprio, 0)?;
     Ok(())
+}
+
+/// A limit, or the one that this process has where that is lower already: only the kernel's root raises it again, and a
+/// lower one holds as well.
+fn within(resource: Resource, limit: u64) -> u64 {
+    let own = rustix::process::getrlimit(resource).maximum;
+    own.map_or(limit, |own| own.min(limit))
 }

@@ -1,5 +1,7 @@
 //! The log of one function: rows and times that are not written yet, and the memory that they take.
 
+use super::KeptRows;
+use super::refused::RefusedCall;
 use super::row::{CallSummary, Payload, Row, kept};
 use crate::backlog::Backlog;
 use crate::write_behind::Sender;
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub(super) struct FunctionLogs {
     /// Rows that are kept of each function.
     keep: usize,
+    /// Rows of refused calls that are.
+    keep_refused: usize,
     queue: Sender<Arc<FunctionLog>>,
     pub(super) backlog: Arc<Backlog>,
     /// The functions that are loaded, wait to be written, or had rows dropped. Only loads take the lock.
@@ -45,6 +49,10 @@ struct Unsaved {
     rows: VecDeque<Row>,
     /// Bytes that are reserved for the rows.
     held: usize,
+    /// The newest refused calls.
+    refused: VecDeque<RefusedCall>,
+    /// Bytes that are reserved for these.
+    held_refused: usize,
     counts: Counts,
     /// Rows that were dropped.
     dropped: u64,
@@ -63,15 +71,21 @@ pub(super) struct Counts {
 /// Rows and counts that were taken to be written.
 pub(super) struct Taken {
     pub(super) rows: VecDeque<Row>,
+    pub(super) refused: VecDeque<RefusedCall>,
     /// Bytes that are reserved for the rows until they are written.
     pub(super) held: usize,
     pub(super) counts: Counts,
 }
 
 impl FunctionLogs {
-    pub(super) fn new(keep: usize, queue: Sender<Arc<FunctionLog>>, backlog: Arc<Backlog>) -> Self {
+    pub(super) fn new(
+        kept: KeptRows,
+        queue: Sender<Arc<FunctionLog>>,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
-            keep,
+            keep: kept.calls as usize,
+            keep_refused: kept.refused as usize,
             queue,
             backlog,
             functions: Mutex::default(),
@@ -184,6 +198,24 @@ impl Unsaved {
         dropped
     }
 
+    /// Adds a refused call, in place of the oldest where there are as many as are kept.
+    fn refuse(&mut self, call: RefusedCall, shared: &FunctionLogs) {
+        if self.refused.len() >= shared.keep_refused
+            && let Some(oldest) = self.refused.pop_front()
+        {
+            self.held_refused = self.held_refused.saturating_sub(oldest.bytes());
+            shared.backlog.release(oldest.bytes());
+        }
+        let bytes = call.bytes();
+        if shared.backlog.reserve(bytes) {
+            self.held_refused += bytes;
+            self.refused.push_back(call);
+        } else {
+            self.dropped += 1;
+            shared.backlog.shed(1);
+        }
+    }
+
     fn queue(&mut self, log: &Arc<FunctionLog>) {
         if !self.queued {
             self.queued = log.shared.queue.send(Arc::clone(log));
@@ -200,12 +232,23 @@ impl Counts {
 }
 
 impl FunctionLog {
+    pub(super) fn refused(self: &Arc<Self>, call: RefusedCall) {
+        let shared = &self.shared;
+        if shared.keep_refused == 0 {
+            return;
+        }
+        let mut unsaved = lock(&self.unsaved);
+        unsaved.refuse(call, shared);
+        unsaved.queue(self);
+    }
+
     pub(super) fn take(&self) -> Taken {
         let mut unsaved = lock(&self.unsaved);
         unsaved.queued = false;
         Taken {
             rows: std::mem::take(&mut unsaved.rows),
-            held: std::mem::take(&mut unsaved.held),
+            refused: std::mem::take(&mut unsaved.refused),
+            held: std::mem::take(&mut unsaved.held) + std::mem::take(&mut unsaved.held_refused),
             counts: std::mem::take(&mut unsaved.counts),
         }
     }

@@ -5,6 +5,9 @@
 //! milliseconds after its call when little happens, and the task writes for at most a third of its time when much does. A
 //! log holds as many rows as the store keeps of a function, so what a burst leaves out would have been trimmed anyway.
 //!
+//! Calls that were refused before their function ran have rows of their own, `server.refused_rows` of each function: a flood
+//! of them pushes out neither rows of calls that ran, nor more than it brings. They count nowhere.
+//!
 //! All rows that wait share `server.call_log_memory`. A row that has no room takes the place of the oldest ones of its own
 //! function, or is dropped; what is dropped is counted, for all and for the function. Counts of calls are never dropped.
 //!
@@ -12,12 +15,14 @@
 //! come faster than rows can be written, and then either calls wait or counts are wrong).
 
 mod function_log;
+mod refused;
 mod row;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub(crate) use function_log::LogHandle;
+pub(crate) use refused::RefusedCall;
 pub(crate) use row::{CallSummary, OWN_FIELD, Payload};
 
 use crate::backlog::Backlog;
@@ -29,6 +34,15 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use writer::LogWriter;
 
+/// The rows that are kept of each function.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptRows {
+    /// Of calls that ran; 0 keeps only counts.
+    pub(crate) calls: u32,
+    /// Of calls that were refused.
+    pub(crate) refused: u32,
+}
+
 /// The logs of all functions, and the task that writes them.
 pub(crate) struct CallLog {
     queue: WriteBehind<Arc<FunctionLog>>,
@@ -36,13 +50,13 @@ pub(crate) struct CallLog {
 }
 
 impl CallLog {
-    /// Starts the task. `keep` rows of each function are kept; 0 keeps only counts. Rows that wait take up to `memory`.
-    pub(crate) fn start(store: Store, keep: u32, memory: ByteSize) -> Self {
+    /// Starts the task. `kept` rows of each function are kept. Rows that wait take up to `memory`.
+    pub(crate) fn start(store: Store, kept: KeptRows, memory: ByteSize) -> Self {
         let setting = "server.call_log_memory";
         let backlog = Arc::new(Backlog::new("rows of the call log", setting, memory));
-        let queue = WriteBehind::start(LogWriter::new(store, keep, Arc::clone(&backlog)));
+        let queue = WriteBehind::start(LogWriter::new(store, kept, Arc::clone(&backlog)));
         let sender = queue.sender().clone();
-        let functions = FunctionLogs::new(keep as usize, sender, backlog);
+        let functions = FunctionLogs::new(kept, sender, backlog);
         Self {
             queue,
             functions: Arc::new(functions),
@@ -52,6 +66,11 @@ impl CallLog {
     /// The log of a function that was just loaded with `state`.
     pub(crate) fn of_function(&self, function_id: i64, state: &Arc<str>) -> LogHandle {
         LogHandle::new(self.functions.get(function_id), state)
+    }
+
+    /// Logs a call that was refused before the function of that number ran, whether it is loaded or not.
+    pub(crate) fn refused(&self, function_id: i64, call: RefusedCall) {
+        self.functions.get(function_id).refused(call);
     }
 
     /// The rows of a function that were dropped since the server's start.

@@ -126,12 +126,12 @@ impl Row {
 }
 
 /// The JSON of texts and numbers, which always are.
-fn text(record: &impl Serialize) -> String {
+pub(super) fn text(record: &impl Serialize) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
 
 /// Bytes that a text of this length takes; an empty one is not allocated.
-fn allocated(length: usize) -> usize {
+pub(super) fn allocated(length: usize) -> usize {
     match length {
         0 => 0,
         _ => length + ALLOCATION,

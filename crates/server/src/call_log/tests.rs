@@ -51,6 +51,10 @@ fn call(log: &LogHandle, argument: &str) {
     log.called(arguments, summary, outcome.guest_cpu);
 }
 
+fn kept(calls: u32) -> KeptRows {
+    KeptRows { calls, refused: 3 }
+}
+
 fn held(log: &CallLog) -> usize {
     log.functions.backlog.held()
 }
@@ -58,7 +62,7 @@ fn held(log: &CallLog) -> usize {
 #[tokio::test]
 async fn a_function_has_one_log_however_often_it_is_loaded() {
     let (_home, store) = store(2).await;
-    let log = CallLog::start(store.clone(), 10, ByteSize::mib(1));
+    let log = CallLog::start(store.clone(), kept(10), ByteSize::mib(1));
     let first = log.of_function(1, &"{}".into());
     for _ in 0..100 {
         let again = log.of_function(1, &"other".into());
@@ -82,7 +86,7 @@ async fn a_function_has_one_log_however_often_it_is_loaded() {
 #[tokio::test]
 async fn a_full_log_keeps_the_newest_of_the_same_function() {
     let (_home, store) = store(2).await;
-    let log = CallLog::start(store.clone(), 100, ByteSize::kib(8));
+    let log = CallLog::start(store.clone(), kept(100), ByteSize::kib(8));
     let (one, two) = (
         log.of_function(1, &"{}".into()),
         log.of_function(2, &"{}".into()),
@@ -119,7 +123,7 @@ async fn a_full_log_keeps_the_newest_of_the_same_function() {
 #[tokio::test]
 async fn calls_that_could_not_be_written_are_counted_later() {
     let (_home, store) = store(1).await;
-    let log = CallLog::start(store, 10, ByteSize::mib(1));
+    let log = CallLog::start(store, kept(10), ByteSize::mib(1));
     let one = log.of_function(1, &"{}".into());
     call(&one, "x");
     call(&one, "x");
@@ -136,7 +140,7 @@ async fn calls_that_could_not_be_written_are_counted_later() {
 async fn a_stop_counts_all_and_ends_in_time() {
     let functions = 400;
     let (_home, store) = store(functions).await;
-    let log = CallLog::start(store.clone(), 100, ByteSize::mib(32));
+    let log = CallLog::start(store.clone(), kept(100), ByteSize::mib(32));
     let logs: Vec<_> = (1..=functions as i64)
         .map(|id| log.of_function(id, &"{}".into()))
         .collect();
@@ -167,7 +171,7 @@ async fn a_stop_counts_all_and_ends_in_time() {
 async fn fifty_thousand_rows_a_second_of_five_thousand_functions() {
     let functions = 5000;
     let (_home, store) = store(functions).await;
-    let log = Arc::new(CallLog::start(store.clone(), 100, ByteSize::mib(32)));
+    let log = Arc::new(CallLog::start(store.clone(), kept(100), ByteSize::mib(32)));
     let logs: Arc<Vec<_>> = Arc::new(
         (1..=functions as i64)
             .map(|id| log.of_function(id, &"{}".into()))
@@ -213,4 +217,50 @@ async fn fifty_thousand_rows_a_second_of_five_thousand_functions() {
         left >> 10
     );
     assert_eq!(counted, calls as u64);
+}
+
+/// Refused calls push out refused calls only, and come in the same order of numbers.
+#[tokio::test]
+async fn refused_calls_push_out_none_that_ran() {
+    let (_home, store) = store(1).await;
+    let log = CallLog::start(store.clone(), kept(10), ByteSize::mib(1));
+    let handle = log.of_function(1, &"{}".into());
+    call(&handle, "x");
+    log.flush().await;
+    let refused = |message: &str| {
+        let fault = iof_fault::Fault::new(iof_fault::FaultKind::Arguments, message);
+        RefusedCall::new(Uuid::nil(), "say", &fault)
+    };
+    for number in 0..1_000 {
+        log.refused(
+            1,
+            refused(&format!("number {number}, {}", "x".repeat(5_000))),
+        );
+        if number % 100 == 0 {
+            log.flush().await;
+        }
+    }
+    // Of a function that does not exist, nothing is kept.
+    log.refused(9, refused("nobody"));
+    call(&handle, "y");
+    log.flush().await;
+    let ran = store.calls(1, false, 100).await.unwrap();
+    let kept = store.refused_calls(1, None, 100).await.unwrap();
+    assert_eq!((ran.len(), kept.len()), (2, 3));
+    assert!(
+        kept.iter()
+            .all(|row| row.log_id > ran[0].log_id && row.record.len() < 2_000)
+    );
+    let numbers: Vec<i64> = ran.iter().chain(&kept).map(|row| row.log_id).collect();
+    let distinct: std::collections::HashSet<_> = numbers.iter().collect();
+    assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+    let later = store
+        .refused_calls(1, Some(kept[0].log_id), 1)
+        .await
+        .unwrap();
+    assert_eq!(later, kept[1..2]);
+    assert_eq!(store.usage(1).await.unwrap().invocations, 2);
+    assert!(store.refused_calls(9, None, 1).await.unwrap().is_empty());
+    assert_eq!(held(&log), 0);
+    assert!(store.delete_function(1).await.unwrap());
 }

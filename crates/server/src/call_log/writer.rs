@@ -1,5 +1,6 @@
 //! The writer of the logs of calls into the store.
 
+use super::KeptRows;
 use super::function_log::{Counts, FunctionLog, Taken};
 use super::row::{Row, nanoseconds};
 use crate::backlog::Backlog;
@@ -18,15 +19,15 @@ const LAST_BYTES: usize = 256 << 10;
 
 pub(super) struct LogWriter {
     store: Store,
-    keep: u32,
+    kept: KeptRows,
     backlog: Arc<Backlog>,
 }
 
 impl LogWriter {
-    pub(super) fn new(store: Store, keep: u32, backlog: Arc<Backlog>) -> Self {
+    pub(super) fn new(store: Store, kept: KeptRows, backlog: Arc<Backlog>) -> Self {
         Self {
             store,
-            keep,
+            kept,
             backlog,
         }
     }
@@ -36,15 +37,29 @@ impl LogWriter {
         let held = taken.iter().map(|(_, taken)| taken.held).sum();
         let mut counted = Vec::with_capacity(taken.len());
         let mut calls = Vec::with_capacity(taken.len());
-        for (log, Taken { rows, counts, .. }) in taken {
+        let mut refused = vec![];
+        for (log, taken) in taken {
+            let Taken { rows, counts, .. } = taken;
+            let function = log.function_id;
+            let records = taken.refused.into_iter();
+            refused.extend(records.map(|call| call.into_record(function)));
             counted.push((Arc::clone(&log), counts, rows.len()));
-            calls.push(of_function(log.function_id, counts, rows));
+            calls.push(of_function(function, counts, rows));
         }
-        let recorded = self.store.record_calls(calls, self.keep).await;
+        let recorded = self.store.record_calls(calls, self.kept.calls).await;
+        let of_refused = refused.len();
+        let refused = match refused.is_empty() {
+            true => Ok(()),
+            false => self.store.record_refused(refused, self.kept.refused).await,
+        };
         self.backlog.release(held);
-        let rows = counted.iter().map(|(.., rows)| *rows).sum();
+        if let Err(error) = refused {
+            self.backlog.lose(of_refused as u64);
+            tracing::error!(%error, "refused calls could not be written to the log: their rows are missing in it");
+        }
+        let rows: usize = counted.iter().map(|(.., rows)| *rows).sum();
         let Err(error) = recorded else {
-            return Ok(rows);
+            return Ok(rows + of_refused);
         };
         for (log, counts, rows) in counted {
             log.restore(counts, rows as u64);
@@ -88,11 +103,11 @@ impl Writer for LogWriter {
             let mut taken = log.take();
             counts.push(of_function(log.function_id, taken.counts, VecDeque::new()));
             taken.counts = Counts::default();
-            if !taken.rows.is_empty() {
+            if !taken.rows.is_empty() || !taken.refused.is_empty() {
                 waiting.push((log, taken));
             }
         }
-        if let Err(error) = self.store.record_calls(counts, self.keep).await {
+        if let Err(error) = self.store.record_calls(counts, self.kept.calls).await {
             tracing::error!(%error, "calls could not be counted before the end; they are missing in the usage");
         }
         // The newest last, from where they are taken. Within a function the order of numbers is that of time, so a
@@ -112,7 +127,7 @@ impl Writer for LogWriter {
         }
         let cut_off = waiting
             .iter()
-            .map(|(_, taken)| taken.rows.len())
+            .map(|(_, taken)| taken.rows.len() + taken.refused.len())
             .sum::<usize>();
         self.backlog.close(cut_off as u64);
     }

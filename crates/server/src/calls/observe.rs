@@ -87,7 +87,7 @@ fn trace(ended: &EndedCall<'_>) {
     for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
         if !bytes.is_empty() {
             let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
-            tracing::info!(target: "iof::guest", %call, function, name, export, stream, bytes = bytes.len(), text = ?shown);
+            tracing::info!(target: "iof::guest", %call, function, name, export, stream, bytes = bytes.len(), text = &*shown);
         }
     }
     let guest_us = u64::try_from(outcome.guest_cpu.as_micros()).unwrap_or(u64::MAX);

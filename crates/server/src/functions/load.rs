@@ -8,7 +8,7 @@ use crate::parsing::blocking;
 use crate::schema::Schemas;
 use iof_egress::SecretValue;
 use iof_engine::Environment;
-use iof_fault::{Fault, FaultKind, Source};
+use iof_fault::{Fault, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,9 @@ impl Functions {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
-        let mut granted = self.granted(id, version.declaration.as_deref()).await?;
+        let mut granted = self
+            .granted(function, version.declaration.as_deref())
+            .await?;
         if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
@@ -110,7 +112,7 @@ impl Functions {
             metrics: self.metrics.function(id, version.number, name),
             environment: Arc::new(Environment {
                 state,
-                variables: variables(id, function.storage_key.clone()),
+                variables: variables(id, function.storage_key.clone(), &granted),
             }),
             usage_key: function.usage_key_hash.clone(),
             admin_key: function.admin_key_hash.clone(),
@@ -145,7 +147,10 @@ impl Functions {
             Some(text) => {
                 let declaration = ceiling.read(text)?;
                 let limits = Arc::new(ceiling.limits(&declaration)?);
-                EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
+                EffectiveGrants {
+                    variables: declaration.variables.clone().into_iter().collect(),
+                    ..EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
+                }
             }
         };
         let function = self.store.function(id).await?;
@@ -162,7 +167,7 @@ impl Functions {
     /// The grants of a declaration under the settings of now.
     pub(crate) async fn granted(
         &self,
-        id: i64,
+        function: &iof_store::Function,
         declaration: Option<&str>,
     ) -> Result<EffectiveGrants, Fault> {
         let Policy {
@@ -178,14 +183,16 @@ impl Functions {
         let declaration = ceiling.read(text)?;
         let values = match declaration.secret_names().is_empty() {
             true => vec![],
-            false => self.secrets(id).await?,
+            false => self.secrets(function.function_id).await?,
         };
-        ceiling.grant(id, &declaration, &values, settings)
+        let number = function.function_id.to_string();
+        let name = function.name.as_deref().unwrap_or(&number);
+        ceiling.grant(name, &declaration, &values, settings)
     }
 
     /// The secrets of a function, in the clear.
     async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
-        let keys = self.secret_keys()?;
+        let keys = self.secret_keys();
         let secrets = self.store.secrets(keys, id).await?;
         secrets
             .into_iter()
@@ -200,18 +207,9 @@ impl Functions {
             .collect()
     }
 
-    /// The key that secrets are encrypted under.
-    ///
-    /// # Errors
-    /// `secret-key`, when there is none.
-    pub(crate) fn secret_keys(&self) -> Result<&SecretKeys, Fault> {
-        self.policy.secret_keys.as_ref().ok_or_else(|| {
-            Fault::new(
-                FaultKind::SecretKey,
-                "This server has no key to encrypt secrets with. Make one with `openssl rand -base64 32 > secrets.key`, \
-                 and start the server with secrets.key_file = \"secrets.key\" (IOF_SECRETS_KEY_FILE).",
-            )
-        })
+    /// The keys that secrets are encrypted under.
+    pub(crate) fn secret_keys(&self) -> &SecretKeys {
+        &self.policy.secret_keys
     }
 
     /// The most that a version can declare.
@@ -286,9 +284,12 @@ impl Functions {
 }
 
 /// The environment of every call.
-fn variables(id: i64, storage_key: String) -> Vec<(String, String)> {
-    vec![
+fn variables(id: i64, storage_key: String, granted: &EffectiveGrants) -> Vec<(String, String)> {
+    let own = [
         ("wasm_id".to_owned(), id.to_string()),
         ("storage_key".to_owned(), storage_key),
-    ]
+    ];
+    own.into_iter()
+        .chain(granted.variables.iter().cloned())
+        .collect()
 }

@@ -98,8 +98,8 @@ pub(crate) struct Policy {
     /// The limits of every call.
     pub(crate) limits: Arc<Limits>,
     pub(crate) settings: Settings,
-    /// The keys that secrets are encrypted under, if there are any.
-    pub(crate) secret_keys: Option<SecretKeys>,
+    /// The keys that secrets are encrypted under.
+    pub(crate) secret_keys: SecretKeys,
 }
 
 /// Counters of changes.
@@ -183,7 +183,11 @@ impl Functions {
         }
     }
 
-    async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
+    /// The number of the function of that name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
         if let Some(id) = self.names.get(name) {
             return Ok(Some(id));
         }

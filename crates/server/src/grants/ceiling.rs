@@ -7,7 +7,7 @@ use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::settings::Settings;
 use iof_command::Grants;
-use iof_egress::{SecretInjections, SecretValue};
+use iof_egress::{Rule, SecretInjections, SecretValue};
 use iof_engine::Limits;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
@@ -55,8 +55,18 @@ impl Ceiling {
             .find(|wanted| rules.covers(wanted).is_none())
         {
             let rules: Vec<_> = rules.0.iter().map(|rule| format!("`{rule}`")).collect();
+            let wide = |rule: &&Rule| {
+                let any_port = format!("{rule}:*").parse::<Rule>();
+                any_port.is_ok_and(|any_port| any_port.covers(wanted))
+            };
+            let port = match self.grants.outbound.0.iter().find(wide) {
+                Some(rule) => format!(
+                    "; `{rule}` does but for the port: a rule without one is of 80 or 443 only"
+                ),
+                None => String::new(),
+            };
             return Err(beyond(format!(
-                "outbound: no rule of this server covers `{wanted}` ([ceiling] outbound: {})",
+                "outbound: no rule of this server covers `{wanted}` ([ceiling] outbound: {}{port})",
                 list(&rules)
             )));
         }
@@ -88,14 +98,14 @@ impl Ceiling {
     /// `secret-not-set`; those of the place of a secret.
     pub(crate) fn grant(
         &self,
-        id: i64,
+        function: &str,
         declared: &Declaration,
         values: &[(String, SecretValue)],
         settings: &Settings,
     ) -> Result<EffectiveGrants, Fault> {
         let value = |name: &str| {
             let value = values.iter().find(|(known, _)| known == name);
-            let (_, value) = value.ok_or_else(|| not_set(id, name))?;
+            let (_, value) = value.ok_or_else(|| not_set(function, name))?;
             Ok::<_, Fault>(value.clone())
         };
         let secrets = declared
@@ -131,6 +141,7 @@ impl Ceiling {
                 declared.callers_may.contains(&CallerRequest::Fetch),
                 declared.callers_may.contains(&CallerRequest::Callback),
             ),
+            variables: declared.variables.clone().into_iter().collect(),
         })
     }
 }
@@ -144,11 +155,11 @@ fn beyond(what: String) -> Fault {
     )
 }
 
-fn not_set(id: i64, name: &str) -> Fault {
+fn not_set(function: &str, name: &str) -> Fault {
     Fault::new(
         FaultKind::SecretNotSet,
         format!(
-            "The function declares the secret {name}, which is not set. Set it: `iof secret set {id} {name}`."
+            "The function declares the secret {name}, which is not set. Set it: `iof secret set {function} {name}`."
         ),
     )
 }

@@ -11,7 +11,7 @@ use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretV
 use iof_engine::LimitOverrides;
 use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest declaration.
 pub(crate) const MAX_DECLARATION: usize = 64 << 10;
@@ -51,6 +51,12 @@ pub(crate) struct Declaration {
     pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// Which of its calls are kept, to be replayed.
     pub(crate) record: Record,
+    /// Environment variables of its calls. They are not secrets: whoever may read the function sees them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
+    #[serde(skip_serializing)]
+    env: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A request whose target a caller names.
@@ -175,10 +181,28 @@ impl Declaration {
                 ));
             }
         }
+        let environments = self
+            .env
+            .iter()
+            .map(|(name, set)| (format!("env.{name}"), set));
+        for (table, set) in environments.chain([("variables".to_owned(), &self.variables)]) {
+            variables(&table, set).map_err(wrong)?;
+        }
         // A value stands in for the one that is not known yet.
         let value =
             SecretValue::new("value").map_err(|error| Fault::host("No declaration.", error))?;
         for (at, secret) in self.secrets.iter().enumerate() {
+            let name = secret.value.name();
+            // As the store will, when somebody sets it. The name only: people write a secret where its name belongs.
+            if !iof_store::is_secret_name(name) {
+                return Err(wrong(format!(
+                    "secrets[{at}]: the name in braces is not one of a secret: it is a capital letter and up to 63 capital letters, digits and underscores, such as {{API_TOKEN}}{}",
+                    match iof_store::is_secret_name(&name.to_ascii_uppercase()) {
+                        true => format!(". Write {{{}}}", name.to_ascii_uppercase()),
+                        false => String::new(),
+                    }
+                )));
+            }
             secret
                 .attachment(value.clone())
                 .map_err(|problem| wrong(format!("secrets[{at}]: {problem}")))?;
@@ -215,6 +239,43 @@ impl DeclaredSecret {
         SecretInjection::new(self.to.clone(), place, self.value.clone(), value)
             .map_err(|error| error.to_string())
     }
+}
+
+/// Names that the host gives every call.
+const OWN_VARIABLES: [&str; 2] = ["wasm_id", "storage_key"];
+/// The longest name of a variable.
+const MAX_VARIABLE_NAME: usize = 64;
+
+/// Checks the variables of a table.
+fn variables(table: &str, set: &BTreeMap<String, String>) -> Result<(), String> {
+    if set.len() > MAX_ENTRIES {
+        return Err(format!(
+            "{table}: {} entries; at most {MAX_ENTRIES} are taken",
+            set.len()
+        ));
+    }
+    for (name, value) in set {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let is_name = name.bytes().all(plain)
+            && name.len() <= MAX_VARIABLE_NAME
+            && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        if !is_name {
+            return Err(format!(
+                "{table}: not a name of a variable: got {name:?}. Write up to {MAX_VARIABLE_NAME} letters, digits and underscores, not a digit first, such as API_URL"
+            ));
+        }
+        if OWN_VARIABLES.contains(&name.as_str()) {
+            return Err(format!(
+                "{table}: `{name}` is set by the server. Choose another name"
+            ));
+        }
+        if value.contains('\0') {
+            return Err(format!(
+                "{table}: the value of `{name}` has a zero byte. Leave it out"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Where and what, without the line itself: people write a secret where its template belongs.
@@ -262,6 +323,7 @@ mod tests {
         record = "errors"
         callers_may = ["fetch", "callback"]
         cors = ["https://app.example.com"]
+        variables = { API_URL = "https://api.test", "_x" = "" }
 
         [limits]
         wall_time = "5s"
@@ -350,6 +412,16 @@ mod tests {
                 "declaration",
                 "signing[1]: the secret is there twice",
             ),
+            ("[variables]\n1A = \"x\"", "declaration", "1A"),
+            ("[variables]\n\"A-B\" = \"x\"", "declaration", "A-B"),
+            ("[variables]\nA = 1", "declaration", "string"),
+            ("[variables]\nA = \"x\\u0000\"", "declaration", "zero byte"),
+            (
+                "[variables]\nstorage_key = \"x\"",
+                "declaration",
+                "set by the server",
+            ),
+            ("[env.staging]\n\"\" = \"x\"", "declaration", "env.staging"),
             ("commands = [\"sh\"]", "ceiling", "`sh`"),
             (
                 "outbound = [\"* https://*:8443\"]",

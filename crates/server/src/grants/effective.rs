@@ -24,6 +24,8 @@ pub(crate) struct EffectiveGrants {
     /// Pages of other origins that may call it.
     pub(crate) cors: AllowedOrigins,
     pub(crate) callers_may: CallersMay,
+    /// Its environment variables.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// Requests whose target a caller may name.
@@ -74,6 +76,7 @@ impl EffectiveGrants {
                 fetch: true,
                 callback: true,
             },
+            variables: vec![],
         }
     }
 

@@ -9,8 +9,10 @@ mod ceiling;
 mod declaration;
 mod declared_signing;
 mod effective;
+mod inspect;
 mod rate_limiter;
 
 pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
 pub(crate) use effective::{CallersMay, EffectiveGrants};
+pub use inspect::{AS_SHIPPED, check_declaration, declaration_notes};

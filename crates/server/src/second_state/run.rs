@@ -10,7 +10,8 @@ use super::{arguments, multipart};
 use crate::app::App;
 use crate::callback::RequestTarget;
 use crate::calls::{
-    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, log_refused,
+    read_body,
 };
 use crate::functions::LoadedFunction;
 use crate::http::content_type;
@@ -53,7 +54,13 @@ async fn answer(
     let call = reply::new_id();
     let mut response = match run(app, call, route, request, origin).await {
         Ok(response) => response,
-        Err(refusal) => refuse(&refusal, route),
+        Err(refusal) => {
+            if let (Refusal::Request(fault), Some(number)) = (&refusal, parse_id(&route.id)) {
+                let function = FunctionRef::Number(number);
+                log_refused(app, call, function, &route.function, fault).await;
+            }
+            refuse(&refusal, route)
+        }
     };
     reply::of_call(&mut response, call);
     response
@@ -132,7 +139,7 @@ async fn run(
         dispatch,
     };
     let called_back = call_back(&client, route, (named_by, target), value);
-    Box::pin(called_back).await.map_err(Refusal::Request)
+    Box::pin(called_back).await.map_err(Refusal::Callback)
 }
 
 /// The credentials of this API: the function's usage key, and leave to name what is fetched and called back.
@@ -218,8 +225,10 @@ async fn call_back(
 enum Refusal {
     /// The call itself ended so: what the function did, or was asked to do, or a limit that it reached.
     Call(Fault),
-    /// Something before or after it: the request, its turn, what it fetched or called back.
+    /// Something before it: the request, its turn, what it fetched.
     Request(Fault),
+    /// Its result could not be sent on.
+    Callback(Fault),
 }
 
 impl From<Fault> for Refusal {
@@ -232,7 +241,7 @@ impl From<Fault> for Refusal {
 fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
     let (id, content_type) = (&route.id, route.content_type());
     let fault = match refusal {
-        Refusal::Call(fault) | Refusal::Request(fault) => fault,
+        Refusal::Call(fault) | Refusal::Request(fault) | Refusal::Callback(fault) => fault,
     };
     match (refusal, fault.kind) {
         // A server that is full says so, for clients and proxies that know what 503 means.

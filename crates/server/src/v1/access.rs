@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::given;
 use crate::caller::api_key;
 use crate::http::truncate;
+use crate::sent_key::{SentKey, sent_key};
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request};
@@ -148,11 +149,7 @@ pub(super) async fn function(
     match function {
         Some(function) if admitted => Ok(function),
         None if admitted => Err(Fault::no_such_function(truncate(id))),
-        _ => Err(refused(
-            &format!("Function {} takes its admin key,", truncate(id)),
-            key.as_ref(),
-            need,
-        )),
+        _ => Err(refused(app, headers, Refused::Function(id), key, need).await),
     }
 }
 
@@ -167,7 +164,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Resul
     let key = api_key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(need) => Ok(()),
-        _ => Err(refused(SERVER, key.as_ref(), need)),
+        _ => Err(refused(app, headers, Refused::Server, key, need).await),
     }
 }
 
@@ -182,7 +179,8 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     let key = api_key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
-        _ => Err(refused(SERVER, key.as_ref(), Scope::Admin)),
+        _ if !app.keys.are_set() => Err(Fault::new(FaultKind::Key, NO_OPERATOR)),
+        _ => Err(refused(app, headers, Refused::Server, key, Scope::Admin).await),
     }
 }
 
@@ -195,26 +193,54 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     app.store.named(id).await.map_err(Fault::from)
 }
 
-/// The subject of a refusal that concerns all functions.
-const SERVER: &str = "This takes";
+/// The refusal of what only an operator may do, on a server that has none.
+const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
-/// The refusal of a sender without a key, or with one that lacks the scope.
-fn refused(what: &str, key: Option<&ApiKey>, need: Scope) -> Fault {
-    let need = need.as_str();
-    let reach = match what {
-        SERVER => "for all functions",
-        _ => "for this function",
+/// The subject of a refusal.
+#[derive(Clone, Copy)]
+enum Refused<'a> {
+    /// A function, by number or name.
+    Function(&'a str),
+    /// All functions.
+    Server,
+}
+
+/// The refusal of a sender without a key, with one that opens nothing, or with one that lacks the scope.
+async fn refused(
+    app: &App,
+    headers: &HeaderMap,
+    what: Refused<'_>,
+    key: Option<ApiKey>,
+    need: Scope,
+) -> Fault {
+    let sent = match sent_key(app, headers, key).await {
+        Ok(sent) => sent,
+        Err(fault) => return fault,
     };
-    match key {
-        Some(key) => Fault::new(
-            FaultKind::Scope,
-            format!("Key `{}` lacks the scope `{need}` {reach}.", key.label),
-        ),
-        None => Fault::new(
-            FaultKind::Key,
-            format!(
-                "{what} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+    let need = need.as_str();
+    let mut fault = if let SentKey::Made(key) = &sent {
+        let reach = match what {
+            Refused::Server => "for all functions",
+            Refused::Function(_) => "for this function",
+        };
+        let message = format!("Key `{}` lacks the scope `{need}` {reach}.", key.label);
+        Fault::new(FaultKind::Scope, message)
+    } else {
+        let takes = match what {
+            Refused::Server => "This takes".to_owned(),
+            Refused::Function(id) => format!("Function {} takes its admin key,", truncate(id)),
+        };
+        let sent = sent.public_first();
+        let message = match (app.keys.are_set(), what) {
+            (false, Refused::Function(_)) => format!(
+                "{sent}{takes} or a key of scope `{need}`: send it as `Authorization: Bearer KEY`. If it is lost: this server was started without keys of its own; with auth.keys (IOF_AUTH_KEYS=KEY), that key makes another (`iof key rotate`)."
             ),
-        ),
-    }
+            _ => format!(
+                "{sent}{takes} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+            ),
+        };
+        Fault::new(FaultKind::Key, message)
+    };
+    fault.detail = Some(sent.private());
+    fault
 }

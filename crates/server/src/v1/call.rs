@@ -5,8 +5,8 @@ use super::answer::{self, ErrorResponse, Problem};
 use super::prefer;
 use crate::app::App;
 use crate::arguments;
-use crate::caller::{BearerKey, function_ref};
-use crate::calls::{CallRequest, Origin, Prepared, StatedTypes, execute, read_body};
+use crate::caller::{self, BearerKey, function_ref};
+use crate::calls::{CallRequest, Origin, Prepared, StatedTypes, called_by, execute, read_body};
 use crate::cors;
 use crate::envelope::SentHead;
 use crate::jobs::{JobRequest, submit};
@@ -37,6 +37,26 @@ pub(super) struct ExportPath {
     export: String,
 }
 
+/// Refuses a method that a path does not have; where the path runs a function, its log says so.
+pub(super) async fn wrong_method(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    // The router of `/v1` has taken its own segment away.
+    let Some((function, export)) = called_by(request.uri().path()) else {
+        return reply::wrong_method(request).await;
+    };
+    let message = format!(
+        "Method {} does not call a function. Send the call with POST.",
+        request.method()
+    );
+    let fault = Fault::new(FaultKind::Method, message);
+    let call = reply::new_id();
+    let mut response = refused(&app, call, (&function, &export), fault).await;
+    reply::of_call(&mut response, call);
+    response
+}
+
 /// Call a function
 ///
 /// A public function is called by anybody; a private one with its usage key, or a key of scope `call`.
@@ -62,9 +82,10 @@ pub(super) async fn call(
     request: Request<Body>,
 ) -> Response<Body> {
     let call = reply::new_id();
-    let mut response = respond(&app, call, (&function, &export), request)
-        .await
-        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
+    let mut response = match respond(&app, call, (&function, &export), request).await {
+        Ok(response) => response,
+        Err(fault) => refused(&app, call, (&function, &export), fault).await,
+    };
     reply::of_call(&mut response, call);
     response
 }
@@ -101,11 +122,23 @@ async fn respond(
 ) -> Result<Response<Body>, Fault> {
     let page = cors::foreign(app, &request)?;
     cors::admit(app, function_ref(function)?, page.as_ref()).await?;
-    let mut response = run(app, id, function, export, request)
-        .await
-        .unwrap_or_else(|fault| ErrorResponse::from(fault).into_response());
+    let mut response = match run(app, id, function, export, request).await {
+        Ok(response) => response,
+        Err(fault) => refused(app, id, (function, export), fault).await,
+    };
     cors::allow(&mut response, page);
     Ok(response)
+}
+
+/// The answer to a call that was refused, which is in the log of its function.
+async fn refused(
+    app: &App,
+    id: uuid::Uuid,
+    (function, export): (&str, &str),
+    fault: Fault,
+) -> Response<Body> {
+    caller::log_refused(app, id, function, export, &fault).await;
+    ErrorResponse::from(fault).into_response()
 }
 
 async fn run(
@@ -143,7 +176,11 @@ async fn run(
         stated: stated.as_ref(),
     };
     let outcome = execute(app, prepared, request, (held, share)).await?;
-    reply::of_value(outcome.result?)
+    match outcome.result {
+        Ok(value) => reply::of_value(value),
+        // Its observers know of its fault.
+        Err(fault) => Ok(ErrorResponse::from(fault).into_response()),
+    }
 }
 
 /// The answer to a call that goes on.

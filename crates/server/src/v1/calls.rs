@@ -3,8 +3,8 @@
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath};
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::Query;
-use super::time;
 use crate::app::App;
+use crate::http::time;
 use crate::http::truncate;
 use crate::replay;
 use axum::extract::{Path, State};

@@ -1,9 +1,10 @@
 //! `GET /v1/egress`: outbound requests of functions, and the commands that they ran.
 
+use super::access;
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit, WaitSeconds};
-use super::{access, time};
 use crate::app::App;
+use crate::http::time;
 use axum::extract::State;
 use http::HeaderMap;
 use iof_fault::Fault;

@@ -3,9 +3,10 @@
 use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
-use super::{time, versions};
+use super::versions;
 use crate::app::App;
 use crate::grants::Declaration;
+use crate::http::time;
 use axum::body::Body;
 use axum::extract::State;
 use http::Request;

@@ -1,9 +1,9 @@
-//! `/v1/keys`: keys with scopes.
+//! `/v1/keys`: keys with scopes; and `/v1/functions/{function}/admin-key`.
 
-use super::access::{self, Operator};
+use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Operator};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
-use super::time;
 use crate::app::App;
+use crate::http::time;
 use crate::http::truncate;
 use axum::extract::{Path, State};
 use http::HeaderMap;
@@ -182,6 +182,38 @@ pub(super) async fn delete(
         let message = format!("There is no key {}.", truncate(&id));
         Fault::new(FaultKind::NoSuchKey, message).into()
     })
+}
+
+/// An admin key that was just made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AdminKeyMade {
+    function: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Changes and deletes the function. It is shown once, and kept nowhere.
+    admin_key: String,
+}
+
+/// Make another admin key for a function
+///
+/// The one before opens nothing from now on. It takes scope `admin`, which a key of the server has: a function whose key
+/// is lost is not.
+#[utoipa::path(post, path = "/functions/{function}/admin-key", operation_id = "rotateAdminKey", tag = "keys",
+    params(FunctionPath),
+    responses((status = 201, body = AdminKeyMade), (status = "default", body = Problem)))]
+pub(super) async fn rotate_admin_key(
+    State(app): State<Arc<App>>,
+    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+) -> Result<Created<AdminKeyMade>, ErrorResponse> {
+    let id = function.function_id;
+    let key = app.store.rotate_admin_key(id).await?;
+    app.functions.changed(id);
+    tracing::info!(function = id, "another admin key was made");
+    Ok(Created(AdminKeyMade {
+        function: id,
+        name: function.name,
+        admin_key: key.as_str().to_owned(),
+    }))
 }
 
 /// A time in Unix milliseconds.

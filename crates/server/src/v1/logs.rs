@@ -3,9 +3,9 @@
 use super::access::{AuthorizedFunction, FunctionPath, Read};
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit, WaitSeconds};
-use super::time;
 use crate::app::App;
 use crate::call_log::OWN_FIELD;
+use crate::http::time;
 use axum::extract::State;
 use iof_fault::Fault;
 use iof_store::LoggedCall;
@@ -41,6 +41,9 @@ struct CallResult {
     version: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     export: Option<String>,
+    /// True if it was refused before the function ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refused: bool,
     /// The code of what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -94,7 +97,8 @@ pub(super) struct LogQuery {
 /// Read the log of a function
 ///
 /// The newest calls, or with `after` those logged since; `wait` then waits for one. The server keeps the newest
-/// `second_state.log_rows` of each function.
+/// `second_state.log_rows` of each function, and beside them the newest `server.refused_rows` of those that were refused
+/// before it ran.
 #[utoipa::path(get, path = "/functions/{function}/logs", operation_id = "readLogs", tag = "logs",
     params(FunctionPath, LogQuery),
     responses((status = 200, body = LogList), (status = "default", body = Problem)))]
@@ -125,12 +129,16 @@ async fn rows(
     limit: u32,
 ) -> Result<Vec<LoggedCall>, Fault> {
     app.call_log.flush().await;
-    let rows = match after {
-        Some(after) => app.store.calls_after(id, after, limit).await,
-        None => app.store.calls(id, true, limit).await,
+    let mut rows = match after {
+        Some(after) => app.store.calls_after(id, after, limit).await?,
+        None => app.store.calls(id, true, limit).await?,
     };
-    let mut rows = rows?;
+    rows.extend(app.store.refused_calls(id, after, limit).await?);
     rows.sort_by_key(|row| row.log_id);
+    match after {
+        Some(_) => rows.truncate(limit as usize),
+        None => drop(rows.drain(..rows.len().saturating_sub(limit as usize))),
+    }
     Ok(rows)
 }
 

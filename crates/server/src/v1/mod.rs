@@ -13,6 +13,7 @@
 //! | `describe` | the OpenAPI document of one function |
 //! | `page` | a page to call a function from |
 //! | `logs` | output, result and cost of calls |
+//! | `variables` | environment variables, each change a version |
 //! | `secrets` | secrets that the host attaches to requests: set and deleted, never read |
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
@@ -36,13 +37,14 @@ mod prefer;
 mod query;
 mod secrets;
 mod server;
+mod variables;
 mod versions;
 
 pub(crate) use access::admit;
 pub use openapi::openapi;
 
 use crate::app::App;
-use crate::reply::{no_such_route, wrong_method};
+use crate::reply::no_such_route;
 use axum::Router;
 use axum::routing::{get, options};
 use std::sync::Arc;
@@ -66,7 +68,7 @@ fn routes() -> Router<Arc<App>> {
             "/functions/{function}/call/{export}",
             options(call::preflight),
         )
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(call::wrong_method)
 }
 
 /// Every route, with its part of the document.
@@ -77,6 +79,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(describe::read))
         .routes(routes!(versions::add, versions::list))
         .routes(routes!(versions::activate))
+        .routes(routes!(variables::change))
         .routes(routes!(versions::set_canary, versions::end_canary))
         .routes(routes!(call::call))
         .routes(routes!(jobs::read))
@@ -90,11 +93,6 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(egress::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
+        .routes(routes!(keys::rotate_admin_key))
         .routes(routes!(server::read))
-}
-
-/// A time in RFC 3339, in UTC.
-fn time(unix_ms: i64) -> String {
-    let since = std::time::Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
-    humantime_serde::re::humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since).to_string()
 }

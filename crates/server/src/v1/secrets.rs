@@ -2,10 +2,10 @@
 
 use super::access::{Admin, AuthorizedFunction, FunctionPath};
 use super::answer::{ErrorResponse, Json, NoContent, Problem};
-use super::time;
 use crate::app::App;
 use crate::charset;
 use crate::http::content_type;
+use crate::http::time;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;
@@ -77,7 +77,7 @@ pub(super) async fn set(
 ) -> Result<NoContent, ErrorResponse> {
     let (parts, body) = request.into_parts();
     let id = function.function_id;
-    let keys = app.functions.secret_keys()?;
+    let keys = app.functions.secret_keys();
     charset::utf8_only(content_type(&parts.headers))?;
     let too_long = || {
         Fault::new(

@@ -1,22 +1,99 @@
-//! `/v1/server`: what the server holds and runs now, for its operator.
+//! `/v1/server`: which server this is, for everybody who keeps a key of it; and what it holds and runs now, for its operator.
+//!
+//! The identity is public, and proves nothing: a client sends a key that it keeps only to where it had it from.
 
-use super::access::{AuthorizedServer, Read};
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
+use crate::http::time;
 use crate::parsing::blocking;
+use crate::sent_key::{SentKey, sent_key};
 use axum::extract::State;
+use http::HeaderMap;
+use iof_store::Scope;
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// The state of a server. Counts since the start grow; all else is of now.
+/// A server. Counts since the start grow; all else is of now.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerInfo {
-    calls: CallFigures,
-    functions: FunctionFigures,
-    slots: SlotFigures,
-    maps: MapFigures,
+    /// Its identity: made with its data, and kept with it, wherever it listens.
+    id: String,
+    /// True for the server of `iof dev`, on which each build replaces what was deployed.
+    dev: bool,
+    /// True if it was started with keys (auth.keys).
+    takes_keys: bool,
+    /// The key that was sent with this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyUsed>,
+    /// The version of iof. This and all that follows takes a key of the server, or one of scope `read` for all functions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<CallFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functions: Option<FunctionFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<SlotFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maps: Option<MapFigures>,
+}
+
+/// The key of a request.
+#[derive(Serialize, ToSchema)]
+struct KeyUsed {
+    kind: KeyKind,
+    /// Of a key that was made here: its label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// Its scopes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<&'static str>,
+    /// The one function that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<i64>,
+    /// The time at which it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+/// A kind of key.
+#[derive(Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum KeyKind {
+    /// A key of the server (auth.keys): everything.
+    Server,
+    /// A key that was made here (/v1/keys).
+    Made,
+    /// None of both: the key of a function, or wrong, or ended.
+    Unknown,
+}
+
+impl KeyUsed {
+    fn of(sent: SentKey) -> Option<Self> {
+        let plain = |kind| Self {
+            kind,
+            label: None,
+            scopes: vec![],
+            function: None,
+            expires_at: None,
+        };
+        match sent {
+            SentKey::Nothing => None,
+            SentKey::OtherScheme | SentKey::Unknown | SentKey::Ended(_) => {
+                Some(plain(KeyKind::Unknown))
+            }
+            SentKey::Operator => Some(plain(KeyKind::Server)),
+            SentKey::Made(key) => Some(Self {
+                kind: KeyKind::Made,
+                scopes: key.scopes.iter().map(Scope::as_str).collect(),
+                label: Some(key.label),
+                function: key.function_id,
+                expires_at: key.expires_at.map(time),
+            }),
+        }
+    }
 }
 
 /// Calls.
@@ -70,42 +147,63 @@ struct MapFigures {
     limit: u64,
 }
 
-/// Show the state of the server
+/// Show the server
 ///
-/// It takes a key of the server, or one of scope `read` for all functions.
+/// Its identity is for everybody; its state takes a key of the server, or one of scope `read` for all functions.
 #[utoipa::path(get, path = "/server", operation_id = "readServer", tag = "server",
+    security((), ("key" = [])),
     responses((status = 200, body = ServerInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    _: AuthorizedServer<Read>,
+    headers: HeaderMap,
 ) -> Result<Json<ServerInfo>, ErrorResponse> {
+    let sent = sent_key(&app, &headers, None).await?;
+    let may_read = match &sent {
+        SentKey::Operator => true,
+        SentKey::Made(key) => key.function_id.is_none() && key.scopes.allow(Scope::Read),
+        _ => !app.keys.are_set(),
+    };
+    let mut info = ServerInfo {
+        id: app.store.identity().to_owned(),
+        dev: app.dev,
+        takes_keys: app.keys.are_set(),
+        key: KeyUsed::of(sent),
+        version: None,
+        calls: None,
+        functions: None,
+        slots: None,
+        maps: None,
+    };
+    if !may_read {
+        return Ok(Json(info));
+    }
+    info.version = Some(env!("CARGO_PKG_VERSION"));
     let capacity = app.engine.capacity();
     let loaded = app.functions.figures();
     let pool = app.engine.pool();
-    Ok(Json(ServerInfo {
-        calls: CallFigures {
-            running: app.limiter.running(),
-            waiting: app.limiter.waiting(),
-            limit: app.limiter.limit(),
-        },
-        functions: FunctionFigures {
-            loaded: loaded.functions,
-            limit: capacity.functions,
-            bound: capacity.bound.to_string(),
-            bytes: loaded.bytes,
-            bytes_limit: capacity.code,
-            loads: loaded.loads,
-            evictions: loaded.evictions,
-        },
-        slots: SlotFigures {
-            used: pool.map_or(0, |pool| pool.used),
-            warm: pool.map_or(0, |pool| pool.warm),
-            limit: capacity.slots,
-            bytes: pool.map_or(0, |pool| pool.resident),
-        },
-        // A server of many functions has tens of thousands, which the kernel lists one by one.
-        maps: blocking(maps).await?,
-    }))
+    info.calls = Some(CallFigures {
+        running: app.limiter.running(),
+        waiting: app.limiter.waiting(),
+        limit: app.limiter.limit(),
+    });
+    info.functions = Some(FunctionFigures {
+        loaded: loaded.functions,
+        limit: capacity.functions,
+        bound: capacity.bound.to_string(),
+        bytes: loaded.bytes,
+        bytes_limit: capacity.code,
+        loads: loaded.loads,
+        evictions: loaded.evictions,
+    });
+    info.slots = Some(SlotFigures {
+        used: pool.map_or(0, |pool| pool.used),
+        warm: pool.map_or(0, |pool| pool.warm),
+        limit: capacity.slots,
+        bytes: pool.map_or(0, |pool| pool.resident),
+    });
+    // A server of many functions has tens of thousands, which the kernel lists one by one.
+    info.maps = Some(blocking(maps).await?);
+    Ok(Json(info))
 }
 
 fn maps() -> MapFigures {

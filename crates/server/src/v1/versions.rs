@@ -7,10 +7,10 @@ use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
 use super::functions::{Deployed, not_set};
 use super::query::Query;
-use super::time;
 use crate::app::App;
 use crate::deploy;
 use crate::grants::MAX_DECLARATION;
+use crate::http::time;
 use crate::http::{content_type, essence, hex, truncate};
 use crate::memory::MemoryReservation;
 use crate::multipart::{MostParts, boundary, split};
@@ -49,19 +49,23 @@ pub(super) struct VersionInfo {
 impl VersionInfo {
     pub(super) fn of(version: &Version) -> Self {
         let declaration = version.declaration.as_deref();
-        let manifest: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
-        let exports = manifest
-            .map(|manifest| manifest.exports)
-            .unwrap_or_default();
         Self {
             version: version.number,
             sha256: hex(&version.sha256),
             size: version.size,
             created_at: time(version.created_at),
-            exports: exports.into_iter().map(|export| export.name).collect(),
+            exports: exports_of(&version.manifest),
             declaration: declaration.and_then(|text| serde_json::from_str(text).ok()),
         }
     }
+}
+
+/// The names that a manifest has of what can be called.
+pub(super) fn exports_of(manifest: &str) -> Vec<String> {
+    let manifest: Option<Manifest> = serde_json::from_str(manifest).ok();
+    let exports = manifest.map(|manifest| manifest.exports);
+    let exports = exports.unwrap_or_default().into_iter();
+    exports.map(|export| export.name).collect()
 }
 
 /// Versions, the newest first.
@@ -249,7 +253,7 @@ fn share(percent: u8) -> Result<Percent, Fault> {
 }
 
 /// The fault of a rollout that the store refuses.
-fn refused(id: i64, error: iof_store::Error) -> Fault {
+pub(super) fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
         iof_store::Error::NoVersion { number, .. } => Fault::no_such_version(id, number),
         // What it is now stands against it.

@@ -6,7 +6,7 @@
 
 use crate::app::App;
 use crate::arguments;
-use crate::caller::{BearerKey, function_ref};
+use crate::caller::{self, BearerKey, function_ref};
 use crate::calls::{CallRequest, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body};
 use crate::cors;
 use crate::envelope::SentHead;
@@ -45,7 +45,7 @@ async fn call(State(app): State<Arc<App>>, request: Request<Body>) -> Response<B
     let call = reply::new_id();
     let mut response = match respond(&app, call, &address, request).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.logged(&app, call, &address).await,
     };
     reply::of_call(&mut response, call);
     response
@@ -66,7 +66,7 @@ async fn respond(
     }
     let mut response = match run(app, call, (function, address), request).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.logged(app, call, address).await,
     };
     cors::allow(&mut response, page);
     Ok(response)
@@ -107,7 +107,11 @@ async fn run(
         stated: stated.as_ref(),
     };
     let outcome = execute(app, prepared, request, (held, share)).await?;
-    Ok(reply::of_value(outcome.result?)?)
+    match outcome.result {
+        Ok(value) => Ok(reply::of_value(value)?),
+        // Its observers know of its fault.
+        Err(fault) => Ok(Refusal::from(fault).into_response()),
+    }
 }
 
 async fn preflight(
@@ -139,6 +143,13 @@ impl Refusal {
             fault: Fault::new(FaultKind::Method, message),
             allow: Some(allow),
         }
+    }
+
+    /// The answer, after a row in the log of the function.
+    async fn logged(self, app: &App, call: Uuid, address: &Address<'_>) -> Response<Body> {
+        let (function, export) = (&address.function, &address.export);
+        caller::log_refused(app, call, function, export, &self.fault).await;
+        self.into_response()
     }
 
     fn into_response(self) -> Response<Body> {

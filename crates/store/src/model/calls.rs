@@ -31,6 +31,17 @@ pub struct Call {
     pub guest_ns: u64,
 }
 
+/// A call that was refused before its function ran.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefusedCall {
+    /// The function.
+    pub function_id: i64,
+    /// When it came, in Unix milliseconds.
+    pub called_at: i64,
+    /// JSON that the server understands. Opaque to the store.
+    pub record: String,
+}
+
 /// One call, as the log holds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoggedCall {
@@ -54,6 +65,16 @@ impl fmt::Debug for Call {
         f.debug_struct("Call")
             .field("called_at", &self.called_at)
             .field("guest_ns", &self.guest_ns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Leaves out what belongs to the function's owner and its callers.
+impl fmt::Debug for RefusedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefusedCall")
+            .field("function_id", &self.function_id)
+            .field("called_at", &self.called_at)
             .finish_non_exhaustive()
     }
 }

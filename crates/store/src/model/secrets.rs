@@ -66,14 +66,20 @@ pub(crate) struct Reseal {
     pub(crate) secret: SealedSecret,
 }
 
-/// Refuses a name or a value that a secret cannot have.
-pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error> {
-    let well_formed = name.starts_with(|first: char| first.is_ascii_uppercase())
+/// True for a name that a secret can have.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.len() <= MAX_SECRET_NAME
         && name
             .bytes()
-            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
+}
+
+/// Refuses a name or a value that a secret cannot have.
+pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error> {
     // The name is not repeated: people paste values into the wrong field.
-    if !well_formed || name.len() > MAX_SECRET_NAME {
+    if !is_secret_name(name) {
         return Err(invalid(format!(
             "the name of a secret is a capital letter and up to {} more capital letters, digits and underscores, such as API_TOKEN",
             MAX_SECRET_NAME - 1

@@ -58,6 +58,14 @@ impl crate::rows::Database for Database {
         Ok(())
     }
 
+    async fn identity(&self) -> Result<String, Error> {
+        let identity = sqlx::query_scalar("SELECT identity FROM server");
+        Ok(identity
+            .fetch_one(&self.readers)
+            .await
+            .map_err(Failure::from)?)
+    }
+
     async fn close(&self) -> Result<(), Error> {
         self.readers.close().await;
         self.writer.close();

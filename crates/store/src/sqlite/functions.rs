@@ -49,6 +49,10 @@ impl Functions for Database {
         self.write(SetUsageKey { function_id, hash }).await?
     }
 
+    async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error> {
+        self.write(SetAdminKey { function_id, hash }).await?
+    }
+
     async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
         self.write(SetState { function_id, state }).await?
     }
@@ -207,6 +211,7 @@ impl Change for DeleteFunction {
             "DELETE FROM stored_values WHERE function_id = $1",
             "DELETE FROM stored_totals WHERE function_id = $1",
             "DELETE FROM call_log WHERE function_id = $1",
+            "DELETE FROM refused_calls WHERE function_id = $1",
             "DELETE FROM usage WHERE function_id = $1",
             "DELETE FROM secrets WHERE function_id = $1",
             "DELETE FROM recordings WHERE function_id = $1",
@@ -238,6 +243,25 @@ impl Change for SetUsageKey {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let set = sqlx::query("UPDATE functions SET usage_key_hash = $1 WHERE function_id = $2")
             .bind(self.hash.as_ref().map(|hash| &hash.as_bytes()[..]))
+            .bind(self.function_id)
+            .execute(connection)
+            .await?;
+        Ok(found(self.function_id, &set))
+    }
+}
+
+/// Replaces the admin key of a function.
+struct SetAdminKey {
+    function_id: i64,
+    hash: KeyHash,
+}
+
+impl Change for SetAdminKey {
+    type Output = Result<(), Error>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let set = sqlx::query("UPDATE functions SET admin_key_hash = $1 WHERE function_id = $2")
+            .bind(&self.hash.as_bytes()[..])
             .bind(self.function_id)
             .execute(connection)
             .await?;

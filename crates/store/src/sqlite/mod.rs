@@ -23,6 +23,7 @@ mod jobs;
 mod migrations;
 mod record_calls;
 mod recordings;
+mod refused_calls;
 mod rollout;
 mod secrets;
 mod value_rows;

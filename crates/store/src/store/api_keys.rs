@@ -55,6 +55,18 @@ impl Store {
         self.rows().key(&KeyHash::of(candidate), unix_ms()).await
     }
 
+    /// The key that `candidate` is or was, whether it has ended or not: for the reason of a refusal.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn key_ever(&self, candidate: &str) -> Result<Option<ApiKey>, Error> {
+        if !candidate.starts_with(Key::API_PREFIX) {
+            return Ok(None);
+        }
+        // Every end is after the beginning of time.
+        self.rows().key(&KeyHash::of(candidate), i64::MIN).await
+    }
+
     /// The keys that are for one function only, or all keys there are (`None`), by number. Those that have ended are
     /// among them until their place is needed.
     ///

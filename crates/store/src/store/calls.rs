@@ -8,8 +8,8 @@
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Calls, LoggedCall, Usage};
-use crate::rows::CallLog as _;
+use crate::model::{Calls, LoggedCall, RefusedCall, Usage};
+use crate::rows::{CallLog as _, RefusedCalls as _};
 
 impl Store {
     /// Counts calls and logs the newest of them, in one transaction; of each function named, the log then holds no more
@@ -48,6 +48,30 @@ impl Store {
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error> {
         self.rows().calls_after(function_id, after, count).await
+    }
+
+    /// Logs calls that were refused before their function ran, in one transaction; of each function named, the log then
+    /// holds no more than the `keep` newest of them. They count nowhere, and push out no call that ran. Their numbers are
+    /// of the same sequence. Those of a function that no longer exists are passed over.
+    ///
+    /// # Errors
+    /// As [`Store::delete_function`]; none was logged.
+    pub async fn record_refused(&self, calls: Vec<RefusedCall>, keep: u32) -> Result<(), Error> {
+        self.finish(move |inner| async move { inner.rows.record_refused(calls, keep).await })
+            .await
+    }
+
+    /// Up to `count` refused calls of a function, oldest first: the first ones after the number `after`, or the newest.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn refused_calls(
+        &self,
+        function_id: i64,
+        after: Option<i64>,
+        count: u32,
+    ) -> Result<Vec<LoggedCall>, Error> {
+        self.rows().refused_calls(function_id, after, count).await
     }
 
     /// The use of a function, at one moment. All zero if it was never called, or does not exist.

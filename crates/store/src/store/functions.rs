@@ -118,6 +118,19 @@ impl Store {
         Ok(key)
     }
 
+    /// Makes another admin key for a function, and returns it: the only time that it exists in the clear. The one before
+    /// opens nothing from now on.
+    ///
+    /// # Errors
+    /// As [`Store::set_usage_key`].
+    pub async fn rotate_admin_key(&self, function_id: i64) -> Result<Key, Error> {
+        let key = Key::random();
+        let hash = key.hash();
+        self.finish(move |inner| async move { inner.rows.set_admin_key(function_id, hash).await })
+            .await?;
+        Ok(key)
+    }
+
     /// Replaces a function's state, any text.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     rows: Rows,
     objects: Objects,
+    /// Asked for by every client: read once.
+    identity: String,
     /// Shared by uploads from before their object is written until their row is; taken exclusively to remove objects.
     uploads: RwLock<()>,
     /// Changes under way, for `close` to wait for; closed once the store is.
@@ -63,6 +65,7 @@ impl Store {
         let path = data_dir.to_owned();
         let directory = blocking(move || directory::prepare(&path)).await?;
         let rows = Rows::open(&directory.database, directory.lock).await?;
+        let identity = rows.identity().await?;
         let (root, key) = (directory.objects, directory.artefact_key);
         let objects = {
             let root = root.clone();
@@ -75,6 +78,7 @@ impl Store {
         let store = Self(Arc::new(Inner {
             rows,
             objects,
+            identity,
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
             sweeping: TaskTracker::new(),
@@ -88,6 +92,12 @@ impl Store {
     /// Waits until what torn uploads left is removed. Nothing else has to wait for that.
     pub async fn swept(&self) {
         self.0.sweeping.wait().await;
+    }
+
+    /// The server's identity: 32 hexadecimal digits, made with the directory and kept with it.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.0.identity
     }
 
     /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.

@@ -13,7 +13,7 @@ use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of our migrations is a release that somebody may have.
-pub(crate) const MIGRATIONS: [&str; 10] = [
+pub(crate) const MIGRATIONS: [&str; 12] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -24,6 +24,8 @@ pub(crate) const MIGRATIONS: [&str; 10] = [
     "0008_function_id.sql",
     "0009_call_log.sql",
     "0010_expiry_of_values.sql",
+    "0012_server.sql",
+    "0013_refused_calls.sql",
 ];
 
 #[tokio::test]

@@ -5,22 +5,22 @@
 //! stream, which asks the server for what came as any client would. What is deployed goes the way of every deploy, so
 //! that what works here works there.
 
+mod allow;
+
 use crate::args::{Dev, Remote, Serve};
 use crate::build::{once, say};
 use crate::client::Client;
 use crate::config::Config;
-use crate::deploy::{Package, Wishes, name_of, put};
+use crate::deploy::{Deployment, Package, Wishes, name_of, put};
 use crate::escape::line;
 use crate::functions::path;
-use crate::profile::LOCAL;
-use crate::{egress, fail, log, logs, print, serve};
+use crate::profile::{Profile, Profiles};
+use crate::{egress, fail, log, logs, print, secret_file, serve};
 use http::Method;
 use iof_build::{Built, Options, watch};
 use serde_json::Value as Json;
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -38,6 +38,10 @@ const LOOK: Duration = Duration::from_millis(300);
 type Came = Result<Built, String>;
 
 pub(crate) fn run(dev: Dev) -> ExitCode {
+    let dev = match project(&dev.folder) {
+        Ok(folder) => Dev { folder, ..dev },
+        Err(message) => return fail(2, message),
+    };
     let own = match Own::of(&dev) {
         Ok(own) => own,
         Err(message) => return fail(2, message),
@@ -69,6 +73,21 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
     }
 }
 
+/// The project's folder: the nearest with a Cargo.toml, as `iof build` finds it.
+fn project(folder: &Path) -> Result<PathBuf, String> {
+    let place = folder.display();
+    let absolute = fs::canonicalize(folder).map_err(|error| format!("{place}: {error}"))?;
+    let mut above = absolute.ancestors();
+    above
+        .find(|folder| folder.join("Cargo.toml").is_file())
+        .map(Path::to_owned)
+        .ok_or_else(|| {
+            format!(
+                "there is no Cargo.toml in {place}, or above: `iof new NAME` makes a project, and `iof dev FOLDER` takes another one"
+            )
+        })
+}
+
 /// The server's settings and its key.
 struct Own {
     config: Config,
@@ -78,12 +97,6 @@ struct Own {
 impl Own {
     /// What is kept is below the project's target folder, which nobody else reads.
     fn of(dev: &Dev) -> Result<Self, String> {
-        if !dev.folder.join("Cargo.toml").is_file() {
-            let place = dev.folder.display();
-            return Err(format!(
-                "there is no Cargo.toml in {place}: `iof new NAME` makes a project, and `iof dev FOLDER` takes another one"
-            ));
-        }
         let folder = dev.folder.join("target/iof-dev");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let folder = fs::canonicalize(&folder).map_err(|error| error.to_string())?;
@@ -92,40 +105,29 @@ impl Own {
             data: Some(folder.join("data")),
             config: dev.config.clone(),
             set: dev.set.clone(),
-            print_config: false,
+            ..Serve::default()
         };
         let mut config = Config::resolve(&serve)?;
+        config.dev = true;
+        for place in &dev.allow {
+            allow::host(&mut config, place)?;
+        }
         // The stream below tells what calls do; the log, what is wrong.
         if config.log == Config::default().log {
             config.log = "warn".into();
         }
-        let key = secret(&folder.join("key"))?;
+        let (key, _) = secret_file::read_or_make(&folder.join("key"))?;
+        let key = key.trim().to_owned();
         config.auth.keys.push(key.clone());
-        if config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty() {
-            let file = folder.join("secrets.key");
-            secret(&file)?;
+        // A project of before has it there.
+        let file = folder.join("secrets.key");
+        let has_none =
+            config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty();
+        if has_none && file.is_file() {
             config.secrets.key_file = file;
         }
         Ok(Self { config, key })
     }
-}
-
-/// Thirty-two random bytes in hexadecimal digits, kept in a file that nobody else can read.
-fn secret(file: &Path) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    if let Ok(text) = fs::read_to_string(file) {
-        return Ok(text.trim().to_owned());
-    }
-    let id = || uuid::Uuid::new_v4().simple().to_string();
-    let text = id() + &id();
-    let made = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    made.and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(failed)?;
-    Ok(text)
 }
 
 /// Deploys what is built, and prints what comes.
@@ -143,13 +145,12 @@ async fn follow(
         key: Some(key.to_owned()),
         ..Remote::default()
     };
-    let place = format!("http://{address}");
-    // Where commands look anyway is not said.
-    let server = match place.as_str() {
-        LOCAL => String::new(),
-        elsewhere => format!(" --server {elsewhere}"),
-    };
-    let mut client = Client::new(&remote)?;
+    let client = Client::new(&remote)?;
+    if let Err(why) = keep_profile(&client, key).await {
+        complain(&format!("--dev does not lead here: {why}"), None);
+    }
+    // What runs, where a build or a deploy fails.
+    let mut runs: Option<String> = None;
     let mut builds = builder(dev);
     // They end with this future.
     let mut streams = JoinSet::new();
@@ -160,17 +161,18 @@ async fn follow(
         let built = match came {
             Ok(built) => built,
             Err(message) => {
-                complain(&message);
+                complain(&message, runs.as_deref());
                 continue;
             }
         };
-        let deployed = match deploy(&mut client, &built).await {
-            Ok(deployed) => deployed,
+        let deployed = match deploy(&client, &built).await {
+            Ok(deployed) => deployed.answer,
             Err(message) => {
-                complain(&message);
+                complain(&message, runs.as_deref());
                 continue;
             }
         };
+        runs = Some(format!("version {}", deployed["version"]));
         let name = name_of(&deployed);
         print(&format!(
             "{name} version {} runs, {} after it was built\n",
@@ -179,19 +181,33 @@ async fn follow(
         ));
         for secret in crate::output::texts(&deployed, "secrets_not_set") {
             print(&format!(
-                "  {secret} is not set: iof secret set {name} {secret}{server}\n"
+                "  {secret} is not set: iof secret set {name} {secret} --dev\n"
             ));
         }
         if streams.is_empty() {
-            // So that other commands of this user need no key for it either.
-            client.remember(&[name.clone(), deployed["function"].to_string()], key)?;
             print(&format!(
-                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} …{server}\n"
+                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --dev\n"
             ));
             streams.spawn(calls(remote.clone(), name.clone()));
             streams.spawn(sent(remote.clone(), name));
         }
     }
+}
+
+/// Keeps the server and its key as the profile of `--dev`, so that other commands of this user need neither.
+async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
+    let about = client.about().await?;
+    let profile = Profile {
+        server: client.origin().to_owned(),
+        id: about["id"].as_str().map(str::to_owned),
+        key: Some(key.to_owned()),
+        cacert: None,
+    };
+    Profiles::change(|profiles| {
+        profiles.dev = Some(profile);
+        Ok(())
+    })
+    .map(drop)
 }
 
 /// Builds now and whenever a file changes, in a thread of its own.
@@ -232,15 +248,18 @@ fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
 }
 
 fn list(changed: &[PathBuf]) -> String {
-    let names = changed.iter().filter_map(|path| path.file_name());
+    // Editors and compilers write files that are gone again.
+    let there = changed.iter().filter(|path| path.exists());
+    let names = there.filter_map(|path| path.file_name());
     let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
     match names.as_slice() {
+        [] => "files".to_owned(),
         few if few.len() <= 3 => few.join(", "),
         many => format!("{} files", many.len()),
     }
 }
 
-async fn deploy(client: &mut Client, built: &Built) -> Result<Json, String> {
+async fn deploy(client: &Client, built: &Built) -> Result<Deployment, String> {
     let module = tokio::fs::read(&built.module)
         .await
         .map_err(|error| format!("{}: {error}", built.module.display()))?;
@@ -325,6 +344,10 @@ fn hint(row: &Json) -> String {
                 text("host")
             )
         }
+        // Both lines at once: the next refusal would be of the rule.
+        "not-granted" if text("command") == "http_proxy" => {
+            "    to let it: commands = [\"http_proxy\"] and outbound = [\"GET https://HOST\"], for where it goes, in function.toml\n".to_owned()
+        }
         "not-granted" => format!(
             "    to let it: commands = [\"{}\"] in function.toml\n",
             text("command")
@@ -333,8 +356,11 @@ fn hint(row: &Json) -> String {
     }
 }
 
-fn complain(message: &str) {
-    fail(1, message);
+fn complain(message: &str, runs: Option<&str>) {
+    fail(1, format!("{message}{}", allow::hint(message)));
+    if let Some(runs) = runs {
+        say(&format!("{runs} runs on"));
+    }
 }
 
 fn milliseconds(time: Duration) -> String {

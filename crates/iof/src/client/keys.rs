@@ -1,0 +1,194 @@
+//! The keys that a client sends: the one that was given, or those that are kept for the server.
+
+use super::Client;
+use crate::profile::{Profile, Profiles};
+use http::HeaderValue;
+
+/// Keys that are tried for one request.
+const TRIED: usize = 64;
+
+/// The functions whose admin keys are tried.
+#[derive(Clone)]
+pub(super) enum Function {
+    None,
+    One(String),
+    All,
+}
+
+/// The keys that are tried, and why others are not.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) keys: Vec<HeaderValue>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Client {
+    /// Keeps the admin key of a function under its number and its name.
+    ///
+    /// # Errors
+    /// The file of profiles cannot be written.
+    pub(crate) async fn remember(&self, names: &[String], key: &str) -> Result<(), String> {
+        let id = self.id().await?;
+        Profiles::change(|profiles| {
+            let known = profiles.servers.entry(id).or_default();
+            known.origins.insert(self.origin().to_owned());
+            known.keep(names, key);
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// Forgets the admin keys of a function that is gone.
+    ///
+    /// # Errors
+    /// The file of profiles cannot be written.
+    pub(crate) async fn forget(&self, names: &[String]) -> Result<(), String> {
+        let id = self.id().await?;
+        let origin = self.origin();
+        let knows = |profiles: &Profiles| {
+            let old = profiles.admin_keys.get(origin);
+            let known = profiles.servers.get(&id);
+            names.iter().any(|name| {
+                old.is_some_and(|old| old.contains_key(name))
+                    || known.is_some_and(|known| known.admin_keys.contains_key(name))
+            })
+        };
+        if !knows(&Profiles::load()?) {
+            return Ok(());
+        }
+        Profiles::change(|profiles| {
+            if let Some(known) = profiles.servers.get_mut(&id) {
+                known.admin_keys.retain(|name, _| !names.contains(name));
+            }
+            if let Some(known) = profiles.admin_keys.get_mut(origin) {
+                known.retain(|name, _| !names.contains(name));
+            }
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// The keys that are tried.
+    pub(super) async fn keys(&self) -> Result<&Keys, String> {
+        let find = || async {
+            if let Some(given) = &self.given {
+                return Ok(Keys {
+                    keys: vec![given.clone()],
+                    notes: vec![],
+                });
+            }
+            let knows_keys = self.profile.as_ref().is_some_and(|of| of.key.is_some())
+                || self.profiles.dev.is_some()
+                || !self.profiles.profiles.is_empty()
+                || !self.profiles.servers.is_empty()
+                || !self.profiles.admin_keys.is_empty();
+            if !knows_keys {
+                return Ok(Keys::default());
+            }
+            self.kept_keys(&self.id().await?)
+        };
+        self.keys.get_or_try_init(find).await
+    }
+
+    /// The keys that are kept for the server of this identity, the likeliest first.
+    fn kept_keys(&self, id: &str) -> Result<Keys, String> {
+        let mut keys: Vec<&str> = vec![];
+        let mut notes = vec![];
+        let is_this = |profile: &&Profile| match &profile.id {
+            Some(known) => known == id,
+            None => true,
+        };
+        let at_this = |profile: &&Profile| profile.server.trim_end_matches('/') == self.origin();
+        if let Some(profile) = &self.profile {
+            match Some(profile).filter(is_this) {
+                Some(profile) => keys.extend(profile.key.as_deref()),
+                None => notes.push(format!(
+                    "another server is at {} now than the profile knows, so its key was not sent: `iof login` makes a profile of this one",
+                    self.origin()
+                )),
+            }
+        }
+        // A profile that was chosen stands for the rights that were chosen; an address, for all that are kept.
+        if self.profile.is_none() {
+            let kept = self.profiles.profiles.values().chain(&self.profiles.dev);
+            let of_this = kept.filter(is_this).filter(at_this);
+            keys.extend(of_this.filter_map(|profile| profile.key.as_deref()));
+        }
+        let names = |all: Vec<&String>| -> Vec<String> {
+            match &self.function {
+                Function::None => vec![],
+                Function::One(name) => vec![name.to_ascii_lowercase().replace('_', "-")],
+                Function::All => all.into_iter().cloned().collect(),
+            }
+        };
+        if let Some(known) = self.profiles.servers.get(id) {
+            let wanted = names(known.admin_keys.keys().collect());
+            let found = wanted.iter().filter_map(|name| known.admin_keys.get(name));
+            let found: Vec<_> = found.flatten().map(String::as_str).collect();
+            if known.was_at(self.origin()) {
+                keys.extend(found);
+            } else if !found.is_empty() {
+                notes.push(format!(
+                    "a key is kept for a server that says it is this one, met at {} and not here, so it was not sent: --key sends one",
+                    known.origins.iter().cloned().collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+        if let Some(known) = self.profiles.admin_keys.get(self.origin()) {
+            let wanted = names(known.keys().collect());
+            let found = wanted.iter().filter_map(|name| known.get(name));
+            keys.extend(found.map(String::as_str));
+        }
+        let mut distinct: Vec<&str> = vec![];
+        for key in keys {
+            if !distinct.contains(&key) && distinct.len() < TRIED {
+                distinct.push(key);
+            }
+        }
+        Ok(Keys {
+            keys: distinct.into_iter().map(bearer).collect::<Result<_, _>>()?,
+            notes,
+        })
+    }
+
+    /// True if a key would be sent, given or kept.
+    ///
+    /// # Errors
+    /// As [`Client::about`].
+    pub(crate) async fn has_key(&self) -> Result<bool, String> {
+        Ok(!self.keys().await?.keys.is_empty())
+    }
+
+    /// Why keys that are kept were not sent, in parentheses.
+    pub(crate) fn reasons(&self) -> String {
+        match self.keys.get().map(|keys| keys.notes.as_slice()) {
+            None | Some([]) => String::new(),
+            Some(notes) => format!(" ({})", notes.join("; ")),
+        }
+    }
+
+    /// Remedies for a user whose key was refused, or who has none, in parentheses.
+    pub(super) fn way_back(&self) -> String {
+        let keys = self.keys.get();
+        let notes = keys.map_or(&[][..], |keys| &keys.notes);
+        let mut words: Vec<String> = notes.to_vec();
+        if self.given.is_none() {
+            words.push("--key, IOF_KEY, or `iof login`".into());
+        }
+        let about = self.about.get();
+        if about.is_some_and(|about| about["dev"] == true) {
+            words.push("it is a server of `iof dev`, whose key is in target/iof-dev/key of its project: --dev sends it".into());
+        }
+        match words.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", words.join("; ")),
+        }
+    }
+}
+
+pub(super) fn bearer(key: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(&format!("Bearer {key}"));
+    let mut value = value.map_err(|_| "--key: it has characters that no key has")?;
+    value.set_sensitive(true);
+    Ok(value)
+}

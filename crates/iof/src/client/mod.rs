@@ -1,0 +1,394 @@
+//! Talking to a server: what every command that does so shares.
+//!
+//! Which key is sent is decided at the first request: the one that was given; else those that are kept for this very
+//! server (`keys`), each in turn while the server refuses the one before.
+
+mod keys;
+
+use crate::args::Remote;
+use crate::escape::line;
+use crate::fail;
+use crate::profile::{LOCAL, Profile, Profiles};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use iof_egress::{
+    Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
+};
+use keys::{Function, Keys, bearer};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value as Json;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+/// Longer than the server lets anybody wait.
+const PATIENCE: Duration = Duration::from_secs(100);
+/// The largest module and the largest result that are sent and taken.
+const MOST: u64 = 1 << 30;
+
+/// A server, and the keys for it.
+pub(crate) struct Client {
+    egress: Egress,
+    rules: Rules,
+    server: Url,
+    /// The key that was given; then no other is sent.
+    given: Option<HeaderValue>,
+    /// The profile that names the server.
+    profile: Option<Profile>,
+    profiles: Profiles,
+    function: Function,
+    about: OnceCell<Json>,
+    keys: OnceCell<Keys>,
+    /// Index of the key that opened something.
+    works: AtomicUsize,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(2, format!("no runtime: {error}")),
+    };
+    runtime
+        .block_on(command)
+        .unwrap_or_else(|message| fail(2, message))
+}
+
+/// What a name in a path or in a query must not hold as it is.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b'/')
+    .add(b'<')
+    .add(b'=')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// One segment of a path, or a value of a query.
+pub(crate) fn segment(text: &str) -> String {
+    match text {
+        // They would be taken for steps.
+        "." | ".." => text.replace('.', "%2E"),
+        _ => utf8_percent_encode(text, SEGMENT).to_string(),
+    }
+}
+
+/// The URL of a server, as somebody types it.
+fn server_url(text: &str) -> Result<Url, String> {
+    if !text.contains("://") {
+        return Err(format!(
+            "SERVER has no scheme: got {text}. Write http://{text} or https://{text}."
+        ));
+    }
+    parse_outbound_url(text).map_err(|error| format!("SERVER: {error}"))
+}
+
+impl Client {
+    /// # Errors
+    /// What is wrong with an option, by its name.
+    pub(crate) fn new(remote: &Remote) -> Result<Self, String> {
+        let profiles = Profiles::load()?;
+        let profile =
+            match (remote.dev, &remote.profile, &remote.server) {
+                (true, ..) => Some(profiles.dev.as_ref().ok_or(
+                    "--dev: no server of `iof dev` is known here. Start one with `iof dev`.",
+                )?),
+                // A profile that is named has to be there; one that is not is of no matter to whoever says all.
+                (_, None, Some(_)) => None,
+                (_, name, _) => profiles.find(name.as_deref())?,
+            };
+        let profile = profile.cloned();
+        let named = match remote.dev {
+            true => None,
+            false => remote.server.as_deref(),
+        };
+        let place = named
+            .or(profile.as_ref().map(|profile| &*profile.server))
+            .unwrap_or(LOCAL);
+        let server = server_url(place)?;
+        let cacert = remote
+            .cacert
+            .as_ref()
+            .or(profile.as_ref().and_then(|profile| profile.cacert.as_ref()));
+        let config = Config {
+            // The user's own rights and the user's own server: this is no function.
+            addresses: Addresses::Any,
+            ca_files: cacert.into_iter().cloned().collect(),
+            first_byte_timeout: PATIENCE,
+            total_timeout: PATIENCE,
+            max_redirects: 0,
+            max_request: bytesize::ByteSize(MOST),
+            max_response: bytesize::ByteSize(MOST),
+            ..Config::default()
+        };
+        let egress = Egress::new(config).map_err(|error| error.to_string())?;
+        let rules = ["* http://*:*", "* https://*:*"];
+        Ok(Self {
+            egress,
+            rules: rules.iter().filter_map(|rule| rule.parse().ok()).collect(),
+            given: remote.key.as_deref().map(bearer).transpose()?,
+            server,
+            profile,
+            profiles,
+            function: Function::None,
+            about: OnceCell::new(),
+            keys: OnceCell::new(),
+            works: AtomicUsize::new(0),
+        })
+    }
+
+    /// The same, for one function: the admin keys that deploys from here were given for it are tried, too.
+    pub(crate) fn of(self, function: &str) -> Self {
+        self.with(Function::One(function.to_owned()))
+    }
+
+    /// The same, where it is not known which function is meant.
+    pub(crate) fn of_any(self) -> Self {
+        self.with(Function::All)
+    }
+
+    fn with(self, function: Function) -> Self {
+        Self {
+            function,
+            // A key may have been kept since.
+            profiles: Profiles::load().unwrap_or(self.profiles),
+            keys: OnceCell::new(),
+            works: AtomicUsize::new(0),
+            ..self
+        }
+    }
+
+    /// Another client of the same server, for one function.
+    pub(crate) fn new_like(other: &Self, function: &str) -> Self {
+        Self {
+            egress: other.egress.clone(),
+            rules: other.rules.clone(),
+            server: other.server.clone(),
+            given: other.given.clone(),
+            profile: other.profile.clone(),
+            profiles: other.profiles.clone(),
+            function: Function::One(function.to_owned()),
+            about: other.about.clone(),
+            keys: OnceCell::new(),
+            works: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where a path of the server is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        self.server.as_str().trim_end_matches('/')
+    }
+
+    /// The server's description of itself: its identity, whether it takes keys, and what the key is that was given.
+    ///
+    /// # Errors
+    /// The server is not one of iof, or does not answer.
+    pub(crate) async fn about(&self) -> Result<&Json, String> {
+        let ask = || async {
+            let (path, empty) = ("/v1/server", Bytes::new());
+            let answer = self.try_send(&Method::GET, path, &[], &empty, self.given.as_ref());
+            let answer = answer.await?;
+            let status = answer.status();
+            let about: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+            match about["id"].is_string() {
+                true => Ok(about),
+                false => Err(self.foreign(status)),
+            }
+        };
+        self.about.get_or_try_init(ask).await
+    }
+
+    /// The same as the server says it to the first key that is sent.
+    ///
+    /// # Errors
+    /// As [`Client::about`].
+    pub(crate) async fn who(&self) -> Result<Json, String> {
+        self.ask(Method::GET, "/v1/server", "").await
+    }
+
+    async fn id(&self) -> Result<String, String> {
+        let about = self.about().await?;
+        Ok(about["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Asks for a path below the server, and reads JSON; `Null` if the answer has no body.
+    ///
+    /// # Errors
+    /// What the server says is wrong, or why it does not answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Json, String> {
+        let response = self.send(method, path, &[], body).await?;
+        self.json(response)
+    }
+
+    /// The same with a body of JSON.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn tell(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Json,
+    ) -> Result<Json, String> {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let headers = [(CONTENT_TYPE, JSON)];
+        let response = self.send(method, path, &headers, body.to_string()).await?;
+        self.json(response)
+    }
+
+    /// The JSON of an answer, if it is one of success.
+    ///
+    /// # Errors
+    /// What the server says is wrong.
+    pub(crate) fn json(&self, response: Response<Bytes>) -> Result<Json, String> {
+        let (status, body) = (response.status(), response.into_body());
+        if status.is_success() && body.is_empty() {
+            return Ok(Json::Null);
+        }
+        let json: Option<Json> = serde_json::from_slice(&body).ok();
+        match json {
+            Some(json) if status.is_success() => Ok(json),
+            Some(json) => {
+                let said = json["error"].as_str().map(|said| line(said).into_owned());
+                let said = said.unwrap_or_else(|| format!("the server answered {status}"));
+                Err(match status {
+                    StatusCode::UNAUTHORIZED => said + &self.way_back(),
+                    _ => said,
+                })
+            }
+            None => Err(self.foreign(status)),
+        }
+    }
+
+    fn foreign(&self, status: StatusCode) -> String {
+        format!(
+            "{} answered {status}, and not as a server of iof does. Is it the right address?",
+            self.server
+        )
+    }
+
+    /// Sends a request, with each key in turn while it is refused, and takes any answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Bytes>, String> {
+        let body = body.into();
+        let keys = &self.keys().await?.keys;
+        let first = self.works.load(Ordering::Relaxed);
+        let answer = self
+            .try_send(&method, path, headers, &body, keys.get(first))
+            .await?;
+        let refused = |answer: &Response<Bytes>| {
+            matches!(
+                answer.status(),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            )
+        };
+        if !refused(&answer) {
+            return Ok(answer);
+        }
+        for (at, key) in keys.iter().enumerate().filter(|(at, _)| *at != first) {
+            let next = self
+                .try_send(&method, path, headers, &body, Some(key))
+                .await?;
+            if !refused(&next) {
+                self.works.store(at, Ordering::Relaxed);
+                return Ok(next);
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn try_send(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: &Bytes,
+        key: Option<&HeaderValue>,
+    ) -> Result<Response<Bytes>, String> {
+        let url = self.url(path);
+        let mut request = Request::new(body.clone());
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = url.parse().map_err(|_| format!("not a URL: got {url}"))?;
+        request.headers_mut().extend(headers.iter().cloned());
+        if let Some(key) = key {
+            request.headers_mut().insert(AUTHORIZATION, key.clone());
+        }
+        let context = Outbound {
+            call: Uuid::nil(),
+            function: "iof",
+            function_id: 0,
+            version: 0,
+            rules: &self.rules,
+            secrets: SecretInjections::NONE,
+            depth: 0,
+            deadline: Instant::now() + PATIENCE,
+            max_redirects: None,
+            retries: 0,
+            decode: false,
+        };
+        let answer = self.egress.send(&context, request).await;
+        let answer = answer.map_err(|error| self.unreachable(&error.to_string()))?;
+        // Every answer of iof has the id of its call or of its request.
+        let headers = answer.headers();
+        match headers.contains_key("iof-call") || headers.contains_key("iof-request") {
+            true => Ok(answer),
+            false => Err(self.foreign(answer.status())),
+        }
+    }
+
+    /// The reason why a server does not answer, with a next step.
+    fn unreachable(&self, error: &str) -> String {
+        let server = &self.server;
+        if error.contains("UnknownIssuer") {
+            return format!(
+                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
+            );
+        }
+        if error.contains("InvalidContentType") {
+            let plain = self.origin().replacen("https://", "http://", 1);
+            return format!("{server}: it does not speak TLS on this port. Try {plain}.");
+        }
+        let dev = match &self.profiles.dev {
+            Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {
+                format!(" --dev is the server of `iof dev` at {}.", dev.server)
+            }
+            _ => String::new(),
+        };
+        format!(
+            "{server}: {error}. Is the server running there? `iof serve` starts one; --server, or `iof login`, says where.{dev}"
+        )
+    }
+}

@@ -1,0 +1,183 @@
+//! What settings must be, and the files that they name.
+
+use super::{Config, listen, read};
+use crate::log;
+use iof_server::{Https, Secrets};
+use iof_store::SecretKeys;
+use std::net::SocketAddr;
+use std::path::Path;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// Keys shorter than this can be guessed.
+const KEY_LENGTH: usize = 16;
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.auth.keys.iter().any(|key| key.len() < KEY_LENGTH) {
+            return Err(format!(
+                "auth.keys: a key needs at least {KEY_LENGTH} characters; `openssl rand -hex 24` makes one"
+            ));
+        }
+        log::check(&self.log).map_err(|error| format!("log: {error}"))?;
+        self.public_url()?;
+        self.metrics_address()?;
+        let https = self.https_address()?;
+        let public = |address: &SocketAddr| !address.ip().is_loopback();
+        let exposed = [Some(self.listen), https]
+            .into_iter()
+            .flatten()
+            .find(public);
+        if let Some(address) = exposed.filter(|_| self.auth.keys.is_empty()) {
+            return Err(format!(
+                "refusing to listen on {address} without a key: anybody who reaches it could upload code. Set \
+                 auth.keys (or IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers."
+            ));
+        }
+        let ranges = [
+            (
+                "server.concurrency",
+                u64::from(self.server.concurrency),
+                1,
+                10_000,
+            ),
+            (
+                "limits.memory",
+                self.limits.memory.as_u64(),
+                64 << 10,
+                4 << 30,
+            ),
+            (
+                "limits.stack",
+                self.limits.stack.as_u64(),
+                16 << 10,
+                16 << 20,
+            ),
+            (
+                "second_state.multipart_parts",
+                u64::from(self.second_state.multipart_parts),
+                1,
+                10_000,
+            ),
+            (
+                "second_state.log_rows",
+                u64::from(self.second_state.log_rows),
+                0,
+                100_000,
+            ),
+            (
+                "second_state.callback_depth",
+                u64::from(self.second_state.callback_depth),
+                0,
+                100,
+            ),
+            (
+                "compile.compile_memory",
+                self.compile.compile_memory.as_u64(),
+                96 << 20,
+                1 << 40,
+            ),
+            (
+                "compile.module_size",
+                self.compile.module_size.as_u64(),
+                8,
+                1 << 30,
+            ),
+        ];
+        for (name, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!(
+                    "{name} must be between {least} and {most}, and is {value}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The address of HTTPS, if there is one.
+    pub(crate) fn https_address(&self) -> Result<Option<SocketAddr>, String> {
+        match self.tls.listen.as_str() {
+            "" => Ok(None),
+            text => listen::parse(text)
+                .map(Some)
+                .map_err(|error| format!("tls.listen: {error}")),
+        }
+    }
+
+    /// The address of metrics, if there is one.
+    pub(crate) fn metrics_address(&self) -> Result<Option<SocketAddr>, String> {
+        match self.metrics.listen.as_str() {
+            "" => Ok(None),
+            text => listen::parse(text)
+                .map(Some)
+                .map_err(|error| format!("metrics.listen: {error}")),
+        }
+    }
+
+    /// The name of the server to the outside, if it has one.
+    pub(crate) fn public_url(&self) -> Result<Option<Url>, String> {
+        let text = self.public_url.as_str();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url =
+            iof_egress::parse_outbound_url(text).map_err(|error| format!("public_url: {error}"))?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err(format!(
+                "public_url: {text:?} has a path; write scheme, host and port only, such as https://f.example.com"
+            ));
+        }
+        Ok(Some(url))
+    }
+
+    /// What secrets are encrypted under, if there is a key. Reads a file, so at start alone.
+    ///
+    /// # Errors
+    /// A message that names the setting, and never shows a key.
+    pub(crate) fn secret_keys(&self) -> Result<Option<SecretKeys>, String> {
+        let Secrets { key_file, keys } = &self.secrets;
+        let (setting, text) = match (key_file.as_os_str().is_empty(), keys.is_empty()) {
+            (true, true) => return Ok(None),
+            (false, true) => {
+                let text = read(key_file).map_err(|error| format!("secrets.key_file: {error}"))?;
+                ("secrets.key_file", Zeroizing::new(text))
+            }
+            (true, false) => ("secrets.keys", Zeroizing::new(keys.join("\n"))),
+            (false, false) => {
+                return Err(
+                    "secrets.key_file and secrets.keys are both set; one of them has to go".into(),
+                );
+            }
+        };
+        let keys = SecretKeys::parse(&text).map_err(|error| format!("{setting}: {error}"))?;
+        Ok(Some(keys))
+    }
+
+    /// Reads the files that settings name, as a start does.
+    ///
+    /// # Errors
+    /// A message that names the setting.
+    pub(crate) fn check_files(&self) -> Result<(), String> {
+        self.secret_keys()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+        if self.https_address()?.is_some() {
+            runtime.block_on(async { Https::new(&self.tls).await.map(drop) })?;
+        }
+        Ok(())
+    }
+}
+
+/// A key that everybody on the machine can read protects from nobody there.
+pub(crate) fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(
+            "secrets.key_file: other users can read {path}; `chmod 600 {path}` keeps it to this one"
+        );
+    }
+}

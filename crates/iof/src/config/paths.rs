@@ -1,0 +1,94 @@
+//! Files that a file of settings names: relative to that file, wherever the server is started.
+//!
+//! Not `infer.models`, which is relative to the data. Not those of `[commands]`: what a native program is and sees has to be absolute, and anything else is refused.
+
+use std::path::Path;
+use toml::{Table, Value};
+
+/// The settings that are a path, or a list of paths.
+const PATHS: [&str; 6] = [
+    "data",
+    "secrets.key_file",
+    "tls.certificate",
+    "tls.key",
+    "egress.ca_files",
+    "infer.onnxruntime",
+];
+/// The setting that is a list of tables, and the paths of each.
+const CERTIFICATES: (&str, [&str; 2]) = ("egress.client_certificate", ["certificate", "key"]);
+
+/// Makes the paths of settings absolute that come from a file in `folder`.
+pub(super) fn absolute(settings: &mut Table, folder: &Path) {
+    for name in PATHS {
+        if let Some(value) = find(settings, name) {
+            join(value, folder);
+        }
+    }
+    let (name, fields) = CERTIFICATES;
+    if let Some(Value::Array(list)) = find(settings, name) {
+        for table in list.iter_mut().filter_map(Value::as_table_mut) {
+            for field in fields {
+                if let Some(value) = table.get_mut(field) {
+                    join(value, folder);
+                }
+            }
+        }
+    }
+}
+
+fn find<'a>(settings: &'a mut Table, name: &str) -> Option<&'a mut Value> {
+    let (parents, leaf) = name.rsplit_once('.').unwrap_or(("", name));
+    let mut table = settings;
+    for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
+        table = table.get_mut(parent)?.as_table_mut()?;
+    }
+    table.get_mut(leaf)
+}
+
+fn join(value: &mut Value, folder: &Path) {
+    match value {
+        // Not set.
+        Value::String(path) if path.is_empty() => {}
+        Value::String(path) => {
+            // What is absolute stays.
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+        Value::Array(list) => list.iter_mut().for_each(|path| join(path, folder)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn relative_paths_are_of_the_folder() {
+        let text = "data = \"d\"\n[secrets]\nkey_file = \"\"\n[tls]\nkey = \"/k\"\ncertificate = \"../c\"\n\
+                    [egress]\nca_files = [\"a\", \"/b\"]\n[[egress.client_certificate]]\ncertificate = \"bin/x\"\nkey = \"r\"\n";
+        let mut table: Table = text.parse().unwrap();
+        absolute(&mut table, Path::new("/etc/iof"));
+        let text = table.to_string();
+        for line in [
+            "data = \"/etc/iof/d\"",
+            "key_file = \"\"",
+            "key = \"/k\"",
+            "certificate = \"/etc/iof/../c\"",
+            "ca_files = [\"/etc/iof/a\", \"/b\"]",
+            "certificate = \"/etc/iof/bin/x\"",
+            "key = \"/etc/iof/r\"",
+        ] {
+            assert!(text.contains(line), "{line} is missing in: {text}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_a_setting() {
+        let mut settings = Table::try_from(Config::default()).unwrap();
+        let names = PATHS.into_iter().chain([CERTIFICATES.0]);
+        for name in names.filter(|name| cfg!(feature = "infer") || !name.starts_with("infer.")) {
+            assert!(find(&mut settings, name).is_some(), "{name}");
+        }
+    }
+}

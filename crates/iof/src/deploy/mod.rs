@@ -1,0 +1,281 @@
+//! `iof deploy`: a module, or what is built of a folder, becomes a function or its next version.
+
+mod summary;
+mod variables;
+
+use crate::args::{Deploy, Remote};
+use crate::build;
+use crate::client::{Client, segment};
+use crate::functions::{ask, path};
+use crate::output::{json, word};
+use crate::print;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, StatusCode};
+use iof_build::Options;
+use serde_json::Value as Json;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use summary::Summary;
+
+/// A module, what it declares, and what to call it.
+pub(crate) struct Package {
+    pub(crate) module: Vec<u8>,
+    pub(crate) declaration: Option<String>,
+    pub(crate) name: String,
+}
+
+/// What becomes of it.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    pub(crate) private: bool,
+    pub(crate) canary: Option<u8>,
+    pub(crate) idle: bool,
+}
+
+pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
+    // Before anything is built: a wrong option, or a server that is not there, costs no minute then.
+    let client = Client::new(&deploy.remote)?;
+    agree(&client, deploy.remote.dev).await?;
+    let (module, beside, name) = source(&deploy.path)?;
+    let declaration = match (&deploy.function, beside) {
+        (Some(file), _) => Some(read(file)?),
+        (None, Some(file)) => Some(read(&file)?),
+        (None, None) => None,
+    };
+    let declaration = variables::apply(declaration, deploy.env.as_deref(), &deploy.set)?;
+    let bytes = tokio::fs::read(&module).await;
+    let bytes = bytes.map_err(|error| format!("{}: {error}", module.display()))?;
+    if !bytes.starts_with(b"\0asm") {
+        return Err(format!(
+            "{}: not a WebAssembly module: got {} bytes that do not begin as one does. `iof build` makes one of a crate.",
+            module.display(),
+            bytes.len()
+        ));
+    }
+    let package = Package {
+        module: bytes,
+        declaration,
+        name: deploy.name.clone().unwrap_or(name),
+    };
+    let wishes = Wishes {
+        private: deploy.private,
+        canary: deploy.canary,
+        idle: deploy.idle,
+    };
+    let deployed = put(&client, package, &wishes).await?;
+    if deploy.remote.json {
+        return Ok(json(&deployed.answer));
+    }
+    let function = name_of(&deployed.answer);
+    let client = client.of(&function);
+    let place = path(&function);
+    let document = client
+        .ask(Method::GET, &format!("{place}/openapi.json"), "")
+        .await;
+    // What a key of scope `deploy` may not see is not said.
+    let after = client.ask(Method::GET, &place, "").await;
+    Ok(print(&summary::of(&Summary {
+        client: &client,
+        deployment: &deployed,
+        document: document.ok().as_ref(),
+        after: after.ok().as_ref(),
+        wishes: &wishes,
+        server: &server_option(&deploy.remote),
+    })))
+}
+
+/// The option that leads another command to the same server.
+fn server_option(remote: &Remote) -> String {
+    match (remote.dev, &remote.server, &remote.profile) {
+        (true, ..) => " --dev".into(),
+        // What the environment says holds for the next command as well.
+        (_, Some(server), _) if std::env::var("IOF_SERVER").as_ref() != Ok(server) => {
+            format!(" --server {}", word(server))
+        }
+        (_, _, Some(profile)) if std::env::var("IOF_PROFILE").as_ref() != Ok(profile) => {
+            format!(" --profile {}", word(profile))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Sees that the server is there, and that whoever deploys to the server of `iof dev` means it: the next save replaces
+/// what was deployed.
+async fn agree(client: &Client, agreed: bool) -> Result<(), String> {
+    let about = client.about().await?;
+    if about["dev"] != true || agreed {
+        return Ok(());
+    }
+    let what = format!(
+        "{} is the server of `iof dev`: the next save replaces what is deployed there, and its data goes with target/",
+        client.origin()
+    );
+    if !std::io::stdin().is_terminal() {
+        return Err(format!(
+            "{what}. Add --dev if you mean it; else start `iof serve`, and name it with --server."
+        ));
+    }
+    ask(
+        &format!("{what}. Deploy to it? [y/N] "),
+        "nothing was deployed",
+    )
+}
+
+/// The module of a path, the function.toml beside it, and the name that it suggests.
+fn source(place: &Path) -> Result<(PathBuf, Option<PathBuf>, String), String> {
+    if place.is_dir() {
+        let built = build::once(place, &Options::default())?;
+        return Ok((built.module, built.declaration, built.package));
+    }
+    if !place.is_file() {
+        return Err(format!(
+            "{} is not there: name a module (.wasm), or the folder of a crate",
+            place.display()
+        ));
+    }
+    let name = place
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let beside = place.with_file_name("function.toml");
+    Ok((place.to_owned(), beside.is_file().then_some(beside), name))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A function that was deployed.
+pub(crate) struct Deployment {
+    /// The server's answer.
+    pub(crate) answer: Json,
+    /// Success if the admin key is kept, or the reason why it is not: the server shows it once.
+    pub(crate) kept: Option<Result<(), String>>,
+    /// The function as it was before, for who may see it.
+    pub(crate) before: Option<Json>,
+}
+
+/// Deploys: the next version of the function of that name, or a new one.
+///
+/// # Errors
+/// What the server says is wrong.
+pub(crate) async fn put(
+    client: &Client,
+    package: Package,
+    wishes: &Wishes,
+) -> Result<Deployment, String> {
+    let name = package.name.to_ascii_lowercase().replace('_', "-");
+    let (content_type, body) = form(&package);
+    let (headers, body) = ([(CONTENT_TYPE, content_type)], Bytes::from(body));
+    let rollout = match wishes {
+        Wishes {
+            canary: Some(percent),
+            ..
+        } => format!("?canary={percent}"),
+        Wishes { idle: true, .. } => "?idle=true".to_owned(),
+        _ => String::new(),
+    };
+    let known = Client::new_like(client, &name);
+    let numbered = name.bytes().all(|byte| byte.is_ascii_digit());
+    // Without a key, only a new function can be meant.
+    if numbered || known.has_key().await? {
+        // Asked first: a module may be large.
+        let shown = known.send(Method::GET, &path(&name), &[], "").await?;
+        if shown.status() != StatusCode::NOT_FOUND || numbered {
+            let before = match shown.status() {
+                StatusCode::OK => known.json(shown).ok(),
+                _ => None,
+            };
+            let next = format!("{}/versions{rollout}", path(&name));
+            let answer = known
+                .send(Method::POST, &next, &headers, body.clone())
+                .await?;
+            // To whoever has no key for it, the server does not say whether there is such a function.
+            let hidden = matches!(
+                answer.status(),
+                StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            );
+            if numbered || !hidden {
+                let answer = known.json(answer)?;
+                return Ok(Deployment {
+                    answer,
+                    kept: None,
+                    before,
+                });
+            }
+        }
+    }
+    let name_in_query = segment(&name);
+    let create = format!(
+        "/v1/functions?name={name_in_query}&private={}",
+        wishes.private
+    );
+    let answer = client.send(Method::POST, &create, &headers, body).await?;
+    if answer.status() == StatusCode::CONFLICT {
+        return Err(taken(client, &known, &name).await);
+    }
+    let answer = client.json(answer)?;
+    let kept = match answer["admin_key"].as_str() {
+        Some(key) => {
+            let names = [answer["function"].to_string(), name];
+            Some(client.remember(&names, key).await)
+        }
+        None => None,
+    };
+    Ok(Deployment {
+        answer,
+        kept,
+        before: None,
+    })
+}
+
+/// A name that somebody has, and no key for it: every way back.
+async fn taken(client: &Client, known: &Client, name: &str) -> String {
+    let keyless = client
+        .about()
+        .await
+        .is_ok_and(|about| about["takes_keys"] != true);
+    let operator = match keyless {
+        true => "start the server with a key (IOF_AUTH_KEYS=KEY iof serve), and ",
+        false => "with a key of the server, ",
+    };
+    format!(
+        "there is a function {name} already, and no key for it here{}. --key (IOF_KEY) takes its admin key or one of scope deploy; if its admin key is lost, {operator}`iof key rotate {name} --key KEY` makes another; --name takes another name.",
+        known.reasons()
+    )
+}
+
+/// A module and its declaration, as a form.
+fn form(package: &Package) -> (HeaderValue, Vec<u8>) {
+    let boundary = uuid::Uuid::new_v4().simple().to_string();
+    let mut body = vec![];
+    let mut part = |name: &str, content: &[u8]| {
+        body.extend(
+            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n")
+                .into_bytes(),
+        );
+        body.extend(content);
+        body.extend(b"\r\n");
+    };
+    if let Some(declaration) = &package.declaration {
+        part("function", declaration.as_bytes());
+    }
+    part("module", &package.module);
+    body.extend(format!("--{boundary}--\r\n").into_bytes());
+    let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"));
+    // Hexadecimal digits always are a header value.
+    (
+        content_type.unwrap_or(HeaderValue::from_static("multipart/form-data")),
+        body,
+    )
+}
+
+/// The name of a function that was deployed, or its number.
+pub(crate) fn name_of(deployed: &Json) -> String {
+    let name = deployed["name"].as_str().map(str::to_owned);
+    name.unwrap_or_else(|| deployed["function"].to_string())
+}

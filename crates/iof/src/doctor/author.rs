@@ -1,0 +1,54 @@
+//! The author's side: what builds functions, and the project in this folder.
+
+use super::{Check, Part};
+use iof_build::{Machine, Toolchain};
+use std::fs;
+use std::path::Path;
+
+/// Checks of what builds functions.
+pub(super) fn toolchain() -> Vec<Check> {
+    let lines = Toolchain::report(&Machine::this()).into_iter();
+    lines
+        .map(|line| Check {
+            part: Part::Author,
+            name: format!("toolchain: {}", line.name),
+            fine: line.fine,
+            found: line.found,
+            advice: line.advice,
+        })
+        .collect()
+}
+
+/// True if a function is written in a folder, or above it.
+pub(super) fn is_project(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file() || folder.join("function.toml").is_file()
+}
+
+/// The project in a folder: its `function.toml`, as a server as shipped reads it.
+pub(super) fn project(folder: &Path) -> Vec<Check> {
+    let file = folder.join("function.toml");
+    let name = "function.toml";
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let found = format!("none: a function gets {}", iof_server::AS_SHIPPED);
+            return vec![Check::new(Part::Project, name, found, None)];
+        }
+        Err(error) => {
+            let advice = Some("make it readable".to_owned());
+            return vec![Check::new(Part::Project, name, error.to_string(), advice)];
+        }
+    };
+    match iof_server::check_declaration(&text) {
+        Ok(()) => vec![Check::new(
+            Part::Project,
+            name,
+            "a server as shipped takes it",
+            None,
+        )],
+        Err(why) => {
+            let advice = Some("change it, or the server's [ceiling]".to_owned());
+            vec![Check::new(Part::Project, name, why, advice)]
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A row of the log for a call that was refused before its function ran.
+
+use super::row::{OWN_FIELD, allocated, text};
+use iof_fault::Fault;
+use serde::Serialize;
+use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+
+/// Bytes of a message that the log keeps, and of the name of an export, which a client chose.
+const KEPT: usize = 1 << 10;
+
+/// A call that was refused before its function ran.
+#[derive(Serialize)]
+pub(crate) struct RefusedCall {
+    #[serde(skip)]
+    at: SystemTime,
+    call: Uuid,
+    export: Box<str>,
+    fault: Box<str>,
+    message: Box<str>,
+    refused: bool,
+}
+
+impl RefusedCall {
+    pub(crate) fn new(call: Uuid, export: &str, fault: &Fault) -> Self {
+        Self {
+            at: SystemTime::now(),
+            call,
+            export: beginning(export).into(),
+            fault: fault.code().into(),
+            message: beginning(&fault.message).into(),
+            refused: true,
+        }
+    }
+
+    /// Bytes that it takes while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.export, &self.fault, &self.message];
+        let texts = texts.into_iter().map(|text| allocated(text.len()));
+        // A queue that grows has up to twice the places that it needs.
+        2 * size_of::<Self>() + texts.sum::<usize>()
+    }
+
+    pub(super) fn into_record(self, function_id: i64) -> iof_store::RefusedCall {
+        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        iof_store::RefusedCall {
+            function_id,
+            called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            record: text(&json!({ OWN_FIELD: self })),
+        }
+    }
+}
+
+fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(KEPT)).unwrap_or(text)
+}

@@ -1,0 +1,46 @@
+//! Calls that are refused before their function runs: rows of its log.
+//!
+//! A function that does not exist has no log, and a path that names none is none of a call; these are lines of the server's
+//! own log only.
+
+use super::prepare::FunctionRef;
+use crate::app::App;
+use crate::call_log::RefusedCall;
+use iof_fault::{Fault, FaultKind};
+use uuid::Uuid;
+
+/// Adds a row to the log of the function that was called. Not on the path of calls that run.
+pub(crate) async fn log_refused(
+    app: &App,
+    call: Uuid,
+    function: FunctionRef<'_>,
+    export: &str,
+    fault: &Fault,
+) {
+    if fault.kind == FaultKind::NoSuchFunction {
+        return;
+    }
+    let function = match function {
+        FunctionRef::Number(number) => Some(number),
+        // What the store cannot say now, the log cannot take either.
+        FunctionRef::Name(name) => app.functions.named(name).await.unwrap_or_default(),
+    };
+    if let Some(function) = function {
+        app.call_log
+            .refused(function, RefusedCall::new(call, export, fault));
+    }
+}
+
+/// The function and the export of a path below `/v1` that runs a function, if it is one.
+pub(crate) fn called_by(path: &str) -> Option<(String, String)> {
+    let mut segments = path.strip_prefix("/functions/")?.split('/');
+    let (function, call, export) = (segments.next()?, segments.next()?, segments.next()?);
+    if call != "call" || segments.next().is_some() {
+        return None;
+    }
+    let text = |segment: &str| {
+        let text = percent_encoding::percent_decode_str(segment).decode_utf8();
+        text.ok().map(|text| text.into_owned())
+    };
+    Some((text(function)?, text(export)?))
+}

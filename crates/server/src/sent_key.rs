@@ -1,0 +1,100 @@
+//! The key that a request carries, told apart for whoever is refused and for the server's log.
+
+use crate::app::App;
+use crate::auth::given;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use iof_fault::Fault;
+use iof_store::{ApiKey, Scope};
+
+/// The key that a request carries, as a refusal tells it apart.
+pub(crate) enum SentKey {
+    Nothing,
+    /// The header Authorization is there, and not of the scheme Bearer.
+    OtherScheme,
+    /// Not a key that this server knows. It may be that of a function.
+    Unknown,
+    /// A key that was made here and has ended.
+    Ended(ApiKey),
+    /// A key that was made here.
+    Made(ApiKey),
+    /// A key of the server.
+    Operator,
+}
+
+impl SentKey {
+    /// A sentence for the client, before what it should send. Whether a key ever was one is not for whoever guesses.
+    pub(crate) fn public(&self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::OtherScheme => " The header Authorization was sent, and not as `Bearer KEY`.",
+            Self::Unknown | Self::Ended(_) | Self::Made(_) | Self::Operator => {
+                " The key that was sent does not open it: it is wrong, or has ended."
+            }
+        }
+    }
+
+    /// The same, as the first sentence.
+    pub(crate) fn public_first(&self) -> String {
+        match self.public().trim_start() {
+            "" => String::new(),
+            sentence => format!("{sentence} "),
+        }
+    }
+
+    /// A description for the server's log.
+    pub(crate) fn private(&self) -> String {
+        match self {
+            Self::Nothing => "no key was sent".into(),
+            Self::OtherScheme => "Authorization is not `Bearer KEY`".into(),
+            Self::Unknown => "the key is not known here".into(),
+            Self::Ended(key) => format!(
+                "key {} (`{}`) has ended, at {}",
+                key.id,
+                key.label,
+                key.expires_at.map(crate::http::time).unwrap_or_default()
+            ),
+            Self::Made(key) => {
+                let scopes: Vec<_> = key.scopes.iter().map(Scope::as_str).collect();
+                let reach = key
+                    .function_id
+                    .map_or("all functions".into(), |id| format!("function {id}"));
+                format!(
+                    "key {} (`{}`) has {} for {reach}",
+                    key.id,
+                    key.label,
+                    scopes.join(", ")
+                )
+            }
+            Self::Operator => "a key of the server".into(),
+        }
+    }
+}
+
+/// Finds out what the key of a request is. `made` is the key that was found for it, if that was looked for.
+pub(crate) async fn sent_key(
+    app: &App,
+    headers: &HeaderMap,
+    made: Option<ApiKey>,
+) -> Result<SentKey, Fault> {
+    if let Some(key) = made {
+        return Ok(SentKey::Made(key));
+    }
+    let Some(given) = given(headers) else {
+        return Ok(match headers.contains_key(AUTHORIZATION) {
+            true => SentKey::OtherScheme,
+            false => SentKey::Nothing,
+        });
+    };
+    if app.keys.is_operator(headers) {
+        return Ok(SentKey::Operator);
+    }
+    Ok(match app.store.key(given).await? {
+        Some(key) => SentKey::Made(key),
+        None => app
+            .store
+            .key_ever(given)
+            .await?
+            .map_or(SentKey::Unknown, SentKey::Ended),
+    })
+}

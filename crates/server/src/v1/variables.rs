@@ -1,0 +1,105 @@
+//! `/v1/functions/{function}/variables`: the environment variables of a function, each change a version of its own.
+//!
+//! A variable belongs to a version, so that a rollback takes it back with the code that was written for it. A change makes
+//! the next version of the module that runs, without a build and without an upload.
+
+use super::access::{AuthorizedFunction, Deploy, FunctionPath};
+use super::answer::{Created, ErrorResponse, Json, Problem};
+use super::functions::{Deployed, not_set};
+use super::versions::{exports_of, refused};
+use crate::app::App;
+use axum::extract::State;
+use iof_fault::{Fault, FaultKind};
+use iof_store::{NewVersion, Rollout};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Variables that change; those that are not named stay.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VariableChanges {
+    #[schema(min_items = 1)]
+    variables: Vec<VariableChange>,
+}
+
+/// A variable that changes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct VariableChange {
+    #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+    name: String,
+    /// Its value; null removes it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required, pattern = "^[^\\x00]*$")]
+    value: Option<String>,
+}
+
+/// Change the variables of a function
+///
+/// A text sets a variable, null removes it, and what is not named stays. The version that this makes runs from now on: the
+/// module, grants and limits of the one that ran, with other variables.
+#[utoipa::path(patch, path = "/functions/{function}/variables", operation_id = "changeVariables", tag = "versions",
+    params(FunctionPath),
+    request_body = VariableChanges,
+    responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    Json(changes): Json<VariableChanges>,
+) -> Result<Created<Deployed>, ErrorResponse> {
+    if changes.variables.is_empty() {
+        let message = "No variable changes: got an empty list. Name at least one.";
+        return Err(Fault::new(FaultKind::Json, message).into());
+    }
+    let (id, active) = (function.function_id, function.version);
+    let ceiling = app.functions.ceiling();
+    let mut declaration = match active.declaration.as_deref() {
+        Some(text) => ceiling.read(text)?,
+        None => {
+            // With a declaration it would get only what that says.
+            let message = format!(
+                "Version {} has no function.toml, and gets what the server grants by default. Deploy it with a function.toml that says what it needs, and [variables].",
+                active.number
+            );
+            return Err(Fault::new(FaultKind::Declaration, message).into());
+        }
+    };
+    for VariableChange { name, value } in changes.variables {
+        match value {
+            Some(value) => declaration.variables.insert(name, value),
+            None => declaration.variables.remove(&name),
+        };
+    }
+    let failed = |error: serde_json::Error| Fault::host("The version could not be made.", error);
+    let text = serde_json::to_string(&declaration).map_err(failed)?;
+    // As any other declaration.
+    ceiling.read(&text)?;
+    let source = app.store.source(active.sha256).await?.ok_or_else(|| {
+        Fault::host(
+            "The function's module is missing from the store.",
+            format!("no source for function {id}"),
+        )
+    })?;
+    let exports = exports_of(&active.manifest);
+    let version = NewVersion {
+        source,
+        sha256: active.sha256,
+        legacy_sha256: active.legacy_sha256,
+        kind: active.kind,
+        manifest: active.manifest,
+        declaration: Some(text.clone()),
+    };
+    let added = app.store.add_version(id, version, Rollout::Active).await;
+    let added = added.map_err(|error| refused(id, error))?;
+    app.functions.changed(id);
+    tracing::info!(function = id, version = added.number, "variables changed");
+    Ok(Created(Deployed {
+        function: id,
+        name: function.name,
+        version: added.number,
+        admin_key: None,
+        exports,
+        secrets_not_set: not_set(&app, id, Some(&text)).await?,
+    }))
+}

@@ -1,0 +1,143 @@
+//! Settings, as an operator writes them for the first time.
+
+use iof_tests::server::{Server, program};
+use iof_tests::user::User;
+use std::fs;
+use std::process::{Command, Output};
+
+fn iof(folder: &std::path::Path, args: &[&str]) -> Output {
+    Command::new(program())
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}[{:?}]",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        output.status.code()
+    )
+}
+
+#[test]
+fn a_check_says_what_is_wrong_by_its_setting_and_starts_nothing() {
+    let user = User::new("");
+    let folder = user.folder();
+    for (file, words) in [
+        ("log = \"inof\"\n", "log: not a level: got \"inof\""),
+        ("log = \"info,h2\"\n", "log: not a level"),
+        ("[secrets]\nkey_file = \"nope.key\"\n", "secrets.key_file: "),
+        ("listen = \"example.com\"\n", "localhost:8080"),
+        ("[limits]\nwall_time = 5\n", "such as \"5s\""),
+        (
+            "[limits]\nwall_tmie = \"5s\"\n",
+            "did you mean `wall_time`?",
+        ),
+        (
+            "[tls]\nlisten = \":8443\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n",
+            "tls.certificate: ",
+        ),
+        (
+            "listen = \"0.0.0.0:80\"\n",
+            "refusing to listen on 0.0.0.0:80",
+        ),
+    ] {
+        fs::write(folder.join("iof.toml"), file).unwrap();
+        for line in [
+            &["serve", "--config", "iof.toml", "--check"][..],
+            &["serve", "--config", "iof.toml"],
+        ] {
+            let said = text(&iof(folder, line));
+            assert!(
+                said.contains(words) && said.contains("[Some(2)]"),
+                "{file}: {said}"
+            );
+        }
+    }
+    // Nothing is left of all that, and what is fine is said with where it is.
+    fs::write(folder.join("iof.toml"), "listen = 9090\ndata = \"kept\"\n").unwrap();
+    let said = text(&iof(folder, &["serve", "--config", "iof.toml", "--check"]));
+    let data = folder.join("kept");
+    assert!(
+        said.contains("the settings are fine: listen on http://127.0.0.1:9090")
+            && said.contains(&format!("data in {}\n", data.display()))
+            && said.contains("[Some(0)]"),
+        "{said}"
+    );
+    assert!(!data.exists() && !folder.join("iof-data").exists());
+}
+
+#[test]
+fn files_are_relative_to_the_file_that_names_them() {
+    let user = User::new("");
+    let etc = user.folder().join("etc");
+    fs::create_dir_all(&etc).unwrap();
+    fs::write(
+        etc.join("iof.toml"),
+        "data = \"d\"\n[secrets]\nkey_file = \"secrets.key\"\n",
+    )
+    .unwrap();
+    fs::write(etc.join("secrets.key"), "ab".repeat(32)).unwrap();
+    let said = text(&iof(
+        user.folder(),
+        &["serve", "--config", "etc/iof.toml", "--check"],
+    ));
+    assert!(
+        said.contains(&format!("data in {}\n", etc.join("d").display())),
+        "{said}"
+    );
+}
+
+#[test]
+fn settings_are_printed_with_what_they_decide() {
+    let user = User::new("");
+    let output = iof(user.folder(), &["serve", "--print-config", "--commented"]);
+    let commented = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "# Where to listen.\nlisten = ",
+        "# All memories and tables of an instance together. Fault `memory`.\nmemory = ",
+    ] {
+        assert!(commented.contains(line), "{line}: {commented}");
+    }
+    // It is a file of settings.
+    fs::write(user.folder().join("iof.toml"), &commented).unwrap();
+    let said = text(&iof(
+        user.folder(),
+        &["serve", "--config", "iof.toml", "--check"],
+    ));
+    assert!(said.contains("the settings are fine"), "{said}");
+}
+
+#[tokio::test]
+async fn a_start_says_where_its_data_is() {
+    let server = Server::start("").await;
+    let data = fs::canonicalize(server.data()).unwrap();
+    assert!(
+        server.log().contains(&*data.to_string_lossy()),
+        "{}",
+        server.log()
+    );
+}
+
+#[tokio::test]
+async fn a_stop_says_what_it_waits_for() {
+    let mut server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
+    let spin = iof_tests::guests::wat("(module (func (export \"spin\") (loop (br 0))))");
+    let function = server.upload(spin).await;
+    let url = format!("{}/v1/functions/{}/call/spin", server.url, function.id);
+    let call = tokio::spawn(reqwest::Client::new().post(url).send());
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(server.stop().await.success());
+    assert_eq!(call.await.unwrap().unwrap().status(), 504);
+    let log = server.log();
+    assert!(
+        log.contains("stopping: waiting for calls and connections"),
+        "{log}"
+    );
+    assert!(log.contains("\"running\":1"), "{log}");
+}
