@@ -13,6 +13,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("server", "Settings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
+    ("metrics", "MetricsSettings", SETTINGS),
     ("secrets", "Secrets", SETTINGS),
     ("limits", "Limits", LIMITS),
     ("compile", "CompileLimits", LIMITS),
