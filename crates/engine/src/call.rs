@@ -46,6 +46,8 @@ pub struct Outcome {
     pub log: Log,
     /// The time for which its code held a core.
     pub guest_cpu: Duration,
+    /// False if it was refused before any code of the function ran: no such export, arguments that do not fit.
+    pub ran: bool,
 }
 
 impl Engine {
@@ -130,6 +132,7 @@ impl Engine {
             result,
             log,
             guest_cpu: meter.used(),
+            ran: true,
         }
     }
 }
@@ -140,6 +143,7 @@ impl Outcome {
             result: Err(fault),
             log: Log::default(),
             guest_cpu: Duration::ZERO,
+            ran: false,
         }
     }
 }

@@ -80,10 +80,14 @@ fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
     let secrets = versions
         .iter()
         .flat_map(|version| version["declaration"]["secrets"].as_array());
-    let declared: BTreeSet<&str> = secrets
+    let attached = secrets
         .flatten()
-        .filter_map(|secret| secret["value"].as_str()?.split(['{', '}']).nth(1))
-        .collect();
+        .filter_map(|secret| secret["value"].as_str()?.split(['{', '}']).nth(1));
+    let signing = versions
+        .iter()
+        .flat_map(|version| version["declaration"]["signing"].as_array());
+    let signing = signing.flatten().filter_map(|key| key["secret"].as_str());
+    let declared: BTreeSet<&str> = attached.chain(signing).collect();
     if declared.contains(name) {
         return None;
     }

@@ -194,15 +194,27 @@ impl Sockets {
 async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
     let keys = match config.secret_keys()? {
         Some(keys) => keys,
-        None => own_secret_key(&config.data).await?,
+        None => own_secret_key(&config.data, store).await?,
     };
     rotate(store, &keys).await?;
     Ok(keys)
 }
 
 /// The key of a server that was given none: a file in its data, made once.
-async fn own_secret_key(data: &Path) -> Result<SecretKeys, String> {
+async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
     let file = data.join("secrets.key");
+    let in_use = store.secret_key_in_use().await;
+    if let Some(key) = in_use.map_err(|error| error.to_string())?
+        && matches!(file.try_exists(), Ok(false))
+    {
+        // Another key would open none of them, and hide that one is missing.
+        return Err(format!(
+            "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
+             secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
+             32`), and set them again.",
+            file.display()
+        ));
+    }
     let place = file.clone();
     let read = tokio::task::spawn_blocking(move || secret_file::read_or_make(&place)).await;
     let (text, made) = read.map_err(|error| error.to_string())??;

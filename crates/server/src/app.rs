@@ -5,6 +5,7 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
+use crate::deploy::DeployLocks;
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
@@ -27,6 +28,7 @@ pub struct App {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) functions: Functions,
+    pub(crate) deploys: DeployLocks,
     /// The limit of calls at a time.
     pub(crate) limiter: ConcurrencyLimiter,
     pub(crate) bodies: BodyMemory,
@@ -121,6 +123,7 @@ impl App {
         let call_log = Arc::new(call_log);
         Arc::new(Self {
             job_accepted: Notify::new(),
+            deploys: DeployLocks::new(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),

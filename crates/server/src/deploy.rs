@@ -8,9 +8,25 @@ use iof_engine::Manifest;
 use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
+
+/// Locks of functions whose next version is made of the one before, or beside one that is. Functions share them.
+pub(crate) struct DeployLocks([Mutex<()>; 64]);
+
+impl DeployLocks {
+    pub(crate) fn new() -> Self {
+        Self([const { Mutex::const_new(()) }; 64])
+    }
+
+    /// Waits for the changes of a function that are under way.
+    pub(crate) async fn lock(&self, id: i64) -> MutexGuard<'_, ()> {
+        let at = usize::try_from(id).unwrap_or_default() % self.0.len();
+        self.0[at].lock().await
+    }
+}
 
 /// Compiles a module, unless it was compiled before, and describes it as a new version.
 ///

@@ -207,6 +207,9 @@ pub(crate) trait Secrets {
 
     async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error>;
 
+    /// The key that some secret is encrypted under; `None`: there are no secrets.
+    async fn secret_key_in_use(&self) -> Result<Option<String>, Error>;
+
     async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
 
     /// The next secrets that are not under the key `current`, in the order of function and name.

@@ -2,6 +2,7 @@
 
 mod calling;
 mod doctor;
+mod found_by_a_stranger;
 mod grants;
 mod json;
 mod keys_kept;

@@ -72,7 +72,7 @@ async fn sign(call: &CallContext, request: Request) -> Result<Output, Failure> {
         return Err(usage("sign [--hex | --base64 | --base64url] SECRET"));
     };
     let key = declared(call, name, KeyUse::Sign)?;
-    let signature = computed(key, request.stdin, |key, data| key::sign(key, data)).await;
+    let signature = computed(key, request.stdin, key::sign).await;
     let signature = signature.map_err(|why| unusable(name, why))?;
     Ok(Output {
         status: status::OK,

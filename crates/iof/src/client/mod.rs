@@ -62,6 +62,9 @@ pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> Ex
         .unwrap_or_else(|message| fail(2, message))
 }
 
+/// Faults of a key that does not do. No function can have one of these codes.
+const REFUSALS: [&str; 5] = ["admin-key", "jobs-undeclared", "key", "scope", "usage-key"];
+
 /// What a name in a path or in a query must not hold as it is.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -99,6 +102,20 @@ fn server_url(text: &str) -> Result<Url, String> {
     parse_outbound_url(text).map_err(|error| format!("SERVER: {error}"))
 }
 
+/// Refuses to send the key of the environment to another server than the environment's.
+fn keep_key_to_its_server(remote: &Remote) -> Result<(), String> {
+    let (Ok(server), Ok(key)) = (std::env::var("IOF_SERVER"), std::env::var("IOF_KEY")) else {
+        return Ok(());
+    };
+    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    match &remote.server {
+        Some(named) if !same(named, &server) && remote.key.as_ref() == Some(&key) => Err(format!(
+            "IOF_KEY is for the server of IOF_SERVER: got --server {named}. Give the key of that server with --key."
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl Client {
     /// # Errors
     /// What is wrong with an option, by its name.
@@ -122,6 +139,7 @@ impl Client {
             .or(profile.as_ref().map(|profile| &*profile.server))
             .unwrap_or(LOCAL);
         let server = server_url(place)?;
+        keep_key_to_its_server(remote)?;
         let cacert = remote
             .cacert
             .as_ref()
@@ -309,11 +327,10 @@ impl Client {
         let answer = self
             .try_send(&method, path, headers, &body, keys.get(first))
             .await?;
+        // A function may answer 401 or 403 itself: it has run then, and is not run again with another key.
         let refused = |answer: &Response<Bytes>| {
-            matches!(
-                answer.status(),
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-            )
+            let fault = answer.headers().get("iof-fault");
+            fault.is_some_and(|fault| REFUSALS.iter().any(|refusal| fault == refusal))
         };
         if !refused(&answer) {
             return Ok(answer);

@@ -39,18 +39,26 @@ const ALLOWED: [HeaderName; 11] = [
 /// Beginnings of headers of one's own: senders of webhooks ask for some of them.
 const OWN: [&str; 2] = ["x-", "webhook-"];
 /// Beginnings of headers that browsers, or proxies in front of this server, act on.
-const ACTED_ON: [&str; 12] = [
+const ACTED_ON: [&str; 20] = [
     "x-accel-",
+    "x-cascade",
     "x-content-",
     "x-dns-prefetch-control",
     "x-envoy-",
     "x-frame-options",
     "x-lighttpd-",
+    "x-litespeed-",
+    "x-middleware-",
+    "x-nf-",
+    "x-now-",
     "x-permitted-cross-domain-policies",
     "x-proxy",
     "x-reproxy-",
+    "x-robots-",
     "x-sendfile",
+    "x-sourcemap",
     "x-ua-compatible",
+    "x-webkit-",
     "x-xss-protection",
 ];
 
@@ -147,9 +155,9 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, Fault> {
 }
 
 fn is_allowed(name: &HeaderName) -> bool {
-    let begins = |with: &&str| name.as_str().starts_with(with);
+    let begins = |with: &str| name.as_str().starts_with(with);
     ALLOWED.contains(name)
-        || (OWN.iter().any(|with| begins(&with)) && !ACTED_ON.iter().any(|with| begins(&with)))
+        || (OWN.iter().any(|with| begins(with)) && !ACTED_ON.iter().any(|with| begins(with)))
 }
 
 fn refused(problem: impl std::fmt::Display) -> Fault {

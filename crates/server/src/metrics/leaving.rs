@@ -13,9 +13,12 @@ const COMMANDS: usize = 200;
 /// What left, by what it was and how it ended.
 #[derive(Default)]
 pub(super) struct Leaving {
-    commands: Mutex<BTreeMap<(Box<str>, &'static str), Arc<Figures>>>,
-    requests: Mutex<BTreeMap<(&'static str, &'static str), Arc<Figures>>>,
+    commands: Mutex<ByOutcome<Box<str>>>,
+    requests: Mutex<ByOutcome<&'static str>>,
 }
+
+/// Figures by what left, and how it ended.
+type ByOutcome<What> = BTreeMap<(What, &'static str), Arc<Figures>>;
 
 /// The figures of what left and ended in one way.
 #[derive(Default)]

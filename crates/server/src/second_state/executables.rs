@@ -69,7 +69,10 @@ pub(super) async fn update(
         let function = administered(&app, &id, &parts.headers).await?;
         let mut version = upload::take(&app, &parts.headers, body).await?;
         // Other code with the same grants: this API has no word for them.
-        version.declaration = function.version.declaration;
+        let _alone = app.deploys.lock(function.function_id).await;
+        let current = app.store.function(function.function_id).await?;
+        let current = current.ok_or_else(|| Fault::no_such_function(function.function_id))?;
+        version.declaration = current.version.declaration;
         let legacy_sha256 = version.legacy_sha256.clone();
         let uploaded = app
             .store

@@ -8,6 +8,7 @@ use super::answer::{Created, ErrorResponse, Json, Problem};
 use super::functions::{Deployed, not_set};
 use super::versions::{exports_of, refused};
 use crate::app::App;
+use crate::http::truncate;
 use axum::extract::State;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{NewVersion, Rollout};
@@ -35,6 +36,12 @@ struct VariableChange {
     value: Option<String>,
 }
 
+fn not_there(name: &str) -> Fault {
+    let name = truncate(name);
+    let message = format!("Variable {name} is not set: there is nothing to remove. Leave it out.");
+    Fault::new(FaultKind::Declaration, message)
+}
+
 /// Change the variables of a function
 ///
 /// A text sets a variable, null removes it, and what is not named stays. The version that this makes runs from now on: the
@@ -52,7 +59,11 @@ pub(super) async fn change(
         let message = "No variable changes: got an empty list. Name at least one.";
         return Err(Fault::new(FaultKind::Json, message).into());
     }
-    let (id, active) = (function.function_id, function.version);
+    let id = function.function_id;
+    // Of changes that come together, each is made to what the one before left.
+    let _alone = app.deploys.lock(id).await;
+    let current = app.store.function(id).await?;
+    let active = current.ok_or_else(|| Fault::no_such_function(id))?.version;
     let ceiling = app.functions.ceiling();
     let mut declaration = match active.declaration.as_deref() {
         Some(text) => ceiling.read(text)?,
@@ -68,7 +79,10 @@ pub(super) async fn change(
     for VariableChange { name, value } in changes.variables {
         match value {
             Some(value) => declaration.variables.insert(name, value),
-            None => declaration.variables.remove(&name),
+            None => match declaration.variables.remove(&name) {
+                None => return Err(not_there(&name).into()),
+                removed => removed,
+            },
         };
     }
     let failed = |error: serde_json::Error| Fault::host("The version could not be made.", error);

@@ -159,6 +159,7 @@ pub(super) async fn add(
     let (version, exports) = take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
     let id = function.function_id;
+    let _alone = app.deploys.lock(id).await;
     let added = app.store.add_version(id, version, rollout).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);

@@ -25,6 +25,10 @@ impl Secrets for Database {
         Ok(names(&self.readers, function_id).await?)
     }
 
+    async fn secret_key_in_use(&self) -> Result<Option<String>, Error> {
+        Ok(key_in_use(&self.readers).await?)
+    }
+
     async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
         self.write(DeleteSecret { function_id, name }).await
     }
@@ -41,6 +45,13 @@ impl Secrets for Database {
     async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error> {
         self.write(ResealSecrets(batch)).await
     }
+}
+
+async fn key_in_use(readers: &SqlitePool) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT key_id FROM secrets LIMIT 1")
+        .fetch_optional(readers)
+        .await?;
+    Ok(row.map(|row| row.try_get("key_id")).transpose()?)
 }
 
 fn read(row: &SqliteRow) -> Result<SealedSecret> {

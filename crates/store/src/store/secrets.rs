@@ -71,6 +71,14 @@ impl Store {
         self.rows().secret_names(function_id).await
     }
 
+    /// The id of the key that some secret is encrypted under; `None`: there are no secrets. Needs no key.
+    ///
+    /// # Errors
+    /// As [`Store::function`].
+    pub async fn secret_key_in_use(&self) -> Result<Option<String>, Error> {
+        self.rows().secret_key_in_use().await
+    }
+
     /// Deletes a secret. `false`: there was none.
     ///
     /// # Errors

@@ -116,9 +116,12 @@ async fn an_update_sees_what_was_committed_before_it() {
         let updated = store.update_value(1, key("n"), Box::new(change), NO_LIMIT);
         updated.await.unwrap()
     };
-    let all: Vec<_> = (0..200).map(|_| tokio::spawn(add(store.clone()))).collect();
-    for one in all {
-        assert!(matches!(one.await.unwrap(), Updated::Stored(_)));
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        all.spawn(add(store.clone()));
+    }
+    for one in all.join_all().await {
+        assert!(matches!(one, Updated::Stored(_)));
     }
     assert_eq!(value(&store, "n").await.as_deref(), Some("200"));
     let text = commit(&store, &[], vec![set("n", "x")], NO_LIMIT).await;
