@@ -67,6 +67,7 @@ mod second_state;
 mod secrets;
 mod secrets_kept;
 mod send_email;
+mod service;
 mod shapes;
 mod signed_requests;
 mod stale_connection;

@@ -24,9 +24,11 @@ mod models;
 mod native;
 mod output;
 mod profile;
+mod reload;
 mod replay;
 mod secret;
 mod serve;
+mod service;
 mod shell;
 
 use args::{Args, Command};
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
             Ok(config) if serve.print_config => print(&config.to_toml()),
-            Ok(config) => serve::run(config),
+            Ok(config) => serve::run(config, serve),
             Err(message) => fail(2, message),
         },
         Command::New(new) => build::new(&new),

@@ -1,13 +1,18 @@
 //! `iof serve`.
 
+use crate::args::Serve;
 use crate::config::Config;
 #[cfg(feature = "infer")]
 use crate::models;
+use crate::reload::Reload;
+use crate::service::{self, Service};
 use crate::{OURSELVES, fail, host, log, native};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, AuditLog, Https, Listener, Metrics, Protocol, Values, WorkerThreads};
+use iof_server::{
+    App, AuditLog, Https, Listener, Metrics, Protocol, StopReport, Values, WorkerThreads,
+};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,10 +21,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(crate) fn run(config: Config) -> ExitCode {
-    if let Err(message) = log::start(&config.log) {
-        return fail(2, message);
-    }
+/// Serves as a service; `args` is what `config` came from, and comes from again at a reload.
+pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
+    let reload = log::start(&config.log).and_then(|filter| Reload::new(args, filter, &config));
+    let reload = match reload {
+        Ok(reload) => reload,
+        Err(message) => return fail(2, message),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -30,7 +38,11 @@ pub(crate) fn run(config: Config) -> ExitCode {
     let ready = |address: SocketAddr| {
         crate::print(&format!("listening on http://{address}\n"));
     };
-    match runtime.block_on(serve(config, ready)) {
+    let served = runtime.block_on(async {
+        let service = Service::new(reload)?;
+        serve_as(config, ready, Some(service)).await
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
     }
@@ -41,6 +53,14 @@ pub(crate) fn run(config: Config) -> ExitCode {
 /// # Errors
 /// What keeps it from serving, with what to do.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
+    serve_as(config, ready, None).await
+}
+
+async fn serve_as(
+    config: Config,
+    ready: impl FnOnce(SocketAddr),
+    mut service: Option<Service>,
+) -> Result<(), String> {
     let descriptors = raise_descriptors();
     let sockets = Sockets::bind(&config).await?;
     let store = Store::open(&config.data)
@@ -75,11 +95,30 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         },
     )?;
     tracing::info!(address = %sockets.http.1, data = %data.display(), descriptors, "listening");
+    let address = sockets.http.1;
+    let certificate = sockets
+        .https
+        .as_ref()
+        .map(|(_, _, https)| https.certificate());
     let listeners = sockets.announce(ready);
-    serve_until_told(app, &workers, listeners, signals).await?;
+    let mut report = StopReport::new(service::status);
+    let attended = async {
+        if let Some(service) = &mut service {
+            service.attend(&store, certificate, address).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        served = serve_until_told(app, &workers, listeners, signals, &mut report) => served?,
+        () = attended => {}
+    }
     #[cfg(feature = "infer")]
-    inference.closed().await;
-    let closed = store.close().await;
+    report
+        .during(inference.closed(), || "the workers of models".to_owned())
+        .await;
+    let closed = report
+        .during(store.close(), || "the database to be flushed".to_owned())
+        .await;
     drop(workers);
     closed.map_err(|error| error.to_string())
 }
@@ -286,6 +325,7 @@ async fn serve_until_told(
     workers: &WorkerThreads,
     listeners: Vec<Listener>,
     mut signals: Signals,
+    report: &mut StopReport,
 ) -> Result<(), String> {
     let (first, first_came) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
@@ -294,11 +334,12 @@ async fn serve_until_told(
     };
     let second = async {
         signals.next().await;
+        service::stopping();
         let _ = first.send(());
         signals.next().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, workers, listeners, stop) => served.map_err(|error| error.to_string()),
+        served = iof_server::serve(app, workers, listeners, stop, report) => served.map_err(|error| error.to_string()),
         () = second => {
             tracing::warn!("second signal: aborting calls in progress");
             Ok(())

@@ -46,6 +46,7 @@ mod second_state;
 mod serve;
 mod settings;
 mod status;
+mod stop_report;
 mod storage;
 mod tls;
 mod v1;
@@ -60,6 +61,7 @@ pub use serve::{Listener, Protocol, serve};
 pub use settings::{
     Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,
 };
+pub use stop_report::StopReport;
 pub use storage::Values;
-pub use tls::Https;
+pub use tls::{Certificate, Https};
 pub use v1::openapi;
