@@ -4,6 +4,7 @@
 //! 1 for a failure, 2 for arguments or settings that cannot be meant.
 
 mod args;
+mod backup;
 mod build;
 mod call;
 mod client;
@@ -78,6 +79,8 @@ fn main() -> ExitCode {
         Command::Replay(replay) => client::run(replay::run(replay)),
         #[cfg(feature = "infer")]
         Command::Models(models) => client::run(models::run(models)),
+        Command::Backup(backup) => backup::run(&backup),
+        Command::Restore(restore) => backup::restore(&restore),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
     }

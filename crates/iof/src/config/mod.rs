@@ -284,22 +284,34 @@ impl Config {
     /// # Errors
     /// A message that names the setting, and never shows a key.
     pub(crate) fn secret_keys(&self) -> Result<Option<SecretKeys>, String> {
-        let Secrets { key_file, keys } = &self.secrets;
-        let (setting, text) = match (key_file.as_os_str().is_empty(), keys.is_empty()) {
-            (true, true) => return Ok(None),
-            (false, true) => {
-                warn_of_readers(key_file);
-                ("secrets.key_file", Zeroizing::new(read(key_file)?))
-            }
-            (true, false) => ("secrets.keys", Zeroizing::new(keys.join("\n"))),
-            (false, false) => {
-                return Err(
-                    "secrets.key_file and secrets.keys are both set; one of them has to go".into(),
-                );
-            }
+        let Some(text) = self.secret_key_text()? else {
+            return Ok(None);
+        };
+        let setting = match self.secrets.keys.is_empty() {
+            true => "secrets.key_file",
+            false => "secrets.keys",
         };
         let keys = SecretKeys::parse(&text).map_err(|error| format!("{setting}: {error}"))?;
         Ok(Some(keys))
+    }
+
+    /// The keys that secrets are encrypted under as text, a line each, if there are any.
+    ///
+    /// # Errors
+    /// A message that names the setting.
+    pub(crate) fn secret_key_text(&self) -> Result<Option<Zeroizing<String>>, String> {
+        let Secrets { key_file, keys } = &self.secrets;
+        match (key_file.as_os_str().is_empty(), keys.is_empty()) {
+            (true, true) => Ok(None),
+            (false, true) => {
+                warn_of_readers(key_file);
+                Ok(Some(Zeroizing::new(read(key_file)?)))
+            }
+            (true, false) => Ok(Some(Zeroizing::new(keys.join("\n")))),
+            (false, false) => {
+                Err("secrets.key_file and secrets.keys are both set; one of them has to go".into())
+            }
+        }
     }
 
     /// All settings as they apply, secrets left out.

@@ -28,6 +28,16 @@ const MIGRATIONS: [(&str, &str, &str); 10] = migrations! {
     "0010" "expiry_of_values"
 };
 
+/// The number of the last one.
+pub(super) fn newest() -> i64 {
+    MIGRATIONS
+        .iter()
+        .zip(1..)
+        .map(|(_, number)| number)
+        .last()
+        .unwrap_or(0)
+}
+
 /// All of them. Each is known to a database by its number and the digest of its SQL.
 pub(super) fn migrator() -> Migrator {
     let numbered = MIGRATIONS.iter().zip(1..);

@@ -25,6 +25,7 @@ mod record_calls;
 mod recordings;
 mod rollout;
 mod secrets;
+pub(crate) mod snapshot;
 mod value_rows;
 mod values;
 mod versions;
