@@ -27,6 +27,7 @@ mod connections;
 mod counting;
 mod described_modules;
 mod dev;
+mod dist;
 mod durability;
 mod ephemeral;
 mod era;
