@@ -31,3 +31,5 @@ pub mod upstream;
 pub mod user;
 
 mod listener;
+
+pub use listener::Identity;

@@ -75,18 +75,22 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, rout
 }
 
 /// A certificate authority of our own, and a certificate of it.
-pub(crate) struct Identity {
+pub struct Identity {
     /// What a client has to trust, as PEM.
-    pub(crate) ca_pem: String,
-    /// The certificate and its key, as PEM, for a server that reads files.
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
+    pub ca_pem: String,
+    /// The certificate, as PEM, for a server that reads files.
+    pub certificate_pem: String,
+    /// Its key, as PEM.
+    pub key_pem: String,
     pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Identity {
     /// A fresh authority that vouches for `names`.
-    pub(crate) fn new(names: &[&str]) -> Self {
+    ///
+    /// # Panics
+    /// Without randomness.
+    pub fn new(names: &[&str]) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];

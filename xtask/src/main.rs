@@ -13,6 +13,7 @@ mod bench;
 mod capture;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod guests;
 mod onnxruntime;
@@ -54,6 +55,8 @@ enum Chore {
     Test(Test),
     /// Tries inputs that nobody thought of on whatever reads bytes of guests, clients or upstreams
     Fuzz(Fuzz),
+    /// Makes what a release is made of: archive, Debian package, list of parts, sums
+    Dist(dist::Dist),
     /// Compares iof with the raw limit
     Bench {
         #[command(subcommand)]
@@ -130,6 +133,7 @@ fn main() -> ExitCode {
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),
         Chore::Fuzz(fuzz) => fuzz::run(fuzz.target.as_deref(), fuzz.minutes),
+        Chore::Dist(dist) => dist::run(&dist),
         Chore::Bench {
             what: Bench::Hello(rounds),
         } => bench::hello(rounds.seconds, rounds.rounds),

@@ -12,6 +12,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::reload::Handle;
 
 /// The targets of the crates that run guest code or read what clients send, with all that begin like them:
 /// `wasmtime_wasi` is one.
@@ -53,19 +54,24 @@ pub(crate) fn check(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn start(filter: &str) -> Result<(), String> {
-    // What is named twice is what it is named last, and the longer name counts.
-    let shown = match filter.trim() {
-        "" => "error",
-        filter => filter,
-    };
-    let filter = EnvFilter::try_new(format!("{FOREIGN},{shown}")).map_err(|error| {
-        format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
-    })?;
+/// The filter of the log that was started, to be replaced while it runs.
+pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
+
+impl LogFilter {
+    /// Shows from now on what `filter` chooses.
+    ///
+    /// # Errors
+    /// A message that names the setting; the log stays as it was.
+    pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
+        (self.0)(parse(filter)?)
+    }
+}
+
+pub(crate) fn start(filter: &str) -> Result<LogFilter, String> {
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(parse(filter)?)
         .with_writer(std::io::stderr);
-    let result = if std::io::stderr().is_terminal() {
+    let (filter, result) = if std::io::stderr().is_terminal() {
         // Fields hold what callers and functions wrote.
         let fields = debug_fn(|writer, field, value| {
             let value = format!("{value:?}");
@@ -74,14 +80,35 @@ pub(crate) fn start(filter: &str) -> Result<(), String> {
                 name => write!(writer, "{name}={}", line(&value)),
             }
         });
-        log.with_target(true)
+        let log = log
+            .with_target(true)
             .compact()
             .fmt_fields(fields.delimited(" "))
-            .try_init()
+            .with_filter_reloading();
+        (replacing(log.reload_handle()), log.try_init())
     } else {
-        log.event_format(JsonLine).try_init()
+        let log = log.event_format(JsonLine).with_filter_reloading();
+        (replacing(log.reload_handle()), log.try_init())
     };
-    result.map_err(|error| format!("the log could not be started: {error}"))
+    result.map_err(|error| format!("the log could not be started: {error}"))?;
+    Ok(filter)
+}
+
+fn replacing<S: 'static>(handle: Handle<EnvFilter, S>) -> LogFilter {
+    LogFilter(Box::new(move |filter| {
+        handle.reload(filter).map_err(|error| error.to_string())
+    }))
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    // What is named twice is what it is named last, and the longer name counts.
+    let shown = match filter.trim() {
+        "" => "error",
+        filter => filter,
+    };
+    EnvFilter::try_new(format!("{FOREIGN},{shown}")).map_err(|error| {
+        format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
+    })
 }
 
 #[cfg(test)]

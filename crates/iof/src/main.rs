@@ -4,6 +4,7 @@
 //! 1 for a failure, 2 for arguments or settings that cannot be meant.
 
 mod args;
+mod backup;
 mod build;
 mod call;
 mod client;
@@ -26,10 +27,13 @@ mod models;
 mod native;
 mod output;
 mod profile;
+mod reload;
 mod replay;
 mod secret;
 mod secret_file;
+mod secret_keys;
 mod serve;
+mod service;
 mod shell;
 mod variable;
 
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
             Ok(config) if serve.print_config => print(&config.to_toml(serve.commented)),
             Ok(config) if serve.check => serve::check(&config),
-            Ok(config) => serve::run(config),
+            Ok(config) => serve::run(config, serve),
             Err(message) => fail(2, message),
         },
         Command::New(new) => build::new(&new),
@@ -95,6 +99,8 @@ fn main() -> ExitCode {
         Command::Replay(replay) => client::run(replay::run(replay)),
         #[cfg(feature = "infer")]
         Command::Models(models) => client::run(models::run(models)),
+        Command::Backup(backup) => backup::run(&backup),
+        Command::Restore(restore) => backup::restore(&restore),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
     }

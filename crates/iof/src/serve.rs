@@ -1,25 +1,34 @@
 //! `iof serve`.
 
+use crate::args::Serve;
 use crate::config::{Config, warn_of_readers};
 #[cfg(feature = "infer")]
 use crate::models;
-use crate::{OURSELVES, fail, host, log, native, secret_file};
+use crate::reload::Reload;
+use crate::service::{self, Service};
+use crate::{OURSELVES, fail, host, log, native, secret_keys};
 use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
-use iof_server::{App, AuditLog, Https, Listener, Metrics, Protocol, Values, WorkerThreads};
+use iof_server::{
+    App, AuditLog, Https, Listener, Metrics, Protocol, StopReport, Values, WorkerThreads,
+};
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(crate) fn run(config: Config) -> ExitCode {
-    if let Err(message) = log::start(&config.log).and_then(|()| config.check_files()) {
-        return fail(2, message);
-    }
+/// Serves as a service; `args` is what `config` came from, and comes from again at a reload.
+pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
+    let started = log::start(&config.log);
+    let started = started.and_then(|filter| config.check_files().map(|()| filter));
+    let reload = match started.and_then(|filter| Reload::new(args, filter, &config)) {
+        Ok(reload) => reload,
+        Err(message) => return fail(2, message),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -34,7 +43,11 @@ pub(crate) fn run(config: Config) -> ExitCode {
             data.display()
         ));
     };
-    match runtime.block_on(serve(config, ready)) {
+    let served = runtime.block_on(async {
+        let service = Service::new(reload)?;
+        serve_as(config, ready, Some(service)).await
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
     }
@@ -57,6 +70,14 @@ pub(crate) fn check(config: &Config) -> ExitCode {
 /// # Errors
 /// What keeps it from serving, with what to do.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
+    serve_as(config, ready, None).await
+}
+
+async fn serve_as(
+    config: Config,
+    ready: impl FnOnce(SocketAddr),
+    mut service: Option<Service>,
+) -> Result<(), String> {
     let descriptors = raise_descriptors();
     let sockets = Sockets::bind(&config).await?;
     let store = Store::open(&config.data)
@@ -76,7 +97,7 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     if !config.secrets.key_file.as_os_str().is_empty() {
         warn_of_readers(&config.secrets.key_file);
     }
-    let secret_keys = secret_keys(&config, &store).await?;
+    let secret_keys = secret_keys::secret_keys(&config, &store).await?;
     // They outlive the server: what calls began on them is waited for behind it.
     let workers =
         WorkerThreads::start().map_err(|error| format!("no threads to serve with: {error}"))?;
@@ -95,11 +116,30 @@ pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         },
     )?;
     tracing::info!(address = %sockets.http.1, data = %data.display(), descriptors, "listening");
+    let address = sockets.http.1;
+    let certificate = sockets
+        .https
+        .as_ref()
+        .map(|(_, _, https)| https.certificate());
     let listeners = sockets.announce(ready);
-    serve_until_told(app, &workers, listeners, signals).await?;
+    let mut report = StopReport::new(service::status);
+    let attended = async {
+        if let Some(service) = &mut service {
+            service.attend(&store, certificate, address).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        served = serve_until_told(app, &workers, listeners, signals, &mut report) => served?,
+        () = attended => {}
+    }
     #[cfg(feature = "infer")]
-    inference.closed().await;
-    let closed = store.close().await;
+    report
+        .during(inference.closed(), || "the workers of models".to_owned())
+        .await;
+    let closed = report
+        .during(store.close(), || "the database to be flushed".to_owned())
+        .await;
     drop(workers);
     closed.map_err(|error| error.to_string())
 }
@@ -188,44 +228,6 @@ impl Sockets {
         }
         listeners
     }
-}
-
-/// The keys that secrets are encrypted under; every secret is under the first when this returns.
-async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
-    let keys = match config.secret_keys()? {
-        Some(keys) => keys,
-        None => own_secret_key(&config.data, store).await?,
-    };
-    rotate(store, &keys).await?;
-    Ok(keys)
-}
-
-/// The key of a server that was given none: a file in its data, made once.
-async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
-    let file = data.join("secrets.key");
-    let in_use = store.secret_key_in_use().await;
-    if let Some(key) = in_use.map_err(|error| error.to_string())?
-        && matches!(file.try_exists(), Ok(false))
-    {
-        // Another key would open none of them, and hide that one is missing.
-        return Err(format!(
-            "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
-             secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
-             32`), and set them again.",
-            file.display()
-        ));
-    }
-    let place = file.clone();
-    let read = tokio::task::spawn_blocking(move || secret_file::read_or_make(&place)).await;
-    let (text, made) = read.map_err(|error| error.to_string())??;
-    if made {
-        tracing::info!(
-            file = %file.display(),
-            "the key of secrets was made; a backup of the data without it has no secrets"
-        );
-    }
-    warn_of_readers(&file);
-    SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The one way out, which never leads to this server's own sockets.
@@ -336,6 +338,7 @@ async fn serve_until_told(
     workers: &WorkerThreads,
     listeners: Vec<Listener>,
     mut signals: Signals,
+    report: &mut StopReport,
 ) -> Result<(), String> {
     let (first, first_came) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
@@ -344,11 +347,12 @@ async fn serve_until_told(
     };
     let second = async {
         signals.next().await;
+        service::stopping();
         let _ = first.send(());
         signals.next().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, workers, listeners, stop) => served.map_err(|error| error.to_string()),
+        served = iof_server::serve(app, workers, listeners, stop, report) => served.map_err(|error| error.to_string()),
         () = second => {
             tracing::warn!("second signal: aborting calls in progress");
             Ok(())
@@ -373,24 +377,4 @@ fn raise_descriptors() -> u32 {
         Err(_) => limit.current,
     };
     current.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX))
-}
-
-/// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the
-/// others are not kept from being served.
-async fn rotate(store: &Store, keys: &SecretKeys) -> Result<(), String> {
-    match store.rotate_secrets(keys).await {
-        Ok(0) => {}
-        Ok(rotated) => {
-            tracing::info!(
-                rotated,
-                key = keys.current_id(),
-                "secrets are encrypted under the first key now"
-            );
-        }
-        Err(error @ (iof_store::Error::MissingKey { .. } | iof_store::Error::Damaged { .. })) => {
-            tracing::error!(%error, "a secret cannot be read; is its key missing in secrets.key_file?");
-        }
-        Err(error) => return Err(error.to_string()),
-    }
-    Ok(())
 }

@@ -90,6 +90,11 @@ impl AuditLog {
         self.queue.flush().await;
     }
 
+    /// The records that a stop has still to write.
+    pub(crate) fn left(&self) -> usize {
+        self.sender.backlog.left()
+    }
+
     /// Writes what waits, and ends soon after `deadline`. What is not written by then is dropped.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.queue.stop(deadline).await;
@@ -193,6 +198,7 @@ impl Writer for EntryWriter {
 
     async fn finish(&mut self, mut entries: VecDeque<Entry>, deadline: Instant) {
         while !entries.is_empty() && Instant::now() < deadline {
+            self.backlog.set_left(entries.len());
             let _ = self.write(&mut entries).await;
         }
         self.backlog.close(entries.len() as u64);

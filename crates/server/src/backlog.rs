@@ -16,6 +16,8 @@ pub(crate) struct Backlog {
     limit: ByteSize,
     /// Bytes of those that wait.
     held: AtomicUsize,
+    /// Records that a stop has still to write.
+    left: AtomicUsize,
     /// Records that were dropped since the start.
     dropped: AtomicU64,
     /// Those of them that the server's log has named.
@@ -35,6 +37,7 @@ impl Backlog {
             setting,
             limit,
             held: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             said: AtomicU64::new(0),
             started: Instant::now(),
@@ -55,6 +58,16 @@ impl Backlog {
     /// Gives room back.
     pub(crate) fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Says how many records a stop has still to write. Counted then only, and not as calls end.
+    pub(crate) fn set_left(&self, records: usize) {
+        self.left.store(records, Ordering::Release);
+    }
+
+    /// The records that a stop has still to write.
+    pub(crate) fn left(&self) -> usize {
+        self.left.load(Ordering::Acquire)
     }
 
     #[cfg(test)]

@@ -47,6 +47,7 @@ mod sent_key;
 mod serve;
 mod settings;
 mod status;
+mod stop_report;
 mod storage;
 mod tls;
 mod v1;
@@ -62,6 +63,7 @@ pub use serve::{Listener, Protocol, serve};
 pub use settings::{
     Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,
 };
+pub use stop_report::StopReport;
 pub use storage::Values;
-pub use tls::Https;
+pub use tls::{Certificate, Https};
 pub use v1::openapi;

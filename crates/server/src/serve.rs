@@ -8,6 +8,7 @@ use crate::connection::{
 use crate::edge::Edge;
 use crate::jobs::JobWorker;
 use crate::runtime::WorkerThreads;
+use crate::stop_report::StopReport;
 use crate::tls::Https;
 use http::Request;
 use hyper::body::Incoming;
@@ -47,7 +48,8 @@ pub enum Protocol {
     Metrics,
 }
 
-/// Serves until `stop` resolves, then finishes the calls under way, for as long as `server.stop_wait`.
+/// Serves until `stop` resolves, then finishes the calls under way, for as long as `server.stop_wait`. A stop that takes
+/// longer than a second is reported.
 ///
 /// # Errors
 /// When no connection can be accepted any more.
@@ -56,6 +58,7 @@ pub async fn serve(
     workers: &WorkerThreads,
     listeners: Vec<Listener>,
     stop: impl Future<Output = ()>,
+    report: &mut StopReport,
 ) -> io::Result<()> {
     let edge = Arc::new(Edge::new(&app));
     let jobs = JobWorker::start(Arc::clone(&app));
@@ -82,24 +85,21 @@ pub async fn serve(
         () = stop => {}
     }
     drop(listeners);
+    report.begin();
     app.stopping.store(true, Ordering::Relaxed);
     tracing::info!("stopping: no new connections, finishing what is under way");
     stopping.cancel();
     tasks.close();
     let wait = app.settings.stop_wait;
-    let ended = async {
-        while tokio::time::timeout(SAY, tasks.wait()).await.is_err() {
-            let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
-            let connections = tasks.len();
-            tracing::info!(
-                running,
-                waiting,
-                connections,
-                "stopping: waiting for calls and connections"
-            );
-        }
+    let under_way = || {
+        let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
+        format!(
+            "{} connections, with {running} calls that run and {waiting} that wait",
+            tasks.len()
+        )
     };
-    if tokio::time::timeout(wait, ended).await.is_err() {
+    let finished = tokio::time::timeout(wait, tasks.wait());
+    if report.during(finished, under_way).await.is_err() {
         let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
         tracing::warn!(
             running,
@@ -107,14 +107,21 @@ pub async fn serve(
             "some calls did not end within server.stop_wait and are broken off"
         );
     }
-    jobs.stop().await;
+    report
+        .during(jobs.stop(), || "jobs that run".to_owned())
+        .await;
     let deadline = Instant::now() + LOGS;
-    tokio::join!(app.call_log.stop(deadline), app.audit_log.stop(deadline));
+    let logs = async {
+        tokio::join!(app.call_log.stop(deadline), app.audit_log.stop(deadline));
+    };
+    let left = || {
+        let rows = app.call_log.left() + app.audit_log.left();
+        format!("the logs to be written, {rows} rows left")
+    };
+    report.during(logs, left).await;
     Ok(())
 }
 
-/// The time between two lines of a stop that waits.
-const SAY: Duration = Duration::from_secs(1);
 /// How long a stop writes what waits in the logs; an end within two seconds is what process managers count on.
 const LOGS: Duration = Duration::from_millis(1500);
 

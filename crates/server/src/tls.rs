@@ -22,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(30);
 /// The part that makes a connection one of HTTPS.
 pub struct Https {
     pub(crate) acceptor: TlsAcceptor,
+    certificate: Certificate,
     /// Ends with the server.
     _watch: JoinSet<()>,
 }
@@ -33,6 +34,10 @@ impl Https {
     /// A message that names the setting.
     pub async fn new(settings: &Tls) -> Result<Self, String> {
         let current = Arc::new(Current(RwLock::new(load(settings).await?)));
+        let certificate = Certificate {
+            settings: settings.clone(),
+            current: Arc::clone(&current),
+        };
         let config =
             rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_safe_default_protocol_versions()
@@ -43,11 +48,41 @@ impl Https {
         // can be mended in the first request line, and not in the compressed headers of HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         let mut watching = JoinSet::new();
-        watching.spawn(watch(settings.clone(), current));
+        watching.spawn(watch(certificate.clone()));
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate,
             _watch: watching,
         })
+    }
+
+    /// The certificate, for whoever reads it again.
+    #[must_use]
+    pub fn certificate(&self) -> Certificate {
+        self.certificate.clone()
+    }
+}
+
+/// The certificate of a server, and the files that it is read from.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    settings: Tls,
+    current: Arc<Current>,
+}
+
+impl Certificate {
+    /// Reads certificate and key again, for new connections; those that are open keep theirs.
+    ///
+    /// # Errors
+    /// A message that names the setting. The certificate that was in use stays.
+    pub async fn reload(&self) -> Result<(), String> {
+        let key = load(&self.settings).await?;
+        *self
+            .current
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
     }
 }
 
@@ -101,17 +136,17 @@ async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Replaces the certificate when one of the files was.
-async fn watch(settings: Tls, current: Arc<Current>) {
-    let mut seen = modified(&settings).await;
+async fn watch(certificate: Certificate) {
+    let settings = &certificate.settings;
+    let mut seen = modified(settings).await;
     loop {
         tokio::time::sleep(LOOK).await;
-        let now = modified(&settings).await;
+        let now = modified(settings).await;
         if now == seen {
             continue;
         }
-        match load(&settings).await {
-            Ok(key) => {
-                *current.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+        match certificate.reload().await {
+            Ok(()) => {
                 tracing::info!("the certificate was replaced");
                 seen = now;
             }

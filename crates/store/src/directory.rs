@@ -100,7 +100,7 @@ fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
 }
 
 /// Takes the lock, and returns the time at which it was written.
-fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
+pub(crate) fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
     let path = data_dir.join("lock");
     let mut file = private_file(&path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

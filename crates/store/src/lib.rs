@@ -19,11 +19,12 @@
 //! keys of the server's own API. A limit is checked and kept in one transaction that no other can slip into.
 //!
 //! Layers, each of which knows those below it and no other: `store` is the API, a file a feature; `rows` says what a
-//! database does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`) and `sweep` are the files;
+//! database does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the files;
 //! `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the shapes that go in and out, and `error` is why
 //! they do not. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate knows
 //! neither HTTP nor wasm.
 
+mod backup;
 mod clock;
 mod directory;
 mod error;
@@ -43,6 +44,7 @@ mod sqlite;
 mod store;
 mod sweep;
 
+pub use backup::{BackupSummary, RestoreFrom, back_up, back_up_as_archive, restore};
 pub use error::Error;
 pub use key::{Key, KeyHash};
 pub use model::{

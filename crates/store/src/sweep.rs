@@ -127,7 +127,7 @@ impl Name {
 }
 
 /// Reads the digest that is a file's name.
-fn unhex(name: &str) -> Option<[u8; 32]> {
+pub(crate) fn unhex(name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     if name.len() != 64 || !name.is_ascii() {
         return None;

@@ -1,12 +1,14 @@
 //! What can be typed.
 
 mod author;
+mod backup;
 mod functions;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
 
 pub(crate) use author::{Build, Dev, New};
+pub(crate) use backup::{Backup, Restore};
 pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Promote, Rm, Rollback, Show,
     Whoami,
@@ -92,6 +94,10 @@ pub(crate) enum Command {
     /// List, add and remove the models that the command `infer` runs
     #[cfg(feature = "infer")]
     Models(Models),
+    /// Back up the data of a server, which may run
+    Backup(Backup),
+    /// Restore a backup
+    Restore(Restore),
     /// Check that this machine has what `iof serve` and `iof build` need
     Doctor(Doctor),
     /// Print the completions of a shell

@@ -1,6 +1,7 @@
 //! The keys that a client sends: the one that was given, or those that are kept for the server.
 
 use super::Client;
+use crate::args::Remote;
 use crate::profile::{Profile, Profiles};
 use http::HeaderValue;
 
@@ -191,4 +192,18 @@ pub(super) fn bearer(key: &str) -> Result<HeaderValue, String> {
     let mut value = value.map_err(|_| "--key: it has characters that no key has")?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Refuses to send the key of the environment to another server than the environment's.
+pub(super) fn keep_to_its_server(remote: &Remote) -> Result<(), String> {
+    let (Ok(server), Ok(key)) = (std::env::var("IOF_SERVER"), std::env::var("IOF_KEY")) else {
+        return Ok(());
+    };
+    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    match &remote.server {
+        Some(named) if !same(named, &server) && remote.key.as_ref() == Some(&key) => Err(format!(
+            "IOF_KEY is for the server of IOF_SERVER: got --server {named}. Give the key of that server with --key."
+        )),
+        _ => Ok(()),
+    }
 }

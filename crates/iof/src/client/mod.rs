@@ -102,20 +102,6 @@ fn server_url(text: &str) -> Result<Url, String> {
     parse_outbound_url(text).map_err(|error| format!("SERVER: {error}"))
 }
 
-/// Refuses to send the key of the environment to another server than the environment's.
-fn keep_key_to_its_server(remote: &Remote) -> Result<(), String> {
-    let (Ok(server), Ok(key)) = (std::env::var("IOF_SERVER"), std::env::var("IOF_KEY")) else {
-        return Ok(());
-    };
-    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
-    match &remote.server {
-        Some(named) if !same(named, &server) && remote.key.as_ref() == Some(&key) => Err(format!(
-            "IOF_KEY is for the server of IOF_SERVER: got --server {named}. Give the key of that server with --key."
-        )),
-        _ => Ok(()),
-    }
-}
-
 impl Client {
     /// # Errors
     /// What is wrong with an option, by its name.
@@ -139,7 +125,7 @@ impl Client {
             .or(profile.as_ref().map(|profile| &*profile.server))
             .unwrap_or(LOCAL);
         let server = server_url(place)?;
-        keep_key_to_its_server(remote)?;
+        keys::keep_to_its_server(remote)?;
         let cacert = remote
             .cacert
             .as_ref()

@@ -135,22 +135,32 @@ impl Config {
     /// # Errors
     /// A message that names the setting, and never shows a key.
     pub(crate) fn secret_keys(&self) -> Result<Option<SecretKeys>, String> {
-        let Secrets { key_file, keys } = &self.secrets;
-        let (setting, text) = match (key_file.as_os_str().is_empty(), keys.is_empty()) {
-            (true, true) => return Ok(None),
-            (false, true) => {
-                let text = read(key_file).map_err(|error| format!("secrets.key_file: {error}"))?;
-                ("secrets.key_file", Zeroizing::new(text))
-            }
-            (true, false) => ("secrets.keys", Zeroizing::new(keys.join("\n"))),
-            (false, false) => {
-                return Err(
-                    "secrets.key_file and secrets.keys are both set; one of them has to go".into(),
-                );
-            }
+        let Some((setting, text)) = self.secret_key_lines()? else {
+            return Ok(None);
         };
         let keys = SecretKeys::parse(&text).map_err(|error| format!("{setting}: {error}"))?;
         Ok(Some(keys))
+    }
+
+    /// The keys of secrets as text, a line each, and the setting that has them; `None`: the settings have none.
+    ///
+    /// # Errors
+    /// A message that names the setting.
+    pub(crate) fn secret_key_lines(
+        &self,
+    ) -> Result<Option<(&'static str, Zeroizing<String>)>, String> {
+        let Secrets { key_file, keys } = &self.secrets;
+        match (key_file.as_os_str().is_empty(), keys.is_empty()) {
+            (true, true) => Ok(None),
+            (false, true) => {
+                let text = read(key_file).map_err(|error| format!("secrets.key_file: {error}"))?;
+                Ok(Some(("secrets.key_file", Zeroizing::new(text))))
+            }
+            (true, false) => Ok(Some(("secrets.keys", Zeroizing::new(keys.join("\n"))))),
+            (false, false) => {
+                Err("secrets.key_file and secrets.keys are both set; one of them has to go".into())
+            }
+        }
     }
 
     /// Reads the files that settings name, as a start does.

@@ -83,6 +83,11 @@ impl CallLog {
         self.queue.flush().await;
     }
 
+    /// The rows that a stop has still to write.
+    pub(crate) fn left(&self) -> usize {
+        self.functions.backlog.left()
+    }
+
     /// Writes what waits, counts first, and ends soon after `deadline`. What is not written by then is dropped.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.queue.stop(deadline).await;

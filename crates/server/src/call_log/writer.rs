@@ -107,6 +107,8 @@ impl Writer for LogWriter {
                 waiting.push((log, taken));
             }
         }
+        let mut left = rows_of(&waiting);
+        self.backlog.set_left(left);
         if let Err(error) = self.store.record_calls(counts, self.kept.calls).await {
             tracing::error!(%error, "calls could not be counted before the end; they are missing in the usage");
         }
@@ -121,18 +123,24 @@ impl Writer for LogWriter {
                 bytes += one.held;
                 taken.push((log, one));
             }
+            let rows = rows_of(&taken);
             if let Err(error) = self.record(taken).await {
                 tracing::error!(%error, "calls could not be written to the log before the end: their rows are missing in it");
             }
+            left -= rows;
+            self.backlog.set_left(left);
         }
-        let cut_off = waiting
-            .iter()
-            .map(|(_, taken)| taken.rows.len() + taken.refused.len())
-            .sum::<usize>();
-        self.backlog.close(cut_off as u64);
+        self.backlog.close(left as u64);
     }
 
     async fn tidy(&mut self) {}
+}
+
+fn rows_of(taken: &[(Arc<FunctionLog>, Taken)]) -> usize {
+    taken
+        .iter()
+        .map(|(_, taken)| taken.rows.len() + taken.refused.len())
+        .sum()
 }
 
 fn of_function(function_id: i64, counts: Counts, rows: VecDeque<Row>) -> Calls {

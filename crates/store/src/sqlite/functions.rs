@@ -196,8 +196,8 @@ impl Change for CreateFunction {
 
 /// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
 /// referred to; `None`: there was no such function.
-struct DeleteFunction {
-    function_id: i64,
+pub(super) struct DeleteFunction {
+    pub(super) function_id: i64,
 }
 
 impl Change for DeleteFunction {

@@ -30,6 +30,16 @@ const MIGRATIONS: [(&str, &str, &str); 12] = migrations! {
     "0013" "refused_calls"
 };
 
+/// The number of the last one.
+pub(super) fn newest() -> i64 {
+    MIGRATIONS
+        .iter()
+        .zip(1..)
+        .map(|(_, number)| number)
+        .last()
+        .unwrap_or(0)
+}
+
 /// All of them. Each is known to a database by its number and the digest of its SQL.
 pub(super) fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {

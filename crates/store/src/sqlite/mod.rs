@@ -26,6 +26,7 @@ mod recordings;
 mod refused_calls;
 mod rollout;
 mod secrets;
+pub(crate) mod snapshot;
 mod value_rows;
 mod values;
 mod versions;

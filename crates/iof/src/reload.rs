@@ -1,0 +1,133 @@
+//! SIGHUP: the settings are read again, and those that can change while calls run do.
+//!
+//! These are `log`, and the files that `tls.certificate` and `tls.key` name. All others are named in the log as waiting for
+//! a restart: limits, grants and listeners are what calls under way were admitted by. Settings that are refused change
+//! nothing.
+
+use crate::args::Serve;
+use crate::config::Config;
+use crate::log::LogFilter;
+use iof_server::Certificate;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// What settings are read from, and those that apply.
+pub(crate) struct Reload {
+    args: Arc<Serve>,
+    filter: LogFilter,
+    settings: Table,
+}
+
+impl Reload {
+    /// For a server that was started by `args`, with `config` as what they came to.
+    pub(crate) fn new(args: Serve, filter: LogFilter, config: &Config) -> Result<Self, String> {
+        Ok(Self {
+            args: Arc::new(args),
+            filter,
+            settings: table(config)?,
+        })
+    }
+
+    /// Reads all again. Returns how it went, for the service manager; the log says more.
+    pub(crate) async fn apply(&mut self, certificate: Option<&Certificate>) -> String {
+        let (mut reloaded, mut problems) = (vec![], vec![]);
+        if let Some(certificate) = certificate {
+            match certificate.reload().await {
+                Ok(()) => reloaded.push("the certificate".to_owned()),
+                Err(problem) => problems.push(format!("{problem}. The certificate before stays.")),
+            }
+        }
+        let mut waiting = vec![];
+        match self.settings_now().await {
+            Ok((log, settings)) => {
+                for name in differences(&self.settings, &settings) {
+                    if name != "log" {
+                        waiting.push(name);
+                        continue;
+                    }
+                    match self.filter.set(&log) {
+                        Ok(()) => {
+                            self.settings
+                                .insert(name.clone(), Value::String(log.clone()));
+                            reloaded.push(name);
+                        }
+                        Err(problem) => problems.push(problem),
+                    }
+                }
+            }
+            Err(problem) => problems.push(format!("{problem}. All settings stay as they were.")),
+        }
+        for problem in &problems {
+            tracing::error!(problem, "not reloaded");
+        }
+        let reloaded = match reloaded.is_empty() {
+            true => "nothing".to_owned(),
+            false => reloaded.join(", "),
+        };
+        match waiting.is_empty() {
+            true => tracing::info!("reloaded: {reloaded}"),
+            false => tracing::warn!(
+                "reloaded: {reloaded}. A restart is needed for: {}",
+                waiting.join(", ")
+            ),
+        }
+        match (problems.is_empty(), waiting.is_empty()) {
+            (false, _) => "the last reload failed, the log says why".to_owned(),
+            (true, false) => format!("a restart is needed for: {}", waiting.join(", ")),
+            (true, true) => format!("reloaded: {reloaded}"),
+        }
+    }
+
+    /// The settings as they would apply to a start now, and `log` of them.
+    async fn settings_now(&self) -> Result<(String, Table), String> {
+        let args = Arc::clone(&self.args);
+        let config = tokio::task::spawn_blocking(move || Config::resolve(&args))
+            .await
+            .map_err(|error| error.to_string())??;
+        let settings = table(&config)?;
+        Ok((config.log, settings))
+    }
+}
+
+fn table(config: &Config) -> Result<Table, String> {
+    Table::try_from(config).map_err(|error| error.to_string())
+}
+
+/// The names of the settings that are not the same; never their values, which may be keys.
+fn differences(before: &Table, now: &Table) -> Vec<String> {
+    let mut names = vec![];
+    let all = before
+        .keys()
+        .chain(now.keys().filter(|name| !before.contains_key(*name)));
+    for name in all {
+        match (before.get(name), now.get(name)) {
+            (Some(Value::Table(before)), Some(Value::Table(now))) => {
+                let inner = differences(before, now);
+                names.extend(inner.into_iter().map(|inner| format!("{name}.{inner}")));
+            }
+            (before, now) if before != now => names.push(name.clone()),
+            _ => {}
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_changed_came_or_went_are_named() {
+        let before: Table = "log = \"info\"\n[a]\nx = 1\ny = 2\n[a.b]\nz = [1]\n"
+            .parse()
+            .unwrap();
+        let now: Table = "log = \"debug\"\n[a]\nx = 1\n[a.b]\nz = [2]\nw = 1\n[c]\nd = 1\n"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            differences(&before, &now),
+            ["a.b.z", "a.b.w", "a.y", "log", "c"]
+        );
+        assert_eq!(differences(&now, &now), Vec::<String>::new());
+    }
+}

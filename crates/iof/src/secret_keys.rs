@@ -1,0 +1,64 @@
+//! The keys that a server encrypts secrets under.
+
+use crate::config::{Config, warn_of_readers};
+use crate::secret_file;
+use iof_store::{SecretKeys, Store};
+use std::path::Path;
+
+/// The keys that secrets are encrypted under; every secret is under the first when this returns.
+pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
+    let keys = match config.secret_keys()? {
+        Some(keys) => keys,
+        None => own_secret_key(&config.data, store).await?,
+    };
+    rotate(store, &keys).await?;
+    Ok(keys)
+}
+
+/// The key of a server that was given none: a file in its data, made once.
+async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
+    let file = data.join("secrets.key");
+    let in_use = store.secret_key_in_use().await;
+    if let Some(key) = in_use.map_err(|error| error.to_string())?
+        && matches!(file.try_exists(), Ok(false))
+    {
+        // Another key would open none of them, and hide that one is missing.
+        return Err(format!(
+            "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
+             secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
+             32`), and set them again.",
+            file.display()
+        ));
+    }
+    let place = file.clone();
+    let read = tokio::task::spawn_blocking(move || secret_file::read_or_make(&place)).await;
+    let (text, made) = read.map_err(|error| error.to_string())??;
+    if made {
+        tracing::info!(
+            file = %file.display(),
+            "the key of secrets was made; a backup of the data without it has no secrets"
+        );
+    }
+    warn_of_readers(&file);
+    SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the
+/// others are not kept from being served.
+async fn rotate(store: &Store, keys: &SecretKeys) -> Result<(), String> {
+    match store.rotate_secrets(keys).await {
+        Ok(0) => {}
+        Ok(rotated) => {
+            tracing::info!(
+                rotated,
+                key = keys.current_id(),
+                "secrets are encrypted under the first key now"
+            );
+        }
+        Err(error @ (iof_store::Error::MissingKey { .. } | iof_store::Error::Damaged { .. })) => {
+            tracing::error!(%error, "a secret cannot be read; is its key missing in secrets.key_file?");
+        }
+        Err(error) => return Err(error.to_string()),
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The report of a stop: what it waits for, each second, so that whoever told the server to stop sees why it goes on.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// How often a stop says what it waits for, and after what time first.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Says what a stop waits for, in the log and to whoever else wants to hear it.
+pub struct StopReport {
+    tell: Box<dyn Fn(&str) + Send + Sync>,
+    /// The time at which the stop began.
+    began: Instant,
+    ticks: Interval,
+}
+
+impl StopReport {
+    /// A report that `tell` hears, too.
+    #[must_use]
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let began = Instant::now();
+        let mut ticks = interval_at(began + EVERY, EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            tell: Box::new(tell),
+            began,
+            ticks,
+        }
+    }
+
+    /// Counts the time of the stop from now.
+    pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
+        self.ticks.reset();
+    }
+
+    /// Finishes one step of the stop, and says each second what `waited_for` says that it waits for.
+    pub async fn during<T>(
+        &mut self,
+        step: impl Future<Output = T>,
+        waited_for: impl Fn() -> String,
+    ) -> T {
+        let mut step = pin!(step);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut step => return done,
+                _ = self.ticks.tick() => {
+                    let text = format!("stopping: waiting for {}", waited_for());
+                    tracing::info!(seconds = self.began.elapsed().as_secs(), "{text}");
+                    (self.tell)(&text);
+                }
+            }
+        }
+    }
+}

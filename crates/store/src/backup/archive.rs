@@ -1,0 +1,71 @@
+//! A backup as a tar archive. The manifest comes last: an archive that was cut off has none.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::files;
+use super::manifest::Manifest;
+use super::names::{MANIFEST, is_of_backup};
+use crate::error::Error;
+
+/// Writes the files of a gathered backup. Blocking.
+pub(super) fn write(folder: &Path, manifest: &Manifest, to: impl Write) -> Result<(), Error> {
+    let mut archive = tar::Builder::new(to);
+    let names = manifest.files().iter().map(|file| file.name.as_str());
+    for name in names.chain([MANIFEST]) {
+        let path = folder.join(name);
+        let mut add = || {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(path.metadata()?.len());
+            header.set_mode(0o600);
+            header.set_mtime(0);
+            archive.append_data(&mut header, name, File::open(&path)?)
+        };
+        add().map_err(unwritten)?;
+    }
+    archive
+        .into_inner()
+        .and_then(|mut to| to.flush())
+        .map_err(unwritten)
+}
+
+fn unwritten(error: std::io::Error) -> Error {
+    Error::Invalid {
+        what: format!(
+            "the archive could not be written: {error}. See that there is room for it and that its reader stays, and begin again."
+        ),
+    }
+}
+
+/// Unpacks an archive into `folder`: plain files of the names that a backup has, and nothing else. Blocking.
+pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
+    let mut archive = tar::Archive::new(from);
+    let unreadable = |error: std::io::Error| Error::Invalid {
+        what: format!(
+            "the archive cannot be read: {error}. Name a directory or a tar archive that `iof backup` made."
+        ),
+    };
+    for entry in archive.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let known = name == MANIFEST || is_of_backup(&name);
+        if !known || !entry.header().entry_type().is_file() {
+            return Err(Error::Invalid {
+                what: format!(
+                    "the archive has something that no backup has: got {name:?}. Name one that `iof backup` made."
+                ),
+            });
+        }
+        let path = folder.join(&name);
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::Invalid {
+                what: format!(
+                    "the archive has a file twice: got {name:?}. Name one that `iof backup` made."
+                ),
+            });
+        }
+        files::write_from(&mut entry, Path::new(&name), &path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A release, and the files that it is put together from.
+
+use std::{fs, io, path::Path};
+
+use crate::step::{Outcome, Problem};
+
+/// A release: its version, and the machine that it is for.
+pub(super) struct Release {
+    pub(super) version: &'static str,
+    /// As `uname -m` says it.
+    pub(super) machine: &'static str,
+}
+
+impl Release {
+    pub(super) fn name(&self) -> String {
+        format!("iof-{}-{}-linux", self.version, self.machine)
+    }
+}
+
+/// The time that all files get, in seconds since 1970.
+pub(super) fn epoch() -> String {
+    std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| "0".into())
+}
+
+pub(super) fn renew(folder: &Path) -> Outcome {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(folder, &error));
+        }
+        _ => {}
+    }
+    make(folder)
+}
+
+pub(super) fn make(folder: &Path) -> Outcome {
+    fs::create_dir_all(folder).map_err(|e| failed(folder, &e))
+}
+
+pub(super) fn write(file: &Path, bytes: &[u8]) -> Outcome {
+    fs::write(file, bytes).map_err(|e| failed(file, &e))
+}
+
+pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(parent) = to.parent() {
+        make(parent)?;
+    }
+    fs::copy(from, to)
+        .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(mode)))
+        .map_err(|e| failed(from, &e))
+}
+
+pub(super) fn failed(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,62 @@
+//! The files of a release, as they lie in its archive.
+
+use std::{fs, path::Path, process::Command};
+
+use super::release::{Release, copy, failed, make, write};
+use crate::{
+    paths,
+    process::{self, output},
+    step::Outcome,
+};
+
+/// The shells, and where they look for completions below `/usr/share`.
+pub(super) const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "bash-completion/completions/iof"),
+    ("zsh", "zsh/vendor-completions/_iof"),
+    ("fish", "fish/vendor_completions.d/iof.fish"),
+];
+
+/// Files of the repository that go along, by their names in it.
+const FILES: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "deploy/iof.service",
+    "deploy/iof.toml",
+];
+
+/// Puts a release into `folder`: the program without symbols, and what it says of itself.
+pub(super) fn gather(built: &Path, folder: &Path) -> Outcome {
+    let program = folder.join("iof");
+    copy(built, &program, 0o755)?;
+    process::run(Command::new("strip").arg("--strip-all").arg(&program))?;
+    let man = folder.join("man");
+    output(Command::new(&program).arg("man").arg(&man))?;
+    for (shell, _) in COMPLETIONS {
+        let script = output(Command::new(&program).args(["completions", shell]))?;
+        let file = folder.join("completions").join(shell);
+        make(&folder.join("completions"))?;
+        write(&file, script.as_bytes())?;
+    }
+    for file in FILES {
+        copy(&paths::root().join(file), &folder.join(file), 0o644)?;
+    }
+    copy(
+        &paths::root().join("docs/guide/server.md"),
+        &folder.join("docs/server.md"),
+        0o644,
+    )
+}
+
+/// The script that installs this release.
+pub(super) fn installer(release: &Release, url: &str, out: &Path) -> Outcome<String> {
+    let template = paths::root().join("deploy/install.sh");
+    let script = fs::read_to_string(&template).map_err(|e| failed(&template, &e))?;
+    let script = script
+        .replace("@VERSION@", release.version)
+        .replace("@URL@", url);
+    let name = "install.sh".to_owned();
+    write(&out.join(&name), script.as_bytes())?;
+    Ok(name)
+}
