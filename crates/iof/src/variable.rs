@@ -6,7 +6,7 @@ use crate::functions::{active, path};
 use crate::output::{json, table, text};
 use crate::print;
 use http::Method;
-use serde_json::{Value as Json, json as object};
+use serde_json::{Map, Value as Json, json as object};
 use std::process::ExitCode;
 
 pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
@@ -30,6 +30,16 @@ pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
             names,
             remote,
         } => {
+            let client = Client::new(&remote)?.of(&function);
+            let shown = client.ask(Method::GET, &path(&function), "").await?;
+            let set = variables(&shown);
+            if let Some(unknown) = names.iter().find(|name| !set.contains_key(*name)) {
+                let known: Vec<_> = set.keys().map(String::as_str).collect();
+                return Err(format!(
+                    "Variable {unknown} is not set. {function} has: {}.",
+                    known.join(", ")
+                ));
+            }
             let gone = |name| object!({ "name": name, "value": null });
             let changes = names.into_iter().map(gone);
             change(&function, changes.collect(), &remote).await
@@ -37,11 +47,7 @@ pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
         VariableCommand::List { function, remote } => {
             let client = Client::new(&remote)?.of(&function);
             let shown = client.ask(Method::GET, &path(&function), "").await?;
-            let variables = active(&shown).map(|active| &active["declaration"]["variables"]);
-            let variables = variables
-                .and_then(Json::as_object)
-                .cloned()
-                .unwrap_or_default();
+            let variables = variables(&shown);
             if remote.json {
                 return Ok(json(
                     &object!({ "version": shown["version"], "variables": variables }),
@@ -55,6 +61,13 @@ pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
             Ok(print(&table(&["NAME", "VALUE"], &rows, "no variables")))
         }
     }
+}
+
+/// The variables of the version that runs.
+fn variables(shown: &Json) -> Map<String, Json> {
+    let variables = active(shown).map(|active| &active["declaration"]["variables"]);
+    let variables = variables.and_then(Json::as_object);
+    variables.cloned().unwrap_or_default()
 }
 
 async fn change(function: &str, changes: Vec<Json>, remote: &Remote) -> Result<ExitCode, String> {

@@ -108,10 +108,6 @@ async fn variables_that_change_together_are_all_kept() {
     for number in 0..8 {
         assert!(shown.contains(&format!("\"W{number}\":\"1\"")), "{shown}");
     }
-    let body = json!({"variables": [{"name": "NOPE", "value": null}]});
-    let answer = ask(&server, "PATCH", &path, &key, Some(body)).await;
-    assert_eq!((answer.http.as_u16(), answer.fault()), (422, "declaration"));
-    assert!(answer.text().contains("Variable NOPE is not set"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,14 +99,30 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
 }
 
 /// Takes the plan's group and no other. `false`: this is root in name only, of a user namespace that has one user, as
-/// rootless containers have it, or without the capability; what it is outside is an ordinary user, whom it stays.
+/// rootless containers have it; what it is outside is an ordinary user, whom it stays. The machine's own root that lacks
+/// the capability is not let through: programs would run as the owner of the system's files.
 fn give_up_groups(plan: &Plan) -> io::Result<bool> {
     let group = Gid::from_raw(plan.group);
     match setgroups(&[]).and_then(|()| setresgid(group, group, group)) {
         Ok(()) => Ok(true),
-        Err(Errno::EPERM | Errno::EINVAL) => Ok(false),
+        Err(Errno::EPERM | Errno::EINVAL) if is_root_in_name_only() => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns whether user 0 here is another user outside (user_namespaces(7)).
+fn is_root_in_name_only() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outside_of_root(&map).is_some_and(|user| user != 0)
+}
+
+/// The user outside that a map has for user 0.
+fn outside_of_root(map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (inside, outside) = (words.next()?, words.next()?);
+        (inside == "0").then(|| outside.parse().ok()).flatten()
+    })
 }
 
 fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
@@ -181,4 +197,23 @@ pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
 )]
 fn write(path: &str, text: &str) -> io::Result<()> {
     std::fs::write(Path::new(path), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_own_root_is_no_other_user() {
+        assert_eq!(
+            outside_of_root("         0          0 4294967295\n"),
+            Some(0)
+        );
+        assert_eq!(
+            outside_of_root("         0       1000          1\n"),
+            Some(1000)
+        );
+        assert_eq!(outside_of_root("1000 100000 65536\n0 99 1\n"), Some(99));
+        assert_eq!(outside_of_root(""), None);
+    }
 }

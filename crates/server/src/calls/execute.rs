@@ -4,7 +4,6 @@ use super::ended::EndedCall;
 use super::observe::Observers;
 use super::prepare::{Prepared, StatedTypes};
 use crate::app::App;
-use crate::call_log::RefusedCall;
 use crate::envelope;
 use crate::functions::LoadedFunction;
 use iof_admission::Permit;
@@ -92,14 +91,7 @@ pub(crate) async fn execute<M>(
             queued,
             wall: began.elapsed(),
         };
-        match &outcome.result {
-            // Whoever may call can have it refused as often as he likes: no row of a call that ran makes room for it.
-            Err(fault) if !outcome.ran => {
-                let refused = RefusedCall::new(call, export, fault);
-                app.call_log.refused(function.id, refused);
-            }
-            _ => observers.end(app, &ended),
-        }
+        observers.end(app, &ended);
     }
     // Calls that are ready write their answers together (docs/decisions/0019).
     tokio::task::yield_now().await;

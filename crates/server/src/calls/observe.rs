@@ -6,7 +6,7 @@
 use super::ended::EndedCall;
 use super::prepare::StatedTypes;
 use crate::app::App;
-use crate::call_log::{CallSummary, Payload};
+use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
@@ -50,8 +50,17 @@ impl Observers {
         if let Some(recorder) = self.recorder {
             recorder.end(&app.audit_log, ended);
         }
-        record(self.arguments, ended);
-        measure(ended);
+        match &ended.outcome.result {
+            // Whoever may call can have it refused as often as he likes: no row of a call that ran makes room for it.
+            Err(fault) if !ended.outcome.ran => {
+                let refused = RefusedCall::new(ended.call, ended.export, fault);
+                app.call_log.refused(ended.function.id, refused);
+            }
+            _ => {
+                record(self.arguments, ended);
+                measure(ended);
+            }
+        }
     }
 }
 
@@ -70,6 +79,8 @@ fn measure(ended: &EndedCall<'_>) {
     metrics.called(fault, ended.wall, outcome.guest_cpu, ended.queued);
 }
 
+/// Bytes of the name of an export that go to the server's own log.
+const NAMED: usize = 200;
 /// Bytes of each stream that go to the server's own log.
 const LOGGED: usize = 8 << 10;
 
@@ -82,6 +93,10 @@ fn trace(ended: &EndedCall<'_>) {
         outcome,
         ..
     } = *ended;
+    // A caller chose it, and it may be none.
+    let export = export
+        .get(..export.floor_char_boundary(NAMED))
+        .unwrap_or_default();
     let (function, name) = (function.id, function.label.as_deref());
     let Log { stdout, stderr } = &outcome.log;
     for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {

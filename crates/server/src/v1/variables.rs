@@ -8,7 +8,6 @@ use super::answer::{Created, ErrorResponse, Json, Problem};
 use super::functions::{Deployed, not_set};
 use super::versions::{exports_of, refused};
 use crate::app::App;
-use crate::http::truncate;
 use axum::extract::State;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{NewVersion, Rollout};
@@ -34,12 +33,6 @@ struct VariableChange {
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required, pattern = "^[^\\x00]*$")]
     value: Option<String>,
-}
-
-fn not_there(name: &str) -> Fault {
-    let name = truncate(name);
-    let message = format!("Variable {name} is not set: there is nothing to remove. Leave it out.");
-    Fault::new(FaultKind::Declaration, message)
 }
 
 /// Change the variables of a function
@@ -79,10 +72,7 @@ pub(super) async fn change(
     for VariableChange { name, value } in changes.variables {
         match value {
             Some(value) => declaration.variables.insert(name, value),
-            None => match declaration.variables.remove(&name) {
-                None => return Err(not_there(&name).into()),
-                removed => removed,
-            },
+            None => declaration.variables.remove(&name),
         };
     }
     let failed = |error: serde_json::Error| Fault::host("The version could not be made.", error);

@@ -24,8 +24,8 @@ pub(crate) const MIGRATIONS: [&str; 12] = [
     "0008_function_id.sql",
     "0009_call_log.sql",
     "0010_expiry_of_values.sql",
-    "0012_server.sql",
-    "0013_refused_calls.sql",
+    "0011_server.sql",
+    "0012_refused_calls.sql",
 ];
 
 #[tokio::test]
