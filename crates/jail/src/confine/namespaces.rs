@@ -110,19 +110,16 @@ fn give_up_groups(plan: &Plan) -> io::Result<bool> {
     }
 }
 
-/// Returns whether user 0 here is another user outside (user_namespaces(7)).
+/// Returns whether this is the root of a user namespace, and not of the machine (user_namespaces(7)).
 fn is_root_in_name_only() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    outside_of_root(&map).is_some_and(|user| user != 0)
+    is_of_a_namespace(&map)
 }
 
-/// The user outside that a map has for user 0.
-fn outside_of_root(map: &str) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        let (inside, outside) = (words.next()?, words.next()?);
-        (inside == "0").then(|| outside.parse().ok()).flatten()
-    })
+/// Returns whether a map is not that of the machine itself, which has every user as it is.
+fn is_of_a_namespace(map: &str) -> bool {
+    let words: Vec<_> = map.split_whitespace().collect();
+    !words.is_empty() && words != ["0", "0", "4294967295"]
 }
 
 fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
@@ -204,16 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_root_is_no_other_user() {
-        assert_eq!(
-            outside_of_root("         0          0 4294967295\n"),
-            Some(0)
-        );
-        assert_eq!(
-            outside_of_root("         0       1000          1\n"),
-            Some(1000)
-        );
-        assert_eq!(outside_of_root("1000 100000 65536\n0 99 1\n"), Some(99));
-        assert_eq!(outside_of_root(""), None);
+    fn the_machines_own_root_is_no_root_in_name_only() {
+        assert!(!is_of_a_namespace("         0          0 4294967295\n"));
+        assert!(!is_of_a_namespace(""));
+        assert!(is_of_a_namespace("         0       1000          1\n"));
+        assert!(is_of_a_namespace("0 0 1\n"));
+        assert!(is_of_a_namespace("0 1000 1\n1 100000 65536\n"));
     }
 }
