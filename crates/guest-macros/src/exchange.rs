@@ -1,4 +1,4 @@
-//! What stands in the brackets of `#[iof::function(…)]`: how requests become calls.
+//! Options in the brackets of `#[iof::function(…)]`: the way from requests to calls.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -19,10 +19,10 @@ const METHODS: [(&str, &str); 5] = [
     ("delete", "DELETE"),
 ];
 
-/// What may stand in the brackets.
+/// The words that the brackets may have.
 const WORDS: &str = "`#[iof::function(…)]` takes `raw` and the methods `get`, `post`, `put`, `patch`, `delete`, and nothing else";
 
-/// How requests become calls.
+/// The way from requests to calls.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// The word `raw`, if it is there.
@@ -59,7 +59,7 @@ impl Exchange {
         Ok(exchange)
     }
 
-    /// What the compiler checks of the parameters, which sees their types.
+    /// Checks of the parameters for the compiler, which sees their types.
     ///
     /// # Errors
     /// When `raw` stands above a function that does not have one parameter, or one of a number.

@@ -161,7 +161,7 @@ fn judged(mut built: Built) -> Result<Built, String> {
 fn declared(built: &mut Built) -> Result<(), String> {
     let Some(file) = &built.declaration else {
         built.notes.push(format!(
-            "There is no function.toml: the function gets what a server grants by default, as shipped {}.",
+            "function.toml is not there: the function gets what a server grants by default, as shipped {}.",
             iof_server::AS_SHIPPED
         ));
         return Ok(());

@@ -107,7 +107,7 @@ fn parse(filter: &str) -> Result<EnvFilter, String> {
         filter => filter,
     };
     EnvFilter::try_new(format!("{FOREIGN},{shown}")).map_err(|error| {
-        format!("log = {filter:?} is no filter: {error}. Try \"info\" or \"debug\".")
+        format!("log = {filter:?} is not a filter: {error}. Try \"info\" or \"debug\".")
     })
 }
 

@@ -146,7 +146,7 @@ async fn has_ended(profile: &Profile) -> bool {
 pub(crate) fn logout(logout: &Logout) -> Result<ExitCode, String> {
     let (name, _) = Profiles::change(|profiles| {
         let name = logout.profile.clone().or_else(|| profiles.current.clone());
-        let name = name.ok_or("there is no profile to drop; `iof login` makes one")?;
+        let name = name.ok_or("no profile was made yet. `iof login` makes one.")?;
         profiles.find(Some(&name))?;
         profiles.profiles.remove(&name);
         if profiles.current.as_ref() == Some(&name) {

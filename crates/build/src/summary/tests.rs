@@ -1,4 +1,4 @@
-//! What a summary says of modules.
+//! Summaries of modules.
 
 use super::*;
 

@@ -212,7 +212,7 @@ async fn rsa_signs_as_openssl_does() {
     assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
 }
 
-/// What takes long is computed beside the threads of connections, to the same end.
+/// Signatures that take long are computed beside the threads of connections, to the same end.
 #[tokio::test]
 async fn large_data_is_signed_alike() {
     const DATA: &[u8] = &[7; 1 << 20];

@@ -92,7 +92,7 @@ pub struct StorageWrite {
     pub name: Bytes,
     /// The value to be kept; `None` removes what is there.
     pub value: Option<Bytes>,
-    /// How long it is kept; `None`: until it is changed.
+    /// Time for which it is kept; `None`: until it is changed.
     pub lifetime: Option<Duration>,
 }
 

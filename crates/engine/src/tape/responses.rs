@@ -98,7 +98,7 @@ pub struct RecordedCommit {
 pub struct RecordedAdd {
     /// Its key.
     pub key: Blob,
-    /// What was added.
+    /// The number that was added.
     pub delta: i64,
     /// The value of the sum, if there is one.
     pub value: Option<Blob>,
