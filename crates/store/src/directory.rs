@@ -33,7 +33,7 @@ pub(crate) struct Directory {
     pub(crate) database: PathBuf,
     pub(crate) objects: PathBuf,
     pub(crate) artefact_key: [u8; 32],
-    /// By the clock of the file system: whatever is older was there before this process.
+    /// By the clock of the file system: whatever is younger is this process's.
     pub(crate) opened: SystemTime,
 }
 

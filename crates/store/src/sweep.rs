@@ -2,8 +2,8 @@
 //!
 //! An upload writes its object first and its row last, so a process killed in between leaves an object (or a temporary
 //! file) that nobody was promised. A server of 100,000 functions has twice as many files, and does not keep its callers
-//! waiting while they are listed: the sweep runs beside the first calls and uploads. It looks only at files that were
-//! there before the start, and removes one while no upload is under way and only if no row vouches for it then.
+//! waiting while they are listed: the sweep runs beside the first calls and uploads. It removes a file only while
+//! nothing writes objects, and only if no row vouches for it then. What is younger than the start it passes over.
 //!
 //! Artefacts go when their source goes. Those of an engine that this host no longer runs go 30 days after it last did
 //! (so that going back a release does not compile everything again); those of the engine used last never do. They are
@@ -56,7 +56,11 @@ pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Finds what no digest in `live` vouches for among the files that are older than `opened`, until `stopped`. Blocking.
+/// Finds what no digest in `live` vouches for among the files that are not younger than `opened`, until `stopped`.
+/// Blocking.
+///
+/// The clock of files stands still for up to 10 ms. A process that was killed in that time, and this one, write files
+/// of the same age as `opened`: the caller tells them apart, under the lock on uploads.
 pub(crate) fn find(
     objects: &Path,
     live: HashSet<[u8; 32]>,
@@ -69,7 +73,7 @@ pub(crate) fn find(
     let is_old = |file: &DirEntry| {
         let modified = file.metadata().and_then(|data| data.modified());
         // One that is gone by now is nobody's.
-        modified.is_ok_and(|modified| modified < opened)
+        modified.is_ok_and(|modified| modified <= opened)
     };
     let mut visit = |file: &DirEntry, name: Name, source: bool| match name {
         Name::Object(digest) => match live.get_mut(&digest) {

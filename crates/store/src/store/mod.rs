@@ -47,7 +47,8 @@ struct Inner {
     objects: Objects,
     /// Asked for by every client: read once.
     identity: String,
-    /// Shared by uploads from before their object is written until their row is; taken exclusively to remove objects.
+    /// Shared by whatever writes an object, and by uploads until their row is written too; taken exclusively to remove
+    /// objects.
     uploads: RwLock<()>,
     /// Changes under way, for `close` to wait for; closed once the store is.
     changes: TaskTracker,
@@ -133,6 +134,7 @@ impl Store {
         sha256: [u8; 32],
         code: &[u8],
     ) -> Result<(), Error> {
+        let _shared = self.0.uploads.read().await;
         self.0
             .objects
             .put_artefact(fingerprint, sha256, code.to_vec())

@@ -1,6 +1,7 @@
 //! The task that sweeps the object directories after a start (see [`crate::sweep`]).
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Weak;
 use std::time::SystemTime;
@@ -41,13 +42,12 @@ async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result
         let _alone = inner.uploads.write().await;
         inner.remove_unused(digest).await?;
     }
-    blocking(move || {
-        for path in temporaries {
-            fs::remove_file(&path).map_err(Error::at(&path))?;
-        }
-        sweep::remove_aside(&root)
-    })
-    .await?;
+    if !temporaries.is_empty() {
+        let inner = open(store)?;
+        let _alone = inner.uploads.write().await;
+        blocking(move || remove_temporaries(&temporaries)).await?;
+    }
+    blocking(move || sweep::remove_aside(&root)).await?;
     if !missing.is_empty() {
         // Some may have been deleted since.
         let live = open(store)?.rows.sources().await?;
@@ -60,6 +60,19 @@ async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result
         );
     }
     Ok(removed)
+}
+
+/// Removes those that are still there: a file that was being written has got its name since.
+fn remove_temporaries(temporaries: &[PathBuf]) -> Result<(), Error> {
+    for path in temporaries {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::at(path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The store, while it is open.
