@@ -27,7 +27,7 @@ mod syscalls;
 mod test;
 mod venv;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -112,6 +112,9 @@ struct Tenants {
     /// The most functions
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     functions: u64,
+    /// Where the plot of the ratios is written, as SVG
+    #[arg(long)]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -145,7 +148,7 @@ fn main() -> ExitCode {
         } => bench::commands(rounds.rounds),
         Chore::Bench {
             what: Bench::Tenants(tenants),
-        } => bench::tenants(tenants.seconds, tenants.functions),
+        } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),
         Chore::Bench {
             what: Bench::Neighbours { seconds },
         } => bench::neighbours(seconds),

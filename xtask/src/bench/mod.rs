@@ -7,6 +7,7 @@ mod commands;
 mod egress;
 mod hello;
 mod neighbours;
+mod plot;
 mod tenants;
 
 use std::{

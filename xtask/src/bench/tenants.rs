@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Scratch, build, number_after, serve, upload_module};
+use super::{Scratch, build, number_after, plot, serve, upload_module};
 use crate::{
     guests, packages, paths,
     process::{Server, output},
@@ -29,6 +29,9 @@ const ZIPF: f64 = 1.1;
 const UPLOADERS: u64 = 8;
 /// Calls that change the address space. None belongs on the hot path.
 const WATCHED: [&str; 5] = ["mprotect", "madvise", "mmap", "munmap", "mremap"];
+/// The most that memory may grow after the first third of a minute or more. In less time caches still fill.
+const GROWTH: f64 = 1.03;
+const MINUTE: u32 = 60;
 /// The longest that a stop may take.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -77,8 +80,8 @@ struct State {
     maps: u64,
 }
 
-/// Functions in rotation, uniformly and by Zipf's law.
-pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
+/// Functions in rotation, uniformly and by Zipf's law. `image` gets the plot of the ratios.
+pub(crate) fn tenants(seconds: u32, most: u64, image: Option<&Path>) -> Outcome {
     guests::build()?;
     packages::need("wrk", "wrk", "it makes the load")?;
     packages::need("strace", "strace", "it counts system calls")?;
@@ -102,6 +105,7 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
          |---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     let mut one = None;
+    let (mut even, mut skewed) = (vec![], vec![]);
     for size in sizes() {
         for zipf in [0.0, ZIPF] {
             if size == 1 && zipf > 0.0 {
@@ -129,6 +133,9 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
             let requests = early.requests + late.requests;
             let per_second = requests as f64 * 1e6 / (early.micros + late.micros) as f64;
             let one = *one.get_or_insert(per_second);
+            let growth = after.resident_kb as f64 / between.resident_kb.max(1) as f64;
+            let line = if zipf > 0.0 { &mut skewed } else { &mut even };
+            line.push((size, per_second / one));
             let (user, system) = (after.user - before.user, after.system - before.system);
             println!(
                 "| {size} | {} | {per_second:.0} | {:.2} | {:.2} | {:.2} | {:.0} % | {:.2} % | {} | {} | {:.3} | {:.3} | {:.1} |",
@@ -140,7 +147,7 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
                 100.0 * (after.loads - before.loads) as f64 / requests.max(1) as f64,
                 after.maps,
                 after.resident_kb >> 10,
-                after.resident_kb as f64 / between.resident_kb.max(1) as f64,
+                growth,
                 mapping as f64 / calls as f64,
                 stop.as_secs_f64(),
             );
@@ -149,7 +156,20 @@ pub(crate) fn tenants(seconds: u32, most: u64) -> Outcome {
                     "the server took {stop:?} to stop, and may take {STOP:?}"
                 )));
             }
+            if seconds >= MINUTE && growth > GROWTH {
+                return Err(Problem::new(format!(
+                    "memory grew {growth:.3} times from the first third of a minute on, and may grow {GROWTH} times"
+                )));
+            }
         }
+    }
+    if let Some(image) = image {
+        let lines: [(&str, &str, &[plot::Point]); 2] = [
+            ("evenly", "#0a6", &even),
+            ("by Zipf's law", "#06c", &skewed),
+        ];
+        fs::write(image, plot::svg(&lines))
+            .map_err(|e| Problem::new(format!("{}: {e}", image.display())))?;
     }
     Ok(())
 }
