@@ -3,7 +3,6 @@
 use crate::{host_limits, storage};
 use futures::StreamExt;
 use iof_tests::{
-    call::Answer,
     guests::{guest, root, wat},
     server::Server,
 };
@@ -37,8 +36,8 @@ const CHOICES: [&str; 5] = [
 /// A server with small limits.
 const SMALL: &str = r#"
 [limits]
-wall_time = "700ms"
-guest_cpu = "300ms"
+wall_time = "2s"
+guest_cpu = "200ms"
 memory = "16MiB"
 output = "100KiB"
 log = "10KiB"
@@ -183,98 +182,32 @@ fn run_commands(n: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn time_limits_are_kept_to_50_milliseconds() {
-    let (server, wasi) = small().await;
-    server.run(wasi, "show_args", "x").await;
-    for (export, argument, limit) in [("spin", "x", 300), ("sleep_ms", "9000", 700)] {
-        // The best of a few: another process may hold the core for longer than the tolerance.
-        let mut best = Duration::MAX;
-        for _ in 0..5 {
-            let start = Instant::now();
-            server.run(wasi, export, argument).await;
-            best = best.min(start.elapsed());
-        }
-        let limit = Duration::from_millis(limit);
-        assert!(
-            best >= limit && best < limit + Duration::from_millis(50),
-            "{export} took {best:?}"
+    let server = Server::start(SMALL).await;
+    let function = server.upload(guest("wasi")).await;
+    let wasi = function.id;
+    let within =
+        |took: Duration, limit: Duration| took >= limit && took < limit + Duration::from_millis(50);
+    // However busy the machine is.
+    let spun = server.run(wasi, "spin", "x").await;
+    assert_eq!(spun.fault(), "guest-cpu", "{}", spun.text());
+    let usage = format!("/v1/functions/{wasi}/usage");
+    let usage = server.read_as(&function, &usage).await;
+    let used = Duration::from_micros(usage["latest_us"].as_u64().unwrap());
+    assert!(within(used, Duration::from_millis(200)), "{used:?}");
+    // The best of a few: another process may hold the core for longer than the tolerance.
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        assert_eq!(
+            server.run(wasi, "sleep_ms", "9000").await.fault(),
+            "wall-time"
         );
+        best = best.min(start.elapsed());
+        if within(best, Duration::from_secs(2)) {
+            return;
+        }
     }
-}
-
-#[tokio::test]
-async fn a_spinner_does_not_starve_its_neighbours() {
-    let server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
-    let wasi = server.upload(guest("wasi")).await.id;
-    let hello = server.upload(guest("hello")).await.id;
-    server.run(hello, "say", "x").await;
-    let spinners = futures::future::join_all((0..4).map(|_| server.run(wasi, "spin", "x")));
-    let neighbour = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let start = Instant::now();
-            assert_eq!(
-                server.run(hello, "say", "world").await.text(),
-                "hello world"
-            );
-            slowest = slowest.max(start.elapsed());
-        }
-        slowest
-    };
-    let (spun, slowest): (Vec<Answer>, Duration) = tokio::join!(spinners, neighbour);
-    assert!(spun.iter().all(|answer| answer.fault() == "guest-cpu"));
-    assert!(
-        slowest < Duration::from_millis(500),
-        "a neighbour waited {slowest:?}"
-    );
-}
-
-/// A connection stays with a thread. Calls that compute do not stay there with it: eight of them on one thread would
-/// hold up each step of a short call for eight ticks of 5 ms.
-#[tokio::test]
-async fn calls_that_compute_leave_the_thread_to_short_ones() {
-    let server = Server::start("[limits]\nguest_cpu = \"1s\"\n").await;
-    let wasi = server.upload(guest("wasi")).await.id;
-    let hello = server.upload(guest("hello")).await.id;
-    server.run(hello, "say", "x").await;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let spinners =
-        futures::future::join_all((0..8 * threads).map(|_| server.run(wasi, "spin", "x")));
-    let neighbour = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        // The fastest of many: other processes hold the cores as well. In two of the eight seconds of the spinners.
-        let (mut fastest, began) = (Duration::MAX, Instant::now());
-        while began.elapsed() < Duration::from_secs(2) {
-            let start = Instant::now();
-            server.run(hello, "say", "world").await;
-            fastest = fastest.min(start.elapsed());
-        }
-        fastest
-    };
-    let (_, fastest) = tokio::join!(spinners, neighbour);
-    assert!(
-        fastest < Duration::from_millis(20),
-        "the fastest took {fastest:?}"
-    );
-}
-
-/// Also one that went on elsewhere because it computes.
-#[tokio::test]
-async fn a_call_ends_with_the_connection_that_asked() {
-    let server = Server::start(
-        "[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n[server]\nconcurrency = 1\n",
-    )
-    .await;
-    let wasi = server.upload(guest("wasi")).await.id;
-    let hello = server.upload(guest("hello")).await.id;
-    let spun =
-        tokio::time::timeout(Duration::from_millis(500), server.run(wasi, "spin", "x")).await;
-    assert!(spun.is_err(), "{spun:?}");
-    // The one place is free again, long before a minute is over.
-    assert_eq!(
-        server.run(hello, "say", "world").await.text(),
-        "hello world"
-    );
+    panic!("it slept for {best:?}");
 }
 
 #[tokio::test]

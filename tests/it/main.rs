@@ -57,6 +57,7 @@ mod modules;
 mod multipart;
 mod native;
 mod native_bodies;
+mod neighbours;
 mod openapi;
 mod outbound;
 mod pages;

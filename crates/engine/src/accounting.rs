@@ -1,60 +1,94 @@
 //! Accounts of what one call uses up: core time and memory.
 
 use crate::limits::Limits;
+use rustix::time::ClockId;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
 /// A meter of the core time of one call: the sum of the slices in which its future was being polled.
 ///
-/// The future that polls and the store inside that future share the meter, hence the atomics. Wall time of a slice is
-/// taken for core time: reading the thread's own clock would be a system call for every slice.
+/// Wall time of a slice is taken for core time until the call has had [`COARSE`] of it: reading the thread's own clock is
+/// a system call. From then on the thread's clock counts, so that a call whose thread waits for a core is not charged
+/// for the wait, and not taken for one that computes.
+///
+/// The future that polls and the store inside that future share the meter, hence the atomics.
 #[derive(Debug)]
 pub(crate) struct CpuMeter {
-    /// Zero of the two fields below.
+    /// Zero of the wall clock.
     origin: Instant,
     /// Nanoseconds of all slices that ended.
     ended: AtomicU64,
-    /// When the running slice began, in nanoseconds since `origin`; `IDLE` between slices.
+    /// Nanoseconds of those that were measured by the thread's clock.
+    precise: AtomicU64,
+    /// When the running slice began, in nanoseconds of the wall clock or the thread's; `IDLE` between slices.
     began: AtomicU64,
+    /// True if the running slice is measured by the thread's clock.
+    by_thread: AtomicBool,
 }
 
 const IDLE: u64 = u64::MAX;
+/// Nanoseconds of a call that are measured by the wall clock.
+const COARSE: u64 = 1_000_000;
 
 impl CpuMeter {
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
             ended: AtomicU64::new(0),
+            precise: AtomicU64::new(0),
             began: AtomicU64::new(IDLE),
+            by_thread: AtomicBool::new(false),
         }
     }
 
-    fn now(&self) -> u64 {
+    fn now(&self, by_thread: bool) -> u64 {
+        if by_thread {
+            let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+            let nanoseconds = Duration::try_from(time).unwrap_or_default().as_nanos();
+            return u64::try_from(nanoseconds).unwrap_or(IDLE - 1);
+        }
         // 584 years fit.
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(IDLE - 1)
     }
 
     fn begin(&self) {
-        self.began.store(self.now(), Ordering::Relaxed);
+        let by_thread = self.ended.load(Ordering::Relaxed) >= COARSE;
+        self.by_thread.store(by_thread, Ordering::Relaxed);
+        self.began.store(self.now(by_thread), Ordering::Relaxed);
     }
 
     fn end(&self) {
-        let began = self.began.swap(IDLE, Ordering::Relaxed);
-        if began != IDLE {
-            self.ended
-                .fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
+        let (running, by_thread) = self.running();
+        self.began.store(IDLE, Ordering::Relaxed);
+        self.ended.fetch_add(running, Ordering::Relaxed);
+        if by_thread {
+            self.precise.fetch_add(running, Ordering::Relaxed);
         }
     }
 
-    /// Core time used until now.
+    /// Nanoseconds of the running slice, and whether they are by the thread's clock.
+    fn running(&self) -> (u64, bool) {
+        let by_thread = self.by_thread.load(Ordering::Relaxed);
+        match self.began.load(Ordering::Relaxed) {
+            IDLE => (0, false),
+            began => (self.now(by_thread).saturating_sub(began), by_thread),
+        }
+    }
+
+    /// Core time used until now. Asked while a slice runs, it has to be on the slice's own thread.
     pub(crate) fn used(&self) -> Duration {
-        let running = match self.began.load(Ordering::Relaxed) {
-            IDLE => 0,
-            began => self.now().saturating_sub(began),
+        Duration::from_nanos(self.ended.load(Ordering::Relaxed) + self.running().0)
+    }
+
+    /// Core time used until now that is certain: the wait of a thread for a core is not in it.
+    pub(crate) fn certain(&self) -> Duration {
+        let running = match self.running() {
+            (running, true) => running,
+            (_, false) => 0,
         };
-        Duration::from_nanos(self.ended.load(Ordering::Relaxed) + running)
+        Duration::from_nanos(self.precise.load(Ordering::Relaxed) + running)
     }
 
     /// Measures every poll of `future`.
@@ -133,5 +167,63 @@ impl ResourceLimiter for MemoryAccounting {
             current.saturating_mul(ELEMENT),
             desired.saturating_mul(ELEMENT),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    /// Measures `slices` polls, each of which does `work`.
+    fn measured(slices: usize, work: impl Fn()) -> CpuMeter {
+        let meter = CpuMeter::new();
+        let mut left = slices;
+        let future = std::future::poll_fn(|_| {
+            work();
+            left -= 1;
+            match left {
+                0 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        });
+        let future = std::pin::pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut measured = Box::pin(meter.measure(future));
+        while measured.as_mut().poll(&mut context).is_pending() {}
+        drop(measured);
+        meter
+    }
+
+    /// As a thread does that has no core.
+    fn wait() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    fn compute() {
+        let time = || Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime));
+        let began = time().unwrap();
+        while time().unwrap() - began < Duration::from_millis(10) {}
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_core_uses_none() {
+        let meter = measured(20, wait);
+        // The first wait is taken for use.
+        assert!(meter.used() >= Duration::from_millis(10));
+        assert!(meter.used() < Duration::from_millis(100), "{meter:?}");
+        assert!(meter.certain() < Duration::from_millis(5), "{meter:?}");
+    }
+
+    #[test]
+    fn what_a_call_computes_is_counted() {
+        let meter = measured(5, compute);
+        assert!(meter.used() >= Duration::from_millis(50), "{meter:?}");
+        assert!(meter.certain() >= Duration::from_millis(40), "{meter:?}");
+    }
+
+    #[test]
+    fn a_short_call_asks_no_thread_for_its_clock() {
+        assert_eq!(measured(100, || ()).certain(), Duration::ZERO);
     }
 }

@@ -59,7 +59,7 @@ impl CallState {
         if tokio::time::Instant::now() >= self.context.deadline {
             return Err(LimitExceeded::WallTime.into());
         }
-        if used >= LONG {
+        if self.meter.certain() >= LONG {
             watch::note();
         }
         Ok(UpdateDeadline::Yield(1))

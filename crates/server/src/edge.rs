@@ -47,7 +47,7 @@ pub(crate) struct Edge {
     probes: Router,
     metrics: Router,
     /// The runtime of calls that compute for long.
-    shared: Handle,
+    compute: Handle,
 }
 
 /// The surface that a request is handed to.
@@ -64,8 +64,8 @@ enum Choice {
 }
 
 impl Edge {
-    /// Puts the surfaces together. Needs the runtime of calls that compute for long.
-    pub(crate) fn new(app: &Arc<App>) -> Self {
+    /// Puts the surfaces together. Calls that compute for long go on in `compute`.
+    pub(crate) fn new(app: &Arc<App>, compute: &Handle) -> Self {
         app.egress.set_local_dispatch(second_state::own_routes(app));
         let enabled = app.second_state.enabled;
         Self {
@@ -74,7 +74,7 @@ impl Edge {
             web: web::router(app),
             probes: probes::router(app),
             metrics: metrics::router(app),
-            shared: Handle::current(),
+            compute: compute.clone(),
             app: Arc::clone(app),
         }
     }
@@ -93,7 +93,7 @@ impl Edge {
         let mut response = match self.admit(choice, &request) {
             Ok(()) => {
                 let answer = Arc::clone(&self).dispatch(choice, client, request);
-                MigrateIfCpuBound::new(answer, self.shared.clone()).await
+                MigrateIfCpuBound::new(answer, self.compute.clone()).await
             }
             Err(fault) => {
                 reply::log(&fault, "refused");

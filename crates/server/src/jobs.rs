@@ -8,6 +8,7 @@ use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
+use crate::runtime::MigrateIfCpuBound;
 use bytes::Bytes;
 use iof_engine::{Arg, Blob};
 use iof_fault::{Fault, FaultKind};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -155,11 +157,11 @@ fn no_room(app: &App, of_function: bool) -> Fault {
 }
 
 impl JobWorker {
-    /// Starts the task.
-    pub(crate) fn start(app: Arc<App>) -> Self {
+    /// Starts the task. Jobs that compute for long go on in `compute`.
+    pub(crate) fn start(app: Arc<App>, compute: Handle) -> Self {
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
-        task.spawn(work(app, stop.clone()));
+        task.spawn(work(app, compute, stop.clone()));
         Self { stop, task }
     }
 
@@ -171,7 +173,7 @@ impl JobWorker {
     }
 }
 
-async fn work(app: Arc<App>, stop: CancellationToken) {
+async fn work(app: Arc<App>, compute: Handle, stop: CancellationToken) {
     // Before anything is taken: what the rows call running was cut off.
     match app.store.requeue_running(ATTEMPTS, lost()).await {
         Ok(0) => {}
@@ -181,13 +183,13 @@ async fn work(app: Arc<App>, stop: CancellationToken) {
         }
     }
     let mut under_way = JoinSet::new();
-    stop.run_until_cancelled(run_jobs(&app, &mut under_way))
+    stop.run_until_cancelled(run_jobs(&app, &compute, &mut under_way))
         .await;
     under_way.shutdown().await;
 }
 
 /// Runs jobs until the store is closed.
-async fn run_jobs(app: &Arc<App>, under_way: &mut JoinSet<()>) {
+async fn run_jobs(app: &Arc<App>, compute: &Handle, under_way: &mut JoinSet<()>) {
     let running = app.settings.jobs_running.max(1);
     let permits = Arc::new(Semaphore::new(running as usize));
     let mut swept: Option<Instant> = None;
@@ -207,10 +209,11 @@ async fn run_jobs(app: &Arc<App>, under_way: &mut JoinSet<()>) {
         match taken.map(|mut jobs| jobs.pop()) {
             Ok(Some(job)) => {
                 let app = Arc::clone(app);
-                under_way.spawn(async move {
+                let job = async move {
                     run(&app, job).await;
                     drop(permit);
-                });
+                };
+                under_way.spawn(MigrateIfCpuBound::new(job, compute.clone()));
                 continue;
             }
             Ok(None) => {}

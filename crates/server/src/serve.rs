@@ -60,8 +60,8 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     report: &mut StopReport,
 ) -> io::Result<()> {
-    let edge = Arc::new(Edge::new(&app));
-    let jobs = JobWorker::start(Arc::clone(&app));
+    let edge = Arc::new(Edge::new(&app, workers.compute()));
+    let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let shares = AddressShares::new(
         app.settings.connections_per_address,

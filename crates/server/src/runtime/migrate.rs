@@ -1,4 +1,4 @@
-//! Calls that compute for long, moved from the thread of their connection to the shared runtime.
+//! Calls that compute for long, moved from where they began to threads that are for such calls.
 
 use std::future::Future;
 use std::panic;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-/// A request that is answered on its connection's thread, unless its call computes for so long that others should not
-/// wait for it: then it goes on in the shared runtime.
+/// A request that is answered where it came, unless its call computes for so long that others should not wait for it:
+/// then it goes on in the runtime of such calls.
 pub(crate) enum MigrateIfCpuBound<F: Future> {
     Here(Pin<Box<F>>, Handle),
     Away(AbortOnDropHandle<F::Output>),
@@ -17,8 +17,8 @@ pub(crate) enum MigrateIfCpuBound<F: Future> {
 }
 
 impl<F: Future> MigrateIfCpuBound<F> {
-    pub(crate) fn new(future: F, shared: Handle) -> Self {
-        Self::Here(Box::pin(future), shared)
+    pub(crate) fn new(future: F, compute: Handle) -> Self {
+        Self::Here(Box::pin(future), compute)
     }
 }
 
@@ -34,8 +34,8 @@ where
             if polled.is_ready() || !computes {
                 return polled;
             }
-            if let Self::Here(future, shared) = std::mem::replace(&mut *self, Self::Gone) {
-                *self = Self::Away(AbortOnDropHandle::new(shared.spawn(future)));
+            if let Self::Here(future, compute) = std::mem::replace(&mut *self, Self::Gone) {
+                *self = Self::Away(AbortOnDropHandle::new(compute.spawn(future)));
             }
         }
         let Self::Away(task) = &mut *self else {
@@ -45,7 +45,7 @@ where
             Ok(output) => Poll::Ready(output),
             // Where the future would have been polled, it would have panicked.
             Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-            // The shared runtime is being dropped, and with it everything.
+            // The runtime is being dropped, and with it everything.
             Err(_) => Poll::Pending,
         }
     }

@@ -1,5 +1,7 @@
 //! Worker threads: one for each core, with a runtime of its own; a connection stays on the thread that it was given to.
+//! Beside them, those of calls that compute for long.
 
+use super::compute::ComputeThreads;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +10,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 /// The worker threads. Dropped, they end, and what still runs on them is aborted.
-pub struct WorkerThreads(Vec<Worker>);
+pub struct WorkerThreads {
+    /// One for each core.
+    workers: Vec<Worker>,
+    /// After the workers: what they wait for runs there.
+    compute: ComputeThreads,
+}
 
 struct Worker {
     runtime: Handle,
@@ -26,22 +33,27 @@ pub(crate) struct ConnectionGuard {
 }
 
 impl WorkerThreads {
-    /// Starts a thread for each core that this process may use.
+    /// Starts a thread for each core that this process may use, and another for calls that compute.
     ///
     /// # Errors
     /// When the system refuses a thread or a poll.
     pub fn start() -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        (0..count)
-            .map(Worker::start)
-            .collect::<io::Result<_>>()
-            .map(Self)
+        Ok(Self {
+            workers: (0..count).map(Worker::start).collect::<io::Result<_>>()?,
+            compute: ComputeThreads::start()?,
+        })
+    }
+
+    /// The runtime of calls that compute for long.
+    pub(crate) fn compute(&self) -> &Handle {
+        self.compute.handle()
     }
 
     /// Assigns a connection to the worker with the fewest.
     pub(crate) fn assign(&self) -> Option<ConnectionGuard> {
         let fewest = |worker: &&Worker| worker.open.load(Ordering::Relaxed);
-        let worker = self.0.iter().min_by_key(fewest)?;
+        let worker = self.workers.iter().min_by_key(fewest)?;
         worker.open.fetch_add(1, Ordering::Relaxed);
         Some(ConnectionGuard {
             runtime: worker.runtime.clone(),

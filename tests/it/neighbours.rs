@@ -1,0 +1,166 @@
+//! Functions that take what they can get, beside those that answer quickly. `cargo xtask bench neighbours` is the long form.
+
+use futures::future::{BoxFuture, FutureExt as _};
+use iof_tests::{
+    call::Answer,
+    guests::{guest, wat},
+    server::Server,
+};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_spinner_does_not_starve_its_neighbours() {
+    let server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
+    let wasi = server.upload(guest("wasi")).await.id;
+    let hello = server.upload(guest("hello")).await.id;
+    server.run(hello, "say", "x").await;
+    let spinners = futures::future::join_all((0..4).map(|_| server.run(wasi, "spin", "x")));
+    let neighbour = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let start = Instant::now();
+            assert_eq!(
+                server.run(hello, "say", "world").await.text(),
+                "hello world"
+            );
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    };
+    let (spun, slowest): (Vec<Answer>, Duration) = tokio::join!(spinners, neighbour);
+    assert!(spun.iter().all(|answer| answer.fault() == "guest-cpu"));
+    assert!(
+        slowest < Duration::from_millis(500),
+        "a neighbour waited {slowest:?}"
+    );
+}
+
+/// A connection stays with a thread. Calls that compute do not stay there with it: eight of them on one thread would
+/// hold up each step of a short call for eight ticks of 5 ms.
+#[tokio::test]
+async fn calls_that_compute_leave_the_thread_to_short_ones() {
+    let server = Server::start("[limits]\nguest_cpu = \"1s\"\n").await;
+    let wasi = server.upload(guest("wasi")).await.id;
+    let hello = server.upload(guest("hello")).await.id;
+    server.run(hello, "say", "x").await;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let spinners =
+        futures::future::join_all((0..8 * threads).map(|_| server.run(wasi, "spin", "x")));
+    let neighbour = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The fastest of many: other processes hold the cores as well. In two of the eight seconds of the spinners.
+        let (mut fastest, began) = (Duration::MAX, Instant::now());
+        while began.elapsed() < Duration::from_secs(2) {
+            let start = Instant::now();
+            server.run(hello, "say", "world").await;
+            fastest = fastest.min(start.elapsed());
+        }
+        fastest
+    };
+    let (_, fastest) = tokio::join!(spinners, neighbour);
+    assert!(
+        fastest < Duration::from_millis(20),
+        "the fastest took {fastest:?}"
+    );
+}
+
+/// Also one that went on elsewhere because it computes.
+#[tokio::test]
+async fn a_call_ends_with_the_connection_that_asked() {
+    let server = Server::start(
+        "[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n[server]\nconcurrency = 1\n",
+    )
+    .await;
+    let wasi = server.upload(guest("wasi")).await.id;
+    let hello = server.upload(guest("hello")).await.id;
+    let spun =
+        tokio::time::timeout(Duration::from_millis(500), server.run(wasi, "spin", "x")).await;
+    assert!(spun.is_err(), "{spun:?}");
+    // The one place is free again, long before a minute is over.
+    assert_eq!(
+        server.run(hello, "say", "world").await.text(),
+        "hello world"
+    );
+}
+
+/// Core time, in ticks of 10 ms, and priority of the threads of a server, by their names.
+fn threads(server: &Server) -> BTreeMap<String, (u64, i32)> {
+    let mut found = BTreeMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap() {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        let (before, after) = stat.rsplit_once(") ").unwrap();
+        let name = before
+            .split_once('(')
+            .unwrap()
+            .1
+            .trim_end_matches(char::is_numeric);
+        let after: Vec<&str> = after.split(' ').collect();
+        let (user, system): (u64, u64) = (after[11].parse().unwrap(), after[12].parse().unwrap());
+        let entry = found.entry(name.to_owned()).or_insert((0, 0));
+        *entry = (entry.0 + user + system, after[16].parse().unwrap());
+    }
+    found
+}
+
+/// Whoever asks for it: a surface, a stream of HTTP/2, a job.
+#[tokio::test]
+async fn calls_that_compute_run_at_a_lower_priority() {
+    let server = Server::start("[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n").await;
+    let spin = wat("(module (func (export \"spin\") (loop (br 0))))");
+    let function = server.deploy(spin, "jobs = true").await;
+    let path = format!("/v1/functions/{}/call/spin", function.id);
+    let old = format!("/api/run/{}/spin", function.id);
+    let job = server
+        .request("POST", &path)
+        .header("prefer", "respond-async")
+        .json(&[(); 0]);
+    let http2 = async {
+        let mut curl = tokio::process::Command::new("curl");
+        curl.args(["-s", "--http2-prior-knowledge", "-d", "[]"]);
+        curl.args(["-H", "content-type: application/json"]);
+        let url = format!("{}{path}", server.url);
+        drop(curl.arg(url).kill_on_drop(true).output().await);
+    };
+    let sent = |request: reqwest::RequestBuilder| async { drop(request.send().await) };
+    let asked: [(&str, BoxFuture<'_, ()>); 4] = [
+        (
+            "/v1",
+            sent(server.request("POST", &path).json(&[(); 0])).boxed(),
+        ),
+        ("/api", sent(server.request("POST", &old)).boxed()),
+        ("HTTP/2", http2.boxed()),
+        // The last: it does not end with its connection.
+        ("a job", sent(job).boxed()),
+    ];
+    for (who, call) in asked {
+        let observed = observe(&server, who);
+        tokio::select! {
+            biased;
+            () = observed => {}
+            // A job is accepted, and runs on.
+            () = call.then(|()| std::future::pending()) => {}
+        }
+    }
+}
+
+/// Holds, while a call computes, that it does so at a lower priority than everything else.
+async fn observe(server: &Server, who: &str) {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = threads(server);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = threads(server);
+    let used = |name: &str| {
+        let time = |at: &BTreeMap<String, (u64, i32)>| at.get(name).map_or(0, |thread| thread.0);
+        time(&after) - time(&before)
+    };
+    let others = used("iof-core-") + used("tokio-rt-worker") + used("tokio-runtime-w");
+    let computed = used("iof-compute");
+    assert!(computed > 5 * (others + 1), "{who}: {before:?} {after:?}");
+    let priority = |name: &str| after[name].1;
+    assert!(
+        priority("iof-compute") > priority("iof-core-"),
+        "{who}: {after:?}"
+    );
+}
