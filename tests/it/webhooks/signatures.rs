@@ -1,7 +1,7 @@
 //! The example `webhooks`, with signatures as GitHub, Stripe and Slack make them; and the commands that compare and make
 //! them, whose secrets are nowhere to be found.
 
-use crate::secrets::keyed;
+use crate::egress::secrets::keyed;
 use iof_tests::{
     call::{Answer, Uploaded},
     guests::{guest, root},
@@ -18,7 +18,7 @@ const SECRETS: [(&str, &str); 3] = [
 ];
 
 fn hmac(key: &str, data: &str) -> String {
-    let code = crate::signed_requests::hmac(key.as_bytes(), data.as_bytes());
+    let code = crate::egress::signed_requests::hmac(key.as_bytes(), data.as_bytes());
     code.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text

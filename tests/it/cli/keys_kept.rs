@@ -1,0 +1,495 @@
+//! Keys are never lost: `iof dev`, servers that take turns at one address, profiles that are gone. Each walk ends with a way
+//! back that the error names.
+
+use super::module;
+use crate::v1::functions::{KEY, ask, create, numbered};
+use iof_tests::server::Server;
+use iof_tests::user::User;
+use serde_json::{Value, json};
+use std::fs;
+
+async fn about(server: &Server, key: &str) -> Value {
+    let request = server.request("GET", "/v1/server");
+    let request = match key {
+        "" => request,
+        key => request.bearer_auth(key),
+    };
+    server.answer(request).await.json()
+}
+
+fn operated() -> String {
+    format!("[auth]\nkeys = [\"{KEY}\"]\n")
+}
+
+/// What a server writes is read by a task of the test, which may come to it after the answer.
+async fn is_logged(server: &Server, words: &str) {
+    for _ in 0..100 {
+        if server.log().contains(words) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{words}: {}", server.log());
+}
+
+/// A line that everybody passes: what a user types, and words of the answer.
+async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
+    let said = user.types(line).await;
+    for word in words {
+        assert!(said.contains(word), "{word:?} is missing in: {said}");
+    }
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_has_an_identity_wherever_it_listens() {
+    let mut server = Server::start(operated()).await;
+    let first = about(&server, "").await;
+    let id = first["id"].as_str().unwrap().to_owned();
+    assert_eq!(id.len(), 32, "{first}");
+    assert_eq!(first, json!({"id": id, "dev": false, "takes_keys": true}));
+    let full = about(&server, KEY).await;
+    assert_eq!(full["key"], json!({"kind": "server"}));
+    assert!(
+        full["version"].is_string() && full["calls"].is_object(),
+        "{full}"
+    );
+    let wrong = about(&server, "not the key of anybody").await;
+    assert_eq!(wrong["key"], json!({"kind": "unknown"}));
+    assert!(
+        wrong["calls"].is_null() && wrong["version"].is_null(),
+        "{wrong}"
+    );
+    assert!(server.stop().await.success());
+    let server = server.restart().await;
+    assert_eq!(about(&server, "").await["id"], id);
+    let other = Server::start("").await;
+    let open = about(&other, "").await;
+    assert_ne!(open["id"], id);
+    assert_eq!(open["takes_keys"], false);
+    assert!(
+        open["calls"].is_object(),
+        "everybody is its operator: {open}"
+    );
+}
+
+/// Two servers of different folders that take turns at one address, with a function of the same name.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_at_one_address_keep_a_key_each() {
+    let mut first = Server::start("").await;
+    let port = first.url.rsplit(':').next().unwrap().to_owned();
+    let address = format!("127.0.0.1:{port}");
+    let user = User::new(&first.url);
+    module(&user, 1);
+    types(
+        &user,
+        &["deploy", "hello.wasm"],
+        &["hello version 1", "admin key, shown once"],
+    )
+    .await;
+    // A first deploy asks for nothing that is refused.
+    assert!(!first.log().contains("refused"), "{}", first.log());
+    assert!(first.stop().await.success());
+
+    let second = Server::builder()
+        .arg("--listen")
+        .arg(&address)
+        .start()
+        .await;
+    assert_eq!(second.url, first.url);
+    types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
+    types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
+    let mut second = second;
+    assert!(second.stop().await.success());
+
+    // The first one again, at its address and at another one of this machine.
+    let mut first = first.restart().await;
+    types(&user, &["logs", "hello", "--server", &first.url], &[]).await;
+    types(
+        &user,
+        &["deploy", "hello.wasm", "--server", &first.url],
+        &["hello version 2"],
+    )
+    .await;
+    assert!(first.stop().await.success());
+    let second = second.restart().await;
+    types(&user, &["show", "hello", "--server", &second.url], &["2  "]).await;
+    types(
+        &user,
+        &["secret", "list", "hello", "--server", &second.url],
+        &["no secrets"],
+    )
+    .await;
+}
+
+/// Without the file of profiles, the function is somebody else's, and the error says how it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_profile_is_not_a_lost_function() {
+    // On a server without keys: who has its data gives it one.
+    let mut server = Server::start("").await;
+    let mut user = User::new(&server.url);
+    module(&user, 1);
+    types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
+    let profiles = user.folder().join(".config/iof/profiles.toml");
+    fs::remove_file(&profiles).unwrap();
+    let said = types(
+        &user,
+        &["deploy", "hello.wasm"],
+        &[
+            "IOF_AUTH_KEYS=KEY iof serve",
+            "iof key rotate hello --key KEY",
+            "--name",
+            "exit status 2",
+        ],
+    )
+    .await;
+    assert!(!said.contains("version"), "{said}");
+    types(
+        &user,
+        &["logs", "hello"],
+        &["IOF_AUTH_KEYS=KEY", "iof key rotate"],
+    )
+    .await;
+    types(&user, &["key", "rotate", "hello"], &["IOF_AUTH_KEYS=KEY"]).await;
+    types(
+        &user,
+        &["key", "create", "ci", "--scope", "read"],
+        &["auth.keys (IOF_AUTH_KEYS=KEY)"],
+    )
+    .await;
+
+    // The way that it names.
+    assert!(server.stop().await.success());
+    let server = server.restart_with(operated()).await;
+    user.server = server.url.clone();
+    let rotated = types(&user, &["key", "rotate", "hello", "--key", KEY], &["ID"]).await;
+    assert!(!rotated.contains("exit status"), "{rotated}");
+    // It is kept: no key is named any more.
+    types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
+    types(&user, &["logs", "hello"], &[]).await;
+    types(&user, &["secret", "list", "hello"], &["no secrets"]).await;
+
+    // On a server with keys, for a user who has none of them.
+    fs::remove_file(&profiles).unwrap();
+    types(
+        &user,
+        &["deploy", "hello.wasm"],
+        &[
+            "This takes",
+            "`deploy`",
+            "Authorization: Bearer KEY",
+            "--key, IOF_KEY",
+        ],
+    )
+    .await;
+    // A function that was called the same, and is gone, does not stand in the way.
+    types(&user, &["rm", "hello", "--yes", "--key", KEY], &["deleted"]).await;
+    types(
+        &user,
+        &["deploy", "hello.wasm", "--key", KEY],
+        &["hello version 1"],
+    )
+    .await;
+    types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_replaces_the_one_before() {
+    let server = Server::start(operated()).await;
+    let made = create(&server, "?name=hello", numbered(1), KEY)
+        .await
+        .json();
+    let before = made["admin_key"].as_str().unwrap();
+    let logs = "/v1/functions/hello/logs";
+    let rotate = "/v1/functions/hello/admin-key";
+    assert_eq!(ask(&server, "GET", logs, before, None).await.http, 200);
+    assert_eq!(ask(&server, "POST", rotate, "", None).await.http, 401);
+    // By the key itself, and by one of the server.
+    let mut keys = vec![before.to_owned()];
+    for key in [before, KEY] {
+        let made = ask(&server, "POST", rotate, key, None).await;
+        assert_eq!(made.http, 201, "{}", made.text());
+        keys.push(made.json()["admin_key"].as_str().unwrap().to_owned());
+    }
+    let last = keys.pop().unwrap();
+    for key in &keys {
+        assert_eq!(ask(&server, "GET", logs, key, None).await.http, 401);
+    }
+    assert_eq!(ask(&server, "GET", logs, &last, None).await.http, 200);
+    assert!(keys.iter().all(|key| !server.log().contains(key.as_str())));
+    let none = ask(&server, "POST", "/v1/functions/nobody/admin-key", KEY, None).await;
+    assert_eq!(
+        (none.http.as_u16(), none.fault()),
+        (404, "no-such-function")
+    );
+}
+
+/// A file that an iof before wrote still opens what it opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_before_is_read() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    module(&user, 1);
+    let made = create(&server, "?name=hello", numbered(1), "").await.json();
+    let key = made["admin_key"].as_str().unwrap();
+    let folder = user.folder().join(".config/iof");
+    fs::create_dir_all(&folder).unwrap();
+    let file = format!(
+        "current = \"mine\"\n\n[profiles.mine]\nserver = {url:?}\n\n[admin_keys.{url:?}]\nhello = {key:?}\n1 = {key:?}\n",
+        url = server.url
+    );
+    fs::write(folder.join("profiles.toml"), file).unwrap();
+    types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
+    types(&user, &["secret", "list", "1"], &["no secrets"]).await;
+    // What is new is added, and nothing goes.
+    module(&user, 2);
+    types(
+        &user,
+        &["deploy", "hello.wasm", "--name", "other"],
+        &["other version 1"],
+    )
+    .await;
+    types(&user, &["deploy", "hello.wasm"], &["hello version 3"]).await;
+    let text = fs::read_to_string(folder.join("profiles.toml")).unwrap();
+    assert!(text.contains(key) && text.contains("[servers."), "{text}");
+}
+
+/// A server that says it is another one does not get that one's keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_goes_only_where_its_server_was_met() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    module(&user, 1);
+    types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
+    let file = user.folder().join(".config/iof/profiles.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    // As if it had been met elsewhere.
+    fs::write(&file, text.replace(&server.url, "https://f.example.com")).unwrap();
+    types(
+        &user,
+        &["logs", "hello"],
+        &["met at https://f.example.com and not here", "exit status 2"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
+    let server = Server::start(operated()).await;
+    create(&server, "?name=hello&private=true", numbered(1), KEY).await;
+    let wish = json!({"label": "eyes", "scopes": ["read"]});
+    let eyes = ask(&server, "POST", "/v1/keys", KEY, Some(wish))
+        .await
+        .json();
+    let soon = std::process::Command::new("date")
+        .args(["-u", "-d", "+2 seconds", "+%Y-%m-%dT%H:%M:%SZ"])
+        .output()
+        .unwrap();
+    let soon = String::from_utf8(soon.stdout).unwrap();
+    let soon = soon.trim();
+    let wish = json!({"label": "past", "scopes": ["admin"], "expires_at": soon});
+    let past = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
+    assert_eq!(past.http, 201, "{}", past.text());
+    let past = past.json();
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let (eyes, past) = (eyes["key"].as_str().unwrap(), past["key"].as_str().unwrap());
+    let header = "Authorization: Bearer KEY";
+    for (key, status, said, logged) in [
+        ("", 401, header, "no key was sent"),
+        (
+            "nobody's",
+            401,
+            "does not open it: it is wrong, or has ended",
+            "the key is not known here",
+        ),
+        (
+            past,
+            401,
+            "does not open it: it is wrong, or has ended",
+            "(`past`) has ended, at 20",
+        ),
+        (
+            eyes,
+            403,
+            "lacks the scope `admin`",
+            "(`eyes`) has read for all functions",
+        ),
+    ] {
+        let request = server.request("GET", "/v1/functions/hello/secrets");
+        let request = match key {
+            "" => request,
+            key => request.bearer_auth(key),
+        };
+        let answer = server.answer(request).await;
+        assert_eq!(answer.http, status, "{key}: {}", answer.text());
+        assert!(answer.text().contains(said), "{key}: {}", answer.text());
+        is_logged(&server, logged).await;
+    }
+    let basic = server
+        .request("GET", "/v1/keys")
+        .basic_auth("ada", Some("secret"));
+    let basic = server.answer(basic).await.text();
+    assert!(basic.contains("and not as `Bearer KEY`"), "{basic}");
+    // A call of a private function as well.
+    let path = "/v1/functions/hello/call/which";
+    let wrong = ask(&server, "POST", path, "nobody's", None).await;
+    assert!(
+        wrong.http == 401 && wrong.text().contains("does not open it"),
+        "{}",
+        wrong.text()
+    );
+    let none = server.answer(server.request("POST", path)).await.text();
+    assert!(
+        none.contains(header) && !none.contains("does not open it"),
+        "{none}"
+    );
+    for key in [eyes, past] {
+        assert!(!server.log().contains(key));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_in_says_what_a_server_takes() {
+    let open = Server::start("").await;
+    let user = User::new("");
+    for (line, key, words) in [
+        (
+            &["login", &open.url][..],
+            "some key\n",
+            "takes no key: it was started without auth.keys",
+        ),
+        (
+            &["login", "127.0.0.1:9"],
+            "some key\n",
+            "Write http://127.0.0.1:9 or https://127.0.0.1:9",
+        ),
+        (
+            &["login", "http://127.0.0.1:9", "--no-key"],
+            "",
+            "Is the server running there?",
+        ),
+    ] {
+        let said = user.types_with(line, key).await;
+        assert!(
+            said.contains(words) && said.contains("exit status 2"),
+            "{said}"
+        );
+    }
+    let closed = Server::start(operated()).await;
+    let wrong = user.types_with(&["login", &closed.url], "some key\n").await;
+    assert!(wrong.contains("opens nothing at"), "{wrong}");
+    let said = user.types(&["login", &closed.url, "--no-key"]).await;
+    assert!(said.contains("takes a key (auth.keys)"), "{said}");
+
+    // Nothing that opens something is overwritten.
+    let key = format!("{KEY}\n");
+    let said = user.types_with(&["login", &closed.url], &key).await;
+    assert!(said.contains("is the profile default now"), "{said}");
+    let said = user.types(&["login", &open.url, "--no-key"]).await;
+    let host = open.url.trim_start_matches("http://");
+    assert!(
+        said.contains(&format!("is the profile {host} now")),
+        "{said}"
+    );
+    let taken = ["login", &open.url, "--no-key", "--profile", "default"];
+    types(
+        &user,
+        &taken,
+        &["of another server", "iof logout --profile default"],
+    )
+    .await;
+    let made = user.run(
+        &[
+            "key",
+            "create",
+            "ci",
+            "--scope",
+            "read",
+            "--profile",
+            "default",
+        ],
+        "",
+    );
+    let made = String::from_utf8(made.stdout).unwrap();
+    let said = user.types_with(&["login", &closed.url], &made).await;
+    assert!(said.contains("another key of this server"), "{said}");
+    let said = user
+        .types_with(&["login", &closed.url, "--profile", "ci"], &made)
+        .await;
+    assert!(said.contains("is the profile ci now"), "{said}");
+    types(
+        &user,
+        &["whoami"],
+        &["key ci: read for all functions", "profile     ci"],
+    )
+    .await;
+    types(
+        &user,
+        &["whoami", "--profile", "default"],
+        &["a key of the server: everything"],
+    )
+    .await;
+    // One that has ended may be.
+    types(
+        &user,
+        &["key", "rm", "1", "--profile", "default"],
+        &["deleted"],
+    )
+    .await;
+    types(&user, &["list"], &["does not open it"]).await;
+    let said = user
+        .types_with(&["login", &closed.url, "--profile", "ci"], &key)
+        .await;
+    assert!(said.contains("is the profile ci now"), "{said}");
+    types(&user, &["logout"], &["profile ci is dropped"]).await;
+    types(
+        &user,
+        &["logout", "--profile", "ci"],
+        &["there is no profile ci"],
+    )
+    .await;
+    types(&user, &["list", "--profile", "default"], &["no functions"]).await;
+}
+
+/// A server of JSON that is not iof is not an iof without functions.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_is_not_taken_for_one_of_iof() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let user = User::new(&url);
+    module(&user, 1);
+    for line in [
+        &["list"][..],
+        &["deploy", "hello.wasm"],
+        &["login", &url, "--no-key"],
+        &["whoami"],
+    ] {
+        types(
+            &user,
+            line,
+            &["not as a server of iof does", "exit status 2"],
+        )
+        .await;
+    }
+    // Of TLS, each problem has its remedy.
+    let plain = Server::start("").await;
+    let user = User::new(&plain.url.replace("http://", "https://"));
+    types(
+        &user,
+        &["list"],
+        &["does not speak TLS on this port. Try http://"],
+    )
+    .await;
+    let tls = Server::builder().tls().start().await;
+    let user = User::new(tls.tls_url.as_deref().unwrap());
+    types(&user, &["list"], &["--cacert FILE"]).await;
+}

@@ -1,0 +1,30 @@
+//! The program at the command line: what authors and operators type, and what they read.
+
+mod backup;
+mod build_table;
+mod calling;
+mod dev;
+mod doctor;
+mod findings;
+mod grants_seen;
+mod json;
+mod keys_kept;
+mod refused_calls;
+mod session;
+mod session_records;
+mod settings;
+mod terminal;
+mod variables;
+mod words;
+
+use iof_tests::guests::wat;
+use iof_tests::user::User;
+use std::fs;
+
+/// A module that is called `hello`, whose `which` answers a number.
+fn module(user: &User, number: u32) {
+    let module = wat(&format!(
+        "(module (func (export \"which\") (result i32) (i32.const {number})))"
+    ));
+    fs::write(user.folder().join("hello.wasm"), module).unwrap();
+}

@@ -1,0 +1,208 @@
+//! Every call that was answered is seen: refused ones are rows of the log, and push out none that ran.
+
+use super::module;
+use crate::v1::functions::{KEY, ask, create, numbered};
+use iof_tests::guests::path;
+use iof_tests::server::Server;
+use iof_tests::user::User;
+use serde_json::Value;
+
+async fn rows(server: &Server, function: &str, key: &str) -> Vec<Value> {
+    let path = format!("/v1/functions/{function}/logs?limit=1000");
+    let answer = ask(server, "GET", &path, key, None).await;
+    assert_eq!(answer.http, 200, "{}", answer.text());
+    answer.json()["logs"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_is_a_row_with_its_reason() {
+    let config = format!(
+        "[auth]\nkeys = [\"{KEY}\"]\n[server]\nrequest_body = \"1KiB\"\nuri_size = \"1KiB\"\n"
+    );
+    let server = Server::start(config).await;
+    let typed = std::fs::read(path("typed")).unwrap();
+    create(&server, "?name=typed", typed, KEY).await;
+    create(&server, "?name=private&private=true", numbered(1), KEY).await;
+    let post = |function: &str, export: &str| {
+        server.request("POST", &format!("/v1/functions/{function}/call/{export}"))
+    };
+    let json = "application/json";
+    let long = format!("/v1/functions/typed/call/add?{}", "x".repeat(2_000));
+    for (request, status, fault, function) in [
+        (
+            post("typed", "add").header("content-type", json).body("{"),
+            400,
+            "json",
+            "typed",
+        ),
+        (
+            post("typed", "add")
+                .header("content-type", json)
+                .body("{\"a\":1}"),
+            400,
+            "arguments",
+            "typed",
+        ),
+        (
+            post("typed", "add")
+                .header("content-type", "image/png")
+                .body("x"),
+            415,
+            "content-type",
+            "typed",
+        ),
+        (
+            post("typed", "add")
+                .header("content-type", json)
+                .body(" ".repeat(2_000)),
+            413,
+            "request-body",
+            "typed",
+        ),
+        (
+            server.request("GET", "/v1/functions/typed/call/add"),
+            405,
+            "method",
+            "typed",
+        ),
+        (
+            server
+                .request("POST", &long.replace("?", "/../add?"))
+                .header("x", "y"),
+            0,
+            "",
+            "",
+        ),
+        (post("private", "which"), 401, "usage-key", "private"),
+        (
+            post("typed", "add")
+                .header("origin", "https://page.test")
+                .body("{}"),
+            403,
+            "origin",
+            "typed",
+        ),
+        (
+            post("typed", "add")
+                .header("iof-signature", "what?")
+                .body("{}"),
+            400,
+            "signature",
+            "typed",
+        ),
+    ] {
+        if status == 0 {
+            continue;
+        }
+        let answer = server.answer(request).await;
+        assert_eq!(
+            (answer.http.as_u16(), answer.fault()),
+            (status, fault),
+            "{}",
+            answer.text()
+        );
+        let call = answer.header("iof-call").to_owned();
+        let rows = rows(&server, function, KEY).await;
+        let row = rows.iter().find(|row| row["call"] == *call);
+        let row = row.unwrap_or_else(|| panic!("no row of {call} ({fault}): {rows:?}"));
+        assert_eq!(row["fault"], fault, "{row}");
+        assert_eq!(row["refused"], true, "{row}");
+        assert!(!row["message"].as_str().unwrap().is_empty(), "{row}");
+        assert!(
+            ["add", "which"].contains(&row["export"].as_str().unwrap()),
+            "{row}"
+        );
+    }
+    // What ran and failed is one row, and not refused; it counts, and refused ones do not.
+    let failed = server
+        .answer(
+            post("typed", "nobody")
+                .header("content-type", json)
+                .body("{}"),
+        )
+        .await;
+    assert_eq!(failed.http, 404, "{}", failed.text());
+    let usage = ask(&server, "GET", "/v1/functions/typed/usage", KEY, None)
+        .await
+        .json();
+    let rows = rows(&server, "typed", KEY).await;
+    let of_call: Vec<_> = rows
+        .iter()
+        .filter(|row| row["call"] == failed.header("iof-call"))
+        .collect();
+    assert_eq!(of_call.len(), 1, "{rows:?}");
+    let ran = rows.iter().filter(|row| row["refused"].is_null()).count();
+    assert_eq!(usage["invocations"].as_u64(), Some(ran as u64), "{rows:?}");
+    // Of a function that does not exist there is nothing to see.
+    let nobody = server.answer(post("nobody", "which")).await;
+    assert_eq!(nobody.http, 404);
+}
+
+/// What keeps a function from being loaded is seen in its log as well; and so is what the API of 2020 refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_cannot_be_loaded_has_a_log() {
+    let server = Server::start("[second_state]\nlog_rows = 10\n").await;
+    let user = User::new(&server.url);
+    module(&user, 1);
+    let declaration = "[[secrets]]\nvalue = \"Bearer {TOKEN}\"\nheader = \"authorization\"\nto = \"GET https://a.test\"\n";
+    std::fs::write(user.folder().join("function.toml"), declaration).unwrap();
+    let said = user.types(&["deploy", "hello.wasm"]).await;
+    assert!(said.contains("TOKEN is not set"), "{said}");
+    let refused = user.types(&["call", "hello", "which"]).await;
+    assert!(refused.contains("[secret-not-set"), "{refused}");
+    let logs = user.types(&["logs", "hello"]).await;
+    assert!(
+        logs.contains("which  refused: secret-not-set  call ID")
+            && logs.contains("declares the secret TOKEN"),
+        "{logs}"
+    );
+    let other = server.upload(iof_tests::guests::guest("hello")).await;
+    let request = server.request("POST", &format!("/api/run/{}/say", other.id));
+    let refused = server
+        .answer(request.header("content-encoding", "nothing").body("x"))
+        .await;
+    assert_eq!(refused.http, 415, "{}", refused.text());
+    let path = format!("/v1/functions/{}/logs", other.id);
+    let logs = server.read_as(&other, &path).await;
+    assert_eq!(logs["logs"][0]["fault"], "content-encoding", "{logs}");
+    // The log of 2020 has no such row.
+    let request = server
+        .request("GET", &format!("/api/log/{}?last=10", other.id))
+        .header("SSVM_Admin_Key", &other.admin_key);
+    assert_eq!(server.answer(request).await.text(), "[]");
+}
+
+/// A flood of an anonymous client pushes out refused rows, and no row of a call that ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_refused_calls_leaves_the_good_ones() {
+    let server = Server::start("[server]\nrefused_rows = 5\n").await;
+    let made = create(&server, "?name=hello", numbered(1), "").await.json();
+    let key = made["admin_key"].as_str().unwrap();
+    let call = "/v1/functions/hello/call/which";
+    assert_eq!(server.answer(server.request("POST", call)).await.http, 200);
+    for _ in 0..300 {
+        let refused = server.answer(server.request("PUT", call)).await;
+        assert_eq!(refused.http, 405);
+    }
+    assert_eq!(server.answer(server.request("POST", call)).await.http, 200);
+    let rows = rows(&server, "hello", key).await;
+    let refused = rows.iter().filter(|row| row["refused"] == true).count();
+    assert_eq!((rows.len(), refused), (7, 5), "{rows:?}");
+    // Numbers ascend over both kinds, so that a follower sees each once.
+    let ids: Vec<i64> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    let path = format!("/v1/functions/hello/logs?after={}&limit=2", ids[2]);
+    let page = ask(&server, "GET", &path, key, None).await.json();
+    let page: Vec<i64> = page["logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(page, ids[3..5]);
+    // And they are there after a restart.
+    let mut server = server;
+    assert!(server.stop().await.success());
+    let server = server.restart().await;
+    assert_eq!(self::rows(&server, "hello", key).await.len(), 7);
+}

@@ -1,0 +1,301 @@
+//! The client paths, behind one interface: what is asked for, by which way, and what came of it.
+//!
+//! Each way shows its failures in its own manner; here they are one: the code of docs/egress.md. What a way shows is
+//! checked against that page on the way.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use iof_tests::{guests::guest, server::Server};
+use reqwest::header::HeaderValue;
+use serde_json::{Map, Value, json};
+
+use crate::second_state::modules;
+
+/// A way in which a request leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A guest runs the command `http_proxy`.
+    HttpProxy,
+    /// `SSVM_Fetch` with a URL: in the header, or in the body what no header can say.
+    FetchUrl,
+    /// `SSVM_Fetch` with request options.
+    FetchOptions,
+    /// `SSVM_Callback` in the header.
+    Callback,
+}
+
+/// The paths of the issue, each with its ways.
+pub(crate) const HTTP_PROXY: &[Way] = &[Way::HttpProxy];
+pub(crate) const SSVM_FETCH: &[Way] = &[Way::FetchUrl, Way::FetchOptions];
+pub(crate) const CALLBACK: &[Way] = &[Way::Callback];
+
+/// Makes a test of each client path out of `async fn name(ways: &[Way])`.
+macro_rules! on_every_path {
+    ($($test:ident),+ $(,)?) => {
+        mod http_proxy {
+            $(#[tokio::test] async fn $test() { super::$test($crate::egress::attacks::paths::HTTP_PROXY).await; })+
+        }
+        mod ssvm_fetch {
+            $(#[tokio::test] async fn $test() { super::$test($crate::egress::attacks::paths::SSVM_FETCH).await; })+
+        }
+        mod callback {
+            $(#[tokio::test] async fn $test() { super::$test($crate::egress::attacks::paths::CALLBACK).await; })+
+        }
+    };
+}
+pub(crate) use on_every_path;
+
+/// A request that somebody asks for, in the words that it has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    url: Option<String>,
+    /// Request options of Node, without headers and method.
+    options: Option<Map<String, Value>>,
+    method: Option<&'static str>,
+    headers: Map<String, Value>,
+}
+
+impl Ask {
+    /// In the words of every way. Without a port it is the scheme's own.
+    pub(crate) fn new(scheme: &str, host: &str, port: Option<u16>, path: &str) -> Self {
+        let mut options = Map::new();
+        options.insert("protocol".into(), format!("{scheme}:").into());
+        options.insert("hostname".into(), host.into());
+        options.insert("path".into(), path.into());
+        if let Some(port) = port {
+            options.insert("port".into(), port.into());
+        }
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Self {
+            options: Some(options),
+            ..Self::url(format!("{scheme}://{host}{port}{path}"))
+        }
+    }
+
+    /// `http` on its own port, as most of the pinned names are.
+    pub(crate) fn http(host: &str, path: &str) -> Self {
+        Self::new("http", host, None, path)
+    }
+
+    /// A text that only a URL can be.
+    pub(crate) fn url(url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Options that only options can be.
+    pub(crate) fn options(options: &Value) -> Self {
+        Self {
+            options: options.as_object().cloned(),
+            ..Self::default()
+        }
+    }
+
+    /// With this method. Without, it is the way's own: GET, and POST for a callback.
+    pub(crate) fn method(mut self, method: &'static str) -> Self {
+        self.method = Some(method);
+        self
+    }
+
+    /// With a header.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn to_options(&self) -> Option<String> {
+        let mut options = self.options.clone()?;
+        if let Some(method) = self.method {
+            options.insert("method".into(), method.into());
+        }
+        options.insert("headers".into(), self.headers.clone().into());
+        Some(Value::from(options).to_string())
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The call, under which the log has it.
+    pub(crate) call: String,
+    /// The body of the response, or how it failed.
+    pub(crate) result: Result<Vec<u8>, Failure>,
+}
+
+/// How a request failed, as the function or its caller is told.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// `iof-fault`, or `exit N` of a command.
+    pub(crate) code: String,
+    /// All that is told in words.
+    pub(crate) words: String,
+}
+
+impl Told {
+    /// The response's body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        match &self.result {
+            Ok(body) => serde_json::from_slice(body).unwrap(),
+            Err(failure) => panic!("{failure:?}"),
+        }
+    }
+}
+
+/// A server, and the functions that make requests.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    /// Run commands; only where that way is tried.
+    commands: Vec<u64>,
+    /// Whose `echo` answers its argument.
+    echoes: Vec<u64>,
+    /// How often one was taken, so that they take turns.
+    turn: AtomicUsize,
+}
+
+impl World {
+    /// Takes a server that was just started.
+    pub(crate) async fn of(server: Server, ways: &[Way]) -> Self {
+        let mut world = Self {
+            server,
+            commands: vec![],
+            echoes: vec![],
+            turn: AtomicUsize::new(0),
+        };
+        world.add_functions(ways).await;
+        world
+    }
+
+    /// One more function for each of the ways: a function may have 32 requests under way.
+    pub(crate) async fn add_functions(&mut self, ways: &[Way]) {
+        for way in ways {
+            match way {
+                Way::HttpProxy => self
+                    .commands
+                    .push(self.server.upload(guest("command")).await.id),
+                _ => self
+                    .echoes
+                    .push(self.server.upload(modules::hello()).await.id),
+            }
+        }
+    }
+
+    fn one_of(&self, functions: &[u64]) -> u64 {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        functions[turn % functions.len()]
+    }
+
+    /// A server with this configuration.
+    pub(crate) async fn start(config: impl Into<String>, ways: &[Way]) -> Self {
+        Self::of(Server::start(config).await, ways).await
+    }
+
+    /// Makes the request, if it can be said in this way.
+    pub(crate) async fn ask(&self, way: Way, ask: &Ask) -> Option<Told> {
+        match way {
+            // An argument ends where a NUL is, and the library of 2020 makes none with one inside.
+            Way::HttpProxy if ask.url.as_ref()?.contains('\0') => None,
+            Way::HttpProxy => self.command(ask).await,
+            Way::FetchUrl if ask.method.is_some() || !ask.headers.is_empty() => None,
+            Way::FetchUrl => Some(self.directed("SSVM_Fetch", ask.url.as_deref()?).await),
+            Way::FetchOptions => Some(self.directed("SSVM_Fetch", &ask.to_options()?).await),
+            Way::Callback => Some(self.directed("SSVM_Callback", &ask.to_options()?).await),
+        }
+    }
+
+    async fn command(&self, ask: &Ask) -> Option<Told> {
+        let mut args = vec![ask.method.unwrap_or("get").to_owned(), ask.url.clone()?];
+        if !ask.headers.is_empty() {
+            args.push(Value::from(ask.headers.clone()).to_string());
+        }
+        let request = json!({ "program": "http_proxy", "args": args, "timeout": 25_000 });
+        let id = self.one_of(&self.commands);
+        let answer = self.server.run(id, "run_ssvm", request.to_string()).await;
+        assert_eq!(answer.fault(), "", "{answer:?}");
+        let output = answer.json();
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| output[name].as_str().unwrap());
+        let result = match output["status"].as_i64().unwrap() {
+            0 => {
+                assert_eq!(stderr, "", "{ask:?}");
+                Ok(stdout.as_bytes().to_vec())
+            }
+            status => {
+                assert_eq!(stdout, "", "{ask:?}");
+                let line = stderr.strip_prefix("http_proxy: ");
+                let line = line.and_then(|line| line.strip_suffix('\n'));
+                let words = line.expect("one line on stderr").to_owned();
+                assert!(!words.contains('\n'), "{words:?}");
+                let code = format!("exit {status}");
+                Err(Failure { code, words })
+            }
+        };
+        let call = answer.header("iof-call").to_owned();
+        Some(Told { call, result })
+    }
+
+    async fn directed(&self, name: &str, value: &str) -> Told {
+        let path = format!("/api/run/{}/echo/bytes", self.one_of(&self.echoes));
+        let request = self.server.request("POST", &path);
+        let request = match HeaderValue::from_bytes(value.as_bytes()) {
+            Ok(header) => request
+                .header("Content-Type", "application/octet-stream")
+                .header(name, header)
+                .body("result"),
+            Err(_) => request
+                .header("Content-Type", "application/json")
+                .body(json!({ name: value }).to_string()),
+        };
+        let answer = self.server.answer(request).await;
+        let call = answer.header("iof-call").to_owned();
+        if answer.fault().is_empty() {
+            let result = Ok(answer.body);
+            return Told { call, result };
+        }
+        let code = answer.fault().to_owned();
+        assert_eq!(answer.json()["fault"], code, "{answer:?}");
+        // A failure on the way is nobody's here; one of the request is the caller's.
+        let status = if code.starts_with("egress-") {
+            502
+        } else {
+            400
+        };
+        let truth = (answer.http.as_u16(), answer.status());
+        assert!(
+            truth == (status, status) || code == "callback-route",
+            "{answer:?}"
+        );
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        let words = format!("{error}\n{}", answer.header("iof-message"));
+        let result = Err(Failure { code, words });
+        Told { call, result }
+    }
+
+    /// The outbound log: the last hop of each call.
+    pub(crate) fn outbound(&self) -> BTreeMap<String, Value> {
+        let log = self.server.log();
+        let events = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let outbound = events.filter(|event| event["target"] == "iof::egress");
+        let by_call =
+            outbound.filter_map(|event| Some((event["call"].as_str()?.to_owned(), event)));
+        by_call.collect()
+    }
+}
+
+/// The status with which `http_proxy` ends for a code.
+pub(crate) fn exit_status(code: &str) -> i32 {
+    match code {
+        "egress-url" | "egress-header" => 2,
+        "egress-denied" | "egress-address" => 3,
+        "egress-dns" | "egress-connect" | "egress-tls" => 4,
+        "egress-busy" => 5,
+        code if code.starts_with("egress-timeout-") => 5,
+        _ => 6,
+    }
+}

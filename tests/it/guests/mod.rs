@@ -1,0 +1,19 @@
+//! Modules: how they are called, and what they may do to the host.
+
+mod bindgen;
+mod commands;
+mod counting;
+mod guest_codes;
+mod host_calls;
+pub(crate) mod host_limits;
+mod imports;
+pub(crate) mod infer;
+mod modules;
+mod native;
+mod native_bodies;
+mod program;
+mod resident;
+mod shapes;
+pub(crate) mod storage;
+mod wasi;
+mod wasmedge_bindgen;

@@ -1,0 +1,127 @@
+//! Programs with `main`, as rustc makes them for `wasm32-wasip1`: stdin and arguments in, stdout out.
+
+use crate::second_state::modules::form;
+use iof_tests::{
+    call::{Answer, Uploaded},
+    guests::guest,
+    server::Server,
+};
+use serde_json::{Value, json};
+
+async fn call(server: &Server, function: &Uploaded, arguments: &Value) -> Answer {
+    let path = format!("/v1/functions/{}/call/main", function.id);
+    let request = server.request("POST", &path).json(arguments);
+    server.answer(request).await
+}
+
+async fn words(server: &Server, function: &Uploaded, words: &[&str]) -> Answer {
+    call(server, function, &json!({ "stdin": "", "args": words })).await
+}
+
+#[tokio::test]
+async fn stdin_and_arguments_go_in_and_stdout_comes_out() {
+    let server = Server::start("").await;
+    let program = server.deploy(guest("program"), "").await;
+
+    let answer = server.run(program.id, "main", "a text").await;
+    assert_eq!(answer.text(), "A TEXT");
+    // An array on stdin is no array of arguments.
+    let answer = server.run(program.id, "main", r#"["a",["words"]]"#).await;
+    assert_eq!(answer.text(), r#"["A",["WORDS"]]"#);
+
+    let answer = call(&server, &program, &json!({ "stdin": "ü" })).await;
+    assert_eq!(answer.http, 200);
+    assert_eq!(answer.text(), "Ü");
+    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    let answer = words(&server, &program, &["words", "two words", "", "ü"]).await;
+    assert_eq!(answer.text(), "two words||ü");
+
+    // Bytes that are no text, both ways.
+    let path = format!("/v1/functions/{}/call/main", program.id);
+    let request = server
+        .request("POST", &path)
+        .json(&json!(["", ["words", "by place"]]));
+    assert_eq!(server.answer(request).await.text(), "by place");
+    let (kind, body) = form(&[
+        ("input_1", None, &[0, 255, 7]),
+        ("input_2", None, br#"["same"]"#),
+    ]);
+    let path = format!("/api/multipart/run/{}/main/bytes", program.id);
+    let request = server.request("POST", &path);
+    let request = request.header("Content-Type", kind).body(body);
+    assert_eq!(server.answer(request).await.body, [0, 255, 7]);
+
+    // Its surroundings are those of every function, but for the arguments.
+    assert_eq!(
+        words(&server, &program, &["variables"]).await.text(),
+        "wasm_id storage_key"
+    );
+    for _ in 0..2 {
+        let answer = words(&server, &program, &["file"]).await;
+        assert_eq!(answer.text(), "kept for this run");
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_a_fault_and_stderr_is_the_log() {
+    let server = Server::start("").await;
+    let program = server.deploy(guest("program"), "").await;
+    let answer = words(&server, &program, &["exit", "3"]).await;
+    assert_eq!(answer.fault(), "exit");
+    assert_eq!(
+        answer.json()["error"],
+        "The program ended with status 3. It printed: why it ends"
+    );
+    assert_eq!(
+        words(&server, &program, &["exit", "0"]).await.text(),
+        "so far"
+    );
+    let answer = words(&server, &program, &["panic"]).await;
+    let error = answer.json()["error"].to_string();
+    assert!(error.contains("as asked"), "{error}");
+}
+
+#[tokio::test]
+async fn every_limit_of_a_call_holds_for_programs() {
+    let server =
+        Server::start("[limits]\noutput = \"64 KiB\"\nlog = \"8 KiB\"\nguest_cpu = \"200ms\"\n")
+            .await;
+    let program = server.deploy(guest("program"), "").await;
+    for (asked, fault) in [
+        (&["flood", "65536"][..], ""),
+        (&["flood", "69632"], "output"),
+        (&["complain", "8192"], ""),
+        (&["complain", "8193"], "log"),
+        (&["loop"], "guest-cpu"),
+    ] {
+        let answer = words(&server, &program, asked).await;
+        assert_eq!(answer.fault(), fault, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_says_what_it_takes() {
+    let server = Server::start("").await;
+    let program = server.deploy(guest("program"), "").await;
+    for (arguments, why) in [
+        (json!({ "stdin": "", "words": [] }), "there is no `words`"),
+        (json!({ "stdin": "", "args": "-n" }), "args"),
+        (json!({ "stdin": "", "args": [1] }), "args"),
+        (json!({ "stdin": 1 }), "`stdin` must be a string"),
+        (json!(["", [], 1]), "3 arguments came"),
+    ] {
+        let answer = call(&server, &program, &arguments).await;
+        assert_eq!(answer.http, 400, "{arguments}");
+        assert_eq!(answer.json()["fault"], "arguments");
+        let error = answer.json()["error"].to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let path = format!("/v1/functions/{}/openapi.json", program.id);
+    let document = server.answer(server.request("GET", &path)).await.json();
+    let path = format!("/v1/functions/{}/call/main", program.id);
+    let body = &document["paths"][&path]["post"]["requestBody"]["content"]["application/json"];
+    assert_eq!(body["schema"]["required"], json!([]), "{document}");
+    let shown = format!("/v1/functions/{}", program.id);
+    let shown = server.read_as(&program, &shown).await;
+    assert_eq!(shown["versions"][0]["exports"], json!(["main"]), "{shown}");
+}

@@ -1,0 +1,408 @@
+//! What a function's owner sees and sets: keys, state, logs and usage, and that all of it outlives `kill -9`.
+
+use crate::second_state::modules;
+use iof_tests::{
+    call::{Answer, Uploaded},
+    guests::guest,
+    joey::Joey,
+    server::Server,
+};
+use serde_json::{Value, json};
+
+const TEXT: &str = "text/plain";
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+async fn owned(joey: &Joey, function: &Uploaded, method: &str, path: &str) -> Answer {
+    let call = joey.call(method, path.replace("{id}", &function.id.to_string()));
+    call.header("SSVM_Admin_Key", &*function.admin_key)
+        .send()
+        .await
+}
+
+async fn set_state(joey: &Joey, function: &Uploaded, state: impl AsRef<[u8]>) -> Answer {
+    let call = joey
+        .call("PUT", format!("/api/state/{}", function.id))
+        .header("Content-Type", TEXT)
+        .header("SSVM_Admin_Key", &*function.admin_key);
+    call.body(state).send().await
+}
+
+/// Makes the function private, and answers its key.
+async fn refresh(joey: &Joey, function: &Uploaded) -> String {
+    let answer = owned(joey, function, "PUT", "/api/keys/{id}/usage_key").await;
+    answer.json()["SSVM_Usage_Key"].as_str().unwrap().to_owned()
+}
+
+/// The four numbers, as an owner asks for them.
+async fn usage(joey: &Joey, function: &Uploaded) -> Value {
+    let names = [
+        "total_gas_consumed",
+        "total_invocations",
+        "full_usage_report",
+        "latest_execution_time_in_nanoseconds",
+    ];
+    let path = format!(
+        "/api/executables/{{id}}?filterBy=%5B%22{}%22%5D",
+        names.join("%22,%22")
+    );
+    owned(joey, function, "GET", &path).await.json()
+}
+
+async fn invocations(joey: &Joey, function: &Uploaded) -> Value {
+    let path = "/api/executables/{id}?filterBy=%5B%22total_invocations%22%5D";
+    owned(joey, function, "GET", path).await.json()["total_invocations"].clone()
+}
+
+async fn run(joey: &Joey, id: u64, function: &str, key: Option<&str>) -> Answer {
+    let mut call = joey
+        .call("POST", format!("/api/run/{id}/{function}"))
+        .header("Content-Type", TEXT);
+    if let Some(key) = key {
+        call = call.header("SSVM_Usage_Key", key);
+    }
+    call.body("Tim").send().await
+}
+
+#[tokio::test]
+async fn a_usage_key_is_made_renewed_and_zeroed() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    let id = function.id;
+    assert_eq!(run(&joey, id, "say", None).await.text(), "hello Tim");
+    // A public function takes zeros for a key, as clients that always send one do.
+    assert_eq!(run(&joey, id, "say", Some(NIL)).await.text(), "hello Tim");
+    let first = refresh(&joey, &function).await;
+    let second = refresh(&joey, &function).await;
+    assert_ne!(first, second);
+    for (key, fault) in [
+        (None, "usage-key"),
+        (Some(NIL), "usage-key"),
+        (Some(&*first), "usage-key"),
+        (Some(&*second), ""),
+    ] {
+        assert_eq!(run(&joey, id, "say", key).await.fault(), fault, "{key:?}");
+    }
+    let answer = owned(&joey, &function, "DELETE", "/api/keys/{id}/usage_key").await;
+    assert_eq!(answer.json(), json!({ "SSVM_Usage_Key": NIL }));
+    assert_eq!(run(&joey, id, "say", None).await.text(), "hello Tim");
+}
+
+/// The usage counter is what the module itself moves: it stays where it was.
+#[tokio::test]
+async fn without_its_key_a_module_never_runs() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    let other = server.upload(modules::hello()).await;
+    let others = refresh(&joey, &other).await;
+    let key = refresh(&joey, &function).await;
+    let id = function.id;
+    let (kind, body) = modules::form(&[("input_1", None, b"Tim")]);
+    let almost = format!(
+        "{}{}",
+        &key[..35],
+        if key.ends_with('0') { '1' } else { '0' }
+    );
+    let wrong = [
+        None,
+        Some(""),
+        Some(NIL),
+        Some(&*others),
+        Some(&*function.admin_key),
+        Some(&*almost),
+        Some(&key[..35]),
+    ];
+    for wrong in wrong {
+        for path in ["run", "multipart/run"] {
+            for suffix in ["say", "say/bytes", "trap", "nope"] {
+                let multipart = path.starts_with("multipart");
+                let mut call = joey
+                    .call("POST", format!("/api/{path}/{id}/{suffix}"))
+                    .header("Content-Type", if multipart { &*kind } else { TEXT })
+                    .body(if multipart { &body[..] } else { b"Tim" });
+                if let Some(wrong) = wrong {
+                    call = call.header("SSVM_Usage_Key", wrong);
+                }
+                let answer = call.send().await;
+                let text = format!("Wrong usage key ... {id} can not be accessed.");
+                assert_eq!(
+                    answer.json(),
+                    json!({ "error": text }),
+                    "{path} {suffix} {wrong:?}"
+                );
+                assert_eq!((answer.status(), answer.fault()), (403, "usage-key"));
+            }
+        }
+    }
+    assert_eq!(invocations(&joey, &function).await, 0);
+    assert_eq!(run(&joey, id, "say", Some(&key)).await.text(), "hello Tim");
+    assert_eq!(invocations(&joey, &function).await, 1);
+}
+
+#[tokio::test]
+async fn the_state_is_the_second_of_the_programs_arguments() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::state()).await;
+    let state = async || run(&joey, function.id, "state", None).await.text();
+    assert_eq!(state().await, "{}");
+    for text in [
+        "a word",
+        "{\"not\": 1.0, \"normalised\":  true}",
+        "é 漢字 😀\r\n",
+        "",
+    ] {
+        assert_eq!(
+            set_state(&joey, &function, text).await.text(),
+            function.id.to_string()
+        );
+        assert_eq!(
+            joey.get(format!("/api/state/{}", function.id)).await.text(),
+            text
+        );
+        assert_eq!(state().await, text);
+    }
+    // Another function has its own.
+    let other = server.upload(modules::state()).await;
+    assert_eq!(run(&joey, other.id, "state", None).await.text(), "{}");
+    let compiled = server.upload(guest("second-state")).await;
+    set_state(&joey, &compiled, "compiled").await;
+    let call = joey.call("POST", format!("/api/run/{}/state", compiled.id));
+    let answer = call.send().await;
+    assert!(
+        answer.text().contains("compiled"),
+        "{answer:?} {}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn a_state_has_its_size() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::state()).await;
+    let largest = "s".repeat(1 << 20);
+    assert_eq!(set_state(&joey, &function, &largest).await.status(), 200);
+    let answer = set_state(&joey, &function, format!("{largest}s")).await;
+    assert_eq!(
+        (answer.status(), answer.fault()),
+        (413, "state"),
+        "{answer:?}"
+    );
+    assert!(
+        answer.header("iof-message").contains("second_state.state"),
+        "{answer:?}"
+    );
+    let kept = joey.get(format!("/api/state/{}", function.id)).await;
+    assert_eq!(kept.body.len(), 1 << 20);
+    let small = Server::start("[second_state]\nstate = \"4B\"\n").await;
+    let joey = Joey::http(&small);
+    let function = small.upload(modules::state()).await;
+    assert_eq!(set_state(&joey, &function, "four").await.status(), 200);
+    assert_eq!(set_state(&joey, &function, "fifth").await.fault(), "state");
+}
+
+#[tokio::test]
+async fn the_log_begins_with_the_first_call() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    let log = async |query: &str| {
+        owned(&joey, &function, "GET", &format!("/api/log/{{id}}{query}")).await
+    };
+    assert_eq!(log("").await.text(), "{}", "nothing yet");
+    assert_eq!(log("?last=5").await.text(), "[]");
+    joey.run(1, "say", TEXT, "Tim").await;
+    let first = log("").await;
+    let at = first.json()["execution_timestamp"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        first.text(),
+        format!(
+            r#"{{"log_id":1,"wasm_executable_id":1,"wasm_executable_state":"\"{{}}\"","execution_timestamp":"{at}","execution_object":"{{\"original_wasm_executables_id\":\"1\",\"data_payload\":\"Tim\"}}"}}"#
+        )
+    );
+    // As JavaScript writes a time.
+    let shape: String = at
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z");
+
+    set_state(&joey, &function, "a \"state\"").await;
+    joey.run(1, "say", "application/json", "{\"a\": 1}").await;
+    joey.run(1, "trap", TEXT, "last").await;
+    assert_eq!(log("").await.text(), first.text(), "still the first");
+    let newest = log("?last=2").await.json();
+    let payload = |row: &Value| -> Value {
+        let object: Value =
+            serde_json::from_str(row["execution_object"].as_str().unwrap()).unwrap();
+        object["data_payload"].clone()
+    };
+    assert_eq!(newest.as_array().unwrap().len(), 2, "{newest}");
+    assert_eq!(
+        (payload(&newest[0]), payload(&newest[1])),
+        (json!("last"), json!({ "a": 1 }))
+    );
+    assert_eq!(newest[1]["wasm_executable_state"], "\"a \\\"state\\\"\"");
+    assert_eq!(log("?last=100").await.json().as_array().unwrap().len(), 3);
+    let columns = log("?filterBy=%5B%22log_id%22,%22execution_object%22%5D")
+        .await
+        .json();
+    assert_eq!(columns["log_id"], 1);
+    assert_eq!(columns.as_object().unwrap().len(), 2, "{columns}");
+}
+
+#[tokio::test]
+async fn a_log_is_read_by_its_owner_alone() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    let other = server.upload(modules::hello()).await;
+    joey.run(function.id, "say", TEXT, "a secret").await;
+    for key in [None, Some(NIL), Some(&*other.admin_key)] {
+        for query in ["", "?last=1", "?filterBy=%5B%22log_id%22%5D"] {
+            let mut call = joey.call("GET", format!("/api/log/{}{query}", function.id));
+            if let Some(key) = key {
+                call = call.header("SSVM_Admin_Key", key);
+            }
+            let answer = call.send().await;
+            assert_eq!(
+                answer.json(),
+                json!({ "error": "Wrong admin key ... 1 can not be accessed." })
+            );
+            assert_eq!((answer.status(), answer.fault()), (403, "admin-key"));
+        }
+    }
+}
+
+/// Reading sees every call that was answered before, however many come at once.
+#[tokio::test]
+async fn no_answered_call_is_missing_in_the_log() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    for round in 1..=5 {
+        let calls = (0..20).map(|_| run(&joey, function.id, "say", None));
+        futures::future::join_all(calls).await;
+        let rows = owned(&joey, &function, "GET", "/api/log/{id}?last=1000")
+            .await
+            .json();
+        let ids: Vec<u64> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["log_id"].as_u64().unwrap())
+            .collect();
+        assert_eq!(ids.len(), round * 20);
+        assert!(ids.is_sorted_by(|a, b| a > b), "newest first: {ids:?}");
+        assert_eq!(invocations(&joey, &function).await, round * 20);
+    }
+}
+
+#[tokio::test]
+async fn usage_is_counted_for_its_owner() {
+    let server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::hello()).await;
+    for _ in 0..3 {
+        run(&joey, function.id, "say", None).await;
+    }
+    let usage = usage(&joey, &function).await;
+    assert_eq!(usage["total_invocations"], 3, "{usage}");
+    assert!(usage["total_gas_consumed"].as_u64().unwrap() > 0, "{usage}");
+    // Numbers in texts, by the second of the call, as the original wrote them.
+    assert!(
+        usage["latest_execution_time_in_nanoseconds"]
+            .as_str()
+            .unwrap()
+            .parse::<u64>()
+            .is_ok()
+    );
+    let report = usage["full_usage_report"].as_object().unwrap();
+    assert!(!report.is_empty(), "{usage}");
+    for (second, entry) in report {
+        assert!(second.parse::<u64>().unwrap() > 1_600_000_000, "{usage}");
+        for name in ["gas", "total_execution_time"] {
+            assert!(
+                entry[name].as_str().unwrap().parse::<u64>().is_ok(),
+                "{usage}"
+            );
+        }
+    }
+    // One function's use is not another's.
+    let other = server.upload(modules::hello()).await;
+    assert_eq!(invocations(&joey, &other).await, 0);
+}
+
+#[tokio::test]
+async fn everything_outlives_kill_9() {
+    let mut server = Server::start("").await;
+    let joey = Joey::http(&server);
+    let function = server.upload(modules::state()).await;
+    let stored = server.upload(guest("cumulative-storage")).await;
+    let callback = json!({ "hostname": "hook.example.com", "path": "/", "method": "POST", "port": 443, "headers": {} });
+    run(&joey, function.id, "state", None).await;
+    set_state(&joey, &function, "kept").await;
+    let call = joey
+        .call("PUT", format!("/api/callback/{}", function.id))
+        .header("Content-Type", "application/json")
+        .header("SSVM_Admin_Key", &*function.admin_key);
+    assert_eq!(call.body(callback.to_string()).send().await.status(), 200);
+    let call = joey
+        .call("POST", "/api/ephemeral_storage")
+        .header("Content-Type", "application/json");
+    let ephemeral = call.body("{\"asdf\":25}").send().await.json()["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let log = owned(&joey, &function, "GET", "/api/log/{id}").await.text();
+    // `init` stores a number under the function's own key, `increment` adds one.
+    let init = joey.run(stored.id, "init", TEXT, "1000").await;
+    assert_eq!(init.body.len(), 32, "{init:?} {}", init.text());
+    let increment = async |joey: &Joey| {
+        joey.call("POST", format!("/api/run/{}/increment", stored.id))
+            .send()
+            .await
+            .text()
+    };
+    assert_eq!(increment(&joey).await, "1001");
+    let key = refresh(&joey, &function).await;
+
+    // The last of them was answered this instant.
+    server.kill().await;
+    let server = server.restart().await;
+    let joey = Joey::http(&server);
+    assert_eq!(increment(&joey).await, "1002");
+    let read = joey
+        .get(format!("/api/ephemeral_storage/{ephemeral}"))
+        .await;
+    assert_eq!(read.text(), "{\"value\":{\"asdf\":25}}");
+    assert_eq!(
+        owned(&joey, &function, "GET", "/api/log/{id}").await.text(),
+        log
+    );
+    assert_eq!(invocations(&joey, &function).await, 1);
+    assert_eq!(
+        run(&joey, function.id, "state", None).await.fault(),
+        "usage-key"
+    );
+    let kept = owned(
+        &joey,
+        &function,
+        "GET",
+        "/api/executables/{id}?filterBy=%5B%22wasm_callback_object%22%5D",
+    )
+    .await;
+    let kept: Value =
+        serde_json::from_str(kept.json()["wasm_callback_object"].as_str().unwrap()).unwrap();
+    assert_eq!(kept, callback);
+    let cancelled = joey
+        .call("POST", format!("/api/run/{}/state", function.id))
+        .header("SSVM_Usage_Key", &*key)
+        .header("SSVM_Callback", "{}");
+    assert_eq!(cancelled.send().await.text(), "kept");
+}

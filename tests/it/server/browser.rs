@@ -1,0 +1,91 @@
+//! A person's way: the page in Chromium, from a web server of its own, calling the function across origins.
+
+use std::{process::Stdio, time::Duration};
+
+use iof_tests::{
+    guests::{guest, root},
+    mail::MailService,
+    pages::Pages,
+    server::Server,
+};
+use tokio::{process::Command, time::timeout};
+
+const TOKEN: &str = "SG.the-right-one";
+
+/// Runs one of `tests/browser`, which has to find what it looks for.
+pub(crate) async fn browse(server: &Server, script: &str, arguments: &[String]) {
+    let script = Command::new("node")
+        .arg(root().join("tests/browser").join(script))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), script)
+        .await
+        .expect("the browser takes no two minutes")
+        .expect("node runs; `cargo xtask test` installs what the browser test needs");
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+}
+
+#[tokio::test]
+async fn the_page_sends_a_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let mail = MailService::start(TOKEN).await;
+    let server = Server::start(mail.config(&folder.path().join("ca.pem"))).await;
+    let function = server.upload(guest("send_email")).await;
+    let pages = Pages::start(&root().join("examples/send-email/web")).await;
+
+    let arguments = [
+        pages.url(),
+        server.url.clone(),
+        function.id.to_string(),
+        TOKEN.to_owned(),
+    ];
+    browse(&server, "send-email.mjs", &arguments).await;
+
+    let mailbox = mail.mailbox();
+    assert_eq!(mailbox.len(), 1, "one of the two mails had the right token");
+    assert_eq!(mailbox[0]["subject"], "From a browser");
+    assert_eq!(
+        mailbox[0]["content"][0]["value"],
+        "Hello <b>there</b>,\nhow are you?"
+    );
+    assert_eq!(mail.seen(), ["POST 202", "POST 401"]);
+}
+
+#[tokio::test]
+async fn the_page_tells_digits_apart() {
+    let example = root().join("examples/pictures");
+    let settings = tokio::fs::read_to_string(example.join("iof.toml"))
+        .await
+        .unwrap();
+    let server = Server::start(settings).await;
+    crate::guests::infer::add_digits(&server).await;
+    let function = server.upload(guest("pictures")).await;
+    let pages = Pages::start(&example.join("web")).await;
+    let arguments = [
+        pages.url(),
+        server.url.clone(),
+        function.id.to_string(),
+        root()
+            .join("crates/infer/tests/models/digit.png")
+            .display()
+            .to_string(),
+        crate::guests::infer::expected().await,
+    ];
+    browse(&server, "pictures.mjs", &arguments).await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_function_calls_it() {
+    let server = Server::start("").await;
+    let function = server.upload(guest("typed")).await;
+    let page = format!("{}/v1/functions/{}/try", server.url, function.id);
+    browse(&server, "try.mjs", &[page]).await;
+}

@@ -1,0 +1,150 @@
+//! Forms cost what they are long, have a deadline, and hold up nobody.
+
+use crate::second_state::modules;
+use iof_tests::{call::Answer, server::Server};
+use std::time::{Duration, Instant};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn fields(count: usize) -> String {
+    let fields: Vec<_> = (0..count).map(|at| format!("a{at}=b")).collect();
+    fields.join("&")
+}
+
+async fn hello(config: &str) -> (Server, u64) {
+    let server = Server::start(config).await;
+    let id = server.upload(modules::hello()).await.id;
+    (server, id)
+}
+
+fn post(server: &Server, id: u64, form: String) -> impl Future<Output = Answer> {
+    let request = server
+        .request("POST", &format!("/api/run/{id}/echo"))
+        .header("Content-Type", FORM)
+        .body(form);
+    server.answer(request)
+}
+
+/// What the server's process has computed so far.
+fn cpu(server: &Server) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = |at: usize| {
+        fields
+            .split_whitespace()
+            .nth(at)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+/// The server computes nothing any more, soon.
+async fn assert_idle(server: &Server) {
+    for _ in 0..20 {
+        let before = cpu(server);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if cpu(server) - before < Duration::from_millis(150) {
+            return;
+        }
+    }
+    panic!("it still computes\n{}", server.log());
+}
+
+#[tokio::test]
+async fn a_form_has_so_many_fields() {
+    let (server, id) = hello("").await;
+    let answer = post(&server, id, fields(1000)).await;
+    assert_eq!(answer.json().as_object().unwrap().len(), 1000);
+    for form in [fields(1001), "&".repeat(1000), "a=1&".repeat(250_000)] {
+        let answer = post(&server, id, form).await;
+        let truth = (answer.http.as_u16(), answer.status(), answer.fault());
+        assert_eq!(truth, (413, 413, "form-fields"), "{}", answer.text());
+    }
+}
+
+/// A megabyte of fields took the square of their number: a minute, here.
+#[tokio::test]
+async fn a_form_costs_what_it_is_long() {
+    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let start = Instant::now();
+    let answer = post(&server, id, fields(100_000)).await;
+    assert_eq!(answer.json().as_object().unwrap().len(), 100_000);
+    assert!(
+        start.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        start.elapsed()
+    );
+    // Nested and repeated ones, too.
+    for field in ["a[b]", "a[]", "a", "a[b][c][]"] {
+        let form = vec![format!("{field}=1"); 100_000].join("&");
+        let answer = post(&server, id, form).await;
+        assert_eq!((answer.status(), answer.fault()), (200, ""), "{field}");
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(45),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_form_holds_up_no_connection() {
+    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let forms = (0..6).map(|_| post(&server, id, fields(60_000)));
+    let forms = futures::future::join_all(forms);
+    let neighbours = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..40 {
+            // A connection each, so that each core has some.
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let start = Instant::now();
+            let answer = client.get(format!("{}/healthz", server.url)).send().await;
+            assert_eq!(answer.unwrap().status(), 200);
+            slowest = slowest.max(start.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        slowest
+    };
+    let (answers, slowest) = tokio::join!(forms, neighbours);
+    assert!(answers.iter().all(|answer| answer.status() == 200));
+    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn a_form_ends_with_its_time_its_client_and_its_server() {
+    let config = |time: &str| {
+        format!("[second_state]\nform_fields = 100000000\n[limits]\nwall_time = \"{time}\"\n")
+    };
+    let (server, id) = hello(&config("300ms")).await;
+    let start = Instant::now();
+    let answer = post(&server, id, fields(1_500_000)).await;
+    assert_eq!(
+        (answer.status(), answer.fault()),
+        (504, "wall-time"),
+        "{answer:?}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_idle(&server).await;
+
+    let (mut server, id) = hello(&config("10m")).await;
+    let client = post(&server, id, fields(1_500_000));
+    let left = tokio::time::timeout(Duration::from_millis(1500), client).await;
+    assert!(left.is_err(), "{left:?}");
+    assert_idle(&server).await;
+    // Nor does a stop wait for what nobody waits for.
+    let client = post(&server, id, fields(1_500_000));
+    let _ = tokio::time::timeout(Duration::from_millis(1500), client).await;
+    let start = Instant::now();
+    assert!(server.stop().await.success());
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
+}

@@ -1,0 +1,23 @@
+//! The server itself: its doors, limits, figures, start and stop.
+
+mod architecture;
+mod body_codings;
+mod browser;
+mod call_log;
+mod compile_workers;
+mod connections;
+mod dist;
+mod durability;
+mod forms;
+mod jobs_disk;
+pub(crate) mod json_bodies;
+mod json_log;
+mod limits;
+mod metrics;
+mod neighbours;
+mod pages;
+mod service;
+mod tenants;
+mod tls;
+mod upgrade;
+mod uploads;

@@ -1,0 +1,465 @@
+//! Pages: what a browser can do with this server, whoever led it there.
+//!
+//! Every route of both APIs is asked as browsers ask, with and without keys: by raw requests here, and by Chromium in
+//! `tests/browser/pages.mjs`.
+
+use super::browser::browse;
+use crate::second_state::modules;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use iof_tests::{
+    call::Answer,
+    guests::guest,
+    pages::{Pages, Proxy},
+    server::Server,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const KEY: &str = "a key of the server's";
+const KEYS: &str = "[auth]\nkeys = [\"a key of the server's\"]\n";
+const FOREIGN: &str = "https://pages.example";
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND",
+];
+/// Routes of 2020, and paths beside them.
+const OF_2020: [&str; 18] = [
+    "/",
+    "/api",
+    "/api/",
+    "/api/executables",
+    "/api/executables/1",
+    "/api/executables/%3Cscript%3E",
+    "/api/update_wasm_binary/1",
+    "/api/keys/1/usage_key",
+    "/api/state/1",
+    "/api/state/%3Cscript%3E",
+    "/api/callback/1",
+    "/api/log/1",
+    "/api/ephemeral_storage",
+    "/api/ephemeral_storage/key",
+    "/api/run/1/echo",
+    "/api/multipart/run/1/echo/bytes",
+    "/nowhere",
+    "/api/%ff",
+];
+
+struct Expected {
+    keys: bool,
+    is_2020: bool,
+    runs: bool,
+}
+
+/// What is so of every answer, whatever it answers.
+fn check(what: &str, answer: &Answer, expected: &Expected) {
+    let what = format!("{what}: {answer:?} {}", answer.text());
+    let all = |name: &str| answer.headers.get_all(name).iter().count();
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
+    assert_eq!(all("content-security-policy"), 1, "{what}");
+    let policy = answer.header("content-security-policy");
+    if !what.contains("/try") {
+        assert_eq!(
+            policy, "sandbox; default-src 'none'; frame-ancestors 'none'",
+            "{what}"
+        );
+    }
+    assert!(policy.contains("frame-ancestors 'none'"), "{what}");
+    let kind = answer.header("content-type");
+    if !answer.body.is_empty() {
+        let known = [
+            "text/html; charset=utf-8",
+            "text/plain; charset=utf-8",
+            "application/json; charset=utf-8",
+            "application/octet-stream",
+        ];
+        assert!(known.contains(&kind), "{what}");
+        if !expected.is_2020 && !what.contains("/try") {
+            assert!(!kind.starts_with("text/html"), "{what}");
+        }
+    }
+    assert_eq!(all("iof-call") + all("iof-request"), 1, "{what}");
+    let cors = expected.is_2020 && (expected.keys || expected.runs);
+    let allowed = if cors { "*" } else { "" };
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        allowed,
+        "{what}"
+    );
+    assert_eq!(all("access-control-expose-headers") == 1, cors, "{what}");
+    if answer.http == 405 {
+        assert!(!answer.header("allow").is_empty(), "{what}");
+        assert_eq!(answer.fault(), "method", "{what}");
+    }
+}
+
+async fn paths_of_v1(server: &Server) -> Vec<String> {
+    let document = server.get("/v1/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    let mut paths: Vec<_> = paths
+        .keys()
+        .map(|path| {
+            path.replace("{function}", "1")
+                .replace("{export}", "echo")
+                .replace(['{', '}'], "")
+        })
+        .collect();
+    assert!(paths.len() > 10, "{paths:?}");
+    for more in [
+        "/v1",
+        "/v1/",
+        "/v1/functions/",
+        "/v1/nowhere",
+        "/v1/openapi.json",
+        "/v1/functions/1/try",
+        "/v1/functions/x/call/%zz",
+        "/healthz",
+        "/readyz",
+        "/healthz/",
+        "/readyz/x",
+        "/fn/",
+        "/fn/1",
+        "/fn/1/echo",
+        "/fn/1/echo/below",
+        "/fn/nobody/echo",
+    ] {
+        paths.push(more.to_owned());
+    }
+    paths
+}
+
+#[tokio::test]
+async fn every_answer_says_what_a_browser_may_do_with_it() {
+    for keys in [false, true] {
+        let server = Server::start(if keys { KEYS } else { "" }).await;
+        let upload = server
+            .request("POST", "/api/executables")
+            .header("Content-Type", "application/octet-stream")
+            .bearer_auth(KEY)
+            .body(modules::hello());
+        assert_eq!(server.answer(upload).await.json()["wasm_id"], 1);
+        let of_v1 = paths_of_v1(&server).await;
+        for method in METHODS {
+            for origin in [None, Some(FOREIGN), Some("null")] {
+                let paths = OF_2020.iter().map(|path| (true, *path));
+                for (is_2020, path) in paths.chain(of_v1.iter().map(|path| (false, path.as_str())))
+                {
+                    let mut request = server.request(method, path);
+                    if let Some(origin) = origin {
+                        request = request.header("Origin", origin);
+                    }
+                    let answer = server.answer(request).await;
+                    let what = format!("{method} {path} {origin:?} keys: {keys}");
+                    let expected = Expected {
+                        keys,
+                        is_2020,
+                        runs: path.starts_with("/api/run/")
+                            || path.starts_with("/api/multipart/run/"),
+                    };
+                    check(&what, &answer, &expected);
+                    let is_v1 = path == "/v1" || path.starts_with("/v1/");
+                    if is_v1 && origin.is_some() && !path.contains("%zz") {
+                        assert_eq!(
+                            (answer.http.as_u16(), answer.fault()),
+                            (403, "origin"),
+                            "{what}"
+                        );
+                    }
+                    if method == "OPTIONS" && !path.contains("%ff") {
+                        assert_eq!(answer.http == 204, is_2020, "{what}");
+                    }
+                    // A slash at the end counts, but for the API of 2020.
+                    if method == "GET"
+                        && origin.is_none()
+                        && path != "/v1/"
+                        && !is_2020
+                        && path.ends_with('/')
+                    {
+                        assert_eq!(
+                            (answer.http.as_u16(), answer.fault()),
+                            (404, "no-such-route"),
+                            "{what}"
+                        );
+                    }
+                }
+            }
+        }
+        // The same as the API does not answer for itself: a preflight of a run, and of all else.
+        for (path, allowed) in [
+            ("/api/run/1/echo", true),
+            ("/api/state/1", keys),
+            ("/api/executables", keys),
+        ] {
+            let asked = server
+                .request("OPTIONS", path)
+                .header("Origin", FOREIGN)
+                .header("Access-Control-Request-Method", "PUT")
+                .header("Access-Control-Request-Headers", "ssvm_admin_key");
+            let answer = server.answer(asked).await;
+            assert_eq!(answer.http, 204);
+            for name in [
+                "access-control-allow-methods",
+                "access-control-allow-headers",
+            ] {
+                assert_eq!(!answer.header(name).is_empty(), allowed, "{path} {name}");
+            }
+        }
+    }
+}
+
+/// Sends bytes, and reads the head and the body of the answer.
+async fn raw(server: &Server, head: &str) -> (u16, String) {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = head.replace('\n', "\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("{answer:?}")), answer)
+}
+
+#[tokio::test]
+async fn without_keys_a_host_is_a_name_of_the_server() {
+    let server = Server::start("public_url = \"https://f.example.com\"\n").await;
+    let keyed = Server::start(KEYS).await;
+    let get = |path: &str, host: &str| {
+        format!("GET {path} HTTP/1.1\nHost: {host}\nConnection: close\n\n")
+    };
+    let port = server.url.rsplit(':').next().unwrap();
+    for host in [
+        "localhost",
+        "LocalHost:1",
+        "localhost.",
+        "x.localhost",
+        "127.0.0.1",
+        "[::1]:9",
+        "f.example.com",
+        "F.example.com.:443",
+    ] {
+        for path in ["/healthz", "/v1/functions", "/api/executables"] {
+            let (status, answer) = raw(&server, &get(path, host)).await;
+            assert_eq!(status, 200, "{host} {path}: {answer}");
+        }
+    }
+    let evil = format!("evil.example:{port}");
+    for host in [
+        evil.as_str(),
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+        "0.0.0.0",
+        "x.f.example.com",
+    ] {
+        for path in [
+            "/v1/functions",
+            "/api/executables",
+            "/api/run/1/echo",
+            "/healthz",
+            "/",
+            "/api/nowhere",
+        ] {
+            let (status, answer) = raw(&server, &get(path, host)).await;
+            assert_eq!(status, 421, "{host} {path}: {answer}");
+            assert!(
+                answer.contains("\"fault\":\"misdirected\"") && answer.contains("iof-request: "),
+                "{answer}"
+            );
+            assert!(
+                answer.contains("public_url") && answer.contains("nosniff"),
+                "{answer}"
+            );
+        }
+        // What a page under that name sends in its own name.
+        let own = format!(
+            "GET /v1/functions HTTP/1.1\nHost: {host}\nOrigin: http://{host}\nConnection: close\n\n"
+        );
+        assert_eq!(raw(&server, &own).await.0, 421, "{host}");
+        // Whoever has keys serves any name: a key is what opens it.
+        let open = get("/healthz", host);
+        assert_eq!(raw(&keyed, &open).await.0, 200, "{host}");
+    }
+    // The URL of the request line counts, where there is one.
+    let absolute =
+        "GET http://evil.example/v1/functions HTTP/1.1\nHost: localhost\nConnection: close\n\n";
+    assert_eq!(raw(&server, absolute).await.0, 421);
+    let absolute =
+        "GET http://localhost/healthz HTTP/1.1\nHost: evil.example\nConnection: close\n\n";
+    assert_eq!(raw(&server, absolute).await.0, 200);
+}
+
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let keyless = Server::start("").await;
+    let keyed = Server::start(KEYS).await;
+    for server in [&keyless, &keyed] {
+        for hosts in [
+            "",
+            "Host:\n",
+            "Host: a b\n",
+            "Host: localhost\nHost: localhost\n",
+            "Host: localhost\nHost: evil.example\n",
+            "Host: localhost, evil.example\n",
+            "Host: user@localhost\n",
+            "Host: localhost:99999\n",
+            "Host: http://localhost\n",
+            "Host: :80\n",
+            "Host: [::1\n",
+            "Host: é\n",
+        ] {
+            for path in [
+                "/healthz",
+                "/v1/functions",
+                "/api/executables",
+                "/api/run/1/echo",
+            ] {
+                let (status, answer) = raw(
+                    server,
+                    &format!("GET {path} HTTP/1.1\n{hosts}Connection: close\n\n"),
+                )
+                .await;
+                assert_eq!(status, 400, "{hosts:?} {path}: {answer}");
+                assert!(
+                    answer.contains("\"fault\":\"host\"") && answer.contains("iof-request: "),
+                    "{answer}"
+                );
+            }
+        }
+        let old = raw(server, "GET /healthz HTTP/1.0\n\n").await;
+        assert_eq!(old.0, 200, "{}", old.1);
+    }
+}
+
+/// HTTP/2 says the host elsewhere (RFC 9113, section 8.3.1).
+#[tokio::test]
+async fn over_http_2_the_authority_counts() {
+    let server = Server::start("").await;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(connection);
+    for (authority, host, status) in [
+        ("localhost:8080", None, 200),
+        ("127.0.0.1", Some("127.0.0.1"), 200),
+        ("evil.example", None, 421),
+        ("evil.example", Some("localhost"), 400),
+        ("localhost", Some("evil.example"), 400),
+        ("user@localhost", None, 400),
+    ] {
+        let mut request = hyper::Request::get(format!("http://{authority}/v1/functions"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(String::new()).unwrap();
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{authority} {host:?}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+}
+
+/// `%` and no two digits, or no UTF-8 (RFC 3986, section 2.1).
+#[tokio::test]
+async fn a_path_that_spells_no_text_is_refused() {
+    let server = Server::start("").await;
+    for path in [
+        "/v1/functions/x/call/per%cent",
+        "/v1/functions/%ff",
+        "/v1/functions/1/secrets/%C3",
+        "/v1/jobs/%",
+        "/v1/%zz",
+        "/healthz/%2",
+        "/api/executables/%ff",
+        "/api/run/1/%ff",
+        "/api/run/%C3/say",
+        "/api/ephemeral_storage/%E0%A4%A",
+        "/nowhere%",
+    ] {
+        for method in ["GET", "POST", "PUT"] {
+            let request = format!(
+                "{method} {path} HTTP/1.1\nHost: localhost\nContent-Length: 0\nConnection: close\n\n"
+            );
+            let (status, answer) = raw(&server, &request).await;
+            assert_eq!(status, 400, "{method} {path}: {answer}");
+            assert!(
+                answer.contains("\"fault\":\"path\"") && answer.contains("iof-request: "),
+                "{answer}"
+            );
+            assert!(
+                answer.contains("application/json; charset=utf-8") && answer.contains("%25"),
+                "{answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_origin_of_public_url_is_the_servers_own() {
+    let proxy = Proxy::start().await;
+    let server = Server::start(format!("public_url = \"{}\"\n", proxy.url())).await;
+    proxy.lead_to(&server);
+    let function = server.upload(guest("typed")).await;
+    let page = format!("{}/v1/functions/{}/try", proxy.url(), function.id);
+    browse(&server, "try.mjs", &[page]).await;
+    for (origin, status) in [
+        (proxy.url(), 200),
+        (server.url.clone(), 200),
+        (format!("{}1", proxy.url()), 403),
+    ] {
+        let list = server
+            .request("GET", "/v1/functions")
+            .header("Origin", origin);
+        assert_eq!(server.answer(list).await.http, status);
+    }
+}
+
+/// The attack of a page that somebody looks at, in Chromium.
+#[tokio::test]
+async fn a_page_of_another_origin_runs_functions_and_nothing_else() {
+    for keys in [false, true] {
+        let server = Server::start(if keys { KEYS } else { "" }).await;
+        let upload = server
+            .request("POST", "/api/executables")
+            .header("Content-Type", "application/octet-stream")
+            .bearer_auth(KEY)
+            .body(modules::hello());
+        let uploaded = server.answer(upload).await.json();
+        let script = "<script>document.title='ran';parent.postMessage('ran','*')</script>";
+        let state = server
+            .request("PUT", "/api/state/1")
+            .header(
+                "SSVM_Admin_Key",
+                uploaded["SSVM_Admin_Key"].as_str().unwrap(),
+            )
+            .header("Content-Type", "text/plain")
+            .body(script);
+        assert_eq!(server.answer(state).await.text(), "1");
+        let kept = server
+            .request("PUT", "/api/ephemeral_storage/stored")
+            .bearer_auth(KEY)
+            .json(&json!({ "a": script }));
+        assert_eq!(server.answer(kept).await.fault(), "");
+        let folder = tempfile::tempdir().unwrap();
+        tokio::fs::write(
+            folder.path().join("index.html"),
+            "<!doctype html><title>evil</title>",
+        )
+        .await
+        .unwrap();
+        let pages = Pages::start(folder.path()).await;
+        let arguments = [server.url.clone(), pages.url(), keys.to_string()];
+        browse(&server, "pages.mjs", &arguments).await;
+        let list = server.request("GET", "/v1/functions").bearer_auth(KEY);
+        let list = server.answer(list).await.json();
+        assert_eq!(list["functions"].as_array().unwrap().len(), 1, "{list}");
+    }
+}

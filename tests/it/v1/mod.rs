@@ -1,0 +1,12 @@
+//! The API `/v1`.
+
+mod declarations;
+mod described_modules;
+pub(crate) mod functions;
+mod jobs;
+mod keys;
+mod openapi;
+mod records;
+mod replay;
+mod schemas;
+mod typed;
