@@ -11,6 +11,7 @@ pub(crate) mod infer;
 mod modules;
 mod native;
 mod native_bodies;
+mod native_network;
 mod program;
 mod resident;
 mod shapes;

@@ -9,17 +9,17 @@ use iof_tests::{
 };
 use serde_json::{Value, json};
 
-const TEXT: &str = "text/plain";
-const NIL: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const TEXT: &str = "text/plain";
+pub(super) const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-async fn owned(joey: &Joey, function: &Uploaded, method: &str, path: &str) -> Answer {
+pub(super) async fn owned(joey: &Joey, function: &Uploaded, method: &str, path: &str) -> Answer {
     let call = joey.call(method, path.replace("{id}", &function.id.to_string()));
     call.header("SSVM_Admin_Key", &*function.admin_key)
         .send()
         .await
 }
 
-async fn set_state(joey: &Joey, function: &Uploaded, state: impl AsRef<[u8]>) -> Answer {
+pub(super) async fn set_state(joey: &Joey, function: &Uploaded, state: impl AsRef<[u8]>) -> Answer {
     let call = joey
         .call("PUT", format!("/api/state/{}", function.id))
         .header("Content-Type", TEXT)
@@ -28,13 +28,13 @@ async fn set_state(joey: &Joey, function: &Uploaded, state: impl AsRef<[u8]>) ->
 }
 
 /// Makes the function private, and answers its key.
-async fn refresh(joey: &Joey, function: &Uploaded) -> String {
+pub(super) async fn refresh(joey: &Joey, function: &Uploaded) -> String {
     let answer = owned(joey, function, "PUT", "/api/keys/{id}/usage_key").await;
     answer.json()["SSVM_Usage_Key"].as_str().unwrap().to_owned()
 }
 
 /// The four numbers, as an owner asks for them.
-async fn usage(joey: &Joey, function: &Uploaded) -> Value {
+pub(super) async fn usage(joey: &Joey, function: &Uploaded) -> Value {
     let names = [
         "total_gas_consumed",
         "total_invocations",
@@ -48,12 +48,12 @@ async fn usage(joey: &Joey, function: &Uploaded) -> Value {
     owned(joey, function, "GET", &path).await.json()
 }
 
-async fn invocations(joey: &Joey, function: &Uploaded) -> Value {
+pub(super) async fn invocations(joey: &Joey, function: &Uploaded) -> Value {
     let path = "/api/executables/{id}?filterBy=%5B%22total_invocations%22%5D";
     owned(joey, function, "GET", path).await.json()["total_invocations"].clone()
 }
 
-async fn run(joey: &Joey, id: u64, function: &str, key: Option<&str>) -> Answer {
+pub(super) async fn run(joey: &Joey, id: u64, function: &str, key: Option<&str>) -> Answer {
     let mut call = joey
         .call("POST", format!("/api/run/{id}/{function}"))
         .header("Content-Type", TEXT);
@@ -201,141 +201,6 @@ async fn a_state_has_its_size() {
     let function = small.upload(modules::state()).await;
     assert_eq!(set_state(&joey, &function, "four").await.status(), 200);
     assert_eq!(set_state(&joey, &function, "fifth").await.fault(), "state");
-}
-
-#[tokio::test]
-async fn the_log_begins_with_the_first_call() {
-    let server = Server::start("").await;
-    let joey = Joey::http(&server);
-    let function = server.upload(modules::hello()).await;
-    let log = async |query: &str| {
-        owned(&joey, &function, "GET", &format!("/api/log/{{id}}{query}")).await
-    };
-    assert_eq!(log("").await.text(), "{}", "nothing yet");
-    assert_eq!(log("?last=5").await.text(), "[]");
-    joey.run(1, "say", TEXT, "Tim").await;
-    let first = log("").await;
-    let at = first.json()["execution_timestamp"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert_eq!(
-        first.text(),
-        format!(
-            r#"{{"log_id":1,"wasm_executable_id":1,"wasm_executable_state":"\"{{}}\"","execution_timestamp":"{at}","execution_object":"{{\"original_wasm_executables_id\":\"1\",\"data_payload\":\"Tim\"}}"}}"#
-        )
-    );
-    // As JavaScript writes a time.
-    let shape: String = at
-        .chars()
-        .map(|c| if c.is_ascii_digit() { '0' } else { c })
-        .collect();
-    assert_eq!(shape, "0000-00-00T00:00:00.000Z");
-
-    set_state(&joey, &function, "a \"state\"").await;
-    joey.run(1, "say", "application/json", "{\"a\": 1}").await;
-    joey.run(1, "trap", TEXT, "last").await;
-    assert_eq!(log("").await.text(), first.text(), "still the first");
-    let newest = log("?last=2").await.json();
-    let payload = |row: &Value| -> Value {
-        let object: Value =
-            serde_json::from_str(row["execution_object"].as_str().unwrap()).unwrap();
-        object["data_payload"].clone()
-    };
-    assert_eq!(newest.as_array().unwrap().len(), 2, "{newest}");
-    assert_eq!(
-        (payload(&newest[0]), payload(&newest[1])),
-        (json!("last"), json!({ "a": 1 }))
-    );
-    assert_eq!(newest[1]["wasm_executable_state"], "\"a \\\"state\\\"\"");
-    assert_eq!(log("?last=100").await.json().as_array().unwrap().len(), 3);
-    let columns = log("?filterBy=%5B%22log_id%22,%22execution_object%22%5D")
-        .await
-        .json();
-    assert_eq!(columns["log_id"], 1);
-    assert_eq!(columns.as_object().unwrap().len(), 2, "{columns}");
-}
-
-#[tokio::test]
-async fn a_log_is_read_by_its_owner_alone() {
-    let server = Server::start("").await;
-    let joey = Joey::http(&server);
-    let function = server.upload(modules::hello()).await;
-    let other = server.upload(modules::hello()).await;
-    joey.run(function.id, "say", TEXT, "a secret").await;
-    for key in [None, Some(NIL), Some(&*other.admin_key)] {
-        for query in ["", "?last=1", "?filterBy=%5B%22log_id%22%5D"] {
-            let mut call = joey.call("GET", format!("/api/log/{}{query}", function.id));
-            if let Some(key) = key {
-                call = call.header("SSVM_Admin_Key", key);
-            }
-            let answer = call.send().await;
-            assert_eq!(
-                answer.json(),
-                json!({ "error": "Wrong admin key ... 1 can not be accessed." })
-            );
-            assert_eq!((answer.status(), answer.fault()), (403, "admin-key"));
-        }
-    }
-}
-
-/// Reading sees every call that was answered before, however many come at once.
-#[tokio::test]
-async fn no_answered_call_is_missing_in_the_log() {
-    let server = Server::start("").await;
-    let joey = Joey::http(&server);
-    let function = server.upload(modules::hello()).await;
-    for round in 1..=5 {
-        let calls = (0..20).map(|_| run(&joey, function.id, "say", None));
-        futures::future::join_all(calls).await;
-        let rows = owned(&joey, &function, "GET", "/api/log/{id}?last=1000")
-            .await
-            .json();
-        let ids: Vec<u64> = rows
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["log_id"].as_u64().unwrap())
-            .collect();
-        assert_eq!(ids.len(), round * 20);
-        assert!(ids.is_sorted_by(|a, b| a > b), "newest first: {ids:?}");
-        assert_eq!(invocations(&joey, &function).await, round * 20);
-    }
-}
-
-#[tokio::test]
-async fn usage_is_counted_for_its_owner() {
-    let server = Server::start("").await;
-    let joey = Joey::http(&server);
-    let function = server.upload(modules::hello()).await;
-    for _ in 0..3 {
-        run(&joey, function.id, "say", None).await;
-    }
-    let usage = usage(&joey, &function).await;
-    assert_eq!(usage["total_invocations"], 3, "{usage}");
-    assert!(usage["total_gas_consumed"].as_u64().unwrap() > 0, "{usage}");
-    // Numbers in texts, by the second of the call, as the original wrote them.
-    assert!(
-        usage["latest_execution_time_in_nanoseconds"]
-            .as_str()
-            .unwrap()
-            .parse::<u64>()
-            .is_ok()
-    );
-    let report = usage["full_usage_report"].as_object().unwrap();
-    assert!(!report.is_empty(), "{usage}");
-    for (second, entry) in report {
-        assert!(second.parse::<u64>().unwrap() > 1_600_000_000, "{usage}");
-        for name in ["gas", "total_execution_time"] {
-            assert!(
-                entry[name].as_str().unwrap().parse::<u64>().is_ok(),
-                "{usage}"
-            );
-        }
-    }
-    // One function's use is not another's.
-    let other = server.upload(modules::hello()).await;
-    assert_eq!(invocations(&joey, &other).await, 0);
 }
 
 #[tokio::test]

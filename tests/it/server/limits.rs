@@ -51,7 +51,7 @@ storage_value = "4KiB"
 storage_transactions = 10
 "#;
 
-async fn small() -> (Server, u64) {
+pub(super) async fn small() -> (Server, u64) {
     let server = Server::start(SMALL).await;
     let wasi = server.upload(guest("wasi")).await.id;
     (server, wasi)
@@ -211,54 +211,6 @@ async fn time_limits_are_kept_to_50_milliseconds() {
 }
 
 #[tokio::test]
-async fn a_failing_call_touches_no_neighbour() {
-    let (server, wasi) = small().await;
-    let bad = [
-        "eat_memory",
-        "recurse",
-        "panics",
-        "huge_answer",
-        "spin",
-        "print_lines",
-        "fill_disk",
-        "exit_with",
-    ];
-    let calls = (0..64).map(|n| {
-        let server = &server;
-        async move {
-            if n % 2 == 0 {
-                let argument = if bad[n / 2 % bad.len()] == "print_lines" {
-                    "99999"
-                } else {
-                    "50"
-                };
-                assert_ne!(
-                    server
-                        .run(wasi, bad[n / 2 % bad.len()], argument)
-                        .await
-                        .fault(),
-                    ""
-                );
-            } else {
-                let answer = server.run(wasi, "write_file", format!("/mine\n{n}")).await;
-                assert_eq!(answer.text(), "written", "{answer:?}");
-            }
-        }
-    });
-    // Eight at a time, so that the good ones have a core within their wall time.
-
-    futures::stream::iter(calls)
-        .buffer_unordered(8)
-        .collect::<Vec<_>>()
-        .await;
-    assert_eq!(
-        server.run(wasi, "list_dir", "/").await.text(),
-        "",
-        "nothing of another call is left"
-    );
-}
-
-#[tokio::test]
 async fn a_full_server_answers_503_with_retry_after() {
     let server =
         Server::start("[server]\nconcurrency = 2\nqueue = 2\nqueue_wait = \"200ms\"\n").await;
@@ -405,13 +357,17 @@ async fn functions_beyond_the_loaded_ones_are_loaded_again() {
 /// Every fault of the tables is asserted by a test.
 #[test]
 fn every_fault_of_the_tables_is_tested() {
-    let sources: String = ["tests/it", "tests/it/connections"]
-        .into_iter()
-        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.is_file())
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect();
+    let (mut folders, mut sources) = (vec![root().join("tests/it")], String::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                Some(end) if end == "rs" => sources += &std::fs::read_to_string(path).unwrap(),
+                _ if path.is_dir() => folders.push(path),
+                _ => {}
+            }
+        }
+    }
     for [setting, _, fault, _] in rows() {
         assert!(
             fault.is_empty() || sources.contains(&format!("\"{fault}\"")),

@@ -1,5 +1,7 @@
 //! Functions that take what they can get, beside those that answer quickly. `cargo xtask bench neighbours` is the long form.
 
+use super::limits::small;
+use futures::StreamExt as _;
 use futures::future::{BoxFuture, FutureExt as _};
 use iof_tests::{
     call::Answer,
@@ -82,6 +84,54 @@ async fn a_call_ends_with_the_connection_that_asked() {
     assert_eq!(
         server.run(hello, "say", "world").await.text(),
         "hello world"
+    );
+}
+
+#[tokio::test]
+async fn a_failing_call_touches_no_neighbour() {
+    let (server, wasi) = small().await;
+    let bad = [
+        "eat_memory",
+        "recurse",
+        "panics",
+        "huge_answer",
+        "spin",
+        "print_lines",
+        "fill_disk",
+        "exit_with",
+    ];
+    let calls = (0..64).map(|n| {
+        let server = &server;
+        async move {
+            if n % 2 == 0 {
+                let argument = if bad[n / 2 % bad.len()] == "print_lines" {
+                    "99999"
+                } else {
+                    "50"
+                };
+                assert_ne!(
+                    server
+                        .run(wasi, bad[n / 2 % bad.len()], argument)
+                        .await
+                        .fault(),
+                    ""
+                );
+            } else {
+                let answer = server.run(wasi, "write_file", format!("/mine\n{n}")).await;
+                assert_eq!(answer.text(), "written", "{answer:?}");
+            }
+        }
+    });
+    // Eight at a time, so that the good ones have a core within their wall time.
+
+    futures::stream::iter(calls)
+        .buffer_unordered(8)
+        .collect::<Vec<_>>()
+        .await;
+    assert_eq!(
+        server.run(wasi, "list_dir", "/").await.text(),
+        "",
+        "nothing of another call is left"
     );
 }
 

@@ -10,3 +10,4 @@ mod records;
 mod replay;
 mod schemas;
 mod typed;
+mod typed_values;

@@ -9,11 +9,16 @@ use iof_tests::{
 };
 use serde_json::{Value, json};
 
-async fn typed(server: &Server, declaration: &str) -> Uploaded {
+pub(super) async fn typed(server: &Server, declaration: &str) -> Uploaded {
     server.deploy(guest("typed"), declaration).await
 }
 
-async fn call(server: &Server, function: &Uploaded, export: &str, arguments: &Value) -> Answer {
+pub(super) async fn call(
+    server: &Server,
+    function: &Uploaded,
+    export: &str,
+    arguments: &Value,
+) -> Answer {
     let path = format!("/v1/functions/{}/call/{export}", function.id);
     let request = server.request("POST", &path).json(arguments);
     server.answer(request).await
@@ -215,167 +220,6 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
     assert_eq!(
         (old.http.as_u16(), old.status(), old.fault()),
         (200, 502, "error")
-    );
-}
-
-#[tokio::test]
-async fn values_outlive_a_call_if_that_was_granted() {
-    let server = Server::start("[ceiling]\nstorage = true\n").await;
-    let function = typed(&server, "storage = true").await;
-    let key = "visits/ada \u{1f44b}";
-    let stored = async |server: &Server| {
-        let answer = call(server, &function, "stored", &json!({ "key": key })).await;
-        assert_eq!(answer.http, 200, "{}", answer.text());
-        answer.json()
-    };
-    assert_eq!(stored(&server).await, Value::Null);
-    let value = json!({"deep": [1, 2, {"three": null}]});
-    let kept = call(
-        &server,
-        &function,
-        "store",
-        &json!({ "key": key, "value": value }),
-    )
-    .await;
-    assert_eq!(kept.http, 204, "{}", kept.text());
-    assert_eq!(stored(&server).await, value);
-    let mut server = server;
-    server.stop().await;
-    let server = server.restart().await;
-    assert_eq!(stored(&server).await, value, "it is on the disk");
-    for there in [true, false] {
-        let removed = call(&server, &function, "forget", &json!({ "key": key })).await;
-        assert_eq!(removed.json(), there);
-    }
-    assert_eq!(stored(&server).await, Value::Null);
-    for at in 1..=3 {
-        let count = call(&server, &function, "count", &json!({"key": "n"})).await;
-        assert_eq!(count.json(), at);
-    }
-    // Listed, by prefix, over pages of a thousand.
-    let keys = async |prefix: &str| {
-        let answer = call(
-            &server,
-            &function,
-            "stored_keys",
-            &json!({ "prefix": prefix }),
-        )
-        .await;
-        assert_eq!(answer.http, 200, "{}", answer.text());
-        answer.json()
-    };
-    for key in ["visits/b", "visits/\u{e9}", "visit", "visits/a"] {
-        let value = json!({ "key": key, "value": 1 });
-        assert_eq!(call(&server, &function, "store", &value).await.http, 204);
-    }
-    assert_eq!(
-        keys("visits/").await,
-        json!(["visits/a", "visits/b", "visits/\u{e9}"])
-    );
-    assert_eq!(
-        keys("").await,
-        json!(["n", "visit", "visits/a", "visits/b", "visits/\u{e9}"])
-    );
-    assert_eq!(keys("x").await, json!([]));
-    call(&server, &function, "forget", &json!({ "key": "visits/b" })).await;
-    assert_eq!(keys("visits/").await, json!(["visits/a", "visits/\u{e9}"]));
-    // Bytes that are nothing are something.
-    let empty = json!({"key": "b", "value": ""});
-    assert_eq!(
-        call(&server, &function, "store_bytes", &empty).await.http,
-        204
-    );
-    let bytes = call(&server, &function, "stored_bytes", &json!({"key": "b"})).await;
-    assert_eq!(
-        (bytes.http.as_u16(), bytes.body.len()),
-        (200, 0),
-        "{}",
-        bytes.text()
-    );
-    // Another function has keys of its own; one that was not granted storage has none.
-    let other = typed(&server, "storage = true").await;
-    let theirs = call(&server, &other, "stored", &json!({"key": "n"})).await;
-    assert_eq!(theirs.json(), Value::Null);
-    let bare = typed(&server, "").await;
-    let denied = call(&server, &bare, "stored", &json!({"key": "n"})).await;
-    assert_eq!(denied.fault(), "storage-not-granted");
-}
-
-/// A function that sets and removes keys of their own for ever does so within `limits.storage`.
-#[tokio::test]
-async fn a_removed_value_takes_no_storage() {
-    let config = "[ceiling]\nstorage = true\n[limits]\nstorage = \"4KiB\"\n";
-    let server = Server::start(config).await;
-    let function = typed(&server, "storage = true\nrecord = \"always\"").await;
-    for round in 0..100 {
-        let key = format!("{round}");
-        let value = json!({ "key": key, "value": "x".repeat(2_000) });
-        let kept = call(&server, &function, "store", &value).await;
-        assert_eq!(kept.http, 204, "{round}: {}", kept.text());
-        let gone = call(&server, &function, "forget", &json!({ "key": key })).await;
-        assert_eq!(gone.json(), true, "{round}");
-        assert_eq!(
-            call(&server, &function, "forget", &json!({ "key": key }))
-                .await
-                .json(),
-            false
-        );
-        assert_eq!(
-            call(&server, &function, "stored", &json!({ "key": key }))
-                .await
-                .json(),
-            Value::Null
-        );
-    }
-    let keys = call(&server, &function, "stored_keys", &json!({ "prefix": "" })).await;
-    assert_eq!(keys.json(), json!([]));
-    // A replay hears what the call heard.
-    let value = json!({ "key": "a", "value": 1 });
-    call(&server, &function, "store", &value).await;
-    for (export, argument, result) in [
-        ("stored_keys", json!({ "prefix": "" }), json!(["a"])),
-        ("forget", json!({ "key": "a" }), json!(true)),
-    ] {
-        let answer = call(&server, &function, export, &argument).await;
-        assert_eq!(answer.json(), result);
-        let path = format!("/v1/calls/{}/replay", answer.header("iof-call"));
-        let replayed = server
-            .request("POST", &path)
-            .bearer_auth(&function.admin_key);
-        let replayed = server.answer(replayed).await;
-        assert_eq!(
-            replayed.json()["same"],
-            true,
-            "{export}: {}",
-            replayed.text()
-        );
-    }
-}
-
-#[tokio::test]
-async fn values_have_the_limits_of_storage() {
-    let config = "[ceiling]\nstorage = true\n[limits]\nstorage = \"4KiB\"\nstorage_value = \"1KiB\"\nstorage_transactions = 3\n";
-    let server = Server::start(config).await;
-    let function = typed(&server, "storage = true").await;
-    let store = async |key: &str, bytes: usize| {
-        let value = json!("x".repeat(bytes));
-        let answer = call(
-            &server,
-            &function,
-            "store",
-            &json!({ "key": key, "value": value }),
-        )
-        .await;
-        answer.fault().to_owned()
-    };
-    assert_eq!(store("a", 2000).await, "storage-value");
-    for (key, fault) in [("a", ""), ("b", ""), ("c", ""), ("d", "storage")] {
-        assert_eq!(store(key, 1000).await, fault, "{key}");
-    }
-    assert_eq!(
-        store("a", 900).await,
-        "",
-        "a value in place of one that is there"
     );
 }
 

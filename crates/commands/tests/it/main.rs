@@ -7,6 +7,7 @@
 )]
 
 mod http_proxy;
+mod http_proxy_time;
 mod options;
 mod secrets;
 mod setup;
