@@ -7,6 +7,7 @@ mod grants;
 mod json;
 mod keys_kept;
 mod refused_calls;
+mod server_side;
 mod settings;
 mod variables;
 
