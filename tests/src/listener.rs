@@ -1,6 +1,6 @@
 //! A loopback listener in front of a router, with TLS or without. It ends when it is dropped.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use axum::Router;
 use hyper_util::{
@@ -91,6 +91,18 @@ impl Identity {
     /// # Panics
     /// Without randomness.
     pub fn new(names: &[&str]) -> Self {
+        Self::of(names, |_| {})
+    }
+
+    /// The same, whose certificate ends at a time.
+    ///
+    /// # Panics
+    /// Without randomness.
+    pub fn until(names: &[&str], end: SystemTime) -> Self {
+        Self::of(names, |leaf| leaf.not_after = end.into())
+    }
+
+    fn of(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -105,7 +117,8 @@ impl Identity {
         let issuer = Issuer::new(authority, authority_key);
 
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let leaf = CertificateParams::new(names).expect("names for a certificate");
+        let mut leaf = CertificateParams::new(names).expect("names for a certificate");
+        change(&mut leaf);
         let key = KeyPair::generate().expect("a key");
         let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
         let private = PrivatePkcs8KeyDer::from(key.serialize_der());

@@ -26,6 +26,12 @@ pub trait Command: Send + Sync {
         false
     }
 
+    /// The words for a function that it is not granted: what to declare. `None` for those of 2020, which know it from their
+    /// server only.
+    fn how_to_grant(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Runs it. Failures are statuses with a line on stderr, as with any command. It is dropped
     /// in the middle when its time is over, unless it keeps time.
     async fn run(&self, call: &CallContext, request: Request) -> Output;
@@ -62,6 +68,11 @@ impl Registry {
     /// The names of all commands, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.commands.keys().map(String::as_str)
+    }
+
+    /// What a function declares to be granted a command, where every server has it, so that its name tells nothing.
+    pub fn how_to_grant(&self, name: &str) -> Option<&'static str> {
+        self.commands.get(name)?.how_to_grant()
     }
 
     /// Runs `name` for `call`, if granted, within the request's timeout and the call's deadline.

@@ -63,7 +63,7 @@ impl Engine {
             tape,
         } = invocation;
         let Some(export) = function.executable.export(name) else {
-            return Outcome::refused(error_mapping::no_such_export(&function.manifest, name));
+            return Outcome::refused(function.manifest.no_such_export(name));
         };
         if function.manifest.files && self.0.scratch.is_behind() {
             return Outcome::refused(Fault::new(

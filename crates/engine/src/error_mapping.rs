@@ -1,6 +1,5 @@
 //! The mapping of errors: from the one that ended a call in wasm to the fault that its caller sees.
 
-use crate::Manifest;
 use crate::abi::bindgen::Returned;
 use crate::capability::log::Log;
 use crate::host::{self, js_imports};
@@ -60,10 +59,11 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
                 exit.0
             )
         };
-        let mut fault = Fault::new(FaultKind::Exit, said(what, log));
+        let mut fault = Fault::new(FaultKind::Exit, format!("{what}."));
         fault.ending = Some(Box::new(Ending {
             exit_status: Some(exit.0),
             stdout: None,
+            printed: log.last_words(),
         }));
         return fault;
     }
@@ -74,38 +74,23 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         Some(Trap::MemoryOutOfBounds) if recursed(error) => LimitExceeded::Stack
             .fault(&state.limits)
             .with_detail(format!("{error:?}")),
-        Some(trap) => Fault::new(
-            FaultKind::Trap,
-            said(format!("The function trapped ({})", describe(*trap)), log),
-        )
-        .with_detail(format!("{error:?}")),
+        Some(trap) => {
+            let message = format!("The function trapped ({}).", describe(*trap));
+            let mut fault = Fault::new(FaultKind::Trap, message).with_detail(format!("{error:?}"));
+            fault.ending = log.last_words().map(|printed| {
+                Box::new(Ending {
+                    printed: Some(printed),
+                    ..Ending::default()
+                })
+            });
+            fault
+        }
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::new(
             FaultKind::Concurrency,
             "As many calls as server.concurrency allows are under way. Try again.",
         ),
         None => Fault::host("The call failed inside the server.", format!("{error:?}")),
     }
-}
-
-/// The fault of a name that a module does not export, with those that it does.
-pub(crate) fn no_such_export(manifest: &Manifest, name: &str) -> Fault {
-    let shown: Vec<_> = manifest
-        .exports
-        .iter()
-        .take(20)
-        .map(|export| export.name.as_str())
-        .collect();
-    let more = manifest.exports.len().saturating_sub(shown.len());
-    let list = match (shown.as_slice(), more) {
-        ([], _) => "it exports no function".to_owned(),
-        (shown, 0) => format!("it exports {}", shown.join(", ")),
-        (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
-    };
-    let name: String = name.chars().take(100).collect();
-    Fault::new(
-        FaultKind::NoSuchExport,
-        format!("The function has no export `{name}`; {list}."),
-    )
 }
 
 /// Returns whether the innermost frames are the same few functions again and again.
@@ -137,12 +122,4 @@ fn describe(trap: Trap) -> String {
 fn head(text: &str) -> &str {
     text.get(..text.floor_char_boundary(4096))
         .unwrap_or_default()
-}
-
-/// A sentence, with the last thing that the guest printed as an error.
-fn said(what: String, log: &Log) -> String {
-    match log.last_words() {
-        Some(words) => format!("{what}. It printed: {words}"),
-        None => format!("{what}."),
-    }
 }

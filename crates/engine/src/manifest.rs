@@ -55,6 +55,26 @@ impl Manifest {
         self.exports.iter().find(|export| export.name == name)
     }
 
+    /// The fault of a name that a module does not export, with those that it does.
+    #[must_use]
+    pub fn no_such_export(&self, name: &str) -> Fault {
+        let shown: Vec<_> = self
+            .exports
+            .iter()
+            .take(20)
+            .map(|export| export.name.as_str())
+            .collect();
+        let more = self.exports.len().saturating_sub(shown.len());
+        let list = match (shown.as_slice(), more) {
+            ([], _) => "it exports no function".to_owned(),
+            (shown, 0) => format!("it exports {}", shown.join(", ")),
+            (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
+        };
+        let name: String = name.chars().take(100).collect();
+        let message = format!("The function has no export `{name}`; {list}.");
+        Fault::new(FaultKind::NoSuchExport, message)
+    }
+
     /// Checks that an instance can begin within these limits.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub use function_status::FunctionStatus;
 pub use kind::FaultKind;
 pub use source::Source;
 
+use std::borrow::Cow;
+
 /// One failure, as the caller and the operator's log see it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {message}", self.code())]
@@ -42,6 +44,9 @@ pub struct Ending {
     pub exit_status: Option<i32>,
     /// The beginning of what a program had printed as its result, at most [`Ending::STDOUT`] bytes.
     pub stdout: Option<String>,
+    /// The end of what the code printed as errors: the message of its panic, with names of its sources. It is for those
+    /// who may read its log.
+    pub printed: Option<String>,
 }
 
 impl Ending {
@@ -108,6 +113,41 @@ impl Fault {
         match &self.function_code {
             Some(code) => code.as_str(),
             None => self.kind.as_str(),
+        }
+    }
+
+    /// The end of what the code printed as errors, for those who may read its log.
+    pub fn printed(&self) -> Option<&str> {
+        self.ending.as_ref()?.printed.as_deref()
+    }
+
+    /// The message with what the code printed as errors, for those who may read its log.
+    pub fn full_message(&self) -> Cow<'_, str> {
+        match self.printed() {
+            None => Cow::Borrowed(&self.message),
+            Some(printed) => Cow::Owned(format!("{} It printed: {printed}", self.message)),
+        }
+    }
+
+    /// The same fault, whose message has what the code printed as errors.
+    #[must_use]
+    pub fn disclosed(mut self) -> Self {
+        self.message = self.full_message().into_owned();
+        self.forget_printed();
+        self
+    }
+
+    /// The same fault without what the code printed as errors, whose message says where that is.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        self.message.push_str(" What it printed is in its log.");
+        self.forget_printed();
+        self
+    }
+
+    fn forget_printed(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.printed = None;
         }
     }
 

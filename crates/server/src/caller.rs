@@ -6,9 +6,10 @@ use crate::calls::{self, Credentials, FunctionRef};
 use crate::functions::LoadedFunction;
 use crate::http::truncate;
 use crate::sent_key::sent_key;
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use iof_fault::{Fault, FaultKind};
-use iof_store::{ApiKey, KeyHash, Scope};
+use iof_store::{ApiKey, KeyHash, Scope, looks_like_key};
 use uuid::Uuid;
 
 /// The beginning of keys that this server makes.
@@ -59,15 +60,80 @@ pub(crate) async fn log_refused(
     }
 }
 
-/// Returns whether the token in `Authorization` is a key of this server, which the function that is called must not see.
-/// One of a private function is: without it there would be no call.
+/// Returns whether `Authorization` has a key of this server, which the function that is called must not see: the token of a
+/// private function, without which there would be no call; a key of the server; and all that has the shape of a key, for
+/// it may be that of another function, or one that was sent in a scheme that no key is read from.
 pub(crate) fn hides_key(app: &App, function: &LoadedFunction, headers: &HeaderMap) -> bool {
-    bearer(headers).is_some_and(|token| {
-        function.usage_key.is_some()
-            || token.starts_with(MADE_HERE)
-            || function.admin_key.matches(token)
-            || app.keys.is_operator(headers)
-    })
+    let is_key = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default().trim();
+        let token = value.split_once(' ').map_or(value, |(_, token)| token);
+        looks_like_key(token.trim()) || app.keys.are(token.trim())
+    };
+    (function.usage_key.is_some() && bearer(headers).is_some())
+        || headers.get_all(AUTHORIZATION).iter().any(is_key)
+}
+
+/// The fault of a function or an export that there is not, for a request that does not call it. A sender who may not call
+/// learns nothing of exports.
+pub(crate) async fn missing(
+    app: &App,
+    (function, export): (&str, &str),
+    headers: &HeaderMap,
+) -> Option<Fault> {
+    let loaded = match function_ref(function) {
+        Ok(function) => function.load(app).await,
+        Err(fault) => Err(fault),
+    };
+    let function = match loaded {
+        Ok(function) => function,
+        Err(fault) => return Some(fault).filter(|of| of.kind == FaultKind::NoSuchFunction),
+    };
+    let manifest = function.code.manifest();
+    if manifest.export(export).is_some() {
+        return None;
+    }
+    let credentials = BearerKey {
+        headers,
+        later: false,
+    };
+    let authorised = credentials.authorise(app, &function).await;
+    authorised.ok().map(|()| manifest.no_such_export(export))
+}
+
+/// The fault of a call as its caller sees it: what the code printed is for those who may read its log, and on the server of
+/// `iof dev` for everybody.
+pub(crate) async fn disclosed(
+    app: &App,
+    function: &str,
+    headers: &HeaderMap,
+    fault: Fault,
+) -> Fault {
+    if fault.printed().is_none() {
+        return fault;
+    }
+    match app.dev || reads_log(app, function, headers).await {
+        true => fault.disclosed(),
+        false => fault.withheld(),
+    }
+}
+
+/// Returns whether the sender may read the log of a function.
+pub(crate) async fn reads_log(app: &App, function: &str, headers: &HeaderMap) -> bool {
+    let Some(given) = given(headers) else {
+        return false;
+    };
+    if app.keys.is_operator(headers) {
+        return true;
+    }
+    let Ok(function) = function_ref(function) else {
+        return false;
+    };
+    let Ok(function) = function.load(app).await else {
+        return false;
+    };
+    function.admin_key.matches(given)
+        || matches!(api_key(app, headers).await, Ok(Some(key)) if key.scopes.allow(Scope::Read)
+            && key.function_id.is_none_or(|own| own == function.id))
 }
 
 /// Refuses a caller without a key a job of a function that does not declare `jobs`: what a job leaves stays on the disk,

@@ -70,7 +70,13 @@ pub(crate) fn allow(response: &mut Response<Body>, origin: Option<HeaderValue>) 
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    headers.append(VARY, HeaderValue::from_static("origin"));
+}
+
+/// Says of an answer to a call that it depends on the page that sent the request, or on there being none (Fetch, section
+/// 3.2.5): a cache must not hand a page the answer to another's.
+pub(crate) fn vary(response: &mut Response<Body>) {
+    let origin = HeaderValue::from_static("origin");
+    response.headers_mut().append(VARY, origin);
 }
 
 /// The answer to a preflight (Fetch, section 3.2.2) of calls by these methods, once its page is admitted. `asked` are the

@@ -6,6 +6,7 @@
 //! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
 //! | [`v1`]: our own API | `/v1` |
 //! | [`web`]: functions at short addresses | `/fn` |
+//! | [`pages`]: the functions of the server, for people | `/`, where a browser asks for a page |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
 //! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
@@ -22,7 +23,7 @@ use crate::calls::called_by;
 use crate::connection::{self, RequestBody};
 use crate::runtime::MigrateIfCpuBound;
 use crate::serve::Protocol;
-use crate::{metrics, probes, reply, second_state, v1, web};
+use crate::{metrics, pages, probes, reply, second_state, v1, web};
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -44,6 +45,7 @@ pub(crate) struct Edge {
     second_state: Option<second_state::Surface>,
     v1: Router,
     web: Router,
+    pages: Router,
     probes: Router,
     metrics: Router,
     /// The runtime of calls that compute for long.
@@ -59,6 +61,7 @@ enum Choice {
     },
     V1,
     Web,
+    Pages,
     Probes,
     Metrics,
 }
@@ -72,6 +75,7 @@ impl Edge {
             second_state: enabled.then(|| second_state::Surface::new(app)),
             v1: v1::router(app),
             web: web::router(app),
+            pages: pages::router(),
             probes: probes::router(app),
             metrics: metrics::router(app),
             compute: compute.clone(),
@@ -87,7 +91,7 @@ impl Edge {
         request: Request<RequestBody>,
     ) -> Response<Body> {
         let choice = match protocol {
-            Protocol::Functions => self.choose(request.uri().path()),
+            Protocol::Functions => self.choose(&request),
             Protocol::Metrics => Choice::Metrics,
         };
         let mut response = match self.admit(choice, &request) {
@@ -115,8 +119,12 @@ impl Edge {
         response
     }
 
-    /// Chooses a surface by the first segment of a path.
-    fn choose(&self, path: &str) -> Choice {
+    /// Chooses a surface by the first segment of a path; for the root, by who asks.
+    fn choose<B>(&self, request: &Request<B>) -> Choice {
+        if pages::is_asked_for(request) {
+            return Choice::Pages;
+        }
+        let path = request.uri().path();
         let path = path.strip_prefix('/').unwrap_or_default();
         match (
             path.split('/').next().unwrap_or_default(),
@@ -141,7 +149,11 @@ impl Edge {
         match choice {
             Choice::V1 => v1::admit(&self.app, request, authority),
             // A function decides for itself which pages call it.
-            Choice::Web | Choice::SecondState { .. } | Choice::Probes | Choice::Metrics => Ok(()),
+            Choice::Web
+            | Choice::SecondState { .. }
+            | Choice::Pages
+            | Choice::Probes
+            | Choice::Metrics => Ok(()),
         }
     }
 
@@ -168,6 +180,7 @@ impl Edge {
             }
             (Choice::V1, _) => &self.v1,
             (Choice::Web, _) => &self.web,
+            (Choice::Pages, _) => &self.pages,
             (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
             (Choice::Metrics, _) => &self.metrics,
         };

@@ -75,6 +75,9 @@ pub(crate) struct JobOutcome {
     pub(crate) fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// The end of what it printed as errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) printed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_status: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -285,6 +288,7 @@ impl JobOutcome {
         Self {
             fault: Some(fault.code().to_owned()),
             error: Some(fault.message.clone()),
+            printed: fault.printed().map(str::to_owned),
             exit_status: ending.and_then(|ending| ending.exit_status),
             stdout: ending.and_then(|ending| ending.stdout.clone()),
             ..Self::default()

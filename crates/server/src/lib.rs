@@ -35,6 +35,7 @@ mod json;
 mod memory;
 mod metrics;
 mod multipart;
+mod pages;
 mod parsing;
 mod probes;
 mod recording;
@@ -65,5 +66,5 @@ pub use settings::{
 };
 pub use stop_report::StopReport;
 pub use storage::Values;
-pub use tls::{Certificate, Https};
+pub use tls::{Certificate, Expiry, Https, Validity};
 pub use v1::openapi;

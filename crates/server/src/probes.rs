@@ -20,17 +20,25 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Ready while the store answers and nobody has asked the server to stop.
+/// Ready while the store answers, its disk has room, and nobody has asked the server to stop.
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Relaxed) {
         return reply::failure(&Fault::new(FaultKind::Stopping, "The server is stopping."));
     }
-    match app.store.ready().await {
+    let ready = match app.store.ready().await {
+        Ok(()) => app.store.has_room().await,
+        Err(error) => Err(error),
+    };
+    match ready {
         Ok(()) => reply::ok(
             StatusCode::OK,
             HeaderValue::from_static("text/plain; charset=utf-8"),
             "ready\n",
         ),
+        Err(iof_store::Error::DiskFull(why)) => {
+            let message = "The disk of the data directory is full: nothing can be stored. Free some space; the server looks again every 5 seconds.";
+            reply::failure(&Fault::new(FaultKind::StoreFull, message).with_detail(why))
+        }
         Err(error) => {
             tracing::error!(%error, "not ready");
             reply::failure(&Fault::new(

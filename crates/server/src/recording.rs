@@ -180,7 +180,7 @@ impl Ended {
                 None,
                 Some(Ending {
                     code: fault.code().to_owned(),
-                    message: fault.message.clone(),
+                    message: fault.full_message().into_owned(),
                 }),
             ),
         };

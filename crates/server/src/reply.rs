@@ -57,7 +57,7 @@ pub(crate) fn ok_but(
     body: impl Into<Bytes>,
 ) -> Response<Body> {
     let mut response = ok(status_of(fault), content_type, body);
-    explain(&mut response, fault);
+    explain(&mut response, fault, &fault.full_message());
     response
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     }
     let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
-    explain(&mut response, fault);
+    explain(&mut response, fault, &fault.message);
     if matches!(
         status::of(fault.kind),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
@@ -217,7 +217,7 @@ fn number(status: StatusCode) -> HeaderValue {
     }
 }
 
-fn explain(response: &mut Response<Body>, fault: &Fault) {
+fn explain(response: &mut Response<Body>, fault: &Fault, message: &str) {
     let headers = response.headers_mut();
     if let Ok(code) = HeaderValue::from_str(fault.code()) {
         headers.insert(FAULT, code);
@@ -227,8 +227,7 @@ fn explain(response: &mut Response<Body>, fault: &Fault) {
         headers.insert(EXIT_STATUS, status.into());
     }
     // What a guest printed is in some messages: only visible ASCII leaves in a header, and not much of it.
-    let message: String = fault
-        .message
+    let message: String = message
         .chars()
         .take(500)
         .map(|c| if matches!(c, ' '..='~') { c } else { '?' })

@@ -43,6 +43,14 @@ impl Key {
     }
 }
 
+/// Returns whether a text has the shape of a key that a server makes: a UUID with hyphens, or the beginning of a key of our
+/// own API. It may be a key of any function, or of another server.
+#[must_use]
+pub fn looks_like_key(text: &str) -> bool {
+    const HYPHENATED: usize = uuid::fmt::Hyphenated::LENGTH;
+    text.starts_with(Key::API_PREFIX) || (text.len() == HYPHENATED && Uuid::try_parse(text).is_ok())
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
@@ -94,6 +102,16 @@ mod tests {
                 || key.as_str() == key.as_str().to_uppercase()
         );
         assert!(!key.hash().matches(&format!("{} ", key.as_str())));
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_shape() {
+        let (own, of_api) = (Key::random(), Key::random_of_api());
+        assert!(looks_like_key(own.as_str()) && looks_like_key(of_api.as_str()));
+        assert!(looks_like_key(&own.as_str().to_uppercase()));
+        for other in ["", "iof", "a token", "0123456789abcdef0123456789abcdef"] {
+            assert!(!looks_like_key(other), "{other}");
+        }
     }
 
     #[test]

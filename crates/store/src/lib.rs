@@ -35,6 +35,7 @@ mod key;
 mod lock;
 mod model;
 mod objects;
+mod room;
 mod rows;
 mod scopes;
 mod seal;
@@ -46,14 +47,15 @@ mod sweep;
 
 pub use backup::{BackupSummary, RestoreFrom, back_up, back_up_as_archive, restore};
 pub use error::Error;
-pub use key::{Key, KeyHash};
+pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
     ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, Call, Calls, Canary,
-    Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, Job, JobRoom, JobState,
-    LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE,
-    MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead,
-    RecordingsKept, RefusedCall, Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded,
-    Usage, ValueBatch, ValueChange, ValueKey, ValueWrite, Version, VersionId, is_secret_name,
+    Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, FunctionFilter, Job,
+    JobRoom, JobState, LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME,
+    MAX_SECRET_VALUE, MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion, Percent, Recording,
+    RecordingHead, RecordingsKept, RefusedCall, Rollout, Saved, SecretName, Submitted, Summary,
+    Updated, Uploaded, Usage, ValueBatch, ValueChange, ValueKey, ValueWrite, Version, VersionId,
+    is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

@@ -22,9 +22,10 @@ use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
     ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
-    FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent, Recording,
-    RecordingHead, RecordingsKept, RefusedCall, Reseal, Rollout, Saved, SealedSecret, SecretName,
-    Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow,
+    FunctionFilter, FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent,
+    Recording, RecordingHead, RecordingsKept, RefusedCall, Reseal, Rollout, Saved, SealedSecret,
+    SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version,
+    VersionRow,
 };
 
 /// The database as a whole.
@@ -53,8 +54,13 @@ pub(crate) trait Functions {
 
     async fn named(&self, name: &str) -> Result<Option<i64>, Error>;
 
-    /// Up to `limit` functions with numbers greater than `after`, ascending.
-    async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error>;
+    /// Up to `limit` functions of these with numbers greater than `after`, ascending.
+    async fn functions(
+        &self,
+        which: &FunctionFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Summary>, Error>;
 
     /// All numbers, ascending.
     async fn list(&self) -> Result<Vec<i64>, Error>;

@@ -70,7 +70,7 @@ async fn a_status_is_a_fault_and_stderr_is_the_log() {
     assert_eq!(answer.fault(), "exit");
     assert_eq!(
         answer.json()["error"],
-        "The program ended with status 3. It printed: why it ends"
+        "The program ended with status 3. What it printed is in its log."
     );
     assert_eq!(
         words(&server, &program, &["exit", "0"]).await.text(),
@@ -78,7 +78,14 @@ async fn a_status_is_a_fault_and_stderr_is_the_log() {
     );
     let answer = words(&server, &program, &["panic"]).await;
     let error = answer.json()["error"].to_string();
-    assert!(error.contains("as asked"), "{error}");
+    assert!(!error.contains("as asked"), "{error}");
+    let path = format!("/v1/functions/{}/logs", program.id);
+    let log = server.read_as(&program, &path).await;
+    let messages = log["logs"].to_string();
+    assert!(
+        messages.contains("as asked") && messages.contains("It printed: why it ends"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

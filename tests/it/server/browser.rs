@@ -82,10 +82,57 @@ async fn the_page_tells_digits_apart() {
     browse(&server, "pictures.mjs", &arguments).await;
 }
 
+/// Public and private functions, and one of 2020, from the pages that their server makes for them.
+pub(crate) async fn calls_from_pages(server: &Server, origin: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a 'picture'.png");
+    let digit = root().join("crates/infer/tests/models/digit.png");
+    tokio::fs::copy(digit, &picture).await.unwrap();
+    let function = server.deploy(guest("typed"), "").await;
+    let private = server.try_deploy_named("hidden&private=true", "", guest("typed"), "");
+    let private = private.await.json();
+    let old = server.upload(crate::second_state::modules::hello()).await;
+    let page = |id: u64| format!("{origin}/v1/functions/{id}/try");
+    let arguments = [
+        page(function.id),
+        folder.path().display().to_string(),
+        picture.display().to_string(),
+        page(private["function"].as_u64().unwrap()),
+        private["admin_key"].as_str().unwrap().to_owned(),
+        page(old.id),
+    ];
+    browse(server, "try.mjs", &arguments).await;
+}
+
 #[tokio::test]
 async fn the_page_of_a_function_calls_it() {
     let server = Server::start("").await;
-    let function = server.upload(guest("typed")).await;
-    let page = format!("{}/v1/functions/{}/try", server.url, function.id);
-    browse(&server, "try.mjs", &[page]).await;
+    calls_from_pages(&server, &server.url).await;
+}
+
+/// More than one page of functions, and a private one, on a server that lists them to everybody, and on one that does not.
+#[tokio::test]
+async fn the_page_of_a_server_shows_what_its_reader_may_see() {
+    const KEY: &str = "a key of the server's";
+    let module = iof_tests::guests::wat("(module (func (export \"f\")))");
+    for keyed in [false, true] {
+        let settings = match keyed {
+            false => String::new(),
+            true => format!("[auth]\nkeys = [{KEY:?}]\n"),
+        };
+        let server = Server::start(settings).await;
+        let mut names: Vec<_> = (1..=60)
+            .map(|n| format!("f{n:03}&description=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E"))
+            .collect();
+        names.insert(20, "hidden&private=true".to_owned());
+        for name in names {
+            let made = server
+                .try_deploy_named(&name, KEY, module.clone(), "")
+                .await;
+            assert_eq!(made.http, 201, "{}", made.text());
+        }
+        let key = if keyed { KEY } else { "" };
+        let arguments = [&server.url, "hidden", key, &keyed.to_string()].map(str::to_owned);
+        browse(&server, "index.mjs", &arguments).await;
+    }
 }

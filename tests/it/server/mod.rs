@@ -17,6 +17,7 @@ mod metrics;
 mod neighbours;
 mod pages;
 mod service;
+mod strangers;
 mod tenants;
 mod tls;
 mod upgrade;

@@ -3,13 +3,12 @@
 //! Every route of both APIs is asked as browsers ask, with and without keys: by raw requests here, and by Chromium in
 //! `tests/browser/pages.mjs`.
 
-use super::browser::browse;
+use super::browser::{browse, calls_from_pages};
 use crate::second_state::modules;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use iof_tests::{
     call::Answer,
-    guests::guest,
     pages::{Pages, Proxy},
     server::Server,
 };
@@ -407,9 +406,7 @@ async fn the_origin_of_public_url_is_the_servers_own() {
     let proxy = Proxy::start().await;
     let server = Server::start(format!("public_url = \"{}\"\n", proxy.url())).await;
     proxy.lead_to(&server);
-    let function = server.upload(guest("typed")).await;
-    let page = format!("{}/v1/functions/{}/try", proxy.url(), function.id);
-    browse(&server, "try.mjs", &[page]).await;
+    calls_from_pages(&server, &proxy.url()).await;
     for (origin, status) in [
         (proxy.url(), 200),
         (server.url.clone(), 200),
@@ -462,4 +459,76 @@ async fn a_page_of_another_origin_runs_functions_and_nothing_else() {
         let list = server.answer(list).await.json();
         assert_eq!(list["functions"].as_array().unwrap().len(), 1, "{list}");
     }
+}
+
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+
+/// The root has been the API's of 2020 for its clients, and stays so; a browser that goes there gets a page.
+#[tokio::test]
+async fn the_root_is_a_page_for_browsers_only() {
+    let index = r#"[{"application":"wasm_joey"},{"usage_documentation:":"https://github.com/second-state/wasm-joey/blob/master/documentation/usage.md"}]"#;
+    for (settings, status, text) in [
+        ("", 200, index),
+        (KEYS, 200, index),
+        ("[second_state]\nenabled = false\n", 404, "no-such-route"),
+    ] {
+        let server = Server::start(settings).await;
+        let ask = |method: &str, accept: &[&str]| {
+            let request = server.request(method, "/");
+            let all = accept.iter();
+            let request = all.fold(request, |request, value| request.header("accept", *value));
+            server.answer(request)
+        };
+        let programs: [&[&str]; 6] = [
+            &[],
+            &["*/*"],
+            &["application/json"],
+            &["text/*"],
+            &["text/html;q=0, */*"],
+            &["image/avif,image/webp,*/*"],
+        ];
+        for accept in programs {
+            let answer = ask("GET", accept).await;
+            assert_eq!(answer.http, status, "{accept:?}");
+            assert!(answer.text().contains(text), "{}", answer.text());
+            assert_eq!(answer.header("vary"), "", "{accept:?}");
+        }
+        let before = ask("POST", &[BROWSER]).await;
+        assert_eq!(before.http, 404, "{}", before.text());
+        let fetched = server.request("GET", "/").header("accept", BROWSER);
+        let fetched = server
+            .answer(fetched.header("sec-fetch-mode", "cors"))
+            .await;
+        assert_eq!(fetched.http, status, "a script that fetches it");
+        for accept in [&[BROWSER][..], &["a/b", "text/html"]] {
+            let page = ask("GET", accept).await;
+            assert_eq!(page.http, 200);
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(page.header("vary"), "accept");
+            assert_eq!(page.header("access-control-allow-origin"), "");
+            assert_eq!(page.header("x-content-type-options"), "nosniff");
+            let policy = page.header("content-security-policy");
+            for part in [
+                "default-src 'none'",
+                "frame-ancestors 'none'",
+                "form-action 'none'",
+            ] {
+                assert!(policy.contains(part), "{policy}");
+            }
+            assert!(
+                !policy.contains("unsafe") && !policy.contains("http"),
+                "{policy}"
+            );
+            // It says nothing that its reader does not ask for.
+            assert!(page.text().starts_with("<!doctype html>"));
+            let head = ask("HEAD", accept).await;
+            assert_eq!((head.http.as_u16(), head.body.len()), (200, 0));
+        }
+    }
+    // Under another name nothing of it is there.
+    let server = Server::start("").await;
+    let request =
+        format!("GET / HTTP/1.1\nHost: evil.example\nAccept: {BROWSER}\nConnection: close\n\n");
+    let (status, answer) = raw(&server, &request).await;
+    assert_eq!(status, 421, "{answer}");
 }

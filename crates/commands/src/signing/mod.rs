@@ -48,6 +48,12 @@ impl Command for Sign {
         "sign"
     }
 
+    fn how_to_grant(&self) -> Option<&'static str> {
+        Some(
+            "sign: the function declares no secret that signs. Add to function.toml: [[signing]] with secret = \"NAME\", algorithm = \"hmac-sha256\" (or another) and use = [\"sign\"].\n",
+        )
+    }
+
     async fn run(&self, call: &CallContext, request: Request) -> Output {
         let signed = sign(call, request).await;
         signed.unwrap_or_else(|failure| failure.into_output("sign"))
@@ -58,6 +64,12 @@ impl Command for Sign {
 impl Command for Verify {
     fn name(&self) -> &str {
         "verify"
+    }
+
+    fn how_to_grant(&self) -> Option<&'static str> {
+        Some(
+            "verify: the function declares no secret that verifies. Add to function.toml: [[signing]] with secret = \"NAME\", algorithm = \"hmac-sha256\" (or another) and use = [\"verify\"].\n",
+        )
     }
 
     async fn run(&self, call: &CallContext, request: Request) -> Output {

@@ -158,15 +158,17 @@ async fn answer(
 ) -> (i32, Bytes, Bytes) {
     match commands.run(context, name, request).await {
         Ok(output) => (exit_status(output.status), output.stdout, output.stderr),
-        // To the letter what SSVM printed: guests show it to their users.
-        Err(Refusal::NotGranted) => (
-            NOT_RUN,
-            Bytes::new(),
-            Bytes::from(format!(
-                "Permission denied: Command \"{name}\" is not in the white list. Please use --allow-command={name} or \
-                 --allow-command-all to add \"{name}\" command into the white list.\n"
-            )),
-        ),
+        Err(Refusal::NotGranted) => {
+            let stderr = match commands.how_to_grant(name) {
+                Some(how) => Bytes::from_static(how.as_bytes()),
+                // To the letter what SSVM printed: guests show it to their users.
+                None => Bytes::from(format!(
+                    "Permission denied: Command \"{name}\" is not in the white list. Please use --allow-command={name} or \
+                     --allow-command-all to add \"{name}\" command into the white list.\n"
+                )),
+            };
+            (NOT_RUN, Bytes::new(), stderr)
+        }
         Err(Refusal::NotFound) => (
             NOT_RUN,
             Bytes::new(),

@@ -42,8 +42,8 @@ impl Error {
         }
     }
 
-    /// The failure of the command, by its exit status.
-    pub(super) fn of_command(output: &Output) -> Self {
+    /// The failure of the command, by its exit status; `request` is its method and URL, as a rule would have them.
+    pub(super) fn of_command(output: &Output, request: &str) -> Self {
         let kind = match output.status {
             2 => Kind::Request,
             3 => Kind::Denied,
@@ -55,9 +55,11 @@ impl Error {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let stderr = stderr.trim();
         let message = match (stderr.strip_prefix("http_proxy: ").unwrap_or(stderr), kind) {
-            (_, Kind::NotGranted) => {
-                "the function was not granted the command `http_proxy`".to_owned()
-            }
+            (_, Kind::NotGranted) => format!(
+                "the function was not granted the command `http_proxy`. Add to function.toml: commands = [\"http_proxy\"] \
+                 and outbound = [\"{}\"]. For a server on your own machine, start iof dev with --allow HOST:PORT",
+                origin(request)
+            ),
             ("", Kind::Timeout) => "the request ran out of time".to_owned(),
             ("", _) => format!("the command `http_proxy` ended with {}", output.status),
             (stderr, _) => stderr.to_owned(),
@@ -79,6 +81,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The rule for a request that allows its whole service: the method, and the URL without its path.
+fn origin(request: &str) -> &str {
+    let after_scheme = request.find("://").map_or(0, |at| at + 3);
+    let path = request.get(after_scheme..).and_then(|rest| rest.find('/'));
+    let end = path.map_or(request.len(), |at| after_scheme + at);
+    request.get(..end).unwrap_or(request)
 }
 
 impl Kind {

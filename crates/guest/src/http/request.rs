@@ -121,12 +121,13 @@ impl Request {
             .stdin_u8vec(&self.body)
             .timeout(timeout.max(1))
             .output();
-        if output.status != 0 {
-            return Err(Error::of_command(&output));
-        }
         // What a query says is between the function and the service, and in no error.
         let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        Response::parse(output.stdout, format!("{} {url}", self.method))
+        let what = format!("{} {url}", self.method);
+        if output.status != 0 {
+            return Err(Error::of_command(&output, &what));
+        }
+        Response::parse(output.stdout, what)
     }
 }
 
@@ -208,13 +209,15 @@ mod tests {
             failure(110, ""),
             (Kind::Timeout, "the request ran out of time".to_owned())
         );
-        assert_eq!(
-            failure(-1, "Permission denied: …\n"),
-            (
-                Kind::NotGranted,
-                "the function was not granted the command `http_proxy`".to_owned()
-            )
-        );
+        let (kind, message) = failure(-1, "Permission denied: …\n");
+        assert_eq!(kind, Kind::NotGranted);
+        for part in [
+            "commands = [\"http_proxy\"]",
+            "outbound = [\"GET https://example.com\"]",
+            "--allow",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
         assert_eq!(
             failure(9, ""),
             (

@@ -174,7 +174,7 @@ impl Config {
             .build();
         let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
         if self.https_address()?.is_some() {
-            runtime.block_on(async { Https::new(&self.tls).await.map(drop) })?;
+            runtime.block_on(async { Https::check(&self.tls).await })?;
         }
         Ok(())
     }

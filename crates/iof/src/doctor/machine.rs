@@ -4,6 +4,7 @@ use super::{Check, Part};
 use crate::config::Config;
 use crate::host;
 use iof_engine::{Bound, SLOT};
+use iof_server::Validity;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +19,7 @@ const ROOM: u64 = 1 << 30;
 const WRITTEN: Duration = Duration::from_secs(1_735_689_600);
 
 pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         kernel(),
         address_space(config),
         functions(config),
@@ -27,7 +28,9 @@ pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
         store(config),
         keys(config),
         secrets(config, fix),
-    ]
+    ];
+    checks.extend(certificate(config));
+    checks
 }
 
 fn check(name: &str, found: impl Into<String>, advice: Option<String>) -> Check {
@@ -167,6 +170,28 @@ fn keys(config: &Config) -> Check {
         "anybody could deploy, so the server will not start: set auth.keys, or listen on 127.0.0.1".to_owned()
     });
     check("keys of the server", found, advice)
+}
+
+/// The certificate of a server that speaks HTTPS.
+fn certificate(config: &Config) -> Option<Check> {
+    config.https_address().ok().flatten()?;
+    let (name, file) = ("certificate", &config.tls.certificate);
+    let read = fs::read(file).map_err(|error| error.to_string());
+    Some(match read.and_then(|pem| Validity::of_pem(&pem)) {
+        Ok(validity) => {
+            let expiry = validity.expiry(SystemTime::now());
+            check(
+                name,
+                format!("{}, {validity}", file.display()),
+                expiry.map(|expiry| expiry.to_string()),
+            )
+        }
+        Err(problem) => check(
+            name,
+            format!("{}: {problem}", file.display()),
+            Some("name a PEM file with the server's certificate in tls.certificate".to_owned()),
+        ),
+    })
 }
 
 fn secrets(config: &Config, fix: bool) -> Check {

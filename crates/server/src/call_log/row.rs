@@ -169,7 +169,7 @@ impl CallSummary {
             version,
             export: export.into(),
             fault: fault.map(|fault| fault.code().into()),
-            message: fault.map(|fault| fault.message.as_str().into()),
+            message: fault.map(|fault| fault.full_message().into()),
             stdout: printed(&outcome.log.stdout),
             stderr: printed(&outcome.log.stderr),
         }

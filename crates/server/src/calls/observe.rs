@@ -111,7 +111,8 @@ fn trace(ended: &EndedCall<'_>) {
             tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
         }
         Err(fault) => {
-            let (code, message, detail) = (fault.code(), &*fault.message, fault.detail.as_deref());
+            let (code, message, detail) =
+                (fault.code(), fault.full_message(), fault.detail.as_deref());
             if fault.kind.source() == Source::Host {
                 tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
             } else {

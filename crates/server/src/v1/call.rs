@@ -46,14 +46,19 @@ pub(super) async fn wrong_method(
     let Some((function, export)) = called_by(request.uri().path()) else {
         return reply::wrong_method(request).await;
     };
-    let message = format!(
-        "Method {} does not call a function. Send the call with POST.",
-        request.method()
-    );
-    let fault = Fault::new(FaultKind::Method, message);
+    let method = request.method();
+    let fault = match caller::missing(&app, (&function, &export), request.headers()).await {
+        Some(fault) => fault,
+        None => {
+            let message =
+                format!("Method {method} does not call a function. Send the call with POST.");
+            Fault::new(FaultKind::Method, message)
+        }
+    };
     let call = reply::new_id();
     let mut response = refused(&app, call, (&function, &export), fault).await;
     reply::of_call(&mut response, call);
+    cors::vary(&mut response);
     response
 }
 
@@ -87,6 +92,7 @@ pub(super) async fn call(
         Err(fault) => refused(&app, call, (&function, &export), fault).await,
     };
     reply::of_call(&mut response, call);
+    cors::vary(&mut response);
     response
 }
 
@@ -94,16 +100,21 @@ pub(super) async fn call(
 pub(super) async fn preflight(
     State(app): State<Arc<App>>,
     Path(FunctionPath { function }): Path<FunctionPath>,
+    Path(ExportPath { export }): Path<ExportPath>,
     request: Request<Body>,
 ) -> Response<Body> {
+    let request = request.map(drop);
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
     let (asked, page) = (asked.cloned(), cors::foreign(&app, &request));
     let answered = async {
         let page = page?;
         cors::admit(&app, function_ref(&function)?, page.as_ref()).await?;
+        if let Some(fault) = caller::missing(&app, (&function, &export), request.headers()).await {
+            return Err(fault);
+        }
         cors::preflight(page, "POST", asked)
     };
-    answered.await.unwrap_or_else(|fault| {
+    let mut response = answered.await.unwrap_or_else(|fault| {
         let is_method = fault.kind == FaultKind::Method;
         let mut response = ErrorResponse::from(fault).into_response();
         if is_method {
@@ -111,7 +122,9 @@ pub(super) async fn preflight(
             response.headers_mut().insert(header::ALLOW, allow);
         }
         response
-    })
+    });
+    cors::vary(&mut response);
+    response
 }
 
 async fn respond(
@@ -151,19 +164,20 @@ async fn run(
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     let later = prefer::respond_async(headers);
-    let (function, credentials) = (function_ref(function)?, BearerKey { headers, later });
-    let prepared = Prepared::new(app, id, function, &credentials, Origin::default()).await?;
+    let credentials = BearerKey { headers, later };
+    let reference = function_ref(function)?;
+    let prepared = Prepared::new(app, id, reference, &credentials, Origin::default()).await?;
     let stated = StatedTypes::of(headers)?;
     let held = read_body(app, headers, body).await?;
     let deadline = prepared.context.deadline;
-    let function = &prepared.function;
+    let loaded = &prepared.function;
     let sent = SentHead {
         method: &parts.method,
         path: "",
         query: parts.uri.query().unwrap_or_default(),
         headers,
     };
-    let (args, share) = arguments::read(app, function, export, sent, &held.bytes, deadline).await?;
+    let (args, share) = arguments::read(app, loaded, export, sent, &held.bytes, deadline).await?;
     if later {
         let stated = stated.as_ref().map(|stated| stated.text);
         let request = JobRequest::of(&args, stated);
@@ -179,7 +193,10 @@ async fn run(
     match outcome.result {
         Ok(value) => reply::of_value(value),
         // Its observers know of its fault.
-        Err(fault) => Ok(ErrorResponse::from(fault).into_response()),
+        Err(fault) => {
+            let fault = caller::disclosed(app, function, headers, fault).await;
+            Ok(ErrorResponse::from(fault).into_response())
+        }
     }
 }
 

@@ -53,6 +53,9 @@ fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Va
             "properties": { "error": { "type": "string" }, "fault": { "type": "string" } },
         } } },
     });
+    if !function.description.is_empty() {
+        document["info"]["description"] = function.description.as_str().into();
+    }
     if let Some(known) = document["components"]["schemas"].as_object_mut() {
         known.extend(schemas);
     }

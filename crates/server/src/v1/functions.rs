@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::State;
 use http::Request;
 use iof_fault::{Fault, FaultKind};
-use iof_store::{NewFunction, Summary};
+use iof_store::{FunctionFilter, NewFunction, Summary};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -133,6 +133,12 @@ pub(super) struct FunctionPage {
     /// Number of rows; 100 by default
     #[param(inline)]
     limit: RowLimit,
+    /// Only those whose names have this part
+    #[param(required = false, value_type = String)]
+    name: Option<String>,
+    /// Only those that take a key of their callers, or only those that do not
+    #[param(required = false, value_type = bool)]
+    private: Option<bool>,
 }
 
 /// Deploy a new function
@@ -187,7 +193,11 @@ pub(super) async fn list(
     // What ended calls left counts, too.
     app.call_log.flush().await;
     // One more tells whether there are more.
-    let found = app.store.functions(after, limit + 1).await?;
+    let which = FunctionFilter {
+        name_has: page.name.filter(|part| !part.is_empty()),
+        private: page.private,
+    };
+    let found = app.store.functions(&which, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     let functions = found.into_iter().take(limit as usize);
     Ok(Json(FunctionList {

@@ -88,16 +88,22 @@ pub(super) async fn read(
     {
         return Err(refused.into());
     }
-    let written = blocking(move || shown(job)).await?;
+    let reads_log = app.dev || caller::reads_log(&app, &number, &headers).await;
+    let written = blocking(move || shown(job, reads_log)).await?;
     let json = written.map_err(|error| Fault::host("The job could not be written.", error))?;
     Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
-/// A job as JSON. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.
-fn shown(job: Job) -> serde_json::Result<String> {
+/// A job as JSON, for a reader who may read the log of its function, or may not. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.
+fn shown(job: Job, reads_log: bool) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<JobOutcome> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
     let kept = kept.unwrap_or_default();
+    let error = kept.error.map(|error| match (kept.printed, reads_log) {
+        (None, _) => error,
+        (Some(printed), true) => format!("{error} It printed: {printed}"),
+        (Some(_), false) => format!("{error} What it printed is in its log."),
+    });
     let json = kept
         .content_type
         .as_deref()
@@ -118,7 +124,7 @@ fn shown(job: Job) -> serde_json::Result<String> {
         accepted_at: crate::http::time(job.accepted_at),
         finished_at: job.finished_at.map(crate::http::time),
         fault: kept.fault,
-        error: kept.error,
+        error,
         exit_status: kept.exit_status,
         stdout: kept.stdout,
         content_type: kept.content_type,

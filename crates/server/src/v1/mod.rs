@@ -11,7 +11,6 @@
 //! | `functions`, `versions` | functions, their versions and rollouts |
 //! | `call`, `prefer`, `jobs` | calls, answered at once or fetched later |
 //! | `describe` | the OpenAPI document of one function |
-//! | `page` | a page to call a function from |
 //! | `logs` | output, result and cost of calls |
 //! | `variables` | environment variables, each change a version |
 //! | `secrets` | secrets that the host attaches to requests: set and deleted, never read |
@@ -32,7 +31,6 @@ mod jobs;
 mod keys;
 mod logs;
 mod openapi;
-mod page;
 mod prefer;
 mod query;
 mod secrets;
@@ -44,6 +42,7 @@ pub(crate) use access::admit;
 pub use openapi::openapi;
 
 use crate::app::App;
+use crate::pages;
 use crate::reply::no_such_route;
 use axum::Router;
 use axum::routing::{get, options};
@@ -63,7 +62,7 @@ fn routes() -> Router<Arc<App>> {
     let (router, _) = documented().split_for_parts();
     router
         .route("/openapi.json", get(openapi::read))
-        .route("/functions/{function}/try", get(page::read))
+        .route("/functions/{function}/try", get(pages::function))
         .route(
             "/functions/{function}/call/{export}",
             options(call::preflight),

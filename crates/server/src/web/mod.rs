@@ -48,6 +48,7 @@ async fn call(State(app): State<Arc<App>>, request: Request<Body>) -> Response<B
         Err(refusal) => refusal.logged(&app, call, &address).await,
     };
     reply::of_call(&mut response, call);
+    cors::vary(&mut response);
     response
 }
 
@@ -62,6 +63,10 @@ async fn respond(
     cors::admit(app, function, page.as_ref()).await?;
     if request.method() == Method::OPTIONS {
         let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let called = (&*address.function, &*address.export);
+        if let Some(fault) = caller::missing(app, called, request.headers()).await {
+            return Err(fault.into());
+        }
         return preflight(app, (function, address), page, asked.cloned()).await;
     }
     let mut response = match run(app, call, (function, address), request).await {
@@ -86,7 +91,11 @@ async fn run(
     };
     let prepared = Prepared::new(app, call, function, &credentials, Origin::default()).await?;
     let function = &prepared.function;
-    let export = function.code.manifest().export(&address.export);
+    let manifest = function.code.manifest();
+    let export = manifest.export(&address.export);
+    if export.is_none() {
+        return Err(manifest.no_such_export(&address.export).into());
+    }
     if !is_method(export, &parts.method) {
         return Err(Refusal::method(&parts.method, methods(export)));
     }
@@ -110,7 +119,10 @@ async fn run(
     match outcome.result {
         Ok(value) => Ok(reply::of_value(value)?),
         // Its observers know of its fault.
-        Err(fault) => Ok(Refusal::from(fault).into_response()),
+        Err(fault) => {
+            let fault = caller::disclosed(app, &address.function, headers, fault).await;
+            Ok(Refusal::from(fault).into_response())
+        }
     }
 }
 

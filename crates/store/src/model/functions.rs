@@ -80,6 +80,15 @@ impl fmt::Debug for Function {
     }
 }
 
+/// The functions that a list shows; the default: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionFilter {
+    /// A part of their names.
+    pub name_has: Option<String>,
+    /// `true` for those that only holders of a key may call, `false` for all others.
+    pub private: Option<bool>,
+}
+
 /// A function as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {

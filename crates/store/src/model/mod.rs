@@ -21,7 +21,7 @@ pub use audit::{AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow};
 pub use calls::{Call, Calls, LoggedCall, RefusedCall, Usage};
 pub(crate) use ephemeral::NewEphemeral;
 pub use ephemeral::{EphemeralPut, EphemeralShare};
-pub use functions::{Created, Function, MAX_FUNCTION_NAME, NewFunction, Summary};
+pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFunction, Summary};
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
 pub use jobs::{Finished, Job, JobRoom, JobState, NewJob, Submitted};

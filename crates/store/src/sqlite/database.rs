@@ -1,7 +1,7 @@
 //! The database of a data directory, open.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use sqlx::SqlitePool;
 use tokio::task::JoinHandle;
@@ -14,6 +14,7 @@ use super::writer::Writer;
 use crate::directory::Lock;
 use crate::error::Error;
 use crate::lock::lock;
+use crate::room::Room;
 
 /// A few connections that read, and the task that writes.
 ///
@@ -30,9 +31,9 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the file at `path` and brings its tables up to date. Nobody else gets the directory before the last
     /// connection is closed: `directory` is dropped after it.
-    pub(crate) async fn open(path: &Path, directory: Lock) -> Result<Self, Error> {
+    pub(crate) async fn open(path: &Path, directory: Lock, room: Arc<Room>) -> Result<Self, Error> {
         let (connection, readers) = connection::open(path).await?;
-        let (writer, writing) = Writer::new(connection, directory);
+        let (writer, writing) = Writer::new(connection, directory, room);
         Ok(Self {
             readers,
             writer,

@@ -10,7 +10,7 @@ use super::error::{Failure, Result};
 use super::versions;
 use crate::error::Error;
 use crate::key::KeyHash;
-use crate::model::{Canary, Function, FunctionRow, Percent, Summary, VersionRow};
+use crate::model::{Canary, Function, FunctionFilter, FunctionRow, Percent, Summary, VersionRow};
 use crate::rows::Functions;
 
 impl Functions for Database {
@@ -32,8 +32,13 @@ impl Functions for Database {
         Ok(id.map_err(Failure::from)?)
     }
 
-    async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
-        Ok(summaries(&self.readers, after, limit).await?)
+    async fn functions(
+        &self,
+        which: &FunctionFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Summary>, Error> {
+        Ok(summaries(&self.readers, which, after, limit).await?)
     }
 
     async fn list(&self) -> Result<Vec<i64>, Error> {
@@ -118,7 +123,12 @@ fn percent(row: &SqliteRow) -> Result<Option<Percent>> {
         .transpose()
 }
 
-async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<Summary>> {
+async fn summaries(
+    readers: &SqlitePool,
+    which: &FunctionFilter,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Summary>> {
     sqlx::query(
         "SELECT f.function_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
                 v.number AS version, c.number AS canary, f.canary_percent,
@@ -129,10 +139,14 @@ async fn summaries(readers: &SqlitePool, after: i64, limit: u32) -> Result<Vec<S
            LEFT JOIN versions c ON c.id = f.canary_version
            LEFT JOIN usage u ON u.function_id = f.function_id
           WHERE f.function_id > $1
+            AND ($3 IS NULL OR instr(f.name, $3) > 0)
+            AND ($4 IS NULL OR (f.usage_key_hash IS NOT NULL) = $4)
           ORDER BY f.function_id LIMIT $2",
     )
     .bind(after)
     .bind(i64::from(limit))
+    .bind(which.name_has.as_deref())
+    .bind(which.private)
     .fetch_all(readers)
     .await?
     .iter()

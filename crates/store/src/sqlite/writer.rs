@@ -14,6 +14,7 @@
 //! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a
 //! function that it did not hear about, never half of one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection as _, SqliteConnection};
@@ -25,6 +26,7 @@ use super::connection::Connection;
 use super::error::Failure;
 use crate::directory::Lock;
 use crate::error::Error;
+use crate::room::Room;
 
 /// The most writes that share a transaction, and so the most that one failure makes us do again.
 const BATCH: usize = 64;
@@ -44,10 +46,11 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         lock: Lock,
+        room: Arc<Room>,
     ) -> (Self, impl Future<Output = Result<(), Error>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let task = run(connection, queue, closing.clone(), lock);
+        let task = run(connection, queue, closing.clone(), (lock, room));
         let writer = Self {
             queue: sender,
             closing,
@@ -83,7 +86,7 @@ async fn run(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Queued>,
     closing: CancellationToken,
-    lock: Lock,
+    (lock, room): (Lock, Arc<Room>),
 ) -> Result<(), Error> {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -97,7 +100,7 @@ async fn run(
         if changes == 0 {
             break;
         }
-        match commit(&mut connection, &batch).await {
+        match room.note(commit(&mut connection, &batch).await) {
             Ok(()) => batch.drain(..).for_each(|change| change.answer(Ok(()))),
             Err(error) => {
                 tracing::error!(code = error.code(), %error, writes = batch.len(), "a commit failed");

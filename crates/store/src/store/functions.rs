@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::Store;
 use crate::error::Error;
 use crate::key::Key;
-use crate::model::{Created, Function, FunctionRow, NewFunction, Summary, VersionId, check_name};
+use crate::model::{
+    Created, Function, FunctionFilter, FunctionRow, NewFunction, Summary, VersionId, check_name,
+};
 use crate::rows::Functions as _;
 
 impl Store {
@@ -64,13 +66,18 @@ impl Store {
         self.rows().named(name).await
     }
 
-    /// Up to `limit` functions with numbers greater than `after`, ascending. All pages together, each read after the
+    /// Up to `limit` functions of these with numbers greater than `after`, ascending. All pages together, each read after the
     /// last number of the one before, have every function that is there all the while.
     ///
     /// # Errors
     /// As [`Store::function`].
-    pub async fn functions(&self, after: i64, limit: u32) -> Result<Vec<Summary>, Error> {
-        self.rows().functions(after, limit).await
+    pub async fn functions(
+        &self,
+        which: &FunctionFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Summary>, Error> {
+        self.rows().functions(which, after, limit).await
     }
 
     /// The numbers of all functions, ascending.

@@ -27,6 +27,7 @@ use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{NewVersion, VersionId, VersionRow};
 use crate::objects::{Objects, blocking};
+use crate::room::Room;
 use crate::rows::{Database as _, Versions as _};
 use crate::{directory, sqlite, sweep};
 
@@ -45,6 +46,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     rows: Rows,
     objects: Objects,
+    room: Arc<Room>,
     /// Asked for by every client: read once.
     identity: String,
     /// Shared by whatever writes an object, and by uploads until their row is written too; taken exclusively to remove
@@ -65,7 +67,8 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.to_owned();
         let directory = blocking(move || directory::prepare(&path)).await?;
-        let rows = Rows::open(&directory.database, directory.lock).await?;
+        let room = Arc::new(Room::new(data_dir));
+        let rows = Rows::open(&directory.database, directory.lock, Arc::clone(&room)).await?;
         let identity = rows.identity().await?;
         let (root, key) = (directory.objects, directory.artefact_key);
         let objects = {
@@ -79,6 +82,7 @@ impl Store {
         let store = Self(Arc::new(Inner {
             rows,
             objects,
+            room,
             identity,
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
@@ -135,10 +139,11 @@ impl Store {
         code: &[u8],
     ) -> Result<(), Error> {
         let _shared = self.0.uploads.read().await;
-        self.0
+        let put = self
+            .0
             .objects
-            .put_artefact(fingerprint, sha256, code.to_vec())
-            .await
+            .put_artefact(fingerprint, sha256, code.to_vec());
+        self.0.room.note(put.await)
     }
 
     /// Succeeds if requests that need the store can be answered now.
@@ -150,6 +155,15 @@ impl Store {
             return Err(Error::Closed);
         }
         self.0.rows.ready().await
+    }
+
+    /// Succeeds while the disk has room: no write failed for lack of it, or it has some again. A question costs a look at a
+    /// flag; of a disk that was full, one in five seconds costs a write of a mebibyte.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`]
+    pub async fn has_room(&self) -> Result<(), Error> {
+        self.0.room.check().await
     }
 
     /// Waits for the changes under way, flushes the log into the database, and lets go of the directory. From then on,
@@ -190,7 +204,8 @@ impl Store {
             };
             let stored = {
                 let _shared = inner.uploads.read().await;
-                inner.objects.put_source(new.sha256, new.source).await?;
+                let put = inner.objects.put_source(new.sha256, new.source).await;
+                inner.room.note(put)?;
                 row(inner.clone(), version).await
             };
             if matches!(

@@ -1,6 +1,6 @@
 //! Names of functions, and the list of them.
 
-use iof_store::{Calls, Error, NewFunction, Percent, Rollout, Store, Summary};
+use iof_store::{Calls, Error, FunctionFilter, NewFunction, Percent, Rollout, Store, Summary};
 
 use crate::{Home, digest, files, function, outside, version};
 
@@ -154,7 +154,13 @@ async fn a_name_cannot_be_changed_even_by_sql() {
 async fn a_list_shows_each_function_as_it_is() {
     let home = Home::new();
     let store = home.open().await;
-    assert_eq!(store.functions(0, 9).await.unwrap(), []);
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), 0, 9)
+            .await
+            .unwrap(),
+        []
+    );
     let private = NewFunction {
         private: true,
         description: "é".into(),
@@ -202,8 +208,20 @@ async fn a_list_shows_each_function_as_it_is() {
         canary: None,
         invocations: 0,
     };
-    assert_eq!(store.functions(0, 9).await.unwrap(), [one, two.clone()]);
-    assert_eq!(store.functions(1, 9).await.unwrap(), [two]);
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), 0, 9)
+            .await
+            .unwrap(),
+        [one, two.clone()]
+    );
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), 1, 9)
+            .await
+            .unwrap(),
+        [two]
+    );
 }
 
 #[tokio::test]
@@ -216,13 +234,75 @@ async fn a_list_is_read_page_by_page() {
     assert!(store.delete_function(3).await.unwrap());
     let (mut pages, mut after) = (Vec::new(), 0);
     while pages.len() < 9 {
-        let page = store.functions(after, 2).await.unwrap();
+        let page = store
+            .functions(&FunctionFilter::default(), after, 2)
+            .await
+            .unwrap();
         let Some(last) = page.last() else { break };
         after = last.function_id;
         pages.push(page.iter().map(|one| one.function_id).collect::<Vec<_>>());
     }
     assert_eq!(pages, [[1, 2], [4, 5], [6, 7]]);
-    assert_eq!(store.functions(i64::MIN, 0).await.unwrap(), []);
-    assert_eq!(store.functions(i64::MAX, 9).await.unwrap(), []);
-    assert_eq!(store.functions(i64::MIN, u32::MAX).await.unwrap().len(), 6);
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), i64::MIN, 0)
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), i64::MAX, 9)
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(
+        store
+            .functions(&FunctionFilter::default(), i64::MIN, u32::MAX)
+            .await
+            .unwrap()
+            .len(),
+        6
+    );
+}
+
+#[tokio::test]
+async fn a_list_is_of_some_functions() {
+    let home = Home::new();
+    let store = home.open().await;
+    for (name, private) in [("send-mail", false), ("mail-box", true), ("count", false)] {
+        let new = NewFunction {
+            name: Some(name.into()),
+            private,
+            ..function(name)
+        };
+        store.create_function(new).await.unwrap();
+    }
+    store
+        .create_function(function("without a name"))
+        .await
+        .unwrap();
+    for (name_has, private, expected) in [
+        (None, None, &[1, 2, 3, 4][..]),
+        (Some("mail"), None, &[1, 2]),
+        (Some("mail"), Some(false), &[1]),
+        (None, Some(true), &[2]),
+        (None, Some(false), &[1, 3, 4]),
+        (Some("MAIL"), None, &[]),
+        (Some("%"), None, &[]),
+        (Some("send-mail-and-more"), None, &[]),
+    ] {
+        let which = FunctionFilter {
+            name_has: name_has.map(str::to_owned),
+            private,
+        };
+        let found = store.functions(&which, 0, 9).await.unwrap();
+        let numbers: Vec<_> = found.iter().map(|one| one.function_id).collect();
+        assert_eq!(numbers, expected, "{which:?}");
+        assert_eq!(
+            store.functions(&which, 3, 9).await.unwrap().len(),
+            expected.iter().filter(|n| **n > 3).count()
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use iof_store::{AuditQuery, AuditRecord, RecordingsKept, Store};
+use iof_store::{AuditQuery, AuditRecord, FunctionFilter, RecordingsKept, Store};
 use sqlx::Connection as _;
 
 use crate::{Home, digest, files, function, hex, outside};
@@ -76,7 +76,10 @@ async fn a_closed_store_says_so() {
         clone.recording(uuid::Uuid::nil()).await.unwrap_err(),
         clone.recordings(1, 9).await.unwrap_err(),
         clone.named("x").await.unwrap_err(),
-        clone.functions(0, 9).await.unwrap_err(),
+        clone
+            .functions(&FunctionFilter::default(), 0, 9)
+            .await
+            .unwrap_err(),
         clone.activate(1, 1).await.unwrap_err(),
         clone.set_canary(1, None).await.unwrap_err(),
         clone.key("iof_").await.unwrap_err(),

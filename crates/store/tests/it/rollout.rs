@@ -1,6 +1,6 @@
 //! Which version runs: rolled out, rolled back, and tried with a share of the calls.
 
-use iof_store::{Error, Percent, Rollout, Store};
+use iof_store::{Error, FunctionFilter, Percent, Rollout, Store};
 
 use crate::{Home, digest, files, function, outside, version};
 
@@ -19,7 +19,11 @@ async fn runs(store: &Store) -> (i64, Option<(i64, u8)>) {
     let canary = read
         .canary
         .map(|canary| (canary.version.number, canary.percent.get()));
-    let listed = store.functions(0, 1).await.unwrap().remove(0);
+    let listed = store
+        .functions(&FunctionFilter::default(), 0, 1)
+        .await
+        .unwrap()
+        .remove(0);
     let shared = listed.canary.map(|(number, share)| (number, share.get()));
     assert_eq!((listed.version, shared), (read.version.number, canary));
     (read.version.number, canary)

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use iof_store::{
-    AuditKind, AuditQuery, AuditRecord, EphemeralPut, NewFunction, NewKey, NewVersion, Percent,
-    Rollout, Saved, Scope, Store, Usage,
+    AuditKind, AuditQuery, AuditRecord, EphemeralPut, FunctionFilter, NewFunction, NewKey,
+    NewVersion, Percent, Rollout, Saved, Scope, Store, Usage,
 };
 
 use crate::audit::records;
@@ -122,7 +122,10 @@ async fn of_the_third_release(home: &Home, store: &Store) {
 
 /// Function 1 has a version, and function 2 has two.
 async fn of_the_fifth_release(store: &Store) {
-    let listed = store.functions(0, 9).await.unwrap();
+    let listed = store
+        .functions(&FunctionFilter::default(), 0, 9)
+        .await
+        .unwrap();
     let found: Vec<_> = listed
         .iter()
         .map(|one| (one.function_id, one.version, one.versions, one.canary))

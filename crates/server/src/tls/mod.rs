@@ -1,7 +1,11 @@
 //! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes.
 //!
 //! Certificates are renewed every few weeks by programs that replace the files; a server that had to be restarted for it
-//! would be down with an expired one sooner or later.
+//! would be down with an expired one sooner or later. One that ends soon is warned of when it is read, and once a day.
+
+mod validity;
+
+pub use validity::{Expiry, Validity};
 
 use crate::settings::Tls;
 use rustls::crypto::ring;
@@ -15,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use validity::Daily;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -33,7 +38,9 @@ impl Https {
     /// # Errors
     /// A message that names the setting.
     pub async fn new(settings: &Tls) -> Result<Self, String> {
-        let current = Arc::new(Current(RwLock::new(load(settings).await?)));
+        let key = load(settings).await?;
+        warn(settings, &key);
+        let current = Arc::new(Current(RwLock::new(key)));
         let certificate = Certificate {
             settings: settings.clone(),
             current: Arc::clone(&current),
@@ -54,6 +61,14 @@ impl Https {
             certificate,
             _watch: watching,
         })
+    }
+
+    /// Checks that certificate and key can be read and belong together.
+    ///
+    /// # Errors
+    /// As [`Https::new`].
+    pub async fn check(settings: &Tls) -> Result<(), String> {
+        load(settings).await.map(drop)
     }
 
     /// The certificate, for whoever reads it again.
@@ -77,6 +92,7 @@ impl Certificate {
     /// A message that names the setting. The certificate that was in use stays.
     pub async fn reload(&self) -> Result<(), String> {
         let key = load(&self.settings).await?;
+        warn(&self.settings, &key);
         *self
             .current
             .0
@@ -90,11 +106,15 @@ impl Certificate {
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
+impl Current {
+    fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(
-            &self.0.read().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Some(self.get())
     }
 }
 
@@ -118,6 +138,18 @@ async fn load(settings: &Tls) -> Result<Arc<CertifiedKey>, String> {
     Ok(Arc::new(key))
 }
 
+/// Warns of a certificate that clients refuse, or will soon.
+fn warn(settings: &Tls, key: &CertifiedKey) {
+    let file = settings.certificate.display();
+    match Validity::of(&key.cert).map(|validity| validity.expiry(SystemTime::now())) {
+        Ok(None) => {}
+        Ok(Some(expiry)) => tracing::warn!(%file, "{expiry}"),
+        Err(error) => {
+            tracing::warn!(%file, error, "how long the certificate is valid is not known")
+        }
+    }
+}
+
 fn bad(setting: &str, path: &Path, problem: &dyn Display) -> String {
     let path = path.display();
     let wanted = match setting {
@@ -135,12 +167,16 @@ async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("{setting}: {}: {error}", path.display()))
 }
 
-/// Replaces the certificate when one of the files was.
+/// Replaces the certificate when one of the files was, and warns of one that ends once a day.
 async fn watch(certificate: Certificate) {
     let settings = &certificate.settings;
     let mut seen = modified(settings).await;
+    let mut warned = Daily::given_now();
     loop {
         tokio::time::sleep(LOOK).await;
+        if warned.is_due() {
+            warn(settings, &certificate.current.get());
+        }
         let now = modified(settings).await;
         if now == seen {
             continue;
