@@ -70,7 +70,11 @@ impl Functions {
     ) -> Result<LoadedFunction, Fault> {
         let (id, sha256) = (function.function_id, version.sha256);
         let mut before = before.iter().flatten();
-        let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
+        // A draft is loaded again: it may have been compiled in full since.
+        let mut same = before
+            .clone()
+            .filter(|earlier| earlier.sha256 == sha256);
+        let code = match same.find(|earlier| !earlier.code.manifest().draft) {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
