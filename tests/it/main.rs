@@ -11,6 +11,7 @@
 mod architecture;
 mod argument_rules;
 mod attacks;
+mod author;
 mod backup;
 mod bindgen;
 mod body_codings;

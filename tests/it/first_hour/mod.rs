@@ -1,5 +1,6 @@
 //! What new users ran into in their first hour: each finding, from outside.
 
+mod at_the_command_line;
 mod calling;
 mod doctor;
 mod found_by_a_stranger;

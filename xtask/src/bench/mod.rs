@@ -7,6 +7,7 @@ mod commands;
 mod egress;
 mod hello;
 mod neighbours;
+mod saves;
 mod tenants;
 
 use std::{
@@ -29,6 +30,7 @@ pub(crate) use commands::commands;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
 pub(crate) use neighbours::neighbours;
+pub(crate) use saves::saves;
 pub(crate) use tenants::tenants;
 
 /// A place for a bench's files, removed at its end.
