@@ -332,6 +332,8 @@ impl Client {
                 return Ok(next);
             }
         }
+        // What is said of the ways back depends on the server.
+        let _ = self.about().await;
         Ok(answer)
     }
 
