@@ -125,6 +125,25 @@ impl Drop for Running {
     }
 }
 
+/// The artefacts below a folder that were compiled quickly, of some.
+fn drafts(folder: &Path) -> usize {
+    let (mut open, mut all, mut drafts) = (vec![folder.to_owned()], 0, 0);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(bytes) = fs::read(&path) {
+                const DRAFT: &[u8] = b"\"draft\":true";
+                all += 1;
+                drafts += usize::from(bytes.windows(DRAFT.len()).any(|part| part == DRAFT));
+            }
+        }
+    }
+    assert!(all > 0, "no artefact");
+    drafts
+}
+
 #[test]
 fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     let author = Author::new("story");
@@ -232,6 +251,15 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     fs::write(&source, edited.replace("!", "?")).unwrap();
     fs::write(&source, edited.replace("{topic}!", "{topic}?")).unwrap();
     dev.line("look-up version 3 runs");
+    assert_eq!(call(&["look_up", "tea"]), "tea?");
+
+    // What was served at once is compiled in full behind that, and goes on.
+    let until = Instant::now() + PATIENCE;
+    let artefacts = project.join("target/iof-dev/data/objects/artefact");
+    while drafts(&artefacts) > 0 {
+        assert!(Instant::now() < until, "a draft is left");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(call(&["look_up", "tea"]), "tea?");
 
     assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);

@@ -3,6 +3,8 @@
 use crate::dev::Author;
 use serde_json::Value;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 
 fn tested(author: &Author, project: &Path, more: &[&str]) -> (Option<i32>, String, String) {
@@ -16,6 +18,19 @@ fn tested(author: &Author, project: &Path, more: &[&str]) -> (Option<i32>, Strin
         text(output.stdout),
         text(output.stderr),
     )
+}
+
+/// A server of one answer, as often as it is asked; its host and port.
+fn stand_in() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    address.to_string()
 }
 
 #[test]
@@ -62,9 +77,11 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         }
     "#;
     fs::write(project.join("src/lib.rs"), source).unwrap();
+    // A server of the author's own, in place of somebody else's.
+    let own = stand_in();
     let declaration = r#"
         commands = ["http_proxy"]
-        outbound = ["GET http://1.1.1.1/", "GET https://api.example.com/"]
+        outbound = ["GET http://OWN/", "GET http://1.1.1.1/", "GET https://api.example.com/"]
         [[secrets]]
         value = "Bearer {API_TOKEN}"
         header = "authorization"
@@ -88,9 +105,14 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         [[test]]
         export = "asks"
         arguments = ["http://1.1.1.1/"]
+        [[test]]
+        export = "asks"
+        arguments = ["http://OWN/x"]
+        expect = "it went out"
     "#;
+    let declaration = declaration.replace("OWN", &own);
     fs::write(project.join("function.toml"), declaration).unwrap();
-    let (status, said, beside) = tested(&author, &project, &["--json"]);
+    let (status, said, beside) = tested(&author, &project, &["--json", "--allow", &own]);
     assert_eq!(status, Some(1), "{said}{beside}");
     assert!(beside.contains("it_is_a_half ... FAILED"), "{beside}");
     let said: Value = serde_json::from_str(&said).unwrap();
@@ -128,6 +150,11 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
             "passed",
             "not an address that functions reach",
         ),
+        (
+            &*format!("asks[\"http://{own}/x\"]"),
+            "passed",
+            "it went out",
+        ),
         ("fails[]", "failed", "It is odd. [function:odd]"),
         ("half[]", "passed", "0.5"),
     ];
@@ -140,7 +167,7 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
     assert_eq!(calls.len(), expected.len(), "{calls:#?}");
     assert_eq!(
         (&said["passed"], &said["failed"], &said["skipped"]),
-        (&4.into(), &5.into(), &0.into()),
+        (&5.into(), &5.into(), &0.into()),
         "the crate's own tests are one of the failed"
     );
 
