@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Constants, and the folders that they hold the files of.
-const FOLDERS: [(&str, &str); 7] = [
+const FOLDERS: [(&str, &str); 8] = [
     ("COMPAT", "compat"),
     ("GUEST", "../guest"),
     ("GUEST_MACROS", "../guest-macros"),
@@ -24,6 +24,7 @@ const FOLDERS: [(&str, &str); 7] = [
     ("RUST_JSON", "templates/rust-json"),
     ("RUST_HTTP", "templates/rust-http"),
     ("RUST_2020", "templates/rust-2020"),
+    ("WORKSPACE", "templates/workspace"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

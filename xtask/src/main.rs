@@ -88,6 +88,15 @@ struct Fuzz {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// `iof dev`: from a file that is saved to the function that is served, beside the time of cargo
+    Saves {
+        /// Saves of each program
+        #[arg(long, default_value_t = 10)]
+        rounds: u32,
+        /// An `iof` that is measured, several in turns [default: a release build of this tree]
+        #[arg(long)]
+        program: Vec<PathBuf>,
+    },
     /// The function `hello` over /api/run, against a plain axum server that echoes
     Hello(Rounds),
     /// `http_proxy` in a function, against the native program and nginx as a reverse proxy to the same upstream
@@ -149,6 +158,9 @@ fn main() -> ExitCode {
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),
+        Chore::Bench {
+            what: Bench::Saves { rounds, program },
+        } => bench::saves(rounds, program),
         Chore::Bench {
             what: Bench::Neighbours { seconds },
         } => bench::neighbours(seconds),

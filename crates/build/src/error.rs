@@ -44,6 +44,12 @@ pub enum Error {
     #[error("{folder} is there already: choose another name, or another folder to put it in", folder = .0.display())]
     Exists(PathBuf),
 
+    /// A template that cannot be one of several.
+    #[error(
+        "the template {0} makes a project of one function: leave --function out, or choose another template (`iof new --list`)"
+    )]
+    OneFunction(&'static str),
+
     /// No Cargo.toml.
     #[error(
         "there is no Cargo.toml in {folder} or above: `iof new NAME` makes a project, and `iof build FOLDER` builds another folder's",

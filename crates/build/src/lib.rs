@@ -43,6 +43,8 @@ mod error;
 #[cfg(feature = "projects")]
 mod files;
 #[cfg(feature = "projects")]
+mod names;
+#[cfg(feature = "projects")]
 mod new;
 #[cfg(feature = "projects")]
 mod optimise;
@@ -55,6 +57,8 @@ mod summary;
 #[cfg(feature = "projects")]
 mod templates;
 #[cfg(feature = "projects")]
+mod test;
+#[cfg(feature = "projects")]
 mod watch;
 #[cfg(feature = "projects")]
 mod what;
@@ -66,9 +70,11 @@ pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
 pub use {
     build::{Built, Options, build},
     error::Error,
-    new::{Created, new},
+    new::{Created, new, new_workspace},
+    project::functions,
     summary::{Export, Import, Kind, Memory, Section, Summary},
     templates::Template,
+    test::test,
     watch::{Watch, watch},
     what::What,
 };

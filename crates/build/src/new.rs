@@ -4,7 +4,8 @@
 //! iof is replaced. The folder is made under another name and renamed: it is there as a whole or not at all.
 
 use crate::files::Held;
-use crate::templates::Template;
+use crate::names::{check, crate_name};
+use crate::templates::{self, Template};
 use crate::{Error, files};
 use serde::Serialize;
 use std::fs;
@@ -29,6 +30,87 @@ pub struct Created {
 /// what cannot be written. Nothing is left behind then.
 pub fn new(name: &str, template: Template, parent: &Path) -> Result<Created, Error> {
     check(name)?;
+    let (folder, files) = make(name, parent, |made| {
+        let mut listed = vec![];
+        for file in template.files() {
+            let path = path_of(file.path);
+            files::write(&made.join(path), named(file.bytes, name).as_bytes())?;
+            listed.push(path.into());
+        }
+        listed.extend(crates(template, made)?);
+        Ok(listed)
+    })?;
+    Ok(Created {
+        next: next(name, name, template, parent),
+        folder,
+        files,
+    })
+}
+
+/// Makes the project `name` with several functions, each a package in the folder `functions` of one workspace.
+///
+/// # Errors
+/// As [`new`]; [`Error::Name`] for two functions of one name too, [`Error::OneFunction`] for a template that makes one.
+pub fn new_workspace(
+    name: &str,
+    functions: &[String],
+    template: Template,
+    parent: &Path,
+) -> Result<Created, Error> {
+    check(name)?;
+    for (at, function) in functions.iter().enumerate() {
+        check(function)?;
+        // On a server, the two are one name.
+        let same = |other: &String| crate_name(other) == crate_name(function);
+        if functions.iter().take(at).any(same) {
+            return Err(Error::Name {
+                name: function.clone(),
+                why: "another function of the project is called that: choose another".into(),
+            });
+        }
+    }
+    if template == Template::Rust2020 {
+        return Err(Error::OneFunction(template.as_str()));
+    }
+    let (folder, files) = make(name, parent, |made| {
+        let mut listed = vec![];
+        let mut write = |path: PathBuf, text: &str| {
+            files::write(&made.join(&path), text.as_bytes())?;
+            listed.push(path);
+            Ok::<_, Error>(())
+        };
+        for file in templates::WORKSPACE {
+            write(path_of(file.path).into(), &named(file.bytes, name))?;
+        }
+        for function in functions {
+            let folder = PathBuf::from("functions").join(function);
+            for file in template.files() {
+                let text = named(file.bytes, function);
+                match file.path {
+                    // The workspace has its own.
+                    "README.md" | "gitignore" => continue,
+                    "Cargo.toml" => write(folder.join("Cargo.toml"), &member(&text))?,
+                    path => write(folder.join(path), &text)?,
+                }
+            }
+        }
+        listed.extend(crates(template, made)?);
+        Ok(listed)
+    })?;
+    let first = functions.first().map_or(name, String::as_str);
+    Ok(Created {
+        next: next(name, first, template, parent),
+        folder,
+        files,
+    })
+}
+
+/// Fills a folder under another name, and renames it; answers where it is, and what `fill` listed.
+fn make(
+    name: &str,
+    parent: &Path,
+    fill: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
+) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     let folder = parent.join(name);
     if folder.symlink_metadata().is_ok() {
         return Err(Error::Exists(folder));
@@ -39,27 +121,7 @@ pub fn new(name: &str, template: Template, parent: &Path) -> Result<Created, Err
         .permissions(permissions())
         .tempdir_in(parent)
         .map_err(Error::file(parent))?;
-    let mut listed = vec![];
-    for file in template.files() {
-        let path = match file.path {
-            // Embedded under names that mean nothing to git and cargo.
-            "gitignore" => ".gitignore",
-            "cargo-config.toml" => ".cargo/config.toml",
-            path => path,
-        };
-        let text = String::from_utf8_lossy(file.bytes)
-            .replace("__NAME__", name)
-            .replace("__CRATE__", &crate_name(name));
-        files::write(&made.path().join(path), text.as_bytes())?;
-        listed.push(path.into());
-    }
-    for (place, files) in template.crates() {
-        for file in *files {
-            let path = made.path().join(place).join(file.path);
-            files::write(&path, &moved(file.path, file.bytes))?;
-        }
-        listed.push(PathBuf::from(place).join(""));
-    }
+    let listed = fill(made.path())?;
     fs::rename(made.path(), &folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::DirectoryNotEmpty => {
             Error::Exists(folder.clone())
@@ -68,11 +130,43 @@ pub fn new(name: &str, template: Template, parent: &Path) -> Result<Created, Err
     })?;
     // There is nothing of that name any more.
     let _ = made.keep();
-    Ok(Created {
-        next: next(name, template, parent),
-        folder,
-        files: listed,
-    })
+    Ok((folder, listed))
+}
+
+/// Where a file of a template goes: some are embedded under names that mean nothing to git and cargo.
+fn path_of(embedded: &'static str) -> &'static str {
+    match embedded {
+        "gitignore" => ".gitignore",
+        "cargo-config.toml" => ".cargo/config.toml",
+        path => path,
+    }
+}
+
+/// The text of a template for a project or function of that name.
+fn named(bytes: &[u8], name: &str) -> String {
+    String::from_utf8_lossy(bytes)
+        .replace("__NAME__", name)
+        .replace("__CRATE__", &crate_name(name))
+}
+
+/// The manifest of a template as that of a package in a workspace, which has the profile.
+fn member(manifest: &str) -> String {
+    let own = manifest.split("\n[profile.release]").next();
+    own.unwrap_or(manifest)
+        .replace("\"iof-guest\"", "\"../../iof-guest\"")
+}
+
+/// Writes the crates that a project of a template gets, and lists their folders.
+fn crates(template: Template, made: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut listed = vec![];
+    for (place, files) in template.crates() {
+        for file in *files {
+            let path = made.join(place).join(file.path);
+            files::write(&path, &moved(file.path, file.bytes))?;
+        }
+        listed.push(PathBuf::from(place).join(""));
+    }
+    Ok(listed)
 }
 
 /// In a project the two crates lie side by side under the names of their packages.
@@ -86,121 +180,16 @@ fn moved(path: &str, bytes: &[u8]) -> Vec<u8> {
         .into_bytes()
 }
 
-fn next(name: &str, template: Template, parent: &Path) -> Vec<String> {
+fn next(name: &str, called: &str, template: Template, parent: &Path) -> Vec<String> {
     let folder = parent.join(name);
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
     let (function, argument) = template.call();
     [
         format!("cd {}", folder.display()),
         "iof dev".into(),
-        format!("iof call {name} {function} {argument} --dev"),
+        format!("iof call {called} {function} {argument} --dev"),
     ]
     .into()
-}
-
-/// As rustc calls the crate.
-fn crate_name(name: &str) -> String {
-    name.replace('-', "_")
-}
-
-/// Long enough for anybody, and short enough for a host name.
-const LONGEST: usize = 63;
-
-const KEYWORDS: [&str; 55] = [
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
-    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
-    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
-    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-    "union", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "default", "raw",
-    "safe",
-];
-
-/// Crates that a project depends on or that rustc brings: a package of the same name would hide them.
-const TAKEN: [&str; 13] = [
-    "alloc",
-    "core",
-    "iof",
-    "iof_guest",
-    "iof_guest_macros",
-    "proc_macro",
-    "schemars",
-    "serde",
-    "serde_json",
-    "std",
-    "test",
-    "wasm_bindgen",
-    "wasm_bindgen_macro",
-];
-
-/// Whether a crate, a folder and a function can be called that.
-fn check(name: &str) -> Result<(), Error> {
-    let refuse = |why: String| {
-        Err(Error::Name {
-            name: name.to_owned(),
-            why,
-        })
-    };
-    let rule = "small letters, digits, - and _, and a letter first";
-    let suggestion = suggestion(name).map_or(String::new(), |name| format!(", such as `{name}`"));
-    if name.is_empty() {
-        return refuse("it is empty; give one, such as `hello`".into());
-    }
-    if name.contains(['/', '\\']) {
-        return refuse(format!(
-            "it holds a path: go to the folder that it is to be made in, and give the name alone{suggestion}"
-        ));
-    }
-    if name.chars().count() > LONGEST {
-        return refuse(format!(
-            "it has more than {LONGEST} characters: choose a shorter one"
-        ));
-    }
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    if let Some(other) = name.chars().find(|c| !fits(*c)) {
-        return refuse(format!(
-            "{other:?} is in it, and names have {rule}{suggestion}"
-        ));
-    }
-    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return refuse(format!("names have {rule}{suggestion}"));
-    }
-    let module = crate_name(name);
-    if KEYWORDS.contains(&&*module) {
-        return refuse(format!(
-            "it is a word of Rust: choose another, such as `{name}-function`"
-        ));
-    }
-    if TAKEN.contains(&&*module) {
-        return refuse(format!(
-            "a crate that functions need is called that: choose another, such as `my-{name}`"
-        ));
-    }
-    Ok(())
-}
-
-/// The nearest name that would do.
-fn suggestion(name: &str) -> Option<String> {
-    let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
-    let fitting: String = last
-        .to_lowercase()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let fitting = fitting
-        .trim_start_matches(|c: char| !c.is_ascii_lowercase())
-        .trim_end_matches('-');
-    let fitting: String = fitting.chars().take(LONGEST).collect();
-    let known = fitting.is_empty()
-        || fitting == name
-        || KEYWORDS.contains(&&*crate_name(&fitting))
-        || TAKEN.contains(&&*crate_name(&fitting));
-    (!known).then_some(fitting)
 }
 
 /// As `mkdir` makes folders, below the user's mask.
@@ -212,44 +201,6 @@ fn permissions() -> fs::Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn why(name: &str) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let error = new(name, Template::Rust, folder.path()).unwrap_err();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");
-        error.to_string()
-    }
-
-    #[test]
-    fn names_that_no_crate_can_have_are_refused() {
-        let cases = [
-            ("", "it is empty; give one, such as `hello`"),
-            ("a/b", "give the name alone, such as `b`"),
-            ("../hello", "give the name alone, such as `hello`"),
-            (
-                "Send Mail",
-                "'S' is in it, and names have small letters, digits, - and _, and a letter first, such as `send-mail`",
-            ),
-            ("été", "'é' is in it"),
-            ("2020", "and a letter first"),
-            ("-x", "and a letter first, such as `x`"),
-            (
-                "match",
-                "it is a word of Rust: choose another, such as `match-function`",
-            ),
-            (
-                "serde-json",
-                "a crate that functions need is called that: choose another, such as `my-serde-json`",
-            ),
-            ("iof", "choose another, such as `my-iof`"),
-            (".", "'.' is in it"),
-        ];
-        for (name, part) in cases {
-            let why = why(name);
-            assert!(why.contains(part), "{name}: {why}");
-        }
-        assert!(why(&"a".repeat(64)).contains("more than 63 characters"));
-    }
 
     #[test]
     fn what_is_there_stays() {

@@ -34,6 +34,49 @@ struct Metadata {
     workspace_root: PathBuf,
 }
 
+/// A workspace as cargo sees it from a folder.
+struct Workspace {
+    metadata: Metadata,
+    /// The manifest that counts in the folder.
+    nearest: PathBuf,
+    lock: Option<toml::Table>,
+}
+
+impl Workspace {
+    fn read(machine: &Machine, folder: &Path) -> Result<Self, Error> {
+        let folder = folder.canonicalize().map_err(Error::file(folder))?;
+        let mut manifests = folder.ancestors().map(|folder| folder.join("Cargo.toml"));
+        let nearest = manifests
+            .find(|manifest| manifest.is_file())
+            .ok_or_else(|| Error::NoProject(folder.clone()))?;
+        let metadata = metadata(machine, &folder)?;
+        let lock = lock(&metadata.workspace_root)?;
+        Ok(Self {
+            metadata,
+            nearest,
+            lock,
+        })
+    }
+}
+
+/// The names of the packages that become functions: the one that is named, the one that the folder is in, or all of the
+/// workspace.
+///
+/// # Errors
+/// [`Error::NoProject`], [`Error::Package`], and what cargo says is wrong.
+pub fn functions(
+    machine: &Machine,
+    folder: &Path,
+    package: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let workspace = Workspace::read(machine, folder)?;
+    let chosen = workspace.choose(package)?;
+    Ok(chosen
+        .into_iter()
+        .map(|package| package.name.clone())
+        .collect())
+}
+
 impl Project {
     /// The project in `folder`, and of several packages the one that is named.
     pub(crate) fn find(
@@ -41,17 +84,19 @@ impl Project {
         folder: &Path,
         package: Option<&str>,
     ) -> Result<Self, Error> {
-        let folder = folder.canonicalize().map_err(Error::file(folder))?;
-        let nearest = folder.ancestors().map(|folder| folder.join("Cargo.toml"));
-        let nearest = nearest
-            .into_iter()
-            .find(|manifest| manifest.is_file())
-            .ok_or_else(|| Error::NoProject(folder.clone()))?;
-        let metadata = metadata(machine, &folder)?;
-        let lock = lock(&metadata.workspace_root)?;
-        let chosen = choose(&metadata, &nearest, package, lock.as_ref())?;
+        let workspace = Workspace::read(machine, folder)?;
+        let chosen = match &workspace.choose(package)?[..] {
+            [one] => *one,
+            several => {
+                return Err(among(
+                    "several packages here can become modules",
+                    several.iter().copied(),
+                ));
+            }
+        };
+        let Workspace { metadata, lock, .. } = &workspace;
         let (what, part) = chosen.what(lock.as_ref())?;
-        let own = chosen.manifest_path.parent().unwrap_or(&folder);
+        let own = chosen.manifest_path.parent().unwrap_or(folder);
         let beside = chosen.dependencies.iter().filter_map(|d| d.path.clone());
         Ok(Self {
             name: chosen.name.clone(),
@@ -113,52 +158,44 @@ fn lock(root: &Path) -> Result<Option<toml::Table>, Error> {
     }
 }
 
-/// The package that is named, that the folder is in, or that is the only one that can become a module.
-fn choose<'a>(
-    metadata: &'a Metadata,
-    nearest: &Path,
-    package: Option<&str>,
-    lock: Option<&toml::Table>,
-) -> Result<&'a Package, Error> {
-    let all = &metadata.packages;
-    let among = |what: String, packages: Vec<&'a Package>| {
-        let names: Vec<_> = packages.iter().map(|package| &*package.name).collect();
-        Error::Package {
-            what,
-            packages: names.join(", "),
+fn among<'a>(problem: impl Into<String>, packages: impl IntoIterator<Item = &'a Package>) -> Error {
+    let names: Vec<_> = packages.into_iter().map(|package| &*package.name).collect();
+    Error::Package {
+        what: problem.into(),
+        packages: names.join(", "),
+    }
+}
+
+impl Workspace {
+    /// The package that is named, or that the folder is in; else those that have a `function.toml`; else those that can
+    /// become modules: a library that functions share can, too.
+    fn choose(&self, package: Option<&str>) -> Result<Vec<&Package>, Error> {
+        let all = &self.metadata.packages;
+        if let Some(name) = package {
+            let named = all.iter().find(|package| package.name == name);
+            let named = named.ok_or_else(|| among(format!("there is no package `{name}`"), all))?;
+            return Ok(vec![named]);
         }
-    };
-    if let Some(name) = package {
-        let named = all.iter().find(|package| package.name == name);
-        return named.ok_or_else(|| {
-            among(
-                format!("there is no package `{name}`"),
-                all.iter().collect(),
-            )
-        });
-    }
-    let is_nearest = |package: &&Package| {
-        package
-            .manifest_path
-            .canonicalize()
-            .is_ok_and(|path| path == nearest)
-    };
-    if let Some(here) = all.iter().find(is_nearest) {
-        return Ok(here);
-    }
-    let able: Vec<_> = all
-        .iter()
-        .filter(|package| package.what(lock).is_ok())
-        .collect();
-    match &able[..] {
-        [only] => Ok(only),
-        [] => Err(among(
-            "no package here can become a module by itself".into(),
-            all.iter().collect(),
-        )),
-        _ => Err(among(
-            "several packages here can become modules".into(),
-            able,
-        )),
+        let is_nearest = |package: &&Package| {
+            let manifest = package.manifest_path.canonicalize();
+            manifest.is_ok_and(|path| path == self.nearest)
+        };
+        if let Some(here) = all.iter().find(is_nearest) {
+            return Ok(vec![here]);
+        }
+        let declared = |package: &&Package| {
+            let manifest = &package.manifest_path;
+            manifest.with_file_name("function.toml").is_file()
+        };
+        let declared: Vec<_> = all.iter().filter(declared).collect();
+        if !declared.is_empty() {
+            return Ok(declared);
+        }
+        let able = |package: &&Package| package.what(self.lock.as_ref()).is_ok();
+        let able: Vec<_> = all.iter().filter(able).collect();
+        match able.is_empty() {
+            false => Ok(able),
+            true => Err(among("no package here can become a module by itself", all)),
+        }
     }
 }

@@ -74,6 +74,9 @@ pub struct Config {
     /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
+    /// True if a redirect is an answer, and not followed. For the same programs.
+    #[serde(skip)]
+    pub answers_redirects: bool,
 }
 
 impl Default for Config {
@@ -96,12 +99,13 @@ impl Default for Config {
             max_redirects: 10,
             max_retries: 3,
             max_concurrent: 1024,
-            max_concurrent_per_function: 32,
-            max_concurrent_per_upstream: 64,
+            max_concurrent_per_function: 256,
+            max_concurrent_per_upstream: 256,
             max_connections: 2048,
             pool_idle_timeout: Duration::from_secs(30),
             pool_max_idle_per_host: 32,
             addresses: Addresses::Public,
+            answers_redirects: false,
         }
     }
 }

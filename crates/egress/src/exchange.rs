@@ -133,7 +133,11 @@ impl<'a> Exchange<'a> {
             // The `Location` of a redirect, too, before it is followed.
             mask.headers(&mut parts.headers);
         }
-        match hop.next(parts.status, &parts.headers) {
+        let next = match config.answers_redirects {
+            true => Ok(None),
+            false => hop.next(parts.status, &parts.headers),
+        };
+        match next {
             Ok(None) => {}
             Ok(Some(next)) => {
                 let method = next.method.clone();

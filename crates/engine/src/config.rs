@@ -46,6 +46,16 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
     config
 }
 
+/// The fingerprint of the engine that these limits make, without its pool of memory.
+///
+/// # Errors
+/// A message of the engine.
+pub fn engine_fingerprint(limits: &Limits) -> Result<String, String> {
+    let engine = wasmtime::Engine::new(&wasm_config(limits));
+    let engine = engine.map_err(|error| format!("{error:#}"))?;
+    Ok(fingerprint(&engine))
+}
+
 /// A name of all that compiled code depends on, part of the path of stored artefacts. The number counts changes of our
 /// own layout or priming.
 pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> String {

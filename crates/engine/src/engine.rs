@@ -11,7 +11,7 @@
 use crate::capability::scratch::Scratch;
 use crate::capability::storage::Storage;
 use crate::capacity::Capacity;
-use crate::compile::{Compiler, shape};
+use crate::compile::{Compiler, Effort, shape};
 use crate::config::{self, EngineConfig};
 use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
@@ -122,7 +122,19 @@ impl Engine {
     /// # Errors
     /// A fault that says what is wrong with the module, or which limit it reached.
     pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
-        let artefact = self.0.compiler.compile(source).await?;
+        self.compile_with(source, Effort::Full).await
+    }
+
+    /// The same, quickly: without priming and without optimisation. Until it is compiled in full, its calls take longer.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`].
+    pub async fn draft(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
+        self.compile_with(source, Effort::Draft).await
+    }
+
+    async fn compile_with(&self, source: bytes::Bytes, effort: Effort) -> Result<Compiled, Fault> {
+        let artefact = self.0.compiler.compile(source, effort).await?;
         // A module that cannot be called is never kept.
         let (engine, compiled) = (self.clone(), artefact);
         let loaded = tokio::task::spawn_blocking(move || {

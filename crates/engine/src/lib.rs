@@ -48,7 +48,7 @@ pub use capability::storage::{
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
 pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
-pub use config::EngineConfig;
+pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{

@@ -46,6 +46,9 @@ pub struct Manifest {
     /// Bytes of memories and tables with which an instance begins.
     #[serde(default)]
     pub space: u64,
+    /// It was compiled quickly, and is to be compiled in full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft: bool,
 }
 
 impl Manifest {

@@ -3,7 +3,7 @@
 use crate::args::{Build, New};
 use crate::output::json;
 use crate::{OURSELVES, escape, fail, print};
-use iof_build::{Built, Event, Options, Template, watch};
+use iof_build::{Built, Event, Machine, Options, Template, watch};
 use iof_engine::{CompileLimits, UnknownImports};
 use iof_fault::FaultKind;
 use serde_json::json as object;
@@ -24,13 +24,14 @@ pub(crate) fn new(new: &New) -> ExitCode {
             false => print(&crate::output::table(&["TEMPLATE", ""], &rows, "none")),
         };
     }
-    let made = new.template.parse().and_then(|template| {
-        iof_build::new(
-            new.name.as_deref().unwrap_or_default(),
-            template,
-            Path::new("."),
-        )
-    });
+    let (name, here) = (new.name.as_deref().unwrap_or_default(), Path::new("."));
+    let made = new
+        .template
+        .parse()
+        .and_then(|template| match new.function.as_slice() {
+            [] => iof_build::new(name, template, here),
+            functions => iof_build::new_workspace(name, functions, template, here),
+        });
     match made {
         Err(error) => fail(2, error),
         Ok(made) if new.json => json(&serde_json::to_value(&made).unwrap_or_default()),
@@ -51,26 +52,21 @@ pub(crate) fn new(new: &New) -> ExitCode {
 }
 
 pub(crate) fn run(build: &Build) -> ExitCode {
-    let options = Options {
-        package: build.package.clone(),
-        debug: build.debug,
-        locked: build.locked,
-        optimise: !build.no_opt,
-        ..Options::default()
-    };
-    let once = || once(&build.folder, &options).and_then(judged);
+    let once = || all(build);
     let mut built = once();
     loop {
         let folders = match &built {
-            Ok(built) if build.json => {
-                return json(&serde_json::to_value(built).unwrap_or_default());
-            }
+            Ok(built) if build.json => return json(&as_json(built)),
             Ok(built) => {
-                let code = print(&format!("{built}\n"));
+                let shown: Vec<_> = built.iter().map(|built| format!("{built}\n")).collect();
+                let code = print(&shown.join("\n"));
                 if !build.watch {
                     return code;
                 }
-                built.folders.clone()
+                built
+                    .iter()
+                    .flat_map(|built| built.folders.clone())
+                    .collect()
             }
             Err(message) => {
                 let code = fail(1, message);
@@ -90,16 +86,52 @@ pub(crate) fn run(build: &Build) -> ExitCode {
     }
 }
 
+/// Builds what the folder is: one function, or all of a workspace.
+fn all(build: &Build) -> Result<Vec<Built>, String> {
+    let packages = functions(&build.folder, build.package.as_deref())?;
+    let built = packages.into_iter().map(|package| {
+        let options = Options {
+            package: Some(package),
+            debug: build.debug,
+            locked: build.locked,
+            optimise: !build.no_opt,
+            ..Options::default()
+        };
+        once(&build.folder, &options).and_then(judged)
+    });
+    built.collect()
+}
+
+/// One as it is, several in a list.
+fn as_json(built: &[Built]) -> serde_json::Value {
+    match built {
+        [one] => serde_json::to_value(one).unwrap_or_default(),
+        several => object!({ "functions": several }),
+    }
+}
+
+/// The packages of a folder that become functions.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub(crate) fn functions(folder: &Path, package: Option<&str>) -> Result<Vec<String>, String> {
+    iof_build::functions(&Machine::this(), folder, package).map_err(|error| error.to_string())
+}
+
 /// One build; what it does is said on stderr.
 ///
 /// # Errors
 /// Why there is no module, and what to do.
 pub(crate) fn once(folder: &Path, options: &Options) -> Result<Built, String> {
-    let mut progress = |event: Event<'_>| match event {
+    iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())
+}
+
+/// Says what is being done.
+pub(crate) fn progress(event: Event<'_>) {
+    match event {
         Event::Step(step) => say(step),
         Event::Runs(line) => say(&format!("$ {line}")),
-    };
-    iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())
+    }
 }
 
 /// The same, with what the engine of a server says of it. A module that it refuses is a module all the same: limits are

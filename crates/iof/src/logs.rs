@@ -1,6 +1,6 @@
 //! `iof logs`: what calls printed and came to.
 
-use crate::args::Logs;
+use crate::args::{Logs, Remote};
 use crate::client::Client;
 use crate::escape::{block, line as escaped};
 use crate::functions::path;
@@ -37,7 +37,7 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
         for row in &rows {
             let line = match logs.remote.json {
                 true => format!("{row}\n"),
-                false => line(row),
+                false => line(row, &logs.remote),
             };
             if print(&line) != ExitCode::SUCCESS {
                 return Ok(ExitCode::FAILURE);
@@ -103,7 +103,9 @@ pub(crate) fn of(mut answer: Json) -> Vec<Json> {
 }
 
 /// One call for people: when, what, how it went, and what it printed below.
-pub(crate) fn line(row: &Json) -> String {
+///
+/// Command lines in it are those for the server of `remote`.
+pub(crate) fn line(row: &Json, remote: &Remote) -> String {
     let ms = row["guest_us"].as_f64().unwrap_or(0.0) / 1000.0;
     let (at, export, call) = (time(row, "at"), text(row, "export"), text(row, "call"));
     let outcome = escaped(row["fault"].as_str().unwrap_or("ok"));
@@ -115,7 +117,7 @@ pub(crate) fn line(row: &Json) -> String {
         ),
     };
     if let Some(message) = row["message"].as_str() {
-        let _ = writeln!(line, "    {}", escaped(message));
+        let _ = writeln!(line, "    {}", escaped(&remote.lead(message)));
     }
     for stream in ["stdout", "stderr"] {
         for printed in row[stream].as_str().unwrap_or_default().lines() {

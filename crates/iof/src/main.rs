@@ -7,12 +7,14 @@ mod args;
 mod backup;
 mod build;
 mod call;
+mod check;
 mod client;
 mod config;
 mod deploy;
 mod dev;
 mod doctor;
 mod egress;
+mod embedded;
 mod escape;
 mod functions;
 mod grants;
@@ -35,10 +37,13 @@ mod secret_keys;
 mod serve;
 mod service;
 mod shell;
+mod test;
+mod upgrade;
 mod variable;
 
 use args::{Args, Command};
 use clap::Parser;
+use clap::error::ErrorKind;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -62,6 +67,10 @@ fn main() -> ExitCode {
     AS_JSON.store(wants_json(), Ordering::Relaxed);
     let args = match Args::try_parse() {
         Ok(args) => args,
+        // `iof --version --json`, which its parser ends before it has seen the rest.
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return show_version(AS_JSON.load(Ordering::Relaxed));
+        }
         Err(error) if error.use_stderr() && AS_JSON.load(Ordering::Relaxed) => {
             return fail(2, error.render().to_string().trim_end());
         }
@@ -70,13 +79,14 @@ fn main() -> ExitCode {
     match args.command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
             Ok(config) if serve.print_config => print(&config.to_toml(serve.commented)),
-            Ok(config) if serve.check => serve::check(&config),
+            Ok(config) if serve.check => check::run(&config),
             Ok(config) => serve::run(config, serve),
             Err(message) => fail(2, message),
         },
         Command::New(new) => build::new(&new),
         Command::Build(build) => build::run(&build),
         Command::Dev(dev) => dev::run(dev),
+        Command::Test(test) => test::run(&test),
         Command::Deploy(deploy) => client::run(deploy::run(deploy)),
         Command::Call(call) => client::run(call::run(call)),
         Command::Logs(logs) => client::run(logs::run(logs)),
@@ -101,8 +111,9 @@ fn main() -> ExitCode {
         Command::Models(models) => client::run(models::run(models)),
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => backup::restore(&restore),
+        Command::Upgrade(upgrade) => upgrade::run(&upgrade),
         Command::Doctor(doctor) => doctor::run(&doctor),
-        Command::Version => print(&format!("iof {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Version(version) => show_version(version.json),
     }
 }
 
@@ -128,6 +139,15 @@ fn worker() -> Option<ExitCode> {
     })
 }
 
+/// Prints the version of this program.
+fn show_version(as_json: bool) -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    match as_json {
+        true => output::json(&serde_json::json!({ "iof": version })),
+        false => print(&format!("iof {version}\n")),
+    }
+}
+
 /// Prints text to stdout, escaped; a reader that has seen enough is no failure.
 fn print(text: &str) -> ExitCode {
     print_bytes(escape::block(text).as_bytes())
@@ -135,9 +155,8 @@ fn print(text: &str) -> ExitCode {
 
 /// Prints bytes to stdout as they are.
 fn print_bytes(bytes: &[u8]) -> ExitCode {
-    use std::io::{ErrorKind, Write};
     match std::io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(1, error),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(1, error),
         _ => ExitCode::SUCCESS,
     }
 }

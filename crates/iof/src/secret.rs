@@ -82,7 +82,8 @@ fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
         .flat_map(|version| version["declaration"]["secrets"].as_array());
     let attached = secrets
         .flatten()
-        .filter_map(|secret| secret["value"].as_str()?.split(['{', '}']).nth(1));
+        .flat_map(|secret| [&secret["value"], &secret["sigv4"]["access_key_id"]])
+        .filter_map(|text| text.as_str()?.split(['{', '}']).nth(1));
     let signing = versions
         .iter()
         .flat_map(|version| version["declaration"]["signing"].as_array());

@@ -53,18 +53,6 @@ pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
     }
 }
 
-/// `--check`: whether a server would start with these settings, as far as that is known without starting one.
-pub(crate) fn check(config: &Config) -> ExitCode {
-    if let Err(message) = config.check_files() {
-        return fail(2, message);
-    }
-    crate::print(&format!(
-        "the settings are fine: listen on http://{}, data in {}\n",
-        config.listen,
-        config.data.display()
-    ))
-}
-
 /// Serves until a signal says stop; `ready` is told where, once it does.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
-use crate::deploy::DeployLocks;
+use crate::deploy::{DeployLocks, Drafts};
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
@@ -29,6 +29,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     pub(crate) deploys: DeployLocks,
+    pub(crate) drafts: Drafts,
     /// The limit of calls at a time.
     pub(crate) limiter: ConcurrencyLimiter,
     pub(crate) bodies: BodyMemory,
@@ -124,6 +125,7 @@ impl App {
         Arc::new(Self {
             job_accepted: Notify::new(),
             deploys: DeployLocks::new(),
+            drafts: Drafts::default(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),

@@ -16,6 +16,8 @@ pub(crate) struct ConcurrencyLimiter {
 enum Scope {
     Server,
     Function,
+    /// Those of one function, which declares no lower number.
+    Share,
 }
 
 impl ConcurrencyLimiter {
@@ -24,9 +26,15 @@ impl ConcurrencyLimiter {
         Self::new(settings.concurrency, settings, Scope::Server)
     }
 
-    /// The limiter of one function: the `concurrency` that it declares.
-    pub(crate) fn of_function(limit: u32, settings: &Settings) -> Self {
-        Self::new(limit, settings, Scope::Function)
+    /// The limiter of one function: the `concurrency` that it declares, and at most its share of the server. `None`: the
+    /// server's own is as low.
+    pub(crate) fn of_function(declared: Option<u32>, settings: &Settings) -> Option<Self> {
+        let share = settings.function_concurrency();
+        match declared {
+            Some(limit) if limit <= share => Some(Self::new(limit, settings, Scope::Function)),
+            _ if share < settings.concurrency => Some(Self::new(share, settings, Scope::Share)),
+            _ => None,
+        }
     }
 
     fn new(limit: u32, settings: &Settings, scope: Scope) -> Self {
@@ -78,11 +86,11 @@ impl Scope {
                 FaultKind::Queue,
                 "The server is busy: server.queue calls wait already. Try again soon.",
             ),
-            (Self::Function, AdmissionError::TimedOut) => (
+            (Self::Function | Self::Share, AdmissionError::TimedOut) => (
                 FaultKind::FunctionConcurrency,
                 "none ended within server.queue_wait",
             ),
-            (Self::Function, AdmissionError::QueueFull) => (
+            (Self::Function | Self::Share, AdmissionError::QueueFull) => (
                 FaultKind::FunctionConcurrency,
                 "server.queue calls wait already",
             ),
@@ -93,6 +101,12 @@ impl Scope {
                 kind,
                 format!(
                     "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
+                ),
+            ),
+            Self::Share => Fault::new(
+                kind,
+                format!(
+                    "One function runs at most {limit} calls at a time (server.concurrency_per_function), and {why}. Try again soon."
                 ),
             ),
         }
@@ -111,6 +125,28 @@ mod tests {
             ..Settings::default()
         };
         ConcurrencyLimiter::new(limit, &settings, Scope::Server)
+    }
+
+    #[test]
+    fn no_function_takes_all_of_a_server() {
+        let limit = |declared, concurrency, concurrency_per_function| {
+            let settings = Settings {
+                concurrency,
+                concurrency_per_function,
+                ..Settings::default()
+            };
+            let limiter = ConcurrencyLimiter::of_function(declared, &settings);
+            limiter.map(|limiter| limiter.limit())
+        };
+        assert_eq!(limit(None, 500, 0), Some(400));
+        assert_eq!(limit(Some(500), 500, 0), Some(400));
+        assert_eq!(limit(Some(7), 500, 0), Some(7));
+        assert_eq!(limit(None, 500, 20), Some(20));
+        assert_eq!(limit(None, 500, 500), None);
+        assert_eq!(limit(None, 500, 900), None);
+        // Of few, each is needed.
+        assert_eq!(limit(None, 4, 0), None);
+        assert_eq!(limit(Some(1), 1, 0), Some(1));
     }
 
     #[tokio::test]

@@ -8,7 +8,9 @@ use iof_engine::Manifest;
 use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinSet;
 
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
@@ -43,11 +45,16 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         .artefact(app.engine.fingerprint(), sha256, move |artefact| {
             engine.manifest(artefact).ok()
         });
+    // A draft serves the server of `iof dev` only.
     let known = kept.await?.flatten();
+    let known = known.filter(|manifest| app.dev || !manifest.draft);
     let manifest = match known {
         Some(manifest) => manifest,
         None => {
-            let compiled = app.engine.compile(source.clone()).await?;
+            let compiled = match app.dev {
+                true => app.engine.draft(source.clone()).await?,
+                false => app.engine.compile(source.clone()).await?,
+            };
             app.store
                 .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
                 .await?;
@@ -65,6 +72,62 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         source,
     };
     Ok((version, manifest))
+}
+
+/// Modules that are compiled in full after they were deployed: those of `iof dev`, which are served as drafts first.
+#[derive(Default)]
+pub(crate) struct Drafts(Mutex<JoinSet<()>>);
+
+impl Drafts {
+    /// Compiles a module in full, if its code is a draft, while the draft is called. Ends with the server.
+    pub(crate) async fn finish(app: &Arc<App>, function_id: i64, module: DeployedModule) {
+        if !app.dev {
+            return;
+        }
+        let mut tasks = app.drafts.0.lock().await;
+        while tasks.try_join_next().is_some() {}
+        let this = Arc::clone(app);
+        let finish = async move {
+            if let Err(fault) = finish(&this, function_id, module).await {
+                tracing::warn!(function = function_id, %fault, "the module is not compiled in full");
+            }
+        };
+        tasks.spawn_on(finish, &app.shared);
+    }
+}
+
+/// The module of a version that was stored.
+pub(crate) struct DeployedModule {
+    sha256: [u8; 32],
+    source: Bytes,
+}
+
+impl From<&NewVersion> for DeployedModule {
+    fn from(version: &NewVersion) -> Self {
+        Self {
+            sha256: version.sha256,
+            source: version.source.clone(),
+        }
+    }
+}
+
+async fn finish(app: &App, function_id: i64, module: DeployedModule) -> Result<(), Fault> {
+    let DeployedModule { sha256, source } = module;
+    let (engine, fingerprint) = (app.engine.clone(), app.engine.fingerprint());
+    let kept = app.store.artefact(fingerprint, sha256, move |artefact| {
+        engine
+            .manifest(artefact)
+            .is_ok_and(|manifest| manifest.draft)
+    });
+    if kept.await? != Some(true) {
+        return Ok(());
+    }
+    let compiled = app.engine.compile(source).await?;
+    app.store
+        .put_artefact(fingerprint, sha256, &compiled.artefact)
+        .await?;
+    app.functions.changed(function_id);
+    Ok(())
 }
 
 /// The digest of a module, and the original's digest of its decimal text.

@@ -57,7 +57,7 @@ mod write_behind;
 
 pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
-pub use grants::{AS_SHIPPED, check_declaration, declaration_notes};
+pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
 pub use metrics::Metrics;
 pub use runtime::WorkerThreads;
 pub use serve::{Listener, Protocol, serve};

@@ -13,6 +13,9 @@ use std::time::Duration;
 pub struct Settings {
     /// Calls under way at once. Each takes as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
+    /// Those of one function, whatever it declares; more wait. 0 is four fifths of `server.concurrency`, so that no function
+    /// takes all. Fault `concurrency`.
+    pub concurrency_per_function: u32,
     /// Calls that may wait for their turn; one more is answered 503 at once. Fault `queue`.
     pub queue: u32,
     /// How long a call waits for its turn before it is answered 503. Fault `queue-wait`.
@@ -85,10 +88,21 @@ pub struct Settings {
     pub stop_wait: Duration,
 }
 
+impl Settings {
+    /// The most calls of one function at a time.
+    pub(crate) fn function_concurrency(&self) -> u32 {
+        match self.concurrency_per_function {
+            0 => self.concurrency - self.concurrency / 5,
+            most => most.min(self.concurrency),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             concurrency: 500,
+            concurrency_per_function: 0,
             queue: 1_000,
             queue_wait: Duration::from_secs(5),
             request_body: ByteSize::mib(100),

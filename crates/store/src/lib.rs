@@ -31,6 +31,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod inspection;
 mod key;
 mod lock;
 mod model;
@@ -47,6 +48,7 @@ mod sweep;
 
 pub use backup::{BackupSummary, RestoreFrom, back_up, back_up_as_archive, restore};
 pub use error::Error;
+pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
     ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, Call, Calls, Canary,

@@ -181,6 +181,16 @@ fn source_path(sha256: &[u8; 32]) -> Path {
     sharded(Path::from("source"), sha256)
 }
 
+/// The file of a source, below the directory of objects.
+pub(crate) fn source_file(sha256: &[u8; 32]) -> PathBuf {
+    source_path(sha256).as_ref().into()
+}
+
+/// The file of an artefact, below the directory of objects.
+pub(crate) fn artefact_file(fingerprint: &str, sha256: &[u8; 32]) -> Result<PathBuf, Error> {
+    Ok(artefact_path(fingerprint, sha256)?.as_ref().into())
+}
+
 /// A fingerprint becomes a directory's name, so it has to be one, on every file system.
 fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

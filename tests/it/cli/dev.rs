@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 /// A first build compiles what functions depend on.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-struct Author {
-    folder: PathBuf,
-    home: tempfile::TempDir,
+pub(crate) struct Author {
+    pub(crate) folder: PathBuf,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Author {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let folder = guests::built("tmp/dev").join(test);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(".cargo")).unwrap();
@@ -34,7 +34,7 @@ impl Author {
         }
     }
 
-    fn iof(&self, folder: &Path, args: &[&str]) -> Command {
+    pub(crate) fn iof(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(folder).stdin(Stdio::null());
         for name in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
@@ -48,7 +48,7 @@ impl Author {
         command
     }
 
-    fn says(&self, folder: &Path, args: &[&str]) -> String {
+    pub(crate) fn says(&self, folder: &Path, args: &[&str]) -> String {
         let output = self.iof(folder, args).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&text).into_owned()
@@ -56,14 +56,14 @@ impl Author {
 }
 
 /// `iof dev`, and what it prints.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    seen: String,
+    pub(crate) seen: String,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -90,7 +90,7 @@ impl Running {
     }
 
     /// The next line that has these words.
-    fn line(&mut self, words: &str) -> String {
+    pub(crate) fn line(&mut self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -104,7 +104,7 @@ impl Running {
         }
     }
 
-    fn interrupt(&mut self) -> Option<i32> {
+    pub(crate) fn interrupt(&mut self) -> Option<i32> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         let until = Instant::now() + Duration::from_secs(30);
@@ -123,6 +123,25 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The artefacts below a folder that were compiled quickly, of some.
+fn drafts(folder: &Path) -> usize {
+    let (mut open, mut all, mut drafts) = (vec![folder.to_owned()], 0, 0);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(bytes) = fs::read(&path) {
+                const DRAFT: &[u8] = b"\"draft\":true";
+                all += 1;
+                drafts += usize::from(bytes.windows(DRAFT.len()).any(|part| part == DRAFT));
+            }
+        }
+    }
+    assert!(all > 0, "no artefact");
+    drafts
 }
 
 #[test]
@@ -189,6 +208,22 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     );
     assert!(refused.contains("[arguments"), "{refused}");
     dev.line("look_up  refused: arguments");
+    // Without the file of profiles, each sentence has a way on that works.
+    let profiles = author.home.path().join("iof/profiles.toml");
+    let kept = fs::read(&profiles).unwrap();
+    fs::remove_file(&profiles).unwrap();
+    let lost = author.says(&project, &["list", "--server", &server]);
+    assert!(
+        lost.contains("--key \"$(cat target/iof-dev/key)\"") && !lost.contains("--dev"),
+        "{lost}"
+    );
+    let key = fs::read_to_string(project.join("target/iof-dev/key")).unwrap();
+    let found = author.says(
+        &project,
+        &["list", "--server", &server, "--key", key.trim()],
+    );
+    assert!(found.contains("look-up"), "{found}");
+    fs::write(&profiles, kept).unwrap();
     // A deploy to it is one that somebody means.
     let deploy = [
         "deploy",
@@ -216,6 +251,15 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     fs::write(&source, edited.replace("!", "?")).unwrap();
     fs::write(&source, edited.replace("{topic}!", "{topic}?")).unwrap();
     dev.line("look-up version 3 runs");
+    assert_eq!(call(&["look_up", "tea"]), "tea?");
+
+    // What was served at once is compiled in full behind that, and goes on.
+    let until = Instant::now() + PATIENCE;
+    let artefacts = project.join("target/iof-dev/data/objects/artefact");
+    while drafts(&artefacts) > 0 {
+        assert!(Instant::now() < until, "a draft is left");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(call(&["look_up", "tea"]), "tea?");
 
     assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);

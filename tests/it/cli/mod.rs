@@ -1,5 +1,6 @@
 //! The program at the command line: what authors and operators type, and what they read.
 
+mod author;
 mod backup;
 mod build_table;
 mod calling;
@@ -13,6 +14,7 @@ mod refused_calls;
 mod session;
 mod session_records;
 mod settings;
+mod strangers;
 mod terminal;
 mod variables;
 mod words;

@@ -135,6 +135,57 @@ async fn a_request_is_signed_as_it_leaves() {
     assert!(!server.log().contains(SECRET));
 }
 
+/// Temporary credentials: the id of the key changes with them, and a token goes along and is signed.
+#[tokio::test]
+async fn temporary_credentials_are_three_secrets() {
+    let upstream = Upstream::start().await;
+    let server = keyed()
+        .config(upstream.pin("bucket.example.com", 80))
+        .start()
+        .await;
+    let temporary = SIGV4.replace("AKIAEXAMPLE", "{AWS_KEY_ID}");
+    let declaration = declared(&temporary)
+        + "[[secrets]]\nvalue = \"{AWS_SESSION_TOKEN}\"\nheader = \"x-amz-security-token\"\nto = \"* http://bucket.example.com\"\n";
+    let function = server.deploy(guest("command"), &declaration).await;
+    server.set_secret(&function, "AWS_SECRET", SECRET).await;
+    let unset = server.run(function.id, "run_ssvm", "{}").await;
+    assert_eq!(unset.fault(), "secret-not-set", "{}", unset.text());
+    server
+        .set_secret(&function, "AWS_KEY_ID", "AKIAEXAMPLE")
+        .await;
+    const TOKEN: &str = "FwoGZXIvYXdzEJr//token+of/a==session";
+    server
+        .set_secret(&function, "AWS_SESSION_TOKEN", TOKEN)
+        .await;
+    let args = [
+        "get",
+        "http://bucket.example.com/echo",
+        r#"{"x-amz-security-token": "the function's own"}"#,
+    ];
+    let mut seen = sent(&server, function.id, &args, "").await;
+    let authorization = seen["headers"]["authorization"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        authorization.contains("Credential=AKIAEXAMPLE/")
+            && authorization.contains(
+                "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,"
+            ),
+        "{seen}"
+    );
+    // What comes back is masked; that it was sent shows in the signature.
+    assert!(!seen.to_string().contains(TOKEN), "{seen}");
+    seen["headers"]["x-amz-security-token"] = TOKEN.into();
+    assert_eq!(authorization, expected(&seen, "/echo", "", ""), "{seen}");
+    // Another id, and the next request has it, without a deploy.
+    server
+        .set_secret(&function, "AWS_KEY_ID", "ASIAOTHER")
+        .await;
+    let seen = sent(&server, function.id, &args, "").await;
+    assert!(seen.to_string().contains("Credential=ASIAOTHER/"), "{seen}");
+}
+
 #[tokio::test]
 async fn what_cannot_sign_is_refused_at_the_deploy() {
     let server = keyed().start().await;
@@ -143,6 +194,7 @@ async fn what_cannot_sign_is_refused_at_the_deploy() {
         "{ access_key_id = \"AKIA/x\", region = \"eu\", service = \"s3\" }",
         "{ access_key_id = \"\", region = \"eu\", service = \"s3\" }",
         "{ access_key_id = \"AKIA\", region = \"eu\", service = \"s3\", token = \"x\" }",
+        "{ access_key_id = \"{small}\", region = \"eu\", service = \"s3\" }",
     ] {
         let refused = server.try_deploy(guest("command"), &declared(sigv4)).await;
         assert_eq!(

@@ -1,5 +1,7 @@
 //! An upgrade under traffic: the binary on the disk is another one, or none, while the server runs.
 
+mod checked;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -8,6 +8,7 @@ mod egress;
 mod hello;
 mod neighbours;
 mod plot;
+mod saves;
 mod tenants;
 
 use std::{
@@ -30,6 +31,7 @@ pub(crate) use commands::commands;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
 pub(crate) use neighbours::neighbours;
+pub(crate) use saves::saves;
 pub(crate) use tenants::tenants;
 
 /// A place for a bench's files, removed at its end.

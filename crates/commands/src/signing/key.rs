@@ -8,9 +8,9 @@ use iof_egress::{KeyEncoding, SigningAlgorithm, SigningKey};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+    RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// A sentence on why a secret is not a key. It never repeats the secret.
@@ -40,6 +40,9 @@ pub(super) fn sign(key: &SigningKey, data: &[u8]) -> Result<Vec<u8>, Unusable> {
 
 /// Compares a signature, in constant time where the key is one that both sides hold.
 pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<bool, Unusable> {
+    if let Some(public) = key.public_key() {
+        return Ok(by_public_key(key.algorithm, public, data, signature));
+    }
     Ok(match key.algorithm {
         SigningAlgorithm::Ed25519 => {
             let public = match of_hex(key.value()) {
@@ -64,6 +67,28 @@ pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<
         | SigningAlgorithm::HmacSha256
         | SigningAlgorithm::HmacSha512 => hmac::verify(&hmac_key(key)?, data, signature).is_ok(),
     })
+}
+
+/// Compares a signature by the public key of somebody else. Services sign with P-256 in both writings: two numbers of 32 bytes,
+/// as JSON Web Tokens have them, and their DER (RFC 3279, section 2.2.3), which is longer.
+fn by_public_key(
+    algorithm: SigningAlgorithm,
+    public: &[u8],
+    data: &[u8],
+    signature: &[u8],
+) -> bool {
+    let algorithm: &dyn VerificationAlgorithm = match algorithm {
+        SigningAlgorithm::Ed25519 => &ED25519,
+        SigningAlgorithm::Es256 if signature.len() == 64 => &ECDSA_P256_SHA256_FIXED,
+        SigningAlgorithm::Es256 => &ECDSA_P256_SHA256_ASN1,
+        SigningAlgorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+        // No public key has one of these.
+        SigningAlgorithm::HmacSha1
+        | SigningAlgorithm::HmacSha256
+        | SigningAlgorithm::HmacSha512 => return false,
+    };
+    let public = UnparsedPublicKey::new(algorithm, public);
+    public.verify(data, signature).is_ok()
 }
 
 pub(super) const FAILED: Unusable = "the signature could not be made";

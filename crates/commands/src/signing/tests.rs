@@ -280,3 +280,51 @@ async fn what_is_not_declared_is_denied() {
         }
     }
 }
+
+/// Keys of others: made by OpenSSL for this test, with a signature in each writing of P-256.
+#[tokio::test]
+async fn public_keys_of_others_verify_and_do_not_sign() {
+    use ring::signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair as _,
+    };
+    let random = ring::rand::SystemRandom::new();
+    let of = |algorithm, public: &[u8]| {
+        let key = SigningKey::public("KEY", algorithm, public.to_vec());
+        let secrets = SecretInjections::with_signing(vec![], vec![key]).unwrap();
+        CallContext {
+            secrets: Arc::new(secrets),
+            ..call(SigningAlgorithm::HmacSha256, KeyEncoding::Text, &BOTH, "x")
+        }
+    };
+    let data = b"what they sent";
+    let mut cases = vec![];
+    let document = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+    let context = of(SigningAlgorithm::Ed25519, pair.public_key().as_ref());
+    cases.push((context, pair.sign(data).as_ref().to_vec()));
+    for kind in [
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        &ECDSA_P256_SHA256_ASN1_SIGNING,
+    ] {
+        let document = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(kind, document.as_ref(), &random).unwrap();
+        let context = of(SigningAlgorithm::Es256, pair.public_key().as_ref());
+        let signature = pair.sign(&random, data).unwrap();
+        cases.push((context, signature.as_ref().to_vec()));
+    }
+    for (context, signature) in cases {
+        let text = key::to_hex(&signature);
+        assert_eq!(verified(&context, &["KEY", &text], data).await, status::OK);
+        assert_eq!(
+            verified(&context, &["KEY", &text], b"something else").await,
+            status::DIFFERENT
+        );
+        for broken in ["", "00", &text[2..], &format!("{text}00")] {
+            let answer = verified(&context, &["KEY", broken], data).await;
+            assert_eq!(answer, status::DIFFERENT, "{broken}");
+        }
+        let refused = Sign.run(&context, request(&["KEY"], data)).await;
+        assert_eq!(refused.status, status::DENIED);
+    }
+}

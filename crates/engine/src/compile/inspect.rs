@@ -94,6 +94,7 @@ pub(super) fn manifest(
         unserved: vec![],
         files: false,
         space: 0,
+        draft: false,
     })
 }
 

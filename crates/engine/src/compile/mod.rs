@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+pub(crate) use toolchain::Effort;
 use worker::WorkerLimits;
 
 /// Runs compile workers.
@@ -83,7 +84,7 @@ impl Compiler {
         }
     }
 
-    pub(crate) async fn compile(&self, source: Bytes) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn compile(&self, source: Bytes, effort: Effort) -> Result<Vec<u8>, Fault> {
         validate::precheck(&source, &self.limits)?;
         let _place = self.queue()?;
         let internal =
@@ -102,7 +103,7 @@ impl Compiler {
             let mut worker = self.worker(fresh).map_err(|error| internal(&error))?;
             let used = worker.used;
             // On a timeout the worker is dropped, and so killed.
-            let answer = tokio::time::timeout_at(deadline, worker.compile(&source, room))
+            let answer = tokio::time::timeout_at(deadline, worker.compile(&source, effort, room))
                 .await
                 .map_err(|_| self.too_slow())?
                 .map_err(|error| internal(&error))?;
@@ -198,7 +199,7 @@ pub async fn judge(
     worker: Vec<PathBuf>,
 ) -> Result<Manifest, Fault> {
     let compiler = Compiler::new(limits, Arc::new(Limits::default()), worker);
-    let artefact = compiler.compile(source).await?;
+    let artefact = compiler.compile(source, Effort::Full).await?;
     Ok(artefact::manifest(&artefact)?.0)
 }
 

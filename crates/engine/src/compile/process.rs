@@ -1,5 +1,6 @@
 //! A compile worker, seen from its parent.
 
+use super::toolchain::Effort;
 use super::worker::{self, HEADER};
 use bytes::Bytes;
 use iof_fault::Fault;
@@ -57,10 +58,19 @@ impl CompileWorker {
     ///
     /// # Errors
     /// When the worker cannot be spoken to or waited for.
-    pub(super) async fn compile(&mut self, source: &Bytes, room: u64) -> std::io::Result<Answer> {
+    pub(super) async fn compile(
+        &mut self,
+        source: &Bytes,
+        effort: Effort,
+        room: u64,
+    ) -> std::io::Result<Answer> {
+        let effort = match effort {
+            Effort::Full => worker::FULL,
+            Effort::Draft => worker::DRAFT,
+        };
         let length = (source.len() as u64).to_le_bytes();
         let read = async |stdout: &mut ChildStdout| answer(stdout, room).await;
-        let answer = self.worker.ask(&[&length, source], read).await?;
+        let answer = self.worker.ask(&[&[effort], &length, source], read).await?;
         self.used = true;
         match answer {
             Some(answer) => Ok(answer),

@@ -1,11 +1,12 @@
 //! The compiler of modules: engines and a linker, built once for all modules of a process.
 
+use super::functions::Functions;
 use super::instance::Instance;
 use super::prime::{Draft, Refusal};
 use super::worker::WorkerLimits;
 use super::{constructors, functions, imports, inspect, prime, shape, validate};
 use crate::config::wasm_config;
-use crate::manifest::{Kind, Primed};
+use crate::manifest::{Kind, Manifest, Primed};
 use crate::state::CallState;
 use crate::{artefact, host};
 use iof_fault::{Fault, FaultKind};
@@ -24,6 +25,15 @@ pub(crate) struct Toolchain {
     /// Compiles what runs at upload: its code is used once, and not worth optimising.
     quick: Engine,
     linker: Linker<CallState>,
+}
+
+/// The care that is taken with a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Primed and optimised.
+    Full,
+    /// Compiled once, quickly and without priming: for the seconds until it is compiled in full.
+    Draft,
 }
 
 /// A compiled module.
@@ -60,7 +70,7 @@ impl Toolchain {
     ///
     /// # Errors
     /// A fault that says what is wrong with the module.
-    pub(crate) fn compile(&self, source: &[u8]) -> Result<Compilation, Fault> {
+    pub(crate) fn compile(&self, source: &[u8], effort: Effort) -> Result<Compilation, Fault> {
         let limits = &self.limits;
         validate::precheck(source, &limits.compile)?;
         let types = validate::validate(source, &limits.compile)?;
@@ -80,6 +90,18 @@ impl Toolchain {
         };
         let exported = functions::functions(source, &types);
 
+        let know = |manifest: &mut Manifest| {
+            manifest.unserved = unserved;
+            manifest.space = space;
+            manifest.files = imported.imports().any(|import| {
+                import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
+            });
+        };
+        // An author's own set-up has to run before its module is taken.
+        if effort == Effort::Draft && !exported.1.contains_key(functions::PRIME) {
+            return self.draft(source, &exported, know);
+        }
+
         // One quick compile serves all that runs at upload.
         let draft = || guarded(|| Draft::new(&self.quick, source));
         let describes = exported.0.iter().any(|name| functions::describes(name));
@@ -95,17 +117,8 @@ impl Toolchain {
         };
         let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
         let described = !describes || instance.is_some_and(|instance| !instance.failed);
-        manifest.unserved = unserved;
-        manifest.space = space;
-        manifest.files = imported.imports().any(|import| {
-            import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
-        });
-
-        // A program starts itself.
-        let initializers: &[&str] = match manifest.kind {
-            Kind::WasiCommand => &[],
-            Kind::Bindgen => &functions::INITIALIZERS,
-        };
+        know(&mut manifest);
+        let initializers = initializers(&manifest);
         let allocator = manifest.allocator.as_ref();
         let starts = prime::starts(source, &exported.1, allocator, initializers);
         let primed = match starts {
@@ -138,10 +151,7 @@ impl Toolchain {
             }
             Err(why) => {
                 manifest.primed = Primed::No(why);
-                let initializers = initializers
-                    .iter()
-                    .filter(|name| functions::is(&exported.1, name, &[], &[]));
-                manifest.initialize = initializers.map(|name| (*name).to_owned()).collect();
+                manifest.initialize = to_run(initializers, &exported.1);
                 self.engine.precompile_module(source).map_err(invalid)?
             }
         };
@@ -149,6 +159,49 @@ impl Toolchain {
             .map_err(|error| Fault::host("The module could not be compiled.", error))?;
         Ok(Compilation { artefact, clean })
     }
+}
+
+impl Toolchain {
+    /// Compiles a module once and quickly, and leaves its start-up to each call.
+    fn draft(
+        &self,
+        source: &[u8],
+        exported: &(Vec<String>, Functions),
+        know: impl FnOnce(&mut Manifest),
+    ) -> Result<Compilation, Fault> {
+        let module = Module::new(&self.quick, source).map_err(invalid)?;
+        let describes = exported.0.iter().any(|name| functions::describes(name));
+        let mut instance = match describes {
+            true => Instance::new(&self.quick, &module).ok(),
+            false => None,
+        };
+        let mut manifest = inspect::manifest(source, exported, instance.as_mut())?;
+        know(&mut manifest);
+        manifest.primed = Primed::No("it was compiled quickly".to_owned());
+        manifest.initialize = to_run(initializers(&manifest), &exported.1);
+        manifest.draft = true;
+        let clean = !describes || instance.is_some_and(|instance| !instance.failed);
+        let code = module.serialize().map_err(internal)?;
+        let artefact = artefact::encode(&manifest, code)
+            .map_err(|error| Fault::host("The module could not be compiled.", error))?;
+        Ok(Compilation { artefact, clean })
+    }
+}
+
+/// The exports that set a module up. A program starts itself.
+fn initializers(manifest: &Manifest) -> &'static [&'static str] {
+    match manifest.kind {
+        Kind::WasiCommand => &[],
+        Kind::Bindgen => &functions::INITIALIZERS,
+    }
+}
+
+/// Those of them that a module has.
+fn to_run(initializers: &[&str], types: &Functions) -> Vec<String> {
+    let there = initializers
+        .iter()
+        .filter(|name| functions::is(types, name, &[], &[]));
+    there.map(|name| (*name).to_owned()).collect()
 }
 
 /// Runs the snapshotter, which asserts what it makes: a hostile module may break its assumptions.
@@ -182,4 +235,65 @@ fn start_clock(engine: &Engine) {
             std::thread::sleep(Duration::from_millis(100));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::Capacity;
+    use crate::executable::Executable;
+    use crate::limits::{CompileLimits, Limits};
+    use crate::pool;
+
+    fn toolchain() -> Toolchain {
+        let limits = WorkerLimits::new(&CompileLimits::default(), &Limits::default());
+        Toolchain::new(&limits).unwrap()
+    }
+
+    #[test]
+    fn a_draft_is_the_same_module_with_its_start_up_ahead() {
+        let toolchain = toolchain();
+        let source = r#"(module
+            (memory (export "memory") 1)
+            (global $seven (mut i32) (i32.const 0))
+            (func (export "_initialize") (global.set $seven (i32.const 7)))
+            (func (export "seven") (result i32) (global.get $seven)))"#;
+        let source = wat::parse_str(source).unwrap();
+        let compiled = |effort| toolchain.compile(&source, effort).unwrap().artefact;
+        let (draft, full) = (compiled(Effort::Draft), compiled(Effort::Full));
+        let ((drafted, code), (finished, _)) = (
+            artefact::manifest(&draft).unwrap(),
+            artefact::manifest(&full).unwrap(),
+        );
+        assert!(drafted.draft && !finished.draft);
+        assert_eq!(drafted.initialize, ["_initialize"]);
+        assert!(finished.initialize.is_empty() && finished.primed == Primed::Yes);
+        let names = |manifest: &Manifest| {
+            let names = manifest.exports.iter().map(|export| export.name.clone());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(&drafted), names(&finished));
+        // The engine that calls it is another, which optimises.
+        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        Executable::check(&pooled, &drafted, code).unwrap();
+    }
+
+    #[test]
+    fn an_authors_own_set_up_runs_before_a_draft_as_well() {
+        let toolchain = toolchain();
+        let module = |body: &str| {
+            let source = format!(
+                r#"(module (memory (export "memory") 1)
+                (func (export "iof_prime") {body}) (func (export "f")))"#
+            );
+            let source = wat::parse_str(source).unwrap();
+            toolchain.compile(&source, Effort::Draft)
+        };
+        let compiled = module("").unwrap().artefact;
+        assert!(!artefact::manifest(&compiled).unwrap().0.draft);
+        let Err(fault) = module("unreachable") else {
+            panic!("it failed, and was taken");
+        };
+        assert_eq!(fault.kind, FaultKind::Prime);
+    }
 }

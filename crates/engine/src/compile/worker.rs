@@ -1,10 +1,10 @@
 //! The child process that compiles: bounds itself, and answers one module after the other until it ends.
 //!
-//! A module and an answer are each a length and so many bytes. The worker ends by itself after an answer that leaves
-//! anything to doubt: a fault, a trap, a large module, memory that it still holds. It says so, and its parent starts
-//! another.
+//! A module is an effort, a length and so many bytes; an answer is a kind, a word, a length and so many bytes. The worker
+//! ends by itself after an answer that leaves anything to doubt: a fault, a trap, a large module, memory that it still
+//! holds. It says so, and its parent starts another.
 
-use super::toolchain::Toolchain;
+use super::toolchain::{Effort, Toolchain};
 use crate::limits::{CompileLimits, Limits};
 use iof_fault::{Fault, FaultKind};
 use rustix::process::{
@@ -25,6 +25,10 @@ pub(super) const FAULT: u8 = b'F';
 pub(super) const STAYS: u8 = b'S';
 /// The word before the last answer of a worker.
 pub(super) const ENDS: u8 = b'E';
+/// The byte before a module that is compiled in full.
+pub(super) const FULL: u8 = b'F';
+/// The byte before one that is compiled quickly.
+pub(super) const DRAFT: u8 = b'D';
 /// Bytes before an answer: its kind, one of these words, and its length.
 pub(super) const HEADER: usize = 10;
 
@@ -84,15 +88,14 @@ pub fn run(limits: &str) -> std::io::Result<()> {
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut toolchain = None;
     for number in 1.. {
-        let Some(source) = module(&mut input, &limits.compile)? else {
+        let Some((effort, source)) = module(&mut input, &limits.compile)? else {
             break;
         };
         core_time.start()?;
         let compiled = match &toolchain {
-            Some(toolchain) => Toolchain::compile(toolchain, &source),
-            None => {
-                Toolchain::new(&limits).and_then(|built| toolchain.insert(built).compile(&source))
-            }
+            Some(toolchain) => Toolchain::compile(toolchain, &source, effort),
+            None => Toolchain::new(&limits)
+                .and_then(|built| toolchain.insert(built).compile(&source, effort)),
         };
         core_time.stop();
         let (kind, clean, answer) = match compiled {
@@ -123,18 +126,26 @@ pub fn run(limits: &str) -> std::io::Result<()> {
 }
 
 /// Reads the next module; `None` when the parent wants no more.
-fn module(input: &mut impl Read, limits: &CompileLimits) -> std::io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 8];
-    match input.read_exact(&mut length) {
+fn module(
+    input: &mut impl Read,
+    limits: &CompileLimits,
+) -> std::io::Result<Option<(Effort, Vec<u8>)>> {
+    let mut header = [0; 9];
+    match input.read_exact(&mut header) {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
+    let [effort, length @ ..] = header;
+    let effort = match effort {
+        DRAFT => Effort::Draft,
+        _ => Effort::Full,
+    };
     let length = u64::from_le_bytes(length);
     // The parent sends none that is larger than this; one byte more is a fault with a name.
     let most = limits.module_size.as_u64().saturating_add(1);
     let mut source = Vec::new();
     input.take(length.min(most)).read_to_end(&mut source)?;
-    Ok(Some(source))
+    Ok(Some((effort, source)))
 }
 
 /// Limits that the kernel keeps, whatever the code below does.

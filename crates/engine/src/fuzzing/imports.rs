@@ -6,7 +6,7 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::toolchain::Toolchain;
+use crate::compile::toolchain::{Effort, Toolchain};
 use crate::compile::worker::WorkerLimits;
 use crate::config::wasm_config;
 use crate::state::CallState;
@@ -77,7 +77,7 @@ impl World {
         let compile = CompileLimits::default();
         let module = wat::parse_str(interpreter(&limits)).unwrap();
         let toolchain = Toolchain::new(&WorkerLimits::new(&compile, &limits)).unwrap();
-        let artefact = toolchain.compile(&module).unwrap().artefact;
+        let artefact = toolchain.compile(&module, Effort::Full).unwrap().artefact;
         let scratch = tempfile::tempdir().unwrap();
         let mut commands = Registry::new();
         commands.register(Echo);

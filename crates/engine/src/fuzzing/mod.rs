@@ -23,7 +23,7 @@ pub(crate) use shelf::Shelf;
 
 use crate::abi::{self, described, descriptor};
 use crate::capability::{clock, random};
-use crate::compile::toolchain::Toolchain;
+use crate::compile::toolchain::{Effort, Toolchain};
 use crate::compile::worker::WorkerLimits;
 use crate::manifest::{Abi, Core, Export};
 use crate::{Arg, CompileLimits, HostCallTape, HostResponses, Limits, StatedSignature, artefact};
@@ -172,7 +172,7 @@ pub fn module(data: &[u8]) {
     }
     let compile = CompileLimits::default();
     let limits = WorkerLimits::new(&compile, &Limits::default());
-    match Toolchain::new(&limits).and_then(|toolchain| toolchain.compile(data)) {
+    match Toolchain::new(&limits).and_then(|toolchain| toolchain.compile(data, Effort::Full)) {
         Ok(compiled) => artefact_header(&compiled.artefact),
         Err(fault) => blame(&fault),
     }

@@ -45,3 +45,27 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
 }
+
+/// Which data, and where it is.
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+Says which migrations this release would make, what it would compile again, whether a server has
+the data, and whether a newer release has changed it. Changes nothing; the server may run.
+Exit status: 0 if this release can use the data, 1 if not.
+
+Examples:
+  iof upgrade --check --data /var/lib/iof")]
+pub(crate) struct Upgrade {
+    /// Check only: a server makes its migrations itself, at its start
+    #[arg(long, required = true)]
+    pub(crate) check: bool,
+    /// The server's data [default: iof-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The server's file of settings [default: none]
+    #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -12,6 +12,7 @@ gets what the server grants by default.
 
 Examples:
   iof deploy                          the crate in this folder, built, under its own name
+  iof deploy -p mail                  one function of a workspace; without -p, all
   iof deploy hello.wasm               a module
   iof deploy --env staging            with the variables of [env.staging]
   iof deploy --set API_URL=https://api.example.com
@@ -20,6 +21,9 @@ pub(crate) struct Deploy {
     /// A module, or a folder that `iof build` builds
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+    /// Which function of a workspace [default: all]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
     /// The function's name or number [default: the name of the module]
     #[arg(long, value_name = "FUNCTION")]
     pub(crate) name: Option<String>,

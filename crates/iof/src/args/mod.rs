@@ -7,8 +7,8 @@ mod functions;
 mod models;
 mod records;
 
-pub(crate) use author::{Build, Dev, New};
-pub(crate) use backup::{Backup, Restore};
+pub(crate) use author::{Build, Dev, New, Test};
+pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Promote, Rm, Rollback, Show,
     Whoami,
@@ -18,6 +18,7 @@ pub(crate) use models::{Models, ModelsCommand, Where};
 pub(crate) use records::{Calls, Egress, Replay, Secret, SecretCommand, Variable, VariableCommand};
 
 use crate::config::listen;
+use crate::output::word;
 use clap::{Args as Arguments, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Build(Build),
     /// Build, serve and try a function while you write it
     Dev(Dev),
+    /// Run a function's tests, and call its exports
+    Test(Test),
     /// Run the server
     Serve(Serve),
     /// Deploy a function, or its next version
@@ -98,6 +101,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Restore a backup
     Restore(Restore),
+    /// Show what this release would do to a server's data
+    Upgrade(Upgrade),
     /// Check that this machine has what `iof serve` and `iof build` need
     Doctor(Doctor),
     /// Print the completions of a shell
@@ -105,7 +110,7 @@ pub(crate) enum Command {
     /// Write the manual's pages
     Man(Man),
     /// Print the version
-    Version,
+    Version(Version),
 }
 
 /// What to look at.
@@ -156,6 +161,37 @@ pub(crate) struct Remote {
     pub(crate) json: bool,
 }
 
+impl Remote {
+    /// The option that leads another command to the same server.
+    pub(crate) fn option(&self) -> String {
+        match (self.dev, &self.server, &self.profile) {
+            (true, ..) => " --dev".into(),
+            // What the environment says holds for the next command as well.
+            (_, Some(server), _) if std::env::var("IOF_SERVER").as_ref() != Ok(server) => {
+                format!(" --server {}", word(server))
+            }
+            (_, _, Some(profile)) if std::env::var("IOF_PROFILE").as_ref() != Ok(profile) => {
+                format!(" --profile {}", word(profile))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// A sentence of the server with its command lines as they are typed for this server.
+    pub(crate) fn lead(&self, said: &str) -> String {
+        const SET: &str = "`iof secret set ";
+        let end = said.find(SET).and_then(|start| {
+            let inside = start + SET.len();
+            Some(inside + said.get(inside..)?.find('`')?)
+        });
+        let mut said = said.to_owned();
+        if let Some(end) = end {
+            said.insert_str(end, &self.option());
+        }
+        said
+    }
+}
+
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Examples:
@@ -164,6 +200,13 @@ Examples:
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Version {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -2,6 +2,8 @@
 
 mod plan;
 
+pub(crate) use plan::{JSON, TEXT};
+
 use crate::args::{Call, Job};
 use crate::client::{Client, segment};
 use crate::escape::line;
@@ -40,18 +42,20 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    if !answer.status().is_success() {
+    // Without a fault, any status is one that the function chose.
+    if header("iof-fault").is_some() || (call.detach && !answer.status().is_success()) {
         let (code, call_id) = (
             header("iof-fault").unwrap_or("-"),
             header("iof-call").unwrap_or("-"),
         );
         let body: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let said = body["error"].as_str().map(|said| call.remote.lead(said));
         if call.remote.json {
-            json(&object!({ "fault": code, "error": body["error"], "call": call_id }));
+            json(&object!({ "fault": code, "error": said, "call": call_id }));
             return Ok(ExitCode::FAILURE);
         }
         let status = answer.status();
-        let said = body["error"].as_str().map(line);
+        let said = said.as_deref().map(line);
         let said = said.unwrap_or_else(|| format!("the server answered {status}").into());
         return Ok(crate::fail(1, format!("{said} [{code}, call {call_id}]")));
     }
@@ -62,20 +66,37 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             false => print(&format!("{}\n", text(&accepted, "job"))),
         });
     }
+    let status = answer.status();
     if call.remote.json {
         let result = result_of(header("content-type").unwrap_or_default(), answer.body());
         let mut shown = object!({ "call": header("iof-call") });
         let name = if result.1 { "result" } else { "result_base64" };
         shown[name] = result.0;
+        if !status.is_success() {
+            shown["status"] = status.as_u16().into();
+            shown["location"] = header("location").into();
+            json(&shown);
+            return Ok(ExitCode::FAILURE);
+        }
         return Ok(json(&shown));
     }
     let is_text =
         header("content-type").is_some_and(|of| !of.starts_with("application/octet-stream"));
-    Ok(result(answer.body(), is_text))
+    let printed = result(answer.body(), is_text);
+    if status.is_success() {
+        return Ok(printed);
+    }
+    // What it answered is on stdout, as of any call; that it is an error, or leads elsewhere, beside it.
+    let to = header("location").map_or(String::new(), |to| format!(", to {}", line(to)));
+    let call_id = header("iof-call").unwrap_or("-");
+    Ok(crate::fail(
+        1,
+        format!("the function answered {status}{to} [call {call_id}]"),
+    ))
 }
 
 /// A result as JSON, and true; bytes in base64, and false.
-fn result_of(content_type: &str, body: &[u8]) -> (Json, bool) {
+pub(crate) fn result_of(content_type: &str, body: &[u8]) -> (Json, bool) {
     let text = String::from_utf8_lossy(body);
     match content_type.split(';').next().unwrap_or_default() {
         "" => (Json::Null, true),
@@ -104,7 +125,10 @@ pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
         });
     }
     Ok(match shown["fault"].as_str().map(line) {
-        Some(fault) => crate::fail(1, format!("{} [{fault}]", text(&shown, "error"))),
+        Some(fault) => crate::fail(
+            1,
+            format!("{} [{fault}]", job.remote.lead(&text(&shown, "error"))),
+        ),
         None if done => match &shown["result"] {
             Json::Null => ExitCode::SUCCESS,
             Json::String(text) => result(format!("{text}\n").as_bytes(), false),

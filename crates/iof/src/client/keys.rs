@@ -178,7 +178,12 @@ impl Client {
         }
         let about = self.about.get();
         if about.is_some_and(|about| about["dev"] == true) {
-            words.push("it is a server of `iof dev`, whose key is in target/iof-dev/key of its project: --dev sends it".into());
+            let at_this = |dev: &Profile| dev.server.trim_end_matches('/') == self.origin();
+            words.push(match self.profiles.dev.as_ref().is_some_and(at_this) {
+                true => "it is the server of `iof dev`: --dev sends its key".into(),
+                // `--dev` leads elsewhere, or nowhere.
+                false => "it is a server of `iof dev`, whose key is in its project: --key \"$(cat target/iof-dev/key)\" sends it from there".into(),
+            });
         }
         match words.is_empty() {
             true => String::new(),

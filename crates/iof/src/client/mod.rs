@@ -110,7 +110,7 @@ impl Client {
         let profile =
             match (remote.dev, &remote.profile, &remote.server) {
                 (true, ..) => Some(profiles.dev.as_ref().ok_or(
-                    "--dev: no server of `iof dev` is known here. Start one with `iof dev`.",
+                    "--dev: no server of `iof dev` is known here. `iof dev` starts one; one that runs is known again when it is stopped and started, and takes its key until then: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
                 )?),
                 // A profile that is named has to be there; one that is not is of no matter to whoever says all.
                 (_, None, Some(_)) => None,
@@ -136,7 +136,8 @@ impl Client {
             ca_files: cacert.into_iter().cloned().collect(),
             first_byte_timeout: PATIENCE,
             total_timeout: PATIENCE,
-            max_redirects: 0,
+            // A function may answer with one; the server itself never does.
+            answers_redirects: true,
             max_request: bytesize::ByteSize(MOST),
             max_response: bytesize::ByteSize(MOST),
             ..Config::default()
@@ -186,7 +187,8 @@ impl Client {
             server: other.server.clone(),
             given: other.given.clone(),
             profile: other.profile.clone(),
-            profiles: other.profiles.clone(),
+            // A key may have been kept since.
+            profiles: Profiles::load().unwrap_or_else(|_| other.profiles.clone()),
             function: Function::One(function.to_owned()),
             about: other.about.clone(),
             keys: OnceCell::new(),
@@ -330,6 +332,8 @@ impl Client {
                 return Ok(next);
             }
         }
+        // What is said of the ways back depends on the server.
+        let _ = self.about().await;
         Ok(answer)
     }
 

@@ -3,16 +3,16 @@
 mod summary;
 mod variables;
 
-use crate::args::{Deploy, Remote};
+use crate::args::Deploy;
 use crate::build;
 use crate::client::{Client, segment};
 use crate::functions::{ask, path};
-use crate::output::{json, word};
+use crate::output::json;
 use crate::print;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
-use iof_build::Options;
+use iof_build::{Built, Options};
 use serde_json::Value as Json;
 use std::fs;
 use std::io::IsTerminal;
@@ -33,73 +33,119 @@ pub(crate) struct Wishes {
     pub(crate) private: bool,
     pub(crate) canary: Option<u8>,
     pub(crate) idle: bool,
+    /// The server goes with this process: its admin key is not kept.
+    pub(crate) passing: bool,
+}
+
+/// What a build made, as a package.
+///
+/// # Errors
+/// A file that cannot be read, by its path.
+pub(crate) async fn package_of(built: &Built) -> Result<Package, String> {
+    let module = tokio::fs::read(&built.module)
+        .await
+        .map_err(|error| format!("{}: {error}", built.module.display()))?;
+    Ok(Package {
+        module,
+        declaration: built.declaration.as_deref().map(read).transpose()?,
+        name: built.package.clone(),
+    })
 }
 
 pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
     // Before anything is built: a wrong option, or a server that is not there, costs no minute then.
     let client = Client::new(&deploy.remote)?;
     agree(&client, deploy.remote.dev).await?;
-    let (module, beside, name) = source(&deploy.path)?;
-    let declaration = match (&deploy.function, beside) {
-        (Some(file), _) => Some(read(file)?),
-        (None, Some(file)) => Some(read(&file)?),
+    let sources = sources(&deploy.path, deploy.package.as_deref())?;
+    if let (true, Some(option)) = (sources.len() > 1, of_one(&deploy)) {
+        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+        return Err(format!(
+            "{option} is for one function: got {} ({}). Choose one with -p NAME.",
+            names.len(),
+            names.join(", ")
+        ));
+    }
+    // All are read before the first is deployed, so that a mistake in one leaves all as they were.
+    let mut packages = vec![];
+    for source in sources {
+        packages.push(package(&deploy, source).await?);
+    }
+    let several = packages.len() > 1;
+    let mut answers = vec![];
+    for package in packages {
+        let deployed = put_one(&client, &deploy, package).await?;
+        if deploy.remote.json {
+            answers.push(deployed.answer);
+        }
+    }
+    Ok(match (deploy.remote.json, answers.pop()) {
+        (true, Some(only)) if !several => json(&only),
+        (true, last) => {
+            answers.extend(last);
+            json(&serde_json::json!({ "functions": answers }))
+        }
+        (false, _) => ExitCode::SUCCESS,
+    })
+}
+
+/// An option that was given and can be meant for one function only.
+fn of_one(deploy: &Deploy) -> Option<&'static str> {
+    let name = deploy.name.is_some().then_some("--name");
+    name.or(deploy.function.is_some().then_some("--function"))
+}
+
+/// The package of a source, as the options want it.
+async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
+    let declaration = match (&deploy.function, &source.declaration) {
+        (Some(file), _) | (None, Some(file)) => Some(read(file)?),
         (None, None) => None,
     };
     let declaration = variables::apply(declaration, deploy.env.as_deref(), &deploy.set)?;
-    let bytes = tokio::fs::read(&module).await;
-    let bytes = bytes.map_err(|error| format!("{}: {error}", module.display()))?;
+    let bytes = tokio::fs::read(&source.module).await;
+    let bytes = bytes.map_err(|error| format!("{}: {error}", source.module.display()))?;
     if !bytes.starts_with(b"\0asm") {
         return Err(format!(
             "{}: not a WebAssembly module: got {} bytes that do not begin as one does. `iof build` makes one of a crate.",
-            module.display(),
+            source.module.display(),
             bytes.len()
         ));
     }
-    let package = Package {
+    Ok(Package {
         module: bytes,
         declaration,
-        name: deploy.name.clone().unwrap_or(name),
-    };
+        name: deploy.name.clone().unwrap_or(source.name),
+    })
+}
+
+/// Deploys one package, and says what changed, where people read.
+async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<Deployment, String> {
     let wishes = Wishes {
         private: deploy.private,
         canary: deploy.canary,
         idle: deploy.idle,
+        passing: false,
     };
-    let deployed = put(&client, package, &wishes).await?;
+    let deployed = put(client, package, &wishes).await?;
     if deploy.remote.json {
-        return Ok(json(&deployed.answer));
+        return Ok(deployed);
     }
     let function = name_of(&deployed.answer);
-    let client = client.of(&function);
+    let client = Client::new_like(client, &function);
     let place = path(&function);
     let document = client
         .ask(Method::GET, &format!("{place}/openapi.json"), "")
         .await;
     // What a key of scope `deploy` may not see is not said.
     let after = client.ask(Method::GET, &place, "").await;
-    Ok(print(&summary::of(&Summary {
+    print(&summary::of(&Summary {
         client: &client,
         deployment: &deployed,
         document: document.ok().as_ref(),
         after: after.ok().as_ref(),
         wishes: &wishes,
-        server: &server_option(&deploy.remote),
-    })))
-}
-
-/// The option that leads another command to the same server.
-fn server_option(remote: &Remote) -> String {
-    match (remote.dev, &remote.server, &remote.profile) {
-        (true, ..) => " --dev".into(),
-        // What the environment says holds for the next command as well.
-        (_, Some(server), _) if std::env::var("IOF_SERVER").as_ref() != Ok(server) => {
-            format!(" --server {}", word(server))
-        }
-        (_, _, Some(profile)) if std::env::var("IOF_PROFILE").as_ref() != Ok(profile) => {
-            format!(" --profile {}", word(profile))
-        }
-        _ => String::new(),
-    }
+        server: &deploy.remote.option(),
+    }));
+    Ok(deployed)
 }
 
 /// Sees that the server is there, and that whoever deploys to the server of `iof dev` means it: the next save replaces
@@ -124,11 +170,37 @@ async fn agree(client: &Client, agreed: bool) -> Result<(), String> {
     )
 }
 
-/// The module of a path, the function.toml beside it, and the name that it suggests.
-fn source(place: &Path) -> Result<(PathBuf, Option<PathBuf>, String), String> {
+/// A module, and what is known of it where it is.
+struct Source {
+    module: PathBuf,
+    declaration: Option<PathBuf>,
+    /// The name that it suggests.
+    name: String,
+}
+
+/// The modules of a path: a file, or what is built of a folder.
+fn sources(place: &Path, package: Option<&str>) -> Result<Vec<Source>, String> {
     if place.is_dir() {
-        let built = build::once(place, &Options::default())?;
-        return Ok((built.module, built.declaration, built.package));
+        let packages = build::functions(place, package)?.into_iter();
+        let built = packages.map(|package| {
+            let options = Options {
+                package: Some(package),
+                ..Options::default()
+            };
+            let built = build::once(place, &options)?;
+            Ok(Source {
+                module: built.module,
+                declaration: built.declaration,
+                name: built.package,
+            })
+        });
+        return built.collect();
+    }
+    if let Some(package) = package {
+        return Err(format!(
+            "--package is for the folder of a workspace: got {package} and {}. Leave one out.",
+            place.display()
+        ));
     }
     if !place.is_file() {
         return Err(format!(
@@ -142,7 +214,11 @@ fn source(place: &Path) -> Result<(PathBuf, Option<PathBuf>, String), String> {
         .to_string_lossy()
         .into_owned();
     let beside = place.with_file_name("function.toml");
-    Ok((place.to_owned(), beside.is_file().then_some(beside), name))
+    Ok(vec![Source {
+        module: place.to_owned(),
+        declaration: beside.is_file().then_some(beside),
+        name,
+    }])
 }
 
 fn read(file: &Path) -> Result<String, String> {
@@ -220,11 +296,11 @@ pub(crate) async fn put(
     }
     let answer = client.json(answer)?;
     let kept = match answer["admin_key"].as_str() {
-        Some(key) => {
+        Some(key) if !wishes.passing => {
             let names = [answer["function"].to_string(), name];
             Some(client.remember(&names, key).await)
         }
-        None => None,
+        _ => None,
     };
     Ok(Deployment {
         answer,

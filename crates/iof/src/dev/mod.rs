@@ -5,20 +5,19 @@
 //! stream, which asks the server for what came as any client would. What is deployed goes the way of every deploy, so
 //! that what works here works there.
 
-mod allow;
-
-use crate::args::{Dev, Remote, Serve};
-use crate::build::{once, say};
+use crate::args::{Dev, Remote};
+use crate::build::{functions, once, say};
 use crate::client::Client;
-use crate::config::Config;
-use crate::deploy::{Deployment, Package, Wishes, name_of, put};
+use crate::deploy::{Wishes, name_of, package_of, put};
+use crate::embedded::{self, Embedded, Wanted};
 use crate::escape::line;
 use crate::functions::path;
 use crate::profile::{Profile, Profiles};
-use crate::{egress, fail, log, logs, print, secret_file, serve};
+use crate::{egress, fail, log, logs, print};
 use http::Method;
 use iof_build::{Built, Options, watch};
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,47 +33,47 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often the thread that watches looks whether anybody still listens.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// What the thread that builds has to tell.
-type Came = Result<Built, String>;
+/// A build of one function, told by the thread that builds.
+struct Build {
+    /// The name of the package.
+    package: String,
+    built: Result<Built, String>,
+    ended: Instant,
+}
 
 pub(crate) fn run(dev: Dev) -> ExitCode {
     let dev = match project(&dev.folder) {
         Ok(folder) => Dev { folder, ..dev },
         Err(message) => return fail(2, message),
     };
-    let own = match Own::of(&dev) {
+    // Below the project's target folder, which nobody else reads.
+    let own = Embedded::new(&Wanted {
+        listen: dev.listen,
+        folder: &dev.folder.join("target/iof-dev"),
+        config: dev.config.as_ref(),
+        set: &dev.set,
+        allow: &dev.allow,
+    });
+    let Embedded { config, key } = match own {
         Ok(own) => own,
         Err(message) => return fail(2, message),
     };
-    let Own { config, key } = own;
+    let packages = match functions(&dev.folder, dev.package.as_deref()) {
+        Ok(packages) => packages,
+        Err(message) => return fail(1, message),
+    };
     if let Err(message) = log::start(&config.log) {
         return fail(2, message);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(1, format!("no runtime: {error}")),
-    };
-    let (ready, address) = oneshot::channel();
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            // Ends by itself at Ctrl-C, when all that was under way has ended.
-            served = serve::serve(config, |address| { let _ = ready.send(address); }) => served,
-            followed = follow(&dev, &key, address) => followed,
-        }
-    });
-    // The thread that watches ends by itself; a build under way ends with its cargo, which Ctrl-C reaches, too.
-    runtime.shutdown_background();
+    let ended = embedded::run(config, |address| follow(&dev, packages, &key, address));
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
     }
 }
 
 /// The project's folder: the nearest with a Cargo.toml, as `iof build` finds it.
-fn project(folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn project(folder: &Path) -> Result<PathBuf, String> {
     let place = folder.display();
     let absolute = fs::canonicalize(folder).map_err(|error| format!("{place}: {error}"))?;
     let mut above = absolute.ancestors();
@@ -88,51 +87,10 @@ fn project(folder: &Path) -> Result<PathBuf, String> {
         })
 }
 
-/// The server's settings and its key.
-struct Own {
-    config: Config,
-    key: String,
-}
-
-impl Own {
-    /// What is kept is below the project's target folder, which nobody else reads.
-    fn of(dev: &Dev) -> Result<Self, String> {
-        let folder = dev.folder.join("target/iof-dev");
-        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let folder = fs::canonicalize(&folder).map_err(|error| error.to_string())?;
-        let serve = Serve {
-            listen: Some(dev.listen),
-            data: Some(folder.join("data")),
-            config: dev.config.clone(),
-            set: dev.set.clone(),
-            ..Serve::default()
-        };
-        let mut config = Config::resolve(&serve)?;
-        config.dev = true;
-        for place in &dev.allow {
-            allow::host(&mut config, place)?;
-        }
-        // The stream below tells what calls do; the log, what is wrong.
-        if config.log == Config::default().log {
-            config.log = "warn".into();
-        }
-        let (key, _) = secret_file::read_or_make(&folder.join("key"))?;
-        let key = key.trim().to_owned();
-        config.auth.keys.push(key.clone());
-        // A project of before has it there.
-        let file = folder.join("secrets.key");
-        let has_none =
-            config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty();
-        if has_none && file.is_file() {
-            config.secrets.key_file = file;
-        }
-        Ok(Self { config, key })
-    }
-}
-
 /// Deploys what is built, and prints what comes.
 async fn follow(
     dev: &Dev,
+    packages: Vec<String>,
     key: &str,
     address: oneshot::Receiver<SocketAddr>,
 ) -> Result<(), String> {
@@ -140,56 +98,62 @@ async fn follow(
         // The server says why.
         return std::future::pending().await;
     };
-    let remote = Remote {
-        server: Some(format!("http://{address}")),
-        key: Some(key.to_owned()),
-        ..Remote::default()
-    };
+    let remote = embedded::remote(key, address);
     let client = Client::new(&remote)?;
     if let Err(why) = keep_profile(&client, key).await {
         complain(&format!("--dev does not lead here: {why}"), None);
     }
-    // What runs, where a build or a deploy fails.
-    let mut runs: Option<String> = None;
-    let mut builds = builder(dev);
+    let several = packages.len() > 1;
+    // What runs of a package, where a build or a deploy of it fails.
+    let mut runs: BTreeMap<String, String> = BTreeMap::new();
+    let mut builds = builder(dev, packages);
     // They end with this future.
     let mut streams = JoinSet::new();
     loop {
-        let Some((came, since)) = builds.recv().await else {
+        let Some(build) = builds.recv().await else {
             return Err("the folder is gone".into());
         };
-        let built = match came {
-            Ok(built) => built,
-            Err(message) => {
-                complain(&message, runs.as_deref());
-                continue;
-            }
+        let deployed = match build.built {
+            Ok(built) => match package_of(&built).await {
+                Ok(package) => put(&client, package, &Wishes::default()).await,
+                Err(message) => Err(message),
+            },
+            Err(message) => Err(message),
         };
-        let deployed = match deploy(&client, &built).await {
+        let deployed = match deployed {
             Ok(deployed) => deployed.answer,
             Err(message) => {
-                complain(&message, runs.as_deref());
+                complain(&message, runs.get(&build.package).map(String::as_str));
                 continue;
             }
         };
-        runs = Some(format!("version {}", deployed["version"]));
         let name = name_of(&deployed);
+        let version = format!("{name} version {}", deployed["version"]);
         print(&format!(
-            "{name} version {} runs, {} after it was built\n",
-            deployed["version"],
-            milliseconds(since.elapsed())
+            "{version} runs, {} after it was built\n",
+            milliseconds(build.ended.elapsed())
         ));
         for secret in crate::output::texts(&deployed, "secrets_not_set") {
             print(&format!(
                 "  {secret} is not set: iof secret set {name} {secret} --dev\n"
             ));
         }
-        if streams.is_empty() {
+        if runs.insert(build.package, version).is_none() {
             print(&format!(
                 "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --dev\n"
             ));
-            streams.spawn(calls(remote.clone(), name.clone()));
-            streams.spawn(sent(remote.clone(), name));
+            let stream = Stream {
+                remote: remote.clone(),
+                // Whose line it is, where there are several.
+                prefix: if several {
+                    format!("{name}  ")
+                } else {
+                    String::new()
+                },
+                name,
+            };
+            streams.spawn(stream.clone().calls());
+            streams.spawn(stream.sent());
         }
     }
 }
@@ -210,25 +174,45 @@ async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
     .map(drop)
 }
 
-/// Builds now and whenever a file changes, in a thread of its own.
-fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
+/// Builds now and whenever a file changes, in a thread of its own: of several packages those that the file is of.
+fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
     let (tell, told) = mpsc::channel(1);
-    let options = Options {
-        package: dev.package.clone(),
-        ..Options::default()
-    };
     let folder = dev.folder.clone();
     tokio::task::spawn_blocking(move || {
+        // The folders of each package; all, where it was not built yet.
+        let mut folders: BTreeMap<String, Vec<PathBuf>> = packages
+            .into_iter()
+            .map(|package| (package, vec![folder.clone()]))
+            .collect();
+        let mut due: Vec<String> = folders.keys().cloned().collect();
         loop {
-            let built = once(&folder, &options);
-            let folders = match &built {
-                Ok(built) => built.folders.clone(),
-                Err(_) => vec![folder.clone()],
-            };
+            let mut builds = vec![];
+            for package in std::mem::take(&mut due) {
+                let options = Options {
+                    package: Some(package.clone()),
+                    // A deploy waits for wasm-opt; somebody who saves a file does not.
+                    optimise: false,
+                    ..Options::default()
+                };
+                let built = once(&folder, &options);
+                if let Ok(built) = &built {
+                    // As changes are named.
+                    let of = built.folders.iter().map(fs::canonicalize);
+                    folders.insert(package.clone(), of.filter_map(Result::ok).collect());
+                }
+                builds.push(Build {
+                    package,
+                    built,
+                    ended: Instant::now(),
+                });
+            }
             // Before the news, so that a file that is saved while it is read is not missed.
-            let watched = watch(&folders);
-            if tell.blocking_send((built, Instant::now())).is_err() {
-                return;
+            let watched: Vec<&PathBuf> = folders.values().flatten().collect();
+            let watched = watch(&watched);
+            for build in builds {
+                if tell.blocking_send(build).is_err() {
+                    return;
+                }
             }
             let Ok(mut watched) = watched else { return };
             loop {
@@ -237,6 +221,16 @@ fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
                     Ok(None) => {}
                     Ok(Some(changed)) => {
                         say(&format!("changed: {}", list(&changed)));
+                        let is_of = |folders: &[PathBuf]| {
+                            let mut paths = changed.iter();
+                            paths.any(|path| folders.iter().any(|of| path.starts_with(of)))
+                        };
+                        let packages = folders.iter().filter(|(_, of)| is_of(of));
+                        due = packages.map(|(package, _)| package.clone()).collect();
+                        if due.is_empty() {
+                            // Something was missed, or is named otherwise.
+                            due = folders.keys().cloned().collect();
+                        }
                         break;
                     }
                     Err(_) => return,
@@ -259,79 +253,71 @@ fn list(changed: &[PathBuf]) -> String {
     }
 }
 
-async fn deploy(client: &Client, built: &Built) -> Result<Deployment, String> {
-    let module = tokio::fs::read(&built.module)
-        .await
-        .map_err(|error| format!("{}: {error}", built.module.display()))?;
-    let declaration = built
-        .declaration
-        .as_ref()
-        .map(fs::read_to_string)
-        .transpose();
-    let package = Package {
-        module,
-        declaration: declaration.map_err(|error| format!("function.toml: {error}"))?,
-        name: built.package.clone(),
-    };
-    put(client, package, &Wishes::default()).await
+/// What is new of one function, asked for again and again.
+#[derive(Clone)]
+struct Stream {
+    remote: Remote,
+    name: String,
+    /// What stands before each line.
+    prefix: String,
 }
 
-/// Prints each call.
-async fn calls(remote: Remote, name: String) {
-    let path = format!("{}/logs", path(&name));
-    stream(remote, &format!("{path}?limit=1"), &path, "", |answer| {
-        (logs::of(answer), Box::new(|row: &Json| logs::line(row)))
-    })
-    .await;
-}
+impl Stream {
+    /// Prints each call.
+    async fn calls(self) {
+        let path = format!("{}/logs", path(&self.name));
+        self.follow(&format!("{path}?limit=1"), &path, "", |answer| {
+            let dev = Remote {
+                dev: true,
+                ..Remote::default()
+            };
+            let line = move |row: &Json| logs::line(row, &dev);
+            (logs::of(answer), Box::new(line))
+        })
+        .await;
+    }
 
-/// Prints each request that leaves, and what would let a refused one out.
-async fn sent(remote: Remote, name: String) {
-    let filter = format!("&function={name}");
-    stream(
-        remote,
-        &format!("/v1/egress?limit=1{filter}"),
-        "/v1/egress",
-        &filter,
-        |answer| {
-            let rows = egress::sent(answer).unwrap_or_default();
-            (rows, Box::new(|row: &Json| egress::line(row) + &hint(row)))
-        },
-    )
-    .await;
+    /// Prints each request that leaves, and what would let a refused one out.
+    async fn sent(self) {
+        let filter = format!("&function={}", self.name);
+        self.follow(
+            &format!("/v1/egress?limit=1{filter}"),
+            "/v1/egress",
+            &filter,
+            |answer| {
+                let rows = egress::sent(answer).unwrap_or_default();
+                (rows, Box::new(|row: &Json| egress::line(row) + &hint(row)))
+            },
+        )
+        .await;
+    }
+
+    /// Asks for what is new. What was there before is not shown.
+    async fn follow(&self, first: &str, path: &str, filter: &str, read: impl Fn(Json) -> Lines) {
+        let Ok(client) = Client::new(&self.remote) else {
+            return;
+        };
+        let newest = |rows: &[Json]| rows.iter().filter_map(|row| row["id"].as_i64()).max();
+        let mut last = match client.ask(Method::GET, first, "").await {
+            Ok(answer) => newest(&read(answer).0).unwrap_or(0),
+            Err(_) => 0,
+        };
+        loop {
+            let next = format!("{path}?after={last}&wait={WAIT}&limit=1000{filter}");
+            let Ok(answer) = client.ask(Method::GET, &next, "").await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let (rows, line) = read(answer);
+            for row in &rows {
+                print(&format!("{}{}", self.prefix, line(row)));
+            }
+            last = newest(&rows).unwrap_or(last);
+        }
+    }
 }
 
 type Lines = (Vec<Json>, Box<dyn Fn(&Json) -> String + Send>);
-
-/// Asks for what is new, again and again. What was there before is not shown.
-async fn stream(
-    remote: Remote,
-    first: &str,
-    path: &str,
-    filter: &str,
-    read: impl Fn(Json) -> Lines,
-) {
-    let Ok(client) = Client::new(&remote) else {
-        return;
-    };
-    let newest = |rows: &[Json]| rows.iter().filter_map(|row| row["id"].as_i64()).max();
-    let mut last = match client.ask(Method::GET, first, "").await {
-        Ok(answer) => newest(&read(answer).0).unwrap_or(0),
-        Err(_) => 0,
-    };
-    loop {
-        let next = format!("{path}?after={last}&wait={WAIT}&limit=1000{filter}");
-        let Ok(answer) = client.ask(Method::GET, &next, "").await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let (rows, line) = read(answer);
-        for row in &rows {
-            print(&line(row));
-        }
-        last = newest(&rows).unwrap_or(last);
-    }
-}
 
 /// The line of function.toml that would let it through.
 fn hint(row: &Json) -> String {
@@ -357,7 +343,7 @@ fn hint(row: &Json) -> String {
 }
 
 fn complain(message: &str, runs: Option<&str>) {
-    fail(1, format!("{message}{}", allow::hint(message)));
+    fail(1, format!("{message}{}", embedded::hint(message)));
     if let Some(runs) = runs {
         say(&format!("{runs} runs on"));
     }

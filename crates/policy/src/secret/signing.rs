@@ -67,7 +67,15 @@ pub struct SigningKey {
     pub encoding: KeyEncoding,
     /// The uses that its function declared.
     pub uses: Vec<KeyUse>,
-    value: SecretValue,
+    value: KeyValue,
+}
+
+/// The value of a key.
+#[derive(Clone, Debug)]
+enum KeyValue {
+    Secret(SecretValue),
+    /// The public key of somebody else.
+    Public(Vec<u8>),
 }
 
 impl SigningKey {
@@ -85,13 +93,41 @@ impl SigningKey {
             algorithm,
             encoding,
             uses,
-            value,
+            value: KeyValue::Secret(value),
         }
     }
 
-    /// The value, for whoever signs with it.
+    /// A public key of somebody else, in the bytes of its algorithm, which verifies only.
+    #[must_use]
+    pub fn public(
+        name: impl Into<String>,
+        algorithm: SigningAlgorithm,
+        key: Vec<u8>,
+    ) -> SigningKey {
+        SigningKey {
+            name: name.into(),
+            algorithm,
+            encoding: KeyEncoding::default(),
+            uses: vec![KeyUse::Verify],
+            value: KeyValue::Public(key),
+        }
+    }
+
+    /// The value of a secret, for whoever signs with it; empty for a public key.
     #[must_use]
     pub fn value(&self) -> &str {
-        self.value.text()
+        match &self.value {
+            KeyValue::Secret(value) => value.text(),
+            KeyValue::Public(_) => "",
+        }
+    }
+
+    /// The public key, if it is one of somebody else.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&[u8]> {
+        match &self.value {
+            KeyValue::Secret(_) => None,
+            KeyValue::Public(key) => Some(key),
+        }
     }
 }

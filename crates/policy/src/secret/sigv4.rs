@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::SecretValue;
 use super::query::PARAMETER;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -25,7 +26,8 @@ const OWN: &str = "x-amz-";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsScope {
-    /// The id of the access key, whose secret is the function's.
+    /// The id of the access key, whose secret is the function's; or the name of a secret that has it, in braces: the id of
+    /// temporary credentials changes with them.
     pub access_key_id: String,
     /// The region, such as `eu-central-1`.
     pub region: String,
@@ -34,6 +36,21 @@ pub struct AwsScope {
 }
 
 impl AwsScope {
+    /// The secret that has the id of the access key, if one has.
+    #[must_use]
+    pub fn key_id_secret(&self) -> Option<&str> {
+        self.access_key_id.strip_prefix('{')?.strip_suffix('}')
+    }
+
+    /// The same with the id that a secret has.
+    #[must_use]
+    pub fn with_key_id(&self, id: &SecretValue) -> AwsScope {
+        AwsScope {
+            access_key_id: id.text().to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Returns whether each part can be one of a header.
     pub(super) fn is_valid(&self) -> bool {
         [&self.access_key_id, &self.region, &self.service]

@@ -3,6 +3,7 @@
 
 use super::{FunctionSpec, Functions, LoadedFunction, Policy};
 use crate::callback::RequestTarget;
+use crate::concurrency::ConcurrencyLimiter;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
 use crate::schema::Schemas;
@@ -70,7 +71,9 @@ impl Functions {
     ) -> Result<LoadedFunction, Fault> {
         let (id, sha256) = (function.function_id, version.sha256);
         let mut before = before.iter().flatten();
-        let code = match before.clone().find(|earlier| earlier.sha256 == sha256) {
+        // A draft is loaded again: it may have been compiled in full since.
+        let mut same = before.clone().filter(|earlier| earlier.sha256 == sha256);
+        let code = match same.find(|earlier| !earlier.code.manifest().draft) {
             Some(earlier) => Arc::clone(&earlier.code),
             None => Arc::new(self.code(id, sha256).await?),
         };
@@ -143,13 +146,13 @@ impl Functions {
             ..
         } = &self.policy;
         let granted = match version.declaration.as_deref() {
-            None => EffectiveGrants::undeclared(defaults, limits),
+            None => EffectiveGrants::undeclared(defaults, limits, None),
             Some(text) => {
                 let declaration = ceiling.read(text)?;
                 let limits = Arc::new(ceiling.limits(&declaration)?);
                 EffectiveGrants {
                     variables: declaration.variables.clone().into_iter().collect(),
-                    ..EffectiveGrants::undeclared(&declaration.grants().into(), &limits)
+                    ..EffectiveGrants::undeclared(&declaration.grants().into(), &limits, None)
                 }
             }
         };
@@ -178,7 +181,8 @@ impl Functions {
             ..
         } = &self.policy;
         let Some(text) = declaration else {
-            return Ok(EffectiveGrants::undeclared(defaults, limits));
+            let share = ConcurrencyLimiter::of_function(None, settings);
+            return Ok(EffectiveGrants::undeclared(defaults, limits, share));
         };
         let declaration = ceiling.read(text)?;
         let values = match declaration.secret_names().is_empty() {

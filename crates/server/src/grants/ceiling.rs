@@ -113,16 +113,15 @@ impl Ceiling {
             .iter()
             .map(|secret| {
                 let name = secret.value.name();
-                secret.attachment(value(name)?).map_err(|problem| {
-                    Fault::new(
-                        FaultKind::SecretPlacement,
-                        format!("secret {name}: {problem}"),
-                    )
-                })
+                let placement = |problem: String| {
+                    let message = format!("secret {name}: {problem}");
+                    Fault::new(FaultKind::SecretPlacement, message)
+                };
+                secret.attachment(&value, placement)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let signing = declared.signing.iter();
-        let signing = signing.map(|secret| Ok(secret.key(value(&secret.secret)?)));
+        let signing = signing.map(|signing| signing.key(&value));
         let signing = signing.collect::<Result<Vec<_>, Fault>>()?;
         let secrets = SecretInjections::with_signing(secrets, signing)
             .map_err(|error| Fault::new(FaultKind::SecretPlacement, error.to_string()))?;
@@ -130,9 +129,7 @@ impl Ceiling {
             grants: Arc::new(declared.grants()),
             limits: Arc::new(self.limits(declared)?),
             secrets: Arc::new(secrets),
-            limiter: declared
-                .concurrency
-                .map(|most| ConcurrencyLimiter::of_function(most, settings)),
+            limiter: ConcurrencyLimiter::of_function(declared.concurrency, settings),
             rate: declared.rate.map(|rate| Arc::new(RateLimiter::new(rate))),
             record: declared.record,
             jobs: declared.jobs,

@@ -8,6 +8,7 @@ mod tests;
 
 use super::allowed_origins::AllowedOrigins;
 use super::declared_signing::DeclaredSigning;
+use super::declared_test::DeclaredTest;
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
@@ -60,6 +61,9 @@ pub(crate) struct Declaration {
     /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
     #[serde(skip_serializing)]
     env: BTreeMap<String, BTreeMap<String, String>>,
+    /// Calls of `iof test`. Checked, and not kept.
+    #[serde(skip_serializing)]
+    pub(super) test: Vec<DeclaredTest>,
 }
 
 /// A request whose target a caller names.
@@ -139,8 +143,8 @@ impl Declaration {
 
     /// The names of its secrets.
     pub(crate) fn secret_names(&self) -> BTreeSet<&str> {
-        let attached = self.secrets.iter().map(|secret| secret.value.name());
-        let signing = self.signing.iter().map(|secret| secret.secret.as_str());
+        let attached = self.secrets.iter().flat_map(DeclaredSecret::names);
+        let signing = self.signing.iter().filter_map(DeclaredSigning::secret);
         attached.chain(signing).collect()
     }
 
@@ -152,6 +156,7 @@ impl Declaration {
             ("secrets", self.secrets.len()),
             ("signing", self.signing.len()),
             ("cors", self.cors.len()),
+            ("test", self.test.len()),
         ] {
             if count > MAX_ENTRIES {
                 return Err(wrong(format!(
@@ -177,12 +182,16 @@ impl Declaration {
             let problem = |problem| wrong(format!("signing[{at}]: {problem}"));
             secret.check().map_err(problem)?;
             let before = self.signing.get(..at).unwrap_or_default();
-            if before.iter().any(|other| other.secret == secret.secret) {
-                return Err(problem(
-                    "the secret is there twice; give it one algorithm, and all of its uses"
-                        .to_owned(),
-                ));
+            if before.iter().any(|other| other.name() == secret.name()) {
+                let field = secret.field();
+                return Err(problem(format!(
+                    "the {field} is there twice; give it one algorithm, and all of its uses"
+                )));
             }
+        }
+        for (at, test) in self.test.iter().enumerate() {
+            let problem = |problem| wrong(format!("test[{at}]: {problem}"));
+            test.check().map_err(problem)?;
         }
         let environments = self
             .env
@@ -195,9 +204,9 @@ impl Declaration {
         let value =
             SecretValue::new("value").map_err(|error| Fault::host("No declaration.", error))?;
         for (at, secret) in self.secrets.iter().enumerate() {
-            let name = secret.value.name();
             // As the store will, when somebody sets it. The name only: people write a secret where its name belongs.
-            if !iof_store::is_secret_name(name) {
+            let mut names = secret.names();
+            if let Some(name) = names.find(|name| !iof_store::is_secret_name(name)) {
                 return Err(wrong(format!(
                     "secrets[{at}]: the name in braces is not one of a secret: it is a capital letter and up to 63 capital letters, digits and underscores, such as {{API_TOKEN}}{}",
                     match iof_store::is_secret_name(&name.to_ascii_uppercase()) {
@@ -206,21 +215,47 @@ impl Declaration {
                     }
                 )));
             }
-            secret
-                .attachment(value.clone())
-                .map_err(|problem| wrong(format!("secrets[{at}]: {problem}")))?;
+            // The id of a key is a word, and so is this.
+            let problem = |problem| wrong(format!("secrets[{at}]: {problem}"));
+            secret.attachment(|_| Ok(value.clone()), problem)?;
         }
         Ok(())
     }
 }
 
 impl DeclaredSecret {
-    /// Builds the attachment for this secret from its decrypted value.
+    /// The names of its secrets: the one that is attached, and that of an id of a key.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let key_id = self.sigv4.as_ref().and_then(AwsScope::key_id_secret);
+        [Some(self.value.name()), key_id].into_iter().flatten()
+    }
+
+    /// Builds the attachment for this secret; `value` is the decrypted value of a secret by its name.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub(crate) fn attachment(&self, value: SecretValue) -> Result<SecretInjection, String> {
-        let place = match (&self.header, &self.query, &self.basic, &self.sigv4) {
+    /// `problem` of a sentence that says what is wrong with it; those of `value`.
+    pub(super) fn attachment<E>(
+        &self,
+        value: impl Fn(&str) -> Result<SecretValue, E>,
+        problem: impl FnOnce(String) -> E,
+    ) -> Result<SecretInjection, E> {
+        let sigv4 = match &self.sigv4 {
+            Some(scope) => Some(match scope.key_id_secret() {
+                Some(name) => scope.with_key_id(&value(name)?),
+                None => scope.clone(),
+            }),
+            None => None,
+        };
+        let secret = value(self.value.name())?;
+        self.placed(sigv4, secret).map_err(problem)
+    }
+
+    fn placed(
+        &self,
+        sigv4: Option<AwsScope>,
+        value: SecretValue,
+    ) -> Result<SecretInjection, String> {
+        let place = match (&self.header, &self.query, &self.basic, sigv4) {
             (Some(header), None, None, None) => {
                 SecretLocation::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
                     format!(
@@ -230,7 +265,7 @@ impl DeclaredSecret {
             }
             (None, Some(query), None, None) => SecretLocation::Query(query.clone()),
             (None, None, Some(user), None) => SecretLocation::Basic { user: user.clone() },
-            (None, None, None, Some(scope)) => SecretLocation::AwsSignature(scope.clone()),
+            (None, None, None, Some(scope)) => SecretLocation::AwsSignature(scope),
             _ => {
                 return Err(
                     "it goes to one place; write one of header = \"authorization\", query = \"key\", basic = \"user\" or \

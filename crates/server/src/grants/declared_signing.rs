@@ -1,14 +1,22 @@
 //! The secrets of a version that sign.
 
+use super::public_key;
 use iof_egress::{KeyEncoding, KeyUse, SecretValue, SigningAlgorithm, SigningKey};
 use serde::{Deserialize, Serialize};
 
-/// One secret that signs, with the only algorithm that it is used with.
+/// One secret that signs, or the public key of another's, with the only algorithm that it is used with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclaredSigning {
     /// The name of the secret.
-    pub(crate) secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    /// The name by which the function means the public key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// A public key of somebody else, which is not a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
     algorithm: SigningAlgorithm,
     /// What is done with it: `sign`, `verify`.
     #[serde(rename = "use")]
@@ -32,20 +40,64 @@ impl DeclaredSigning {
         })
     }
 
-    /// Checks what can be checked without its value.
+    /// The name by which the function means it.
+    pub(crate) fn name(&self) -> &str {
+        self.secret
+            .as_ref()
+            .or(self.key.as_ref())
+            .map_or("", String::as_str)
+    }
+
+    /// The field that has its name.
+    pub(super) fn field(&self) -> &'static str {
+        if self.secret.is_some() {
+            "secret"
+        } else {
+            "key"
+        }
+    }
+
+    /// The name of its secret, if it is one.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        self.secret.as_deref()
+    }
+
+    /// Checks what can be checked without the value of a secret.
     ///
     /// # Errors
     /// A sentence on what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
+        let public = match (&self.secret, &self.key, &self.public_key) {
+            (Some(_), None, None) => None,
+            (None, Some(_), Some(public)) => Some(public),
+            _ => {
+                return Err(
+                    "it is a secret, or a public key of somebody else; write secret = \"NAME\", or key = \"NAME\" and public_key = \"…\""
+                        .to_owned(),
+                );
+            }
+        };
+        let (field, name) = (self.field(), self.name());
         let known = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        let is_name = self.secret.starts_with(|c: char| c.is_ascii_uppercase())
-            && self.secret.bytes().all(known);
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(known);
         if !is_name {
-            return Err(
-                "secret: a name is capital letters, digits and underscores, and begins with a letter; write one such as \
+            return Err(format!(
+                "{field}: a name is capital letters, digits and underscores, and begins with a letter; write one such as \
                  GITHUB_SECRET"
-                    .to_owned(),
-            );
+            ));
+        }
+        if let Some(public) = public {
+            if self.algorithm.is_symmetric() {
+                return Err(
+                    "public_key: a key of HMAC is a secret of both sides; write secret = \"NAME\", and set it by `iof secret set`"
+                        .to_owned(),
+                );
+            }
+            if self.uses != [KeyUse::Verify] {
+                return Err("use: a public key only verifies; write [\"verify\"]".to_owned());
+            }
+            public_key::read(self.algorithm, public)
+                .map_err(|problem| format!("public_key: {problem}"))?;
         }
         if self.uses.is_empty() {
             return Err("use: write [\"verify\"], [\"sign\"] or both".to_owned());
@@ -59,9 +111,26 @@ impl DeclaredSigning {
         Ok(())
     }
 
-    /// The key of its decrypted value.
-    pub(super) fn key(&self, value: SecretValue) -> SigningKey {
-        let uses = self.uses.clone();
-        SigningKey::new(&*self.secret, self.algorithm, self.encoding, uses, value)
+    /// The key; `value` is the decrypted value of a secret by its name.
+    ///
+    /// # Errors
+    /// Those of `value`.
+    pub(super) fn key<E>(
+        &self,
+        value: impl FnOnce(&str) -> Result<SecretValue, E>,
+    ) -> Result<SigningKey, E> {
+        let public = self.public_key.as_deref();
+        // It was read when it was declared.
+        let public = public.and_then(|text| public_key::read(self.algorithm, text).ok());
+        Ok(match public {
+            Some(public) => SigningKey::public(self.name(), self.algorithm, public),
+            None => SigningKey::new(
+                self.name(),
+                self.algorithm,
+                self.encoding,
+                self.uses.clone(),
+                value(self.name())?,
+            ),
+        })
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct EffectiveGrants {
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) secrets: Arc<SecretInjections>,
-    /// Its own limit of calls at a time.
+    /// The limit of its calls at a time: its own, or its share of the server.
     pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
@@ -61,12 +61,16 @@ impl CallersMay {
 
 impl EffectiveGrants {
     /// The grants of a version that declared nothing.
-    pub(crate) fn undeclared(defaults: &Arc<Grants>, limits: &Arc<Limits>) -> Self {
+    pub(crate) fn undeclared(
+        defaults: &Arc<Grants>,
+        limits: &Arc<Limits>,
+        limiter: Option<ConcurrencyLimiter>,
+    ) -> Self {
         Self {
             grants: Arc::clone(defaults),
             limits: Arc::clone(limits),
             secrets: Arc::default(),
-            limiter: None,
+            limiter,
             rate: None,
             record: Record::Off,
             jobs: false,

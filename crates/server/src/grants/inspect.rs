@@ -1,6 +1,6 @@
 //! Checks of a `function.toml` against a server as shipped, for authors who have none at hand.
 
-use super::{Ceiling, Declaration};
+use super::{Ceiling, Declaration, DeclaredTest};
 use iof_command::Grants;
 use iof_egress::Rule;
 use iof_engine::Limits;
@@ -26,6 +26,15 @@ pub fn check_declaration(text: &str) -> Result<(), String> {
         concurrency: crate::settings::Settings::default().concurrency,
     };
     ceiling.read(text).map(drop).map_err(|fault| fault.message)
+}
+
+/// The calls that a `function.toml` has for `iof test`.
+///
+/// # Errors
+/// What the server would say.
+pub fn declared_tests(text: &str) -> Result<Vec<DeclaredTest>, String> {
+    let declared = Declaration::parse(text).map_err(|fault| fault.message)?;
+    Ok(declared.test)
 }
 
 /// Notes on a `function.toml` that is valid and hardly meant.

@@ -8,11 +8,14 @@ mod allowed_origins;
 mod ceiling;
 mod declaration;
 mod declared_signing;
+mod declared_test;
 mod effective;
 mod inspect;
+mod public_key;
 mod rate_limiter;
 
 pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
+pub use declared_test::DeclaredTest;
 pub(crate) use effective::{CallersMay, EffectiveGrants};
-pub use inspect::{AS_SHIPPED, check_declaration, declaration_notes};
+pub use inspect::{AS_SHIPPED, check_declaration, declaration_notes, declared_tests};

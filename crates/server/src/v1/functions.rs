@@ -5,6 +5,7 @@ use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::versions;
 use crate::app::App;
+use crate::deploy::{DeployedModule, Drafts};
 use crate::grants::Declaration;
 use crate::http::time;
 use axum::body::Body;
@@ -158,6 +159,7 @@ pub(super) async fn create(
     let (parts, body) = request.into_parts();
     let (version, exports) = versions::take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
+    let module = DeployedModule::from(&version);
     let new = NewFunction {
         name: asked.name,
         description: asked.description.chars().take(255).collect(),
@@ -167,6 +169,7 @@ pub(super) async fn create(
     let name = new.name.clone();
     let created = app.store.create_function(new).await.map_err(refused)?;
     tracing::info!(function = created.function_id, name, "deployed");
+    Drafts::finish(&app, created.function_id, module).await;
     Ok(Created(Deployed {
         function: created.function_id,
         name,

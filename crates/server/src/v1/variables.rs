@@ -35,10 +35,20 @@ struct VariableChange {
     value: Option<String>,
 }
 
+/// The refusal of a change that would end a canary without a word, or leave it without the change.
+fn during_canary(id: i64, name: Option<&str>, active: i64, canary: &iof_store::Canary) -> Fault {
+    let function = name.map_or_else(|| id.to_string(), str::to_owned);
+    let message = format!(
+        "Version {} is a canary of {function}, and keeps the variables that it was deployed with. Before variables change, promote it (`iof promote {function}`), or end it (`iof rollback {function} --version {active}`).",
+        canary.version.number
+    );
+    Fault::new(FaultKind::RolloutConflict, message)
+}
+
 /// Change the variables of a function
 ///
 /// A text sets a variable, null removes it, and what is not named stays. The version that this makes runs from now on: the
-/// module, grants and limits of the one that ran, with other variables.
+/// module, grants and limits of the one that ran, with other variables. Refused while there is a canary.
 #[utoipa::path(patch, path = "/functions/{function}/variables", operation_id = "changeVariables", tag = "versions",
     params(FunctionPath),
     request_body = VariableChanges,
@@ -56,7 +66,11 @@ pub(super) async fn change(
     // Of changes that come together, each is made to what the one before left.
     let _alone = app.deploys.lock(id).await;
     let current = app.store.function(id).await?;
-    let active = current.ok_or_else(|| Fault::no_such_function(id))?.version;
+    let current = current.ok_or_else(|| Fault::no_such_function(id))?;
+    let active = current.version;
+    if let Some(canary) = &current.canary {
+        return Err(during_canary(id, current.name.as_deref(), active.number, canary).into());
+    }
     let ceiling = app.functions.ceiling();
     let mut declaration = match active.declaration.as_deref() {
         Some(text) => ceiling.read(text)?,

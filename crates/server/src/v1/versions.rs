@@ -8,7 +8,7 @@ use super::body::whole;
 use super::functions::{Deployed, not_set};
 use super::query::Query;
 use crate::app::App;
-use crate::deploy;
+use crate::deploy::{self, DeployedModule, Drafts};
 use crate::grants::MAX_DECLARATION;
 use crate::http::time;
 use crate::http::{content_type, essence, hex, truncate};
@@ -158,12 +158,14 @@ pub(super) async fn add(
     };
     let (version, exports) = take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
+    let module = DeployedModule::from(&version);
     let id = function.function_id;
     let _alone = app.deploys.lock(id).await;
     let added = app.store.add_version(id, version, rollout).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
     tracing::info!(function = id, version = added.number, "deployed");
+    Drafts::finish(&app, id, module).await;
     Ok(Created(Deployed {
         function: id,
         name: function.name,

@@ -37,6 +37,49 @@ pub(super) fn newest() -> i64 {
         .unwrap_or_default()
 }
 
+/// A migration that a database has.
+pub(super) struct Made {
+    pub(super) number: i64,
+    pub(super) checksum: Vec<u8>,
+    pub(super) finished: bool,
+}
+
+/// A difference between the migrations of a database and those of this release.
+#[derive(Default)]
+pub(super) struct Difference {
+    /// Those that are not made yet: number and name.
+    pub(super) missing: Vec<String>,
+    /// The last of those that this release does not know.
+    pub(super) newer: Option<i64>,
+    /// The first that has another text here, or was not finished.
+    pub(super) foreign: Option<i64>,
+}
+
+/// Compares the migrations of a database with those of this release.
+pub(super) fn compare(made: &[Made]) -> Difference {
+    let known = migrator();
+    let of = |number: i64| known.iter().find(|known| known.version == number);
+    let foreign = |one: &&Made| {
+        let same = of(one.number).is_none_or(|known| *known.checksum == *one.checksum);
+        !(one.finished && same)
+    };
+    let missing = MIGRATIONS.iter().filter(|(number, ..)| {
+        let number: i64 = number.parse().unwrap_or_default();
+        made.iter().all(|one| one.number != number)
+    });
+    Difference {
+        missing: missing
+            .map(|(number, name, _)| format!("{number} {name}"))
+            .collect(),
+        newer: made
+            .iter()
+            .map(|one| one.number)
+            .filter(|number| of(*number).is_none())
+            .max(),
+        foreign: made.iter().find(foreign).map(|one| one.number),
+    }
+}
+
 /// All of them. Each is known to a database by its number and the digest of its SQL.
 pub(super) fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {

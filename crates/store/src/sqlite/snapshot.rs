@@ -95,6 +95,70 @@ async fn read(database: &Path) -> Result<Contents> {
     })
 }
 
+/// The migrations and the modules of a database.
+pub(crate) struct Tables {
+    pub(crate) missing: Vec<String>,
+    pub(crate) newer: Option<i64>,
+    pub(crate) foreign: Option<i64>,
+    pub(crate) sources: BTreeSet<[u8; 32]>,
+}
+
+/// Compares a database with what this release makes of one. Nothing is written, beside it neither.
+pub(crate) async fn tables(database: &Path) -> Result<Tables, Error> {
+    Ok(compare(database).await?)
+}
+
+async fn compare(database: &Path) -> Result<Tables> {
+    // Without a log nobody has it open, and to open it as one that changes would make a log.
+    let log = database.with_extension("db-wal");
+    let options = SqliteConnectOptions::new()
+        .filename(database)
+        .read_only(true)
+        .immutable(!log.exists())
+        .busy_timeout(Duration::from_secs(30));
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let has = |table: &'static str| {
+        sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)",
+        )
+        .bind(table)
+    };
+    // A database that a start made and did not fill.
+    let mut made = vec![];
+    if has("_sqlx_migrations").fetch_one(&mut connection).await? {
+        let rows = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations");
+        for row in rows.fetch_all(&mut connection).await? {
+            made.push(migrations::Made {
+                number: row.try_get(0)?,
+                checksum: row.try_get(1)?,
+                finished: row.try_get(2)?,
+            });
+        }
+    }
+    let mut sources = BTreeSet::new();
+    if has("versions").fetch_one(&mut connection).await? {
+        let rows = sqlx::query_scalar("SELECT DISTINCT sha256 FROM versions");
+        let digests: Vec<Vec<u8>> = rows.fetch_all(&mut connection).await?;
+        // A digest of another length is of a table that this release does not know.
+        sources = digests
+            .into_iter()
+            .filter_map(|digest| digest.try_into().ok())
+            .collect();
+    }
+    connection.close().await?;
+    let migrations::Difference {
+        missing,
+        newer,
+        foreign,
+    } = migrations::compare(&made);
+    Ok(Tables {
+        missing,
+        newer,
+        foreign,
+        sources,
+    })
+}
+
 /// Deletes from a copy the functions that have one of these sources and were deleted from the database since. Returns a
 /// source that the database still refers to, if there is one; the copy is then as it was.
 pub(crate) async fn forget_deleted(

@@ -241,6 +241,51 @@ async fn kept_outbound(store: &Store) {
     assert_eq!(store.audit(&query).await.unwrap().len(), 140);
 }
 
+#[tokio::test]
+async fn an_inspection_says_what_a_start_would_do() {
+    let last = MIGRATIONS.len() - 1;
+    let home = Home::new();
+    left_by(&home, &MIGRATIONS[..last]).await;
+    let looked = || async {
+        let found = iof_store::inspect(&home.data(), "engine").await;
+        found.unwrap().unwrap()
+    };
+    let found = looked().await;
+    let name = MIGRATIONS[last]
+        .trim_end_matches(".sql")
+        .replacen('_', " ", 1);
+    assert_eq!(found.migrations, [name]);
+    assert_eq!((found.newer, found.foreign, found.held), (None, None, None));
+    let store = home.open().await;
+    store.create_function(function("x")).await.unwrap();
+    let found = looked().await;
+    assert_eq!(found.held, Some(Some(std::process::id())));
+    assert_eq!((found.modules, found.to_compile, found.lost), (1, 1, 0));
+    assert!(found.migrations.is_empty());
+    store.close().await.unwrap();
+
+    let change = async |sql: &'static str| {
+        sqlx::raw_sql(sql)
+            .execute(&mut outside(&home).await)
+            .await
+            .unwrap();
+        looked().await
+    };
+    let found = change("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 2").await;
+    assert_eq!(found.foreign, Some(2));
+    let found = change("UPDATE _sqlx_migrations SET success = TRUE, checksum = x'00'").await;
+    assert_eq!(found.foreign, Some(1));
+    let found = change(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9001, 'later', TRUE, x'00', 0)",
+    )
+    .await;
+    assert_eq!(found.newer, Some(9001));
+    let nowhere = home.data().join("nowhere");
+    assert_eq!(iof_store::inspect(&nowhere, "engine").await.unwrap(), None);
+    assert!(!nowhere.exists());
+}
+
 /// A new migration has to be added to the list above, and its tables to the test.
 #[test]
 fn no_migration_is_left_out() {

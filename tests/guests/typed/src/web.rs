@@ -26,6 +26,16 @@ fn answer(request: &Request) -> Response {
     }
 }
 
+/// Answers as its arguments say.
+#[iof::function]
+fn respond(status: u16, body: &str, location: Option<String>) -> Response {
+    let response = Response::new(status).with_body(body);
+    match location {
+        Some(location) => response.with_header("location", location),
+        None => response,
+    }
+}
+
 /// Fails as its argument says.
 #[iof::function]
 fn refuse(status: u16) -> iof::Result<()> {

@@ -145,3 +145,85 @@ fn what_is_wrong_is_named() {
         assert!(!fault.message.contains("s3cret"), "{}", fault.message);
     }
 }
+
+#[test]
+fn calls_of_tests_are_checked_and_not_kept() {
+    let text = "[[test]]\nexport = \"add\"\narguments = [2, {a = [true]}]\nexpect = 3\n[[test]]\nexport = \"b\"\n";
+    let declared = read(text).unwrap();
+    assert_eq!(declared.test.len(), 2);
+    assert_eq!(declared.test[0].arguments[1]["a"][0], true);
+    assert_eq!(declared.test[1].expect, None);
+    assert!(!serde_json::to_string(&declared).unwrap().contains("test"));
+    for (wrong, part) in [
+        ("[[test]]\nexport = \"\"", "test[0]: export: no name"),
+        ("[[test]]\narguments = []", "missing field `export`"),
+        (
+            "[[test]]\nexport = \"a\"\nexpects = 1",
+            "unknown field `expects`",
+        ),
+        (
+            "[[test]]\nexport = \"a\"\nexpect = [2020-01-01]",
+            "a date of TOML",
+        ),
+        ("[test]\nexport = \"a\"", "sequence"),
+    ] {
+        let why = read(wrong).unwrap_err().message;
+        assert!(why.contains(part), "{wrong}: {why}");
+    }
+    let many = "[[test]]\nexport = \"a\"\n".repeat(201);
+    assert!(
+        read(&many)
+            .unwrap_err()
+            .message
+            .contains("test: 201 entries")
+    );
+}
+
+#[test]
+fn a_public_key_is_no_secret_and_is_read_where_it_stands() {
+    let key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let entry = |fields: &str| format!("[[signing]]\n{fields}\n");
+    let good = format!(
+        "key = \"PARTNER\"\nalgorithm = \"ed25519\"\nuse = [\"verify\"]\npublic_key = \"{key}\""
+    );
+    let declared = read(&entry(&good)).unwrap();
+    assert!(declared.secret_names().is_empty());
+    assert!(declared.grants().commands.contains("verify"));
+    assert_eq!(declared.signing[0].name(), "PARTNER");
+    let kept = serde_json::to_string(&declared).unwrap();
+    assert_eq!(read(&kept).unwrap(), declared);
+    for (fields, part) in [
+        (
+            good.replace("key = \"PARTNER\"\n", ""),
+            "a secret, or a public key of somebody else",
+        ),
+        (
+            good.replace("key = \"PARTNER", "secret = \"PARTNER"),
+            "a secret, or a public key",
+        ),
+        (
+            good.replace("PARTNER", "partner"),
+            "key: a name is capital letters",
+        ),
+        (
+            good.replace("verify", "sign"),
+            "use: a public key only verifies",
+        ),
+        (
+            good.replace("ed25519", "hmac-sha256"),
+            "a key of HMAC is a secret of both sides",
+        ),
+        (
+            good.replace("ed25519", "es256"),
+            "public_key: a public key of another algorithm",
+        ),
+        (good.replace(key, "AAAA"), "public_key: not a public key"),
+        (format!("{good}\nencoding = \"hex\""), "encoding: "),
+    ] {
+        let why = read(&entry(&fields)).unwrap_err().message;
+        assert!(why.contains(part), "{fields}: {why}");
+        assert!(!why.contains(key), "{why}");
+    }
+    let twice = entry(&good) + &entry(&good.replace("ed25519", "es256"));
+    assert!(read(&twice).is_err());
+}

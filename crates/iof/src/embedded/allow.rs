@@ -1,4 +1,4 @@
-//! `iof dev --allow HOST:PORT`.
+//! `--allow HOST:PORT` of `iof dev` and `iof test`.
 
 use crate::config::Config;
 use iof_egress::{Pin, Rule};
@@ -33,7 +33,7 @@ pub(super) fn host(config: &mut Config, place: &str) -> Result<(), String> {
 }
 
 /// The option that lets through what a server's ceiling refuses: here, author and operator are one.
-pub(super) fn hint(message: &str) -> String {
+pub(crate) fn hint(message: &str) -> String {
     let wanted = message.split_once("no rule of this server covers `");
     let rule = wanted.and_then(|(_, rest)| rest.split('`').next());
     let url = rule.and_then(|rule| rule.split_once(' '));

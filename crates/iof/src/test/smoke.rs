@@ -1,0 +1,265 @@
+//! The calls of one function: those that its `function.toml` has, and of each export that takes nothing.
+
+use super::report::{CallReport, Outcome, shown};
+use crate::call::{JSON, TEXT, result_of};
+use crate::client::{Client, segment};
+use crate::deploy::{Wishes, name_of, package_of, put};
+use crate::functions::path;
+use crate::output::texts;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use iof_build::Built;
+use iof_server::DeclaredTest;
+use serde_json::{Map, Value as Json, json as object};
+
+/// The value of each secret. Nothing that is attached leaves, and what is signed is nobody's.
+const STAND_IN: &str = "a stand-in of iof test";
+
+/// Deploys a function, and makes its calls.
+///
+/// # Errors
+/// What keeps it from being called at all.
+pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallReport>, String> {
+    let package = package_of(built).await?;
+    let tests = match &package.declaration {
+        Some(text) => iof_server::declared_tests(text)?,
+        None => vec![],
+    };
+    let wishes = Wishes {
+        passing: true,
+        ..Wishes::default()
+    };
+    let deployed = put(client, package, &wishes).await?.answer;
+    let place = path(&name_of(&deployed));
+    for secret in texts(&deployed, "secrets_not_set") {
+        let secret = format!("{place}/secrets/{secret}");
+        client.ask(Method::PUT, &secret, STAND_IN).await?;
+    }
+    let document = client
+        .ask(Method::GET, &format!("{place}/openapi.json"), "")
+        .await?;
+    let exports = exports(&document);
+    let mut reports = vec![];
+    for test in &tests {
+        reports.push(match exports.iter().find(|of| of.name == test.export) {
+            Some(export) => called(client, &place, export, test).await?,
+            None => {
+                let known: Vec<_> = exports.iter().map(|export| export.name).collect();
+                let why = format!(
+                    "there is no such export; there are {}. Mend [[test]] in function.toml.",
+                    known.join(", ")
+                );
+                report(test, Outcome::Failed, None, Some(why))
+            }
+        });
+    }
+    for export in &exports {
+        if tests.iter().any(|test| test.export == export.name) {
+            continue;
+        }
+        let nothing = DeclaredTest::without_arguments(export.name);
+        reports.push(match export.takes.is_nothing() {
+            true => called(client, &place, export, &nothing).await?,
+            false => CallReport {
+                arguments: None,
+                ..report(
+                    &nothing,
+                    Outcome::Skipped,
+                    None,
+                    Some("it takes arguments, and function.toml has no [[test]] of it".into()),
+                )
+            },
+        });
+    }
+    Ok(reports)
+}
+
+fn report(
+    test: &DeclaredTest,
+    outcome: Outcome,
+    result: Option<Json>,
+    why: Option<String>,
+) -> CallReport {
+    CallReport {
+        export: test.export.clone(),
+        arguments: Some(test.arguments.clone()),
+        outcome,
+        result,
+        why,
+    }
+}
+
+/// One call, and what is said of it.
+///
+/// # Errors
+/// The server does not answer.
+async fn called(
+    client: &Client,
+    place: &str,
+    export: &Export<'_>,
+    test: &DeclaredTest,
+) -> Result<CallReport, String> {
+    let failed = |result, why| report(test, Outcome::Failed, result, Some(why));
+    let (content_type, body) = match export.takes.body(&test.arguments) {
+        Ok(body) => body,
+        Err(why) => return Ok(failed(None, why)),
+    };
+    let place = format!("{place}/call/{}", segment(export.name));
+    let headers = [(CONTENT_TYPE, content_type)];
+    let answer = client.send(Method::POST, &place, &headers, body).await?;
+    let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+    if let Some(fault) = header("iof-fault") {
+        let said: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let said = said["error"].as_str().unwrap_or_default();
+        let next = match fault {
+            "egress-denied" => " No request leaves a test but to the hosts of --allow.",
+            _ => "",
+        };
+        return Ok(failed(None, format!("{said} [{fault}]{next}")));
+    }
+    // A status that the function chose is its result as well.
+    let (result, _) = result_of(header("content-type").unwrap_or_default(), answer.body());
+    Ok(match &test.expect {
+        Some(expected) if !is_same(expected, &result) => {
+            let why = format!("expected {}, got {}", shown(expected), shown(&result));
+            failed(Some(result), why)
+        }
+        _ => report(test, Outcome::Passed, Some(result), None),
+    })
+}
+
+/// One export, as the function's OpenAPI document has it.
+struct Export<'a> {
+    name: &'a str,
+    takes: Takes<'a>,
+}
+
+/// What an export takes.
+enum Takes<'a> {
+    Nothing,
+    /// Arguments by name.
+    Named {
+        parameters: &'a Map<String, Json>,
+        all_optional: bool,
+    },
+    /// A program, with words.
+    Words,
+    /// A body as it is.
+    Body,
+    /// The module does not say: a text, or several arguments in an array.
+    Unsaid,
+}
+
+fn exports(document: &Json) -> Vec<Export<'_>> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.map(|(_, path)| &path["post"]);
+    operations
+        .filter_map(|operation| {
+            let (body, name) = (&operation["requestBody"], &operation["operationId"]);
+            let content = &body["content"];
+            let schema = &content["application/json"]["schema"];
+            let takes = match (schema["properties"].as_object(), body) {
+                (_, Json::Null) => Takes::Nothing,
+                _ if content["multipart/form-data"].is_object() => Takes::Words,
+                (Some(parameters), _) => Takes::Named {
+                    parameters,
+                    all_optional: body["required"] == false,
+                },
+                _ if content["*/*"].is_object() => Takes::Body,
+                _ => Takes::Unsaid,
+            };
+            Some(Export {
+                name: name.as_str()?,
+                takes,
+            })
+        })
+        .collect()
+}
+
+impl Takes<'_> {
+    /// True if a call without arguments is one that is meant.
+    fn is_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Nothing
+                | Self::Named {
+                    all_optional: true,
+                    ..
+                }
+        )
+    }
+
+    /// The body that carries the arguments.
+    ///
+    /// # Errors
+    /// A sentence on the number or the type of them.
+    fn body(&self, arguments: &[Json]) -> Result<(HeaderValue, Bytes), String> {
+        let json = |value: Json| (JSON, Bytes::from(value.to_string()));
+        let count = arguments.len();
+        match (self, arguments) {
+            (Self::Nothing, []) => Ok((TEXT, Bytes::new())),
+            (Self::Nothing, _) => Err(format!("it takes no arguments: got {count}")),
+            (Self::Named { parameters, .. }, _) if count > parameters.len() => {
+                let names: Vec<_> = parameters.keys().map(String::as_str).collect();
+                Err(format!(
+                    "it takes {} arguments ({}): got {count}",
+                    names.len(),
+                    names.join(", ")
+                ))
+            }
+            (Self::Named { parameters, .. }, _) => {
+                let pairs = parameters.keys().cloned().zip(arguments.iter().cloned());
+                Ok(json(Json::Object(pairs.collect())))
+            }
+            (Self::Words, words) => match words.iter().all(Json::is_string) {
+                true => Ok(json(object!({ "args": words }))),
+                false => Err("a program takes texts: write each argument in quotes".into()),
+            },
+            (Self::Body | Self::Unsaid, [Json::String(text)]) => Ok((TEXT, text.clone().into())),
+            (Self::Body, [one]) => Ok(json(one.clone())),
+            (Self::Body, []) => Ok((TEXT, Bytes::new())),
+            (Self::Body, _) => Err(format!("it takes one argument, its body: got {count}")),
+            (Self::Unsaid, several) => Ok(json(several.into())),
+        }
+    }
+}
+
+/// True for equal values; numbers are compared as numbers, because TOML has `1` where JSON has `1.0`.
+fn is_same(expected: &Json, got: &Json) -> bool {
+    match (expected, got) {
+        (Json::Number(one), Json::Number(other)) => {
+            let is_float = one.is_f64() || other.is_f64();
+            one == other || (is_float && one.as_f64() == other.as_f64())
+        }
+        (Json::Array(one), Json::Array(other)) => {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| is_same(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            let mut fields = one.iter();
+            let same =
+                |(name, value): (&String, _)| other.get(name).is_some_and(|of| is_same(value, of));
+            one.len() == other.len() && fields.all(same)
+        }
+        _ => expected == got,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_the_same_whatever_wrote_their_numbers() {
+        let same = |one: Json, other: Json| is_same(&one, &other);
+        assert!(same(object!(1), object!(1.0)));
+        assert!(same(object!({"a": [1, "x"]}), object!({"a": [1.0, "x"]})));
+        let (one, next) = (u64::MAX, u64::MAX - 1);
+        assert!(!same(object!(one), object!(next)));
+        assert!(!same(object!("1"), object!(1)));
+        assert!(!same(object!({"a": 1}), object!({"a": 1, "b": 2})));
+        assert!(!same(object!([1]), object!([1, 2])));
+        assert!(!same(object!(null), object!({})));
+    }
+}

@@ -1,0 +1,4 @@
+//! What an author has beside a server: tests of a function, and projects of several functions.
+
+mod tested;
+mod workspace;

@@ -1,0 +1,150 @@
+//! `iof upgrade --check`, and the lines of the guide around it.
+
+use iof_tests::guests::{guest, root, wat};
+use iof_tests::server::{Server, program};
+use iof_tests::user::User;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// What it says as JSON, and its exit status.
+fn check(user: &User, data: &Path) -> (Value, Option<i32>) {
+    let data = data.to_str().unwrap();
+    let line = ["upgrade", "--check", "--json", "--data", data];
+    let output = tokio::task::block_in_place(|| user.run(&line, ""));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let json = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    (json, output.status.code())
+}
+
+/// All files of a folder: what is in them, and when they were changed.
+fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let (mut files, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let bytes = Sha256::digest(fs::read(&path).unwrap()).to_vec();
+            let changed = path.metadata().unwrap().modified().unwrap();
+            files.insert(path, (bytes, changed));
+        }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
+    let mut server = Server::start("").await;
+    server.upload(guest("hello")).await;
+    server.upload(wat("(module (func (export \"run\")))")).await;
+    let (data, user) = (server.data(), User::new(""));
+    let (said, status) = check(&user, &data);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(said["in_use"], true, "{said}");
+    assert_eq!(said["pid"], server.pid(), "{said}");
+    server.stop().await;
+
+    let before = files(&data);
+    let (said, status) = check(&user, &data);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(
+        (
+            &said["in_use"],
+            &said["migrations"],
+            &said["modules"],
+            &said["to_compile"]
+        ),
+        (&json!(false), &json!([]), &json!(2), &json!(0)),
+        "{said}"
+    );
+    fs::remove_dir_all(data.join("objects/artefact")).unwrap();
+    assert_eq!(check(&user, &data).0["to_compile"], 2);
+    let after = files(&data);
+    assert!(
+        after
+            .iter()
+            .all(|(path, file)| before.get(path) == Some(file)),
+        "something is new, or was changed"
+    );
+
+    fs::remove_dir_all(data.join("objects/source")).unwrap();
+    let (said, status) = check(&user, &data);
+    assert!(status == Some(1) && said["missing"] == 2, "{said}");
+    assert_eq!(said["usable"], false);
+
+    for (line, words) in [
+        (&["upgrade"][..], "--check"),
+        (
+            &["upgrade", "--check", "--data", "nowhere"],
+            "no database of iof is there",
+        ),
+    ] {
+        let said = user.types(line).await;
+        assert!(said.contains(words), "{said}");
+        assert!(!user.folder().join("nowhere").exists());
+    }
+    fs::create_dir(user.folder().join("bad")).unwrap();
+    fs::write(user.folder().join("bad/iof.db"), [7; 4096]).unwrap();
+    let said = user.types(&["upgrade", "--check", "--data", "bad"]).await;
+    assert!(said.contains("[exit status 1]"), "{said}");
+}
+
+/// The section of docs/guide/server.md, line by line, without the users and the packages of the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_is_typed_as_it_stands() {
+    let guide = fs::read_to_string(root().join("docs/guide/server.md")).unwrap();
+    let section = guide.split("## Upgrade and rollback").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut server = Server::start("").await;
+    let function = server.upload(guest("hello")).await.id;
+    let (data, user) = (server.data(), User::new(""));
+    let (home, iof) = (user.folder().to_str().unwrap(), program());
+    let (mut steps, mut said) = (0, String::new());
+    for line in section.lines().filter_map(|line| line.strip_prefix("# ")) {
+        // Beside a command is what it does.
+        let line = line.split("    ").next().unwrap();
+        for step in line.split(" && ") {
+            steps += 1;
+            let step = step
+                .replace("runuser -u iof -- ", "")
+                .replace("-o iof -g iof ", "")
+                .replace("/var/lib/iof", data.to_str().unwrap())
+                .replace("/backup/", &format!("{home}/"))
+                .replace("/tmp/next/usr/bin/iof", "iof");
+            match step.split(' ').collect::<Vec<_>>().as_slice() {
+                ["systemctl", "stop", "iof"] => drop(server.stop().await),
+                ["systemctl", "start", "iof"] => server = server.restart().await,
+                // This machine has one release of it.
+                ["dpkg", ..] => {}
+                ["iof", words @ ..] => {
+                    let output = Command::new(&iof).args(words).output().unwrap();
+                    assert!(output.status.success(), "{step}: {output:?}");
+                    said += &String::from_utf8_lossy(&output.stdout);
+                }
+                ["mv" | "install", ..] => {
+                    let done = Command::new("sh").args(["-c", &step]).status().unwrap();
+                    assert!(done.success(), "{step}");
+                }
+                other => panic!("{other:?} is not a line that this test can type"),
+            }
+        }
+    }
+    assert_eq!(steps, 10, "{section}");
+    for words in [
+        "this release can use the data",
+        "in use      yes",
+        "backed up to",
+        "restored to",
+    ] {
+        assert!(said.contains(words), "{words} is missing in: {said}");
+    }
+    let answer = server.run(function, "say", "x").await;
+    assert_eq!(answer.text(), "hello x", "{}", server.log());
+}
