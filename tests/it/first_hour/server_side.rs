@@ -289,7 +289,7 @@ async fn a_full_disk_is_not_ready_and_one_with_room_is_again() {
         deployed.push((answer["function"].as_u64().unwrap(), key));
         assert!(deployed.len() < 20);
     }
-    for _ in 0..20 {
+    for _ in 0..5 {
         let ready = server.get("/readyz").await;
         assert_eq!((ready.http.as_u16(), ready.fault()), (507, "store"));
         assert!(ready.text().contains("disk"), "{}", ready.text());
