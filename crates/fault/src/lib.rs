@@ -125,7 +125,7 @@ impl Fault {
     pub fn full_message(&self) -> Cow<'_, str> {
         match self.printed() {
             None => Cow::Borrowed(&self.message),
-            Some(printed) => Cow::Owned(format!("{} It printed: {printed}", self.message)),
+            Some(printed) => Cow::Owned(with_printed(&self.message, printed)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Fault {
     /// The same fault without what the code printed as errors, whose message says where that is.
     #[must_use]
     pub fn withheld(mut self) -> Self {
-        self.message.push_str(" What it printed is in its log.");
+        self.message = without_printed(&self.message);
         self.forget_printed();
         self
     }
@@ -157,4 +157,16 @@ impl Fault {
         self.detail = Some(detail.to_string());
         self
     }
+}
+
+/// The message of a fault with what the code printed as errors.
+#[must_use]
+pub fn with_printed(message: &str, printed: &str) -> String {
+    format!("{message} It printed: {printed}")
+}
+
+/// The message of a fault without what the code printed as errors.
+#[must_use]
+pub fn without_printed(message: &str) -> String {
+    format!("{message} What it printed is in its log.")
 }

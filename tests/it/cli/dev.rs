@@ -178,7 +178,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     assert!(hint.contains("outbound = [\"GET https://"), "{hint}");
 
     let source = project.join("src/lib.rs");
-    let edited = "/// Greets.\n#[iof::function]\nfn look_up(topic: &str) -> String {\n    eprintln!(\"asked\");\n    format!(\"{topic}!\")\n}\n";
+    let edited = "/// Greets.\n#[iof::function]\nfn look_up(topic: &str) -> String {\n    eprintln!(\"asked\");\n    assert!(topic != \"nothing\", \"a place in its source\");\n    format!(\"{topic}!\")\n}\n";
     fs::write(&source, edited).unwrap();
     let swapped = dev.line("look-up version 2 runs");
     let took: u64 = swapped
@@ -191,6 +191,20 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     assert_eq!(call(&["look_up", "tea"]), "tea!");
     dev.line("look_up v2  ok");
     dev.line("| asked");
+    // Whoever calls is who develops: what it printed before it trapped is said without a key.
+    let trapped = Command::new("curl")
+        .args(["-sS", "-H", "content-type: application/json", "-d"])
+        .args([
+            "{\"topic\": \"nothing\"}",
+            &format!("{server}/v1/functions/look-up/call/look_up"),
+        ])
+        .output()
+        .unwrap();
+    let trapped = String::from_utf8_lossy(&trapped.stdout).into_owned();
+    assert!(
+        trapped.contains("It printed: ") && trapped.contains("a place in its source"),
+        "{trapped}"
+    );
     // Other commands need no key for what this user develops.
     let logs = author.says(&project, &["logs", "look-up", "--server", &server]);
     assert!(logs.contains("| asked"), "{logs}");

@@ -196,7 +196,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
             json!({"message": "at the disco"}),
             502,
             "trap",
-            "at the disco",
+            "What it printed is in its log",
         ),
     ] {
         let answer = call(&server, &function, export, &arguments).await;

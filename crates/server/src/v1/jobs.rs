@@ -101,8 +101,8 @@ fn shown(job: Job, reads_log: bool) -> serde_json::Result<String> {
     let kept = kept.unwrap_or_default();
     let error = kept.error.map(|error| match (kept.printed, reads_log) {
         (None, _) => error,
-        (Some(printed), true) => format!("{error} It printed: {printed}"),
-        (Some(_), false) => format!("{error} What it printed is in its log."),
+        (Some(printed), true) => iof_fault::with_printed(&error, &printed),
+        (Some(_), false) => iof_fault::without_printed(&error),
     });
     let json = kept
         .content_type
