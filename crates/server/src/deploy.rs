@@ -9,6 +9,7 @@ use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
@@ -88,7 +89,9 @@ impl Drafts {
         while tasks.try_join_next().is_some() {}
         let this = Arc::clone(app);
         let finish = async move {
-            if let Err(fault) = finish(&this, function_id, module).await {
+            if let Err(fault) = finish(&this, function_id, module).await
+                && !this.stopping.load(Ordering::Relaxed)
+            {
                 tracing::warn!(function = function_id, %fault, "the module is not compiled in full");
             }
         };

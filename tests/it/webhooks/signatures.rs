@@ -274,3 +274,41 @@ async fn no_program_takes_the_place_of_a_command_that_signs() {
         );
     }
 }
+
+/// The first test of RFC 8032, section 7.1: a key of somebody else, for which nothing is set.
+#[tokio::test]
+async fn a_public_key_of_somebody_else_verifies_without_a_secret() {
+    const KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    const SIGNATURE: &str = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+    let server = keyed().start().await;
+    let declared = format!(
+        "[[signing]]\nkey = \"PARTNER\"\nalgorithm = \"ed25519\"\nuse = [\"verify\"]\npublic_key = \"{KEY}\"\n"
+    );
+    let function = server.deploy(guest("command"), &declared).await;
+    let run = async |program: &str, args: &[&str], stdin: &str| {
+        let request = json!({ "program": program, "args": args, "stdin": stdin });
+        let answer = server
+            .run(function.id, "run_ssvm", request.to_string())
+            .await;
+        answer.json()["status"].clone()
+    };
+    assert_eq!(run("verify", &["PARTNER", SIGNATURE], "").await, 0);
+    assert_eq!(run("verify", &["PARTNER", SIGNATURE], "x").await, 1);
+    assert_eq!(run("verify", &["PARTNER", "00"], "").await, 1);
+    assert_ne!(run("sign", &["PARTNER"], "").await, 0);
+    for (wrong, part) in [
+        (
+            declared.replace("verify", "sign"),
+            "a public key only verifies",
+        ),
+        (declared.replace("ed25519", "rs256"), "public_key: "),
+        (
+            declared.replace(KEY, "-----BEGIN PRIVATE KEY-----"),
+            "public_key: a private key",
+        ),
+    ] {
+        let refused = server.try_deploy(guest("command"), &wrong).await;
+        assert_eq!(refused.fault(), "declaration", "{wrong}");
+        assert!(refused.text().contains(part), "{}", refused.text());
+    }
+}

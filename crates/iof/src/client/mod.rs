@@ -187,7 +187,6 @@ impl Client {
             server: other.server.clone(),
             given: other.given.clone(),
             profile: other.profile.clone(),
-            // A key may have been kept since.
             profiles: Profiles::load().unwrap_or_else(|_| other.profiles.clone()),
             function: Function::One(function.to_owned()),
             about: other.about.clone(),

@@ -84,6 +84,8 @@ pub(crate) fn run(test: &Test) -> ExitCode {
 
 /// Makes a server listen at one place, and let nothing out but to what is pinned.
 fn seal(config: &mut Config) {
+    // What is called is what a deploy would make: no draft.
+    config.dev = false;
     config.tls.listen.clear();
     config.metrics.listen.clear();
     config.egress.proxy = iof_egress::ProxyUrl::default();

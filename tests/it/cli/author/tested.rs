@@ -49,6 +49,7 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         beside.contains("it_greets_by_name_and_without ... ok"),
         "{beside}"
     );
+    assert!(!beside.contains("WARN"), "{beside}");
     // Nothing of it is kept among the keys of its user.
     assert!(!author.home.path().join("iof/profiles.toml").exists());
 
