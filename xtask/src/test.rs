@@ -115,6 +115,7 @@ fn needs() -> Outcome {
         "a worker of the documentation is a Python program",
     )?;
     venv::of("schemathesis", &[SCHEMATHESIS])?;
+    packages::need("pebble", "pebble", "an authority for `[tls.acme]`")?;
     packages::need("promtool", "prometheus", "it checks what it would scrape")?;
     packages::need("convert", "imagemagick", "an example makes it a command")?;
     packages::need("ip", "iproute2", "tests make networks of their own")?;

@@ -67,4 +67,5 @@ pub use iof_policy::{
 pub use local_dispatch::LocalDispatch;
 pub use outbound_url::parse_outbound_url;
 pub use record::{Entry, Observer};
+pub use tls::roots;
 pub use tunnel::Tunnel;

@@ -75,8 +75,11 @@ impl Tls {
     }
 }
 
-/// Mozilla's roots and the operator's.
-fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, ConfigError> {
+/// Mozilla's roots and those of the operator, from PEM files.
+///
+/// # Errors
+/// [`ConfigError::CaFile`]
+pub fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, ConfigError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for path in ca_files {

@@ -108,7 +108,7 @@ async fn serve_as(
     let certificate = sockets
         .https
         .as_ref()
-        .map(|(_, _, https)| https.certificate());
+        .and_then(|(_, _, https)| https.certificate());
     let listeners = sockets.announce(ready);
     let mut report = StopReport::new(service::status);
     let attended = async {
@@ -152,7 +152,15 @@ impl Sockets {
             None => None,
             Some(wanted) => {
                 // The certificate first: a mistake in it is likelier than one in the address.
-                let https = Https::new(&config.tls).await?;
+                let tls = &config.tls;
+                let https = match tls.acme.names.is_empty() {
+                    true => Https::of_files(tls).await?,
+                    false => {
+                        let roots = iof_egress::roots(&config.egress.ca_files)
+                            .map_err(|error| error.to_string())?;
+                        Https::of_acme(tls, roots, &config.data.join("acme"))?
+                    }
+                };
                 let tcp = TcpListener::bind(wanted)
                     .await
                     .map_err(|error| format!("cannot listen on tls.listen = {wanted}: {error}"))?;

@@ -10,6 +10,7 @@ use crate::jobs::JobWorker;
 use crate::runtime::WorkerThreads;
 use crate::stop_report::StopReport;
 use crate::tls::Https;
+use crate::tls::is_challenge;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -220,6 +221,7 @@ impl Connections<'_> {
                         let stopping = open.stopping.clone();
                         let handshake = tokio::time::timeout_at(by, https.accept(stream));
                         match stopping.run_until_cancelled(handshake).await {
+                            Some(Ok(Ok(stream))) if is_challenge(&stream) => {}
                             Some(Ok(Ok(stream))) => open.serve(stream).await,
                             Some(Ok(Err(error))) => {
                                 tracing::debug!(%error, "a TLS handshake failed");

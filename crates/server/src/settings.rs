@@ -299,6 +299,31 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// A PEM file with its private key.
     pub key: PathBuf,
+    /// A certificate that the server orders and renews, in place of one in files.
+    pub acme: Acme,
+}
+
+/// `[tls.acme]`: a certificate from an authority that speaks ACME (RFC 8555).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Acme {
+    /// Names of the certificate, such as `functions.example.com`. Port 443 of each has to lead to `tls.listen`, because the
+    /// authority asks there (challenge TLS-ALPN-01). Empty: no certificate is ordered.
+    pub names: Vec<String>,
+    /// A mail address that the authority may write to; empty: none.
+    pub contact: String,
+    /// The authority's directory. `egress.ca_files` are believed for its own certificate.
+    pub directory: String,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            names: vec![],
+            contact: String::new(),
+            directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+        }
+    }
 }
 
 /// `[auth]`: who may upload.

@@ -1,6 +1,6 @@
 //! What leaves the server: requests, and the secrets in them.
 
-mod attacks;
+pub(crate) mod attacks;
 mod caller_secrets;
 mod inside;
 mod outbound;

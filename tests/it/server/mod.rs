@@ -1,5 +1,6 @@
 //! The server itself: its doors, limits, figures, start and stop.
 
+mod acme;
 mod architecture;
 mod body_codings;
 mod browser;

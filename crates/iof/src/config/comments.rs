@@ -10,6 +10,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("", "Config", include_str!("mod.rs")),
     ("auth", "Auth", SETTINGS),
     ("tls", "Tls", SETTINGS),
+    ("tls.acme", "Acme", SETTINGS),
     ("server", "Settings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),

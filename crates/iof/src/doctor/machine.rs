@@ -176,6 +176,15 @@ fn keys(config: &Config) -> Check {
 fn certificate(config: &Config) -> Option<Check> {
     config.https_address().ok().flatten()?;
     let (name, file) = ("certificate", &config.tls.certificate);
+    let acme = &config.tls.acme;
+    if !acme.names.is_empty() {
+        let from = format!(
+            "ordered from {} for {}",
+            acme.directory,
+            acme.names.join(", ")
+        );
+        return Some(check(name, from, None));
+    }
     let read = fs::read(file).map_err(|error| error.to_string());
     Some(match read.and_then(|pem| Validity::of_pem(&pem)) {
         Ok(validity) => {

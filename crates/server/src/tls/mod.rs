@@ -1,8 +1,9 @@
-//! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes.
+//! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes, or ordered (`[tls.acme]`).
 //!
 //! Certificates are renewed every few weeks by programs that replace the files; a server that had to be restarted for it
 //! would be down with an expired one sooner or later. One that ends soon is warned of when it is read, and once a day.
 
+mod acme;
 mod validity;
 
 pub use validity::{Expiry, Validity};
@@ -13,12 +14,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use validity::Daily;
 
 /// How often the files are looked at.
@@ -27,8 +30,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// The part that makes a connection one of HTTPS.
 pub struct Https {
     pub(crate) acceptor: TlsAcceptor,
-    certificate: Certificate,
-    /// Ends with the server.
+    /// The one that is read from files.
+    certificate: Option<Certificate>,
+    /// What renews or reads it. Ends with the server.
     _watch: JoinSet<()>,
 }
 
@@ -37,7 +41,8 @@ impl Https {
     ///
     /// # Errors
     /// A message that names the setting.
-    pub async fn new(settings: &Tls) -> Result<Self, String> {
+    pub async fn of_files(settings: &Tls) -> Result<Self, String> {
+        check_one(settings)?;
         let key = load(settings).await?;
         warn(settings, &key);
         let current = Arc::new(Current(RwLock::new(key)));
@@ -45,37 +50,81 @@ impl Https {
             settings: settings.clone(),
             current: Arc::clone(&current),
         };
-        let config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| format!("tls: {error}"))?
-                .with_no_client_auth();
-        let mut config = config.with_cert_resolver(Arc::clone(&current) as _);
-        // The older one first, for clients that take either: the bare quotation marks that those of 2020 write in a URL
-        // can be mended in the first request line, and not in the compressed headers of HTTP/2.
-        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+        let config = server_config(current)?;
         let mut watching = JoinSet::new();
         watching.spawn(watch(certificate.clone()));
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            certificate,
+            certificate: Some(certificate),
             _watch: watching,
         })
     }
 
-    /// Checks that certificate and key can be read and belong together.
+    /// Orders a certificate, and renews it. What was ordered is kept in `folder`, which is made, for the next start;
+    /// `roots` are believed for the authority's own certificate. Until there is one, no handshake succeeds.
     ///
     /// # Errors
-    /// As [`Https::new`].
-    pub async fn check(settings: &Tls) -> Result<(), String> {
-        load(settings).await.map(drop)
+    /// A message that names the setting.
+    pub fn of_acme(settings: &Tls, roots: RootCertStore, folder: &Path) -> Result<Self, String> {
+        check_one(settings)?;
+        let order = acme::Order::new(&settings.acme, roots, folder)?;
+        let mut config = server_config(order.resolver())?;
+        config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+        let mut watching = JoinSet::new();
+        watching.spawn(order.renew());
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: None,
+            _watch: watching,
+        })
     }
 
-    /// The certificate, for whoever reads it again.
+    /// Checks that certificate and key can be read and belong together, or that a certificate can be ordered.
+    ///
+    /// # Errors
+    /// As [`Https::of_files`] and [`Https::of_acme`].
+    pub async fn check(settings: &Tls) -> Result<(), String> {
+        check_one(settings)?;
+        match settings.acme.names.is_empty() {
+            true => load(settings).await.map(drop),
+            false => acme::check(&settings.acme),
+        }
+    }
+
+    /// The certificate that is read from files, to be read again. `None`: it is an ordered one.
     #[must_use]
-    pub fn certificate(&self) -> Certificate {
+    pub fn certificate(&self) -> Option<Certificate> {
         self.certificate.clone()
     }
+}
+
+/// True if a connection was made only to answer the authority's challenge, which the handshake has done.
+pub(crate) fn is_challenge<S>(stream: &TlsStream<S>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL)
+}
+
+/// One way to a certificate, not both.
+fn check_one(settings: &Tls) -> Result<(), String> {
+    let files = [&settings.certificate, &settings.key];
+    if settings.acme.names.is_empty() || files.iter().all(|file| file.as_os_str().is_empty()) {
+        return Ok(());
+    }
+    Err(
+        "tls.acme.names is set, and so is tls.certificate or tls.key. Remove one of them: a certificate is ordered, or read from files."
+            .to_owned(),
+    )
+}
+
+fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, String> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("tls: {error}"))?
+        .with_no_client_auth();
+    let mut config = config.with_cert_resolver(resolver);
+    // The older one first, for clients that take either: the bare quotation marks that those of 2020 write in a URL
+    // can be mended in the first request line, and not in the compressed headers of HTTP/2.
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    Ok(config)
 }
 
 /// The certificate of a server, and the files that it is read from.
@@ -161,7 +210,9 @@ fn bad(setting: &str, path: &Path, problem: &dyn Display) -> String {
 
 async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
     if path.as_os_str().is_empty() {
-        return Err(format!("{setting} is missing: tls.listen needs it"));
+        return Err(format!(
+            "{setting} is missing: tls.listen needs it, or tls.acme.names to order a certificate"
+        ));
     }
     let read = tokio::fs::read(path).await;
     read.map_err(|error| format!("{setting}: {}: {error}", path.display()))

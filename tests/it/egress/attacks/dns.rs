@@ -113,6 +113,11 @@ impl Dns {
         }
     }
 
+    /// Where it listens, over both protocols.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// The line of `[egress]` that makes the server ask here.
     pub(crate) fn setting(&self) -> String {
         format!("dns_servers = [\"{}\"]\n", self.address)

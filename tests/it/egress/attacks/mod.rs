@@ -19,7 +19,7 @@
 //! whom they meet.
 
 mod cases;
-mod dns;
+pub(crate) mod dns;
 mod headers;
 mod literals;
 mod names;

@@ -1,0 +1,114 @@
+//! Certificates that are ordered and renewed (RFC 8555), by the challenge TLS-ALPN-01 (RFC 8737): the authority connects to
+//! the server's own port, so no other port and no files of a web server are needed.
+
+use crate::settings::Acme;
+use futures::StreamExt as _;
+use rustls::crypto::ring;
+use rustls::pki_types::DnsName;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_acme::acme::ACME_TLS_ALPN_NAME;
+use rustls_acme::caches::DirCache;
+use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, ResolvesServerCertAcme};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The protocol of a handshake that answers the challenge.
+pub(super) const PROTOCOL: &[u8] = ACME_TLS_ALPN_NAME;
+/// The most names that authorities put into one certificate.
+const NAMES: usize = 100;
+
+/// The order of a certificate, and its renewals.
+pub(super) struct Order(AcmeState<io::Error>);
+
+impl Order {
+    /// Keeps account and certificate in `folder`, which is made, for the server's user only.
+    ///
+    /// # Errors
+    /// A message that names the setting, or the folder.
+    pub(super) fn new(
+        settings: &Acme,
+        roots: RootCertStore,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        check(settings)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("tls.acme: {error}"))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut config = AcmeConfig::new_with_client_config(&settings.names, Arc::new(client))
+            .directory(&settings.directory)
+            .cache(DirCache::<PathBuf>::new(folder.to_owned()));
+        if !settings.contact.is_empty() {
+            config = config.contact_push(format!("mailto:{}", settings.contact));
+        }
+        Ok(Self(config.state()))
+    }
+
+    /// The certificate for each handshake.
+    pub(super) fn resolver(&self) -> Arc<ResolvesServerCertAcme> {
+        self.0.resolver()
+    }
+
+    /// Orders, and renews when two thirds of a certificate's time are over. What fails is said, and tried again later.
+    pub(super) async fn renew(mut self) {
+        while let Some(event) = self.0.next().await {
+            match event {
+                Ok(EventOk::DeployedNewCert) => tracing::info!("a new certificate is in use"),
+                Ok(EventOk::DeployedCachedCert) => {
+                    tracing::info!("the certificate that was ordered before is in use");
+                }
+                Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
+                Err(EventError::Order(error)) => tracing::warn!(
+                    %error,
+                    "no certificate came. Port 443 of each of tls.acme.names has to lead to tls.listen; it is tried again"
+                ),
+                Err(error) => tracing::warn!(%error, "a file of an ordered certificate"),
+            }
+        }
+    }
+}
+
+/// Refuses what no authority would issue a certificate for.
+///
+/// # Errors
+/// A message that names the setting.
+pub(super) fn check(settings: &Acme) -> Result<(), String> {
+    for name in &settings.names {
+        let refused = |why: &str| Err(format!("tls.acme.names: got {name:?}. {why}"));
+        if name.starts_with("*.") {
+            return refused(
+                "This challenge is for single names. Write them out, or name files in tls.certificate and tls.key.",
+            );
+        }
+        if DnsName::try_from(name.as_str()).is_err() || name.ends_with('.') {
+            return refused("Write a DNS name, such as functions.example.com.");
+        }
+    }
+    let count = settings.names.len();
+    if count > NAMES {
+        return Err(format!(
+            "tls.acme.names: got {count} names. One certificate has at most {NAMES}."
+        ));
+    }
+    let contact = &settings.contact;
+    if !contact.is_empty() && (!contact.contains('@') || contact.contains([':', ' ', ','])) {
+        return Err(format!(
+            "tls.acme.contact: got {contact:?}. Write one mail address, such as ops@example.com."
+        ));
+    }
+    if !settings.directory.starts_with("https://") {
+        return Err(format!(
+            "tls.acme.directory: got {:?}. Write the https URL of the authority's directory.",
+            settings.directory
+        ));
+    }
+    Ok(())
+}
