@@ -1,4 +1,4 @@
-//! Probes of a server's health, and the answer to every path that no surface has.
+//! The probes of a server's health, and the answer to every path that belongs to no surface.
 
 use crate::app::App;
 use crate::reply;
@@ -20,7 +20,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Ready while the store answers and nobody has asked the server to stop.
+/// Ready while the store answers and the server has not been told to stop.
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Relaxed) {
         return reply::failure(&Fault::new(FaultKind::Stopping, "The server is stopping."));

@@ -1,7 +1,7 @@
-//! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes.
+//! HTTPS: the certificate of `[tls]`, read at the start and again whenever its files change.
 //!
-//! Certificates are renewed every few weeks by programs that replace the files; a server that had to be restarted for it
-//! would be down with an expired one sooner or later.
+//! Certificates are renewed every few weeks by programs that replace the files; a server that needed a restart for that
+//! would sooner or later be down with an expired one.
 
 use crate::settings::Tls;
 use rustls::crypto::ring;
@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at.
+/// The interval at which the files are checked.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// The part that makes a connection one of HTTPS.
+/// The acceptor that turns a connection into one of HTTPS.
 pub struct Https {
     pub(crate) acceptor: TlsAcceptor,
     certificate: Certificate,
-    /// Ends with the server.
+    /// The watch of the files, which ends with the server.
     _watch: JoinSet<()>,
 }
 
@@ -44,8 +44,8 @@ impl Https {
                 .map_err(|error| format!("tls: {error}"))?
                 .with_no_client_auth();
         let mut config = config.with_cert_resolver(Arc::clone(&current) as _);
-        // The older one first, for clients that take either: the bare quotation marks that those of 2020 write in a URL
-        // can be mended in the first request line, and not in the compressed headers of HTTP/2.
+        // HTTP/1.1 comes first, for clients that accept either protocol: the bare quotation marks that clients of 2020
+        // write in a URL can be rewritten in the first request line, but not in the compressed headers of HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         let mut watching = JoinSet::new();
         watching.spawn(watch(certificate.clone()));
@@ -56,14 +56,14 @@ impl Https {
         })
     }
 
-    /// The certificate, for whoever reads it again.
+    /// The certificate, for the part that reads it again.
     #[must_use]
     pub fn certificate(&self) -> Certificate {
         self.certificate.clone()
     }
 }
 
-/// The certificate of a server, and the files that it is read from.
+/// The certificate of a server, and the files from which it is read.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     settings: Tls,
@@ -71,10 +71,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads certificate and key again, for new connections; those that are open keep theirs.
+    /// Reads certificate and key again, for new connections; open connections keep theirs.
     ///
     /// # Errors
-    /// A message that names the setting. The certificate that was in use stays.
+    /// A message that names the setting. The certificate in use stays.
     pub async fn reload(&self) -> Result<(), String> {
         let key = load(&self.settings).await?;
         *self
@@ -135,7 +135,7 @@ async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("{setting}: {}: {error}", path.display()))
 }
 
-/// Replaces the certificate when one of the files was.
+/// Replaces the certificate when one of the files was replaced.
 async fn watch(certificate: Certificate) {
     let settings = &certificate.settings;
     let mut seen = modified(settings).await;
@@ -150,7 +150,7 @@ async fn watch(certificate: Certificate) {
                 tracing::info!("the certificate was replaced");
                 seen = now;
             }
-            // Half of a renewal, perhaps: look again.
+            // Perhaps half of a renewal: check again.
             Err(error) => tracing::warn!(
                 error,
                 "the new certificate cannot be used; the old one stays"

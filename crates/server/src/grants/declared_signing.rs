@@ -1,19 +1,19 @@
-//! The secrets of a version that sign.
+//! The secrets with which a version signs.
 
 use iof_egress::{KeyEncoding, KeyUse, SecretValue, SigningAlgorithm, SigningKey};
 use serde::{Deserialize, Serialize};
 
-/// One secret that signs, with the only algorithm that it is used with.
+/// A secret that signs, with the only algorithm for which it is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclaredSigning {
     /// The name of the secret.
     pub(crate) secret: String,
     algorithm: SigningAlgorithm,
-    /// What is done with it: `sign`, `verify`.
+    /// The uses of the key: `sign`, `verify`.
     #[serde(rename = "use")]
     pub(super) uses: Vec<KeyUse>,
-    /// The writing of the key.
+    /// The encoding of the key.
     #[serde(default, skip_serializing_if = "is_text")]
     encoding: KeyEncoding,
 }
@@ -24,7 +24,7 @@ fn is_text(encoding: &KeyEncoding) -> bool {
 }
 
 impl DeclaredSigning {
-    /// The commands that it grants: each is of use with such a secret only, and reaches nothing else.
+    /// The commands that it grants: each is useful only with such a secret, and reaches nothing else.
     pub(super) fn commands(&self) -> impl Iterator<Item = &'static str> {
         self.uses.iter().map(|one| match one {
             KeyUse::Sign => "sign",
@@ -32,7 +32,7 @@ impl DeclaredSigning {
         })
     }
 
-    /// Checks what can be checked without its value.
+    /// Checks the rules that do not depend on its value.
     ///
     /// # Errors
     /// A sentence on what is wrong.
@@ -59,7 +59,7 @@ impl DeclaredSigning {
         Ok(())
     }
 
-    /// The key of its decrypted value.
+    /// The key, from its decrypted value.
     pub(super) fn key(&self, value: SecretValue) -> SigningKey {
         let uses = self.uses.clone();
         SigningKey::new(&*self.secret, self.algorithm, self.encoding, uses, value)

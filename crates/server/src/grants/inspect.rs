@@ -1,4 +1,4 @@
-//! Checks of a `function.toml` against a server as shipped, for authors who have none at hand.
+//! Checks of a `function.toml` against a server as shipped, for authors who have no server at hand.
 
 use super::{Ceiling, Declaration};
 use iof_command::Grants;
@@ -18,7 +18,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Checks a `function.toml` against the ceiling as shipped.
 ///
 /// # Errors
-/// What the server would say.
+/// The message that the server would send.
 pub fn check_declaration(text: &str) -> Result<(), String> {
     let ceiling = Ceiling {
         grants: Grants::as_shipped(),
@@ -28,7 +28,7 @@ pub fn check_declaration(text: &str) -> Result<(), String> {
     ceiling.read(text).map(drop).map_err(|fault| fault.message)
 }
 
-/// Notes on a `function.toml` that is valid and hardly meant.
+/// Notes on a `function.toml` that is valid but probably a mistake.
 pub fn declaration_notes(text: &str) -> Vec<String> {
     let Ok(declared) = Declaration::parse(text) else {
         return vec![];
@@ -44,7 +44,7 @@ pub fn declaration_notes(text: &str) -> Vec<String> {
     notes
 }
 
-/// The reason why a rule lets nothing through.
+/// The reason why a rule matches no request.
 fn doubt(rule: &Rule) -> Option<String> {
     let (methods, url) = rule.as_str().split_once(' ')?;
     let unknown = |method: &&str| *method != "*" && !METHODS.contains(method);

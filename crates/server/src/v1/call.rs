@@ -37,12 +37,12 @@ pub(super) struct ExportPath {
     export: String,
 }
 
-/// Refuses a method that a path does not have; where the path runs a function, its log says so.
+/// Refuses a method that a path does not have; if the path calls a function, the refusal is in its log.
 pub(super) async fn wrong_method(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Response<Body> {
-    // The router of `/v1` has taken its own segment away.
+    // The router of `/v1` has removed that segment.
     let Some((function, export)) = called_by(request.uri().path()) else {
         return reply::wrong_method(request).await;
     };
@@ -90,7 +90,7 @@ pub(super) async fn call(
     response
 }
 
-/// The answer to a browser that asks whether a page of another origin may call.
+/// The answer to a browser's preflight of a call from a page of another origin.
 pub(super) async fn preflight(
     State(app): State<Arc<App>>,
     Path(FunctionPath { function }): Path<FunctionPath>,
@@ -130,7 +130,7 @@ async fn respond(
     Ok(response)
 }
 
-/// The answer to a call that was refused, which is in the log of its function.
+/// The answer to a call that was refused; the refusal is in the log of its function.
 async fn refused(
     app: &App,
     id: uuid::Uuid,
@@ -178,12 +178,12 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => reply::of_value(value),
-        // Its observers know of its fault.
+        // The call's observers have logged its fault.
         Err(fault) => Ok(ErrorResponse::from(fault).into_response()),
     }
 }
 
-/// The answer to a call that goes on.
+/// The answer to a call that goes on as a job.
 fn accepted(job: uuid::Uuid) -> Response<Body> {
     let accepted = Accepted {
         job: job.to_string(),

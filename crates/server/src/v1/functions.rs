@@ -184,9 +184,9 @@ pub(super) async fn list(
 ) -> Result<Json<FunctionList>, ErrorResponse> {
     let limit = page.limit.get();
     let after = page.after.map_or(0, RowId::get);
-    // What ended calls left counts, too.
+    // Calls that have ended count, too.
     app.call_log.flush().await;
-    // One more tells whether there are more.
+    // One more row shows whether there are more.
     let found = app.store.functions(after, limit + 1).await?;
     let more = found.len() > limit as usize;
     let functions = found.into_iter().take(limit as usize);
@@ -253,7 +253,7 @@ fn refused(error: iof_store::Error) -> Fault {
     }
 }
 
-/// Names of secrets that a version declares and that are not set.
+/// The names of secrets that a version declares and that are not set.
 pub(super) async fn not_set(
     app: &App,
     id: i64,

@@ -93,7 +93,8 @@ pub(super) async fn read(
     Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
-/// A job as JSON. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.
+/// A job as JSON. A result that is JSON is inserted as it was returned: a tree of it would take a hundred times the
+/// memory.
 fn shown(job: Job) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<JobOutcome> = kept.and_then(|kept| serde_json::from_slice(kept).ok());

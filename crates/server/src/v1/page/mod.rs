@@ -1,7 +1,7 @@
 //! `GET /v1/functions/{function}/try`: a page with a form for each export of a function.
 //!
-//! The page is the same for every function, and says nothing of any: its script asks for the function's own document,
-//! as the page's reader, and calls as the page's reader. Nothing is loaded from elsewhere.
+//! The page is the same for every function, and contains nothing about any: with the key of the page's reader, its
+//! script fetches the function's own document and calls the function. Nothing is loaded from elsewhere.
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -23,7 +23,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Its own style and script, and requests to this server: nothing else (CSP 3, section 2.3.1).
+/// The page's own style and script, and requests to this server, and nothing else (CSP 3, section 2.3.1).
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     let policy = format!(
