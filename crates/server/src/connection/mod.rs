@@ -7,7 +7,7 @@
 //! | `first_line` | bare quotation marks in the first request line |
 //! | `supervisor` | when a connection has been idle, or has taken nothing, for too long |
 //! | `streams` | the same for one stream of HTTP/2 |
-//! | `exchange`, `request_body`, `answer_body` | when a request is in progress, and when the connection has its answer |
+//! | `exchange`, `request_body`, `answer_body` | when a request is in progress, and when its answer is sent |
 //! | `unread` | what happens to the rest of a body that its request did not read |
 //! | `answer_share` | how much of the memory for bodies large answers take |
 //! | `head` | how large the head of a request may be |

@@ -11,7 +11,7 @@
 //! | `keys`, `state`, `callback`, `ephemeral`, `log` | data of a function or a client, and who may read it |
 //! | `run`, `arguments`, `form`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
 //! | `callback_client`, `own_routes` | requests that the server makes for a call, and those that stay inside |
-//! | `surface`, `cors`, `nowhere`, `rate_window` | rules of every path: slashes, status lines, CORS, 404, request rates |
+//! | `surface`, `cors`, `nowhere`, `rate_window` | rules of all paths: slashes, status lines, CORS, 404, rates |
 //! | `route`, `request`, `answer` | types that all of them read and write |
 
 mod answer;

@@ -1,4 +1,4 @@
-//! The database of a data directory, open.
+//! The open database of a data directory.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -17,10 +17,10 @@ use crate::lock::lock;
 
 /// A few connections that read, and the task that writes.
 ///
-/// One that is dropped without [`close`](crate::rows::Database::close) loses nothing, but its last write may still be
-/// under way when the drop returns.
+/// A database that is dropped without [`close`](crate::rows::Database::close) loses nothing, but its last write may
+/// still be in progress when the drop returns.
 pub(crate) struct Database {
-    /// Reads; never waits for a write.
+    /// The readers, which never wait for a write.
     pub(super) readers: SqlitePool,
     writer: Writer,
     /// The task that writes, for `close` to wait for.
@@ -28,8 +28,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the file at `path` and brings its tables up to date. Nobody else gets the directory before the last
-    /// connection is closed: `directory` is dropped after it.
+    /// Opens the file at `path` and brings its tables up to date. The directory stays locked until the last connection
+    /// is closed: `directory` is dropped after it.
     pub(crate) async fn open(path: &Path, directory: Lock) -> Result<Self, Error> {
         let (connection, readers) = connection::open(path).await?;
         let (writer, writing) = Writer::new(connection, directory);
