@@ -28,8 +28,7 @@ pub enum AddressClass {
     Shared,
     /// `169.254.0.0/16` (RFC 3927) and `fe80::/10`: cloud metadata above all.
     LinkLocal,
-    /// Public by number, but answered inside the machine by a cloud: `168.63.129.16` (Azure
-    /// WireServer).
+    /// A public address that a cloud answers inside the machine: `168.63.129.16` (Azure WireServer).
     CloudPlatform,
     /// Protocol assignments: `192.0.0.0/24`, `192.88.99.0/24`, `2001::/23`.
     ProtocolAssignment,
@@ -108,8 +107,8 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => AddressClass::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => AddressClass::Loopback,
-        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80
-        // carries IPv4 or nothing.
+        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80 carries IPv4 or
+        // nothing.
         [0, 0, 0, 0, ..] => AddressClass::Ipv4InIpv6,
         // NAT64: 64:ff9b::/96 (RFC 6052) and the local-use 64:ff9b:1::/48 (RFC 8215).
         [0x64, 0xff9b, ..] => AddressClass::Ipv4InIpv6,
@@ -140,7 +139,7 @@ mod tests {
         }
     }
 
-    /// First and last address of each range of `egress-attacks.md` items 1 and 3.
+    /// The first and last address of each range of `egress-attacks.md` items 1 and 3.
     #[test]
     fn special_ranges_are_named() {
         check(AddressClass::Unspecified, &["0.0.0.0", "::"]);
