@@ -1,11 +1,11 @@
 //! Classes of addresses. Only [`AddressClass::Public`] is dialled.
 //!
 //! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section
-//! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the
+//! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, and the
 //! one public address that a cloud answers from inside the machine). An IPv6 address that carries
-//! an IPv4 address is refused whatever it carries: a translator on the way decides where it leads,
-//! and we cannot know which. `Ipv6Addr::is_global` of the standard library is unstable, and lets
-//! 6to4, Teredo, NAT64 and ISATAP through.
+//! an IPv4 address is refused, whichever it carries: a translator on the way decides where it leads,
+//! and this host cannot know. `Ipv6Addr::is_global` of the standard library is unstable, and accepts
+//! 6to4, Teredo, NAT64 and ISATAP.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -81,8 +81,8 @@ impl Egress {
         })
     }
 
-    /// Sets who answers requests to this server by its public name; the first one stays. Late,
-    /// because what answers holds the server, which holds this client.
+    /// Sets the part that answers requests to this server by its public name; the first one stays. It
+    /// is set late, because it holds the server, which holds this client.
     pub fn set_local_dispatch(&self, dispatch: Arc<dyn LocalDispatch>) {
         let _ = self.shared.local_dispatch.set(dispatch);
     }
