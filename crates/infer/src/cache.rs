@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Error, Kind};
 
-/// What a cached thing weighs.
+/// The weight of a cached entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Weight {
     pub(crate) bytes: u64,

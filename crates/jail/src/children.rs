@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-/// The processes whose parent this one is, or became.
+/// The child processes of this process, including those that were reparented to it.
 pub(crate) struct Children(fs::File);
 
 impl Children {

@@ -186,7 +186,7 @@ pub(crate) fn check(
     }
 }
 
-/// The error that an `errno` of starting a program means.
+/// Converts the `errno` of starting a program.
 pub(crate) fn refused(errno: i32) -> RunError {
     match Errno::from_raw_os_error(errno) {
         Errno::NOENT | Errno::NOTDIR => RunError::NotFound,

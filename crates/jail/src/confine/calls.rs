@@ -215,7 +215,7 @@ pub(crate) const EVERYWHERE: [i64; 208] = [
     libc::SYS_writev,
 ];
 
-/// The calls that newer architectures did not take over.
+/// The calls that newer architectures dropped.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const OLDER: [i64; 36] = [
     libc::SYS_access,

@@ -54,7 +54,7 @@ pub(crate) enum Access {
     Device,
 }
 
-/// One visible file, or directory with all below it.
+/// One visible file, or directory with everything below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// The path at which the program sees it.
