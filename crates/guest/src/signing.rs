@@ -1,6 +1,6 @@
-//! Signatures by secrets that the server keeps: the function passes what is signed, and never sees the key.
+//! Signatures with secrets that the server keeps: the function passes the data, and never sees the key.
 //!
-//! A secret that signs stands in `function.toml`, with the one algorithm that it is for:
+//! A secret that signs is declared in `function.toml`, with its one algorithm:
 //!
 //! ```toml
 //! [[signing]]
