@@ -1,9 +1,8 @@
-//! `iof dev`: a server of one's own, what is built swapped in when a file is saved, and everything that calls do in one
-//! stream.
+//! `iof dev`: a local server, a rebuild and redeploy whenever a file is saved, and one stream of everything that calls
+//! do.
 //!
-//! Three things run side by side: the server, as `iof serve` runs it; the thread that watches and builds; and the
-//! stream, which asks the server for what came as any client would. What is deployed goes the way of every deploy, so
-//! that what works here works there.
+//! Three parts run side by side: the server, as in `iof serve`; the thread that watches and builds; and the stream,
+//! which polls the server like any client. Deploys are ordinary deploys, so that what works here works on a server.
 
 mod allow;
 
@@ -27,14 +26,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// Seconds that a question waits at the server for something to tell.
+/// The seconds for which the server holds a poll open until there is news.
 const WAIT: u32 = 30;
-/// After a question that was not answered.
+/// The pause after a failed poll.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often the thread that watches looks whether anybody still listens.
+/// The interval at which the watching thread checks whether anybody still listens.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// What the thread that builds has to tell.
+/// The result of a build.
 type Came = Result<Built, String>;
 
 pub(crate) fn run(dev: Dev) -> ExitCode {
@@ -60,12 +59,12 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
     let (ready, address) = oneshot::channel();
     let ended = runtime.block_on(async {
         tokio::select! {
-            // Ends by itself at Ctrl-C, when all that was under way has ended.
+            // Ends by itself at Ctrl-C, when all calls in progress have ended.
             served = serve::serve(config, |address| { let _ = ready.send(address); }) => served,
             followed = follow(&dev, &key, address) => followed,
         }
     });
-    // The thread that watches ends by itself; a build under way ends with its cargo, which Ctrl-C reaches, too.
+    // The watching thread ends by itself; a build in progress ends with its cargo, which Ctrl-C reaches, too.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,7 +94,7 @@ struct Own {
 }
 
 impl Own {
-    /// What is kept is below the project's target folder, which nobody else reads.
+    /// The data is below the project's target folder, which no other user reads.
     fn of(dev: &Dev) -> Result<Self, String> {
         let folder = dev.folder.join("target/iof-dev");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -112,14 +111,14 @@ impl Own {
         for place in &dev.allow {
             allow::host(&mut config, place)?;
         }
-        // The stream below tells what calls do; the log, what is wrong.
+        // The stream below shows calls; the log shows only problems.
         if config.log == Config::default().log {
             config.log = "warn".into();
         }
         let (key, _) = secret_file::read_or_make(&folder.join("key"))?;
         let key = key.trim().to_owned();
         config.auth.keys.push(key.clone());
-        // A project of before has it there.
+        // A project of an earlier release has it there.
         let file = folder.join("secrets.key");
         let has_none =
             config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty();
@@ -130,7 +129,7 @@ impl Own {
     }
 }
 
-/// Deploys what is built, and prints what comes.
+/// Deploys each build, and prints events.
 async fn follow(
     dev: &Dev,
     key: &str,
@@ -149,10 +148,10 @@ async fn follow(
     if let Err(why) = keep_profile(&client, key).await {
         complain(&format!("--dev does not lead here: {why}"), None);
     }
-    // What runs, where a build or a deploy fails.
+    // The version that stays active if a build or a deploy fails.
     let mut runs: Option<String> = None;
     let mut builds = builder(dev);
-    // They end with this future.
+    // The tasks end with this future.
     let mut streams = JoinSet::new();
     loop {
         let Some((came, since)) = builds.recv().await else {
@@ -194,7 +193,7 @@ async fn follow(
     }
 }
 
-/// Keeps the server and its key as the profile of `--dev`, so that other commands of this user need neither.
+/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither.
 async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
     let about = client.about().await?;
     let profile = Profile {
@@ -210,7 +209,7 @@ async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
     .map(drop)
 }
 
-/// Builds now and whenever a file changes, in a thread of its own.
+/// Builds now and whenever a file changes, in a separate thread.
 fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
     let (tell, told) = mpsc::channel(1);
     let options = Options {
@@ -225,7 +224,7 @@ fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
                 Ok(built) => built.folders.clone(),
                 Err(_) => vec![folder.clone()],
             };
-            // Before the news, so that a file that is saved while it is read is not missed.
+            // Taken before the build, so that a file that is saved while it is read is not missed.
             let watched = watch(&folders);
             if tell.blocking_send((built, Instant::now())).is_err() {
                 return;
@@ -248,7 +247,7 @@ fn builder(dev: &Dev) -> mpsc::Receiver<(Came, Instant)> {
 }
 
 fn list(changed: &[PathBuf]) -> String {
-    // Editors and compilers write files that are gone again.
+    // Editors and compilers write temporary files.
     let there = changed.iter().filter(|path| path.exists());
     let names = there.filter_map(|path| path.file_name());
     let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
@@ -285,7 +284,7 @@ async fn calls(remote: Remote, name: String) {
     .await;
 }
 
-/// Prints each request that leaves, and what would let a refused one out.
+/// Prints each outbound request, and the line that would allow a refused one.
 async fn sent(remote: Remote, name: String) {
     let filter = format!("&function={name}");
     stream(
@@ -303,7 +302,7 @@ async fn sent(remote: Remote, name: String) {
 
 type Lines = (Vec<Json>, Box<dyn Fn(&Json) -> String + Send>);
 
-/// Asks for what is new, again and again. What was there before is not shown.
+/// Polls for new rows, again and again. Earlier rows are not shown.
 async fn stream(
     remote: Remote,
     first: &str,
@@ -333,7 +332,7 @@ async fn stream(
     }
 }
 
-/// The line of function.toml that would let it through.
+/// The line of function.toml that would allow the request.
 fn hint(row: &Json) -> String {
     let text = |field: &str| line(row[field].as_str().unwrap_or_default());
     match &*text("outcome") {
