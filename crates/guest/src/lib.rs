@@ -65,8 +65,8 @@
 //!
 //! # Webhooks
 //!
-//! A function with [`Request`] as its argument answers every caller of its address, `/fn/<function>/<export>`. One that needs
-//! only the body says so, and takes any, whatever its content type: text that is UTF-8, bytes, or JSON.
+//! A function with [`Request`] as its argument answers every caller of its address, `/fn/<function>/<export>`. One that
+//! needs only the body says so, and takes any, whatever its content type: text that is UTF-8, bytes, or JSON.
 //!
 //! ```
 //! /// Takes the event of a webhook.
