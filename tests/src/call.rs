@@ -1,4 +1,4 @@
-//! Requests to a running server, and what came back.
+//! Requests to a running server, and their answers.
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Deploying with grants, and secrets: the parts of `/v1` that other tests stand on.
+//! Deploys with grants, and secrets: the parts of `/v1` that other tests use.
 
 use crate::call::{Answer, Uploaded};
 use crate::server::Server;

@@ -1,4 +1,4 @@
-//! A real HTTP server on loopback with the manners that a test asks for, and a record of who came.
+//! A real HTTP server on loopback with the behaviour that a test asks for, and a record of its requests.
 //!
 //! | path | answer |
 //! |---|---|

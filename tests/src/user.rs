@@ -1,4 +1,4 @@
-//! A user at a terminal: what they type, and every word that comes back.
+//! A user at a terminal: the input, and all the output.
 
 use crate::server::program;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Many cases at a time against one server, and everything that is wrong with any of them in one message.
+//! Many cases at a time against one server, with all failures in one message.
 
 use std::{collections::BTreeMap, time::Duration};
 
