@@ -24,7 +24,7 @@ pub(crate) struct Library {
     pub(crate) providers: Vec<String>,
 }
 
-/// The source of the library, for messages.
+/// The ways to get the library, for messages.
 const SOURCES: &str = "Name the libonnxruntime.so of the PyPI wheel `onnxruntime` or of Debian's package \
                        libonnxruntime; `iof models doctor` says how to get it.";
 

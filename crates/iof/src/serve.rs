@@ -288,7 +288,7 @@ struct Parts {
 fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
     let public_url = config.public_url()?;
     let mut settings = config.server;
-    // Each function takes one, and half of all is for calls, commands, models and the store.
+    // Each connection takes one, and half of all is for files of calls, commands, models and the store.
     settings.connections = settings.connections.min(parts.descriptors / 2);
     Ok(App::new(iof_server::Parts {
         engine: parts.engine,

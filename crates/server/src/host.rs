@@ -60,7 +60,7 @@ impl OwnNames {
     }
 
     /// The same check as [`OwnNames::admit`], for a separate listener that may be on any address: a page can make a
-    /// name resolve to it, but cannot forge an address.
+    /// name resolve to that address, but cannot change where an address leads.
     pub(crate) fn admit_address<B>(&self, request: &Request<B>) -> Result<(), Fault> {
         let host = authority(request)?.and_then(host_of);
         let address = host.is_some_and(|host| {

@@ -14,7 +14,7 @@ pub(crate) enum SentKey {
     OtherScheme,
     /// A key that this server does not know. It may be that of a function.
     Unknown,
-    /// A key that this server made and that has expired or was revoked.
+    /// A key that this server made and that has expired.
     Ended(ApiKey),
     /// A key that this server made.
     Made(ApiKey),

@@ -1,8 +1,8 @@
 //! Changes of rows, each a type with its own output, and their common form in the writer's queue.
 //!
 //! In the queue the type is erased ([`Queued`]), so that a feature adds a change without touching the writer. The
-//! change, its output and the waiting caller share one allocation, which a `oneshot` channel would also need; the
-//! future that applies the change is a second one, and the only one that a closed enum of changes would not have.
+//! change, its output and the waiting caller share one allocation, which a `oneshot` channel would need for the caller
+//! by itself; the future that applies the change is a second one, and the only one that a closed enum of changes would not have.
 //! Compared with the flush of the disk that follows, neither can be measured.
 
 use std::mem;
