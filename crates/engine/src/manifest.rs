@@ -160,8 +160,8 @@ impl Export {
             .map_or(BodyUse::Arguments, |said| said.body)
     }
 
-    /// The types of the export in their written form, with the names of its arguments if they are known: `(text:
-    /// string) -> u32`.
+    /// The types of the export in their written form, with the names of its arguments if they are known:
+    /// `(text: string) -> u32`.
     #[must_use]
     pub fn types(&self) -> Option<String> {
         let signature = self.signature.as_ref()?;

@@ -2,8 +2,8 @@
 //!
 //! In the queue the type is erased ([`Queued`]), so that a feature adds a change without touching the writer. The
 //! change, its output and the waiting caller share one allocation, which a `oneshot` channel would need for the caller
-//! by itself; the future that applies the change is a second one, and the only one that a closed enum of changes would not have.
-//! Compared with the flush of the disk that follows, neither can be measured.
+//! by itself; the future that applies the change is a second one, and the only one that a closed enum of changes would
+//! not have. Compared with the flush of the disk that follows, neither can be measured.
 
 use std::mem;
 use std::pin::Pin;

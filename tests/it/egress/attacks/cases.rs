@@ -10,7 +10,7 @@ use super::paths::{Ask, Told, Way, World, exit_status};
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
-/// The same where many wait for somebody who is not there.
+/// The same where many wait for a peer that is not there.
 const WAITING_AT_A_TIME: usize = 128;
 
 /// One request and how it ends.

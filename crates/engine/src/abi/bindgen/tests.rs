@@ -246,7 +246,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
     assert_eq!(length.slots, [bytes("[1, -2]")]);
     assert_eq!(length.returns, scalar(Type::U32));
-    // One element alone may stand in an array, too.
+    // A single element may be in an array, too.
     let one = export(&[Core::I64], &[Core::I64], None);
     for given in ["-1", "[-1]"] {
         let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
