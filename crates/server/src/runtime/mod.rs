@@ -14,7 +14,8 @@
 //! This is the hardest code of the server, and stays for what it gains. It is to be replaced by one multi-threaded
 //! runtime of tokio and the client of hyper-util when the same build without it serves at least 95 percent as many
 //! short calls a second at 16 at a time, and its slowest percent takes at most 10 percent longer.
-//! `cargo xtask bench hello` and `cargo xtask bench egress` measure both; run them with each new major version of tokio.
+//! `cargo xtask bench hello` and `cargo xtask bench egress` measure both; run them with each new major version of
+//! tokio.
 
 mod compute;
 mod migrate;
