@@ -1,8 +1,8 @@
-//! Lists the files that are embedded: the templates of `iof new`, the crates that it copies into projects, and the
-//! stand-in for wasm-bindgen of 2020.
+//! Lists the files to embed: the templates of `iof new`, the crates that it copies into projects, and the stand-in for
+//! wasm-bindgen of 2020.
 //!
-//! A list in the source would have to be kept by hand. What is left out is what cargo does not need to build a crate:
-//! locks, tests, and what begins with a dot.
+//! A list in the source would have to be kept by hand. Files that cargo does not need to build a crate are left out:
+//! locks, tests, and names that begin with a dot.
 
 #![allow(
     clippy::disallowed_methods,
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
-    // Of a folder that is watched, new files are noticed, too.
+    // New files in a watched folder are noticed, too.
     println!("cargo:rerun-if-changed={}", folder.display());
     for entry in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
         let path = entry?.path();

@@ -1,11 +1,11 @@
-//! Requests to a running server, and what came back.
+//! Requests to a running server, and their answers.
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 use crate::server::Server;
 
-/// What the server answered.
+/// The answer of the server.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status, which is 200 for most failures of `/api`, as it was in 2020.
@@ -25,7 +25,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is not.
+    /// If it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {:?}", self.text()))
     }
@@ -41,7 +41,7 @@ impl Answer {
     /// The true status of a run, from `iof-status`.
     ///
     /// # Panics
-    /// When the answer does not carry it.
+    /// If the answer does not carry it.
     pub fn status(&self) -> u16 {
         let status = self.header("iof-status");
         status
@@ -49,13 +49,13 @@ impl Answer {
             .unwrap_or_else(|_| panic!("no iof-status in {:?}", self.headers))
     }
 
-    /// The fault code of a run, empty when it went well.
+    /// The fault code of a run, empty if it succeeded.
     pub fn fault(&self) -> &str {
         self.header("iof-fault")
     }
 }
 
-/// What an upload answered.
+/// The answer to an upload.
 #[derive(Clone, Debug)]
 pub struct Uploaded {
     /// The number of the function.
@@ -70,16 +70,16 @@ impl Server {
     /// Any request: `request("GET", "/healthz")`.
     ///
     /// # Panics
-    /// When the method is none.
+    /// If the method is invalid.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// Sends a request and reads all of the answer.
+    /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// When no whole answer comes.
+    /// If no whole answer arrives.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
         let (http, headers) = (response.status(), response.headers().clone());
@@ -93,7 +93,7 @@ impl Server {
     /// Sends a request that must be answered.
     ///
     /// # Panics
-    /// When it is not, with the server's log.
+    /// If it is not answered, with the server's log.
     pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
         match self.send(request).await {
             Ok(answer) => answer,
@@ -116,10 +116,10 @@ impl Server {
         self.answer(request).await
     }
 
-    /// `POST /api/executables` of a module that must be taken.
+    /// `POST /api/executables` of a module that must be accepted.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn upload(&self, module: impl Into<Vec<u8>>) -> Uploaded {
         let answer = self.try_upload(module).await;
         assert!(
@@ -153,7 +153,7 @@ impl Server {
         self.answer(request).await
     }
 
-    /// The same with the types of the function, and a body that does not pass through the numbers of JavaScript.
+    /// The same with the types of the function, and a body that does not pass through JavaScript's numbers.
     pub async fn run_as(
         &self,
         id: u64,

@@ -1,4 +1,4 @@
-//! Deploying with grants, and secrets: the parts of `/v1` that other tests stand on.
+//! Deploys with grants, and secrets: the parts of `/v1` that other tests use.
 
 use crate::call::{Answer, Uploaded};
 use crate::server::Server;
@@ -11,7 +11,7 @@ impl Server {
         self.answer(form(request, module.into(), declaration)).await
     }
 
-    /// The same under a name, with a key of the server.
+    /// The same with a name, and a key of the server.
     pub async fn try_deploy_named(
         &self,
         name: &str,
@@ -24,10 +24,10 @@ impl Server {
         self.answer(form(request, module.into(), declaration)).await
     }
 
-    /// The same as the first, which must be taken.
+    /// The same as the first, which must be accepted.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn deploy(&self, module: impl Into<Vec<u8>>, declaration: &str) -> Uploaded {
         let answer = self.try_deploy(module, declaration).await;
         assert_eq!(answer.http, 201, "{}\n{}", answer.text(), self.log());
@@ -61,7 +61,7 @@ impl Server {
     /// `GET path` as the holder of a function's admin key.
     ///
     /// # Panics
-    /// When the answer is no JSON of status 200.
+    /// If the answer is not JSON of status 200.
     pub async fn read_as(&self, function: &Uploaded, path: &str) -> Value {
         let request = self.request("GET", path).bearer_auth(&function.admin_key);
         let answer = self.answer(request).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The bytes of a built guest, such as `send_email` or `wasi`.
 ///
 /// # Panics
-/// When it is not built, with the command that builds it.
+/// If it is not built, with the command that builds it.
 pub fn guest(name: &str) -> Vec<u8> {
     let path = path(name);
     let read = std::fs::File::open(&path).and_then(|mut file| {
@@ -21,7 +21,7 @@ pub fn guest(name: &str) -> Vec<u8> {
     })
 }
 
-/// Where `cargo xtask guests` puts a guest.
+/// The path at which `cargo xtask guests` puts a guest.
 pub fn path(name: &str) -> PathBuf {
     target_dir()
         .join("guests/wasm")
@@ -29,7 +29,7 @@ pub fn path(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
-/// What a chore of `cargo xtask` put into the target directory.
+/// The path of a file that a chore of `cargo xtask` put into the target directory.
 pub fn built(place: &str) -> PathBuf {
     target_dir().join(place)
 }
@@ -37,7 +37,7 @@ pub fn built(place: &str) -> PathBuf {
 /// A module written as text.
 ///
 /// # Panics
-/// When the text is not a module.
+/// If the text is not a module.
 pub fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a module in the text format")
 }

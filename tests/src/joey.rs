@@ -37,10 +37,10 @@ mod wire;
 
 /// The longest that any answer may take.
 const DEADLINE: Duration = Duration::from_secs(40);
-/// From this size on `curl` asks before it sends.
+/// The size from which `curl` asks before it sends.
 const EXPECT: usize = 1024;
 
-/// Whose habits a client has.
+/// The habits of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Manner {
     /// `curl --location --request …`, as in every article.
@@ -56,7 +56,7 @@ pub struct Joey {
     address: SocketAddr,
     tls: Option<TlsConnector>,
     manner: Manner,
-    /// The address that it calls from, where it matters.
+    /// The address from which it calls, if that matters.
     from: Option<IpAddr>,
 }
 
@@ -64,7 +64,7 @@ impl Joey {
     /// Over HTTP.
     ///
     /// # Panics
-    /// When the server's URL is no address.
+    /// If the server's URL is not an address.
     pub fn http(server: &Server) -> Self {
         Self::at(&server.url, None)
     }
@@ -72,7 +72,7 @@ impl Joey {
     /// Over HTTPS, as in 2020.
     ///
     /// # Panics
-    /// When the server was started without TLS.
+    /// If the server was started without TLS.
     pub fn https(server: &Server) -> Self {
         let url = server.tls_url.as_deref().expect("a server with TLS");
         let ca = server.ca_pem().expect("a server with TLS");
@@ -83,7 +83,7 @@ impl Joey {
         )
     }
 
-    /// Over HTTP, to any server: a stand-in, for a look at what this client sends.
+    /// Over HTTP, to any server: a stand-in, to examine what this client sends.
     pub fn to(address: SocketAddr) -> Self {
         Self::at(&address.to_string(), None)
     }
@@ -143,10 +143,10 @@ impl Joey {
             .await
     }
 
-    /// Uploads a module that must be taken, described as `Hello`.
+    /// Uploads a module that must be accepted, described as `Hello`.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn deploy(&self, module: impl AsRef<[u8]>) -> Uploaded {
         let answer = self
             .call("POST", "/api/executables")
@@ -188,10 +188,10 @@ impl Joey {
     }
 }
 
-/// A client's settings that trust this authority and offer these protocols.
+/// The settings of a client that trusts this authority and offers these protocols.
 ///
 /// # Panics
-/// When the text is no certificate.
+/// If the text is not a certificate.
 pub fn client_config(ca_pem: &str, protocols: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("a certificate");
@@ -216,7 +216,7 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// One more header, spelt as it is written here.
+    /// Adds a header, spelt as it is written here.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -230,10 +230,10 @@ impl Call<'_> {
         self
     }
 
-    /// Sends it, and reads all of the answer.
+    /// Sends it, and reads the whole answer.
     ///
     /// # Panics
-    /// When there is none, or none in time.
+    /// If there is none, or none in time.
     pub async fn send(self) -> Answer {
         match timeout(DEADLINE, self.joey.exchange(&self)).await {
             Ok(Ok(answer)) => answer,

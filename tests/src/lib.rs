@@ -1,4 +1,4 @@
-//! What a black-box test of iof stands on: the real binary, and real servers on loopback for it to meet.
+//! The harness of black-box tests of iof: the real binary, and real servers on loopback for it to talk to.
 //!
 //! * [`server`] starts `iof serve`, stops it or kills it, and starts it again on the same data; [`call`] is how to
 //!   talk to it.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    /// The accept loop, which owns the connections in turn. Dropping a JoinSet aborts what is in it.
+    /// The accept loop, which owns the connections in turn. Dropping a JoinSet aborts its tasks.
     _tasks: JoinSet<()>,
 }
 
@@ -48,7 +48,7 @@ impl Listener {
                 connections.spawn(async move {
                     match tls {
                         None => talk(stream, router).await,
-                        // A client that does not trust us hangs up; that is its right.
+                        // A client that does not trust us closes the connection, as it may.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
                                 talk(stream, router).await;
@@ -68,15 +68,15 @@ impl Listener {
 
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let service = TowerToHyperService::new(router);
-    // What goes wrong here is the other side's business: it sees its connection end.
+    // Errors here concern the other side, which sees its connection end.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-/// A certificate authority of our own, and a certificate of it.
+/// A certificate authority for tests, and a certificate of it.
 pub struct Identity {
-    /// What a client has to trust, as PEM.
+    /// The authority that a client has to trust, as PEM.
     pub ca_pem: String,
     /// The certificate, as PEM, for a server that reads files.
     pub certificate_pem: String,
@@ -89,7 +89,7 @@ impl Identity {
     /// A fresh authority that vouches for `names`.
     ///
     /// # Panics
-    /// Without randomness.
+    /// If there is no randomness.
     pub fn new(names: &[&str]) -> Self {
         Self::of(names, |_| {})
     }

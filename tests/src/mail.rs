@@ -1,8 +1,8 @@
 //! The stand-in for SendGrid: a real HTTPS server that takes `POST /v3/mail/send` and keeps the mails.
 //!
-//! It answers as the service does: 202 and nothing for a mail that it took, 401 for a token that it does not know,
-//! 400 naming the field that is wrong. Its certificate is for `api.sendgrid.com`, from an authority of its own, so a
-//! function keeps its true URL and an operator's setting leads the name here ([`MailService::config`]).
+//! It answers as the service does: 202 and no body for an accepted mail, 401 for an unknown token, 400 naming the wrong
+//! field. Its certificate is for `api.sendgrid.com`, from its own authority, so a function keeps its true URL and an
+//! operator's setting pins the name to it ([`MailService::config`]).
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::listener::{Identity, Listener};
 
-/// The name that the certificate is for.
+/// The name in the certificate.
 pub const HOST: &str = "api.sendgrid.com";
 
 /// A running stand-in. It ends when it is dropped.
@@ -33,16 +33,16 @@ pub struct MailService {
 }
 
 struct Shared {
-    /// The only token that it knows.
+    /// The only token that it accepts.
     token: String,
-    /// The payloads that it took, as they came.
+    /// The payloads that it accepted, unchanged.
     mailbox: Mutex<Vec<Value>>,
-    /// Every request, taken or not: `METHOD path status`.
+    /// Every request, accepted or not: `METHOD path status`.
     seen: Mutex<Vec<String>>,
 }
 
 impl MailService {
-    /// Starts on a free port of loopback; `token` is the only one that it takes.
+    /// Starts on a free port of loopback; `token` is the only one that it accepts.
     pub async fn start(token: &str) -> Self {
         let identity = Identity::new(&[HOST]);
         let shared = Arc::new(Shared {
@@ -62,7 +62,7 @@ impl MailService {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.listener.address
     }
@@ -72,9 +72,9 @@ impl MailService {
         &self.ca_pem
     }
 
-    /// The lines of `iof.toml` that lead the service's name here and trust its authority, which is written to `ca`.
+    /// The lines of `iof.toml` that pin the service's name to it and trust its authority, which is written to `ca`.
     ///
-    /// They end in a table of their own, so other tables may follow, and other `[egress]` keys may not.
+    /// They end in a table, so other tables may follow, but no other `[egress]` keys.
     pub fn config(&self, ca: &Path) -> String {
         std::fs::File::create(ca)
             .and_then(|mut file| std::io::Write::write_all(&mut file, self.ca_pem.as_bytes()))
@@ -85,7 +85,7 @@ impl MailService {
         )
     }
 
-    /// The mails that it took, oldest first, each as the payload came.
+    /// The mails that it accepted, oldest first, each as its payload.
     pub fn mailbox(&self) -> Vec<Value> {
         self.shared
             .mailbox
@@ -178,7 +178,7 @@ fn take(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refu
     Ok(mail)
 }
 
-/// What every mail needs, by the name that the service gives a wrong field.
+/// The required fields of a mail, by the name that the service gives a wrong field.
 fn check(mail: &Value) -> Result<(), Refusal> {
     let need = |field: &str, value: Option<&Value>| match value.and_then(Value::as_str) {
         Some(text) if !text.is_empty() => Ok(()),

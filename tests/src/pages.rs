@@ -30,7 +30,7 @@ impl Pages {
         }
     }
 
-    /// The page that the folder's `index.html` is, without a slash at the end.
+    /// The URL of the folder's `index.html`, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.listener.address)
     }
@@ -62,17 +62,17 @@ async fn file(State(folder): State<PathBuf>, uri: Uri) -> Response {
     }
 }
 
-/// A proxy on a free port of loopback that writes where its server listens in place of `Host`.
+/// A proxy on a free port of loopback that writes its server's address as `Host`.
 pub struct Proxy {
     listener: Listener,
     to: Arc<OnceLock<String>>,
 }
 
 impl Proxy {
-    /// Starts, in front of nothing yet.
+    /// Starts, without a server behind it yet.
     ///
     /// # Panics
-    /// When there is no client to be had.
+    /// If no client can be built.
     pub async fn start() -> Self {
         let to = Arc::new(OnceLock::new());
         let state = (
@@ -89,12 +89,12 @@ impl Proxy {
         }
     }
 
-    /// Where its clients find it.
+    /// The URL for its clients.
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.listener.address.port())
     }
 
-    /// Stands in front of this server from now on.
+    /// Forwards to this server from now on.
     pub fn lead_to(&self, server: &Server) {
         let _ = self.to.set(server.url.clone());
     }

@@ -19,12 +19,12 @@ use tokio::{
 
 use crate::listener::Identity;
 
-/// How long a start may take, compiles of what is stored included.
+/// The longest that a start may take, including compiles of stored modules.
 const START: Duration = Duration::from_secs(60);
-/// How long a graceful stop may take before the process is killed and the test fails.
+/// The longest that a graceful stop may take before the process is killed and the test fails.
 const STOP: Duration = Duration::from_secs(45);
 
-/// What `iof serve` is started with.
+/// The options with which `iof serve` is started.
 #[derive(Debug, Default)]
 pub struct Builder {
     config: String,
@@ -35,7 +35,7 @@ pub struct Builder {
     tls: Option<Certificate>,
 }
 
-/// What a server shows over TLS, and what its clients trust.
+/// The certificate of a server, and the authority that its clients trust.
 #[derive(Debug)]
 struct Certificate {
     ca: String,
@@ -51,7 +51,7 @@ impl Builder {
         self
     }
 
-    /// The `iof` to start, where the usual one is not meant.
+    /// The `iof` to start instead of the usual one.
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
@@ -89,7 +89,7 @@ impl Builder {
     /// Starts, and waits until the server listens.
     ///
     /// # Panics
-    /// When it does not, with all that it said.
+    /// If it does not, with all its output.
     pub async fn start(self) -> Server {
         let home = tempfile::Builder::new()
             .prefix("iof-test-")
@@ -101,10 +101,10 @@ impl Builder {
         }
     }
 
-    /// Starts with what must be refused, and answers the exit status and what the program said.
+    /// Starts a server that must refuse to start, and returns the exit status and the output.
     ///
     /// # Panics
-    /// When the server starts all the same.
+    /// If the server starts all the same.
     pub async fn refused(self) -> Refused {
         let home = tempfile::Builder::new()
             .prefix("iof-test-")
@@ -117,16 +117,16 @@ impl Builder {
     }
 }
 
-/// How a program ended that did not serve.
+/// The end of a program that refused to serve.
 #[derive(Debug)]
 pub struct Refused {
     /// Its exit status, unless it had to be killed.
     pub status: Option<ExitStatus>,
-    /// What it said on stderr.
+    /// Its stderr.
     pub log: String,
 }
 
-/// Why no server is there.
+/// The reason why there is no server.
 struct NotStarted {
     program: PathBuf,
     cause: String,
@@ -148,18 +148,19 @@ impl std::fmt::Display for NotStarted {
 
 /// A running `iof serve` on a free port of loopback, with its data in a temporary folder.
 pub struct Server {
-    /// Where it listens, such as `http://127.0.0.1:40123`.
+    /// The URL at which it listens, such as `http://127.0.0.1:40123`.
     pub url: String,
-    /// Where it listens for HTTPS, such as `https://127.0.0.1:40124`, if it was started with [`Builder::tls`].
+    /// The URL at which it listens for HTTPS, such as `https://127.0.0.1:40124`, if it was started with
+    /// [`Builder::tls`].
     pub tls_url: Option<String>,
     /// The process. `kill_on_drop` ends it with the test, however that goes.
     child: Child,
-    /// What it said on stderr so far.
+    /// Its stderr so far.
     log: Arc<Mutex<String>>,
     /// The tasks that read its two streams, so that it never waits for a reader.
     readers: JoinSet<()>,
     pub(crate) client: reqwest::Client,
-    /// What it was started with, for a restart.
+    /// The options with which it was started, for a restart.
     builder: Builder,
     /// Holds `data/` and `iof.toml`; removed at the end.
     home: TempDir,
@@ -192,15 +193,15 @@ impl Server {
         self.child.id().expect("the process runs")
     }
 
-    /// What the server said on stderr so far.
+    /// The server's stderr so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no reader panics").clone()
     }
 
-    /// Stops as a service manager does, with SIGTERM, and answers the exit status.
+    /// Stops as a service manager does, with SIGTERM, and returns the exit status.
     ///
     /// # Panics
-    /// When it takes longer than 45 seconds.
+    /// If it takes longer than 45 seconds.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         match timeout(STOP, self.child.wait()).await {
@@ -219,7 +220,7 @@ impl Server {
         self.ended(status).await
     }
 
-    /// Sends a signal to the server's process alone.
+    /// Sends a signal only to the server's process.
     pub fn signal(&self, signal: Signal) {
         let pid = self
             .child
@@ -240,7 +241,7 @@ impl Server {
     /// The same server again on the same data, on a new port. The old process must have ended.
     ///
     /// # Panics
-    /// When the old process still runs, or the new one does not start.
+    /// If the old process still runs, or the new one does not start.
     pub async fn restart(mut self) -> Self {
         assert!(
             self.child.try_wait().is_ok_and(|ended| ended.is_some()),
@@ -340,7 +341,7 @@ impl Server {
             });
         };
         readers.spawn(collect(stdout, Arc::default()));
-        // No proxy of the machine's may stand between a test and its own server.
+        // A proxy of the machine must not stand between a test and its own server.
         let client = reqwest::Client::builder()
             .no_proxy()
             .build()

@@ -1,4 +1,4 @@
-//! A real HTTP server on loopback with the manners that a test asks for, and a record of who came.
+//! A real HTTP server on loopback with the behaviour that a test asks for, and a record of its requests.
 //!
 //! | path | answer |
 //! |---|---|
@@ -46,17 +46,17 @@ use tokio::{
 
 use crate::listener::{Identity, Listener};
 
-/// What `/gzip` says, unsqueezed.
+/// The decoded body of `/gzip`.
 pub const GZIP_TEXT: &str = "squeezed\n";
 const GZIP: [u8; 29] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 43, 46, 44, 77, 77, 173, 74, 77, 225, 2, 0, 102, 237, 188, 83,
     9, 0, 0, 0,
 ];
 
-/// What `/image` says: the start of a PNG, which no text decoder leaves as it is.
+/// The body of `/image`: the start of a PNG, which every text decoder changes.
 pub const IMAGE: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 
-/// What `/binary` says: every byte there is, and a piece that is no UTF-8 across them.
+/// The body of `/binary`: every byte there is, and a sequence that is not UTF-8 across them.
 pub fn binary() -> Vec<u8> {
     (0..=255).chain([0xff, 0xfe, 0, 0xc3]).collect()
 }
@@ -95,7 +95,7 @@ impl Upstream {
         }
     }
 
-    /// HTTPS with a certificate for these names, from an authority of its own.
+    /// HTTPS with a certificate for these names, from its own authority.
     pub async fn start_tls(names: &[&str]) -> Self {
         let identity = Identity::new(names);
         let seen = Record::default();
@@ -108,7 +108,7 @@ impl Upstream {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.listener.address
     }
@@ -125,7 +125,7 @@ impl Upstream {
             .expect("a place for the authority's certificate");
     }
 
-    /// The lines of `iof.toml` that lead a name to this server, which also lifts the address class for that name.
+    /// The lines of `iof.toml` that pin a name to this server, which also lifts the address class for that name.
     pub fn pin(&self, host: &str, port: u16) -> String {
         format!(
             "[[egress.pin]]\nhost = \"{host}\"\nport = {port}\nto = \"{}\"\n",
@@ -300,8 +300,8 @@ async fn headers(Path(count): Path<usize>) -> Response {
     (flood, "flooded").into_response()
 }
 
-/// A server that reads once, says these bytes whatever was asked, and hangs up: for answers that no HTTP server of
-/// good manners gives.
+/// A server that reads once, sends these bytes whatever was asked, and closes the connection: for answers that no
+/// correct HTTP server gives.
 pub struct Rude {
     address: SocketAddr,
     /// The accept loop.
@@ -331,7 +331,7 @@ impl Rude {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

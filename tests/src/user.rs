@@ -1,14 +1,14 @@
-//! A user at a terminal: what they type, and every word that comes back.
+//! A user at a terminal: the input, and all the output.
 
 use crate::server::program;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// A user: a home of their own, and a server that they talk to.
+/// A user: a home directory, and a server.
 pub struct User {
     home: TempDir,
-    /// Where `IOF_SERVER` leads; empty where it is not set.
+    /// The value of `IOF_SERVER`; not set if empty.
     pub server: String,
 }
 
@@ -16,7 +16,7 @@ impl User {
     /// Of this server.
     ///
     /// # Panics
-    /// Without a temporary directory.
+    /// If there is no temporary directory.
     pub fn new(server: &str) -> Self {
         Self {
             home: tempfile::tempdir().unwrap(),
@@ -24,7 +24,7 @@ impl User {
         }
     }
 
-    /// Their home, and where they type.
+    /// The home directory, in which commands are typed.
     pub fn folder(&self) -> &Path {
         self.home.path()
     }
@@ -32,7 +32,7 @@ impl User {
     /// Runs `iof`.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[expect(
         clippy::disallowed_methods,
         reason = "whoever types blocks a thread that was given for it"
@@ -53,17 +53,17 @@ impl User {
             command.env("IOF_SERVER", &self.server);
         }
         let mut child = command.spawn().unwrap();
-        // A program that wants none has gone.
+        // A program that reads no stdin has gone.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         child.wait_with_output().unwrap()
     }
 
-    /// The line, what it printed, and how it ended, without what is different every time.
+    /// The line, its output, and its exit status, without the parts that differ every time.
     pub async fn types(&self, line: &[&str]) -> String {
         self.types_with(line, "").await
     }
 
-    /// The same, with something on its stdin.
+    /// The same, with text on its stdin.
     pub async fn types_with(&self, line: &[&str], stdin: &str) -> String {
         let output = tokio::task::block_in_place(|| self.run(line, stdin));
         let mut text = format!("$ iof {}\n", line.join(" "));

@@ -1,7 +1,7 @@
-//! `cargo xtask capture`: what the README shows of a terminal, typed for real.
+//! `cargo xtask capture`: the terminal session in the README, typed for real.
 //!
-//! Three commands in an empty folder: a project, a server that builds it, a call. What they print is put between two
-//! marks of the README, without what is different every time.
+//! It runs three commands in an empty folder: a project, a server that builds it, a call. Their output is put between
+//! two marks of the README, without the parts that differ every time.
 
 use std::{
     fs,

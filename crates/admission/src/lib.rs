@@ -1,11 +1,10 @@
-//! Bounded admission: a limit on what runs at once, a bound on what waits for it, and a time that it
-//! waits at most.
+//! Bounded admission: a limit on concurrency, a bound on the queue before it, and a time limit on
+//! waiting.
 //!
-//! A free permit costs one atomic addition to take and one to give back, with no lock and no look at
-//! the clock. Only what finds none waits, at a semaphore of tokio's, so that it is admitted in the
-//! order of arrival: a permit that is given back while something waits goes to the semaphore, and is
-//! never free in between. Permits are owned: what holds one may outlive the function that acquired
-//! it, such as a body that is still being sent.
+//! A free permit costs one atomic addition to take and one to give back, without a lock and without reading the clock.
+//! A caller waits only if no permit is free, at a semaphore of tokio's, so that it is admitted in the order of arrival:
+//! a permit that is given back while a caller waits goes to the semaphore, and is never free in between. Permits are
+//! owned: a holder may outlive the function that acquired the permit, such as a body that is still being sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +22,11 @@ struct Inner {
     limit: usize,
     queue: usize,
     wait: Option<Duration>,
-    /// The permits that are held, with those that are handed over.
+    /// The permits that are held, including those that are handed over.
     taken: AtomicUsize,
     waiting: AtomicUsize,
-    /// The permits on their way from what gave them back to what waits. One may stay here when its
-    /// waiter has gone; the next that finds no other takes it.
+    /// The permits on their way from a former holder to a waiter. One may stay here when its waiter has
+    /// gone; the next waiter that finds no other takes it.
     handed: Semaphore,
 }
 
@@ -35,24 +34,24 @@ struct Inner {
 #[derive(Debug)]
 pub struct Permit(Arc<Inner>);
 
-/// The reason why something was not admitted.
+/// The reason why a caller was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionError {
-    /// As many wait already as the queue holds.
+    /// The queue is full.
     #[error("the queue is full")]
     QueueFull,
-    /// The time to wait was over before a permit was free.
+    /// The deadline passed before a permit was free.
     #[error("the wait for a permit timed out")]
     TimedOut,
 }
 
 impl Admission {
-    /// An admission of `limit` at once, before which `queue` wait, for any time.
+    /// An admission of `limit` permits, with a queue of `queue`, without a time limit.
     pub fn new(limit: usize, queue: usize) -> Admission {
         Admission::with_wait(limit, queue, None)
     }
 
-    /// An admission of `limit` at once, before which `queue` wait for `wait` at most.
+    /// An admission of `limit` permits, with a queue of `queue`, each waiting at most `wait`.
     pub fn with_wait(limit: usize, queue: usize, wait: Option<Duration>) -> Admission {
         Admission(Arc::new(Inner {
             limit: limit.min(Semaphore::MAX_PERMITS),
@@ -75,7 +74,7 @@ impl Admission {
     /// Waits for a permit in the order of arrival, for the time that this admission allows.
     ///
     /// # Errors
-    /// The queue is full, or the time was over.
+    /// The queue is full, or the time is over.
     pub async fn acquire(&self) -> Result<Permit, AdmissionError> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
@@ -87,10 +86,10 @@ impl Admission {
         }
     }
 
-    /// Waits for a permit in the order of arrival, until `deadline` at most.
+    /// Waits for a permit in the order of arrival, until `deadline` at the latest.
     ///
     /// # Errors
-    /// The queue is full, or the time was over.
+    /// The queue is full, or the time is over.
     pub async fn acquire_until(&self, deadline: Instant) -> Result<Permit, AdmissionError> {
         match self.try_acquire() {
             Some(permit) => Ok(permit),
@@ -100,7 +99,7 @@ impl Admission {
 
     async fn enqueue(&self, deadline: Option<Instant>) -> Result<Permit, AdmissionError> {
         let _waiter = Waiter::join(&self.0).ok_or(AdmissionError::QueueFull)?;
-        // One that was given back before this waiter could be seen was handed to nobody.
+        // A permit that was given back before this waiter was visible was not handed over.
         if self.0.take() {
             return Ok(Permit(Arc::clone(&self.0)));
         }
@@ -116,18 +115,18 @@ impl Admission {
         Ok(Permit(Arc::clone(&self.0)))
     }
 
-    /// The number that may run at once.
+    /// The number of permits.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// The number that runs now.
+    /// The number of permits that are held now.
     pub fn running(&self) -> usize {
         let taken = self.0.taken.load(Ordering::SeqCst);
         taken.saturating_sub(self.0.handed.available_permits())
     }
 
-    /// The number that waits now.
+    /// The number of callers that wait now.
     pub fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::SeqCst)
     }
@@ -142,7 +141,8 @@ impl Inner {
             .is_ok()
     }
 
-    // Of a waiter that comes and a permit that goes at the same moment, one sees the other: each writes
+    // Of an arriving waiter and a returning permit at the same moment, one sees the other: each writes its own counter
+    // and then reads the other's, sequentially consistent.
     // its own counter and then reads the other's, sequentially consistent.
     fn give_back(&self) {
         if self.waiting.load(Ordering::SeqCst) == 0 {
@@ -161,7 +161,7 @@ impl Drop for Permit {
     }
 }
 
-/// One in the queue, also while its wait is cancelled.
+/// A place in the queue, also while its wait is being cancelled.
 struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(admission.running(), 1);
     }
 
-    /// Waiters that go at any moment leave no permit behind that nobody can take.
+    /// Waiters that leave at any moment do not leave a permit behind that cannot be taken.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_permit_is_lost_to_a_waiter_that_goes() {
         let admission = Admission::new(2, 1_000);

@@ -1,7 +1,8 @@
-//! `iof build`: from a folder to a module in `pkg/`, as rustc leaves it or as wasm-opt improves it, and what it is.
+//! `iof build`: compiles a folder to a module in `pkg/`, optimises it with wasm-opt if that is available, and describes
+//! it.
 //!
-//! Cargo does the building, in the project's own target directory, so a second build costs what a second `cargo build`
-//! costs, and nothing of the project is written but `pkg/` and what cargo itself writes.
+//! Cargo builds in the project's own target directory, so a second build costs as much as a second `cargo build`, and
+//! only `pkg/` and cargo's own files are written in the project.
 
 use crate::machine::{Machine, shown};
 use crate::optimise::{Optimised, optimise};
@@ -18,20 +19,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How to build.
+/// Options of a build.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which package of a workspace.
+    /// The package of a workspace to build.
     pub package: Option<String>,
-    /// Quickly, with checks and names for debuggers, instead of well.
+    /// True for a quick build with checks and debug names, instead of an optimised one.
     pub debug: bool,
-    /// Fail instead of changing `Cargo.lock`.
+    /// True to fail instead of changing `Cargo.lock`.
     pub locked: bool,
-    /// Whether rustup may add a target.
+    /// True if rustup may add a target.
     pub add_target: bool,
-    /// Whether wasm-opt is used where it is.
+    /// True to use wasm-opt if it is available.
     pub optimise: bool,
-    /// Where programs are looked for.
+    /// The machine on which programs are looked up.
     pub machine: Machine,
 }
 
@@ -48,7 +49,7 @@ impl Default for Options {
     }
 }
 
-/// What was built.
+/// The result of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Built {
@@ -56,29 +57,29 @@ pub struct Built {
     pub package: String,
     /// Its version.
     pub version: String,
-    /// What it is.
+    /// The kind of crate.
     #[serde(flatten)]
     pub what: What,
-    /// What it was built for.
+    /// The target of the build.
     pub target: &'static str,
     /// `release` or `debug`.
     pub profile: &'static str,
     /// The module.
     pub module: PathBuf,
-    /// The file beside it that says what it may use, if there is one.
+    /// The `function.toml` beside the module, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declaration: Option<PathBuf>,
-    /// What the module is.
+    /// The summary of the module.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Its size before wasm-opt, where that was used.
+    /// The size before wasm-opt, if that was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// What there is to know: each a sentence.
+    /// Notes for the author, each a sentence.
     pub notes: Vec<String>,
-    /// The folders that it was built from, for [`watch`](crate::watch).
+    /// The folders of its sources, for [`watch`](crate::watch).
     pub folders: Vec<PathBuf>,
-    /// How long it took.
+    /// The duration of the build.
     #[serde(serialize_with = "milliseconds", rename = "milliseconds")]
     pub took: Duration,
 }
@@ -86,7 +87,7 @@ pub struct Built {
 /// Builds the project in `folder`.
 ///
 /// # Errors
-/// See [`Error`]; what cargo says of the code stands on stderr then.
+/// See [`Error`]; cargo's own messages are on stderr then.
 pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result<Built, Error> {
     let start = Instant::now();
     let project = Project::find(&options.machine, folder, options.package.as_deref())?;
@@ -158,7 +159,7 @@ fn cargo(
     project: &Project,
     options: &Options,
 ) -> Result<Command, Error> {
-    // A library that its manifest does not make a module becomes one on the command line.
+    // A library whose manifest does not make it a `cdylib` becomes one on the command line.
     let word = match project.part {
         Part::Library { cdylib: false } => "rustc",
         _ => "build",
@@ -189,7 +190,7 @@ fn cargo(
     Ok(cargo)
 }
 
-/// A line that cargo says for programs.
+/// A message of cargo for programs.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -198,10 +199,10 @@ struct Message {
     manifest_path: Option<PathBuf>,
 }
 
-/// Runs cargo, and answers which module it made.
+/// Runs cargo, and returns the module that it made.
 fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
     let line = shown(cargo);
-    // Errors and warnings go to stderr as ever; stdout says what was made.
+    // Errors and warnings go to stderr as usual; stdout lists the artifacts.
     cargo
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
@@ -262,7 +263,7 @@ impl fmt::Display for Built {
         if let Some(before) = self.before {
             write!(f, " ({} before wasm-opt)", bytes(before))?;
         }
-        // As one would type it where the reader is.
+        // As one would type it in the reader's directory.
         let here = std::env::current_dir().unwrap_or_default();
         let short = |path: &Path| {
             path.strip_prefix(&here)

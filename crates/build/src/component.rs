@@ -1,8 +1,8 @@
-//! Components: a core module that says its world in a custom section, put into the form in which hosts take it.
+//! Components: a core module that declares its world in a custom section, encoded in the form that hosts accept.
 //!
-//! Rustc makes core modules for `wasm32-wasip1`; whoever builds components from them wraps them in the same way, whether
-//! by `cargo component`, `wasm-tools component new` or here. What of WASI preview 1 the standard library asks for is
-//! answered by wasmtime's adapter.
+//! Rustc makes core modules for `wasm32-wasip1`; every tool that builds components wraps them in the same way, be it
+//! `cargo component`, `wasm-tools component new` or this module. wasmtime's adapter provides the WASI preview 1 imports
+//! of the standard library.
 
 use crate::Error;
 use crate::summary::{Export, Import};
@@ -17,7 +17,7 @@ use wit_parser::{Resolve, WorldItem, WorldKey};
 /// The component of a core module; `program` has a `main`.
 ///
 /// # Errors
-/// [`Error::Module`] if it says no world, or does not keep to it.
+/// [`Error::Module`] if it declares no world, or does not match it.
 pub(crate) fn encode(module: &[u8], program: bool) -> Result<Vec<u8>, Error> {
     let adapter = match program {
         true => WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
@@ -31,10 +31,10 @@ pub(crate) fn encode(module: &[u8], program: bool) -> Result<Vec<u8>, Error> {
         .map_err(|error| Error::Module(format!("it makes no component: {error:#}")))
 }
 
-/// What a component offers and asks for.
+/// The exports and imports of a component.
 ///
 /// # Errors
-/// [`Error::Module`] if that cannot be read.
+/// [`Error::Module`] if they cannot be read.
 pub(crate) fn world(component: &[u8]) -> Result<(Vec<Export>, Vec<Import>), Error> {
     let unread = |error: &dyn std::fmt::Display| Error::Module(format!("{error:#}"));
     let (resolve, world) = match decode(component).map_err(|error| unread(&error))? {
@@ -80,7 +80,7 @@ fn name(resolve: &Resolve, key: &WorldKey) -> String {
     resolve.name_world_key(key)
 }
 
-/// Names of functions; types and interfaces of types alone have none.
+/// The names of functions; types and interfaces with only types have none.
 fn functions(resolve: &Resolve, item: &WorldItem, name: &str) -> Vec<String> {
     match item {
         WorldItem::Function(_) => vec![name.to_owned()],

@@ -1,22 +1,22 @@
-//! What can go wrong, each with the next step.
+//! The errors of builds, each with the next step.
 
 use crate::toolchain::Missing;
 use std::path::{Path, PathBuf};
 
-/// Why something was not made.
+/// The reason why something was not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing here builds for WebAssembly.
+    /// No toolchain on this machine builds for WebAssembly.
     #[error(transparent)]
     Toolchain(#[from] Missing),
 
-    /// A file or a folder.
+    /// A file or a folder that could not be used.
     #[error("{path}: {error}", path = path.display())]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
 
@@ -25,22 +25,22 @@ pub enum Error {
     Name {
         /// As it was given.
         name: String,
-        /// What is wrong with it, and what would be right.
+        /// The problem, and a valid form.
         why: String,
     },
 
-    /// A template that there is not.
+    /// A template that does not exist.
     #[error("there is no template `{template}`{note}; there are {known}")]
     Template {
         /// As it was given.
         template: String,
         /// More about it.
         note: &'static str,
-        /// Those that there are.
+        /// The existing templates.
         known: String,
     },
 
-    /// The folder that was to be made.
+    /// The folder to be made exists.
     #[error("{folder} is there already: choose another name, or another folder to put it in", folder = .0.display())]
     Exists(PathBuf),
 
@@ -60,9 +60,9 @@ pub enum Error {
     /// No package of that name, or several to choose from.
     #[error("{what}; the packages of this workspace are {packages}: choose one with `-p NAME`")]
     Package {
-        /// What was wanted.
+        /// The wanted package.
         what: String,
-        /// Those that there are.
+        /// The existing packages.
         packages: String,
     },
 
@@ -71,7 +71,7 @@ pub enum Error {
     Crate {
         /// Its Cargo.toml.
         manifest: PathBuf,
-        /// What it lacks, and what to do.
+        /// The missing part, and what to do.
         why: String,
     },
 
@@ -80,50 +80,50 @@ pub enum Error {
         "`{program}` does not start: {error}; install it (Rust: https://rustup.rs), or put it on the PATH"
     )]
     NotStarted {
-        /// Which.
+        /// The program.
         program: String,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
 
-    /// Cargo failed, and said why on stderr.
+    /// Cargo failed, with its reason on stderr.
     #[error(
         "`{line}` ended with {status}: what it said stands above, and the same line can be run by hand"
     )]
     Failed {
-        /// What was run.
+        /// The command line.
         line: String,
-        /// How it ended.
+        /// Its exit status.
         status: std::process::ExitStatus,
     },
 
-    /// Cargo's answer was not what it should be.
+    /// Cargo's answer was not of the expected form.
     #[error(
         "`{line}` answered something unexpected ({why}): is this cargo older than 1.85? `rustup update stable` brings a new one"
     )]
     Answer {
-        /// What was run.
+        /// The command line.
         line: String,
-        /// What was unexpected.
+        /// The unexpected part.
         why: String,
     },
 
-    /// What was built is no module.
+    /// The file that was built is not a module.
     #[error("the module is not valid WebAssembly: {0}")]
     Module(String),
 
     /// A folder cannot be watched.
     #[error("{folder} cannot be watched: {why}", folder = folder.display())]
     Watch {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         why: String,
     },
 }
 
 impl Error {
-    /// Of a file or a folder.
+    /// The error for a file or a folder.
     pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::File {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! Files that are there as a whole or not at all, also when somebody presses Ctrl-C.
+//! Files that are there whole or not at all, also when the user presses Ctrl-C.
 
 use crate::Error;
 use nix::sys::signal::{SigSet, Signal};
@@ -6,10 +6,10 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// While it lives, SIGINT and SIGTERM wait: for the milliseconds in which something half made is on the disk.
+/// Holds back SIGINT and SIGTERM while it lives: for the milliseconds in which a half-made file is on the disk.
 ///
-/// It holds for the thread that made it. In a program whose other threads take signals, a name that begins with a dot
-/// may be left behind, and nothing else.
+/// It applies to the thread that made it. In a program whose other threads take signals, only a file whose name begins
+/// with a dot may be left behind.
 pub(crate) struct Held(Option<SigSet>);
 
 impl Held {
@@ -30,7 +30,7 @@ impl Drop for Held {
     }
 }
 
-/// Writes a file as a whole, and makes the folder that it is in.
+/// Writes a file as a whole, and makes its folder.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let _held = Held::new();
@@ -47,7 +47,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map_err(Error::file(path))
 }
 
-/// Writes a file unless it says the same already: Cargo builds again what is newer than what it made.
+/// Writes a file unless it has these contents already: Cargo rebuilds what depends on newer files.
 pub(crate) fn write_if_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     match fs::read(path) {
         Ok(there) if there == bytes => Ok(()),
@@ -55,7 +55,8 @@ pub(crate) fn write_if_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// As other programs make files: for everybody, below the user's mask. A temporary file is its owner's alone.
+/// The permissions that other programs give files: for everybody, under the user's mask. A temporary file is readable
+/// only by its owner.
 fn permissions() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     fs::Permissions::from_mode(0o666)

@@ -1,7 +1,7 @@
-//! Toolchains, new projects, builds of guests, and a look at what came of them.
+//! Toolchains, new projects, builds of guests, and summaries of modules.
 //!
-//! The library prints nothing: what it does goes to the caller's [`Progress`], and what cargo, rustup and wasm-opt say
-//! goes to stderr by inheritance. It knows no engine; whether a server takes a module is the caller's to ask.
+//! The library prints nothing: progress goes to the caller's [`Progress`], and the output of cargo, rustup and wasm-opt
+//! goes to stderr by inheritance. It knows no engine; the caller checks whether a server accepts a module.
 //!
 //! ```no_run
 //! # #[cfg(feature = "projects")]
@@ -79,14 +79,14 @@ pub use {
     what::What,
 };
 
-/// What a build does while it does it.
+/// An event of a build in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// Something begins that may take seconds.
+    /// A step begins that may take seconds.
     Step(&'a str),
-    /// A command line that is run, as one would type it.
+    /// A command line is run, written as one would type it.
     Runs(&'a str),
 }
 
-/// Who is told.
+/// The receiver of events.
 pub type Progress<'a> = &'a mut dyn FnMut(Event<'_>);

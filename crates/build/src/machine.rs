@@ -1,26 +1,26 @@
-//! Where programs and the system's files are looked for.
+//! The machine on which programs and the system's files are looked up.
 //!
-//! Everything that this crate runs is found through a [`Machine`], so that a test can build one that has only Debian's
-//! packages, only rustup, or nothing.
+//! Every program that this crate runs is found through a [`Machine`], so that a test can build one that has only
+//! Debian's packages, only rustup, or nothing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A machine, as far as building guests is concerned.
+/// A machine, for building guests.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Where programs are looked for, as in `PATH`.
+    /// The directories of programs, as in `PATH`.
     path: OsString,
-    /// What stands before `/usr`: nothing, but in tests.
+    /// The prefix of `/usr`: empty, except in tests.
     root: PathBuf,
-    /// The variables `CARGO` and `RUSTC`, which come before the path.
+    /// The variables `CARGO` and `RUSTC`, which take precedence over the path.
     cargo: Option<OsString>,
     rustc: Option<OsString>,
 }
 
 impl Machine {
-    /// This one, as the environment describes it.
+    /// This machine, from the environment.
     #[must_use]
     pub fn this() -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Machine {
         }
     }
 
-    /// Another one: programs are in `path`, the system's files below `root`.
+    /// Another machine: programs are in `path`, the system's files below `root`.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>, path: impl Into<OsString>) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Machine {
         }
     }
 
-    /// Where a program is, if it is anywhere on the path.
+    /// The path of a program, if it is found.
     #[must_use]
     pub fn find(&self, program: &str) -> Option<PathBuf> {
         std::env::split_paths(&self.path)
@@ -57,16 +57,16 @@ impl Machine {
 
     /// A program of the path, to be started with this machine's path.
     ///
-    /// One that is not there fails when it is started.
+    /// Starting it fails if it does not exist.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         self.program(self.find(program).unwrap_or_else(|| program.into()))
     }
 
-    /// The cargo that this program was started by, or that of the path.
+    /// The cargo that started this program, or that of the path.
     ///
-    /// `cargo run` leaves the variables of the package that it runs in the environment. Some build scripts ask to run
-    /// again when those change, so that this and a cargo by hand would rebuild each other's dependencies for ever.
+    /// `cargo run` leaves the variables of the package that it runs in the environment. Some build scripts rerun when
+    /// those change, so that this and a cargo by hand would rebuild each other's dependencies forever.
     #[must_use]
     pub fn cargo(&self) -> Command {
         let program = self.cargo.as_ref().map(PathBuf::from);
@@ -77,7 +77,7 @@ impl Machine {
         )
     }
 
-    /// The same of another cargo.
+    /// The same for another cargo.
     pub(crate) fn cargo_at(&self, program: PathBuf) -> Command {
         let mut cargo = self.program(program);
         let ours =
@@ -90,7 +90,7 @@ impl Machine {
         cargo
     }
 
-    /// The compiler that cargo takes.
+    /// The compiler that cargo uses.
     pub(crate) fn rustc(&self) -> Command {
         match &self.rustc {
             Some(rustc) => self.program(rustc.into()),
@@ -105,7 +105,7 @@ impl Machine {
     }
 }
 
-/// What a program said on stdout, trimmed, if it ended well.
+/// The stdout of a program, trimmed, if it succeeded.
 pub(crate) fn said(command: &mut Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())

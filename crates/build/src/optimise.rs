@@ -1,7 +1,7 @@
-//! What `wasm-opt` of binaryen makes of a module, if it is there.
+//! The optimisation of a module by `wasm-opt` of binaryen, if that is available.
 //!
-//! It is never needed: a module that it cannot read, or that is another one afterwards, stays as rustc left it, and a
-//! hint says so.
+//! It is optional: a module that it cannot read, or whose interface it changes, stays as rustc made it, and a hint is
+//! given.
 
 use crate::machine::{Machine, shown};
 use crate::{Error, Event, Progress, Summary, files};
@@ -9,15 +9,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-/// What came of it.
+/// The result of the optimisation.
 pub(crate) enum Optimised {
-    /// A smaller or faster module that is otherwise the same.
+    /// A smaller or faster module with the same interface.
     Module(Vec<u8>, Summary),
-    /// The module stays; what to tell.
+    /// The module stays; the text is the hint.
     Not(String),
 }
 
-/// What rustc uses of WebAssembly by default since 1.82: old versions of binaryen do not read it from the module.
+/// The WebAssembly features that rustc uses by default since 1.82: old versions of binaryen do not read them from the
+/// module.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -47,7 +48,7 @@ pub(crate) fn optimise(
     files::write(&from, module)?;
     let mut command = machine.command("wasm-opt");
     command
-        // `-g` keeps the names of functions, which a trap is told with.
+        // `-g` keeps the names of functions, which traps show.
         .args(["-O2", "-g"])
         .args(FEATURES)
         .arg(&from)

@@ -1,7 +1,7 @@
-//! What a folder is: which package of it becomes a module, and where its parts are.
+//! The project in a folder: the package that becomes a module, and the locations of its parts.
 //!
-//! It is read from `cargo metadata` and `Cargo.lock`; nothing is declared in a file of ours, because whatever builds
-//! with cargo should build here as it is.
+//! It is read from `cargo metadata` and `Cargo.lock`; there is no project file of our own, because every crate that
+//! builds with cargo should build here unchanged.
 
 use crate::Error;
 use crate::machine::{Machine, shown};
@@ -21,9 +21,9 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) target_dir: PathBuf,
     pub(crate) what: What,
-    /// What of the package is built.
+    /// The part of the package that is built.
     pub(crate) part: Part,
-    /// Folders of the packages beside it that it is made of.
+    /// Folders of the local packages on which it depends.
     pub(crate) beside: Vec<PathBuf>,
 }
 
@@ -78,7 +78,7 @@ pub fn functions(
 }
 
 impl Project {
-    /// The project in `folder`, and of several packages the one that is named.
+    /// The project in `folder`; of several packages, the named one.
     pub(crate) fn find(
         machine: &Machine,
         folder: &Path,

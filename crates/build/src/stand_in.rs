@@ -1,10 +1,10 @@
-//! How a crate of 2020 is built with the compilers of today, without a change to any of its files.
+//! Builds of crates of 2020 with current compilers, without a change to any of their files.
 //!
-//! Its wasm-bindgen is replaced by a stand-in, which cargo is told with `--config patch…`. That changes the lock, and
-//! the lock is the author's. Cargo writes it beside the manifest, stable cargo has no setting for another place, and
-//! putting it back afterwards fails when this process is killed. So cargo is shown another folder, below the target
-//! directory: links to everything in the workspace, and a manifest and a lock of its own. Cargo follows paths as they are
-//! written, so messages and what is built from where stay as they were.
+//! The crate's wasm-bindgen is replaced by a stand-in, by cargo's `--config patch…`. That changes the lock, which is
+//! the author's. Cargo writes the lock beside the manifest, stable cargo has no setting for another place, and
+//! restoring it afterwards fails when this process is killed. So cargo is given another folder, below the target
+//! directory: links to everything in the workspace, and a separate manifest and lock. Cargo follows paths as they are
+//! written, so messages and the locations of sources stay the same.
 
 use crate::project::Project;
 use crate::templates::{self, Embedded};
@@ -15,10 +15,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The version in the embedded manifest, which that of the project takes the place of.
+/// The version in the embedded manifest, which is replaced by that of the project.
 const EMBEDDED_VERSION: &str = "version = \"0.2.61\"";
 
-/// A workspace as cargo is shown it.
+/// A workspace in the form that cargo is given.
 #[derive(Debug)]
 pub(crate) struct StandIn {
     /// The package's manifest there.
@@ -57,7 +57,7 @@ impl StandIn {
         })
     }
 
-    /// Tells cargo of the stand-in.
+    /// Adds the stand-in to cargo's arguments.
     pub(crate) fn tell(&self, cargo: &mut Command) {
         let path = toml::Value::from(self.patch.to_string_lossy().into_owned());
         cargo
@@ -77,7 +77,7 @@ fn write(folder: &Path, file: &Embedded, version: &str) -> Result<(), Error> {
     }
 }
 
-/// Workspaces may share a target directory, so each has a folder of its own: its name, and a hash of where it is.
+/// Workspaces may share a target directory, so each has a separate folder: its name, and a hash of its path.
 fn mirror_name(root: &Path) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
@@ -86,11 +86,11 @@ fn mirror_name(root: &Path) -> String {
     format!("{name}-{:08x}", hash.finish() >> 32)
 }
 
-/// Makes `mirror` have a link to each entry of `root`, and none to what is gone.
+/// Makes `mirror` contain a link to each entry of `root`, and removes links whose entry is gone.
 fn link(root: &Path, mirror: &Path, target_dir: &Path) -> Result<(), Error> {
     let ours =
         |name: &std::ffi::OsStr| name == "Cargo.toml" || name == "Cargo.lock" || name == LOCK_FROM;
-    // Each build changes `pkg`, and cargo asks `.git` which files a build script may depend on.
+    // Each build changes `pkg`, and cargo asks `.git` for the files on which a build script may depend.
     let left_out = |name: &std::ffi::OsStr| name == "pkg" || name == ".git";
     let entries = |folder: &Path| -> Result<Vec<_>, Error> {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -123,8 +123,8 @@ fn link(root: &Path, mirror: &Path, target_dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the manifest: paths that lead out of the workspace become absolute, and it stands for itself, because above it
-/// there may be another workspace than above the original.
+/// Writes the manifest: paths that lead out of the workspace become absolute, and it is its own workspace, because
+/// another one may be above it than above the original.
 fn manifest(root: &Path, mirror: &Path) -> Result<(), Error> {
     let path = root.join("Cargo.toml");
     let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
@@ -143,7 +143,7 @@ fn manifest(root: &Path, mirror: &Path) -> Result<(), Error> {
     files::write_if_other(&mirror.join("Cargo.toml"), manifest.to_string().as_bytes())
 }
 
-/// Every `path = "../…"`, wherever dependencies stand.
+/// Makes every `path = "../…"` of a dependency absolute.
 fn absolute(value: &mut toml::Value, root: &Path) {
     match value {
         toml::Value::Table(table) => {
@@ -161,7 +161,7 @@ fn absolute(value: &mut toml::Value, root: &Path) {
     }
 }
 
-/// What the mirror's lock was made from, so that it is made again when that changes, and only then: between, it holds
+/// The source of the mirror's lock, so that the lock is made again when that changes, and only then: otherwise it keeps
 /// what cargo added, and a build needs no network.
 const LOCK_FROM: &str = "Cargo.lock.from";
 
@@ -197,7 +197,7 @@ fn lock(root: &Path, mirror: &Path, version: &str) -> Result<(), Error> {
     files::write(&note, from.as_bytes())
 }
 
-/// Takes wasm-bindgen out: what the lock says of it would win over the stand-in where the versions differ.
+/// Removes wasm-bindgen: its entry in the lock would take precedence over the stand-in if the versions differ.
 fn unlock(lock: &mut toml::Table) {
     if let Some(toml::Value::Array(packages)) = lock.get_mut("package") {
         packages.retain(|package| {

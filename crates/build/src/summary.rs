@@ -1,7 +1,7 @@
-//! What a module is, seen from outside: what can be called, what it asks for, how large it is.
+//! The summary of a module from outside: its exports, its imports, its size.
 //!
-//! A look, and no judgement: which imports a server has, and which types its exports take, is the engine's word, which
-//! the caller adds.
+//! The summary does not judge: the engine decides which imports a server has and which types exports take, and the
+//! caller adds that.
 
 #[cfg(test)]
 mod tests;
@@ -12,26 +12,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
-/// What a module is.
+/// The summary of a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How a host talks to it.
+    /// The way in which a host talks to it.
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// What can be called, in the module's order.
+    /// The exports that can be called, in the module's order.
     pub exports: Vec<Export>,
-    /// What it asks a host for, by module.
+    /// The imports, by module.
     pub imports: Vec<Import>,
-    /// The memory that it begins with and may grow to, in bytes.
+    /// Its initial and its maximum memory, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
     /// Its custom sections.
     pub sections: Vec<Section>,
 }
 
-/// How a host talks to a module.
+/// The way in which a host talks to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -50,20 +50,20 @@ pub enum Kind {
 pub struct Export {
     /// The name by which it is called.
     pub name: String,
-    /// Its types, once somebody has found them out.
+    /// Its types, once they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
 }
 
-/// What is imported from one module.
+/// The imports from one module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Import {
     /// The module.
     pub module: String,
-    /// Names there.
+    /// The names of the imports.
     pub names: Vec<String>,
-    /// Those of them that a host does not have, once somebody has said.
+    /// The names that a host does not provide, once that is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unserved: Vec<String>,
 }
@@ -72,9 +72,9 @@ pub struct Import {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Memory {
-    /// At first.
+    /// The initial size.
     pub initial: u64,
-    /// At most, if it says so.
+    /// The maximum size, if it is declared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum: Option<u64>,
 }
@@ -90,10 +90,10 @@ pub struct Section {
 }
 
 impl Summary {
-    /// Looks at a module.
+    /// Reads the summary of a module.
     ///
     /// # Errors
-    /// [`Error::Module`] if it is no valid WebAssembly.
+    /// [`Error::Module`] if it is not valid WebAssembly.
     pub fn of(module: &[u8]) -> Result<Self, Error> {
         let invalid = |error: wasmparser::BinaryReaderError| Error::Module(error.to_string());
         wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
@@ -168,8 +168,8 @@ impl Summary {
         Ok(summary)
     }
 
-    /// The same, with what a host says of it: the types of an export, and whether it lacks an import of that module and
-    /// name.
+    /// The same summary, with a host's findings: the types of an export, and whether it lacks an import of that module
+    /// and name.
     #[must_use]
     pub fn judged(
         mut self,
@@ -189,9 +189,9 @@ impl Summary {
         self
     }
 
-    /// Whether another module offers and asks for the same, and says the same of itself.
+    /// Returns whether another module has the same interface and the same description.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
-        // What a tool may drop or add: names for debuggers, and who made it.
+        // Sections that a tool may drop or add: debug names, and producers.
         let said = |summary: &Self| -> BTreeSet<String> {
             let names = summary.sections.iter().map(|section| section.name.clone());
             names
@@ -223,9 +223,9 @@ impl From<wasmparser::MemoryType> for Memory {
     }
 }
 
-/// What of the exported functions is an author's.
+/// The exported functions that are the author's.
 fn callable(functions: &[String]) -> Vec<Export> {
-    // The allocator of the crate wasmedge-bindgen, of which these names are only there together.
+    // The allocator of the crate wasmedge-bindgen, recognised only if all of these names are there.
     let is = |name: &str| functions.iter().any(|function| function == name);
     let wasmedge = is("allocate") && is("deallocate");
     functions

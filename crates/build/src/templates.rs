@@ -1,16 +1,16 @@
-//! What is embedded in the program: templates, the crates that projects are given, and the stand-in for 2020.
+//! The embedded files: templates, the crates that are copied into projects, and the stand-in for 2020.
 
 /// A file of a folder that was embedded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Embedded {
-    /// Below that folder.
+    /// The path below that folder.
     pub(crate) path: &'static str,
     pub(crate) bytes: &'static [u8],
 }
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// What a new project begins with.
+/// The template of a new project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Template {
@@ -40,7 +40,7 @@ impl Template {
         }
     }
 
-    /// What it is, in a few words.
+    /// Its description, in a few words.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Template {
         }
     }
 
-    /// The crates that a project of it gets: where they go, and what they are.
+    /// The crates that its projects get: their folders, and their files.
     pub(crate) fn crates(self) -> &'static [(&'static str, &'static [Embedded])] {
         match self {
             Self::Rust2020 => &[("stand-in", COMPAT)],
@@ -68,7 +68,7 @@ impl Template {
         }
     }
 
-    /// Whose function is called how, for the last of the next commands.
+    /// The call of its function, for the last of the suggested commands.
     pub(crate) fn call(self) -> (&'static str, &'static str) {
         match self {
             Self::Rust => ("greet", "Ada"),

@@ -1,28 +1,28 @@
-//! What builds guests on this machine: rustup's targets, or Debian's compiler with its own sources.
+//! The toolchain for guests on this machine: rustup's targets, or Debian's compiler with its own sources.
 //!
 //! An installed target comes first, then one that rustup can add, then a system compiler, which builds the standard
 //! library from its sources. Packages of the system are never installed here: that takes an administrator, so the error
-//! says which ones.
+//! names them.
 
 use crate::machine::{Machine, said, shown};
 use crate::{Event, Progress};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a guest is built for.
+/// The target of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Core modules with WASI preview 1.
     Wasip1,
-    /// Core modules that import nothing of a system: what wasm-bindgen serves since 0.2.88.
+    /// Core modules without imports of a system, which wasm-bindgen supports since 0.2.88.
     Unknown,
 }
 
 impl Target {
-    /// Both.
+    /// Both targets.
     pub const ALL: [Self; 2] = [Self::Wasip1, Self::Unknown];
 
-    /// As rustc calls it.
+    /// The name for rustc.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,11 +46,11 @@ const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
 const DEBIAN_WASI: &str = "/usr/lib/wasm32-wasi";
 const LINKERS: [&str; 2] = ["wasm-ld-19", "wasm-ld"];
 
-/// Why there is no toolchain.
+/// The reason why there is no toolchain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Missing {
-    /// Nothing here builds Rust for WebAssembly.
+    /// No toolchain here builds Rust for WebAssembly.
     #[error(
         "nothing here builds Rust for {targets}{tried}. One of these helps:\n  \
          * with rustup ({RUSTUP}): rustup target add {targets}\n  \
@@ -60,9 +60,9 @@ pub enum Missing {
         packages = DEBIAN_PACKAGES.join(" "),
     )]
     Toolchain {
-        /// What for.
+        /// The wanted targets.
         targets: Vec<Target>,
-        /// What was found, and why it is not enough.
+        /// The findings, and why they are not enough.
         tried: Vec<String>,
     },
 }
@@ -85,12 +85,12 @@ enum Way {
 }
 
 impl Toolchain {
-    /// What builds for `targets` in `folder`, whose `rust-toolchain.toml` counts.
+    /// The toolchain for `targets` in `folder`, whose `rust-toolchain.toml` applies.
     ///
-    /// With `add`, rustup is asked for targets that it can add.
+    /// With `add`, rustup is asked to add missing targets.
     ///
     /// # Errors
-    /// [`Missing`], which says what to install.
+    /// [`Missing`], naming what to install.
     pub fn find(
         machine: &Machine,
         folder: &Path,
@@ -129,7 +129,7 @@ impl Toolchain {
         match debian(machine) {
             Ok(linker) => found(Way::Debian { linker }),
             Err(absent) => {
-                // Parts of it say that this way was meant; none say nothing.
+                // Parts of Debian's toolchain show that it was intended; if there are none, it is not mentioned.
                 if absent.len() < PARTS {
                     tried.push(format!(
                         "of Debian's compiler {} is missing",
@@ -144,7 +144,7 @@ impl Toolchain {
         }
     }
 
-    /// What this machine has and lacks, a line each, for `iof doctor`. Looks only.
+    /// The toolchains that this machine has and lacks, one line each, for `iof doctor`. Changes nothing.
     #[must_use]
     pub fn report(machine: &Machine) -> Vec<Line> {
         let here = Path::new(".");
@@ -180,7 +180,7 @@ impl Toolchain {
         let optimiser = said(machine.command("wasm-opt").arg("--version"));
         let optimiser = Line {
             name: "wasm-opt".to_owned(),
-            // Modules are as right without it.
+            // Modules are as correct without it.
             fine: true,
             found: optimiser
                 .unwrap_or_else(|| "not on the PATH; modules stay as rustc leaves them".into()),
@@ -193,7 +193,7 @@ impl Toolchain {
             .collect()
     }
 
-    /// Where it comes from, for people.
+    /// The name of its origin, for people.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.way {
@@ -204,7 +204,7 @@ impl Toolchain {
         }
     }
 
-    /// `cargo WORD --target …` in `folder`, without what an outer cargo or a user set for builds of the host.
+    /// `cargo WORD --target …` in `folder`, without settings that an outer cargo or a user made for builds of the host.
     #[must_use]
     pub fn cargo(&self, folder: &Path, word: &str, target: Target) -> Command {
         let mut command = match self.way {
@@ -239,7 +239,7 @@ impl Toolchain {
     }
 }
 
-/// Those of `targets` that the compiler of the path has no standard library for.
+/// The `targets` for which the compiler of the path has no standard library.
 fn lacking(
     machine: &Machine,
     folder: &Path,
@@ -256,7 +256,7 @@ fn lacking(
     Ok(targets.iter().filter(lacks).copied().collect())
 }
 
-/// Asks rustup; whether the targets are there afterwards.
+/// Asks rustup to add targets; returns whether they are there afterwards.
 fn rustup(machine: &Machine, folder: &Path, targets: &[Target], progress: Progress<'_>) -> bool {
     let mut add = machine.command("rustup");
     add.args(["target", "add"])
@@ -264,16 +264,16 @@ fn rustup(machine: &Machine, folder: &Path, targets: &[Target], progress: Progre
         .current_dir(folder);
     progress(Event::Step("add the target with rustup"));
     progress(Event::Runs(&shown(&add)));
-    // What it says goes to stderr: stdout may be read by a program.
+    // Its output goes to stderr: a program may read stdout.
     add.stdin(Stdio::null()).stdout(std::io::stderr());
     add.status().is_ok_and(|status| status.success())
         && lacking(machine, folder, targets).is_ok_and(|lacking| lacking.is_empty())
 }
 
-/// How many parts Debian's way has.
+/// The number of parts of Debian's toolchain.
 const PARTS: usize = 5;
 
-/// The linker of Debian's way, or what of it is absent.
+/// The linker of Debian's toolchain, or its missing parts.
 fn debian(machine: &Machine) -> Result<PathBuf, Vec<String>> {
     let libc = format!("{DEBIAN_WASI}/libc.a");
     let mut absent: Vec<String> = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCES, &libc]
@@ -300,11 +300,11 @@ fn names(targets: &[Target]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "projects", derive(serde::Serialize))]
 pub struct Line {
-    /// What was looked at.
+    /// The subject of the check.
     pub name: String,
-    /// Whether it will do.
+    /// True if it is sufficient.
     pub fine: bool,
-    /// What was found.
+    /// The finding.
     pub found: String,
     /// What to do about it.
     pub advice: Option<String>,

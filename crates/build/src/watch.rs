@@ -1,4 +1,4 @@
-//! What changes in a folder, for whoever builds again: what somebody saved, and not what a build or an editor makes.
+//! Changes in a folder, for rebuilds: those that a user saved, and not those of a build or an editor.
 
 use crate::Error;
 use notify::event::{AccessKind, EventKind};
@@ -9,12 +9,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// An editor saves in several steps, and a checkout in hundreds: they are one change when they come this close.
+/// An editor saves in several steps, and a checkout in hundreds: changes this close together count as one.
 const QUIET: Duration = Duration::from_millis(60);
-/// Nobody waits longer than this for the first of many changes.
+/// The longest time for which the first of many changes is held back.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Changes in some folders, one batch after the other. It ends when the folders are gone.
+/// Changes in some folders, one batch after another. It ends when the folders are gone.
 #[derive(Debug)]
 pub struct Watch {
     watcher: RecommendedWatcher,
@@ -32,7 +32,7 @@ pub struct Watch {
 pub fn watch<P: AsRef<Path>>(folders: &[P]) -> Result<Watch, Error> {
     let (sender, events) = channel();
     let watcher = notify::recommended_watcher(move |event| {
-        // Whoever does not listen any more has no use for it.
+        // A receiver that is gone does not need them.
         let _ = sender.send(event);
     });
     let first = folders.first().map_or(Path::new("."), AsRef::as_ref);
@@ -56,7 +56,7 @@ impl Watch {
     /// The next changes, within some time; none when nothing changed.
     ///
     /// # Errors
-    /// [`Error::Watch`] when the system stops telling.
+    /// [`Error::Watch`] when the system stops reporting changes.
     pub fn next_within(&mut self, time: Duration) -> Result<Option<Vec<PathBuf>>, Error> {
         self.wait(Some(Instant::now() + time))
     }
@@ -99,7 +99,7 @@ impl Watch {
         let folder = self.folders.first().cloned().unwrap_or_default();
         let event = event.map_err(|error| cannot(&folder, &error))?;
         if event.need_rescan() {
-            // Something was missed; that something changed is known.
+            // Events were lost; it is only known that something changed.
             self.gathered.extend(self.folders.iter().cloned());
         }
         if !matters(event.kind) {
@@ -109,7 +109,7 @@ impl Watch {
             if self.ignored(&path) {
                 continue;
             }
-            // A folder that is new, or that was moved in, with what is in it.
+            // A folder that is new or was moved in, with its contents.
             if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) && path.is_dir() {
                 if !is_output(&path) {
                     self.add(&path)?;
@@ -129,8 +129,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Watches a folder and those in it, one by one: a target directory has thousands, and each would be a watch of
-    /// the user's.
+    /// Watches a folder and those in it, one by one: a target directory has thousands, and each would count against the
+    /// user's limit of watches.
     fn add(&mut self, folder: &Path) -> Result<(), Error> {
         let mut open = vec![folder.to_owned()];
         while let Some(folder) = open.pop() {
@@ -154,7 +154,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether what changes there is a build's or an editor's.
+    /// Returns whether a change there is that of a build or an editor.
     fn ignored(&self, path: &Path) -> bool {
         let inside = self
             .folders
@@ -184,7 +184,7 @@ fn matters(kind: EventKind) -> bool {
     }
 }
 
-/// Names of what builds, version control and editors keep beside sources.
+/// Names of files that builds, version control and editors keep beside sources.
 fn is_noise(name: &str) -> bool {
     matches!(
         name,
@@ -206,7 +206,7 @@ fn is_noise(name: &str) -> bool {
         .any(|end| name.ends_with(end))
 }
 
-/// Whether a folder is a cache, as cargo marks its target directories, whatever they are called.
+/// Returns whether a folder is a cache, marked as cargo marks its target directories, whatever its name.
 fn is_output(folder: &Path) -> bool {
     folder.join("CACHEDIR.TAG").is_file()
 }

@@ -1,11 +1,11 @@
-//! What a crate is, and what of it is built: read from what it depends on.
+//! The kind of a crate, and the part of it that is built, both read from its dependencies.
 
 use crate::{Error, Target};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a crate is, which decides what it is built for and with.
+/// The kind of a crate, which decides its target and its tools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "what")]
 #[non_exhaustive]
@@ -14,7 +14,7 @@ pub enum What {
     Guest,
     /// Functions on wasm-bindgen before 0.2.88, as in 2020: built with a stand-in for it.
     Bindgen2020 {
-        /// The version that the stand-in takes the place of.
+        /// The version that the stand-in replaces.
         #[serde(rename = "wasm_bindgen")]
         version: String,
     },
@@ -24,14 +24,14 @@ pub enum What {
     Wasmedge,
     /// A library whose exports are written by hand.
     Exports,
-    /// A component, by the world that its bindings say.
+    /// A component, by the world that its bindings declare.
     Component,
     /// A program with `main`.
     Command,
 }
 
 impl What {
-    /// What it is built for.
+    /// The target for which it is built.
     #[must_use]
     pub fn target(&self) -> Target {
         match self {
@@ -59,16 +59,16 @@ impl std::fmt::Display for What {
     }
 }
 
-/// What of a package is built.
+/// The part of a package that is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The library; whether the manifest makes it a module already.
+    /// The library, and whether the manifest makes it a `cdylib` already.
     Library { cdylib: bool },
     /// A program.
     Program(String),
 }
 
-/// A package, as `cargo metadata` tells of it.
+/// A package from `cargo metadata`.
 #[derive(Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -97,11 +97,11 @@ pub(crate) struct Dependency {
 
 /// wasm-bindgen refuses WASI since this version, and rustc refuses wasm-bindgen before it.
 const TODAY: Version = Version::new(0, 2, 88);
-/// A version that whatever takes any later 0.2 takes, too.
+/// A version that satisfies every requirement of a later 0.2.
 const ABOVE_ALL: Version = Version::new(0, 2, 65_535);
 
 impl Package {
-    /// What it is, and what of it is built.
+    /// The kind of crate, and the part of it that is built.
     pub(crate) fn what(&self, lock: Option<&toml::Table>) -> Result<(What, Part), Error> {
         let library = self.targets.iter().find(|target| {
             target
@@ -155,7 +155,7 @@ impl Package {
         }
     }
 
-    /// Whether it says a world, in which it is a component.
+    /// Returns whether it declares a world, which makes it a component.
     fn is_component(&self) -> bool {
         let declared = self
             .metadata
@@ -171,9 +171,9 @@ impl Package {
         declared || by.into_iter().any(|name| self.has(name))
     }
 
-    /// The version before [`TODAY`] that it is built with, if it is a crate of that time.
+    /// The version before [`TODAY`] with which it is built, if it is a crate of that time.
     ///
-    /// The lock counts first, then the requirement. A requirement that takes both, such as `0.2`, is of that time if
+    /// The lock counts first, then the requirement. A requirement that allows both, such as `0.2`, is of that time if
     /// the crate runs commands or stores values as crates of that time did, because those need WASI.
     fn old_bindgen(
         &self,
@@ -228,7 +228,7 @@ impl Package {
     }
 }
 
-/// The version of a crate that a lock names, the oldest if there are several.
+/// The version of a crate in a lock, the oldest if there are several.
 fn locked(lock: &toml::Table, name: &str) -> Option<Version> {
     let packages = lock.get("package")?.as_array()?.iter();
     let versions =
@@ -242,7 +242,7 @@ fn locked(lock: &toml::Table, name: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
-    /// What a library with these dependencies is, in a workspace with this lock.
+    /// The kind of a library with these dependencies, in a workspace with this lock.
     fn what(dependencies: &[(&str, &str)], lock: Option<&str>) -> Result<What, Error> {
         let package = Package {
             name: "a".into(),
@@ -288,7 +288,7 @@ mod tests {
             ("=0.2.61", None, None, old("0.2.61")),
             ("=0.2.61", None, Some("0.2.130"), old("0.2.61")),
             (">=0.2.50, <0.2.80", None, None, old("0.2.79")),
-            // What needs WASI cannot be built with one of today.
+            // A crate that needs WASI cannot be built with a current one.
             ("0.2.60", Some(wasi), None, above.clone()),
             ("0.2", Some(wasi), Some("0.2.130"), above),
             ("=0.2.61", Some(wasi), None, old("0.2.61")),

@@ -1,9 +1,9 @@
 //! The registry: the commands by name, and their grants.
 //!
-//! The registry asks for the grant before it looks for the command, so that a function cannot find
-//! out by name what else a server has. It also owns the deadline: a command may keep time itself
-//! to say something useful about it, but whether a run was in time is decided here, once, so that
-//! it never depends on which of two timers fires first.
+//! The registry checks the grant before it looks up the command, so that a function cannot find out by name which other
+//! commands a server has. It also enforces the deadline: a command may keep time itself to report something useful
+//! about it, but whether a run was in time is decided here, once, so that it never depends on which of two timers fires
+//! first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub trait Command: Send + Sync {
     /// The name by which functions run it and grants name it.
     fn name(&self) -> &str;
 
-    /// Returns whether it ends by itself when the earlier of the request's timeout and the call's deadline
-    /// comes. Nothing else then watches the clock for it.
+    /// Returns whether it ends by itself at the earlier of the request's timeout and the call's deadline.
+    /// The registry then sets no timer for it.
     fn keeps_time(&self) -> bool {
         false
     }
@@ -58,8 +58,8 @@ impl Registry {
         }
     }
 
-    /// Adds a command. One of the same name is replaced and returned: an operator's native program
-    /// may take the place of a built-in, and the caller decides whether that is meant.
+    /// Adds a command. A command of the same name is replaced and returned: an operator's native program
+    /// may replace a built-in, and the caller decides whether that is intended.
     pub fn register(&mut self, command: impl Command + 'static) -> Option<Box<dyn Command>> {
         self.commands
             .insert(command.name().to_owned(), Box::new(command))
@@ -78,7 +78,7 @@ impl Registry {
     /// Runs `name` for `call`, if granted, within the request's timeout and the call's deadline.
     ///
     /// # Errors
-    /// A [`Refusal`]; how the command itself fares is in its [`Output`].
+    /// A [`Refusal`]; the result of the command itself is in its [`Output`].
     pub async fn run(
         &self,
         call: &CallContext,
@@ -113,7 +113,7 @@ impl Registry {
         };
         match output {
             Some(output) if Instant::now() < deadline => Ok(output),
-            // What it waited for is worth more than that it waited.
+            // The message about what it waited for is worth more than the fact that it waited.
             Some(output) if command.keeps_time() && output.status == TIMED_OUT => Ok(output),
             _ => Err(Refusal::TimedOut),
         }
@@ -212,7 +212,7 @@ mod tests {
             (SHORT, LONG, 1000, false),
             (LONG, Duration::ZERO, 0, false),
             (LONG, Duration::MAX, 1000, true),
-            // On the very instant both timers fire: late, always.
+            // If both timers fire at the same instant, it is late, always.
             (LONG, SHORT, 50, false),
         ] {
             let started = Instant::now();

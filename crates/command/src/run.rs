@@ -1,8 +1,8 @@
 //! The record of a run for the operator: one event on the target `iof::command` and one [`Run`] for
-//! the [`Observer`]s, for every run that was asked for.
+//! the [`Observer`]s, for every requested run.
 //!
-//! Both are written when the run is dropped, so that one whose call was cancelled half-way is on
-//! record too.
+//! Both are written when the run is dropped, so that one whose call was cancelled halfway is recorded
+//! too.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::call::{CallContext, Output, Refusal, Request};
 
-/// The longest name in a [`Run`], in bytes: a name that was not granted is whatever a guest wrote.
+/// The longest name in a [`Run`], in bytes: a name that was not granted is any text that a guest wrote.
 const LONGEST: usize = 128;
 
 /// A receiver of records of runs, besides the log.
@@ -21,10 +21,10 @@ pub trait Observer: Send + Sync {
     fn ran(&self, run: &Run<'_>);
 }
 
-/// One run of a command, and what became of it.
+/// One run of a command, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run<'a> {
-    /// When it began.
+    /// The time at which it began.
     pub at: SystemTime,
     /// The call's id.
     pub call: Uuid,
@@ -32,7 +32,7 @@ pub struct Run<'a> {
     pub function_id: i64,
     /// The function's version.
     pub version: i64,
-    /// The name that was asked for.
+    /// The requested name.
     pub command: &'a str,
     /// The exit status, if it ran to its end.
     pub status: Option<i32>,
@@ -40,7 +40,7 @@ pub struct Run<'a> {
     pub bytes_out: u64,
     /// Bytes of standard output and standard error.
     pub bytes_in: u64,
-    /// From its beginning to its end.
+    /// The time from its beginning to its end.
     pub took: Duration,
     /// `ok` whatever the status, `not-granted`, `not-found`, `timed-out`, `cancelled`, or the code of
     /// the limit that ended it, such as `command-memory`.

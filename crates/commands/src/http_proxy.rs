@@ -1,12 +1,12 @@
 //! `http_proxy [OPTIONS] METHOD URL [HEADERS_JSON]`: one HTTP request, with standard input as its
 //! body and the response's body as standard output.
 //!
-//! This is the contract of the program that functions of 2020 started, kept where it was good: an
-//! HTTP status, also 404 or 500, is not a failure (those functions hand the body on, and would break),
-//! `HEADERS_JSON` replaces the default header, and nothing else is on stdout. Changed where it was
-//! a trap: an unknown method is an error and no longer a GET, options named as curl's ([`Options`])
-//! show status and headers and more, and a failure is one line on stderr with a [`status`] that tells what kind, instead of a panic.
-//! The words of the command line are understood here ([`Invocation`]) for the native program, too.
+//! This is the contract of the program that functions of 2020 started, kept where it was good: an HTTP status, also 404
+//! or 500, is not a failure (those functions pass the body on, and would break), `HEADERS_JSON` replaces the default
+//! header, and nothing else is on stdout. It differs where the original was a trap: an unknown method is an error and
+//! no longer a GET, options named as curl's ([`Options`]) show status and headers and more, and a failure is one line
+//! on stderr with a [`status`] for its kind, instead of a panic. The command line is parsed here ([`Invocation`]) for
+//! the native program, too.
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -30,13 +30,13 @@ pub mod status {
     pub const OK: i32 = 0;
     /// The arguments are wrong: method, URL or headers.
     pub const USAGE: i32 = 2;
-    /// No rule allows the request, or its address is not reached.
+    /// No rule allows the request, or its address may not be dialled.
     pub const DENIED: i32 = 3;
-    /// No connection: name not found, nobody there, TLS failed.
+    /// No connection: the name was not found, nothing listened, TLS failed.
     pub const UNREACHABLE: i32 = 4;
-    /// The time was over.
+    /// The deadline passed.
     pub const TIMEOUT: i32 = 5;
-    /// Something is too large, or there were too many redirects, or no HTTP came back.
+    /// Something is too large, or there were too many redirects, or the response was not HTTP.
     pub const PROTOCOL: i32 = 6;
 }
 
@@ -72,7 +72,7 @@ impl Command for HttpProxy {
     }
 
     fn keeps_time(&self) -> bool {
-        // All that is waited for in `egress` has the deadline of its context.
+        // Every wait in `egress` has the deadline of its context.
         true
     }
 
@@ -91,7 +91,7 @@ impl Command for HttpProxy {
                 stdout,
                 ..Output::default()
             },
-            // Its own time was over before its turn came: that, and which setting it waited for.
+            // Its deadline passed before its turn came: the message says so, and names the setting.
             Err(failure) if failure.waited && Instant::now() >= own.min(call.deadline) => Output {
                 status: TIMED_OUT,
                 ..failure.into_output()
@@ -115,14 +115,14 @@ pub struct Invocation {
 pub struct Options {
     /// `--include`, `-i`: the status line and the headers before the body.
     pub include: bool,
-    /// `--retry N`: how often a request that failed for a moment is sent again; see
+    /// `--retry N`: how often a request with a temporary failure is sent again; see
     /// [`Outbound::retries`].
     pub retries: u32,
     /// `--compressed`: a compressed response is asked for, and decoded; see [`Outbound::decode`].
     pub compressed: bool,
 }
 
-/// Why there is nothing on stdout. `Display` is one line, without the program's name.
+/// The reason why there is nothing on stdout. `Display` is one line, without the program's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -134,7 +134,7 @@ pub struct Failure {
 }
 
 impl Invocation {
-    /// Understands all arguments, without the command's name.
+    /// Parses all arguments, without the command's name.
     ///
     /// # Errors
     /// [`status::USAGE`], naming the argument.
@@ -145,7 +145,7 @@ impl Invocation {
             && option.starts_with('-')
         {
             words = rest;
-            // The value is a word of its own, or follows the `=`.
+            // The value is an argument of its own, or follows the `=`.
             let (name, value) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (option.as_str(), None),
@@ -170,7 +170,7 @@ impl Invocation {
         Invocation::new(options, words)
     }
 
-    /// Understands `METHOD URL [HEADERS_JSON]`, options being taken care of.
+    /// Parses `METHOD URL [HEADERS_JSON]`, after the options were removed.
     ///
     /// # Errors
     /// [`status::USAGE`], naming the argument.
@@ -194,10 +194,10 @@ impl Invocation {
         })
     }
 
-    /// Sends the request, as its options say, and returns what belongs on stdout.
+    /// Sends the request, as its options say, and returns the bytes for stdout.
     ///
     /// # Errors
-    /// By [`status`].
+    /// A [`Failure`] by [`status`].
     pub async fn send(
         self,
         egress: &Egress,
@@ -207,7 +207,7 @@ impl Invocation {
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method;
         *request.headers_mut() = self.headers;
-        // The body is attached to every method, and an empty one says so.
+        // The body is attached for every method, and an empty one is stated as empty.
         let length = request.body().len();
         request
             .headers_mut()
@@ -228,7 +228,7 @@ impl Invocation {
 }
 
 impl Failure {
-    /// The failure as a command ends with it: its status, and its line on stderr.
+    /// The failure as the output of a command: its status, and its line on stderr.
     pub fn into_output(self) -> Output {
         let stderr = format!("http_proxy: {}\n", self.message);
         Output {

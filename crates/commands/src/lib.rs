@@ -1,5 +1,5 @@
-//! The commands of a server: [`http_proxy`], the first command there was and the most used, and an
-//! operator's own programs, [`native`] commands, each in a jail; and [`signing`], by secrets that functions never hold.
+//! The commands of a server: [`http_proxy`], the first and most used command; [`native`] commands, which are an
+//! operator's own programs, each in a jail; and [`signing`], with secrets that functions never hold.
 
 mod outbound;
 

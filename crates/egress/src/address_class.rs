@@ -1,11 +1,11 @@
 //! Classes of addresses. Only [`AddressClass::Public`] is dialled.
 //!
 //! The list is positive for IPv6 (nothing outside `2000::/3` is global unicast, RFC 4291 section
-//! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, plus the
+//! 2.4) and negative for IPv4 (the special-purpose registry of RFC 6890, as IANA keeps it, and the
 //! one public address that a cloud answers from inside the machine). An IPv6 address that carries
-//! an IPv4 address is refused whatever it carries: a translator on the way decides where it leads,
-//! and we cannot know which. `Ipv6Addr::is_global` of the standard library is unstable, and lets
-//! 6to4, Teredo, NAT64 and ISATAP through.
+//! an IPv4 address is refused, whichever it carries: a translator on the way decides where it leads,
+//! and this host cannot know. `Ipv6Addr::is_global` of the standard library is unstable, and accepts
+//! 6to4, Teredo, NAT64 and ISATAP.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,8 +28,7 @@ pub enum AddressClass {
     Shared,
     /// `169.254.0.0/16` (RFC 3927) and `fe80::/10`: cloud metadata above all.
     LinkLocal,
-    /// Public by number, but answered inside the machine by a cloud: `168.63.129.16` (Azure
-    /// WireServer).
+    /// A public address that a cloud answers inside the machine: `168.63.129.16` (Azure WireServer).
     CloudPlatform,
     /// Protocol assignments: `192.0.0.0/24`, `192.88.99.0/24`, `2001::/23`.
     ProtocolAssignment,
@@ -108,8 +107,8 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => AddressClass::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => AddressClass::Loopback,
-        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80
-        // carries IPv4 or nothing.
+        // Compatible (RFC 4291 2.5.5.1), mapped (2.5.5.2) and translated (RFC 2765): all of ::/80 carries IPv4 or
+        // nothing.
         [0, 0, 0, 0, ..] => AddressClass::Ipv4InIpv6,
         // NAT64: 64:ff9b::/96 (RFC 6052) and the local-use 64:ff9b:1::/48 (RFC 8215).
         [0x64, 0xff9b, ..] => AddressClass::Ipv4InIpv6,
@@ -140,7 +139,7 @@ mod tests {
         }
     }
 
-    /// First and last address of each range of `egress-attacks.md` items 1 and 3.
+    /// The first and last address of each range of `egress-attacks.md` items 1 and 3.
     #[test]
     fn special_ranges_are_named() {
         check(AddressClass::Unspecified, &["0.0.0.0", "::"]);

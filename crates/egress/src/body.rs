@@ -1,4 +1,4 @@
-//! The body of a response, which keeps its connection until it was read.
+//! The body of a response, which keeps its connection until it is read.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 use crate::connection::Http1;
 use crate::pool::{Key, Pool};
 
-/// The body of a response. When it was read to its end its connection goes back to the pool; one
-/// that was not is closed, unless nothing more is to come.
+/// The body of a response. When it was read to its end its connection returns to the pool; otherwise the connection is
+/// closed, unless nothing more is to come.
 pub(crate) struct Body {
     incoming: Option<Incoming>,
-    /// HTTP/1 only: the connection of HTTP/2 stays where it is.
+    /// HTTP/1 only: the connection of HTTP/2 stays in the pool.
     connection: Option<ReturnToPool>,
 }
 
@@ -26,8 +26,7 @@ struct ReturnToPool {
 }
 
 impl Body {
-    /// The body of a response that came on a connection of `key`: with HTTP/1 on `http1`, which
-    /// goes back to `pool`.
+    /// The body of a response that came on a connection of `key`: with HTTP/1 on `http1`, which returns to `pool`.
     pub(crate) fn new(
         incoming: Incoming,
         http1: Option<Box<Http1>>,
@@ -60,7 +59,7 @@ impl http_body::Body for Body {
         match connection {
             None => incoming.poll_frame(cx),
             Some(ReturnToPool { http1, .. }) => {
-                // A chunk may be there; asking for one is what makes the connection read the next.
+                // A chunk may be there; asking for one makes the connection read the next.
                 let first = incoming
                     .as_mut()
                     .poll_frame(&mut Context::from_waker(Waker::noop()));
@@ -85,7 +84,7 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Before the connection is asked: it closes when a body is not wanted to its end.
+        // Before the connection is asked: it closes when its body is not read to the end.
         self.incoming = None;
         if let Some(ReturnToPool {
             mut http1,

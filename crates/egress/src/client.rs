@@ -1,11 +1,9 @@
-//! The client: what a request passes through on its way out, in this order.
+//! The outbound client: the steps of a request, in this order.
 //!
-//! URL, headers and size; rule; a place among the requests in progress; a pooled or a new
-//! connection to a checked address; the head of the response; a redirect, which starts over; the
-//! body. One pool serves all functions, because a connect and a handshake cost far more than a
-//! request: nothing in a request depends on the connection, and HTTP authenticates requests. The
-//! whole response is read here, within its limits, so that what runs in a sandbox never holds a
-//! socket.
+//! URL, headers and size; rule; a permit among the requests in progress; a pooled or a new connection to a checked
+//! address; the head of the response; a redirect, which starts over; the body. One pool serves all functions, because a
+//! connect and a handshake cost far more than a request: no part of a request depends on the connection, and HTTP
+//! authenticates requests. The whole response is read here, within its limits, so that a sandbox never holds a socket.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -31,7 +29,7 @@ use crate::{
     Config, ConfigError, Error, Kind, LocalDispatch, Outbound, headers, parse_outbound_url,
 };
 
-/// The way out. Cheap to clone: clones share one pool, one resolver and one set of limits.
+/// The outbound client. Cheap to clone: clones share one pool, one resolver and one set of limits.
 #[derive(Clone)]
 pub struct Egress {
     shared: Arc<Shared>,
@@ -50,10 +48,9 @@ impl Egress {
     /// Builds the client of a server: reads `ca_files`, `client_certificate` and the system's
     /// resolver configuration, so it may block; once, at start.
     ///
-    /// `listeners` are the addresses where the server listens, and those by which others reach it,
-    /// such as a public one in front of NAT. No connection goes there, not through a pin either, and
-    /// a listener's port is refused on every address of this machine. `observers` get the record of
-    /// every request, besides the log.
+    /// `listeners` are the addresses where the server listens, and those by which others reach it, such as a public one
+    /// in front of NAT. The client never connects to them, not even through a pin, and refuses a listener's port on
+    /// every address of this machine. `observers` get the record of every request, besides the log.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the setting.
@@ -84,8 +81,8 @@ impl Egress {
         })
     }
 
-    /// Sets who answers requests to this server by its public name; the first one stays. Late,
-    /// because what answers holds the server, which holds this client.
+    /// Sets the part that answers requests to this server by its public name; the first one stays. It
+    /// is set late, because it holds the server, which holds this client.
     pub fn set_local_dispatch(&self, dispatch: Arc<dyn LocalDispatch>) {
         let _ = self.shared.local_dispatch.set(dispatch);
     }
@@ -95,7 +92,7 @@ impl Egress {
         self.shared.config.max_request.as_u64()
     }
 
-    /// Returns whether a rule of the function allows a request, so that nobody takes a body for one that
+    /// Returns whether a rule of the function allows a request, so that no caller reads a body for a request that
     /// [`Egress::send`] refuses anyway.
     pub fn allows(&self, context: &Outbound<'_>, method: &Method, uri: &Uri) -> bool {
         parse_outbound_url(&uri.to_string())
@@ -106,7 +103,7 @@ impl Egress {
         &self.shared
     }
 
-    /// Sends a request to the URL that its URI is: [`parse_outbound_url`] and [`Egress::send_to`].
+    /// Sends a request to its own URI: [`parse_outbound_url`] and [`Egress::send_to`].
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
@@ -126,11 +123,10 @@ impl Egress {
         }
     }
 
-    /// Sends a request to `url`, which has to come from [`parse_outbound_url`], and returns the response with its
-    /// whole body, redirects followed, content as it came unless [`Outbound::decode`] asks for more.
-    /// The request's own URI is not looked at. Any HTTP status is a response and no error. Connection
-    /// headers of the response (`transfer-encoding`, …) are removed. Of secrets that were attached on
-    /// the way, nothing is in the response or in the error.
+    /// Sends a request to `url`, which has to come from [`parse_outbound_url`], and returns the response with its whole
+    /// body, redirects followed, content unchanged unless [`Outbound::decode`] is set. The request's own URI is
+    /// ignored. A response of any HTTP status is not an error. Connection headers of the response (`transfer-encoding`,
+    /// …) are removed. Secrets that were attached on the way are in neither the response nor the error.
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function.
@@ -239,7 +235,7 @@ pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
     error
 }
 
-/// Checks the parts of a request that stay, whatever redirects follow.
+/// Checks the parts of a request that do not change with redirects.
 fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error> {
     headers::check_request(headers, body.len())?;
     let (size, limit) = (

@@ -1,10 +1,9 @@
 //! One connection of the pool.
 //!
-//! An HTTP/1 connection has no task of its own: whoever waits for its response moves it, so that
-//! the bytes of an upstream wake the call that asked for them and nothing in between. (A task
-//! beside it, as hyper-util's client has, costs two wake-ups more for each request, and a call that
-//! sends one small request is mostly that.) An HTTP/2 connection carries the requests of many and
-//! has to have one.
+//! An HTTP/1 connection has no task of its own: the call that waits for its response drives it, so that bytes from an
+//! upstream wake only that call. (A separate task, as in hyper-util's client, costs two more wake-ups for each request,
+//! and those are most of the cost of a call that sends one small request.) An HTTP/2 connection carries the requests of
+//! many calls and needs a task.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -25,16 +24,16 @@ use hyper_util::rt::TokioIo;
 
 use crate::stream::{Stream, Watch};
 
-/// A request as it leaves. Its URI is the path and the query; whose they are, the connection knows.
+/// A request as it is sent. Its URI is the path and the query; the connection knows the origin.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 type NotSent = TrySendError<Outgoing>;
 
-/// The number of a thread, which is of no other.
+/// The number of a thread, unique in the process.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct ThreadId(usize);
 
 impl ThreadId {
-    /// The thread that asks.
+    /// The number of the current thread.
     pub(crate) fn current() -> ThreadId {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local!(static HERE: ThreadId = ThreadId(NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -42,22 +41,22 @@ impl ThreadId {
     }
 }
 
-/// An HTTP/1 connection. It moves only while somebody waits for it.
+/// An HTTP/1 connection. It makes progress only while a call waits for it.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` when it has ended.
     connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
     watch: Arc<Watch>,
     host: HeaderValue,
-    /// The time that the other side keeps it open, as its last response said.
+    /// The time for which the other side keeps it open, from its last response.
     kept: Option<Duration>,
     pub(crate) to: SocketAddr,
-    /// The thread that hears of its bytes.
+    /// The thread that is woken for its bytes.
     pub(crate) thread: ThreadId,
 }
 
 impl Http1 {
-    /// `host` is what every request on it says of its host (RFC 9112 section 3.2).
+    /// Starts HTTP/1 on `io`; `host` is the `Host` of every request on it (RFC 9112 section 3.2).
     pub(crate) async fn handshake(
         io: Stream,
         builder: &http1::Builder,
@@ -76,15 +75,15 @@ impl Http1 {
         })
     }
 
-    /// Returns whether it takes a request now: the last response was read, and the other side has neither
-    /// closed nor said anything since.
+    /// Returns whether it can take a request now: the last response was read, and the other side has neither closed it
+    /// nor sent anything since.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.sender.is_ready()
     }
 
-    /// The same after a wait, as the kernel knows it: what is sent on a connection that the other
-    /// side has closed is lost, and nobody can tell whether it was carried out.
+    /// The same check against the kernel, after a wait: a request on a connection that the other side has closed is
+    /// lost, and nobody can tell whether it was carried out.
     pub(crate) fn is_still_ready(&mut self) -> bool {
         self.watch.ask(true);
         let ready = self.is_ready();
@@ -92,8 +91,8 @@ impl Http1 {
         ready
     }
 
-    /// The time that it may wait for the next request, if the other side said: a second less, or half
-    /// of it, because what is sent has to arrive before it closes.
+    /// The time for which it may wait for the next request, if the other side stated one: a second less, or half of it,
+    /// because a request has to arrive before the other side closes.
     pub(crate) fn waits(&self) -> Option<Duration> {
         let kept = self.kept?;
         Some(kept.saturating_sub(MARGIN.min(kept / 2)))
@@ -108,7 +107,7 @@ impl Http1 {
         &mut self,
         mut request: Outgoing,
     ) -> Result<Response<Incoming>, NotSent> {
-        // Whole, if HTTP/2 has just not taken it.
+        // The request is whole, if HTTP/2 has just refused it.
         if request.uri().authority().is_some() {
             let path = request.uri().path_and_query().cloned();
             *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -121,7 +120,7 @@ impl Http1 {
         Ok(response)
     }
 
-    /// Polls `wait`, which waits for this connection and for nothing else.
+    /// Polls `wait`, which waits only for this connection.
     pub(crate) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -132,28 +131,28 @@ impl Http1 {
         // avoids a spurious wake-up.
         let waited = wait(&mut Context::from_waker(Waker::noop()));
         if waited.is_pending() && self.connection.is_none() {
-            // Cannot be, or nobody would ever wake it.
+            // Unreachable, or nothing would ever wake it.
             cx.waker().wake_by_ref();
         }
         waited
     }
 
-    /// Moves it as far as it goes; `cx` is woken when it goes further.
+    /// Drives it as far as it goes; `cx` is woken when it can go further.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.connection
             && Pin::new(connection).poll(cx).is_ready()
         {
-            // Why it ended is told to whoever waits for the response.
+            // The reason why it ended is passed to the call that waits for the response.
             self.connection = None;
         }
     }
 }
 
-/// The most that a connection is given up earlier than the other side closes it.
+/// The most by which a connection is given up before the other side closes it.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// The time in `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1): seconds without a request after which
-/// the other side closes. Of several the least; what is not a number says nothing.
+/// The time in `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1): seconds without a request after which the other side
+/// closes. The least of several; a value that is not a number is ignored.
 fn kept(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all("keep-alive").iter();
     let parameters = lines.filter_map(|line| line.to_str().ok());
@@ -168,7 +167,7 @@ fn kept(headers: &HeaderMap) -> Option<Duration> {
     seconds.min().map(Duration::from_secs)
 }
 
-/// An HTTP/2 connection, which many share.
+/// An HTTP/2 connection, shared by many requests.
 #[derive(Clone)]
 pub(crate) struct Http2 {
     pub(crate) sender: http2::SendRequest<Full<Bytes>>,
@@ -177,7 +176,7 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// HTTP/2 writes the URI whole (RFC 9113 section 8.3.1), and the pool speaks it in TLS only.
+    /// HTTP/2 writes the whole URI (RFC 9113 section 8.3.1), and the pool speaks it only in TLS.
     pub(crate) async fn send(
         &mut self,
         mut request: Outgoing,
@@ -186,7 +185,7 @@ impl Http2 {
         parts.scheme = Some(Scheme::HTTPS);
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = request.uri().path_and_query().cloned();
-        // All three are there, which is all that it asks for.
+        // All three parts are present, which is all that it requires.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         request.headers_mut().remove(HOST);
         self.sender.try_send_request(request).await

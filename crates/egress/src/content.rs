@@ -1,4 +1,4 @@
-//! The body of a response: read within its limits, and made what the function gets.
+//! The body of a response: read within its limits, and transformed for the function.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::exchange::{Exchange, Limit, bytes, is_nonsense};
 use crate::record::Record;
 use crate::{Error, Kind, headers};
 
-/// The most bytes that are searched in place. A search of them takes less than a millisecond; a longer one leaves the runtime's
-/// threads to others.
+/// The most bytes that are searched on the same thread. Searching them takes less than a millisecond; a longer search
+/// would hold up others on the runtime's threads.
 const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
 impl<'a> Exchange<'a> {
-    /// Reads the whole of it.
+    /// Reads the whole body.
     pub(crate) async fn body(
         &self,
         host: &str,
@@ -41,10 +41,10 @@ impl<'a> Exchange<'a> {
             return Err(too_large());
         }
         let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
-        // Most bodies come as one chunk, which is handed on as it is.
+        // Most bodies come as one chunk, which is passed on as it is.
         let (mut first, mut all) = (Bytes::new(), BytesMut::new());
         while !body.is_end_stream() {
-            // What came with the head is there, and needs no clock.
+            // Bytes that came with the head are here already, and need no timer.
             let frame = match body.frame().now_or_never() {
                 Some(frame) => frame,
                 None => self.within(&idle, host, body.frame()).await?,
@@ -75,7 +75,7 @@ impl<'a> Exchange<'a> {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// Decodes or masks `body` for the function, and makes `head` true for it.
+    /// Decodes or masks `body` for the function, and corrects `head` for it.
     pub(crate) async fn content(
         &self,
         host: &str,
@@ -87,7 +87,7 @@ impl<'a> Exchange<'a> {
             return Ok(body);
         }
         let changed = match mask {
-            // Asked late, because only now is known whether there is a body at all.
+            // Checked late, because only now is it known whether there is a body at all.
             Some(_) if headers::is_encoded(&head.headers) => return Err(encoded(host)),
             Some(mask) => self.masked(host, mask.clone(), &body).await?,
             None if self.context.decode => self.decoded(host, head, &body).await?,
@@ -118,7 +118,7 @@ impl<'a> Exchange<'a> {
         self.aside(host, search).await
     }
 
-    /// The body with its coding undone, if it has one; its header goes.
+    /// The body with its content coding removed, if it has one; the header is removed.
     async fn decoded(
         &self,
         host: &str,
@@ -154,7 +154,7 @@ impl<'a> Exchange<'a> {
         Ok(Some(decoded.into()))
     }
 
-    /// Computes for longer than a thread of the runtime may.
+    /// Runs work that takes longer than a thread of the runtime may.
     async fn aside<T: Send + 'static>(
         &self,
         host: &str,

@@ -1,11 +1,11 @@
-//! The context of a request: the call that causes it, and the bounds that it has.
+//! The context of a request: the call that causes it, and its bounds.
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{Rules, SecretInjections};
 
-/// On whose behalf a request leaves, and within which bounds.
+/// The call for which a request is sent, and the bounds of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbound<'a> {
     /// The call's id, for the log.
@@ -22,14 +22,14 @@ pub struct Outbound<'a> {
     pub secrets: &'a SecretInjections,
     /// The number of calls that led to the one that asks; for [`LocalDispatch`](crate::LocalDispatch).
     pub depth: u32,
-    /// When the call ends; a request ends then at the latest.
+    /// The end of the call, which is also the latest end of a request.
     pub deadline: Instant,
     /// Redirects to follow, if fewer than the setting `max_redirects`.
     pub max_redirects: Option<usize>,
-    /// The times that a request that failed for a moment is sent again, if its method is idempotent: at
-    /// most as often as the setting `max_retries` says.
+    /// The times that a request with a temporary failure is sent again, if its method is idempotent: at most the
+    /// setting `max_retries`.
     pub retries: u32,
-    /// True if compressed responses are asked for and decoded: gzip, deflate and br. Not if a
-    /// request carries a secret.
+    /// True to ask for compressed responses and decode them: gzip, deflate and br. Ignored if a request carries a
+    /// secret.
     pub decode: bool,
 }

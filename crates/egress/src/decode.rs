@@ -1,9 +1,9 @@
-//! Content codings undone, for a function that asks for it (RFC 9110 section 8.4).
+//! Decoding of content codings, for a function that asks for it (RFC 9110 section 8.4).
 //!
-//! A few bytes decode to gigabytes, and others to nothing at all after much computing: a decoder
-//! stops at a size and at a time. What is not understood, or only a part of something, is left as it
-//! came. Codings on top of each other are refused: nobody honest sends them, and they multiply what
-//! one byte costs (a kilobyte becomes megabytes of the most expensive input there is).
+//! A few bytes decode to gigabytes, and others to nothing at all after much computing: a decoder has a limit of size
+//! and of time. A coding that is not understood, or a partial response, is left unchanged. Several codings on top of
+//! each other are refused: honest servers do not send them, and they multiply the cost of one byte (a kilobyte becomes
+//! megabytes of the most expensive input there is).
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Instant;
@@ -20,11 +20,11 @@ use crate::headers;
 /// Bytes that a decoder reads at a time.
 const BUFFER: usize = 8 * 1024;
 
-/// The most members that a body of gzip has (RFC 1952 section 2.2). Each costs a decoder anew,
-/// and takes 20 bytes; files that are made of members have one for 64 KiB.
+/// The most members of a body of gzip (RFC 1952 section 2.2). Each needs a new decoder and takes only 20 bytes; files
+/// that are made of members have one for each 64 KiB.
 const MOST_MEMBERS: usize = 1024;
 
-/// A content coding that is undone here.
+/// A content coding that this module decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Gzip,
@@ -32,7 +32,7 @@ pub(crate) enum Coding {
     Brotli,
 }
 
-/// Why there is no decoded body.
+/// The reason why there is no decoded body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("more than the limit")]
@@ -41,7 +41,7 @@ pub(crate) enum DecodeError {
     Broken(#[from] io::Error),
 }
 
-/// Asks for what is understood here, unless the function asked for something itself. A part of a
+/// Asks for the codings of this module, unless the function set the header itself, or asked for a range: a part of a
 /// compressed body is of no use to it.
 pub(crate) fn ask(headers: &mut HeaderMap) {
     if !headers.contains_key(RANGE) {
@@ -51,10 +51,10 @@ pub(crate) fn ask(headers: &mut HeaderMap) {
     }
 }
 
-/// The coding of a response, if it is one that is undone here.
+/// The coding of a response, if this module decodes it.
 ///
 /// # Errors
-/// The number of codings, if several.
+/// The number of codings, if there are several.
 pub(crate) fn coding(head: &Parts) -> Result<Option<Coding>, usize> {
     if head.status == StatusCode::PARTIAL_CONTENT {
         return Ok(None);
@@ -68,10 +68,10 @@ pub(crate) fn coding(head: &Parts) -> Result<Option<Coding>, usize> {
     }
 }
 
-/// Undoes `coding`. It computes for a while.
+/// Decodes a body. It computes for a while.
 ///
 /// # Errors
-/// Broken, or more than `limit` bytes, or not done at `deadline`.
+/// The body is malformed, or more than `limit` bytes, or not decoded by `deadline`.
 pub(crate) fn decode(
     body: Bytes,
     coding: Coding,
@@ -106,8 +106,8 @@ impl Coding {
                 current: Some(GzDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
                 left: MOST_MEMBERS - 1,
             }),
-            // It means the format of zlib, and some servers send only what is inside of it
-            // (RFC 9110 section 8.4.1.2).
+            // `deflate` means the zlib format, and some servers send only the data inside of it (RFC 9110 section
+            // 8.4.1.2).
             Coding::Deflate => match is_zlib(&encoded.body) {
                 true => Box::new(ZlibDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
                 false => Box::new(DeflateDecoder::new(BufReader::with_capacity(
@@ -116,7 +116,7 @@ impl Coding {
             },
             Coding::Brotli => {
                 let mut reader = Decompressor::new(encoded, BUFFER);
-                // An extension that no coding of HTTP has, with windows of up to a gigabyte.
+                // An extension that is not a coding of HTTP, with windows of up to a gigabyte.
                 let large = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
                 reader.set_parameter(large, 0);
                 Box::new(reader)
@@ -135,9 +135,9 @@ fn is_zlib(body: &[u8]) -> bool {
     }
 }
 
-/// The members of a body of gzip, one after the other.
+/// The members of a body of gzip, one after another.
 struct Members {
-    /// None at the end.
+    /// `None` at the end.
     current: Option<GzDecoder<BufReader<Until>>>,
     left: usize,
 }
@@ -162,7 +162,7 @@ impl Read for Members {
     }
 }
 
-/// A body that ends with an error when the time is over.
+/// A body that ends with an error at the deadline.
 struct Until {
     body: Bytes,
     deadline: Instant,

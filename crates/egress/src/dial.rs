@@ -1,9 +1,8 @@
 //! Connections: a permit, checked addresses, TCP, TLS.
 //!
-//! hyper-util's own connector would resolve names itself and dial literal addresses unseen; this
-//! one dials what [`Resolve`] answered and nothing else. Addresses are tried in the order of RFC
-//! 8305 (families interleaved, the next one a quarter of a second later). TLS verifies the name in
-//! the URL, pinned, through a proxy, or neither.
+//! hyper-util's own connector would resolve names itself and dial literal addresses unchecked; this one dials only the
+//! addresses from [`Resolve`]. Addresses are tried in the order of RFC 8305 (families interleaved, the next one a
+//! quarter of a second later). TLS verifies the name in the URL, with a pin, through a proxy, or without either.
 
 use std::future::Future;
 use std::io;
@@ -30,7 +29,7 @@ pub(crate) struct Connector {
     resolve: Arc<Resolve>,
     proxy: Option<Proxy>,
     tls: Tls,
-    /// One permit a connection, open or being opened.
+    /// One permit for each connection, open or being opened.
     connections: Admission,
     connect_timeout: Duration,
 }
@@ -52,7 +51,7 @@ impl Connector {
         }
     }
 
-    /// To the origin of a URL that was admitted.
+    /// Connects to the origin of an admitted URL.
     pub(crate) async fn connect(&self, to: &Url) -> Result<Stream, Error> {
         let (Some(host), Some(port)) = (to.host(), to.port_or_known_default()) else {
             return Err(Error::new(Kind::Url, "a URL without a host"));
@@ -70,7 +69,7 @@ impl Connector {
         self.in_time(&host.to_string(), opened).await
     }
 
-    /// Opens TCP only, with the permit that it takes.
+    /// Opens only TCP, with the permit that it needs.
     pub(crate) async fn tcp(
         &self,
         host: &Host<String>,
@@ -106,7 +105,7 @@ impl Connector {
             })
     }
 
-    /// TCP to a checked address.
+    /// Opens TCP to a checked address.
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
         let target = self.resolve.addresses(host, port).await?;
         let (tcp, address) = match &self.proxy {
@@ -130,8 +129,7 @@ impl Connector {
                 })?
             }
         };
-        // Requests are written whole; waiting to fill packets only delays them. Failing costs speed
-        // only.
+        // Requests are written whole; waiting to fill packets only delays them. A failure here costs only speed.
         let _ = tcp.set_nodelay(true);
         Ok((tcp, address))
     }
@@ -165,8 +163,8 @@ fn tls_failure(host: &str, error: &io::Error) -> Error {
     Error::new(Kind::Tls, message).with_detail(error)
 }
 
-/// The failure that TLS reports once the handshake is over on our side: that a client certificate is missing or
-/// not accepted comes with the first data (RFC 8446 section 4.4.2.4).
+/// The failure that TLS reports once the handshake is over on this side: a missing or refused client certificate is
+/// reported with the first data (RFC 8446 section 4.4.2.4).
 pub(crate) fn late_tls_failure(
     host: &str,
     error: &(dyn std::error::Error + 'static),

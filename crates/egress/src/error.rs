@@ -1,10 +1,9 @@
-//! Why a request did not come back with a response.
+//! The errors of requests without a response.
 //!
-//! An error has two texts. The public one goes to the function: one line that names the rule, the
-//! limit or the cause, and never a header value, a resolved address or the text of a library. The
-//! private one goes to the operator's log. The two differ where it matters: a name that is blocked
-//! and a name that does not exist read alike to the function (otherwise it could map the inside of
-//! the network by names), and differ in the log.
+//! An error has two texts. The public one goes to the function: one line that names the rule, the limit or the cause,
+//! and never a header value, a resolved address or the text of a library. The private one goes to the operator's log.
+//! The two differ for blocked names: to the function, a blocked name and a name that does not exist read alike
+//! (otherwise it could map the internal network by names); in the log they differ.
 
 use std::fmt;
 
@@ -20,11 +19,11 @@ pub enum Kind {
     Address,
     /// The URL is not one that can be requested.
     Url,
-    /// A header that a function does not set, or that is not a header.
+    /// The header is one that a function must not set, or malformed.
     Header,
-    /// The name does not exist, or none of its addresses is dialled, or the name servers failed.
+    /// The name does not exist, or none of its addresses may be dialled, or the name servers failed.
     Dns,
-    /// No connection to any address of the host.
+    /// No address of the host accepted a connection.
     Connect,
     /// The TLS handshake failed.
     Tls,
@@ -44,16 +43,16 @@ pub enum Kind {
     /// More than `max_redirects` redirects.
     TooManyRedirects,
     /// `max_concurrent`, `max_concurrent_per_function`, `max_concurrent_per_upstream` or
-    /// `max_connections` stayed reached until the time was over.
+    /// `max_connections` stayed reached until the deadline.
     Busy,
-    /// The response to a request with a secret is compressed, and cannot be searched for it.
+    /// The response to a request with a secret is compressed, so it cannot be searched for the secret.
     Encoded,
-    /// The other side closed the connection early, or broke the protocol.
+    /// The other side closed the connection early, or violated the protocol.
     Protocol,
 }
 
 impl Kind {
-    /// The stable code, as functions and operators see it.
+    /// The stable code, for functions and operators.
     pub fn code(self) -> &'static str {
         FaultKind::from(self).as_str()
     }
@@ -104,7 +103,7 @@ impl Error {
         }
     }
 
-    /// Says whether the same request may get through in a moment.
+    /// Sets whether the same request may succeed in a moment.
     pub(crate) fn transient_if(mut self, transient: bool) -> Error {
         self.transient = transient;
         self
@@ -114,20 +113,20 @@ impl Error {
         self.transient
     }
 
-    /// Adds what only the operator's log may say.
+    /// Adds detail that only the operator's log may contain.
     pub(crate) fn with_detail(mut self, detail: impl fmt::Display) -> Error {
         self.detail = Some(one_line(detail.to_string()));
         self
     }
 
-    /// Says that it happened on the way, at a URL that the function did not write itself.
+    /// Adds that it happened after a redirect, at a URL that the function did not write itself.
     pub(crate) fn after_redirect(mut self) -> Error {
         self.message = format!("after a redirect: {}", self.message);
         self
     }
 
-    /// Takes what `mask` searches for out of both texts: the other side chooses parts of them (an
-    /// HTTP/2 connection ends with words of its own).
+    /// Removes what `mask` searches for from both texts: the other side chooses parts of them (an HTTP/2 connection
+    /// ends with a text of its own).
     pub(crate) fn masked(mut self, mask: &Mask) -> Error {
         if let Some(masked) = mask.text(&self.message) {
             self.message = masked;
@@ -164,8 +163,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// A guest chooses parts of these texts (a URL, a header's name), and a log line or a line of
-/// stderr must stay one line.
+/// Guests choose parts of these texts (a URL, a header's name), and a log line or a line of stderr must stay one line.
 fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {
         text.chars()

@@ -1,5 +1,4 @@
-//! One hop: a request, once its URL is admitted, and the head of the response to it, each wait and
-//! each size within its limit.
+//! One hop: a request whose URL is admitted, and the head of its response, with a limit for each wait and each size.
 
 use std::future::Future;
 use std::pin::pin;
@@ -29,7 +28,7 @@ use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) limits: Limits,
-    /// Set once there is a server to answer: it holds this client, so it comes after it.
+    /// Set once there is a server to answer: the server holds this client, so it comes later.
     pub(crate) local_dispatch: OnceLock<Arc<dyn LocalDispatch>>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) config: Config,
@@ -38,11 +37,11 @@ pub(crate) struct Shared {
 /// The result of one hop.
 pub(crate) enum Answer {
     Response(Response<Bytes>),
-    /// The next hop, or why the `Location` is refused, and the method asked for.
+    /// The next hop, or the reason why the `Location` is refused, and the requested method.
     Redirect(Result<Hop, Error>, http::Method),
-    /// The same hop, after a pause.
+    /// The same hop again, after a pause.
     Retry(Duration),
-    /// The same hop after a pause, because its connection failed it.
+    /// The same hop again after a pause, because its connection failed.
     Resend(Duration),
 }
 
@@ -80,7 +79,7 @@ impl<'a> Exchange<'a> {
             .get()
             .filter(|own| own.is_own(&hop.url))
         {
-            // Boxed: most requests go out, and need not carry this about.
+            // Boxed: most requests are sent out, and need not carry this future.
             return Box::pin(self.dispatch(&**own, hop, record)).await;
         }
         let host = upstream(&hop.url);
@@ -101,7 +100,7 @@ impl<'a> Exchange<'a> {
         // Calls that are ready write together (docs/decisions/0019).
         tokio::task::yield_now().await;
         let pool = &self.shared.pool;
-        // Pinned where it is: it is large, and a timeout that takes it by value copies it.
+        // Pinned in its place: it is large, and a timeout that takes it by value copies it.
         let response = {
             let fresh = resends.fresh();
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
@@ -130,7 +129,7 @@ impl<'a> Exchange<'a> {
             return Ok(Answer::Retry(pause));
         }
         if let Some(mask) = mask {
-            // The `Location` of a redirect, too, before it is followed.
+            // The `Location` of a redirect is masked, too, before it is followed.
             mask.headers(&mut parts.headers);
         }
         let next = match config.answers_redirects {
@@ -152,7 +151,7 @@ impl<'a> Exchange<'a> {
         Ok(Answer::Response(Response::from_parts(parts, body)))
     }
 
-    /// Lets this server answer. No permit is held meanwhile: the calls that it causes want some, too.
+    /// Lets this server answer. No permit is held meanwhile: the calls that it causes need some, too.
     async fn dispatch(
         &self,
         own: &dyn LocalDispatch,
@@ -179,14 +178,14 @@ impl<'a> Exchange<'a> {
         Ok(Answer::Response(response))
     }
 
-    /// The request as it leaves. The hop stays as the function knows it: the next one is made of it.
+    /// The request as it is sent. The hop keeps the function's view: the next hop is made from it.
     fn request(
         &self,
         hop: &Hop,
         secret_sent: &mut bool,
         record: &mut Record<'a>,
     ) -> Result<Request<Full<Bytes>>, Error> {
-        // A secret has its place in the headers or in the query.
+        // A secret is in the headers or in the query.
         let (path, mut headers) = match self.context.secrets.inject(
             (&hop.method, &hop.url, &hop.headers),
             &hop.body,
@@ -211,8 +210,7 @@ impl<'a> Exchange<'a> {
         Ok(request)
     }
 
-    /// Waits for `future` until the limit or the end of all time for this request, whichever comes
-    /// first.
+    /// Waits for `future` until the limit or the request's total deadline, whichever comes first.
     pub(crate) async fn within<T>(
         &self,
         limit: &Limit,
@@ -259,8 +257,8 @@ impl Limit {
     }
 }
 
-/// Tells the origin, and whether the path was at fault, but not the path: it may be a secret (some
-/// services put tokens there), or the choice of a server that redirected here.
+/// The fault of a denied request. It names the origin, and whether the path was the cause, but not the path: that may
+/// be a secret (some services put tokens there), or the choice of a server that redirected here.
 fn denied(rules: &Rules, hop: &Hop) -> Error {
     let (method, origin) = (&hop.method, origin(&hop.url));
     let place = match rules
@@ -275,7 +273,7 @@ fn denied(rules: &Rules, hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
-/// Returns whether a client certificate is shown where a URL leads.
+/// Returns whether a client certificate is shown to the host of a URL.
 fn identifies(config: &Config, url: &Url) -> bool {
     let certificates = &config.client_certificate;
     certificates
@@ -292,8 +290,8 @@ fn withheld(hop: &Hop) -> Error {
     Error::new(Kind::Denied, message)
 }
 
-/// Path and query, as they are written. A second parser sees them and nothing else of the URL: the
-/// host that the rules were asked about is the one that is connected to.
+/// Path and query, as they are written. A second parser sees only these of the URL: the connection goes to the host
+/// that the rules checked.
 fn path(url: &Url) -> Result<PathAndQuery, Error> {
     PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery]).map_err(not_a_url)
 }
@@ -302,7 +300,7 @@ fn not_a_url(error: http::uri::InvalidUri) -> Error {
     Error::new(Kind::Url, format!("not a URL: {error}"))
 }
 
-/// Finds the cause.
+/// Classifies the cause of a failure.
 fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
     if let Failure::Connect(ours) = failure {
         return ours.clone();
@@ -332,8 +330,8 @@ fn failure(host: &str, config: &Config, failure: &Failure) -> Error {
     .transient_if(!nonsense)
 }
 
-/// Returns whether the other side, or we, broke the protocol, which the next time would be the same; all
-/// else is a connection that broke.
+/// Returns whether the other side, or this one, violated the protocol, which would happen again; every other error is a
+/// broken connection.
 pub(crate) fn is_nonsense(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_user()
 }

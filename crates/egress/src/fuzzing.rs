@@ -1,6 +1,6 @@
-//! Functions that take a fuzzer's input, and assert what has to hold of any: a panic is a finding.
+//! Fuzz targets of this crate, and the properties that hold for any input: a panic is a finding.
 //!
-//! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
+//! `fuzz/` runs these functions with generated inputs; the tests below run them with the inputs that it found.
 
 #![allow(
     clippy::panic,
@@ -24,7 +24,7 @@ mod replay;
 use crate::redirect::Hop;
 use crate::{AddressClass, Rule, parse_outbound_url};
 
-/// Two rules, a method and a URL, a line each.
+/// Two rules, a method and a URL, one per line.
 pub fn rule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -57,7 +57,7 @@ pub fn rule(data: &[u8]) {
     }
 }
 
-/// A method and a status, a URL, and the `Location` of its response, a line each.
+/// A method and a status, a URL, and the `Location` of its response, one per line.
 pub fn redirect(data: &[u8]) {
     let mut lines = data.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -144,7 +144,7 @@ pub fn address(data: &[u8]) {
     assert_eq!(read, Some(address), "{written}");
 }
 
-/// The registries of special-purpose addresses, and what lies outside of `2000::/3`.
+/// The registries of special-purpose addresses, and the addresses outside of `2000::/3`.
 const SPECIAL: [&str; 29] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -182,7 +182,7 @@ fn is_isatap(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if matches!(v6.segments(), [.., 0 | 0x200, 0x5efe, _, _]))
 }
 
-/// A URL that may be requested, which has to be of the one form that the rest of the crate relies on.
+/// A URL that may be requested, in the normal form on which the rest of the crate relies.
 fn admitted(text: &str) -> Option<Url> {
     let url = parse_outbound_url(text).ok()?;
     assert_eq!(
@@ -205,7 +205,7 @@ fn admitted(text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// Checks an allowed request in another way than the rule does.
+/// Checks an allowed request in a different way than the rule does.
 fn check_allowed(rule: &Rule, method: &Method, url: &Url) {
     assert!(*method != Method::CONNECT && *method != Method::TRACE);
     let (methods, rest) = rule.as_str().split_once(' ').unwrap();
@@ -227,7 +227,7 @@ fn check_allowed(rule: &Rule, method: &Method, url: &Url) {
         Some(domain) => assert!(host.ends_with(&format!(".{domain}")), "{rule}: {url}"),
         None => assert_eq!(host, pattern, "{rule}: {url}"),
     }
-    // The canonical text has no empty segment but that of `/` itself, and encodes what it must.
+    // The canonical text has no empty segment except that of `/` itself, and encodes every character that needs it.
     let prefix: Vec<Vec<u8>> = prefix
         .split('/')
         .filter(|segment| !segment.is_empty())
@@ -249,7 +249,7 @@ fn check_allowed(rule: &Rule, method: &Method, url: &Url) {
 }
 
 /// The segments of a path as servers are known to read it: decoded up to three times, with `\` as a slash or not, with
-/// what stands behind `;` or without it, with dot segments resolved and double slashes as one.
+/// the text behind `;` or without it, with dot segments resolved and double slashes as one.
 fn readings(path: &str) -> Vec<Vec<Vec<u8>>> {
     let mut readings = vec![];
     let mut level = path.as_bytes().to_vec();
@@ -279,7 +279,7 @@ fn readings(path: &str) -> Vec<Vec<Vec<u8>>> {
     readings
 }
 
-/// Returns whether a redirect leads where the standard says, once it is followed at all.
+/// Checks that a redirect that is followed leads to the target of the standard.
 fn check_target(base: &Url, location: &str, target: &Url) {
     let standard = base.join(location).unwrap();
     assert_eq!(standard.scheme(), target.scheme(), "{location}");

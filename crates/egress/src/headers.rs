@@ -1,16 +1,16 @@
-//! The headers that a function sets, and those that survive a redirect.
+//! The headers that a function may set, and those that survive a redirect.
 //!
-//! A function says what it wants and to whom; how the message is framed and how the connection is
-//! used is decided here (RFC 9110 section 7.6.1), or a function could smuggle a second request past
-//! the rules inside a first one. A refused header is an error and not silently dropped: the
-//! function would otherwise debug a server that never saw it.
+//! A function chooses the content and the target of a message; its framing and the use of the connection are decided
+//! here (RFC 9110 section 7.6.1), or a function could smuggle a second request past the rules inside a first one. A
+//! refused header is an error and not silently dropped: the function's author would otherwise debug a server that never
+//! saw it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use iof_policy::headers::{RESPONSE_FORM, is_framing};
 
 use crate::{Error, Kind};
 
-/// Headers that a function authenticates with, dropped when a redirect leaves the origin.
+/// Headers by which a function authenticates, dropped when a redirect leaves the origin.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// Headers that describe a body, dropped with it.
@@ -22,7 +22,7 @@ const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// Headers about the connection, which say nothing true about a response that is handed on whole.
+/// Headers about the connection, which are wrong for a response that is passed on whole.
 const OF_CONNECTION: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -33,7 +33,7 @@ const OF_CONNECTION: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Headers that are computed over a body, and false once the body is changed.
+/// Headers that are computed over a body, and wrong once the body is changed.
 const OVER_BODY: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
@@ -41,7 +41,7 @@ const OVER_BODY: [HeaderName; 4] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-/// Makes a header out of text, with the errors that a function should see.
+/// Parses a header from text, with the errors that a function should see.
 ///
 /// # Errors
 /// [`Kind::Header`], naming the header and never its value.
@@ -57,8 +57,7 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Erro
     Ok((name, value))
 }
 
-/// Checks what a function set. `Content-Length` is let through where it says the truth, because
-/// honest clients compute it.
+/// Checks the headers that a function set. A correct `Content-Length` is accepted, because honest clients compute it.
 pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Error> {
     for (name, value) in headers {
         if is_framing(name) {
@@ -80,8 +79,7 @@ pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Erro
     Ok(())
 }
 
-/// Removes what a function must not set, from headers that a program made for a connection of its
-/// own.
+/// Removes headers that a function must not set, from those that a program wrote for a connection of its own.
 pub fn drop_framing(headers: &mut HeaderMap) {
     let framing: Vec<HeaderName> = headers
         .keys()
@@ -93,7 +91,7 @@ pub fn drop_framing(headers: &mut HeaderMap) {
     }
 }
 
-/// Asks for the response whole and as it is.
+/// Asks for the whole response without a content coding.
 pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
     for name in &RESPONSE_FORM {
         headers.remove(name);
@@ -104,7 +102,7 @@ pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
     );
 }
 
-/// Returns whether a response's content is not what its body says byte by byte.
+/// Returns whether a response's body is encoded.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     [header::CONTENT_ENCODING, header::TRANSFER_ENCODING]
         .into_iter()
@@ -112,7 +110,7 @@ pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
         .any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
 }
 
-/// The codings that the lines of `name` list, `identity` left out.
+/// The codings in the lines of `name`, without `identity`.
 pub(crate) fn codings(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(name)
@@ -122,7 +120,7 @@ pub(crate) fn codings(headers: &HeaderMap, name: HeaderName) -> impl Iterator<It
         .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
-/// Makes headers true again for a body that was changed to `length` bytes.
+/// Corrects headers for a body that was changed to `length` bytes.
 pub(crate) fn fit_to_body(headers: &mut HeaderMap, length: usize) {
     OVER_BODY.iter().for_each(|name| drop(headers.remove(name)));
     if headers.contains_key(header::CONTENT_LENGTH) {

@@ -1,27 +1,26 @@
-//! Every byte that leaves because of a function: one client, one policy, one log.
+//! Egress: all traffic that leaves because of a function, through one client, one policy and one log.
 //!
-//! All ways out (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State
-//! API, webhooks) end in [`Egress::send`]. A request gets out if its URL is one that cannot be
-//! misread ([`parse_outbound_url`]), a [`Rule`] of the function allows it, and its host leads to an address of
-//! [`AddressClass::Public`], or to where the operator pinned it ([`Pin`]). All three are asked again for
-//! every redirect. This crate knows no WebAssembly and no database.
+//! All outbound paths (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State API, webhooks)
+//! end in [`Egress::send`]. A request is sent if its URL cannot be misread ([`parse_outbound_url`]), a [`Rule`] of the
+//! function allows it, and its host resolves to an address of [`AddressClass::Public`], or to the operator's pin
+//! ([`Pin`]). All three are checked again for every redirect. This crate knows neither WebAssembly nor a database.
 //!
 //! | file | decides |
 //! |---|---|
 //! | `outbound_url` | which URLs are requested at all |
 //! | `address_class`, `resolve` | which addresses are dialled |
-//! | `dial`, `tcp`, `proxy`, `stream`, `tls` | how connections come about |
+//! | `dial`, `tcp`, `proxy`, `stream`, `tls` | how connections are made |
 //! | `pool`, `connection`, `body` | which connections are used again |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `decode` | which responses are decompressed, and how far |
-//! | `local_dispatch` | what does not leave, because it is for this server |
-//! | `limit` | how much at a time |
-//! | `resend` | what is sent again because its connection failed it |
-//! | `retry` | what is sent again because the function asked |
-//! | `client`, `exchange`, `content` | the order of all this, and the deadlines |
-//! | `record` | what the operator sees of it |
+//! | `local_dispatch` | which requests stay inside, because they are for this server |
+//! | `limit` | how many requests run at a time |
+//! | `resend` | which requests are sent again because their connection failed |
+//! | `retry` | which requests are sent again because the function asked |
+//! | `client`, `exchange`, `content` | the order of these steps, and the deadlines |
+//! | `record` | what the operator sees |
 //!
-//! `iof-policy` decides what a rule allows, and which secrets go with a request.
+//! `iof-policy` decides what a rule allows, and which secrets a request carries.
 
 mod address_class;
 mod body;

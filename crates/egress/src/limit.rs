@@ -1,11 +1,9 @@
-//! Limits on the requests in progress: over the process, for one function, and for one host and
-//! port.
+//! Limits on the requests in progress: of the process, of one function, and of one host and port.
 //!
-//! A request that finds no permit waits, in order, until its time is over. It waits for its function
-//! first, then for its upstream, and holds no permit of a wider circle meanwhile: a function that
-//! asks for too much fills its own queue, a slow upstream its own, and neither everybody's. The
-//! tables hold only what is in use: a function that asks for a new name every time leaves nothing
-//! behind.
+//! A request without a permit waits, in order, until its deadline. It waits for its function first, then for its
+//! upstream, and holds no permit of a wider scope meanwhile: a function that asks for too much fills its own queue, a
+//! slow upstream its own, and neither fills the queue of all. The tables hold only entries in use: a function that asks
+//! for a new name every time leaves nothing behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -41,8 +39,7 @@ impl Limits {
         }
     }
 
-    /// Waits for a permit for a request of `function` to `upstream` (`host:port`), until `deadline`
-    /// at most.
+    /// Waits for a permit for a request of `function` to `upstream` (`host:port`), until `deadline` at the latest.
     pub(crate) async fn acquire(
         &self,
         function: &str,
@@ -81,14 +78,14 @@ impl Limits {
 /// One limit for each key.
 struct Table {
     limit: usize,
-    /// Several small locks, so that requests with different keys seldom meet at one.
+    /// Several small locks, so that requests with different keys seldom contend.
     shards: [Mutex<HashMap<String, Entry>>; SHARDS],
     hasher: RandomState,
 }
 
 struct Entry {
     admission: Admission,
-    /// Requests that hold or await a share; at none the entry goes.
+    /// Requests that hold or await a share; the entry is removed when there are none.
     users: usize,
 }
 
@@ -137,7 +134,7 @@ impl Table {
 
     fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<String, Entry>> {
         let index = self.hasher.hash_one(key) as usize % SHARDS;
-        // Nothing panics while it is held; were it to, the counts inside are still good.
+        // No code panics while the lock is held; if it did, the counts inside would still be valid.
         self.shards[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

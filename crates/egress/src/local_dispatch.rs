@@ -1,8 +1,9 @@
 //! Requests to this very server by its public name: answered here, and never dialled.
 //!
-//! Functions call functions by the URL that everybody else uses. Such a request does not leave: whoever runs the server
-//! says which of its routes answer, and a socket is not opened, because where this server listens no connection leads.
-//! Such a request needs a rule like any other, and is on record. No secret goes with it: its receiver is a function, too.
+//! Functions call functions by the URL that everybody else uses. Such a request is not sent: the server decides which
+//! of its routes answer, and no socket is opened, because the client never connects to an address where this server
+//! listens. Such a request needs a rule like any other, and is recorded. It carries no secret: its receiver is a
+//! function, too.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ pub trait LocalDispatch: Send + Sync {
     /// Returns whether a URL leads to this server by its public name.
     fn is_own(&self, url: &Url) -> bool;
 
-    /// Answers a request to it; `None` where nothing there is for functions, which then reads as denied.
+    /// Answers a request to this server; `None` if no route for functions matches, which then reads as denied.
     async fn answer(
         &self,
         context: &Outbound<'_>,

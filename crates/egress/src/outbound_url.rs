@@ -1,19 +1,17 @@
-//! The URLs that are requested at all, before any rule is asked.
+//! The URLs that are requested at all, checked before any rule.
 //!
-//! A URL is parsed once, by the WHATWG parser, and what that parser understood is what rules match,
-//! what is resolved and what is sent. The parser is made for browsers and forgives much: it drops
-//! tabs and newlines, takes `\` for `/`, adds missing slashes. Each of those has been used to make
-//! one program read a different host than the next, so text that needs forgiving is refused here
-//! with a message, instead of being read generously. Number forms of IPv4 addresses (`0x7f000001`,
-//! `127.1`, full-width digits) need no refusal: the parser turns them into the address, and the
-//! address is what gets classified.
+//! A URL is parsed once, by the WHATWG parser, and the parsed form is what rules match, what is resolved and what is
+//! sent. The parser is made for browsers and forgives much: it drops tabs and newlines, reads `\` as `/`, adds missing
+//! slashes. Each of those has been used to make two programs read different hosts in one text, so text that needs
+//! forgiving is refused here with a message. Number forms of IPv4 addresses (`0x7f000001`, `127.1`, full-width digits)
+//! need no refusal: the parser turns them into the address, and the address is what is classified.
 
 use url::{Host, Url};
 
 use crate::{Error, Kind};
 
-/// Parses `text` as a URL that may be requested, and brings it into the one form that is used from
-/// here on: no fragment, no trailing dot after the host, default port left out.
+/// Parses `text` as a URL that may be requested, and normalises it: no fragment, no trailing dot after the host,
+/// default port left out.
 ///
 /// # Errors
 /// [`Kind::Url`], naming what is wrong.
@@ -48,8 +46,7 @@ pub fn parse_outbound_url(text: &str) -> Result<Url, Error> {
 /// Parses the `Location` of a redirect from `base` (RFC 9110 section 10.2.2): absolute, or relative
 /// to it.
 pub(crate) fn parse_location(base: &Url, location: &str) -> Result<Url, Error> {
-    // Servers do send spaces in paths, and every client encodes them; in an authority the `%` is
-    // refused below.
+    // Servers do send spaces in paths, and every client encodes them; in an authority the `%` is refused below.
     let location = location.trim_matches(' ').replace(' ', "%20");
     check_characters(&location)?;
     if has_scheme(&location) {
@@ -99,8 +96,8 @@ fn check_authority(authority: &str) -> Result<(), Error> {
     }
 }
 
-/// `example.com.` and `example.com` are one host; kept apart they would be two for rules, pins and
-/// pooled connections.
+/// `example.com.` and `example.com` are one host; without this they would be two for rules, pins and pooled
+/// connections.
 fn strip_trailing_dot(url: &mut Url) -> Result<(), Error> {
     let Some(Host::Domain(name)) = url.host() else {
         return Ok(());

@@ -1,9 +1,8 @@
-//! Connections that wait for their next request.
+//! The pool of idle connections.
 //!
-//! By scheme, host and port; the latest one that came back goes first, so that those that a burst
-//! left behind grow old and are closed. A request that finds none makes one: it does not wait for
-//! another's. HTTP/1 and HTTP/2 are chosen in the TLS handshake, and a host that speaks HTTP/2 has
-//! one connection.
+//! Connections are kept by scheme, host and port; the last one returned is used first, so that those left by a burst
+//! grow old and are closed. A request that finds none makes one: it does not wait for another's. HTTP/1 or HTTP/2 is
+//! chosen in the TLS handshake, and a host that speaks HTTP/2 has one connection.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -28,7 +27,7 @@ use crate::connection::{Http1, Http2, Outgoing, ThreadId};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
-/// Whose connections they are: `https://host:port` or `http://host:port`.
+/// The origin of connections: `https://host:port` or `http://host:port`.
 pub(crate) type Key = Arc<str>;
 
 pub(crate) struct Pool {
@@ -37,10 +36,10 @@ pub(crate) struct Pool {
     http2: http2::Builder<TokioExecutor>,
     idle_timeout: Duration,
     max_idle_per_host: usize,
-    /// Several small locks, so that requests to different hosts seldom meet at one.
+    /// Several small locks, so that requests to different hosts seldom contend.
     shards: [Mutex<Hosts>; SHARDS],
     hasher: RandomState,
-    /// True if anything closes what has waited too long, which it does as long as anything waits.
+    /// True while a task closes connections that waited too long, which it does as long as any wait.
     sweeping: AtomicBool,
     sweep: Mutex<JoinSet<()>>,
 }
@@ -52,7 +51,7 @@ type Hosts = HashMap<Key, Host>;
 /// The connections of one key.
 #[derive(Default)]
 struct Host {
-    /// The latest is last.
+    /// The last one returned is at the end.
     http1: Vec<Idle>,
     http2: Option<(Instant, Http2)>,
 }
@@ -60,7 +59,7 @@ struct Host {
 struct Idle {
     http1: Box<Http1>,
     since: Instant,
-    /// The time that it may wait.
+    /// The time for which it may wait.
     waits: Duration,
 }
 
@@ -70,18 +69,18 @@ impl Idle {
     }
 }
 
-/// Why there is no response.
+/// The reason why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Connect(#[from] Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
-    /// A connection that had served before ended without a byte of an answer: most likely it was
-    /// being closed when the request was sent, but the request may have been carried out.
+    /// A reused connection ended without a byte of an answer: most likely it was being closed when the request was
+    /// sent, but the request may have been carried out.
     #[error(transparent)]
     Stale(hyper::Error),
-    /// The other side says that it did not process the request (RFC 9113 sections 6.8 and 8.7).
+    /// The other side states that it did not process the request (RFC 9113 sections 6.8 and 8.7).
     #[error(transparent)]
     Unprocessed(hyper::Error),
 }
@@ -95,7 +94,7 @@ impl Failure {
     }
 }
 
-/// The head of a response, and its connection if that comes back: HTTP/2's stays where it is.
+/// The head of a response, and its connection if that returns to the pool: HTTP/2's stays there.
 pub(crate) type ResponseHead = (Response<Incoming>, Option<Box<Http1>>);
 
 /// A connection, and whether it has served before.
@@ -106,7 +105,7 @@ enum Connection {
 
 impl Pool {
     pub(crate) fn new(config: &Config, connector: Connector) -> Arc<Pool> {
-        // Checked to be 16 MiB at most.
+        // The setting is checked to be 16 MiB at most.
         let max_head = config.max_response_headers.as_u64() as u32;
         let mut http1 = http1::Builder::new();
         http1
@@ -117,10 +116,10 @@ impl Pool {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            // HTTP/2 counts 32 bytes more a line, and aborts without a reason where HTTP/1
-            // names one: leave room, and let the exact check of the exchange speak first.
+            // HTTP/2 counts 32 bytes more per line, and aborts without a reason where HTTP/1 names one: leave room, and
+            // let the exact check of the exchange come first.
             .max_header_list_size(max_head * 2)
-            // One connection carries everything to its host: notice when it is dead.
+            // One connection carries all requests to its host: notice when it is dead.
             .keep_alive_interval(Some(Duration::from_secs(20)));
         Arc::new(Pool {
             connector,
@@ -135,12 +134,12 @@ impl Pool {
         })
     }
 
-    /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response.
-    /// `to` is told where the connection leads as soon as there is one. `fresh` asks for a new one.
+    /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response. `to` is told the
+    /// connection's address as soon as there is one. `fresh` asks for a new connection.
     ///
-    /// A connection that waited may have been closed by the other side in the very moment. A
-    /// request of which nothing left is then sent on another one here; of any other the failure
-    /// says what is known ([`Failure::Stale`], [`Failure::Unprocessed`]).
+    /// The other side may have closed an idle connection at that very moment. A request of which nothing was sent then
+    /// goes out on another connection here; for any other, the failure states what is known ([`Failure::Stale`],
+    /// [`Failure::Unprocessed`]).
     pub(crate) async fn send(
         self: &Arc<Self>,
         key: &Key,
@@ -152,7 +151,7 @@ impl Pool {
         loop {
             let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
-                // Boxed: few requests connect, and those that do not need not carry it about.
+                // Boxed: few requests connect, and the others need not carry this future.
                 None => Box::pin(self.connect(key, url)).await?,
             };
             let (used, mut not_sent, failure) = match taken {
@@ -221,14 +220,14 @@ impl Pool {
                 }
                 host.http2 = None;
             }
-            // One of this thread's, if there is any: the bytes of another's would wake that one first.
+            // Prefers one of this thread's: the bytes of another thread's would wake that one first.
             let own = host
                 .http1
                 .iter()
                 .rposition(|idle| idle.http1.thread == here);
             let last = host.http1.len().checked_sub(1)?;
             let mut idle = host.http1.remove(own.unwrap_or(last));
-            // Its socket is looked at without the lock.
+            // Its socket is checked without the lock.
             drop(hosts);
             if !idle.is_old() && idle.http1.is_still_ready() {
                 return Some(Connection::Http1(idle.http1, true));
@@ -250,7 +249,7 @@ impl Pool {
         let authority: Authority = authority.parse().map_err(|e| wrong(&e))?;
         let to = io.to();
         let (sender, connection) = self.http2.handshake(TokioIo::new(io)).await?;
-        // It ends when nobody has a sender any more, or the other side closes.
+        // The task ends when there is no sender any more, or the other side closes.
         TokioExecutor::new().execute(async {
             let _ = connection.await;
         });
@@ -267,11 +266,11 @@ impl Pool {
     }
 
     fn start_sweep(self: &Arc<Self>) {
-        // A load only, but for the first connection after a while.
+        // Only a load, except for the first connection after a while.
         if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
-        // A connection may come back from a task that is dropped with its runtime.
+        // A connection may return from a task that is dropped with its runtime.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -281,9 +280,9 @@ impl Pool {
         sweep.spawn_on(sweep_every(every, pool), &runtime);
     }
 
-    /// Closes what has waited too long. Whether anything is left.
+    /// Closes connections that waited too long. Returns whether any are left.
     fn close_old(&self) -> bool {
-        // Before the look: what comes back behind it starts the next sweep.
+        // Cleared before the check: a connection that returns after it starts the next sweep.
         self.sweeping.store(false, Ordering::Release);
         let old = |since: &Instant| since.elapsed() >= self.idle_timeout;
         let mut left = false;
@@ -296,13 +295,13 @@ impl Pool {
             });
             left |= !hosts.is_empty();
         }
-        // Whether this sweep goes on, unless another was started meanwhile.
+        // This sweep goes on, unless another was started meanwhile.
         left && !self.sweeping.swap(true, Ordering::AcqRel)
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Hosts> {
         let index = self.hasher.hash_one(key) as usize % SHARDS;
-        // Nothing panics while it is held; were it to, the connections inside are still good.
+        // No code panics while the lock is held; if it did, the connections inside would still be valid.
         self.shards[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -313,12 +312,12 @@ impl Pool {
 fn of_stream(not_sent: &TrySendError<Outgoing>, used: bool) -> fn(hyper::Error) -> Failure {
     let error = not_sent.error();
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
-    // hyper calls it an error of ours when it drops a request that waited for its turn on a
-    // connection that the other side ends; nothing else of ours can go wrong here.
+    // hyper calls it a user error when it drops a request that waited for its turn on a connection that the other side
+    // ends; no other user error can occur here.
     let never_left = not_sent.message().is_some() || error.is_user();
     let disowned = cause.is_some_and(|cause| {
         let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        // h2 tells it to the streams above the last one that the other side names, and to no other.
+        // h2 reports it only to the streams above the last one that the other side names.
         cause.is_remote() && (refused || cause.is_go_away())
     });
     match (never_left || disowned, cause) {

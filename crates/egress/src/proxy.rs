@@ -1,11 +1,10 @@
-//! The operator's proxy: the way out of a network that has no other.
+//! The operator's proxy, for networks that have no other way out.
 //!
-//! A proxy changes where bytes go and not what is allowed: names are resolved and addresses are checked
-//! here as without it, and the proxy is asked for a tunnel to the *checked address*, for http as
-//! for https (RFC 9110 section 9.3.6). Asked for a name, it would resolve a second time and undo
-//! the check; given plain requests to forward, it would read and change them. The proxy is the
-//! operator's choice, so its own address has no class to be in. Environment variables are not read:
-//! who sets them is not always who runs the server.
+//! A proxy changes the route of bytes and not what is allowed: names are resolved and addresses are checked here as
+//! without it, and the proxy is asked for a tunnel to the *checked address*, for http as for https (RFC 9110 section
+//! 9.3.6). Asked for a name, it would resolve it a second time and undo the check; given plain requests to forward, it
+//! would read and change them. The proxy is the operator's choice, so the class of its own address is not checked.
+//! Environment variables are not read: they are not always set by the operator.
 
 use std::fmt;
 use std::io;
@@ -24,7 +23,7 @@ use crate::resolve::{Resolve, ResolvedTarget};
 use crate::tcp::{connect_first, interleave};
 use crate::{Error, Kind};
 
-/// A proxy's answer is a few lines.
+/// The longest answer of a proxy: it is a few lines.
 const LONGEST_HEAD: usize = 8 * 1024;
 
 /// A proxy to connect through.
@@ -35,7 +34,7 @@ pub(crate) struct Proxy {
     credential: Option<String>,
 }
 
-/// Why there is no tunnel.
+/// The reason why there is no tunnel.
 enum Failure {
     Io(io::Error),
     Refused(u16),
@@ -46,7 +45,7 @@ impl Proxy {
     /// The proxy of the setting, if there is one.
     ///
     /// # Errors
-    /// Naming the setting, and nothing of its value.
+    /// An error that names the setting, and nothing of its value.
     pub(crate) fn new(setting: &ProxyUrl) -> Result<Option<Proxy>, ConfigError> {
         if setting.text().is_empty() {
             return Ok(None);
@@ -79,8 +78,8 @@ impl Proxy {
         }))
     }
 
-    /// A tunnel to the first address of `target` (which leads to `upstream`, for messages) that the
-    /// proxy reaches, and which that is.
+    /// A tunnel to the first address of `target` (the host of `upstream`, for messages) that the proxy reaches, and
+    /// that address.
     pub(crate) async fn connect(
         &self,
         resolve: &Resolve,
@@ -95,7 +94,7 @@ impl Proxy {
             for to in addresses {
                 match self.tunnel(&mut own, to).await {
                     Ok(stream) => return Ok((stream, to)),
-                    // It would say so of every address, and may count.
+                    // The proxy would refuse every address so, and may count the attempts.
                     Err(failure @ Failure::Refused(407)) => {
                         last = Some((failure, to));
                         break 'tried;
@@ -142,7 +141,7 @@ impl Proxy {
         loop {
             if let Some(end) = memmem::find(&head, b"\r\n\r\n") {
                 return match status(&head) {
-                    // Nobody behind a tunnel speaks before we do, in TLS or in HTTP.
+                    // The other side of a tunnel never sends before this side does, neither in TLS nor in HTTP.
                     Some(200..300) if end + 4 == head.len() => Ok(stream),
                     Some(200..300) | None => Err(Failure::Nonsense),
                     Some(other) => Err(Failure::Refused(other)),
@@ -169,7 +168,7 @@ impl Proxy {
     }
 }
 
-/// The status in a head that is there up to the end of its first line.
+/// The status in a head that is complete up to the end of its first line.
 fn status(head: &[u8]) -> Option<u16> {
     let line = head.split(|&b| b == b'\r').next()?;
     if line.len() == head.len() {

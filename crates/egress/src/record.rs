@@ -1,9 +1,9 @@
-//! The record of a request for the operator: one event on the target `iof::egress` and one [`Entry`] for
-//! the [`Observer`]s, for every request, each hop of a redirect by itself.
+//! The record of a request for the operator: one event on the target `iof::egress` and one [`Entry`] for the
+//! [`Observer`]s, for every request, and for each hop of a redirect.
 //!
-//! Both are written when the record is dropped, so that a request whose call was cancelled half-way
-//! is on record too. Paths, queries and header values are left out: they carry secrets more often
-//! than they explain anything. Of attached secrets it says the names.
+//! Both are written when the record is dropped, so that a request whose call was cancelled halfway is recorded too.
+//! Paths, queries and header values are left out: they more often carry secrets than explain anything. Of attached
+//! secrets only the names are recorded.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -18,9 +18,8 @@ use uuid::Uuid;
 use crate::url_parts::origin;
 use crate::{Error, Outbound, Rule};
 
-/// The longest method and host in an [`Entry`], in bytes: both are a guest's words, and need not be good ones
-/// to be on record. A name has 253 characters at most (RFC 1035 section 2.3.4), a scheme and a port
-/// 14 together.
+/// The longest method and host in an [`Entry`], in bytes: a guest writes both, and they are recorded even if they are
+/// invalid. A name has 253 characters at most (RFC 1035 section 2.3.4), a scheme and a port 14 together.
 const LONGEST: usize = 267;
 
 /// A receiver of records of requests, besides the log.
@@ -30,10 +29,10 @@ pub trait Observer: Send + Sync {
     fn sent(&self, entry: &Entry<'_>);
 }
 
-/// One try of a request or of a hop of a redirect, and what became of it.
+/// One try of a request or of a hop of a redirect, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// When it began.
+    /// The time at which it began.
     pub at: SystemTime,
     /// The call's id.
     pub call: Uuid,
@@ -55,13 +54,12 @@ pub struct Entry<'a> {
     pub status: Option<u16>,
     /// Bytes of the request's body.
     pub bytes_out: u64,
-    /// Bytes of the response's body, as they came.
+    /// Bytes of the response's body, as received.
     pub bytes_in: u64,
-    /// From its beginning to its end.
+    /// The time from its beginning to its end.
     pub took: Duration,
-    /// `ok`, `redirect`, `retried` (a response that made it be sent again), `resent` (its connection
-    /// ended without an answer, or HTTP/2 did not process it, and it was sent again), `cancelled`, or
-    /// the code of an error.
+    /// `ok`, `redirect`, `retried` (a response that caused a retry), `resent` (its connection ended without an answer,
+    /// or HTTP/2 did not process it, and it was sent again), `cancelled`, or the code of an error.
     pub outcome: &'static str,
 }
 

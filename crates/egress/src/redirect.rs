@@ -1,9 +1,8 @@
-//! Redirects: the next request, to be checked like the first.
+//! Redirects: each leads to a next request, which is checked like the first.
 //!
-//! Method and body follow RFC 9110 section 15.4 as browsers and curl do: 303 becomes GET (HEAD
-//! stays), 301 and 302 turn POST into GET, 307 and 308 repeat the request. A GET that came out of
-//! 301, 302 or 303 has no body, as the `http_proxy` of 2020 did it. Nothing is added on the way: no
-//! Referer.
+//! Method and body follow RFC 9110 section 15.4 as browsers and curl do: 303 becomes GET (HEAD stays), 301 and 302 turn
+//! POST into GET, 307 and 308 repeat the request. A GET that results from 301, 302 or 303 has no body, as in the
+//! `http_proxy` of 2020. No header is added on the way, not even Referer.
 
 use bytes::Bytes;
 use http::header::LOCATION;
@@ -23,7 +22,7 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// The request that `status` and `response` ask for, if they redirect.
+    /// The request that a response with `status` asks for, if it redirects.
     pub(crate) fn next(
         &self,
         status: StatusCode,

@@ -1,14 +1,14 @@
-//! Requests that are sent again without anybody asking, because the connection failed them and not
-//! the other side.
+//! Resends: requests that are sent again without the function's asking, because the connection failed and not the other
+//! side.
 //!
-//! A server closes a connection that has waited long enough, and a request may be on its way then:
-//! what comes is an end and no answer. Whoever reuses connections has to expect that, so a request
-//! of an idempotent method goes out again on a new connection, once (RFC 9112 section 9.3.1, RFC 9110
-//! section 9.2.2); on a new one, an end is the other side's answer. A POST may have been carried out,
-//! and is never repeated: connections that are about to be closed are not used at all ([`pool`]).
+//! A server closes a connection that has been idle for long enough, and a request may be on its way then: it gets an
+//! end of the connection and no answer. Every client that reuses connections has to expect that, so a request of an
+//! idempotent method is sent again on a new connection, once (RFC 9112 section 9.3.1, RFC 9110 section 9.2.2); on a new
+//! connection, an end is the other side's answer. A POST may have been carried out, and is never repeated: connections
+//! that are about to be closed are not used at all ([`pool`]).
 //!
-//! HTTP/2 can say that a request was not processed, by refusing its stream or by a GOAWAY that names
-//! an earlier one: such a request is sent again whatever its method (RFC 9113 sections 6.8 and 8.7).
+//! HTTP/2 can state that a request was not processed, by refusing its stream or by a GOAWAY that names an earlier one:
+//! such a request is sent again whatever its method (RFC 9113 sections 6.8 and 8.7).
 //!
 //! [`pool`]: crate::pool
 
@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use crate::pool::Failure;
 use crate::retry::{IDEMPOTENT, pause};
 
-/// The most times that a request is sent again that was not processed.
+/// The most times that an unprocessed request is sent again.
 const MOST: u32 = 3;
 
-/// The reasons that one hop was sent again for so far.
+/// The resends of one hop so far, by reason.
 #[derive(Default)]
 pub(crate) struct Resends {
     stale: bool,
@@ -36,8 +36,8 @@ impl Resends {
         self.stale
     }
 
-    /// Returns the pause before the request is sent again, if it is. One that was not processed goes out
-    /// again at once the first time, then as a retry does: who refuses may be busy.
+    /// Returns the pause before the request is sent again, if it is. An unprocessed request goes out at once the first
+    /// time, then after the pauses of a retry: a server that refuses may be busy.
     pub(crate) fn after(
         &mut self,
         method: &Method,

@@ -1,13 +1,12 @@
-//! From a host and port to the addresses that may be dialled.
+//! Resolution of a host and port to the addresses that may be dialled.
 //!
-//! This is the only place that decides about addresses, and its answer is what the connector dials:
-//! nothing resolves a name a second time, so a name that changes its mind between check and use
-//! (DNS rebinding) gains nothing. It is asked for every new connection; a pooled connection is
-//! reused for the same scheme, host and port only.
+//! Addresses are decided only here, and the connector dials exactly the result: a name is never resolved a second time,
+//! so a name that changes between check and use (DNS rebinding) gains nothing. This runs for every new connection; a
+//! pooled connection is reused only for the same scheme, host and port.
 //!
-//! Names are absolute: search domains of the system are not applied, or `http://db/` would mean
-//! `db.corp.internal`. The hosts file is read like the system's resolver reads it (unless
-//! `dns_servers` are given), and its answers are filtered like any others.
+//! Names are absolute: search domains of the system are not applied, or `http://db/` would mean `db.corp.internal`. The
+//! hosts file is read as the system's resolver reads it (unless `dns_servers` are given), and its answers are filtered
+//! like any others.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,8 +29,7 @@ pub(crate) use target::ResolvedTarget;
 use crate::config::{Addresses, Config, ConfigError};
 use crate::{AddressClass, Error, Kind};
 
-/// Names that mean this machine whatever a resolver says (RFC 6761 section 6.3, and what
-/// distributions add).
+/// Names that mean this machine whatever a resolver answers (RFC 6761 section 6.3, and those that distributions add).
 const LOCAL_NAMES: [&str; 4] = [
     "localhost",
     "localhost.localdomain",
@@ -41,7 +39,7 @@ const LOCAL_NAMES: [&str; 4] = [
 
 pub(crate) struct Resolve {
     resolver: TokioResolver,
-    /// By host (as a URL writes it, without trailing dot) and port.
+    /// Pins by host (as a URL writes it, without trailing dot) and port.
     pins: HashMap<(String, u16), SocketAddr>,
     addresses: Addresses,
     deny: Vec<IpNet>,
@@ -109,7 +107,7 @@ impl Resolve {
         }
     }
 
-    /// The addresses of a host that the operator chose, of whatever class.
+    /// The addresses of a host that the operator chose, of any class.
     pub(crate) async fn unchecked(
         &self,
         host: &Host<String>,
@@ -157,7 +155,7 @@ impl Resolve {
         })
     }
 
-    /// Why `address` is not dialled, in words for the operator.
+    /// The reason why `address` is not dialled, for the operator.
     fn refusal(&self, address: SocketAddr) -> Option<String> {
         let ip = address.ip();
         if self.addresses == Addresses::Public {
@@ -172,15 +170,14 @@ impl Resolve {
         if self.own_listener(address) {
             return Some("an address where this server listens".to_owned());
         }
-        // Whatever listens there may believe that only this machine reaches it.
+        // A program that listens there may rely on being reachable only from this machine.
         (self.addresses == Addresses::Public && machine::has(ip))
             .then(|| "an address of this machine".to_owned())
     }
 
-    /// Returns whether a connection to `address` would come back to this server: it is a listener's
-    /// address, or any address of this machine with a listener's port. The second is wider than
-    /// needed for a listener on one address, and asks no question about unspecified listeners, dual
-    /// stack or forwarding inside the machine.
+    /// Returns whether a connection to `address` would come back to this server: it is a listener's address, or any
+    /// address of this machine with a listener's port. The second is wider than needed for a listener on one address,
+    /// and needs no knowledge of unspecified listeners, dual stack or forwarding inside the machine.
     fn own_listener(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         self.own
@@ -213,15 +210,14 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout: a lost packet is not a failed request, and silence
-    // of the name servers is reported as theirs.
+    // Two tries have to fit into connect_timeout: a lost packet is not a failed request, and silence of the name
+    // servers is reported as theirs.
     options.timeout = config.connect_timeout / 4;
     options.attempts = 1;
     builder.build().map_err(error)
 }
 
-/// To the function, a blocked name is a missing one. An address was in the URL, so there is nothing
-/// to hide.
+/// To the function, a blocked name is a missing one. A blocked address was in the URL, so there is nothing to hide.
 fn blocked(host: &Host<String>, why: String) -> Error {
     match host {
         Host::Domain(_) => no_such_host(host).with_detail(format!("blocked: {why}")),

@@ -1,12 +1,11 @@
-//! Retries: the requests that are sent again, and when.
+//! Retries: which requests are sent again, and when.
 //!
-//! Only those whose function asked for it, and whose method is idempotent (RFC 9110 section 9.2.2):
-//! of a request that failed halfway nobody knows whether it was carried out, and carrying it out twice
-//! must be the same as once. Only after what may be over in a moment: nobody listened, the
-//! connection broke, the name servers were silent, or a gateway says that what is behind it is not
-//! there (502, 503, 504). A host that takes long to answer is not asked again: it is busy, and the
-//! time is better spent waiting. Errors of another try are the same as those of the first, so every
-//! try is on record and the last one is what the function sees.
+//! A request is sent again only if its function asked for retries, and if its method is idempotent (RFC 9110 section
+//! 9.2.2): whether a request that failed halfway was carried out is unknown, and carrying it out twice must be the same
+//! as once. It is sent again only after a failure that may be over in a moment: nothing listened, the connection broke,
+//! the name servers were silent, or a gateway reports that its upstream is unavailable (502, 503, 504). A host that
+//! takes long to answer is not asked again: it is busy, and the time is better spent waiting. Every try is recorded,
+//! and the function sees the result of the last one.
 
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub(crate) const IDEMPOTENT: [Method; 5] = [
 pub(crate) struct Retries {
     left: u32,
     done: u32,
-    /// No pause ends after it.
+    /// The deadline, before which each pause must end.
     deadline: Instant,
 }
 
@@ -48,7 +47,7 @@ impl Retries {
         }
     }
 
-    /// Returns the pause before `hop` is sent again, if it is, because of `error`.
+    /// Returns the pause before `hop` is sent again because of `error`, if it is.
     pub(crate) fn after_error(&mut self, hop: &Hop, error: &Error) -> Option<Duration> {
         match error.is_transient() {
             true => self.take(hop, Duration::ZERO),
@@ -56,9 +55,8 @@ impl Retries {
         }
     }
 
-    /// The same because of a response. When the server says how long to wait, it is not asked
-    /// earlier: with a time that is too long, or that is not written in seconds, the response is the
-    /// function's.
+    /// The same for a response. When the server states how long to wait, it is not asked earlier: if that is too long,
+    /// or not written in seconds, the function gets the response.
     pub(crate) fn after_response(
         &mut self,
         hop: &Hop,
@@ -92,7 +90,7 @@ impl Retries {
     }
 }
 
-/// Half of it is left to chance, so that requests that failed together do not come back together.
+/// Half of the pause is random, so that requests that failed together do not come back together.
 pub(crate) fn pause(done: u32) -> Duration {
     let whole = FIRST.saturating_mul(1 << done.min(16)).min(LONGEST);
     let half = whole / 2;

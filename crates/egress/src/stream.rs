@@ -1,4 +1,4 @@
-//! A connection as the pool holds it: TCP to a checked address, and TLS in it or not.
+//! A pooled connection: TCP to a checked address, with or without TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// A connection that gives its permit back when it closes.
+/// A connection that releases its permit when it closes.
 pub(crate) struct Stream {
     io: Io,
     to: SocketAddr,
@@ -27,13 +27,13 @@ pub(crate) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Flags by which the owner of a connection and its stream tell each other something past hyper, which holds the
-/// stream. Neither orders anything: both are read and written by whoever moves the connection.
+/// Flags by which the owner of a connection and its stream inform each other past hyper, which holds the stream. They
+/// need no memory ordering: both are read and written by the task that drives the connection.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// A byte of an answer came since this was cleared. TLS's own messages are none.
+    /// True if a byte of an answer came since this was cleared. TLS's own messages do not count.
     answered: AtomicBool,
-    /// A read that finds nothing asks the kernel as well.
+    /// True if a read that finds nothing asks the kernel as well.
     asks: AtomicBool,
 }
 
@@ -47,8 +47,8 @@ impl Watch {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Returns whether reads ask the kernel from now on. The runtime knows of a socket what it heard when
-    /// it last waited, which was before the call that runs now.
+    /// Sets whether reads ask the kernel from now on. The runtime knows the state of a socket from its last wait, which
+    /// was before the call that runs now.
     pub(crate) fn ask(&self, asks: bool) {
         self.asks.store(asks, Ordering::Relaxed);
     }
@@ -64,7 +64,7 @@ impl Stream {
         }
     }
 
-    /// The address that it leads to.
+    /// The address to which it is connected.
     pub(crate) fn to(&self) -> SocketAddr {
         self.to
     }
@@ -81,7 +81,7 @@ impl Stream {
         }
     }
 
-    /// Returns whether the kernel has nothing to say of the socket: no bytes, no end, no error.
+    /// Returns whether the kernel has nothing to report about the socket: no bytes, no end, no error.
     fn is_quiet(&self) -> bool {
         let tcp = match &self.io {
             Io::Tcp(tcp) => tcp,
@@ -92,7 +92,7 @@ impl Stream {
     }
 }
 
-/// Either, as a value that is read and written.
+/// Forwards reads and writes to either variant.
 macro_rules! either {
     ($self:ident, $io:ident => $do:expr) => {
         match &mut $self.io {
@@ -120,7 +120,7 @@ impl AsyncRead for Stream {
             self.watch.answered.store(true, Ordering::Relaxed);
         }
         if read.is_pending() && self.watch.asks.load(Ordering::Relaxed) && !self.is_quiet() {
-            // Its end, or what nobody asked for: as good as its end.
+            // The end of the connection, or unexpected bytes, which count as its end.
             return Poll::Ready(Ok(()));
         }
         read

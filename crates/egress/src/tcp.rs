@@ -11,20 +11,20 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// The time that an address gets until the next is tried beside it (RFC 8305 section 5).
+/// The time that an address gets before the next is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Addresses that may still come.
+/// Addresses that may still arrive.
 pub(crate) type Rest<'a> = Option<BoxFuture<'a, Vec<SocketAddr>>>;
 
-/// None of some addresses was reached.
+/// The failure to reach any of some addresses.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
     pub(crate) last: io::Error,
     pub(crate) tried: Vec<SocketAddr>,
 }
 
-/// The first that is reached of `addresses`, and of `rest` once it came.
+/// Connects to the first of `addresses` that answers, and of `rest` once it arrived.
 pub(crate) async fn connect_first(
     addresses: &[SocketAddr],
     rest: &mut Rest<'_>,
@@ -54,7 +54,7 @@ pub(crate) async fn connect_first(
     }
 }
 
-/// The rest of the addresses, of which there are none afterwards.
+/// Takes the rest of the addresses.
 async fn come(rest: &mut Rest<'_>) -> Vec<SocketAddr> {
     let Some(coming) = rest else {
         return Vec::new();

@@ -1,10 +1,9 @@
-//! TLS: the roots that it trusts, the protocols that it offers, and the hosts that see a certificate of ours.
+//! TLS: the trusted roots, the offered protocols, and the hosts that see a client certificate.
 //!
-//! A client certificate is a credential: it is shown to the hosts it is meant for and to no other.
-//! A configuration of its own for each, instead of a resolver that chooses during the handshake
-//! (which is not told the host), keeps apart what TLS remembers, too: a resumed session brings the
-//! identity of the first one with it (RFC 8446 section 2.2). Connections are pooled by scheme, host
-//! and port, and HTTP/2 connections are not shared between hosts.
+//! A client certificate is a credential: it is shown only to the hosts for which it is meant. A separate configuration
+//! for each, instead of a resolver that chooses during the handshake (which is not told the host), also separates the
+//! TLS sessions: a resumed session carries the identity of the first one (RFC 8446 section 2.2). Connections are pooled
+//! by scheme, host and port, and HTTP/2 connections are not shared between hosts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::config::{ClientCertificate, ConfigError};
 /// The configurations of TLS, chosen by host.
 pub(crate) struct Tls {
     anonymous: Arc<ClientConfig>,
-    /// The first that is meant for a host is shown to it.
+    /// The client certificates; the first that is meant for a host is shown to it.
     identified: Vec<ClientIdentity>,
 }
 
@@ -32,7 +31,7 @@ struct ClientIdentity {
 }
 
 impl ClientCertificate {
-    /// Returns whether it is shown where a URL leads.
+    /// Returns whether it is shown to the host of a URL.
     pub(crate) fn is_for(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
         let meant = host.zip(HostPattern::parse(&self.host).ok());
@@ -95,7 +94,7 @@ pub fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, ConfigError> {
     Ok(roots)
 }
 
-/// At least one.
+/// The certificates of a file, at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
         .map_err(|e| e.to_string())?

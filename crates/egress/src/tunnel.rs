@@ -1,10 +1,9 @@
-//! Bytes that leave without being understood: a tunnel to one host and port, for programs that speak
-//! TLS themselves and ask a proxy for a way (RFC 9110 section 9.3.6).
+//! Tunnels to one host and port, whose bytes this server does not read, for programs that speak TLS themselves and use
+//! a proxy (RFC 9110 section 9.3.6).
 //!
-//! The bytes inside cannot be checked against a rule, nor get a secret. So a rule has to allow all of
-//! the origin: every method, every path. Everything else holds as for a request: names are resolved
-//! here, and the address that was checked is the one that is dialled; places are limited; each tunnel
-//! is on record.
+//! The bytes inside can neither be checked against a rule nor carry a secret of the host's. So a rule has to allow all
+//! of the origin: every method, every path. Everything else holds as for a request: names are resolved here, and the
+//! checked address is dialled; permits are limited; each tunnel is recorded.
 
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy};
@@ -19,7 +18,7 @@ use crate::record::Record;
 use crate::url_parts::upstream;
 use crate::{Config, Egress, Error, Kind, Outbound, Rule, parse_outbound_url};
 
-/// A way to one host and port. It is on record when it is dropped.
+/// A tunnel to one host and port. It is recorded when it is dropped.
 pub struct Tunnel<'a> {
     stream: TcpStream,
     config: &'a Config,
@@ -43,7 +42,7 @@ impl Egress {
         let shared = self.shared();
         let mut record = Record::new(context, &shared.observers, &Method::CONNECT);
         let url = match parse_outbound_url(&format!("https://{authority}/")) {
-            // What follows the authority would make it another URL.
+            // Text after the authority would make it another URL.
             Ok(url) if url.path() == "/" && url.query().is_none() => url,
             Ok(_) => {
                 let message = "a tunnel leads to host:port";
@@ -108,7 +107,7 @@ impl Tunnel<'_> {
             bytes(self.config.max_request),
             bytes(self.config.max_response),
         );
-        // One more than allowed tells that it was too much.
+        // One byte more than allowed shows that it was too much.
         let (mut near_in, mut far_in) = (near_in.take(most_out + 1), far_in.take(most_in + 1));
         let out = async {
             let copied = copy(&mut near_in, &mut far_out).await;
@@ -139,7 +138,7 @@ impl Tunnel<'_> {
                 Kind::TimeoutTotal,
                 format!("the call's time was over before the tunnel to {host} had ended"),
             ),
-            // How an end closes says nothing of what it carried.
+            // The way in which an end closes does not matter for what it carried.
             Ok(_) => return self.record.done("ok"),
         };
         self.record.failed(&error);

@@ -1,10 +1,10 @@
-//! Parts of an admitted URL, as messages, records and keys write them.
+//! Parts of an admitted URL, for messages, records and keys.
 
 use url::{Position, Url};
 
 /// `scheme://host`, and the port unless it is the scheme's.
 pub(crate) fn origin(url: &Url) -> &str {
-    // No user stands in a URL that was admitted.
+    // An admitted URL has no user.
     &url[..Position::BeforePath]
 }
 

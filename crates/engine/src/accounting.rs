@@ -1,4 +1,4 @@
-//! Accounts of what one call uses up: core time and memory.
+//! Accounts of what one call uses: core time and memory.
 
 use crate::limits::Limits;
 use rustix::time::ClockId;
@@ -9,18 +9,18 @@ use wasmtime::ResourceLimiter;
 
 /// A meter of the core time of one call: the sum of the slices in which its future was being polled.
 ///
-/// Wall time of a slice is taken for core time until the call has had [`COARSE`] of it: reading the thread's own clock is
-/// a system call. From then on the thread's clock counts, so that a call whose thread waits for a core is not charged
-/// for the wait, and not taken for one that computes.
+/// The wall time of a slice counts as core time until the call has had [`COARSE`] of it: reading the thread's own clock
+/// is a system call. After that the thread's clock counts, so that a call whose thread waits for a core is neither
+/// charged for the wait nor taken for a CPU-bound one.
 ///
-/// The future that polls and the store inside that future share the meter, hence the atomics.
+/// The future that polls and the store inside that future share the meter, which is why it uses atomics.
 #[derive(Debug)]
 pub(crate) struct CpuMeter {
-    /// Zero of the wall clock.
+    /// The origin of the wall clock.
     origin: Instant,
     /// Nanoseconds of all slices that ended.
     ended: AtomicU64,
-    /// Nanoseconds of those that were measured by the thread's clock.
+    /// Nanoseconds of the slices that were measured by the thread's clock.
     precise: AtomicU64,
     /// When the running slice began, in nanoseconds of the wall clock or the thread's; `IDLE` between slices.
     began: AtomicU64,
@@ -29,7 +29,7 @@ pub(crate) struct CpuMeter {
 }
 
 const IDLE: u64 = u64::MAX;
-/// Nanoseconds of a call that are measured by the wall clock.
+/// The first nanoseconds of a call, which are measured by the wall clock.
 const COARSE: u64 = 1_000_000;
 
 impl CpuMeter {
@@ -49,7 +49,7 @@ impl CpuMeter {
             let nanoseconds = Duration::try_from(time).unwrap_or_default().as_nanos();
             return u64::try_from(nanoseconds).unwrap_or(IDLE - 1);
         }
-        // 584 years fit.
+        // Nanoseconds in a `u64` last for 584 years.
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(IDLE - 1)
     }
 
@@ -68,7 +68,7 @@ impl CpuMeter {
         }
     }
 
-    /// Nanoseconds of the running slice, and whether they are by the thread's clock.
+    /// Nanoseconds of the running slice, and whether the thread's clock measured them.
     fn running(&self) -> (u64, bool) {
         let by_thread = self.by_thread.load(Ordering::Relaxed);
         match self.began.load(Ordering::Relaxed) {
@@ -77,12 +77,12 @@ impl CpuMeter {
         }
     }
 
-    /// Core time used until now. Asked while a slice runs, it has to be on the slice's own thread.
+    /// Core time used until now. While a slice runs, to be called only on the slice's own thread.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.ended.load(Ordering::Relaxed) + self.running().0)
     }
 
-    /// Core time used until now that is certain: the wait of a thread for a core is not in it.
+    /// Core time used until now, without time in which the thread waited for a core.
     pub(crate) fn certain(&self) -> Duration {
         let running = match self.running() {
             (running, true) => running,
@@ -110,7 +110,7 @@ impl CpuMeter {
 pub(crate) struct MemoryAccounting {
     used: usize,
     limit: usize,
-    /// Set once a growth was refused: if the guest then traps, this is why.
+    /// Set once a growth was refused: if the guest then traps, this is the cause.
     pub(crate) refused: bool,
 }
 
@@ -133,7 +133,7 @@ impl MemoryAccounting {
         true
     }
 
-    /// Takes room for an object that the guest made the host keep; `false` if there is not enough.
+    /// Reserves bytes for an object that the guest made the host keep; `false` if there are not enough.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.grow(0, bytes)
     }
@@ -144,7 +144,7 @@ impl MemoryAccounting {
     }
 }
 
-/// Bytes that one table element takes of the host.
+/// The bytes that one table element takes on the host.
 pub(crate) const ELEMENT: usize = size_of::<usize>();
 
 impl ResourceLimiter for MemoryAccounting {
@@ -195,7 +195,7 @@ mod tests {
         meter
     }
 
-    /// As a thread does that has no core.
+    /// Waits like a thread without a core.
     fn wait() {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_thread_that_waits_for_a_core_uses_none() {
         let meter = measured(20, wait);
-        // The first wait is taken for use.
+        // The first wait counts as use.
         assert!(meter.used() >= Duration::from_millis(10));
         assert!(meter.used() < Duration::from_millis(100), "{meter:?}");
         assert!(meter.certain() < Duration::from_millis(5), "{meter:?}");

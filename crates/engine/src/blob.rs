@@ -1,4 +1,4 @@
-//! Bytes in JSON: as text where they are text, and as `{"base64": "…"}` where not.
+//! Bytes in JSON: a string if they are text, and `{"base64": "…"}` if not.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are text if they can be: a recording is JSON that people read.
+/// Bytes that are written as text if they are: a recording is JSON that people read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob(pub Bytes);
 

@@ -1,4 +1,4 @@
-//! One call, from its arguments to its outcome: a fresh instance of the pool, within limits of time, memory and output.
+//! One call, from its arguments to its outcome: a fresh instance of the pool, with limits on time, memory and output.
 
 use crate::abi::objects::Objects;
 use crate::accounting::{CpuMeter, MemoryAccounting};
@@ -25,15 +25,15 @@ pub struct Invocation<'a> {
     pub export: &'a str,
     /// Its arguments.
     pub args: Vec<Arg>,
-    /// The types of its arguments and its result, where the caller states them.
+    /// The types of its arguments and its result, if the caller states them.
     pub signature: Option<&'a StatedSignature>,
     /// The environment that the guest sees.
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
     pub context: CallContext,
-    /// The limits of this call; `None`: those of the engine. At most those.
+    /// The limits of this call, none above the engine's; `None` for those of the engine.
     pub limits: Option<Arc<Limits>>,
-    /// Records the call, or answers it.
+    /// The tape that records the call, or plays the host's answers to it.
     pub tape: Option<HostCallTape>,
 }
 
@@ -42,11 +42,12 @@ pub struct Invocation<'a> {
 pub struct Outcome {
     /// The value that the function returned, or the fault that ended it.
     pub result: Result<Value, Fault>,
-    /// The function's output, also when it failed.
+    /// The function's output, also if the call failed.
     pub log: Log,
-    /// The time for which its code held a core.
+    /// The time for which the function's code held a core.
     pub guest_cpu: Duration,
-    /// False if it was refused before any code of the function ran: no such export, arguments that do not fit.
+    /// False if the call was refused before any code of the function ran: an unknown export, or arguments that do not
+    /// fit.
     pub ran: bool,
 }
 
@@ -114,7 +115,7 @@ impl Engine {
         store.epoch_deadline_callback(|context| context.data().tick());
 
         let ended = {
-            // Where it stays: it is large, and whatever takes it by value copies it.
+            // Pinned in its place: it is large, and passing it by value copies it.
             let run = std::pin::pin!(planned.run(&mut store, output));
             tokio::time::timeout_at(deadline, meter.measure(run)).await
         };

@@ -1,44 +1,44 @@
-//! The number of functions that can be kept ready, reckoned from what the host allows.
+//! The number of functions that can be kept loaded, computed from the resources of the host.
 //!
-//! A function that is ready holds its code, mapped, and a slot of the pool that has its memory in place, so that a call
-//! changes no mapping. Both are bounded by more than memory: the kernel bounds the number of mappings of a process, each
-//! code holds a descriptor, and each slot is four gigabytes of address space. Slots are apart from how many calls run at
-//! once: a call needs one, and a function that waits for its next call keeps one.
+//! A loaded function holds its code, mapped, and a slot of the pool that has its memory in place, so that a call
+//! changes no mapping. Both are bounded by more than memory: the kernel bounds the number of mappings of a process,
+//! each code holds a descriptor, and each slot is four gigabytes of address space. Slots are independent of the number
+//! of calls that run at once: a call needs one, and a function between two calls keeps one.
 
 use std::fmt;
 
 /// Address space of a slot: wasmtime's reservation for a memory of 32 bits, and its guard.
 pub const SLOT: u64 = (4 << 30) + (32 << 20);
-/// Address space of a process on a 64-bit processor, less a quarter for all else.
+/// The address space of a process on a 64-bit processor, less a quarter for everything else.
 const ADDRESS_SPACE: u64 = 96 << 40;
 /// Mappings of code: its header, its text, its data.
 const CODE_MAPS: u64 = 3;
-/// Mappings of a slot: its memory before the image, the image, its memory after it, and what is not accessible.
+/// Mappings of a slot: its memory before the image, the image, its memory after it, and the inaccessible part.
 const SLOT_MAPS: u64 = 4;
-/// Mappings of a stack, which are made at the start for each call that may run: the stack and its guard.
+/// Mappings of a stack, made at the start for each concurrent call: the stack and its guard.
 const STACK_MAPS: u64 = 2;
 /// Mappings of everything else: threads, the allocator, libraries.
 const OTHER_MAPS: u64 = 2_000;
-/// Slots for four functions: one of four runs two calls at once now and then.
+/// Slots for four functions: on average, one of four runs two calls at once now and then.
 const SLOTS_OF_FOUR: u64 = 5;
-/// The most that stays resident of a slot between calls: the memory of a small primed module.
+/// The most bytes of a slot that stay resident between calls: the memory of a small primed module.
 const KEPT_MOST: u64 = 2 << 20;
-/// The least. A call of a small function writes a dozen pages.
+/// The least bytes that stay resident. A call of a small function writes a dozen pages.
 const KEPT_LEAST: u64 = 64 << 10;
 
-/// The room that the host gives one process.
+/// The resources that the host gives one process.
 #[derive(Clone, Copy, Debug)]
 pub struct HostRoom {
     /// Mappings (`vm.max_map_count`).
     pub maps: u64,
     /// Descriptors that nothing else needs.
     pub descriptors: u64,
-    /// Bytes of address space (`ulimit -v`); `None` is no limit.
+    /// Bytes of address space (`ulimit -v`); `None` for no limit.
     pub address_space: Option<u64>,
-    /// Bytes that functions which are ready may hold.
+    /// Bytes that loaded functions may hold.
     pub memory: u64,
-    /// True if the kernel can say which pages a call wrote (`PAGEMAP_SCAN`). Without it, all that stays resident of a slot
-    /// is written after each call, and less than a whole memory cannot stay.
+    /// True if the kernel can report which pages a call wrote (`PAGEMAP_SCAN`). Without it, all resident bytes of a
+    /// slot are written after each call, and a part of a memory cannot stay resident.
     pub scans_pages: bool,
 }
 
@@ -55,23 +55,23 @@ pub enum Bound {
     Memory,
 }
 
-/// The number of functions that are kept ready, and of the slots that hold them.
+/// The number of functions that are kept loaded, and of the slots that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Functions.
     pub functions: u32,
     /// Slots of the pool.
     pub slots: u32,
-    /// Bytes of a slot that stay resident between calls, at most.
+    /// The most bytes of a slot that stay resident between calls.
     pub kept: u64,
-    /// Bytes of code, at most.
+    /// The most bytes of code.
     pub code: u64,
     /// The resource that bounds the number of functions.
     pub bound: Bound,
 }
 
 impl Capacity {
-    /// Reckons for a server that runs `concurrency` calls at once.
+    /// Computes the capacity of a server that runs `concurrency` calls at once.
     #[must_use]
     pub fn reckon(room: &HostRoom, concurrency: u32) -> Self {
         let calls = u64::from(concurrency.max(1));
@@ -110,7 +110,7 @@ impl Capacity {
         }
     }
 
-    /// Slots for as many calls, with nothing kept ready beside them: for tools and tests.
+    /// Only slots for as many calls, with no functions kept loaded beside them: for tools and tests.
     #[must_use]
     pub fn of(slots: u32) -> Self {
         Self {
@@ -122,8 +122,8 @@ impl Capacity {
         }
     }
 
-    /// The share of [`Capacity::code`] that one function takes at least, so that there are never more functions than
-    /// there is room for.
+    /// The least share of [`Capacity::code`] that one function takes, so that there are never more functions than there
+    /// is room for.
     #[must_use]
     pub fn least(&self) -> u64 {
         self.code / u64::from(self.functions.max(1))

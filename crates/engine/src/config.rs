@@ -14,21 +14,21 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Limits of every compile.
     pub compile: CompileLimits,
-    /// Calls that may be under way at once.
+    /// The most calls that may run at once.
     pub concurrency: u32,
-    /// Functions that are kept ready, and the slots for them.
+    /// The number of functions that are kept loaded, and of slots for them.
     pub capacity: Capacity,
-    /// The program, with its first arguments, that serves [`crate::compile_worker`].
+    /// The program, with its first arguments, that runs [`crate::compile_worker`].
     pub worker: Vec<PathBuf>,
-    /// Files and directories that all calls together may have open.
+    /// The most files and directories that all calls together may have open.
     pub open_files: u32,
-    /// An existing or new directory for calls' scratch directories; whatever is in it is removed.
+    /// An existing or new directory for calls' scratch directories; its contents are removed.
     pub scratch: PathBuf,
 }
 
 /// Stack of a guest's fiber beyond the guest's own, for host frames.
 const HOST_STACK: u64 = 512 << 10;
-/// The part of wasmtime's configuration that compiled code depends on: the same here and in the compile worker.
+/// The part of wasmtime's configuration on which compiled code depends: the same here and in the compile worker.
 pub(crate) fn wasm_config(limits: &Limits) -> Config {
     let stack = usize::try_from(limits.stack.as_u64()).unwrap_or(usize::MAX);
     let fiber =
@@ -39,7 +39,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(stack)
         .async_stack_size(fiber)
-        // Tables for debuggers of the host, which the system would be told of with each load. Traps do without.
+        // Tables for debuggers of the host, with which each load would be registered. Traps do not need them.
         .native_unwind_info(false)
         .wasm_features(WITHOUT, false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);

@@ -1,12 +1,12 @@
-//! One engine: what all calls share, and the loading of artefacts. A call itself is in `call`.
+//! The engine: the state that all calls share, and the loading of artefacts. A call itself is in `call`.
 //!
 //! Instances come from wasmtime's pool: a slot's pages stay resident, a call's writes are undone from a copy-on-write
 //! image, and a primed module never grows its memory, so a small call makes no system call that changes the address
 //! space. Every call runs on a fiber of the pool: one path for guests that wait and guests that do not costs less than
-//! two paths, and lets a guest that computes hand its core to others at every tick.
+//! two, and lets a CPU-bound guest yield its core at every tick.
 //!
 //! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
-//! checks instead of guard pages (they slow every memory access to save what priming saves for nothing).
+//! checks instead of guard pages (they slow every memory access, and priming already saves what they would save).
 
 use crate::capability::scratch::Scratch;
 use crate::capability::storage::Storage;
@@ -44,27 +44,27 @@ pub(crate) struct Inner {
 pub struct Function {
     pub(crate) manifest: Manifest,
     pub(crate) executable: Executable,
-    /// Bytes of memory that it takes.
+    /// The bytes of memory that the module takes.
     resident: u64,
 }
 
-/// A compiled module and what was found out about it.
+/// A compiled module and its manifest.
 #[derive(Debug)]
 pub struct Compiled {
-    /// For the record and for clients.
+    /// The facts about the module, for the record and for clients.
     pub manifest: Manifest,
-    /// For [`Engine::load`] on an engine of the same fingerprint.
+    /// The code, for [`Engine::load`] on an engine of the same fingerprint.
     pub artefact: Vec<u8>,
 }
 
-/// Bytes that a loaded function takes beside its code, whatever its size: what the engine keeps of types and exports.
+/// The bytes that a loaded function takes beside its code, whatever its size: metadata of types and exports.
 const METADATA: u64 = 32 << 10;
 
 impl Engine {
     /// Starts an engine.
     ///
     /// # Errors
-    /// A message for the operator: the host refuses the address space, or the scratch directory.
+    /// A message for the operator: the host refused the address space, or the scratch directory.
     pub fn new(
         config: EngineConfig,
         commands: Arc<Registry>,
@@ -99,19 +99,19 @@ impl Engine {
         })))
     }
 
-    /// Names everything that compiled code depends on; an artefact fits engines of the same fingerprint.
+    /// A name of everything on which compiled code depends; an artefact fits engines of the same fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.0.fingerprint
     }
 
-    /// The number of functions that there is room to keep loaded.
+    /// The number of functions that the engine has room to keep loaded.
     #[must_use]
     pub fn capacity(&self) -> &Capacity {
         &self.0.capacity
     }
 
-    /// The figures of the pool of instances.
+    /// The figures of the instance pool.
     #[must_use]
     pub fn pool(&self) -> Option<PoolFigures> {
         pool::figures(&self.0.wasm)
@@ -120,7 +120,7 @@ impl Engine {
     /// Validates, inspects, primes and compiles a module in a child process.
     ///
     /// # Errors
-    /// A fault that says what is wrong with the module, or which limit it reached.
+    /// A fault that states what is wrong with the module, or which limit it reached.
     pub async fn compile(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
         self.compile_with(source, Effort::Full).await
     }
@@ -148,7 +148,7 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
-    /// Judges a module that was compiled before, as [`Engine::compile`] judges it now: settings may have changed.
+    /// Checks a module that was compiled before by the rules of [`Engine::compile`] today: settings may have changed.
     ///
     /// # Errors
     /// `unknown-import`, `memory`.
@@ -166,15 +166,15 @@ impl Engine {
 
     /// Makes a compiled module callable.
     ///
-    /// `artefact` must come from [`Engine::compile`], directly or from a store that authenticates what it returns:
-    /// its code is run as it is.
+    /// `artefact` must come from [`Engine::compile`], directly or from a store that authenticates what it returns: its
+    /// code is executed without further checks.
     ///
     /// # Errors
-    /// A fault of source `host` when it was made by another engine; compile the source again. `memory`, when it begins
-    /// with more than the settings of now allow.
+    /// A fault of source `host` when another engine made it; compile the source again. `memory`, when an instance
+    /// begins with more than the current settings allow.
     pub fn load(&self, artefact: &[u8]) -> Result<Function, Fault> {
         let (manifest, code) = artefact::manifest(artefact)?;
-        // Before the pool says the same without a name: settings may have changed.
+        // Checked here, because the pool would refuse it without naming the setting: settings may have changed.
         manifest.fits(&self.0.limits)?;
         let executable = Executable::load(&self.0.wasm, &self.0.linkers, &manifest, code)?;
         Ok(Function {
@@ -186,7 +186,7 @@ impl Engine {
 }
 
 impl Function {
-    /// Bytes of memory that the loaded code takes, reckoned; what stays in the slots of the pool is not in it.
+    /// The estimated bytes of memory that the loaded code takes, without the pages that stay in the pool's slots.
     #[must_use]
     pub fn resident(&self) -> u64 {
         self.resident

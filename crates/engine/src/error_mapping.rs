@@ -1,4 +1,4 @@
-//! The mapping of errors: from the one that ended a call in wasm to the fault that its caller sees.
+//! The mapping from the error that ended a call in wasm to the fault that its caller sees.
 
 use crate::abi::bindgen::Returned;
 use crate::capability::log::Log;
@@ -69,7 +69,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => LimitExceeded::Stack.fault(&state.limits),
-        // A growth was refused and the guest gave up, as Rust does. The limit is the cause.
+        // A growth was refused and the guest aborted, as Rust does. The limit is the cause.
         _ if state.space.refused => LimitExceeded::Memory.fault(&state.limits),
         Some(Trap::MemoryOutOfBounds) if recursed(error) => LimitExceeded::Stack
             .fault(&state.limits)
@@ -96,7 +96,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
 /// Returns whether the innermost frames are the same few functions again and again.
 ///
 /// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
-/// trap is then an access below address zero. Memory errors elsewhere do not come out of such a pile of frames.
+/// trap is then an access below address zero. Other memory errors do not have such a stack of frames.
 fn recursed(error: &wasmtime::Error) -> bool {
     let Some(trace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
         return false;
@@ -106,7 +106,7 @@ fn recursed(error: &wasmtime::Error) -> bool {
         .iter()
         .map(wasmtime::FrameInfo::func_index)
         .collect();
-    // The innermost one may be a leaf that the recursion calls.
+    // The innermost frame may be a leaf that the recursion calls.
     let pile = frames.get(1..).unwrap_or_default();
     let distinct: std::collections::HashSet<_> = pile.iter().collect();
     pile.len() >= 16 && distinct.len() <= 4

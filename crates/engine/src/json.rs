@@ -1,9 +1,9 @@
-//! JSON, read token by token and without a tree, so that reading takes no memory but a byte for each open bracket.
+//! JSON, read token by token and without a tree, so that reading takes only one byte of memory for each open bracket.
 //!
-//! The grammar is that of RFC 8259, as JavaScript reads it: halves of surrogate pairs may stand alone in a text, and
-//! numbers have any length. Nothing recurses, so depth costs no stack.
+//! The grammar is that of RFC 8259, as JavaScript reads it: a text may contain unpaired surrogates, and numbers have
+//! any length. Nothing recurses, so depth costs no stack.
 
-/// A piece of the text.
+/// A token of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `{`
@@ -27,7 +27,7 @@ pub enum Token {
 /// The text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson {
-    /// The byte at which that shows, from 0.
+    /// The byte at which the error shows, from 0.
     pub at: usize,
 }
 
@@ -36,7 +36,7 @@ pub struct NotJson {
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    /// Brackets that are open: set for an object's.
+    /// The open brackets: true for that of an object.
     open: Vec<bool>,
     next: Next,
 }
@@ -69,13 +69,13 @@ impl<'a> Scanner<'a> {
         self.open.len()
     }
 
-    /// The reader's position: behind the last token (and, of a key, behind its colon).
+    /// The reader's position: behind the last token (and, for a key, behind its colon).
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The next token and its text; `None` behind the end of the one value.
+    /// The next token and its text; `None` after the end of the one value.
     ///
     /// # Errors
     /// [`NotJson`]
@@ -175,7 +175,7 @@ impl<'a> Scanner<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Passes a string, from its first quote on.
+    /// Skips a string, from its first quote on.
     fn string(&mut self) -> Result<(), NotJson> {
         let bytes = self.text.as_bytes();
         self.at += 1;
@@ -256,7 +256,8 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     let (mut elements, mut start) = (Vec::new(), None);
     while let Some((token, piece)) = scanner.token().ok()? {
         let end = scanner.position();
-        // Of an element's first token; a bracket that it closes belongs to an element that began earlier.
+        // The position before an element's first token; a bracket that it closes belongs to an element that began
+        // earlier.
         let begins = start.is_none() && token != Token::EndArray;
         if begins {
             start = Some(end - piece.len());
@@ -315,7 +316,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What serde_json takes is taken, and nothing else.
+        /// Accepts exactly what serde_json accepts.
         #[test]
         fn the_grammar_is_that_of_serde_json(text in "[\\[\\]{}:,\"0-9eE.+\\-a-z \\\\\n]{0,30}") {
             let known = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();

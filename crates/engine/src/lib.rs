@@ -2,10 +2,10 @@
 //!
 //! [`Engine::compile`] turns a module's bytes into an artefact, in a child process with limits of its own; it is the
 //! slow part, done once. [`Engine::load`] makes an artefact callable. [`Engine::call`] runs one export in a fresh
-//! instance with the [`Limits`] of a call, and always comes back with an [`Outcome`]: a value or a [`Fault`], what the
-//! guest printed, and the time it computed.
+//! instance with the [`Limits`] of a call, and always returns an [`Outcome`]: a value or a [`Fault`], the guest's
+//! output, and the time it computed.
 //!
-//! This crate knows WebAssembly and the commands that a guest may run. It knows no HTTP and no database.
+//! This crate knows WebAssembly and the commands that a guest may run. It knows neither HTTP nor a database.
 
 mod abi;
 mod accounting;

@@ -1,4 +1,4 @@
-//! The manifest of a module: what inspection finds out once, at upload, so that no call has to.
+//! The manifest of a module: what inspection finds out once, at upload, so that calls need not.
 
 use crate::limits::Limits;
 pub use crate::types::{Core, Type};
@@ -33,7 +33,7 @@ pub struct Manifest {
     pub kind: Kind,
     /// Its callable exports, by name, in the module's order.
     pub exports: Vec<Export>,
-    /// The exports that allocate in its memory, if it has them.
+    /// The exports that allocate in the module's memory, if it has them.
     pub allocator: Option<Allocator>,
     /// Initialisers that every call has to run first, in this order, because priming could not.
     pub initialize: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Manifest {
     pub primed: Primed,
     /// Imports that the host does not serve: they fault when they are called.
     pub unserved: Vec<UnresolvedImport>,
-    /// It can open files, so a call needs a scratch directory.
+    /// True if the module can open files, so that a call needs a scratch directory.
     pub files: bool,
     /// Bytes of memories and tables with which an instance begins.
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The export of that name.
+    /// The export of this name.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| export.name == name)
@@ -87,7 +87,7 @@ impl Manifest {
     }
 }
 
-/// Checks that an instance that begins with `space` bytes of memories and tables can begin.
+/// Checks that an instance that begins with `space` bytes of memories and tables fits these limits.
 ///
 /// # Errors
 /// `memory`
@@ -110,12 +110,12 @@ pub struct UnresolvedImport {
     pub module: String,
     /// Its name there.
     pub name: String,
-    /// Set if it is of an extension that modules often import and seldom call.
+    /// True if it belongs to an extension that modules often import and seldom call.
     pub optional: bool,
 }
 
 impl UnresolvedImport {
-    /// Returns whether this is that import.
+    /// Returns whether this describes that import.
     pub(crate) fn is(&self, import: &wasmtime::ImportType<'_>) -> bool {
         self.module == import.module() && self.name == import.name()
     }
@@ -127,7 +127,7 @@ impl UnresolvedImport {
 pub enum Primed {
     /// The module was snapshotted after its start-up and its first heap growth.
     Yes,
-    /// Every call starts the module as it was uploaded.
+    /// Every call starts the module as it was uploaded, for this reason.
     No(String),
 }
 
@@ -146,11 +146,11 @@ pub struct Allocator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Abi {
-    /// As parameters and results of its core type.
+    /// By the parameters and results of its core type.
     Bindgen,
-    /// Through tables in memory, as the crate `wasmedge-bindgen` of 2021 does.
+    /// By tables in memory, as in the crate `wasmedge-bindgen` of 2021.
     Wasmedge,
-    /// As a program's stdin and arguments, and its stdout.
+    /// By a program's stdin and arguments, and its stdout.
     Command,
 }
 
@@ -165,9 +165,9 @@ pub struct Export {
     pub core_params: Vec<Core>,
     /// Core result types.
     pub core_results: Vec<Core>,
-    /// Argument types and the result's, where the module says them.
+    /// Argument types and the result's, if the module declares them.
     pub signature: Option<Signature>,
-    /// The names and schemas of its arguments, where the module says them.
+    /// The names and schemas of its arguments, if the module declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
     /// The calling convention.
@@ -175,7 +175,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// The use that it makes of what a caller sends.
+    /// The part of a request that the export uses.
     #[must_use]
     pub fn body_use(&self) -> BodyUse {
         self.described
@@ -183,7 +183,8 @@ impl Export {
             .map_or(BodyUse::Arguments, |said| said.body)
     }
 
-    /// Its types as one writes them, with the names of its arguments where they are known: `(text: string) -> u32`.
+    /// The types of the export in their written form, with the names of its arguments if they are known:
+    /// `(text: string) -> u32`.
     #[must_use]
     pub fn types(&self) -> Option<String> {
         let signature = self.signature.as_ref()?;
@@ -204,36 +205,36 @@ impl Export {
     }
 }
 
-/// An author's description of a function beside its types.
+/// An author's description of a function, beside its types.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Described {
-    /// The comment above it.
+    /// The doc comment of the function.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
     /// One for each argument.
     pub params: Vec<Param>,
-    /// The JSON Schema of its result, where that is JSON and has one.
+    /// The JSON Schema of its result, if that is JSON and has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,
-    /// It may return an error of its own.
+    /// True if it may return an error of its own.
     #[serde(default)]
     pub fallible: bool,
-    /// Its use of what a caller sends.
+    /// The part of a request that the function uses.
     #[serde(default, skip_serializing_if = "BodyUse::is_arguments")]
     pub body: BodyUse,
-    /// The methods of HTTP that call it; none are said by who takes what is usual.
+    /// The HTTP methods that call it; empty for a function that takes the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
 }
 
-/// The use that a function makes of what a caller sends.
+/// The part of a request that a function uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BodyUse {
-    /// The body has its arguments.
+    /// The body contains its arguments.
     #[default]
     Arguments,
-    /// The body, of whatever content type, is its one argument.
+    /// The body, of any content type, is its one argument.
     Raw,
     /// The whole request is its one argument.
     Request,
@@ -251,7 +252,7 @@ impl BodyUse {
 pub struct Param {
     /// Its name.
     pub name: String,
-    /// Its JSON Schema, where it is JSON and has one.
+    /// Its JSON Schema, if it is JSON and has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<serde_json::Value>,
 }
@@ -263,9 +264,9 @@ pub struct Signature {
     pub params: Vec<Type>,
     /// The type of its result.
     pub result: Type,
-    /// It returns a `Result`, whose error is a JavaScript value.
+    /// True if it returns a `Result`, whose error is a JavaScript value.
     pub fallible: bool,
-    /// The third number of the wasm-bindgen that compiled it, where the module says it: encodings depend on it.
+    /// The third number of the wasm-bindgen version that compiled it, if the module states it: encodings depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<u32>,
 }

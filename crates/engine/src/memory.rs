@@ -1,12 +1,12 @@
 //! Guest memory, read and written at addresses that the guest chose.
 //!
-//! Every pointer is hostile until the slice that it names was found inside the memory.
+//! Every pointer is hostile until its slice was found inside the memory.
 
 use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContext, AsContextMut, Memory};
 use wiggle::GuestError;
 
-/// An address that the guest named, with a length that does not fit into its memory there.
+/// An address from the guest, with a length that does not fit into its memory there.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the guest named {length} bytes at address {pointer}, outside of its memory")]
 pub(crate) struct BadPointer {
@@ -27,7 +27,7 @@ impl From<BadPointer> for Fault {
     }
 }
 
-/// The fault of a pointer that the library of WASI could not follow.
+/// The fault of a pointer that the WASI library could not follow.
 pub(crate) fn fault_of(bad: &GuestError) -> Fault {
     match bad {
         GuestError::InFunc { err, .. } => fault_of(err),
@@ -74,7 +74,7 @@ pub(crate) fn read(
         })
 }
 
-/// The bytes at `pointer`, to be written.
+/// The bytes at `pointer`, for writing.
 ///
 /// # Errors
 /// [`BadPointer`]

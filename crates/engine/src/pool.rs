@@ -1,7 +1,8 @@
-//! The pool of instances that calls run in.
+//! The pool of instances in which calls run.
 //!
-//! A slot for memory keeps the image of the module that used it last, and a module finds the slot that has its own: then a
-//! call changes no mapping. So there are as many slots as [`Capacity`] allows, and of all else as many as calls can run.
+//! A memory slot keeps the image of the module that used it last, and a module finds the slot with its own image: then
+//! a call changes no mapping. So there are as many memory slots as [`Capacity`] allows, and as many of everything else
+//! as calls can run.
 
 use crate::capacity::Capacity;
 use crate::config::wasm_config;
@@ -11,24 +12,24 @@ use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationCon
 
 /// Bytes of a slot's tables that stay resident.
 const KEEP_TABLE: usize = 64 << 10;
-/// Tables that one instance may have.
+/// The most tables of one instance.
 pub(crate) const TABLES: u32 = 4;
-/// Elements that one table may have; the biggest runtimes (Python) need some ten thousand.
+/// The most elements of one table; the biggest runtimes (Python) need some ten thousand.
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// Processors that share one list of free slots.
 ///
-/// wasmtime makes a list for each processor, and a thread takes a slot of its own list: a function that is called on two
-/// threads holds two slots, each with its mappings. A list is locked for a tenth of a microsecond twice a call.
+/// wasmtime makes a list for each processor, and a thread takes a slot of its own list: a function that is called on
+/// two threads holds two slots, each with its mappings. A list is locked twice per call, for a tenth of a microsecond.
 const PROCESSORS_A_LIST: usize = 8;
 
 /// Figures of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolFigures {
-    /// Slots that calls run in.
+    /// Slots in which calls run.
     pub used: u64,
-    /// Slots that wait for another call, most with the image of a module in place.
+    /// Free slots, most with the image of a module in place.
     pub warm: u64,
-    /// Bytes that stay resident in the slots that wait.
+    /// Bytes that stay resident in the free slots.
     pub resident: u64,
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn figures(engine: &Engine) -> Option<PoolFigures> {
 /// Makes an engine with a pool for `calls` calls at once.
 ///
 /// # Errors
-/// The host refuses the address space.
+/// An error if the host refuses the address space.
 pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmtime::Result<Engine> {
     let memory = usize::try_from(limits.memory.as_u64())
         .unwrap_or(usize::MAX)
@@ -67,7 +68,7 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     std::thread::scope(|scope| {
         let made = scope.spawn(|| {
-            // Where it is refused, there are more lists.
+            // If this is refused, there are more lists.
             let _ = use_few_processors();
             Engine::new(&config)
         });
@@ -76,7 +77,7 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
     })
 }
 
-/// Leaves this thread the processors for which a pool that it makes has as many lists as there should be.
+/// Restricts this thread to as many processors as the pool that it makes should have lists.
 fn use_few_processors() -> rustix::io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let processors = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor));

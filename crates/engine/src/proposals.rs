@@ -1,23 +1,24 @@
-//! The proposals of WebAssembly: those that this server serves, and the name of one that a module needs and it does not.
+//! The proposals of WebAssembly: those that this server supports, and the name of one that a module needs and the
+//! server does not support.
 //!
-//! The list is the engine's own configuration ([`crate::config::wasm_config`] takes it from here) and the validator's,
-//! so a module that validates is one that the engine compiles.
+//! The list configures the engine ([`crate::config::wasm_config`] takes it from here) and the validator, so the engine
+//! compiles every module that validates.
 
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{BinaryReaderError, WasmFeatures};
 
-/// Parts of WebAssembly 3.0 that are not served: memories that threads share cannot be accounted to one call, and
-/// objects and exceptions live in a heap of the host that no limit of a call counts.
+/// Parts of WebAssembly 3.0 that are not supported: shared memories cannot be accounted to one call, and objects and
+/// exceptions live in a heap of the host that no limit of a call counts.
 pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS
     .union(WasmFeatures::GC)
     .union(WasmFeatures::EXCEPTIONS);
 
-/// Features that are served: the rest of WebAssembly 3.0.
+/// The supported features: the rest of WebAssembly 3.0.
 pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
 
-/// Proposals that are not served: the flag, the name, the way to build without it.
+/// Proposals that are not supported: the flag, the name, the way to build without it.
 const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
     (
         WasmFeatures::SHARED_EVERYTHING_THREADS,
@@ -66,7 +67,7 @@ const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
     ),
 ];
 
-/// The fault of a module whose validation failed for a proposal; `None` if it failed for another reason.
+/// The fault of a module whose validation failed because of a proposal; `None` if it failed for another reason.
 pub(crate) fn missing(error: &BinaryReaderError) -> Option<Fault> {
     let feature = error.missing_wasm_feature()?;
     let known = UNSERVED.iter().find(|(flag, ..)| feature.intersects(*flag));

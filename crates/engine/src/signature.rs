@@ -1,7 +1,7 @@
-//! Types that a caller states, for modules that do not say theirs: `(i64, string) -> i64`.
+//! Types that a caller states, for modules that do not declare theirs: `(i64, string) -> i64`.
 //!
-//! A core type tells neither signed from unsigned, nor text from two numbers, nor one number of 64 bits from two of 32.
-//! A caller who knows says so with the call; nothing is guessed.
+//! A core type does not distinguish signed from unsigned, text from two numbers, or one number of 64 bits from two of
+//! 32. A caller who knows the types states them with the call; nothing is guessed.
 
 use crate::types::{Type, names};
 use iof_fault::{Fault, FaultKind};
@@ -14,14 +14,14 @@ pub struct StatedSignature {
     pub(crate) result: Type,
 }
 
-/// WebAssembly allows no function more.
+/// The most parameters that WebAssembly allows a function.
 const PARAMS: usize = 1000;
 
 impl StatedSignature {
     /// Reads `(i64, string) -> i64`: parameters in parentheses, an arrow, a result, which is `()` for none.
     ///
     /// # Errors
-    /// `signature`, which names the word that is none.
+    /// `signature`, naming the word that is not a type.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let (params, result) = text
             .split_once("->")
@@ -59,7 +59,8 @@ fn parse(word: &str) -> Result<Type, Fault> {
             .map(str::trim);
         match element {
             None => Type::of_name(word).filter(|ty| !ty.is_exchange()),
-            // Texts in a list are JavaScript's, which a caller cannot state: only a module that says so has them.
+            // Texts in a list are JavaScript values, which a caller cannot state: only a module that declares them has
+            // them.
             Some("string") => None,
             Some(name) => Type::of_name(name)
                 .filter(|ty| ty.width().is_some())
@@ -75,7 +76,7 @@ fn parse(word: &str) -> Result<Type, Fault> {
     ty.ok_or_else(|| refused("has no type", word))
 }
 
-/// Names the word that offends, and the grammar.
+/// The fault of a word, with the grammar.
 fn refused(what: &str, word: &str) -> Fault {
     let word: String = word.trim().chars().take(40).collect();
     let word = if word.is_empty() {

@@ -1,7 +1,7 @@
 //! Sizes as text that reads back as the same size.
 //!
-//! The crate `bytesize` writes 2000 bytes as `2.0 KiB`, which is 2048: a limit that was kept so would be another one after
-//! a restart. Here a size that its short form does not say exactly is written in bytes (`2000 B`).
+//! The crate `bytesize` writes 2000 bytes as `2.0 KiB`, which is 2048: a limit stored in that form would change at a
+//! restart. Here a size that its short form does not express exactly is written in bytes (`2000 B`).
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Writes a size.
 ///
 /// # Errors
-/// Those of the serializer.
+/// The errors of the serializer.
 pub fn serialize<S: Serializer>(size: &ByteSize, to: S) -> Result<S::Ok, S::Error> {
     text(*size).serialize(to)
 }
@@ -17,7 +17,7 @@ pub fn serialize<S: Serializer>(size: &ByteSize, to: S) -> Result<S::Ok, S::Erro
 /// Reads a size: a number of bytes, or a text such as `64MiB`.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The errors of the deserializer.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ByteSize, D::Error> {
     ByteSize::deserialize(from)
 }
@@ -30,14 +30,14 @@ fn text(size: ByteSize) -> String {
     }
 }
 
-/// The same for a size that may be missing.
+/// Serialization of a size that may be missing.
 pub mod option {
     use super::{ByteSize, Deserialize, Deserializer, Serialize, Serializer, text};
 
     /// Writes a size, if there is one.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// The errors of the serializer.
     pub fn serialize<S: Serializer>(size: &Option<ByteSize>, to: S) -> Result<S::Ok, S::Error> {
         size.map(text).serialize(to)
     }
@@ -45,7 +45,7 @@ pub mod option {
     /// Reads a size, if there is one.
     ///
     /// # Errors
-    /// Those of the deserializer.
+    /// The errors of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D::Error> {
         Option::deserialize(from)
     }

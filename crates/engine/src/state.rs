@@ -1,7 +1,7 @@
-//! The state of a call while its code runs: limits that it uses up, its capabilities, its log.
+//! The state of a call while its code runs: its limits, its capabilities, its log.
 //!
-//! One [`CallState`] is the data of one wasmtime store. Everything in it that costs more than a few nanoseconds to make
-//! is made when the guest first asks for it: most calls never touch WASI or a command.
+//! One [`CallState`] is the data of one wasmtime store. Everything in it that takes more than a few nanoseconds to make
+//! is made when the guest first asks for it: most calls never use WASI or a command.
 
 use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
@@ -35,7 +35,7 @@ pub(crate) struct CallState {
     pub(crate) process: Process,
     pub(crate) transactions: Transactions,
     pub(crate) wasi: Wasi,
-    /// The tape that records the call, or that is played to it.
+    /// The tape that records the call, or plays the host's answers to it.
     pub(crate) tape: Option<HostCallTape>,
     /// Texts that the guest made for JavaScript.
     pub(crate) objects: Objects,
@@ -43,14 +43,14 @@ pub(crate) struct CallState {
     pub(crate) codes: Vec<u32>,
 }
 
-/// A call that has computed this long when a tick finds it is not a short one.
+/// The core time after which a call counts as long when a tick finds it running.
 const LONG: Duration = Duration::from_millis(1);
 
 impl CallState {
-    /// Decides, when a tick passed while guest code ran, to end the call at its limit or to let others run.
+    /// Decides, when a tick passed while guest code ran, whether to end the call at its limit or to let others run.
     ///
     /// # Errors
-    /// The limit that was reached; it traps the guest.
+    /// The limit that was reached, as an error that traps the guest.
     pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let used = self.meter.used();
         if used > self.limits.guest_cpu {
@@ -68,7 +68,7 @@ impl CallState {
     /// Counts an access to the function's storage.
     ///
     /// # Errors
-    /// As [`Transactions::begin`].
+    /// The errors of [`Transactions::begin`].
     pub(crate) fn begin_storage(&mut self) -> Result<(), Fault> {
         let granted = self.context.grants.storage;
         self.transactions.begin(granted, &self.limits)
@@ -83,7 +83,7 @@ impl CallState {
         self.transactions.begin_many(granted, count, &self.limits)
     }
 
-    /// The transactions of the call, and the values that they work on.
+    /// The transactions of the call, and the values that they change.
     pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
         let values = FunctionValues {
             store: &*self.storage,
@@ -101,7 +101,7 @@ impl Holder for CallState {
     }
 }
 
-/// The storage of a store in which nothing is ever run.
+/// The storage of a store in which no code ever runs.
 struct Nowhere;
 
 #[async_trait]
@@ -144,7 +144,7 @@ impl Storage for Nowhere {
 }
 
 impl CallState {
-    /// The state of a store in which nothing is ever run: linkers are asked through one.
+    /// The state of a store in which no code ever runs, for queries of linkers.
     pub(crate) fn for_linking(limits: &Limits) -> Self {
         let context = CallContext {
             call: uuid::Uuid::nil(),

@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// The time after which a guest that computes hands over its core, and to which its limits are kept.
+/// The interval at which a CPU-bound guest yields its core and its limits are checked.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Ticks until it is dropped.
+/// Ticks until this is dropped.
 pub(crate) struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -38,7 +38,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It wakes at once; an error would be its panic, already printed.
+            // The thread wakes at once; an error would be its panic, which is already printed.
             let _ = thread.join();
         }
     }

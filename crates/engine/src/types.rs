@@ -41,7 +41,7 @@ pub enum Type {
     String,
     /// `&[u8]` or `Vec<u8>`
     Bytes,
-    /// Any type of serde's, as JSON text.
+    /// Any serde type, as JSON text.
     Json,
     /// A whole request: an argument that only the server makes.
     Request,
@@ -90,12 +90,12 @@ impl Type {
         known.map(|(_, ty)| ty.clone())
     }
 
-    /// Returns whether this is a whole request or response, which only a module's description names.
+    /// Returns whether this is a whole request or response, which only a module's description can name.
     pub(crate) fn is_exchange(&self) -> bool {
         matches!(self, Self::Request | Self::Response)
     }
 
-    /// A list of this type, which of bytes is [`Type::Bytes`].
+    /// A list of this type; a list of bytes is [`Type::Bytes`].
     pub(crate) fn listed(self) -> Self {
         match self {
             Self::U8 => Self::Bytes,
@@ -103,7 +103,7 @@ impl Type {
         }
     }
 
-    /// Bytes of one element in the memory of a list, if a list can have it.
+    /// Bytes of one element of a list in memory, if a list can have this type.
     pub(crate) fn width(&self) -> Option<u32> {
         match self {
             Self::I8 | Self::U8 => Some(1),
@@ -150,7 +150,7 @@ pub enum Core {
     F32,
     /// `f64`
     F64,
-    /// A vector or a reference, which no argument can be.
+    /// A vector or a reference, which cannot be an argument.
     Other,
 }
 
@@ -178,7 +178,7 @@ impl fmt::Display for Core {
     }
 }
 
-/// Core types as one writes them: `i32, i64`.
+/// Core types in their written form: `i32, i64`.
 pub(crate) fn listed(types: &[Core]) -> String {
     let names: Vec<_> = types.iter().map(ToString::to_string).collect();
     names.join(", ")

@@ -5,11 +5,12 @@ use bytes::Bytes;
 /// One argument as a client sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arg {
-    /// UTF-8 text; a function of a number reads it as one.
+    /// UTF-8 text; a function of a number parses it as one.
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
-    /// A whole request, as whoever received it wrote it down for an export of [`Type::Request`](crate::Type::Request).
+    /// A whole request, as the surface that received it wrote it for an export of
+    /// [`Type::Request`](crate::Type::Request).
     Request(Bytes),
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct ProgramInput {
 pub enum Value {
     /// Nothing.
     Unit,
-    /// A boolean, where the module says that it is one.
+    /// A boolean, if the module declares that it is one.
     Bool(bool),
     /// An integer of at most 64 bits, signed or not.
     Integer(i128),
@@ -34,18 +35,18 @@ pub enum Value {
     F32(f32),
     /// A number of double precision.
     F64(f64),
-    /// Text as the guest wrote it. Unless the module says so, bytes are taken for text.
+    /// Text as the guest wrote it. Unless the module declares otherwise, bytes count as text.
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
-    /// JSON text, where the module says that it is.
+    /// JSON text, if the module declares that it is.
     Json(Bytes),
-    /// A whole response as the guest wrote it down, for whoever sends it.
+    /// A whole response as the guest wrote it, for the surface that sends it.
     Response(Bytes),
 }
 
 impl Value {
-    /// The body of an answer: bytes as they are, numbers in decimal, nothing as nothing.
+    /// The body of an answer: bytes unchanged, numbers in decimal, nothing for `Unit`.
     #[must_use]
     pub fn into_body(self) -> Bytes {
         match self {

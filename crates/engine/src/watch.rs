@@ -1,5 +1,5 @@
-//! Detection of polls that an epoch tick cut short, so that a runtime of one thread a core can move a call that computes
-//! for long to another.
+//! Detection of polls that an epoch tick cut short, so that a runtime with one thread per core can move a CPU-bound
+//! call to another runtime.
 
 use std::cell::Cell;
 use std::task::Poll;
@@ -8,14 +8,14 @@ thread_local! {
     static COMPUTES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `poll`, and says whether a call in it handed over its core because it computes for long.
+/// Runs `poll`, and returns whether a call in it yielded its core because it is CPU-bound.
 pub fn watched<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     COMPUTES.set(false);
     let polled = poll();
     (polled, COMPUTES.get())
 }
 
-/// Lets a call go on elsewhere, because what follows takes long: polled by [`watched`], it counts as one that computes.
+/// Lets a call continue elsewhere, because its next step takes long: polled by [`watched`], it counts as CPU-bound.
 pub async fn leave() {
     let mut left = false;
     std::future::poll_fn(|cx| {
@@ -29,7 +29,7 @@ pub async fn leave() {
     .await;
 }
 
-/// Notes that the call that is being polled on this thread computes for long.
+/// Notes that the call that is being polled on this thread is CPU-bound.
 pub(crate) fn note() {
     COMPUTES.set(true);
 }

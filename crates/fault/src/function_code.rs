@@ -1,4 +1,4 @@
-//! The code that a function gives an error that it returns.
+//! The code of an error that a function returns.
 
 /// A code that a function chose, in the name space of functions: `function:no-such-customer`.
 ///
@@ -10,8 +10,8 @@ impl FunctionCode {
     /// The longest code that a function can choose, in bytes.
     pub const LONGEST: usize = 64;
 
-    /// Reads a function's choice: small letters, digits and dashes. `None` if it is not a code, or is `error`, the word for
-    /// an error without one.
+    /// Parses a function's code: lower-case letters, digits and dashes. `None` if it is malformed, or is `error`, the
+    /// code of an error without one.
     pub fn parse(code: &str) -> Option<Self> {
         let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_code = !code.is_empty() && code.len() <= Self::LONGEST && code.bytes().all(known);

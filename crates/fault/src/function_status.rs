@@ -1,13 +1,13 @@
-//! The status that a function gives an error that it returns.
+//! The HTTP status of an error that a function returns.
 
-/// A status that a function chose for its error: one of those that tell clients of a failure, 400 to 599.
+/// The status that a function chose for its error: an error status, 400 to 599.
 ///
-/// This crate knows no HTTP: the number is the function's word, and the server answers with it.
+/// This crate does not know HTTP: the number is the function's choice, and the server answers with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FunctionStatus(u16);
 
 impl FunctionStatus {
-    /// Reads a function's choice. `None` if it does not tell of a failure.
+    /// Parses a function's choice. `None` if it is not an error status.
     pub fn new(status: u32) -> Option<Self> {
         let status = u16::try_from(status).ok()?;
         (400..=599).contains(&status).then_some(Self(status))

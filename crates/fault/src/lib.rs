@@ -1,11 +1,11 @@
 //! Faults: the errors that callers of functions see.
 //!
-//! A call or request that fails ends in one [`Fault`]: a [`FaultKind`] with its stable code, a message for the caller, and
-//! detail for the operator's log only. The kinds are a closed list ([`FaultKind::ALL`]), so that a caller of this crate
-//! matches on them and the compiler knows when one is missing. The code that a function chose for its own error is a
-//! [`FunctionCode`], a type of its own: it is never a kind of the server.
+//! A call or request that fails ends in one [`Fault`]: a [`FaultKind`] with its stable code, a message for the caller,
+//! and detail only for the operator's log. The kinds are a closed list ([`FaultKind::ALL`]), so that callers of this
+//! crate match on them and the compiler knows when one is missing. The code that a function chose for its own error is
+//! a [`FunctionCode`], a separate type: it is never a kind of the server.
 //!
-//! This crate knows no HTTP and no WebAssembly. The server maps each kind to a status; docs/FAULTS.md lists both.
+//! This crate knows neither HTTP nor WebAssembly. The server maps each kind to a status; docs/FAULTS.md lists both.
 
 mod function_code;
 mod function_status;
@@ -25,22 +25,22 @@ use std::borrow::Cow;
 pub struct Fault {
     /// The kind, which decides the code, the source and the HTTP status.
     pub kind: FaultKind,
-    /// The code that the function gave the error that it returned.
+    /// The code of an error that a function returned.
     function_code: Option<FunctionCode>,
-    /// The status that the function gave the error that it returned.
+    /// The status of an error that a function returned.
     function_status: Option<FunctionStatus>,
     /// The sentence for the caller: it names the setting or field, and the next step. No secret, no path of the host.
     pub message: String,
     /// The detail for the operator's log.
     pub detail: Option<String>,
-    /// How the code ended, where it ended itself or had printed a result.
+    /// The end of the code, if it ended itself or had printed a result.
     pub ending: Option<Box<Ending>>,
 }
 
 /// The end of code that did not return, for programs that read a [`Fault`].
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
-    /// The status that it passed to `proc_exit`.
+    /// The status that the code passed to `proc_exit`.
     pub exit_status: Option<i32>,
     /// The beginning of what a program had printed as its result, at most [`Ending::STDOUT`] bytes.
     pub stdout: Option<String>,
@@ -50,7 +50,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The most bytes that are kept of a result that was not finished.
+    /// The most bytes that are kept of an unfinished result.
     pub const STDOUT: usize = 4096;
 }
 
@@ -67,12 +67,12 @@ impl Fault {
         }
     }
 
-    /// A failure of this server that the caller can do nothing about; `detail` goes to the log only.
+    /// A failure of this server that the caller cannot fix; `detail` goes only to the log.
     pub fn host(message: impl Into<String>, detail: impl ToString) -> Self {
         Self::new(FaultKind::Internal, message).with_detail(detail)
     }
 
-    /// The error that a function returned under a code of its own.
+    /// The error that a function returned, with the function's own code.
     pub fn of_function(code: FunctionCode, message: impl Into<String>) -> Self {
         Self {
             function_code: Some(code),
@@ -80,14 +80,14 @@ impl Fault {
         }
     }
 
-    /// The same error of a function with a status of its choice.
+    /// The same error with a status that the function chose.
     #[must_use]
     pub fn with_status(mut self, status: FunctionStatus) -> Self {
         self.function_status = Some(status);
         self
     }
 
-    /// The status that the function gave the error that it returned.
+    /// The status of the error that a function returned.
     pub fn function_status(&self) -> Option<FunctionStatus> {
         self.function_status
     }

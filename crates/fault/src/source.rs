@@ -3,7 +3,7 @@
 /// The party at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The request: no such export, arguments that do not fit, bytes that are not a module.
+    /// The request: an unknown export, arguments that do not fit, bytes that are not a module.
     Client,
     /// The function's own code: a trap, an exit, a bad pointer.
     Guest,
@@ -18,7 +18,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The word for it: `client`, `guest`, `command`, `outbound`, `limit`, `host`.
+    /// The name of the source: `client`, `guest`, `command`, `outbound`, `limit`, `host`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",

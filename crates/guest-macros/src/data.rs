@@ -1,4 +1,4 @@
-//! `#[iof::data]`: the derives that a type needs to cross as JSON, without serde or schemars in the author's manifest.
+//! `#[iof::data]`: the derives with which a type crosses as JSON, without serde or schemars in the author's manifest.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -1,8 +1,8 @@
-//! What a doc comment says to callers: its paragraphs before the first heading or example.
+//! The part of a doc comment that callers see: its paragraphs before the first heading or example.
 
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
-/// The text of a doc comment, as its callers see it; empty without one.
+/// The text of a doc comment for callers; empty without one.
 pub(crate) fn text(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for line in attributes.iter().filter_map(line) {

@@ -1,4 +1,4 @@
-//! Options in the brackets of `#[iof::function(…)]`: the way from requests to calls.
+//! Options in the brackets of `#[iof::function(…)]`: which requests call the function, and how.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -10,7 +10,7 @@ use syn::spanned::Spanned;
 use crate::error;
 use crate::types::{Param, Wire};
 
-/// The methods that a function may say, and how they are called.
+/// The methods that may be listed, and their HTTP names.
 const METHODS: [(&str, &str); 5] = [
     ("get", "GET"),
     ("post", "POST"),
@@ -19,22 +19,22 @@ const METHODS: [(&str, &str); 5] = [
     ("delete", "DELETE"),
 ];
 
-/// The words that the brackets may have.
+/// The options that the brackets may contain.
 const WORDS: &str = "`#[iof::function(…)]` takes `raw` and the methods `get`, `post`, `put`, `patch`, `delete`, and nothing else";
 
-/// The way from requests to calls.
+/// The options of requests to a function.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    /// The word `raw`, if it is there.
+    /// The option `raw`, if it is present.
     raw: Option<Ident>,
     methods: Vec<&'static str>,
 }
 
 impl Exchange {
-    /// Reads the brackets.
+    /// Parses the brackets.
     ///
     /// # Errors
-    /// At the word that is not known, or is there twice.
+    /// An error at an option that is unknown or repeated.
     pub(crate) fn of(attribute: TokenStream) -> syn::Result<Self> {
         let words = Punctuated::<Ident, syn::Token![,]>::parse_terminated.parse2(attribute);
         let words = words.map_err(|e| syn::Error::new(e.span(), WORDS))?;
@@ -62,7 +62,7 @@ impl Exchange {
     /// Checks of the parameters for the compiler, which sees their types.
     ///
     /// # Errors
-    /// When `raw` stands above a function that does not have one parameter, or one of a number.
+    /// An error if `raw` is on a function that does not have one parameter, or has a number as parameter.
     pub(crate) fn fits(&self, function: &Ident, params: &[Param]) -> syn::Result<TokenStream> {
         let is_body = matches!(params, [param] if param.wire == Wire::Memory);
         if self.raw.is_some() && !is_body {

@@ -52,7 +52,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     })
 }
 
-/// Under which the function exists: what stands above the attribute is the compiler's, what stands below is left here.
+/// The `cfg` conditions of the function: the compiler has evaluated those above the attribute; those below are
+/// returned.
 pub(crate) fn conditions(item: &ItemFn) -> impl Iterator<Item = &Attribute> {
     item.attrs
         .iter()
@@ -62,7 +63,7 @@ pub(crate) fn conditions(item: &ItemFn) -> impl Iterator<Item = &Attribute> {
 /// Refuses everything but `fn name(…) -> …`.
 ///
 /// # Errors
-/// At the word that is too much, with what to do instead.
+/// An error at the unsupported token, with what to do instead.
 pub(crate) fn plain(item: &ItemFn) -> syn::Result<()> {
     let sig = &item.sig;
     if let Some(word) = &sig.asyncness {
@@ -101,7 +102,7 @@ pub(crate) fn plain(item: &ItemFn) -> syn::Result<()> {
     Ok(())
 }
 
-/// What the server calls.
+/// The export that the server calls.
 fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -> TokenStream {
     let mut core = Vec::new();
     let mut read = Vec::new();
@@ -114,7 +115,7 @@ fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -
                 core.push(quote!(#value: i32));
                 read.push(quote!(let #value = #value != 0;));
             }
-            // Whatever the host left in the upper bits is cut off.
+            // The host may leave anything in the upper bits, which are cut off.
             Wire::Small(number) => {
                 core.push(quote!(#value: i32));
                 read.push(quote!(let #value = #value as #number;));
@@ -188,12 +189,12 @@ fn call(function: &Ident, export: &str, params: &[Param], returned: &Returned) -
     }
 }
 
-/// Where an error in what is written for a type is shown; names are resolved as in everything else that is written.
+/// The span at which errors in the code for a type are shown; names resolve as in all generated code.
 fn place(ty: &TokenStream) -> Span {
     Span::call_site().located_at(ty.span())
 }
 
-/// What the server asks once, when the module is uploaded.
+/// The export that the server calls once, when the module is uploaded.
 fn describe(
     name: &str,
     doc: &str,

@@ -1,9 +1,9 @@
 //! The attributes of the crate `iof-guest`, which re-exports and explains them.
 //!
-//! A type is read by its spelling where the spelling decides how many core parameters carry it: `bool` and the numbers.
-//! Everything else crosses as bytes in memory, and whether those are text, bytes or JSON is left to the compiler, which
-//! sees through aliases (`iof::__private::Of`). So a `type Id = u32` crosses as the JSON text of a number, and a
-//! `type Name = String` as text.
+//! A type is recognised by its spelling if the spelling decides how many core parameters carry it: `bool` and the
+//! numbers. Everything else crosses as bytes in memory, and whether those are text, bytes or JSON is decided by the
+//! compiler, which sees through aliases (`iof::__private::Of`). So a `type Id = u32` crosses as the JSON text of a
+//! number, and a `type Name = String` as text.
 
 mod data;
 mod doc;
@@ -25,23 +25,23 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// In brackets stands what calls it at its address of its own, `/fn/<function>/<export>`: `raw` has the body, of whatever content
-/// type, as the one argument, and `get`, `post`, `put`, `patch`, `delete` are the methods that call it, `post` if none is
-/// there.
+/// The brackets state which requests call the function at its short address, `/fn/<function>/<export>`: with `raw`, the
+/// body of any content type is the one argument, and `get`, `post`, `put`, `patch`, `delete` are the methods that call
+/// it, `post` if none is listed.
 ///
 /// ```ignore
 /// #[iof::function(raw)]
 /// fn hook(body: &[u8]) {}
 /// ```
 ///
-/// The function stays as it is written, for other functions and for tests. What its parameters and its result may be
-/// is on the first page of the crate `iof`.
+/// The function itself is not changed, so other functions and tests can call it. The types of its parameters and its
+/// result are on the first page of the crate `iof`.
 #[proc_macro_attribute]
 pub fn function(attribute: TokenStream, item: TokenStream) -> TokenStream {
     answer(function::expand(attribute.into(), item.into()))
 }
 
-/// Runs a function once, when the module is uploaded; every call begins with what it left in memory.
+/// Runs a function once, when the module is uploaded; every call begins with the memory that it left.
 ///
 /// ```ignore
 /// static PRIMES: LazyLock<Vec<u32>> = LazyLock::new(sieve);
@@ -52,9 +52,9 @@ pub fn function(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// It takes nothing and returns nothing, and nothing outside can be asked there: no commands, no storage, no time, and
-/// no chance, which a new `HashMap` asks for; a `BTreeMap` does not. When it panics, the upload fails. A module has at
-/// most one.
+/// It has no parameters and no result, and cannot use anything outside: no commands, no storage, no time, and no random
+/// numbers, which a new `HashMap` needs; a `BTreeMap` does not. If it panics, the upload fails. A module has at most
+/// one.
 #[proc_macro_attribute]
 pub fn prime(attribute: TokenStream, item: TokenStream) -> TokenStream {
     answer(prime::expand(attribute.into(), item.into()))

@@ -140,7 +140,7 @@ impl Returned {
             ));
         };
         possible(ok)?;
-        // An alias of `Result` for one error has its name alone.
+        // An alias of `Result` for one error has only its name.
         let error = types.next().map_or(path.span(), Spanned::span);
         Ok(Self::plain(ok, Some(error)))
     }
@@ -208,7 +208,7 @@ fn wire(ty: &Type) -> Wire {
     }
 }
 
-/// Refuses what is no value, or not the same everywhere.
+/// Refuses a type that is not a value, or not the same everywhere.
 fn possible(ty: &Type) -> syn::Result<()> {
     let ty = match ty {
         Type::Reference(reference) => bare(&reference.elem),

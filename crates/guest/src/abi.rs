@@ -1,7 +1,7 @@
-//! The boundary: what the server calls and what it serves, as safe types and functions. All `unsafe` is in here.
+//! The boundary to the server as safe types and functions. All `unsafe` code is in this module.
 //!
-//! [`Area`] and [`Pointer`] have no constructor. They come into being as parameters of an exported function, which only
-//! the server calls, and it keeps the contract that stands with each; that is what their methods rely on.
+//! [`Area`] and [`Pointer`] have no constructor. They are made as parameters of an exported function, which only the
+//! server calls, and the server keeps the contract that is written at each; their methods rely on that.
 
 #![allow(unsafe_code)]
 
@@ -23,7 +23,7 @@ impl Pointer {
     }
 }
 
-/// Where the result goes: room for a pointer and a length.
+/// The return area: room for a pointer and a length.
 #[repr(transparent)]
 pub struct Area(*mut [usize; 2]);
 
@@ -43,7 +43,7 @@ mod tests {
     use super::memory::{__wbindgen_free, __wbindgen_malloc, __wbindgen_realloc};
     use super::*;
 
-    /// As the server does it.
+    /// A pointer as the server makes it.
     fn given(bytes: &[u8]) -> Pointer {
         let pointer = __wbindgen_malloc(bytes.len(), 1);
         // SAFETY: the allocation has this length.
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_allocation_grows_and_vanishes() {
         let pointer = given(b"abc").0;
-        // SAFETY: each call gets what the one before it answered.
+        // SAFETY: each call gets the result of the one before it.
         unsafe {
             let pointer = __wbindgen_realloc(pointer, 3, 5000, 1);
             assert_eq!(std::slice::from_raw_parts(pointer, 3), b"abc");

@@ -1,20 +1,20 @@
-//! Commands: how a function reaches the world.
+//! Commands, by which a function reaches anything outside.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the crates of 2020 gave a command that set no timeout.
+/// The timeout that the crates of 2020 gave a command without one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The status of what was not granted or does not exist.
+/// The status of a command that was not granted or does not exist.
 pub(crate) const NOT_RUN: i32 = -1;
-/// The status of what ran out of time.
+/// The status of a command that exceeded its timeout.
 pub(crate) const TIMED_OUT: i32 = 110;
 
 /// A command, which the operator of the server grants.
 ///
-/// It is put together as a Unix command is: arguments, environment and standard input go in; status, standard output
-/// and standard error come out. Its methods are those of the crate `rust_process_interface_library`, which functions
-/// of 2020 were written with.
+/// It has the shape of a Unix command: arguments, environment and standard input go in; status, standard output and
+/// standard error come out. Its methods are those of the crate `rust_process_interface_library`, with which functions
+/// of 2020 were written.
 ///
 /// ```no_run
 /// let mut command = iof::Command::new("infer");
@@ -28,7 +28,7 @@ pub struct Command {
     run: Run,
 }
 
-/// A command as it is run: what a test's closure is given.
+/// A command as it is run, which is passed to a test's closure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(target_family = "wasm", allow(unreachable_pub))] // it is part of `testing`, which is not in modules
@@ -41,18 +41,18 @@ pub struct Run {
     pub env: Vec<(String, String)>,
     /// Its standard input.
     pub stdin: Vec<u8>,
-    /// After this it is killed.
+    /// The time after which it is killed.
     pub timeout: Duration,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// Zero is success; -1 is a command that was not granted or does not exist, 110 one that ran out of time.
+    /// Zero is success; -1 means that the command was not granted or does not exist, 110 that it exceeded its timeout.
     pub status: i32,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: Vec<u8>,
-    /// What it complained of.
+    /// Its standard error.
     pub stderr: Vec<u8>,
 }
 
@@ -64,7 +64,7 @@ pub struct CommandError {
 }
 
 impl Command {
-    /// A command of this name, without arguments, with ten seconds of time.
+    /// A command of this name, without arguments, with a timeout of ten seconds.
     pub fn new(name: impl AsRef<str>) -> Self {
         Self {
             run: Run {
@@ -91,7 +91,7 @@ impl Command {
         self
     }
 
-    /// Sets a variable of its environment; one that was set before is replaced.
+    /// Sets a variable of its environment, and replaces one that was set before.
     pub fn env(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> &mut Self {
         let (name, value) = (name.as_ref(), value.as_ref().to_owned());
         match self.run.env.iter_mut().find(|(known, _)| known == name) {
@@ -128,13 +128,13 @@ impl Command {
         self
     }
 
-    /// Sets the milliseconds that it may take; the call's own time bounds it, too.
+    /// Sets its timeout in milliseconds; the call's own time limits it, too.
     pub fn timeout(&mut self, milliseconds: u32) -> &mut Self {
         self.run.timeout = Duration::from_millis(milliseconds.into());
         self
     }
 
-    /// Runs it, whatever becomes of it.
+    /// Runs the command, and returns its result whether it succeeded or not.
     pub fn output(&mut self) -> Output {
         #[cfg(target_family = "wasm")]
         let output = crate::abi::imports::run(&self.run);
@@ -143,10 +143,10 @@ impl Command {
         output
     }
 
-    /// Runs it, and returns what it printed.
+    /// Runs the command, and returns its standard output.
     ///
     /// # Errors
-    /// When its status is not zero.
+    /// An error if its status is not zero.
     pub fn run(&mut self) -> Result<Vec<u8>, CommandError> {
         match self.output() {
             Output {
@@ -186,7 +186,7 @@ impl CommandError {
         self.output.status
     }
 
-    /// All that the command left behind.
+    /// The whole result of the command.
     #[must_use]
     pub fn output(&self) -> &Output {
         &self.output

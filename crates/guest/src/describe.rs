@@ -1,4 +1,4 @@
-//! What a module says of its functions, for those who call them.
+//! The descriptions of a module's functions, for their callers.
 //!
 //! For each function `f` there is an export `__iof_describe_f`, which returns this JSON as text:
 //!
@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! Beside these, `"raw": true` says that the one argument is the body as it is, and `"methods": ["GET"]` which methods of HTTP
-//! call the function; without, it is `POST`.
+//! Besides these, `"raw": true` means that the one argument is the body unchanged, and `"methods": ["GET"]` lists the
+//! HTTP methods that call the function; without it, `POST` does.
 //!
 //! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes`, `request`, `response` and `json`. Only the last have a `schema`
 //! (JSON Schema, draft 2020-12), which is `true` for a type that does not know its own: anything may fit.
@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::value::Of;
 
-/// The version of all this.
+/// The version of this format.
 const VERSION: u32 = 1;
 
 /// A described type.
@@ -33,7 +33,7 @@ pub struct Described {
     schema: Option<fn() -> Value>,
 }
 
-/// Schemas differ where a type is written in another shape than it is read.
+/// The direction of a type: its schema may differ between reading and writing.
 #[derive(Clone, Copy)]
 pub enum Direction {
     /// As a function reads it.
@@ -43,7 +43,7 @@ pub enum Direction {
 }
 
 impl Described {
-    /// A type that its name says all of.
+    /// A type that is fully described by its name.
     #[must_use]
     pub const fn plain(kind: &'static str) -> Self {
         Self { kind, schema: None }
@@ -59,15 +59,15 @@ impl Described {
     }
 }
 
-/// What the attribute says of requests to a function.
+/// The options of the attribute for requests to a function.
 pub struct Exchange {
-    /// The one argument is the body as it is.
+    /// True if the one argument is the body unchanged.
     pub raw: bool,
-    /// The methods that call it, in capitals.
+    /// The methods that call it, in upper case.
     pub methods: &'static [&'static str],
 }
 
-/// The JSON of one function.
+/// The JSON description of one function.
 #[must_use]
 pub fn describe<const N: usize>(
     name: &'static str,
@@ -91,7 +91,7 @@ pub fn describe<const N: usize>(
         raw: exchange.raw,
         methods: exchange.methods,
     };
-    // Texts and schemas are always JSON; a server takes an empty description for none.
+    // The JSON of texts and schemas cannot fail; a server ignores an empty description.
     serde_json::to_vec(&function).unwrap_or_default()
 }
 
@@ -133,7 +133,7 @@ fn schema<S: Serializer>(schema: &Option<fn() -> Value>, to: S) -> Result<S::Ok,
     schema.map(|schema| schema()).serialize(to)
 }
 
-/// What holds for a type without a schema. The module `value` says how the attribute chooses.
+/// The fallback for a type without a schema. The module `value` explains how the attribute chooses.
 pub trait NoSchema {
     /// Anything may fit.
     #[must_use]

@@ -1,4 +1,4 @@
-//! How a function fails: a code that programs read, and a message that people read.
+//! Errors of functions: a code for programs, and a message for people.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -8,10 +8,10 @@ use crate::{CommandError, http, storage};
 
 /// The longest code.
 const LONGEST: usize = 64;
-/// The code of an error that has none.
+/// The code of an error without one.
 const OTHER: &str = "error";
 
-/// An error with a code that callers can tell apart.
+/// An error with a code by which callers distinguish it.
 ///
 /// ```
 /// fn name_of(customer: u32) -> iof::Result<String> {
@@ -24,7 +24,7 @@ const OTHER: &str = "error";
 /// ```
 ///
 /// Every standard error becomes one with `?`. Those of this crate keep a code (`http-denied`, `storage-key`, …), all
-/// others get the code `error`. For the sake of that conversion it is no [`std::error::Error`] itself.
+/// others get the code `error`. For that conversion to exist, this type is not a [`std::error::Error`] itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     code: Cow<'static, str>,
@@ -32,12 +32,12 @@ pub struct Error {
     status: Option<u16>,
 }
 
-/// What a function returns that can fail in several ways.
+/// The result of a function that can fail in several ways.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with a code: at most 64 lower-case letters, digits and dashes. What is none of these becomes one:
-    /// `No_Such Customer` is the code `no-such-customer`.
+    /// An error with a code: at most 64 lower-case letters, digits and dashes. Any other text is converted to that
+    /// form: `No_Such Customer` becomes the code `no-such-customer`.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             code: valid(code.into()),
@@ -51,7 +51,7 @@ impl Error {
         Self::new(OTHER, format!("{message:#}"))
     }
 
-    /// The same error with the HTTP status that callers see, one of 400 to 599; without, it is 502.
+    /// The same error with the HTTP status that callers see, from 400 to 599; without one, it is 502.
     ///
     /// ```
     /// let error = iof::Error::new("bad-signature", "The signature does not match.").with_status(401);
@@ -63,19 +63,19 @@ impl Error {
         self
     }
 
-    /// The status of [`with_status`](Self::with_status).
+    /// The status that [`with_status`](Self::with_status) set.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// What programs tell errors apart by.
+    /// The code by which programs distinguish errors.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// What people read.
+    /// The message for people.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

@@ -18,8 +18,8 @@
 //! The function needs the grants `commands = ["http_proxy"]` and a rule of `outbound` in its `function.toml`, such as
 //! `"GET https://rates.example.com/"`.
 //!
-//! **There are no secrets here.** Tokens and keys are given to the server, with the requests that they belong to, and
-//! the server adds them on the way out. A function never holds one, so none can leak from it.
+//! **There are no secrets here.** Tokens and keys are set on the server, with the requests that carry them, and
+//! the server adds them on the way out. A function never holds one, so it cannot leak one.
 
 mod error;
 mod request;

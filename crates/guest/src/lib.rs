@@ -1,4 +1,4 @@
-//! What a function of iof is written with.
+//! The crate with which a function of iof is written.
 //!
 //! A function is a Rust function with an attribute. It is called over HTTP, by its name:
 //!
@@ -24,7 +24,7 @@
 //! cargo build --release --target wasm32-wasip1
 //! ```
 //!
-//! # What a function takes and returns
+//! # Parameters and results
 //!
 //! | Rust | in a call |
 //! |---|---|
@@ -65,8 +65,8 @@
 //!
 //! # Webhooks
 //!
-//! A function with [`Request`] as its argument answers whoever was told its address, `/fn/<function>/<export>`. One that needs
-//! the body only says so, and takes any, whatever its content type: text that is UTF-8, bytes, or JSON.
+//! A function with [`Request`] as its argument answers every caller of its address, `/fn/<function>/<export>`. One that
+//! needs only the body says so, and takes any, whatever its content type: text that is UTF-8, bytes, or JSON.
 //!
 //! ```
 //! /// Takes the event of a webhook.
@@ -76,18 +76,19 @@
 //! }
 //! ```
 //!
-//! Methods beside `raw` are those that call it: `#[iof::function(get)]` lets a link call a function, whose arguments then are
-//! the fields of the query.
+//! Methods beside `raw` are those that call the function: `#[iof::function(get)]` lets a link call it, and its
+//! arguments then are the fields of the query.
 //!
-//! # How it fails
+//! # Errors
 //!
-//! An error ends the call with a code and a message: those of an [`Error`], or the code `error` and the words of
-//! whatever else the error is; callers see the status 502, or the one of [`Error::with_status`]. An argument that is not the JSON of its type ends it with the code `arguments`, before
-//! the function is called. A panic ends it as well, with its message in the log.
+//! An error ends the call with a code and a message: those of an [`Error`], or the code `error` and the text of any
+//! other error; callers see the status 502, or the one of [`Error::with_status`]. An argument that is not the JSON of
+//! its type ends the call with the code `arguments`, before the function is called. A panic ends it as well, with its
+//! message in the log.
 //!
-//! # What it can reach
+//! # What a function can reach
 //!
-//! Nothing, but for what its `function.toml` asks for and the operator of the server grants:
+//! Only what its `function.toml` declares and the operator of the server grants:
 //!
 //! * [`http`]: requests. The server adds the secrets that they need; a function never holds one.
 //! * [`Command`]: any other command.
@@ -96,15 +97,15 @@
 //! * [`variable()`]: what `function.toml` sets for this version, or the deploy of it.
 //! * [`log`](mod@log): lines in the log. These need no grant.
 //!
-//! # When it runs
+//! # Lifetime
 //!
-//! Each call gets a fresh instance: what a call leaves in a `static` is gone after it. What is expensive to set up is
-//! set up once, when the module is uploaded, by a function with the attribute [`prime`].
+//! Each call gets a fresh instance: values that a call leaves in a `static` are gone after it. Expensive set-up is done
+//! once, when the module is uploaded, by a function with the attribute [`prime`].
 //!
-//! # How it is tested
+//! # Tests
 //!
-//! With `cargo test`, on the machine where it is written. The attribute leaves the function as it is, so a test calls it,
-//! and answers what it asks the server for: see `iof::testing`.
+//! Use `cargo test`, on the machine where the function is written. The attribute leaves the function unchanged, so a
+//! test calls it, and answers its requests to the server: see `iof::testing`.
 //!
 //! ```
 //! # fn ping() -> iof::Result<u16> { Ok(iof::http::get("https://example.com/").send()?.status()) }
@@ -156,7 +157,7 @@ pub use schemars::{self, JsonSchema};
 pub use variable::variable;
 pub use {serde, serde_json};
 
-/// What the attributes write. Nothing in here is for authors, and any of it may change.
+/// Items that the attributes use. They are not for authors, and any of them may change.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::abi::{Area, Pointer};

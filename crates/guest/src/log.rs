@@ -4,23 +4,23 @@
 //! iof::log::info!("sent to {}", "ada@example.com");
 //! ```
 //!
-//! A line is its level, a colon and the message, on standard error, where panics go as well. What else a function
-//! prints is in the log, too. Do not log what is nobody's business.
+//! A line is its level, a colon and the message, on standard error, where panics go as well. Everything else that a
+//! function prints is in the log, too. Do not log private data.
 
 #[doc(inline)]
 pub use crate::{
     __log_debug as debug, __log_error as error, __log_info as info, __log_warn as warn,
 };
 
-/// Writes a line in one piece: each piece is a call of the server.
+/// Writes a line in one piece: each piece is a call to the server.
 #[doc(hidden)]
 pub fn line(level: &str, message: std::fmt::Arguments<'_>) {
     use std::io::Write as _;
-    // A log that is full or closed is no reason to fail; the server ends the call by itself at its limit.
+    // A log that is full or closed is not an error here; the server ends the call by itself at its limit.
     let _ = std::io::stderr().write_all(format!("{level}: {message}\n").as_bytes());
 }
 
-/// What went wrong. It takes what `format!` takes.
+/// Logs an error. Takes the arguments of `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_error {
@@ -29,7 +29,7 @@ macro_rules! __log_error {
     };
 }
 
-/// What may go wrong. It takes what `format!` takes.
+/// Logs a warning. Takes the arguments of `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_warn {
@@ -38,7 +38,7 @@ macro_rules! __log_warn {
     };
 }
 
-/// What happened. It takes what `format!` takes.
+/// Logs an event. Takes the arguments of `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_info {
@@ -47,7 +47,7 @@ macro_rules! __log_info {
     };
 }
 
-/// What helps to find errors. It takes what `format!` takes.
+/// Logs detail for finding errors. Takes the arguments of `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_debug {

@@ -1,4 +1,4 @@
-//! A request as it was sent, for a function that takes one.
+//! A whole request, for a function that takes one.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The request that a call is, as its caller sent it: the one argument of a function that answers HTTP itself.
+/// The request of a call, as its caller sent it: the one argument of a function that answers HTTP itself.
 ///
 /// ```
 /// /// Answers a webhook.
@@ -22,9 +22,9 @@ use crate::Error;
 /// # assert_eq!(hook(get).body(), b"a b");
 /// ```
 ///
-/// It is called at `/fn/<function>/<export>` and below, by `POST` or the methods that the attribute lists, and at
-/// `/v1/functions/<function>/call/<export>`. Keys of the server, cookies and what only concerns the connection are not in
-/// it.
+/// The function is called at `/fn/<function>/<export>` and below, by `POST` or the methods that the attribute lists,
+/// and at `/v1/functions/<function>/call/<export>`. The request does not contain keys of the server, cookies, and
+/// headers that concern only the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     head: Head,
@@ -82,13 +82,13 @@ impl Request {
         self
     }
 
-    /// The method, in capitals.
+    /// The method, in upper case.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.head.method
     }
 
-    /// The path below the call, as it was sent: empty, or from a slash on, percent signs and all.
+    /// The path below the call, as it was sent: empty, or beginning with a slash, still percent-encoded.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.head.path
@@ -106,20 +106,20 @@ impl Request {
         value(fields(self.query().as_bytes()), name)
     }
 
-    /// The value of a header, whatever the case of its name; of several, the first.
+    /// The value of a header, by its name in upper or lower case; the first of several.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers();
         headers.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// Every header, with its name in small letters.
+    /// Every header, with its name in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let headers = self.head.headers.iter();
         headers.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The body, byte for byte: what signatures are over.
+    /// The body, byte for byte, as signatures cover it.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -128,7 +128,7 @@ impl Request {
     /// The body as text.
     ///
     /// # Errors
-    /// With the status 400, if it is not UTF-8.
+    /// An error with the status 400, if it is not UTF-8.
     pub fn text(&self) -> Result<&str, Error> {
         std::str::from_utf8(&self.body).map_err(|e| refused(format!("the body is not UTF-8: {e}")))
     }
@@ -136,7 +136,7 @@ impl Request {
     /// The body as JSON.
     ///
     /// # Errors
-    /// With the status 400, if it is not the JSON of this type.
+    /// An error with the status 400, if it is not the JSON of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body)
             .map_err(|e| refused(format!("the body is not the JSON that is taken here: {e}")))
@@ -154,7 +154,7 @@ impl Request {
         value(fields(&self.body), name)
     }
 
-    /// Reads what the server wrote down.
+    /// Reads the request from the server's bytes.
     pub(crate) fn open(mut sealed: Vec<u8>) -> Option<Self> {
         const PREFIX: usize = 4;
         let length = u32::from_le_bytes(*sealed.first_chunk::<PREFIX>()?) as usize;

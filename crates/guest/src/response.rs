@@ -1,8 +1,8 @@
-//! A response with a status and headers of the function's choice.
+//! A response with a status and headers that the function chooses.
 
 use serde::Serialize;
 
-/// A response: what a function returns that chooses status and headers itself.
+/// A response, returned by a function that chooses status and headers itself.
 ///
 /// ```
 /// #[iof::function]
@@ -11,10 +11,9 @@ use serde::Serialize;
 /// }
 /// ```
 ///
-/// The status is one of 200 to 599. Headers are those that say something of this answer only (`content-type`,
-/// `cache-control`, `location` and others), and those of one's own (`x-…`, `webhook-…`): the answer leaves from the address
-/// of the server's own pages, so no function sets cookies or policies. A response that cannot be sent is the fault
-/// `response`.
+/// The status is one of 200 to 599. Headers are those that concern only this answer (`content-type`, `cache-control`,
+/// `location` and others), and your own (`x-…`, `webhook-…`): the answer is served from the address of the server's own
+/// pages, so no function sets cookies or policies. A response that cannot be sent is the fault `response`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -45,7 +44,7 @@ impl Response {
         Self::of("text/plain; charset=utf-8", text.into().into_bytes())
     }
 
-    /// A page, with the status 200. The server has browsers show it without running or loading anything.
+    /// A page, with the status 200. The server makes browsers show it without running or loading anything.
     #[must_use]
     pub fn html(html: impl Into<String>) -> Self {
         Self::of("text/html; charset=utf-8", html.into().into_bytes())
@@ -60,7 +59,7 @@ impl Response {
     /// JSON, with the status 200.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON.
+    /// An error if the value cannot be written as JSON.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::of("application/json", serde_json::to_vec(value)?))
     }
@@ -77,7 +76,7 @@ impl Response {
         self
     }
 
-    /// Sets a header, in place of one of the same name.
+    /// Sets a header, and replaces one of the same name.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
@@ -100,7 +99,7 @@ impl Response {
         self.status
     }
 
-    /// The value of a header, whatever the case of its name.
+    /// The value of a header, by its name in upper or lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -113,13 +112,13 @@ impl Response {
         &self.body
     }
 
-    /// Writes it down for the server.
+    /// Writes the response for the server.
     pub(crate) fn seal(&self) -> Vec<u8> {
         let head = Head {
             status: self.status,
             headers: &self.headers,
         };
-        // Texts and numbers are always JSON.
+        // The JSON of texts and numbers cannot fail.
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let length = u32::try_from(head.len()).unwrap_or(u32::MAX);
         let mut sealed = Vec::with_capacity(4 + head.len() + self.body.len());

@@ -1,6 +1,6 @@
-//! Signatures by secrets that the server keeps: the function passes what is signed, and never sees the key.
+//! Signatures with secrets that the server keeps: the function passes the data to be signed, and never sees the key.
 //!
-//! A secret that signs stands in `function.toml`, with the one algorithm that it is for:
+//! A secret that signs is declared in `function.toml`, with the only algorithm for which it is used:
 //!
 //! ```toml
 //! [[signing]]
@@ -30,15 +30,15 @@ use serde::Serialize;
 
 use crate::{Command, CommandError, Error};
 
-/// The writing of a signature.
+/// The encoding of a signature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// Hexadecimal digits, small letters.
+    /// Hexadecimal digits, in lower case.
     #[default]
     Hex,
     /// Base64.
     Base64,
-    /// Base64 for URLs, without padding, as JSON Web Tokens have it.
+    /// Base64 for URLs, without padding, as in JSON Web Tokens.
     Base64Url,
 }
 
@@ -55,18 +55,18 @@ impl Encoding {
     }
 }
 
-/// The signature of `data` by a secret, in hexadecimal digits.
+/// The signature of `data` with a secret, in hexadecimal digits.
 ///
 /// # Errors
-/// When the function does not declare the secret for this use, or it is not a key of its algorithm.
+/// An error if the function does not declare the secret for this use, or it is not a key of its algorithm.
 pub fn sign(secret: &str, data: &[u8]) -> Result<String, CommandError> {
     sign_as(Encoding::Hex, secret, data)
 }
 
-/// The signature of `data` by a secret.
+/// The signature of `data` with a secret.
 ///
 /// # Errors
-/// As [`sign`].
+/// The errors of [`sign`].
 pub fn sign_as(encoding: Encoding, secret: &str, data: &[u8]) -> Result<String, CommandError> {
     let mut command = Command::new("sign");
     let signature = command
@@ -77,18 +77,18 @@ pub fn sign_as(encoding: Encoding, secret: &str, data: &[u8]) -> Result<String, 
     Ok(String::from_utf8_lossy(&signature).into_owned())
 }
 
-/// Tells whether this is the signature of `data` by a secret, in hexadecimal digits.
+/// Returns whether this is the signature of `data` with a secret, in hexadecimal digits.
 ///
 /// # Errors
-/// As [`sign`]. A signature that is none does not match, and is not an error.
+/// The errors of [`sign`]. A malformed signature does not match, and is not an error.
 pub fn verify(secret: &str, data: &[u8], signature: &str) -> Result<bool, CommandError> {
     verify_as(Encoding::Hex, secret, data, signature)
 }
 
-/// Tells whether this is the signature of `data` by a secret.
+/// Returns whether this is the signature of `data` with a secret.
 ///
 /// # Errors
-/// As [`verify`].
+/// The errors of [`verify`].
 pub fn verify_as(
     encoding: Encoding,
     secret: &str,
@@ -104,11 +104,11 @@ pub fn verify_as(
     }
 }
 
-/// A JSON Web Token of these claims (RFC 7519), signed by a secret. `algorithm` is the word for the secret's own in the header
-/// of the token: `HS256`, `HS512`, `EdDSA`, `ES256` or `RS256`.
+/// A JSON Web Token of these claims (RFC 7519), signed with a secret. `algorithm` is the name of the secret's algorithm
+/// in the header of the token: `HS256`, `HS512`, `EdDSA`, `ES256` or `RS256`.
 ///
 /// # Errors
-/// As [`sign`], and for claims that cannot be written as JSON.
+/// The errors of [`sign`], and one for claims that cannot be written as JSON.
 pub fn jwt<T: Serialize + ?Sized>(
     secret: &str,
     algorithm: &str,

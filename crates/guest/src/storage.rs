@@ -1,4 +1,4 @@
-//! Values that outlive a call, under keys of the function's own.
+//! Values that outlive a call, under the function's own keys.
 //!
 //! ```
 //! # fn main() -> iof::Result<()> {
@@ -12,18 +12,18 @@
 //! ```
 //!
 //! The function needs the grant `storage = true` in its `function.toml`; without it, and at the limits `storage`,
-//! `storage_value` and `storage_transactions`, the call ends. A value is on the disk when [`set`] returns, whatever
-//! becomes of the call.
+//! `storage_value` and `storage_transactions`, the call ends. A value is on the disk when [`set`] returns, however the
+//! call ends.
 //!
-//! # Calls side by side
+//! # Concurrent calls
 //!
-//! Calls of one function run side by side: of two that [`set`] the same key, the later one wins, and a value that was read
-//! may be another one by then. What counts on what is there has ways of its own:
+//! Calls of one function run concurrently: if two [`set`] the same key, the later one wins, and a value that was read
+//! may have changed by then. Use these for changes that depend on the current value:
 //!
-//! * [`increment`] adds to a number, however many calls do.
-//! * [`update`] makes a new value of the old one, again if another call was faster.
-//! * A [`Batch`] changes several keys together or none, if values are as they have to be.
-//! * [`set_for`] keeps a value for a time.
+//! * [`increment`] adds to a number, whatever the number of calls that do.
+//! * [`update`] makes a new value from the old one, and tries again if another call was faster.
+//! * A [`Batch`] changes several keys or none, if the current values are the expected ones.
+//! * [`set_for`] stores a value for a time.
 //!
 //! ```
 //! # fn main() -> iof::Result<()> {
@@ -39,7 +39,7 @@
 //! # }
 //! ```
 //!
-//! In tests, each thread has a storage of its own, in memory and empty at first. Nothing ends in it.
+//! In tests, each thread has a separate storage, in memory and empty at first. Its values never expire.
 
 mod batch;
 
@@ -51,33 +51,33 @@ use serde::de::DeserializeOwned;
 
 pub use batch::Batch;
 
-/// The longest key.
+/// The longest key, in bytes.
 const KEY: usize = 512;
-/// The most attempts of an update: a call has not many more accesses (`limits.storage_transactions`).
+/// The most attempts of an update: a call has hardly more accesses (`limits.storage_transactions`).
 const ATTEMPTS: u32 = 1000;
 
-/// Why a key or a value cannot be used.
+/// The reason why a key or a value cannot be used.
 #[derive(Debug)]
 pub enum Error {
-    /// The key is empty, or of more than 512 bytes.
+    /// The key is empty, or longer than 512 bytes.
     Key(usize),
-    /// The value cannot be written as JSON, or what is there is not the JSON of this type.
+    /// The value cannot be written as JSON, or the stored value is not the JSON of this type.
     Value {
         /// The key.
         key: String,
-        /// What serde says.
+        /// The error of serde.
         source: serde_json::Error,
     },
-    /// What is there is not a whole number of 64 bits, or the sum would not be one.
+    /// The stored value is not a whole number of 64 bits, or the sum would not be one.
     Number(String),
-    /// Other calls changed the key each time before [`update`] did.
+    /// Other calls changed the key during each attempt of [`update`].
     Contended(String),
 }
 
-/// Keeps a value under a key of at most 512 bytes, as JSON.
+/// Stores a value under a key of at most 512 bytes, as JSON.
 ///
 /// # Errors
-/// For a key that cannot be, and a value that JSON cannot express.
+/// An error for an invalid key, and for a value that JSON cannot express.
 pub fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(), Error> {
     let bytes = serde_json::to_vec(value).map_err(|source| invalid(key, source))?;
     set_bytes(key, &bytes)
@@ -86,17 +86,17 @@ pub fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(), Error> {
 /// The value under a key; `None` if there is none.
 ///
 /// # Errors
-/// For a key that cannot be, and when what is there is of another type.
+/// An error for an invalid key, and if the stored value is of another type.
 pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
     get_bytes(key)?
         .map(|bytes| serde_json::from_slice(&bytes).map_err(|source| invalid(key, source)))
         .transpose()
 }
 
-/// Keeps bytes as they are.
+/// Stores bytes under a key, unchanged.
 ///
 /// # Errors
-/// For a key that cannot be.
+/// An error for an invalid key.
 pub fn set_bytes(key: &str, value: &[u8]) -> Result<(), Error> {
     check(key)?;
     host::save(key, value);
@@ -106,41 +106,41 @@ pub fn set_bytes(key: &str, value: &[u8]) -> Result<(), Error> {
 /// The bytes under a key; `None` if there are none.
 ///
 /// # Errors
-/// For a key that cannot be.
+/// An error for an invalid key.
 pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>, Error> {
     check(key)?;
     Ok(host::load(key))
 }
 
-/// Keeps a value for a time, as JSON; then it is gone.
+/// Stores a value for a time, as JSON; it is removed after that.
 ///
 /// # Errors
-/// As [`set`].
+/// The errors of [`set`].
 pub fn set_for<T: Serialize + ?Sized>(
     key: &str,
     value: &T,
     lifetime: Duration,
 ) -> Result<(), Error> {
-    // A batch that counts on nothing is always made.
+    // A batch without conditions is always made.
     let _made = Batch::new().set_for(key, value, lifetime)?.commit();
     Ok(())
 }
 
-/// Adds to the number under a key, which is 0 where there is none, and returns the sum. No other call comes between.
+/// Adds to the number under a key, which is 0 if there is none, and returns the sum. No other change comes between.
 ///
 /// # Errors
-/// For a key that cannot be, and when what is there is not a whole number, or the sum would not be one of 64 bits.
+/// An error for an invalid key, and if the stored value is not a whole number, or the sum does not fit 64 bits.
 pub fn increment(key: &str, by: i64) -> Result<i64, Error> {
     check(key)?;
     let sum = host::add(key, by).ok_or_else(|| Error::Number(key.to_owned()))?;
     serde_json::from_slice(&sum).map_err(|source| invalid(key, source))
 }
 
-/// Replaces the value under a key by what `change` makes of it, and returns the new value. If another call changes the key
-/// meanwhile, `change` is asked again, so it does nothing else.
+/// Replaces the value under a key by the result of `change`, and returns the new value. If another call changes the key
+/// meanwhile, `change` is called again, so it should have no side effects.
 ///
 /// # Errors
-/// For a key that cannot be, when what is there is of another type, and after a thousand attempts.
+/// An error for an invalid key, if the stored value is of another type, and after a thousand attempts.
 pub fn update<T: Serialize + DeserializeOwned>(
     key: &str,
     mut change: impl FnMut(Option<T>) -> T,
@@ -157,20 +157,21 @@ pub fn update<T: Serialize + DeserializeOwned>(
     Err(Error::Contended(key.to_owned()))
 }
 
-/// Keeps bytes under a key if there is `before`, byte for byte (`None`: nothing), and tells whether they were kept.
+/// Stores bytes under a key if the current bytes are `before` (`None`: there are none), and returns whether they were
+/// stored.
 ///
 /// # Errors
-/// For a key that cannot be.
+/// An error for an invalid key.
 pub fn compare_and_set(key: &str, before: Option<&[u8]>, after: &[u8]) -> Result<bool, Error> {
     let batch = Batch::new().expect_bytes(key, before)?;
     Ok(batch.set_bytes(key, after)?.commit())
 }
 
-/// A page of the keys that begin with `prefix` and come after the key `after`, in the order of their bytes: at most a
-/// thousand. Ask again with the last one; the page without keys is the end.
+/// A page of the keys that begin with `prefix` and come after the key `after`, in byte order: at most a thousand. Call
+/// it again with the last key of the page; an empty page is the end.
 ///
 /// # Errors
-/// For a prefix or a key that is longer than a key can be.
+/// An error for a prefix or a key that is longer than a key can be.
 pub fn keys_after(prefix: &str, after: &str) -> Result<Vec<String>, Error> {
     let longest = prefix.len().max(after.len());
     if longest > KEY {
@@ -179,13 +180,13 @@ pub fn keys_after(prefix: &str, after: &str) -> Result<Vec<String>, Error> {
     Ok(host::page(prefix, after.as_bytes()).0)
 }
 
-/// The keys that begin with `prefix` (all of them, if it is empty), in the order of their bytes.
+/// The keys that begin with `prefix` (all of them, if it is empty), in byte order.
 ///
-/// Each thousand of them counts as an access for the limit `storage_transactions`. What another call sets or removes
-/// meanwhile may be among them or not.
+/// Each thousand of them counts as an access for the limit `storage_transactions`. Keys that another call sets or
+/// removes meanwhile may be included or not.
 ///
 /// # Errors
-/// For a prefix that is longer than a key can be.
+/// An error for a prefix that is longer than a key can be.
 pub fn keys(prefix: &str) -> Result<Vec<String>, Error> {
     if prefix.len() > KEY {
         return Err(Error::Key(prefix.len()));
@@ -201,10 +202,10 @@ pub fn keys(prefix: &str) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Forgets the value under a key, and tells whether there was one.
+/// Removes the value under a key, and returns whether there was one.
 ///
 /// # Errors
-/// For a key that cannot be.
+/// An error for an invalid key.
 pub fn remove(key: &str) -> Result<bool, Error> {
     check(key)?;
     Ok(host::forget(key))

@@ -1,6 +1,6 @@
-//! Tests of functions, on the machine that they are written on.
+//! Tests of functions, on the machine where they are written.
 //!
-//! A function is a plain function: a test calls it. What it asks the server for is answered by the test.
+//! A function is a plain function: a test calls it, and answers its requests to the server.
 //!
 //! ```
 //! fn rate(currency: &str) -> iof::Result<f64> {
@@ -17,10 +17,10 @@
 //! assert_eq!(host.requests().len(), 1);
 //! ```
 //!
-//! An answer holds for the thread that gave it, until what [`commands`] or [`http()`] returned is dropped; of several
-//! the latest is asked. A storage is there by itself, one for each thread, and so for each test.
+//! An answer is in effect on the thread that made it, until the value that [`commands`] or [`http()`] returned is
+//! dropped; the latest of several is used. A storage always exists, one for each thread, and so for each test.
 //!
-//! This module does not exist in what is uploaded.
+//! This module is not part of an uploaded module.
 
 mod http;
 pub(crate) mod storage;
@@ -37,11 +37,11 @@ type Answer = Rc<RefCell<dyn FnMut(&Run) -> Output>>;
 type Runs = Rc<RefCell<Vec<Run>>>;
 
 thread_local! {
-    /// Who answers, the latest last.
+    /// The answers, the latest last.
     static HOSTS: RefCell<Vec<(Answer, Runs)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Answers commands until it is dropped, and knows which were run.
+/// Answers commands until it is dropped, and records which were run.
 #[must_use = "commands are answered until this is dropped: keep it in a variable"]
 pub struct Host {
     answer: Answer,
@@ -70,7 +70,7 @@ pub fn commands(answer: impl FnMut(&Run) -> Output + 'static) -> Host {
 }
 
 impl Host {
-    /// The commands that it was asked for, in their order.
+    /// The commands that were run, in their order.
     #[must_use]
     pub fn runs(&self) -> Vec<Run> {
         self.runs.borrow().clone()
@@ -85,7 +85,7 @@ impl Drop for Host {
     }
 }
 
-/// Runs a command as the latest answer says.
+/// Runs a command by the latest answer.
 pub(crate) fn run(run: &Run) -> Output {
     let Some((answer, runs)) = HOSTS.with_borrow(|hosts| hosts.last().cloned()) else {
         #[expect(

@@ -101,7 +101,7 @@ impl<T: ?Sized> AnyValue for Of<T> {
     type Value = T;
 }
 
-/// An argument that was not given is an empty text, and `null` to whoever takes that.
+/// An argument that was not given is an empty text, or `null` for a type that accepts it.
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if bytes.trim_ascii().is_empty() {
         serde_json::from_str("null").map_err(|_| "it is missing; it takes JSON".to_owned())
@@ -126,7 +126,7 @@ impl<T, E> Of<Result<T, E>> {
     );
 }
 
-/// Text and bytes: those who own them, and those who borrow them.
+/// Text and bytes: owned types, and borrowed ones.
 macro_rules! plain {
     ($kind:literal, $from:path: $([$($generic:tt)*] $owned:ty),* ; $borrowed:ty) => {
         $(

@@ -1,11 +1,10 @@
-//! What is loaded: one load at a time of each thing, shared by all who wait for it, and an end to
-//! how much is kept.
+//! The cache of loaded models: one load at a time of each, shared by all calls that wait for it, and
+//! a bound on how much is kept.
 //!
-//! A load belongs to nobody who waits for it. It is a task of its own, which goes on when the call
-//! that caused it is over, so that a model that loads longer than a call may take is there for the
-//! next. Three bounds hold, and what was not used for longest goes first: bytes inside the server,
-//! shapes of one model (one function that tries many shapes cannot push out other models), and
-//! worker processes.
+//! A load does not belong to a call that waits for it. It is a separate task, which goes on when the call that caused
+//! it is over, so that a model that loads longer than a call may take is there for the next. There are three bounds,
+//! and the least recently used is dropped first: bytes inside the server, shapes of one model (a function that tries
+//! many shapes cannot push out other models), and worker processes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,14 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Error, Kind};
 
-/// What a cached thing weighs.
+/// The weight of a cached entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Weight {
     pub(crate) bytes: u64,
     pub(crate) workers: usize,
 }
 
-/// How much is kept.
+/// The bounds of the cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Most {
     pub(crate) bytes: u64,
@@ -35,7 +34,7 @@ pub(crate) struct Most {
     pub(crate) of_a_kind: usize,
 }
 
-/// A key; things of one kind compete with each other before they compete with others.
+/// A key; entries of one kind compete with each other before they compete with others.
 pub(crate) trait Key: Clone + Eq + Hash + Send + Sync + 'static {
     fn same_kind(&self, other: &Self) -> bool;
 }
@@ -44,10 +43,10 @@ type Flight<V> = Shared<BoxFuture<'static, Result<V, Error>>>;
 
 struct Slot<V> {
     flight: Flight<V>,
-    /// Tells this slot from a later one of the same key.
+    /// Distinguishes this slot from a later one of the same key.
     number: u64,
     used: u64,
-    /// Known once it is loaded.
+    /// `None` until it is loaded.
     weight: Option<Weight>,
 }
 
@@ -56,14 +55,14 @@ struct Slots<K, V> {
     clock: u64,
 }
 
-/// A cache of what is loaded.
+/// A cache of loaded models.
 pub(crate) struct Cache<K, V> {
     slots: Arc<Mutex<Slots<K, V>>>,
     most: Most,
     tasks: TaskTracker,
 }
 
-/// A thing, and in which slot it was.
+/// A value, and the number of its slot.
 pub(crate) struct Found<V> {
     pub(crate) value: V,
     number: u64,
@@ -82,10 +81,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// The thing of `key`, which `load` makes if there is none, waiting for it until `deadline`.
+    /// The value of `key`, which `load` makes if there is none; waits for it until `deadline`.
     ///
     /// # Errors
-    /// That of the load, for all who wait for it; the next who asks tries again. [`Kind::Time`].
+    /// The error of the load, for all calls that wait for it; the next call tries again. [`Kind::Time`].
     pub(crate) async fn get<F>(
         &self,
         key: &K,
@@ -152,23 +151,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         flight.boxed().shared()
     }
 
-    /// Forgets a thing that turned out to be of no use, unless there is a newer one.
+    /// Drops a value that turned out to be unusable, unless there is a newer one.
     pub(crate) fn forget(&self, key: &K, found: &Found<V>) {
         lock(&self.slots).forget(key, found.number);
     }
 
-    /// Forgets every thing for which `stale` is true.
+    /// Drops every value for which `stale` is true.
     pub(crate) fn forget_all(&self, stale: impl Fn(&K) -> bool) {
         lock(&self.slots).slots.retain(|key, _| !stale(key));
     }
 
-    /// What all things that are loaded weigh.
+    /// The weight of all loaded values.
     pub(crate) fn weight(&self) -> Weight {
         lock(&self.slots).weight()
     }
 }
 
-/// Nothing panics while it holds the lock, and what it guards would be whole all the same.
+/// No code panics while it holds the lock, and the guarded value would be consistent all the same.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -192,7 +191,7 @@ impl<K: Key, V> Slots<K, V> {
         })
     }
 
-    /// Before a load: no more of its kind than allowed, it included.
+    /// Before a load: keeps at most as many of its kind as allowed, it included.
     fn make_room_for(&mut self, key: &K, most: Most) {
         while self
             .slots
@@ -207,7 +206,7 @@ impl<K: Key, V> Slots<K, V> {
         }
     }
 
-    /// After a load: no more bytes and workers than allowed, but for what has just landed.
+    /// After a load: keeps at most as many bytes and workers as allowed, but never drops the new value.
     fn landed(&mut self, key: &K, number: u64, weight: Weight, most: Most) {
         match self.slots.get_mut(key) {
             Some(slot) if slot.number == number => slot.weight = Some(weight),
@@ -225,7 +224,7 @@ impl<K: Key, V> Slots<K, V> {
         }
     }
 
-    /// Lets go of what was not used for longest among what is loaded; false if there is nothing.
+    /// Drops the least recently used loaded value; returns `false` if there is none.
     fn evict(&mut self, candidate: impl Fn(&K, Weight) -> bool) -> bool {
         let loaded = self.slots.iter().filter_map(|(key, slot)| {
             let weight = slot.weight?;

@@ -1,11 +1,11 @@
-//! `model.toml`: what the operator says about a model, so that functions need not.
+//! `model.toml`: the operator's declaration of a model, so that functions need not state it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::preparation::Preparation;
 use crate::{Error, Kind, Spec};
 
-/// What stands in `model.toml`. The default is what a model without one has.
+/// The fields of `model.toml`. The default is that of a model without one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Declaration {
@@ -33,10 +33,10 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Understands the text of a `model.toml`.
+    /// Parses the text of a `model.toml`.
     ///
     /// # Errors
-    /// [`Kind::Model`], with the line that is wrong.
+    /// [`Kind::Model`], with the line of the error.
     pub fn parse(text: &str) -> Result<Declaration, Error> {
         let wrong = |error: &dyn std::fmt::Display| Error::model(format!("model.toml: {error}"));
         let declaration: Declaration = toml::from_str(text).map_err(|e| wrong(&e))?;
@@ -47,7 +47,7 @@ impl Declaration {
         Ok(declaration)
     }
 
-    /// [`Declaration::inputs`], understood.
+    /// The parsed [`Declaration::inputs`].
     pub(crate) fn specs(&self) -> Result<Vec<Spec>, Error> {
         let parse = |text: &String| {
             let wrong = |error| Error::new(Kind::Model, format!("model.toml: inputs: {error}"));

@@ -1,4 +1,4 @@
-//! What is known of a model before it is loaded for certain inputs.
+//! The facts about a model before it is loaded for certain inputs.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::cache::Key;
 use crate::models::Stamp;
 use crate::{Declaration, Description, Dim, Error, Port, Signature, Spec};
 
-/// What is known of a model before it is loaded for a signature.
+/// The facts about a model before it is loaded for a signature.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
@@ -15,7 +15,7 @@ pub(crate) struct Entry {
     pub(crate) declaration: Declaration,
     pub(crate) labels: Vec<String>,
     pub(crate) description: Description,
-    /// The inputs that the declaration completes.
+    /// The inputs, completed by the declaration.
     pub(crate) specs: Vec<Spec>,
 }
 
@@ -32,7 +32,7 @@ impl Key for EntryKey {
 }
 
 impl Entry {
-    /// What its file and its declaration say, with a batch of one.
+    /// The signature from its file and its declaration, with a batch of one.
     pub(crate) fn signature(&self) -> Result<Signature, Error> {
         Ok(Signature {
             inputs: complete(&self.description, &self.specs)?,
@@ -40,8 +40,8 @@ impl Entry {
         })
     }
 
-    /// Refuses what is inside of the model: a tensor there may be its weights, which are the
-    /// operator's, and one that is replaced makes another model of it.
+    /// Refuses tensors inside of the model: such a tensor may be its weights, which are the operator's,
+    /// and replacing one makes another model of it.
     pub(crate) fn allow(&self, signature: &Signature) -> Result<(), Error> {
         let names = |ports: &[Port]| {
             let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
@@ -84,7 +84,7 @@ impl Entry {
         Ok(())
     }
 
-    /// The inputs as the file has them, where the declaration does not say more.
+    /// The inputs from the file, completed by the declaration.
     pub(crate) fn inputs(&self) -> Vec<Port> {
         let ports = self.description.inputs.iter().map(|port| {
             let declared = self.specs.iter().find(|spec| spec.name == port.name);
@@ -94,7 +94,7 @@ impl Entry {
     }
 }
 
-/// The inputs of a model, completed by what was declared; a batch that is open is one.
+/// The inputs of a model, completed by the declaration; an open batch size becomes one.
 pub(crate) fn complete(description: &Description, declared: &[Spec]) -> Result<Vec<Spec>, Error> {
     let known = |name: &str| description.inputs.iter().any(|port| port.name == name);
     if let Some(stranger) = declared.iter().find(|spec| !known(&spec.name)) {

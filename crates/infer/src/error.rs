@@ -1,9 +1,9 @@
-//! What can go wrong, by who has to do something about it.
+//! The errors of this crate, by the party that has to act.
 
 use serde::{Deserialize, Serialize};
 
-/// Why there is no result. `Display` is one line, and names the argument, the setting or the next
-/// step. It can be cloned because calls that wait for the same model share its failure, and
+/// The reason why there is no result. `Display` is one line, and names the argument, the setting or the
+/// next step. It can be cloned because calls that wait for the same model share its failure, and
 /// serialised because a failure may come from a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
@@ -18,13 +18,13 @@ pub struct Error {
 pub enum Kind {
     /// The arguments are wrong.
     Usage,
-    /// There is no such model, or it cannot be loaded as it is asked for.
+    /// There is no such model, or it cannot be loaded in the requested way.
     Model,
-    /// The data is not what the arguments say, or no picture.
+    /// The data does not match the arguments, or is not a picture.
     Input,
-    /// The time was over.
+    /// The deadline passed.
     Time,
-    /// All places are taken, and all places in the queue for them.
+    /// All permits are taken, and the queue for them is full.
     Busy,
     /// Something is larger than a setting allows; the message names it.
     Limit,
@@ -67,7 +67,7 @@ impl Error {
         Error::new(Kind::Host, message)
     }
 
-    /// The same error, with what was being done before it.
+    /// The same error, prefixed with what was being done.
     pub(crate) fn while_doing(self, what: impl std::fmt::Display) -> Error {
         Error::new(self.kind, format!("{what}: {}", self.message))
     }

@@ -1,6 +1,6 @@
-//! Which format a model's file has.
+//! The detection of a model file's format.
 //!
-//! The content tells it and never the name, because a name is what somebody typed.
+//! The content decides and never the name, because a name is what somebody typed.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// ONNX, without external data: one file is all of a model.
+    /// ONNX, without external data: one file is the whole model.
     Onnx,
     /// A frozen graph of TensorFlow, which is a `GraphDef`.
     TensorFlow,
@@ -19,13 +19,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file, by its content. That it can be read is not yet said.
+    /// The format of a file, by its content. The file need not be readable in that format.
     pub fn detect(file: &[u8]) -> Option<Format> {
         if file.get(4..8) == Some(b"TFL3") {
             return Some(Format::TfLite);
         }
-        // Both others are protobuf. Field 1 is a number in an ONNX model (its version) and a
-        // message in a GraphDef (a node); field 7 is in an ONNX model alone (its graph).
+        // Both others are protobuf. Field 1 is a number in an ONNX model (its version) and a message in a
+        // GraphDef (a node); field 7 (the graph) exists only in an ONNX model.
         let mut rest = file;
         while let Some((tag, after)) = varint(rest) {
             let (field, wire) = (tag >> 3, tag & 7);
@@ -48,7 +48,7 @@ impl Format {
         None
     }
 
-    /// What a file of this format is called in the directory of models.
+    /// The name of a file of this format in the directory of models.
     pub fn file_name(self) -> &'static str {
         match self {
             Format::Onnx => "model.onnx",

@@ -1,7 +1,7 @@
-//! A model's file, read by tract: what goes in, what comes out.
+//! A model's file, read by tract: its inputs and outputs.
 //!
-//! Nothing here trusts the file, and yet a file can do harm here: tract is not made to withstand
-//! its input, and aborts where memory ends. So the server reads a file only after a worker process
+//! This module does not trust the file, and yet a file can do harm here: tract is not made to withstand
+//! hostile input, and aborts when memory ends. So the server reads a file only after a worker process
 //! has survived it; see [`isolate`](crate::isolate).
 
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::{Error, Format, Type};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Dim {
-    /// As many as that.
+    /// A fixed size.
     Fixed(usize),
     /// Known when the model runs; the name is the model's own (`batch`), or `?`.
     Symbol(String),
@@ -34,9 +34,9 @@ pub enum Dim {
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// The type of its elements, where the file says it.
+    /// The type of its elements, if the file states it.
     pub ty: Option<Type>,
-    /// Its shape, where the file says at least how many dimensions there are.
+    /// Its shape, if the file states at least the number of dimensions.
     pub shape: Option<Vec<Dim>>,
 }
 
@@ -64,16 +64,16 @@ impl fmt::Display for Port {
     }
 }
 
-/// What there is to know of a model's file.
+/// The description of a model's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// Its format.
     pub format: Format,
     /// Nodes of its graph.
     pub nodes: usize,
-    /// What goes in.
+    /// Its inputs.
     pub inputs: Vec<Port>,
-    /// What comes out.
+    /// Its outputs.
     pub outputs: Vec<Port>,
 }
 
@@ -90,11 +90,11 @@ pub(crate) enum Graph {
 }
 
 impl Model {
-    /// Reads `file` as `format`, or as the format that its content tells.
+    /// Reads `file` as `format`, or as the format that its content shows.
     ///
     /// # Errors
     /// [`Kind::Model`](crate::Kind::Model), or [`Kind::Limit`](crate::Kind::Limit) naming the
-    /// setting. A file that was made to do harm can also abort the process.
+    /// setting. A hostile file can also abort the process.
     pub fn load(file: &[u8], format: Option<Format>, limits: &Limits) -> Result<Model, Error> {
         let format = format.or_else(|| Format::detect(file)).ok_or_else(|| {
             Error::model(
@@ -103,7 +103,7 @@ impl Model {
         })?;
         let failed = |error| Error::model(format!("no {format} that can be read: {error:#}"));
         let mut bytes = Cursor::new(file);
-        // The nodes are counted before they are translated, which takes time by their square.
+        // The nodes are counted before they are translated, which takes quadratic time.
         let (nodes, graph) = match format {
             Format::Onnx => {
                 let onnx = tract_onnx::onnx();
@@ -146,7 +146,7 @@ impl Model {
         })
     }
 
-    /// What goes in and what comes out.
+    /// The inputs and outputs.
     pub fn describe(&self) -> Description {
         let (inputs, outputs) = match &self.graph {
             Graph::Inferred(graph) => {
@@ -190,17 +190,17 @@ impl Model {
     /// Prepares the model for inputs of these types and shapes, and these outputs.
     ///
     /// # Errors
-    /// As [`Model::load`]; [`Kind::Usage`](crate::Kind::Usage) if the model has not what the
-    /// signature names.
+    /// The errors of [`Model::load`]; [`Kind::Usage`](crate::Kind::Usage) if the model lacks an input or
+    /// output of the signature.
     pub fn plan(&self, signature: &Signature, limits: &Limits) -> Result<Plan, Error> {
         Plan::new(&self.graph, signature, limits)
     }
 }
 
-/// The nodes of an ONNX model, which another runtime reads.
+/// The number of nodes of an ONNX model, which another runtime reads.
 ///
 /// # Errors
-/// As [`Model::load`].
+/// The errors of [`Model::load`].
 pub(crate) fn onnx_nodes_of(file: &[u8], limits: &Limits) -> Result<usize, Error> {
     let proto = tract_onnx::onnx().proto_model_for_read(&mut Cursor::new(file));
     let proto =
@@ -264,14 +264,14 @@ fn typed_port(name: String, fact: &TypedFact) -> Port {
 fn dim(dim: &TDim) -> Dim {
     match dim.to_usize() {
         Ok(n) => Dim::Fixed(n),
-        // The importer names what the file leaves open.
+        // The importer gives names to dimensions that the file leaves open.
         Err(_) if dim.to_string().starts_with("unk__") => Dim::Symbol("?".to_owned()),
         Err(_) => Dim::Symbol(dim.to_string()),
     }
 }
 
 impl Graph {
-    /// The graph with inputs and outputs as the signature has them, types and shapes known.
+    /// The graph with the inputs and outputs of the signature, types and shapes known.
     pub(crate) fn typed(&self, signature: &Signature) -> Result<TypedModel, Error> {
         let names = || signature.inputs.iter().map(|spec| spec.name.as_str());
         let not_there =
@@ -328,7 +328,7 @@ impl Graph {
     }
 }
 
-/// The type that an input gets: what the signature says, quantised as the model has it.
+/// The type of an input: that of the signature, quantised as in the model.
 fn native_type(
     spec: &crate::Spec,
     known: Option<tract_onnx::prelude::DatumType>,
@@ -345,7 +345,7 @@ fn native_type(
     }
 }
 
-/// tract's refusal to work with these shapes, or at all.
+/// The error that tract does not support these shapes, or the model at all.
 pub(crate) fn unusable(error: tract_onnx::prelude::TractError) -> Error {
     Error::model(format!(
         "the model does not load for these inputs: {error:#}"

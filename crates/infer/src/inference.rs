@@ -1,8 +1,8 @@
-//! Models, ready to run: what commands, and later `wasi:nn`, stand on.
+//! Models, ready to run: the basis of the commands, and later of `wasi:nn`.
 //!
-//! Nothing here knows arguments or stdin. A caller asks for a [`Session`] of a model and a
-//! [`Signature`], and computes outputs from typed tensors. Where that happens (on a thread of this
-//! process or in a worker) is decided here, as [`isolate`](crate::isolate) says.
+//! This module knows neither arguments nor stdin. A caller asks for a [`Session`] of a model and a [`Signature`], and
+//! computes outputs from typed tensors. Whether that runs on a thread of this process or in a worker is decided here,
+//! by the rules in [`isolate`](crate::isolate).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::place::Places;
 use crate::session::{Loaded, LoadedKey, Session, Source, not_gone};
 use crate::{Config, Declaration, Description, Error, Model, Signature};
 
-/// How long a model is taken for unchanged without another look at the disk.
+/// The time for which a model counts as unchanged without another look at the disk.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// A server's models. Cheap to clone; all clones are one.
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) places: Places,
     pub(crate) workers: Workers,
-    /// What is known of each model, and when that was last compared with the disk.
+    /// The facts about each model, and the time of the last comparison with the disk.
     pub(crate) known: Mutex<HashMap<String, (Arc<Entry>, Instant)>>,
     pub(crate) entries: Cache<EntryKey, Arc<Entry>>,
     pub(crate) loaded: Cache<LoadedKey, Loaded>,
@@ -52,20 +52,20 @@ pub struct Shown {
     pub size: u64,
     /// Format, nodes, inputs and outputs, from its file.
     pub description: Description,
-    /// What `model.toml` says.
+    /// The declaration of `model.toml`.
     pub declaration: Declaration,
-    /// How many labels there are.
+    /// The number of labels.
     pub labels: usize,
 }
 
 impl Inference {
     /// The models of `config`. `worker` is the program that leads to
     /// [`run_worker`](crate::run_worker), with its arguments, to which one is appended. Without a
-    /// program, models are loaded in this process without a trial, and what cannot be run in it is
+    /// program, models are loaded in this process without a trial, and models that must not run in it are
     /// refused: for tools whose user trusts their models.
     ///
     /// # Errors
-    /// If threads cannot be started.
+    /// An error if threads cannot be started.
     pub fn new(config: Config, worker: Vec<PathBuf>) -> Result<Inference, Error> {
         let tasks = TaskTracker::new();
         let most = Most {
@@ -102,15 +102,15 @@ impl Inference {
     /// All models, by name.
     ///
     /// # Errors
-    /// If the directory cannot be read.
+    /// An error if the directory cannot be read.
     pub async fn list(&self) -> Result<Vec<Listed>, Error> {
         self.shared.on_disk(Directory::list).await
     }
 
-    /// What goes into a model and what comes out.
+    /// The inputs and outputs of a model.
     ///
     /// # Errors
-    /// If there is no such model, or it cannot be read.
+    /// An error if there is no such model, or it cannot be read.
     pub async fn show(&self, name: &str) -> Result<Shown, Error> {
         let deadline = Instant::now() + self.shared.config.load_time;
         let entry = self.entry(name, deadline).await?;
@@ -124,10 +124,10 @@ impl Inference {
     }
 
     /// Adds a model, after it was loaded and run once in a worker. When this returns, it is on the
-    /// disk; when this is killed at any moment, it is there whole or not at all.
+    /// disk; if the process is killed at any moment, the model is there whole or not at all.
     ///
     /// # Errors
-    /// If it cannot be loaded, or is there already and `replace` is false.
+    /// An error if it cannot be loaded, or exists already and `replace` is false.
     pub async fn add(&self, name: &str, parts: Parts, replace: bool) -> Result<Description, Error> {
         check_name(name)?;
         self.shared.directory.within(parts.model.len() as u64)?;
@@ -156,10 +156,10 @@ impl Inference {
         Ok(description)
     }
 
-    /// Removes a model. Calls that run it end as if it were there.
+    /// Removes a model. Calls that run it are not affected.
     ///
     /// # Errors
-    /// If there is no such model, or the directory cannot be written.
+    /// An error if there is no such model, or the directory cannot be written.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         let owned = name.to_owned();
         self.shared
@@ -167,11 +167,11 @@ impl Inference {
             .await
     }
 
-    /// A session of a model for a signature; without one, for what its file and its declaration
-    /// say, with a batch of one.
+    /// A session of a model for a signature; without one, for the signature of its file and its
+    /// declaration, with a batch of one.
     ///
     /// # Errors
-    /// If there is no such model, it does not load, or the signature leaves something open.
+    /// An error if there is no such model, it does not load, or the signature leaves something open.
     pub async fn session(
         &self,
         name: &str,
@@ -208,11 +208,11 @@ impl Inference {
         Ok(session)
     }
 
-    /// A session of a TensorFlow graph that a function brought along. It never comes into this
+    /// A session of a TensorFlow graph that a function sent. The graph is never loaded in this
     /// process.
     ///
     /// # Errors
-    /// If it does not load, or there are no worker processes.
+    /// An error if it does not load, or there are no worker processes.
     pub async fn session_of_graph(
         &self,
         function: i64,
@@ -242,18 +242,18 @@ impl Inference {
         Ok(session)
     }
 
-    /// The version that the library of the setting `onnxruntime` gives, opened in a worker as it is to
-    /// run models; `None` if the setting is empty.
+    /// The version of the library in the setting `onnxruntime`, opened in a worker as for running models;
+    /// `None` if the setting is empty.
     ///
     /// # Errors
-    /// If the library cannot be opened, naming the setting and the next step.
+    /// An error if the library cannot be opened, naming the setting and the next step.
     pub async fn onnxruntime(&self) -> Result<Option<String>, Error> {
         let deadline = Instant::now() + self.shared.config.load_time;
         let mut worker = self.shared.workers.start()?;
         worker.runtime(deadline).await.map_err(not_gone)
     }
 
-    /// Waits until every load in progress has ended. The server calls it when no more calls come.
+    /// Waits until every load in progress has ended. The server calls it after the last call.
     pub async fn closed(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
@@ -265,7 +265,7 @@ impl Inference {
         (weight.bytes, weight.workers)
     }
 
-    /// What is known of a model, as it is on the disk now.
+    /// The facts about a model, as it is on the disk now.
     pub(crate) async fn entry(&self, name: &str, deadline: Instant) -> Result<Arc<Entry>, Error> {
         check_name(name)?;
         let known = lock(&self.shared.known).get(name).cloned();
@@ -299,7 +299,7 @@ impl Inference {
                 });
                 let entry = read.await;
                 if entry.is_err() {
-                    // A model that is gone, or that cannot be read, takes its place no longer.
+                    // A model that is gone, or that cannot be read, is dropped from the cache.
                     lock(&self.shared.known).remove(name);
                     self.shared.loaded.forget_all(|key| key.is_of(name));
                 }

@@ -1,11 +1,10 @@
 //! The server's side of worker processes.
 //!
-//! Two things are kept out of the server's process. Every model is first loaded in a worker and run
-//! there once: tract aborts where it gets no memory, and what a hostile graph makes it ask for
-//! cannot be bounded inside a process, nor can the time that it takes to prepare a graph. What a
-//! worker survived, the server does again for itself, and runs at full speed. And two kinds of
-//! models never run in the server: graphs that a function brings along (`mobilenet_v2`), and models
-//! whose memory depends on what a function sends. Those stay in their worker, which is kept.
+//! Two things are kept out of the server's process. Every model is first loaded in a worker and run there once: tract
+//! aborts when it gets no memory, and neither the memory that a hostile graph makes it ask for nor the time to prepare
+//! a graph can be bounded inside a process. After a worker survived it, the server loads the model itself, and runs it
+//! at full speed. And two kinds of models never run in the server: graphs that a function sends (`mobilenet_v2`), and
+//! models whose memory depends on a function's data. Those stay in their worker, which is kept.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ use crate::library::Library;
 use crate::worker::{self, Answer, Ask, Bounds, head, lengths, split};
 use crate::{Config, Description, Error, Format, Kind, Signature, Tensor};
 
-/// Bytes that a pipe to or from a worker holds; what an account may have without being root.
+/// Bytes that a pipe to or from a worker holds: the most for an account that is not root.
 const PIPE: usize = 1 << 20;
 
 /// Starts workers.
@@ -36,15 +35,15 @@ pub(crate) struct Worker {
     process: iof_worker::Worker,
     room: u64,
     memory: bytesize::ByteSize,
-    /// Set while an answer is outstanding: what comes next would belong to another question.
+    /// Set while an answer is outstanding: the next bytes would belong to another request.
     astray: bool,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 pub(crate) enum Silence {
-    /// The worker had ended before it was asked, as unused ones do. Another one may answer.
+    /// The worker had ended before it got the request, as idle ones do. Another one may answer.
     Gone,
-    /// What else there is.
+    /// Any other error.
     Error(Error),
 }
 
@@ -55,7 +54,7 @@ impl From<Error> for Silence {
 }
 
 impl Workers {
-    /// Workers of `program`, to whose arguments one is appended. An empty one has no workers.
+    /// Workers of `program`, to whose arguments one is appended. An empty program means no workers.
     pub(crate) fn new(program: Vec<PathBuf>, config: &Config) -> Workers {
         let bounds = Bounds {
             graph: config.limits(),
@@ -76,12 +75,12 @@ impl Workers {
         }
     }
 
-    /// Whether there are any.
+    /// Returns whether there are workers.
     pub(crate) fn exist(&self) -> bool {
         !self.program.is_empty()
     }
 
-    /// Starts one.
+    /// Starts a worker.
     pub(crate) fn start(&self) -> Result<Worker, Error> {
         let failed =
             |what: &dyn std::fmt::Display| Error::host(format!("no worker process: {what}"));
@@ -95,7 +94,7 @@ impl Workers {
         widen(stdout);
         Ok(Worker {
             process,
-            // Outputs are bounded by the worker; one that was taken over may say anything.
+            // The worker bounds outputs; a compromised one may send anything.
             room: self.bounds.graph.output.saturating_add(worker::HEAD),
             memory: self.memory,
             astray: false,
@@ -116,7 +115,7 @@ impl Worker {
         }
     }
 
-    /// What the worker's onnxruntime says of itself; `None` if the settings name none.
+    /// The version of the worker's onnxruntime; `None` if the settings name none.
     pub(crate) async fn runtime(&mut self, deadline: Instant) -> Result<Option<String>, Silence> {
         match self.ask(&Ask::Runtime, &[], deadline).await? {
             (Answer::Runtime(version), _) => Ok(version),
@@ -124,7 +123,7 @@ impl Worker {
         }
     }
 
-    /// Loads a model; whether its memory is bounded.
+    /// Loads a model. Returns whether its memory is bounded.
     pub(crate) async fn load(
         &mut self,
         format: Option<Format>,
@@ -146,20 +145,20 @@ impl Worker {
     ) -> Result<Vec<Tensor>, Silence> {
         let parts: Vec<&[u8]> = inputs.iter().map(|tensor| &tensor.data()[..]).collect();
         match self.ask(&Ask::Run, &parts, deadline).await? {
-            // A worker that was taken over may answer with sizes that do not fit.
+            // A compromised worker may answer with inconsistent sizes.
             (Answer::Outputs(specs), payload) => split(&specs, &payload)
                 .map_err(|_| Error::failed("the worker's answer makes no sense").into()),
             _ => Err(unexpected()),
         }
     }
 
-    /// Whether it can be asked again.
+    /// Returns whether it can take another request.
     pub(crate) fn usable(&self) -> bool {
         !self.astray
     }
 
-    /// One request and its answer. After an error the worker is of no use any more, unless the
-    /// error was its answer.
+    /// Sends one request and reads its answer. After an error the worker is unusable, unless the error
+    /// was its answer.
     async fn ask(
         &mut self,
         ask: &Ask,
@@ -201,7 +200,7 @@ impl Worker {
         }
     }
 
-    /// Why a worker ended.
+    /// The reason why a worker ended.
     async fn autopsy(&mut self) -> Silence {
         let death = timeout(Duration::from_secs(2), self.process.death()).await;
         let (status, complaint, out_of_memory) = match &death {
@@ -228,7 +227,7 @@ impl Worker {
     }
 }
 
-/// Has a pipe take a picture's tensor at once, where the kernel allows it: at 64 KiB, both sides wait
+/// Enlarges a pipe to hold a picture's tensor, if the kernel allows it: at 64 KiB, both sides wait
 /// for each other ten times.
 fn widen(pipe: impl AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE);

@@ -1,16 +1,14 @@
 //! The command `infer`: models of the operator's, run by tract or by the operator's onnxruntime on
 //! behalf of functions.
 //!
-//! A function has no weights and no processor of its own to speak of; the server has both. So the
-//! operator puts a model into a directory, and a function runs it as it runs any command: arguments
-//! name the model, stdin is tensors or a picture, stdout is what came out. `mobilenet_v2` is the
-//! command of 2020, to which a function brings its own graph.
+//! A function has neither weights nor much processor time; the server has both. So the operator puts a model into a
+//! directory, and a function runs it like any command: arguments name the model, stdin is tensors or a picture, stdout
+//! is the output. `mobilenet_v2` is the command of 2020, to which a function sends its own graph.
 //!
-//! The layers, from below: [`Model`] and [`Plan`] are tract with limits, and know no disk;
-//! [`Inference`] and [`Session`] are a directory of models, loaded once and run within places,
-//! deadlines and memory, and know no arguments (`wasi:nn` will stand on them); the commands are the
-//! words around it. tract is written to be right and fast, not to withstand a hostile graph, so
-//! that whatever has not been survived by a worker process does not come into the server's.
+//! The layers, from below: [`Model`] and [`Plan`] are tract with limits, and know no disk; [`Inference`] and
+//! [`Session`] are a directory of models, loaded once and run within permits, deadlines and memory, and know no
+//! arguments (`wasi:nn` will use them); the commands add the command line. tract is written to be right and fast, not
+//! to withstand a hostile graph, so the server's process loads a model only after a worker process has survived it.
 
 mod cache;
 mod config;

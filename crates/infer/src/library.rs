@@ -1,9 +1,8 @@
-//! The operator's `libonnxruntime`, opened by a worker before it locks itself in.
+//! The operator's `libonnxruntime`, opened by a worker before it confines itself.
 //!
-//! Only a worker opens it: a library that the operator brought is not part of the server, and what
-//! a model makes it do ends with a process that can do little. What can be wrong with a file is
-//! found by reading its head, because the system's loader says of a library for another processor
-//! that there is no such file.
+//! Only a worker opens it: a library that the operator brought is not part of the server, and whatever a model makes it
+//! do is contained in a process that can do little. Its header is read first to find errors, because the system's
+//! loader reports a library for another processor as a missing file.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Config, Error};
 
-/// The settings of onnxruntime, as a worker gets them.
+/// The settings of onnxruntime for a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Library {
     pub(crate) path: PathBuf,
@@ -25,11 +24,11 @@ pub(crate) struct Library {
     pub(crate) providers: Vec<String>,
 }
 
-/// Where the library comes from, for messages.
+/// The ways to get the library, for messages.
 const SOURCES: &str = "Name the libonnxruntime.so of the PyPI wheel `onnxruntime` or of Debian's package \
                        libonnxruntime; `iof models doctor` says how to get it.";
 
-/// The providers that can be named, as onnxruntime's own documentation spells them in small letters.
+/// The providers that can be named, as in onnxruntime's own documentation, in lower case.
 pub(crate) const PROVIDERS: [&str; 5] = ["cuda", "migraphx", "openvino", "rocm", "tensorrt"];
 
 /// `e_machine` of the processor that this program was built for.
@@ -51,7 +50,7 @@ impl Library {
         })
     }
 
-    /// Opens the library and starts its threads. Once in a process, before it is locked in.
+    /// Opens the library and starts its threads. Once per process, before it is confined.
     pub(crate) fn open(&self) -> Result<Environment, Error> {
         let failed = |problem: &dyn std::fmt::Display| {
             Error::host(format!("infer.onnxruntime cannot be used: {problem}"))
@@ -72,11 +71,11 @@ impl Library {
         let environment = opened
             .with_name("iof")
             .with_telemetry(false)
-            // One pool for all sessions, started here: later, a worker can start no thread.
+            // One pool for all sessions, started here: later, a worker cannot start threads.
             .with_global_thread_pool(threads.options().map_err(|error| failed(&error))?)
             .build()
             .map_err(|error| failed(&error))?;
-        // Nobody reads stderr until the worker has ended, and every error is in an answer, too.
+        // stderr is read only after the worker has ended, and every error is in an answer, too.
         environment.set_log_level(LogLevel::Fatal);
         Ok(environment)
     }
@@ -103,7 +102,7 @@ impl Library {
     }
 }
 
-/// The threads of one operator; the one that asks is one of them.
+/// The threads of one operator; the calling thread is one of them.
 struct GlobalThreads(usize);
 
 impl GlobalThreads {
@@ -122,7 +121,7 @@ fn head(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Refuses what is not a library for this processor.
+/// Refuses a file that is not a library for this processor.
 fn check(head: &[u8]) -> Result<(), String> {
     let Some(&[low, high]) = head.get(18..20).filter(|_| head.starts_with(b"\x7fELF")) else {
         return Err("which is not a shared library".to_owned());

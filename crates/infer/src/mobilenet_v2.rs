@@ -1,12 +1,11 @@
 //! `mobilenet_v2 MODEL_SIZE INPUT OUTPUT WIDTH HEIGHT`: the command of 2020, to which a function
-//! brings its own TensorFlow graph.
+//! sends its own TensorFlow graph.
 //!
-//! Stdin is the frozen graph, of MODEL_SIZE bytes, and then WIDTH times HEIGHT pixels of three
-//! bytes, red, green, blue. The pixels are divided by 255 and given to the tensor INPUT in the
-//! shape `[1, HEIGHT, WIDTH, 3]`; stdout is the tensor OUTPUT as a flat JSON array, and a newline.
-//! That is the contract, to the byte. Functions of then send the same graph with every call, so it
-//! stays loaded, in a worker process of its own: the bytes of a graph are a function's, and tract is
-//! not made to withstand them. Who does not need this leaves the command out of the registry.
+//! Stdin is the frozen graph, of MODEL_SIZE bytes, and then WIDTH times HEIGHT pixels of three bytes, red, green, blue.
+//! The pixels are divided by 255 and given to the tensor INPUT in the shape `[1, HEIGHT, WIDTH, 3]`; stdout is the
+//! tensor OUTPUT as a flat JSON array, and a newline. That is the contract, to the byte. Functions of 2020 send the
+//! same graph with every call, so it stays loaded, in a separate worker process: the bytes of a graph are a function's,
+//! and tract is not made to withstand them. A program that does not need this leaves the command out of the registry.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +23,7 @@ pub struct MobilenetV2 {
 }
 
 impl MobilenetV2 {
-    /// A command that runs what it is given in workers of `inference`.
+    /// A command that runs graphs in workers of `inference`.
     pub fn new(inference: Inference) -> MobilenetV2 {
         MobilenetV2 { inference }
     }
@@ -66,7 +65,7 @@ impl MobilenetV2 {
         }
         let signature = Signature {
             inputs: vec![Spec {
-                // As TensorFlow reads names: the first output of a node needs no number.
+                // As in TensorFlow: the first output of a node needs no number.
                 name: input.strip_suffix(":0").unwrap_or(input).to_owned(),
                 ty: Type::F32,
                 shape: vec![1, height, width, 3],

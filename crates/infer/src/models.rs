@@ -1,9 +1,9 @@
 //! The directory of models: `models/<name>/` with `model.onnx` (or `.pb`, `.tflite`), and perhaps
 //! `model.toml` and `labels.txt`.
 //!
-//! A directory is put in its place by a rename and taken away by one, so that there is never half a
-//! model, whatever is killed when. A running server looks for changes when a model is used; nothing
-//! needs to tell it.
+//! A directory is added and removed by a rename, so that there is never half a model, whenever a
+//! process is killed. A running server looks for changes when a model is used; it needs no
+//! notification.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -20,24 +20,24 @@ const FILES: [&str; 3] = ["model.onnx", "model.pb", "model.tflite"];
 const DECLARATION: &str = "model.toml";
 const LABELS: &str = "labels.txt";
 
-/// Bytes of `model.toml` and of `labels.txt`: a thousand labels take thirty kilobytes.
+/// The most bytes of `model.toml` and of `labels.txt`: a thousand labels take thirty kilobytes.
 const TEXT: u64 = 4 << 20;
 
-/// What a directory is called until it is whole, or when it is on its way out. No model's name
-/// begins like that.
+/// The prefix of a directory that is incomplete, or being removed. No model's name begins
+/// like that.
 const UNFINISHED: &str = ".unfinished-";
 
-/// An unfinished directory of a process that was killed is removed after this.
+/// The age at which an unfinished directory of a killed process is removed.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// What a model is made from.
+/// The files of a model.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
     /// The model's file.
     pub model: Vec<u8>,
     /// The text of `model.toml`.
     pub declaration: Option<String>,
-    /// The labels of the output, one a line, in the order of its indices.
+    /// The labels of the output, one per line, in the order of its indices.
     pub labels: Option<String>,
 }
 
@@ -48,13 +48,13 @@ pub struct Listed {
     pub name: String,
     /// Bytes of its file; `None` if there is none, and the model cannot be used.
     pub size: Option<u64>,
-    /// When its file was last changed.
+    /// The time of the last change of its file.
     #[serde(skip)]
     pub changed: Option<SystemTime>,
 }
 
-/// Which content a directory has, without reading it: a hash of each file's device, inode, size and
-/// time of its last change.
+/// The identity of a directory's contents, without reading them: a hash of each file's device, inode,
+/// size and time of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp(blake3::Hash);
 
@@ -77,7 +77,7 @@ pub(crate) struct Directory {
 /// Checks a name: `[a-z0-9][a-z0-9._-]*`, up to 64 bytes.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::Kind::Usage), which says what a name is.
+/// [`Kind::Usage`](crate::Kind::Usage), stating the form of a name.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let fits = |(at, c): (usize, u8)| plain(c) || (at > 0 && matches!(c, b'.' | b'_' | b'-'));
@@ -130,8 +130,8 @@ impl Directory {
         Ok(all)
     }
 
-    /// What tells one content of a model's directory from another; a model that is not there has
-    /// no files.
+    /// A stamp that distinguishes the contents of a model's directory; a missing model has no
+    /// files.
     pub(crate) fn stamp(&self, name: &str) -> Stamp {
         let directory = self.of(name);
         let names = [FILES[0], FILES[1], FILES[2], DECLARATION, LABELS];
@@ -154,7 +154,7 @@ impl Directory {
     pub(crate) fn read(&self, name: &str) -> Result<Stored, Error> {
         check_name(name)?;
         let directory = self.of(name);
-        // Opened once: what is read is one content, whatever is renamed meanwhile.
+        // Opened once: all reads see one content, whatever is renamed meanwhile.
         let opened = FILES
             .iter()
             .find_map(|file| File::open(directory.join(file)).ok());
@@ -218,7 +218,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Puts a model in its place, durably. Whoever calls has tried it.
+    /// Adds a model, durably. The caller has tried it.
     pub(crate) fn put(&self, name: &str, parts: &Parts, replace: bool) -> Result<(), Error> {
         check_name(name)?;
         self.within(parts.model.len() as u64)?;
@@ -243,7 +243,7 @@ impl Directory {
             }
         }
         sync(unfinished.path()).map_err(|e| failed(&e))?;
-        // Others may serve what one user put there.
+        // The files may be served by another user than the one who added them.
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(unfinished.path(), readable).map_err(|e| failed(&e))?;
         let target = self.of(name);
@@ -257,10 +257,10 @@ impl Directory {
         };
         placed.map_err(|e| failed(&e.into()))?;
         sync(&self.path).map_err(|e| failed(&e))
-        // What `unfinished` names now is dropped: nothing, or what was replaced.
+        // The directory that `unfinished` names now is dropped: none, or the replaced one.
     }
 
-    /// Takes a model away, durably.
+    /// Removes a model, durably.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
         check_name(name)?;
         let failed = |error: &std::io::Error| self.failed("remove", &self.of(name), error);
@@ -279,7 +279,7 @@ impl Directory {
         sync(&self.path).map_err(|e| failed(&e))
     }
 
-    /// Removes what killed processes left.
+    /// Removes leftovers of killed processes.
     fn sweep(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         for entry in entries {
@@ -287,7 +287,7 @@ impl Directory {
             let age = entry.metadata().ok().and_then(old);
             let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
             if unfinished && age.is_some_and(|age| age > ABANDONED) {
-                // Another process may be as fast.
+                // Another process may have removed it already.
                 let _ = iof_scratch::remove_tree(&entry.path());
             }
         }

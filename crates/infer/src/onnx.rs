@@ -1,6 +1,6 @@
 //! ONNX models run by the operator's onnxruntime, in a worker.
 //!
-//! What a model takes of memory is not known before: the kernel keeps the limit of its worker.
+//! The memory that a model needs is not known before: the kernel enforces the limit of its worker.
 
 use bytes::Bytes;
 use ort::environment::Environment;
@@ -21,7 +21,7 @@ pub(crate) struct Onnx {
     environment: Environment,
 }
 
-/// A model of one signature.
+/// A model prepared for one signature.
 pub(crate) struct OnnxPlan {
     session: Session,
     signature: Signature,
@@ -36,7 +36,7 @@ impl Onnx {
         })
     }
 
-    /// What the library says of itself.
+    /// The version that the library reports.
     pub(crate) fn version(&self) -> String {
         ort::info().to_owned()
     }
@@ -141,7 +141,7 @@ impl OnnxPlan {
         Ok(outputs)
     }
 
-    /// A run on zeros, so that what a first run sets up is there.
+    /// Runs the model on zeros, so that the set-up of a first run is done.
     pub(crate) fn try_out(&mut self, limits: &Limits) -> Result<(), Error> {
         let zeros = self.signature.inputs.iter().map(|spec| {
             let data = vec![0; spec.size().unwrap_or_default()];
@@ -152,7 +152,7 @@ impl OnnxPlan {
     }
 }
 
-/// Whether a shape is one of those that the model leaves open.
+/// Returns whether a shape matches the model's, which may leave dimensions open.
 fn fits(port: &Port, shape: &[usize]) -> bool {
     let Some(dims) = &port.shape else { return true };
     let fits = |(dim, n): (&Dim, &usize)| match dim {
@@ -204,7 +204,7 @@ fn of_element(element: TensorElementType) -> Option<Type> {
     })
 }
 
-/// The tensor as onnxruntime's, whose elements are aligned.
+/// The tensor in onnxruntime's form, whose elements are aligned.
 fn to_native<'v>(tensor: &Tensor) -> ort::Result<SessionInputValue<'v>> {
     fn of<'v, T, const N: usize>(
         tensor: &Tensor,

@@ -1,10 +1,9 @@
-//! From a picture on stdin to the tensor that a model wants.
+//! The conversion of a picture on stdin to a model's input tensor.
 //!
-//! The steps and their order are those of every training pipeline: decode, turn upright, resize,
-//! crop the middle, scale, subtract the mean, divide by the standard deviation, lay out. Filters are
-//! named as Pillow names them and weigh alike (a filter that shrinks looks at every pixel), because
-//! Pillow is what models were trained with. Pictures come from anywhere: the size that a file claims
-//! is checked before a pixel is decoded.
+//! The steps and their order are those of every training pipeline: decode, turn upright, resize, crop the middle,
+//! scale, subtract the mean, divide by the standard deviation, lay out. Filters are named as in Pillow and weigh alike
+//! (a filter that shrinks looks at every pixel), because models were trained with Pillow. Pictures come from anywhere:
+//! the size that a file claims is checked before a pixel is decoded.
 
 use std::fmt;
 use std::io::Cursor;
@@ -27,7 +26,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// How pictures become the input `port`, of which the batch size is 1 if it is open.
+    /// The conversion of pictures to the input `port`, of which the batch size is 1 if it is open.
     pub(crate) fn new(port: &Port, preparation: Preparation) -> Result<Picture, Error> {
         preparation.check()?;
         let no_picture = || {
@@ -95,10 +94,10 @@ impl Picture {
         })
     }
 
-    /// Decodes `file` and makes it the input.
+    /// Decodes `file` and converts it to the input.
     ///
     /// # Errors
-    /// [`Kind::Input`](crate::Kind::Input) if it is no picture,
+    /// [`Kind::Input`](crate::Kind::Input) if it is not a picture,
     /// [`Kind::Limit`](crate::Kind::Limit) if it has too many pixels.
     pub(crate) fn tensor(&self, file: &[u8], most_pixels: u64) -> Result<Tensor, Error> {
         let picture = decode(file, most_pixels)?;
@@ -153,7 +152,7 @@ impl Picture {
             Some(Resize::Exactly(size)) => size,
             Some(Resize::Shorter(side)) => {
                 let (width, height) = (u64::from(from.width), u64::from(from.height));
-                // Rounded down as torchvision does.
+                // Rounded down, as in torchvision.
                 let scaled = |long: u64, short: u64| {
                     u32::try_from(u64::from(side) * long / short).unwrap_or(u32::MAX)
                 };
@@ -186,8 +185,8 @@ impl Picture {
         } else {
             let source = Image::from_vec_u8(from.width, from.height, pixels, kind);
             let source = source.map_err(|e| failed(&e))?;
-            // Rows first and then columns, as Pillow does: what a filter overshoots is cut off in
-            // between, so that the order shows.
+            // Rows first and then columns, as in Pillow: overshoots of a filter are clamped in between, so that
+            // the order matters.
             let mut between = Image::new(to.width, from.height, kind);
             let mut target = Image::new(to.width, to.height, kind);
             let options = ResizeOptions::new().resize_alg(algorithm(self.preparation.filter));
@@ -207,7 +206,7 @@ impl Picture {
                 "{size} cannot be cut out of {to}; resize to more"
             )));
         }
-        // The middle, rounded as torchvision does.
+        // The middle, rounded as in torchvision.
         let middle =
             |outer: u32, inner: u32| (f64::from(outer - inner) / 2.0).round_ties_even() as usize;
         let (left, top) = (middle(to.width, size.width), middle(to.height, size.height));
@@ -223,7 +222,7 @@ impl Picture {
             .collect())
     }
 
-    /// Writes interleaved pixels in the order that the input has.
+    /// Writes interleaved pixels in the layout of the input.
     fn lay_out<T>(&self, pixels: &[u8], to: &mut [T], value: impl Fn(u8, usize) -> T) {
         let channels = self.channels;
         let plane = pixels.len() / channels;
@@ -249,7 +248,7 @@ impl Picture {
     }
 }
 
-/// The size that the input has, or that the preparation gives it where it is open.
+/// The size of the input, or that of the preparation if the input leaves it open.
 fn size(port: &Port, width: &Dim, height: &Dim, preparation: &Preparation) -> Result<Size, Error> {
     let prepared = preparation.crop.or(match preparation.resize {
         Some(Resize::Exactly(size)) => Some(size),
@@ -305,7 +304,7 @@ fn decode(file: &[u8], most_pixels: u64) -> Result<DynamicImage, Error> {
         ));
     }
     let mut limits = Limits::no_limits();
-    // Up to four channels of 16 bits, and what a decoder needs besides.
+    // Up to four channels of 16 bits, and the decoder's own memory.
     limits.max_alloc = Some(most_pixels.saturating_mul(8).saturating_add(1 << 20));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
@@ -313,14 +312,14 @@ fn decode(file: &[u8], most_pixels: u64) -> Result<DynamicImage, Error> {
     if u64::from(width) * u64::from(height) > most_pixels {
         return Err(too_many_pixels(Size { width, height }, most_pixels));
     }
-    // Phones store how they were held. A model is shown what people see.
+    // Phones store their orientation. A model gets the picture that people see.
     let orientation = decoder.orientation().map_err(undecodable)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     picture.apply_orientation(orientation);
     Ok(picture)
 }
 
-/// Grey as Pillow's `convert("L")` makes it (ITU-R 601), and not by the newer weights of `image`.
+/// Grey as in Pillow's `convert("L")` (ITU-R 601), and not by the newer weights of `image`.
 fn grey(colour: &image::RgbImage) -> Vec<u8> {
     let grey = colour.pixels().map(|pixel| {
         let [r, g, b] = pixel.0.map(u32::from);

@@ -1,9 +1,9 @@
-//! Where models load and run: threads of their own, a place for each, and a queue with an end.
+//! The compute pool of models: separate threads, a permit for each, and a bounded queue.
 //!
-//! A place is held for as long as a core is busy on its behalf, and not for as long as somebody
-//! waits: a run that is abandoned keeps its place until the operator that computes has ended. So
-//! there are never more threads at work than places, whatever callers do. tokio's blocking threads
-//! are not used: they are shared with whatever else blocks, grow to hundreds, and have small stacks.
+//! A permit is held for as long as a core is busy for it, and not for as long as a caller waits: an abandoned run keeps
+//! its permit until the operator that computes has ended. So there are never more threads at work than permits,
+//! whatever callers do. tokio's blocking threads are not used: they are shared with everything else that blocks, grow
+//! to hundreds, and have small stacks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +15,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{Config, Error, Kind, Watch};
 
-/// Graphs are walked recursively in places; a worker has as much, so that what it survived fits.
+/// The stack of a thread: graphs are walked recursively; a worker has as much, so that what it survived fits.
 pub(crate) const STACK: usize = 16 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads and their places.
+/// The threads and their permits.
 pub(crate) struct Places {
     jobs: Sender<Job>,
     places: Arc<Semaphore>,
@@ -63,10 +63,10 @@ impl Places {
         })
     }
 
-    /// Waits for a place, until `deadline`.
+    /// Waits for a permit, until `deadline`.
     ///
     /// # Errors
-    /// [`Kind::Busy`] if the queue is full, [`Kind::Time`] if it takes too long.
+    /// [`Kind::Busy`] if the queue is full, [`Kind::Time`] if the deadline passes.
     pub(crate) async fn place(&self, deadline: Instant) -> Result<Place, Error> {
         let busy = || Error::new(Kind::Busy, "the models are shutting down");
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
@@ -93,11 +93,11 @@ impl Places {
         }
     }
 
-    /// Computes on a thread, in `place`. Dropping the future abandons the work: its watch says so,
-    /// and the place is free when the work has ended.
+    /// Computes on a thread, in `place`. Dropping the future abandons the work: its watch is set,
+    /// and the permit is free when the work has ended.
     ///
     /// # Errors
-    /// Those of `work`; [`Kind::Failed`] if it panics; [`Kind::Time`] when the deadline passes
+    /// The errors of `work`; [`Kind::Failed`] if it panics; [`Kind::Time`] when the deadline passes
     /// before it is done.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -111,7 +111,7 @@ impl Places {
         let job = move || {
             let result = unpanicked(|| work(&watch));
             drop(place);
-            // Nobody listens to an abandoned run.
+            // The result of an abandoned run is dropped.
             let _ = answer.send(result);
         };
         let gone = || Error::host("the threads of the models are gone");
@@ -127,7 +127,7 @@ impl Places {
         }
     }
 
-    /// How many places are free now.
+    /// The number of permits that are free now.
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
         self.places.available_permits()
@@ -165,7 +165,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Tells a run when dropped that nobody waits for it.
+/// Tells a run, when dropped, that its caller is gone.
 struct Abandon(Arc<Watch>);
 
 impl Drop for Abandon {

@@ -1,10 +1,9 @@
 //! A model prepared for one set of shapes, and its runs.
 //!
-//! A run cannot be taken back once an operator computes, so everything that can be known before is
-//! checked before: when all shapes are known, so is the memory. What is not known (a model that
-//! computes shapes from values, or loops) has no [`Plan::memory`], and runs where the kernel keeps
-//! the limit instead. Between two operators a run looks at its [`Watch`], so that one nobody waits
-//! for ends soon.
+//! A run cannot be stopped while an operator computes, so everything that can be known before is checked before: when
+//! all shapes are known, so is the memory. If it is not known (a model that computes shapes from values, or loops),
+//! there is no [`Plan::memory`], and the model runs where the kernel enforces the limit. Between two operators a run
+//! checks its [`Watch`], so that a run whose caller is gone ends soon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,21 +22,21 @@ use crate::config::Limits;
 use crate::graph::{Graph, unusable};
 use crate::{Error, Kind, Spec, Tensor};
 
-/// What a model is prepared for.
+/// The signature for which a model is prepared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     /// Its inputs, in the order in which a run gets them.
     pub inputs: Vec<Spec>,
-    /// Its outputs, in the order in which a run gives them. Empty: all, in the model's order.
+    /// Its outputs, in the order in which a run returns them. Empty: all, in the model's order.
     pub outputs: Vec<String>,
 }
 
-/// Until when, and whether at all, a run is waited for.
+/// The deadline of a run, and whether its caller still waits.
 #[derive(Debug)]
 pub struct Watch {
-    /// When the time is over.
+    /// The deadline.
     pub deadline: Instant,
-    /// Set when nobody waits any more.
+    /// Set when the caller is gone.
     pub abandoned: AtomicBool,
 }
 
@@ -50,7 +49,7 @@ impl Watch {
         }
     }
 
-    /// An error when the time is over.
+    /// Returns an error when the time is over.
     ///
     /// # Errors
     /// [`Kind::Time`]
@@ -86,7 +85,7 @@ impl Plan {
             let fact = typed.input_fact(at).map_err(unusable)?;
             inputs.push((spec.clone(), fact.datum_type));
         }
-        // What is packed for the processor hides in its operators, and is as large as it was.
+        // Weights that are packed for the processor are inside its operators, and are as large as before.
         let before = weights(&typed);
         let model = typed.into_optimized().map_err(unusable)?;
         let weights = before.max(weights(&model));
@@ -110,12 +109,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Bytes of what is kept between runs.
+    /// Bytes that are kept between runs.
     pub fn weights(&self) -> u64 {
         self.weights
     }
 
-    /// The most bytes that a run's tensors take at a time, if that does not depend on their values.
+    /// The most bytes of a run's tensors at a time, if that does not depend on their values.
     pub fn memory(&self) -> Option<u64> {
         self.memory
     }
@@ -123,7 +122,7 @@ impl Plan {
     /// Computes the outputs from inputs in the order of the signature.
     ///
     /// # Errors
-    /// [`Kind::Input`] if an input is not as the signature says, [`Kind::Time`] by the watch,
+    /// [`Kind::Input`] if an input does not match the signature, [`Kind::Time`] by the watch,
     /// [`Kind::Limit`] if the outputs are too large, [`Kind::Failed`] if the model fails.
     pub fn run(
         &self,
@@ -166,7 +165,7 @@ impl Plan {
             .collect()
     }
 
-    /// A run on zeros, which is what a worker tries before the server does.
+    /// Runs the model on zeros, which a worker does before the server.
     pub(crate) fn try_out(&self, watch: &Watch, limits: &Limits) -> Result<(), Error> {
         let zeros = |(spec, _): &(Spec, DatumType)| {
             let data = vec![0; spec.size().unwrap_or_default()];
@@ -194,14 +193,14 @@ fn fact_size(shape: Option<&[usize]>, ty: DatumType) -> Option<u64> {
     })
 }
 
-/// Bytes of what each node puts out; constants or the others. `None` where a shape is not known, or
-/// cannot be counted.
+/// The bytes of each node's outputs; of constants or of the others. `None` if a shape is unknown, or
+/// too large to count.
 fn sizes(model: &TypedModel, constants: bool) -> Vec<Option<u64>> {
     let nodes = model.nodes().iter();
     let nodes = nodes.filter(|node| node.op_is::<Const>() == constants);
     let outputs = nodes.flat_map(|node| &node.outputs);
     let size = |fact: &tract_onnx::prelude::TypedFact| {
-        // Weights that were packed for the processor are of a type of their own.
+        // Weights that were packed for the processor have a separate type.
         let packed = fact.exotic_fact().map_or(Some(0), |exotic| {
             let mut sizes = exotic.buffer_sizes().into_iter();
             sizes.try_fold(0u64, |sum, size| {
@@ -218,10 +217,10 @@ fn weights(model: &TypedModel) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// The most bytes of tensors that live at a time in a run, or `None` if that cannot be known.
+/// The most bytes of live tensors at a time in a run, or `None` if that cannot be known.
 ///
 /// # Errors
-/// When it is known, and more than the limit.
+/// An error when it is known, and more than the limit.
 fn memory(model: &TypedModel, limits: &Limits) -> Result<Option<u64>, Error> {
     let too_much = |size: &dyn std::fmt::Display| {
         Error::limit(format!(

@@ -1,8 +1,8 @@
-//! What a worker gives up before it reads the first byte.
+//! The confinement of a worker before it reads the first byte.
 //!
-//! A graph that takes its process over, by whatever flaw in what reads it, finds a process that can
-//! get no more memory than its limit, write no file, open nothing, start nothing, signal nobody and
-//! trace nobody: it can compute, and answer its own caller.
+//! A graph that compromises the process, by a flaw in the code that reads it, finds a process that can
+//! get no more memory than its limit, write no file, open nothing, start nothing, signal and trace no
+//! other process: it can compute, and answer its own caller.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,9 +13,9 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-/// The system calls of a process that computes and speaks through the pipes that it has. Others
-/// fail as if they were not permitted, which whoever looks for the processor's features in `/proc`
-/// takes well.
+/// The system calls of a process that computes and talks through the pipes that it has. Others
+/// fail as not permitted, which code that looks up the processor's features in `/proc`
+/// handles well.
 const CALLS: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_clock_gettime,
@@ -48,15 +48,15 @@ const CALLS: &[i64] = &[
     libc::SYS_writev,
 ];
 
-/// Before the first thread is started: what a thread has and those that it starts.
+/// To be called before the first thread is started: its threads inherit the confinement.
 pub(crate) fn enter() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
 }
 
-/// When all threads have been started. Without its filter, a worker can call all of the kernel, as
-/// the driver of a graphics card wants it.
+/// To be called when all threads have been started. Without its filter, a worker can make any system
+/// call, which the driver of a graphics card needs.
 pub(crate) fn close(memory: u64, filtered: bool) -> io::Result<()> {
     let cap = |resource, most| {
         setrlimit(
@@ -67,14 +67,14 @@ pub(crate) fn close(memory: u64, filtered: bool) -> io::Result<()> {
             },
         )
     };
-    // Writable private memory, which is what tensors are.
+    // Writable private memory, which tensors use.
     cap(Resource::Data, memory)?;
     cap(Resource::Core, 0)?;
     if !filtered {
         return Ok(());
     }
     cap(Resource::Fsize, 0)?;
-    // Stdin, stdout and stderr are all that it has.
+    // Stdin, stdout and stderr are its only descriptors.
     cap(Resource::Nofile, 3)?;
     cap(Resource::Nproc, 0)?;
     let filter = filter().map_err(io::Error::other)?;
@@ -84,7 +84,7 @@ pub(crate) fn close(memory: u64, filtered: bool) -> io::Result<()> {
 fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         CALLS.iter().map(|&call| (call, Vec::new())).collect();
-    // To abort is to signal oneself.
+    // Aborting is signalling oneself.
     let own = u64::from(std::process::id());
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);

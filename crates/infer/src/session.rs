@@ -1,7 +1,7 @@
-//! A model for one signature: how it is loaded, and its runs.
+//! A model for one signature: its load and its runs.
 //!
-//! Where a run happens, on a thread of this process or in a worker, is decided when the model is
-//! loaded, as [`isolate`](crate::isolate) says.
+//! Whether a run happens on a thread of this process or in a worker is decided when the model is
+//! loaded, by the rules in [`isolate`](crate::isolate).
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub(crate) enum LoadedKey {
         stamp: Stamp,
         signature: Signature,
     },
-    /// A graph that a function brought. Functions do not share a worker, so that what one function
-    /// does to it can only come back to itself.
+    /// A graph that a function sent. Functions do not share a worker, so that a function that
+    /// compromises it affects only itself.
     Graph {
         function: i64,
         hash: blake3::Hash,
@@ -44,7 +44,7 @@ impl Key for LoadedKey {
 #[derive(Clone)]
 pub(crate) enum Loaded {
     Here(Arc<Plan>),
-    /// `None` once the worker is of no use any more.
+    /// `None` once the worker is unusable.
     There(Arc<tokio::sync::Mutex<Option<Worker>>>),
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum Source {
     Graph(Bytes),
 }
 
-/// A model, or a graph that a function brought, for one signature.
+/// A model, or a graph that a function sent, for one signature.
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) key: LoadedKey,
@@ -73,17 +73,17 @@ impl LoadedKey {
 }
 
 impl Session {
-    /// What it is for.
+    /// The signature of the session.
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
 
     /// Computes the outputs from inputs in the order of the signature, within `deadline` and the
     /// setting `run_time`. Dropping the future abandons the run: in this process it ends before its
-    /// next operator, and keeps its place until then; a worker is killed at once.
+    /// next operator, and keeps its permit until then; a worker is killed at once.
     ///
     /// # Errors
-    /// See [`Plan::run`]; [`Kind::Busy`] if too many wait for a place.
+    /// See [`Plan::run`]; [`Kind::Busy`] if too many wait for a permit.
     pub async fn compute(
         &self,
         inputs: Vec<Tensor>,
@@ -92,7 +92,7 @@ impl Session {
         self.compute_between(deadline, || Ok(inputs), Ok).await
     }
 
-    /// As [`Session::compute`], with what comes before and after on the same thread: decoding a
+    /// The same as [`Session::compute`], with the steps before and after on the same thread: decoding a
     /// picture takes a core, too.
     pub(crate) async fn compute_between<T: Send + 'static>(
         &self,
@@ -129,7 +129,7 @@ impl Session {
                 "the time was over while others ran the same model",
             )
         };
-        // Workers end when they are not used; the second one has only just been started.
+        // Idle workers end; the second one has only just been started.
         for _ in 0..2 {
             let Loaded::There(shared_worker) = &found.value else {
                 return Err(Error::host("a model came back from its worker"));
@@ -138,7 +138,7 @@ impl Session {
                 .await
                 .map_err(|_| over())?;
             let place = self.shared.places.place(deadline).await?;
-            // Whoever drops this future from here on drops, and so kills, the worker.
+            // Dropping this future from here on drops, and so kills, the worker.
             if let Some(mut worker) = slot.take() {
                 let result = worker.run(inputs, deadline).await;
                 let usable = worker.usable();
@@ -172,7 +172,7 @@ impl Session {
 }
 
 impl Shared {
-    /// Loads a model: in a worker first, and then here, if it can be here.
+    /// Loads a model: in a worker first, and then in this process, if it may run here.
     pub(crate) async fn load(
         &self,
         file: Bytes,
@@ -250,7 +250,7 @@ impl Shared {
     }
 }
 
-/// A worker that ends while it loads has no reason to.
+/// A worker has no reason to end while it loads.
 pub(crate) fn not_gone(silence: Silence) -> Error {
     match silence {
         Silence::Gone => Error::host("a worker ended before its time"),

@@ -1,8 +1,8 @@
-//! Tensors as they travel: a type, a shape, and bytes, little-endian and row-major.
+//! Tensors in their transport form: a type, a shape, and bytes, little-endian and row-major.
 //!
-//! tract's own tensors stay behind this file, so that what a caller sees does not change with a
-//! version of tract, and so that bytes of a guest become values only where it is checked that they
-//! can be: any bytes are integers and floats, but a bool is 0 or 1.
+//! tract's own tensors are used only inside this file, so that the API does not change with a version
+//! of tract, and so that bytes of a guest become values only after a check that they can be: any
+//! bytes are integers and floats, but a bool is 0 or 1.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use crate::Error;
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors travel little-endian, and are copied as they are");
 
-/// What the elements of a tensor are.
+/// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "each is named as what it is")]
@@ -36,7 +36,7 @@ pub enum Type {
     F64,
 }
 
-/// Each type with its name, its size in bytes, what NPY calls it, and what tract calls it.
+/// Each type with its name, its size in bytes, its name in NPY, and tract's type.
 const TYPES: [(Type, &str, usize, &str, DatumType); 12] = [
     (Type::Bool, "bool", 1, "|b1", DatumType::Bool),
     (Type::U8, "u8", 1, "|u1", DatumType::U8),
@@ -175,7 +175,7 @@ impl Tensor {
     /// A tensor of `data`, little-endian and row-major.
     ///
     /// # Errors
-    /// [`Kind::Input`](crate::Kind::Input) if `data` has not the size that type and shape say.
+    /// [`Kind::Input`](crate::Kind::Input) if the size of `data` does not match type and shape.
     pub fn new(ty: Type, shape: Vec<usize>, data: Bytes) -> Result<Tensor, Error> {
         if size(ty, &shape) != Some(data.len()) {
             let got = data.len();
@@ -189,7 +189,7 @@ impl Tensor {
     /// A tensor of floats, in the order of their indices.
     ///
     /// # Errors
-    /// As [`Tensor::new`].
+    /// The errors of [`Tensor::new`].
     pub fn of_floats(shape: Vec<usize>, values: &[f32]) -> Result<Tensor, Error> {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Tensor::new(Type::F32, shape, bytes.into())
@@ -210,7 +210,7 @@ impl Tensor {
         &self.data
     }
 
-    /// As tract's tensor of the type `native`, which is that of an input and may be quantised.
+    /// tract's tensor of the type `native`, which is that of an input and may be quantised.
     pub(crate) fn to_native(&self, native: DatumType) -> Result<Native, Error> {
         if Type::of_native(native) != Some(self.ty) {
             return Err(Error::input(format!("{} is not {native:?}", self.ty)));
@@ -231,7 +231,7 @@ impl Tensor {
     }
 
     pub(crate) fn of_native(native: &Native) -> Result<Tensor, Error> {
-        // Shapes that were computed are numbers to whoever reads them.
+        // Computed shapes are numbers to the caller.
         let as_integers;
         let native = if native.datum_type() == DatumType::TDim {
             as_integers = native
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(Tensor::of_native(&native).unwrap(), tensor);
         assert!(tensor.to_native(DatumType::I32).is_err());
         assert!(Tensor::new(Type::F32, vec![2], Bytes::from_static(b"1234567")).is_err());
-        // Nothing but 0 and 1 gets into a bool.
+        // Only 0 and 1 get into a bool.
         let odd = Tensor::new(Type::Bool, vec![3], Bytes::from_static(&[0, 2, 255])).unwrap();
         let native = odd.to_native(DatumType::Bool).unwrap();
         assert_eq!(&Tensor::of_native(&native).unwrap().data()[..], [0, 1, 1]);

@@ -1,7 +1,7 @@
-//! The worker process: bounds itself, reads one model, and runs it for as long as it is asked to.
+//! The worker process: it confines itself, reads one model, and runs it on request.
 //!
 //! It is the same program as the server, started with arguments of the operator's choice that lead
-//! to [`run_worker`]. Before it reads the first byte it gives up whatever it does not need; see
+//! to [`run_worker`]. Before it reads the first byte it gives up every right that it does not need; see
 //! [`seccomp`]. Its parent kills it when it takes too long.
 //!
 //! Both directions carry frames: the length of a JSON text, the length of a payload, both of 8
@@ -21,7 +21,7 @@ use crate::place::{STACK, unpanicked};
 use crate::seccomp;
 use crate::{Description, Error, Format, Model, Plan, Signature, Spec, Tensor, Watch};
 
-/// What a worker is told, as one argument in JSON.
+/// The bounds of a worker, passed as one argument in JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Bounds {
     pub(crate) graph: Limits,
@@ -36,13 +36,13 @@ pub(crate) struct Bounds {
 /// A request to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    /// The payload is a model, in this format or in one to find out. What is in it?
+    /// Describe the model in the payload, in this format or the detected one.
     Describe(Option<Format>),
-    /// The payload is a model. Prepare it for this, and try it out.
+    /// Prepare the model in the payload for this signature, and try it out.
     Load(Option<Format>, Signature),
-    /// The payload is the inputs, one after the other. What are the outputs?
+    /// Run the model on the inputs in the payload, one after another.
     Run,
-    /// Which onnxruntime is there?
+    /// Return the version of onnxruntime.
     Runtime,
 }
 
@@ -51,16 +51,16 @@ pub(crate) enum Ask {
 pub(crate) enum Answer {
     Described(Description),
     Runtime(Option<String>),
-    /// Prepared; [`Plan::memory`] is known or not.
+    /// The model is prepared; [`Plan::memory`] is known or not.
     Loaded {
         bounded: bool,
     },
-    /// The payload is the outputs, one after the other; the names mean nothing.
+    /// The payload is the outputs, one after another; the names mean nothing.
     Outputs(Vec<Spec>),
     Failed(Error),
 }
 
-/// What tract says, in a panic, when it gets no memory for a tensor, and what onnxruntime says.
+/// The texts of tract's panic, and of onnxruntime's error, when there is no memory for a tensor.
 const NO_MEMORY: [&str; 3] = [
     "failed to allocate Layout",
     "bad_alloc",
@@ -76,19 +76,19 @@ enum Prepared {
 /// The longest JSON text in a frame. Descriptions name every input and output.
 pub(crate) const HEAD: u64 = 4 << 20;
 
-/// The worker: the whole of its process. `bounds` is the argument that the parent appended.
+/// Runs a worker process. `bounds` is the argument that the parent appended.
 ///
 /// # Errors
-/// When it cannot bound itself or speak to its parent; the program exits with a failure then.
+/// An error when it cannot confine itself or talk to its parent; the program then exits with a failure.
 pub fn run_worker(bounds: &str) -> io::Result<()> {
     let bounds: Bounds = serde_json::from_str(bounds)?;
-    // Messages of panics are in the answers; a pipe that nobody reads would fill up.
+    // Messages of panics are in the answers; a pipe without a reader would fill up.
     std::panic::set_hook(Box::new(|_| {}));
     seccomp::enter()?;
-    // It reads files and starts threads, which nothing does from then on.
+    // This reads files and starts threads, which is impossible from then on.
     let onnx = bounds.onnxruntime.clone().map(Onnx::open).transpose();
     let filtered = match &bounds.onnxruntime {
-        // A driver is spoken to by system calls that cannot be listed.
+        // A driver needs system calls that cannot be listed.
         Some(library) => library.providers.is_empty(),
         None => true,
     };
@@ -128,7 +128,7 @@ fn serve(bounds: &Bounds, onnx: &Result<Option<Onnx>, Error>) -> io::Result<()> 
                 Ask::Load(format, signature) => {
                     if let Some(onnx) = runtime_of(onnx, format, &payload)? {
                         let mut prepared = onnx.plan(&payload, signature, limits)?;
-                        // As below, a failure on zeros is not held against the model.
+                        // As below, a failure on zeros does not condemn the model.
                         let _ = prepared.try_out(limits);
                         plan = Some(Prepared::Onnx(prepared));
                         return Ok((Answer::Loaded { bounded: false }, Vec::new()));
@@ -177,7 +177,7 @@ fn serve(bounds: &Bounds, onnx: &Result<Option<Onnx>, Error>) -> io::Result<()> 
     Ok(())
 }
 
-/// The onnxruntime that a model is for, if it is ONNX and the settings name a library.
+/// The onnxruntime for a model, if it is ONNX and the settings name a library.
 fn runtime_of<'a>(
     onnx: &'a Result<Option<Onnx>, Error>,
     format: Option<Format>,
@@ -195,8 +195,8 @@ fn prepare(
     bounds: &Bounds,
 ) -> Result<(Answer, (Plan, Signature)), Error> {
     let plan = model.plan(&signature, &bounds.graph)?;
-    // The server will do what was survived here. A failure is not held against the model, to which
-    // zeros may mean nothing; being killed is.
+    // The server will repeat what was survived here. A failure does not condemn the model, to which
+    // zeros may be meaningless; a killed worker does.
     let _ = plan.try_out(
         &Watch::until(Instant::now() + bounds.run_time),
         &bounds.graph,
@@ -205,7 +205,7 @@ fn prepare(
     Ok((Answer::Loaded { bounded }, (plan, signature)))
 }
 
-/// The parent keeps the time.
+/// No deadline: the parent keeps the time.
 fn forever() -> Watch {
     Watch::until(Instant::now() + Duration::from_secs(24 * 3600))
 }
@@ -218,7 +218,7 @@ fn spec(tensor: &Tensor) -> Spec {
     }
 }
 
-/// Waits for a request; false when none comes.
+/// Waits for a request; returns `false` when none comes.
 fn wait(input: &io::StdinLock<'_>, idle: Duration) -> io::Result<bool> {
     let idle = Timespec {
         tv_sec: i64::try_from(idle.as_secs()).unwrap_or(i64::MAX),
@@ -266,7 +266,7 @@ fn read_frame(input: &mut impl Read, room: u64) -> io::Result<Option<(Ask, Vec<u
     Ok(Some((serde_json::from_slice(&content)?, bytes)))
 }
 
-/// Cuts `data` into one tensor for each spec, of the size that it says.
+/// Splits `data` into one tensor for each spec, of its size.
 pub(crate) fn split(specs: &[Spec], data: &Bytes) -> Result<Vec<Tensor>, Error> {
     let sizes: Option<Vec<usize>> = specs.iter().map(Spec::size).collect();
     let total = sizes.as_ref().and_then(|sizes| {

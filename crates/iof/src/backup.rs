@@ -8,7 +8,7 @@ use iof_store::{BackupSummary, RestoreFrom};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The word for stdout and stdin.
+/// The name for stdout and stdin.
 const STREAM: &str = "-";
 
 pub(crate) fn run(backup: &Backup) -> ExitCode {
@@ -53,7 +53,7 @@ pub(crate) fn run(backup: &Backup) -> ExitCode {
     }
 }
 
-/// The keys of secrets that the settings name, or those that the server made.
+/// The keys of secrets: those of the settings, or those that the server made.
 fn secret_keys(config: &Config) -> Result<String, String> {
     if let Some((_, lines)) = config.secret_key_lines()? {
         return Ok(lines.to_string());
@@ -103,7 +103,7 @@ fn figures(summary: &BackupSummary) -> String {
     )
 }
 
-/// Says something beside what is on stdout.
+/// Prints a message beside the data on stdout.
 #[expect(clippy::print_stderr, reason = "stdout has the archive")]
 fn say(text: &str) -> ExitCode {
     eprint!("{text}");

@@ -121,7 +121,7 @@ pub(crate) fn functions(folder: &Path, package: Option<&str>) -> Result<Vec<Stri
 /// One build; what it does is said on stderr.
 ///
 /// # Errors
-/// Why there is no module, and what to do.
+/// The reason why there is no module, and what to do.
 pub(crate) fn once(folder: &Path, options: &Options) -> Result<Built, String> {
     iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())
 }
@@ -134,11 +134,11 @@ pub(crate) fn progress(event: Event<'_>) {
     }
 }
 
-/// The same, with what the engine of a server says of it. A module that it refuses is a module all the same: limits are
-/// a server's own, so this is told, and not an error. One that no server could call is an error.
+/// The same build, with a check by a server's engine. A module that the engine refuses is a module all the same: limits
+/// are a server's own, so the refusal is reported, and is not an error. A module that no server could call is an error.
 ///
 /// # Errors
-/// The function and the type that cannot be called, or the proposal that is not served.
+/// The function and the type that cannot be called, or the proposal that is not supported.
 fn judged(mut built: Built) -> Result<Built, String> {
     say("ask the engine");
     let limits = CompileLimits {
@@ -189,7 +189,7 @@ fn judged(mut built: Built) -> Result<Built, String> {
     Ok(built)
 }
 
-/// Adds what a server says of the declaration; one that no server takes is an error.
+/// Adds a server's check of the declaration; a declaration that every server refuses is an error.
 fn declared(built: &mut Built) -> Result<(), String> {
     let Some(file) = &built.declaration else {
         built.notes.push(format!(
@@ -201,7 +201,7 @@ fn declared(built: &mut Built) -> Result<(), String> {
     let text =
         std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     match iof_server::check_declaration(&text) {
-        // What goes beyond the ceiling as shipped may be below that of another server.
+        // A declaration that exceeds the ceiling as shipped may be below that of another server.
         Err(why) if why.starts_with("The version declares more") => {
             built.notes.push(Refusal::of_server(why).into_note());
         }
@@ -212,11 +212,11 @@ fn declared(built: &mut Built) -> Result<(), String> {
     Ok(())
 }
 
-/// Why an engine does not take a module.
+/// The reason why an engine refuses a module.
 enum Refusal {
     /// No server can call it.
     Every(String),
-    /// A server with other settings might.
+    /// A server with other settings might accept it.
     Some(String),
 }
 
@@ -234,7 +234,7 @@ impl Refusal {
     }
 }
 
-/// A line about what is being done: not the answer, so it goes to stderr.
+/// A line about progress: not the result, so it goes to stderr.
 #[expect(clippy::print_stderr, reason = "progress is no output")]
 pub(crate) fn say(line: &str) {
     if std::io::stderr().is_terminal() {

@@ -1,4 +1,4 @@
-//! `iof egress`: the record of what left.
+//! `iof egress`: the record of outbound requests and commands.
 
 use crate::args::Egress;
 use crate::client::{Client, segment};
@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::Value as Json;
 use std::process::ExitCode;
 
-/// Seconds that a question waits at the server for something to tell.
+/// The seconds for which the server holds a poll open until there is news.
 const WAIT: u32 = 30;
 
 pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
@@ -58,14 +58,14 @@ pub(crate) fn sent(answer: Json) -> Result<Vec<Json>, String> {
     }
 }
 
-/// One row for people: when, who, what, what came of it.
+/// One row for people: the time, the call, the request or command, and the outcome.
 pub(crate) fn line(row: &Json) -> String {
     let text = |name: &str| field(row, name);
     let what = match row["command"].as_str() {
         Some(command) => format!("ran {}", escaped(command)),
         None => format!("{} {}", text("method"), text("host")),
     };
-    // A command that ran and said no, such as `http_proxy` of what a rule denies.
+    // A command that ran and failed, such as `http_proxy` with a request that a rule denies.
     let failed = row["command"].is_string() && row["status"].as_i64().is_some_and(|code| code != 0);
     let outcome = match text("outcome") {
         ok if ok == "ok" && failed => "failed".to_owned(),

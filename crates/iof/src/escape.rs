@@ -1,10 +1,9 @@
 //! Text that others wrote, on its way to a terminal.
 //!
-//! Callers, functions and upstreams choose names, messages and output. What of it a terminal would
-//! obey, or show in another order than it was written, is shown as a JSON string would write it:
-//! `\u001b`. So the same text is still the same JSON, and a person sees what was tried. Everything
-//! that this program prints passes here ([`crate::print`], [`crate::fail`], the log for people),
-//! except what a function returned into a file or a pipe.
+//! Callers, functions and upstreams choose names, messages and output. Characters that a terminal would obey, or show
+//! in another order than they were written, are shown as a JSON string would write them: `\u001b`. So the same text is
+//! still the same JSON, and a person sees what was tried. Everything that this program prints passes here
+//! ([`crate::print`], [`crate::fail`], the log for people), except a function's result that goes into a file or a pipe.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -40,7 +39,7 @@ fn escape(text: &str, escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a terminal does more with a character than to show it where it stands: the controls of
+/// Returns whether a terminal does more with a character than show it in place: the controls of
 /// ISO 6429 (C0, DEL, C1), the separators of lines, and the controls of direction (UAX 9) and of
 /// annotations, by which a text shows as another. All of them are below U+10000.
 fn is_active(c: char) -> bool {
@@ -69,7 +68,7 @@ mod tests {
         assert_eq!(block("a\n\tb\r\n\x1b"), "a\n\tb\\r\n\\u001b");
     }
 
-    /// Escaped again, or as JSON, it is the same.
+    /// Escaping twice, or as JSON, gives the same text.
     #[test]
     fn json_stays_the_same() {
         let value = serde_json::json!({ "\u{9b}": "\x7f\u{202e}\x1b\n" });

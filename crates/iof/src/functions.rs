@@ -1,4 +1,4 @@
-//! `iof list`, `show`, `rollback`, `promote`, `rm`: functions that are there.
+//! `iof list`, `show`, `rollback`, `promote`, `rm`: existing functions.
 
 use crate::args::{List, Promote, Rm, Rollback, Show};
 use crate::client::{Client, segment};
@@ -128,7 +128,7 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
     Ok(print(&(out + &table(&names, &rows, "no versions"))))
 }
 
-/// The version of a function that runs.
+/// The active version of a function.
 pub(crate) fn active(shown: &Json) -> Option<&Json> {
     let mut versions = shown["versions"].as_array()?.iter();
     versions.find(|row| row["version"] == shown["version"])
@@ -189,7 +189,7 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
         remote,
     } = rm;
     let client = Client::new(&remote)?.of(&function);
-    // A key may delete what it may not read.
+    // A key may delete a function that it may not read.
     let shown = match client.ask(Method::GET, &path(&function), "").await {
         Err(message) if !yes => return Err(message),
         shown => shown.unwrap_or_default(),
@@ -211,7 +211,7 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
     })
 }
 
-/// Asks whether a function shall be deleted, where somebody can answer.
+/// Asks whether a function is to be deleted, if there is a terminal.
 fn confirm(function: &str, shown: &Json) -> Result<(), String> {
     if !std::io::stdin().is_terminal() {
         return Err(format!(
@@ -225,7 +225,7 @@ fn confirm(function: &str, shown: &Json) -> Result<(), String> {
     ask(&question, "nothing was deleted")
 }
 
-/// Asks a question on the terminal that is answered with yes or no; `no` is the error of a no.
+/// Asks a yes-or-no question on the terminal; `no` is the error for a no.
 pub(crate) fn ask(question: &str, no: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout();
     let asked = stdout

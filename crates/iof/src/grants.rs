@@ -1,10 +1,10 @@
-//! The grants of a version, as lines for people, and what is different between two versions.
+//! The grants of a version, as lines for people, and the difference between two versions.
 
 use crate::escape::line;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// The declaration of a version, a line for each grant. `None`: it declares nothing, and gets the server's defaults.
+/// The declaration of a version, one line for each grant; `None` if it has none, and gets the server's defaults.
 pub(crate) fn lines(version: &Json) -> Option<Vec<String>> {
     let declared = version["declaration"].as_object()?;
     let mut lines = vec![];
@@ -36,7 +36,7 @@ pub(crate) fn lines(version: &Json) -> Option<Vec<String>> {
                 let set = variables.iter();
                 lines.extend(set.map(|(name, value)| format!("{} = {}", line(name), plain(value))));
             }
-            // What is not there, or as if it were not.
+            // Fields that are absent or have no effect.
             (_, Json::Null | Json::Bool(false)) => {}
             ("record", Json::String(off)) if off == "off" => {}
             (field, value) => lines.push(format!("{} = {}", line(field), plain(value))),
@@ -53,7 +53,7 @@ fn plain(value: &Json) -> String {
     text(value).unwrap_or_else(|| line(&value.to_string()).into_owned())
 }
 
-/// A secret, where it goes, and with which requests.
+/// A secret, its location, and the requests that carry it.
 fn secret(secret: &Json) -> String {
     let place = ["header", "query", "basic"]
         .into_iter()
@@ -80,7 +80,7 @@ pub(crate) fn describe(version: &Json) -> String {
     }
 }
 
-/// The lines that two versions do not share: `-` of the one before, `+` of the one after.
+/// The lines that two versions do not share: `-` for the one before, `+` for the one after.
 pub(crate) fn difference(before: &Json, after: &Json) -> String {
     let defaults = || vec!["what the server grants by default ([defaults])".to_owned()];
     let before = lines(before).unwrap_or_else(defaults);

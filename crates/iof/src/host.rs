@@ -1,4 +1,4 @@
-//! What this machine, or the container around this process, allows a server.
+//! The limits that this machine, or the container around this process, sets for a server.
 
 use crate::config::Config;
 use iof_engine::{Capacity, HostRoom};
@@ -6,19 +6,19 @@ use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The kernel's own default, where it does not say (no `/proc`).
+/// The kernel's own default, if it cannot be read (no `/proc`).
 const MAPS: u64 = 65_530;
 /// Descriptors of everything that is not counted: listeners, the store, pipes of commands.
 const OTHER_DESCRIPTORS: u64 = 512;
 
-/// The room for functions under these settings, if the process may have `descriptors` files open.
+/// The room for functions under these settings, if the process may have `descriptors` open files.
 pub(crate) fn capacity(config: &Config, descriptors: u64) -> Capacity {
     Capacity::reckon(&room(config, descriptors), config.server.concurrency)
 }
 
 fn room(config: &Config, descriptors: u64) -> HostRoom {
     let server = &config.server;
-    // As `iof serve` shares them out.
+    // Divided as in `iof serve`.
     let connections = u64::from(server.connections).min(descriptors / 2);
     let files = u64::from(server.open_files).min(descriptors / 4);
     let memory = match server.loaded_memory.as_u64() {
@@ -39,7 +39,7 @@ pub(crate) fn maps() -> u64 {
     number(Path::new("/proc/sys/vm/max_map_count")).unwrap_or(MAPS)
 }
 
-/// Returns whether the kernel can say which pages a call wrote (Linux 6.7).
+/// Returns whether the kernel can report which pages a call wrote (Linux 6.7).
 pub(crate) fn scans_pages() -> bool {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
@@ -49,7 +49,7 @@ pub(crate) fn scans_pages() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
 }
 
-/// Bytes of memory of the machine, or of the group of processes that this one is in, whichever is less.
+/// Bytes of memory of the machine, or of the control group of this process, whichever is less.
 fn memory() -> u64 {
     let system = rustix::system::sysinfo();
     let machine = system.totalram.saturating_mul(u64::from(system.mem_unit));
@@ -63,7 +63,7 @@ fn group_limits() -> impl Iterator<Item = u64> {
     files.into_iter().filter_map(|file| number(&file))
 }
 
-/// The files that may hold a limit for a line of `/proc/self/cgroup`: its group's and those of the groups above it.
+/// The files that may contain a limit for a line of `/proc/self/cgroup`: of its group and of those above it.
 fn limit_files(line: &str) -> Vec<PathBuf> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (root, file) = match fields.next() {
@@ -80,7 +80,7 @@ fn limit_files(line: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The number that a file of the kernel holds; `None` where it holds a word ("max") or is not there.
+/// The number in a file of the kernel; `None` if it contains a word ("max") or does not exist.
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }

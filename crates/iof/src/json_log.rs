@@ -1,4 +1,4 @@
-//! The log as JSON, an object a line: every key once, numbers as numbers.
+//! The log as JSON, one object per line: every key once, numbers as numbers.
 //!
 //! `timestamp`, `level`, `message`, the event's fields, `target`. The formatter of `tracing-subscriber` writes a field as
 //! often as an event has one of that name, `message` and `target` included, and a number of 128 bits as a string; readers
@@ -33,7 +33,7 @@ where
         let mut line = Line(Map::new());
         line.put("timestamp", timestamp.into());
         line.put("level", metadata.level().as_str().into());
-        // Its place is here, whichever field an event has first.
+        // Its position is here, whichever field an event has first.
         line.put("message", Value::Null);
         event.record(&mut line);
         line.finish(metadata.target());
@@ -46,7 +46,7 @@ where
 struct Line(Map<String, Value>);
 
 impl Line {
-    /// Adds a member; one whose name is taken is called `field.NAME`.
+    /// Adds a member; if the name is taken, it is called `field.NAME`.
     fn put(&mut self, name: &str, value: Value) {
         let mut name = name.to_owned();
         while self.0.contains_key(&name) {
@@ -59,7 +59,7 @@ impl Line {
         if self.0.get("message") == Some(&Value::Null) {
             self.0.shift_remove("message");
         }
-        // An event of the crate `log` says its target in a field.
+        // An event of the crate `log` has its target in a field.
         match self.0.get("log.target") {
             Some(Value::String(from)) if target == "log" => {
                 let from = from.as_str().into();

@@ -1,10 +1,10 @@
-//! The log: for people on a terminal, JSON a line elsewhere, always on stderr.
+//! The log: for people on a terminal, JSON lines elsewhere, always on stderr.
 //!
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 //!
-//! A line of the levels `WARN` and `ERROR` says that something is wrong with the server. What runs guest code logs at
-//! these levels what guests do, and what speaks HTTP and TLS what clients do, so nothing of it is shown unless the
-//! setting names it.
+//! A line of the levels `WARN` and `ERROR` means that something is wrong with the server. Crates that run guest code
+//! log the actions of guests at these levels, and crates that speak HTTP and TLS those of clients, so their lines are
+//! shown only if the setting names them.
 
 use crate::escape::line;
 use crate::json_log::JsonLine;
@@ -14,20 +14,20 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::reload::Handle;
 
-/// The targets of the crates that run guest code or read what clients send, with all that begin like them:
-/// `wasmtime_wasi` is one.
+/// The targets of the crates that run guest code or read what clients send, with all targets that begin with one of
+/// them, such as `wasmtime_wasi`.
 const FOREIGN: &str =
     "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off,h2=off,hyper=off,rustls=off";
 
 /// Checks a filter: parts between commas, each a level or TARGET=LEVEL.
 ///
-/// A word that is not a level would be taken for a target of which everything is shown, and so of all else nothing.
+/// A word that is not a level would be read as a target of which everything is shown, and so hide all others.
 ///
 /// # Errors
-/// A message with what would be right.
+/// A message with a valid example.
 pub(crate) fn check(filter: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // Spans and their fields are between brackets, commas included.
+    // Spans and their fields are in brackets, commas included.
     if filter.contains(['[', '{']) {
         return Ok(());
     }
@@ -54,11 +54,11 @@ pub(crate) fn check(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The filter of the log that was started, to be replaced while it runs.
+/// The filter of the running log, to be replaced while it runs.
 pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
 
 impl LogFilter {
-    /// Shows from now on what `filter` chooses.
+    /// Shows from now on the events that `filter` chooses.
     ///
     /// # Errors
     /// A message that names the setting; the log stays as it was.
@@ -72,7 +72,7 @@ pub(crate) fn start(filter: &str) -> Result<LogFilter, String> {
         .with_env_filter(parse(filter)?)
         .with_writer(std::io::stderr);
     let (filter, result) = if std::io::stderr().is_terminal() {
-        // Fields hold what callers and functions wrote.
+        // Fields contain what callers and functions wrote.
         let fields = debug_fn(|writer, field, value| {
             let value = format!("{value:?}");
             match field.name() {
@@ -101,7 +101,7 @@ fn replacing<S: 'static>(handle: Handle<EnvFilter, S>) -> LogFilter {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, String> {
-    // What is named twice is what it is named last, and the longer name counts.
+    // Of two entries for a target, the last counts; of two prefixes, the longer.
     let shown = match filter.trim() {
         "" => "error",
         filter => filter,

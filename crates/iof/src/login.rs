@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json as object};
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
-/// The name of a profile that is not given one, where it is free.
+/// The default name of a profile, if it is free.
 const DEFAULT: &str = "default";
 
 pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
@@ -21,7 +21,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
     let cacert = login.cacert.as_ref();
     let cacert = cacert.map(std::path::absolute).transpose();
     let cacert = cacert.map_err(|error| format!("--cacert: {error}"))?;
-    // Tried before it is kept.
+    // Tried before it is stored.
     let remote = Remote {
         server: Some(login.server.clone()),
         key: key.clone(),
@@ -37,7 +37,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
         key,
         cacert,
     };
-    // A key that is in a profile and opens nothing any more may be replaced.
+    // A key in a profile that opens nothing any more may be replaced.
     let before = Profiles::load()?;
     let named = name_for(&before, login.profile.as_deref(), &profile);
     let ended = match before.profiles.get(&named) {
@@ -50,7 +50,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
             replaceable(&named, known, &profile, ended)?;
         }
         if let Some(id) = &profile.id {
-            // This user says that it is that server, here, too.
+            // With this, the user states that the server is also at this address.
             let known = profiles.servers.entry(id.clone()).or_default();
             known.origins.insert(client.origin().to_owned());
         }
@@ -68,7 +68,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
     })
 }
 
-/// Sees that a server takes a key as it is meant.
+/// Checks that a server accepts a key with the intended rights.
 fn check(origin: &str, about: &Json, has_key: bool) -> Result<(), String> {
     let takes_keys = about["takes_keys"] == true;
     let unknown = about["key"]["kind"] == "unknown";
@@ -86,8 +86,8 @@ fn check(origin: &str, about: &Json, has_key: bool) -> Result<(), String> {
     }
 }
 
-/// The name that a profile gets: the one that was asked for; else `default` if that is free or of the same server; else
-/// the server's host and port.
+/// The name of a profile: the requested one; else `default` if that is free or of the same server; else the server's
+/// host and port.
 fn name_for(profiles: &Profiles, asked: Option<&str>, new: &Profile) -> String {
     if let Some(name) = asked {
         return name.to_owned();
@@ -104,7 +104,7 @@ fn name_for(profiles: &Profiles, asked: Option<&str>, new: &Profile) -> String {
     }
 }
 
-/// True if two profiles are of one server.
+/// Returns whether two profiles are of one server.
 fn is_same(known: &Profile, new: &Profile) -> bool {
     match &known.id {
         Some(_) => known.id == new.id,
@@ -112,7 +112,7 @@ fn is_same(known: &Profile, new: &Profile) -> bool {
     }
 }
 
-/// Refuses to replace a profile whose key may still open something.
+/// Refuses to replace a profile whose key may still be valid.
 fn replaceable(name: &str, known: &Profile, new: &Profile, ended: bool) -> Result<(), String> {
     if !is_same(known, new) {
         return Err(format!(
@@ -128,7 +128,7 @@ fn replaceable(name: &str, known: &Profile, new: &Profile, ended: bool) -> Resul
     Ok(())
 }
 
-/// True if the server says that a profile's key opens nothing any more.
+/// Returns whether the server reports that a profile's key is not valid any more.
 async fn has_ended(profile: &Profile) -> bool {
     let remote = Remote {
         server: Some(profile.server.clone()),

@@ -1,4 +1,4 @@
-//! `iof logs`: what calls printed and came to.
+//! `iof logs`: the output and outcomes of calls.
 
 use crate::args::{Logs, Remote};
 use crate::client::Client;
@@ -13,16 +13,16 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-/// Rows of one answer, at most.
+/// The most rows of one answer.
 const MOST: u32 = 1_000;
-/// Seconds that a question waits at the server for something to tell.
+/// The seconds for which the server holds a poll open until there is news.
 const WAIT: u32 = 30;
 
 pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     let client = Client::new(&logs.remote)?.of(&logs.function);
     let path = format!("{}/logs", path(&logs.function));
     let only = Only::of(&logs);
-    // What is left out is not known before it is seen.
+    // The rows that are left out are known only once they are seen.
     let most = if only.is_all() { logs.limit } else { MOST };
     let mut rows = of(client
         .ask(Method::GET, &format!("{path}?limit={most}"), "")
@@ -55,9 +55,9 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     }
 }
 
-/// The rows that are shown.
+/// The filter of rows.
 struct Only {
-    /// From this time on, as rows say it.
+    /// The least time, in the form that rows have.
     since: Option<String>,
     fault: Option<String>,
     call: Option<String>,
@@ -81,7 +81,7 @@ impl Only {
 
     fn takes(&self, row: &Json) -> bool {
         let text = |field: &str| row[field].as_str().unwrap_or_default();
-        // Times of one form are in the order of their texts.
+        // Times of one form sort like their texts.
         self.since
             .as_deref()
             .is_none_or(|since| text("at") >= since)

@@ -1,7 +1,7 @@
 //! The program `iof`.
 //!
-//! What was typed is in [`args`], what it means in [`config`]; each subcommand is a module. Exit codes: 0 for success,
-//! 1 for a failure, 2 for arguments or settings that cannot be meant.
+//! The arguments as typed are in [`args`], their meaning in [`config`]; each subcommand is a module. Exit codes: 0 for
+//! success, 1 for a failure, 2 for invalid arguments or settings.
 
 mod args;
 mod backup;
@@ -49,15 +49,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The hot path allocates a handful of small objects a call; the system's allocator costs it a tenth.
+/// The hot path allocates a handful of small objects per call; the system's allocator would make it a tenth slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// This program, by the link and not by its name: an upgrade on the disk does not change a running server.
+/// This program, by its link in /proc and not by its name: an upgrade on the disk does not change a running server.
 const OURSELVES: &str = "/proc/self/exe";
 
 fn main() -> ExitCode {
-    // Before anything else: as a warden this process must not have read a thing.
+    // Before anything else: a warden process must not have read anything.
     if let Some(code) = iof_jail::warden_main() {
         return code;
     }
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the server starts of this program itself, and nobody types: it is in no help and no completion.
+/// The subcommands of worker processes, which only the server starts: they are in no help and no completion.
 fn worker() -> Option<ExitCode> {
     let words: Vec<String> = std::env::args_os()
         .skip(1)
@@ -153,7 +153,7 @@ fn print(text: &str) -> ExitCode {
     print_bytes(escape::block(text).as_bytes())
 }
 
-/// Prints bytes to stdout as they are.
+/// Prints bytes to stdout unchanged.
 fn print_bytes(bytes: &[u8]) -> ExitCode {
     match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(1, error),
@@ -161,10 +161,10 @@ fn print_bytes(bytes: &[u8]) -> ExitCode {
     }
 }
 
-/// True if errors are printed as JSON, to stdout, where `--json` says so.
+/// True if `--json` was given: errors are then printed as JSON, to stdout.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// True if `--json` was typed, before what belongs to another program.
+/// Returns whether `--json` was given, before the arguments for another program.
 fn wants_json() -> bool {
     std::env::args_os()
         .take_while(|word| word != "--")

@@ -1,5 +1,5 @@
 //! `iof models`: the models that the command `infer` runs. They are files of the server's data directory, so this works
-//! whether a server runs or not, and a running one notices.
+//! whether a server runs or not, and a running one notices changes.
 
 use crate::args::{Models, ModelsCommand, Serve, Where};
 use crate::config::Config;
@@ -12,22 +12,22 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The hidden subcommand that becomes a worker.
+/// The hidden subcommand of a worker process.
 pub(crate) const WORKER: &str = "infer-worker";
 
-/// Models as `config` has them.
+/// The models of `config`.
 ///
 /// # Errors
 /// A message for people.
 pub(crate) fn inference(config: &Config) -> Result<Inference, String> {
     let mut infer = config.infer.clone();
-    // Relative to the data, which is where everything else of a server lies.
+    // Relative to the data, as everything else of a server.
     infer.models = config.data.join(&infer.models);
     let worker = [OURSELVES, WORKER].map(PathBuf::from).to_vec();
     Inference::new(infer, worker).map_err(|error| format!("[infer]: {error}"))
 }
 
-/// Gives functions the commands that run models.
+/// Registers the commands that run models.
 pub(crate) fn register(inference: &Inference, registry: &mut Registry) {
     registry.register(iof_infer::Infer::new(inference.clone()));
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
@@ -90,7 +90,7 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
     }
 }
 
-/// How an operator comes to a library.
+/// Instructions for getting a library.
 const HOW: &str = "\
 To run ONNX models on onnxruntime, fetch its library, from PyPI or from Debian:
   pip download --no-deps onnxruntime && unzip onnxruntime-*.whl 'onnxruntime/capi/libonnxruntime.so*'
@@ -100,7 +100,7 @@ and name it in the settings:
   onnxruntime = \"/path/to/libonnxruntime.so\"
 ";
 
-/// Shows which runtime each format has; a library that is named and cannot be used is a failure.
+/// Shows the runtime of each format; a named library that cannot be used is a failure.
 async fn doctor(place: &Where) -> Result<ExitCode, String> {
     let models = open(place)?;
     let (library, found) = (&models.config().onnxruntime, models.onnxruntime().await);

@@ -9,10 +9,10 @@ use iof_egress::Egress;
 use iof_jail::{Demand, Jail, Settings};
 use std::path::PathBuf;
 
-/// Puts up a jail, as the settings want it.
+/// Sets up a jail by the settings.
 ///
 /// # Errors
-/// What is missing, and what to do about it.
+/// The missing part, and what to do about it.
 pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, String> {
     let settings = Settings {
         demand,
@@ -28,7 +28,7 @@ pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, S
     })
 }
 
-/// Adds the declared programs. Without any, there is no jail either.
+/// Adds the declared programs. Without any, there is no jail.
 ///
 /// # Errors
 /// A message that names the setting.

@@ -1,4 +1,4 @@
-//! What commands print for people: tables, and times as they read them.
+//! The output of commands for people: tables, and readable times.
 
 use crate::escape::{block, line};
 use crate::{print, print_bytes};
@@ -11,8 +11,8 @@ pub(crate) fn json(value: &Json) -> ExitCode {
     print(&format!("{value}\n"))
 }
 
-/// What a function returned. A file or a pipe gets its bytes; a terminal gets text, escaped, and the
-/// end of a line.
+/// Prints the result of a function. A file or a pipe gets its bytes; a terminal gets text, escaped, and
+/// the end of a line.
 pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
     if !std::io::stdout().is_terminal() {
         return print_bytes(bytes);
@@ -26,7 +26,7 @@ pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
     print(&format!("{}{end}", block(&text)))
 }
 
-/// Columns under their names, as wide as they have to be. `none` is said where there is no row.
+/// Columns under their names, as wide as needed. `none` is printed if there are no rows.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
@@ -56,7 +56,7 @@ pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String 
     table
 }
 
-/// A field as text of one line: nothing is a dash.
+/// A field as text of one line: a dash if it is absent.
 pub(crate) fn text(row: &Json, field: &str) -> String {
     match &row[field] {
         Json::Null => "-".into(),
@@ -81,7 +81,7 @@ pub(crate) fn texts(row: &Json, field: &str) -> Vec<String> {
     texts.map(|text| line(text).into_owned()).collect()
 }
 
-/// A text as one word of a shell, which means nothing else there.
+/// A text as one word of a shell, quoted if needed.
 pub(crate) fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {

@@ -1,13 +1,13 @@
-//! Profiles: servers and keys for them, and the admin keys of functions that were deployed from here.
+//! Profiles: servers and their keys, and the admin keys of functions that were deployed from here.
 //!
-//! One file, `iof/profiles.toml` in the user's folder of configuration, that nobody else can read. It is written whole
-//! and put in place by a rename, so that a stop in the middle leaves the one before; and by one command at a time, so that
-//! none undoes what another has just kept.
+//! Profiles are one file, `iof/profiles.toml` in the user's configuration folder, that no other user can read. It is
+//! written whole and replaced by a rename, so that an interruption leaves the old one; and by one command at a time, so
+//! that commands do not undo each other's changes.
 //!
-//! Keys are kept by the identity that a server answers (`/v1/server`), not by its address: two servers that took turns
-//! at one address overwrote each other's keys. An identity is public and proves nothing, so a key is sent only to
-//! addresses at which its server was met; all addresses of this machine are one. No key is overwritten: of one function
-//! the newest few are kept, and tried in turn.
+//! Keys are stored by the identity that a server answers (`/v1/server`), not by its address: two servers that took
+//! turns at one address overwrote each other's keys. An identity is public and proves nothing, so a key is sent only to
+//! addresses at which its server was met; all addresses of this machine are one. No key is overwritten: the newest few
+//! of a function are kept, and tried in turn.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,25 +17,25 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use url::Url;
 
-/// Where a server is when nobody says.
+/// The default address of a server.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:8080";
-/// Keys that are kept of one function: those before the newest are of functions of the same name that are gone.
+/// The most keys that are kept for one function name: all but the newest belong to deleted functions of that name.
 const KEPT: usize = 16;
 
 /// All profiles and keys of a user.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Profiles {
-    /// The one of the last login.
+    /// The name of the profile of the last login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
-    /// The server of `iof dev` that started last. Its key is also in its project's folder, so it may be replaced.
+    /// The server of the `iof dev` that started last. Its key is also in its project's folder, so it may be replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dev: Option<Profile>,
     pub(crate) profiles: BTreeMap<String, Profile>,
-    /// By identity.
+    /// Servers by identity.
     pub(crate) servers: BTreeMap<String, KnownServer>,
-    /// Keys that were kept before servers had identities, by address, then by function: read, and not added to.
+    /// Keys from before servers had identities, by address, then by function: read, and not added to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) admin_keys: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Profiles {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) server: String,
-    /// The server's identity; none in a profile of before.
+    /// The server's identity; none in a profile of an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,19 +60,19 @@ pub(crate) struct Profile {
 pub(crate) struct KnownServer {
     /// The addresses at which it was met.
     pub(crate) origins: BTreeSet<String>,
-    /// By function's name and number, the newest first.
+    /// Keys by the function's name and number, the newest first.
     pub(crate) admin_keys: BTreeMap<String, Vec<String>>,
 }
 
 impl KnownServer {
-    /// True if its keys may be sent to an address.
+    /// Returns whether its keys may be sent to an address.
     pub(crate) fn was_at(&self, origin: &str) -> bool {
         let local = |origin: &str| is_local(origin);
         self.origins.contains(origin)
             || (local(origin) && self.origins.iter().any(|known| local(known)))
     }
 
-    /// Keeps a key of a function under its name and its number.
+    /// Stores a key of a function under its name and its number.
     pub(crate) fn keep(&mut self, names: &[String], key: &str) {
         for name in names {
             let keys = self.admin_keys.entry(name.clone()).or_default();
@@ -83,7 +83,7 @@ impl KnownServer {
     }
 }
 
-/// True for an address of this machine's loopback.
+/// Returns whether this is an address of this machine's loopback.
 fn is_local(origin: &str) -> bool {
     let Ok(url) = Url::parse(origin) else {
         return false;
@@ -97,10 +97,10 @@ fn is_local(origin: &str) -> bool {
 }
 
 impl Profiles {
-    /// What is there; nothing, if there is no file.
+    /// The stored profiles; empty if there is no file.
     ///
     /// # Errors
-    /// That it cannot be read, by its path.
+    /// An error if the file cannot be read, with its path.
     pub(crate) fn load() -> Result<Self, String> {
         let Some(path) = path() else {
             return Ok(Self::default());
@@ -110,7 +110,7 @@ impl Profiles {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        // Not where: the line may hold a key.
+        // Without the position: the line may contain a key.
         toml::from_str(&text).map_err(|error| {
             let why = error.message();
             format!(
@@ -120,10 +120,11 @@ impl Profiles {
         })
     }
 
-    /// Changes what is kept now, while no other command does, and returns the file.
+    /// Changes the profiles, while no other command does, and returns the result.
     ///
     /// # Errors
-    /// That it cannot be written, by its path; and those of `change`, after which nothing is different.
+    /// An error if the file cannot be written, with its path; and the errors of `change`, after which nothing is
+    /// changed.
     pub(crate) fn change<T>(
         change: impl FnOnce(&mut Self) -> Result<T, String>,
     ) -> Result<(T, PathBuf), String> {
@@ -159,7 +160,7 @@ impl Profiles {
             .open(&new)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
-                // A key that was shown once must be there after a loss of power.
+                // A key that was shown once must survive a loss of power.
                 file.sync_all()
             })
             .and_then(|()| fs::rename(&new, &path));
@@ -173,7 +174,7 @@ impl Profiles {
     /// The profile of that name, or the current one.
     ///
     /// # Errors
-    /// That there is none of that name, and which there are.
+    /// An error if there is none of that name, listing those that exist.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<Option<&Profile>, String> {
         let Some(name) = name.or(self.current.as_deref()) else {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! SIGHUP: the settings are read again, and those that can change while calls run do.
+//! SIGHUP: the settings are read again, and those that can change while calls run are applied.
 //!
-//! These are `log`, and the files that `tls.certificate` and `tls.key` name. All others are named in the log as waiting for
-//! a restart: limits, grants and listeners are what calls under way were admitted by. Settings that are refused change
-//! nothing.
+//! These are `log`, and the files that `tls.certificate` and `tls.key` name. All others are named in the log as waiting
+//! for a restart: calls in progress were admitted by the old limits, grants and listeners. Settings that are refused
+//! change nothing.
 
 use crate::args::Serve;
 use crate::config::Config;
@@ -11,7 +11,7 @@ use iof_server::Certificate;
 use std::sync::Arc;
 use toml::{Table, Value};
 
-/// What settings are read from, and those that apply.
+/// The sources of settings, and the settings in effect.
 pub(crate) struct Reload {
     args: Arc<Serve>,
     filter: LogFilter,
@@ -19,7 +19,7 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// For a server that was started by `args`, with `config` as what they came to.
+    /// For a server that was started by `args`, with the resulting `config`.
     pub(crate) fn new(args: Serve, filter: LogFilter, config: &Config) -> Result<Self, String> {
         Ok(Self {
             args: Arc::new(args),
@@ -28,7 +28,7 @@ impl Reload {
         })
     }
 
-    /// Reads all again. Returns how it went, for the service manager; the log says more.
+    /// Reads all settings again. Returns the result for the service manager; the log has more.
     pub(crate) async fn apply(&mut self, certificate: Option<&Certificate>) -> String {
         let (mut reloaded, mut problems) = (vec![], vec![]);
         if let Some(certificate) = certificate {
@@ -78,7 +78,7 @@ impl Reload {
         }
     }
 
-    /// The settings as they would apply to a start now, and `log` of them.
+    /// The settings as they would apply to a start now, and their `log`.
     async fn settings_now(&self) -> Result<(String, Table), String> {
         let args = Arc::clone(&self.args);
         let config = tokio::task::spawn_blocking(move || Config::resolve(&args))
@@ -93,7 +93,7 @@ fn table(config: &Config) -> Result<Table, String> {
     Table::try_from(config).map_err(|error| error.to_string())
 }
 
-/// The names of the settings that are not the same; never their values, which may be keys.
+/// The names of the settings that differ; never their values, which may be keys.
 fn differences(before: &Table, now: &Table) -> Vec<String> {
     let mut names = vec![];
     let all = before

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-/// Of a long text so much is shown.
+/// The characters that are shown of a long text.
 const SHOWN: usize = 2_000;
 
 pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {

@@ -62,7 +62,7 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
     }
 }
 
-/// A name that needs no escaping in a path; the server says what else is wrong with one.
+/// A name that needs no escaping in a path; the server checks the rest.
 fn path(function: &str, name: &str) -> Result<String, String> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         // Not repeated: people put values in the wrong place.
@@ -74,7 +74,7 @@ fn path(function: &str, name: &str) -> Result<String, String> {
     Ok(format!("{}/secrets/{name}", functions::path(function)))
 }
 
-/// What is said of a secret that no version declares: it goes nowhere, and its name may be misspelt.
+/// The note on a secret that no version declares: no request carries it, and its name may be misspelt.
 fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
     let versions = shown["versions"].as_array()?;
     let secrets = versions

@@ -1,4 +1,4 @@
-//! Files that hold a key of this program's own: made once, readable by their user only.
+//! Files with a key of this program's own: made once, readable only by their user.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -6,14 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Bytes of a key, and of what a file may hold.
+/// The most bytes of such a file.
 const MOST: u64 = 64 << 10;
 
-/// The text of a file; if there is none, thirty-two random bytes in hexadecimal digits, which it then holds. `true`: it was
-/// made.
+/// The text of a file; if there is none, thirty-two random bytes in hexadecimal digits, which are then its contents.
+/// `true` means that the file was made.
 ///
 /// # Errors
-/// That it cannot be read or made, by its path.
+/// An error if it cannot be read or made, with its path.
 pub(crate) fn read_or_make(file: &Path) -> Result<(Zeroizing<String>, bool), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", file.display());
     match fs::File::open(file) {
@@ -27,7 +27,7 @@ pub(crate) fn read_or_make(file: &Path) -> Result<(Zeroizing<String>, bool), Str
     }
     let id = || uuid::Uuid::new_v4().simple().to_string();
     let text = Zeroizing::new(id() + &id());
-    // Whole or not there: half a key would be one, and another.
+    // Complete or not there: half a key would be a different key.
     let new = file.with_extension(format!("{}.new", std::process::id()));
     let made = fs::OpenOptions::new()
         .write(true)

@@ -1,11 +1,11 @@
-//! The keys that a server encrypts secrets under.
+//! The keys under which a server encrypts secrets.
 
 use crate::config::{Config, warn_of_readers};
 use crate::secret_file;
 use iof_store::{SecretKeys, Store};
 use std::path::Path;
 
-/// The keys that secrets are encrypted under; every secret is under the first when this returns.
+/// The keys of secrets; every secret is under the first when this returns.
 pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
     let keys = match config.secret_keys()? {
         Some(keys) => keys,
@@ -15,14 +15,14 @@ pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<Secret
     Ok(keys)
 }
 
-/// The key of a server that was given none: a file in its data, made once.
+/// The key of a server whose settings have none: a file in its data, made once.
 async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
     let file = data.join("secrets.key");
     let in_use = store.secret_key_in_use().await;
     if let Some(key) = in_use.map_err(|error| error.to_string())?
         && matches!(file.try_exists(), Ok(false))
     {
-        // Another key would open none of them, and hide that one is missing.
+        // A new key would decrypt none of the secrets, and hide that one is missing.
         return Err(format!(
             "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
              secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
@@ -43,8 +43,8 @@ async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String
     SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Encrypts what is under an earlier key anew. Where one cannot be read, its function says so when it is called; the
-/// others are not kept from being served.
+/// Re-encrypts secrets that are under an earlier key. A secret that cannot be read makes calls of its function fail;
+/// the others are served.
 async fn rotate(store: &Store, keys: &SecretKeys) -> Result<(), String> {
     match store.rotate_secrets(keys).await {
         Ok(0) => {}

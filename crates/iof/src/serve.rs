@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Serves as a service; `args` is what `config` came from, and comes from again at a reload.
+/// Serves as a service; `args` are the arguments of `config`, which is read from them again at a reload.
 pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
     let started = log::start(&config.log);
     let started = started.and_then(|filter| config.check_files().map(|()| filter));
@@ -56,7 +56,7 @@ pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
 /// Serves until a signal says stop; `ready` is told where, once it does.
 ///
 /// # Errors
-/// What keeps it from serving, with what to do.
+/// The reason why it cannot serve, with what to do.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
     serve_as(config, ready, None).await
 }
@@ -81,12 +81,12 @@ async fn serve_as(
     models::register(&inference, &mut commands);
     native::register(&config, &mut commands, &egress).await?;
     let engine = engine(&config, commands, &store, descriptors)?;
-    // After all that may refuse to start: a key that is made is said once.
+    // After everything that may refuse to start: a new key is shown only once.
     if !config.secrets.key_file.as_os_str().is_empty() {
         warn_of_readers(&config.secrets.key_file);
     }
     let secret_keys = secret_keys::secret_keys(&config, &store).await?;
-    // They outlive the server: what calls began on them is waited for behind it.
+    // They outlive the server: calls that began on them are awaited after it.
     let workers =
         WorkerThreads::start().map_err(|error| format!("no threads to serve with: {error}"))?;
     let signals = Signals::install()?;
@@ -132,7 +132,7 @@ async fn serve_as(
     closed.map_err(|error| error.to_string())
 }
 
-/// Sockets that listen, before there is a server.
+/// Listening sockets, before there is a server.
 struct Sockets {
     http: (TcpListener, SocketAddr),
     https: Option<(TcpListener, SocketAddr, Https)>,
@@ -195,7 +195,7 @@ impl Sockets {
         all.into_iter().flatten().collect()
     }
 
-    /// Says where the server listens, and hands the sockets over.
+    /// Prints where the server listens, and hands the sockets over.
     fn announce(self, ready: impl FnOnce(SocketAddr)) -> Vec<Listener> {
         let (tcp, address) = self.http;
         ready(address);
@@ -226,7 +226,7 @@ impl Sockets {
     }
 }
 
-/// The one way out, which never leads to this server's own sockets.
+/// The outbound client, which never connects to this server's own sockets.
 fn egress(
     config: &Config,
     sockets: &Sockets,
@@ -280,11 +280,11 @@ struct Parts {
     descriptors: u32,
 }
 
-/// The server, put together from its parts and its settings.
+/// The server, built from its parts and its settings.
 fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
     let public_url = config.public_url()?;
     let mut settings = config.server;
-    // Each is one, and half of all is for what calls open, commands, models and the store.
+    // Each connection takes one, and half of all is for files of calls, commands, models and the store.
     settings.connections = settings.connections.min(parts.descriptors / 2);
     Ok(App::new(iof_server::Parts {
         engine: parts.engine,
@@ -328,7 +328,7 @@ impl Signals {
     }
 }
 
-/// Serves until a signal, and then until the calls under way are done or a second signal aborts them.
+/// Serves until a signal, and then until the calls in progress are done or a second signal aborts them.
 async fn serve_until_told(
     app: Arc<App>,
     workers: &WorkerThreads,
@@ -338,7 +338,7 @@ async fn serve_until_told(
 ) -> Result<(), String> {
     let (first, first_came) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
-        // An error is that nobody is there any more to say so: stop.
+        // An error means that no sender of signals is left: stop.
         let _ = first_came.await;
     };
     let second = async {
@@ -356,7 +356,7 @@ async fn serve_until_told(
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one, and returns it: the soft one is low for the sake of programs that
+/// Raises the soft limit of descriptors to the hard one, and returns it: the soft limit is low only for programs that
 /// use `select`.
 fn raise_descriptors() -> u32 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

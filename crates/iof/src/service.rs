@@ -1,6 +1,6 @@
-//! A server as a service: what its manager is told (`sd_notify(3)`), and what its signals do.
+//! A server as a service: notifications to its manager (`sd_notify(3)`), and the effect of its signals.
 //!
-//! Where there is no manager, nothing is told, and all else is the same.
+//! Without a manager no notification is sent, and everything else is the same.
 
 use crate::reload::Reload;
 use iof_server::Certificate;
@@ -18,14 +18,14 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// From here on SIGHUP reloads, and ends nothing.
+    /// From here on SIGHUP reloads, and does not end the process.
     pub(crate) fn new(reload: Reload) -> Result<Self, String> {
         let hangups =
             signal(SignalKind::hangup()).map_err(|error| format!("no signals: {error}"))?;
         Ok(Self { reload, hangups })
     }
 
-    /// Says that the server serves, then reloads at each SIGHUP and tells the manager that the server lives, for ever.
+    /// Notifies that the server is ready, then reloads at each SIGHUP and sends keep-alives to the manager, forever.
     pub(crate) async fn attend(
         &mut self,
         store: &Store,
@@ -47,22 +47,22 @@ impl Service {
             let status = format!("{serving}; {outcome}");
             tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
         }
-        // The runtime takes no signals any more; what else this is for goes on.
+        // The runtime receives no signals any more; the rest goes on.
         std::future::pending::<()>().await;
     }
 }
 
-/// Says that the server stops.
+/// Notifies that the server stops.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Says what the server does.
+/// Notifies of the server's status.
 pub(crate) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Tells the manager that the server lives, at half of the time after which it would be restarted, while the store
+/// Sends keep-alives to the manager, at half of the time after which it would restart the server, while the store
 /// answers.
 async fn watch(store: &Store) {
     let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {

@@ -1,4 +1,4 @@
-//! `iof completions` and `iof man`: what shells and `man` read, made of the arguments themselves.
+//! `iof completions` and `iof man`: files for shells and `man`, generated from the arguments themselves.
 
 use crate::args::{Args, Completions, Man};
 use crate::{fail, print};

@@ -63,7 +63,7 @@ pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
     }
 }
 
-/// The variables of the version that runs.
+/// The variables of the active version.
 fn variables(shown: &Json) -> Map<String, Json> {
     let variables = active(shown).map(|active| &active["declaration"]["variables"]);
     let variables = variables.and_then(Json::as_object);

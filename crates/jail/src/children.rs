@@ -7,19 +7,19 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-/// The processes whose parent this one is, or became.
+/// The child processes of this process, including those that were reparented to it.
 pub(crate) struct Children(fs::File);
 
 impl Children {
-    /// To be opened before the process locks itself in: `/proc` is out of reach then.
+    /// Opens the list. To be called before the process confines itself: `/proc` is out of reach then.
     pub(crate) fn open() -> io::Result<Children> {
         let tid = rustix::thread::gettid().as_raw_nonzero();
         let file = fs::File::open(format!("/proc/self/task/{tid}/children"))?;
         Ok(Children(file))
     }
 
-    /// Kills them until there are none: what they leave behind becomes a child in turn, and a killed
-    /// process starts no others.
+    /// Kills them until there are none: their own children become children of this process in turn, and a
+    /// killed process starts no others.
     pub(crate) fn kill(&self) {
         loop {
             for pid in self.list() {

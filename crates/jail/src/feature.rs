@@ -1,7 +1,7 @@
-//! The parts of a jail that the kernel and the machine's settings offer, and the loss without each.
+//! The parts of a jail that the kernel and the machine's settings offer, and what is lost without each.
 //!
-//! Nothing is guessed from versions: a warden tries each part when it locks itself in and reports
-//! how it went, so a [`Report`] says what holds, on this machine, for this user.
+//! Nothing is inferred from versions: a warden tries each part when it confines itself and reports
+//! the result, so a [`Report`] states what is effective, on this machine, for this user.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Feature {
-    /// A user namespace: the other namespaces without being root, and a count of processes of its own.
+    /// A user namespace: the other namespaces without being root, and a separate count of processes.
     UserNamespace,
     /// A pid namespace: the program sees and signals only its own run's processes.
     PidNamespace,
-    /// A mount namespace: nothing but the declared files exists, and scratch space has a size.
+    /// A mount namespace: only the declared files exist, and scratch space has a size.
     MountNamespace,
-    /// A network namespace: there is no network but the proxy.
+    /// A network namespace: the proxy is the only network.
     NetNamespace,
-    /// An IPC namespace: no shared memory and queues of the host's.
+    /// An IPC namespace: the host's shared memory and queues are unreachable.
     IpcNamespace,
-    /// `/proc` of the program's own pid namespace. Some programs look at it; nothing is held by it.
+    /// `/proc` of the program's own pid namespace. Some programs read it; it confines nothing.
     Proc,
     /// Landlock: the kernel checks every opened path, and (since Linux 6.12) signals.
     Landlock,
@@ -29,7 +29,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// All of them, in the order in which they are put up.
+    /// All parts, in the order in which they are set up.
     pub const ALL: [Feature; 8] = [
         Feature::UserNamespace,
         Feature::PidNamespace,
@@ -42,12 +42,12 @@ impl Feature {
     ];
 
     /// Returns whether [`Demand::Required`](crate::Demand) insists on it. A user namespace is a way to the
-    /// others that root does not need; without one, a count of processes is per user.
+    /// others that root does not need; without one, the count of processes is per user.
     pub fn is_required(self) -> bool {
         !matches!(self, Feature::UserNamespace | Feature::Proc)
     }
 
-    /// The loss where it is missing: what a program can then do, as one sentence for the operator.
+    /// What a program can do if it is missing, as one sentence for the operator.
     pub fn without(self) -> &'static str {
         match self {
             Feature::UserNamespace => {
@@ -92,28 +92,28 @@ impl Feature {
     }
 }
 
-/// The result of putting up one part of a jail.
+/// The result of setting up one part of a jail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The part.
     pub feature: Feature,
-    /// The part that was put up (`ABI 7`), or why it was not.
+    /// The part that was set up (`ABI 7`), or the reason why it was not.
     pub outcome: Result<String, String>,
 }
 
-/// The results of putting up all parts of a jail.
+/// The results of setting up all parts of a jail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report(Vec<Finding>);
 
 impl Report {
-    /// Returns whether a part holds.
+    /// Returns whether a part is effective.
     pub fn has(&self, feature: Feature) -> bool {
         self.0
             .iter()
             .any(|finding| finding.feature == feature && finding.outcome.is_ok())
     }
 
-    /// The findings, one a feature.
+    /// The findings, one per feature.
     pub fn findings(&self) -> &[Finding] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Arguments, environment and the message by which the processes of a warden start each other.
+//! Arguments, environment and the message with which the processes of a warden start each other.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -26,11 +26,11 @@ pub(crate) struct Handover {
     pub(crate) scratch: Option<PathBuf>,
 }
 
-/// The environment of a warden. A binary that allocates with mimalloc reserves a gigabyte at once, as memory that counts
-/// against a program's limit; a warden needs none of it. Others do not read it.
+/// The environment of a warden. A binary that allocates with mimalloc reserves a gigabyte at once, as memory that
+/// counts against a program's limit; a warden needs none of it. Other allocators ignore the variable.
 pub(crate) const ALLOCATOR: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
 
-/// A standard stream's descriptor as one of our own, above the standard ones and closed on `exec`.
+/// Duplicates a standard stream's descriptor above the standard ones, closed on `exec`.
 pub(crate) fn own(stream: impl AsFd) -> Result<OwnedFd, String> {
     let owned = stream.as_fd().try_clone_to_owned();
     owned.map_err(|error| format!("standard stream: {error}"))

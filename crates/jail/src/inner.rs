@@ -1,9 +1,8 @@
-//! The inner process of a warden: it finishes the walls around itself and then starts programs, one
-//! run at a time, until the server hangs up.
+//! The inner process of a warden: it finishes the confinement of itself and then starts programs, one
+//! run at a time, until the server closes its socket.
 //!
-//! The inner process never reads what a program writes and shares no memory with one. What a program could do to
-//! it is to kill it (outside of a pid namespace) or to change its limits (seccomp forbids that), and
-//! either costs no more than the warden.
+//! The inner process never reads a program's output and shares no memory with one. A program could at most kill it
+//! (outside of a pid namespace) or change its limits (which seccomp forbids), and either costs only the warden.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -36,13 +35,13 @@ use crate::profile::Network;
 use crate::scratch::Scratch;
 use crate::wire::{self, News, PACKET, Plan};
 
-/// A warden counts towards its own limit of CPU time, so it goes long before it could reach one.
+/// A warden counts toward its own limit of CPU time, so it is replaced long before it could reach one.
 const OLD: Duration = Duration::from_millis(500);
 
-/// All of the inner process.
+/// The main function of the inner process.
 ///
 /// # Errors
-/// The failure, which the server knows already.
+/// The failure, which the server already knows.
 pub(crate) fn inner() -> Result<(), String> {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let socket = own(io::stdin())?;
@@ -70,7 +69,7 @@ struct Warden {
     proxy: Option<TcpListener>,
     children: Option<Children>,
     scratch: Scratch,
-    /// All that runs used so far.
+    /// The CPU time that all runs used so far.
     spent: Duration,
 }
 
@@ -125,9 +124,9 @@ fn enter_sandbox() -> Result<(Warden, Report), String> {
     quotas::enforce(limits, begun.identity).map_err(|e| text("limits", e))?;
     namespaces::leave(begun.identity, &plan).map_err(|e| text("capabilities", e))?;
     rustix::thread::set_no_new_privs(true).map_err(|e| text("no_new_privs", e.into()))?;
-    // A change of user takes it back.
+    // A change of user resets it.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // Its memory and descriptors are nothing for programs to look at, even in /proc.
+    // Programs must not read its memory and descriptors, not even in /proc.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| text("dumpable", e.into()))?;
 
@@ -162,7 +161,7 @@ fn enter_sandbox() -> Result<(Warden, Report), String> {
     Ok((warden, report))
 }
 
-/// Files of ours in the new root that are read.
+/// Our own readable files in the new root.
 const SETTINGS: [&str; 5] = [
     "/etc/passwd",
     "/etc/group",
@@ -226,7 +225,7 @@ impl Warden {
             Err(error) => return Ok(News::Refused(error.raw_os_error().unwrap_or(libc::EIO))),
         };
         let status = match &self.proxy {
-            // Nothing to look after: the outer process watches for the server.
+            // Nothing to watch: the outer process watches for the server.
             None => wait_for(child),
             Some(proxy) => wait_and_accept(child, proxy, socket),
         };
@@ -281,7 +280,7 @@ impl Warden {
         pid.ok_or_else(|| io::Error::other("no pid"))
     }
 
-    /// Kills the processes that the program left running: they are our children by now, whatever it did.
+    /// Kills the processes that the program left running: they are our children by now.
     fn kill_rest(&self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
@@ -291,7 +290,7 @@ impl Warden {
             }
             match &self.children {
                 Some(children) => children.kill(),
-                // The first process of a pid namespace means all others of it.
+                // In the first process of a pid namespace, this means all others of it.
                 None => drop(signal::kill(
                     nix::unistd::Pid::from_raw(-1),
                     signal::SIGKILL,
@@ -301,7 +300,7 @@ impl Warden {
         }
     }
 
-    /// Connections that nobody waits for any more must not be the next run's.
+    /// Drops connections of an earlier run, which must not reach the next run.
     fn empty_queue(&self) {
         if let Some(proxy) = &self.proxy {
             while proxy.accept().is_ok() {}
@@ -347,7 +346,7 @@ fn wait_and_accept(child: Pid, proxy: &TcpListener, socket: &OwnedFd) -> Result<
         if !ready[0].revents().is_empty() {
             return wait_for(child);
         }
-        // Whoever connects and is gone, or finds no descriptor left, has no connection.
+        // A client that connected and is gone, or finds no descriptor left, has no connection.
         if let Ok((connection, _)) = proxy.accept() {
             let _ = wire::send(socket, &packet, &[connection.as_fd()]);
         }

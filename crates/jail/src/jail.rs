@@ -11,7 +11,7 @@ use crate::profile::{Network, Profile, ProfileError};
 use crate::settings::{Demand, Settings};
 use crate::wire::Plan;
 
-/// The place where programs are run. Cheap to clone.
+/// The environment in which programs are run. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jail {
     settings: Arc<Settings>,
@@ -21,11 +21,11 @@ pub struct Jail {
 }
 
 impl Jail {
-    /// A jail of wardens that are started as `exe`, usually the server's own binary. One is started
-    /// here to see what it can lock itself in with.
+    /// A jail whose wardens are started as `exe`, usually the server's own binary. One is started here
+    /// to find out which parts it can confine itself with.
     ///
     /// # Errors
-    /// No warden comes up, or a required part is missing.
+    /// No warden could be started, or a required part is missing.
     pub async fn new(settings: Settings, exe: impl Into<PathBuf>) -> Result<Jail, StartError> {
         let mut jail = Jail {
             settings: Arc::new(settings),
@@ -46,7 +46,7 @@ impl Jail {
         }
     }
 
-    /// The parts that the jail holds with, for this user on this machine.
+    /// The effective parts of the jail, for this user on this machine.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -57,7 +57,7 @@ impl Jail {
     /// The problem of its profile.
     pub fn program(&self, profile: Profile) -> Result<Program, ProfileError> {
         let denied = self.settings.denied.iter();
-        // What is not there yet is not behind a link either.
+        // A path that does not exist yet is not behind a link either.
         let denied: Vec<_> = denied
             .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()))
             .collect();

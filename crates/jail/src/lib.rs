@@ -1,28 +1,25 @@
 //! Native programs in a jail.
 //!
-//! An operator declares a program that functions may run: arguments and standard input in, exit
-//! status, standard output and standard error out. The arguments and the input come from whoever
-//! may call a function, and programs that parse images, films and documents have bugs, so **the
-//! program itself is taken to be hostile** from its first instruction on. This crate runs it so that
-//! it reaches nothing that was not declared, costs no more than was allowed, and leaves nothing
-//! behind; and fast enough that a small program's start is what a run costs.
+//! An operator declares a program that functions may run: arguments and standard input in, exit status, standard output
+//! and standard error out. The arguments and the input come from callers of functions, and programs that parse images,
+//! films and documents have bugs, so **the program itself is assumed to be hostile** from its first instruction on.
+//! This crate runs it so that it reaches only what was declared, uses no more than was allowed, and leaves nothing
+//! behind; and so fast that the start of a small program is the main cost of a run.
 //!
 //! # How
-//! Namespaces, Landlock, seccomp filters, `no_new_privs`, users and limits are inherited by every
-//! process that a process starts, and cannot be taken off again. So no code has to run between
-//! `fork` and `exec`, where little may be done and all of it is unsafe, and the server with its many
-//! threads and much memory is never forked. Instead a **warden** locks *itself* in, once, and then
-//! starts the program with plain `posix_spawn`, one run at a time, for as long as it is wanted. It is
-//! the server's own binary, started again with a hidden argument: [`warden_main`] has to be the
-//! first thing in `main`.
+//! Namespaces, Landlock, seccomp filters, `no_new_privs`, users and limits are inherited by every process that a
+//! process starts, and cannot be removed again. So no code has to run between `fork` and `exec`, where little may be
+//! done and all of it is unsafe, and the server with its many threads and much memory is never forked. Instead a
+//! **warden** confines *itself*, once, and then starts the program with plain `posix_spawn`, one run at a time, for as
+//! long as it is needed. It is the server's own binary, started again with a hidden argument: [`warden_main`] has to be
+//! the first call in `main`.
 //!
-//! A warden is two processes. The outer one makes the namespaces; it has to, because only a child
-//! can be in a new pid namespace. The inner one finishes the walls and starts programs. They speak to
-//! the server over one socket, which also carries the descriptors of each run's pipes. Whoever
-//! sees the socket's end stops: if the server is killed, the warden and all in it go too.
-//! A run that ends by itself leaves its warden for the next, once everything that it left running is
-//! killed and its scratch directory is as it was; a run that a [`Limit`] ends takes its warden with
-//! it, and so does anything odd. Idle wardens wait for [`Settings::idle`].
+//! A warden is two processes. The outer one makes the namespaces; it is needed because only a child can be in a new pid
+//! namespace. The inner one finishes the confinement and starts programs. They talk to the server over one socket,
+//! which also carries the descriptors of each run's pipes. A process that sees the end of the socket stops: if the
+//! server is killed, the warden and everything in it end too. A run that ends by itself leaves its warden for the next,
+//! once all processes that it left running are killed and its scratch directory is clean; a run that a [`Limit`] ends
+//! takes its warden with it, and so does any irregularity. Idle wardens wait for [`Settings::idle`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,21 +55,20 @@
 //! | rlimits | memory, files, file size and CPU time of each process; no core dumps | they are always there |
 //! | the server's look | memory (with page tables and sockets) and CPU time of all processes together | it needs `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
 //!
-//! [`Jail::report`] says which of them hold on this machine, as tried and not as guessed. With
+//! [`Jail::report`] states which of them are effective on this machine, as tried and not as guessed. With
 //! [`Demand::Required`], the default, a jail that lacks one of the required layers runs nothing.
 //!
 //! # Files
-//! Every program reads and executes the system's programs and libraries (`/usr`, `/lib`…) and the
-//! few settings in `/etc` that libraries look for (fonts, certificates, ImageMagick's policy), and
-//! uses `/dev/null`, `zero`, `full`, `random` and `urandom`. It reads what its profile declares in
-//! `read`, and changes what is in `write`. Nothing else exists. Its working directory is empty,
-//! writable, not executable, and its own; `TMPDIR` and `HOME` are the same. In a mount namespace that
-//! is `/tmp`, with `/dev/shm` beside it, `/etc/passwd` and `hosts` are ours, and the root is
-//! read-only. What an operator installs below `/usr` is visible: secrets do not belong there.
-//! Paths that the server keeps to itself are in [`Settings::denied`]: a profile that would show it is refused,
-//! and so is every profile if it lies in what all programs see.
+//! Every program reads and executes the system's programs and libraries (`/usr`, `/lib`…) and the few settings in
+//! `/etc` that libraries look for (fonts, certificates, ImageMagick's policy), and uses `/dev/null`, `zero`, `full`,
+//! `random` and `urandom`. It reads the paths that its profile declares in `read`, and changes those in `write`.
+//! Nothing else exists. Its working directory is empty, writable, not executable, and its own; `TMPDIR` and `HOME` are
+//! the same. In a mount namespace that is `/tmp`, with `/dev/shm` beside it, `/etc/passwd` and `hosts` are ours, and
+//! the root is read-only. Everything that an operator installs below `/usr` is visible: secrets do not belong there.
+//! Paths that the server keeps to itself are in [`Settings::denied`]: a profile that would show one is refused, and so
+//! is every profile if it lies below a path that all programs see.
 //!
-//! # What is not held
+//! # What is not confined
 //! - **The kernel.** A bug in a system call on the list is a way out. Those who need more run the
 //!   whole server in a virtual machine.
 //! - **Side channels** of caches and timing, between programs on one machine.

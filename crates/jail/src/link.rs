@@ -1,7 +1,7 @@
-//! One warden, seen from the server: a child process and a socket.
+//! One warden, as the server uses it: a child process and a socket.
 //!
-//! A warden is ended by hanging up: both of its processes see that, kill what runs, and leave. When
-//! the server's side sees the end of the socket in turn, nothing of it is left.
+//! A warden is ended by closing the socket: both of its processes see that, kill what runs, and exit.
+//! When the server in turn sees the end of the socket, nothing of the warden is left.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -18,25 +18,25 @@ use crate::feature::Report;
 use crate::handover::{ALLOCATOR, OUTER, WARDEN};
 use crate::wire::{self, News};
 
-/// The time that a warden may take to lock itself in, and to be gone.
+/// The time that a warden may take to confine itself, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why there is no warden.
+/// The reason why there is no warden.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The process could not be started, or spoken to.
     #[error("cannot start a warden: {0}")]
     Io(#[from] std::io::Error),
-    /// The warden could not lock itself in.
+    /// The warden could not confine itself.
     #[error("a warden could not lock itself in: {0}")]
     Failed(String),
-    /// A part is missing that is required.
+    /// A required part is missing.
     #[error("the jail lacks {feature}: {why}; {remedy}, or set the jail to use what is available")]
     Lacks {
         /// The part's name.
         feature: String,
-        /// Why it is missing.
+        /// The reason why it is missing.
         why: String,
         /// The remedy.
         remedy: &'static str,
@@ -47,20 +47,20 @@ pub enum StartError {
 }
 
 pub(crate) struct Link {
-    /// A socket that keeps packets apart as a datagram socket does, and ends as a stream does.
+    /// A socket that keeps packets separate like a datagram socket, and has an end like a stream.
     socket: UnixDatagram,
     /// The outer process.
     child: Child,
-    /// The layers that it locked itself in with.
+    /// The layers with which it confined itself.
     pub(crate) report: Report,
-    /// The number of runs that it had.
+    /// The number of runs that it has had.
     pub(crate) runs: u32,
-    /// CPU time of all of them.
+    /// The CPU time of all of them.
     pub(crate) spent: Duration,
 }
 
 impl Link {
-    /// Starts a warden and waits until it is locked in.
+    /// Starts a warden and waits until it is confined.
     pub(crate) async fn start(exe: &Path, plan: &[u8]) -> Result<Link, StartError> {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
@@ -106,7 +106,7 @@ impl Link {
         packet: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> std::io::Result<()> {
-        // There is room, but for a warden that has died: it reads each packet before the next.
+        // There is room, unless the warden has died: it reads each packet before the next.
         self.socket
             .async_io(Interest::WRITABLE, || {
                 Ok(wire::send(&self.socket, packet, descriptors)?)
@@ -114,7 +114,7 @@ impl Link {
             .await
     }
 
-    /// The next of its [`News`], with a descriptor if one rides along. An error is its end. Nothing
+    /// The next of its [`News`], with a descriptor if one is attached. An error means that it ended. Nothing
     /// is lost if the future is dropped.
     pub(crate) async fn next(&self, descriptors: &mut Vec<OwnedFd>) -> std::io::Result<News> {
         let mut buffer = [0; 8192];
@@ -135,12 +135,12 @@ impl Link {
         self.child.id()
     }
 
-    /// Ends the warden with all that runs in it, and waits until nothing of it is left.
+    /// Ends the warden and everything that runs in it, and waits until nothing of it is left.
     pub(crate) async fn end(mut self) {
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Write);
         let gone = async { while self.next(&mut Vec::new()).await.is_ok() {} };
         if timeout(PATIENCE, gone).await.is_err() {
-            // It hangs outside of its own jail: in the kernel. Its pid namespace goes with it.
+            // It hangs in the kernel. Its pid namespace ends with it.
             let _ = self.child.start_kill();
         }
         let _ = timeout(PATIENCE, self.child.wait()).await;

@@ -1,9 +1,9 @@
 //! The outer process of a warden: it makes the namespaces, starts the inner process in them, and
 //! stays outside to clean up, whatever the inner one and the programs do to each other.
 //!
-//! The outer process exists because a process cannot move itself into a pid namespace, only its children. It is
-//! worth its page tables: it waits for the server's end of the socket to close, and then kills; and
-//! where there is no pid namespace, what outlives the inner process becomes its child.
+//! The outer process exists because a process cannot move itself into a pid namespace, only its children. It waits for
+//! the end of the server's socket, and then kills; and without a pid namespace, processes that outlive the inner
+//! process become its children.
 
 use std::fs;
 use std::io::{self, Write};
@@ -25,10 +25,10 @@ use crate::feature::{Feature, Report};
 use crate::handover::{ALLOCATOR, Handover, INNER, WARDEN, own};
 use crate::wire::{self, News, PACKET, Plan};
 
-/// All of the outer process.
+/// The main function of the outer process.
 ///
 /// # Errors
-/// The failure, which the server knows already.
+/// The failure, which the server already knows.
 pub(crate) fn outer() -> Result<(), String> {
     close_inherited();
     let socket = own(io::stdin())?;
@@ -52,7 +52,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     // No terminal, and no signals of the server's session.
     let _ = rustix::process::setsid();
     default_signals();
-    // If memory runs out on the host, programs go before everything else.
+    // If memory runs out on the host, programs are killed before everything else.
     let _ = write("/proc/self/oom_score_adj", "1000");
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| text("subreaper", e.into()))?;
@@ -84,7 +84,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
         };
         format!("cannot start itself again: {error}{hint}")
     })?;
-    // What it needs from here on, everybody may do to their own processes.
+    // From here on it needs only what any process may do to its own children.
     namespaces::leave(identity, &begun.plan).map_err(|e| text("capabilities", e))?;
     let end = rustix::process::pidfd_open(inner, PidfdFlags::empty());
     Ok(Guard {
@@ -99,7 +99,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     reason = "a warden has one thread and no runtime"
 )]
 fn start(socket: &OwnedFd, begun: &Handover) -> io::Result<Pid> {
-    // Not an argument, which everybody on the host could read.
+    // Not passed as an argument, which everybody on the host could read.
     let left = rustix::fs::memfd_create("iof-jail", MemfdFlags::CLOEXEC)?;
     let mut left = fs::File::from(left);
     left.write_all(&serde_json::to_vec(begun)?)?;
@@ -117,7 +117,7 @@ fn start(socket: &OwnedFd, begun: &Handover) -> io::Result<Pid> {
 }
 
 impl Guard {
-    /// Waits until the server hangs up or the inner process ends, and leaves nothing.
+    /// Waits until the server closes the socket or the inner process ends, and cleans up.
     fn watch(self, socket: &OwnedFd) {
         let mut ends = [
             PollFd::new(socket, PollFlags::RDHUP),
@@ -125,7 +125,7 @@ impl Guard {
         ];
         while rustix::event::poll(&mut ends, None) == Err(Errno::INTR) {}
         let _ = rustix::process::kill_process(self.inner, Signal::KILL);
-        // In a pid namespace, its end is the end of everything.
+        // With a pid namespace, its end is the end of all its processes.
         let _ = rustix::process::waitpid(Some(self.inner), WaitOptions::empty());
         if let Ok(children) = Children::open() {
             children.kill();
@@ -134,7 +134,7 @@ impl Guard {
     }
 }
 
-/// Whatever the server has open, also by mistake, ends here.
+/// Closes all descriptors inherited from the server, also those left open by mistake.
 fn close_inherited() {
     let Ok(open) = fs::read_dir("/proc/self/fd") else {
         (3..1024).for_each(|descriptor| {
@@ -150,9 +150,8 @@ fn close_inherited() {
     }
 }
 
-/// A signal that the server ignores would be ignored by programs, too. One that is caught is not
-/// inherited, so those that are ignored are caught. (`Command` itself takes care of `SIGPIPE` and of
-/// the mask.)
+/// Resets ignored signals: a signal that the server ignores would be ignored by programs, too. One that is caught is
+/// not inherited, so those that are ignored are caught. (`Command` itself handles `SIGPIPE` and the mask.)
 fn default_signals() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
@@ -166,7 +165,7 @@ fn default_signals() {
 }
 
 fn make_scratch(plan: &Plan, identity: Identity) -> io::Result<PathBuf> {
-    // Nobody else can make a directory of this name: the pid is taken, and creation is exclusive.
+    // The directory's name is free: the pid is taken, and creation is exclusive.
     let pid = rustix::process::getpid().as_raw_nonzero();
     let mut attempt = 0;
     loop {
@@ -186,7 +185,7 @@ fn make_scratch(plan: &Plan, identity: Identity) -> io::Result<PathBuf> {
     }
 }
 
-/// Removes it with all in it, also with directories that nobody may enter.
+/// Removes the directory and everything in it, also directories without permissions.
 fn remove(scratch: Option<&Path>) {
     if let Some(scratch) = scratch {
         let _ = iof_scratch::remove_tree(scratch);

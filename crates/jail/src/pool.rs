@@ -14,7 +14,7 @@ use crate::profile::Limits;
 use crate::settings::Settings;
 
 /// A program of the jail: [`run`](Program::run) it, or [`open`](Program::open) a worker. Cheap to
-/// clone. When the last clone is dropped, idle wardens go.
+/// clone. When the last clone is dropped, idle wardens end.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub(crate) pool: Arc<Pool>,
@@ -23,18 +23,18 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Pool {
     exe: Arc<Path>,
-    /// The plan that a warden is told first, encoded once.
+    /// The plan that a warden gets first, encoded once.
     plan: Vec<u8>,
     pub(crate) limits: Limits,
-    /// The report of the first warden; one that finds less is not used.
+    /// The report of the first warden; a warden whose report lacks a part is not used.
     report: Report,
     idle: Duration,
     runs: u32,
-    /// One a run or worker.
+    /// One permit per run or worker.
     admission: Admission,
-    /// The last used is the next used, so that a pool shrinks to what is needed.
+    /// The last used is used next, so that a pool shrinks to the number that is needed.
     waiting: Mutex<Vec<Waiting>>,
-    /// The task that ends what waited too long. It goes with the pool.
+    /// The task that ends wardens that were idle for too long. It ends with the pool.
     sweeper: Mutex<Option<JoinSet<()>>>,
 }
 
@@ -57,10 +57,10 @@ impl Program {
         }
     }
 
-    /// Starts wardens until `count` wait, or as many as its concurrency: a run then finds one.
+    /// Starts wardens until `count` are idle, at most as many as its concurrency: a run then finds one.
     ///
     /// # Errors
-    /// No warden comes up.
+    /// An error if no warden could be started.
     pub async fn warm(&self, count: usize) -> Result<(), StartError> {
         let admission = &self.pool.admission;
         let count = count.min(admission.limit() - admission.running());
@@ -99,12 +99,12 @@ impl Pool {
         self.admission.acquire().await
     }
 
-    /// A warden that waited. It may have died meanwhile.
+    /// An idle warden. It may have died meanwhile.
     pub(crate) fn take(&self) -> Option<Link> {
         self.lock().pop().map(|waiting| waiting.link)
     }
 
-    /// A new warden, as tight as the first was.
+    /// A new warden, confined as tightly as the first.
     pub(crate) async fn start(&self) -> Result<Link, StartError> {
         let link = Link::start(&self.exe, &self.plan).await?;
         let lost = self
@@ -125,7 +125,7 @@ impl Pool {
         Ok(link)
     }
 
-    /// Takes back a warden that nothing runs in.
+    /// Takes back a warden in which nothing runs.
     pub(crate) fn give_back(self: &Arc<Self>, link: Link) {
         if link.runs < self.runs {
             self.keep(link);

@@ -1,4 +1,4 @@
-//! The profile of one program, by its operator: where it is, which files it sees, what a run may use.
+//! The profile of one program, written by its operator: its path, the files it sees, and the limits of a run.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 /// One program and its jail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Profile {
-    /// The program's absolute path. It is visible in the jail whatever else is.
+    /// The program's absolute path. It is always visible in the jail.
     pub program: PathBuf,
     /// Files and directories it may read and execute, besides what [every program sees](crate#files).
     pub read: Vec<PathBuf>,
-    /// Files and directories it may change. They outlive a run, so runs can meet there. Nothing that
-    /// any profile declares should lie below one: a program could put a link in its place. (In the
+    /// Files and directories it may change. They outlive a run, so runs can exchange data there. No path
+    /// that any profile declares should lie below one: a program could put a link in its place. (In the
     /// same profile, that is refused; and a path that leads elsewhere than at first is not followed.)
     pub write: Vec<PathBuf>,
-    /// Its environment. It wins over what a run brings, and over `PATH`, `HOME`, `TMPDIR`, `LANG`.
+    /// Its environment. It takes precedence over that of a run, and over `PATH`, `HOME`, `TMPDIR`, `LANG`.
     pub env: Vec<(String, String)>,
     /// The network that it can reach.
     pub network: Network,
     /// The limits of a run.
     pub limits: Limits,
-    /// The most runs and workers at a time. More wait, each until its own timeout; how
-    /// many may wait is for the caller to say.
+    /// The most runs and workers at a time. More wait, each until its own timeout; the caller bounds how
+    /// many may wait.
     pub concurrency: u32,
 }
 
 impl Profile {
-    /// A profile with nothing but the program, and the default limits.
+    /// A profile of the program without further files, with the default limits.
     pub fn new(program: impl Into<PathBuf>) -> Profile {
         Profile {
             program: program.into(),
@@ -58,11 +58,11 @@ pub enum Network {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU time: of each process by the kernel (in whole seconds, rounded up), and of all together,
-    /// looked at every [`LOOK`](Self::LOOK). `None` is for workers that stay.
+    /// checked every [`LOOK`](Self::LOOK). `None` is for resident workers.
     pub cpu: Option<Duration>,
     /// Memory: private writable mappings of each process by the kernel, and resident anonymous and
-    /// shared memory, page tables and sockets of all together, looked at every [`LOOK`](Self::LOOK).
-    /// Files in the scratch directory count there instead.
+    /// shared memory, page tables and sockets of all together, checked every [`LOOK`](Self::LOOK).
+    /// Files in the scratch directory count toward `scratch` instead.
     pub memory: u64,
     /// Processes and threads at a time.
     pub processes: u32,
@@ -85,8 +85,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The time between two looks at memory and CPU time of all processes together. In between, a program
-    /// can use as much more as it can touch in that time.
+    /// The interval between two checks of memory and CPU time of all processes together. In between, a
+    /// program can use as much more as it can touch in that time.
     pub const LOOK: Duration = Duration::from_millis(25);
     /// The most that [`arguments`](Self::arguments) can be: the kernel's own limit for one argument.
     pub const ARGUMENTS: usize = 128 << 10;
@@ -110,14 +110,14 @@ impl Default for Limits {
     }
 }
 
-/// Why a profile is not accepted.
+/// The reason why a profile is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// The jail would look it up relative to something.
+    /// The path is relative.
     #[error("{0:?} is not an absolute path without `..`")]
     Path(PathBuf),
-    /// The path cannot be looked at.
+    /// The path cannot be examined.
     #[error("{path:?}: {error}")]
     Missing {
         /// The path as declared.
@@ -128,10 +128,10 @@ pub enum ProfileError {
     /// The program is not a file that can be executed.
     #[error("{0:?} is not an executable file")]
     NotExecutable(PathBuf),
-    /// The path gives away the machine, or would lie in the scratch directory.
+    /// The path would expose the machine, or would lie in the scratch directory.
     #[error("{0:?} cannot be shown to a program; move what it needs elsewhere")]
     Never(PathBuf),
-    /// The path gives away a file that the server keeps to itself.
+    /// The path would expose a file that the server keeps to itself.
     #[error("{path:?} contains or lies in {denied:?}, which no program may see")]
     Denied {
         /// The path as declared, or one of those that every program sees.
@@ -147,10 +147,10 @@ pub enum ProfileError {
         /// The path that it lies in.
         write: PathBuf,
     },
-    /// A limit that cannot be.
+    /// A limit with an invalid value.
     #[error("limit {0} is out of range: {1}")]
     Limit(&'static str, &'static str),
-    /// An environment variable that cannot be.
+    /// An invalid environment variable.
     #[error("environment variable {0:?} is empty, or contains `=` or a NUL")]
     Environment(String),
     /// The proxy needs a network of its own.
@@ -158,14 +158,14 @@ pub enum ProfileError {
     NoNetNamespace(String),
 }
 
-/// Paths that give away the machine, and those of scratch space in the jail, with everything below.
+/// Paths that would expose the machine, and those of scratch space in the jail, with everything below.
 const NEVER_BELOW: [&str; 4] = ["/proc", "/sys", "/tmp", "/dev/shm"];
-/// The same, of which single files may be declared (a device).
+/// The same, but single files below may be declared (a device).
 const NEVER: [&str; 7] = ["/", "/dev", "/etc", "/run", "/var", "/var/run", "/boot"];
 
 impl Profile {
-    /// Checks what can be checked before a run; `denied` are canonical. Returns where each declared
-    /// path leads.
+    /// Checks what can be checked before a run; `denied` are canonical. Returns the target of each
+    /// declared path.
     pub(crate) fn check(
         &self,
         visible: &[&str],
@@ -275,7 +275,7 @@ fn has_nul(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().contains(&0)
 }
 
-/// Returns whether it can be an environment variable at all.
+/// Returns whether this is a valid environment variable.
 pub(crate) fn is_variable(name: &str, value: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }

@@ -17,13 +17,13 @@ use crate::profile::{Limits, is_variable};
 pub struct Request {
     /// The arguments, without the program's name.
     pub args: Vec<String>,
-    /// The environment, besides what the profile says. Some names make an interpreter run code
-    /// (`BASH_ENV`, `PYTHONPATH`, `NODE_OPTIONS`): which of them a function may choose is the
-    /// caller's to decide. Those of the loader (`LD_*`) are refused here.
+    /// The environment, besides that of the profile. Some names make an interpreter run code
+    /// (`BASH_ENV`, `PYTHONPATH`, `NODE_OPTIONS`): the caller decides which of them a function may
+    /// choose. Those of the loader (`LD_*`) are refused here.
     pub env: Vec<(String, String)>,
     /// The whole of standard input.
     pub stdin: Bytes,
-    /// The time that it may take, with waiting for its turn.
+    /// The time that it may take, including the wait for its turn.
     pub timeout: Duration,
     /// The receiver of its connections to the proxy, with [`Network::Proxy`](crate::Network). Connections
     /// are closed if there is none, or while it is full.
@@ -33,19 +33,19 @@ pub struct Request {
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Why it ended.
+    /// The reason why it ended.
     pub exit: Exit,
-    /// Standard output, as far as it came.
+    /// Standard output, as far as it was read.
     pub stdout: Bytes,
-    /// Standard error, as far as it came.
+    /// Standard error, as far as it was read.
     pub stderr: Bytes,
     /// CPU time of all its processes, if it ended by itself.
     pub cpu: Duration,
-    /// From its start to its end, without waiting for its turn.
+    /// The time from its start to its end, without the wait for its turn.
     pub took: Duration,
 }
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// By itself, with this status.
@@ -56,8 +56,8 @@ pub enum Exit {
     Limit(Limit),
 }
 
-/// The limits that end a run. Others only refuse: a program that may not fork, open or write more
-/// gets an error for it and says so itself.
+/// The limits that end a run. The others only refuse: a program that may not fork, open or write more
+/// gets an error for it and reports that itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
@@ -78,7 +78,7 @@ pub enum Limit {
 }
 
 impl Exit {
-    /// The status as a shell has it: 128 and the signal's number for a death by signal.
+    /// The status in a shell's form: 128 plus the signal's number for a death by signal.
     pub fn status(self) -> i32 {
         match self {
             Exit::Code(code) => code.into(),
@@ -115,7 +115,7 @@ impl Limit {
     }
 }
 
-/// Why there was no run.
+/// The reason why there was no run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -127,17 +127,17 @@ pub enum RunError {
         /// The size that is allowed.
         limit: usize,
     },
-    /// An argument cannot be passed on.
+    /// An argument contains a NUL byte and cannot be passed on.
     #[error("an argument contains a NUL")]
     Argument,
-    /// The name cannot be a variable, or tells the loader what to load before the program.
+    /// The name is invalid for a variable, or controls what the loader loads before the program.
     #[error("environment variable {0:?} is not allowed")]
     Environment(String),
-    /// All of the program's places were taken until the timeout.
+    /// All permits of the program were taken until the timeout.
     #[error("the program was busy until the timeout")]
     Busy,
-    /// There is no program of this name any more, its user cannot get at it, or the interpreter that
-    /// it names is not visible in the jail.
+    /// The program does not exist any more, its user cannot reach it, or the interpreter that it names
+    /// is not visible in the jail.
     #[error("the program, or its interpreter, is not there")]
     NotFound,
     /// The program may not be executed.
@@ -146,19 +146,19 @@ pub enum RunError {
     /// The file is not a program.
     #[error("the program is not in an executable format")]
     NotExecutable,
-    /// The program was not started for another reason: too little of something on the host.
+    /// The program was not started for another reason: too little of some resource on the host.
     #[error("the program was not started: {0}")]
     NotStarted(std::io::Error),
     /// There is no warden for it.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The warden ended in the middle: killed by the host, or by the program where no pid namespace
-    /// prevents that. The program has ended, too.
+    /// The warden ended halfway: killed by the host, or, without a pid namespace, by the program. The
+    /// program has ended, too.
     #[error("the run was lost: its warden ended")]
     Lost,
 }
 
-/// Refuses what cannot be passed on.
+/// Refuses arguments and variables that cannot be passed on.
 pub(crate) fn check(
     args: &[String],
     env: &[(String, String)],
@@ -176,7 +176,7 @@ pub(crate) fn check(
     if args.iter().any(|arg| arg.contains('\0')) {
         return Err(RunError::Argument);
     }
-    // The jail holds whatever code runs in it, but whoever may choose arguments may not choose code.
+    // The jail confines any code that runs in it, but choosing arguments must not mean choosing code.
     let bad = |(name, value): &&(String, String)| {
         !is_variable(name, value) || name.starts_with("LD_") || name == "GLIBC_TUNABLES"
     };
@@ -186,7 +186,7 @@ pub(crate) fn check(
     }
 }
 
-/// The error that an `errno` of starting a program means.
+/// Converts the `errno` of starting a program.
 pub(crate) fn refused(errno: i32) -> RunError {
     match Errno::from_raw_os_error(errno) {
         Errno::NOENT | Errno::NOTDIR => RunError::NotFound,

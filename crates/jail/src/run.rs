@@ -1,7 +1,7 @@
 //! One run: arguments and input in, status and output out, everything gone afterwards.
 //!
 //! A run that ends by itself leaves its warden to the next one. A run that has to be ended takes its
-//! warden with it: hanging up is the one way to stop a program, so it is the one that is tested.
+//! warden with it: closing the socket is the only way to stop a program, so it is the one that is tested.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::streams::{Stream, pipes};
 use crate::usage;
 use crate::wire::{self, News};
 
-/// From when on output is read while the program runs. Most of what ends sooner fits into the pipes,
-/// is read at the end, and costs no waiting for.
+/// The time after which output is read while the program runs. Most output of shorter runs fits into
+/// the pipes, is read at the end, and costs no wait.
 const SHORT: Duration = Duration::from_millis(4);
 
 impl Program {
-    /// Runs it once. Dropping the future ends the run.
+    /// Runs the program once. Dropping the future ends the run.
     ///
     /// # Errors
-    /// Why there was no run; how a run fares is in [`Ended`].
+    /// The reason why there was no run; the outcome of a run is in [`Ended`].
     pub async fn run(&self, request: Request) -> Result<Ended, RunError> {
         check(&request.args, &request.env, &self.pool.limits)?;
         let now = Instant::now();
-        // Longer than a clock can count is as good as for ever.
+        // A timeout that is too long for the clock is as good as none.
         let year = Duration::from_secs(365 * 24 * 3600);
         let deadline = now + request.timeout.min(year);
         let (stdin, stdout, stderr) = pipes(&request.stdin).map_err(RunError::NotStarted)?;
@@ -69,7 +69,7 @@ impl Program {
     }
 }
 
-/// Waits for a permit, and hands the run to a warden.
+/// Waits for a permit, and passes the run to a warden.
 pub(crate) async fn begin(
     pool: &Arc<Pool>,
     args: &[String],
@@ -82,7 +82,7 @@ pub(crate) async fn begin(
     let mut descriptors = vec![streams[0].as_fd(), streams[1].as_fd()];
     descriptors.extend(stdin.as_ref().map(AsFd::as_fd));
     let permit = pool.admit().await.map_err(|_| RunError::Busy)?;
-    // A warden that died while it waited has not seen the run, so another can have it.
+    // A warden that died while it was idle has not seen the run, so another can have it.
     while let Some(mut link) = pool.take() {
         if link.send(&packet, &descriptors).await.is_ok() {
             link.runs += 1;
@@ -111,7 +111,7 @@ struct Run<'a> {
     started: Instant,
 }
 
-/// Why the loop ends before the program does.
+/// The reason why the loop ends before the program does.
 enum Stop {
     Limit(Limit),
     Lost,
@@ -189,7 +189,7 @@ impl Run<'_> {
             true => self.link.end().await,
             false => self.pool.give_back(self.link),
         }
-        // Nobody holds the other ends any more, so what is in the pipes is all there will be.
+        // All other ends are closed, so the pipes contain all the output there will be.
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         let full = stdout.or(stderr);
         Ok(Ended {
@@ -201,7 +201,7 @@ impl Run<'_> {
         })
     }
 
-    /// The limits that no kernel counts over several processes.
+    /// Checks the limits that the kernel does not count over several processes.
     async fn look(&self) -> Option<Limit> {
         let outer = self.link.pid()?;
         let net = self.link.report.has(Feature::NetNamespace);
@@ -229,7 +229,7 @@ pub(crate) fn hand_over(descriptors: &mut Vec<OwnedFd>, to: Option<&mpsc::Sender
     }
 }
 
-/// Writes what the pipe takes. `false` when all is written, or nobody reads it.
+/// Writes what the pipe takes. Returns `false` when all is written, or nothing reads it.
 async fn write(stdin: Option<&pipe::Sender>, input: &mut Bytes) -> bool {
     let Some(stdin) = stdin else { return false };
     if stdin.writable().await.is_err() {

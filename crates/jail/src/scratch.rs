@@ -1,14 +1,14 @@
-//! The scratch directory between two runs: looked at, put in order, or given up with its warden.
+//! The scratch directory between two runs: checked, cleaned, or given up with its warden.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The most leftovers that are removed. Beyond, a new warden with a new directory is better.
+/// The most leftovers that are removed. For more, a new warden with a new directory is better.
 const FEW: usize = 64;
 
-/// The scratch directory, as it has to be before each run.
+/// The scratch directory, in the state that it must have before each run.
 pub(crate) struct Scratch {
     pub(crate) directory: PathBuf,
     /// The directory and those beside it, each opened.
@@ -35,7 +35,7 @@ impl Scratch {
         })
     }
 
-    /// Returns whether it is as it was. A little is put in order; for much, a new warden is better.
+    /// Returns whether it is clean. A few leftovers are removed; for many, a new warden is better.
     pub(crate) fn clear(&self) -> bool {
         let settled = self.all.iter().all(|(path, opened)| {
             let mode = opened.metadata().map(|metadata| metadata.mode() & 0o7777);
@@ -57,7 +57,7 @@ impl Scratch {
     }
 
     fn remove_few(&self) -> bool {
-        // Without a size, what lies there may be anything.
+        // Without a size, its contents may be anything.
         self.empty.is_some() && self.all.iter().all(|(path, _)| remove_in(path))
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of a jail: what an operator decides once for all programs.
+//! The settings of a jail, which an operator decides once for all programs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::feature::Feature;
 
-/// The choice for when a part of the jail is missing.
+/// The choice of what to do if a part of the jail is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
-    /// Run nothing: every [required](Feature::is_required) part must hold.
+    /// Run nothing unless every [required](Feature::is_required) part is effective.
     #[default]
     Required,
-    /// Use what there is. [`Feature::without`] says what is lost.
+    /// Use the parts that are available. [`Feature::without`] states what is lost.
     Available,
 }
 
@@ -23,7 +23,7 @@ pub enum Demand {
 pub struct Settings {
     /// The choice for when a part is missing.
     pub demand: Demand,
-    /// The user and group that programs run as where the server is root: a user and a group that own nothing.
+    /// The user and group of programs if the server is root: a user and a group that own nothing.
     pub user: (u32, u32),
     /// Paths that the server keeps to itself (its data, its configuration): no profile may show them.
     pub denied: Vec<PathBuf>,
@@ -31,10 +31,10 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The time that an idle warden is kept.
     pub idle: Duration,
-    /// After how many runs a warden is replaced.
+    /// The number of runs after which a warden is replaced.
     pub runs: u32,
-    /// Parts to do without, as if the machine had none: for tests, and to find out which part a
-    /// program fails by.
+    /// Parts to leave out, as if the machine lacked them: for tests, and to find out which part makes a
+    /// program fail.
     pub without: Vec<Feature>,
 }
 

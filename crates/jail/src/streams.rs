@@ -12,7 +12,7 @@ use crate::request::Limit;
 
 /// The bytes of standard input that are written before the program runs.
 const AT_ONCE: usize = 64 << 10;
-/// The bytes that are read at a time: as many again as there is already, between these.
+/// The bytes that are read at a time: as many again as were read already, between these.
 const READ: (usize, usize) = (8 << 10, 64 << 10);
 
 /// One of standard output and standard error.
@@ -24,14 +24,14 @@ pub(crate) struct Stream {
 }
 
 enum Pipe {
-    /// Not waited for yet.
+    /// Not read asynchronously yet.
     Idle(OwnedFd),
     Open(pipe::Receiver),
     Closed,
 }
 
 impl Stream {
-    /// At most `most` bytes come of it, and what is more is over `limit`.
+    /// A stream of at most `most` bytes; more exceeds `limit`.
     pub(crate) fn new(pipe: OwnedFd, most: usize, limit: Limit) -> Stream {
         Stream {
             pipe: Pipe::Idle(pipe),
@@ -41,7 +41,7 @@ impl Stream {
         }
     }
 
-    /// From now on, [`read`](Self::read) waits for it.
+    /// Registers the pipe with the runtime, so that [`read`](Self::read) waits for it.
     pub(crate) fn open(&mut self) -> std::io::Result<()> {
         if let Pipe::Idle(pipe) = std::mem::replace(&mut self.pipe, Pipe::Closed) {
             self.pipe = Pipe::Open(pipe::Receiver::from_owned_fd_unchecked(pipe)?);
@@ -53,7 +53,7 @@ impl Stream {
         matches!(self.pipe, Pipe::Open(_))
     }
 
-    /// Reads what is there, and says whether it was too much.
+    /// Reads the bytes that are there, and returns the limit if they were too many.
     pub(crate) async fn read(&mut self) -> Option<Limit> {
         let Pipe::Open(pipe) = &self.pipe else {
             return None;
@@ -73,7 +73,7 @@ impl Stream {
         self.over()
     }
 
-    /// Reads what is left in the pipe, without waiting for it.
+    /// Reads the rest in the pipe, without waiting.
     pub(crate) fn rest(&mut self) -> Option<Limit> {
         let pipe = match &self.pipe {
             Pipe::Idle(pipe) => pipe.as_fd(),
@@ -90,7 +90,7 @@ impl Stream {
         self.over()
     }
 
-    /// One more than may be, to see that there is more.
+    /// One byte more than allowed, to see that there is more.
     fn room(&self) -> usize {
         let (least, most) = READ;
         let room = (self.most - self.data.len()).saturating_add(1);
@@ -124,11 +124,11 @@ impl Out {
 
 /// The pipe into the program.
 pub(crate) struct In {
-    /// `None` where everything is written.
+    /// `None` if everything is written.
     pub(crate) ours: Option<OwnedFd>,
-    /// `None` for nothing at all: the warden takes `/dev/null`.
+    /// `None` for no input: the warden uses `/dev/null`.
     pub(crate) theirs: Option<OwnedFd>,
-    /// The bytes that are written already.
+    /// The number of bytes that are written already.
     pub(crate) written: usize,
 }
 
@@ -153,7 +153,7 @@ impl In {
         }
         let mut pipe = In::new()?;
         if let Some(ours) = pipe.ours.take() {
-            // A pipe takes this much without a reader, usually; the rest follows.
+            // A pipe usually takes this much without a reader; the rest follows.
             let mut ours = std::fs::File::from(ours);
             let first = &input[..input.len().min(AT_ONCE)];
             pipe.written = ours.write(first).or_else(|error| match error.kind() {
@@ -166,7 +166,7 @@ impl In {
     }
 }
 
-/// All three, with as much of `input` written as fits.
+/// All three pipes, with as much of `input` written as fits.
 pub(crate) fn pipes(input: &[u8]) -> std::io::Result<(In, Out, Out)> {
     Ok((In::with(input)?, Out::new()?, Out::new()?))
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 pub struct Usage {
     /// Processes.
     pub processes: u32,
-    /// Bytes of resident anonymous and shared memory, of what is swapped out of it, of page tables,
-    /// and of what sockets hold. Pages that several share count for each; a Unix socket counts as
-    /// much as it may hold.
+    /// Bytes of resident anonymous and shared memory, of its swapped part, of page tables, and of
+    /// sockets. Pages that several processes share count for each; a Unix socket counts as much as it
+    /// may hold.
     pub memory: u64,
     /// CPU time, also of processes that ended.
     pub cpu: Duration,
@@ -19,8 +19,8 @@ pub struct Usage {
 /// More than any profile is likely to allow; a walk ends there.
 const MOST: u32 = 10_000;
 
-/// Adds up what is below the outer process `outer` of a warden, the inner one not counted but for
-/// the CPU time of those that it waited for. `net` says whether it has a network namespace.
+/// Adds up the processes below the outer process `outer` of a warden, without the inner one except
+/// for the CPU time of those that it waited for. `net` is true if it has a network namespace.
 pub(crate) fn of(outer: u32, net: bool) -> Usage {
     let mut usage = Usage::default();
     let ticks = rustix::param::clock_ticks_per_second().max(1);
@@ -67,10 +67,10 @@ fn children(pid: u32) -> Vec<u32> {
     children
 }
 
-/// Ticks of the process itself, and of those that it waited for (proc_pid_stat(5), 14 to 17).
+/// Ticks of the process itself, and of its children that it waited for (proc_pid_stat(5), 14 to 17).
 fn times(pid: u32) -> Option<(u64, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses, and may hold anything.
+    // The name is in parentheses, and may contain anything.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut ticks = rest
         .split_whitespace()
@@ -90,15 +90,15 @@ fn memory(pid: u32) -> u64 {
     kilobytes.sum::<u64>() << 10
 }
 
-/// Unix sockets of the network namespace of `pid`, those too that are on their way from one process
-/// to another and belong to none.
+/// Unix sockets of the network namespace of `pid`, including those in transit from one process to
+/// another, which belong to none.
 fn unix_sockets(pid: u32) -> u64 {
     let list = fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
     (list.lines().count() as u64).saturating_sub(1)
 }
 
-/// Sockets that `pid` has open: where there is no network namespace, these are Unix sockets, and the
-/// list of all of them is the host's.
+/// Sockets that `pid` has open: without a network namespace, these are Unix sockets, and the list of
+/// all of them is the host's.
 fn sockets_of(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
@@ -110,14 +110,14 @@ fn sockets_of(pid: u32) -> u64 {
     sockets.count() as u64
 }
 
-/// The most that is under way from one Unix socket: the kernel lets it have `SO_SNDBUF`, which
-/// programs cannot raise, and one packet of that size besides.
+/// The most bytes in transit from one Unix socket: the kernel allows `SO_SNDBUF`, which programs
+/// cannot raise, and one packet of that size besides.
 fn unix_socket() -> u64 {
     let default = fs::read_to_string("/proc/sys/net/core/wmem_default").unwrap_or_default();
     2 * default.trim().parse().unwrap_or(SNDBUF)
 }
 
-/// As Linux sets it.
+/// The default of Linux.
 const SNDBUF: u64 = 212_992;
 
 /// Bytes in the queues of the IP sockets of the network namespace of `pid`, twice, for what the

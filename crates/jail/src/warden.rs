@@ -7,10 +7,10 @@ use crate::handover::{INNER, OUTER, WARDEN};
 use crate::inner::inner;
 use crate::outer::outer;
 
-/// To be called first thing in `main`: where the binary was started as a warden, it is one until
-/// its end, and the result is the process's exit code. Otherwise `None`, at once.
+/// Runs a warden; to be called first in `main`. If the binary was started as a warden, it runs as one
+/// until its end, and the result is the process's exit code. Otherwise returns `None`, at once.
 ///
-/// Nothing may have been started before: a warden has one thread.
+/// No thread may have been started before: a warden has only one.
 pub fn warden_main() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != WARDEN {

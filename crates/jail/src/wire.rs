@@ -1,7 +1,7 @@
-//! The protocol of server and warden: packets over one Unix socket pair.
+//! The protocol between server and warden: packets over one Unix socket pair.
 //!
-//! A run is NUL-separated, as `execve` itself sees it; the rest is small and rare, and JSON.
-//! Descriptors ride along. The socket's end is the whole of error handling: whoever sees it stops.
+//! A run is NUL-separated, as for `execve`; the rest is small and rare, and JSON. Descriptors are
+//! attached. The end of the socket is the only error handling: a process that sees it stops.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::feature::{Feature, Report};
 use crate::profile::Profile;
 
-/// The most that one packet holds; a Unix socket takes no more than about 200 KiB by default.
+/// The size of the largest packet; a Unix socket takes no more than about 200 KiB by default.
 pub(crate) const PACKET: usize = 176 << 10;
 
 /// The first packet to a warden.
@@ -28,12 +28,12 @@ pub(crate) struct Plan {
     pub(crate) profile: Profile,
     /// The target of each declared path when the profile was checked.
     pub(crate) leads: Vec<(PathBuf, PathBuf)>,
-    /// Parts to do without.
+    /// Parts to leave out.
     pub(crate) without: Vec<Feature>,
-    /// The user that programs run as where the server is root.
+    /// The user of programs if the server is root.
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// The directory of scratch directories without a mount namespace.
+    /// The parent of scratch directories without a mount namespace.
     pub(crate) scratch: PathBuf,
 }
 
@@ -41,19 +41,19 @@ pub(crate) struct Plan {
 /// with any number of `Connection`s in between.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum News {
-    /// The warden is locked in.
+    /// The warden is confined.
     Ready(Report),
-    /// The warden could not lock itself in as far as it must.
+    /// The warden could not confine itself as far as it must.
     Failed(String),
-    /// Somebody connected to the proxy; the descriptor rides along.
+    /// A program connected to the proxy; the descriptor is attached.
     Connection,
     /// The program was not started: an `errno`.
     Refused(i32),
-    /// The program ended, and everything that it left behind is gone.
+    /// The program ended, and all that it left behind is removed.
     Ended {
-        /// As `wait` tells it.
+        /// The status from `wait`.
         status: i32,
-        /// CPU time of this run's processes, of all that were waited for.
+        /// CPU time of this run's processes that were waited for.
         cpu: Duration,
         /// The warden should not be used again.
         retire: bool,
@@ -61,7 +61,7 @@ pub(crate) enum News {
 }
 
 impl News {
-    /// A failure, as much of its text as fits.
+    /// A failure, with as much of its text as fits.
     pub(crate) fn failed(text: &str) -> News {
         News::Failed(text.chars().take(500).collect())
     }
@@ -118,7 +118,7 @@ pub(crate) fn write_run(packet: &mut Vec<u8>, args: &[String], env: &[(String, S
     packet.extend_from_slice(&count.to_le_bytes());
 }
 
-/// Arguments, and names with their values.
+/// Arguments, and variables with their values.
 type Words<'a> = (Vec<&'a [u8]>, Vec<(&'a [u8], &'a [u8])>);
 
 /// The arguments and the environment of such a packet.
@@ -126,7 +126,7 @@ pub(crate) fn read_run(packet: &[u8]) -> Option<Words<'_>> {
     let (block, count) = packet.split_last_chunk::<4>()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     let mut words = block.split(|byte| *byte == 0);
-    // What follows the last NUL is not a word.
+    // Bytes after the last NUL are not an argument.
     words.next_back()?;
     let args: Vec<_> = words.by_ref().take(count).collect();
     let env = words.map(|word| {

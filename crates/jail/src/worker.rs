@@ -1,7 +1,7 @@
-//! A program that stays: for those that take long to start, and then answer many requests.
+//! Resident programs: for those that take long to start, and then answer many requests.
 //!
-//! The caller decides what is said over its standard streams. The jail is the same as a run's,
-//! but for output, which is the caller's to bound, and time, which it has without end.
+//! The caller decides what is sent over the standard streams. The jail is the same as a run's, except
+//! for output, which the caller has to bound, and time, which is unlimited.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -35,24 +35,24 @@ pub struct Worker {
     link: Link,
     connections: Option<mpsc::Sender<TcpStream>>,
     ended: Option<Exit>,
-    /// Takes standard error as it comes, and goes with the worker.
+    /// Reads standard error as it comes; ends with the worker.
     reader: JoinSet<()>,
     _permit: Permit,
 }
 
-/// The time that the output of a worker is read after its end, at most: should a process outlive it.
+/// The most time for which the output of a worker is read after its end: a process may outlive it.
 const DRAINED: Duration = Duration::from_millis(200);
 
 /// The end of what was written to standard error.
 type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
-    /// Starts it as a worker, which takes one of the program's places. Its profile should have
-    /// [`Limits::cpu`](crate::Limits) `None`. `timeout` is for its place and its start. Nobody looks
-    /// at the memory of all its processes together: ask for its [`usage`](Worker::usage).
+    /// Starts the program as a worker, which takes one of the program's permits. Its profile should have
+    /// [`Limits::cpu`](crate::Limits) `None`. `timeout` bounds the wait for the permit and the start. The
+    /// memory of all its processes together is not checked: ask for its [`usage`](Worker::usage).
     ///
     /// # Errors
-    /// Why there is no worker. A program that cannot be executed is found out by
+    /// The reason why there is no worker. A program that cannot be executed is reported by
     /// [`ended`](Worker::ended).
     pub async fn open(
         &self,
@@ -102,7 +102,7 @@ impl Worker {
         end_of(&self.stderr)
     }
 
-    /// The use of its processes now.
+    /// The memory and CPU time of its processes now.
     pub async fn usage(&self) -> Usage {
         let Some(outer) = self.link.pid() else {
             return Usage::default();
@@ -112,8 +112,8 @@ impl Worker {
         usage.await.unwrap_or_default()
     }
 
-    /// Waits for its end, however it comes about, and hands on its connections to the proxy
-    /// meanwhile: poll it all the time. Nothing is lost if the future is dropped.
+    /// Waits for its end, and passes on its connections to the proxy meanwhile: poll it all the time.
+    /// Nothing is lost if the future is dropped.
     ///
     /// # Errors
     /// The program was not started, or its warden was lost.
@@ -138,8 +138,8 @@ impl Worker {
         }
     }
 
-    /// Ends it with all its processes, waits until they are gone, and returns what [`Worker::stderr`] is then: all that
-    /// they wrote. Dropping it does not wait.
+    /// Ends the worker and all its processes, waits until they are gone, and returns the final
+    /// [`Worker::stderr`]: all that they wrote. Dropping the worker does not wait.
     pub async fn kill(self) -> Vec<u8> {
         let Worker {
             link,
@@ -148,7 +148,7 @@ impl Worker {
             ..
         } = self;
         link.end().await;
-        // Nobody is left who could write, so the end of the pipe is what is read next.
+        // No process is left that could write, so the end of the pipe is read next.
         let _ = tokio::time::timeout(DRAINED, reader.join_next()).await;
         end_of(&stderr)
     }

@@ -1,23 +1,21 @@
-//! Path prefixes of rules: whole segments, however the path is spelled.
+//! Path prefixes of rules: whole segments, however the path is written.
 //!
-//! The URL parser has resolved `.`, `..` and `%2e%2e` before a path comes here. What it leaves
-//! alone, and what servers behind it may still undo, are encoded slashes (`..%2fkeys`), double
-//! encoding (`%252e%252e`), backslashes, empty segments (`//`) and path parameters (`..;x`, which
-//! some servers cut off). Refusing every such path would break honest ones
-//! (`/projects/group%2Fname`). So the prefix has to hold at *each* level of decoding, with dot
-//! segments resolved at each level: a path that could be read as leaving the prefix does not match,
-//! any other does.
+//! The URL parser has resolved `.`, `..` and `%2e%2e` before a path gets here. It leaves encoded slashes (`..%2fkeys`),
+//! double encoding (`%252e%252e`), backslashes, empty segments (`//`) and path parameters (`..;x`, which some servers
+//! cut off), and servers behind it may still decode these. Refusing every such path would break honest ones
+//! (`/projects/group%2Fname`). So the prefix has to hold at *each* level of decoding, with dot segments resolved at
+//! each level: a path that could be read as leaving the prefix does not match, any other does.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Returns whether `path` lies under the segments of `prefix` (as [`segments`] of a rule's path give them).
+/// Returns whether `path` lies under the segments of `prefix` (from [`segments`] of a rule's path).
 pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
     if prefix.is_empty() {
         return true;
     }
-    // As written: `/v3//mail` is not `/v3/mail`, even where a server may think so.
+    // As written: `/v3//mail` is not `/v3/mail`, even if a server may treat it so.
     let mut written = path
         .strip_prefix('/')
         .unwrap_or(path)
@@ -29,7 +27,7 @@ pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
     {
         return false;
     }
-    // As any server may read it. Each level is shorter than the one before, so this ends.
+    // As any server may decode it. Each level is shorter than the one before, so this ends.
     let mut level: Cow<'_, [u8]> = Cow::Borrowed(path.as_bytes());
     loop {
         if !resolves_under(&level, prefix) {
@@ -42,7 +40,7 @@ pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
     }
 }
 
-/// The segments of a rule's path, or what is wrong with it.
+/// The segments of a rule's path; the error states what is wrong with it.
 pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -83,7 +81,7 @@ fn resolves_under(path: &[u8], prefix: &[String]) -> bool {
             b"" | b"." => {}
             b".." => {
                 resolved.pop();
-                // Left the prefix once: what the path enters afterwards does not make it good.
+                // A path that left the prefix once does not match, whatever it enters afterwards.
                 if resolved.len() < prefix.len() {
                     return false;
                 }

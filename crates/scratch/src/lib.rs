@@ -1,12 +1,12 @@
 //! Removal of a directory tree that untrusted code made.
 //!
 //! `std::fs::remove_dir_all` recurses and holds a descriptor for each level: a tree of 16,000 levels overflows a stack,
-//! or uses up the descriptors of a process. Here a directory that is not empty is moved up to the top of the tree before
-//! it is looked into, so that each one is opened once, at a depth of one: stack and descriptors are the same for every
+//! or uses up the descriptors of a process. Here a directory that is not empty is moved up to the top of the tree
+//! before it is read, so that each one is opened once, at a depth of one: stack and descriptors are the same for every
 //! tree, and the time is linear in its entries.
 //!
-//! Names are looked up in opened directories, one component at a time, and a symbolic link is never followed: whatever
-//! still runs and swaps a directory for a link has that link removed, and nothing beyond it.
+//! Names are looked up in opened directories, one component at a time, and a symbolic link is never followed: if a
+//! program still runs and swaps a directory for a link, the link is removed, and nothing beyond it.
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -15,12 +15,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// Removes `path`, whatever it is, with all that is in it. What is not there is removed.
+/// Removes `path`, of any type, with everything in it. A missing path counts as removed.
 ///
-/// It blocks, for as long as the tree is large.
+/// This blocks, for longer the larger the tree is.
 ///
 /// # Errors
-/// What the system says of the first thing that cannot be removed; all that can be is.
+/// The system's error for the first entry that cannot be removed; all others are removed.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match unlink(CWD, path) {
         Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS) => {}
@@ -33,7 +33,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
 /// The directory to which all others are moved.
 struct Top {
     opened: OwnedFd,
-    /// Directories that were moved, which numbers their new names.
+    /// The number of directories that were moved, which makes their new names.
     moved: u64,
 }
 
@@ -45,7 +45,7 @@ impl Top {
         })
     }
 
-    /// Removes all that is in it.
+    /// Removes all its entries.
     fn empty(&mut self) -> io::Result<()> {
         loop {
             let (mut entries, mut removed, mut failed) = (0u64, 0u64, None);
@@ -60,7 +60,7 @@ impl Top {
                     Err(error) => failed = Some(error),
                 }
             }
-            // What was moved here may have come behind the place that was read.
+            // Directories that were moved here may have come behind the position that was read.
             match failed {
                 _ if entries == 0 => return Ok(()),
                 Some(error) if removed == 0 => return Err(error.into()),
@@ -98,7 +98,7 @@ impl Top {
             self.moved += 1;
             let free = format!(".iof-removal-{}", self.moved);
             match rustix::fs::renameat(from, name, &self.opened, free) {
-                // Somebody chose that name before; as many numbers are tried as they made names.
+                // The untrusted code chose that name before; the number of tries is bounded by the names it made.
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
                 // A directory is changed when it moves, by the entry `..`.
                 Err(Errno::ACCESS) if open_up(from.as_fd(), name)? => {}
@@ -109,7 +109,7 @@ impl Top {
     }
 }
 
-/// Removes a file, a link or an empty directory. What is not there is removed.
+/// Removes a file, a link or an empty directory. A missing one counts as removed.
 fn unlink(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<()> {
     let removed = match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {
@@ -134,15 +134,15 @@ fn enter(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::i
         other => other?,
     };
     if !is_open(&rustix::fs::fstat(&opened)?) {
-        // Files of others stay closed to us; what cannot be removed then says so itself.
+        // Entries of other users stay closed; a removal that fails then reports its own error.
         let _ = rustix::fs::fchmod(&opened, Mode::RWXU);
     }
     Ok(opened)
 }
 
-/// Lets the owner into a directory that was closed to everybody; whether that changed anything.
+/// Gives the owner access to a directory that was closed to everybody; returns whether that changed anything.
 fn open_up(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<bool> {
-    // A path of that name could lead through a link; an opened place cannot.
+    // A path could lead through a link; an opened directory cannot.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
     if is_open(&rustix::fs::fstat(&place)?) {
@@ -168,7 +168,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// A chain of directories of a depth that no path can name.
+    /// A chain of directories of a depth beyond the longest path.
     fn chain(at: &Path, depth: usize) {
         fs::create_dir(at).unwrap();
         let mut here = enter(CWD, at).unwrap();

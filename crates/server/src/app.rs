@@ -1,4 +1,4 @@
-//! The parts of a server that every request may need.
+//! The parts of a server that requests use.
 
 use crate::audit_log::AuditLog;
 use crate::auth::Keys;
@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use url::Url;
 
-/// A server's parts. One for the process, shared by all requests.
+/// The parts of a server. One for the process, shared by all requests.
 pub struct App {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
@@ -41,17 +41,17 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Notified when a job was accepted.
     pub(crate) job_accepted: Notify,
-    /// The way out for fetches and callbacks.
+    /// The outbound client of fetches and callbacks.
     pub(crate) egress: Egress,
-    /// By which name clients know this server.
+    /// The URL under which clients know this server.
     pub(crate) public_url: Option<Url>,
-    /// By which names requests may name it.
+    /// The host names under which requests may address this server.
     pub(crate) names: OwnNames,
     pub(crate) wall_time: Duration,
     pub(crate) module_size: ByteSize,
     /// True for the server of `iof dev`.
     pub(crate) dev: bool,
-    /// The runtime beside those of the connections.
+    /// The shared runtime, beside the one of each core's connections.
     pub(crate) shared: Handle,
     /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
     pub(crate) stopping: AtomicBool,
@@ -61,9 +61,9 @@ pub struct App {
 pub struct Parts {
     /// Runs functions.
     pub engine: Engine,
-    /// Keeps them.
+    /// Keeps functions and their records.
     pub store: Store,
-    /// The way out for fetches and callbacks.
+    /// The outbound client of fetches and callbacks.
     pub egress: Egress,
     /// `[server]`
     pub settings: Settings,
@@ -77,11 +77,11 @@ pub struct Parts {
     pub ceiling: Grants,
     /// The keys that secrets are encrypted under.
     pub secret_keys: SecretKeys,
-    /// The record of what left, and recorded calls.
+    /// The log of outbound requests and commands, and of recorded calls.
     pub audit_log: AuditLog,
-    /// The figures of the server; they observe what leaves.
+    /// The metrics of the server; they observe outbound requests and commands.
     pub metrics: Arc<Metrics>,
-    /// By which name clients know this server.
+    /// The URL under which clients know this server.
     pub public_url: Option<Url>,
     /// `[limits]`
     pub limits: Limits,
@@ -92,7 +92,7 @@ pub struct Parts {
 }
 
 impl App {
-    /// Puts a server together. Needs a runtime: calls are written to the store by a task.
+    /// Builds a server. Must be called in a runtime: a task writes calls to the store.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts {
@@ -164,11 +164,11 @@ impl App {
         })
     }
 
-    /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know only https,
-    /// and what stands in front of a server takes requests on the ports of both.
+    /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know
+    /// only https, and a proxy in front of a server takes requests on the ports of both schemes.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
         self.public_url.as_ref().is_some_and(|own| {
-            // `port` is the one that is written; a scheme's own is none.
+            // `port` is the port that is written in a URL; the default port of a scheme is `None`.
             let same_port = own.port() == url.port()
                 || own.port_or_known_default() == url.port_or_known_default();
             own.host() == url.host() && same_port

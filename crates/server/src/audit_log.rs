@@ -1,8 +1,9 @@
-//! The audit log: requests and commands that left because of functions, and recorded calls, on their way to the store.
+//! The audit log: outbound requests and commands of functions, and recorded calls, on their way to the store.
 //!
-//! A request that was sent or a command that ran leaves a row in a queue, without a lock and without waiting. What waits
-//! in it is bounded in bytes (`records.memory`). What comes when it is full is counted and said in the log: a call must not
-//! wait for its own record, and memory must not grow with a disk that is slow.
+//! A request that was sent or a command that ran puts a row into a queue, without a lock and without waiting. The rows
+//! that wait are bounded in bytes (`records.memory`). Rows that come while the queue is full are dropped, counted, and
+//! reported in the server's own log: a call must not wait for its own record, and memory must not grow when the disk is
+//! slow.
 
 use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
@@ -32,13 +33,13 @@ enum Entry {
     Call(Box<Recording>),
 }
 
-/// Entries of one transaction at most.
+/// The most entries of one transaction.
 const BATCH: usize = 2_000;
 /// Bytes after which a transaction takes no further entry.
 const BATCH_BYTES: usize = 4 << 20;
 
 impl Entry {
-    /// Bytes that it holds in memory.
+    /// The bytes that this entry holds in memory.
     fn size(&self) -> usize {
         let own = match self {
             Self::Sent(line) => line.size(),
@@ -49,7 +50,7 @@ impl Entry {
 }
 
 impl AuditLog {
-    /// Starts the task; needs a runtime.
+    /// Starts the task; must be called in a runtime.
     #[must_use]
     pub fn start(store: Store, settings: RecordSettings) -> Self {
         let (records, setting) = ("records of what left and of calls", "records.memory");
@@ -80,7 +81,7 @@ impl AuditLog {
         usize::try_from(self.settings.call_size.as_u64()).unwrap_or(usize::MAX)
     }
 
-    /// Keeps a call.
+    /// Keeps a recorded call.
     pub(crate) fn call(&self, recording: Recording) {
         self.sender.send(Entry::Call(Box::new(recording)));
     }
@@ -90,12 +91,12 @@ impl AuditLog {
         self.queue.flush().await;
     }
 
-    /// The records that a stop has still to write.
+    /// The number of records that a stop still has to write.
     pub(crate) fn left(&self) -> usize {
         self.sender.backlog.left()
     }
 
-    /// Writes what waits, and ends soon after `deadline`. What is not written by then is dropped.
+    /// Writes the entries that wait, and ends soon after `deadline`. Entries that are not written by then are dropped.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.queue.stop(deadline).await;
     }
@@ -104,7 +105,7 @@ impl AuditLog {
 impl AuditSender {
     fn send(&self, entry: Entry) {
         if self.backlog.reserve(entry.size()) {
-            // Not taken when the server has stopped.
+            // The queue refuses an entry when the server has stopped.
             self.sender.send(entry);
         } else {
             self.backlog.shed(1);
@@ -168,7 +169,8 @@ struct EntryWriter {
 impl Writer for EntryWriter {
     type Item = Entry;
     const BATCH: usize = BATCH;
-    // Entries that come while the queue is full are lost: this writes for a fifth of its time, and on when it has to.
+    // Entries that come while the queue is full are lost: the task writes for a fifth of its time, and for longer when
+    // it has to.
     const REST: u32 = 4;
     const RESTS_WHEN_FULL: bool = false;
 
@@ -204,7 +206,7 @@ impl Writer for EntryWriter {
         self.backlog.close(entries.len() as u64);
     }
 
-    /// A million rows go in many short transactions, so that others get theirs in between.
+    /// A million rows are removed in many short transactions, so that other writers get their turn in between.
     async fn tidy(&mut self) {
         while self.sent(vec![]).await {}
         while self.calls(vec![]).await {}

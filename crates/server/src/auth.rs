@@ -1,6 +1,7 @@
-//! Keys of the server: who may upload, list and read.
+//! The keys of the server, which decide who may upload, list and read.
 //!
-//! A function's own keys (`SSVM_Usage_Key`, `SSVM_Admin_Key`) are the store's. These guard what no function's key can.
+//! A function's own keys (`SSVM_Usage_Key`, `SSVM_Admin_Key`) are in the store. The server's keys guard what no
+//! function's key opens.
 
 use crate::settings::Auth;
 use http::HeaderMap;
@@ -26,12 +27,12 @@ impl Keys {
         !self.0.is_empty()
     }
 
-    /// Returns whether a request may do what needs a key: it carries one, or none is configured.
+    /// Returns whether a request may do what needs a key: it carries a configured key, or no key is configured.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         !self.are_set() || self.is_operator(headers)
     }
 
-    /// Returns whether it carries one.
+    /// Returns whether a request carries a configured key.
     pub(crate) fn is_operator(&self, headers: &HeaderMap) -> bool {
         given(headers).is_some_and(|key| self.are(key))
     }
@@ -39,7 +40,7 @@ impl Keys {
     /// Returns whether a text is one of them.
     pub(crate) fn are(&self, key: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        // All of them, whichever matches: the time tells nothing.
+        // Compares all keys, whichever matches, so that the time does not reveal which one did.
         self.0
             .iter()
             .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
@@ -59,7 +60,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The refusal of what needs a key of the server.
+/// The refusal of a request that needs a key of the server.
 pub(crate) fn key_fault() -> Fault {
     Fault::new(
         FaultKind::Key,

@@ -1,29 +1,29 @@
 //! The memory of records that wait to be written.
 //!
-//! Records come as fast as calls end, and are written as fast as the disk takes them. So what waits is bounded in bytes;
-//! a record that has no room is dropped, counted, and said in the server's own log.
+//! Records come as fast as calls end, and are written as fast as the disk takes them. So the records that wait are
+//! bounded in bytes; a record without room is dropped, counted, and reported in the server's own log.
 
 use bytesize::ByteSize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The records of one log that wait, in bytes, and the count of those that were dropped.
+/// The records of one log that wait, in bytes, and the number of records that were dropped.
 pub(crate) struct Backlog {
-    /// The records, as the server's log calls them.
+    /// The name of these records in the server's log.
     records: &'static str,
     /// The setting that bounds their memory.
     setting: &'static str,
     limit: ByteSize,
-    /// Bytes of those that wait.
+    /// The bytes of the records that wait.
     held: AtomicUsize,
-    /// Records that a stop has still to write.
+    /// The number of records that a stop still has to write.
     left: AtomicUsize,
     /// Records that were dropped since the start.
     dropped: AtomicU64,
-    /// Those of them that the server's log has named.
+    /// The number of dropped records that the server's log has reported.
     said: AtomicU64,
     started: Instant,
-    /// The time from which the server's log may name more, in milliseconds since the start.
+    /// The time from which the server's log may report more, in milliseconds since the start.
     quiet_until: AtomicU64,
 }
 
@@ -45,7 +45,7 @@ impl Backlog {
         }
     }
 
-    /// Takes room. `false`: there is not as much.
+    /// Reserves room. Returns `false` if there is not enough.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
         let held = self.held.fetch_add(bytes, Ordering::AcqRel);
         let has_room = held.saturating_add(bytes) as u64 <= self.limit.as_u64();
@@ -55,17 +55,17 @@ impl Backlog {
         has_room
     }
 
-    /// Gives room back.
+    /// Gives reserved room back.
     pub(crate) fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Says how many records a stop has still to write. Counted then only, and not as calls end.
+    /// Sets the number of records that a stop still has to write. They are counted only then, and not as calls end.
     pub(crate) fn set_left(&self, records: usize) {
         self.left.store(records, Ordering::Release);
     }
 
-    /// The records that a stop has still to write.
+    /// The number of records that a stop still has to write.
     pub(crate) fn left(&self) -> usize {
         self.left.load(Ordering::Acquire)
     }
@@ -75,19 +75,19 @@ impl Backlog {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Counts records that had no room, and says so, at most once in ten seconds.
+    /// Counts records that had no room, and reports them, at most once in ten seconds.
     pub(crate) fn shed(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::AcqRel);
         self.report();
     }
 
-    /// Counts records that were dropped for another reason, which the caller says.
+    /// Counts records that were dropped for another reason, which the caller reports.
     pub(crate) fn lose(&self, records: u64) {
         self.said.fetch_add(records, Ordering::AcqRel);
         self.dropped.fetch_add(records, Ordering::AcqRel);
     }
 
-    /// Says how many records were dropped since this was last said, if that was ten seconds ago.
+    /// Reports how many records were dropped since the last report, if that was ten seconds ago.
     pub(crate) fn report(&self) {
         let dropped = self.dropped.load(Ordering::Acquire);
         if dropped == self.said.load(Ordering::Acquire) {
@@ -106,7 +106,8 @@ impl Backlog {
         }
     }
 
-    /// Says all that was not said, at the end. `cut_off` more records could not be written in the time of a stop.
+    /// Reports every drop that was not reported yet, at the end. `cut_off` more records could not be written in the
+    /// time of a stop.
     pub(crate) fn close(&self, cut_off: u64) {
         let dropped = self.dropped.load(Ordering::Acquire);
         if dropped > self.said.load(Ordering::Acquire) {

@@ -1,4 +1,5 @@
-//! Reading bodies: capped in size, in time, and all together in memory, with answers that are being sent.
+//! Request bodies: limited in size, in time, and in the memory that all of them share with the answers that are being
+//! sent.
 
 use crate::coding::Coding;
 use crate::memory::{MemoryPool, MemoryReservation, SMALL};
@@ -36,11 +37,11 @@ impl BodyMemory {
         }
     }
 
-    /// Reads a body to its end, and decodes it where its headers say so.
+    /// Reads a body to its end, and decodes it if its headers name a coding.
     ///
     /// # Errors
-    /// `too_large` when it has more than `limit` bytes, `body-memory`, `body-wait`, `request` if the client broke it off,
-    /// and those of a coding that is not known or does not fit.
+    /// `too_large` when it has more than `limit` bytes; `body-memory`; `body-wait`; `request` if the client aborted it;
+    /// and the errors of a coding that is unknown or does not match the body.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
@@ -49,8 +50,8 @@ impl BodyMemory {
         too_large: impl Fn() -> Fault,
     ) -> Result<BufferedBody, Fault> {
         let limit = limit.as_u64();
-        // A client that says coding and size is refused before it sends, and before it is told to. What it sends even so
-        // is its connection's business.
+        // A client that states coding and size is refused before it sends, and before it is told to. If it sends even
+        // so, its connection deals with the body.
         let coding = Coding::of(headers)?;
         let stated = http_body::Body::size_hint(&body).lower();
         if stated > limit {
@@ -72,12 +73,12 @@ impl BodyMemory {
         };
         match coding {
             None => Ok(held),
-            // Boxed: bodies as they are do not carry the decoding about.
+            // Boxed, so that bodies without a coding do not carry the future of the decoding.
             Some(coding) => Box::pin(self.decoded(coding, held, limit, deadline, too_large)).await,
         }
     }
 
-    /// Takes a share for what came another way than as a body.
+    /// Takes a share for data that did not arrive as a body.
     ///
     /// # Errors
     /// `body-memory`
@@ -99,12 +100,12 @@ impl BodyMemory {
         self.pool.give_back(bytes);
     }
 
-    /// Does work that grows with what a client sent, off the thread of its connection and in a turn, of which there are
-    /// as many as cores. The work ends when its deadline passes or nobody waits for it any more, wherever it asks its
-    /// [`Budget`]. The share is what the budget was asked for.
+    /// Runs work whose size a client decides, off the thread of its connection and in a turn, of which there are as
+    /// many as cores. The work ends when its deadline passes or its caller is gone, at the next point where it asks its
+    /// [`Budget`]. The share is the memory that the work asked the budget for.
     ///
     /// # Errors
-    /// `wall-time`, `body-memory`, and those of the work.
+    /// `wall-time`, `body-memory`, and the errors of the work.
     pub(crate) async fn parse<T: Send + 'static>(
         &self,
         deadline: Instant,
@@ -177,7 +178,7 @@ pub(crate) fn larger_than(kind: FaultKind, limit: impl std::fmt::Display) -> Fau
     Fault::new(kind, format!("The body is larger than {limit}."))
 }
 
-/// The fault of a body that did not come to its end.
+/// The fault of a body that broke off before its end.
 fn broken(error: axum::Error) -> Fault {
     let mut causes = std::iter::successors(
         Some(&error as &(dyn std::error::Error + 'static)),

@@ -1,8 +1,8 @@
-//! Requests that a call makes by itself, as their options are written: those of Node's `https` module.
+//! Requests that a caller asks a call to make, written as the options of Node's `https` module.
 //!
-//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be a
-//! bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
-//! https alone; `"protocol": "http:"` is Node's own word for the other. `"auth": "user:password"` is `Authorization: Basic`.
+//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be
+//! a bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
+//! only https; `"protocol": "http:"` is Node's own word for http. `"auth": "user:password"` is `Authorization: Basic`.
 //! An option that is not served is refused by its name.
 
 use base64::Engine as _;
@@ -26,11 +26,11 @@ const OPTIONS: [&str; 9] = [
     "port",
     "protocol",
 ];
-/// The characters that are shown of a name that is refused.
+/// The characters that are shown of the name of a refused option.
 const LONGEST_NAME: usize = 64;
-/// The options that a fetch has besides.
+/// The options of a fetch beside those of a callback.
 const BODY: [&str; 2] = ["body", "data"];
-/// The most names, values and brackets in the JSON of one.
+/// The most names, values and brackets in the JSON of one request.
 const TOKENS: usize = 10_000;
 
 /// A request to be made: a fetch, or a callback.
@@ -47,7 +47,7 @@ pub(crate) struct RequestTarget {
 }
 
 impl RequestTarget {
-    /// Reads a callback; `None` is `{}`, which stands for none.
+    /// Reads a callback; `None` for `{}`, which stands for no callback.
     ///
     /// # Errors
     /// `callback`, naming the field.
@@ -79,7 +79,7 @@ impl RequestTarget {
                 format!("The fetch cannot be made: {problem}."),
             )
         };
-        // As the original told one from the other.
+        // The original told a URL from options in this way.
         if text.starts_with("http") {
             let url =
                 iof_egress::parse_outbound_url(text).map_err(|error| fetch(error.to_string()))?;
@@ -102,7 +102,7 @@ impl RequestTarget {
         Ok(target)
     }
 
-    /// For the log: without what the headers say, which is a secret more often than not.
+    /// The request for the log, without the values of its headers, which are often secrets.
     pub(crate) fn to_json(&self) -> Json {
         let headers: Map<_, _> = self
             .headers
@@ -159,7 +159,7 @@ impl RequestTarget {
         let max_redirects =
             number("maxRedirects")?.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut headers = headers(fields.get("headers"))?;
-        // As Node does: a header of the name goes first, and an empty text is none.
+        // As in Node: a header of the name takes precedence, and an empty text is the same as none.
         if let Some(auth) = text("auth")?.filter(|auth| !auth.is_empty())
             && !headers.contains_key(AUTHORIZATION)
         {
@@ -180,7 +180,7 @@ impl RequestTarget {
     }
 }
 
-/// Refuses what would be dropped without a word: Node has options for sockets, agents and TLS, too.
+/// Refuses options that would otherwise be ignored silently: Node has options for sockets, agents and TLS, too.
 fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
     let mut given = fields.iter().filter(|(_, value)| !value.is_null());
     let other = given.find(|(name, _)| !OPTIONS.iter().chain(more).any(|known| known == name));
@@ -197,7 +197,7 @@ fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
-    // A tree takes a hundred times its text.
+    // A tree takes a hundred times the memory of its text.
     let mut scanner = Scanner::new(text);
     let mut tokens = std::iter::from_fn(|| scanner.token().ok().flatten());
     if tokens.nth(TOKENS).is_some() {
@@ -212,7 +212,7 @@ fn object(text: &str) -> Result<Map<String, Json>, String> {
     }
 }
 
-/// The headers of a request; those that say how long it is and to whom are ours to set.
+/// The headers of a request, except for those of its length and its host, which this server sets.
 fn headers(json: Option<&Json>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     let fields = match json {

@@ -1,4 +1,4 @@
-//! Callers of functions, as every API but that of 2020 knows them: by a key, or by nothing.
+//! Callers of functions, for every API except that of 2020: a caller shows a key or nothing.
 
 use crate::app::App;
 use crate::auth::{bearer, given};
@@ -15,10 +15,10 @@ use uuid::Uuid;
 /// The beginning of keys that this server makes.
 const MADE_HERE: &str = "iof_";
 
-/// The credentials of a caller: a key that calls the function, and for a job one even where the function takes none.
+/// The credentials of a caller: a key that calls the function. A job needs a key even where the function takes none.
 pub(crate) struct BearerKey<'a> {
     pub(crate) headers: &'a HeaderMap,
-    /// True for a job.
+    /// True if the call is a job.
     pub(crate) later: bool,
 }
 
@@ -33,10 +33,10 @@ impl Credentials for BearerKey<'_> {
     }
 }
 
-/// A function of a path: digits are its number, all else is its name.
+/// The function that a path segment names: digits are its number, all else is its name.
 ///
 /// # Errors
-/// `no-such-function`, for a number that none can have.
+/// `no-such-function`, for a number that no function can have.
 pub(crate) fn function_ref(id: &str) -> Result<FunctionRef<'_>, Fault> {
     if !id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(FunctionRef::Name(id));
@@ -136,8 +136,8 @@ pub(crate) async fn reads_log(app: &App, function: &str, headers: &HeaderMap) ->
             && key.function_id.is_none_or(|own| own == function.id))
 }
 
-/// Refuses a caller without a key a job of a function that does not declare `jobs`: what a job leaves stays on the disk,
-/// and anybody could fill that.
+/// Refuses a job by a caller without a key, unless the function declares `jobs`: a job's outcome stays on the disk, and
+/// anybody could fill that.
 ///
 /// # Errors
 /// `jobs-undeclared`
@@ -173,7 +173,7 @@ pub(crate) async fn admit(
     Err(fault)
 }
 
-/// Tells whether the sender shows a key that calls a function, be it private or not.
+/// Returns whether the sender shows a key that calls the function, be it private or not.
 ///
 /// # Errors
 /// `store`
@@ -193,7 +193,7 @@ async fn shows_key(
     Ok(key.is_some_and(|key| key.scopes.allow(Scope::Call) && is_for(key.function_id)))
 }
 
-/// The key of a request, if it is one that was made here.
+/// The key of a request, if this server made it.
 pub(crate) async fn api_key(app: &App, headers: &HeaderMap) -> Result<Option<ApiKey>, Fault> {
     match given(headers).filter(|key| key.starts_with(MADE_HERE)) {
         Some(given) => app.store.key(given).await.map_err(Fault::from),

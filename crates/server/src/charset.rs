@@ -1,4 +1,4 @@
-//! The charset of a text, as its content type says it.
+//! The charset of a text, from its content type.
 
 use crate::http::truncate;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use encoding_rs::{Encoding, UTF_8};
 use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 
-/// The parameter `charset` of a content type, in lower case and without quotes; of two, the last.
+/// The parameter `charset` of a content type, in lower case and without quotes; the last one if there are several.
 pub(crate) fn of(content_type: &str) -> Option<String> {
     let mut parts = content_type.split(';').skip(1);
     let named = |part: &str| {
@@ -29,14 +29,16 @@ pub(crate) fn utf8_only(content_type: &str) -> Result<(), Fault> {
     }
 }
 
-/// A text of a charset in UTF-8, without a byte order mark. What its charset does not know is replaced, as Node does.
+/// A text decoded from its charset to UTF-8, without a byte order mark. Bytes that the charset does not define are
+/// replaced, as in Node.
 ///
 /// # Errors
-/// `charset`, 415, if it is not known.
+/// `charset`, 415, if the charset is unknown.
 pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault> {
     let charset = charset.unwrap_or("utf-8");
     if matches!(charset, "iso-8859-1" | "latin1") {
-        // Each byte is the character of its number; to the Web's standard, which `encoding_rs` is of, it is not.
+        // Each byte is the character of its number. The Web's standard, which `encoding_rs` implements, defines it
+        // otherwise.
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         return Ok(text.into());
     }
@@ -53,7 +55,7 @@ pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault
     Ok(text.into_owned().into())
 }
 
-/// A text of UTF-8 in which what is not UTF-8 is replaced.
+/// Bytes as UTF-8, with invalid sequences replaced.
 fn lossy(bytes: Bytes) -> Bytes {
     match String::from_utf8_lossy(&bytes) {
         Cow::Borrowed(_) => bytes,

@@ -1,4 +1,4 @@
-//! A limit of the calls that run at once, and of those that wait for it.
+//! A limit of the calls that run at once, and of the calls that wait to run.
 
 use crate::settings::Settings;
 use iof_admission::{Admission, AdmissionError, Permit};
@@ -62,12 +62,12 @@ impl ConcurrencyLimiter {
     /// Waits for a permit.
     ///
     /// # Errors
-    /// `queue` when too many wait already, `queue-wait` when the wait took too long, both 503; of a function,
-    /// `concurrency`, 429, for either.
+    /// `queue` when too many calls wait already, `queue-wait` when the wait took too long, both 503; for a function's
+    /// own limit, `concurrency`, 429, in either case.
     pub(crate) async fn acquire(&self) -> Result<Permit, Fault> {
         match self.admission.try_acquire() {
             Some(permit) => Ok(permit),
-            // Boxed: calls that need not wait do not carry the waiting about.
+            // Boxed, so that calls that need not wait do not carry the future of the wait.
             None => Box::pin(self.admission.acquire())
                 .await
                 .map_err(|error| self.scope.fault(error, self.limit())),

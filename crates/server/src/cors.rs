@@ -1,7 +1,7 @@
-//! Pages of other origins: whether they may call a function, which its version declares (`cors` in `function.toml`).
+//! Calls from pages of other origins, which a version declares (`cors` in `function.toml`).
 //!
-//! Nothing but calls is open to them. A page sends no cookies with what it may send (there is no
-//! `Access-Control-Allow-Credentials`): it has the key that its visitor gave it, or none.
+//! Only calls are open to these pages. A page's requests carry no cookies (there is no
+//! `Access-Control-Allow-Credentials`): a page has the key that its visitor gave it, or none.
 
 use crate::app::App;
 use crate::calls::FunctionRef;
@@ -14,17 +14,17 @@ use http::header::{
 use http::{HeaderValue, Request, Response};
 use iof_fault::{Fault, FaultKind};
 
-/// Headers of an answer that a page may read, beside those that every page may.
+/// Headers of an answer that a page may read, beside those that every page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "iof-status,iof-fault,iof-message,iof-exit-status,iof-call,retry-after,location,preference-applied",
 );
 /// How long a browser keeps the answer to a preflight, in seconds.
 const KEPT: HeaderValue = HeaderValue::from_static("600");
 
-/// The origin of the page of another origin that sent a request; `None` if none did.
+/// The origin of the page of another origin that sent a request; `None` if the request has none.
 ///
 /// # Errors
-/// `origin`, for more than one; those of `Host`.
+/// `origin`, for more than one; the errors of `Host`.
 pub(crate) fn foreign<B>(app: &App, request: &Request<B>) -> Result<Option<HeaderValue>, Fault> {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else {
@@ -79,11 +79,11 @@ pub(crate) fn vary(response: &mut Response<Body>) {
     response.headers_mut().append(VARY, origin);
 }
 
-/// The answer to a preflight (Fetch, section 3.2.2) of calls by these methods, once its page is admitted. `asked` are the
-/// headers that it wants to send.
+/// The answer to a preflight (Fetch, section 3.2.2) of calls by these methods, once its page is admitted. `asked` lists
+/// the headers that the page wants to send.
 ///
 /// # Errors
-/// `method`, if it is not of a page of another origin: there is nothing to ask.
+/// `method`, if the request does not come from a page of another origin, which makes it not a preflight.
 pub(crate) fn preflight(
     page: Option<HeaderValue>,
     methods: &str,

@@ -1,4 +1,5 @@
-//! Deploying a module: from its bytes to a compiled version, the same for a new function and the next version of one.
+//! The deploy of a module, from its bytes to a compiled version: the same for a new function and for a function's next
+//! version.
 
 use crate::app::App;
 use crate::http::hex;
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
 
-/// Locks of functions whose next version is made of the one before, or beside one that is. Functions share them.
+/// Locks of functions whose next version is made from an earlier one or beside it. Functions share them.
 pub(crate) struct DeployLocks([Mutex<()>; 64]);
 
 impl DeployLocks {
@@ -24,7 +25,7 @@ impl DeployLocks {
         Self([const { Mutex::const_new(()) }; 64])
     }
 
-    /// Waits for the changes of a function that are under way.
+    /// Waits for the changes of a function that are in progress.
     pub(crate) async fn lock(&self, id: i64) -> MutexGuard<'_, ()> {
         let at = usize::try_from(id).unwrap_or_default() % self.0.len();
         self.0[at].lock().await
@@ -34,7 +35,7 @@ impl DeployLocks {
 /// Compiles a module, unless it was compiled before, and describes it as a new version.
 ///
 /// # Errors
-/// `not-wasm`, and those of the compiler.
+/// `not-wasm`, and the errors of the compiler.
 pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
         return Err(Fault::new(FaultKind::NotWasm, EMPTY));
@@ -144,10 +145,10 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     .await
 }
 
-/// The digest of `0,97,115,109`, which is not held: it is four times as long as the module.
+/// The digest of a text such as `0,97,115,109`, which is never held in memory: it is four times as long as the module.
 fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     const PIECE: usize = 64 << 10;
-    // Formatted once: a module has millions of bytes.
+    // The numbers are formatted once: a module has millions of bytes.
     let words: Vec<String> = (0..=u8::MAX).map(|byte| format!(",{byte}")).collect();
     let (mut digest, mut text) = (Sha256::new(), Vec::with_capacity(PIECE + 4));
     for (at, byte) in bytes.iter().enumerate() {

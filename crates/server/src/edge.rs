@@ -10,12 +10,12 @@
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
 //! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
-//! A surface has the manners of its own clients (CORS, preflights, the page of a path that does not exist) and knows no
-//! other surface. What holds for all of them stands here once.
+//! A surface follows the conventions of its own clients (CORS, preflights, the page of a path that does not exist) and
+//! knows no other surface. Rules that hold for all surfaces are here.
 //!
-//! Answers of `/api` show what callers and functions chose, under `text/html`, because clients of 2020 look at that type.
-//! Every answer therefore carries a policy under which a browser that is led to it runs nothing of it, in an origin of
-//! its own.
+//! Answers of `/api` contain what callers and functions chose, as `text/html`, because clients of 2020 check that type.
+//! Every answer therefore carries a policy under which a browser that opens it runs none of it, in an origin of its
+//! own.
 
 use crate::app::App;
 use crate::caller;
@@ -34,8 +34,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tower::Service;
 
-/// A policy under which nothing of the answer runs or loads, its origin is opaque, and no page frames it (CSP 3;
-/// `sandbox`: HTML, section 7.5).
+/// A policy under which a browser runs and loads nothing of the answer, its origin is opaque, and no page frames it
+/// (CSP 3; `sandbox`: HTML, section 7.5).
 const POLICY: HeaderValue =
     HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
@@ -48,11 +48,11 @@ pub(crate) struct Edge {
     pages: Router,
     probes: Router,
     metrics: Router,
-    /// The runtime of calls that compute for long.
+    /// The runtime of CPU-bound calls.
     compute: Handle,
 }
 
-/// The surface that a request is handed to.
+/// The surface that gets a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
     SecondState {
@@ -67,7 +67,7 @@ enum Choice {
 }
 
 impl Edge {
-    /// Puts the surfaces together. Calls that compute for long go on in `compute`.
+    /// Builds the surfaces. CPU-bound calls move to `compute`.
     pub(crate) fn new(app: &Arc<App>, compute: &Handle) -> Self {
         app.egress.set_local_dispatch(second_state::own_routes(app));
         let enabled = app.second_state.enabled;
@@ -157,7 +157,7 @@ impl Edge {
         }
     }
 
-    /// Answers a request that no surface sees. One that calls a function is in that function's log.
+    /// Answers a request that no surface sees. If it calls a function, it goes into that function's log.
     async fn refuse(&self, path: &str, fault: &Fault) -> Response<Body> {
         let mut response = reply::failure(fault);
         if let Some((function, export)) = path.strip_prefix("/v1").and_then(called_by) {
@@ -192,7 +192,7 @@ impl Edge {
     }
 }
 
-/// Refuses a path whose percent signs spell no text (RFC 3986, section 2.1).
+/// Refuses a path whose percent-encoding is not UTF-8 text (RFC 3986, section 2.1).
 fn readable(path: &str) -> Result<(), Fault> {
     if !path.contains('%') {
         return Ok(());

@@ -1,6 +1,6 @@
-//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//! Fuzz targets of this crate, and the properties that hold for any input: a panic is a finding.
 //!
-//! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
+//! `fuzz/` runs these functions with generated inputs; the tests below run them with the inputs that it found.
 
 #![allow(
     clippy::panic,
@@ -67,12 +67,12 @@ pub fn api_form(data: &[u8]) {
     fuzzing::form(data);
 }
 
-/// What a caller of `/api` has fetched, or is called back.
+/// The target of a fetch or a callback that a caller of `/api` names.
 pub fn api_target(data: &[u8]) {
     fuzzing::target(data);
 }
 
-/// A response that a function wrote down: what is sent of it is framed by nobody but this server.
+/// A response that a function wrote: only this server frames what is sent of it.
 pub fn response(data: &[u8]) {
     match envelope::response::read(&Bytes::copy_from_slice(data)) {
         Ok(response) => {
@@ -88,10 +88,10 @@ pub fn response(data: &[u8]) {
     }
 }
 
-/// Depth of JSON, below what the reference below reads.
+/// The depth of JSON, below the limit of the reference parser below.
 const DEPTH: u32 = 100;
 
-/// JSON of a client, rewritten as JavaScript would, or as it was written.
+/// JSON of a client, rewritten as JavaScript would write it, or as it was written.
 pub fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -120,7 +120,7 @@ pub fn json(data: &[u8]) {
                 "{style:?}: {text} became {rewritten}"
             ),
             (Some(_), None) => panic!("{style:?}: {text} became {rewritten}, which is not JSON"),
-            // What only JavaScript reads: halves of pairs, and numbers without bounds.
+            // Texts that only JavaScript reads: unpaired surrogates, and numbers out of range.
             (None, _) => assert!(
                 text.contains("\\u") || text.contains(|c: char| c.is_ascii_digit()),
                 "{style:?}: {text} is not JSON"
@@ -129,7 +129,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// Returns whether two values are one to JavaScript, whose numbers are doubles, or in every digit.
+/// Returns whether two values are equal: to JavaScript, whose numbers are doubles, or in every digit.
 fn same(one: &Json, other: &Json, style: Style) -> bool {
     match (one, other) {
         (Json::Number(one), Json::Number(other)) if style == Style::JavaScript => {
@@ -153,7 +153,7 @@ const PARTS: MostParts = MostParts {
     setting: "second_state.multipart_parts",
 };
 
-/// A body of `multipart/form-data`: as it is, or the parts that one is made of, with 0xfe between them.
+/// A body of `multipart/form-data`: raw, or built of the parts between bytes of 0xfe.
 pub fn multipart(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else {
         return;
@@ -192,7 +192,7 @@ pub fn multipart(data: &[u8]) {
     }
 }
 
-/// A fault that is not the host's.
+/// Panics on a fault of the host.
 pub(crate) fn blame(fault: &Fault) {
     assert!(fault.kind.source() != Source::Host, "{fault:?}");
 }

@@ -1,9 +1,9 @@
-//! Names of this server: whom a request names as its host, and which names are ours.
+//! Host names: which host a request names, and which names are this server's.
 //!
-//! A page can make its own name lead to a loopback address (DNS rebinding); its browser then takes this server for the
-//! page's origin. Only `Host` tells such a request apart, so a server without keys, which listens on loopback only, takes
-//! loopback names and the host of `public_url`, and refuses all others. A port is not compared: tunnels change it, and a
-//! page cannot choose it without choosing a name.
+//! A page can make its own name resolve to a loopback address (DNS rebinding); its browser then takes this server for
+//! the page's origin. Only `Host` tells such a request apart, so a server without keys, which listens only on loopback,
+//! accepts loopback names and the host of `public_url`, and refuses all others. The port is not compared: tunnels
+//! change it, and a page cannot choose a port without choosing a name.
 
 use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
@@ -18,7 +18,7 @@ pub(crate) struct OwnNames {
     public_host: Option<Box<str>>,
     /// The origin of `public_url`, as a browser writes it.
     public_origin: Option<Box<str>>,
-    /// True if requests for other names are refused: without `auth.keys`.
+    /// True if requests for other names are refused, which is so without `auth.keys`.
     only: bool,
 }
 
@@ -33,7 +33,7 @@ impl OwnNames {
         }
     }
 
-    /// The host and port that a request names, `None` for a request of HTTP/1.0 that names none.
+    /// The host and port that a request names; `None` for a request of HTTP/1.0 that names none.
     ///
     /// # Errors
     /// `host`, 400, for what RFC 9112 section 3.2 and RFC 9113 section 8.3.1 do not allow; `misdirected`, 421, for a name
@@ -59,8 +59,8 @@ impl OwnNames {
         Ok(Some(authority))
     }
 
-    /// As [`OwnNames::admit`], for a listener of its own that may be on any address: a page can make a name lead there, and
-    /// not an address.
+    /// The same check as [`OwnNames::admit`], for a separate listener that may be on any address: a page can make a
+    /// name resolve to that address, but cannot change where an address leads.
     pub(crate) fn admit_address<B>(&self, request: &Request<B>) -> Result<(), Fault> {
         let host = authority(request)?.and_then(host_of);
         let address = host.is_some_and(|host| {
@@ -75,15 +75,15 @@ impl OwnNames {
         }
     }
 
-    /// Returns whether a page of another origin sent the request, as its browser says. A form needs no preflight, so a page that
-    /// somebody looks at could otherwise deploy to a server without keys on the same machine.
+    /// Returns whether a page of another origin sent the request, according to its browser. A form needs no preflight,
+    /// so any page that is open in a browser could otherwise deploy to a server without keys on the same machine.
     pub(crate) fn is_foreign<B>(&self, request: &Request<B>, authority: Option<&str>) -> bool {
         let mut origins = request.headers().get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else {
             return false;
         };
         let is_own = origin.to_str().is_ok_and(|origin| {
-            // Which of the two schemes a proxy in front of this server takes is not known here.
+            // A proxy in front of this server may take either scheme; which one is not known here.
             let named = origin.split_once("://").map(|(_, named)| named);
             (named.is_some() && named == authority) || self.public_origin.as_deref() == Some(origin)
         });
@@ -112,7 +112,7 @@ impl OwnNames {
     }
 }
 
-/// `localhost` and the names below it, which lead nowhere else (RFC 6761, section 6.3).
+/// `localhost` and the names below it, which always resolve to loopback (RFC 6761, section 6.3).
 fn is_localhost(host: &str) -> bool {
     const NAME: &str = "localhost";
     let Some(start) = host.len().checked_sub(NAME.len()) else {
@@ -152,7 +152,7 @@ fn invalid(problem: &str) -> Fault {
     Fault::new(FaultKind::HostHeader, message)
 }
 
-/// The host of `host[:port]` (RFC 3986, section 3.2.2), brackets included, if it is one.
+/// The host of `host[:port]` (RFC 3986, section 3.2.2), brackets included; `None` if the text is malformed.
 fn host_of(authority: &str) -> Option<&str> {
     let end = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
@@ -174,7 +174,7 @@ fn host_of(authority: &str) -> Option<&str> {
     (is_port && is_host).then_some(host)
 }
 
-/// Returns whether this is a `reg-name` that is not empty; an IPv4 address looks like one.
+/// Returns whether this is a `reg-name` that is not empty; an IPv4 address matches, too.
 fn is_name(host: &[u8]) -> bool {
     let mut rest = host.iter();
     while let Some(byte) = rest.next() {

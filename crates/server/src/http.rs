@@ -1,9 +1,9 @@
-//! Readings of HTTP that every API shares: a content type, a parameter of a query, digits.
+//! HTTP helpers that every API shares: a content type, a parameter of a query, digits.
 
 use http::{HeaderMap, header};
 use std::fmt::Write;
 
-/// The content type of a request as it was sent; empty, if there is none or it is not ASCII.
+/// The content type of a request as it was sent; empty if there is none or it is not ASCII.
 pub(crate) fn content_type(headers: &HeaderMap) -> &str {
     let content_type = headers.get(header::CONTENT_TYPE);
     content_type
@@ -11,18 +11,18 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-/// The content type without its parameters, in lower case.
+/// The content type of a request without its parameters, in lower case.
 pub(crate) fn essence(headers: &HeaderMap) -> String {
     essence_of(content_type(headers))
 }
 
-/// This content type without its parameters, in lower case.
+/// A content type without its parameters, in lower case.
 pub(crate) fn essence_of(content_type: &str) -> String {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
 }
 
-/// The first parameter of that name in a query.
+/// The first parameter of this name in a query.
 pub(crate) fn query_value(query: Option<&str>, wanted: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == wanted)
@@ -38,7 +38,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The beginning of a text that a client sent, as messages show it.
+/// The beginning of a text that a client sent, for messages.
 pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(100).collect()
 }

@@ -1,7 +1,8 @@
 //! Jobs: calls whose outcome is fetched later.
 //!
-//! A job is on the disk before it is acknowledged. A few run at a time, beside the calls that somebody waits for and
-//! through the same limit. One that a crash cut off is begun again, up to [`ATTEMPTS`] times: at least once, not exactly.
+//! A job is on the disk before it is acknowledged. A few jobs run at a time, beside the calls whose clients wait, and
+//! under the same limit. A job that a crash interrupted is begun again, up to [`ATTEMPTS`] times: at least once, not
+//! exactly once.
 
 use crate::app::App;
 use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
@@ -26,12 +27,12 @@ use uuid::Uuid;
 
 /// The most times that a job is begun.
 const ATTEMPTS: u32 = 3;
-/// Between two looks at what is too old.
+/// The interval between two removals of expired outcomes.
 const SWEEP: Duration = Duration::from_secs(60);
-/// After a store that failed.
+/// The pause after the store failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The task that runs jobs; it ends when this is dropped, and with it the jobs under way.
+/// The task that runs jobs. Dropping this ends the task, and with it the jobs in progress.
 pub(crate) struct JobWorker {
     stop: CancellationToken,
     task: JoinSet<()>,
@@ -42,7 +43,7 @@ pub(crate) struct JobWorker {
 #[serde(untagged)]
 pub(crate) enum JobRequest {
     Args(Vec<RecordedArg>),
-    /// With the types that the caller stated.
+    /// Arguments with the types that the caller stated.
     Stated {
         args: Vec<RecordedArg>,
         signature: String,
@@ -88,7 +89,7 @@ pub(crate) struct JobOutcome {
     pub(crate) body: Option<Blob>,
 }
 
-/// Accepts a call, to be run later. It waits in the store until a [`JobWorker`] takes it.
+/// Accepts a call to be run later. It waits in the store until a [`JobWorker`] takes it.
 ///
 /// # Errors
 /// `jobs` when too many wait; `jobs-size` and `jobs-function-size` when they keep too much.
@@ -160,7 +161,7 @@ fn no_room(app: &App, of_function: bool) -> Fault {
 }
 
 impl JobWorker {
-    /// Starts the task. Jobs that compute for long go on in `compute`.
+    /// Starts the task. CPU-bound jobs move to `compute`.
     pub(crate) fn start(app: Arc<App>, compute: Handle) -> Self {
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
@@ -168,16 +169,16 @@ impl JobWorker {
         Self { stop, task }
     }
 
-    /// Ends the task. Jobs under way begin again with the next start.
+    /// Ends the task. Jobs in progress begin again with the next start.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        // An error would be its panic, already printed.
+        // An error would be the task's panic, which is already printed.
         while self.task.join_next().await.is_some() {}
     }
 }
 
 async fn work(app: Arc<App>, compute: Handle, stop: CancellationToken) {
-    // Before anything is taken: what the rows call running was cut off.
+    // Done before any job is taken: the jobs whose rows say `running` were interrupted.
     match app.store.requeue_running(ATTEMPTS, lost()).await {
         Ok(0) => {}
         Ok(jobs) => tracing::info!(jobs, "jobs that were cut off begin again"),
@@ -227,7 +228,7 @@ async fn run_jobs(app: &Arc<App>, compute: &Handle, under_way: &mut JoinSet<()>)
             }
         }
         drop(permit);
-        // Nothing wakes when an outcome grows too old, or after a failure: look now and then.
+        // No wake-up comes when an outcome expires, or after a failure, so the worker polls now and then.
         let _ = tokio::time::timeout(SWEEP, app.job_accepted.notified()).await;
     }
 }
@@ -300,7 +301,7 @@ impl JobOutcome {
     }
 }
 
-/// The outcome of a job that was cut off too often.
+/// The outcome of a job that was interrupted too often.
 fn lost() -> Bytes {
     let message =
         format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");

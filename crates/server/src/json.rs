@@ -1,10 +1,10 @@
-//! JSON of clients, rewritten without a tree: what it takes is its own size and a little for each field of an object.
+//! JSON of clients, rewritten without a tree: it takes memory of its own size and a little for each field of an object.
 //!
-//! To functions of 2020, JSON comes as JavaScript would write it after reading it: no white space, every number a double
-//! (`25.0` is `25`, `12345678901234567890` is `12345678901234567000`, `1e400` is infinite and written as `null`), the
-//! last of two equal keys, array indices before other keys (ECMA-262, OrdinaryOwnPropertyKeys and Number::toString).
-//! To others it comes as it was written, but for white space and all but the last of equal keys: a schema and a
-//! function that read one text must not find two meanings in it.
+//! To functions of 2020, JSON comes as JavaScript would write it after reading it: no white space, every number a
+//! double (`25.0` is `25`, `12345678901234567890` is `12345678901234567000`, `1e400` is infinite and written as
+//! `null`), the last of two equal keys, array indices before other keys (ECMA-262, OrdinaryOwnPropertyKeys and
+//! Number::toString). To others it comes as it was written, except for white space and all but the last of equal keys:
+//! a schema and a function that read one text must not find two meanings in it.
 
 use crate::parsing::Budget;
 use iof_engine::json::{NotJson, Scanner, Token};
@@ -13,61 +13,61 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// Memory for one field until its object ends.
+/// The bytes of one field, held until its object ends.
 const FIELD: usize = 64;
 
-/// In which way JSON is written.
+/// The style in which JSON is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     JavaScript,
     AsWritten,
 }
 
-/// JSON in another spelling.
+/// JSON that was rewritten.
 #[derive(Debug, Default)]
 pub(crate) struct Rewritten {
     pub(crate) text: String,
-    /// How many values are in it, those within others too.
+    /// The number of values in it, nested ones included.
     pub(crate) values: usize,
-    /// How many of them are objects.
+    /// The number of objects among them.
     pub(crate) objects: usize,
-    /// The values that were taken out of the object.
+    /// The values that were taken out of the outermost object.
     pub(crate) taken: [Option<String>; 2],
 }
 
-/// Why a text was not rewritten.
+/// The reason why a text was not rewritten.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It is not JSON.
     NotJson,
-    /// It is nested deeper than this.
+    /// The nesting is deeper than this.
     TooDeep(u32),
     Fault(Fault),
 }
 
-/// How a text is rewritten.
+/// The options of a rewrite.
 #[derive(Clone, Copy)]
 pub(crate) struct Rewriting {
     pub(crate) style: Style,
     /// `server.json_depth`
     pub(crate) depth: u32,
-    /// Fields that are taken out of the outermost object: of each two names, the first that is there.
+    /// Fields that are taken out of the outermost object: of each two names, the first that is present.
     pub(crate) take: [[&'static str; 2]; 2],
 }
 
-/// A bracket that is open in what was written.
+/// An open bracket in the output.
 struct Open {
-    /// Behind the bracket.
+    /// The position behind the bracket.
     start: usize,
     is_object: bool,
     is_empty: bool,
     fields: Vec<Field>,
 }
 
-/// A field in what was written.
+/// A field in the output.
 struct Field {
     start: usize,
-    /// Behind its name's quotes.
+    /// The position behind the quotes of its name.
     name_end: usize,
 }
 
@@ -83,9 +83,9 @@ impl Rewriting {
     /// Rewrites one text.
     ///
     /// # Errors
-    /// When it is not JSON; `json-depth`, and those of the budget.
+    /// A failure if the text is not JSON; `json-depth`, and the errors of the budget.
     pub(crate) fn run(self, text: &str, budget: &mut Budget) -> Result<Rewritten, Failure> {
-        // Most texts come out as long as they went in; what is longer is accounted for as it grows.
+        // Most texts come out as long as they went in; a longer output is charged to the budget as it grows.
         budget.take(text.len())?;
         let mut counted = text.len();
         let mut scanner = Scanner::new(text);
@@ -162,7 +162,7 @@ impl Rewriting {
         }
         let value: f64 = piece.parse().map_err(|_| Failure::NotJson)?;
         match self.style {
-            // JavaScript writes what JSON cannot say as null, and no sign before a zero.
+            // JavaScript writes infinite numbers as `null`, and no sign before a zero.
             Style::JavaScript if !value.is_finite() => out.push_str("null"),
             Style::JavaScript => {
                 out.push_str(ryu_js::Buffer::new().format_finite(value + 0.0));
@@ -173,7 +173,7 @@ impl Rewriting {
         Ok(())
     }
 
-    /// Writes a string of JSON as JavaScript does, which is one spelling for each text.
+    /// Writes a string of JSON as JavaScript does: one spelling for each text.
     fn quoted(self, piece: &str, out: &mut String) -> Result<(), Failure> {
         if !piece.contains('\\') {
             out.push_str(piece);
@@ -189,7 +189,7 @@ impl Rewriting {
             let next = escape.get(length..).unwrap_or_default();
             rest = next;
             let unit = match unit {
-                // A pair is one character.
+                // A surrogate pair is one character.
                 0xd800..=0xdbff => match unescaped(next) {
                     (6, low @ 0xdc00..=0xdfff) => {
                         rest = next.get(6..).unwrap_or_default();
@@ -201,7 +201,7 @@ impl Rewriting {
             };
             match char::from_u32(unit) {
                 Some(c) => quote_char(c, out),
-                // Half of one stays as it is; only JavaScript has texts of such.
+                // An unpaired surrogate stays as it is; only JavaScript has such texts.
                 None if self.style == Style::AsWritten => return Err(Failure::NotJson),
                 // Writing to a string does not fail.
                 None => {
@@ -214,7 +214,7 @@ impl Rewriting {
         Ok(())
     }
 
-    /// Brings the fields of an object that ends into their order, each name once, without those that are taken.
+    /// Sorts the fields of an object that ends, keeps each name once, and removes the fields that are taken out.
     fn arrange(
         self,
         open: &Open,
@@ -233,7 +233,7 @@ impl Rewriting {
         {
             return Ok(());
         }
-        // Each name at its first place, with its last value.
+        // Each name stays at its first position, with its last value.
         let ends = open.fields.iter().skip(1).map(|next| next.start - 1);
         let values = open.fields.iter().zip(ends.chain([out.len()]));
         let mut places = HashMap::new();
@@ -273,7 +273,7 @@ impl Rewriting {
         Ok(())
     }
 
-    /// Returns whether fields are as they should be: indices first, by number, and each name once.
+    /// Returns whether fields are in order: indices first, by number, and each name once.
     fn in_order<'a>(self, open: &Open, name: &impl Fn(&Field) -> &'a str) -> bool {
         const FEW: usize = 8;
         let fields = &open.fields;
@@ -322,7 +322,7 @@ impl Failure {
     /// `None` for a text that is not JSON.
     ///
     /// # Errors
-    /// Another failure.
+    /// Every other failure.
     pub(crate) fn unless_text<T>(self) -> Result<Option<T>, Fault> {
         match self {
             Self::NotJson => Ok(None),
@@ -332,7 +332,7 @@ impl Failure {
     }
 }
 
-/// The refusal of what is nested too deep.
+/// The refusal of a text that is nested too deeply.
 pub(crate) fn too_deep(most: u32) -> Fault {
     Fault::new(
         FaultKind::JsonDepth,
@@ -340,7 +340,7 @@ pub(crate) fn too_deep(most: u32) -> Fault {
     )
 }
 
-/// The length of an escape that the scanner let pass, and its UTF-16 unit.
+/// The length of an escape that the scanner accepted, and its UTF-16 unit.
 fn unescaped(text: &str) -> (usize, u32) {
     match text.as_bytes() {
         [b'\\', b'u', ..] => {

@@ -1,9 +1,9 @@
-//! The HTTP side of iof.
+//! The HTTP server of iof.
 //!
-//! [`App`] holds the parts that a request may need: engine, store, loaded functions, settings. [`serve`] accepts
-//! connections for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; `web`,
-//! the short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its clients look. The core, which is every
-//! other module, knows neither.
+//! [`App`] holds the parts that requests use: engine, store, loaded functions, settings. [`serve`] accepts connections
+//! for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; `web`, the
+//! short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its
+//! clients look. The core, which is every other module, knows none of the surfaces.
 
 mod app;
 mod arguments;

@@ -1,11 +1,12 @@
-//! Memory of a bounded size, and reservations of parts of it.
+//! A memory pool of bounded size, and reservations in it.
 
 use bytesize::ByteSize;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bodies up to this size are not counted, and are read where they arrive: the number of calls bounds them.
+/// Bodies up to this size are not counted, and are read on the thread of their connection: the number of calls bounds
+/// them.
 pub(crate) const SMALL: usize = 64 << 10;
 
 /// Memory of a bounded size.
@@ -50,7 +51,7 @@ impl MemoryPool {
         Ok(())
     }
 
-    /// Refuses what would not fit if there were nothing else.
+    /// Refuses a total that would not fit into an empty pool.
     fn bound(&self, total: u64) -> Result<(), Fault> {
         match total > self.limit {
             false => Ok(()),
@@ -70,7 +71,7 @@ impl MemoryPool {
 }
 
 impl MemoryReservation {
-    /// Makes it `total` bytes large.
+    /// Grows the reservation to `total` bytes.
     ///
     /// # Errors
     /// `body-memory`

@@ -1,4 +1,4 @@
-//! The parts of a body of `multipart/form-data` (RFC 7578), each as its head says that it is to be read.
+//! The parts of a body of `multipart/form-data` (RFC 7578), each read as its head states.
 
 use crate::charset;
 use crate::parsing::Budget;
@@ -17,14 +17,14 @@ const HEAD: usize = 16 << 10;
 /// One part.
 pub(crate) struct Part {
     pub(crate) name: Option<String>,
-    /// It has a file's name.
+    /// True if the part has a file name.
     pub(crate) is_file: bool,
-    /// The charset of its type.
+    /// The charset of its content type.
     charset: Option<String>,
     pub(crate) body: Bytes,
 }
 
-/// How many parts a body may have, and who says so.
+/// The most parts that a body may have, and the setting that limits them.
 #[derive(Clone, Copy)]
 pub(crate) struct MostParts {
     pub(crate) number: u32,
@@ -42,23 +42,23 @@ pub(crate) fn boundary(content_type: &str) -> Result<String, Fault> {
         .ok_or_else(|| broken("Content-Type must be multipart/form-data with a boundary"))
 }
 
-/// Takes a body apart.
+/// Splits a body into its parts.
 ///
 /// # Errors
-/// `multipart`, naming what is wrong; `multipart-parts`; `content-transfer-encoding`; those of the budget.
+/// `multipart`, naming what is wrong; `multipart-parts`; `content-transfer-encoding`; the errors of the budget.
 pub(crate) fn split(
     boundary: String,
     body: Bytes,
     most: MostParts,
     budget: &mut Budget,
 ) -> Result<Vec<Part>, Fault> {
-    // The parser copies it.
+    // The parser copies the body.
     budget.take(body.len())?;
     let whole = futures::stream::iter([Ok::<_, Infallible>(body)]);
     let mut reader = Multipart::new(whole, boundary);
     let mut parts = vec![];
     loop {
-        // All of it is here, so nothing is waited for.
+        // All of the body is here, so nothing is waited for.
         let field = reader.next_field().now_or_never();
         let field = field.ok_or_else(|| broken("it ends within a part"))?;
         let Some(mut field) = field.map_err(|error| broken(&error.to_string()))? else {
@@ -96,7 +96,7 @@ pub(crate) fn split(
                 break;
             };
             budget.spend(chunk.len())?;
-            // The usual part is one piece and is not copied again.
+            // Most parts are one piece and are not copied again.
             if first.is_empty() && body.is_empty() {
                 first = chunk;
                 continue;
@@ -119,7 +119,8 @@ pub(crate) fn split(
 }
 
 impl Part {
-    /// Refuses a charset that is not UTF-8, of this part or said by it for all: the part `_charset_` of RFC 7578, 4.6.
+    /// Refuses a charset that is not UTF-8, of this part or, if it is the part `_charset_` (RFC 7578, 4.6), of all
+    /// parts.
     ///
     /// # Errors
     /// `charset`
@@ -139,7 +140,7 @@ impl Part {
     }
 }
 
-/// What a part's body is behind its own coding.
+/// The body of a part, decoded from its transfer encoding.
 fn decoded(body: Bytes, coding: Option<&str>, budget: &mut Budget) -> Result<Bytes, Fault> {
     let coding = coding.unwrap_or("binary").trim().to_ascii_lowercase();
     match coding.as_str() {
@@ -164,7 +165,7 @@ fn decoded(body: Bytes, coding: Option<&str>, budget: &mut Budget) -> Result<Byt
     }
 }
 
-/// The refusal of what cannot be taken apart.
+/// The refusal of a body that cannot be split.
 pub(crate) fn broken(problem: &str) -> Fault {
     let problem = problem.trim_end_matches('.');
     Fault::new(
@@ -173,7 +174,7 @@ pub(crate) fn broken(problem: &str) -> Fault {
     )
 }
 
-/// The beginning of a name.
+/// The beginning of a name, for messages.
 pub(crate) fn short(name: &str) -> String {
     name.chars().take(40).collect()
 }

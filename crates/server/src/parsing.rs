@@ -1,8 +1,8 @@
-//! Work that grows with what a client sent: parsing, decoding, checking.
+//! Work whose size a client decides: parsing, decoding, checking.
 //!
-//! It is done in turns, of which there are as many as cores, on threads that serve no connection. Each piece of work has
-//! a [`Budget`]: it asks it as it goes on, and hears that its time is over, that nobody waits any more, or that the
-//! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server end it.
+//! The work is done in turns, of which there are as many as cores, on threads that serve no connection. Each piece of
+//! work has a [`Budget`], which it asks as it goes on; the budget ends it when its time is over, its caller is gone, or
+//! the memory for bodies is used up. So a client that leaves, a deadline and a stop of the server all end the work.
 
 use crate::memory::{MemoryPool, MemoryReservation};
 use iof_fault::{Fault, FaultKind};
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Work between two looks at the clock, in bytes.
+/// The work between two checks of the clock, in bytes.
 const STRIDE: usize = 64 << 10;
 
-/// Steps of a schema that are taken where a small body arrived, before the work is given a turn.
+/// The most steps of a schema that run on the connection's own thread, before the work is given a turn.
 const STEPS_WITHOUT_TURN: u64 = 20_000;
 /// Bytes of work that a step of a schema counts for.
 const STEP: usize = 64;
@@ -22,12 +22,12 @@ const STEP: usize = 64;
 /// The turns.
 pub(crate) struct Turns(Arc<Semaphore>);
 
-/// The rest of what a piece of work may take.
+/// The rest of what a piece of work may use.
 #[derive(Default)]
 pub(crate) struct Budget {
-    /// `None` for what is small: done where it arrived, uncounted.
+    /// `None` for small work, which is done on the thread of its connection, uncounted.
     bounds: Option<Bounds>,
-    /// Since the last look at the clock.
+    /// The work since the last check of the clock, in bytes.
     work: usize,
     /// Memory taken, and how much of it is in the share.
     taken: usize,
@@ -43,7 +43,7 @@ struct Bounds {
     gone: Arc<AtomicBool>,
 }
 
-/// Tells the work that nobody waits any more.
+/// Tells the work, when dropped, that its caller is gone.
 struct Waiter(Arc<AtomicBool>);
 
 impl Turns {
@@ -90,7 +90,7 @@ impl Budget {
     /// Accounts for work on a number of bytes.
     ///
     /// # Errors
-    /// `wall-time` when its time is over; `request` when nobody waits any more.
+    /// `wall-time` when its time is over; `request` when its caller is gone.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
         self.work = self.work.saturating_add(bytes);
         if self.work < STRIDE {
@@ -103,7 +103,8 @@ impl Budget {
     /// Accounts for steps of a schema.
     ///
     /// # Errors
-    /// Those of [`spend`](Self::spend); without a turn, that there are too many: [`needs_turn`](Self::needs_turn).
+    /// The errors of [`spend`](Self::spend); without a turn, an error when there are too many:
+    /// [`needs_turn`](Self::needs_turn).
     pub(crate) fn step(&mut self, steps: u64) -> Result<(), Fault> {
         if self.bounds.is_some() {
             let steps = usize::try_from(steps).unwrap_or(usize::MAX);
@@ -116,7 +117,7 @@ impl Budget {
         }
     }
 
-    /// The work was too long for where it began, and must be done again in a turn.
+    /// Returns whether the work was too long for the thread on which it began, and must be done again in a turn.
     pub(crate) fn needs_turn(&self) -> bool {
         self.steps > STEPS_WITHOUT_TURN
     }
@@ -137,7 +138,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives memory back that was taken, to be taken again.
+    /// Gives memory back, so that it can be taken again.
     pub(crate) fn give_back(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_sub(bytes);
     }
@@ -162,7 +163,7 @@ impl Drop for Waiter {
 /// Work of a bounded size that is too long for a thread of connections.
 ///
 /// # Errors
-/// When it panicked.
+/// A panic of the work.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Fault> {

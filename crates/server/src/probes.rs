@@ -1,4 +1,4 @@
-//! Probes of a server's health, and the answer to every path that no surface has.
+//! The probes of a server's health, and the answer to every path that belongs to no surface.
 
 use crate::app::App;
 use crate::reply;

@@ -1,6 +1,6 @@
 //! A recorded call.
 //!
-//! A recording is JSON: the input of the call, what the host answered to it ([`HostResponses`]) and how it ended.
+//! A recording is JSON: the input of the call, the host's answers to it ([`HostResponses`]) and how it ended.
 
 use crate::audit_log::{AuditLog, unix_ms};
 use crate::calls::EndedCall;
@@ -11,7 +11,7 @@ use iof_store::Recording;
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
-/// One call as it was.
+/// A call with its recorded input, host responses and end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RecordedCall {
     pub(crate) export: String,
@@ -51,7 +51,7 @@ pub(crate) struct Ending {
     message: String,
 }
 
-/// A call under way that may be recorded.
+/// A call in progress that may be recorded.
 pub(crate) struct Recorder {
     tape: HostCallTape,
     record: Record,
@@ -85,7 +85,7 @@ impl Recorder {
         self.tape.clone()
     }
 
-    /// Hands the call to the audit log, if its function wants it kept.
+    /// Hands the call to the audit log, if its function declares that it is kept.
     pub(crate) fn end(mut self, audit_log: &AuditLog, ended: &EndedCall<'_>) {
         let EndedCall {
             call,
@@ -111,7 +111,7 @@ impl Recorder {
                 return;
             }
         };
-        // A caller may have passed by hand what the host would have attached.
+        // A caller may have passed by hand a secret that the host would have attached.
         let data = function.granted.secrets.masked(&data).unwrap_or(data);
         let outcome = match &outcome.result {
             Ok(_) => "ok".to_owned(),
@@ -129,10 +129,10 @@ impl Recorder {
 }
 
 impl RecordedCall {
-    /// Reads what was recorded.
+    /// Reads a recording.
     ///
     /// # Errors
-    /// When another release wrote it.
+    /// An error if another release wrote it.
     pub(crate) fn read(data: &[u8]) -> Result<Self, Fault> {
         serde_json::from_slice(data)
             .map_err(|error| Fault::host("The recording cannot be read.", error))
@@ -149,7 +149,7 @@ impl RecordedCall {
 }
 
 impl RecordedArg {
-    /// Bytes of it.
+    /// The size of the recording, in bytes.
     pub(crate) fn size(&self) -> usize {
         let (Self::Text(blob) | Self::Bytes(blob) | Self::Request(blob)) = self;
         blob.0.len()

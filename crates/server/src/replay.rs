@@ -1,5 +1,5 @@
-//! The replay of a recorded call: it runs the same input on the same or another version, with the recorded answers of the
-//! host and no others, and lists what came out otherwise.
+//! The replay of a recorded call: it runs the same input on the same or another version, only with the recorded answers
+//! of the host, and lists what came out differently.
 
 use crate::app::App;
 use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
@@ -9,10 +9,10 @@ use iof_fault::Fault;
 use iof_store::{Recording, Version};
 use serde_json::{Value as Json, json};
 
-/// Runs a recorded call on a version, and says what is different.
+/// Runs a recorded call on a version, and lists the differences.
 ///
 /// # Errors
-/// When the version cannot be loaded, or the server is too busy.
+/// The fault that keeps the version from being loaded, or that of a server that is too busy.
 pub(crate) async fn replay(
     app: &App,
     recording: &Recording,

@@ -1,4 +1,4 @@
-//! Answers: the status and the fault in headers, the body as its reader expects it.
+//! Answers: the status and the fault in headers, the body as clients of the API expect it.
 
 use crate::envelope;
 use crate::status;
@@ -10,30 +10,31 @@ use iof_engine::Value;
 use iof_fault::{Fault, FaultKind, Source};
 use uuid::Uuid;
 
-/// The status that an answer would have had on another API.
+/// The status that an answer would have had on any other API.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
 /// The code of a fault.
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
 /// The message of a fault, in a sentence.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
-/// The status with which a function ended itself.
+/// The exit status of a function.
 pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
-/// The id of the call, under which the log has it.
+/// The id of the call, which its log rows have.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("iof-call");
-/// The id of any other request.
+/// The id of a request that is not a call.
 pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
 
-/// The status of what a callback answered.
+/// The status of the response to a callback.
 pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
 
-/// Headers of an answer to a call, those that the edge and its surfaces add included: room for them is made once.
+/// The headers of an answer to a call, including those that the edge and its surfaces add: room for them is reserved
+/// once.
 const HEADERS: usize = 8;
 
-/// JSON as Express sent it from a string.
+/// The content type of JSON as Express sent it from a string.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-/// Real JSON.
+/// The content type of JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// Bytes.
+/// The content type of bytes.
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// Builds an answer of status 200 that reports `status` in `iof-status`.
@@ -61,7 +62,7 @@ pub(crate) fn ok_but(
     response
 }
 
-/// A failure that says so in its status, with a JSON body.
+/// A failure whose status line has its status, with a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code() });
     if let Some(ending) = &fault.ending {
@@ -86,7 +87,7 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     response
 }
 
-/// The answer that a function's result is.
+/// The answer for the result of a function.
 ///
 /// # Errors
 /// `response`, `response-head`
@@ -121,7 +122,7 @@ pub(crate) fn no_content() -> Response<Body> {
     response
 }
 
-/// The content type of a result, `None` for nothing, and its bytes. Of a whole response it is the body's.
+/// The content type of a result and its bytes; `None` for no result. For a whole response, those of its body.
 pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
     const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
     if let Value::Response(sealed) = &value {
@@ -132,7 +133,7 @@ pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
                 let body = response.into_body();
                 (content_type.filter(|_| !body.is_empty()), body)
             }
-            // It was checked when the call ended.
+            // The value was checked when the call ended.
             Err(_) => (None, Bytes::new()),
         };
     }
@@ -140,7 +141,7 @@ pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
         Value::Unit => None,
         Value::Text(_) => Some(TEXT),
         Value::Bytes(_) | Value::Response(_) => Some(OCTETS),
-        // What JSON has no number for.
+        // Numbers that JSON cannot write.
         Value::F32(n) if !n.is_finite() => Some(TEXT),
         Value::F64(n) if !n.is_finite() => Some(TEXT),
         Value::Bool(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) | Value::Json(_) => {
@@ -150,7 +151,7 @@ pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
     (content_type, value.into_body())
 }
 
-/// Names the call that an answer belongs to.
+/// Adds the id of the call that an answer belongs to.
 pub(crate) fn of_call(response: &mut Response<Body>, call: Uuid) {
     response.headers_mut().insert(CALL, id(call));
 }
@@ -158,17 +159,17 @@ pub(crate) fn of_call(response: &mut Response<Body>, call: Uuid) {
 /// An id as a header.
 pub(crate) fn id(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
-    // Hex digits and dashes always are a header value.
+    // Hex digits and dashes are always a valid header value.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
         .unwrap_or(HeaderValue::from_static(""))
 }
 
-/// A new id: its first bits are the time, so logs sort by it. No lock is taken, unlike by `Uuid::now_v7`.
+/// A new id. Its first bits are the time, so logs sort by it. Takes no lock, unlike `Uuid::now_v7`.
 pub(crate) fn new_id() -> Uuid {
     Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext))
 }
 
-/// Puts a fault that no call had into the log.
+/// Writes a fault that belongs to no call to the server's log.
 pub(crate) fn log(fault: &Fault, what: &str) {
     let detail = fault.detail.as_deref();
     if fault.kind.source() == Source::Host {
@@ -178,18 +179,18 @@ pub(crate) fn log(fault: &Fault, what: &str) {
     }
 }
 
-/// The status that an answer says in `iof-status`.
+/// The status that an answer reports in `iof-status`.
 pub(crate) fn status<B>(response: &Response<B>) -> Option<StatusCode> {
     let status = response.headers().get(STATUS)?;
     StatusCode::from_bytes(status.as_bytes()).ok()
 }
 
-/// The answer to a path that leads nowhere.
+/// The answer to a path that does not exist.
 pub(crate) async fn no_such_route(request: Request<Body>) -> Response<Body> {
     failure(&nothing_at(request.uri().path()))
 }
 
-/// The fault of a path that leads nowhere.
+/// The fault of a path that does not exist.
 pub(crate) fn nothing_at(path: &str) -> Fault {
     let path: String = path.chars().take(200).collect();
     let message = format!("There is nothing at {path}.");

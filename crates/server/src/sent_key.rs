@@ -1,4 +1,4 @@
-//! The key that a request carries, told apart for whoever is refused and for the server's log.
+//! The key that a request carries, classified for the refusal and for the server's log.
 
 use crate::app::App;
 use crate::auth::given;
@@ -7,23 +7,24 @@ use http::header::AUTHORIZATION;
 use iof_fault::Fault;
 use iof_store::{ApiKey, Scope};
 
-/// The key that a request carries, as a refusal tells it apart.
+/// The key that a request carries, classified for its refusal.
 pub(crate) enum SentKey {
     Nothing,
-    /// The header Authorization is there, and not of the scheme Bearer.
+    /// The request has the header Authorization with a scheme other than Bearer.
     OtherScheme,
-    /// Not a key that this server knows. It may be that of a function.
+    /// A key that this server does not know. It may be that of a function.
     Unknown,
-    /// A key that was made here and has ended.
+    /// A key that this server made and that has expired.
     Ended(ApiKey),
-    /// A key that was made here.
+    /// A key that this server made.
     Made(ApiKey),
     /// A key of the server.
     Operator,
 }
 
 impl SentKey {
-    /// A sentence for the client, before what it should send. Whether a key ever was one is not for whoever guesses.
+    /// A sentence for the client, before the one on what it should send. It does not reveal whether an unknown key was
+    /// ever valid.
     pub(crate) fn public(&self) -> &'static str {
         match self {
             Self::Nothing => "",
@@ -34,7 +35,7 @@ impl SentKey {
         }
     }
 
-    /// The same, as the first sentence.
+    /// The same sentence, as the first of a message.
     pub(crate) fn public_first(&self) -> String {
         match self.public().trim_start() {
             "" => String::new(),
@@ -71,7 +72,7 @@ impl SentKey {
     }
 }
 
-/// Finds out what the key of a request is. `made` is the key that was found for it, if that was looked for.
+/// Classifies the key of a request. `made` is the key that was found for it, if it was looked up.
 pub(crate) async fn sent_key(
     app: &App,
     headers: &HeaderMap,

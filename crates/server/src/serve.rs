@@ -1,4 +1,4 @@
-//! Connections: accepted up to a number, each driven by its supervisor, all finished when the server stops.
+//! Connections: accepted up to a maximum, each driven by its supervisor, all finished when the server stops.
 
 use crate::app::App;
 use crate::connection::{
@@ -30,30 +30,30 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Where connections come from.
+/// A listener: a socket and its protocol.
 pub struct Listener {
     /// HTTP, or HTTPS if there is a certificate.
     pub tcp: TcpListener,
     /// The certificate.
     pub https: Option<Https>,
-    /// What is spoken there.
+    /// The protocol of the listener.
     pub protocol: Protocol,
 }
 
-/// What is spoken on a listener.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The API of functions, and all that stands beside it.
+    /// The API of functions, and everything beside it.
     Functions,
-    /// The figures of the server, for whoever scrapes them.
+    /// The metrics of the server, for scrapers.
     Metrics,
 }
 
-/// Serves until `stop` resolves, then finishes the calls under way, for as long as `server.stop_wait`. A stop that takes
-/// longer than a second is reported.
+/// Serves until `stop` resolves, then finishes the calls in progress, for as long as `server.stop_wait`. A stop that
+/// takes longer than a second is reported.
 ///
 /// # Errors
-/// When no connection can be accepted any more.
+/// An error if no connection can be accepted any more.
 pub async fn serve(
     app: Arc<App>,
     workers: &WorkerThreads,
@@ -123,10 +123,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// How long a stop writes what waits in the logs; an end within two seconds is what process managers count on.
+/// The time for which a stop writes the rest of the logs; process managers expect an end within two seconds.
 const LOGS: Duration = Duration::from_millis(1500);
 
-/// The most that the parser buffers of a head, and of what is to be written; what hyper and h2 bound on their own is in
+/// The most that the parser buffers of a head and of an answer; the limits of hyper and h2 themselves are in
 /// docs/LIMITS.md.
 const BUFFER: usize = 128 << 10;
 
@@ -144,7 +144,7 @@ fn builder(app: &App) -> auto::Builder<Streams> {
         // The supervisor's deadline covers more than this one.
         .header_read_timeout(None)
         .max_buf_size(BUFFER);
-    // Above the limit of ours, whose answer says more.
+    // Higher than our own limit, whose answer says more.
     let head_size = settings.head_size.as_u64().saturating_mul(2);
     builder
         .http2()
@@ -156,7 +156,7 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     builder
 }
 
-/// The parts that every connection is made with.
+/// The parts with which every connection is made.
 struct Connections<'a> {
     app: Arc<App>,
     workers: &'a WorkerThreads,
@@ -170,7 +170,7 @@ struct Connections<'a> {
 }
 
 impl Connections<'_> {
-    /// Accepts for ever.
+    /// Accepts connections forever.
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
         loop {
             let permit = Arc::clone(&self.permits)
@@ -180,7 +180,7 @@ impl Connections<'_> {
             let (stream, client) = match listener.tcp.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors, most likely: those in use come back.
+                    // Most likely out of descriptors: those in use will be closed.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -191,11 +191,11 @@ impl Connections<'_> {
                 tracing::debug!(client = %client.ip(), "an address has server.connections_per_address connections");
                 continue;
             };
-            // Answers are written whole; waiting to join them to more only delays them.
+            // Answers are written whole; waiting to merge them with others only delays them.
             let _ = stream.set_nodelay(true);
             let (stream, guard) = match (stream.into_std(), self.workers.assign()) {
                 (Ok(stream), Some(guard)) => (stream, guard),
-                // Closed: what cannot be handed over cannot be served.
+                // Closed: a connection that cannot be handed over cannot be served.
                 _ => continue,
             };
             let runtime = guard.runtime.clone();
@@ -211,7 +211,7 @@ impl Connections<'_> {
             let https = listener.https.as_ref().map(|https| https.acceptor.clone());
             let by = accepted + self.app.settings.head_wait;
             let connection = async move {
-                // Here, so that it is this thread that hears of what arrives.
+                // Registered here, so that this thread is woken for what arrives.
                 match (TcpStream::from_std(stream), https) {
                     (Err(error), _) => {
                         tracing::warn!(%error, "a connection could not be taken over");
@@ -238,7 +238,7 @@ impl Connections<'_> {
     }
 }
 
-/// One connection, once it can be read.
+/// One connection, from when it is readable.
 struct Open {
     app: Arc<App>,
     builder: Arc<auto::Builder<Streams>>,

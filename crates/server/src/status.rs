@@ -1,12 +1,12 @@
 //! HTTP statuses of faults.
 //!
-//! The server is the only part of the house that speaks HTTP, so the status of every kind of fault is decided here. A new
-//! kind does not compile until it has one.
+//! Only the server speaks HTTP, so the status of every kind of fault is decided here. A new kind does not compile until
+//! it has one.
 
 use http::StatusCode;
 use iof_fault::{Fault, FaultKind};
 
-/// The status that tells a fault truthfully, or that the function which failed chose; never a success.
+/// The true status of a fault, or the one that the failed function chose; never a success.
 pub(crate) fn of_fault(fault: &Fault) -> StatusCode {
     let chosen = fault.function_status();
     let chosen = chosen.and_then(|status| StatusCode::from_u16(status.get()).ok());
@@ -95,7 +95,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::UnknownImport
         | F::UnsupportedFeature
         | F::UnsupportedType => StatusCode::UNPROCESSABLE_ENTITY,
-        // The function's own limits are met by waiting; the server's, by another server as well (503).
+        // A function's own limits are solved by waiting (429); the server's, by another server as well (503).
         F::FunctionConcurrency | F::Rate | F::RateLimit => StatusCode::TOO_MANY_REQUESTS,
         F::HeadSize => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         F::Commands
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// The page is the list: a code that changes, changes here, where a reviewer sees it.
+    /// The documentation page is the list: a code that changes must change there, where a reviewer sees it.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "no runtime runs here")]
     fn the_page_of_faults_is_the_list() {

@@ -1,14 +1,14 @@
-//! The report of a stop: what it waits for, each second, so that whoever told the server to stop sees why it goes on.
+//! The report of a stop: what the stop waits for, each second, so that the operator sees why the server still runs.
 
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// How often a stop says what it waits for, and after what time first.
+/// The interval of reports, and the time before the first.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Says what a stop waits for, in the log and to whoever else wants to hear it.
+/// Reports what a stop waits for, in the log and to a callback.
 pub struct StopReport {
     tell: Box<dyn Fn(&str) + Send + Sync>,
     /// The time at which the stop began.
@@ -17,7 +17,7 @@ pub struct StopReport {
 }
 
 impl StopReport {
-    /// A report that `tell` hears, too.
+    /// A report that is also passed to `tell`.
     #[must_use]
     pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let began = Instant::now();
@@ -30,13 +30,13 @@ impl StopReport {
         }
     }
 
-    /// Counts the time of the stop from now.
+    /// Starts the clock of the stop.
     pub(crate) fn begin(&mut self) {
         self.began = Instant::now();
         self.ticks.reset();
     }
 
-    /// Finishes one step of the stop, and says each second what `waited_for` says that it waits for.
+    /// Finishes one step of the stop, and reports the result of `waited_for` each second.
     pub async fn during<T>(
         &mut self,
         step: impl Future<Output = T>,

@@ -92,7 +92,7 @@ fn named(digest: [u8; 32], name: Bytes) -> ValueKey {
     }
 }
 
-/// The end of a lifetime that begins now; one beyond all clocks never comes.
+/// The end of a lifetime that begins now; a lifetime beyond the range of the clock never ends.
 fn ends_at(lifetime: Duration) -> i64 {
     let end = SystemTime::now().checked_add(lifetime);
     end.map_or(i64::MAX, unix_ms)

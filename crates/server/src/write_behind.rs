@@ -1,10 +1,10 @@
-//! Writing behind: items gather in a queue and are written in batches, off the path of calls.
+//! A write-behind queue: items gather in a queue and are written in batches, off the path of calls.
 //!
-//! One task writes what has gathered in one transaction and then rests, so that an item is on the disk a few milliseconds
-//! after it came when little happens, and the disk is flushed at most forty times a second when much does. The queue has
-//! no bound of its own: whoever sends bounds what is in it (`backlog`).
+//! One task writes the gathered items in one transaction and then rests, so that under little load an item is on the
+//! disk a few milliseconds after it came, and under much load the disk is flushed at most forty times a second. The
+//! queue has no bound of its own: the sender bounds its contents (`backlog`).
 //!
-//! A stop has a deadline: what is not written by then is dropped, and the writer says how much that was.
+//! A stop has a deadline: items that are not written by then are dropped, and the writer reports how many.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_millis(5);
 const LONG_REST: Duration = Duration::from_millis(25);
 /// The least rest after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// The rows that are many.
+/// The number of rows from which a write rests for longer.
 const MANY: usize = 100;
 /// The time without an item after which a writer tidies up.
 const IDLE: Duration = Duration::from_secs(60 * 60);
@@ -29,28 +29,28 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 /// A writer of batches.
 pub(crate) trait Writer: Send + 'static {
     type Item: Send + 'static;
-    /// Items of one batch at most.
+    /// The most items of one batch.
     const BATCH: usize;
     /// The rest after a write, as a multiple of the time that the write took.
     const REST: u32;
     /// True if the writer rests even after a full batch, with more waiting.
     const RESTS_WHEN_FULL: bool;
 
-    /// Writes the first of `items`, as many as one transaction should hold, and returns how many rows these were. A
-    /// failure is for the writer to report; it makes the task rest before the next write.
+    /// Writes the first of `items`, as many as one transaction should hold, and returns the number of rows written. The
+    /// writer reports a failure; it makes the task rest before the next write.
     fn write(
         &mut self,
         items: &mut VecDeque<Self::Item>,
     ) -> impl Future<Output = Result<usize, WriteFailure>> + Send;
 
-    /// Writes the last items, as far as it can until `deadline`. The rest is for the writer to report.
+    /// Writes the last items, as many as it can until `deadline`. The writer reports the rest.
     fn finish(
         &mut self,
         items: VecDeque<Self::Item>,
         deadline: Instant,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Removes what grew too old: at the start, and when nothing came for an hour. It may be dropped halfway.
+    /// Removes rows that are too old: at the start, and after an hour without an item. It may be dropped halfway.
     fn tidy(&mut self) -> impl Future<Output = ()> + Send;
 }
 
@@ -60,9 +60,9 @@ pub(crate) struct WriteFailure;
 /// A queue, and the task that empties it. The task ends when this is dropped.
 pub(crate) struct WriteBehind<T> {
     sender: Sender<T>,
-    /// Notified when somebody waits for a flush.
+    /// Notified when a caller waits for a flush.
     hurry: Arc<Notify>,
-    /// The time by which a stop has to be done.
+    /// The deadline of a stop.
     stop: watch::Sender<Option<Instant>>,
     _task: JoinSet<()>,
 }
@@ -78,12 +78,12 @@ impl<T> Clone for Sender<T> {
 
 enum Message<T> {
     Item(T),
-    /// A request to be told when all before it is written.
+    /// A request for a notice once all items before it are written.
     Flush(oneshot::Sender<()>),
 }
 
 impl<T: Send + 'static> WriteBehind<T> {
-    /// Starts the task; needs a runtime.
+    /// Starts the task; must be called in a runtime.
     pub(crate) fn start(writer: impl Writer<Item = T>) -> Self {
         let (sender, messages) = unbounded_channel();
         let (stop, stopping) = watch::channel(None);
@@ -108,7 +108,7 @@ impl<T: Send + 'static> WriteBehind<T> {
         &self.sender
     }
 
-    /// Returns when everything that was sent is written.
+    /// Returns when all items that were sent are written.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.sender.0.send(Message::Flush(done)).is_ok() {
@@ -118,7 +118,7 @@ impl<T: Send + 'static> WriteBehind<T> {
         }
     }
 
-    /// Ends the task. Returns when everything that was sent is written, or soon after `deadline`.
+    /// Ends the task. Returns when all items that were sent are written, or soon after `deadline`.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.stop.send_replace(Some(deadline));
         self.stop.closed().await;
@@ -132,7 +132,7 @@ impl<T> Sender<T> {
     }
 }
 
-/// The receiving side of a queue, and what was received and is not written.
+/// The receiving side of a queue, and the items that were received and are not written.
 struct Queue<T> {
     messages: UnboundedReceiver<Message<T>>,
     received: Vec<Message<T>>,
@@ -141,14 +141,14 @@ struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Waits for messages, and takes up to `batch`. `None`: there are no senders.
+    /// Waits for messages, and takes up to `batch`; `None` if there are no senders.
     async fn receive(&mut self, batch: usize) -> Option<usize> {
         let count = self.messages.recv_many(&mut self.received, batch).await;
         self.sort();
         (count > 0).then_some(count)
     }
 
-    /// Takes all that is there, and lets nothing more in.
+    /// Takes all messages that are there, and lets no more in.
     fn drain(&mut self) {
         self.messages.close();
         while let Ok(message) = self.messages.try_recv() {
@@ -168,7 +168,7 @@ impl<T> Queue<T> {
 
     fn answer(&mut self) {
         for done in self.flushes.drain(..) {
-            // The one that asked may have gone.
+            // The caller that asked may be gone.
             let _ = done.send(());
         }
     }

@@ -1,10 +1,10 @@
-//! The time of rows.
+//! The clock of rows.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The time, in Unix milliseconds.
+/// The current time, in Unix milliseconds.
 pub(crate) fn unix_ms() -> i64 {
-    // A clock before 1970 or after the year 292 million is recorded as such, not worth failing an upload.
+    // A clock before 1970 or after the year 292 million is recorded as it is: not worth failing an upload.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {

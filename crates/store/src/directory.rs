@@ -1,4 +1,4 @@
-//! The data directory: one owner, and everything in it where it belongs before anything else starts.
+//! The data directory: one owner, and all files in place before anything else starts.
 //!
 //! ```text
 //! <data>/lock            held (flock) for as long as a process writes here; names its pid
@@ -8,12 +8,12 @@
 //! <data>/objects/artefact/<fingerprint>/ab/<sha256>
 //! ```
 //!
-//! Two processes on one directory would sweep each other's uploads away, so a lock decides, and SQLite's own locks,
-//! which would let both in, do not. `flock` and not a pid file: the kernel lets go of it however the process dies.
+//! Two processes on one directory would sweep each other's uploads away, so a lock decides, and not SQLite's own locks,
+//! which would let both in. `flock` and not a pid file: the kernel releases it however the process ends.
 //!
-//! The 256 directories of sources are made here, once. `object_store` would make them as it goes, and would flush a new
+//! The 256 directories of sources are made here, once. `object_store` would make them on demand, and would flush a new
 //! one into its parent; but a second upload that finds the directory already there does not wait for that flush, and
-//! could be acknowledged with its directory not yet on the disk.
+//! could be acknowledged before its directory is on the disk.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -33,16 +33,16 @@ pub(crate) struct Directory {
     pub(crate) database: PathBuf,
     pub(crate) objects: PathBuf,
     pub(crate) artefact_key: [u8; 32],
-    /// By the clock of the file system: whatever is younger is this process's.
+    /// The time of opening by the clock of the file system: younger files are this process's.
     pub(crate) opened: SystemTime,
 }
 
-/// Ownership of a data directory. Dropping it lets the next process in.
+/// Ownership of a data directory, until this is dropped.
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes the directory, creating whatever is missing. Blocking.
+/// Takes ownership of the directory, and creates what is missing. Blocking.
 pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     private_dir(data_dir)?;
     let (lock, opened) = lock(data_dir)?;
@@ -58,11 +58,11 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
 
     let database = data_dir.join("iof.db");
     refuse_lost_database(&database, &objects)?;
-    // SQLite gives its -wal and -shm files the permissions that it finds on the database.
+    // SQLite gives its -wal and -shm files the permissions of the database.
     private_file(&database)?;
     let artefact_key = artefact_key(data_dir)?;
 
-    // Always, not only after creating: the process that created them may have died before it got here.
+    // Always, not only after creating: the process that created them may have died before this point.
     for dir in [&sources, &objects, data_dir] {
         sync_dir(dir)?;
     }
@@ -70,7 +70,7 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
     {
-        // Best effort: a data directory may lie in a directory that this user cannot open.
+        // Best effort: the parent may be a directory that this user cannot open.
         drop(sync_dir(parent));
     }
     Ok(Directory {
@@ -82,9 +82,9 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     })
 }
 
-/// Sources without a database are somebody's functions whose rows went missing (a restore that forgot a file). A new
-/// database would refer to none of them, and the sweep would remove what is left. Asked before the database's file is
-/// made, so that asking again gets the same answer.
+/// Sources without a database belong to functions whose rows are missing (a restore that left out a file). A new
+/// database would refer to none of them, and the sweep would remove the sources. Checked before the database's file is
+/// made, so that a second attempt gets the same answer.
 fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
     if fs::metadata(database).is_ok_and(|file| file.len() > 0) || !sweep::holds_sources(objects)? {
         return Ok(());
@@ -99,7 +99,7 @@ fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
     })
 }
 
-/// Takes the lock, and returns the time at which it was written.
+/// Takes the lock, and returns the time at which its file was written.
 pub(crate) fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
     let path = data_dir.join("lock");
     let mut file = private_file(&path)?;
@@ -124,7 +124,7 @@ pub(crate) fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
     Ok((Lock { _file: file }, written))
 }
 
-/// Reads the host's key, or makes one. It appears under its name whole and flushed, or not at all.
+/// Reads the host's key, or makes one. The file appears under its name complete and flushed, or not at all.
 fn artefact_key(data_dir: &Path) -> Result<[u8; 32], Error> {
     let path = data_dir.join("artefact.key");
     let mut stored = Vec::new();
@@ -161,7 +161,7 @@ fn artefact_key(data_dir: &Path) -> Result<[u8; 32], Error> {
 }
 
 fn private_dir(path: &Path) -> Result<(), Error> {
-    // Recursive, so that one that exists is fine; its permissions are then whatever its owner chose.
+    // Recursive, so that an existing directory is fine; it keeps the permissions that its owner chose.
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -1,19 +1,19 @@
-//! The errors of the store: the few ways of failing that a caller can act on.
+//! The errors of the store: the few kinds of failure on which a caller can act.
 //!
 //! A variant is a decision of the caller's (answer 404, answer 503 with a retry, refuse to start), not the layer that
-//! failed: a full disk is one thing whether SQLite or the file system met it. The rejected alternative, a variant per
-//! dependency, makes every caller learn SQLite's codes.
+//! failed: a full disk is one variant whether SQLite or the file system reported it. Rejected: a variant per
+//! dependency, with which every caller would have to learn SQLite's codes.
 
 use iof_fault::{Fault, FaultKind};
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The reason why the store could not do what it was asked. [`Error::code`] is stable; the message says the next step.
+/// The reason why the store could not do what it was asked. [`Error::code`] is stable; the message names the next step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No function has this number (any more).
+    /// No function has this number, or not any more.
     #[error("there is no function {function_id}")]
     NotFound {
         /// The number that was asked for.
@@ -36,22 +36,22 @@ pub enum Error {
         name: String,
     },
 
-    /// An argument of the caller contradicts itself, or goes over a limit; nothing was stored.
+    /// An argument of the caller contradicts itself, or exceeds a limit; nothing was stored.
     #[error("{what}")]
     Invalid {
         /// The problem, in one sentence.
         what: String,
     },
 
-    /// More work is queued than the disk keeps up with. Nothing was stored; the same request may be sent again.
+    /// More work is queued than the disk can keep up with. Nothing was stored; the same request may be sent again.
     #[error("the store is busy and took nothing; try again in a moment")]
     Busy,
 
-    /// The disk (or the user's quota on it) is full. What was acknowledged before is safe.
+    /// The disk (or the user's quota on it) is full. Everything that was acknowledged before is safe.
     #[error("the disk that holds the data directory is full; free some space and try again")]
     DiskFull(#[source] Box<dyn StdError + Send + Sync>),
 
-    /// Stored bytes are not what was stored.
+    /// Stored bytes have changed.
     #[error("{what} is damaged: {detail}")]
     Damaged {
         /// The damaged thing: `source <sha256>`, `the database …`.
@@ -60,7 +60,7 @@ pub enum Error {
         detail: String,
     },
 
-    /// A secret is encrypted under a key that was not handed over.
+    /// A secret is encrypted under a key that was not provided.
     #[error(
         "a stored secret needs the key {key_id}, which is not among the secret keys; add that key as a further line, or set the secret again"
     )]
@@ -78,7 +78,7 @@ pub enum Error {
     Locked {
         /// The directory, as it was given.
         data_dir: PathBuf,
-        /// The holder, where its lock file tells.
+        /// The process id of the holder, if its lock file has it.
         pid: Option<u32>,
     },
 
@@ -104,7 +104,7 @@ pub enum Error {
     #[error("the store is closed, because the server is shutting down")]
     Closed,
 
-    /// Anything else that the disk or the database refused to do.
+    /// Another operation that the disk or the database refused.
     #[error(
         "the store is unavailable: {0}; see the server's log, and check the disk that holds the data directory"
     )]
@@ -112,7 +112,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A name for this kind of error that stays the same across releases; for logs, metrics and API answers.
+    /// The stable name of this kind of error, the same across releases; for logs, metrics and API answers.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -132,7 +132,7 @@ impl Error {
         }
     }
 
-    /// For `map_err` where the operating system refused `path`.
+    /// Converts an error of the operating system about `path`, for `map_err`.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| {
@@ -145,7 +145,7 @@ impl Error {
     }
 }
 
-/// The fault that a caller sees: a failing store is the host's, and its error goes to the log only.
+/// The fault that a caller sees: a failing store is the host's fault, and its error goes only to the log.
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let (kind, message) = match &error {
@@ -186,7 +186,7 @@ impl From<object_store::Error> for Error {
     }
 }
 
-/// A task of ours panicked or the runtime is going down: both are the host's fault, never the caller's.
+/// A task of ours panicked or the runtime is shutting down: both are the host's fault, never the caller's.
 impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::Unavailable(error.into())
@@ -204,7 +204,7 @@ fn is_full(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// As `object_store` wraps it: its own error around the operating system's.
+    /// An error of the operating system, wrapped as `object_store` wraps it.
     #[derive(Debug, thiserror::Error)]
     #[error("unable to write")]
     struct Wrapped(#[source] io::Error);

@@ -1,6 +1,6 @@
-//! What a fuzzer feeds to this crate, and what has to hold of anything that it feeds: a panic is a finding.
+//! The fuzz target of this crate, and the properties that hold for any input: a panic is a finding.
 //!
-//! `fuzz/` runs this function with inputs that it makes up; the test below runs it with those that it found.
+//! `fuzz/` runs this function with generated inputs; the test below runs it with the inputs that it found.
 
 #![allow(
     clippy::panic,
@@ -14,7 +14,7 @@ use crate::seal::Seal;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
 
-/// The file of an artefact: it opens only if it was sealed here, for this engine and this source.
+/// The file of an artefact: it opens only if this host sealed it, for this engine and this source.
 pub fn seal(data: &[u8]) {
     let seal = Seal::new([7; 32]);
     let (engine, source) = ("2-0123456789abcdef", [9; 32]);

@@ -1,10 +1,10 @@
-//! The two keys of a function: the admin key changes it, the usage key calls it when it is private. And what those have
-//! in common with the keys of our own API (`api_keys`).
+//! The two keys of a function, the admin key, which changes it, and the usage key, which calls it when it is private;
+//! and what they share with the API keys of our own API (`api_keys`).
 //!
-//! A key is a random UUID (122 bits), which is what the Second State API hands out; ours have four characters before it
-//! that say what it is. Only its SHA-256 is stored: a copy
-//! of the database opens nothing. A slow password hash was rejected, because it protects guessable secrets and these
-//! are not, and because it would cost milliseconds on every call of a private function.
+//! A key is a random UUID (122 bits), the form that the Second State API hands out; API keys have a prefix of four
+//! characters that identifies them. Only its SHA-256 is stored: a copy of the database opens nothing. A slow password
+//! hash was rejected, because it protects guessable secrets, which these are not, and because it would cost
+//! milliseconds on every call of a private function.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-/// A key in the clear. It exists once, in the answer to the request that made it; nothing can recover it later.
+/// A key in the clear. It exists only in the answer to the request that made it; it cannot be recovered later.
 #[derive(Clone)]
 pub struct Key(String);
 
 impl Key {
-    /// The beginning of the keys of our own API.
+    /// The prefix of the keys of our own API.
     pub(crate) const API_PREFIX: &str = "iof_";
 
     /// A key of a function.
@@ -30,7 +30,8 @@ impl Key {
         Self(format!("{}{}", Self::API_PREFIX, Uuid::new_v4().simple()))
     }
 
-    /// The key as its owner types it: a lower-case UUID with hyphens; of our own API, `iof_` and 32 hexadecimal digits.
+    /// The key as its owner types it: a lower-case UUID with hyphens; for our own API, `iof_` and 32 hexadecimal
+    /// digits.
     ///
     /// There is no `Display`, so that a key cannot slip into a message by accident.
     #[must_use]
@@ -74,7 +75,7 @@ impl KeyHash {
         &self.0
     }
 
-    /// `true` if `candidate`, exactly as a client sent it, is the key. Takes the same time wherever they differ.
+    /// `true` if `candidate`, exactly as a client sent it, is the key. Takes the same time wherever the two differ.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         Self::of(candidate).0.ct_eq(&self.0).into()

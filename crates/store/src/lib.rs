@@ -1,28 +1,28 @@
-//! Functions, versions and keys, and what functions keep, so that whatever was acknowledged survives `kill -9` and
-//! loss of power.
+//! The store of iof: functions, versions, keys, and the data of functions. Everything that was acknowledged survives
+//! `kill -9` and loss of power.
 //!
 //! A function is a row; a version is a row and an object, the module's source; compiled code is an object that can be
-//! lost. Rows live in SQLite, because they must change together; objects live in files, because module sources are
-//! megabytes that SQLite would copy through its log twice. That leaves one rule to keep the two in step: **an object is
-//! written before the row that names it, and removed after it**. A crash in between leaves an object without a row,
-//! never a row without its object, and [`Store::open`] removes such objects. The alternative, a row that says "upload
-//! under way", needs a second commit on every upload to say that it no longer is.
+//! lost. Rows are in SQLite, because they must change together; objects are in files, because module sources are
+//! megabytes that SQLite would copy through its log twice. One rule keeps the two in step: **an object is written
+//! before the row that names it, and removed after it**. A crash in between leaves an object without a row, never a row
+//! without its object, and [`Store::open`] removes such objects. Rejected: a row that says "upload in progress", which
+//! needs a second commit on every upload to say that it no longer is.
 //!
-//! The one race left is a deletion that finds a source unused while an upload of the same bytes has written its object
-//! and not yet its row. Uploads therefore share a lock, which a deletion's removal of objects takes exclusively.
+//! One race remains: a deletion that finds a source unused while an upload of the same bytes has written its object and
+//! not yet its row. Uploads therefore share a lock, which a deletion takes exclusively to remove objects.
 //!
-//! What a function runs is a pointer to a version (`store::rollout`), so that going back is as quick and as safe as
-//! going on.
+//! The version that a function runs is a pointer (`store::rollout`), so that a rollback is as quick and as safe as a
+//! rollout.
 //!
-//! What functions keep is rows too: the values that their guests store, texts that anyone keeps for a while, the log of
-//! calls, secrets (encrypted), the audit log, calls that can be run again, and calls that are run later; and so are the
-//! keys of the server's own API. A limit is checked and kept in one transaction that no other can slip into.
+//! The data of functions is rows too: the values that their guests store, ephemeral texts, the log of calls, secrets
+//! (encrypted), the audit log, recordings, and jobs; and so are the API keys of the server. A limit is checked and the
+//! change made in one transaction, so that no other change comes between.
 //!
-//! Layers, each of which knows those below it and no other: `store` is the API, a file a feature; `rows` says what a
-//! database does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the files;
-//! `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the shapes that go in and out, and `error` is why
-//! they do not. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate knows
-//! neither HTTP nor wasm.
+//! Layers, each of which knows only those below it: `store` is the API, one file per feature; `rows` is what a database
+//! does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
+//! files; `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the types that go in and out, and `error` is
+//! the type of failures. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate
+//! knows neither HTTP nor wasm.
 
 mod backup;
 mod clock;

@@ -1,12 +1,12 @@
 //! Module sources and compiled artefacts, as objects under `<data>/objects`.
 //!
-//! Sources are what was acknowledged, so each is flushed to the disk, with its directory, before its row is written
+//! Sources are acknowledged data, so each is flushed to the disk, with its directory, before its row is written
 //! (`LocalFileSystem::with_fsync`, which `object_store` has had since 0.14). Artefacts can always be rebuilt, and their
-//! seal tells a torn one from a whole one, so they are not flushed: a deploy does not wait for the disk to swallow
-//! megabytes of machine code that nobody would miss.
+//! seal shows a truncated one, so they are not flushed: a deploy does not wait for the disk to write megabytes of
+//! machine code that can be made again.
 //!
-//! Objects are named by the digest of the source. An upload always writes its object, even where one of that name
-//! exists: the rename replaces it whole, costs the same as checking it would, and heals a damaged one.
+//! Objects are named by the digest of the source. An upload always writes its object, even if one of that name exists:
+//! the rename replaces it whole, costs no more than a check would, and repairs a damaged one.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -26,19 +26,19 @@ use crate::lock::lock;
 use crate::seal::Seal;
 
 pub(crate) struct Objects {
-    /// Flushes what it writes.
+    /// The store that flushes each write.
     durable: Arc<dyn ObjectStore>,
-    /// The same objects, without waiting for the disk.
+    /// The same objects, written without waiting for the disk.
     relaxed: Arc<dyn ObjectStore>,
     seal: Arc<Seal>,
     /// The directory of all objects.
     root: PathBuf,
-    /// Fingerprints that this process has marked already.
+    /// Fingerprints that this process has already marked.
     marked: Mutex<HashSet<String>>,
 }
 
 impl Objects {
-    /// Blocking.
+    /// Opens the objects. Blocking.
     pub(crate) fn open(root: &FilePath, artefact_key: [u8; 32]) -> Result<Self, Error> {
         let files = LocalFileSystem::new_with_prefix(root)?;
         Ok(Self {
@@ -97,8 +97,8 @@ impl Objects {
         Ok(())
     }
 
-    /// Hands an artefact to `work`. A function that was not loaded waits for it, so it is read, checked and worked on in
-    /// one go, on one thread.
+    /// Passes an artefact to `work`. A call of an unloaded function waits for it, so it is read, checked and processed
+    /// in one step, on one thread.
     pub(crate) async fn artefact<T: Send + 'static>(
         &self,
         fingerprint: &str,
@@ -131,7 +131,7 @@ impl Objects {
         }
     }
 
-    /// Removes a source and what was compiled from it. The caller has made sure that no version refers to it.
+    /// Removes a source and its artefacts. The caller has made sure that no version refers to it.
     pub(crate) async fn remove(&self, sha256: [u8; 32]) -> Result<(), Error> {
         remove(&*self.durable, &source_path(&sha256)).await?;
         for engine in self
@@ -145,7 +145,7 @@ impl Objects {
         Ok(())
     }
 
-    /// Notes, once a process, that an engine's artefacts are in use: the sweep keeps what was used lately.
+    /// Notes, once per process, that an engine's artefacts are in use: the sweep keeps those that were used lately.
     async fn mark(&self, fingerprint: &str) {
         if !lock(&self.marked).insert(fingerprint.to_owned()) {
             return;
@@ -207,13 +207,13 @@ fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
     Ok(sharded(Path::from("artefact").join(fingerprint), sha256))
 }
 
-/// 256 directories a kind: 10,000 functions make 40 files in each, and listing one stays cheap.
+/// 256 directories for each kind: 10,000 functions make 40 files in each, and listing one stays cheap.
 fn sharded(base: Path, sha256: &[u8; 32]) -> Path {
     let name = hex(sha256);
     base.join(&name[..2]).join(name.as_str())
 }
 
-/// Runs work that waits for the disk or hashes megabytes, which does not belong on a thread that serves requests.
+/// Runs work that waits for the disk or hashes megabytes, off the threads that serve requests.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,7 +1,7 @@
-//! The rows of the store, as traits that a database implements: one a feature, in the shapes of [`model`](crate::model)
-//! only, so that nothing above them knows which database it is.
+//! The rows of the store, as traits that a database implements: one per feature, using only the types of
+//! [`model`](crate::model), so that nothing above them depends on the database.
 //!
-//! SQLite is the one database so far (`sqlite`). The store names its database in one place, as a type (`store::Rows`),
+//! SQLite is the only database so far (`sqlite`). The store names its database in one place, as a type (`store::Rows`),
 //! so that methods are plain async functions: a call through one of these traits costs no allocation. A second database
 //! makes that type an enum of the two. `dyn` was rejected, because each read of a call would allocate its future.
 //!
@@ -30,13 +30,13 @@ use crate::model::{
 
 /// The database as a whole.
 pub(crate) trait Database {
-    /// Fails if reads or changes cannot be answered now.
+    /// Returns an error if reads or changes cannot be answered now.
     async fn ready(&self) -> Result<(), Error>;
 
     /// The server's identity, which was made with its tables.
     async fn identity(&self) -> Result<String, Error>;
 
-    /// Lets go of the database, after the changes that it took. Reads and changes then fail with [`Error::Closed`].
+    /// Closes the database, after the changes that it accepted. Reads and changes then fail with [`Error::Closed`].
     async fn close(&self) -> Result<(), Error>;
 }
 
@@ -65,11 +65,11 @@ pub(crate) trait Functions {
     /// All numbers, ascending.
     async fn list(&self) -> Result<Vec<i64>, Error>;
 
-    /// Deletes a function and all rows that are its own, which are all but audit records; returns the digests of the
-    /// sources that its versions referred to.
+    /// Deletes a function and all its rows except audit records; returns the digests of the sources to which its
+    /// versions referred.
     async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
-    /// [`Error::NotFound`], as the next three.
+    /// [`Error::NotFound`], also for the next three methods.
     async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
 
     async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error>;
@@ -79,23 +79,23 @@ pub(crate) trait Functions {
     async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error>;
 }
 
-/// Versions, and the sources that they refer to.
+/// Versions, and the sources to which they refer.
 pub(crate) trait Versions {
-    /// The versions of a function with these numbers, newest first, and no more than the 1000 newest.
+    /// The versions of a function with these numbers, newest first, at most 1000.
     async fn versions(
         &self,
         function_id: i64,
         numbers: RangeInclusive<i64>,
     ) -> Result<Vec<Version>, Error>;
 
-    /// The digests of all sources that versions refer to.
+    /// The digests of all sources to which versions refer.
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error>;
 
     /// `true` if any version refers to this source.
     async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error>;
 }
 
-/// The versions that run.
+/// Rollouts: the active version and the canary.
 pub(crate) trait Rollouts {
     /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
     async fn add_version(
@@ -148,7 +148,7 @@ pub(crate) trait Values {
         total_limit: u64,
     ) -> Result<Updated, Error>;
 
-    /// Names that begin with `prefix` and come after `after`, in the order of their bytes.
+    /// Names that begin with `prefix` and come after `after`, in byte order.
     async fn value_names(
         &self,
         function_id: i64,
@@ -158,7 +158,7 @@ pub(crate) trait Values {
     ) -> Result<Vec<Bytes>, Error>;
 }
 
-/// Texts that anyone keeps for a while.
+/// Ephemeral texts.
 pub(crate) trait Ephemeral {
     async fn put_ephemeral(&self, new: NewEphemeral) -> Result<EphemeralPut, Error>;
 
@@ -169,7 +169,7 @@ pub(crate) trait Ephemeral {
 
 /// The log of calls, and their counters.
 pub(crate) trait CallLog {
-    /// Counts calls, logs the newest, and leaves the `keep` newest of each function named in its log.
+    /// Counts calls, logs the newest, and keeps the `keep` newest log rows of each function named.
     async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error>;
 
     async fn calls(
@@ -191,7 +191,7 @@ pub(crate) trait CallLog {
 
 /// Calls that were refused before their function ran.
 pub(crate) trait RefusedCalls {
-    /// Logs calls of functions that exist, and leaves the `keep` newest of each function named.
+    /// Logs calls of functions that exist, and keeps the `keep` newest of each function named.
     async fn record_refused(&self, calls: Vec<RefusedCall>, keep: u32) -> Result<(), Error>;
 
     /// The oldest ones after a number, oldest first; without one, the newest, oldest first.
@@ -208,17 +208,17 @@ pub(crate) trait Secrets {
     /// [`Error::NotFound`], and [`too_many_secrets`](crate::model::too_many_secrets).
     async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error>;
 
-    /// Those of a function, by name.
+    /// The secrets of a function, by name.
     async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error>;
 
     async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error>;
 
-    /// The key that some secret is encrypted under; `None`: there are no secrets.
+    /// The id of a key under which some secret is encrypted; `None` if there are no secrets.
     async fn secret_key_in_use(&self) -> Result<Option<String>, Error>;
 
     async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
 
-    /// The next secrets that are not under the key `current`, in the order of function and name.
+    /// The next secrets that are not under the key `current`, ordered by function and name.
     async fn stale_secrets(
         &self,
         current: &str,
@@ -226,13 +226,13 @@ pub(crate) trait Secrets {
         limit: u32,
     ) -> Result<Vec<SealedSecret>, Error>;
 
-    /// Stores those that are still the ones that were read, and returns their number.
+    /// Stores the secrets that have not changed since they were read, and returns their number.
     async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error>;
 }
 
 /// The audit log.
 pub(crate) trait Audit {
-    /// `true`: more are left to be removed.
+    /// Returns `true` if more rows are left to be removed.
     async fn record_audit(
         &self,
         rows: Vec<AuditLine>,
@@ -245,7 +245,7 @@ pub(crate) trait Audit {
 
 /// Recordings of calls.
 pub(crate) trait Recordings {
-    /// `true`: more are left to be removed.
+    /// Returns `true` if more recordings are left to be removed.
     async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
@@ -254,17 +254,17 @@ pub(crate) trait Recordings {
 
     async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error>;
 
-    /// Those of a function, newest first.
+    /// The recordings of a function, newest first.
     async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error>;
 }
 
 /// Keys of the server's own API.
 pub(crate) trait ApiKeys {
-    /// Stores a key and returns its number. [`Error::NotFound`], and
-    /// [`too_many_keys`](crate::model::too_many_keys) once those that have ended by then are gone.
+    /// Stores a key and returns its number. [`Error::NotFound`], and [`too_many_keys`](crate::model::too_many_keys),
+    /// which does not count expired keys.
     async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error>;
 
-    /// The key with this digest, unless it has ended.
+    /// The key with this digest, unless it has expired.
     async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error>;
 
     async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;

@@ -1,29 +1,29 @@
 //! The scopes of an API key.
 //!
-//! Four words, because a key is made by a person who has to see at a glance what it opens. Finer rules (this export,
-//! that address) were rejected: they belong to what a function declares, and a key whose reach takes a page to read is
-//! handed out with all of it.
+//! There are four scopes, because a key is made by a person who has to see at a glance what it opens. Finer rules (this
+//! export, that address) were rejected: they belong in a function's declaration, and a key whose reach takes a page to
+//! read is usually handed out with all of it.
 
 use std::fmt;
 
-/// One thing that a key may be used for.
+/// An action for which a key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// To upload functions and versions, and to say which of them runs.
+    /// Uploading functions and versions, and choosing the active version.
     Deploy,
-    /// To call functions, the private ones too.
+    /// Calling functions, private ones included.
     Call,
-    /// To see functions, versions, logs and records.
+    /// Reading functions, versions, logs and records.
     Read,
     /// Everything, the other three included.
     Admin,
 }
 
 impl Scope {
-    /// All of them, in the order in which they are written.
+    /// All scopes, in the order in which they are written.
     pub const ALL: [Self; 4] = [Self::Deploy, Self::Call, Self::Read, Self::Admin];
 
-    /// Its name, as it is written everywhere: `deploy`, `call`, `read`, `admin`.
+    /// The name of the scope: `deploy`, `call`, `read`, `admin`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,26 +56,26 @@ impl fmt::Display for Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// `true` if a key with these may be used for `scope`: that one is among them, or [`Scope::Admin`] is.
+    /// `true` if a key with these scopes may be used for `scope`: the set contains it, or [`Scope::Admin`].
     #[must_use]
     pub fn allow(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }
 
-    /// `true` if there are none.
+    /// `true` if the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Those that were given, in the order of [`Scope::ALL`]; not those that [`Scope::Admin`] includes.
+    /// The scopes in the set, in the order of [`Scope::ALL`]; without those that [`Scope::Admin`] includes.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL
             .into_iter()
             .filter(move |scope| self.0 & scope.bit() != 0)
     }
 
-    /// The set that its `Display` shows. `None`: it is not such a text.
+    /// The set that its `Display` shows; `None` for any other text.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         text.split(',').map(Scope::named).collect()
     }

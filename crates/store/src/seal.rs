@@ -1,14 +1,15 @@
-//! Compiled code is trusted only if this host made it, so each artefact carries a seal that only this host can write.
+//! Seals of artefacts: compiled code is trusted only if this host made it, so each artefact carries a seal that only
+//! this host can write.
 //!
-//! Loading an artefact means running its bytes as machine code outside any sandbox. A checksum would tell a torn file
-//! from a whole one, but whoever can write a file can write its checksum too, and a backup restored from elsewhere would
-//! pass. The seal is a keyed BLAKE3 under the host's own key, over everything that decides what the bytes are for: the
-//! engine's fingerprint (a file renamed into another engine's directory fails), the source's digest (a file renamed to
-//! another module's name fails) and the code.
+//! Loading an artefact means running its bytes as machine code outside any sandbox. A checksum would detect a truncated
+//! file, but an attacker who can write a file can write its checksum too, and a backup restored from elsewhere would
+//! pass. The seal is a keyed BLAKE3 under the host's own key, over everything that identifies the bytes: the engine's
+//! fingerprint (a file renamed into another engine's directory fails), the source's digest (a file renamed to another
+//! module's name fails) and the code.
 
 use bytes::{Bytes, BytesMut};
 
-/// First bytes of every artefact file, so that a change of this layout reads as "not sealed".
+/// The first bytes of every artefact file, so that a file of another layout counts as not sealed.
 const MAGIC: &[u8; 8] = b"iofart1\n";
 const HEADER: usize = MAGIC.len() + blake3::OUT_LEN;
 

@@ -1,15 +1,15 @@
-//! The keys that secrets are encrypted under, and what encryption binds a secret to.
+//! The keys under which secrets are encrypted, and the data to which encryption binds a secret.
 //!
-//! The keys come from outside (a file, a secret manager) and never enter the data directory: whoever copies the
-//! database, or a backup of it, reads names and nothing else. Keeping a key beside the database, as the artefact key
-//! is, was rejected for that reason: artefacts need to be told apart from forgeries, secrets need to be unreadable.
+//! The keys come from outside (a file, a secret manager) and never enter the data directory: a copy of the database, or
+//! a backup of it, reveals only names. Keeping a key beside the database, like the artefact key, was rejected for that
+//! reason: artefacts must be distinguishable from forgeries, secrets must be unreadable.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), because its nonce of 24 bytes can be drawn at random for every write,
-//! for ever. With 12 bytes (AES-GCM, ChaCha20-Poly1305) we would have to count writes under each key, and a database
-//! restored from a backup would count anew and repeat a nonce, which gives both values away.
+//! The cipher is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), because its nonce of 24 bytes can be drawn at random for
+//! every write, forever. With 12 bytes (AES-GCM, ChaCha20-Poly1305) writes under each key would have to be counted, and
+//! a database restored from a backup would count anew and repeat a nonce, which reveals both values.
 //!
 //! The function and the name are authenticated with the value (associated data), so a row copied over another row does
-//! not open. What this cannot see is a row put back to an earlier value of its own.
+//! not open. A row that is reset to an earlier value of its own is not detected.
 
 use std::fmt;
 
@@ -26,9 +26,9 @@ use crate::error::Error;
 use crate::objects::hex;
 use crate::secret_value::{Sealed, SecretBinding, SecretValue};
 
-/// The keys that secrets are encrypted under: one that writes, and earlier ones that can still be read.
+/// The keys under which secrets are encrypted: the current one, which encrypts, and earlier ones, which still decrypt.
 ///
-/// A key is named by the first 8 hexadecimal digits of its SHA-256. The bytes are overwritten when this is dropped.
+/// The id of a key is the first 8 hexadecimal digits of its SHA-256. The bytes are overwritten on drop.
 pub struct SecretKeys {
     current: SecretKey,
     earlier: Vec<SecretKey>,
@@ -40,17 +40,18 @@ struct SecretKey {
     bytes: Box<Zeroizing<[u8; 32]>>,
 }
 
-/// The reason why a text is not a list of keys. No message repeats the text: it may hold a key with one letter wrong.
+/// The reason why a text is not a list of keys. No message repeats the text: it may contain a key with one letter
+/// wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretKeysError {
-    /// There is no line with a key.
+    /// No line has a key.
     #[error(
         "there is no key; the first line has to be 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
     )]
     Empty,
 
-    /// A line is something else.
+    /// A line is not a key.
     #[error(
         "line {line} is not a key; a key is 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
     )]
@@ -59,21 +60,21 @@ pub enum SecretKeysError {
         line: usize,
     },
 
-    /// Two lines hold the same key, or two keys with the same name.
+    /// Two lines have the same key, or two keys with the same id.
     #[error("line {line} holds the key {id} again, which line {first} holds; remove one of them")]
     Twice {
         /// Counted from 1.
         line: usize,
-        /// The line that holds it too.
+        /// The first line that has it.
         first: usize,
-        /// The key's name.
+        /// The key's id.
         id: String,
     },
 }
 
 impl SecretKeys {
-    /// Reads a key a line, base64 (either alphabet, padded or not) or hexadecimal; the first is the current one. Empty
-    /// lines and lines that begin with `#` are passed over. The caller overwrites `text`.
+    /// Reads one key per line, in base64 (either alphabet, padded or not) or hexadecimal; the first is the current one.
+    /// Empty lines and lines that begin with `#` are skipped. The caller overwrites `text`.
     ///
     /// # Errors
     /// [`SecretKeysError`], naming the line.
@@ -101,7 +102,7 @@ impl SecretKeys {
         })
     }
 
-    /// The name of the key that new secrets are encrypted under.
+    /// The id of the key under which new secrets are encrypted.
     #[must_use]
     pub fn current_id(&self) -> &str {
         &self.current.id
@@ -133,7 +134,7 @@ impl SecretKeys {
         })
     }
 
-    /// Decrypts what [`SecretKeys::seal`] made for the same function and name, under whichever key it was.
+    /// Decrypts a value that [`SecretKeys::seal`] encrypted for the same function and name, under any of the keys.
     pub(crate) fn open(
         &self,
         binding: &SecretBinding<'_>,
@@ -170,7 +171,7 @@ impl fmt::Debug for SecretKeys {
 
 impl SecretKey {
     fn parse(text: &str) -> Option<Self> {
-        /// 32 bytes in base64 are 43 letters and a padding, in hexadecimal 64: neither can be taken for the other.
+        /// 32 bytes are 43 letters and a padding in base64, and 64 digits in hexadecimal: the two cannot be confused.
         const HEX: usize = 64;
         let mut bytes = Box::new(Zeroizing::new([0; 32]));
         if text.len() == HEX {
@@ -321,7 +322,7 @@ mod tests {
         assert_ne!(sealed().bytes, sealed().bytes);
     }
 
-    /// Draft-irtf-cfrg-xchacha-03, appendix A.3.1: that ours is the cipher that its name says.
+    /// Draft-irtf-cfrg-xchacha-03, appendix A.3.1: this is the cipher that the name says.
     #[test]
     fn the_cipher_is_that_of_the_draft() {
         let key: Vec<String> = (0x80..=0x9f)

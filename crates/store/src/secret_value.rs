@@ -4,15 +4,15 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The function and the name that an encrypted value is bound to; it opens for no other.
+/// The function and the name to which an encrypted value is bound; it opens for no other.
 pub(crate) struct SecretBinding<'a> {
     pub(crate) function_id: i64,
     pub(crate) name: &'a str,
 }
 
 impl SecretBinding<'_> {
-    /// The bytes that are authenticated with the value. All parts before the name have a fixed length, so no two
-    /// bindings share one text.
+    /// The bytes that are authenticated with the value. All parts before the name have a fixed length, so two bindings
+    /// never have the same bytes.
     pub(crate) fn associated_data(&self) -> Vec<u8> {
         let mut data = b"iof secret 1\nfunction\n".to_vec();
         data.extend_from_slice(&self.function_id.to_be_bytes());
@@ -31,11 +31,12 @@ pub(crate) struct Sealed {
 
 /// The value of a secret in the clear, overwritten when it is dropped.
 ///
-/// There is no `Display` and no `Clone`: it should neither slip into a message nor multiply. Share it in an `Arc`.
+/// There is no `Display` and no `Clone`: the value should neither slip into a message nor be copied. Share it in an
+/// `Arc`.
 pub struct SecretValue(Zeroizing<Vec<u8>>);
 
 impl SecretValue {
-    /// The value itself. Whoever copies it overwrites the copy.
+    /// The value itself. A caller that copies it must overwrite the copy.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

@@ -1,13 +1,13 @@
-//! The sweep after a start: it removes everything in the object directories that no row vouches for.
+//! The sweep after a start: it removes files in the object directories to which no row refers.
 //!
 //! An upload writes its object first and its row last, so a process killed in between leaves an object (or a temporary
-//! file) that nobody was promised. A server of 100,000 functions has twice as many files, and does not keep its callers
-//! waiting while they are listed: the sweep runs beside the first calls and uploads. It removes a file only while
-//! nothing writes objects, and only if no row vouches for it then. What is younger than the start it passes over.
+//! file) that was not acknowledged. A server of 100,000 functions has twice as many files, and does not keep its
+//! callers waiting while they are listed: the sweep runs beside the first calls and uploads. It removes a file only
+//! while nothing writes objects, and only if no row refers to it then. It skips files that are younger than the start.
 //!
-//! Artefacts go when their source goes. Those of an engine that this host no longer runs go 30 days after it last did
-//! (so that going back a release does not compile everything again); those of the engine used last never do. They are
-//! set aside before anything can use them, and removed in the background.
+//! Artefacts are removed with their source. Those of an engine that this host no longer runs are removed 30 days after
+//! it last did (so that going back a release does not compile everything again); those of the engine used last never
+//! are. They are set aside before anything can use them, and removed in the background.
 //!
 //! Only names that the store itself writes are ever removed; a file that an operator put there stays.
 
@@ -19,23 +19,24 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 
-/// The time that artefacts outlive the last use of their engine.
+/// The time for which artefacts outlive the last use of their engine.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The end of the name of a directory that was set aside. No fingerprint has the sign in it.
+/// The suffix of the name of a directory that was set aside. No fingerprint contains the sign.
 const ASIDE: &str = "#aside";
 
-/// What a sweep found.
+/// The findings of a sweep.
 #[derive(Default)]
 pub(crate) struct Leftovers {
-    /// Digests of files that no row vouched for.
+    /// Digests of files to which no row referred.
     pub(crate) digests: HashSet<[u8; 32]>,
     /// Files that were written and never renamed.
     pub(crate) temporaries: Vec<PathBuf>,
-    /// Digests that rows vouch for, and of which there is no source.
+    /// Digests to which rows refer, and of which there is no source.
     pub(crate) missing: HashSet<[u8; 32]>,
 }
 
-/// Renames the artefacts of engines that have not been used for long, so that nothing finds them. Blocking.
+/// Renames the directories of engines that have not been used for long, so that nothing finds their artefacts.
+/// Blocking.
 pub(crate) fn set_aside(objects: &Path) -> Result<(), Error> {
     for engine in expired(&objects.join("artefact"))? {
         tracing::info!(engine = %engine.display(), "removing compiled code of an engine unused for 30 days");
@@ -46,7 +47,7 @@ pub(crate) fn set_aside(objects: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what was set aside, by this start or one that did not get to it. Blocking.
+/// Removes the directories that were set aside, by this start or an earlier one that was interrupted. Blocking.
 pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
     for engine in directories(&objects.join("artefact"))? {
         if is_aside(&engine) {
@@ -56,11 +57,10 @@ pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Finds what no digest in `live` vouches for among the files that are not younger than `opened`, until `stopped`.
-/// Blocking.
+/// Finds the files whose digest is not in `live` and which are not younger than `opened`, until `stopped`. Blocking.
 ///
 /// The clock of files stands still for up to 10 ms. A process that was killed in that time, and this one, write files
-/// of the same age as `opened`: the caller tells them apart, under the lock on uploads.
+/// of the same age as `opened`: the caller distinguishes them, under the lock on uploads.
 pub(crate) fn find(
     objects: &Path,
     live: HashSet<[u8; 32]>,
@@ -68,11 +68,11 @@ pub(crate) fn find(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Leftovers, Error> {
     let mut found = Leftovers::default();
-    // Each with whether its source was seen.
+    // Each with a flag that its source was seen.
     let mut live: HashMap<_, _> = live.into_iter().map(|digest| (digest, false)).collect();
     let is_old = |file: &DirEntry| {
         let modified = file.metadata().and_then(|data| data.modified());
-        // One that is gone by now is nobody's.
+        // A file that is gone by now needs no removal.
         modified.is_ok_and(|modified| modified <= opened)
     };
     let mut visit = |file: &DirEntry, name: Name, source: bool| match name {
@@ -172,7 +172,7 @@ fn is_aside(directory: &DirEntry) -> bool {
         .ends_with(ASIDE.as_bytes())
 }
 
-/// The directories of engines that were used neither last nor lately.
+/// The directories of engines that were used neither last nor recently.
 fn expired(artefacts: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut engines = Vec::new();
     for engine in directories(artefacts)? {
@@ -188,7 +188,7 @@ fn expired(artefacts: &Path) -> Result<Vec<PathBuf>, Error> {
     engines.sort();
     engines.pop(); // the one used last
     let now = SystemTime::now();
-    // A time in the future is a clock that was set back: not old.
+    // A time in the future means that the clock was set back: not old.
     engines.retain(|(used, _)| now.duration_since(*used).is_ok_and(|age| age > UNUSED));
     Ok(engines.into_iter().map(|(_, path)| path).collect())
 }

@@ -1,9 +1,9 @@
-//! Child processes of the program's own binary, which do what could take the memory or the time of
-//! its process, and answer over their pipes.
+//! Worker processes: children of the program's own binary for work that could take the memory or the time of its
+//! process; they answer over their pipes.
 //!
-//! The child bounds itself before it reads the first byte, by the limits that are its last argument.
-//! This side starts it, speaks to it, listens to what it complains of meanwhile, and can tell how it
-//! died. What they say to each other is the caller's.
+//! The child bounds itself before it reads the first byte, by the limits in its last argument. This side starts it,
+//! sends and receives, reads its stderr meanwhile, and reports how it died. The content of the messages is the
+//! caller's.
 
 use std::future::pending;
 use std::io;
@@ -13,11 +13,11 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-/// The most that is kept of what a worker says on stderr, in bytes.
+/// The most bytes that are kept of a worker's stderr.
 const COMPLAINT: usize = 16 << 10;
 
-/// Words on stderr when the kernel gives a process no more memory: the allocator's, the threads', and
-/// those of maps.
+/// Texts on stderr when the kernel gives a process no more memory: the allocator's, the threads', and
+/// those of mappings.
 const OUT_OF_MEMORY: [&str; 4] = [
     "memory allocation of",
     "unable to allocate",
@@ -35,12 +35,12 @@ pub struct Worker {
     complaint: Vec<u8>,
 }
 
-/// How a worker ended.
+/// The end of a worker.
 #[derive(Debug)]
 pub struct Death {
     /// Its exit status or signal.
     pub status: ExitStatus,
-    /// The beginning of what it said on stderr.
+    /// The beginning of its stderr.
     pub complaint: String,
 }
 
@@ -49,7 +49,7 @@ impl Worker {
     /// environment is empty.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// An error if the program cannot be started.
     pub fn start(command: &[PathBuf], limits: &str) -> io::Result<Worker> {
         let [program, args @ ..] = command else {
             return Err(io::Error::other("no program of a worker is configured"));
@@ -58,7 +58,7 @@ impl Worker {
             .args(args)
             .arg(limits)
             .env_clear()
-            // Memory that is only set aside would count against the limit.
+            // Memory that is only reserved would count against the limit.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -77,26 +77,26 @@ impl Worker {
         }
     }
 
-    /// The pipes to and from it, for a caller that sets them up.
+    /// The pipes to and from it, for a caller that configures them.
     pub fn pipes(&self) -> (&ChildStdin, &ChildStdout) {
         (&self.stdin, &self.stdout)
     }
 
-    /// Whether it has not ended yet.
+    /// Returns whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The number of its process, while it has not been waited for.
+    /// The process id, while the process has not been waited for.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Sends it the parts of a question, one after the other, and reads its answer. A caller that stops
-    /// waiting must drop the worker as well: what it reads next would answer another question.
+    /// Sends it the parts of a request, one after another, and reads its answer. A caller that stops
+    /// waiting must drop the worker as well: the next answer would belong to another request.
     ///
     /// # Errors
-    /// Those of `read`. A worker that does not take the whole question says by its end why.
+    /// The errors of `read`. The end of a worker that does not take the whole request tells why.
     pub async fn ask<T>(
         &mut self,
         question: &[&[u8]],
@@ -121,7 +121,7 @@ impl Worker {
     /// Waits for its end.
     ///
     /// # Errors
-    /// When it cannot be waited for.
+    /// An error if it cannot be waited for.
     pub async fn death(&mut self) -> io::Result<Death> {
         listen(&mut self.stderr, &mut self.complaint).await?;
         Ok(Death {
@@ -132,13 +132,13 @@ impl Worker {
 
     /// Ends it at once.
     pub fn kill(&mut self) {
-        // It fails if the worker has ended.
+        // This fails if the worker has ended.
         let _ = self.child.start_kill();
     }
 }
 
 impl Death {
-    /// Whether the kernel gave it no more memory.
+    /// Returns whether the kernel gave it no more memory.
     pub fn out_of_memory(&self) -> bool {
         OUT_OF_MEMORY
             .iter()
@@ -146,7 +146,7 @@ impl Death {
     }
 }
 
-/// Listens for as long as an answer is waited for; only an error ends it.
+/// Reads stderr for as long as an answer is awaited; only an error ends it.
 async fn complaints(stderr: &mut ChildStderr, complaint: &mut Vec<u8>) -> io::Error {
     match listen(stderr, complaint).await {
         Ok(()) => pending().await,
@@ -154,7 +154,7 @@ async fn complaints(stderr: &mut ChildStderr, complaint: &mut Vec<u8>) -> io::Er
     }
 }
 
-/// Reads what a worker says on stderr to its end, and keeps the beginning.
+/// Reads a worker's stderr to its end, and keeps the beginning.
 async fn listen(stderr: &mut ChildStderr, complaint: &mut Vec<u8>) -> io::Result<()> {
     let mut said = [0; 4096];
     loop {

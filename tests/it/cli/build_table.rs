@@ -1,4 +1,4 @@
-//! What `iof build` says of a module: the engine's own word, and nothing that it would have to be told.
+//! The summary of a module that `iof build` prints: the engine's own findings, without any options.
 
 use iof_tests::server::program;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `iof dev`, as somebody uses it who writes a function: from nothing to a call, an edit, a refusal, a mistake, Ctrl-C.
+//! `iof dev`, as the author of a function uses it: from nothing to a call, an edit, a refusal, a mistake, Ctrl-C.
 
 use iof_tests::{guests, server::program};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,4 +1,4 @@
-//! What somebody with the program and the README found.
+//! Findings of a new user with only the program and the README.
 
 use crate::v1::functions::{KEY, ask, create, numbered};
 use iof_tests::guests::path;

@@ -1,4 +1,4 @@
-//! Grants are seen: at a deploy, by `iof show`, at a refusal.
+//! Grants are shown: at a deploy, by `iof show`, at a refusal.
 
 use super::module;
 use iof_tests::server::Server;

@@ -1,4 +1,4 @@
-//! `--json` prints JSON, always: results, errors, and what was typed wrong.
+//! `--json` always prints JSON: results, errors, and errors in arguments.
 
 use super::module;
 use iof_tests::server::Server;

@@ -1,4 +1,4 @@
-//! The program at the command line: what authors and operators type, and what they read.
+//! The program at the command line: the input of authors and operators, and the output they read.
 
 mod author;
 mod backup;

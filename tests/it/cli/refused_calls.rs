@@ -1,4 +1,4 @@
-//! Every call that was answered is seen: refused ones are rows of the log, and push out none that ran.
+//! Every call that was answered is logged: refused ones are rows of the log, and push out none that ran.
 
 use super::module;
 use crate::v1::functions::{KEY, ask, create, numbered};

@@ -1,4 +1,4 @@
-//! What a user types, in the order in which they type it, and every word that comes back.
+//! The commands of a user, in the order in which they are typed, and all their output.
 //!
 //! The words are in `tests/it/snapshots`; `cargo insta review` shows what is different and takes it over.
 

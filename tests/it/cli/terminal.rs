@@ -1,4 +1,4 @@
-//! What callers, functions and upstreams write, on its way to the operator's terminal.
+//! Text of callers, functions and upstreams, on its way to the operator's terminal.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

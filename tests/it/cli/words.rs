@@ -1,4 +1,4 @@
-//! The program's own words: help, version, settings, and refusals that say what to do.
+//! The program's own texts: help, version, settings, and refusals with a next step.
 
 use iof_tests::server::{Server, program};
 use std::process::{Command, Output};

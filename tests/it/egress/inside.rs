@@ -1,4 +1,4 @@
-//! Functions that call functions by the server's public name, with `http_proxy`: inside, by a rule, to run routes alone.
+//! Functions that call functions by the server's public name, with `http_proxy`: inside, by a rule, only to run routes.
 
 use iof_tests::{guests::guest, server::Server};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What leaves the server: requests, and the secrets in them.
+//! Outbound traffic: requests, and the secrets in them.
 
 pub(crate) mod attacks;
 mod caller_secrets;

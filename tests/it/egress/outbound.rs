@@ -1,4 +1,4 @@
-//! What `http_proxy` answers a function when the way out is closed, broken or slow: one line, and the server stays well.
+//! The answers of `http_proxy` when the network is closed, broken or slow: one line, and the server stays healthy.
 
 use iof_tests::{
     guests::guest,

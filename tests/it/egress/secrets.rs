@@ -1,4 +1,4 @@
-//! Secrets: attached by the host, on requests of their rule alone, and nowhere else to be found.
+//! Secrets: attached by the host, only to requests of their rule, and found nowhere else.
 
 use iof_tests::{
     call::Uploaded,

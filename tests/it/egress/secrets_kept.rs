@@ -1,4 +1,4 @@
-//! Secrets as they are kept: written, listed and deleted by the API and by `iof secret`, never read, and under which key.
+//! Stored secrets: written, listed and deleted by the API and by `iof secret`, never read, and the key they are under.
 
 use iof_tests::{call::Answer, guests::guest, server::Server, upstream::Upstream};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! An upstream that closes a kept connection in the moment in which it is used again.
+//! An upstream that closes a kept connection at the moment in which it is used again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The stand-in itself: a client that checks certificates meets what it would meet at the mail service.
+//! The stand-in itself: a client that checks certificates gets the same as from the mail service.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The scriptable upstream: that its manners are what its table says.
+//! The scriptable upstream: it behaves as its table says.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The eleven functions of `ssvm_process` and of `wasmedge_process`, each, through the crates of their time and alone.
+//! The eleven functions of `ssvm_process` and of `wasmedge_process`, each, through the crates of their time and
+//! directly.
 
 use iof_tests::{
     guests::{guest, wat},

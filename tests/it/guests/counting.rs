@@ -1,4 +1,4 @@
-//! Storage that counts: what calls side by side change by what is there.
+//! Counting in the storage: concurrent calls change values that depend on the current ones.
 
 use futures::StreamExt;
 use iof_tests::{

@@ -1,4 +1,4 @@
-//! Codes that functions choose: in a name space of their own, so that none of them is taken for the server's.
+//! Codes that functions choose: in a separate name space, so that none of them looks like the server's.
 
 use crate::second_state::walk::FAILED;
 use iof_tests::{guests::wat, server::Server};

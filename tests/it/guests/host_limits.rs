@@ -1,4 +1,4 @@
-//! What a guest may take of the host: depth of its tree, open files, a place in the pool, and how it may end.
+//! The resources that a guest may take of the host: depth of its tree, open files, a slot in the pool, and its exits.
 
 use iof_tests::{guests::wat, server::Server};
 use serde_json::{Value, json};

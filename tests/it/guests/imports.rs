@@ -1,4 +1,4 @@
-//! Imports that the server does not serve, and start-up that nobody but the server runs.
+//! Imports that the server does not serve, and start-up code that only the server runs.
 
 use iof_tests::guests::wat;
 use iof_tests::server::Server;

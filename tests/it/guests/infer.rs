@@ -1,4 +1,4 @@
-//! Models: put there with `iof models`, run by functions with the command `infer`.
+//! Models: added with `iof models`, run by functions with the command `infer`.
 
 use std::process::Output;
 

@@ -1,4 +1,4 @@
-//! Modules: how they are called, and what they may do to the host.
+//! Modules: how they are called, and the resources they may use of the host.
 
 mod bindgen;
 mod commands;

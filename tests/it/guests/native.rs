@@ -1,4 +1,4 @@
-//! Native programs as functions run them: what a declaration lets through, and what ends a run.
+//! Native programs run by functions: the arguments that a declaration allows, and the limits that end a run.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What native programs send to the proxy, and what of it the server holds.
+//! The bodies that native programs send to the proxy, and how much of them the server holds.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Workers that stay: the ones of the documentation, and all the ways in which one can misbehave.
+//! Resident workers: those of the documentation, and all the ways in which one can misbehave.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

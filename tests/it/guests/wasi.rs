@@ -1,4 +1,4 @@
-//! What a guest sees of its surroundings: as in 2020 where that was sound, and sealed where it was not.
+//! The environment that a guest sees: as in 2020 where that was sound, and sealed where it was not.
 
 use iof_tests::{
     guests::{guest, wat},

@@ -1,4 +1,4 @@
-//! From a body to the one argument: the rules that second_state.rs does not walk.
+//! The conversion of a body to the one argument: the rules that second_state.rs does not cover.
 
 use crate::second_state::modules;
 use iof_tests::{

@@ -1,4 +1,4 @@
-//! `SSVM_Callback`: what happens with the answer of a function is for the caller, or for whoever stored it, to say.
+//! `SSVM_Callback`: the caller, or the owner who stored it, decides where the result of a function goes.
 
 use crate::second_state::modules;
 use iof_tests::{

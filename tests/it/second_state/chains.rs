@@ -1,4 +1,4 @@
-//! Functions that call functions: a callback or fetch to the server's own `public_url` never leaves it.
+//! Functions that call functions: a callback or fetch to the server's own `public_url` stays inside.
 
 use crate::second_state::modules;
 use iof_tests::{

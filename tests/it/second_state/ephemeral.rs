@@ -1,4 +1,4 @@
-//! `/api/ephemeral_storage`: small JSON values for an hour, for whoever knows the key.
+//! `/api/ephemeral_storage`: small JSON values for an hour, for every client that knows the key.
 
 use iof_tests::{
     call::Answer,

@@ -1,4 +1,4 @@
-//! `SSVM_Fetch`: the argument of a call is what another server answers.
+//! `SSVM_Fetch`: the argument of a call is the response of another server.
 
 use crate::second_state::modules;
 use iof_tests::{

@@ -1,4 +1,4 @@
-//! Fetches that are not done: what no rule allows, what is inside, what is no fetch, and without the key.
+//! Fetches that are refused: without a rule, to an internal address, malformed, and without the key.
 
 use super::fetches::{JSON, Story, assert_broken, call, options, url};
 use crate::second_state::modules;

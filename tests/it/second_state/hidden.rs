@@ -1,4 +1,4 @@
-//! What belongs to a function's owner is not shown to others: tokens lie in its state and in its callback's headers.
+//! Data of a function's owner is not shown to others: its state and its callback's headers contain tokens.
 
 use crate::second_state::modules;
 use iof_tests::call::Uploaded;

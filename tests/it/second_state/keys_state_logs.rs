@@ -1,4 +1,4 @@
-//! What a function's owner sees and sets: keys, state, logs and usage, and that all of it outlives `kill -9`.
+//! The data that a function's owner sees and sets: keys, state, logs and usage, all of which survive `kill -9`.
 
 use crate::second_state::modules;
 use iof_tests::{

@@ -1,4 +1,4 @@
-//! What a function's owner sees of its calls: the log, and the usage.
+//! The calls that a function's owner sees: the log, and the usage.
 
 use super::keys_state_logs::{NIL, TEXT, invocations, owned, run, set_state, usage};
 use crate::second_state::modules;

@@ -1,4 +1,4 @@
-//! Bodies of several parts that are none, or are hostile: refused soon, by name.
+//! Multipart bodies that are malformed or hostile: refused soon, by name.
 
 use super::multipart::{Part, assert_refused, hello, post, send};
 use crate::second_state::modules::form;

@@ -1,4 +1,4 @@
-//! Every route of the 2020 API with every answer that it has, as the clients of then ask and to the byte.
+//! Every route of the 2020 API with every answer that it has, as the clients of 2020 ask and to the byte.
 //!
 //! One walk, taken over HTTP and HTTPS, as curl and as Node, with true status lines, and by fifty clients at once.
 

@@ -1,4 +1,4 @@
-//! The walk's way through functions: uploading, reading, running, updating and deleting them.
+//! The part of the walk about functions: uploading, reading, running, updating and deleting them.
 
 use crate::second_state::modules;
 use crate::second_state::walk::{BLANK, FAILED, Look, NIL, NOBODY, OCTETS, Walk, error, is_uuid};

@@ -1,4 +1,4 @@
-//! The walk's way through what the service keeps for a function: state, callback, keys, ephemeral values, logs.
+//! The part of the walk about data of a function: state, callback, keys, ephemeral values, logs.
 
 use crate::second_state::walk::{Look, NIL, NOBODY, Walk, error, is_uuid};
 use iof_tests::call::Uploaded;

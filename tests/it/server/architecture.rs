@@ -1,4 +1,4 @@
-//! The page for who changes the code names files and functions that are there.
+//! The page for developers names only files and functions that exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Each header that says how a body is to be read is heeded, or refused by name; never is a body taken for another.
+//! Each header that says how a body is encoded is obeyed, or refused by name; a body is never misread.
 
 use crate::second_state::modules;
 use crate::server::json_bodies::peak;

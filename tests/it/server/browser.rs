@@ -1,4 +1,4 @@
-//! A person's way: the page in Chromium, from a web server of its own, calling the function across origins.
+//! A user's view: the page in Chromium, from a separate web server, calling the function across origins.
 
 use std::{process::Stdio, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The log of calls under load: what waits is bounded, what is dropped is said, counts are right, and a stop is quick.
+//! The log of calls under load: waiting rows are bounded, drops are reported, counts are right, and a stop is quick.
 
 use futures::StreamExt;
 use iof_tests::{call::Uploaded, guests::guest, server::Server};

@@ -1,4 +1,4 @@
-//! Compile workers that stay: each module has the limits of its own, and a worker that has seen trouble is gone.
+//! Compile workers that stay: each module has its own limits, and a worker whose state is in doubt ends.
 
 use crate::server::uploads::bomb;
 use iof_tests::{

@@ -1,4 +1,4 @@
-//! An acknowledged upload survives `kill -9` at any moment; a torn one leaves nothing.
+//! An acknowledged upload survives `kill -9` at any moment; an interrupted one leaves nothing.
 
 use futures::StreamExt;
 use iof_tests::{guests::wat, server::Server};

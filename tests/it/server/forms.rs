@@ -1,4 +1,4 @@
-//! Forms cost what they are long, have a deadline, and hold up nobody.
+//! Forms cost time and memory in proportion to their length, have a deadline, and hold up no other request.
 
 use crate::second_state::modules;
 use iof_tests::{call::Answer, server::Server};

@@ -1,4 +1,4 @@
-//! What jobs leave on the disk has a size, for all and for each function, and is left by those who may.
+//! The disk space of jobs is limited, for all and for each function, and only permitted callers use it.
 
 use crate::second_state::modules;
 use iof_tests::{

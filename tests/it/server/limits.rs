@@ -1,4 +1,4 @@
-//! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, alone.
+//! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, and nothing else.
 
 use crate::guests::{host_limits, storage};
 use futures::StreamExt;

@@ -1,4 +1,4 @@
-//! What Prometheus reads: the format, the figures of calls, and what bounds them.
+//! The exposition for Prometheus: the format, the metrics of calls, and its bounds.
 
 use iof_tests::call::Answer;
 use iof_tests::guests::{guest, wat};

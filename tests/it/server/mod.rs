@@ -1,4 +1,4 @@
-//! The server itself: its doors, limits, figures, start and stop.
+//! The server itself: its listeners, limits, metrics, start and stop.
 
 mod acme;
 mod architecture;

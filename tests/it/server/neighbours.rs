@@ -1,4 +1,5 @@
-//! Functions that take what they can get, beside those that answer quickly. `cargo xtask bench neighbours` is the long form.
+//! Functions that use all they can get, beside those that answer quickly. `cargo xtask bench neighbours` is the long
+//! form.
 
 use super::limits::small;
 use futures::StreamExt as _;

@@ -1,4 +1,4 @@
-//! A server as a service: what its manager is told, what SIGHUP reloads, and what a stop says.
+//! A server as a service: the notifications to its manager, what SIGHUP reloads, and the report of a stop.
 
 use crate::second_state::modules;
 use iof_tests::{Identity, guests::wat, joey::client_config, server::Server};

@@ -1,4 +1,4 @@
-//! What is no good module is refused with the reason, and holds nothing for longer than its limit.
+//! Invalid modules are refused with the reason, and hold nothing for longer than their limit.
 
 use iof_tests::{
     guests::{guest, wat},

@@ -1,4 +1,4 @@
-//! What a version declares: granted, denied, and below what the operator allows.
+//! The declaration of a version: granted, denied, and below the operator's ceiling.
 
 use iof_tests::{
     guests::{guest, wat},

@@ -1,4 +1,4 @@
-//! What is told of a large module is written as it is sent.
+//! The description of a large module is written as it is sent.
 
 use crate::second_state::modules;
 use crate::server::json_bodies::peak;

@@ -1,4 +1,4 @@
-//! `/v1`: names, versions, canaries, logs and usage, as a client meets them.
+//! `/v1`: names, versions, canaries, logs and usage, from a client's view.
 
 use iof_tests::{
     call::{Answer, Uploaded},

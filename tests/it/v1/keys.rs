@@ -1,4 +1,4 @@
-//! Keys with scopes: what each opens, and what it does not.
+//! Keys with scopes: the routes that each opens, and those that it does not.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::server::Server;

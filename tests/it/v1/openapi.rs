@@ -1,4 +1,4 @@
-//! The document of `/v1`: pinned, and held against the server by somebody else's tool.
+//! The OpenAPI document of `/v1`: pinned, and checked against the server by an independent tool.
 
 use iof_tests::{guests, guests::guest, server::Server};
 use serde_json::json;

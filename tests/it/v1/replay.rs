@@ -1,4 +1,4 @@
-//! A recorded call, run again with nothing but what it heard.
+//! A recorded call, run again only with its recorded responses.
 
 use iof_tests::{
     call::Uploaded,

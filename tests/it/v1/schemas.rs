@@ -1,4 +1,4 @@
-//! A function's JSON Schema is a program of its author: it takes a bounded time, and no more memory than is counted.
+//! A function's JSON Schema is a program of its author: it takes a bounded time, and only memory that is counted.
 
 use crate::server::json_bodies::peak;
 use iof_tests::server::Server;

@@ -1,4 +1,4 @@
-//! The response that a function chooses, and what bounds it.
+//! The response that a function chooses, and its bounds.
 
 use super::{addresses, post, typed};
 use iof_tests::{call::Answer, guests::wat, server::Server};

@@ -17,7 +17,7 @@ use tokio::{
 use super::{Call, Manner};
 use crate::call::Answer;
 
-/// How long `curl` waits for a `100 Continue`.
+/// The time for which `curl` waits for a `100 Continue`.
 const CONTINUE: Duration = Duration::from_secs(1);
 
 pub(super) async fn converse(
@@ -87,7 +87,7 @@ pub(super) async fn converse(
     Ok(answer)
 }
 
-/// As Node writes it: two pieces where there is enough for two, and the end.
+/// As Node writes it: two pieces if there is enough for two, and the end.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let (first, second) = body.split_at(body.len() / 2);
     let mut sent = Vec::with_capacity(body.len() + 32);
@@ -103,7 +103,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     sent
 }
 
-/// Reads until a head is whole, and answers where it ends.
+/// Reads until a head is whole, and returns the position of its end.
 async fn head_of(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) -> Result<usize> {
     loop {
         if let Some(at) = read.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,4 +1,5 @@
-//! `cargo xtask bench commands`: what a native program, a worker that stays, and a model cost over what they are made of.
+//! `cargo xtask bench commands`: the cost of a native program, a resident worker, and a model, each beside its raw
+//! parts.
 
 use std::{
     path::Path,
@@ -15,7 +16,7 @@ use crate::{
     step::{Outcome, Problem, step},
 };
 
-/// What a worker's start takes, and with it each run of the one-shot program.
+/// The time that a worker's start takes, and so each run of the one-shot program.
 const START: Duration = Duration::from_millis(200);
 
 /// A worker in the protocol of `docs/commands.md`; the same program, one run.
@@ -36,7 +37,7 @@ pub(crate) fn commands(rounds: u32) -> Outcome {
     infer(&release, &scratch)
 }
 
-/// A worker that stays against the program that starts for each run, through a function and HTTP.
+/// A resident worker against the program that starts for each run, through a function and HTTP.
 fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
     let worker = scratch.file("worker.sh", WORKER)?;
     let one_shot = scratch.file("one-shot.sh", ONE_SHOT)?;

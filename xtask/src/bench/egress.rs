@@ -1,6 +1,5 @@
-//! `cargo xtask bench egress`: what an outbound request of a function costs, beside the program of 2020 started for each,
-//! beside nginx as a reverse proxy, and beside a proxy of the same libraries with nothing in between, all to the same
-//! upstream.
+//! `cargo xtask bench egress`: the cost of an outbound request of a function, beside the program of 2020 started for
+//! each, beside nginx as a reverse proxy, and beside a minimal proxy of the same libraries, all to the same upstream.
 
 use std::{
     fs,
@@ -21,9 +20,9 @@ use crate::{
 
 /// The name under which functions know the upstream.
 const NAME: &str = "upstream.bench";
-/// What is sent and comes back.
+/// The body that is sent and comes back.
 const BODY: &str = "world";
-/// At a time, of everything that is measured.
+/// The concurrency of every measurement.
 const PARALLEL: usize = 16;
 
 /// `http_proxy` in a function against the native program, and against two proxies.
@@ -128,7 +127,7 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
     Ok(())
 }
 
-/// Runs a program again and again, each to its end, and answers how often a second.
+/// Runs a program again and again, each to its end, and returns the runs per second.
 fn spawned(program: &Path, args: &[&str], seconds: u32) -> Outcome<f64> {
     let done = AtomicU64::new(0);
     let began = Instant::now();
@@ -172,7 +171,7 @@ struct Nginx {
 
 impl Nginx {
     fn start(sbin: &Path, scratch: &Scratch, upstream: &str) -> Outcome<Self> {
-        // Taken and given back: nginx cannot say which port it got.
+        // Taken and given back: nginx cannot report which port it got.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free.map_err(|e| scratch.problem(&e))?;
         let folder = scratch.0.join("nginx");

@@ -1,4 +1,4 @@
-//! `cargo xtask bench hello`: what a function call costs beyond the HTTP server in front of it.
+//! `cargo xtask bench hello`: the cost of a function call beyond the HTTP server in front of it.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::{
     syscalls,
 };
 
-/// What wrk sends.
+/// The requests that wrk sends.
 const SCRIPT: &str = r#"wrk.method = "POST"
 wrk.body = "world"
 wrk.headers["Content-Type"] = "text/plain"

@@ -1,7 +1,7 @@
 //! `cargo xtask bench …`: iof beside the raw limit and beside its peers.
 //!
-//! All that is compared runs for the whole bench and is measured in turns, so that a noisy minute of the machine meets
-//! all of it; a ratio is that of the medians.
+//! All subjects run for the whole bench and are measured in turns, so that a noisy minute of the machine affects all of
+//! them; a ratio is that of the medians.
 
 mod commands;
 mod egress;
@@ -70,7 +70,7 @@ struct Measured {
     failed: u64,
 }
 
-/// Builds the programs of all benches as users run them, and says where they are.
+/// Builds the programs of all benches as users run them, and returns their folder.
 fn build() -> Outcome<PathBuf> {
     step(
         "build the release programs (the first time takes many minutes)",
@@ -106,7 +106,7 @@ fn serve(release: &Path, scratch: &Scratch, settings: &str) -> Outcome<Server> {
     })
 }
 
-/// Uploads a built guest, and answers the path of one of its exports.
+/// Uploads a built guest, and returns the path of one of its exports.
 fn upload(server: &str, scratch: &Scratch, guest: &str, export: &str) -> Outcome<String> {
     let module = fs::read(paths::wasm().join(format!("{guest}.wasm")));
     let module = module.map_err(|e| scratch.problem(&e))?;
@@ -114,7 +114,7 @@ fn upload(server: &str, scratch: &Scratch, guest: &str, export: &str) -> Outcome
     Ok(format!("/api/run/{id}/{export}"))
 }
 
-/// Uploads a module, and answers the number of its function.
+/// Uploads a module, and returns the number of its function.
 fn upload_module(server: &str, module: &[u8]) -> Outcome<u64> {
     let uploaded = post(
         server,
@@ -176,7 +176,7 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// One request on a connection of its own; answers the body of a 200.
+/// One request on a new connection; returns the body of a 200.
 fn post(server: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
     let host = server.trim_start_matches("http://");
     let exchange = || -> std::io::Result<Vec<u8>> {

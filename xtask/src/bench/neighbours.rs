@@ -1,4 +1,4 @@
-//! `cargo xtask bench neighbours`: functions that take what they can get, beside those that answer quickly.
+//! `cargo xtask bench neighbours`: functions that use all they can get, beside those that answer quickly.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,9 +16,9 @@ use crate::{
 
 /// Functions that answer quickly.
 const QUIET: u64 = 900;
-/// Functions that do not, each with a call under way all the time.
+/// Functions that compute, each with a call in progress all the time.
 const LOUD: u32 = 100;
-/// How much longer the slowest in a hundred may take beside them.
+/// The most by which the slowest percent may slow down beside them.
 const MOST: f64 = 5.0;
 
 /// A module whose only function `go` has this body, without its length. Its memory may grow to 128 MiB.
@@ -39,17 +39,17 @@ fn module(body: &[u8], number: u32) -> Vec<u8> {
     module
 }
 
-/// Adds to a local for ever.
+/// Adds to a local forever.
 const SPINS: [u8; 16] = [
     1, 1, 0x7f, 0x03, 0x40, 0x20, 0, 0x41, 1, 0x6a, 0x21, 0, 0x0c, 0, 0x0b, 0x0b,
 ];
-/// Grows the memory by 16 MiB as often as it may, and fills all of it, for ever.
+/// Grows the memory by 16 MiB as often as it may, and fills all of it, forever.
 const FILLS: [u8; 27] = [
     0, 0x03, 0x40, 0x41, 0x80, 0x02, 0x40, 0, 0x1a, 0x41, 0, 0x41, 1, 0x3f, 0, 0x41, 16, 0x74,
     0xfc, 0x0b, 0, 0x0c, 0, 0x0b, 0x01, 0x01, 0x0b,
 ];
 
-/// The others' slowest in a hundred, with and without loud neighbours.
+/// The latency of the slowest percent of the quiet functions, with and without loud neighbours.
 pub(crate) fn neighbours(seconds: u32) -> Outcome {
     guests::build()?;
     packages::need("wrk", "wrk", "it makes the load")?;

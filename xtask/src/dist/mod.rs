@@ -1,8 +1,9 @@
-//! `cargo xtask dist`: what a release is made of, in `target/dist`.
+//! `cargo xtask dist`: the files of a release, in `target/dist`.
 //!
-//! An archive (program, manual, completions, unit), a Debian package, a list of all that is compiled in (CycloneDX),
-//! the script that installs, and SHA-256 sums of all of them. Tools of the system pack: `tar`, `gzip`, `dpkg-deb`. The same
-//! inputs make the same bytes: names are sorted, owners are root, and all times are `SOURCE_DATE_EPOCH`.
+//! An archive (program, manual, completions, unit), a Debian package, a list of everything that is compiled in
+//! (CycloneDX), the script that installs, and SHA-256 sums of all of them. Tools of the system pack: `tar`, `gzip`,
+//! `dpkg-deb`. The same inputs make the same bytes: names are sorted, owners are root, and all times are
+//! `SOURCE_DATE_EPOCH`.
 
 mod debian;
 mod release;

@@ -1,4 +1,4 @@
-//! Machines of scripts: one with Debian's packages alone, one with rustup alone, one with nothing.
+//! Machines of scripts: one with only Debian's packages, one with only rustup, one with nothing.
 
 use super::*;
 use std::fs;

@@ -7,7 +7,7 @@ use std::fs;
 /// A new project builds, and its tests pass on the host.
 fn template(template: Template, function: &str, imports: &[&str]) {
     let folder = folder(template.as_str());
-    // Packages of one name would be one package to cargo, which looks at paths below the workspace alone.
+    // Packages of one name would be one package to cargo, which looks only at paths below the workspace.
     let name = format!("my-{}", template.as_str());
     let made = new(&name, template, &folder).unwrap();
     let built = built(&made.folder);

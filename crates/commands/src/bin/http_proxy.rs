@@ -1,9 +1,9 @@
 //! `http_proxy`: the program of 2020, outside of any function.
 //!
-//! The same words, the same output and the same exit statuses as the command inside functions, by
-//! the same code. It runs with its user's rights, and still reaches only public addresses unless
-//! told otherwise: it is mostly used to try what a function will be able to do. The arguments are
-//! read in two steps, options here and `METHOD URL [HEADERS_JSON]` where the command reads them.
+//! It has the same arguments, the same output and the same exit statuses as the command inside functions, from the same
+//! code. It runs with its user's rights, and still reaches only public addresses unless an option allows others: its
+//! main use is to try what a function will be able to do. The arguments are parsed in two steps, options here and
+//! `METHOD URL [HEADERS_JSON]` where the command parses them.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             return write(e.to_string().as_bytes());
         }
         Err(e) => {
-            // The first line says what is wrong; the others are for people who read --help.
+            // The first line states the error; the others are for readers of --help.
             let text = e.to_string();
             let line = text.lines().next().unwrap_or_default();
             return fail(status::USAGE, line.trim_start_matches("error: "));
@@ -102,7 +102,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
         } else {
             Addresses::Public
         },
-        // The user's own time and memory: one limit on time, and a distant one on size.
+        // The user's own time and memory: one limit on time, and a high one on size.
         first_byte_timeout: args.max_time,
         idle_timeout: args.max_time,
         total_timeout: args.max_time,
@@ -136,7 +136,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
         let context = Outbound {
             call: Uuid::now_v7(),
             function: "http_proxy",
-            // For a sink, and there is none.
+            // For an observer, of which there is none.
             function_id: 0,
             version: 0,
             rules: &rules,

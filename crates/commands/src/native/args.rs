@@ -1,12 +1,12 @@
-//! The arguments that a native program is started with.
+//! The arguments with which a native program is started.
 //!
-//! The operator writes the command line once; what a function may choose stands in braces, as the
-//! regular expression that the whole argument has to match. So a function cannot add an option that
-//! nobody thought of, and an argument that begins with a dash is one only where the pattern lets it.
+//! The operator writes the command line once; a part that a function may choose is in braces, as the regular expression
+//! that the whole argument has to match. So a function cannot add an option that the operator did not foresee, and an
+//! argument begins with a dash only if the pattern allows it.
 
 use regex::{Regex, RegexBuilder};
 
-/// The longest compiled pattern: an operator wrote it, and may have copied it from somewhere.
+/// The largest compiled pattern: an operator wrote it, and may have copied it from somewhere.
 const PATTERN_SIZE: usize = 1 << 20;
 
 /// The command line of a declaration.
@@ -16,13 +16,13 @@ pub(crate) struct Args(Vec<Piece>);
 #[derive(Debug)]
 enum Piece {
     Fixed(String),
-    /// One argument of the function, with what stands around it.
+    /// One argument of the function, with the text around it.
     Given {
         before: String,
         pattern: Pattern,
         after: String,
     },
-    /// All that are left.
+    /// All remaining arguments.
     Rest(Pattern),
 }
 
@@ -51,7 +51,7 @@ impl Args {
         Ok(Args(pieces))
     }
 
-    /// The arguments of the program, given those of a function.
+    /// The arguments of the program, filled in from those of a function.
     ///
     /// # Errors
     /// The problem, for the function's author.
@@ -133,7 +133,7 @@ impl Piece {
 impl Pattern {
     fn parse(text: &str) -> Result<Pattern, String> {
         let build = |text: &str| RegexBuilder::new(text).size_limit(PATTERN_SIZE).build();
-        // By itself first: `a)|(b` would be one between the anchors, and anchored no more.
+        // Compiled by itself first: `a)|(b` would be valid between the anchors, and not anchored any more.
         let regex = build(text)
             .and_then(|_| build(&format!(r"\A(?:{text})\z")))
             .map_err(|e| format!("{{{text}}} is not a regular expression: {e}"))?;

@@ -1,8 +1,8 @@
-//! Native programs as commands: what a function asks for becomes a run in a jail, and what came of
-//! it becomes statuses as the SSVM of 2020 gave them.
+//! Native programs as commands: a function's request becomes a run in a jail, and the run's outcome
+//! becomes a status as the SSVM of 2020 returned it.
 //!
-//! The jail ([`iof_jail`]) holds the program; this decides how it may be asked. A limit that ends a
-//! run is named on standard error and on the record, whatever the program itself said.
+//! The jail ([`iof_jail`]) confines the program; this module decides how it may be invoked. A limit
+//! that ends a run is named on standard error and in the record, whatever the program itself printed.
 
 mod args;
 mod declaration;
@@ -28,13 +28,13 @@ pub use declaration::{Declaration, Reach, Resident};
 
 /// Exit statuses that are not the program's.
 pub mod status {
-    /// The function's input does not fit: arguments, standard input.
+    /// The function's input is not allowed: arguments, standard input.
     pub const USAGE: i32 = 2;
-    /// The declared `time` was over; what SSVM returned for a command that it killed (`ETIMEDOUT`).
+    /// The declared `time` was over; SSVM returned the same for a command that it killed (`ETIMEDOUT`).
     pub const TIME: i32 = 110;
-    /// The host could not run it: no place, or something is missing.
+    /// The host could not run it: no permit, or something is missing.
     pub const HOST: i32 = 125;
-    /// The program was not started: not there, or not executable. SSVM returned -1.
+    /// The program was not started: it does not exist, or is not executable. SSVM returned -1.
     pub const NOT_STARTED: i32 = 255;
 }
 
@@ -45,7 +45,7 @@ pub struct Native {
     args: Args,
     runs: Runs,
     egress: Egress,
-    /// Admits as many as run or wait for it: the jail, or the workers, make them wait.
+    /// Admits as many runs as may run or wait; the jail, or the workers, make them wait.
     present: Admission,
 }
 
@@ -93,7 +93,7 @@ impl Native {
         })
     }
 
-    /// The program's arguments and environment, and its standard input as it came.
+    /// The program's arguments and environment, and its unchanged standard input.
     fn checked(&self, request: &mut Request) -> Result<(), String> {
         request.args = self.args.fill(&request.args)?;
         let (size, most) = (request.stdin.len() as u64, self.declaration.stdin);
@@ -209,7 +209,7 @@ impl Native {
 
     fn not_run(&self, error: &RunError) -> Output {
         let (status, line) = match error {
-            // To the letter what SSVM printed.
+            // The exact text that SSVM printed.
             RunError::NotFound => (status::NOT_STARTED, "Command not found.\n".to_owned()),
             RunError::NotPermitted => (status::NOT_STARTED, "Permission denied.\n".to_owned()),
             RunError::NotExecutable => (status::NOT_STARTED, "Unknown error.\n".to_owned()),
@@ -291,7 +291,7 @@ impl Command for Native {
     }
 }
 
-/// Appends a line of ours to what the program wrote.
+/// Appends a line of the host's to the program's standard error.
 fn with_line(stderr: &[u8], line: &str) -> Bytes {
     let mut all = BytesMut::with_capacity(stderr.len() + 1 + line.len());
     all.extend_from_slice(stderr);

@@ -1,11 +1,11 @@
-//! The proxy that a native program reaches instead of a network: its requests leave as the
+//! The proxy that a native program reaches instead of a network: its requests are sent as the
 //! function's own, by the function's rules.
 //!
-//! Plain requests are understood, so rules, secrets, limits and redirects are those of every other
-//! way out. TLS goes through a tunnel ([`Egress::tunnel`]), which cannot be looked into. A refusal is
-//! an HTTP response with the reason in its body, as programs print it.
+//! Plain requests are parsed, so rules, secrets, limits and redirects are those of all other egress. TLS goes through a
+//! tunnel ([`Egress::tunnel`]), whose bytes cannot be inspected. A refusal is an HTTP response with the reason in its
+//! body, as programs print it.
 //!
-//! The rules are asked before a body is read, and the bodies of one run share `max_request`
+//! The rules are checked before a body is read, and the bodies of one run share `max_request`
 //! ([`BodyBudget`]): however many connections a program opens, the host holds no more for it.
 
 use std::convert::Infallible;
@@ -40,13 +40,13 @@ pub(super) async fn serve(egress: &Egress, call: &CallContext, mut arriving: Rec
                 open.spawn(async move { connection(&egress, &call, &budget, stream).await });
             }
             Some(_) = open.join_next() => {}
-            // No more will come; the run goes on without.
+            // No more connections will come; the run goes on without.
             else => std::future::pending().await,
         }
     }
 }
 
-/// The memory of the host that the bodies of a run's requests may take together, until they are sent.
+/// The memory that the bodies of a run's requests may take together on the host, until they are sent.
 #[derive(Clone)]
 struct BodyBudget {
     /// A permit a KiB.
@@ -64,7 +64,7 @@ impl BodyBudget {
     }
 
     /// Waits until a body of this many bytes has room, or one of unknown size, which may take all.
-    /// Nobody waits who holds a part: of two that did, neither would end.
+    /// A waiting request holds no part of it: two that each held a part could wait for each other forever.
     async fn room(&self, bytes: Option<u64>) -> Option<OwnedSemaphorePermit> {
         let wanted = bytes.map_or(self.all, permits).min(self.all);
         // It is never closed.
@@ -82,7 +82,7 @@ async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, st
     let context = outbound(call, call.deadline);
     let opened = Opened::default();
     let service = service_fn(|request| answer(egress, &context, budget, &opened, request));
-    // How it ends matters to the program only, and it sees it.
+    // Its end matters only to the program, which sees it.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
@@ -124,12 +124,12 @@ async fn answer<'a>(
     let most = egress.max_request();
     let too_large = body.size_hint().lower() > most;
     if too_large || !egress.allows(context, &parts.method, &parts.uri) {
-        // A program that still writes would not read why.
+        // A program that still writes would not read the reason.
         drain(&mut body, most).await;
         if too_large {
             return Ok(larger_than(most));
         }
-        // Refused there as well, and put on record.
+        // Refused there as well, and recorded.
         let request = Request::from_parts(parts, Bytes::new());
         return Ok(sent(egress, context, request).await);
     }
@@ -153,7 +153,7 @@ async fn sent(
     }
 }
 
-/// Reads a body and keeps nothing of it, up to a number of bytes.
+/// Reads and drops a body, up to a number of bytes.
 async fn drain(body: &mut Incoming, most: u64) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await

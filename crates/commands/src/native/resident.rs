@@ -1,9 +1,9 @@
-//! Workers that stay: for programs whose start costs more than a run, such as interpreters and those
+//! Resident workers: for programs whose start costs more than a run, such as interpreters and those
 //! that load a model.
 //!
-//! A worker is started with the arguments of `resident.args` and says `ready` on a line when it is.
-//! From then on it reads runs from standard input and writes what came of them to standard output,
-//! one after the other, in frames that ten lines of any language can read (`docs/commands.md`):
+//! A worker is started with the arguments of `resident.args` and writes `ready` on a line when it is. From then on it
+//! reads runs from standard input and writes their results to standard output, one after another, in frames that ten
+//! lines of any language can read (`docs/commands.md`):
 //!
 //! ```text
 //! <number of arguments> <bytes of standard input>\n     → the worker
@@ -15,10 +15,9 @@
 //! <standard error>
 //! ```
 //!
-//! Whatever is odd ends the worker: an answer that is late, too large or no frame, and bytes that
-//! nobody asked for, which would be taken for the answer to the next run. A worker goes on starting
-//! when the run that wanted it gives up, or one whose start takes longer than a call would never be
-//! ready.
+//! Any deviation ends the worker: an answer that is late, too large or not a frame, and unexpected bytes, which would
+//! be read as the answer to the next run. A worker continues to start when the run that wanted it gives up, or a worker
+//! whose start takes longer than a call would never be ready.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -37,7 +36,7 @@ use iof_command::{CallContext, Output, Request};
 
 /// The longest line of an answer: three numbers.
 const LINE: u64 = 64;
-/// The time between two looks at the memory of a worker.
+/// The interval between two checks of the memory of a worker.
 const LOOK: Duration = Duration::from_secs(1);
 /// The time that a worker that closed its output gets to end.
 const GRACE: Duration = Duration::from_millis(200);
@@ -49,33 +48,33 @@ pub(super) struct Residents {
     stdout: u64,
     stderr: u64,
     memory: u64,
-    /// One permit for each worker that runs or starts. Those that wait for a run hold none: when
-    /// there is no room beside them, the one that waited longest goes.
+    /// One permit for each worker that runs or starts. Idle workers hold none: when there is no room beside them, the
+    /// one that was idle for longest is ended.
     turns: Admission,
-    /// The latest is last.
+    /// The one that was used last is at the end.
     idle: Mutex<Vec<Waiting>>,
-    /// Workers that start, and what ends those that nobody needs.
+    /// The tasks of workers that start, and of the one that ends idle workers.
     tasks: Mutex<JoinSet<()>>,
 }
 
 struct Waiting {
     worker: Worker,
-    /// Whose it is; `None` for everybody's.
+    /// The function that it serves; `None` for a shared worker.
     function: Option<i64>,
     runs: u32,
     since: Instant,
     looked: Instant,
 }
 
-/// Why a run has no output of its own.
+/// The reason why a run has no output of its own.
 pub(super) enum Failure {
     /// The request does not fit the protocol.
     Usage(String),
-    /// A limit ended it.
+    /// A limit ended the run.
     Ended(Ended),
     /// There was no run.
     NotRun(RunError),
-    /// The worker did not keep to the protocol: what it did, and the end of its standard error.
+    /// The worker violated the protocol: how, and the end of its standard error.
     Broken(String, Vec<u8>),
 }
 
@@ -142,7 +141,7 @@ impl Residents {
         }
     }
 
-    /// One that waits and still lives.
+    /// Takes an idle worker that is still alive.
     fn take(&self, function: Option<i64>) -> Option<Waiting> {
         loop {
             let mut idle = self.idle();
@@ -155,7 +154,7 @@ impl Residents {
         }
     }
 
-    /// Starts one, in a task of its own.
+    /// Starts a worker, in a separate task.
     async fn start(self: &Arc<Self>, function: Option<i64>, turn: Permit) -> Started {
         let (tell, told) = oneshot::channel();
         let residents = Arc::clone(self);
@@ -165,7 +164,7 @@ impl Residents {
             tasks.spawn(async move {
                 let started = residents.start_now(function, turn).await;
                 if let Err(Ok((waiting, turn))) = tell.send(started) {
-                    // Whoever wanted it has given up.
+                    // The run that wanted it has given up.
                     residents.keep(waiting).await;
                     drop(turn);
                 }
@@ -210,7 +209,7 @@ impl Residents {
         Ok((waiting, turn))
     }
 
-    /// As many may live as there are turns; those that have one are not to go.
+    /// As many workers may live as there are turns; those that have one must stay.
     async fn make_room(&self) {
         loop {
             let oldest = {
@@ -251,7 +250,7 @@ impl Residents {
                 head.push_str(arg);
                 head.push('\n');
             }
-            // One that answers without reading everything is wrong, and found out by its answer.
+            // A worker that answers without reading everything is wrong, which its answer shows.
             let _ = stdin.write_all(head.as_bytes()).await;
             let _ = stdin.write_all(&request.stdin).await;
         };
@@ -316,7 +315,7 @@ async fn line(said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failu
 
 async fn exactly(said: &mut (impl AsyncRead + Unpin), size: u64) -> Result<Bytes, Failure> {
     let mut bytes = Vec::new();
-    // It was found to be small enough; it grows with what really comes.
+    // The size was checked to be small enough; the buffer grows with the bytes that really come.
     let read = said.take(size).read_to_end(&mut bytes).await;
     match read {
         Ok(read) if read as u64 == size => Ok(bytes.into()),
@@ -328,10 +327,10 @@ fn broken(problem: impl Into<String>) -> Failure {
     Failure::Broken(problem.into(), Vec::new())
 }
 
-/// Ends a worker, and adds to `failure` how it ended and what it said.
+/// Ends a worker, and adds to `failure` how it ended and what it wrote to standard error.
 async fn last_words(mut worker: Worker, failure: Failure) -> Failure {
     let ended = timeout(GRACE, worker.ended()).await;
-    // Not before it is gone: its end may be known before what it said has come.
+    // Only once it is gone: its end may be known before its output has arrived.
     let stderr = worker.kill().await;
     let Failure::Broken(problem, _) = failure else {
         return failure;
@@ -359,7 +358,7 @@ fn over(limit: Limit) -> Ended {
     }
 }
 
-/// Ends those that nobody needs.
+/// Ends workers that were idle for too long.
 async fn end_idle(idle: Duration, residents: Weak<Residents>) {
     loop {
         tokio::time::sleep(idle / 2 + LOOK).await;

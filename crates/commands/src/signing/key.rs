@@ -1,4 +1,4 @@
-//! Signatures by a key: `ring` does the arithmetic.
+//! Signatures with a key: `ring` does the arithmetic.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use ring::signature::{
     RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// A sentence on why a secret is not a key. It never repeats the secret.
+/// The reason why a secret is not a key, as a sentence. It never repeats the secret.
 pub(super) type Unusable = &'static str;
 
 /// Signs.
@@ -38,7 +38,7 @@ pub(super) fn sign(key: &SigningKey, data: &[u8]) -> Result<Vec<u8>, Unusable> {
     }
 }
 
-/// Compares a signature, in constant time where the key is one that both sides hold.
+/// Verifies a signature, in constant time for a symmetric key.
 pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<bool, Unusable> {
     if let Some(public) = key.public_key() {
         return Ok(by_public_key(key.algorithm, public, data, signature));
@@ -46,7 +46,7 @@ pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<
     Ok(match key.algorithm {
         SigningAlgorithm::Ed25519 => {
             let public = match of_hex(key.value()) {
-                // The other side's key, of which nothing is secret.
+                // The other side's public key, which is not secret.
                 Some(public) if public.len() == 32 => public,
                 _ => ed25519(key)?.public_key().as_ref().to_vec(),
             };
@@ -111,7 +111,7 @@ fn hmac_key(key: &SigningKey) -> Result<hmac::Key, Unusable> {
 }
 
 fn ed25519(key: &SigningKey) -> Result<Ed25519KeyPair, Unusable> {
-    // OpenSSL leaves the public key out, which is made of the private one.
+    // OpenSSL leaves the public key out, which follows from the private one.
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(key)?).map_err(|_| NOT_PKCS8)
 }
 
@@ -124,8 +124,8 @@ fn rs256(key: &SigningKey) -> Result<RsaKeyPair, Unusable> {
     RsaKeyPair::from_pkcs8(&pkcs8(key)?).map_err(|_| NOT_PKCS8)
 }
 
-/// The bytes of a private key. A secret has no line breaks, so its PEM is in one line: as files of service accounts have it,
-/// with `\n` in two letters, or without its frame.
+/// The bytes of a private key. A secret has no line breaks, so its PEM is on one line: as in files of service accounts,
+/// with `\n` as two letters, or without its frame.
 fn pkcs8(key: &SigningKey) -> Result<Vec<u8>, Unusable> {
     let text = key.value().replace("\\n", "");
     let text = text

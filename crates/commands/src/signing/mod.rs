@@ -1,14 +1,14 @@
-//! `sign` and `verify`: signatures by a secret that the function never holds.
+//! The commands `sign` and `verify`: signatures with a secret that the function never holds.
 //!
 //! ```text
 //! sign [--hex | --base64 | --base64url] SECRET            < data  > signature
 //! verify [--hex | --base64 | --base64url] SECRET SIGNATURE < data
 //! ```
 //!
-//! The secret is one that the function's version declares for this use, with the algorithm that it is for
-//! ([`SigningKey`]). A signature is compared in constant time, and nothing tells by how much one is wrong. `verify` ends
-//! with [`status::DIFFERENT`] for a signature that does not match, whatever its length or letters are: who sends a broken
-//! one learns no more than who sends a wrong one.
+//! The function's version declares the secret for this use, with its algorithm ([`SigningKey`]). A signature is
+//! compared in constant time, and nothing reveals by how much one is wrong. `verify` ends with [`status::DIFFERENT`]
+//! for any signature that does not match, whatever its length or letters are: a malformed one reveals no more than a
+//! wrong one.
 
 mod key;
 
@@ -39,7 +39,8 @@ pub struct Sign;
 /// The built-in command `verify`.
 pub struct Verify;
 
-/// The names of these commands, which no native command takes: a function has them by declaring a secret that signs.
+/// The names of these commands, which a native command must not use: a function gets them by declaring a secret that
+/// signs.
 pub const NAMES: [&str; 2] = ["sign", "verify"];
 
 #[async_trait]
@@ -101,7 +102,7 @@ async fn verify(call: &CallContext, request: Request) -> Result<Output, Failure>
         ));
     };
     let key = declared(call, name, KeyUse::Verify)?;
-    // What is no signature matches nothing; the key is looked at all the same.
+    // A malformed signature matches nothing; the key is checked all the same.
     let signature = encoding.read(signature).unwrap_or_default();
     let verified = move |key: &SigningKey, data: &[u8]| key::verify(key, data, &signature);
     let matches = computed(key, request.stdin, verified).await;
@@ -114,7 +115,7 @@ async fn verify(call: &CallContext, request: Request) -> Result<Output, Failure>
     }
 }
 
-/// Bytes that are signed on the thread that brings them.
+/// The most bytes that are signed on the calling thread.
 const SMALL: usize = 64 << 10;
 
 /// Computes with a key: on a thread that serves no connection, if it takes long.
@@ -190,7 +191,7 @@ fn shown(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// The writing of a signature.
+/// The encoding of a signature.
 #[derive(Clone, Copy)]
 enum Encoding {
     Hex,
@@ -199,7 +200,7 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// Takes the option before the words.
+    /// Takes the option before the other arguments.
     fn of(args: &[String]) -> (Encoding, &[String]) {
         let known = match args.first().map(String::as_str) {
             Some("--hex") => Encoding::Hex,

@@ -381,7 +381,7 @@ async fn help_and_version_go_to_stdout() {
         .is(concat!("http_proxy ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
-/// `http_proxy … | head -c1` is no error.
+/// `http_proxy … | head -c1` is not an error.
 #[tokio::test]
 async fn a_closed_pipe_is_no_error() {
     let server = Upstream::http(|_, _| text(200, vec![b'x'; 4 << 20])).await;

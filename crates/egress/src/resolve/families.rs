@@ -1,8 +1,8 @@
-//! The two questions that a name is: its IPv4 and its IPv6 addresses.
+//! The two DNS queries for a name: its IPv4 and its IPv6 addresses.
 //!
-//! Both are asked at once. Name servers, and what stands before them, drop questions for the family
-//! that they do not know, so the addresses that came are used after a short wait, and the other
-//! answer is for when none of them can be reached (RFC 8305 section 3).
+//! Both are sent at once. Name servers, and middleboxes before them, drop queries for a family that they do not know,
+//! so the addresses that came are used after a short wait, and the other answer is used only if none of them can be
+//! reached (RFC 8305 section 3).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::target::ResolvedTarget;
 use crate::tcp::interleave;
 
-/// No host needs more; a name with thousands of addresses is an attack on our patience.
+/// No host needs more; a name with thousands of addresses is an attack.
 const MAX_ADDRESSES: usize = 16;
 
 /// The wait for the other family (the Resolution Delay of RFC 8305 section 3).
@@ -26,15 +26,15 @@ const DELAY: Duration = Duration::from_millis(50);
 /// The answers for one family, or for both.
 #[derive(Default)]
 pub(super) struct FamilyAnswers {
-    /// May be dialled.
+    /// Addresses that may be dialled.
     good: Vec<SocketAddr>,
-    /// May not, and why, for the operator.
+    /// Addresses that may not, and the reasons, for the operator.
     refused: Vec<String>,
-    /// Errors of the questions that got no answer, or the answer that there is nothing.
+    /// Errors of queries without an answer, or with the answer that there is no address.
     failures: Vec<NetError>,
 }
 
-/// Why a name leads nowhere.
+/// The reason why a name has no address to dial.
 pub(super) enum LookupError {
     /// All of its addresses are refused.
     Refused(String),
@@ -44,7 +44,7 @@ pub(super) enum LookupError {
     Missing(Option<NetError>),
 }
 
-/// Looks up where `name` leads, without the addresses that `refusal` names a reason against.
+/// Looks up the addresses of `name`, without those for which `refusal` returns a reason.
 pub(super) async fn lookup<'a>(
     resolver: &'a TokioResolver,
     name: Name,
@@ -100,7 +100,7 @@ async fn family(
 impl FamilyAnswers {
     fn and(mut self, other: FamilyAnswers) -> FamilyAnswers {
         self.good.extend(other.good);
-        // Of each family some, if there are too many.
+        // Some of each family, if there are too many.
         self.good = interleave(self.good);
         self.good.truncate(MAX_ADDRESSES);
         self.refused.extend(other.refused);

@@ -1,8 +1,8 @@
 //! The addresses of this machine itself.
 //!
-//! The kernel is asked each time, by binding a socket, which is three system calls for a new
-//! connection and none for a request on one that waited. Unlike a list of interfaces this knows
-//! `127.0.0.0/8`, routed-to-local ranges and addresses that came since the start.
+//! The kernel is asked each time, by binding a socket: three system calls for a new connection and none for a request
+//! on a pooled one. Unlike a list of interfaces this covers `127.0.0.0/8`, routed-to-local ranges and addresses that
+//! were added since the start.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -19,8 +19,8 @@ fn bind(ip: IpAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(SocketAddr::new(ip, 0))
 }
 
-/// Returns whether sockets can be bound to addresses that no machine has (`net.ipv4.ip_nonlocal_bind`, which
-/// fail-over pairs set): to one of those for documentation (RFC 5737, RFC 3849).
+/// Returns whether sockets can be bound to addresses of other machines (`net.ipv4.ip_nonlocal_bind`, which fail-over
+/// pairs set), tried with an address for documentation (RFC 5737, RFC 3849).
 fn binds_foreign(like: IpAddr) -> bool {
     let foreign: IpAddr = match like {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
@@ -29,7 +29,7 @@ fn binds_foreign(like: IpAddr) -> bool {
     bind(foreign).is_ok()
 }
 
-/// Returns whether what is sent to `ip` stays here: it would come from `ip` itself, or from loopback. Nothing
+/// Returns whether packets to `ip` stay on this machine: they would come from `ip` itself, or from loopback. No packet
 /// is sent to find out.
 fn is_routed_here(ip: IpAddr) -> bool {
     let any: IpAddr = match ip {

@@ -1,16 +1,16 @@
-//! The addresses that a host and a port lead to.
+//! The addresses of a host and a port.
 
 use std::net::SocketAddr;
 
 use crate::tcp::Rest;
 
-/// The addresses that a host leads to.
+/// The addresses of a host.
 pub(crate) struct ResolvedTarget<'a> {
     /// At least one.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// True if the operator said so.
+    /// True if the operator pinned them.
     pub(crate) pinned: bool,
-    /// For when none of these is reached.
+    /// Addresses for when none of these is reached.
     pub(crate) rest: Rest<'a>,
 }
 

@@ -56,7 +56,7 @@ fn brotli_zeros() -> Vec<u8> {
     STANDARD.decode(text).unwrap()
 }
 
-/// The same, in the format with windows of a gigabyte, which is no coding of HTTP.
+/// The same, in the format with windows of a gigabyte, which is not a coding of HTTP.
 fn brotli_large_window() -> Vec<u8> {
     let text = "ER7///8BkACIxwIh9/6f////AEgAxGEBoHv/z///fwAkAOKwANC9/+f//z8AEgBxWADo3v8P";
     STANDARD.decode(text).unwrap()

@@ -296,7 +296,7 @@ async fn no_error_repeats_a_servers_last_words() {
     quiet(&format!("{error} {error:?}"));
     quiet(&format!("{:?}", lines.take()));
 
-    // A response that breaks off, and one that is no HTTP.
+    // A response that breaks off, and one that is not HTTP.
     for piece in [
         format!("HTTP/1.1 200 {TOKEN}\r\ncontent-length: 99\r\n\r\n{TOKEN}"),
         format!("{TOKEN}\r\n\r\n"),

@@ -103,7 +103,7 @@ async fn idempotent_requests_are_sent_again_after_a_broken_connection() {
         assert_eq!(response.unwrap().body(), method);
         assert_eq!(kept.outcomes(), [BROKE_LATE, BROKE, OK], "{method}");
     }
-    // The head alone came, and that is all of it.
+    // Only the head came, and that is all of it.
     let server = breaking(1).await;
     let (egress, kept) = pinned(&server, quick());
     send(&egress, 2, "HEAD", server.url("a.test", "/"))

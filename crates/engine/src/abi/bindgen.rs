@@ -9,13 +9,14 @@
 //! | return area | rustc only, and the tool on modules of before 2024 | first parameter points to where the values go |
 //! | values | the tool today (multi-value) | as many results |
 //!
-//! 2020 hosts passed the constant 8 as return area, which is right only for modules of their compiler. We allocate one,
-//! so any layout works. A function that returns a `Result` adds two words, a handle of the error and a flag.
+//! Hosts of 2020 passed the constant 8 as return area, which is right only for modules of their compiler. This host
+//! allocates one, so any layout works. A function that returns a `Result` adds two words, a handle of the error and a
+//! flag.
 //!
-//! A module that describes its functions tells the types, or the caller states them ([`StatedSignature`]). Otherwise
-//! the core type and the arguments at hand decide: a text takes two `i32`, a number one parameter, and arguments that
-//! do not fit are a fault that says what would. The words of such a function in a return area show whether it was a
-//! text ([`results`]). The result is never freed: its instance ends with the call.
+//! The types come from the module, if it describes its functions, or from the caller ([`StatedSignature`]). Otherwise
+//! the core type and the arguments decide: a text takes two `i32`, a number one parameter, and arguments that do not
+//! fit are a fault that states what would. For such a function, the words in a return area show whether the result was
+//! a text ([`results`]). The result is never freed: its instance ends with the call.
 
 use super::guest::Guest;
 use super::layout::{CallPlan, CoreArg, halves, quarters};
@@ -36,10 +37,10 @@ mod untyped;
 
 pub(crate) use results::Returned;
 
-/// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.
+/// Plans the call of `export` with `args`; `texts` is true if the host can allocate texts in its module.
 ///
 /// # Errors
-/// `arguments` when they do not fit; the message says what the export takes.
+/// `arguments` when they do not fit; the message states what the export takes.
 pub(crate) fn plan(
     export: &Export,
     args: &[Arg],
@@ -49,10 +50,10 @@ pub(crate) fn plan(
     lower(export, args, stated, texts)
 }
 
-/// The signature that a module says, if its core type agrees with it.
+/// The signature that a module declares, if its core type agrees with it.
 ///
 /// # Errors
-/// A clause that says why not.
+/// A clause that states why it does not.
 pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature, String> {
     typed::agrees(export, signature)
 }
@@ -120,7 +121,7 @@ pub(crate) async fn call<T: Holder>(
     results::read(guest, &plan.returns, area, values, output_limit)
 }
 
-/// Puts bytes into the guest's memory, and returns where.
+/// Copies bytes into the guest's memory, and returns their address.
 async fn put<T: Holder>(
     guest: &mut Guest<'_, T>,
     bytes: &[u8],

@@ -1,8 +1,8 @@
 //! The kind `wasi-command`: a program, run from `main` to its end for each call.
 //!
-//! Its first argument is its stdin, its second one a JSON array of strings: the words behind its name. What it prints is
-//! the result, its stderr is the call's log, and a status other than zero is a fault. Text that looks like an array of
-//! arguments is stdin all the same, because programs that read JSON are many.
+//! Its first argument is its stdin, its second one a JSON array of strings: the arguments behind its name. Its stdout
+//! is the result, its stderr is the call's log, and a status other than zero is a fault. Text that looks like an array
+//! of arguments is still stdin, because many programs read JSON.
 
 use super::guest::Guest;
 use crate::manifest::{BodyUse, Described, Export, Param, Signature, Type};
@@ -16,9 +16,9 @@ use wasmtime_wasi::I32Exit;
 
 /// The name by which a program is called.
 pub(crate) const MAIN: &str = "main";
-/// The export that runs it.
+/// The export that runs the program.
 pub(crate) const START: &str = "_start";
-/// Words that one call may pass.
+/// The most arguments of a program in one call.
 const WORDS: usize = 1000;
 
 /// The signature and description of every program's one export.
@@ -49,7 +49,7 @@ pub(crate) fn describe() -> (Signature, Described) {
     )
 }
 
-/// Takes stdin and words from `args`.
+/// Reads stdin and the program's arguments from `args`.
 ///
 /// # Errors
 /// `arguments`
@@ -89,14 +89,14 @@ pub(crate) fn plan(
     if words.len() > WORDS {
         return Err(refused(&format!("it can have {WORDS} of them")));
     }
-    // An argument of a program ends at its first zero byte; what would be cut off is refused.
+    // An argument of a program ends at its first zero byte; a text that would be cut off is refused.
     if words.iter().any(|word| word.contains('\0')) {
         return Err(refused("one of them holds a zero byte"));
     }
     Ok(ProgramInput { stdin, words })
 }
 
-/// Runs the program to its end; what it printed is collected elsewhere.
+/// Runs the program to its end; its stdout is collected elsewhere.
 ///
 /// # Errors
 /// Any trap, a status other than zero among them.
@@ -141,7 +141,7 @@ mod tests {
         let good: [(&[&str], &str, Vec<String>); 6] = [
             (&[], "", vec![]),
             (&["text"], "text", vec![]),
-            // No array of arguments, whatever it looks like.
+            // Never an array of arguments, whatever it looks like.
             (&[r#"["a", ["-b"]]"#], r#"["a", ["-b"]]"#, vec![]),
             (
                 &["text", r#"["-n", "two words"]"#],

@@ -1,4 +1,4 @@
-//! Descriptions that functions give of themselves: names, types and JSON Schemas of arguments and result.
+//! Self-descriptions of functions: names, types and JSON Schemas of arguments and result.
 //!
 //! A module built with the guest crate (or with our stand-in for wasm-bindgen of 2020) exports, for each function,
 //! `__iof_describe_<function>`, which returns a text like any other function of this ABI:
@@ -8,12 +8,12 @@
 //!  "params":[{"name":"mail","type":"json","schema":{…}}]}
 //! ```
 //!
-//! Beside these, `"raw":true` says that the one argument is the body as it is, whatever its type, and
-//! `"methods":["GET","POST"]` which methods of HTTP call the function. The types `request` and `response` are whole ones: a
-//! request is the only argument, and a response the result.
+//! Besides these, `"raw":true` means that the one argument is the body unchanged, whatever its type, and
+//! `"methods":["GET","POST"]` lists the HTTP methods that call the function. The types `request` and `response` are
+//! whole ones: a request is the only argument, and a response is the result.
 //!
-//! It is asked once, at upload. A description that cannot be read is ignored, and the core type decides as it does for
-//! every module that says nothing: an author's tool may be newer than this server.
+//! The description is read once, at upload. One that cannot be read is ignored, and the core type decides as it does
+//! for every module without descriptions: an author's tool may be newer than this server.
 
 use crate::manifest::{BodyUse, Described, Param, Signature, Type};
 use serde::Deserialize;
@@ -21,17 +21,17 @@ use serde_json::Value as Json;
 
 /// The longest description that is read, in bytes.
 pub(crate) const MAX: u32 = 64 << 10;
-/// All descriptions of a module together: they are kept with every version, and shown in lists.
+/// The most bytes of all descriptions of a module: they are kept with every version, and shown in lists.
 pub(crate) const MAX_ALL: usize = 128 << 10;
-/// The most parameters that one has.
+/// The most parameters of one description.
 const PARAMS: usize = 100;
 /// The longest comment that is kept.
 const DOC: usize = 4096;
-/// The most methods of one function, and the longest word for one.
+/// The most methods of one function, and the longest name of one.
 const METHODS: usize = 8;
 const METHOD: usize = 16;
 
-/// The export that describes another.
+/// The name of the export that describes the export `name`.
 pub(crate) fn export_of(name: &str) -> String {
     format!("__iof_describe_{name}")
 }
@@ -71,7 +71,7 @@ impl SaidType {
     fn read(&self) -> Option<Type> {
         match self.name.as_str() {
             "unit" => Some(Type::Unit),
-            // Types that the guest crate has no form for cannot be in its description.
+            // Types that the guest crate cannot describe cannot be in its description.
             name => {
                 Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
             }
@@ -89,7 +89,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
         Type::Unit | Type::Response => None,
         ty => Some(ty),
     });
-    // The types that a call really passes; the flag of a `Result` crosses only in wasm-bindgen's own functions.
+    // The types that a call really passes; the flag of a `Result` exists only in wasm-bindgen's own functions.
     let signature = Signature {
         params: types.collect::<Option<_>>()?,
         result: said.result.read().filter(|ty| *ty != Type::Request)?,
@@ -115,7 +115,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
     Some((signature, described))
 }
 
-/// The use of a request that these arguments make; `None` if there is no such function.
+/// The part of a request that these arguments use; `None` if no function has such arguments.
 fn body_use(raw: bool, params: &[Type]) -> Option<BodyUse> {
     match (raw, params) {
         (_, [Type::Request]) => Some(BodyUse::Request),
@@ -126,7 +126,7 @@ fn body_use(raw: bool, params: &[Type]) -> Option<BodyUse> {
     }
 }
 
-/// Returns whether this is a word for a method that a function may answer.
+/// Returns whether this is the name of a method that a function may answer.
 fn is_method(word: &str) -> bool {
     (1..=METHOD).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }

@@ -1,11 +1,10 @@
-//! The types that a module says for itself: wasm-bindgen's descriptors.
+//! The types that a module declares in wasm-bindgen's descriptors.
 //!
 //! A module that never went through the wasm-bindgen tool exports, for each function, `__wbindgen_describe_<function>`,
 //! which calls the import `__wbindgen_describe(code)` once for each code of its type. The codes shifted over the years
 //! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers were added before `FUNCTION`, and others behind it. A
 //! description starts with `FUNCTION`, so the beginning of the list calibrates itself; the rest is placed by version. A
-//! description is believed only if it is read to its last code. A type that is not understood is refused
-//! by its name.
+//! description is trusted only if it is read to its last code. A type that is not understood is refused by its name.
 
 mod codes;
 #[cfg(test)]
@@ -34,7 +33,7 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
     let known = version;
     let codes = codes.ok_or("its description by wasm-bindgen cannot be run")?;
     let function = codes.first().copied().unwrap_or_default();
-    // Without a version, the ones that end a list of codes, the newest first.
+    // Without a version, every version that ends a list of codes is tried, the newest first.
     let versions: &[Patch] = match (version, function) {
         (Some(version), _) => &[version],
         (None, 15..) => &[130, 121, 120],
@@ -54,7 +53,7 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
                 signature.patch = known;
                 return Ok(signature);
             }
-            // What is named is a better reason than a code that is not known.
+            // A type with a name is a better reason than an unknown code.
             Err(Refusal::Type(what)) => refusal = Some(what),
             Err(Refusal::Unknown) => {}
         }
@@ -65,8 +64,8 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
     }))
 }
 
-/// Returns whether the codes of a conversion, which describes itself as it runs, are those of a text that becomes a
-/// JavaScript value: an empty name since some version, then a function of one text.
+/// Returns whether the codes of a conversion, which describes itself as it runs, mean a text that becomes a JavaScript
+/// value: an empty name since some version, then a function of one text.
 pub(crate) fn makes_text(codes: &[u32]) -> bool {
     let codes = match codes {
         [0, rest @ ..] => rest,
@@ -86,11 +85,11 @@ pub(crate) fn makes_text(codes: &[u32]) -> bool {
     matches!(result, [value, ..] if is(value, 9))
 }
 
-/// Why a description was not read.
+/// The reason why a description was not read.
 enum Refusal {
-    /// It has a type that cannot cross, as a clause.
+    /// A type that cannot cross, as a clause.
     Type(String),
-    /// A code, or their number, is another than expected.
+    /// An unexpected code, or an unexpected number of codes.
     Unknown,
 }
 
@@ -100,7 +99,7 @@ struct Reader<'a> {
     depth: u32,
 }
 
-/// Types inside of types, references included.
+/// The deepest nesting of types, references included.
 const DEPTH: u32 = 16;
 
 impl Reader<'_> {
@@ -137,7 +136,7 @@ impl Reader<'_> {
             .collect::<Result<_, _>>()?;
         let before = self.codes;
         let (result, fallible) = self.result()?;
-        // Since 2020 the result stands there twice: as it is, and as a promise would have it.
+        // Since 2020 the result appears twice: as it is, and as a promise would have it.
         let said = before.len() - self.codes.len();
         match self.codes.is_empty() || before.get(..said) == Some(self.codes) {
             true => Ok(Signature {
@@ -194,7 +193,7 @@ impl Reader<'_> {
             Code::Boolean => Type::Bool,
             Code::Char => Type::Char,
             Code::CachedString | Code::String => Type::String,
-            // A shared reference: to a text, to a list, or to what crosses as its copy.
+            // A shared reference: to a text, to a list, or to a value that crosses as its copy.
             Code::Ref | Code::LongRef => self.value(verb)?,
             Code::Clamped => self.value(verb)?,
             Code::Slice | Code::Vector => self.list(verb)?,
@@ -259,7 +258,7 @@ impl Reader<'_> {
             _ => "of numbers".to_owned(),
         };
         let hole = self.word()?;
-        // Where it comes from.
+        // The address of the value.
         if self.table.version >= 130 {
             self.text()?;
             self.word()?;

@@ -1,4 +1,4 @@
-//! Guests that answer with any words at all, run for real: a call ends in a value or a fault, and nothing outside of the
+//! Guests that answer with arbitrary words, run for real: a call ends in a value or a fault, and nothing outside of the
 //! guest's memory is read or written.
 
 use super::guest::{Guest, Handles};
@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use wasmtime::{Engine, Linker, Module, Store, Val};
 
-/// Four words that tests set: what the allocator and the functions hand out.
+/// Four words that tests set: the results of the allocator and of the functions.
 const TEXT: &str = r#"(module
     (memory (export "memory") 2 2)
     (global $m (export "m") (mut i32) (i32.const 0)) (global $a (export "a") (mut i32) (i32.const 0))
@@ -31,7 +31,7 @@ const TEXT: &str = r#"(module
     (func (export "fallible") (param i32 i32) (result i32 i32 i32 i32)
       (global.get $a) (global.get $b) (global.get $c) (global.get $c))
     (func (export "answer") (param i32 i32) (result i32) (global.get $a)))"#;
-/// Bytes of its memory.
+/// Bytes of the guest's memory.
 const MEMORY: usize = 2 << 16;
 const OUTPUT: u64 = 1 << 10;
 
@@ -94,7 +94,7 @@ impl World {
     }
 }
 
-/// The texts that a guest made, of which these make none.
+/// The texts of a guest that makes none.
 struct Texts(Objects, MemoryAccounting);
 
 impl Default for Texts {
@@ -134,7 +134,7 @@ fn export(symbol: &str, params: usize, results: usize, abi: Abi) -> Export {
     }
 }
 
-/// The output of a future that never waits, as a guest that is not interrupted.
+/// The output of a future that never waits, which holds for a guest that is not interrupted.
 fn now<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future
@@ -146,7 +146,7 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Words at the edges of everything, and any others.
+/// Words at the edges of the ranges, and any others.
 fn word() -> impl Strategy<Value = u32> {
     let edge = u32::try_from(MEMORY).unwrap();
     prop_oneof![
@@ -198,7 +198,7 @@ fn any_call() -> impl Strategy<Value = Call> {
         Some("([i16]) -> [i16]"),
     ]);
     let pointer = prop_oneof![Just(64u32), word()];
-    // Where tests below lay an answer and its table, or anywhere.
+    // The address at which the tests below put an answer and its table, or any address.
     let lain = prop_oneof![Just(128u32), word()];
     let memory = (answer(), table()).prop_map(|(answer, table)| vec![(128, answer), (256, table)]);
     (
@@ -217,7 +217,7 @@ fn any_call() -> impl Strategy<Value = Call> {
         })
 }
 
-/// A fault that the guest or the client is to blame for, or a trap of the guest's own code.
+/// Returns whether the guest or the client is to blame for a fault, or the guest's own code trapped.
 fn is_verdict(error: &wasmtime::Error) -> bool {
     error.is::<BadPointer>()
         || error.is::<super::bindgen::Returned>()
@@ -252,7 +252,7 @@ proptest! {
     }
 }
 
-/// The same guest, with words that mean something: the test above meets values, too, not only faults.
+/// The same guest with valid words: so the test above reaches values, too, and not only faults.
 #[test]
 fn meant_words_are_values() {
     let world = World::get();

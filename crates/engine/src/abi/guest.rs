@@ -1,7 +1,7 @@
 //! The instance of one call, seen by an ABI: its allocator and its memory.
 //!
-//! Every address and length that a guest names is hostile until the slice it names was found inside the memory, and
-//! nothing is copied out that is larger than a result may be.
+//! Every address and length from a guest is hostile until the slice was found inside the memory, and nothing is copied
+//! out that is larger than a result may be.
 
 use crate::limits::LimitExceeded;
 use crate::memory::{self, BadPointer};
@@ -34,7 +34,7 @@ impl<T: Send + 'static> Guest<'_, T> {
             .ok_or_else(|| no_allocator("memory"))
     }
 
-    /// Memory of the guest's own; where it is, is the guest's word.
+    /// Allocates memory in the guest; the address is under the guest's control.
     pub(crate) async fn allocate(&mut self, size: u32, align: i32) -> wasmtime::Result<u32> {
         let (malloc, takes_align) = self
             .handles
@@ -75,7 +75,7 @@ impl<T: Send + 'static> Guest<'_, T> {
         Ok(memory::read(&memory, &*self.store, pointer, length)?)
     }
 
-    /// All of the memory, to look at.
+    /// All of the memory, for reading.
     pub(crate) fn data(&mut self) -> wasmtime::Result<&[u8]> {
         let memory = self.memory()?;
         Ok(memory.data(&*self.store))

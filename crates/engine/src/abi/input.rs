@@ -29,7 +29,7 @@ pub(super) enum ArgHint {
     Request,
 }
 
-/// No function takes more arguments; an array of more is not read to its end.
+/// The most arguments of any function; a longer array is not read to its end.
 pub(super) const ARGUMENTS: usize = 1000;
 
 impl InputArg {
@@ -54,7 +54,8 @@ impl InputArg {
     }
 }
 
-/// The elements of a JSON array that was sent as one text; of a longer one than any function takes, one too many.
+/// The elements of a JSON array that was sent as one text; of an array that is longer than any function takes, one too
+/// many.
 pub(super) fn expand_array(given: &[InputArg]) -> Option<Vec<InputArg>> {
     let [
         InputArg {
@@ -95,7 +96,7 @@ fn unquoted(text: &str) -> Option<Bytes> {
 /// ones.
 ///
 /// # Errors
-/// `arguments`, which says what the function takes.
+/// `arguments`, stating what the function takes.
 pub(super) fn coerce<T, S>(
     function: &str,
     types: &[T],
@@ -113,7 +114,7 @@ pub(super) fn coerce<T, S>(
         }
     };
     let arranged = match expand_array {
-        // One text that cannot be the argument may hold it.
+        // A single text that cannot be the argument may be an array with it.
         Some(only) if arity == 1 && only.len() == 1 => {
             if types
                 .iter()
@@ -176,14 +177,14 @@ pub(super) fn arity_error(function: &str, takes: &str, count: usize) -> Fault {
     )
 }
 
-/// The forms of arguments in a body.
+/// The ways to write arguments in a body.
 const ARGUMENTS_AS: &str =
     "Send one text or one number as the body, or several as a JSON array: [\"text\", 2].";
-/// The words for a function that takes nothing.
+/// The phrase for a function without parameters.
 const NO_ARGUMENTS: &str = "takes no arguments";
 
-/// One argument as a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not converted
-/// here.
+/// One argument converted to a type; [`Type::Option`] and [`Type::Enum`] depend on the module's compiler and are not
+/// converted here.
 pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let text = || std::str::from_utf8(&given.bytes).ok().map(str::trim);
     let signed = |bits: u32| {
@@ -196,7 +197,7 @@ pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
     let word = |n: i64| i32::try_from(n).ok().map(CoreArg::I32);
     match ty {
-        // Whoever received a request wrote it down, and nobody else.
+        // Only the surface that received a request makes this argument.
         Type::Request => {
             (given.hint == ArgHint::Request).then(|| CoreArg::Bytes(given.bytes.clone()))
         }
@@ -244,7 +245,7 @@ pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     }
 }
 
-/// A JSON array as it lies in memory, little-endian; a missing argument is an empty array.
+/// A JSON array as a list in memory, little-endian; a missing argument is an empty array.
 fn list(element: &Type, json: &[u8]) -> Option<CoreArg> {
     let json = if json.is_empty() { b"[]" } else { json };
     let width = element.width()?;
@@ -267,7 +268,7 @@ fn list(element: &Type, json: &[u8]) -> Option<CoreArg> {
     Some(CoreArg::List { bytes, width })
 }
 
-/// Elements of one type, one behind another.
+/// Elements of one type, one after another.
 fn packed<N: DeserializeOwned, const W: usize>(
     json: &[u8],
     bytes: impl Fn(N) -> [u8; W],
@@ -290,7 +291,7 @@ fn numbers(given: &InputArg) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// JSON as the function reads it; a missing argument is `null`.
+/// JSON for the function to parse; a missing argument is `null`.
 fn json(given: &InputArg) -> Option<Bytes> {
     if given.hint == ArgHint::Quoted {
         let text = std::str::from_utf8(&given.bytes).ok()?;
@@ -333,7 +334,7 @@ pub(super) fn name(ty: &Type) -> String {
 }
 
 impl InputArg {
-    /// Returns whether it stands for the absence of a value of this type: it is missing, or `null`.
+    /// Returns whether the argument means the absence of a value of this type: it is missing, or `null`.
     pub(super) fn is_absent(&self, ty: &Type) -> bool {
         let textual = matches!(ty, Type::String | Type::Bytes | Type::Char);
         match self.hint {
@@ -344,7 +345,7 @@ impl InputArg {
         }
     }
 
-    /// Returns whether it is a number of JSON.
+    /// Returns whether the argument is a number of JSON.
     pub(super) fn is_number(&self) -> bool {
         self.hint == ArgHint::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
     }

@@ -1,4 +1,4 @@
-//! Core values of arguments and results, and the core types that carry a type, as the versions of wasm-bindgen lay it
+//! The core values of arguments and results, and the core types of each type, as the versions of wasm-bindgen lay it
 //! out.
 //!
 //! | type | 0.2.61 | since | |
@@ -12,13 +12,13 @@
 //! | an enum, and an `Option` of it | `i32`, one number of which is `None` | 0.2.130 | `f64` |
 //! | `Result` | threw | 0.2.79 | the value, then a handle of the error, then a flag |
 //!
-//! Where the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
-//! type, which tells them apart, but for values in a return area ([`is_unsure`]).
+//! If the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
+//! type, which distinguishes them, except for values in a return area ([`is_unsure`]).
 
 use crate::types::{Core, Type};
 use bytes::Bytes;
 
-/// The choices of one version of wasm-bindgen.
+/// The layout choices of one version of wasm-bindgen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Era {
     /// 64 bits are two `i32`.
@@ -46,7 +46,7 @@ impl Era {
     }
 }
 
-/// Returns whether a type lies in a return area in ways that only the version tells apart.
+/// Returns whether only the version tells apart the layouts of a type in a return area.
 pub(crate) fn is_unsure(ty: &Type) -> bool {
     match ty {
         Type::Enum { .. } => true,
@@ -140,8 +140,7 @@ pub(crate) fn flatten(ty: &Type, era: Era, flat: &mut Vec<Core>) {
     }
 }
 
-/// Returns whether an optional value of this type has a word before it that says whether it is there (if it is not an
-/// `f64`).
+/// Returns whether an optional value of this type has a word before it for its presence (if it is not an `f64`).
 pub(crate) fn is_tagged(inner: &Type) -> bool {
     matches!(
         inner,
@@ -175,7 +174,7 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CoreArg {
     Bytes(Bytes),
-    /// Elements of a list as they lie in memory, each of this width.
+    /// Elements of a list in memory order, each of this width.
     List {
         bytes: Bytes,
         width: u32,
@@ -194,7 +193,7 @@ pub(crate) enum CoreArg {
     F64(f64),
 }
 
-/// The place and the type of a result.
+/// The location and the type of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ResultLayout {
     Nothing,
@@ -206,7 +205,7 @@ pub(crate) enum ResultLayout {
         area: bool,
         fallible: Fallible,
     },
-    /// A text or bytes in a return area, as far as is known.
+    /// A text or bytes in a return area, if the types are unknown.
     Area,
     /// Pointer and length as results; behind them, if fallible, error and flag.
     Pair(bool),
@@ -217,7 +216,7 @@ pub(crate) enum ResultLayout {
 pub(crate) enum Fallible {
     No,
     Yes,
-    /// In an area, they are there if the function wrote them.
+    /// In an area, they are present if the function wrote them.
     Perhaps,
 }
 

@@ -1,4 +1,4 @@
-//! Calling conventions of core modules, by which values cross into a guest and out of it: one file for each.
+//! Calling conventions of core modules, by which values cross into a guest and back: one file for each.
 
 pub(crate) mod bindgen;
 pub(crate) mod command;
@@ -27,10 +27,10 @@ pub(crate) enum CallPlan {
     Command(ProgramInput),
 }
 
-/// Decides how `export` is called with `args`; `texts` says whether its module can be handed any.
+/// Plans the call of `export` with `args`; `texts` is true if the host can allocate texts in its module.
 ///
 /// # Errors
-/// `arguments` when they do not fit; the message says what the export takes.
+/// `arguments` when they do not fit; the message states what the export takes.
 pub(crate) fn plan(
     export: &Export,
     args: &[Arg],

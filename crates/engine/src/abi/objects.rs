@@ -1,17 +1,17 @@
 //! Texts that a guest made for JavaScript: the messages of its errors, the elements of its lists of texts.
 //!
-//! wasm-bindgen refers to a JavaScript value by a number, its handle. There is no JavaScript here, and only texts have a
-//! meaning without it, so texts are all that is kept: with their handles, until the guest drops them. They count for
+//! wasm-bindgen refers to a JavaScript value by a number, its handle. There is no JavaScript here, and only texts have
+//! a meaning without it, so only texts are kept: with their handles, until the guest drops them. They count toward
 //! `limits.memory`.
 
 use crate::accounting::MemoryAccounting;
 use crate::limits::LimitExceeded;
 
-/// Handles begin here: above those that wasm-bindgen reserves, and above every address of a text of few bytes.
+/// The first handle: above those that wasm-bindgen reserves, and above the address of any short text.
 const FIRST: u32 = 0x4000_0000;
-/// Bytes that one text costs beside its own.
+/// Bytes that one text costs beside its contents.
 const OVERHEAD: usize = 64;
-/// Bytes that are kept of the text that was made last.
+/// The most bytes that are kept of the text that was made last.
 const LAST: usize = 4096;
 
 /// The texts of one instance.
@@ -19,7 +19,7 @@ const LAST: usize = 4096;
 pub(crate) struct Objects {
     texts: Vec<Option<String>>,
     free: Vec<usize>,
-    /// The beginning of the text that was made last: nothing else is known of an error that is returned as a reference.
+    /// The beginning of the text that was made last: all that is known of an error that is returned as a reference.
     last: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Objects {
         self.texts.get(at)?.as_deref()
     }
 
-    /// Takes a text away; its handle may be given to another one.
+    /// Removes a text; its handle may be used again.
     pub(crate) fn remove(&mut self, handle: u32, space: &mut MemoryAccounting) -> Option<String> {
         let at = handle.checked_sub(FIRST)? as usize;
         let text = self.texts.get_mut(at)?.take()?;
@@ -80,7 +80,7 @@ impl Objects {
 
 /// Data of a store whose guest may make texts.
 pub(crate) trait Holder: Send + 'static {
-    /// The texts, and the account of memory that they count for.
+    /// The texts, and the memory account that they count toward.
     fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting);
 }
 

@@ -1,4 +1,4 @@
-//! The ABI of the crate `wasmedge-bindgen` (2021): values cross in memory, with tables that say where.
+//! The ABI of the crate `wasmedge-bindgen` (2021): values cross in memory, located by tables.
 //!
 //! ```text
 //! f(arguments, count) -> answer
@@ -10,10 +10,10 @@
 //! ```
 //!
 //! A number is a table entry of one element. Length counts elements on the way in and bytes on the way out (read in the
-//! macro's source, 0.4.1). The guest owns what comes in and drops it; what comes out is never freed: its instance ends
-//! with the call. Results say their types; arguments do not, and a number of the wrong width is read all the same. So
-//! without stated types only what cannot be misread is passed: text, bytes, booleans, and numbers in the widest form,
-//! whose low bytes a narrower integer type reads.
+//! macro's source, 0.4.1). The guest owns and drops its arguments; results are never freed: their instance ends with
+//! the call. Results carry their types; arguments do not, and a number of the wrong width is read all the same. So
+//! without stated types only values that cannot be misread are passed: text, bytes, booleans, and numbers in the widest
+//! form, whose low bytes a narrower integer type reads.
 
 use super::guest::{Guest, result};
 use super::input::{
@@ -32,7 +32,7 @@ mod results;
 #[cfg(test)]
 mod tests;
 
-/// One argument as it will lie in memory.
+/// One argument in its memory layout.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Argument {
     bytes: Bytes,
@@ -49,10 +49,10 @@ pub(crate) struct CallPlan {
 const ENTRY: u32 = 8;
 /// Bytes of an answer.
 const ANSWER: u32 = 9;
-/// Bytes that are shown of an error's text.
+/// The most bytes that are shown of an error's text.
 const ERROR: u32 = 4096;
 
-/// Decides how `export` is called with `args`. A stated result is not needed: results say their types.
+/// Plans the call of `export` with `args`. No stated result is needed: results carry their types.
 ///
 /// # Errors
 /// `arguments` when they do not fit, or when their width has to be stated.
@@ -130,7 +130,7 @@ fn carries(ty: &Type) -> bool {
     }
 }
 
-/// One argument that shows what it is.
+/// One argument whose form shows its type.
 fn untyped(given: &InputArg) -> Option<Argument> {
     let one = |bytes: &[u8]| {
         Some(Argument {
@@ -147,7 +147,7 @@ fn untyped(given: &InputArg) -> Option<Argument> {
             Json::Number(n) => match (n.as_i64(), n.as_u64()) {
                 (Some(n), _) => one(&n.to_le_bytes()),
                 (_, Some(n)) => one(&n.to_le_bytes()),
-                // Without a fraction it is an integer too large for any type.
+                // Without a fraction, it is an integer too large for any type.
                 _ => one(&n.as_f64().filter(|f| f.fract() != 0.0)?.to_le_bytes()),
             },
             Json::Array(_) => serde_json::from_slice::<Vec<u8>>(&given.bytes)
@@ -204,7 +204,7 @@ pub(crate) async fn call<T: Send + 'static>(
     for argument in &plan.arguments {
         let [size, elements] = [argument.bytes.len(), argument.elements]
             .map(|n| u32::try_from(n).map_err(|_| LimitExceeded::Memory));
-        // Never nothing: the pointer that a guest has for that is aligned for bytes only.
+        // Never zero bytes: a guest's pointer for an empty allocation is aligned only for bytes.
         let pointer = guest.allocate(size?.max(8), 8).await?;
         guest.write(pointer, &argument.bytes)?;
         table.extend_from_slice(&pointer.to_le_bytes());

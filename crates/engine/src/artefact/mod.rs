@@ -1,12 +1,12 @@
-//! Compiled code as bytes, and the one place that trusts them.
+//! Compiled code as bytes, and the only code that trusts them.
 //!
-//! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module without its
-//! zeros ([`sparse`]). It is kept outside this crate; its keeper has checked that this very host made it (the store
-//! authenticates it with a key that never leaves the host).
+//! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module without
+//! its zeros ([`sparse`]). It is stored outside this crate, by a keeper that has checked that this very host made it
+//! (the store authenticates it with a key that never leaves the host).
 //!
-//! Loaded, the code is a sealed file in memory, which is mapped: its text as code, its data as the image that every call
-//! starts from. One copy serves both. The artefact's own file is not mapped, though that would save the copy: whoever
-//! restores a backup into the directory of a running server would change the code of functions that run, or end the
+//! A loaded artefact is a sealed file in memory, which is mapped: its text as code, its data as the image from which
+//! every call starts. One copy serves both. The artefact's own file is not mapped, though that would save the copy:
+//! restoring a backup into the directory of a running server would change the code of running functions, or crash the
 //! server by a file that became shorter.
 
 #![allow(unsafe_code)]
@@ -42,7 +42,7 @@ pub(crate) fn encode(manifest: &Manifest, mut code: Vec<u8>) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// Fills the tables of symbols with zeros: they are for debuggers of the host, and the engine does not read them.
+/// Zeroes the symbol tables: they are for debuggers of the host, and the engine does not read them.
 fn blank_symbols(code: &mut [u8]) {
     let tables = || {
         let header = FileHeader64::<object::LittleEndian>::parse(&*code).ok()?;
@@ -88,7 +88,7 @@ pub(crate) fn manifest(artefact: &[u8]) -> Result<(Manifest, PackedCode<'_>), Fa
     ))
 }
 
-/// Loads the code of a core module's artefact that this host made.
+/// Loads the code of a core module from an artefact that this host made.
 ///
 /// # Errors
 /// A fault of source `host` when the code is damaged or made for another engine; the caller compiles again.
@@ -105,7 +105,7 @@ pub(crate) fn module(engine: &Engine, code: PackedCode<'_>) -> Result<Module, Fa
         .map_err(|error| unloadable(format!("{error:#}")))
 }
 
-/// The code in a file in memory that cannot change any more.
+/// The code in a sealed file in memory, which cannot change any more.
 fn sealed(code: PackedCode<'_>) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Kernels before 6.3 do not know the flag, and allow execution without it.

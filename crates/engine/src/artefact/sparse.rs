@@ -1,8 +1,8 @@
 //! Compiled code without its zeros.
 //!
-//! Most of a small module's compiled code is padding to pages and the empty heap of its start-up. It is stored as runs of
-//! bytes between which everything is zero, and read back into a file that is all zeros to begin with. That takes no
-//! time, unlike a compressor: a function that was not loaded waits for it.
+//! Most of a small module's compiled code is padding to pages and the empty heap of its start-up. It is stored as runs
+//! of bytes with only zeros between them, and read back into a file that is all zeros to begin with. Unlike
+//! decompression, this takes almost no time, for which a call of an unloaded function would wait.
 //!
 //! Layout: the length of the code (eight bytes), then for each run the number of zeros before it (four bytes), its length
 //! (four bytes) and its bytes. All numbers are little-endian.
@@ -36,7 +36,7 @@ pub(super) fn pack(code: &[u8], packed: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The bytes up to the next [`ZEROS`] zeros, or to the last byte that is not one.
+/// The bytes up to the next [`ZEROS`] zeros, or to the last byte that is not zero.
 fn run(bytes: &[u8]) -> &[u8] {
     let (mut end, mut zeros) = (0, 0);
     for (at, byte) in bytes.iter().enumerate() {
@@ -52,7 +52,7 @@ fn run(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or(bytes)
 }
 
-/// Code as it was packed.
+/// Packed code.
 #[derive(Clone, Copy)]
 pub(crate) struct PackedCode<'a> {
     length: u64,
@@ -60,11 +60,11 @@ pub(crate) struct PackedCode<'a> {
 }
 
 impl<'a> PackedCode<'a> {
-    /// Reads the length. `None` if it is not there.
+    /// Reads the length; `None` if it is missing.
     pub(super) fn read(packed: &'a [u8]) -> Option<Self> {
         let (length, runs) = packed.split_first_chunk()?;
         let length = u64::from_le_bytes(*length);
-        // Longer code was never packed; a length that is torn must not make a file of that size.
+        // Longer code was never packed; a corrupt length must not make a file of that size.
         u32::try_from(length).ok()?;
         Some(Self { length, runs })
     }
@@ -72,7 +72,7 @@ impl<'a> PackedCode<'a> {
     /// Writes the code into an empty file.
     ///
     /// # Errors
-    /// `InvalidData` if the runs are torn; what the file says.
+    /// `InvalidData` if the runs are corrupt; the errors of the file.
     pub(super) fn write(self, file: &File) -> io::Result<()> {
         file.set_len(self.length)?;
         for run in self.runs() {
@@ -95,7 +95,7 @@ impl<'a> PackedCode<'a> {
         Some(code)
     }
 
-    /// Bytes of memory that the code takes: pages that are not all zeros.
+    /// The bytes of memory that the code takes: its pages that are not all zeros.
     pub(crate) fn resident(self) -> u64 {
         let pages = |(at, bytes): (u64, &[u8])| {
             let end = (at + bytes.len() as u64).next_multiple_of(PAGE);
@@ -184,7 +184,8 @@ mod tests {
     fn torn_code_is_refused() {
         let whole = packed(&[1; 50]);
         for length in 0..whole.len() {
-            // A cut behind the length is code of zeros: the seal of the file tells that one from a whole one.
+            // A file cut right after the length is code of zeros: the seal of the file distinguishes it from a whole
+            // one.
             if length != 8 {
                 assert_eq!(unpacked(&whole[..length]), None, "{length}");
             }

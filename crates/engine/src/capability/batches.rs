@@ -1,6 +1,7 @@
-//! Changes of values that count on what is there: several at once or none, and numbers that are added to.
+//! Changes of stored values that depend on the current values: batches that are all made or none, and additions to
+//! numbers.
 //!
-//! A guest writes a batch down in one piece, entry behind entry, each with its lengths little-endian:
+//! A guest writes a batch in one piece, entry after entry, each with its lengths little-endian:
 //!
 //! | byte | entry | what follows |
 //! |---|---|---|
@@ -10,8 +11,9 @@
 //! | 3 | set, to end | the same, milliseconds (8) |
 //! | 4 | remove | key length (4), key |
 //!
-//! Either all that it says of values is so and all its changes are made, or none is. Each change counts as an access. A number
-//! is a value whose text is a decimal integer, as the guest crate writes one in JSON, so that both read it.
+//! Either all its conditions on values hold and all its changes are made, or none is. Each change counts as an access.
+//! A number is a value whose text is a decimal integer, as the guest crate writes one in JSON, so that both can read
+//! it.
 
 use super::storage::{Committed, FunctionValues, StorageBatch, StorageWrite, Updated};
 use super::values::{NamedKey, THERE, check_key, check_value, with_mark};
@@ -25,7 +27,7 @@ use std::time::Duration;
 pub(crate) const BATCH: u32 = 8 << 20;
 const ENTRIES: usize = 100;
 
-/// A batch as a guest wrote it down, and as it is understood.
+/// A batch: the guest's bytes, and their meaning.
 pub(crate) struct WrittenBatch {
     text: Bytes,
     batch: StorageBatch,
@@ -80,17 +82,17 @@ impl WrittenBatch {
         Ok(Self { text, batch })
     }
 
-    /// Accesses that it counts for: its changes, or one that it makes none.
+    /// The accesses that the batch counts for: its changes, or one if it makes none.
     pub(crate) fn accesses(&self) -> u32 {
         u32::try_from(self.batch.writes.len())
             .unwrap_or(u32::MAX)
             .max(1)
     }
 
-    /// Makes the batch; `false`: a value is not as it is said to be.
+    /// Makes the batch. Returns `false` if a value is not as a condition states.
     ///
     /// # Errors
-    /// `storage`, and those of the store.
+    /// `storage`, and the errors of the store.
     pub(crate) async fn commit(self, values: &FunctionValues<'_>) -> Result<bool, Fault> {
         match values.commit(&self.text, self.batch).await? {
             Committed::Stored => Ok(true),
@@ -100,11 +102,11 @@ impl WrittenBatch {
     }
 }
 
-/// Adds to the number under a key, which is 0 where there is none, and returns the text of the sum; `None` if what is there
-/// is not a number, or the sum is not one of 64 bits.
+/// Adds to the number under a key, which is 0 if there is none, and returns the text of the sum; `None` if the value is
+/// not a number, or the sum does not fit 64 bits.
 ///
 /// # Errors
-/// `storage`, and those of the store.
+/// `storage`, and the errors of the store.
 pub(crate) async fn add(
     values: &FunctionValues<'_>,
     key: NamedKey,
@@ -121,7 +123,7 @@ pub(crate) async fn add(
     }
 }
 
-/// The value that a number becomes.
+/// The sum of a stored number and `delta`.
 pub(crate) fn sum(value: Option<Bytes>, delta: i64) -> Option<Bytes> {
     let number: i64 = match value {
         None => 0,
@@ -162,7 +164,7 @@ impl Reader<'_> {
         Ok(NamedKey::new(self.take(length)?))
     }
 
-    /// A value as it is stored.
+    /// A value in its stored form.
     fn value(&mut self) -> Result<Bytes, Fault> {
         let length = self.length()?;
         check_value(length, self.limits).map_err(|limit| limit.fault(self.limits))?;
@@ -186,7 +188,7 @@ fn refused(problem: impl std::fmt::Display) -> Fault {
     )
 }
 
-/// The refusal of a batch that is not read.
+/// The refusal of a batch that is too large to read.
 pub(crate) fn too_large(length: u32) -> Fault {
     refused(format_args!("has more than {BATCH} bytes: got {length}"))
 }

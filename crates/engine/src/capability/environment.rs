@@ -27,7 +27,7 @@ impl Environment {
         self.variables.iter().map(length).sum()
     }
 
-    /// The variables as C programs read them: `NAME=value` and a zero byte.
+    /// The variables in the form of C programs: `NAME=value` and a zero byte.
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
         self.variables
             .iter()

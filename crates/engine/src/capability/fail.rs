@@ -1,8 +1,8 @@
 //! Errors that a function returns: a code of its author's choice, and a message.
 //!
-//! The author's code becomes a [`FunctionCode`], so that callers can tell errors apart and no code of a function is a code
-//! of the server; the fault's source is `guest` whatever the code says. The word `arguments` is
-//! not a code but a part of this interface: the client's arguments are not what the function takes.
+//! The author's code becomes a [`FunctionCode`], so that callers can distinguish errors and a function's code is never
+//! a code of the server; the fault's source is `guest` whatever the code is. The word `arguments` is not a code but a
+//! part of this interface: it means that the client's arguments are not what the function takes.
 
 use iof_fault::{Fault, FaultKind, FunctionCode, FunctionStatus};
 
@@ -20,9 +20,9 @@ pub(crate) fn fault(code: &str, message: &str) -> Fault {
     }
 }
 
-/// The fault of an error with this code and message, and the status that a caller shall see.
+/// The fault of an error with this code and message, and the status that its caller gets.
 ///
-/// The client's arguments have a status of their own, whatever the function says.
+/// The fault of the client's arguments has a fixed status, whatever the function chose.
 pub(crate) fn fault_with_status(code: &str, message: &str, status: u32) -> Fault {
     let fault = fault(code, message);
     match FunctionStatus::new(status) {

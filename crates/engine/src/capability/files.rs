@@ -1,7 +1,7 @@
-//! Files of one call: its scratch directory, and how much it may still write, make and open there.
+//! The files of one call: its scratch directory, and the bytes, directories and open files that it still may use.
 //!
-//! A file counts as open from before it is opened until it is closed, for the call and for all calls together: each
-//! takes a descriptor of the server.
+//! A file counts as open from before it is opened until it is closed, toward the limit of the call and that of all
+//! calls together: each takes a descriptor of the server.
 
 use super::scratch::{Directory, Scratch};
 use crate::limits::{LimitExceeded, Limits};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The files of one call.
 pub(crate) struct Files {
-    /// Removed when the call ends.
+    /// The scratch directory, which is removed when the call ends.
     directory: Option<Directory>,
     /// Bytes that may still be written.
     left: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Files {
     directories: u32,
     /// Files and directories that are open.
     open: u32,
-    /// The account of all calls' open files, once one was opened.
+    /// The account of all calls' open files, once this call opened one.
     of_all: Option<Arc<Scratch>>,
 }
 
@@ -33,7 +33,7 @@ impl Files {
         }
     }
 
-    /// Takes the directory in which the call's files are.
+    /// Takes the directory of the call's files.
     pub(crate) fn keep(&mut self, directory: Directory) {
         self.directory = Some(directory);
     }
@@ -50,7 +50,7 @@ impl Files {
         Ok(())
     }
 
-    /// Counts a directory. No tree is deeper than it has directories, whatever links and renames make of it.
+    /// Counts a directory. A tree is never deeper than its number of directories, whatever links and renames do.
     ///
     /// # Errors
     /// [`LimitExceeded::ScratchDirectories`]
@@ -63,7 +63,7 @@ impl Files {
     /// Counts a file before it is opened; `all` is where the call's directory would be made.
     ///
     /// # Errors
-    /// `files`, and `open-files` of [`Scratch::open_file`].
+    /// `files`, and the `open-files` of [`Scratch::open_file`].
     pub(crate) fn open(
         &mut self,
         all: Option<&Arc<Scratch>>,
@@ -72,7 +72,7 @@ impl Files {
         if self.open >= limits.files {
             return Err(LimitExceeded::Files.fault(limits));
         }
-        // Without a scratch directory nothing is opened.
+        // Without a scratch directory, nothing can be opened.
         if let Some(all) = all {
             all.open_file()?;
             self.of_all.get_or_insert_with(|| Arc::clone(all));
@@ -81,7 +81,7 @@ impl Files {
         Ok(())
     }
 
-    /// Notes that a file was closed, or not opened. The streams that a call begins with were never counted.
+    /// Notes that a file was closed, or not opened. The streams with which a call begins were never counted.
     pub(crate) fn close(&mut self) {
         if let (Some(all), 1..) = (&self.of_all, self.open) {
             self.open -= 1;

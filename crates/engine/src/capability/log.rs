@@ -1,5 +1,5 @@
-//! The log of a call: what its code prints to stdout and stderr, up to a limit. A program's stdout is its result, up to
-//! another.
+//! The log of a call: the stdout and stderr of its code, up to a limit. A program's stdout is its result, up to another
+//! limit.
 
 use crate::limits::LimitExceeded;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,19 +33,19 @@ impl Log {
     }
 }
 
-/// A log that is being written, within its limit. Each stream has a clone; all clones write to the same log.
+/// A log in progress, within its limit. Each stream has a clone; all clones write to the same log.
 #[derive(Clone)]
 pub(crate) struct LogRecorder(Arc<Mutex<Inner>>);
 
 struct Inner {
     log: Log,
     left: usize,
-    /// A program's result so far, and the bytes that it may still have.
+    /// A program's result so far, and the bytes that remain for it.
     printed: Option<(Vec<u8>, usize)>,
 }
 
 impl LogRecorder {
-    /// A log of at most `limit` bytes, and a program's result of at most `printed`; `None` where stdout is logged.
+    /// A log of at most `limit` bytes, and a program's result of at most `printed`; `None` if stdout is logged.
     pub(crate) fn new(limit: usize, printed: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             log: Log::default(),

@@ -1,8 +1,8 @@
-//! Commands, as a guest puts them together, runs them and fetches what they printed.
+//! Commands that a guest assembles, runs and reads the output of.
 //!
-//! Semantics are SSVM's of 2020, minus its faults: input has a limit, and nothing is started by a shell or found on a
-//! path. Statuses: 0 to 127 as the command gave them, 128 to 255 as the negative number of the same byte, -1 for a
-//! command that is not granted or does not exist, 110 for a timeout.
+//! Semantics are SSVM's of 2020, without its faults: input has a limit, and nothing is started by a shell or looked up
+//! in a path. Statuses: 0 to 127 as the command returned them, 128 to 255 as the negative number of the same byte, -1
+//! for a command that is not granted or does not exist, 110 for a timeout.
 
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
@@ -11,21 +11,21 @@ use iof_command::{CallContext, Refusal, Registry, Request, TIMED_OUT};
 use iof_fault::Fault;
 use std::time::Duration;
 
-/// The timeout that SSVM gave a command that set none.
+/// The timeout that SSVM gave a command without one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The status of a command that is not granted, or does not exist.
 const NOT_RUN: i32 = -1;
-/// Bytes that count for each argument beside its own: an empty one takes room too.
+/// Bytes that count for each argument beside its contents: an empty one takes room too.
 const OVERHEAD: u64 = 32;
 
-/// The command that a guest is putting together, and the outcome of its last one.
+/// The command that a guest is assembling, and the outcome of its last one.
 #[derive(Debug, Default)]
 pub(crate) struct Process {
     next: Next,
     status: i32,
     stdout: Bytes,
     stderr: Bytes,
-    /// Commands that ran.
+    /// The number of commands that ran.
     runs: u32,
 }
 
@@ -36,7 +36,7 @@ struct Next {
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
     timeout: Duration,
-    /// Bytes of all the above.
+    /// The bytes of all fields above.
     size: u64,
 }
 
@@ -66,7 +66,7 @@ impl Process {
         Ok(())
     }
 
-    /// Appends to the command's name, as SSVM did until the next run.
+    /// Appends to the command's name, which lasts until the next run, as in SSVM.
     pub(crate) fn add_name(&mut self, bytes: Vec<u8>) {
         self.next.name.extend(bytes);
     }
@@ -75,7 +75,7 @@ impl Process {
         self.next.args.push(string(bytes));
     }
 
-    /// Sets an environment variable; the first value that is given for a key counts.
+    /// Sets an environment variable; the first value for a key counts.
     pub(crate) fn add_env(&mut self, key: Vec<u8>, value: Vec<u8>) {
         let (key, value, env) = (string(key), string(value), &mut self.next.env);
         if !env.iter().any(|(known, _)| *known == key) {
@@ -96,7 +96,7 @@ impl Process {
         self.next.timeout = timeout;
     }
 
-    /// Runs the command that was put together, or plays its recorded outcome, and returns its status.
+    /// Runs the assembled command, or plays its recorded outcome, and returns its status.
     ///
     /// # Errors
     /// `commands` for one command too many, `not-recorded` for one that a replayed call did not run.
@@ -149,7 +149,7 @@ impl Process {
     }
 }
 
-/// Runs a command, and returns status, stdout and stderr as SSVM did.
+/// Runs a command, and returns status, stdout and stderr in SSVM's form.
 async fn answer(
     commands: &Registry,
     context: &CallContext,
@@ -178,12 +178,12 @@ async fn answer(
     }
 }
 
-/// The lowest byte of a status with its sign, which is what SSVM returned.
+/// The lowest byte of a status with its sign, which SSVM returned.
 fn exit_status(status: i32) -> i32 {
     i32::from(status.to_le_bytes()[0].cast_signed())
 }
 
-/// A text of bytes: what is not UTF-8 is replaced; what is, which is nearly always, is not copied.
+/// Bytes as a string: bytes that are not UTF-8 are replaced; valid UTF-8, the usual case, is not copied.
 fn string(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(command.env, [("K".to_owned(), "1".to_owned())]);
         assert_eq!(process.stderr(), &command.stderr.0);
 
-        // What was put together is gone, and a third run is one too many.
+        // The assembled command is gone, and a third run is one too many.
         run(&mut process, Some(&tape)).await.unwrap();
         assert_eq!(tape.responses().unwrap().commands[1].name, "");
         let refused = run(&mut process, None).await.unwrap_err();

@@ -5,7 +5,7 @@ use rand::{Rng as _, TryRng};
 use std::convert::Infallible;
 use uuid::Uuid;
 
-/// Fills `bytes`.
+/// Fills `bytes` with random bytes.
 pub(crate) fn fill(tape: Option<&HostCallTape>, bytes: &mut [u8]) {
     match tape {
         Some(tape) => tape.random(bytes, draw),

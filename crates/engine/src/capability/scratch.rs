@@ -1,8 +1,8 @@
-//! The directory that a call sees as `/`: its own, empty, gone when the call ends.
+//! The directory that a call sees as `/`: its own, empty at the start, removed when the call ends.
 //!
-//! In 2020 it was the host's `/tmp`, shared by all functions. Removing a tree blocks, so a thread of its own does it;
-//! the common case, a call that left nothing, is one system call on the spot. What an earlier process left is removed
-//! by the same thread: every process makes its directories in a new one, so nothing that lies there keeps a server from
+//! In 2020 it was the host's `/tmp`, shared by all functions. Removing a tree blocks, so a separate thread does it; the
+//! common case, a call that left nothing, is one system call on the spot. Directories of an earlier process are removed
+//! by the same thread: every process makes its directories in a new one, so leftovers never keep a server from
 //! starting.
 
 use iof_fault::{Fault, FaultKind};
@@ -15,15 +15,15 @@ use std::time::Duration;
 use std::{fs, io};
 use uuid::Uuid;
 
-/// Bytes of trees that wait to be removed, entries included; while there are more, no call that may write begins.
+/// Bytes of trees that wait to be removed, entries included; above this, no call that may write begins.
 const BACKLOG: u64 = 1 << 30;
-/// Tries of one removal: one that failed for want of a descriptor succeeds later.
+/// Tries of one removal: one that failed for lack of a descriptor succeeds later.
 const TRIES: u32 = 5;
 
 /// The parent of calls' directories, and the thread that removes them.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    /// This process's own, in the directory that is kept between processes.
+    /// This process's own root, in the directory that is kept between processes.
     root: PathBuf,
     /// `None` once dropped, which ends the thread.
     remove: Option<Sender<Tree>>,
@@ -82,12 +82,12 @@ impl Scratch {
         ))
     }
 
-    /// Notes that `files` were closed.
+    /// Notes that `files` files were closed.
     pub(crate) fn close_files(&self, files: u32) {
         self.open.fetch_sub(files, Ordering::Relaxed);
     }
 
-    /// Returns whether more waits to be removed than there may be.
+    /// Returns whether more bytes wait to be removed than the backlog allows.
     pub(crate) fn is_behind(&self) -> bool {
         self.backlog.load(Ordering::Relaxed) > BACKLOG
     }
@@ -109,13 +109,14 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         self.remove = None;
         if let Some(remover) = self.remover.take() {
-            // It ends when the last call's directory is gone; an error would be its panic, already printed.
+            // The thread ends when the last call's directory is gone; an error would be its panic, which is already
+            // printed.
             let _ = remover.join();
         }
     }
 }
 
-/// One call's directory; dropping it removes it.
+/// The directory of one call, which is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -146,7 +147,7 @@ impl Drop for Directory {
     }
 }
 
-/// The remover's thread: trees of calls come first, those of earlier processes between them.
+/// The loop of the removing thread: trees of calls come first, those of earlier processes between them.
 fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
     let left = fs::read_dir(all).into_iter().flatten().flatten();
     for entry in left.filter(|entry| entry.path() != root) {
@@ -164,7 +165,7 @@ fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
     for tree in trees {
         remove(&tree, backlog);
     }
-    // It is empty, unless a tree in it could not be removed; the next process tries that again.
+    // The root is empty, unless a tree in it could not be removed; the next process tries that again.
     let _ = fs::remove_dir(root);
 }
 

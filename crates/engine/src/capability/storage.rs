@@ -1,7 +1,7 @@
-//! Values that outlive a call: a store of them, and one function's part of it.
+//! Values that outlive a call: a store of values, and one function's part of it.
 //!
-//! A key is looked up in the function's own name space: knowing another function's key leads nowhere, where in 2020 it led to
-//! its values.
+//! A key is looked up in the function's own name space: another function's key leads nowhere, while in 2020 it led to
+//! that function's values.
 
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use iof_fault::Fault;
 use std::time::Duration;
 
-/// A store of functions' values. The engine knows no database: its embedder brings one.
+/// A store of functions' values. The engine knows no database: the embedding program brings one.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// The value that a function keeps under a key.
@@ -19,11 +19,11 @@ pub trait Storage: Send + Sync {
     /// A fault of source `host` when the store fails.
     async fn load(&self, function: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
 
-    /// Keeps a value under a key, which may be the digest of a name; when this returns, it is on the disk. `false`: all
-    /// values of the function would take more than `total` bytes, and nothing was changed.
+    /// Stores a value under a key, which may be the digest of a name; when this returns, it is on the disk. Returns
+    /// `false` if all values of the function would take more than `total` bytes; nothing was changed.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     async fn save(
         &self,
         function: i64,
@@ -32,16 +32,16 @@ pub trait Storage: Send + Sync {
         total: u64,
     ) -> Result<bool, Fault>;
 
-    /// Removes the value under a key, and all that it takes. `false`: there was none.
+    /// Removes the value under a key, and the room that it takes. Returns `false` if there was none.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     async fn remove(&self, function: i64, key: [u8; KEY]) -> Result<bool, Fault>;
 
-    /// Makes all changes of a batch, or none. All values of the function take at most `total` bytes behind them.
+    /// Makes all changes of a batch, or none. After them, all values of the function take at most `total` bytes.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     async fn commit(
         &self,
         function: i64,
@@ -49,10 +49,10 @@ pub trait Storage: Send + Sync {
         total: u64,
     ) -> Result<Committed, Fault>;
 
-    /// Replaces a value by what `change` makes of it, and lets no other change come between.
+    /// Replaces a value by the result of `change`, without another change in between.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     async fn update(
         &self,
         function: i64,
@@ -64,7 +64,7 @@ pub trait Storage: Send + Sync {
     /// Names of values that begin with `prefix` and come after `after`, in the order of their bytes, at most `limit`.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     async fn names(
         &self,
         function: i64,
@@ -77,7 +77,7 @@ pub trait Storage: Send + Sync {
 /// Changes of values that are made together, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct StorageBatch {
-    /// Values as they have to be; `None`: there is none.
+    /// The required current values; `None` requires that there is none.
     pub expected: Vec<([u8; KEY], Option<Bytes>)>,
     /// The changes, each of another key.
     pub writes: Vec<StorageWrite>,
@@ -88,26 +88,26 @@ pub struct StorageBatch {
 pub struct StorageWrite {
     /// Its key.
     pub key: [u8; KEY],
-    /// The name that the key is the digest of.
+    /// The name whose digest the key is.
     pub name: Bytes,
-    /// The value to be kept; `None` removes what is there.
+    /// The new value; `None` removes the current one.
     pub value: Option<Bytes>,
-    /// Time for which it is kept; `None`: until it is changed.
+    /// The time after which the value ends; `None` keeps it until it is changed.
     pub lifetime: Option<Duration>,
 }
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// It is on the disk.
+    /// The batch is on the disk.
     Stored,
-    /// A value is not as it has to be; nothing was changed.
+    /// A value is not the required one; nothing was changed.
     Conflict,
-    /// It does not fit; nothing was changed.
+    /// The batch does not fit; nothing was changed.
     NoRoom,
 }
 
-/// A new value made of the old one; `None` leaves it.
+/// A new value made from the old one; `None` leaves it unchanged.
 pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>;
 
 /// The outcome of an update.
@@ -115,9 +115,9 @@ pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>
 pub enum Updated {
     /// This value is on the disk.
     Stored(Bytes),
-    /// The change made none.
+    /// The change returned no value.
     Unchanged,
-    /// It does not fit; nothing was changed.
+    /// The new value does not fit; nothing was changed.
     NoRoom,
 }
 
@@ -127,7 +127,7 @@ pub(crate) const KEY: usize = 32;
 /// A key of a value.
 pub(crate) type Key = [u8; KEY];
 
-/// The values of one function as one call reaches them: in the store, or on the call's tape.
+/// The values of one function for one call: in the store, or on the call's tape.
 pub(crate) struct FunctionValues<'a> {
     pub(crate) store: &'a dyn Storage,
     pub(crate) function: i64,
@@ -139,7 +139,7 @@ impl FunctionValues<'_> {
     /// The value under a key.
     ///
     /// # Errors
-    /// As [`Storage::load`].
+    /// The errors of [`Storage::load`].
     pub(crate) async fn load(&self, key: &Key) -> Result<Option<Bytes>, Fault> {
         let value = match self.tape.and_then(|tape| tape.play_load(key)) {
             Some(played) => played,
@@ -151,10 +151,10 @@ impl FunctionValues<'_> {
         Ok(value)
     }
 
-    /// Keeps a value under a key, which may be the digest of a name.
+    /// Stores a value under a key, which may be the digest of a name.
     ///
     /// # Errors
-    /// `storage`, and as [`Storage::save`].
+    /// `storage`, and the errors of [`Storage::save`].
     pub(crate) async fn save(
         &self,
         (key, name): (Key, Option<Bytes>),
@@ -180,10 +180,10 @@ impl FunctionValues<'_> {
         }
     }
 
-    /// Removes a value; on a tape that is a value without bytes.
+    /// Removes a value; a tape notes it as a value without bytes.
     ///
     /// # Errors
-    /// As [`Storage::remove`].
+    /// The errors of [`Storage::remove`].
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Fault> {
         let nothing = Bytes::new();
         let played = self.tape.and_then(|tape| tape.play_save(&key, &nothing));
@@ -196,10 +196,10 @@ impl FunctionValues<'_> {
         Ok(())
     }
 
-    /// Makes a batch; `text` is it as the guest wrote it down, by which a tape knows it.
+    /// Makes a batch; `text` is the batch as the guest wrote it, by which a tape identifies it.
     ///
     /// # Errors
-    /// As [`Storage::commit`].
+    /// The errors of [`Storage::commit`].
     pub(crate) async fn commit(
         &self,
         text: &Bytes,
@@ -221,10 +221,10 @@ impl FunctionValues<'_> {
         Ok(committed)
     }
 
-    /// Adds to a number by `change`, which makes the new value.
+    /// Adds to a number; `change` computes the new value.
     ///
     /// # Errors
-    /// As [`Storage::update`].
+    /// The errors of [`Storage::update`].
     pub(crate) async fn add(
         &self,
         (key, name): (Key, Bytes),
@@ -257,7 +257,7 @@ impl FunctionValues<'_> {
     /// Names of values that begin with `prefix` and come after `after`, at most `limit`.
     ///
     /// # Errors
-    /// As [`Storage::names`].
+    /// The errors of [`Storage::names`].
     pub(crate) async fn names(
         &self,
         prefix: &Bytes,

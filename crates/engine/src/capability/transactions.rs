@@ -1,12 +1,12 @@
-//! The transactions of one call: a store or a load of a value, in the manner of 2020.
+//! The transactions of one call: stores and loads of values in the form of 2020.
 //!
-//! A value is a stream of integers under a key of 32 bytes. A guest begins a store, hands over integers one by one, and
-//! ends it; what was begun and not ended, because the guest trapped or ran out of time, was never stored. A load reads
-//! the whole value at its beginning, so that its integers are of one moment. A key is looked up in the function's own
-//! name space: knowing another function's key leads nowhere, where in 2020 it led to its values.
+//! A value is a stream of integers under a key of 32 bytes. A guest begins a store, passes integers one by one, and
+//! ends it; a store that was not ended, because the guest trapped or ran out of time, never happened. A load reads the
+//! whole value at its beginning, so that its integers are of one moment. A key is looked up in the function's own name
+//! space: another function's key leads nowhere, while in 2020 it led to that function's values.
 //!
-//! Facts of the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`. Reading a
-//! key that holds nothing, or past the end of a value, ended the call there too.
+//! Facts about the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`.
+//! Reading a key without a value, or past the end of a value, ended the call there too.
 
 use super::storage::{FunctionValues, Key};
 use crate::limits::{LimitExceeded, Limits};
@@ -20,12 +20,12 @@ pub(crate) struct Transactions {
     loading: Option<Bytes>,
     /// The answer that the guest has not read yet ([`super::values`]).
     unread: Option<Bytes>,
-    /// Accesses that were begun.
+    /// The number of accesses that were begun.
     begun: u32,
 }
 
 impl Transactions {
-    /// Counts an access to the storage, if the function was granted one.
+    /// Counts an access to the storage, if the function was granted storage.
     ///
     /// # Errors
     /// `storage-not-granted`, `storage-transactions`
@@ -36,7 +36,7 @@ impl Transactions {
     /// Counts several accesses.
     ///
     /// # Errors
-    /// Those of [`begin`](Self::begin).
+    /// The errors of [`begin`](Self::begin).
     pub(crate) fn begin_many(
         &mut self,
         granted: bool,
@@ -75,10 +75,10 @@ impl Transactions {
         Ok(())
     }
 
-    /// Keeps the value whose store was begun.
+    /// Stores the value whose store was begun.
     ///
     /// # Errors
-    /// `storage-order`, and as [`FunctionValues::save`].
+    /// `storage-order`, and the errors of [`FunctionValues::save`].
     pub(crate) async fn end_store(&mut self, values: FunctionValues<'_>) -> Result<(), Fault> {
         let Some((key, value)) = self.storing.take() else {
             return Err(out_of_order("ended a store that it had not begun"));
@@ -86,10 +86,10 @@ impl Transactions {
         values.save((key, None), value.into()).await
     }
 
-    /// Reads a value, whose integers are then loaded.
+    /// Reads a value, whose integers the guest then loads.
     ///
     /// # Errors
-    /// `storage-missing`, and as [`FunctionValues::load`].
+    /// `storage-missing`, and the errors of [`FunctionValues::load`].
     pub(crate) async fn begin_load(
         &mut self,
         key: Key,
@@ -125,7 +125,7 @@ impl Transactions {
         self.loading = None;
     }
 
-    /// Keeps an answer until the guest reads it, in place of the one before.
+    /// Holds an answer until the guest reads it; replaces the one before.
     pub(crate) fn answer(&mut self, answer: Option<Bytes>) {
         self.unread = answer;
     }

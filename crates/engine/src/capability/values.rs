@@ -1,10 +1,10 @@
-//! Values that outlive a call, under keys that are texts.
+//! Values that outlive a call, under text keys.
 //!
-//! Underneath is the storage of 2020, in the same name space of the function and under the same limits. Its keys have
-//! 32 bytes: ours is the SHA-256 of the text behind a prefix, so that no text is the key of a 2020 value. Stored bytes
-//! begin with [`THERE`], so that a value of 2020 under the same digest is not taken for one of ours. A removed value is
-//! gone, and takes nothing of `limits.storage`; an earlier release kept an empty value in its place, which the next
-//! removal takes away.
+//! Below is the storage of 2020, in the same name space of the function and under the same limits. Its keys have 32
+//! bytes: a text key becomes the SHA-256 of a prefix and the text, so that no text is the key of a 2020 value. Stored
+//! bytes begin with [`THERE`], so that a value of 2020 under the same digest is not mistaken for one of these. A
+//! removed value is gone, and takes nothing of `limits.storage`; an earlier release kept an empty value in its place,
+//! which the next removal deletes.
 
 use super::storage::{self, FunctionValues};
 use crate::limits::{LimitExceeded, Limits};
@@ -18,10 +18,10 @@ const LONGEST: u32 = 512;
 const PREFIX: &[u8] = b"iof storage\0";
 /// The byte before a value.
 pub(super) const THERE: u8 = 1;
-/// Keys in one answer of [`list`]; fewer mean that no more follow.
+/// The most keys in one answer of [`list`]; fewer mean that no more follow.
 const LISTED: u32 = 1000;
 
-/// A key's text, and the key of the storage that it becomes.
+/// The text of a key, and the storage key that is its digest.
 pub(crate) struct NamedKey {
     pub(super) text: Bytes,
     pub(super) digest: storage::Key,
@@ -73,7 +73,7 @@ pub(crate) fn check_value(length: u32, limits: &Limits) -> Result<(), LimitExcee
 /// The value under a key.
 ///
 /// # Errors
-/// As [`FunctionValues::load`].
+/// The errors of [`FunctionValues::load`].
 pub(crate) async fn get(
     values: &FunctionValues<'_>,
     key: &NamedKey,
@@ -82,10 +82,10 @@ pub(crate) async fn get(
     Ok(value.filter(is_there).map(|value| value.slice(1..)))
 }
 
-/// Keeps a value under a key.
+/// Stores a value under a key.
 ///
 /// # Errors
-/// As [`FunctionValues::save`].
+/// The errors of [`FunctionValues::save`].
 pub(crate) async fn set(
     values: &FunctionValues<'_>,
     key: NamedKey,
@@ -95,7 +95,7 @@ pub(crate) async fn set(
     values.save(key, with_mark(bytes)).await
 }
 
-/// A value as it is stored.
+/// A value in its stored form.
 pub(super) fn with_mark(bytes: &[u8]) -> Bytes {
     let mut value = BytesMut::with_capacity(bytes.len() + 1);
     value.put_u8(THERE);
@@ -106,7 +106,7 @@ pub(super) fn with_mark(bytes: &[u8]) -> Bytes {
 /// Removes the value under a key; `false` if there was none.
 ///
 /// # Errors
-/// As [`FunctionValues::remove`].
+/// The errors of [`FunctionValues::remove`].
 pub(crate) async fn remove(values: &FunctionValues<'_>, key: NamedKey) -> Result<bool, Fault> {
     let Some(value) = values.load(&key.digest).await? else {
         return Ok(false);
@@ -115,11 +115,11 @@ pub(crate) async fn remove(values: &FunctionValues<'_>, key: NamedKey) -> Result
     Ok(is_there(&value))
 }
 
-/// A page of keys that begin with `prefix` and come after `after`, in the order of their bytes: of each key its length
-/// in four bytes, little-endian, and the key.
+/// A page of keys that begin with `prefix` and come after `after`, in byte order: for each key its length in four
+/// bytes, little-endian, and the key.
 ///
 /// # Errors
-/// As [`FunctionValues::names`].
+/// The errors of [`FunctionValues::names`].
 pub(crate) async fn list(
     values: &FunctionValues<'_>,
     prefix: &Bytes,
@@ -133,7 +133,7 @@ pub(crate) async fn list(
     Ok(page.freeze())
 }
 
-/// Returns whether a stored value is one of these.
+/// Returns whether stored bytes are a value of this kind.
 fn is_there(value: &Bytes) -> bool {
     value.first() == Some(&THERE)
 }

@@ -4,7 +4,7 @@ use super::functions::{Functions, is};
 use crate::manifest::{Allocator, Core};
 
 pub(super) const I32: Core = Core::I32;
-/// The allocator that the crate `wasmedge-bindgen` exports, and with which its modules are known.
+/// The allocator that the crate `wasmedge-bindgen` exports, which identifies its modules.
 pub(super) const ALLOCATE: &str = "allocate";
 pub(super) const DEALLOCATE: &str = "deallocate";
 
@@ -20,7 +20,8 @@ pub(super) fn find(types: &Functions) -> Option<Allocator> {
     })
 }
 
-/// `__wbindgen_malloc`, or what the tool makes of it in a stripped module: the one `__wbindgen_export*` of its type.
+/// `__wbindgen_malloc`, or the name that the tool gives it in a stripped module: the one `__wbindgen_export*` of its
+/// type.
 fn bindgen(types: &Functions) -> Option<Allocator> {
     let arity = |name: &str| {
         let (params, results) = types.get(name)?;

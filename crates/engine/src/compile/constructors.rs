@@ -1,9 +1,9 @@
-//! Constructors that would not be run.
+//! Constructors that no code of a module calls.
 //!
-//! C and Rust code for WASI relies on `__wasm_call_ctors`: it is what makes the environment visible. Linkers of today
-//! call it from `_initialize` or from every export; those of before 2021 called it from nowhere in a library, so that
-//! functions of 2020 saw no environment unless their author knew a trick. A module that has the function and never
-//! calls it gets an `_initialize` that is it, and everything after treats it like a module of today.
+//! C and Rust code for WASI relies on `__wasm_call_ctors`, which makes the environment visible. Current linkers call it
+//! from `_initialize` or from every export; linkers before 2021 called it from nowhere in a library, so that functions
+//! of 2020 saw no environment unless their author knew a trick. A module that has the function and never calls it gets
+//! it as its `_initialize`, and is then treated like a current module.
 
 use super::functions::INITIALIZE;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload};
 
 const CONSTRUCTORS: &str = "__wasm_call_ctors";
 
-/// The module, with an export `_initialize` if its constructors would not be run otherwise.
+/// The module, with an export `_initialize` if nothing would call its constructors otherwise.
 pub(super) fn adopt(source: &[u8]) -> Cow<'_, [u8]> {
     match orphan(source) {
         Some(function) => add_export(source, function).map_or(Cow::Borrowed(source), Cow::Owned),
@@ -21,7 +21,7 @@ pub(super) fn adopt(source: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The index of a `__wasm_call_ctors` that nothing calls. The module was validated.
+/// The index of a `__wasm_call_ctors` that nothing calls, in a valid module.
 fn orphan(source: &[u8]) -> Option<u32> {
     let (mut exported, mut named, mut started) = (None, None, None);
     for payload in Parser::new(0).parse_all(source) {
@@ -50,7 +50,7 @@ fn orphan(source: &[u8]) -> Option<u32> {
 }
 
 fn named_constructors(names: wasmparser::NameSectionReader<'_>) -> Option<u32> {
-    // A name section that cannot be read has no say.
+    // A name section that cannot be read is ignored.
     names.into_iter().find_map(|name| match name {
         Ok(Name::Function(functions)) => functions
             .into_iter()
@@ -77,7 +77,7 @@ fn is_called(source: &[u8], function: u32) -> Option<bool> {
     Some(false)
 }
 
-/// The module with one more export; all other sections as they were.
+/// The module with one more export; all other sections unchanged.
 fn add_export(source: &[u8], function: u32) -> Option<Vec<u8>> {
     let mut module = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(source) {

@@ -1,4 +1,4 @@
-//! Functions that a module exports: their names, their core types, and which are not its author's.
+//! The functions that a module exports: their names, their core types, and which of them are its author's.
 
 use crate::abi::command::START;
 use crate::types::Core;
@@ -9,10 +9,10 @@ use wasmparser::{Parser, Payload, types::EntityType, types::Types};
 pub(super) const INITIALIZERS: [&str; 2] = [INITIALIZE, "__wbindgen_start"];
 /// The initialiser of a library for WASI.
 pub(super) const INITIALIZE: &str = "_initialize";
-/// An author's own set-up, run once at upload.
+/// The author's own set-up, run once at upload.
 pub(super) const PRIME: &str = "iof_prime";
 
-/// Beginnings of the names of exports that describe functions.
+/// Prefixes of the exports that describe functions.
 const DESCRIPTIONS: [&str; 2] = ["__wbindgen_describe_", "__iof_describe_"];
 
 /// Returns whether an export describes a function.
@@ -20,7 +20,7 @@ pub(super) fn describes(name: &str) -> bool {
     DESCRIPTIONS.iter().any(|kind| name.starts_with(kind))
 }
 
-/// Returns whether an export is one of its author's functions.
+/// Returns whether an export is one of the author's functions.
 pub(super) fn is_users(name: &str) -> bool {
     !name.starts_with("__") && !matches!(name, INITIALIZE | START | PRIME)
 }
@@ -53,7 +53,7 @@ pub(super) fn functions(source: &[u8], types: &Types) -> (Vec<String>, Functions
     (names, functions)
 }
 
-/// Returns whether a module exports a function of that name and type.
+/// Returns whether a module exports a function of this name and type.
 pub(super) fn is(types: &Functions, name: &str, params: &[Core], results: &[Core]) -> bool {
     types
         .get(name)

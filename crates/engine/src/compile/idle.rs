@@ -1,6 +1,6 @@
-//! Compile workers that wait for a module.
+//! Idle compile workers.
 //!
-//! On a busy server a module finds a worker that is ready; on a quiet one none is kept for longer than [`IDLE`].
+//! On a busy server a module finds an idle worker; on a quiet one no worker is kept for longer than [`IDLE`].
 
 use super::process::CompileWorker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// The time that a worker waits for its next module.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
-/// The workers that wait, each for the same time at most.
+/// The idle workers, each kept for at most the same time.
 #[derive(Debug)]
 pub(super) struct IdleWorkers {
     time: Duration,
@@ -20,11 +20,11 @@ pub(super) struct IdleWorkers {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each with the end of its time; the one that worked last comes last.
+    /// The workers, each with its deadline; the one that worked last comes last.
     workers: Vec<(Instant, CompileWorker)>,
     /// True while a task ends workers, which it does as long as there are any.
     sweeps: bool,
-    /// The task that does so, and one that has just ended; dropped with the set.
+    /// That task, and one that has just ended; dropped with the set.
     sweepers: JoinSet<()>,
 }
 
@@ -36,7 +36,7 @@ impl IdleWorkers {
         })
     }
 
-    /// Takes a worker that waits.
+    /// Takes an idle worker.
     pub(super) fn take(&self) -> Option<CompileWorker> {
         loop {
             let (_, mut worker) = self.state().workers.pop()?;
@@ -58,14 +58,14 @@ impl IdleWorkers {
         }
     }
 
-    /// Ends the workers beyond this number, those first that have waited longest.
+    /// Ends the workers beyond this number, the longest idle first.
     pub(super) fn keep(&self, most: usize) {
         let mut state = self.state();
         let over = state.workers.len().saturating_sub(most);
         state.workers.drain(..over);
     }
 
-    /// Ends the workers whose time is over, and returns the end of the next one's; `None` when none is left.
+    /// Ends the workers whose deadline has passed, and returns the next deadline; `None` when none is left.
     fn sweep(&self) -> Option<Instant> {
         let mut state = self.state();
         let now = Instant::now();
@@ -146,7 +146,7 @@ mod tests {
         idle.keep(1);
         gone(first_pid).await;
         kill_process(second_pid, Signal::KILL).unwrap();
-        // It is a zombie until somebody asks for it.
+        // It is a zombie until it is waited for.
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(idle.take().is_none());
     }

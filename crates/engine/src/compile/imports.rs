@@ -9,10 +9,10 @@ use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
-/// The imports of a module, as a module of its own, which takes no time to compile: types and imports, nothing else.
+/// The imports of a module, as a separate module that takes no time to compile: only types and imports.
 ///
 /// # Errors
-/// When the engine refuses it.
+/// An error if the engine refuses the module.
 pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module> {
     let mut head = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(source) {
@@ -29,7 +29,7 @@ pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module
     Module::new(engine, head.finish())
 }
 
-/// Every function that a module imports and the host does not serve.
+/// All functions that a module imports and the host does not serve.
 ///
 /// # Errors
 /// `unknown-import` for an import that is not a function: there is no call that could fault instead.
@@ -62,10 +62,10 @@ pub(super) fn unserved(
     Err(refuse(&[functions, others].concat()))
 }
 
-/// Judges what [`unserved`] found.
+/// Checks the imports that [`unserved`] found.
 ///
 /// # Errors
-/// `unknown-import`, listing what is not optional, unless the setting lets it fault at the call.
+/// `unknown-import`, listing the imports that are not optional, unless the setting lets them fault at the call.
 pub(crate) fn accept(unserved: &[UnresolvedImport], setting: UnknownImports) -> Result<(), Fault> {
     let needed: Vec<String> = unserved
         .iter()

@@ -1,4 +1,4 @@
-//! The manifest of a module, found out from its bytes and, for what it says of its functions, by running it.
+//! The manifest of a module, from its bytes and, for its descriptions, by running it.
 
 use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
 use super::functions::{Functions, is, is_users};
@@ -10,10 +10,10 @@ use command::START;
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
-/// The manifest of a module, but for its imports; `describe` is an instance in which its descriptors can be run.
+/// The manifest of a module, except for its imports; `describe` is an instance in which its descriptors can be run.
 ///
 /// # Errors
-/// `unsupported-type`: a function says a type for itself that no call could pass.
+/// `unsupported-type`: a function declares a type that no call could pass.
 pub(super) fn manifest(
     source: &[u8],
     (names, types): &(Vec<String>, Functions),
@@ -98,7 +98,7 @@ pub(super) fn manifest(
     })
 }
 
-/// The fault of a function that says a type which no call could pass.
+/// The fault of a function that declares a type that no call could pass.
 fn unsupported(export: &Export, what: &str) -> Fault {
     let name: String = export.name.chars().take(100).collect();
     Fault::new(

@@ -1,11 +1,11 @@
-//! An instance that runs at upload: for what a module says of itself, and for its start-up.
+//! An instance that runs at upload: for the descriptions of a module, and for its start-up.
 
 use crate::manifest::Allocator;
 use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, UpdateDeadline};
 
 /// The size to which the heap is grown: arguments of this size fit without growing the memory.
 const HEAP: i32 = 60_000;
-/// Memory that start-up may use before it counts as not primable.
+/// The memory that start-up may use before the module counts as not primable.
 const MEMORY: usize = 256 << 20;
 /// Ticks of 100 ms that one priming may take.
 const TICKS: u64 = 20;
@@ -39,7 +39,7 @@ impl ResourceLimiter for Data {
 pub(super) struct Instance {
     pub(super) store: Store<Data>,
     pub(super) instance: wasmtime::Instance,
-    /// A function of it trapped.
+    /// True if a function of it trapped.
     pub(super) failed: bool,
 }
 
@@ -84,14 +84,14 @@ impl Instance {
         })
     }
 
-    /// Returns whether it exports a function of that name that takes and returns nothing.
+    /// Returns whether it exports a function of this name without parameters and results.
     pub(super) fn exports(&mut self, name: &str) -> bool {
         self.instance
             .get_typed_func::<(), ()>(&mut self.store, name)
             .is_ok()
     }
 
-    /// Calls a function that takes and returns nothing.
+    /// Calls a function without parameters and results.
     pub(super) fn run(&mut self, name: &str) -> wasmtime::Result<()> {
         self.instance
             .get_typed_func::<(), ()>(&mut self.store, name)?
@@ -139,7 +139,7 @@ impl Instance {
         (length <= most).then(|| bytes(pointer, length).map(<[u8]>::to_vec))?
     }
 
-    /// Allocates and frees: the heap has then grown to where small calls need it.
+    /// Allocates and frees, which grows the heap to the size that small calls need.
     pub(super) fn grow_heap(&mut self, allocator: &Allocator) -> wasmtime::Result<()> {
         let store = &mut self.store;
         let free = allocator

@@ -1,12 +1,13 @@
-//! Exports that a compiler leaves in a program for itself: clients do not call them.
+//! Exports that a compiler leaves in a program for its own use: clients do not call them.
 //!
 //! A module that exports `_start` is a program, and its other functions stay callable. Compilers export some of their
-//! own beside it: allocators (TinyGo), the C `main` that `_start` calls (Rust of 2020 to 2023), what unwinds and
-//! rewinds a stack (Binaryen's asyncify), what a host of Emscripten or of components uses.
+//! own beside it: allocators (TinyGo), the C `main` that `_start` calls (Rust of 2020 to 2023), functions that unwind
+//! and rewind a stack (Binaryen's asyncify), functions for a host of Emscripten or of components.
 
 use crate::manifest::Core;
 
-/// Names that are a compiler's own whatever their type. `main` is one, because that is what the program is called.
+/// Names that are a compiler's own whatever their type. `main` is one of them, because the program is called by that
+/// name.
 const NAMES: [&str; 20] = [
     "malloc",
     "free",
@@ -30,7 +31,7 @@ const NAMES: [&str; 20] = [
     "runtime.alloc",
 ];
 
-/// Beginnings of such names.
+/// Prefixes of such names.
 const PREFIXES: [&str; 6] = [
     "asyncify_",
     "cabi_",
@@ -44,7 +45,7 @@ const PREFIXES: [&str; 6] = [
 pub(super) fn is_compilers(name: &str, params: &[Core], results: &[Core]) -> bool {
     const I32: Core = Core::I32;
     match name {
-        // Words of a program's own, unless they have the type of the runtime's.
+        // These may be names of the program's own, unless they have the type of the runtime's.
         "resume" | "go_scheduler" => params.is_empty() && results.is_empty(),
         "fflush" => params == [I32] && results == [I32],
         name => NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),

@@ -1,11 +1,11 @@
-//! From a module's bytes to an artefact, in a child process.
+//! The compilation of a module's bytes to an artefact, in a child process.
 //!
-//! A compiler is not built to withstand its input: a module of a few kilobytes can ask for minutes and gigabytes, and
-//! wasmtime's authors do not count that as a flaw of theirs. So the work is done by a child of the same program, which
-//! bounds its own memory and core time before it reads the first byte ([`worker`]), while this side bounds the wall
-//! time, the number of children, and the queue for them.
+//! A compiler is not built to withstand hostile input: a module of a few kilobytes can take minutes and gigabytes, and
+//! wasmtime's authors do not count that as a vulnerability. So a child of the same program does the work. It bounds its
+//! own memory and core time before it reads the first byte ([`worker`]), while the parent bounds the wall time, the
+//! number of children, and the queue for them.
 //!
-//! A child that served a small module well serves the next one (docs/decisions/0038-compile-workers-stay.md).
+//! A child that served a small module without error serves the next one (docs/decisions/0038-compile-workers-stay.md).
 
 mod allocator;
 mod constructors;
@@ -46,23 +46,23 @@ pub(crate) struct Compiler {
     call: Arc<Limits>,
     /// The program of a worker, with its first arguments.
     command: Vec<PathBuf>,
-    /// Its last argument.
+    /// The last argument of a worker.
     worker_limits: WorkerLimits,
     /// One permit for each worker that compiles.
     permits: Semaphore,
     idle: Arc<IdleWorkers>,
-    /// Uploads that hold or wait for one.
+    /// Uploads that hold a permit or wait for one.
     queued: AtomicUsize,
     parallel: usize,
 }
 
-/// The most that an artefact may be of its source; compiled code is usually a few times its source.
+/// The largest ratio of an artefact to its source; compiled code is usually a few times its source.
 const ARTEFACT_GROWTH: u64 = 16;
 const ARTEFACT_ROOM: u64 = 64 << 20;
 
 /// The signal that ends a worker at its limit of core time.
 const XCPU: i32 = 24;
-/// The signal that ends a worker whatever it does.
+/// The signal that ends a worker unconditionally.
 const KILL: i32 = 9;
 
 impl Compiler {
@@ -116,8 +116,8 @@ impl Compiler {
                 }
                 Answer::Refusal(fault) => return Err(fault),
                 Answer::TooLarge => return Err(self.too_slow()),
-                // Core time is counted for each module. The memory of a worker, or its end by another hand, says
-                // nothing of this module yet if others were there before it.
+                // Core time is counted per module. If other modules came before it in this worker, running out of
+                // memory or being killed from outside does not blame this module yet.
                 Answer::Death(death) if used && death.status.signal() != Some(XCPU) => {
                     fresh = true;
                 }
@@ -126,7 +126,7 @@ impl Compiler {
         }
     }
 
-    /// A worker that waits, or a fresh one; all together are at most as many as may compile at a time.
+    /// An idle worker, or a new one; together they are at most as many as may compile at a time.
     fn worker(&self, fresh: bool) -> std::io::Result<CompileWorker> {
         if !fresh && let Some(worker) = self.idle.take() {
             return Ok(worker);
@@ -140,10 +140,10 @@ impl Compiler {
         imports::accept(&manifest.unserved, self.limits.unknown_imports)
     }
 
-    /// The fault of a module of which a worker died.
+    /// The fault of a module on which a worker died.
     fn judge(&self, death: &Death) -> Fault {
         match death.status.signal() {
-            // At the limit of core time, and at what is beyond it.
+            // At the limit of core time, and beyond it.
             Some(XCPU | KILL) => self.too_slow(),
             _ if death.out_of_memory() => Fault::new(
                 FaultKind::CompileMemory,
@@ -189,10 +189,10 @@ impl Compiler {
     }
 }
 
-/// Judges a module as an upload does, by compiling it in a worker, and keeps nothing: for its author, before an upload.
+/// Checks a module as an upload does, by compiling it in a worker, and keeps nothing: for its author, before an upload.
 ///
 /// # Errors
-/// As for [`crate::Engine::compile`].
+/// The errors of [`crate::Engine::compile`].
 pub async fn judge(
     source: Bytes,
     limits: CompileLimits,

@@ -1,12 +1,12 @@
-//! Starting a module once, at upload, so that no call has to.
+//! Priming: the start-up of a module runs once, at upload, and not in every call.
 //!
-//! The module is run through its initialisers and its first heap growth, and snapshotted (`wasmtime-wizer`): the new
-//! module begins where the old one had got to. Growing a memory, and taking the growth back when a slot is reused, are
-//! two system calls that lock the address space; after priming a small call makes neither.
+//! The module runs its initialisers and its first heap growth, and is snapshotted (`wasmtime-wizer`): the new module
+//! begins in the state that the old one had reached. Growing a memory, and undoing the growth when a slot is reused,
+//! are two system calls that lock the address space; after priming a small call makes neither.
 //!
-//! Nothing of the outside may be frozen into a snapshot: while priming every import traps, except for glue that only
-//! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without it, as far
-//! as its allocator, and runs its start-up in every call.
+//! Nothing from outside may be frozen into a snapshot: while priming, every import traps, except for glue that only
+//! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without its
+//! start-up, only as far as its allocator, and runs its start-up in every call.
 
 use super::functions::{Functions, INITIALIZE, PRIME, is};
 use super::instance::Instance;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use wasmtime::{Engine, Module};
 use wasmtime_wizer::{ModuleContext, WasmtimeWizer, Wizer};
 
-/// A snapshot and what has yet to run in every call.
+/// A snapshot, and the initialisers that still run in every call.
 pub(super) struct Snapshot {
     pub(super) module: Vec<u8>,
     pub(super) initialize: Vec<String>,
@@ -29,8 +29,8 @@ pub(super) struct Snapshot {
 /// A snapshot that adds more than this to the module costs more than it saves.
 const GROWTH: usize = 16 << 20;
 
-/// Returns whether anything of a module runs before its first call: without a start-up or an allocator whose heap can
-/// grow, a snapshot would be the module again.
+/// Returns whether any code of a module runs before its first call: without a start-up or an allocator whose heap can
+/// grow, a snapshot would equal the module.
 pub(super) fn starts(
     source: &[u8],
     types: &Functions,
@@ -57,13 +57,13 @@ pub(super) fn starts(
         || start_section()
 }
 
-/// Why a module was not primed.
+/// The reason why a module was not primed.
 pub(super) enum Refusal {
     /// An initialiser trapped.
     StartUp(String),
     /// The module cannot be snapshotted.
     Snapshot(String),
-    /// Its author's own set-up failed: an upload that must not succeed.
+    /// The author's own set-up failed: the upload must not succeed.
     Prime(Fault),
 }
 
@@ -71,7 +71,7 @@ fn impossible(error: wasmtime::Error) -> Refusal {
     Refusal::Snapshot(format!("{error:#}"))
 }
 
-/// A module compiled quickly, for what runs at upload.
+/// A module compiled quickly, for the code that runs at upload.
 pub(super) struct Draft<'a> {
     wizer: Wizer,
     engine: &'a Engine,
@@ -98,15 +98,15 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// An instance of its own, of which nothing goes into a snapshot.
+    /// A separate instance, whose state does not go into a snapshot.
     ///
     /// # Errors
-    /// When its start traps, or its imports are of other kinds.
+    /// An error if its start traps, or if an import has another type.
     pub(super) fn instance(&self) -> wasmtime::Result<Instance> {
         Instance::new(self.engine, &self.module)
     }
 
-    /// Primes the module; the error says why it could not be.
+    /// Primes the module; the error states why it could not be primed.
     pub(super) fn prime(
         &self,
         allocator: Option<&Allocator>,
@@ -115,7 +115,8 @@ impl<'a> Draft<'a> {
         // Start-up first; a module whose start-up needs the outside is snapshotted before it.
         match self.attempt(&self.context, allocator, initializers, true) {
             Err(Refusal::StartUp(_)) => {
-                // The snapshotter takes `_initialize` away, which this module still needs. A name changes no code.
+                // The snapshotter removes `_initialize`, which this module still needs. The rename does not change
+                // code.
                 let renamed = defer_initialize(self.source);
                 let (context, _) = self.wizer.instrument(&renamed).map_err(impossible)?;
                 self.attempt(&context, allocator, initializers, false)
@@ -175,8 +176,8 @@ impl<'a> Draft<'a> {
         let module = now(self.wizer.snapshot(context, &mut state))
             .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
             .map_err(impossible)?;
-        // The snapshot holds a segment of data for each stretch of memory; a module that had nearly as many as there may be
-        // has too many then.
+        // The snapshot has a data segment for each stretch of memory; a module that had nearly the maximum exceeds it
+        // then.
         wasmparser::Validator::new_with_features(SERVED)
             .validate_all(&module)
             .map_err(|error| Refusal::Snapshot(format!("its snapshot is not valid: {error}")))?;
@@ -189,7 +190,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The name of `_initialize` in a snapshot that was taken before it ran, of the same length.
+/// The name of `_initialize` in a snapshot that was taken before it ran, which has the same length.
 const DEFERRED: &str = "__iof_start";
 
 /// Renames the export `_initialize`.
@@ -218,7 +219,7 @@ fn defer_initialize(source: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(renamed)
 }
 
-/// The output of a future that never waits: reading a store is asynchronous in type only.
+/// The output of a future that never waits: reading a store is asynchronous only in its type.
 fn now<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

@@ -1,4 +1,4 @@
-//! A compile worker, seen from its parent.
+//! A compile worker, as its parent uses it.
 
 use super::toolchain::Effort;
 use super::worker::{self, HEADER};
@@ -14,11 +14,11 @@ use tokio::process::ChildStdout;
 #[derive(Debug)]
 pub(super) struct CompileWorker {
     worker: Worker,
-    /// It has compiled another module before.
+    /// True if it has compiled another module before.
     pub(super) used: bool,
 }
 
-/// The answer of a worker about a module, or its death.
+/// The worker's answer about a module, or its death.
 pub(super) enum Answer {
     /// The artefact, and whether the worker waits for another module.
     Artefact {
@@ -26,7 +26,7 @@ pub(super) enum Answer {
         stays: bool,
     },
     Refusal(Fault),
-    /// There would be more to read than an artefact may have.
+    /// The worker sends more than an artefact may have.
     TooLarge,
     /// The worker ended without an answer.
     Death(Death),
@@ -43,18 +43,18 @@ impl CompileWorker {
         Ok(Self { worker, used })
     }
 
-    /// Returns whether it still waits for a module: somebody may have killed it.
+    /// Returns whether it still waits for a module: it may have been killed.
     pub(super) fn waits(&mut self) -> bool {
         self.worker.is_running()
     }
 
-    /// Its number, while it has not been waited for.
+    /// The process id, while the process has not been waited for.
     #[cfg(test)]
     pub(super) fn pid(&self) -> Option<u32> {
         self.worker.pid()
     }
 
-    /// Has one module compiled. A caller that goes away must drop the worker as well.
+    /// Compiles one module. A caller that stops waiting must drop the worker as well.
     ///
     /// # Errors
     /// When the worker cannot be spoken to or waited for.

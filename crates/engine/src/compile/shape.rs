@@ -1,7 +1,7 @@
-//! Names, memories and tables of a module, which cost before any of its code runs.
+//! The names, memories and tables of a module, which cost resources before any of its code runs.
 //!
-//! Names are bounded because they are kept and shown. Memories and tables are what a slot of the engine's pool has: a
-//! module that wants more could be compiled and never called.
+//! Names are bounded because they are stored and shown. Memories and tables are bounded by a slot of the engine's pool:
+//! a module that needs more could be compiled and never called.
 
 use crate::accounting::ELEMENT;
 use crate::limits::Limits;
@@ -10,7 +10,7 @@ use crate::pool::{TABLE_ELEMENTS, TABLES};
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
-/// Bytes of the name of an import or an export.
+/// The most bytes of the name of an import or an export.
 const NAME: usize = 1024;
 
 /// Bytes of memories and tables with which an instance begins.
@@ -55,7 +55,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
                     space = space.saturating_add(elements.saturating_mul(ELEMENT as u64));
                 }
             }
-            // Nothing that is looked for comes behind it.
+            // The sections after this one are not needed.
             Payload::CodeSectionStart { .. } => break,
             _ => {}
         }
@@ -77,7 +77,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     Ok(space)
 }
 
-/// The fault of a module that is compiled and has no place in the pool, although its memories and tables do.
+/// The fault of a module that was compiled and does not fit into the pool, although its memories and tables do.
 pub(crate) fn too_large(detail: Option<String>) -> Fault {
     let mut fault = refused(
         FaultKind::ModuleInstance,

@@ -15,14 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use wasmtime::{Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store};
 
-/// The engines of a process that compiles, with what every module needs beside them.
+/// The engines of a compile worker, and everything else that every module needs.
 ///
-/// Nothing of a module stays here: what it ran lived in stores of its own, which are gone when its artefact is made.
+/// No state of a module stays here: its code ran in separate stores, which are gone when its artefact is made.
 pub(crate) struct Toolchain {
     limits: WorkerLimits,
-    /// Compiles for good.
+    /// Compiles with optimisation, for the artefact.
     engine: Engine,
-    /// Compiles what runs at upload: its code is used once, and not worth optimising.
+    /// Compiles quickly, for code that runs at upload: it is used once, and not worth optimising.
     quick: Engine,
     linker: Linker<CallState>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Effort {
 /// A compiled module.
 pub(crate) struct Compilation {
     pub(crate) artefact: Vec<u8>,
-    /// Nothing of it trapped or failed at upload.
+    /// True if no code of the module trapped or failed at upload.
     pub(super) clean: bool,
 }
 
@@ -66,7 +66,7 @@ impl Toolchain {
         build().map_err(internal)
     }
 
-    /// From a module to its artefact, in this process.
+    /// Compiles a module to its artefact, in this process.
     ///
     /// # Errors
     /// A fault that says what is wrong with the module.
@@ -76,7 +76,7 @@ impl Toolchain {
         let types = validate::validate(source, &limits.compile)?;
         let space = shape::space(source, &limits.call)?;
 
-        // Imports that are not served are known before anything is compiled.
+        // Imports that are not served are found before anything is compiled.
         let mut store = Store::new(&self.engine, CallState::for_linking(&limits.call));
         let imported = imports::imports(&self.engine, source).map_err(invalid)?;
         let unserved = imports::unserved(&imported, &self.linker, &mut store)?;
@@ -108,7 +108,7 @@ impl Toolchain {
         let draft_to_describe = describes.then(draft);
         let mut instance = match &draft_to_describe {
             Some(Ok(draft)) => draft.instance().ok(),
-            // What cannot be snapshotted can describe itself all the same.
+            // A module that cannot be snapshotted can still describe itself.
             Some(Err(_)) => {
                 let module = Module::new(&self.quick, source).map_err(invalid)?;
                 Instance::new(&self.quick, &module).ok()
@@ -132,9 +132,9 @@ impl Toolchain {
             Err(Refusal::Prime(fault)) => return Err(fault),
             Err(Refusal::StartUp(why) | Refusal::Snapshot(why)) => Err(why),
         };
-        // If the engine does not take the snapshot, the module is compiled as it was uploaded.
+        // If the engine refuses the snapshot, the module is compiled as it was uploaded.
         let primed = snapshot.and_then(|snapshot| {
-            // Start-up may have grown the memory to where no call may have it.
+            // Start-up may have grown the memory beyond the limit of a call.
             let space =
                 shape::space(&snapshot.module, &limits.call).map_err(|fault| fault.message)?;
             let code = self.engine.precompile_module(&snapshot.module);

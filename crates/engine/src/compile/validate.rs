@@ -1,4 +1,4 @@
-//! Checks of a module's bytes: its header, its validity, and the numbers that every call would pay for.
+//! Checks of a module's bytes: its header, its validity, and the sizes that every call would pay for.
 
 use super::functions::is_users;
 use crate::limits::CompileLimits;
@@ -6,7 +6,7 @@ use crate::proposals;
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{ExternalKind, Parser, Payload, types::Types};
 
-/// Checks what the serving process can before it starts a worker: the cheapest and commonest mistakes.
+/// The checks that the serving process can make before it starts a worker: for the cheapest and commonest mistakes.
 ///
 /// # Errors
 /// `module-size`, `not-wasm`, `unsupported-kind`
@@ -47,7 +47,7 @@ fn not_wasm(why: &str) -> Fault {
     )
 }
 
-/// Validates, and bounds what later steps and every call would pay for.
+/// Validates a module, and bounds the sizes that later steps and every call would pay for.
 ///
 /// # Errors
 /// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-exports`.

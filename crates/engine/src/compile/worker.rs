@@ -1,4 +1,4 @@
-//! The child process that compiles: bounds itself, and answers one module after the other until it ends.
+//! The child process that compiles: it bounds itself, and answers one module after another until it ends.
 //!
 //! A module is an effort, a length and so many bytes; an answer is a kind, a word, a length and so many bytes. The worker
 //! ends by itself after an answer that leaves anything to doubt: a fault, a trap, a large module, memory that it still
@@ -21,9 +21,9 @@ use std::time::Duration;
 pub(super) const ARTEFACT: u8 = b'A';
 /// The kind of an answer that is a [`Refused`] in JSON.
 pub(super) const FAULT: u8 = b'F';
-/// The word before an answer after which the worker waits for another module.
+/// The mark of an answer after which the worker waits for another module.
 pub(super) const STAYS: u8 = b'S';
-/// The word before the last answer of a worker.
+/// The mark of the last answer of a worker.
 pub(super) const ENDS: u8 = b'E';
 /// The byte before a module that is compiled in full.
 pub(super) const FULL: u8 = b'F';
@@ -32,11 +32,12 @@ pub(super) const DRAFT: u8 = b'D';
 /// Bytes before an answer: its kind, one of these words, and its length.
 pub(super) const HEADER: usize = 10;
 
-/// The largest module whose worker takes another one. Larger ones are seldom, and leave memory in a state of their own.
+/// The largest module after which a worker takes another one. Larger ones are rare, and leave memory in an unknown
+/// state.
 pub(super) const SMALL: usize = 1 << 20;
 /// The most modules that one worker compiles.
 const MODULES: u32 = 64;
-/// The share of `compile.compile_memory` that a worker may hold between two modules.
+/// The fraction of `compile.compile_memory` that a worker may hold between two modules.
 const HELD: u64 = 8;
 /// The core time that all modules of one worker may take together, beside the limit of its last.
 const CORE_TIME: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ struct Refused {
     detail: Option<String>,
 }
 
-/// Reads the parent's side of a refusal. Whatever a worker sends is the kind of a fault, never a success.
+/// Reads a refusal, for the parent. Any bytes from a worker are read as the kind of a fault, never as a success.
 pub(super) fn refusal(answer: &[u8]) -> Fault {
     match serde_json::from_slice::<Refused>(answer) {
         Ok(refused) => {
@@ -77,10 +78,10 @@ pub(super) fn refusal(answer: &[u8]) -> Fault {
     }
 }
 
-/// The worker: the whole of its process. `limits` is the argument that the parent passed.
+/// Runs a worker process. `limits` is the argument that the parent passed.
 ///
 /// # Errors
-/// When it cannot bound itself or speak to its parent; the program exits with a failure then.
+/// An error when it cannot bound itself or talk to its parent; the program then exits with a failure.
 pub fn run(limits: &str) -> std::io::Result<()> {
     let limits: WorkerLimits = serde_json::from_str(limits)?;
     bound(&limits.compile)?;
@@ -141,31 +142,31 @@ fn module(
         _ => Effort::Full,
     };
     let length = u64::from_le_bytes(length);
-    // The parent sends none that is larger than this; one byte more is a fault with a name.
+    // The parent sends no module larger than this; one byte more is a fault with a name.
     let most = limits.module_size.as_u64().saturating_add(1);
     let mut source = Vec::new();
     input.take(length.min(most)).read_to_end(&mut source)?;
     Ok(Some((effort, source)))
 }
 
-/// Limits that the kernel keeps, whatever the code below does.
+/// Sets limits that the kernel enforces, whatever the code below does.
 fn bound(limits: &CompileLimits) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     bound_core_time(limits.compile_cpu, Duration::ZERO)?;
-    // Writable private memory: address space that is only reserved does not count, and reserving is what wasm does.
+    // Writable private memory: address space that is only reserved, as wasm reserves it, does not count.
     cap(
         Resource::Data,
         limits.compile_memory.as_u64(),
         limits.compile_memory.as_u64(),
     )?;
     cap(Resource::Core, 0, 0)?;
-    // Memory images are files in memory; no other file is ever written.
+    // Memory images are files in memory; other files are never written.
     cap(
         Resource::Fsize,
         limits.compile_memory.as_u64(),
         limits.compile_memory.as_u64(),
     )?;
-    // Calls come first.
+    // Calls take precedence.
     rustix::process::nice(10)?;
     Ok(())
 }
@@ -203,7 +204,7 @@ struct CoreTime {
 impl CoreTime {
     const LOOK: Duration = Duration::from_millis(50);
 
-    /// Starts the thread that looks at the clock. It ends with the process.
+    /// Starts the thread that checks the clock. It ends with the process.
     #[expect(
         clippy::disallowed_methods,
         reason = "a thread of its own in a process without a runtime"
@@ -250,8 +251,8 @@ fn core_used() -> Duration {
     )
 }
 
-/// Writable private memory of this process, in bytes: what `Resource::Data` counts. More than any limit if the kernel
-/// does not tell.
+/// Writable private memory of this process, in bytes, as `Resource::Data` counts it. More than any limit if the kernel
+/// does not report it.
 fn memory_held() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -84,7 +84,7 @@ fn define_rest(
     module: &Module,
     manifest: &Manifest,
 ) -> wasmtime::Result<()> {
-    // A name that is served with another type than the module's is not served to it.
+    // An import that the host serves with another type than the module's is left unresolved.
     linker.allow_shadowing(true);
     let no_memory = !matches!(module.get_export("memory"), Some(ExternType::Memory(_)));
     for import in module.imports() {

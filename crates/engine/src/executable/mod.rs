@@ -1,8 +1,8 @@
-//! The code of a function, loaded: how it is read from an artefact, how a call of it is planned, and how it runs.
+//! The loaded code of a function: reading it from an artefact, planning a call of it, and running the call.
 //!
-//! Each format of WebAssembly has a file, [`core`] today, and each enum here an arm for it; nothing outside of this
-//! module knows which formats there are (docs/decisions/0033-what-the-engine-runs.md). The arms are matched, not boxed:
-//! a call allocates nothing to be dispatched.
+//! Each format of WebAssembly has a file, [`core`] today, and each enum here has a variant for it; nothing outside of
+//! this module knows which formats there are (docs/decisions/0033-what-the-engine-runs.md). The variants are matched,
+//! not boxed: a call is dispatched without an allocation.
 
 mod core;
 
@@ -55,7 +55,7 @@ impl Executable {
     /// Checks that an engine can load the code of an artefact.
     ///
     /// # Errors
-    /// As [`Executable::load`].
+    /// The errors of [`Executable::load`].
     pub(crate) fn check(
         engine: &Engine,
         manifest: &Manifest,
@@ -66,7 +66,7 @@ impl Executable {
         }
     }
 
-    /// The export of that name.
+    /// The export of this name.
     pub(crate) fn export(&self, name: &str) -> Option<CallableExport<'_>> {
         match self {
             Self::Core(module) => module.export(name).map(CallableExport::Core),
@@ -81,10 +81,10 @@ pub(crate) enum CallableExport<'a> {
 }
 
 impl<'a> CallableExport<'a> {
-    /// Decides how the export is called with `args`.
+    /// Plans the call of the export with `args`.
     ///
     /// # Errors
-    /// `arguments` when they do not fit; the message says what the export takes.
+    /// `arguments` when they do not fit; the message states what the export takes.
     pub(crate) fn plan(
         self,
         args: &[Arg],
@@ -125,7 +125,7 @@ impl PlannedCall<'_> {
         store: &mut Store<CallState>,
         output_limit: u64,
     ) -> impl Future<Output = wasmtime::Result<Value>> + Send {
-        // The future of the arm itself: one around it would be a copy more in every call.
+        // The future of the variant itself: a wrapper around it would cost a further copy in every call.
         match self {
             Self::Core(call) => call.run(store, output_limit),
         }

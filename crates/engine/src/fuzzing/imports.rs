@@ -1,8 +1,8 @@
-//! Calls of everything that a guest can import, in any order and with any words.
+//! A fuzz target that calls every import of a guest, in any order and with any words.
 //!
-//! One module imports all that the host serves and is compiled once; the input is a program that it interprets: a byte
-//! that chooses the import, then its arguments. So an input costs microseconds, and an import that is new is called
-//! without a word here.
+//! One module imports everything that the host serves and is compiled once; the input is a program that it interprets:
+//! a byte that chooses the import, then its arguments. So an input costs microseconds, and a new import is called
+//! without a change here.
 
 use super::blame;
 use super::shelf::Shelf;
@@ -25,9 +25,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wasmtime::{Extern, Store};
 
-/// The time that one program may run; some wait.
+/// The time limit of one program; some wait.
 const TIME: Duration = Duration::from_millis(100);
-/// The bytes of one program.
+/// The most bytes of one program.
 const PROGRAM: usize = 4096;
 
 struct World {
@@ -40,7 +40,7 @@ struct World {
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
-/// A program of calls. It ends in a value or in a fault of its own.
+/// Runs a program of calls. It ends in a value or in a fault of its own.
 pub fn imports(data: &[u8]) {
     let (mode, program) = data.split_first().unwrap_or((&0, &[]));
     let program = Bytes::copy_from_slice(program.get(..PROGRAM).unwrap_or(program));
@@ -121,7 +121,8 @@ pub(crate) fn context() -> CallContext {
     }
 }
 
-/// The module. Its memory begins with what arguments may point to: names, vectors, and words that calls have written.
+/// The module. Its memory begins with data that arguments may point to: names, vectors, and words that calls have
+/// written.
 fn interpreter(limits: &Limits) -> String {
     let wasm = wasmtime::Engine::new(&wasm_config(limits)).unwrap();
     let mut store = Store::new(&wasm, CallState::for_linking(limits));
@@ -205,7 +206,7 @@ fn interpreter(limits: &Limits) -> String {
     )
 }
 
-/// A command that prints what it is given.
+/// A command that prints its input.
 struct Echo;
 
 #[async_trait]
@@ -227,7 +228,7 @@ impl Command for Echo {
 mod tests {
     use super::*;
 
-    /// The interpreter runs a program: one that prints has printed.
+    /// The interpreter runs a program: its output shows it.
     #[test]
     fn a_program_runs() {
         let world = &*WORLD;
@@ -243,7 +244,7 @@ mod tests {
             .iter()
             .position(|(_, name)| name == "fd_write")
             .unwrap();
-        // To stdout, by one vector, at 88, of 4096 bytes; how many were written goes to 512.
+        // To stdout, one vector, at 88, of 4096 bytes; the number of bytes written goes to 512.
         let program = [u8::try_from(fd_write).unwrap(), 1, 88, 1, 192];
         let outcome = world.runtime.block_on(async {
             let invocation = Invocation {

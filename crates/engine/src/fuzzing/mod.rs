@@ -1,6 +1,6 @@
-//! Fuzz targets: functions of any bytes, with what has to hold of them. A panic is a finding.
+//! Fuzz targets: functions of arbitrary bytes, with the properties that must hold. A panic is a finding.
 //!
-//! `fuzz/` runs these functions with inputs that it makes up; the tests below run them with those that it found.
+//! `fuzz/` runs these functions with generated inputs; the tests below run them with the inputs that it found.
 
 #![allow(
     clippy::panic,
@@ -32,7 +32,7 @@ use iof_command::Request;
 use iof_fault::{Fault, Source};
 use std::time::{Duration, Instant};
 
-/// A recording, in JSON: it is read, written and played alike.
+/// A recording, in JSON: reading, writing and playing it agree.
 pub fn tape(data: &[u8]) {
     let Ok(responses) = serde_json::from_slice::<HostResponses>(data) else {
         return;
@@ -42,7 +42,7 @@ pub fn tape(data: &[u8]) {
         serde_json::from_slice::<HostResponses>(&json).unwrap(),
         responses
     );
-    // What these store is among the saves, so they are not played from what they noted.
+    // The values that these store are among the saves, so they are not played from their own notes.
     let responses = HostResponses {
         commits: vec![],
         adds: vec![],
@@ -83,12 +83,12 @@ pub fn tape(data: &[u8]) {
     );
 }
 
-/// An artefact's bytes, up to its code, which is never run.
+/// The header of an artefact, up to its code, which is never run.
 pub fn artefact_header(data: &[u8]) {
     let Ok((manifest, code)) = artefact::manifest(data) else {
         return;
     };
-    // A file of what is said to be four gigabytes takes none, and time to be compared.
+    // A file that claims four gigabytes does not take them, but would take long to compare.
     let code = code.unpacked(1 << 20).unwrap_or_default();
     let written = artefact::encode(&manifest, code).unwrap();
     let (again, _) = artefact::manifest(&written).unwrap();
@@ -98,7 +98,7 @@ pub fn artefact_header(data: &[u8]) {
     );
 }
 
-/// Descriptors, descriptions and stated signatures: the first byte tells which of them follows.
+/// Descriptors, descriptions and stated signatures: the first byte chooses one.
 pub fn description(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;
@@ -164,9 +164,9 @@ pub fn description(data: &[u8]) {
     }
 }
 
-/// A module as it is uploaded: it is refused by a reason of its own, or its artefact can be read.
+/// An uploaded module: it is refused with a reason of its own, or its artefact can be read.
 pub fn module(data: &[u8]) {
-    // What is larger is compiled so long that the fuzzer would try nothing else.
+    // A larger module would be compiled for so long that the fuzzer tries nothing else.
     if data.len() > 16 << 10 {
         return;
     }
@@ -178,7 +178,7 @@ pub fn module(data: &[u8]) {
     }
 }
 
-/// A fault that is not the host's.
+/// Panics on a fault of the host.
 fn blame(fault: &Fault) {
     assert!(fault.kind.source() != Source::Host, "{fault:?}");
 }

@@ -1,14 +1,14 @@
-//! `iof` `fail` and `fail_with_status`: how a function built with the guest crate returns an error.
+//! `iof` `fail` and `fail_with_status`, by which a function built with the guest crate returns an error.
 //!
-//! `fail(code, code_length, message, message_length)` ends the call and does not come back; the other one has the HTTP status
-//! of the answer as one more argument.
+//! `fail(code, code_length, message, message_length)` ends the call and does not return; `fail_with_status` has the
+//! HTTP status of the answer as one more argument.
 
 use super::memory;
 use crate::capability::fail::{self, CODE, MESSAGE};
 use crate::state::CallState;
 use wasmtime::{Caller, Linker};
 
-/// Serves the two.
+/// Defines both imports.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap("iof", "fail", fail)?;
     linker.func_wrap("iof", "fail_with_status", fail_with_status)?;
@@ -38,7 +38,7 @@ fn fail_with_status(
     Err(fail::fault_with_status(&code, &message, status).into())
 }
 
-/// Reads a code and a message, each as far as it is kept.
+/// Reads a code and a message, each up to the length that is kept.
 fn texts(
     caller: &mut Caller<'_, CallState>,
     (code, code_length): (u32, u32),
@@ -46,7 +46,7 @@ fn texts(
 ) -> wasmtime::Result<(String, String)> {
     let memory = memory::of(caller)?;
     let message = memory::read(&memory, &*caller, message, message_length.min(MESSAGE))?;
-    // One byte more than a code has shows that it is too long.
+    // One byte more than the longest code shows that it is too long.
     let code = memory::read(&memory, &*caller, code, code_length.min(CODE + 1))?;
     Ok((
         String::from_utf8_lossy(&code).into_owned(),

@@ -1,14 +1,15 @@
 //! Imports that wasm-bindgen leaves in a module for a JavaScript host.
 //!
-//! A module that never left rustc imports `__wbindgen_placeholder__` and `__wbindgen_externref_xform__`; one that the
-//! wasm-bindgen tool finished imports from the JavaScript file it made (`./name_bg.js`, or `wbg` when linked by name).
-//! There is no JavaScript here. Some of them have a meaning without it: `throw` and the making of an error carry a
-//! message, a text that is made of bytes is one that bytes are read from again ([`crate::abi::objects`]), and the
-//! set-up of the externref table has nothing to do. The rest fault when they are called, which 2020 modules never do.
+//! A module that never went through the wasm-bindgen tool imports `__wbindgen_placeholder__` and
+//! `__wbindgen_externref_xform__`; one that the tool finished imports from the JavaScript file it made (`./name_bg.js`,
+//! or `wbg` when linked by name). There is no JavaScript here. Some of these imports have a meaning without it: `throw`
+//! and the constructors of errors carry a message, a text made of bytes can be read back as bytes
+//! ([`crate::abi::objects`]), and the set-up of the externref table is a no-op. The rest fault when they are called,
+//! which 2020 modules never do.
 //!
-//! In a module that never left rustc, a conversion to a JavaScript value describes itself when it runs: it calls
-//! `__wbindgen_describe` with the codes of its types, then an import that gets the address of the value and returns
-//! that of the converted one.
+//! In a module that never went through the tool, a conversion to a JavaScript value describes itself when it runs: it
+//! calls `__wbindgen_describe` with the codes of its types, then an import that takes the address of the value and
+//! returns that of the converted one.
 
 use super::memory;
 use crate::abi::bindgen::Returned;
@@ -22,7 +23,7 @@ pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
         module,
         "__wbindgen_placeholder__"
             | "__wbindgen_externref_xform__"
-            // What that was called until 2020.
+            // The name of that module until 2020.
             | "__wbindgen_anyref_xform__"
             | "wbg"
             | "__wbindgen_thread_xform__"
@@ -40,7 +41,7 @@ pub(crate) struct NoJavaScript(pub(crate) String);
 #[error("{0}")]
 pub(crate) struct Thrown(pub(crate) String);
 
-/// An import of JavaScript's that has a meaning here.
+/// A JavaScript import that has a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum JsImport {
     /// Ends the call with a text.
@@ -49,7 +50,7 @@ enum JsImport {
     Rethrow,
     /// Makes an error or a text of bytes.
     Make,
-    /// Copies a text's bytes into the guest.
+    /// Copies the bytes of a text into the guest.
     Text,
     Drop,
     Clone,
@@ -57,7 +58,7 @@ enum JsImport {
     Describe,
     /// Converts the value that was described.
     Convert,
-    /// The first handle that is not one of JavaScript's constants.
+    /// Returns the first handle that is not one of JavaScript's constants.
     Constants,
     Nothing,
 }
@@ -178,7 +179,7 @@ pub(crate) fn define(
 
 type Call<'a> = Caller<'a, CallState>;
 
-/// Keeps the text of an error, or a text, and returns its handle; of a reference, only that it was made.
+/// Keeps the text of an error, or a text, and returns its handle; for a reference, notes only that it was made.
 fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Result<Val> {
     let [Val::I32(pointer), Val::I32(length)] = params else {
         return Err(wasmtime::Error::msg("glue of another type"));
@@ -192,7 +193,7 @@ fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Resu
     keep(&mut caller, pointer, length).map(|handle| Val::I32(handle.cast_signed()))
 }
 
-/// Bytes that are shown of a thrown text.
+/// The most bytes that are shown of a thrown text.
 const SHOWN: u32 = 4096;
 
 fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
@@ -218,7 +219,7 @@ fn drop_ref(mut caller: Call<'_>, handle: u32) {
     state.objects.remove(handle, &mut state.space);
 }
 
-/// Writes where a text lies, and its length, to `area`; of a value that is not a text, zeros.
+/// Writes the address and the length of a text to `area`; zeros for a value that is not a text.
 async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<()> {
     let text = caller.data().objects.get(handle).map(str::to_owned);
     let (pointer, length) = match &text {
@@ -244,7 +245,7 @@ async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<
     Ok(())
 }
 
-/// Memory of the guest's own, by its allocator of either kind.
+/// Allocates memory in the guest, with either kind of its allocator.
 async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
     let malloc = match caller.get_export("__wbindgen_malloc") {
         Some(Extern::Func(malloc)) => malloc,
@@ -259,7 +260,7 @@ async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
     }
 }
 
-/// Codes of one conversion: a closure's would be longer.
+/// The most codes of one conversion: a closure would have more.
 const CODES: usize = 64;
 
 fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {
@@ -271,7 +272,7 @@ fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Converts a text to a JavaScript value, which is a handle that takes the place of its pointer.
+/// Converts a text to a JavaScript value: a handle, which replaces its pointer.
 fn convert(mut caller: Call<'_>, _: u32, values: u32) -> wasmtime::Result<u32> {
     let codes = std::mem::take(&mut caller.data_mut().codes);
     if !crate::abi::descriptor::makes_text(&codes) {

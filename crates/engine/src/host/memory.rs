@@ -5,7 +5,7 @@ pub(crate) use crate::memory::{read, room, write};
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, Memory};
 
-/// The memory that the calling module exports: looked for by its name once a call, whose store has one instance.
+/// The memory that the calling module exports, looked up by name once per call: a call's store has one instance.
 pub(crate) fn of(caller: &mut Caller<'_, CallState>) -> wasmtime::Result<Memory> {
     if let Some(memory) = caller.data().memory {
         return Ok(memory);

@@ -1,8 +1,8 @@
 //! Imports that the host does not serve.
 //!
-//! Most of them are a mistake that the author wants to hear of at once, so an upload that has one is refused. Two kinds
-//! are not: those of extensions that modules import and only some of their functions use (TensorFlow of 2020), and
-//! whatever the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
+//! Most of them are a mistake that the author should learn of at once, so an upload that has one is refused. There are
+//! two exceptions: imports of extensions that only some of a module's functions use (TensorFlow of 2020), and all
+//! imports that the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::manifest::UnresolvedImport;
 use crate::memory::none;
@@ -19,7 +19,7 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// The fault of the call, with what would help.
+    /// The fault of the call, with a hint at what would help.
     pub(crate) fn fault(&self) -> Fault {
         let hint = hint(&self.module, &self.name);
         Fault::new(
@@ -41,7 +41,7 @@ const EXTENSIONS: [&str; 5] = [
     "wasi_ephemeral_nn",
 ];
 
-/// Returns whether an import is of an extension.
+/// Returns whether an import belongs to an extension.
 pub(crate) fn is_optional(module: &str) -> bool {
     EXTENSIONS
         .iter()
@@ -63,13 +63,13 @@ pub(crate) fn is_served(
     }
 }
 
-/// An import as messages name it, with what would serve it.
+/// The name of an import in messages, with a hint at what would serve it.
 pub(crate) fn name(import: &UnresolvedImport) -> String {
     let (module, name) = (&import.module, &import.name);
     format!("{module} {name}{}", hint(module, name))
 }
 
-/// A hint at what would serve an import, as far as its name tells.
+/// A hint at what would serve an import, if its name shows that.
 fn hint(module: &str, name: &str) -> String {
     let hint = match module {
         _ if is_optional(module) => "models and images are the work of commands here",
@@ -95,7 +95,7 @@ fn hint(module: &str, name: &str) -> String {
     format!(" ({hint})")
 }
 
-/// Makes an import that works with the memory of its module fault when it is called: the module shows none.
+/// Makes an import that uses the memory of its module fault when it is called: the module exports none.
 pub(crate) fn define_without_memory(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,

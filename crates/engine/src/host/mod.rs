@@ -1,7 +1,7 @@
 //! Imports of core modules, one file for each family of names.
 //!
-//! An import reads and writes the guest's memory and calls a capability. It is served to a guest only under the names
-//! that the guest imports. The names of 2020 and today's share their code.
+//! An import reads and writes the guest's memory and calls a capability. It is served only under the names that guests
+//! import. The names of 2020 and today's share their code.
 
 mod fail;
 pub(crate) mod js_imports;
@@ -15,7 +15,7 @@ mod values;
 use crate::state::CallState;
 use wasmtime::{Engine, Linker};
 
-/// A linker of every import that any module may use without a word.
+/// A linker of every import that any module may use without asking.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     preview1::add_to_linker(&mut linker)?;
@@ -33,7 +33,7 @@ mod tests {
     use std::collections::BTreeSet;
     use wasmtime::{ExternType, Store, ValType};
 
-    /// Every import has its row in docs/IMPORTS.md, which says what bounds it, and by which it is tested.
+    /// Every import has its row in docs/IMPORTS.md, which states its bounds and its test.
     #[test]
     fn every_import_is_documented_with_its_type() {
         let table = include_str!("../../../../docs/IMPORTS.md");

@@ -1,7 +1,7 @@
-//! The functions of WASI preview 1, as `wasmtime_wasi` has them, with bounds on what a guest hands over.
+//! The functions of WASI preview 1 from `wasmtime_wasi`, with bounds on a guest's input.
 //!
-//! Lengths and counts that a guest passes are bounded here before anything is done with them; bytes written, and files
-//! created and opened, are counted. docs/IMPORTS.md has a row for each.
+//! Lengths and counts that a guest passes are bounded here before they are used; bytes written, and files created and
+//! opened, are counted. docs/IMPORTS.md has a row for each.
 
 use super::memory;
 use crate::capability::random;
@@ -15,13 +15,14 @@ use wiggle::GuestMemory;
 const MODULE: &str = "wasi_snapshot_preview1";
 /// Bytes that a directory entry counts.
 const ENTRY: u64 = 4096;
-/// Vectors that one read or write looks at (`IOV_MAX` of Linux); behind them, it ends early, as any may.
+/// The most vectors that one read or write uses (`IOV_MAX` of Linux); beyond them it ends early, as any read or write
+/// may.
 const VECTORS: i32 = 1024;
-/// Subscriptions of one poll.
+/// The most subscriptions of one poll.
 const SUBSCRIPTIONS: u32 = 1024;
-/// Bytes of a path (`PATH_MAX` of Linux).
+/// The most bytes of a path (`PATH_MAX` of Linux).
 const PATH: u32 = 4096;
-/// Random bytes that one call may ask for.
+/// The most random bytes that one call may ask for.
 const RANDOM: u32 = 1 << 20;
 /// `oflags::creat` of preview 1.
 const CREATE: i32 = 1;
@@ -33,7 +34,7 @@ mod errno {
     pub(super) const NOTSOCK: i32 = 57;
 }
 
-/// Functions that need no memory. Others fault in a module that exports none ([`needs_memory`]).
+/// Functions that need no memory. The others fault in a module that exports none ([`needs_memory`]).
 const MEMORYLESS: [&str; 6] = [
     "proc_exit",
     "sched_yield",
@@ -43,7 +44,7 @@ const MEMORYLESS: [&str; 6] = [
     "sock_shutdown",
 ];
 
-/// Returns whether an import works with the memory of the module that imports it.
+/// Returns whether an import uses the memory of the module that imports it.
 pub(crate) fn needs_memory(import: &ImportType<'_>) -> bool {
     import.module() == MODULE && !MEMORYLESS.contains(&import.name())
 }
@@ -59,11 +60,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     Ok(())
 }
 
-/// As wasmtime's own default for a store: bytes that one function may copy.
+/// The bytes that one function may copy: wasmtime's own default for a store.
 const FUEL: usize = 128 << 20;
 
-/// Runs one function of `wasmtime_wasi` unless what comes `before` answers for it with an error number; what comes
-/// `after` gets the one that it answered. Both see the arguments, and the first may change them.
+/// Runs one function of `wasmtime_wasi` unless the code in `before` answers instead with an error number; the code in
+/// `after` gets the error number of the answer. Both see the arguments, and `before` may change them.
 macro_rules! bounded {
     ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr) => {
         bounded!($linker, $name($($arg: $ty),*), |$caller| $before, |_answered| ());
@@ -82,7 +83,7 @@ macro_rules! bounded {
                     let memory = memory::of(&mut $caller)?;
                     let (bytes, state) = memory.data_and_store_mut(&mut $caller);
                     let context = state.wasi.context();
-                    // What the host may copy for one call.
+                    // The bytes that the host may copy for one call.
                     p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
                     let $errno = p1::$name(context, &mut GuestMemory::Unshared(bytes), $($arg),*).await?;
                     $after;
@@ -94,7 +95,7 @@ macro_rules! bounded {
 }
 
 /// Serves the functions that need no context, which takes two microseconds to make: a guest that makes a hash map asks
-/// for random bytes, one that starts a command for the environment.
+/// for random bytes, and one that starts a command asks for the environment.
 fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;
@@ -125,7 +126,7 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             let length = u32::try_from(text.len())?;
             memory::room(bytes, places, 4)?.copy_from_slice(&texts.to_le_bytes());
             memory::room(bytes, texts, length)?.copy_from_slice(text.as_bytes());
-            // No text of a memory ends beyond 4 GiB, but one may end there.
+            // A text in memory cannot end beyond 4 GiB, but may end exactly there.
             (places, texts) = (places.wrapping_add(4), texts.wrapping_add(length));
         }
         wasmtime::Result::Ok(0i32)
@@ -133,12 +134,12 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "random_get", random_get)?;
     linker.func_wrap(MODULE, "environ_sizes_get", environ_sizes_get)?;
     linker.func_wrap(MODULE, "environ_get", environ_get)?;
-    // `wasmtime_wasi` takes a status of 126 and more for a failure of its own.
+    // `wasmtime_wasi` treats a status of 126 and more as a failure of its own.
     linker.func_wrap(MODULE, "proc_exit", |status: i32| -> wasmtime::Result<()> {
         Err(I32Exit(status).into())
     })?;
     linker.func_wrap(MODULE, "sched_yield", || 0i32)?;
-    // No descriptor is a socket. `wasmtime_wasi` says the same, and warns in the log each time.
+    // No descriptor is a socket. `wasmtime_wasi` answers the same, and warns in the log each time.
     linker.func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| {
         errno::NOTSOCK
     })?;
@@ -156,7 +157,7 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Functions that read and write, and the one that waits.
+/// Defines the functions that read and write, and the one that waits.
 fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(linker, fd_read(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
         count = vectors(count);
@@ -185,7 +186,7 @@ fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Functions that take a path.
+/// Defines the functions that take a path.
 fn paths(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(linker, path_create_directory(fd: i32, path: i32, length: i32), |caller| match too_long(&[length]) {
         None => {
@@ -223,7 +224,7 @@ fn paths(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Functions that open and close.
+/// Defines the functions that open and close.
 fn descriptors(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(
         linker,
@@ -262,7 +263,7 @@ fn too_long(lengths: &[i32]) -> Option<i32> {
     lengths.iter().any(long).then_some(errno::NAMETOOLONG)
 }
 
-/// As many as are looked at.
+/// The number of vectors, up to the most that are used.
 fn vectors(count: i32) -> i32 {
     if (0..=VECTORS).contains(&count) {
         count
@@ -271,7 +272,7 @@ fn vectors(count: i32) -> i32 {
     }
 }
 
-/// The length of the first vector that holds anything, which is what one write writes.
+/// The length of the first vector that is not empty, which one write writes.
 fn first_vector(
     caller: &mut Caller<'_, CallState>,
     iovs: i32,

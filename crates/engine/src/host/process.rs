@@ -1,4 +1,4 @@
-//! Commands, as modules of 2020 ask for them: `ssvm_process` and its successor `wasmedge_process`.
+//! Commands for modules of 2020: `ssvm_process` and its successor `wasmedge_process`.
 //!
 //! Eleven functions each, with one state behind them ([`crate::capability::process`]): the guest adds name, arguments,
 //! environment and stdin piece by piece, runs, and fetches the output.
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 
-/// Serves both import modules.
+/// Defines the functions of both import modules.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     for module in ["ssvm_process", "wasmedge_process"] {
         let name = |function: &str| format!("{module}_{function}");
@@ -117,13 +117,13 @@ fn length(bytes: &Bytes) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-/// Copies an output to where the guest has made room for it.
+/// Copies an output to memory that the guest has allocated for it.
 fn fetch(mut caller: Call<'_>, pointer: u32, bytes: &Bytes) -> wasmtime::Result<()> {
     let memory = memory::of(&mut caller)?;
     Ok(memory::write(&memory, &mut caller, pointer, bytes)?)
 }
 
-/// Takes bytes from the guest, within what it may still give this command.
+/// Reads bytes from the guest, within the limit of this command's input.
 fn input(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
     let state = caller.data_mut();
     state.process.reserve(length, &state.limits)?;

@@ -1,4 +1,4 @@
-//! Values that outlive a call, as modules of 2020 keep them: `ssvm_native` and its successor `wasmedge_native`.
+//! Storage that outlives a call, for modules of 2020: `ssvm_native` and its successor `wasmedge_native`.
 
 use super::memory;
 use crate::capability::random;
@@ -6,7 +6,7 @@ use crate::capability::storage::{KEY, Key};
 use crate::state::CallState;
 use wasmtime::{Caller, Linker};
 
-/// Serves both import modules.
+/// Defines the functions of both import modules.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     for (module, prefix) in [
         ("ssvm_native", "ssvm_storage"),
@@ -84,6 +84,6 @@ fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<Key> {
     caller.data_mut().begin_storage()?;
     let memory = memory::of(caller)?;
     let bytes = memory::read(&memory, &*caller, key, KEY as u32)?;
-    // As many as were asked for.
+    // Exactly as many bytes as were asked for.
     Ok(bytes.first_chunk().copied().unwrap_or([0; KEY]))
 }

@@ -1,4 +1,4 @@
-//! Values that outlive a call, as the guest crate keeps them: `iof` `storage_get`, `_read`, `_set`, `_remove`, `_list`,
+//! Storage that outlives a call, for the guest crate: `iof` `storage_get`, `_read`, `_set`, `_remove`, `_list`,
 //! `_commit`, `_add`.
 
 use super::memory;
@@ -10,7 +10,7 @@ use wasmtime::{Caller, Linker};
 
 type Call<'a> = Caller<'a, CallState>;
 
-/// Serves the seven.
+/// Defines the seven imports.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         "iof",
@@ -52,7 +52,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     Ok(())
 }
 
-/// Returns the length of a value, which is kept to be read; -1 if there is none.
+/// Returns the length of a value, which is held for `storage_read`; -1 if there is none.
 async fn get(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result<i64> {
     let key = key_of(&mut caller, key, length)?;
     let (transactions, values) = caller.data_mut().storage();
@@ -91,7 +91,7 @@ async fn remove(mut caller: Call<'_>, key: u32, length: u32) -> wasmtime::Result
     Ok(values::remove(&values, key).await?.into())
 }
 
-/// Returns the length of a page of keys, which is kept to be read.
+/// Returns the length of a page of keys, which is held for `storage_read`.
 async fn list(
     mut caller: Call<'_>,
     prefix: (u32, u32),
@@ -107,7 +107,7 @@ async fn list(
     Ok(length)
 }
 
-/// Makes a batch of changes: 1 if it was made, else 0.
+/// Makes a batch of changes. Returns 1 if it was made, else 0.
 async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Result<i32> {
     caller.data_mut().begin_storage()?;
     if length > BATCH {
@@ -123,7 +123,7 @@ async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Resu
     Ok(batch.commit(&values).await?.into())
 }
 
-/// Returns the length of the text of a sum, which is kept to be read; -1 if there is none.
+/// Returns the length of the text of a sum, which is held for `storage_read`; -1 if there is none.
 async fn add(mut caller: Call<'_>, (key, length): (u32, u32), delta: i64) -> wasmtime::Result<i64> {
     let key = key_of(&mut caller, key, length)?;
     let (transactions, values) = caller.data_mut().storage();

@@ -1,4 +1,4 @@
-//! Changes on a tape that count on what is there: batches, and numbers that are added to.
+//! Recorded changes that depend on current values: batches, and additions to numbers.
 
 use super::responses::{RecordedAdd, RecordedCommit};
 use super::{HostCallTape, lock};
@@ -7,7 +7,8 @@ use crate::capability::storage::StorageBatch;
 use bytes::Bytes;
 
 impl HostCallTape {
-    /// The recorded outcome of a batch: true if it was made; `None` while recording. One that was not recorded is made.
+    /// The recorded outcome of a batch: true if it was made; `None` while recording. A batch that was not recorded is
+    /// made.
     pub(crate) fn play_commit(&self, text: &Bytes, batch: &StorageBatch) -> Option<bool> {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |commit: &RecordedCommit| commit.batch.0 == text;
@@ -15,7 +16,7 @@ impl HostCallTape {
         let made = at.is_none_or(|at| cursor.left.commits.remove(at).made);
         if made {
             for write in &batch.writes {
-                // A removed value is one without bytes, as everywhere on a tape.
+                // On a tape, a removed value is one without bytes.
                 let value = write.value.clone().unwrap_or_default();
                 cursor
                     .stored
@@ -25,7 +26,7 @@ impl HostCallTape {
         Some(made)
     }
 
-    /// Notes a batch, and what it stored.
+    /// Notes a batch, and the values that it stored.
     pub(crate) fn note_commit(&self, text: &Bytes, batch: &StorageBatch, made: bool) {
         self.note(text.len() + 32, |responses| {
             responses.commits.push(RecordedCommit {
@@ -38,7 +39,7 @@ impl HostCallTape {
         }
     }
 
-    /// The recorded sum of a number, or one of what this run has stored; `None` while recording.
+    /// The recorded sum of a number, or one computed from values that this run has stored; `None` while recording.
     pub(crate) fn play_add(
         &self,
         key: &[u8],

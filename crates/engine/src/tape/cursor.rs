@@ -1,4 +1,4 @@
-//! The position of a replay in its recording, and how it goes on where the recording ends.
+//! The position of a replay in its recording, and its continuation after the end of the recording.
 
 use super::responses::HostResponses;
 use bytes::Bytes;
@@ -8,17 +8,17 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(super) struct ReplayCursor {
     pub(super) left: HostResponses,
-    /// Values that the run itself has stored.
+    /// Values that this run has stored.
     pub(super) stored: HashMap<Bytes, Bytes>,
-    /// The time of each clock once nothing is left to play.
+    /// The time of each clock after the end of the recording.
     wall_clock: u64,
     monotonic_clock: u64,
-    /// State of the generator that goes on where the recorded bytes end.
+    /// The state of the generator that continues after the recorded bytes.
     random: u64,
 }
 
-/// Nanoseconds by which a clock goes on after the last recorded time, so that a guest that waits for time to pass does
-/// not wait for ever.
+/// Nanoseconds by which a clock advances after the last recorded time, so that a guest that waits for time to pass does
+/// not wait forever.
 const STEP: u64 = 1_000_000;
 
 impl ReplayCursor {
@@ -37,7 +37,7 @@ impl ReplayCursor {
         let known = recorded.split_to(recorded.len().min(bytes.len()));
         let (head, rest) = bytes.split_at_mut(known.len());
         head.copy_from_slice(&known);
-        // SplitMix64: what follows has to be the same in every replay, and no more than that.
+        // SplitMix64: the continuation has to be the same in every replay, and nothing more.
         for chunk in rest.chunks_mut(8) {
             self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = self.random;

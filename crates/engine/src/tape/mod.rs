@@ -1,13 +1,13 @@
-//! Recordings of what the host answered to a call, kept while it runs and played back to another run of it.
+//! Recordings of the host's responses to a call, kept while it runs and played back to another run of it.
 //!
-//! A call's only contact with the world is its input and what the host answers: commands, stored values, clocks,
-//! randomness. A [`HostCallTape`] keeps those answers, each kind in its own order, so that a version that asks for the
-//! time once more than the recorded one still gets the same responses. Rejected: one list for all kinds, which would
-//! call every corrected version a different call.
+//! A call's only contact with the world is its input and the host's responses: commands, stored values, clocks,
+//! randomness. A [`HostCallTape`] keeps those responses, each kind in its own order, so that a version that asks for
+//! the time once more than the recorded one still gets the same responses. Rejected: one list for all kinds, in which
+//! every corrected version would be a different call.
 //!
-//! A tape that plays lets nothing out: a command that was not recorded ends the call with the fault `not-recorded`, and
-//! what the function stores is kept for its own loads only. Either way a tape ends up with what was asked on it, which
-//! is what two runs are compared by.
+//! A replay sends nothing out: a command that was not recorded ends the call with the fault `not-recorded`, and values
+//! that the function stores are kept only for its own loads. In both modes the tape notes the requests of the run, by
+//! which two runs are compared.
 
 mod counted;
 mod cursor;
@@ -53,11 +53,11 @@ impl HostCallTape {
         Self::new(None, limit)
     }
 
-    /// A tape that plays what another one recorded.
+    /// A tape that plays the recording of another one.
     #[must_use]
     pub fn player(recorded: HostResponses) -> Self {
         let cursor = ReplayCursor::new(recorded);
-        // What is played back was within a limit before.
+        // The recording that is played was within a limit before.
         Self::new(Some(Mutex::new(cursor)), usize::MAX)
     }
 
@@ -73,7 +73,7 @@ impl HostCallTape {
         }))
     }
 
-    /// The responses on the tape; `None` if they took more than its limit.
+    /// The responses on the tape; `None` if they exceeded its limit.
     #[must_use]
     pub fn responses(&self) -> Option<HostResponses> {
         let recording = lock(&self.0.responses);
@@ -86,7 +86,7 @@ impl HostCallTape {
         if recording.size <= self.0.limit {
             note(&mut recording.responses);
         } else {
-            // Too much is none: half a recording plays another call.
+            // A recording that is too large is dropped: half a recording plays a different call.
             recording.responses = HostResponses::default();
         }
     }
@@ -139,7 +139,7 @@ impl HostCallTape {
         });
     }
 
-    /// The recorded value under a key, or what this run has stored there; `None` while recording.
+    /// The recorded value under a key, or the one that this run has stored there; `None` while recording.
     pub(crate) fn play_load(&self, key: &[u8]) -> Option<Option<Bytes>> {
         let mut cursor = lock(self.0.play.as_ref()?);
         if let Some(stored) = cursor.stored.get(key) {
@@ -163,7 +163,7 @@ impl HostCallTape {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |save: &RecordedSave| save.key.0 == key && save.value.0 == value;
         let at = cursor.left.saves.iter().position(same);
-        // A value that was not stored then: there is room until the contrary is known.
+        // A value that was not stored then: there is room unless the recording shows otherwise.
         let saved = at.is_none_or(|at| cursor.left.saves.remove(at).saved);
         if saved {
             let key = Bytes::copy_from_slice(key);
@@ -187,7 +187,7 @@ impl HostCallTape {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |list: &RecordedList| list.prefix.0 == prefix && list.after.0 == after;
         let at = cursor.left.lists.iter().position(same);
-        // A page that was not asked for then is not known.
+        // A page that was not asked for then is unknown.
         let names = at.map(|at| cursor.left.lists.remove(at).names);
         Some(
             names
@@ -209,7 +209,7 @@ impl HostCallTape {
         });
     }
 
-    /// Fills `bytes` with what was recorded, or with what `draw` draws.
+    /// Fills `bytes` with recorded bytes, or with bytes that `draw` draws.
     pub(crate) fn random(&self, bytes: &mut [u8], draw: impl FnOnce(&mut [u8])) {
         match &self.0.play {
             Some(cursor) => lock(cursor).random(bytes),
@@ -246,7 +246,7 @@ fn not_recorded(name: &str, request: &Request) -> Fault {
     )
 }
 
-/// Locks a mutex whose content is whole between any two statements, poisoned or not.
+/// Locks a mutex, poisoned or not: its content is consistent between any two statements.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

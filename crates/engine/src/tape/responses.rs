@@ -22,13 +22,13 @@ pub struct HostResponses {
     /// Batches of changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub commits: Vec<RecordedCommit>,
-    /// Numbers that were added to.
+    /// Additions to numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<RecordedAdd>,
     /// Times of day, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wall_clock: Vec<u64>,
-    /// Times of the clock that only goes forward, in nanoseconds.
+    /// Times of the monotonic clock, in nanoseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub monotonic_clock: Vec<u64>,
     /// Random bytes, one after the other.
@@ -50,12 +50,12 @@ pub struct RecordedCommand {
     /// Its input.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdin: Blob,
-    /// The status as the function saw it.
+    /// The status that the function saw.
     pub status: i32,
-    /// Its output.
+    /// Its stdout.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdout: Blob,
-    /// Its output of errors.
+    /// Its stderr.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stderr: Blob,
 }
@@ -78,21 +78,21 @@ pub struct RecordedSave {
     pub key: Blob,
     /// The value to be kept under it.
     pub value: Blob,
-    /// Set if there was room for it.
+    /// True if there was room for it.
     pub saved: bool,
 }
 
-/// One batch of changes; what it stored is among the saves.
+/// One batch of changes; the values that it stored are among the saves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedCommit {
-    /// The batch as the guest wrote it down.
+    /// The batch as the guest wrote it.
     pub batch: Blob,
-    /// Set if it was made.
+    /// True if it was made.
     pub made: bool,
 }
 
-/// One number that was added to; the sum is among the saves.
+/// One addition to a number; the sum is among the saves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedAdd {
@@ -108,9 +108,9 @@ pub struct RecordedAdd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedList {
-    /// The beginning of the names.
+    /// The prefix of the names.
     pub prefix: Blob,
-    /// The name that they follow.
+    /// The name after which the page begins.
     pub after: Blob,
     /// The names.
     pub names: Vec<Blob>,

@@ -18,7 +18,7 @@ impl HostWallClock for WallClock {
     }
 }
 
-/// The clock that only goes forward.
+/// The monotonic clock.
 pub(super) struct MonotonicClock {
     pub(super) tape: HostCallTape,
     pub(super) began: Instant,

@@ -1,12 +1,12 @@
-//! WASI of one call, by `wasmtime_wasi`: what a Rust standard library needs, and nothing that leads outside.
+//! WASI of one call, by `wasmtime_wasi`: what a Rust standard library needs, and no access to the outside.
 //!
 //! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
 //! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
-//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory that only this call has, there
-//! are no sockets. The context is made at the guest's first use of any of it: most calls never use it.
+//! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this call; there are no
+//! sockets. The context is made at the guest's first use of any of these: most calls never use it.
 //!
-//! `wasmtime_wasi` bounds neither writes nor open files nor what a guest hands over at once: `host::preview1` does, and
-//! counts against the call's files.
+//! `wasmtime_wasi` bounds neither writes nor open files nor the size of a guest's input: `host::preview1` does, and
+//! counts toward the limits of the call's files.
 
 mod clocks;
 mod streams;
@@ -35,10 +35,10 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) struct Wasi {
     /// Made at first use.
     context: Option<Box<WasiP1Ctx>>,
-    /// Behind the streams of `context`.
+    /// The recorder behind the streams of `context`.
     recorder: Option<LogRecorder>,
     setup: Setup,
-    /// Behind `context`, so that its descriptors are closed first.
+    /// Declared after `context`, so that its descriptors are closed first.
     files: Files,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Setup {
     /// `None` for modules that cannot open files.
     pub(crate) scratch: Option<Arc<Scratch>>,
     pub(crate) log_limit: usize,
-    /// Bytes that a program may print.
+    /// The most bytes that a program may print.
     pub(crate) output_limit: usize,
     pub(crate) tape: Option<HostCallTape>,
 }
@@ -75,7 +75,7 @@ impl Wasi {
             .unwrap_or_default()
     }
 
-    /// Takes what a program printed as its result: text if it is text.
+    /// Takes a program's stdout as its result: text if it is text.
     pub(crate) fn take_printed(&self) -> Value {
         let recorder = self.recorder.as_ref();
         let printed = Bytes::from(recorder.map(LogRecorder::take_printed).unwrap_or_default());
@@ -85,9 +85,9 @@ impl Wasi {
         }
     }
 
-    /// Keeps the beginning of what a program printed before it failed: a part in its fault, more of it in its log.
+    /// Keeps the beginning of the output of a program that failed: a part in its fault, more of it in its log.
     pub(crate) fn keep_beginning(&self, fault: &mut Fault, log: &mut Log) {
-        /// Bytes of it that go into the log.
+        /// The most bytes of it that go into the log.
         const LOGGED: usize = 64 << 10;
         let recorder = self.recorder.as_ref();
         let mut printed = recorder.map(LogRecorder::take_printed).unwrap_or_default();
@@ -98,12 +98,12 @@ impl Wasi {
         log.stdout = printed;
     }
 
-    /// Returns whether the call is a program's.
+    /// Returns whether the call runs a program.
     pub(crate) fn is_program(&self) -> bool {
         self.setup.program.is_some()
     }
 
-    /// The context that `wasmtime_wasi` works with, made at first use.
+    /// The context of `wasmtime_wasi`, made at first use.
     pub(crate) fn context(&mut self) -> &mut WasiP1Ctx {
         let Self {
             context,
@@ -151,7 +151,7 @@ impl Wasi {
                         .map(|_| made)
                 }) {
                     Ok(made) => files.keep(made),
-                    // The guest sees a system without files, as some are; the operator sees why.
+                    // The guest sees a system without files, which programs must expect; the operator sees the reason.
                     Err(error) => tracing::error!(%error, "no scratch directory for a call"),
                 }
             }
@@ -172,7 +172,7 @@ impl Wasi {
     /// Counts a file before it is opened.
     ///
     /// # Errors
-    /// As [`Files::open`].
+    /// The errors of [`Files::open`].
     pub(crate) fn open(&mut self, limits: &Limits) -> Result<(), Fault> {
         self.files.open(self.setup.scratch.as_ref(), limits)
     }

@@ -1,4 +1,4 @@
-//! What is refused, and in which words; what is accepted is tested from outside, in `iof-guest`.
+//! Functions that are refused, and the messages; accepted ones are tested from outside, in `iof-guest`.
 
 use quote::quote;
 

@@ -1,6 +1,7 @@
-//! What the server serves to a module.
+//! The imports that the server provides to a module.
 //!
-//! An import that no function uses is not in the module, so that one without storage also runs where there is none.
+//! An import that no function uses is not in the module, so that a module without storage also runs on hosts without
+//! it.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ unsafe extern "C" {
     /// Ends the call with a fault.
     #[link_name = "fail"]
     fn end(code: *const u8, code_length: usize, message: *const u8, message_length: usize);
-    /// Ends the call with a fault, whose status callers see.
+    /// Ends the call with a fault, and sets the status that callers see.
     #[link_name = "fail_with_status"]
     fn end_with_status(
         code: *const u8,
@@ -39,23 +40,25 @@ unsafe extern "C" {
         message_length: usize,
         status: u32,
     );
-    /// The length of the value under a key, which the server keeps for `storage_read`; -1 if there is none.
+    /// The length of the value under a key, which the server holds for `storage_read`; -1 if there is none.
     fn storage_get(key: *const u8, key_length: usize) -> i64;
     /// Writes the value of the last `storage_get`, all of it.
     fn storage_read(to: *mut u8);
-    /// Keeps a value under a key; it is on the disk when this returns.
+    /// Stores a value under a key; it is on the disk when this returns.
     fn storage_set(key: *const u8, key_length: usize, value: *const u8, value_length: usize);
-    /// Forgets the value under a key: 1 if there was one, else 0.
+    /// Removes the value under a key: 1 if there was one, else 0.
     #[link_name = "storage_remove"]
     fn storage_forget(key: *const u8, key_length: usize) -> i32;
-    /// Makes a batch of changes, all of them or none: 1 if it was made; 0 if a value is not as the batch says.
+    /// Makes a batch of changes, all of them or none: 1 if it was made; 0 if a value is not the one that the batch
+    /// requires.
     #[link_name = "storage_commit"]
     fn storage_make(batch: *const u8, length: usize) -> i32;
-    /// The length of the text of a sum, which the server keeps for `storage_read`; -1 if what is under the key is not a
-    /// number, or the sum is none of 64 bits.
+    /// The length of the text of a sum, which the server holds for `storage_read`; -1 if the value under the key is not
+    /// a number, or the sum does not fit 64 bits.
     fn storage_add(key: *const u8, key_length: usize, delta: i64) -> i64;
-    /// The length of a page of keys that begin with a prefix and come after a key, which the server keeps for
-    /// `storage_read`: of each key its length in four bytes, little-endian, and the key. Fewer than [`PAGE`] are the last.
+    /// The length of a page of keys that begin with a prefix and come after a key, which the server holds for
+    /// `storage_read`: for each key its length in four bytes, little-endian, and the key. A page with fewer than
+    /// [`PAGE`] keys is the last.
     fn storage_list(
         prefix: *const u8,
         prefix_length: usize,
@@ -67,7 +70,7 @@ unsafe extern "C" {
 /// Keys in a page of `storage_list`.
 const PAGE: usize = 1000;
 
-/// Ends the call. A server that knows no statuses serves errors that have none.
+/// Ends the call. A server that does not know statuses gets errors without them.
 pub(crate) fn fail(code: &str, message: &str, status: Option<u16>) -> ! {
     let (code, code_length) = (code.as_ptr(), code.len());
     let (message, message_length) = (message.as_ptr(), message.len());
@@ -86,7 +89,7 @@ pub(crate) fn fail(code: &str, message: &str, status: Option<u16>) -> ! {
 /// Runs a command.
 pub(crate) fn run(run: &Run) -> Output {
     let milliseconds = u32::try_from(run.timeout.as_millis()).unwrap_or(u32::MAX);
-    // SAFETY: the server reads each text or byte array at its address and length while the call of it lasts.
+    // SAFETY: the server reads each text or byte array at its address and length only during the call of the import.
     let status = unsafe {
         wasmedge_process_set_prog_name(run.name.as_ptr(), run.name.len());
         for argument in &run.args {
@@ -101,7 +104,7 @@ pub(crate) fn run(run: &Run) -> Output {
         wasmedge_process_set_timeout(milliseconds.max(u32::from(run.timeout > Duration::ZERO)));
         wasmedge_process_run()
     };
-    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    // SAFETY: there is room for as many bytes as the server announced; for none, it writes none.
     let (stdout, stderr) = unsafe {
         let mut stdout = vec![0; wasmedge_process_get_stdout_len()];
         wasmedge_process_get_stdout(stdout.as_mut_ptr());
@@ -121,24 +124,24 @@ pub(crate) fn load(key: &str) -> Option<Vec<u8>> {
     // SAFETY: the server reads the key.
     let length = unsafe { storage_get(key.as_ptr(), key.len()) };
     let mut value = vec![0; usize::try_from(length).ok()?];
-    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    // SAFETY: there is room for as many bytes as the server announced; for none, it writes none.
     unsafe { storage_read(value.as_mut_ptr()) };
     Some(value)
 }
 
-/// Keeps a value.
+/// Stores a value.
 pub(crate) fn save(key: &str, value: &[u8]) {
     // SAFETY: the server reads the key and the value.
     unsafe { storage_set(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
 }
 
-/// Forgets a value, and tells whether there was one.
+/// Removes a value, and returns whether there was one.
 pub(crate) fn forget(key: &str) -> bool {
     // SAFETY: the server reads the key.
     unsafe { storage_forget(key.as_ptr(), key.len()) == 1 }
 }
 
-/// Makes a batch of changes, and tells whether it was made.
+/// Makes a batch of changes, and returns whether it was made.
 pub(crate) fn commit(batch: &[u8]) -> bool {
     // SAFETY: the server reads the batch.
     unsafe { storage_make(batch.as_ptr(), batch.len()) == 1 }
@@ -149,19 +152,19 @@ pub(crate) fn add(key: &str, delta: i64) -> Option<Vec<u8>> {
     // SAFETY: the server reads the key.
     let length = unsafe { storage_add(key.as_ptr(), key.len(), delta) };
     let mut sum = vec![0; usize::try_from(length).ok()?];
-    // SAFETY: there is room for as many bytes as the server says that it will write.
+    // SAFETY: there is room for as many bytes as the server announced.
     unsafe { storage_read(sum.as_mut_ptr()) };
     Some(sum)
 }
 
-/// A page of keys that begin with a prefix and come after a key, and the last of them, unless it is the last page. A key that is no
-/// text was set by other means, and cannot be named here.
+/// A page of keys that begin with a prefix and come after a key, and the last of them, unless it is the last page. A
+/// key that is not text was set by other means, and is left out.
 pub(crate) fn page(prefix: &str, after: &[u8]) -> (Vec<String>, Option<Vec<u8>>) {
     // SAFETY: the server reads the prefix and the key.
     let length =
         unsafe { storage_list(prefix.as_ptr(), prefix.len(), after.as_ptr(), after.len()) };
     let mut page = vec![0; usize::try_from(length).unwrap_or(0)];
-    // SAFETY: there is room for as many bytes as the server says that it will write; of none it writes none.
+    // SAFETY: there is room for as many bytes as the server announced; for none, it writes none.
     unsafe { storage_read(page.as_mut_ptr()) };
     let mut found = Vec::new();
     let (mut keys, mut last) = (0, None);

@@ -1,6 +1,6 @@
-//! The exports with which the server makes room for arguments: those of wasm-bindgen.
+//! The exports with which the server allocates memory for arguments: those of wasm-bindgen.
 //!
-//! An allocation of nothing is a dangling, aligned pointer that nobody frees.
+//! An allocation of zero bytes is a dangling, aligned pointer that is never freed.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 
@@ -19,7 +19,7 @@ pub(crate) extern "C" fn __wbindgen_malloc(size: usize, align: usize) -> *mut u8
     pointer
 }
 
-/// The same memory at another size.
+/// Changes the size of an allocation.
 ///
 /// # Safety
 /// `pointer`, `old` and `align` are those of an allocation of this module.
@@ -48,7 +48,7 @@ pub(crate) unsafe extern "C" fn __wbindgen_realloc(
     pointer
 }
 
-/// Gives memory back.
+/// Frees memory.
 ///
 /// # Safety
 /// `pointer`, `size` and `align` are those of an allocation of this module.
@@ -65,7 +65,7 @@ fn dangling(layout: Layout) -> *mut u8 {
     std::ptr::without_provenance_mut(layout.align())
 }
 
-/// A layout, or the end of the call: a server that asks for an impossible one has lost its way.
+/// A layout; ends the call if the server asks for an impossible one, which it never should.
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap_or_else(|_| std::process::abort())
 }

@@ -1,4 +1,4 @@
-//! Why there is no response, or not the one that was hoped for.
+//! The errors of requests: no response, or not the expected one.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub struct Error {
     message: String,
 }
 
-/// What kind of failure it is.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -20,17 +20,17 @@ pub enum Kind {
     Request,
     /// The function was not granted the command `http_proxy`.
     NotGranted,
-    /// No rule of the function's grants allows the request, or its address is not to be reached.
+    /// No rule of the function's grants allows the request, or its address may not be reached.
     Denied,
-    /// There is no connection: the name was not found, nobody is there, or TLS failed.
+    /// There is no connection: the name was not found, nothing listens there, or TLS failed.
     Unreachable,
-    /// The time was over.
+    /// The timeout passed.
     Timeout,
-    /// Something is too large, there were too many redirects, or no HTTP came back.
+    /// Something is too large, there were too many redirects, or the response was not HTTP.
     Protocol,
-    /// The status is not one of success: [`error_for_status`](super::Response::error_for_status).
+    /// The status is not a success: [`error_for_status`](super::Response::error_for_status).
     Status(u16),
-    /// The body is not what was asked for: [`json`](super::Response::json).
+    /// The body is not of the requested type: [`json`](super::Response::json).
     Body,
 }
 
@@ -67,7 +67,7 @@ impl Error {
         Self { kind, message }
     }
 
-    /// What kind of failure it is.
+    /// The kind of the failure.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

@@ -1,4 +1,4 @@
-//! A request, put together piece by piece.
+//! The builder of a request.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Error, Kind, Response};
 use crate::Command;
 
-/// A request that waits to be sent.
+/// A request that is not sent yet.
 #[derive(Clone, Debug)]
 #[must_use = "a request is sent by `send`"]
 pub struct Request {
@@ -18,7 +18,7 @@ pub struct Request {
     retries: u32,
     compressed: bool,
     timeout: Duration,
-    /// Why it cannot be sent.
+    /// The error that keeps it from being sent.
     invalid: Option<Error>,
 }
 
@@ -46,7 +46,7 @@ impl Request {
         self
     }
 
-    /// Sets a header; one that was set before is replaced.
+    /// Sets a header, and replaces one of the same name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
         self.headers
@@ -73,29 +73,29 @@ impl Request {
         self
     }
 
-    /// Sends it again, up to as many times, after a failure that may pass: nobody listened, the connection broke, or
-    /// the status is 502, 503 or 504. Of requests that are not safe to send twice (POST, PATCH) this is ignored.
+    /// Sends it again, at most this many times, after a temporary failure: nothing listened, the connection broke, or
+    /// the status is 502, 503 or 504. Ignored for requests that are not safe to send twice (POST, PATCH).
     pub fn retry(mut self, times: u32) -> Self {
         self.retries = times;
         self
     }
 
-    /// Asks for a compressed response, which arrives here as it was before.
+    /// Asks for a compressed response, which is decoded before it arrives here.
     pub fn compressed(mut self) -> Self {
         self.compressed = true;
         self
     }
 
-    /// How long all of it may take: ten seconds if nothing is said. The call's own time bounds it, too.
+    /// The timeout of the whole request; ten seconds by default. The call's own time limits it, too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sends it, and waits for the response, of whatever status.
+    /// Sends the request, and waits for the response, of any status.
     ///
     /// # Errors
-    /// When there is no response; [`Error::kind`] tells why.
+    /// An error if there is no response; [`Error::kind`] tells why.
     pub fn send(self) -> Result<Response, Error> {
         if let Some(error) = self.invalid {
             return Err(error);

@@ -1,16 +1,16 @@
-//! A response, as `http_proxy --include` prints it.
+//! A response, parsed from the output of `http_proxy --include`.
 
 use serde::de::DeserializeOwned;
 
 use super::{Error, Kind};
 
-/// A response, of whatever status.
+/// A response, of any status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Method and URL that it answers, without the query.
+    /// Method and URL of its request, without the query.
     request: String,
 }
 
@@ -74,13 +74,13 @@ impl Response {
         self.status
     }
 
-    /// Whether the status is one of 200 to 299.
+    /// Returns whether the status is one of 200 to 299.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The first header of this name, whatever its case.
+    /// The first header of this name, in upper or lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -116,7 +116,7 @@ impl Response {
     /// The body, read as JSON.
     ///
     /// # Errors
-    /// [`Kind::Body`] when it is not the JSON of such a value.
+    /// [`Kind::Body`] if it is not the JSON of such a value.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|e| {
             let message = format!(
@@ -127,7 +127,7 @@ impl Response {
         })
     }
 
-    /// An error for a status that is not one of success.
+    /// Turns a response whose status is not a success into an error.
     ///
     /// # Errors
     /// [`Kind::Status`] unless [`is_success`](Self::is_success).

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::{Error, check, host, invalid};
 
-/// Changes of several keys, and what they count on. Either all that it expects is so and all its changes are made, or none
-/// is.
+/// Changes of several keys, with conditions on current values. Either all conditions hold and all changes are made, or
+/// none is.
 ///
 /// It has at most 100 entries and 8 MiB, and changes a key once; each change counts as an access for the limit
 /// `storage_transactions`.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a batch changes nothing until it is committed"]
 pub struct Batch {
-    /// Entry behind entry, as the server reads them.
+    /// The entries in the form that the server reads.
     written: Vec<u8>,
 }
 
@@ -24,10 +24,11 @@ impl Batch {
         Self::default()
     }
 
-    /// Expects the value under a key to be this, written as JSON as [`set`](super::set) writes it; `None`: there is none.
+    /// Requires the value under a key to be this, written as JSON as by [`set`](super::set); `None` requires that there
+    /// is none.
     ///
     /// # Errors
-    /// For a key that cannot be, and a value that JSON cannot express.
+    /// An error for an invalid key, and for a value that JSON cannot express.
     pub fn expect<T: Serialize + ?Sized>(
         self,
         key: &str,
@@ -38,10 +39,10 @@ impl Batch {
         self.expect_bytes(key, value.as_deref())
     }
 
-    /// Expects the bytes under a key to be these; `None`: there are none.
+    /// Requires the bytes under a key to be these; `None` requires that there are none.
     ///
     /// # Errors
-    /// For a key that cannot be.
+    /// An error for an invalid key.
     pub fn expect_bytes(self, key: &str, value: Option<&[u8]>) -> Result<Self, Error> {
         match value {
             None => self.entry(0, key, None),
@@ -49,27 +50,27 @@ impl Batch {
         }
     }
 
-    /// Keeps a value under a key, as JSON.
+    /// Stores a value under a key, as JSON.
     ///
     /// # Errors
-    /// For a key that cannot be, and a value that JSON cannot express.
+    /// An error for an invalid key, and for a value that JSON cannot express.
     pub fn set<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Result<Self, Error> {
         let value = serde_json::to_vec(value).map_err(|source| invalid(key, source))?;
         self.set_bytes(key, &value)
     }
 
-    /// Keeps bytes as they are.
+    /// Stores bytes under a key, unchanged.
     ///
     /// # Errors
-    /// For a key that cannot be.
+    /// An error for an invalid key.
     pub fn set_bytes(self, key: &str, value: &[u8]) -> Result<Self, Error> {
         self.entry(2, key, Some(value))
     }
 
-    /// Keeps a value for a time, as JSON.
+    /// Stores a value for a time, as JSON.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     pub fn set_for<T: Serialize + ?Sized>(
         self,
         key: &str,
@@ -83,16 +84,16 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Forgets the value under a key, if there is one.
+    /// Removes the value under a key, if there is one.
     ///
     /// # Errors
-    /// For a key that cannot be.
+    /// An error for an invalid key.
     pub fn remove(self, key: &str) -> Result<Self, Error> {
         self.entry(4, key, None)
     }
 
-    /// Makes the changes; they are on the disk when this returns `true`. `false`: something is not as it was expected to
-    /// be, and nothing was changed.
+    /// Makes the changes; they are on the disk when this returns `true`. `false` means that a condition does not hold,
+    /// and nothing was changed.
     #[must_use = "a batch may not have been made"]
     pub fn commit(self) -> bool {
         host::commit(&self.written)

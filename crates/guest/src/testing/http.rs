@@ -1,4 +1,4 @@
-//! Answers to HTTP requests: commands `http_proxy`, seen as what they send.
+//! Answers to HTTP requests: commands `http_proxy`, shown as the requests that they send.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{Host, Output, Run, commands};
 use crate::http::Response;
 
-/// Answers HTTP requests until it is dropped, and knows which were sent.
+/// Answers HTTP requests until it is dropped, and records which were sent.
 #[must_use = "requests are answered until this is dropped: keep it in a variable"]
 pub struct Http {
     requests: Rc<RefCell<Vec<Request>>>,
@@ -19,7 +19,7 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// In capital letters.
+    /// The method, in upper case.
     pub method: String,
     /// With its query.
     pub url: String,

@@ -1,4 +1,4 @@
-//! A worker process on its own, for tests and benches: the server is its own worker.
+//! A worker process as a separate binary, for tests and benches: the server is its own worker.
 //!
 //! `iof-infer-worker BOUNDS_JSON` serves; `iof-infer-worker add DIRECTORY NAME FILE` adds a model,
 //! which a test kills in the middle.

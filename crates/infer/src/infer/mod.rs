@@ -1,9 +1,8 @@
-//! `infer MODEL [OPTIONS]`: a model of the operator's, run on what is on stdin.
+//! `infer MODEL [OPTIONS]`: runs a model of the operator's on the data on stdin.
 //!
-//! What a function has to say depends on what the operator has said: with a `model.toml` that
-//! declares pictures and labels, `infer mobilenet --top 5` with a JPEG on stdin is all of it.
-//! Without one, the command line says the rest. Options win over declarations, and declarations
-//! over what the model's file says.
+//! The arguments that a function needs depend on the operator's declaration: with a `model.toml` that declares pictures
+//! and labels, `infer mobilenet --top 5` with a JPEG on stdin is enough. Without one, the command line states the rest.
+//! Options take precedence over declarations, and declarations over the model's file.
 
 pub(crate) mod line;
 pub(crate) mod render;
@@ -19,17 +18,17 @@ use crate::picture::Picture;
 use crate::worker::split;
 use crate::{Error, Inference, Kind, Port, Signature};
 
-/// The exit statuses, of both commands.
+/// The exit statuses of both commands.
 pub mod status {
-    /// There are outputs on stdout.
+    /// The outputs are on stdout.
     pub const OK: i32 = 0;
     /// The arguments are wrong; stderr names the one.
     pub const USAGE: i32 = 2;
     /// There is no such model, or it does not load.
     pub const MODEL: i32 = 3;
-    /// Stdin is not what the arguments say, or no picture.
+    /// Stdin does not match the arguments, or is not a picture.
     pub const INPUT: i32 = 4;
-    /// The time was over, or all places are taken.
+    /// The deadline passed, or all permits are taken.
     pub const TIME: i32 = 5;
     /// Something is larger than a setting allows; stderr names the setting.
     pub const LIMIT: i32 = 6;
@@ -91,8 +90,8 @@ impl Infer {
                 false => line.outputs.clone(),
             },
         };
-        // Before anything is prepared for a shape, it must be that of the data: so no shape is
-        // larger than what a function may send.
+        // Before anything is prepared for a shape, the shape must match the data: so no shape is larger than
+        // the data that a function may send.
         let before: Box<dyn FnOnce() -> _ + Send> = match picture {
             None => {
                 let tensors = split(&signature.inputs, &request.stdin)?;
@@ -149,7 +148,7 @@ impl Command for Infer {
     }
 }
 
-/// When a run ends: the request's timeout or the call's deadline, whichever is earlier.
+/// The deadline of a run: the request's timeout or the call's deadline, whichever is earlier.
 pub(crate) fn deadline(call: &CallContext, request: &Request) -> Instant {
     let own = Instant::now().checked_add(request.timeout);
     own.unwrap_or(call.deadline).min(call.deadline)
@@ -164,7 +163,7 @@ pub(crate) fn within(size: usize, most: bytesize::ByteSize) -> Result<(), Error>
     Ok(())
 }
 
-/// What a command ends with.
+/// The output of a command for a result.
 pub(crate) fn output(command: &str, result: Result<Bytes, Error>) -> Output {
     match result {
         Ok(stdout) => Output {

@@ -1,4 +1,4 @@
-//! What `infer` prints: JSON, NPY, or the best with their labels.
+//! The output of `infer`: JSON, NPY, or the best with their labels.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use crate::infer::line::Form;
 use crate::{Error, Tensor, Type};
 
-/// How outputs are printed.
+/// The form in which outputs are printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendering<'a> {
     pub(crate) form: Form,
     pub(crate) softmax: bool,
     pub(crate) names: &'a [String],
     pub(crate) labels: &'a [String],
-    /// Bytes that stdout has at most.
+    /// The most bytes of stdout.
     pub(crate) most: u64,
 }
 
@@ -67,7 +67,7 @@ impl Rendering<'_> {
             )));
         }
         if self.softmax {
-            // Less the largest, so that no exponential overflows.
+            // Less the largest value, so that no exponential overflows.
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             scores
                 .iter_mut()
@@ -76,7 +76,7 @@ impl Rendering<'_> {
             scores.iter_mut().for_each(|score| *score /= sum);
         }
         let mut order: Vec<usize> = (0..scores.len()).collect();
-        // Of equals the first; what is no number comes last.
+        // The first of equal values; NaN comes last.
         let rank = |at: &usize| {
             if scores[*at].is_nan() {
                 f64::NEG_INFINITY
@@ -88,14 +88,14 @@ impl Rendering<'_> {
         let best = order.into_iter().take(most).map(|index| Best {
             index,
             label: self.labels.get(index).map(String::as_str),
-            // As precise as the model.
+            // With the precision of the model.
             score: scores[index] as f32,
         });
         Ok(best.collect())
     }
 }
 
-/// `[0.1,0.2]` and a newline: what `mobilenet_v2` printed.
+/// `[0.1,0.2]` and a newline: the output of `mobilenet_v2`.
 pub(crate) fn flat(tensor: &Tensor, most: u64) -> Result<Bytes, Error> {
     let mut out = Capped {
         bytes: Vec::new(),
@@ -144,8 +144,8 @@ struct Whole<'a> {
     data: Data<'a>,
 }
 
-/// The elements, flat, each written as what it is: an f32 in as few digits as tell it from others.
-/// What is no number in JSON (infinity, NaN) is null.
+/// The elements, flat, each in the form of its type: an f32 in as few digits as distinguish it.
+/// Infinity and NaN, which JSON lacks, are null.
 struct Data<'a>(&'a Tensor);
 
 macro_rules! elements {
@@ -255,7 +255,7 @@ fn npy(out: &mut Capped, tensor: &Tensor) -> io::Result<()> {
     out.write_all(tensor.data())
 }
 
-/// What is printed, as long as it is not too much.
+/// The output, up to a limit.
 struct Capped {
     bytes: Vec<u8>,
     most: u64,

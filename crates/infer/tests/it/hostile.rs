@@ -1,4 +1,4 @@
-//! Functions that mean harm, with models that do not; and files that do.
+//! Hostile functions with harmless models; and hostile files.
 
 use std::time::{Duration, Instant};
 

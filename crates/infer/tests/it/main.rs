@@ -1,4 +1,4 @@
-//! Models against the runtimes that their formats are of, and against who means harm.
+//! Models against the runtimes of their formats, and against attackers.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,11 +1,11 @@
-//! The keys that a client sends: the one that was given, or those that are kept for the server.
+//! The keys that a client sends: the given one, or those that are kept for the server.
 
 use super::Client;
 use crate::args::Remote;
 use crate::profile::{Profile, Profiles};
 use http::HeaderValue;
 
-/// Keys that are tried for one request.
+/// The most keys that are tried for one request.
 const TRIED: usize = 64;
 
 /// The functions whose admin keys are tried.
@@ -16,7 +16,7 @@ pub(super) enum Function {
     All,
 }
 
-/// The keys that are tried, and why others are not.
+/// The keys to try, and the reasons why others are not.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) keys: Vec<HeaderValue>,
@@ -24,7 +24,7 @@ pub(super) struct Keys {
 }
 
 impl Client {
-    /// Keeps the admin key of a function under its number and its name.
+    /// Stores the admin key of a function under its number and its name.
     ///
     /// # Errors
     /// The file of profiles cannot be written.
@@ -39,7 +39,7 @@ impl Client {
         .map(drop)
     }
 
-    /// Forgets the admin keys of a function that is gone.
+    /// Removes the admin keys of a deleted function.
     ///
     /// # Errors
     /// The file of profiles cannot be written.
@@ -109,7 +109,7 @@ impl Client {
                 )),
             }
         }
-        // A profile that was chosen stands for the rights that were chosen; an address, for all that are kept.
+        // A chosen profile means only the rights of that profile; an address means all keys that are kept for it.
         if self.profile.is_none() {
             let kept = self.profiles.profiles.values().chain(&self.profiles.dev);
             let of_this = kept.filter(is_this).filter(at_this);
@@ -152,15 +152,15 @@ impl Client {
         })
     }
 
-    /// True if a key would be sent, given or kept.
+    /// Returns whether a key would be sent, given or kept.
     ///
     /// # Errors
-    /// As [`Client::about`].
+    /// The errors of [`Client::about`].
     pub(crate) async fn has_key(&self) -> Result<bool, String> {
         Ok(!self.keys().await?.keys.is_empty())
     }
 
-    /// Why keys that are kept were not sent, in parentheses.
+    /// The reasons why kept keys were not sent, in parentheses.
     pub(crate) fn reasons(&self) -> String {
         match self.keys.get().map(|keys| keys.notes.as_slice()) {
             None | Some([]) => String::new(),
@@ -199,7 +199,7 @@ pub(super) fn bearer(key: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Refuses to send the key of the environment to another server than the environment's.
+/// Refuses to send the key of the environment to a server other than the environment's.
 pub(super) fn keep_to_its_server(remote: &Remote) -> Result<(), String> {
     let (Ok(server), Ok(key)) = (std::env::var("IOF_SERVER"), std::env::var("IOF_KEY")) else {
         return Ok(());

@@ -1,7 +1,7 @@
-//! Talking to a server: what every command that does so shares.
+//! The client of a server, which all commands share that talk to one.
 //!
-//! Which key is sent is decided at the first request: the one that was given; else those that are kept for this very
-//! server (`keys`), each in turn while the server refuses the one before.
+//! The key is chosen at the first request: the given one; else those that are kept for this very server (`keys`), each
+//! in turn while the server refuses the one before.
 
 mod keys;
 
@@ -26,9 +26,9 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-/// Longer than the server lets anybody wait.
+/// Longer than the server's own limits of time.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// The largest module and the largest result that are sent and taken.
+/// The largest module that is sent and the largest result that is received.
 const MOST: u64 = 1 << 30;
 
 /// A server, and the keys for it.
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     egress: Egress,
     rules: Rules,
     server: Url,
-    /// The key that was given; then no other is sent.
+    /// The given key; if there is one, no other is sent.
     given: Option<HeaderValue>,
     /// The profile that names the server.
     profile: Option<Profile>,
@@ -44,7 +44,7 @@ pub(crate) struct Client {
     function: Function,
     about: OnceCell<Json>,
     keys: OnceCell<Keys>,
-    /// Index of the key that opened something.
+    /// The index of a key that was accepted.
     works: AtomicUsize,
 }
 
@@ -62,10 +62,10 @@ pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> Ex
         .unwrap_or_else(|message| fail(2, message))
 }
 
-/// Faults of a key that does not do. No function can have one of these codes.
+/// The faults of a key that is not sufficient. A function's own fault never has one of these codes.
 const REFUSALS: [&str; 5] = ["admin-key", "jobs-undeclared", "key", "scope", "usage-key"];
 
-/// What a name in a path or in a query must not hold as it is.
+/// The characters that must be encoded in a segment of a path or a value of a query.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -86,13 +86,13 @@ const SEGMENT: &AsciiSet = &CONTROLS
 /// One segment of a path, or a value of a query.
 pub(crate) fn segment(text: &str) -> String {
     match text {
-        // They would be taken for steps.
+        // Dots would be resolved as path segments.
         "." | ".." => text.replace('.', "%2E"),
         _ => utf8_percent_encode(text, SEGMENT).to_string(),
     }
 }
 
-/// The URL of a server, as somebody types it.
+/// The URL of a server, as a user types it.
 fn server_url(text: &str) -> Result<Url, String> {
     if !text.contains("://") {
         return Err(format!(
@@ -104,7 +104,7 @@ fn server_url(text: &str) -> Result<Url, String> {
 
 impl Client {
     /// # Errors
-    /// What is wrong with an option, by its name.
+    /// An error that names the option.
     pub(crate) fn new(remote: &Remote) -> Result<Self, String> {
         let profiles = Profiles::load()?;
         let profile =
@@ -112,7 +112,7 @@ impl Client {
                 (true, ..) => Some(profiles.dev.as_ref().ok_or(
                     "--dev: no server of `iof dev` is known here. `iof dev` starts one; one that runs is known again when it is stopped and started, and takes its key until then: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
                 )?),
-                // A profile that is named has to be there; one that is not is of no matter to whoever says all.
+                // A named profile has to exist; a missing default one does not matter if the options name the server.
                 (_, None, Some(_)) => None,
                 (_, name, _) => profiles.find(name.as_deref())?,
             };
@@ -131,7 +131,7 @@ impl Client {
             .as_ref()
             .or(profile.as_ref().and_then(|profile| profile.cacert.as_ref()));
         let config = Config {
-            // The user's own rights and the user's own server: this is no function.
+            // The user's own rights and the user's own server: this request is not a function's.
             addresses: Addresses::Any,
             ca_files: cacert.into_iter().cloned().collect(),
             first_byte_timeout: PATIENCE,
@@ -158,12 +158,12 @@ impl Client {
         })
     }
 
-    /// The same, for one function: the admin keys that deploys from here were given for it are tried, too.
+    /// The same client, for one function: its admin keys from earlier deploys are tried, too.
     pub(crate) fn of(self, function: &str) -> Self {
         self.with(Function::One(function.to_owned()))
     }
 
-    /// The same, where it is not known which function is meant.
+    /// The same client, if it is not known which function is meant.
     pub(crate) fn of_any(self) -> Self {
         self.with(Function::All)
     }
@@ -195,7 +195,7 @@ impl Client {
         }
     }
 
-    /// Where a path of the server is.
+    /// The URL of a path of the server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin())
     }
@@ -204,10 +204,10 @@ impl Client {
         self.server.as_str().trim_end_matches('/')
     }
 
-    /// The server's description of itself: its identity, whether it takes keys, and what the key is that was given.
+    /// The server's description of itself: its identity, whether it has keys, and the rights of the given key.
     ///
     /// # Errors
-    /// The server is not one of iof, or does not answer.
+    /// An error if the server is not iof, or does not answer.
     pub(crate) async fn about(&self) -> Result<&Json, String> {
         let ask = || async {
             let (path, empty) = ("/v1/server", Bytes::new());
@@ -223,10 +223,10 @@ impl Client {
         self.about.get_or_try_init(ask).await
     }
 
-    /// The same as the server says it to the first key that is sent.
+    /// The same description for the first key that is sent.
     ///
     /// # Errors
-    /// As [`Client::about`].
+    /// The errors of [`Client::about`].
     pub(crate) async fn who(&self) -> Result<Json, String> {
         self.ask(Method::GET, "/v1/server", "").await
     }
@@ -236,10 +236,10 @@ impl Client {
         Ok(about["id"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Asks for a path below the server, and reads JSON; `Null` if the answer has no body.
+    /// Sends a request for a path below the server, and reads JSON; `Null` if the answer has no body.
     ///
     /// # Errors
-    /// What the server says is wrong, or why it does not answer.
+    /// The error of the server, or the reason why it does not answer.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -250,10 +250,10 @@ impl Client {
         self.json(response)
     }
 
-    /// The same with a body of JSON.
+    /// The same with a JSON body.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// The errors of [`Client::ask`].
     pub(crate) async fn tell(
         &self,
         method: Method,
@@ -266,10 +266,10 @@ impl Client {
         self.json(response)
     }
 
-    /// The JSON of an answer, if it is one of success.
+    /// The JSON of a successful answer.
     ///
     /// # Errors
-    /// What the server says is wrong.
+    /// The error of the server.
     pub(crate) fn json(&self, response: Response<Bytes>) -> Result<Json, String> {
         let (status, body) = (response.status(), response.into_body());
         if status.is_success() && body.is_empty() {
@@ -297,10 +297,10 @@ impl Client {
         )
     }
 
-    /// Sends a request, with each key in turn while it is refused, and takes any answer.
+    /// Sends a request, with each key in turn while it is refused, and returns any answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -314,7 +314,7 @@ impl Client {
         let answer = self
             .try_send(&method, path, headers, &body, keys.get(first))
             .await?;
-        // A function may answer 401 or 403 itself: it has run then, and is not run again with another key.
+        // A function may answer 401 or 403 itself: it has run then, and is not called again with another key.
         let refused = |answer: &Response<Bytes>| {
             let fault = answer.headers().get("iof-fault");
             fault.is_some_and(|fault| REFUSALS.iter().any(|refusal| fault == refusal))

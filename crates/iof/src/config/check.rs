@@ -1,4 +1,4 @@
-//! What settings must be, and the files that they name.
+//! Checks of settings, and of the files that they name.
 
 use super::{Config, listen, read};
 use crate::log;
@@ -114,7 +114,7 @@ impl Config {
         }
     }
 
-    /// The name of the server to the outside, if it has one.
+    /// The public URL of the server, if it has one.
     pub(crate) fn public_url(&self) -> Result<Option<Url>, String> {
         let text = self.public_url.as_str();
         if text.is_empty() {
@@ -130,7 +130,7 @@ impl Config {
         Ok(Some(url))
     }
 
-    /// What secrets are encrypted under, if there is a key. Reads a file, so at start alone.
+    /// The keys of secrets, if the settings have any. Reads a file, so only at start.
     ///
     /// # Errors
     /// A message that names the setting, and never shows a key.
@@ -142,7 +142,7 @@ impl Config {
         Ok(Some(keys))
     }
 
-    /// The keys of secrets as text, a line each, and the setting that has them; `None`: the settings have none.
+    /// The keys of secrets as text, one per line, and the setting that has them; `None` if there is none.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -163,7 +163,7 @@ impl Config {
         }
     }
 
-    /// Reads the files that settings name, as a start does.
+    /// Reads the files that settings name, as at a start.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -180,7 +180,7 @@ impl Config {
     }
 }
 
-/// A key that everybody on the machine can read protects from nobody there.
+/// A key that every user of the machine can read does not protect from any of them.
 pub(crate) fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = path.metadata().map_or(0, |file| file.permissions().mode());

@@ -1,11 +1,10 @@
-//! `--print-config --commented`: each setting with what it decides.
+//! `--print-config --commented`: each setting with its description.
 //!
-//! The comments are those of the settings in the code, read from its text: so there is no second list that could say less,
-//! or something else.
+//! The descriptions are the doc comments of the settings, read from the source: a second list could differ from them.
 
 use std::collections::HashMap;
 
-/// A table of settings, its struct, and the file that has it.
+/// A table of settings, its struct, and the source file of the struct.
 const STRUCTS: &[(&str, &str, &str)] = &[
     ("", "Config", include_str!("mod.rs")),
     ("auth", "Auth", SETTINGS),

@@ -1,6 +1,6 @@
-//! Addresses to listen on, as people write them: `127.0.0.1:8080`, `localhost:8080`, `:8080`, `8080`.
+//! Listen addresses, as people write them: `127.0.0.1:8080`, `localhost:8080`, `:8080`, `8080`.
 //!
-//! An address that is left out is that of this machine: to be reached from elsewhere, a server is told so in full.
+//! An address that is left out is loopback: a server that should be reachable from elsewhere needs a full address.
 
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// Parses an address.
 ///
 /// # Errors
-/// A message with what would be right.
+/// A message with a valid example.
 pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);

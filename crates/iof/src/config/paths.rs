@@ -1,6 +1,7 @@
-//! Files that a file of settings names: relative to that file, wherever the server is started.
+//! Paths in a file of settings, which are relative to that file, wherever the server is started.
 //!
-//! Not `infer.models`, which is relative to the data. Not those of `[commands]`: what a native program is and sees has to be absolute, and anything else is refused.
+//! Not `infer.models`, which is relative to the data. Not those of `[commands]`: the paths of a native program have to
+//! be absolute, and others are refused.
 
 use std::path::Path;
 use toml::{Table, Value};
@@ -17,7 +18,7 @@ const PATHS: [&str; 6] = [
 /// The setting that is a list of tables, and the paths of each.
 const CERTIFICATES: (&str, [&str; 2]) = ("egress.client_certificate", ["certificate", "key"]);
 
-/// Makes the paths of settings absolute that come from a file in `folder`.
+/// Makes the paths of settings absolute, if they come from a file in `folder`.
 pub(super) fn absolute(settings: &mut Table, folder: &Path) {
     for name in PATHS {
         if let Some(value) = find(settings, name) {

@@ -1,4 +1,4 @@
-//! Settings as text: their names, and how one source replaces what another said.
+//! Settings as text: their names, and how one source overrides another.
 
 use super::{Config, NO_MODELS};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub(super) fn merge(settings: &mut Table, from: Table) {
     }
 }
 
-/// Replaces one setting by a value in text: as TOML where it is a number or a list, and plain otherwise.
+/// Overrides one setting by a value in text: parsed as TOML for a number or a list, and taken as a string otherwise.
 pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), String> {
     let (parent, leaf) = match name.rsplit_once('.') {
         Some((parent, leaf)) => (Some(parent), leaf),
@@ -72,7 +72,7 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
         _ => Value::from(text),
     };
     let before = table.insert(leaf.to_owned(), value);
-    // One at a time, so that the message belongs to this one.
+    // One at a time, so that the message belongs to this setting.
     let check = Table::from_iter([(
         leaf.to_owned(),
         table.get(leaf).cloned().unwrap_or(Value::from("")),
@@ -108,13 +108,13 @@ pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String
     )
 }
 
-/// A TOML error, with its line, and with the nearest name or an example where the parser says only what it expected.
+/// A TOML error, with its line, and with the nearest name or an example if the parser states only what it expected.
 pub(super) fn said(error: &toml::de::Error) -> String {
     let message = error.message();
     error.to_string().replace(message, &clear(message))
 }
 
-/// A message of the parser in words for people.
+/// A message of the parser, reworded for people.
 fn clear(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if message.starts_with("unknown field")
@@ -132,7 +132,7 @@ fn clear(message: &str) -> String {
     message.to_owned()
 }
 
-/// Edits between two names.
+/// The edit distance between two names.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

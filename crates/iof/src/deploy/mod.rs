@@ -1,4 +1,4 @@
-//! `iof deploy`: a module, or what is built of a folder, becomes a function or its next version.
+//! `iof deploy`: a module, or the build of a folder, becomes a function or its next version.
 
 mod summary;
 mod variables;
@@ -20,14 +20,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use summary::Summary;
 
-/// A module, what it declares, and what to call it.
+/// A module, its declaration, and its name.
 pub(crate) struct Package {
     pub(crate) module: Vec<u8>,
     pub(crate) declaration: Option<String>,
     pub(crate) name: String,
 }
 
-/// What becomes of it.
+/// The options of a deploy.
 #[derive(Default)]
 pub(crate) struct Wishes {
     pub(crate) private: bool,
@@ -53,7 +53,7 @@ pub(crate) async fn package_of(built: &Built) -> Result<Package, String> {
 }
 
 pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
-    // Before anything is built: a wrong option, or a server that is not there, costs no minute then.
+    // Before the build: a wrong option or an unreachable server should not cost a minute first.
     let client = Client::new(&deploy.remote)?;
     agree(&client, deploy.remote.dev).await?;
     let sources = sources(&deploy.path, deploy.package.as_deref())?;
@@ -135,7 +135,7 @@ async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<D
     let document = client
         .ask(Method::GET, &format!("{place}/openapi.json"), "")
         .await;
-    // What a key of scope `deploy` may not see is not said.
+    // Facts that a key of scope `deploy` may not see are left out.
     let after = client.ask(Method::GET, &place, "").await;
     print(&summary::of(&Summary {
         client: &client,
@@ -148,8 +148,8 @@ async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<D
     Ok(deployed)
 }
 
-/// Sees that the server is there, and that whoever deploys to the server of `iof dev` means it: the next save replaces
-/// what was deployed.
+/// Checks that the server is reachable, and that a deploy to the server of `iof dev` is intended: the next save
+/// replaces the deployed version.
 async fn agree(client: &Client, agreed: bool) -> Result<(), String> {
     let about = client.about().await?;
     if about["dev"] != true || agreed {
@@ -229,16 +229,16 @@ fn read(file: &Path) -> Result<String, String> {
 pub(crate) struct Deployment {
     /// The server's answer.
     pub(crate) answer: Json,
-    /// Success if the admin key is kept, or the reason why it is not: the server shows it once.
+    /// Success if the admin key is stored, or the reason why it is not: the server shows it only once.
     pub(crate) kept: Option<Result<(), String>>,
-    /// The function as it was before, for who may see it.
+    /// The function before the deploy, if the key may read it.
     pub(crate) before: Option<Json>,
 }
 
-/// Deploys: the next version of the function of that name, or a new one.
+/// Deploys the next version of the function of that name, or a new one.
 ///
 /// # Errors
-/// What the server says is wrong.
+/// The error of the server.
 pub(crate) async fn put(
     client: &Client,
     package: Package,
@@ -270,7 +270,7 @@ pub(crate) async fn put(
             let answer = known
                 .send(Method::POST, &next, &headers, body.clone())
                 .await?;
-            // To whoever has no key for it, the server does not say whether there is such a function.
+            // Without a key for a function, a client cannot learn whether it exists.
             let hidden = matches!(
                 answer.status(),
                 StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
@@ -309,7 +309,7 @@ pub(crate) async fn put(
     })
 }
 
-/// A name that somebody has, and no key for it: every way back.
+/// The message for a name that is taken, without a key for it: every way to get access.
 async fn taken(client: &Client, known: &Client, name: &str) -> String {
     let keyless = client
         .about()
@@ -343,7 +343,7 @@ fn form(package: &Package) -> (HeaderValue, Vec<u8>) {
     part("module", &package.module);
     body.extend(format!("--{boundary}--\r\n").into_bytes());
     let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"));
-    // Hexadecimal digits always are a header value.
+    // Hexadecimal digits are always a valid header value.
     (
         content_type.unwrap_or(HeaderValue::from_static("multipart/form-data")),
         body,

@@ -1,4 +1,4 @@
-//! What `iof deploy` prints for people.
+//! The text that `iof deploy` prints for people.
 
 use super::{Deployment, Wishes, name_of};
 use crate::client::{Client, segment};
@@ -18,7 +18,7 @@ pub(super) struct Summary<'a> {
     /// The function as it is now.
     pub(super) after: Option<&'a Json>,
     pub(super) wishes: &'a Wishes,
-    /// The option that leads another command to the same server.
+    /// The option with which another command reaches the same server.
     pub(super) server: &'a str,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     let name = name_of(deployed);
     let exports = texts(deployed, "exports");
     let runs = match wishes {
-        // The first version runs, whatever was wished.
+        // The first version is active, whatever the options were.
         _ if !deployed["admin_key"].is_null() => String::new(),
         Wishes {
             canary: Some(percent),
@@ -53,7 +53,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     if let Some(export) = exports.first() {
         let call = format!("{}/call/{}", path(&name), segment(export));
         let _ = writeln!(text, "  url   {}", client.url(&call));
-        // Nobody else's key belongs in a line that is copied.
+        // Only the user's own key may be in a line that is copied.
         let key = match wishes.private {
             true => "-H 'authorization: Bearer KEY' ",
             false => "",
@@ -130,7 +130,7 @@ fn key_of(deployment: &Deployment, name: &str, server: &str) -> String {
 /// The most values of a sample.
 const SAMPLE: u32 = 200;
 
-/// A body that the function takes, as curl sends it.
+/// A sample body for the function, as an argument of curl.
 fn body(document: Option<&Json>, call: &str) -> String {
     let operation = document.map(|document| &document["paths"][call]["post"]);
     let schema = operation.map(|of| &of["requestBody"]["content"]["application/json"]["schema"]);
@@ -160,8 +160,7 @@ fn body(document: Option<&Json>, call: &str) -> String {
     format!("-H 'content-type: application/json' -d {text} ")
 }
 
-/// A value that a schema takes, as far as it is plain, and small: of what is nested deeper or comes after `left` values,
-/// there is `null`.
+/// A sample value for a schema, as far as it is simple, and small: nested deeper or after `left` values, it is `null`.
 fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
     if *left == 0 {
         return Json::Null;

@@ -1,9 +1,9 @@
-//! `iof deploy --env NAME --set NAME=VALUE`: the variables of a `function.toml`, as one deploy means them.
+//! `iof deploy --env NAME --set NAME=VALUE`: the variables of a `function.toml` for one deploy.
 
 use toml::{Table, Value};
 
-/// The declaration with the variables of an environment, and those that were typed, over its own. As it is, if neither was
-/// asked for: what is wrong in it then has its line.
+/// The declaration with the variables of an environment, and those of the command line, over its own. Unchanged if
+/// neither was asked for, so that errors in it keep their line.
 ///
 /// # Errors
 /// A message that names the option or the table.

@@ -1,9 +1,8 @@
-//! `iof dev`: a server of one's own, what is built swapped in when a file is saved, and everything that calls do in one
-//! stream.
+//! `iof dev`: a local server, a rebuild and redeploy whenever a file is saved, and one stream of everything that calls
+//! do.
 //!
-//! Three things run side by side: the server, as `iof serve` runs it; the thread that watches and builds; and the
-//! stream, which asks the server for what came as any client would. What is deployed goes the way of every deploy, so
-//! that what works here works there.
+//! Three parts run side by side: the server, as in `iof serve`; the thread that watches and builds; and the stream,
+//! which polls the server like any client. Deploys are ordinary deploys, so that what works here works on a server.
 
 use crate::args::{Dev, Remote};
 use crate::build::{functions, once, say};
@@ -26,11 +25,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// Seconds that a question waits at the server for something to tell.
+/// The seconds for which the server holds a poll open until there is news.
 const WAIT: u32 = 30;
-/// After a question that was not answered.
+/// The pause after a failed poll.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often the thread that watches looks whether anybody still listens.
+/// The interval at which the watching thread checks whether anybody still listens.
 const LOOK: Duration = Duration::from_millis(300);
 
 /// A build of one function, told by the thread that builds.
@@ -158,7 +157,7 @@ async fn follow(
     }
 }
 
-/// Keeps the server and its key as the profile of `--dev`, so that other commands of this user need neither.
+/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither.
 async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
     let about = client.about().await?;
     let profile = Profile {
@@ -242,7 +241,7 @@ fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
 }
 
 fn list(changed: &[PathBuf]) -> String {
-    // Editors and compilers write files that are gone again.
+    // Editors and compilers write temporary files.
     let there = changed.iter().filter(|path| path.exists());
     let names = there.filter_map(|path| path.file_name());
     let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();

@@ -1,11 +1,11 @@
-//! The author's side: what builds functions, and the project in this folder.
+//! The checks for authors: the toolchain, and the project in this folder.
 
 use super::{Check, Part};
 use iof_build::{Machine, Toolchain};
 use std::fs;
 use std::path::Path;
 
-/// Checks of what builds functions.
+/// Checks of the toolchain for functions.
 pub(super) fn toolchain() -> Vec<Check> {
     let lines = Toolchain::report(&Machine::this()).into_iter();
     lines
@@ -19,12 +19,12 @@ pub(super) fn toolchain() -> Vec<Check> {
         .collect()
 }
 
-/// True if a function is written in a folder, or above it.
+/// Returns whether a folder is in a project of a function.
 pub(super) fn is_project(folder: &Path) -> bool {
     folder.join("Cargo.toml").is_file() || folder.join("function.toml").is_file()
 }
 
-/// The project in a folder: its `function.toml`, as a server as shipped reads it.
+/// Checks the project in a folder: its `function.toml`, against a server as shipped.
 pub(super) fn project(folder: &Path) -> Vec<Check> {
     let file = folder.join("function.toml");
     let name = "function.toml";

@@ -1,4 +1,4 @@
-//! The machine and the settings: what a server stands on.
+//! The checks for servers: the machine and the settings.
 
 use super::{Check, Part};
 use crate::config::Config;
@@ -11,11 +11,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Fewer functions than this are few for a server of many.
+/// Fewer functions than this get advice.
 const FEW: u32 = 100;
-/// Below this, a server cannot keep what it is given for long.
+/// Below this, a server soon runs out of room.
 const ROOM: u64 = 1 << 30;
-/// 2025: no clock that is right shows less.
+/// 2025: a correct clock shows at least this.
 const WRITTEN: Duration = Duration::from_secs(1_735_689_600);
 
 pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
@@ -47,7 +47,7 @@ fn kernel() -> Check {
     check("kernel", format!("Linux {release}"), advice)
 }
 
-/// The functions that there is room to keep ready, and what to raise for more of them.
+/// The number of functions that can be kept loaded, and what to raise for more.
 fn functions(config: &Config) -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let capacity = host::capacity(config, limit.unwrap_or(u64::MAX));
@@ -92,10 +92,10 @@ fn address_space(config: &Config) -> Check {
 }
 
 fn descriptors(config: &Config) -> Check {
-    // As `iof serve` shares them out.
+    // Divided as in `iof serve`.
     let connections = u64::from(config.server.connections).saturating_mul(2);
     let wanted = connections.max(u64::from(config.server.open_files).saturating_mul(4));
-    // The soft limit is the program's own to raise.
+    // The program may raise the soft limit itself.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let found = limit.map_or("no limit".to_owned(), |limit| limit.to_string());
     let short = limit.is_some_and(|limit| limit < wanted);
@@ -124,7 +124,7 @@ fn clock() -> Check {
     )
 }
 
-/// Whether the folder can be made or written, and has room.
+/// Checks that the folder can be made or written, and has room.
 fn store(config: &Config) -> Check {
     let data = &config.data;
     let there = data.ancestors().find(|folder| folder.is_dir());

@@ -1,8 +1,7 @@
-//! `iof doctor`: what this machine has of what a server and an author want, each line fine or with what to do.
+//! `iof doctor`: checks that this machine has what a server and an author need; each line is fine or states what to do.
 //!
-//! A line that cannot be found out is one that lacks something, and keeps no other from being said. A machine is that of a
-//! server, of an author, or of both: what only authors want is needed where somebody writes a function, in a folder with
-//! a project.
+//! A check that cannot be made counts as failed, and does not stop the others. A machine is a server's, an author's, or
+//! both: the needs of authors are checked only in a folder with a project.
 
 mod author;
 mod machine;
@@ -39,13 +38,13 @@ impl Part {
     }
 }
 
-/// One line.
+/// One check.
 #[derive(Debug, serde::Serialize)]
 struct Check {
     part: Part,
     name: String,
     fine: bool,
-    /// What was found.
+    /// The finding.
     found: String,
     /// What is lost without it, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +71,7 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
     };
     let (mut checks, config) = match Config::resolve(&serve) {
         Ok(config) => (vec![], config),
-        // All else can still be looked at.
+        // All other checks can still be made.
         Err(message) => (vec![settings(&message)], Config::default()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -108,7 +107,7 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
 
 /// Settings with which no server starts.
 fn settings(message: &str) -> Check {
-    // Of an error in a file, where it is and what it is; the line itself is between.
+    // For an error in a file, the position and the problem; the line itself is between.
     let lines: Vec<&str> = message
         .lines()
         .map(str::trim)
@@ -175,7 +174,7 @@ fn table(checks: &[Check], writes: bool) -> String {
         for check in of_part {
             let word = match check.fine {
                 true => "fine",
-                // Nobody writes functions here.
+                // This folder has no project.
                 false if part == Part::Author && !writes => "none",
                 false => "lacks",
             };

@@ -1,4 +1,4 @@
-//! The server that commands go to, if it is there.
+//! The check of the server to which commands are sent, if it runs.
 
 use super::{Check, Part};
 use crate::args::Remote;
@@ -17,7 +17,7 @@ pub(super) async fn checks(remote: &Remote) -> Vec<Check> {
     };
     let about = match client.who().await {
         Ok(about) => about,
-        // Nobody said that there is one.
+        // No server was named.
         Err(_) if !named => {
             return check(format!("none at {}", client.origin()), None);
         }

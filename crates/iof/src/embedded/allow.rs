@@ -5,7 +5,7 @@ use iof_egress::{Pin, Rule};
 use std::net::{SocketAddr, ToSocketAddrs};
 use url::Url;
 
-/// Lets functions reach a host and port that the rules of a server keep them from: of this machine, or of this network.
+/// Lets functions reach a host and port of this machine or this network, which the rules of a server refuse.
 pub(super) fn host(config: &mut Config, place: &str) -> Result<(), String> {
     let wrong = || format!("--allow: not a host and a port: got {place}. Write localhost:3000.");
     let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;

@@ -1,6 +1,6 @@
-//! The list of [`syscalls`](crate::confine::syscalls), in the order of the alphabet.
+//! The system calls of [`syscalls`](crate::confine::syscalls), in alphabetical order.
 
-/// The same on every architecture; the C library's bindings do not know it on all.
+/// The same number on every architecture; the C library's bindings lack it on some.
 const FCHMODAT2: i64 = 452;
 
 /// On every architecture.
@@ -215,7 +215,7 @@ pub(crate) const EVERYWHERE: [i64; 208] = [
     libc::SYS_writev,
 ];
 
-/// The calls that newer architectures did not take over.
+/// The calls that newer architectures dropped.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const OLDER: [i64; 36] = [
     libc::SYS_access,

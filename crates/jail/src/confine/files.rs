@@ -54,21 +54,21 @@ pub(crate) enum Access {
     Device,
 }
 
-/// One visible file, or directory with all below it.
+/// One visible file, or directory with everything below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The path where the program finds it.
+    /// The path at which the program sees it.
     pub(crate) path: PathBuf,
-    /// The path where it really is.
+    /// The canonical path on the host.
     pub(crate) canonical: PathBuf,
     pub(crate) access: Access,
 }
 
-/// All that the profile's program sees, parents before their children.
+/// All files that the profile's program sees, parents before their children.
 ///
 /// # Errors
-/// A path that was declared and cannot be reached by the user that programs run as, or is not where it was:
-/// somebody may have put a link to what must not be seen in its place.
+/// A declared path that the user of programs cannot reach, or that leads elsewhere than before: somebody may have put a
+/// link to a hidden file in its place.
 pub(crate) fn visible(
     profile: &Profile,
     leads: &[(PathBuf, PathBuf)],
@@ -92,7 +92,7 @@ pub(crate) fn visible(
         }
         entries.push(entry);
     }
-    // The system's own links change with its packages, and no program changes them.
+    // The system's own links change with its packages, and programs cannot change them.
     let system = |path: &Path| VISIBLE.iter().any(|visible| path.starts_with(visible));
     for entry in entries.iter().filter(|entry| !system(&entry.path)) {
         let led = leads.iter().find(|(path, _)| *path == entry.path);
@@ -105,7 +105,7 @@ pub(crate) fn visible(
             ));
         }
     }
-    // What links lead to is there before them, and what may be written wins, being last among equals.
+    // Targets of links come before them, and writable entries win, being last among equals.
     entries.sort_by_key(|entry| {
         let link = entry.path != entry.canonical;
         (link, entry.path.clone(), entry.access != Access::Read)

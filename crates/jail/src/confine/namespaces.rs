@@ -1,10 +1,9 @@
-//! Namespaces, and who the warden is in them. This runs in the outer process, whose children are
+//! Namespaces, and the warden's user in them. This runs in the outer process, whose children are
 //! then inside.
 //!
-//! Where user namespaces exist, they are the way also for root: root gives itself up first, so that
-//! what the program is outside of its namespace is an ordinary user, and what the warden may do
-//! inside is worth nothing outside. Root without them makes the others as root, and the inner
-//! process gives root up at its end.
+//! Where user namespaces exist, they are used also for root: root drops its privileges first, so that outside of its
+//! namespace the program is an ordinary user, and the warden's rights inside have no effect outside. Root without user
+//! namespaces makes the others as root, and the inner process drops root at its end.
 
 use std::io;
 use std::path::Path;
@@ -19,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::feature::{Feature, Report};
 use crate::wire::Plan;
 
-/// The user that a program is in a user namespace. The number means nothing outside.
+/// The user of a program in a user namespace. The number means nothing outside.
 pub(crate) const INNER: u32 = 1000;
 
-/// `(uid_t) -1`: leave it as it is.
+/// `(uid_t) -1`: leaves an id unchanged.
 const SAME: u32 = u32::MAX;
 
-/// The capabilities that the inner process needs to finish the walls: mounts, the loopback interface, and giving up
-/// all of it.
+/// The capabilities that the inner process needs to finish the confinement: mounts, the loopback interface, and
+/// dropping all of these.
 const NEEDED: [CapabilitySet; 3] = [
     CapabilitySet::SYS_ADMIN,
     CapabilitySet::NET_ADMIN,
@@ -36,18 +35,18 @@ const NEEDED: [CapabilitySet; 3] = [
 /// The identity of the inner process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Identity {
-    /// Root, in no user namespace: it becomes the plan's user.
+    /// Root, without a user namespace: it becomes the plan's user.
     Root,
     /// [`INNER`] of a user namespace, with [`NEEDED`] until it drops them.
     Mapped,
-    /// The identity of the server.
+    /// The user of the server.
     Server,
 }
 
-/// Enters what there is.
+/// Enters the namespaces that are available.
 ///
 /// # Errors
-/// If the process is left half-way between two users; whatever else fails is in the report.
+/// An error if the process is left halfway between two users; every other failure is in the report.
 pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
     let wanted = |feature| !plan.without.contains(&feature);
     let root = nix::unistd::geteuid().is_root() && give_up_groups(plan)?;
@@ -87,7 +86,7 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         };
         report.add(feature, outcome);
     }
-    // A name and a view of cgroups hold nothing, and are taken where they are given.
+    // A host name and a view of cgroups confine nothing, and are used if they are available.
     if nix::sched::unshare(CloneFlags::CLONE_NEWUTS).is_ok() {
         let _ = rustix::system::sethostname(b"iof");
     }
@@ -98,9 +97,9 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
     Ok(identity)
 }
 
-/// Takes the plan's group and no other. `false`: this is root in name only, of a user namespace that has one user, as
-/// rootless containers have it; what it is outside is an ordinary user, whom it stays. The machine's own root that lacks
-/// the capability is not let through: programs would run as the owner of the system's files.
+/// Sets the plan's group and no other. Returns `false` for root in name only, of a user namespace that has one user, as
+/// in rootless containers; outside it is an ordinary user, and it stays that. The machine's own root without the
+/// capability is refused: programs would run as the owner of the system's files.
 fn give_up_groups(plan: &Plan) -> io::Result<bool> {
     let group = Gid::from_raw(plan.group);
     match setgroups(&[]).and_then(|()| setresgid(group, group, group)) {
@@ -130,7 +129,7 @@ fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
             Uid::from_raw(plan.user),
             Uid::from_raw(SAME),
         )?;
-        // Some systems let only a capable process make one, and capable is what root stays.
+        // Some systems let only a capable process make one, and the saved root is capable.
         let mut sets = rustix::thread::capabilities(None)?;
         sets.effective = sets.permitted;
         rustix::thread::set_capabilities(None, sets)?;
@@ -161,8 +160,8 @@ fn keep_over_exec() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up for good what [`enter`] kept: root, and every capability, also those that a program
-/// with capabilities of its own could bring back.
+/// Drops for good what [`enter`] kept: root, and every capability, also those that a program with file capabilities
+/// could regain.
 pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
     if identity != Identity::Server {
         for capability in CapabilitySet::all().iter() {
@@ -174,7 +173,7 @@ pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
         let user = Uid::from_raw(plan.user);
         setresuid(user, user, user)?;
     }
-    // Some kernels and sandboxes know no ambient capabilities, and then there are none.
+    // Some kernels and sandboxes have no ambient capabilities to drop.
     let _ = rustix::thread::clear_ambient_capability_set();
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-/// The address where a jail's proxy listens: the port that proxies have had since Squid.
+/// The address of a jail's proxy: the port that proxies have used since Squid.
 pub(crate) const PROXY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 3128);
 
 /// Brings up the loopback interface of a new network namespace, and listens.

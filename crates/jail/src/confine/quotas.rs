@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit};
 use crate::confine::namespaces::Identity;
 use crate::profile::Limits;
 
-/// Sets them for this process and all that it starts.
+/// Sets the limits for this process and all that it starts.
 pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     let set = |resource, limit: u64| {
         let limit = within(resource, limit);
@@ -19,7 +19,7 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     };
     if let Some(cpu) = limits.cpu {
         let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-        // SIGXCPU at the limit, and SIGKILL for those who catch that.
+        // SIGXCPU at the limit, and SIGKILL for programs that catch that.
         let most = within(Resource::Cpu, seconds + 1);
         let limit = Rlimit {
             current: Some(seconds.min(most)),
@@ -28,8 +28,8 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
         rustix::process::setrlimit(Resource::Cpu, limit)?;
     }
     set(Resource::Data, limits.memory)?;
-    // The two processes of the warden are in the count of a user namespace. Elsewhere, it counts
-    // everything of the user.
+    // The two processes of the warden are in the count of a user namespace. Elsewhere, the count is of
+    // all processes of the user.
     let own = if identity == Identity::Mapped { 2 } else { 0 };
     set(Resource::Nproc, u64::from(limits.processes) + own)?;
     set(Resource::Nofile, u64::from(limits.files))?;
@@ -37,7 +37,7 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     // Not 0: a host that pipes core dumps into a program of its own does so at 0, too, and only at 1
     // does not (core(5)).
     set(Resource::Core, 1)?;
-    // A stack is not counted as data, and may be as large as this.
+    // A stack does not count as data, and may be as large as this.
     let most = within(Resource::Stack, 64 << 20);
     let stack = Rlimit {
         current: Some(most.min(8 << 20)),
@@ -52,8 +52,8 @@ pub(crate) fn enforce(limits: &Limits, identity: Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// A limit, or the one that this process has where that is lower already: only the kernel's root raises it again, and a
-/// lower one holds as well.
+/// A limit, or the lower one that this process already has: only the kernel's root can raise a limit, and a lower one
+/// confines as well.
 fn within(resource: Resource, limit: u64) -> u64 {
     let own = rustix::process::getrlimit(resource).maximum;
     own.map_or(limit, |own| own.min(limit))

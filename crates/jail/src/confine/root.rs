@@ -1,7 +1,7 @@
 //! The file system of a program: an empty one, into which the visible files are mounted.
 //!
-//! The order is that of bubblewrap: a tmpfs becomes the root and the old root hangs below it while
-//! the mounts are made, so that nothing on the way hides a source. Then the old root goes.
+//! The order is that of bubblewrap: a tmpfs becomes the root and the old root is mounted below it
+//! while the mounts are made, so that nothing hides a source. Then the old root is removed.
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder};
@@ -17,12 +17,12 @@ use crate::profile::Limits;
 
 /// The mount point of the old root while the new one is made.
 const OLD: &str = "/.old";
-/// The program's working directory, also `TMPDIR`: programs that insist on it find one.
+/// The program's working directory, and `TMPDIR`: programs that insist on `/tmp` find one.
 pub(crate) const SCRATCH: &str = "/tmp";
 /// POSIX shared memory and semaphores.
 pub(crate) const SHARED: &str = "/dev/shm";
 
-/// The files that the C library answers programs from, instead of the host's.
+/// The files from which the C library answers programs, instead of the host's.
 const SETTINGS: [(&str, &str); 5] = [
     (
         "/etc/passwd",
@@ -37,11 +37,11 @@ const SETTINGS: [(&str, &str); 5] = [
     ("/etc/resolv.conf", ""),
 ];
 
-/// Builds it and moves in. `owner` is who the program is, as the mount namespace counts. The result
-/// says whether `/proc` could be mounted.
+/// Builds the root and moves into it. `owner` is the program's user, as the mount namespace counts.
+/// The result tells whether `/proc` could be mounted.
 ///
 /// # Errors
-/// The mount that failed. The process is then of no use.
+/// The mount that failed. The process is unusable then.
 pub(crate) fn build(
     entries: &[Entry],
     limits: &Limits,
@@ -62,7 +62,7 @@ pub(crate) fn build(
     for entry in entries {
         show(entry).map_err(|e| at(&entry.path.to_string_lossy(), e))?;
     }
-    // Before the old root goes: an unprivileged /proc needs a whole one beside it.
+    // Before the old root is removed: an unprivileged /proc needs a complete one beside it.
     let proc = directory(Path::new("/proc")).and_then(|()| {
         let flags = plain | MountFlags::NOEXEC;
         Ok(rustix::mount::mount("proc", "/proc", "proc", flags, None)?)
@@ -82,10 +82,10 @@ pub(crate) fn build(
     Ok(proc.map_err(|error| error.to_string()))
 }
 
-/// One file system of a size, that shows twice.
+/// One file system of a limited size, mounted in two places.
 fn scratch(limits: &Limits, (user, group): (u32, u32)) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    // The three directories that are there always are no one's to pay for.
+    // The three directories that always exist do not count against the limit.
     let options = format!(
         "size={},nr_inodes={},mode=755,uid={user},gid={group}",
         limits.scratch,
@@ -132,7 +132,7 @@ fn show(entry: &Entry) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a mount read-only, besides what it is already: those flags are locked in a user namespace.
+/// Makes a mount read-only, keeping its flags: those are locked in a user namespace.
 fn seal(path: &Path, more: MountFlags) -> io::Result<()> {
     let has = rustix::fs::statvfs(path)?.f_flag;
     let mut flags = MountFlags::from_bits_retain(libc::MS_BIND as u32) | MountFlags::RDONLY | more;

@@ -1,5 +1,5 @@
-//! The Landlock rules: the visible files again, and nothing else of the file system; no TCP where
-//! there is no network namespace; no signal and no abstract socket out of the jail.
+//! The Landlock rules: the visible files again, and nothing else of the file system; no TCP without
+//! a network namespace; no signal and no abstract socket out of the jail.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use landlock::{
 
 use crate::confine::files::{Access, Entry};
 
-/// The newest that the crate knows and these rules were read against.
+/// The newest ABI that the crate knows and against which these rules were checked.
 const NEWEST: ABI = ABI::V10;
 
-/// Locks the process in. `free` may be changed in every way, but not executed; `settings`
-/// of ours are read, which there are in a root of ours, and `/proc` where `proc` says so.
+/// Confines the process. `free` may be changed in every way, but not executed; our own `settings`,
+/// which exist in a root of ours, are readable, and so is `/proc` if `proc` is true.
 ///
 /// # Errors
-/// Why there is no Landlock here.
+/// The reason why there is no Landlock.
 pub(crate) fn enforce(
     entries: &[Entry],
     free: &[&Path],
@@ -65,7 +65,7 @@ fn restrict(
         ruleset = ruleset.add_rules(rule(path, AccessFs::ReadFile.into()))?;
     }
     if !settings.is_empty() {
-        // In a root of ours, what can be listed is what is visible.
+        // In a root of ours, everything that can be listed is visible anyway.
         ruleset = ruleset.add_rules(rule(Path::new("/"), AccessFs::ReadDir.into()))?;
     }
     ruleset.restrict_self()
@@ -83,7 +83,7 @@ fn rights(access: Access) -> BitFlags<AccessFs> {
     }
 }
 
-/// A rule for what exists; what does not needs none. A file takes no rights of a directory.
+/// A rule for a path that exists; a missing one needs none. Rights for directories do not apply to files.
 fn rule(path: &Path, rights: BitFlags<AccessFs>) -> Vec<Result<PathBeneath<PathFd>, RulesetError>> {
     let rights = match path.is_dir() {
         true => rights,

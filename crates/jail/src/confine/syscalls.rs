@@ -1,13 +1,12 @@
-//! The system calls that programs get: a list of what is allowed, after the default profile of
-//! container runtimes and shorter, because nothing here is a whole system.
+//! The system calls that programs may use: an allow list, after the default profile of container
+//! runtimes and shorter, because no whole system runs here.
 //!
-//! A call that is not on the list does not exist (`ENOSYS`), so that a C library falls back to what it did
-//! before the call was invented, and so that neither a call that is newer than this list nor one of
-//! another numbering (x32) is a way around it. Not there on purpose: namespaces, mounts, `ptrace`
-//! and another process's memory, keys, `bpf`, `perf_event_open`, `io_uring`, `userfaultfd`, modules,
-//! handles; `clone3` whose flags a filter cannot read; `memfd_create`, System V and POSIX queues and
-//! shared memory, which hold memory that no limit counts and that would outlive a run; extended
-//! attributes that can be set, which would carry data from run to run on the scratch directory.
+//! A call that is not on the list does not exist (`ENOSYS`), so that a C library falls back to what it did before the
+//! call was added, and so that neither a call that is newer than this list nor one of another numbering (x32) bypasses
+//! it. Left out on purpose: namespaces, mounts, `ptrace` and another process's memory, keys, `bpf`, `perf_event_open`,
+//! `io_uring`, `userfaultfd`, modules, handles; `clone3`, whose flags a filter cannot read; `memfd_create`, System V
+//! and POSIX queues and shared memory, which hold memory that no limit counts and that would outlive a run; setting
+//! extended attributes, which would carry data from run to run on the scratch directory.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +22,14 @@ use crate::confine::calls;
 pub(crate) struct Sockets {
     /// Unix sockets: where a mount namespace hides those of the host.
     pub(crate) unix: bool,
-    /// IP: where a network namespace holds the proxy and nothing else.
+    /// IP: if a network namespace contains only the proxy.
     pub(crate) ip: bool,
 }
 
-/// Compiles the filters and puts them on.
+/// Compiles and installs the filters.
 ///
 /// # Errors
-/// Why there is no seccomp here.
+/// The reason why there is no seccomp.
 pub(crate) fn enforce(sockets: Sockets) -> Result<String, String> {
     let architecture: TargetArch = std::env::consts::ARCH
         .try_into()
@@ -94,10 +93,9 @@ fn unlike(sockets: Sockets) -> Result<Rules, BackendError> {
     Ok(BTreeMap::from([(libc::SYS_socket, rules)]))
 }
 
-/// Calls that succeed without being made: some programs insist on having no core dumps, but a limit
-/// of 0 would bring back those that are piped, see [`quotas`](crate::confine::quotas); and the kernel
-/// does not promise a size of a socket's buffer either, but what a Unix socket may hold is counted by
-/// it, see [`usage`](crate::usage).
+/// Calls that succeed without being made: some programs insist on having no core dumps, but a limit of 0 would enable
+/// those that are piped, see [`quotas`](crate::confine::quotas); and the kernel does not promise a size of a socket's
+/// buffer either, but the buffer of a Unix socket is counted by its size, see [`usage`](crate::usage).
 fn pretended() -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
     let core = u64::from(libc::RLIMIT_CORE);
@@ -129,18 +127,18 @@ fn forbidden() -> Result<Rules, BackendError> {
         let has = SeccompCondition::new(0, SeccompCmpArgLen::Qword, has, flag)?;
         either(&mut rules, libc::SYS_clone, vec![has])?;
     }
-    // Typing into somebody's terminal.
+    // Injecting input into a terminal.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         either(&mut rules, libc::SYS_ioctl, vec![is(1, request)?])?;
     }
-    // Execution domains are old code that nothing needs; these are the default, and the question.
+    // Execution domains are old code that nothing needs; these values are the default, and the query.
     either(
         &mut rules,
         libc::SYS_personality,
         vec![is_not(0, 0)?, is_not(0, 0xffff_ffff)?],
     )?;
-    // A process has the settings that it gives itself. With another's pid, or by user or group, it
-    // would reach the warden, and so the runs after it.
+    // A process may change its own settings. With another's pid, or by user or group, it would reach
+    // the warden, and so later runs.
     for (call, argument) in [
         (libc::SYS_prlimit64, 0),
         (libc::SYS_sched_setaffinity, 0),

@@ -1,29 +1,29 @@
-//! Coverage: one rule allows all that another does.
+//! Coverage: whether one rule allows everything that another does.
 //!
-//! The operator's rules are the ceiling of a function's, and this is asked when a function is
-//! deployed, so that a rule above the ceiling is an error then and not a denied request later. One
-//! rule has to cover the wanted one alone: that two cover it together (`GET` and `POST`) would be
-//! true for some, and nobody would see from the settings which.
+//! The operator's rules are the ceiling of a function's, and this is checked when a function is deployed, so that a
+//! rule above the ceiling is an error then and not a denied request later. A single rule has to cover the wanted one: a
+//! test that accepts two rules together (`GET` and `POST`) would hold only for some rules, and the settings would not
+//! show for which.
 
 use url::Host;
 
 use super::{HostPattern, Methods, PortPattern, Rule, Rules};
 
 impl Rules {
-    /// The first rule that allows all that `wanted` does.
+    /// The first rule that allows everything that `wanted` does.
     pub fn covers(&self, wanted: &Rule) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.covers(wanted))
     }
 }
 
 impl Rule {
-    /// Returns whether everything that `other` allows is allowed by this rule.
+    /// Returns whether this rule allows everything that `other` allows.
     pub fn covers(&self, other: &Rule) -> bool {
         self.scheme == other.scheme
             && self.methods.cover(&other.methods)
             && self.host.covers(&other.host)
             && self.port.covers(other.port)
-            // Segments are decoded and hold nothing that is read in two ways (`path::segments`).
+            // Segments are decoded and have only one reading (`path::segments`).
             && other.path.starts_with(&self.path)
     }
 }
@@ -32,7 +32,7 @@ impl Methods {
     fn cover(&self, other: &Methods) -> bool {
         match (self, other) {
             (Methods::Any, _) => true,
-            // Methods are an open set: no list is all of them.
+            // Methods are an open set: no list contains all of them.
             (Methods::Listed(_), Methods::Any) => false,
             (Methods::Listed(mine), Methods::Listed(others)) => {
                 others.iter().all(|method| mine.contains(method))
@@ -46,7 +46,7 @@ impl HostPattern {
         match (self, other) {
             (HostPattern::Any, _) => true,
             (_, HostPattern::Any) => false,
-            // What is below a name below the domain is below the domain.
+            // A name below a subdomain is also below the domain.
             (HostPattern::Below(mine), HostPattern::Below(other)) => {
                 mine == other || self.contains(&Host::Domain(other.as_str()))
             }

@@ -1,10 +1,9 @@
 //! The outbound rule: `METHODS SCHEME://HOST[:PORT][/PATH]`.
 //!
-//! One line of text a rule, so that a grant reads like the request it allows, in a manifest, in the
-//! API and in the log (alternative rejected: a table with five keys, which nobody reads across).
-//! Only allowing rules exist; what no rule allows is denied, so the order of rules never matters.
-//! Everything in a rule narrows by default: a rule without a port allows only the scheme's own
-//! port.
+//! A rule is one line of text, so that a grant reads like the request it allows, in a manifest, in the API and in the
+//! log (alternative rejected: a table with five keys, which is hard to read across). Only allowing rules exist; a
+//! request that no rule allows is denied, so the order of rules never matters. Every part of a rule is narrow by
+//! default: a rule without a port allows only the scheme's own port.
 
 mod cover;
 
@@ -34,7 +33,7 @@ pub struct Rule {
     port: PortPattern,
     /// Decoded segments; empty for every path.
     path: Vec<String>,
-    /// The canonical text of all that: it parses to the same rule. Every request has it on record.
+    /// The canonical text of the rule, which parses to the same rule. Every request has it in its record.
     text: Box<str>,
 }
 
@@ -43,7 +42,7 @@ pub struct Rule {
 #[serde(transparent)]
 pub struct Rules(pub Vec<Rule>);
 
-/// A text that is not a rule; `Display` says what is wrong and what to write.
+/// A text that is not a rule; `Display` states what is wrong and what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("outbound rule {rule:?}: {problem}")]
 pub struct RuleError {
@@ -81,7 +80,7 @@ impl Rule {
         self.scheme.as_str()
     }
 
-    /// Returns whether this rule allows the request but for its path.
+    /// Returns whether this rule allows the request except for its path.
     pub fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
         *method != Method::CONNECT
             && *method != Method::TRACE
@@ -95,7 +94,7 @@ impl Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Methods {
     Any,
-    /// In the order written, without repetition.
+    /// The methods in the order written, without repetition.
     Listed(Vec<Method>),
 }
 
@@ -142,7 +141,7 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// A host, `*.` before a domain, or `*`; otherwise what is wrong.
+    /// A host, `*.` before a domain, or `*`; otherwise the error states what is wrong.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
         let (below, name) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -178,7 +177,7 @@ impl HostPattern {
         }
     }
 
-    /// Returns whether a host is one of them.
+    /// Returns whether a host matches the pattern.
     pub fn contains<S: AsRef<str>>(&self, host: &Host<S>) -> bool {
         match (self, host) {
             (HostPattern::Any, _) => true,
@@ -352,7 +351,7 @@ fn parse_methods(text: &str) -> Result<Methods, String> {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), String> {
-    // The colons of an IPv6 address stand inside its brackets.
+    // The colons of an IPv6 address are inside its brackets.
     let address_end = authority.rfind(']').map_or(0, |i| i + 1);
     match authority[address_end..].split_once(':') {
         Some((between, port)) => Ok((&authority[..address_end + between.len()], Some(port))),
@@ -375,7 +374,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
     }
 }
 
-/// As `iof_egress::parse_outbound_url` does with URLs.
+/// The same as `iof_egress::parse_outbound_url` does with URLs.
 fn without_dot(domain: String) -> Result<String, String> {
     let name = domain.strip_suffix('.').unwrap_or(&domain);
     if name.split('.').any(str::is_empty) {

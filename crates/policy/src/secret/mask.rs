@@ -1,17 +1,16 @@
-//! The mask of secrets in responses: a value that comes back is not handed on.
+//! The mask of secrets in responses: a secret's value that comes back is not passed on.
 //!
-//! A service that is sent a token may well send it back: in an error page that quotes the request,
-//! in the `Location` of a redirect, in a header. The response is therefore searched for the values
-//! of the function's secrets and each occurrence becomes `***`, of one length whatever it stands
-//! for. Searched are the text as it came and the text with one and with two levels of escapes
-//! undone (a URL inside the query of a URL has two), for the value and for its base64, alone or
-//! inside something longer, in whatever case. One automaton carries all of it (Aho and Corasick),
-//! so the time is linear in the text whatever a server or a value looks like; occurrences may
-//! overlap, and then they go together. Regular expressions and a search a value were the
-//! alternatives: more time with every secret, and overlaps that leave a piece standing.
+//! A service may send back a token that it received: in an error page that quotes the request, in the `Location` of a
+//! redirect, in a header. The response is therefore searched for the values of the function's secrets and each
+//! occurrence becomes `***`, which has one length whatever it replaces. The search covers the text as it came and the
+//! text with one and with two levels of escapes decoded (a URL inside the query of a URL has two), for the value and
+//! for its base64, by itself or inside something longer, in any case. One automaton does all of it (Aho and Corasick),
+//! so the time is linear in the text whatever a server or a value looks like; occurrences may overlap, and are then
+//! replaced together. Rejected: regular expressions, and one search for each value: they take more time with every
+//! secret, and leave pieces of overlapping values.
 //!
-//! The mask is a net under honest services, and not a wall against a service that works for the function: a
-//! reversed or encrypted value passes. The wall is the rule of the attachment.
+//! The mask protects against honest services, not against a service that works for the function: a reversed or
+//! encrypted value passes. The protection against that is the rule of the attachment.
 
 use std::collections::BTreeSet;
 
@@ -25,13 +24,13 @@ use http::header::HeaderValue;
 
 use super::unescape::{Unescape, Unit, has_escapes, unescaped, units};
 
-/// The text that stands in a response instead of a secret.
+/// The text that replaces a secret in a response.
 const MASK: &[u8] = b"***";
 
-/// Fewer characters of base64 are in too many texts that have nothing to do with the value.
+/// Fewer characters of base64 occur in too many unrelated texts.
 const SHORTEST_PART: usize = 8;
 
-/// Everything that is searched for.
+/// The patterns of all secrets of a function.
 pub struct Mask {
     automaton: NFA,
     start: StateID,
@@ -40,8 +39,8 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Searches for `values` in each of their spellings, and for the base64 of what is `around`
-    /// them.
+    /// Searches for `values` in each of their spellings, and for the base64 of the values with the
+    /// text `around` them.
     pub(super) fn new<'a>(
         values: impl Iterator<Item = &'a str>,
         around: impl Iterator<Item = &'a str>,
@@ -69,7 +68,7 @@ impl Mask {
         })
     }
 
-    /// `text` with every occurrence replaced, or nothing if there is none.
+    /// `text` with every occurrence replaced, or `None` if there is none.
     pub fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut found = Vec::new();
         self.search(units(text), &mut found);
@@ -85,7 +84,7 @@ impl Mask {
         let mut at = 0;
         let mut found = found.into_iter().peekable();
         while let Some((start, mut end)) = found.next() {
-            // What overlaps or touches is one: how many there are may tell something, too.
+            // Occurrences that overlap or touch become one: their number may reveal something, too.
             while let Some((_, further)) = found.next_if(|next| next.0 <= end) {
                 end = end.max(further);
             }
@@ -103,7 +102,7 @@ impl Mask {
         Some(String::from_utf8_lossy(&masked).into_owned())
     }
 
-    /// Masks values, and drops the lines whose names are at fault: a name of stars is none.
+    /// Masks values, and drops the lines whose names contain a secret: a name of stars is not a valid header.
     pub fn headers(&self, headers: &mut HeaderMap) {
         let mut dropped = Vec::new();
         for (name, value) in headers.iter_mut() {
@@ -121,9 +120,9 @@ impl Mask {
         }
     }
 
-    /// Adds the places of all occurrences, overlapping ones too, as parts of the original.
+    /// Adds the positions of all occurrences, overlapping ones too, as ranges of the original.
     fn search(&self, text: impl Iterator<Item = Unit>, found: &mut Vec<(usize, usize)>) {
-        // Where the latest units began: an occurrence is known at its end.
+        // Where the latest units began: an occurrence is known only at its end.
         let mut starts = vec![0; self.longest.max(1)];
         let first = found.len();
         let mut state = self.start;
@@ -140,7 +139,8 @@ impl Mask {
                 continue;
             };
             let mut start = starts[(i + 1 - length) % self.longest.max(1)];
-            // Ends only grow, so what begins later than this one lies inside it. A body full of
+            // Ends only grow, so an occurrence that begins later than this one lies inside it. So a body full of
+            // occurrences keeps a short list.
             // occurrences keeps a short list this way.
             while found.len() > first
                 && let Some(&(before, end)) = found.last()
@@ -154,12 +154,12 @@ impl Mask {
     }
 }
 
-/// The spellings of a value that are not only its escaped forms.
+/// The spellings of a value beside its escaped forms.
 fn spellings(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
-    // Forms write a space as `+`; some servers take the bytes of a header for Latin-1.
+    // Forms write a space as `+`; some servers read the bytes of a header as Latin-1.
     let latin: String = text.bytes().map(char::from).collect();
     for text in [text.to_owned(), text.replace(' ', "+"), latin] {
-        // A value that has escapes itself is found in the undone text in undone form.
+        // A value that has escapes itself is found in its decoded form in the decoded text.
         let once = unescaped(text.as_bytes());
         patterns.insert(unescaped(&once));
         patterns.insert(once);
@@ -171,9 +171,9 @@ fn base64s(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
     for whole in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
         patterns.insert(whole.encode(text).into_bytes());
     }
-    // Inside something longer, base64 writes the text in one of three ways, depending on how many
-    // bytes stand before it. The characters at the edges belong to the neighbours as well and are
-    // not part of the pattern; no more than four bits of the text stay in each.
+    // Inside something longer, base64 writes the text in one of three ways, depending on the number of bytes before it.
+    // The characters at the edges belong to the neighbours as well and are not part of the pattern; no more than four
+    // bits of the text stay in each.
     for before in 0..3 {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(text.as_bytes());
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// A letter a million times is the text that makes careless searches slow.
+    /// A letter a million times is the text that makes naive searches slow.
     #[test]
     fn the_time_is_linear() {
         let (secret, text) = ("a".repeat(4096), "a".repeat(4 << 20));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever stands around a value, and however each character of it is written.
+        /// Whatever surrounds a value, and however each character of it is written.
         #[test]
         fn no_value_survives(
             value in "[!-)+-~äé]{1,40}",

@@ -1,17 +1,15 @@
-//! Secrets that the host attaches to a request on its way out, so that a function uses a token that
-//! it never holds.
+//! Secrets that the host attaches to outbound requests, so that a function uses a token that it
+//! never holds.
 //!
-//! A [`SecretInjection`] has a [`Rule`] of its own, asked for every hop: a function that may request
-//! more than the secret is meant for sends it no further. Its scheme counts like everything else:
-//! an `https` rule attaches nothing to a request over http, not to a pinned host either and not
-//! after a redirect, and only a rule that says `http` sends the secret in the clear. (Rejected: to
-//! allow http to pinned hosts whatever the rule says, which makes a line of the operator's settings
-//! change what a line of the function's means.)
+//! A [`SecretInjection`] has a [`Rule`] of its own, checked for every hop: if a function may request more than the
+//! secret is meant for, those requests do not carry it. Its scheme counts like everything else: an `https` rule
+//! attaches nothing to a request over http, not even to a pinned host or after a redirect, and only a rule that says
+//! `http` sends the secret in the clear. (Rejected: allowing http to pinned hosts whatever the rule says, by which a
+//! line of the operator's settings would change the meaning of a line of the function's.)
 //!
-//! Rejected: passing secrets in the environment. A function that can read a secret can be tricked
-//! into leaking it. What comes back is searched ([`mask`]).
-//! Values are not wiped from memory when dropped: the copies in headers, in connection buffers and
-//! in the automaton would not be, and half a promise is none.
+//! Rejected: passing secrets in the environment. A function that can read a secret can be tricked into leaking it.
+//! Responses are searched for secrets ([`mask`]). Values are not wiped from memory when dropped: the copies in headers,
+//! in connection buffers and in the automaton would stay, and a partial guarantee is not one.
 
 pub(crate) mod mask;
 mod query;
@@ -39,7 +37,7 @@ use self::template::wrong;
 pub use self::template::{SecretInjectionError, SecretValue, Template};
 use crate::{Rule, headers};
 
-/// The part of a request that a secret goes to. A value that the function has put there is replaced.
+/// The part of a request that carries a secret. A value that the function has put there is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretLocation {
     /// The value of this header.
@@ -51,11 +49,11 @@ pub enum SecretLocation {
         /// The user's name, which is not a secret.
         user: String,
     },
-    /// The key of AWS Signature Version 4 in `Authorization`: it signs the request and is not in it.
+    /// The key of AWS Signature Version 4 in `Authorization`: it signs the request, which does not contain it.
     AwsSignature(AwsScope),
 }
 
-/// One secret, the part of a request that it goes to, and the rule of the requests that carry it.
+/// One secret, the part of a request that carries it, and the rule of the requests that do.
 #[derive(Clone)]
 pub struct SecretInjection {
     rule: Rule,
@@ -70,10 +68,10 @@ pub struct SecretInjection {
 pub struct SecretInjections {
     list: Vec<SecretInjection>,
     signing: Vec<SigningKey>,
-    /// There if any secret is. It searches for all secrets of the function at once, so that
-    /// two that overlap in a text do not leave a piece of each other.
+    /// `Some` if there are secrets. It searches for all secrets of the function at once, so that two that overlap in a
+    /// text do not leave a piece of each other.
     mask: Option<Arc<Mask>>,
-    /// True if the operator's client certificates stay away, too.
+    /// True if the operator's client certificates are withheld, too.
     withheld: bool,
 }
 
@@ -106,8 +104,8 @@ impl SecretInjections {
         withheld: false,
     };
 
-    /// No credential of anybody: no secrets, and no request to a host that a client certificate is for. For requests whose
-    /// target somebody chose who holds none of them.
+    /// No credentials: no secrets, and no request to a host for which there is a client certificate. For requests whose
+    /// target was chosen by a caller without credentials.
     pub const WITHHELD: &'static SecretInjections = &SecretInjections {
         list: Vec::new(),
         signing: Vec::new(),
@@ -115,19 +113,19 @@ impl SecretInjections {
         withheld: true,
     };
 
-    /// Prepares the injections of one function; once, not for each request. Where two of them put
-    /// something in the same place of the same request, the first does.
+    /// Prepares the injections of one function; once, not for each request. If two of them write to the same location
+    /// of the same request, the first applies.
     ///
     /// # Errors
-    /// The values are too many to search for.
+    /// An error if the values are too many to search for.
     pub fn new(list: Vec<SecretInjection>) -> Result<SecretInjections, SecretInjectionError> {
         SecretInjections::with_signing(list, Vec::new())
     }
 
-    /// The same with secrets that sign, which are searched for as well and attached to nothing.
+    /// The same with secrets that sign, which are searched for as well and never attached.
     ///
     /// # Errors
-    /// The values are too many to search for.
+    /// An error if the values are too many to search for.
     pub fn with_signing(
         list: Vec<SecretInjection>,
         signing: Vec<SigningKey>,
@@ -151,12 +149,12 @@ impl SecretInjections {
         })
     }
 
-    /// Returns whether requests to hosts that a client certificate is for are refused.
+    /// Returns whether requests to hosts for which there is a client certificate are refused.
     pub fn are_withheld(&self) -> bool {
         self.withheld
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.signing.is_empty()
     }
@@ -166,18 +164,18 @@ impl SecretInjections {
         self.signing.iter().find(|key| key.name == name)
     }
 
-    /// `text` with every secret of the function replaced by `***`, as in a response; `None` if there is none in it.
+    /// `text` with every secret of the function replaced by `***`, as in a response; `None` if it contains none.
     pub fn masked(&self, text: &[u8]) -> Option<Vec<u8>> {
         self.mask.as_ref()?.bytes(text)
     }
 
-    /// The search for all secrets of the function; `None` if it has none.
+    /// The mask for all secrets of the function; `None` if it has none.
     pub fn mask(&self) -> Option<&Arc<Mask>> {
         self.mask.as_ref()
     }
 
-    /// The URL and the headers of a request with the secrets that its method and URL call for;
-    /// `None` if they call for none. `body` and `now` are for those that sign them.
+    /// The URL and the headers of a request with the secrets whose rules match its method and URL;
+    /// `None` if no rule matches. `body` and `now` are for secrets that sign them.
     pub fn inject(
         &self,
         (method, url, headers): (&Method, &Url, &HeaderMap),
@@ -185,7 +183,7 @@ impl SecretInjections {
         now: SystemTime,
     ) -> Option<InjectedRequest> {
         let mut injected: Option<InjectedRequest> = None;
-        // The last first: what comes earlier in the list replaces it.
+        // The last first: an earlier one in the list replaces it.
         for injection in self.list.iter().rev() {
             if injection.rule.allows(method, url) {
                 injection.put(injected.get_or_insert_with(|| InjectedRequest {
@@ -196,14 +194,14 @@ impl SecretInjections {
             }
         }
         let mut injected = injected?;
-        // What is signed is complete.
+        // The request is complete when it is signed.
         for injection in self.list.iter().rev() {
             if let Insertion::AwsSignature(scope) = &injection.insertion
                 && injection.rule.allows(method, url)
             {
                 let request = (method, &injected.url, &mut injected.headers);
                 let secret = injection.value.text();
-                // Without a signature it is refused there, and tells nothing.
+                // Without a signature the service refuses it, which reveals nothing.
                 if let Some(value) = scope.sign(secret, request, body, now) {
                     injected.headers.insert(header::AUTHORIZATION, value);
                 }
@@ -223,7 +221,7 @@ impl SecretInjection {
     /// Attaches `value`, in the text of `template`, at `location` of the requests that `rule` allows.
     ///
     /// # Errors
-    /// A location that is not the function's to fill, such as the header `host`.
+    /// A location that a function must not set, such as the header `host`.
     pub fn new(
         rule: Rule,
         location: SecretLocation,
@@ -303,7 +301,7 @@ impl SecretInjection {
         self.rule.scheme() == "http"
     }
 
-    /// The value with its neighbours, of which a server may repeat the base64.
+    /// The value with its surrounding text, of which a server may repeat the base64.
     fn around(&self) -> String {
         let text = self.template.around(&self.value);
         match &self.location {

@@ -1,4 +1,4 @@
-//! Parameters of a query that are secrets.
+//! Query parameters that are secrets.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use url::Url;

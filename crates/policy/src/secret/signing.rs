@@ -1,7 +1,8 @@
-//! Secrets that sign: what a function may have signed or verified by the host, which holds the key.
+//! Secrets that sign: the host, which holds the key, signs or verifies for a function.
 //!
-//! The algorithm belongs to the key and is never a caller's or a function's choice: a key that is used with two of them can
-//! be weaker than with either (RFC 8725, section 3.1). This module is data; the command that signs does the arithmetic.
+//! The algorithm belongs to the key and is never chosen by a caller or a function: a key that is used with two
+//! algorithms can be weaker than with either (RFC 8725, section 3.1). This module is data; the command that signs does
+//! the arithmetic.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// The writing of a symmetric key in its secret.
+/// The encoding of a symmetric key in its secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEncoding {
@@ -50,9 +51,9 @@ pub enum KeyEncoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyUse {
-    /// Signatures are made.
+    /// Making signatures.
     Sign,
-    /// Signatures are compared.
+    /// Verifying signatures.
     Verify,
 }
 
@@ -61,9 +62,9 @@ pub enum KeyUse {
 pub struct SigningKey {
     /// The name of the secret.
     pub name: String,
-    /// The only algorithm that it is used with.
+    /// The only algorithm for which it is used.
     pub algorithm: SigningAlgorithm,
-    /// The writing of its value.
+    /// The encoding of its value.
     pub encoding: KeyEncoding,
     /// The uses that its function declared.
     pub uses: Vec<KeyUse>,

@@ -1,5 +1,5 @@
-//! Signatures of requests to AWS and what speaks as it does (Signature Version 4), made on the way out: the key stays here, and a
-//! request that is sent again, or follows a redirect, is signed again.
+//! Signatures of requests to AWS and compatible services (Signature Version 4), made as a request is sent: the key
+//! stays here, and a request that is sent again, or follows a redirect, is signed again.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
@@ -19,7 +19,7 @@ use super::query::PARAMETER;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-/// The beginning of headers that are always signed.
+/// The prefix of headers that are always signed.
 const OWN: &str = "x-amz-";
 
 /// The parts of a signature that are not secret.
@@ -61,7 +61,7 @@ impl AwsScope {
             })
     }
 
-    /// Adds the date, the digest of the body and the signature. Nothing of the request changes behind this.
+    /// Adds the date, the digest of the body and the signature. The request must not change after this.
     pub(super) fn sign(
         &self,
         secret: &str,
@@ -101,7 +101,7 @@ impl AwsScope {
         Some(value)
     }
 
-    /// The path, each segment encoded, and but for S3 encoded again.
+    /// The path, each segment encoded, and, except for S3, encoded again.
     fn path(&self, path: &str) -> String {
         let segments = path.split('/').map(|segment| {
             let once = encoded(&percent_decode_str(segment).decode_utf8_lossy());
@@ -134,7 +134,7 @@ fn query(url: &Url) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// The names of the headers that are signed, and a line of each.
+/// The names of the headers that are signed, and one line for each.
 fn signed_headers(url: &Url, headers: &HeaderMap) -> Option<(String, String)> {
     let host = match url.port() {
         Some(port) => format!("{}:{port}", url.host_str()?),

@@ -1,8 +1,7 @@
-//! The words of an attachment: the text around a secret, and the secret.
+//! Templates of attachments: the text around a secret, and the secret.
 //!
-//! Both are checked when they are set and not when they are used, so that a request never fails
-//! because of a line break that came along with a pasted token. No message of this file repeats
-//! what it was given.
+//! Both are checked when they are set and not when they are used, so that a request never fails because of a line break
+//! in a pasted token. No message of this file repeats its input.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +27,7 @@ pub struct Template {
 #[derive(Clone)]
 pub struct SecretValue(Arc<str>);
 
-/// A problem of a secret's injection. `Display` says what to write, and never repeats a template or
+/// A problem of a secret's injection. `Display` states what to write, and never repeats a template or
 /// a value: a template without placeholder is often a secret that somebody put in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

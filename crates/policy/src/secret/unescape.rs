@@ -1,16 +1,15 @@
-//! A text as the next reader of it may read it: with one level of escapes undone.
+//! A text as its next reader may read it: with one level of escapes decoded.
 //!
-//! A value can be written in very many ways: each of its bytes percent-encoded or not, in upper or
-//! lower case, each of its characters escaped for JSON or HTML or not. Listing the spellings of a
-//! value (the alternative) ends at the first server that encodes one character more than we thought
-//! of, so the text is brought to the value instead: escapes are undone on the way, and every byte
-//! remembers which bytes of the original it came from. Nothing is copied, so a body of any size
-//! needs a few bytes of memory here. What is undone need not be valid where it stands (`%41` in
-//! JSON); that only makes more text alike, and masks too much rather than too little.
+//! A value can be written in very many ways: each of its bytes percent-encoded or not, in upper or lower case, each of
+//! its characters escaped for JSON or HTML or not. Listing the spellings of a value (the alternative) fails at the
+//! first server that encodes one more character than expected, so the text is decoded instead: escapes are decoded on
+//! the way, and every byte remembers its bytes in the original. Nothing is copied, so a body of any size needs a few
+//! bytes of memory here. An escape need not be valid where it stands (`%41` in JSON); that only makes more texts match,
+//! and masks too much rather than too little.
 
 use std::collections::VecDeque;
 
-/// One byte of the text that is read, and the place in the original that it came from.
+/// One byte of the decoded text, and its range in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) byte: u8,
@@ -18,7 +17,7 @@ pub(super) struct Unit {
     pub(super) end: usize,
 }
 
-/// The units of `text` as it is.
+/// The units of `text` without decoding.
 pub(super) fn units(text: &[u8]) -> impl Iterator<Item = Unit> {
     text.iter().enumerate().map(|(i, &byte)| Unit {
         byte,
@@ -27,7 +26,7 @@ pub(super) fn units(text: &[u8]) -> impl Iterator<Item = Unit> {
     })
 }
 
-/// Returns whether `text` has anything to undo.
+/// Returns whether `text` has any escapes.
 pub(super) fn has_escapes(text: &[u8]) -> bool {
     memchr::memchr3(b'%', b'\\', b'&', text).is_some()
 }

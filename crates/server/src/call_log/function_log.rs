@@ -11,33 +11,33 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-/// The logs of functions, and the parts that they share.
+/// The logs of functions, and the parts that these logs share.
 pub(super) struct FunctionLogs {
-    /// Rows that are kept of each function.
+    /// The number of rows that are kept of each function.
     keep: usize,
-    /// Rows of refused calls that are.
+    /// The number of rows of refused calls that are kept of each function.
     keep_refused: usize,
     queue: Sender<Arc<FunctionLog>>,
     pub(super) backlog: Arc<Backlog>,
-    /// The functions that are loaded, wait to be written, or had rows dropped. Only loads take the lock.
+    /// The functions that are loaded, wait to be written, or had rows dropped. The lock is taken only by loads.
     pub(super) functions: Mutex<HashMap<i64, FunctionEntry>>,
 }
 
-/// One function among all.
+/// The entry of one function.
 #[derive(Default)]
 pub(super) struct FunctionEntry {
     pub(super) log: Weak<FunctionLog>,
-    /// Rows that logs before this one dropped.
+    /// Rows that earlier logs of the function dropped.
     dropped: u64,
 }
 
-/// The log of a function for one load of it, with the state that its calls find.
+/// The log of a function for one load of it, with the stored state that its calls find.
 pub(crate) struct LogHandle {
     pub(super) log: Arc<FunctionLog>,
     state: Arc<str>,
 }
 
-/// The log of one function, however often it is loaded: rows and times that are not written yet.
+/// The log of one function, shared by all its loads: rows and times that are not written yet.
 pub(super) struct FunctionLog {
     pub(super) function_id: i64,
     shared: Arc<FunctionLogs>,
@@ -51,16 +51,17 @@ struct Unsaved {
     held: usize,
     /// The newest refused calls.
     refused: VecDeque<RefusedCall>,
-    /// Bytes that are reserved for these.
+    /// Bytes that are reserved for the refused calls.
     held_refused: usize,
     counts: Counts,
     /// Rows that were dropped.
     dropped: u64,
-    /// True if it is in the queue, where each log is once at a time: the queue is as long as functions are many.
+    /// True if the log is in the queue. Each log is in it at most once, so the queue is no longer than the number of
+    /// functions.
     queued: bool,
 }
 
-/// Calls, counted.
+/// Counts of calls.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) invocations: u64,
@@ -118,7 +119,7 @@ impl FunctionLogs {
 }
 
 impl LogHandle {
-    /// For a load with `state`.
+    /// A handle for a load with `state`.
     pub(super) fn new(log: Arc<FunctionLog>, state: &Arc<str>) -> Self {
         Self {
             log,
@@ -152,7 +153,7 @@ impl LogHandle {
 impl Unsaved {
     fn push(&mut self, row: Row, shared: &FunctionLogs) {
         if self.rows.len() == shared.keep {
-            // Trimmed, as the store would.
+            // Trimmed here, as the store would trim it.
             self.free_oldest(0, shared);
         }
         let grows = match self.rows.len() < self.rows.capacity() {
@@ -167,7 +168,7 @@ impl Unsaved {
             self.rows.push_back(row);
             return;
         }
-        // The place of a row that goes is one that this needs no room for.
+        // The row that goes leaves its place, so this one needs no room for its own.
         let places = self.rows.capacity() * size_of::<Row>();
         let dropped = match !self.rows.is_empty() && self.held.saturating_sub(places) >= heap {
             true => {
@@ -181,8 +182,8 @@ impl Unsaved {
         shared.backlog.shed(dropped);
     }
 
-    /// Drops the oldest rows, at least one, until they leave room for `heap` bytes, which stay reserved. Returns how many
-    /// they were.
+    /// Drops the oldest rows, at least one, until there is room for `heap` bytes, which stay reserved. Returns the
+    /// number of rows dropped.
     fn free_oldest(&mut self, heap: usize, shared: &FunctionLogs) -> u64 {
         let (mut freed, mut dropped) = (0, 0);
         while let Some(oldest) = self.rows.pop_front() {
@@ -198,7 +199,7 @@ impl Unsaved {
         dropped
     }
 
-    /// Adds a refused call, in place of the oldest where there are as many as are kept.
+    /// Adds a refused call. It replaces the oldest one when as many as are kept are there.
     fn refuse(&mut self, call: RefusedCall, shared: &FunctionLogs) {
         if self.refused.len() >= shared.keep_refused
             && let Some(oldest) = self.refused.pop_front()
@@ -253,7 +254,7 @@ impl FunctionLog {
         }
     }
 
-    /// Counts calls once more that could not be written, to be written later; their `rows` are dropped.
+    /// Counts calls again that could not be written, to be written later; their `rows` are dropped.
     pub(super) fn restore(self: &Arc<Self>, counts: Counts, rows: u64) {
         let mut unsaved = lock(&self.unsaved);
         let newer = unsaved.counts;
@@ -270,7 +271,8 @@ impl FunctionLog {
     }
 }
 
-/// The last owner is gone and nothing waits, or the queue would own it: the entry goes, but for what it counted.
+/// Removes the entry, except for its count of dropped rows. The last owner is gone and no row waits, or the queue would
+/// own the log.
 impl Drop for FunctionLog {
     fn drop(&mut self) {
         let dropped = lock(&self.unsaved).dropped;
@@ -279,7 +281,7 @@ impl Drop for FunctionLog {
             return;
         };
         entry.dropped += dropped;
-        // Another may have been made meanwhile.
+        // Another log may have been made meanwhile.
         if entry.log.strong_count() == 0 {
             entry.log = Weak::new();
             if entry.dropped == 0 {
@@ -289,7 +291,7 @@ impl Drop for FunctionLog {
     }
 }
 
-/// A lock, also after a panic: what these guard is whole between any two statements.
+/// Takes a lock, also after a panic: the data that these locks guard is consistent between any two statements.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

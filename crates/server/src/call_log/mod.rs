@@ -1,18 +1,18 @@
 //! The log of calls, on its way to the store: counted and kept in memory, written off the path of calls.
 //!
-//! A call leaves a row and its times in its function's [`FunctionLog`], under a lock that only calls of that function
-//! take, for the time that it takes to push. One task empties the logs that have something: a row is on the disk a few
-//! milliseconds after its call when little happens, and the task writes for at most a third of its time when much does. A
-//! log holds as many rows as the store keeps of a function, so what a burst leaves out would have been trimmed anyway.
+//! A call adds a row and its times to its function's [`FunctionLog`], under a lock that only calls of that function
+//! take, and only for the push. One task empties the logs that have rows: under little load, a row is on the disk a few
+//! milliseconds after its call; under much, the task writes for at most a third of its time. A log holds as many rows
+//! as the store keeps of a function, so the rows that a burst loses would have been trimmed anyway.
 //!
-//! Calls that were refused before their function ran have rows of their own, `server.refused_rows` of each function: a flood
-//! of them pushes out neither rows of calls that ran, nor more than it brings. They count nowhere.
+//! Calls that were refused before their function ran have rows of their own, `server.refused_rows` of each function: a
+//! flood of refused calls does not push out rows of calls that ran. Refused calls are not counted as calls.
 //!
-//! All rows that wait share `server.call_log_memory`. A row that has no room takes the place of the oldest ones of its own
-//! function, or is dropped; what is dropped is counted, for all and for the function. Counts of calls are never dropped.
+//! All rows that wait share `server.call_log_memory`. A row without room replaces the oldest rows of its own function,
+//! or is dropped; dropped rows are counted, in total and for the function. Counts of calls are never dropped.
 //!
-//! Rejected: writing before the answer (a flush of the disk for every call), and a queue of calls (it fills when calls
-//! come faster than rows can be written, and then either calls wait or counts are wrong).
+//! Rejected: writing before the answer (one flush of the disk for every call), and a queue of calls (it fills when
+//! calls come faster than rows can be written, and then either calls wait or counts are wrong).
 
 mod function_log;
 mod refused;
@@ -34,12 +34,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use writer::LogWriter;
 
-/// The rows that are kept of each function.
+/// The number of rows that are kept of each function.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptRows {
-    /// Of calls that ran; 0 keeps only counts.
+    /// Rows of calls that ran; 0 keeps only counts.
     pub(crate) calls: u32,
-    /// Of calls that were refused.
+    /// Rows of calls that were refused.
     pub(crate) refused: u32,
 }
 
@@ -68,12 +68,12 @@ impl CallLog {
         LogHandle::new(self.functions.get(function_id), state)
     }
 
-    /// Logs a call that was refused before the function of that number ran, whether it is loaded or not.
+    /// Logs a call that was refused before the function `function_id` ran, whether the function is loaded or not.
     pub(crate) fn refused(&self, function_id: i64, call: RefusedCall) {
         self.functions.get(function_id).refused(call);
     }
 
-    /// The rows of a function that were dropped since the server's start.
+    /// The number of rows of a function that were dropped since the server's start.
     pub(crate) fn dropped(&self, function_id: i64) -> u64 {
         self.functions.dropped(function_id)
     }
@@ -83,12 +83,13 @@ impl CallLog {
         self.queue.flush().await;
     }
 
-    /// The rows that a stop has still to write.
+    /// The number of rows that a stop still has to write.
     pub(crate) fn left(&self) -> usize {
         self.functions.backlog.left()
     }
 
-    /// Writes what waits, counts first, and ends soon after `deadline`. What is not written by then is dropped.
+    /// Writes the rows that wait, counts first, and ends soon after `deadline`. Rows that are not written by then are
+    /// dropped.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.queue.stop(deadline).await;
     }

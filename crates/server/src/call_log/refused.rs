@@ -1,4 +1,4 @@
-//! A row of the log for a call that was refused before its function ran.
+//! The log row of a call that was refused before its function ran.
 
 use super::row::{OWN_FIELD, allocated, text};
 use iof_fault::Fault;
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// Bytes of a message that the log keeps, and of the name of an export, which a client chose.
+/// The most bytes that the log keeps of a message, and of the name of an export, which a client chose.
 const KEPT: usize = 1 << 10;
 
 /// A call that was refused before its function ran.
@@ -34,11 +34,11 @@ impl RefusedCall {
         }
     }
 
-    /// Bytes that it takes while it waits.
+    /// The bytes that the row takes while it waits.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.export, &self.fault, &self.message];
         let texts = texts.into_iter().map(|text| allocated(text.len()));
-        // A queue that grows has up to twice the places that it needs.
+        // The capacity of a growing queue is up to twice its length.
         2 * size_of::<Self>() + texts.sum::<usize>()
     }
 

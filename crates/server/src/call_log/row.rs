@@ -1,4 +1,4 @@
-//! A row of the call log: the event as a call leaves it, and the record that it becomes.
+//! A row of the call log: the event that a call leaves, and the record that is made of it.
 
 use crate::envelope;
 use bytes::Bytes;
@@ -13,14 +13,14 @@ use uuid::Uuid;
 /// One row of the log.
 pub(super) struct Row {
     pub(super) at: SystemTime,
-    /// The state that its call found, as far as a log keeps it.
+    /// The state that its call found, cut to the length that a log keeps.
     state: Arc<str>,
     event: Event,
 }
 
 enum Event {
     Called(Payload, CallSummary, Duration),
-    /// The record of a result that was sent on.
+    /// The record of a result that was sent to a callback.
     CalledBack(Box<str>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct CallSummary {
     stderr: Box<str>,
 }
 
-/// The arguments of a call, as far as a log keeps them.
+/// The arguments of a call, cut to the length that a log keeps.
 pub(crate) enum Payload {
     None,
     One(Part),
@@ -52,11 +52,11 @@ pub(crate) enum Part {
     Bytes(usize),
 }
 
-/// Bytes that the log keeps of a state and of one argument.
+/// The most bytes that the log keeps of a state and of one argument.
 const KEPT: usize = 1 << 10;
-/// Bytes that the log keeps of each stream that a call printed.
+/// The most bytes that the log keeps of each stream that a call printed.
 const PRINTED: usize = 4 << 10;
-/// Bytes that an allocation takes beside its contents, about.
+/// The approximate bytes of an allocation beside its contents.
 const ALLOCATION: usize = 32;
 
 impl Row {
@@ -70,7 +70,7 @@ impl Row {
         Self::new(state, Event::Called(arguments, summary, guest))
     }
 
-    /// A result that was sent on.
+    /// A result that was sent to a callback.
     pub(super) fn called_back(state: &Arc<str>, value: &Bytes, options: &Json) -> Self {
         let record = CalledBack {
             callback_data_payload: Part::of_bytes(value).to_json(),
@@ -87,7 +87,7 @@ impl Row {
         }
     }
 
-    /// The cost of a call; `None` for what is not a call.
+    /// The cost of a call; `None` for a row that is not a call.
     pub(super) fn guest(&self) -> Option<Duration> {
         match self.event {
             Event::Called(.., guest) => Some(guest),
@@ -95,8 +95,8 @@ impl Row {
         }
     }
 
-    /// Bytes that it holds beside its own place. Its state counts whole, although rows of one load share it: a row may
-    /// be the last that holds it.
+    /// The bytes that the row holds on the heap. Its state counts whole, although the rows of one load share it: a row
+    /// may be the last owner.
     pub(super) fn heap(&self) -> usize {
         let event = match &self.event {
             Event::Called(payload, summary, _) => payload.heap() + summary.heap(),
@@ -125,12 +125,12 @@ impl Row {
     }
 }
 
-/// The JSON of texts and numbers, which always are.
+/// The JSON of a record of texts and numbers, which cannot fail.
 pub(super) fn text(record: &impl Serialize) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
 
-/// Bytes that a text of this length takes; an empty one is not allocated.
+/// The bytes that a text of this length takes; an empty text is not allocated.
 pub(super) fn allocated(length: usize) -> usize {
     match length {
         0 => 0,
@@ -150,7 +150,7 @@ struct Called<'a> {
     iof: &'a CallSummary,
 }
 
-/// The record of a result that was sent on.
+/// The record of a result that was sent to a callback.
 #[derive(Serialize)]
 struct CalledBack<'a> {
     callback_data_payload: Json,
@@ -228,7 +228,7 @@ impl Part {
         match arg {
             Arg::Text(text) => Self::of_bytes(text),
             Arg::Bytes(bytes) => Self::Bytes(bytes.len()),
-            // Its body only: a query and headers have keys of the sender's.
+            // Only its body: a query and headers have keys of the sender's.
             Arg::Request(sealed) => match envelope::open(sealed) {
                 Some((_, body)) if std::str::from_utf8(&body).is_ok() => Self::of_bytes(&body),
                 Some((_, body)) => Self::Bytes(body.len()),
@@ -244,7 +244,7 @@ impl Part {
 
     fn to_json(&self) -> Json {
         match self {
-            // JSON that is whole is a value and not a text, as it was.
+            // JSON that is whole is logged as a value and not as a text, as in 2020.
             Self::Text(text) if matches!(text.first(), Some(b'{' | b'[')) => {
                 serde_json::from_slice(text)
                     .unwrap_or_else(|_| String::from_utf8_lossy(text).into())

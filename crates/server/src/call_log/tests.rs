@@ -74,7 +74,7 @@ async fn a_function_has_one_log_however_often_it_is_loaded() {
     drop(first);
     log.flush().await;
     let functions = || lock(&log.functions.functions).len();
-    // The task lets go of what it wrote a moment later.
+    // The task releases what it wrote a moment later.
     while functions() > 0 {
         tokio::task::yield_now().await;
     }
@@ -220,7 +220,7 @@ async fn fifty_thousand_rows_a_second_of_five_thousand_functions() {
     assert_eq!(counted, calls as u64);
 }
 
-/// Refused calls push out refused calls only, and come in the same order of numbers.
+/// Refused calls push out only refused calls, and share one order of numbers with the calls that ran.
 #[tokio::test]
 async fn refused_calls_push_out_none_that_ran() {
     let (_home, store) = store(1).await;

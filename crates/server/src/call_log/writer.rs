@@ -1,4 +1,4 @@
-//! The writer of the logs of calls into the store.
+//! The writer of call logs into the store.
 
 use super::KeptRows;
 use super::function_log::{Counts, FunctionLog, Taken};
@@ -10,11 +10,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Functions of one transaction at most.
+/// The most functions of one transaction.
 const BATCH: usize = 1024;
-/// Bytes of rows after which a transaction takes no further function. Others wait for it: of other tables as well.
+/// Bytes of rows after which a transaction takes no further function. Writers of other tables wait for the transaction,
+/// too.
 const BATCH_BYTES: usize = 1 << 20;
-/// The same at the end, where a transaction that began before the deadline makes the stop longer.
+/// The same bound during a stop, where a transaction that began before the deadline makes the stop longer.
 const LAST_BYTES: usize = 256 << 10;
 
 pub(super) struct LogWriter {
@@ -32,7 +33,7 @@ impl LogWriter {
         }
     }
 
-    /// Writes what was taken of logs, and gives its memory back.
+    /// Writes the rows and counts that were taken from logs, and gives their memory back.
     async fn record(&self, taken: Vec<(Arc<FunctionLog>, Taken)>) -> Result<usize, Error> {
         let held = taken.iter().map(|(_, taken)| taken.held).sum();
         let mut counted = Vec::with_capacity(taken.len());
@@ -72,7 +73,7 @@ impl LogWriter {
 impl Writer for LogWriter {
     type Item = Arc<FunctionLog>;
     const BATCH: usize = BATCH;
-    // Calls come first: a third of one core is what this may take of them, and what it cannot write is dropped.
+    // Calls come first: the log may take a third of one core from them, and drops the rows that it cannot write.
     const REST: u32 = 2;
     const RESTS_WHEN_FULL: bool = true;
 
@@ -112,8 +113,8 @@ impl Writer for LogWriter {
         if let Err(error) = self.store.record_calls(counts, self.kept.calls).await {
             tracing::error!(%error, "calls could not be counted before the end; they are missing in the usage");
         }
-        // The newest last, from where they are taken. Within a function the order of numbers is that of time, so a
-        // function's rows go together.
+        // The newest comes last, where rows are taken from. Within a function the order of numbers is that of time, so
+        // a function's rows go together.
         waiting.sort_by_cached_key(|(_, taken)| taken.rows.back().map(|row| row.at));
         while !waiting.is_empty() && Instant::now() < deadline {
             let (mut taken, mut bytes) = (vec![], 0);

@@ -12,8 +12,8 @@ pub(crate) struct EndedCall<'a> {
     pub(crate) function: &'a LoadedFunction,
     pub(crate) export: &'a str,
     pub(crate) outcome: &'a Outcome,
-    /// How long it waited for its permits.
+    /// How long the call waited for its permits.
     pub(crate) queued: Duration,
-    /// How long it took, that wait included.
+    /// How long the call took, including that wait.
     pub(crate) wall: Duration,
 }

@@ -20,8 +20,8 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) stated: Option<&'a StatedTypes<'a>>,
 }
 
-/// Permits of one call: its function's, and the server's. They own their limiters, so they may outlive the call's future:
-/// an answer whose body streams carries them to its end.
+/// The permits of one call: its function's, and the server's. They own their limiters, so they may outlive the call's
+/// future: an answer whose body streams carries them to its end.
 struct Permits {
     _server: Permit,
     _function: Option<Permit>,
@@ -40,11 +40,11 @@ impl Permits {
     }
 }
 
-/// Waits for the permits of a call and runs it. `memory` is what its arguments take of the memory for bodies; it is given
-/// back before anything is written down.
+/// Waits for the permits of a call and runs it. `memory` is the share of the memory for bodies that its arguments take;
+/// it is given back before anything is logged.
 ///
 /// # Errors
-/// When there is no permit for it. A failure of the call itself is in its [`Outcome`].
+/// The fault of a permit that was not granted. A failure of the call itself is in its [`Outcome`].
 pub(crate) async fn execute<M>(
     app: &App,
     prepared: Prepared,

@@ -1,11 +1,11 @@
-//! A call of a function, from a reference to the function to its end. Every API, jobs and replays come through here.
+//! A call of a function, from a reference to the function to its end. Every API, jobs and replays use this module.
 //!
 //! | file | step |
 //! |---|---|
 //! | `prepare` | find the function, authorise the caller, count the call, set its deadline |
 //! | `execute` | wait for permits, run the engine |
-//! | `observe` | tell those who keep what a call did |
-//! | `refused` | log a call that did not come to run |
+//! | `observe` | tell the observers how a call ended |
+//! | `refused` | log a call that was refused before it ran |
 //!
 //! A surface parses what a client sent, and renders the [`Outcome`](iof_engine::Outcome) or the fault.
 

@@ -1,7 +1,7 @@
 //! The observers of calls: each is told once how a call ended.
 //!
-//! An observer that needs the arguments takes what it keeps of them in [`Observers::begin`], before the engine has them.
-//! To add one, add its line to [`Observers::end`].
+//! An observer that needs the arguments takes its part of them in [`Observers::begin`], before the engine has them. To
+//! add an observer, add its line to [`Observers::end`].
 
 use super::ended::EndedCall;
 use super::prepare::StatedTypes;
@@ -12,7 +12,7 @@ use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
 
-/// The observers of one call, with what they keep of its arguments.
+/// The observers of one call, with their part of its arguments.
 pub(super) struct Observers {
     arguments: Payload,
     /// `None`, at no cost, for a function that records nothing.
@@ -39,7 +39,7 @@ impl Observers {
         }
     }
 
-    /// The tape that the call is recorded on.
+    /// The tape on which the call is recorded.
     pub(super) fn tape(&self) -> Option<HostCallTape> {
         self.recorder.as_ref().map(Recorder::tape)
     }
@@ -51,7 +51,8 @@ impl Observers {
             recorder.end(&app.audit_log, ended);
         }
         match &ended.outcome.result {
-            // Whoever may call can have it refused as often as he likes: no row of a call that ran makes room for it.
+            // A caller can have calls refused at will, so a refused call never takes the room of a row of a call that
+            // ran.
             Err(fault) if !ended.outcome.ran => {
                 let refused = RefusedCall::new(ended.call, ended.export, fault);
                 app.call_log.refused(ended.function.id, refused);
@@ -71,7 +72,7 @@ fn record(arguments: Payload, ended: &EndedCall<'_>) {
     function.log.called(arguments, summary, outcome.guest_cpu);
 }
 
-/// Adds the call to the figures of its function.
+/// Adds the call to the metrics of its function.
 fn measure(ended: &EndedCall<'_>) {
     let outcome = ended.outcome;
     let fault = outcome.result.as_ref().err().map(|fault| fault.kind);
@@ -79,9 +80,9 @@ fn measure(ended: &EndedCall<'_>) {
     metrics.called(fault, ended.wall, outcome.guest_cpu, ended.queued);
 }
 
-/// Bytes of the name of an export that go to the server's own log.
+/// The most bytes of the name of an export that go to the server's own log.
 const NAMED: usize = 200;
-/// Bytes of each stream that go to the server's own log.
+/// The most bytes of each stream that go to the server's own log.
 const LOGGED: usize = 8 << 10;
 
 /// Writes what a call printed and how it ended to the server's own log.
@@ -93,7 +94,7 @@ fn trace(ended: &EndedCall<'_>) {
         outcome,
         ..
     } = *ended;
-    // A caller chose it, and it may be none.
+    // A caller chose the name, and there may be no such export.
     let export = export
         .get(..export.floor_char_boundary(NAMED))
         .unwrap_or_default();
@@ -117,7 +118,7 @@ fn trace(ended: &EndedCall<'_>) {
                 tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
             } else {
                 tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");
-                // A backtrace is for whoever wrote the function.
+                // A backtrace is for the author of the function.
                 tracing::debug!(target: "iof::call", %call, detail);
             }
         }

@@ -1,4 +1,4 @@
-//! The preparation of a call: the function is found, its caller authorised, the call counted, its deadline set.
+//! The preparation of a call: find the function, authorise the caller, count the call, set its deadline.
 
 use crate::app::App;
 use crate::body::BufferedBody;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// The header that states the types of a call whose module does not say them.
+/// The header that states the types of a call whose module does not declare them.
 const SIGNATURE: &str = "iof-signature";
 
 /// A reference to a function, as a client writes it.
@@ -29,7 +29,7 @@ impl FunctionRef<'_> {
     /// Picks the version for one call of the function.
     ///
     /// # Errors
-    /// `no-such-function`, and what kept the function from being loaded.
+    /// `no-such-function`, or the fault that kept the function from being loaded.
     pub(crate) async fn load(self, app: &App) -> Result<Arc<LoadedFunction>, Fault> {
         match self {
             Self::Number(number) => app.functions.get(number).await,
@@ -64,7 +64,7 @@ pub(crate) trait Credentials: Sync {
 pub(crate) struct Prepared {
     pub(crate) function: Arc<LoadedFunction>,
     pub(crate) context: CallContext,
-    /// The recorded answers of the host, for a replay; its end is told to nobody.
+    /// The recorded answers of the host, for a replay, which no observer is told of.
     pub(super) replayed: Option<HostCallTape>,
 }
 
@@ -72,7 +72,7 @@ impl Prepared {
     /// Prepares a call that a client, or another call, asks for.
     ///
     /// # Errors
-    /// `no-such-function`, what kept the function from being loaded, the refusal of the credentials, `rate`.
+    /// `no-such-function`, the fault that kept the function from being loaded, the refusal of the credentials, `rate`.
     pub(crate) async fn new(
         app: &App,
         call: Uuid,
@@ -91,7 +91,7 @@ impl Prepared {
     /// Prepares a call that was authorised and counted when it was accepted: a job.
     ///
     /// # Errors
-    /// `no-such-function`, `no-such-version`, what kept the version from being loaded.
+    /// `no-such-function`, `no-such-version`, the fault that kept the version from being loaded.
     pub(crate) async fn accepted(
         app: &App,
         call: Uuid,
@@ -102,7 +102,7 @@ impl Prepared {
         Ok(Self::at(call, function, Origin::default()))
     }
 
-    /// Prepares a replay of a recorded call. It is a call of its own, without secrets.
+    /// Prepares a replay of a recorded call. The replay is a new call without secrets.
     pub(crate) fn replay(function: Arc<LoadedFunction>, tape: HostCallTape) -> Self {
         Self {
             replayed: Some(tape),
@@ -133,7 +133,7 @@ impl Prepared {
     }
 }
 
-/// The types of a call as its caller states them: as they were written, and as they were read.
+/// The types of a call as its caller states them: the text, and the types read from it.
 pub(crate) struct StatedTypes<'a> {
     pub(crate) text: &'a str,
     pub(super) signature: StatedSignature,
@@ -150,7 +150,7 @@ impl<'a> StatedTypes<'a> {
         stated.map(Self::read).transpose()
     }
 
-    /// Reads types that were written down.
+    /// Reads types from their text.
     ///
     /// # Errors
     /// `signature`
@@ -163,7 +163,7 @@ impl<'a> StatedTypes<'a> {
 /// Reads the body of a request to call a function.
 ///
 /// # Errors
-/// `request-body`, and those of [`BodyMemory::read`](crate::body::BodyMemory::read).
+/// `request-body`, and the errors of [`BodyMemory::read`](crate::body::BodyMemory::read).
 pub(crate) async fn read_body(
     app: &App,
     headers: &HeaderMap,

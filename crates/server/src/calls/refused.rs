@@ -1,7 +1,7 @@
-//! Calls that are refused before their function runs: rows of its log.
+//! Log rows of calls that are refused before their function runs.
 //!
-//! A function that does not exist has no log, and a path that names none is none of a call; these are lines of the server's
-//! own log only.
+//! A function that does not exist has no log, and a path that names no function is not a call: both leave only a line
+//! in the server's own log.
 
 use super::prepare::FunctionRef;
 use crate::app::App;
@@ -9,7 +9,7 @@ use crate::call_log::RefusedCall;
 use iof_fault::{Fault, FaultKind};
 use uuid::Uuid;
 
-/// Adds a row to the log of the function that was called. Not on the path of calls that run.
+/// Adds a row to the log of the function that was called. Calls that run do not come here.
 pub(crate) async fn log_refused(
     app: &App,
     call: Uuid,
@@ -22,7 +22,7 @@ pub(crate) async fn log_refused(
     }
     let function = match function {
         FunctionRef::Number(number) => Some(number),
-        // What the store cannot say now, the log cannot take either.
+        // If the store cannot find the function now, it cannot take the row either.
         FunctionRef::Name(name) => app.functions.named(name).await.unwrap_or_default(),
     };
     if let Some(function) = function {
@@ -31,7 +31,7 @@ pub(crate) async fn log_refused(
     }
 }
 
-/// The function and the export of a path below `/v1` that runs a function, if it is one.
+/// The function and the export that a path below `/v1` calls, if it calls one.
 pub(crate) fn called_by(path: &str) -> Option<(String, String)> {
     let mut segments = path.strip_prefix("/functions/")?.split('/');
     let (function, call, export) = (segments.next()?, segments.next()?, segments.next()?);

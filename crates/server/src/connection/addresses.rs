@@ -1,15 +1,17 @@
-//! Connections of one address: a share of all of them, so that one client cannot take the server from the others.
+//! The connections of each address: one address gets a share of all connections, so that one client cannot lock out the
+//! others.
 
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A count of the open connections of each address. The lock is taken when a connection begins and ends, by no request.
+/// A count of the open connections of each address. The lock is taken when a connection begins and ends, never for a
+/// request.
 pub(crate) struct AddressShares {
     /// Connections of one address; 0 is no limit.
     limit: u32,
-    /// Addresses that speak for many clients.
+    /// The addresses of proxies, which connect for many clients.
     proxies: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, u32>>,
 }
@@ -26,7 +28,7 @@ impl AddressShares {
         }
     }
 
-    /// Counts a connection; `None`: its address has `server.connections_per_address` of them.
+    /// Counts a connection; `None` if its address has `server.connections_per_address` of them.
     pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<AddressShare> {
         let client = client.to_canonical();
         if self.limit == 0 || self.proxies.iter().any(|proxy| proxy.contains(&client)) {
@@ -58,7 +60,7 @@ impl Drop for AddressShare {
     }
 }
 
-/// The network that one client counts as: an address of IPv4, or the /64 of one of IPv6.
+/// The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
 pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
@@ -83,7 +85,7 @@ mod tests {
         assert!(take("192.0.2.2").is_some(), "another address");
         drop(held.0);
         assert!(take("192.0.2.1").is_some(), "a share that came back");
-        // A client of IPv6 has a network.
+        // An IPv6 client has a whole network.
         let held = (take("2001:db8::1"), take("2001:db8::2"));
         assert!(held.0.is_some() && held.1.is_some());
         assert!(take("2001:db8::3").is_none());

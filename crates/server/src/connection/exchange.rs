@@ -1,4 +1,4 @@
-//! An exchange of a connection: a request and its answer.
+//! An exchange over a connection: a request and its answer.
 
 use super::ConnectionState;
 use super::request_body::RequestBody;
@@ -8,10 +8,10 @@ use http::{Request, Version, header};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
-/// A body of this size that a refusal left unread is on its way already: the connection goes on behind it.
+/// The size up to which an unread body does not end the connection: these bytes are on their way already.
 const SMALL: u64 = 64 << 10;
 
-/// A request, from its head until its answer is with the connection.
+/// A request, from its head until the connection has its answer.
 pub(crate) struct Exchange {
     state: Arc<ConnectionState>,
     unread: Arc<UnreadBody>,
@@ -47,8 +47,8 @@ impl Exchange {
         self.is_http1 && self.is_last()
     }
 
-    /// Returns whether no other request can come over the connection. A client that expected `100 Continue` may keep its body
-    /// to itself: what comes next would be taken for it.
+    /// Returns whether no other request can come over the connection. A client that expected `100 Continue` may never
+    /// send its body: the next bytes would be taken for it.
     fn is_last(&self) -> bool {
         let unread = self.unread.size();
         unread.is_some_and(|size| self.expects || size > SMALL) || self.state.is_mended()

@@ -1,12 +1,12 @@
-//! The first request line of a connection as clients of 2020 write it: with bare quotation marks in its query.
+//! The first request line of a connection, which clients of 2020 write with bare quotation marks in its query.
 //!
 //! `GET /api/executables/1?filterBy=["wasm_id"] HTTP/1.1` is what curl sends, and what Node sends for a path given as
-//! text; Node's server took it. A query may hold no `"` (RFC 3986, section 3.4), and hyper answers 400 before any route
-//! is asked. So these are written as `%22` on their way in, and nothing else is.
+//! text; Node's server accepted it. A query may not contain `"` (RFC 3986, section 3.4), and hyper answers 400 before
+//! any route sees the request. So a `"` in the query is rewritten to `%22` as it is read, and nothing else is.
 //!
 //! Only the parser knows where a request begins, with one exception: the first byte of a connection begins one. So only
-//! from there to the end of that line is anything looked at; a request whose line was mended is the last of its
-//! connection, so that the next one of such a client begins another one (docs/decisions/0021).
+//! the bytes from there to the end of that line are examined. A request whose line was rewritten is the last of its
+//! connection, so that the client's next request begins another connection (docs/decisions/0021).
 
 use super::ConnectionState;
 use std::io;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct FirstLine<S> {
     stream: S,
     part: Part,
-    /// Bytes that did not fit after a line became longer.
+    /// Bytes that did not fit into the reader's buffer after a line became longer.
     rest: Vec<u8>,
     state: Arc<ConnectionState>,
 }
@@ -31,7 +31,7 @@ enum Part {
     Path,
     /// The query.
     Query,
-    /// Everything behind it: none of ours.
+    /// The bytes behind the line, which stay as they are.
     Beyond,
 }
 
@@ -45,7 +45,7 @@ impl<S> FirstLine<S> {
         }
     }
 
-    /// Follows the line through what was just read. Returns what to hand on instead, if that changes.
+    /// Follows the line through the bytes just read. Returns the bytes to pass on instead, if they change.
     fn mend(&mut self, read: &[u8]) -> Option<Vec<u8>> {
         let mut mended: Option<Vec<u8>> = None;
         for (at, byte) in read.iter().enumerate() {
@@ -138,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// What arrives of `sent`, which comes in pieces of `size` bytes and is read in pieces of `room`.
+    /// The bytes that arrive of `sent`, which comes in pieces of `size` bytes and is read in pieces of `room`.
     async fn arrives(sent: &[u8], size: usize, room: usize) -> Vec<u8> {
         let (near, mut far) = tokio::io::duplex(size);
         let mut line = FirstLine::new(near, Arc::default());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// After the first line nothing changes, whatever it is and however it is cut.
+        /// Nothing changes after the first line, whatever it is and however it is cut.
         #[test]
         fn bytes_behind_the_line_stay(
             tail in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b'\n'), Just(b'?'), any::<u8>()], 0..200),

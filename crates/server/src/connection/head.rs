@@ -1,5 +1,5 @@
-//! The size of a request's head. The parser has limits of its own above these, whose answers are bare: 400, 414 and 431
-//! without a body.
+//! The size of a request's head. The parser has higher limits of its own, whose answers (400, 414 and 431) have no
+//! body.
 
 use crate::settings::Settings;
 use http::Request;

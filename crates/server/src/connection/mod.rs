@@ -1,18 +1,18 @@
-//! A connection between the socket and the routes: what bounds a client that is slow, silent or gone.
+//! A connection between the socket and the routes: the bounds on a client that is slow, silent or gone.
 //!
 //! | file | decides |
 //! |---|---|
 //! | `addresses` | how many connections one address may have |
-//! | `transport` | what reading and writing tell of the client, and what the end of its side means |
+//! | `transport` | what reads and writes reveal about the client, and what the end of its side means |
 //! | `first_line` | bare quotation marks in the first request line |
 //! | `supervisor` | when a connection has been idle, or has taken nothing, for too long |
 //! | `streams` | the same for one stream of HTTP/2 |
-//! | `exchange`, `request_body`, `answer_body` | when a request is under way, and its answer with the connection |
+//! | `exchange`, `request_body`, `answer_body` | when a request is in progress, and when its answer is sent |
 //! | `unread` | what happens to the rest of a body that its request did not read |
-//! | `answer_share` | what large answers take of the memory for bodies |
+//! | `answer_share` | how much of the memory for bodies large answers take |
 //! | `head` | how large the head of a request may be |
 //!
-//! A connection is one task. A [`ConnectionState`] is what its parts know of each other.
+//! A connection is one task. Its parts share a [`ConnectionState`].
 
 mod addresses;
 mod answer_body;

@@ -1,5 +1,5 @@
-//! The body of a request, as a connection sees it. `100 Continue` is not sent for a body that nobody asks for (RFC 9110,
-//! section 10.1.1).
+//! The body of a request, read from its connection. `100 Continue` is not sent for a body that no reader asks for (RFC
+//! 9110, section 10.1.1).
 
 use super::ConnectionState;
 use super::unread::UnreadBody;
@@ -50,7 +50,7 @@ impl HttpBody for RequestBody {
         if polled.is_pending() {
             this.state.wait_for_body(cx.waker());
             if this.state.half_closed() {
-                // What came before the end is there by now.
+                // The bytes that came before the end are here by now.
                 polled = Pin::new(incoming).poll_frame(cx);
                 if polled.is_pending() {
                     let error = "the client closed its side before the body was complete";
@@ -60,7 +60,7 @@ impl HttpBody for RequestBody {
             }
         }
         if let Poll::Ready(None) = polled {
-            // Only now is it known of one in chunks.
+            // The size of a body in chunks is known only now.
             this.incoming = None;
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))

@@ -1,4 +1,4 @@
-//! The state of a connection: set by the part that knows, read by those that decide.
+//! The state of a connection: set by the part that observes, read by the parts that decide.
 
 use super::unread::UnreadBody;
 use futures::task::AtomicWaker;
@@ -10,30 +10,31 @@ use std::task::Waker;
 /// The state that the parts of a connection share. All but the body of a request are polled by one task.
 #[derive(Default)]
 pub(crate) struct ConnectionState {
-    /// Requests whose answer is not with the connection yet.
+    /// Requests whose answer the connection does not have yet.
     requests: AtomicUsize,
-    /// Requests there were.
+    /// Requests that the connection has had.
     served: AtomicUsize,
-    /// True if the request under way came over HTTP/1, which has one at a time.
+    /// True if the request in progress came over HTTP/1, which has one at a time.
     http1: AtomicBool,
-    /// True if the client of the request under way may be told `100 Continue`: it speaks HTTP/1.1, no answer has begun.
+    /// True if the client of the request in progress may be sent `100 Continue`: it speaks HTTP/1.1, and no answer has
+    /// begun.
     interim: AtomicBool,
-    /// True if the request line was mended: the next one cannot be.
+    /// True if the request line was rewritten: that of a next request cannot be.
     mended: AtomicBool,
-    /// True if the client closed its side while its request was under way.
+    /// True if the client closed its side while its request was in progress.
     half_closed: AtomicBool,
-    /// Waits for more of a body.
+    /// The task that waits for more of a body.
     reader: AtomicWaker,
-    /// True if there is something to write that the client does not take.
+    /// True if there are bytes to write that the client does not take.
     blocked: AtomicBool,
     /// Bytes that the client, or its system, took.
     written: AtomicU64,
-    /// The part of its body that a request of HTTP/1 did not read. Over HTTP/2 each has its own.
+    /// The part of its body that a request of HTTP/1 did not read. Over HTTP/2 each request has its own.
     unread: Arc<UnreadBody>,
 }
 
 impl ConnectionState {
-    /// Notes a request, and whether its client may be told `100 Continue`.
+    /// Notes a request, and whether its client may be sent `100 Continue`.
     pub(super) fn requested(&self, is_http1: bool, interim: bool) {
         self.requests.fetch_add(1, Relaxed);
         self.served.fetch_add(1, Relaxed);
@@ -45,7 +46,7 @@ impl ConnectionState {
         self.interim.store(false, Relaxed);
     }
 
-    /// Notes that an answer is with the connection.
+    /// Notes that the connection has an answer.
     pub(super) fn answered(&self) {
         self.requests.fetch_sub(1, Relaxed);
     }
@@ -62,7 +63,8 @@ impl ConnectionState {
         self.served.load(Relaxed)
     }
 
-    /// Returns whether a request of HTTP/1 is under way: only then is the end of what the client sends not the connection's.
+    /// Returns whether a request of HTTP/1 is in progress: only then does the end of the client's bytes not end the
+    /// connection.
     pub(crate) fn serves_http1(&self) -> bool {
         self.requests() > 0 && self.http1.load(Relaxed)
     }
@@ -79,7 +81,7 @@ impl ConnectionState {
         self.mended.store(true, Relaxed);
     }
 
-    /// The client has closed its side: whoever waits for more of a body waits in vain.
+    /// Notes that the client has closed its side, and wakes the reader of a body, which will get no more.
     pub(crate) fn half_close(&self) {
         self.half_closed.store(true, Relaxed);
         self.reader.wake();
@@ -109,7 +111,7 @@ impl ConnectionState {
         self.blocked.load(Relaxed)
     }
 
-    /// The rest of the body of a request of HTTP/1, once that is answered.
+    /// The rest of the body of an HTTP/1 request, once the request is answered.
     pub(crate) fn unread(&self) -> Option<Incoming> {
         if self.requests() > 0 {
             return None;

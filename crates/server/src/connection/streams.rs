@@ -1,10 +1,10 @@
-//! Streams of HTTP/2: tasks of the runtime that all share, each with a deadline for the client to take more of its answer.
+//! Streams of HTTP/2: tasks of the shared runtime, each with a deadline for the client to take more of its answer.
 //!
-//! A connection may have two hundred, of which one thread would be too few. A client that gives a stream no window holds
-//! its answer without holding up the connection, so the connection's own deadline does not see it.
+//! A connection may have two hundred streams, which are too many for one thread. A client that gives a stream no window
+//! holds its answer without holding up the connection, so the connection's own deadline does not notice.
 //!
-//! The rest of a request's body is read by its stream behind the answer. To reset the stream instead, with `NO_ERROR`,
-//! is as good (RFC 9113, section 8.1), but some clients then lose the answer.
+//! A stream reads the rest of its request's body after the answer. To reset the stream instead, with `NO_ERROR`, is as
+//! valid (RFC 9113, section 8.1), but some clients then lose the answer.
 
 use super::unread::{DrainedBody, UnreadBody};
 use hyper::body::Incoming;
@@ -18,18 +18,18 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 thread_local! {
-    /// True if the stream that is being polled got on with its answer.
+    /// True if the stream that is being polled made progress with its answer.
     static PROGRESS: Cell<bool> = const { Cell::new(false) };
-    /// The rest of the body of the request of that stream; `None` while no stream is polled.
+    /// The rest of that stream's request body; `None` while no stream is polled.
     static LEFT: RefCell<Option<Option<Incoming>>> = const { RefCell::new(None) };
 }
 
-/// Notes that the answer whose task is being polled began, or that a piece of it was taken.
+/// Notes that the answer of the task that is being polled began, or that the client took a piece of it.
 pub(super) fn progress() {
     PROGRESS.set(true);
 }
 
-/// Hands what is left of a body to the stream whose task is being polled, if that is how its answer ended.
+/// Hands the rest of a body to the stream whose task is being polled, if its answer ended before the body.
 pub(super) fn leave(unread: &UnreadBody) {
     LEFT.with_borrow_mut(|left| {
         if let Some(left) = left {
@@ -44,7 +44,7 @@ pub(crate) struct Streams {
     pub(crate) runtime: Handle,
     /// `server.write_wait`
     pub(crate) write_wait: Duration,
-    /// `server.body_wait` and `server.request_body`, of what is left of a body.
+    /// `server.body_wait` and `server.request_body`, which bound the rest of a body.
     pub(crate) body_wait: Duration,
     pub(crate) body_size: u64,
 }
@@ -67,7 +67,7 @@ where
 struct Stream<F> {
     /// `None` once it is answered.
     future: Option<Pin<Box<F>>>,
-    /// A body that is read and dropped behind the answer.
+    /// A body that is read and dropped after the answer.
     unread: Option<DrainedBody>,
     bounds: Streams,
     /// The deadline of the next piece of the answer, once that has begun; then of the rest of the body.

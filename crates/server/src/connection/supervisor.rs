@@ -1,12 +1,12 @@
-//! The supervisor of a connection: it drives it, and ends it when its client keeps it for nothing.
+//! The supervisor of a connection: it drives the connection, and ends it when its client holds it without using it.
 //!
-//! One rule covers the first byte, the choice of a protocol, a head that drips, and an idle connection: without a request
-//! under way, a connection lasts for `server.head_wait`, from when it was accepted or its last answer was sent. Another one
-//! covers answers that are not taken: within `server.write_wait`, a client takes [`TAKEN`] or everything. Calls under way
-//! have limits of their own.
+//! One rule covers the first byte, the choice of a protocol, a head that drips, and an idle connection: without a
+//! request in progress, a connection lasts for `server.head_wait`, from when it was accepted or its last answer was
+//! sent. Another rule covers answers that are not taken: within `server.write_wait`, a client takes [`TAKEN`] bytes or
+//! everything. Calls in progress have limits of their own.
 //!
-//! Rejected: hyper's timeout of heads, which knows neither of the first byte nor of HTTP/2, and sets a timer for every
-//! request. Here a timer is set when it runs out, to when it should.
+//! Rejected: hyper's timeout of heads, which covers neither the first byte nor HTTP/2, and sets a timer for every
+//! request. Here a timer that fires is set anew, to the deadline of that moment.
 
 use super::ConnectionState;
 use super::unread::DrainedBody;
@@ -22,17 +22,17 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// Bytes of an answer that a client takes within `server.write_wait`, at least.
+/// The least bytes of an answer that a client takes within `server.write_wait`.
 const TAKEN: u64 = 64 << 10;
-/// How long a connection that is told to end has for it.
+/// The time that a connection gets to end after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How often a poll reads on of what is dropped.
+/// The most reads of a dropped body in one poll.
 const ROUNDS: usize = 8;
 
 /// The bounds of a connection.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// Without a request.
+    /// The wait for a request.
     head_wait: Duration,
     /// The wait for a client that takes nothing.
     write_wait: Duration,
@@ -51,12 +51,12 @@ pub(crate) struct Supervisor<C> {
     since: Instant,
     served: usize,
     written: u64,
-    /// Never later than the deadline.
+    /// Never set later than the deadline.
     alarm: Pin<Box<Sleep>>,
-    /// A body that is read and dropped behind an answer.
+    /// A body that is read and dropped after an answer.
     unread: Option<DrainedBody>,
     app: Arc<App>,
-    /// Resolves when the server stops, and is polled once: it is there to wake the task, whatever state that is in.
+    /// Resolves when the server stops. Polled once: its purpose is to wake the task, in whatever phase that is.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     begun: bool,
     /// True if the connection was told to end.
@@ -69,24 +69,24 @@ pub(crate) struct Supervisor<C> {
 enum Phase {
     /// No request is under way.
     Idle,
-    /// A request is.
+    /// A request is in progress.
     Busy,
     /// The client does not take what was written.
     Blocked,
     /// The rest of an answered request's body is being read.
     Lingering,
-    /// No request is, and it was told to end.
+    /// No request is in progress, and the connection was told to end.
     Ending,
 }
 
 /// A reason for which a connection was ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It had no request for too long.
+    /// The connection had no request for too long.
     Idle,
     /// Its client took nothing for too long.
     Blocked,
-    /// It broke.
+    /// The connection failed.
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -104,7 +104,8 @@ impl<C> Supervisor<C>
 where
     C: GracefulConnection<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
-    /// `accepted` is when the connection was; `stop` resolves when the server stops, and not before it says so.
+    /// Supervises a connection that was accepted at `accepted`; `stop` resolves when the server stops, and not before
+    /// it says so.
     pub(crate) fn new(
         connection: C,
         state: Arc<ConnectionState>,
@@ -143,7 +144,7 @@ where
         }
     }
 
-    /// Polls the connection until neither it nor what is left of a body gets on.
+    /// Polls the connection until neither it nor the rest of a body makes progress.
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
         for _ in 0..ROUNDS {
             if let Poll::Ready(ended) = self.connection.as_mut().poll(cx) {
@@ -161,7 +162,7 @@ where
         Poll::Pending
     }
 
-    /// Reads on of what a request left of its body; whether there was any, or an end.
+    /// Continues to read the rest of a request's body. Returns whether there were bytes, or an end.
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unread.is_none() {
             let left = self.state.unread();
@@ -173,7 +174,7 @@ where
         match unread.poll_piece(cx) {
             Poll::Ready(true) => true,
             Poll::Pending if !self.state.half_closed() => false,
-            // At its end, or there is none to come.
+            // The body is at its end, or no more will come.
             _ => {
                 self.unread = None;
                 true
@@ -215,7 +216,7 @@ where
         Some(self.since + wait)
     }
 
-    /// Returns whether the deadline is over. Sets the alarm for it if it is not.
+    /// Returns whether the deadline has passed. Sets the alarm for it if it has not.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = self.deadline() else {
             return false;
@@ -256,7 +257,7 @@ where
                 return Poll::Pending;
             }
             match this.phase {
-                // HTTP/2 says so to the client, whose next request may be on its way.
+                // HTTP/2 announces the end to the client, whose next request may be on its way.
                 Phase::Idle => this.end(),
                 Phase::Lingering => this.unread = None,
                 Phase::Blocked => return Poll::Ready(Err(Ended::Blocked)),

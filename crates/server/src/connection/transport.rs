@@ -1,9 +1,9 @@
-//! The transport of a connection: it notes what the client takes, and what the end of what it sends means.
+//! The transport of a connection: it notes how much the client takes, and what the end of its bytes means.
 //!
-//! A client may close its side when its request is sent, and read on (RFC 9112, section 9.6): it is answered. One that
-//! is gone looks the same until something is written to it, and its call should end. So a request that takes its time is
-//! told `100 Continue`, which whoever did not ask for it ignores (RFC 9110, section 15.2.1): where nobody is, the
-//! system answers for it, and the connection breaks.
+//! A client may close its side when its request is sent, and still read (RFC 9112, section 9.6): it gets its answer. A
+//! client that is gone looks the same until something is written to it, and its call should end. So a request that
+//! takes long is sent `100 Continue`, which a client that did not ask for it ignores (RFC 9110, section 15.2.1). If the
+//! client is gone, its system answers with a reset, and the connection fails.
 
 use super::ConnectionState;
 use std::future::Future;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
-/// How long a client that closed its side is not asked whether it is there, and how often that is looked at.
+/// The time for which a client that closed its side is left alone, and the interval of the checks after that.
 const LOOK: Duration = Duration::from_millis(250);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -39,14 +39,14 @@ impl Socket for TlsStream<TcpStream> {
     }
 }
 
-/// A stream that tells its connection's state what the client does.
+/// A stream that notes in its connection's state what the client does.
 pub(crate) struct Transport<S> {
     stream: S,
     state: Arc<ConnectionState>,
     half_closed: Option<HalfClosed>,
 }
 
-/// A client that sends nothing more.
+/// A client that closed its side.
 struct HalfClosed {
     look: Pin<Box<Sleep>>,
     asked: bool,
@@ -63,7 +63,7 @@ impl<S> Transport<S> {
 }
 
 impl<S: Socket> Transport<S> {
-    /// Looks now and then whether the client is there, as long as its request is under way.
+    /// Checks now and then whether the client is still there, while its request is in progress.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(half_closed) = &mut self.half_closed else {
             return Poll::Pending;
@@ -118,7 +118,7 @@ impl<S: Socket> AsyncRead for Transport<S> {
                 asked: false,
             });
         }
-        // Once the request is answered, the end of what the client sent is the end.
+        // Once the request is answered, the end of the client's bytes is the end of the connection.
         if !this.state.serves_http1() {
             return Poll::Ready(Ok(()));
         }
@@ -149,7 +149,7 @@ impl<S: Socket> AsyncWrite for Transport<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Flushing comes last: once it is done, everything was taken.
+    /// Flushing comes last: once it is done, all bytes were taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         self.state.block(polled.is_pending());

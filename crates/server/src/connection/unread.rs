@@ -1,8 +1,8 @@
-//! Bodies that nobody reads.
+//! Request bodies that their requests did not read.
 //!
-//! A request that is refused early leaves a client that still sends. If the connection were closed then, the client would
-//! lose the answer (RFC 9112, section 9.6). So what a request does not read of its body stays with the connection, or its
-//! stream, which reads it behind the answer, within bounds; whoever refuses need not know.
+//! A request that is refused early leaves a client that is still sending. If the connection were closed then, the
+//! client would lose the answer (RFC 9112, section 9.6). So the unread part of a body stays with the connection, or its
+//! stream, which reads it after the answer, within bounds. The code that refuses need not know of this.
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -15,15 +15,15 @@ use std::task::{Context, Poll, ready};
 /// The part of a body that its request did not read.
 #[derive(Default)]
 pub(crate) struct UnreadBody {
-    /// True if there is a body, so that few take its lock.
+    /// True if there is a body; most requests therefore never take its lock.
     some: AtomicBool,
     body: Mutex<Option<Incoming>>,
 }
 
-/// A body that is read and dropped behind the answer to its request.
+/// A body that is read and dropped after the answer to its request.
 pub(super) struct DrainedBody {
     body: Incoming,
-    /// The bytes of it that are still read.
+    /// The most bytes of it that are still read.
     most: u64,
 }
 
@@ -42,7 +42,7 @@ impl UnreadBody {
         body.take()
     }
 
-    /// The most bytes that there are.
+    /// The most bytes that the body still has, if that is known.
     pub(super) fn size(&self) -> Option<u64> {
         if !self.some.load(Ordering::Acquire) {
             return None;
@@ -58,7 +58,7 @@ impl DrainedBody {
         Self { body, most }
     }
 
-    /// Reads a piece; `false` when it is over, or as much of it was read as is.
+    /// Reads a piece. Returns `false` at the end of the body or of the bytes that are read of it.
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
             return Poll::Ready(false);

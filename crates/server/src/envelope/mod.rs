@@ -1,7 +1,7 @@
-//! Whole requests and responses as bytes: how they cross to a function and back.
+//! Whole requests and responses as bytes, in which form they cross to a function and back.
 //!
-//! Four bytes, little-endian, are the length of a head in JSON; behind the head comes the body as it is. So a body of any
-//! bytes costs one copy, a recording and a job keep it as they keep every argument, and the engine passes it on unread.
+//! Four bytes, little-endian, are the length of a head in JSON; the body follows the head unchanged. So a body of any
+//! bytes costs one copy, a recording and a job keep it like any other argument, and the engine passes it on unread.
 //!
 //! ```text
 //! {"method":"POST","path":"/below","query":"a=b","headers":[["content-type","text/plain"]]}
@@ -18,7 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// Bytes of the head's length.
 const PREFIX: usize = 4;
 
-/// Puts a head and a body together.
+/// Joins a head and a body.
 pub(crate) fn seal(head: &[u8], body: &[u8]) -> Bytes {
     let mut sealed = BytesMut::with_capacity(PREFIX + head.len() + body.len());
     sealed.put_u32_le(u32::try_from(head.len()).unwrap_or(u32::MAX));
@@ -27,7 +27,7 @@ pub(crate) fn seal(head: &[u8], body: &[u8]) -> Bytes {
     sealed.freeze()
 }
 
-/// Takes a head and a body apart; `None` if these are not both.
+/// Splits an envelope into head and body; `None` if it is malformed.
 pub(crate) fn open(sealed: &Bytes) -> Option<(Bytes, Bytes)> {
     let length = sealed.first_chunk::<PREFIX>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;

@@ -1,7 +1,7 @@
-//! The head of a request, as a function sees it.
+//! The head of a request that a function sees.
 //!
-//! A function sees what its caller sent to it, and nothing that was sent to this server: not the key that authorised the
-//! call, not the cookies of this origin, and not what only the connection is about.
+//! A function sees what its caller sent to it, and nothing that was meant for this server: not the key that authorised
+//! the call, not the cookies of this origin, and not the headers that concern only the connection.
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// What a client sent to a call, beside its body.
+/// A request to a function, without its body.
 #[derive(Clone, Copy)]
 pub(crate) struct SentHead<'a> {
     pub(crate) method: &'a Method,
@@ -47,10 +47,10 @@ const HIDDEN: [HeaderName; 13] = [
     COOKIE,
 ];
 
-/// Beginnings of headers that are this server's: keys of both APIs, and what directs a call.
+/// Prefixes of this server's own headers: keys of both APIs, and headers that direct a call.
 const OURS: [&str; 3] = ["iof-", "ssvm-", "ssvm_"];
 
-/// Writes down the head of a request. `hides_key` tells that its token is a key of this server.
+/// Writes the head of a request. `hides_key` is true if its token is a key of this server.
 pub(crate) fn head(sent: SentHead<'_>, hides_key: bool) -> Vec<u8> {
     let head = Head {
         method: sent.method.as_str(),
@@ -58,7 +58,7 @@ pub(crate) fn head(sent: SentHead<'_>, hides_key: bool) -> Vec<u8> {
         query: sent.query,
         headers: shown(sent.headers, hides_key),
     };
-    // Texts are always JSON.
+    // The JSON of texts cannot fail.
     serde_json::to_vec(&head).unwrap_or_default()
 }
 

@@ -1,8 +1,9 @@
-//! A response of a function, as it is sent.
+//! A response of a function, as the server sends it.
 //!
-//! It leaves from the origin of this server's own pages, so a function chooses only what cannot reach beyond its answer.
-//! Headers are those of a list: the alternative, a list of what is refused, would let through whatever browsers and proxies
-//! learn next. What HTML may do is bounded by the policy that the edge adds to every answer, and no function replaces it.
+//! A response is served from the origin of this server's own pages, so a function chooses only headers whose effect
+//! ends with its answer. They come from a list of allowed headers: a list of refused ones would let through whatever
+//! browsers and proxies learn next. The policy that the edge adds to every answer bounds what HTML may do, and no
+//! function replaces it.
 
 use super::open;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const HEADER_BYTES: usize = 16 << 10;
 /// The longest head that is read: each byte of a value may take six in JSON.
 const HEAD: usize = 6 * HEADER_BYTES + (4 << 10);
 
-/// Headers that say something of this answer only.
+/// Headers that concern only this answer.
 const ALLOWED: [HeaderName; 11] = [
     ALLOW,
     CACHE_CONTROL,
@@ -36,9 +37,9 @@ const ALLOWED: [HeaderName; 11] = [
     VARY,
 ];
 
-/// Beginnings of headers of one's own: senders of webhooks ask for some of them.
+/// Prefixes of a function's own headers: senders of webhooks ask for some of them.
 const OWN: [&str; 2] = ["x-", "webhook-"];
-/// Beginnings of headers that browsers, or proxies in front of this server, act on.
+/// Prefixes of headers on which browsers, or proxies in front of this server, act.
 const ACTED_ON: [&str; 20] = [
     "x-accel-",
     "x-cascade",
@@ -70,7 +71,7 @@ struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// Replaces a result that is a response and cannot be sent by the fault that says why.
+/// Replaces a result that is a response and cannot be sent by the fault that states why.
 pub(crate) fn check(result: &mut Result<Value, Fault>) {
     if let Ok(Value::Response(sealed)) = result
         && let Err(fault) = read(sealed)
@@ -79,7 +80,7 @@ pub(crate) fn check(result: &mut Result<Value, Fault>) {
     }
 }
 
-/// Reads a response that a function wrote down.
+/// Reads the response that a function wrote.
 ///
 /// # Errors
 /// `response`, naming what cannot be sent; `response-head`.

@@ -1,5 +1,5 @@
-//! Modules that could not be made callable: what went wrong is remembered for a while, and one attempt is made at a time,
-//! so that calls of such a function cost no compile each.
+//! Modules that could not be loaded: the failure is remembered for a while, and one attempt is made at a time, so that
+//! calls of such a function do not each cost a compile.
 
 use crate::status;
 use http::StatusCode;
@@ -8,14 +8,14 @@ use quick_cache::sync::Cache;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long a failure is remembered. What caused it may be mended without a new version: a setting, a full disk.
+/// The time for which a failure is remembered. Its cause may be fixed without a new version: a setting, a full disk.
 const KEPT: Duration = Duration::from_secs(30);
-/// Failures that are remembered; the least used go.
+/// The most failures that are remembered; the least used are dropped.
 const MOST: usize = 1000;
 /// Attempts that are made at a time, each for other modules.
 const TURNS: usize = 16;
 
-/// By the digest of the module.
+/// Failures, by the digest of the module.
 pub(super) struct Failures {
     known: Cache<[u8; 32], (Instant, Fault)>,
     turns: [Mutex<()>; TURNS],
@@ -29,7 +29,7 @@ impl Failures {
         }
     }
 
-    /// Why the last attempt failed, if that was not long ago.
+    /// Checks whether the last attempt failed a short while ago.
     ///
     /// # Errors
     /// The fault of that attempt.
@@ -40,13 +40,13 @@ impl Failures {
         }
     }
 
-    /// The right to make the next attempt.
+    /// Waits for the turn to make the next attempt.
     pub(super) async fn turn(&self, sha256: &[u8; 32]) -> MutexGuard<'_, ()> {
         let [first, ..] = *sha256;
         self.turns[usize::from(first) % TURNS].lock().await
     }
 
-    /// Remembers why an attempt failed, unless it was only a bad moment.
+    /// Remembers why an attempt failed, unless the failure was temporary.
     pub(super) fn note(&self, sha256: [u8; 32], fault: &Fault) {
         if status::of(fault.kind) != StatusCode::SERVICE_UNAVAILABLE {
             self.known.insert(sha256, (Instant::now(), fault.clone()));

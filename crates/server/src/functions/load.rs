@@ -1,5 +1,4 @@
-//! From what the store has of a function to one that can be called: its code, compiled if need be, and what it was
-//! granted.
+//! Loading a function: from its row in the store to code that can be called, compiled if need be, and its grants.
 
 use super::{FunctionSpec, Functions, LoadedFunction, Policy};
 use crate::callback::RequestTarget;
@@ -15,14 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Functions {
-    /// `earlier` is what was loaded before the function was changed.
+    /// `earlier` is the function as it was loaded before it changed.
     pub(super) async fn load(
         &self,
         id: i64,
         earlier: Option<&LoadedFunction>,
     ) -> Result<Arc<LoadedFunction>, Fault> {
         self.loaded.count();
-        // Before the row is read: a change that comes after makes this reading an old one.
+        // Taken before the row is read, so that a change that comes after makes this reading outdated.
         let change = self.change(id).load(Ordering::Acquire);
         if let Some(spec) = self.specs.get(&id)
             && spec.change == change
@@ -40,7 +39,7 @@ impl Functions {
             .function(id)
             .await?
             .ok_or_else(|| Fault::no_such_function(id))?;
-        // What was loaded before serves again where it is still the same.
+        // Parts that were loaded before are used again if they are the same.
         let before = earlier.map(|earlier| {
             let canary = earlier.canary.as_ref().map(|(canary, _)| &**canary);
             [Some(earlier), canary]
@@ -83,7 +82,7 @@ impl Functions {
         if let Some(earlier) = before.find(|earlier| earlier.version == version.number) {
             granted.go_on_from(&earlier.granted);
         }
-        // It was read when it was stored.
+        // The text was validated when it was stored.
         let callback = RequestTarget::callback(&function.callback)?;
         let spec = FunctionSpec {
             change,
@@ -167,7 +166,7 @@ impl Functions {
         }))
     }
 
-    /// The grants of a declaration under the settings of now.
+    /// The grants of a declaration under the current settings.
     pub(crate) async fn granted(
         &self,
         function: &iof_store::Function,
@@ -194,7 +193,7 @@ impl Functions {
         ceiling.grant(name, &declaration, &values, settings)
     }
 
-    /// The secrets of a function, in the clear.
+    /// The decrypted secrets of a function.
     async fn secrets(&self, id: i64) -> Result<Vec<(String, SecretValue)>, Fault> {
         let keys = self.secret_keys();
         let secrets = self.store.secrets(keys, id).await?;
@@ -204,7 +203,7 @@ impl Functions {
                 let value = std::str::from_utf8(value.expose())
                     .ok()
                     .and_then(|text| SecretValue::new(text).ok());
-                // It was checked when it was set.
+                // The name was validated when the secret was set.
                 let value = value.ok_or_else(|| Fault::host("A secret cannot be read.", &name))?;
                 Ok((name, value))
             })
@@ -221,10 +220,10 @@ impl Functions {
         &self.policy.ceiling
     }
 
-    /// Makes sure that a version can be called, before it is what calls run.
+    /// Checks that a version can be called, before calls run it.
     ///
     /// # Errors
-    /// The fault that keeps it from being loaded; a version that does not exist is for the store to refuse.
+    /// The fault that keeps it from being loaded; the store refuses a version that does not exist.
     pub(crate) async fn loads(&self, id: i64, number: i64) -> Result<(), Fault> {
         let version = self.store.version(id, number).await?;
         if let Some(version) = version {
@@ -239,7 +238,7 @@ impl Functions {
             return Ok(code);
         }
         let _turn = self.failures.turn(&sha256).await;
-        // Somebody else may have had the turn before.
+        // Another task may have had the turn before.
         self.failures.check(&sha256)?;
         if let Some(code) = self.kept(sha256).await? {
             return Ok(code);
@@ -254,7 +253,7 @@ impl Functions {
     /// The code that was compiled before, if it is usable.
     ///
     /// # Errors
-    /// `memory`: compiled again, it would be no smaller.
+    /// `memory`: compiled again, the code would not be smaller.
     async fn kept(&self, sha256: [u8; 32]) -> Result<Option<iof_engine::Function>, Fault> {
         let engine = self.engine.clone();
         let loaded = self

@@ -1,7 +1,7 @@
-//! The functions whose code is in memory, as many as the engine has room for.
+//! The cache of functions whose code is in memory, as many as the engine has room for.
 //!
-//! Each weighs what its code takes, and no less than an even share of the room, so that their number is bounded with
-//! their bytes. Functions that are called once do not push out those that are called often.
+//! A function weighs the size of its code, and no less than an even share of the room, so that the number of functions
+//! is bounded along with their bytes. Functions that are called once do not push out functions that are called often.
 
 use super::LoadedFunction;
 use iof_engine::Capacity;
@@ -13,12 +13,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of code to a part of the cache, each with a lock of its own.
+/// Bytes of code per shard of the cache, each with a lock of its own.
 const PART: u64 = 256 << 20;
-/// Parts for each processor, at most.
+/// The most shards per processor.
 const PARTS_A_PROCESSOR: u64 = 4;
 
-/// A load, boxed: it is rare, and its type long.
+/// The future of a load, boxed: loads are rare, and the type is large.
 pub(super) type Loading<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<LoadedFunction>, Fault>> + Send + 'a>>;
 
@@ -29,13 +29,13 @@ pub(super) struct LoadedFunctions {
     evictions: Arc<AtomicU64>,
 }
 
-/// Figures of what is loaded.
+/// Figures of the loaded functions.
 pub(crate) struct LoadedFigures {
     /// Functions.
     pub(crate) functions: u64,
-    /// Bytes that their code takes.
+    /// Bytes of their code.
     pub(crate) bytes: u64,
-    /// Functions that were loaded since the start: calls that did not find theirs.
+    /// Functions that were loaded since the start: calls that found their function not loaded.
     pub(crate) loads: u64,
     /// Functions that made room for others since the start.
     pub(crate) evictions: u64,
@@ -49,7 +49,7 @@ impl LoadedFunctions {
         let evictions = Arc::<AtomicU64>::default();
         let weights = Weights {
             least: capacity.least().max(1),
-            // A heavier one would not be kept, and be loaded for each of its calls.
+            // A heavier function would not be kept, and would be loaded for each of its calls.
             most: (capacity.code / parts / 2).max(1),
         };
         let options = OptionsBuilder::new()
@@ -61,7 +61,7 @@ impl LoadedFunctions {
         let hasher = DefaultHashBuilder::default();
         let cache = match options {
             Ok(options) => Cache::with_options(options, weights, hasher, lifecycle),
-            // Only a setting that is missing is an error.
+            // An error only if a setting is missing.
             Err(_) => Cache::with(0, capacity.code, weights, hasher, lifecycle),
         };
         Self {
@@ -84,7 +84,7 @@ impl LoadedFunctions {
         self.loads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The function, loaded by the first of those that ask for it at once.
+    /// The function, loaded by the first of the calls that ask for it at once.
     pub(super) async fn get_or_load(
         &self,
         id: i64,
@@ -104,7 +104,7 @@ impl LoadedFunctions {
     }
 }
 
-/// What a function weighs, in bytes.
+/// The weight of a function, in bytes.
 #[derive(Clone)]
 struct Weights {
     least: u64,
@@ -120,7 +120,7 @@ impl Weighter<i64, Arc<LoadedFunction>> for Weights {
     }
 }
 
-/// Counts what makes room.
+/// Counts evictions.
 #[derive(Clone)]
 struct Evictions(Arc<AtomicU64>);
 
@@ -133,7 +133,7 @@ impl Lifecycle<i64, Arc<LoadedFunction>> for Evictions {
     }
 }
 
-/// Functions that made room, and are taken out of memory where no connection waits for it: mappings are undone.
+/// Evicted functions, which are unmapped off the threads of connections: that takes time.
 #[derive(Default)]
 struct Evicted(Vec<Arc<LoadedFunction>>);
 
@@ -143,7 +143,7 @@ impl Drop for Evicted {
             return;
         }
         let evicted = std::mem::take(&mut self.0);
-        // Without a runtime nobody waits.
+        // Without a runtime no connection waits.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(evicted));
         }

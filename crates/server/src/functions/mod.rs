@@ -1,7 +1,7 @@
-//! Functions that are loaded: found in the store, made callable ([`load`]), kept for the next call.
+//! Loaded functions: found in the store, made callable ([`load`]), kept for the next call.
 //!
 //! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
-//! it at the same moment, and the least used ones make room when there are too many.
+//! it at the same moment, and the least used functions make room when there are too many.
 
 mod failures;
 mod load;
@@ -27,36 +27,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A function, ready to be called.
 pub(crate) struct LoadedFunction {
-    /// What the store has of it; it dereferences to that.
+    /// The function's rows in the store; `LoadedFunction` dereferences to them.
     spec: Arc<FunctionSpec>,
     pub(crate) code: Arc<iof_engine::Function>,
     /// The canary, and the percentage of calls that run it.
     canary: Option<(Arc<LoadedFunction>, u8)>,
 }
 
-/// A version of a function without its code, as calls need it.
+/// A version of a function without its code, with what calls need of it.
 ///
-/// It stays when the code makes room for that of others, and with it the counters of its limits.
+/// It stays when the code is evicted, and with it the counters of its limits.
 pub(crate) struct FunctionSpec {
-    /// How often it, or one that shares its counter, had been changed when it was read from the store.
+    /// The change counter of this function, or of those that share it, when the row was read from the store.
     change: u64,
     sha256: [u8; 32],
     pub(crate) environment: Arc<Environment>,
     pub(crate) usage_key: Option<KeyHash>,
     pub(crate) admin_key: KeyHash,
-    /// Where every result goes.
+    /// The target to which every result is sent.
     pub(crate) callback: Option<RequestTarget>,
-    /// The log of its calls.
+    /// The log of the function's calls.
     pub(crate) log: LogHandle,
-    /// The figures of its calls.
+    /// The metrics of the function's calls.
     pub(crate) metrics: Arc<FunctionMetrics>,
-    /// The grants and limits of its calls.
+    /// The grants and limits of the function's calls.
     pub(crate) granted: EffectiveGrants,
-    /// Its number.
+    /// The number of the function.
     pub(crate) id: i64,
     /// The version that runs.
     pub(crate) version: i64,
-    /// Its number as text, for records.
+    /// The number of the function as text, for records.
     pub(crate) name: Arc<str>,
     /// The name that its owner gave it.
     pub(crate) label: Option<Arc<str>>,
@@ -80,20 +80,20 @@ pub(crate) struct Functions {
     metrics: Arc<Metrics>,
     policy: Policy,
     loaded: LoadedFunctions,
-    /// Those of functions without a canary that were loaded once.
+    /// The specs of functions without a canary that were loaded once.
     specs: Cache<i64, Arc<FunctionSpec>>,
     failures: failures::Failures,
-    /// Numbers by name. A name stays with its function; one whose function is gone is looked up again.
+    /// Numbers of functions by name. A name stays with its function; a name whose function is gone is looked up again.
     names: Cache<Box<str>, i64>,
-    /// Changes since the start, counted. What was read before the last one is not used for calls that come after it,
-    /// however late it arrives in `loaded`.
+    /// Counters of changes since the start. A row that was read before the last change is not used for calls that come
+    /// after it, however late it arrives in `loaded`.
     changes: Box<[AtomicU64; CHANGES]>,
 }
 
 /// The settings of the operator that decide what a function gets.
 pub(crate) struct Policy {
     pub(crate) ceiling: Ceiling,
-    /// For what was uploaded without grants.
+    /// The grants of modules that were uploaded without grants.
     pub(crate) defaults: Arc<Grants>,
     /// The limits of every call.
     pub(crate) limits: Arc<Limits>,
@@ -132,7 +132,7 @@ impl Functions {
     /// Picks the version for one call: the active one, or the canary by its percentage.
     ///
     /// # Errors
-    /// `no-such-function`, or what kept it from being loaded.
+    /// `no-such-function`, or the fault that kept the function from being loaded.
     pub(crate) async fn get(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
         let loaded = self.current(id).await?;
         Ok(match &loaded.canary {
@@ -144,7 +144,7 @@ impl Functions {
     /// One version of a function, whichever is active.
     ///
     /// # Errors
-    /// `no-such-function`, `no-such-version`, or what kept it from being loaded.
+    /// `no-such-function`, `no-such-version`, or the fault that kept the version from being loaded.
     pub(crate) async fn exactly(&self, id: i64, number: i64) -> Result<Arc<LoadedFunction>, Fault> {
         let loaded = self.current(id).await?;
         if loaded.version == number {
@@ -165,10 +165,10 @@ impl Functions {
         Ok(Arc::new(made))
     }
 
-    /// Picks the version for one call of the function of that name.
+    /// Picks the version for one call of the function of this name.
     ///
     /// # Errors
-    /// As [`Functions::get`].
+    /// The errors of [`Functions::get`].
     pub(crate) async fn get_named(&self, name: &str) -> Result<Arc<LoadedFunction>, Fault> {
         let unknown = || Fault::no_such_function(truncate(name));
         let number = self.named(name).await?.ok_or_else(unknown)?;
@@ -183,10 +183,10 @@ impl Functions {
         }
     }
 
-    /// The number of the function of that name.
+    /// The number of the function of this name.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The errors of the store.
     pub(crate) async fn named(&self, name: &str) -> Result<Option<i64>, Fault> {
         if let Some(id) = self.names.get(name) {
             return Ok(Some(id));
@@ -201,7 +201,7 @@ impl Functions {
     async fn current(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
         match self.loaded.get(id) {
             Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
-            // Boxed: loading is rare and its future large, and every call would carry it about.
+            // Boxed, so that every call does not carry the large future of a rare load.
             earlier => Box::pin(self.find(id, earlier)).await,
         }
     }
@@ -216,7 +216,7 @@ impl Functions {
                 .remove_if(id, |loaded| !self.is_current(id, loaded));
             let loading = Box::pin(self.load(id, earlier.as_deref()));
             let loaded = self.loaded.get_or_load(id, loading).await?;
-            // Changed while it was being loaded: once more.
+            // The function changed while it was being loaded: load it again.
             if self.is_current(id, &loaded) {
                 return Ok(loaded);
             }
@@ -224,12 +224,12 @@ impl Functions {
         }
     }
 
-    /// The figures of what is loaded.
+    /// The figures of the loaded functions.
     pub(crate) fn figures(&self) -> LoadedFigures {
         self.loaded.figures()
     }
 
-    /// Makes calls from now on see a change that is in the store. Calls under way keep what they have.
+    /// Makes calls from now on see a change that is in the store. Calls in progress keep what they have.
     pub(crate) fn changed(&self, id: i64) {
         self.change(id).fetch_add(1, Ordering::AcqRel);
     }
@@ -238,7 +238,8 @@ impl Functions {
         loaded.change == self.change(id).load(Ordering::Acquire)
     }
 
-    /// Functions share counters: a change of one makes a few others be looked up again.
+    /// The counter of changes of a function. Functions share counters: a change of one makes a few others be looked up
+    /// again.
     fn change(&self, id: i64) -> &AtomicU64 {
         let at = usize::try_from(id).unwrap_or_default() % CHANGES;
         &self.changes[at]

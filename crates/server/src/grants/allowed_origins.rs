@@ -9,7 +9,7 @@ use url::Url;
 pub(crate) struct AllowedOrigins(Vec<Box<str>>);
 
 impl AllowedOrigins {
-    /// Returns whether pages of this origin may call.
+    /// Returns whether pages of this origin may call the function.
     pub(crate) fn allow(&self, origin: &[u8]) -> bool {
         self.0.iter().any(|allowed| allowed.as_bytes() == origin)
     }
@@ -22,10 +22,10 @@ impl AllowedOrigins {
         self.0.is_empty()
     }
 
-    /// Checks that each is what a browser would send.
+    /// Checks that each origin is written as a browser sends it.
     ///
     /// # Errors
-    /// A sentence on the first that is not.
+    /// A sentence about the first origin that is not.
     pub(super) fn check(&self) -> Result<(), String> {
         let wrong = self.0.iter().find(|origin| !is_origin(origin));
         match wrong {

@@ -1,4 +1,4 @@
-//! The ceiling: the most that a version can declare, and the grants of one that stays below it.
+//! The ceiling: the most that a version can declare, and the grants of a version that stays below it.
 
 use super::declaration::{CallerRequest, Declaration};
 use super::declared_signing::DeclaredSigning;
@@ -22,10 +22,10 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// Reads a declaration, TOML or JSON, and refuses what goes beyond this ceiling.
+    /// Reads a declaration, TOML or JSON, and refuses one that exceeds this ceiling.
     ///
     /// # Errors
-    /// `declaration`, naming the field; `ceiling`, naming what was declared and the setting that refuses it.
+    /// `declaration`, naming the field; `ceiling`, naming the declared value and the setting that refuses it.
     pub(crate) fn read(&self, text: &str) -> Result<Declaration, Fault> {
         let declaration = Declaration::parse(text)?;
         self.check(&declaration)?;
@@ -84,7 +84,7 @@ impl Ceiling {
         self.limits(declared).map(drop)
     }
 
-    /// The server's limits, and those of a version where it declares lower ones.
+    /// The limits of a version: the server's, or the lower ones that it declares.
     ///
     /// # Errors
     /// `ceiling`
@@ -95,7 +95,7 @@ impl Ceiling {
     /// The grants of a version whose declaration was [read](Ceiling::read) below this ceiling.
     ///
     /// # Errors
-    /// `secret-not-set`; those of the place of a secret.
+    /// `secret-not-set`; the errors of the location of a secret.
     pub(crate) fn grant(
         &self,
         function: &str,

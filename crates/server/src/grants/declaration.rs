@@ -1,7 +1,7 @@
-//! `function.toml`: what its author says that a version needs.
+//! `function.toml`: what a version needs, declared by its author.
 //!
-//! A version gets nothing that it does not mention: a file with one line grants one thing. The API takes the same fields as
-//! JSON, and shows them so.
+//! A version gets only what it declares: a file with one line grants one thing. The API takes the same fields as JSON,
+//! and returns them so.
 
 #[cfg(test)]
 mod tests;
@@ -26,36 +26,36 @@ const MAX_ENTRIES: usize = 200;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Declaration {
-    /// Commands that it runs, by name.
+    /// The commands that the version runs, by name.
     pub(crate) commands: BTreeSet<String>,
-    /// Requests that it makes, each a rule.
+    /// The requests that the version makes, each a rule.
     pub(crate) outbound: Rules,
-    /// True if it keeps values between calls.
+    /// True if the version keeps values between calls.
     pub(crate) storage: bool,
-    /// Secrets that the host attaches to its requests.
+    /// Secrets that the host attaches to the version's requests.
     pub(crate) secrets: Vec<DeclaredSecret>,
-    /// Secrets that sign for it.
+    /// Secrets with which the host signs for the version.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) signing: Vec<DeclaredSigning>,
     /// Limits of its calls, below the server's.
     pub(crate) limits: LimitOverrides,
-    /// Calls at a time; more wait. `None`: as many as the server runs.
+    /// Concurrent calls; further ones wait. `None`: as many as the server runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) concurrency: Option<u32>,
-    /// Calls a minute. `None`: any number.
+    /// Calls per minute. `None`: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
-    /// True if its calls may be jobs (`Prefer: respond-async`) for whoever may call it. Without, for holders of a key.
+    /// True if every caller may have calls run as jobs (`Prefer: respond-async`). If false, only holders of a key may.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
-    /// Pages of other origins that may call it.
+    /// Pages of other origins that may call the function.
     #[serde(skip_serializing_if = "AllowedOrigins::is_empty")]
     pub(crate) cors: AllowedOrigins,
     /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
     pub(crate) callers_may: BTreeSet<CallerRequest>,
-    /// Which of its calls are kept, to be replayed.
+    /// The calls that are recorded, to be replayed.
     pub(crate) record: Record,
-    /// Environment variables of its calls. They are not secrets: whoever may read the function sees them.
+    /// Environment variables of its calls. They are not secrets: everyone who may read the function sees them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
     /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
@@ -70,9 +70,9 @@ pub(crate) struct Declaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CallerRequest {
-    /// The argument is what another server answers.
+    /// The argument is the response of another server.
     Fetch,
-    /// The result goes to another server.
+    /// The result is sent to another server.
     Callback,
 }
 
@@ -82,29 +82,29 @@ pub(crate) enum CallerRequest {
 pub(crate) enum Record {
     #[default]
     Off,
-    /// Those that fail.
+    /// Calls that fail.
     Errors,
     Always,
 }
 
-/// One secret, where it goes, and with which requests.
+/// A secret, its location, and the requests that carry it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclaredSecret {
     /// The text with the secret's name in braces, such as `Bearer {API_TOKEN}`.
     pub(crate) value: Template,
-    /// The requests that it goes with.
+    /// The requests that carry the secret.
     pub(crate) to: Rule,
-    /// The header whose value it is.
+    /// The header whose value the secret is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     header: Option<String>,
-    /// The parameter of the query whose value it is.
+    /// The query parameter whose value the secret is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
-    /// The user of basic authentication whose password it is.
+    /// The user of basic authentication whose password the secret is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     basic: Option<String>,
-    /// The access key of AWS whose secret signs the request.
+    /// The AWS access key whose secret signs the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sigv4: Option<AwsScope>,
 }
@@ -130,7 +130,7 @@ impl Declaration {
         Ok(declaration)
     }
 
-    /// The part of it that commands and requests are held against.
+    /// The part of the declaration that bounds commands and requests.
     pub(crate) fn grants(&self) -> Grants {
         let signing = self.signing.iter().flat_map(DeclaredSigning::commands);
         let commands = self.commands.iter().cloned();
@@ -148,7 +148,7 @@ impl Declaration {
         attached.chain(signing).collect()
     }
 
-    /// Checks what can be checked without knowing the server.
+    /// Checks the rules that do not depend on the server.
     fn check(&self) -> Result<(), Fault> {
         for (field, count) in [
             ("commands", self.commands.len()),
@@ -200,7 +200,7 @@ impl Declaration {
         for (table, set) in environments.chain([("variables".to_owned(), &self.variables)]) {
             variables(&table, set).map_err(wrong)?;
         }
-        // A value stands in for the one that is not known yet.
+        // A placeholder stands for the value, which is not known yet.
         let value =
             SecretValue::new("value").map_err(|error| Fault::host("No declaration.", error))?;
         for (at, secret) in self.secrets.iter().enumerate() {
@@ -279,7 +279,7 @@ impl DeclaredSecret {
     }
 }
 
-/// Names that the host gives every call.
+/// Names of variables that the host gives to every call.
 const OWN_VARIABLES: [&str; 2] = ["wasm_id", "storage_key"];
 /// The longest name of a variable.
 const MAX_VARIABLE_NAME: usize = 64;
@@ -316,7 +316,7 @@ fn variables(table: &str, set: &BTreeMap<String, String>) -> Result<(), String> 
     Ok(())
 }
 
-/// Where and what, without the line itself: people write a secret where its template belongs.
+/// The position and the problem, without the line itself: people write a secret where its template belongs.
 fn in_line(text: &str, error: &toml::de::Error) -> String {
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return error.message().to_owned();

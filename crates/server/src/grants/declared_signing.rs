@@ -1,4 +1,4 @@
-//! The secrets of a version that sign.
+//! The secrets with which a version signs.
 
 use super::public_key;
 use iof_egress::{KeyEncoding, KeyUse, SecretValue, SigningAlgorithm, SigningKey};
@@ -18,10 +18,10 @@ pub(crate) struct DeclaredSigning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     algorithm: SigningAlgorithm,
-    /// What is done with it: `sign`, `verify`.
+    /// The uses of the key: `sign`, `verify`.
     #[serde(rename = "use")]
     pub(super) uses: Vec<KeyUse>,
-    /// The writing of the key.
+    /// The encoding of the key.
     #[serde(default, skip_serializing_if = "is_text")]
     encoding: KeyEncoding,
 }
@@ -32,7 +32,7 @@ fn is_text(encoding: &KeyEncoding) -> bool {
 }
 
 impl DeclaredSigning {
-    /// The commands that it grants: each is of use with such a secret only, and reaches nothing else.
+    /// The commands that it grants: each is useful only with such a secret, and reaches nothing else.
     pub(super) fn commands(&self) -> impl Iterator<Item = &'static str> {
         self.uses.iter().map(|one| match one {
             KeyUse::Sign => "sign",

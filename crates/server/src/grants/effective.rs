@@ -19,9 +19,9 @@ pub(crate) struct EffectiveGrants {
     pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
-    /// True if whoever may call it may have the answer fetched later; else only holders of a key.
+    /// True if every caller may run calls as jobs; else only holders of a key.
     pub(crate) jobs: bool,
-    /// Pages of other origins that may call it.
+    /// Pages of other origins that may call the function.
     pub(crate) cors: AllowedOrigins,
     pub(crate) callers_may: CallersMay,
     /// Its environment variables.
@@ -84,7 +84,8 @@ impl EffectiveGrants {
         }
     }
 
-    /// Goes on counting where the same limits counted before: a change of a function's state must not let a burst in.
+    /// Takes over the counters of equal limits from `earlier`: a change of a function's state must not let a burst
+    /// through.
     pub(crate) fn go_on_from(&mut self, earlier: &Self) {
         if let (Some(limiter), Some(before)) = (&mut self.limiter, &earlier.limiter)
             && limiter.limit() == before.limit()

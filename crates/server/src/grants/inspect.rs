@@ -1,4 +1,4 @@
-//! Checks of a `function.toml` against a server as shipped, for authors who have none at hand.
+//! Checks of a `function.toml` against a server as shipped, for authors who have no server at hand.
 
 use super::{Ceiling, Declaration, DeclaredTest};
 use iof_command::Grants;
@@ -18,7 +18,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Checks a `function.toml` against the ceiling as shipped.
 ///
 /// # Errors
-/// What the server would say.
+/// The message that the server would send.
 pub fn check_declaration(text: &str) -> Result<(), String> {
     let ceiling = Ceiling {
         grants: Grants::as_shipped(),
@@ -53,7 +53,7 @@ pub fn declaration_notes(text: &str) -> Vec<String> {
     notes
 }
 
-/// The reason why a rule lets nothing through.
+/// The reason why a rule matches no request.
 fn doubt(rule: &Rule) -> Option<String> {
     let (methods, url) = rule.as_str().split_once(' ')?;
     let unknown = |method: &&str| *method != "*" && !METHODS.contains(method);

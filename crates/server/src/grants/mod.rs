@@ -1,8 +1,9 @@
 //! The grants of a version: what it may use, and how much of it.
 //!
-//! A version declares it (`function.toml`), the operator's settings are its ceiling, and [`EffectiveGrants`] is what its calls
-//! run with. Both are compared when a version is deployed, so that a mistake is found by whoever makes it, and again
-//! when it is loaded, so that a ceiling that was lowered since holds for what was deployed before.
+//! A version declares its grants (`function.toml`), the operator's settings are their ceiling, and [`EffectiveGrants`]
+//! are the grants with which its calls run. Declaration and ceiling are compared when a version is deployed, so that
+//! its author finds a mistake, and again when it is loaded, so that a ceiling that was lowered since also applies to
+//! versions deployed before.
 
 mod allowed_origins;
 mod ceiling;

@@ -1,7 +1,7 @@
-//! A limit of the calls of one function in a minute.
+//! A limit of the calls of one function per minute.
 //!
-//! The generic cell rate algorithm: one number, the time at which all calls so far would have been due, had they come
-//! evenly. It needs no lock, no window that begins anew for everybody, and no timer.
+//! The generic cell rate algorithm keeps one number: the time at which all calls so far would have been due, had they
+//! come evenly. It needs no lock, no window that begins anew for everybody, and no timer.
 
 use iof_fault::{Fault, FaultKind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +12,17 @@ const MINUTE: u64 = 60_000_000_000;
 /// A limiter of the rate of calls of one function.
 pub(crate) struct RateLimiter {
     origin: Instant,
-    /// Nanoseconds after `origin`.
+    /// The time at which the next call is due, in nanoseconds after `origin`.
     due: AtomicU64,
-    /// Between two calls.
+    /// Nanoseconds between two calls.
     interval: u64,
-    /// How far ahead of time calls may come: a sixth of a minute's worth at once.
+    /// Nanoseconds by which calls may be early: a sixth of a minute's worth at once.
     ahead: u64,
     rate: u32,
 }
 
 impl RateLimiter {
-    /// A limiter that lets `rate` calls a minute through.
+    /// A limiter that lets `rate` calls per minute through.
     pub(crate) fn new(rate: u32) -> Self {
         let interval = MINUTE / u64::from(rate.max(1));
         Self {

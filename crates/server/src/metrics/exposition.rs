@@ -1,4 +1,4 @@
-//! The text that Prometheus reads, in the format that it asks for.
+//! The exposition for Prometheus, in the format that the scrape asks for.
 
 use super::Metrics;
 use super::histogram::Snapshot;
@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
 
-/// The figures of iof.
+/// The metrics of iof.
 struct Scrape(Arc<App>);
 
 impl fmt::Debug for Scrape {
@@ -20,7 +20,7 @@ impl fmt::Debug for Scrape {
     }
 }
 
-/// The figures of the process, which have the same names in every program.
+/// The metrics of the process, which have the same names in every program.
 struct Process(Arc<Metrics>);
 
 impl fmt::Debug for Process {
@@ -55,7 +55,7 @@ impl Collector for Scrape {
     }
 }
 
-/// The families of an exposition, written one after the other.
+/// The metric families of an exposition, written one after the other.
 struct Families<'a, 'e>(&'a mut DescriptorEncoder<'e>);
 
 impl Families<'_, '_> {
@@ -117,7 +117,7 @@ impl Families<'_, '_> {
 /// Calls, by function and version.
 fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     let functions = metrics.functions();
-    // Those that were loaded and never called say nothing.
+    // Versions that were loaded and never called are left out.
     let called: Vec<_> = functions
         .iter()
         .filter(|of| of.calls() > 0)
@@ -235,7 +235,7 @@ fn leaving(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
 
 const NONE: [(&str, &str); 0] = [];
 
-/// What the server holds now.
+/// Gauges of the server's current state.
 fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     let loaded = app.functions.figures();
     let pool = app.engine.pool();
@@ -304,7 +304,7 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     Ok(())
 }
 
-/// The process, as client libraries of Prometheus name it.
+/// The metrics of the process, named as in Prometheus client libraries.
 fn process(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     let started = metrics.started.duration_since(std::time::UNIX_EPOCH);
     families.gauges(

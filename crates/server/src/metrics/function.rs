@@ -1,4 +1,4 @@
-//! The figures of one version of a function.
+//! The metrics of one version of a function.
 
 use super::histogram::TimeHistogram;
 use iof_fault::{FaultKind, Source};
@@ -7,23 +7,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The figures of one version of a function, since it was first loaded.
+/// The metrics of one version of a function, since it was first loaded.
 pub(crate) struct FunctionMetrics {
     /// The name of the function, or its number.
     pub(super) name: Box<str>,
     pub(super) version: i64,
     /// Calls that returned.
     returned: AtomicU64,
-    /// Calls that ended with a fault, by its kind: what a function calls its own faults is its own affair, and without
-    /// bound.
+    /// Calls that ended with a fault, by its kind: the codes of a function's own faults are its own, and without bound.
     faults: Mutex<BTreeMap<&'static str, (Source, u64)>>,
-    /// From when a call had its arguments to its end.
+    /// The time from when a call had its arguments to its end.
     pub(super) wall: TimeHistogram,
-    /// The time for which its code held a core.
+    /// The time for which the function's code held a core.
     pub(super) cpu: TimeHistogram,
-    /// The wait for its permits.
+    /// The wait of a call for its permits.
     pub(super) queue: TimeHistogram,
-    /// Loads of its code.
+    /// Loads of the function's code.
     loads: AtomicU64,
 }
 
@@ -58,7 +57,7 @@ impl FunctionMetrics {
         self.queue.record(queue);
     }
 
-    /// Counts a load of its code.
+    /// Counts a load of the function's code.
     pub(crate) fn loaded(&self) {
         self.loads.fetch_add(1, Ordering::Relaxed);
     }
@@ -72,7 +71,7 @@ impl FunctionMetrics {
             .1 += times;
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another one.
     pub(super) fn add(&self, other: &Self) {
         let returned = other.returned.load(Ordering::Relaxed);
         self.returned.fetch_add(returned, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in seconds; what is longer than the last is in one more.
+/// Upper bounds of the buckets, in seconds; one more bucket holds longer times.
 const BOUNDS: [f64; 15] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
     30.0,
@@ -18,10 +18,10 @@ pub(super) struct TimeHistogram {
 
 /// The contents of a histogram at a moment.
 pub(super) struct Snapshot {
-    /// Seconds.
+    /// The sum of all times, in seconds.
     pub(super) sum: f64,
     pub(super) count: u64,
-    /// Upper bounds, each with what is in its bucket and in none before it.
+    /// Upper bounds, each with the count of its own bucket.
     pub(super) buckets: Vec<(f64, u64)>,
 }
 
@@ -36,7 +36,7 @@ impl TimeHistogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Adds what another one has.
+    /// Adds the counts of another one.
     pub(super) fn add(&self, other: &Self) {
         for (bucket, more) in self.buckets.iter().zip(&other.buckets) {
             bucket.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What left the server because of functions: commands and outbound requests.
+//! Metrics of the commands and outbound requests of functions.
 
 use super::histogram::TimeHistogram;
 use super::{Metrics, OTHER};
@@ -7,20 +7,21 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Names of commands with series of their own. What was not granted is whatever a guest wrote.
+/// The most names of commands with series of their own. A command that was not granted may have any name that a guest
+/// wrote.
 const COMMANDS: usize = 200;
 
-/// What left, by what it was and how it ended.
+/// Commands and outbound requests, by name or class and by outcome.
 #[derive(Default)]
 pub(super) struct Leaving {
     commands: Mutex<ByOutcome<Box<str>>>,
     requests: Mutex<ByOutcome<&'static str>>,
 }
 
-/// Figures by what left, and how it ended.
+/// Figures by name or class, and outcome.
 type ByOutcome<What> = BTreeMap<(What, &'static str), Arc<Figures>>;
 
-/// The figures of what left and ended in one way.
+/// The figures of one name or class with one outcome.
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) times: TimeHistogram,
@@ -75,7 +76,7 @@ impl iof_command::Observer for Metrics {
             let full = commands.len() >= COMMANDS;
             let key = (run.command.into(), run.outcome);
             let known = match run.outcome {
-                // The name is a guest's word.
+                // A guest wrote the name.
                 "not-granted" | "not-found" => None,
                 _ => match full {
                     true => commands.get(&key).map(Arc::clone),
@@ -106,7 +107,7 @@ impl iof_egress::Observer for Metrics {
     }
 }
 
-/// The class of an address that was connected to; what is not public was pinned by the operator.
+/// The class of an address that was connected to; the operator pinned every address that is not public.
 fn class(address: IpAddr) -> &'static str {
     let address = address.to_canonical();
     let private = match address {

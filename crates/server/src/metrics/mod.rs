@@ -1,9 +1,9 @@
-//! The figures that Prometheus scrapes: what calls, commands and outbound requests did since the start, and what the
-//! server holds now.
+//! The metrics that Prometheus scrapes: counts of calls, commands and outbound requests since the start, and gauges of
+//! the server's current state.
 //!
-//! Counters are added to where something ends, with no lock that calls share: each function that is loaded has its own,
-//! which its calls reach through it. What is of now is asked for when somebody scrapes. The number of series is bounded:
-//! versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
+//! Counters are added to where something ends, without a lock that calls share: each loaded function has its own
+//! counters, which its calls reach through it. Gauges are read when a scrape asks for them. The number of series is
+//! bounded: versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
 
 mod exposition;
 mod function;
@@ -19,10 +19,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// The name under which what has no series of its own is counted. It cannot be a function's.
+/// The name under which everything without a series of its own is counted. It cannot be a function's name.
 const OTHER: &str = "(other)";
 
-/// The figures of a server. One for the process; it observes what leaves.
+/// The metrics of a server. One for the process; it observes commands and outbound requests.
 pub struct Metrics {
     /// The most versions of functions with series of their own.
     most: usize,
@@ -32,9 +32,9 @@ pub struct Metrics {
 }
 
 struct Functions {
-    /// By number and version.
+    /// Series by number and version of the function.
     own: HashMap<(i64, i64), Arc<FunctionMetrics>>,
-    /// All others, and those that had a series and are gone.
+    /// The sum of all other versions, and of versions whose series ended.
     other: Arc<FunctionMetrics>,
 }
 
@@ -53,7 +53,8 @@ impl Metrics {
         })
     }
 
-    /// The figures of a version of a function: the same while anything holds them, however often it is loaded.
+    /// The metrics of a version of a function: the same while anything holds them, however often the function is
+    /// loaded.
     pub(crate) fn function(&self, id: i64, version: i64, name: &str) -> Arc<FunctionMetrics> {
         let mut functions = self
             .functions
@@ -73,7 +74,7 @@ impl Metrics {
         new
     }
 
-    /// All figures of functions, of those with series of their own first.
+    /// The metrics of all functions, those with series of their own first.
     fn functions(&self) -> Vec<Arc<FunctionMetrics>> {
         let functions = self
             .functions
@@ -86,7 +87,7 @@ impl Metrics {
 }
 
 impl Functions {
-    /// Ends the series of what no loaded function holds, and adds them to the others, so that no sum falls.
+    /// Ends the series that no loaded function holds, and adds them to the sum of the others, so that no total falls.
     fn drop_unused(&mut self) {
         let other = Arc::clone(&self.other);
         self.own.retain(|_, metrics| {
@@ -123,9 +124,9 @@ mod tests {
         let third = called("c", 3);
         assert_eq!(&*third.name, OTHER);
         assert_eq!(metrics.functions().len(), 3);
-        // The same function again is the same series.
+        // The same function again uses the same series.
         assert!(Arc::ptr_eq(&first, &called("a", 1)));
-        // What nothing holds any more makes room, and is counted with the others.
+        // Series that nothing holds any more make room, and are counted with the others.
         drop(second);
         let third = called("c", 3);
         assert_eq!(&*third.name, "c");

@@ -14,7 +14,7 @@ use iof_fault::Fault;
 use prometheus_client::encoding::{prometheus_text, text};
 use std::sync::Arc;
 
-/// OpenMetrics, for whoever asks for it.
+/// OpenMetrics, for scrapers that ask for it.
 const OPEN: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 /// The text format of Prometheus.
@@ -34,7 +34,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Bo
         .iter()
         .filter_map(|accept| accept.to_str().ok())
         .any(|accept| accept.contains("application/openmetrics-text"));
-    // It reads files of /proc, and formats megabytes where there are many functions.
+    // The exposition reads files of /proc, and formats megabytes where there are many functions.
     let text = blocking(move || {
         let registry = registry(&app);
         let mut text = String::new();

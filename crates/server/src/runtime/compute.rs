@@ -1,4 +1,4 @@
-//! The threads of calls that compute for long.
+//! The threads of CPU-bound calls.
 
 use rustix::process::setpriority_process;
 use std::io;
@@ -7,10 +7,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// The priority of the threads (0 is usual, 19 the least). While others have work, these get a quarter of a core.
 const NICE: i32 = 5;
 
-/// Threads, one for each core, of a lower priority than all others of the server: a call that computes takes what short
-/// calls leave.
+/// Threads, one for each core, with a lower priority than all other threads of the server: a CPU-bound call gets the
+/// time that short calls leave.
 ///
-/// Dropped, they end when their calls hand over the core, and what still runs on them is aborted.
+/// When these are dropped, the threads end as soon as their calls yield, and calls that still run on them are aborted.
 pub(super) struct ComputeThreads {
     runtime: Option<Runtime>,
     handle: Handle,
@@ -23,7 +23,8 @@ impl ComputeThreads {
             .worker_threads(count)
             .thread_name("iof-compute")
             .on_thread_start(|| {
-                // Of this thread: to Linux, a thread is a process here. Refused, it has the usual priority.
+                // Sets the priority of this thread only: to Linux, each thread is a process here. If refused, the
+                // thread keeps the usual priority.
                 let _ = setpriority_process(None, NICE);
             })
             .enable_all()
@@ -42,7 +43,7 @@ impl ComputeThreads {
 impl Drop for ComputeThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Where a runtime is dropped, another may be running, which must not wait.
+            // A runtime may be dropped inside another one, which must not block.
             runtime.shutdown_background();
         }
     }

@@ -1,4 +1,4 @@
-//! Calls that compute for long, moved from where they began to threads that are for such calls.
+//! The move of CPU-bound calls from the thread where they began to the threads for such calls.
 
 use std::future::Future;
 use std::panic;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-/// A request that is answered where it came, unless its call computes for so long that others should not wait for it:
-/// then it goes on in the runtime of such calls.
+/// A request that is answered on the thread of its connection, unless its call proves CPU-bound and would make others
+/// wait: then it moves to the runtime of such calls.
 pub(crate) enum MigrateIfCpuBound<F: Future> {
     Here(Pin<Box<F>>, Handle),
     Away(AbortOnDropHandle<F::Output>),
-    /// In between, and nothing is left to be polled.
+    /// A state within one poll, in which no future is left to poll.
     Gone,
 }
 
@@ -43,9 +43,9 @@ where
         };
         match ready!(Pin::new(task).poll(cx)) {
             Ok(output) => Poll::Ready(output),
-            // Where the future would have been polled, it would have panicked.
+            // The panic goes on here, where the future would have been polled.
             Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-            // The runtime is being dropped, and with it everything.
+            // The runtime is being dropped, and everything with it.
             Err(_) => Poll::Pending,
         }
     }

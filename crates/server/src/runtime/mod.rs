@@ -1,5 +1,5 @@
-//! The threads that requests are served on: one for each core, each with a runtime of its own, beside the runtime that
-//! all share.
+//! The threads that serve requests: one for each core, each with a runtime of its own, beside one runtime that all
+//! share.
 //!
 //! | part | where | what it buys |
 //! |---|---|---|
@@ -8,12 +8,14 @@
 //! | a connection to an upstream is polled by the call that waits for it | `iof_egress`, which prefers connections of the same thread | two wake-ups and ten allocations a request (docs/decisions/0012) |
 //! | calls that are ready write together | `calls::execute`, before the answer is sent | 13 to 15 % more calls a second at 16 at a time (docs/decisions/0019) |
 //!
-//! Streams of HTTP/2, jobs, and writing rows run in the runtime that all share; a call of theirs that computes moves, too.
+//! Streams of HTTP/2, jobs, and writers of rows run in the shared runtime; a CPU-bound call of a stream or a job moves,
+//! too.
 //!
-//! This is the hardest code of the server, and stays for what it buys. It goes, for one multi-threaded runtime of tokio and
-//! the client of hyper-util, when the same build without it serves at least 95 % as many short calls a second at 16 at a
-//! time, and its slowest in a hundred takes at most 10 % longer. `cargo xtask bench hello` and `cargo xtask bench egress`
-//! measure both; they are to be asked with each new major version of tokio.
+//! This is the hardest code of the server, and stays for what it gains. It is to be replaced by one multi-threaded
+//! runtime of tokio and the client of hyper-util when the same build without it serves at least 95 percent as many
+//! short calls a second at 16 at a time, and its slowest percent takes at most 10 percent longer.
+//! `cargo xtask bench hello` and `cargo xtask bench egress` measure both; run them with each new major version of
+//! tokio.
 
 mod compute;
 mod migrate;

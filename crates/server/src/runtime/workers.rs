@@ -1,5 +1,5 @@
-//! Worker threads: one for each core, with a runtime of its own; a connection stays on the thread that it was given to.
-//! Beside them, those of calls that compute for long.
+//! Worker threads: one for each core, with a runtime of its own; a connection stays on the thread to which it is
+//! assigned. Beside them are the threads of CPU-bound calls.
 
 use super::compute::ComputeThreads;
 use std::io;
@@ -9,19 +9,19 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// The worker threads. Dropped, they end, and what still runs on them is aborted.
+/// The worker threads. When these are dropped, the threads end, and what still runs on them is aborted.
 pub struct WorkerThreads {
     /// One for each core.
     workers: Vec<Worker>,
-    /// After the workers: what they wait for runs there.
+    /// Declared after the workers: the calls that they wait for run there.
     compute: ComputeThreads,
 }
 
 struct Worker {
     runtime: Handle,
-    /// Connections that it serves.
+    /// The connections that the worker serves.
     open: Arc<AtomicUsize>,
-    /// Dropped, it tells the thread to end.
+    /// Tells the thread to end when dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,10 +33,10 @@ pub(crate) struct ConnectionGuard {
 }
 
 impl WorkerThreads {
-    /// Starts a thread for each core that this process may use, and another for calls that compute.
+    /// Starts a thread for each core that this process may use, and another for its CPU-bound calls.
     ///
     /// # Errors
-    /// When the system refuses a thread or a poll.
+    /// An error if the system refuses a thread or a poll.
     pub fn start() -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -45,12 +45,12 @@ impl WorkerThreads {
         })
     }
 
-    /// The runtime of calls that compute for long.
+    /// The runtime of CPU-bound calls.
     pub(crate) fn compute(&self) -> &Handle {
         self.compute.handle()
     }
 
-    /// Assigns a connection to the worker with the fewest.
+    /// Assigns a connection to the worker with the fewest connections.
     pub(crate) fn assign(&self) -> Option<ConnectionGuard> {
         let fewest = |worker: &&Worker| worker.open.load(Ordering::Relaxed);
         let worker = self.workers.iter().min_by_key(fewest)?;
@@ -70,7 +70,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("iof-core-{number}"))
             .spawn(move || {
-                // An error is the sender's end, which is what is waited for.
+                // An error means that the sender is gone, which is what this waits for.
                 let _ = runtime.block_on(stopped);
             })?;
         Ok(Self {
@@ -86,7 +86,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // An error would be its panic, already printed.
+            // An error would be the thread's panic, which is already printed.
             let _ = thread.join();
         }
     }

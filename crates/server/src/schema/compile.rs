@@ -5,22 +5,22 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value as Json};
 use std::collections::HashMap;
 
-/// Patterns in all schemas of a module: each takes up to a millisecond to compile.
+/// The most patterns in all schemas of a module: each takes up to a millisecond to compile.
 const PATTERNS: usize = 100;
-/// A pattern's size, compiled, in bytes: such as cost about one step for each byte of text, and the largest.
+/// The compiled size of a pattern in bytes: of one that costs about one step for each byte of text, and of the largest.
 const SMALL_PATTERN: usize = 16 << 10;
 const LARGE_PATTERN: usize = 256 << 10;
-/// Steps that the large ones cost for each byte.
+/// Steps that a large pattern costs for each byte.
 const LARGE_PATTERN_STEPS: u64 = 16;
 
 /// The index of a node.
 pub(super) type Id = usize;
 
-/// A compiled schema. Its first node is the whole.
+/// A compiled schema. Its first node is the whole schema.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) nodes: Vec<Node>,
-    /// A check for what no other one evaluated is in it, so evaluations are noted.
+    /// True if a check depends on what other checks evaluated, so that evaluations are tracked.
     pub(super) tracks: bool,
 }
 
@@ -29,11 +29,11 @@ pub(super) struct Program {
 pub(super) enum Node {
     Always,
     Never,
-    /// Each must hold. Those that ask what others evaluated are last.
+    /// Checks that must all hold. Those that depend on what others evaluated are last.
     Checks(Vec<Check>),
 }
 
-/// One keyword, or those that belong together.
+/// The check of one keyword, or of several that belong together.
 #[derive(Debug)]
 pub(super) enum Check {
     Ref(Id),
@@ -85,7 +85,7 @@ pub(super) enum Check {
 }
 
 impl Check {
-    /// Other schemas decide about the same value.
+    /// Returns whether the check applies other schemas to the same value.
     pub(super) fn combines(&self) -> bool {
         matches!(
             self,
@@ -107,15 +107,15 @@ pub(super) struct Pattern {
     pub(super) steps: u64,
 }
 
-/// The names that a `type` gives.
+/// The type names of a `type` keyword.
 #[derive(Debug)]
 pub(super) struct Types(pub(super) Vec<&'static str>);
 
-/// The names that there are.
+/// All type names.
 const TYPES: [&str; 7] = [
     "null", "boolean", "object", "array", "number", "string", "integer",
 ];
-/// Keywords that are not served and would change what others mean.
+/// Keywords that are not supported and would change what others mean.
 const UNSERVED: [&str; 7] = [
     "$dynamicRef",
     "$dynamicAnchor",
@@ -133,7 +133,7 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// The program of a schema; `None` if it has a keyword that is not served or not well formed.
+    /// The program of a schema; `None` if it has a keyword that is not supported or not well formed.
     pub(super) fn compile(&mut self, schema: &Json) -> Option<Program> {
         let mut compiling = Compiling {
             root: schema,
@@ -143,7 +143,7 @@ impl Compiler {
             tracks: false,
         };
         let mut nodes = vec![];
-        // Places are compiled in the order of their numbers.
+        // Nodes are compiled in the order of their indices.
         while let Some(pointer) = compiling.todo.get(nodes.len()).cloned() {
             nodes.push(compiling.node(&pointer)?);
         }
@@ -156,7 +156,7 @@ impl Compiler {
 
 struct Compiling<'a> {
     root: &'a Json,
-    /// Places that are, or will be, nodes: by JSON Pointer.
+    /// The indices of nodes, compiled or to be compiled, by JSON Pointer.
     ids: HashMap<String, Id>,
     todo: Vec<String>,
     patterns: &'a mut usize,
@@ -190,7 +190,7 @@ impl<'a> Compiling<'a> {
         checks.extend(self.contains(at, map)?);
         checks.extend(self.properties(at, map)?);
         checks.extend(self.condition(at, map));
-        // What others evaluated is known when they are done.
+        // What others evaluated is known only when they are done.
         for (keyword, check) in [
             ("unevaluatedItems", Check::UnevaluatedItems as fn(Id) -> _),
             ("unevaluatedProperties", Check::UnevaluatedProperties),
@@ -203,7 +203,7 @@ impl<'a> Compiling<'a> {
         Some(checks)
     }
 
-    /// The check of a keyword that stands for itself; `None` inside for every other one.
+    /// The check of a keyword that depends on no other; the inner `None` for every other keyword.
     #[expect(clippy::option_option, reason = "no check, and no program")]
     fn simple(&mut self, at: &str, keyword: &str, value: &Json) -> Option<Option<Check>> {
         let check = match keyword {
@@ -243,7 +243,7 @@ impl<'a> Compiling<'a> {
             "anyOf" => Check::AnyOf(self.list(at, keyword, value)?),
             "oneOf" => Check::OneOf(self.list(at, keyword, value)?),
             "not" => Check::Not(self.child(at, &[keyword])),
-            // Comments, names of places, and what is compiled with its neighbours.
+            // Comments, names of locations, and keywords that are compiled with their neighbours.
             _ => return Some(None),
         };
         Some(Some(check))
@@ -314,7 +314,7 @@ impl<'a> Compiling<'a> {
         Some(places.map(child).collect())
     }
 
-    /// The node below a place.
+    /// The node at a location below this one.
     fn child(&mut self, at: &str, names: &[&str]) -> Id {
         let mut pointer = at.to_owned();
         for name in names {
@@ -324,7 +324,7 @@ impl<'a> Compiling<'a> {
         self.id(pointer)
     }
 
-    /// The node that a reference leads to: `#`, or a JSON Pointer behind it.
+    /// The node that a reference names: `#`, or `#` and a JSON Pointer.
     fn reference(&mut self, to: &str) -> Option<Id> {
         let fragment = to.strip_prefix('#')?;
         let pointer = percent_decode_str(fragment).decode_utf8().ok()?;
@@ -380,7 +380,7 @@ fn is_positive(number: &Number) -> bool {
     number.as_f64().is_some_and(|number| number > 0.0)
 }
 
-/// A number that counts; one with nothing but zeros behind the point is one as well.
+/// A number as a count; one with only zeros behind the point is a whole number, too.
 fn count(value: &Json) -> Option<u64> {
     let whole = |number: f64| {
         #[expect(

@@ -157,7 +157,7 @@ impl Program {
         Ok(())
     }
 
-    /// A name is a value of its own, at an address that others have after it.
+    /// A name is a temporary value at an address that later values may have, so its outcome is not kept by address.
     fn is_allowed_name(&self, id: Id, name: &str, run: &mut Run<'_>) -> Result<bool, Stop> {
         let known = std::mem::take(&mut run.known);
         let allowed = self.holds(id, &Json::String(name.to_owned()), None, run);
@@ -166,7 +166,7 @@ impl Program {
         allowed
     }
 
-    /// The value of a property, or the property itself where none is allowed.
+    /// Checks the value of a property, or names the property where none is allowed.
     fn field(
         &self,
         id: Id,

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 /// Compares two values.
 ///
 /// # Errors
-/// Those of the run.
+/// The errors of the run.
 pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool, Stop> {
     run.step(1)?;
     match (one, other) {
@@ -55,7 +55,7 @@ pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool,
 /// A hash that equal values share.
 ///
 /// # Errors
-/// Those of the run.
+/// The errors of the run.
 pub(super) fn hash(value: &Json, seed: &RandomState, run: &mut Run<'_>) -> Result<u64, Stop> {
     run.step(1)?;
     Ok(match value {
@@ -86,7 +86,7 @@ pub(super) fn hash(value: &Json, seed: &RandomState, run: &mut Run<'_>) -> Resul
     })
 }
 
-/// Compares two numbers: exactly, if each is whole, however it is written.
+/// Compares two numbers: exactly if each is whole, however it is written.
 pub(super) fn compare(one: &Number, other: &Number) -> Ordering {
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => one.cmp(&other),
@@ -97,7 +97,7 @@ pub(super) fn compare(one: &Number, other: &Number) -> Ordering {
     }
 }
 
-/// A number divided by another leaves nothing, as far as doubles can tell.
+/// Returns whether one number is a multiple of another, as far as doubles can tell.
 pub(super) fn is_multiple(number: &Number, of: &Number) -> bool {
     if let (Some(number), Some(of)) = (whole(number), whole(of)) {
         return of != 0 && number % of == 0;
@@ -112,7 +112,7 @@ pub(super) fn is_multiple(number: &Number, of: &Number) -> bool {
 
 /// A number without a fraction.
 pub(super) fn whole(number: &Number) -> Option<i128> {
-    /// Below it, each whole double is an `i128`.
+    /// Below this bound, each whole double is an `i128`.
     const MOST: f64 = 1e38;
     if let Some(number) = number.as_i128() {
         return Some(number);

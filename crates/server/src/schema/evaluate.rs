@@ -9,10 +9,10 @@ use iof_fault::Fault;
 use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
-/// Schemas that are evaluated within one another: each has a frame on the stack.
+/// The deepest nesting of schemas in evaluation: each has a frame on the stack.
 const DEPTH: u32 = 512;
 
-/// The properties and items that successful checks of one value have looked at.
+/// The properties and items of one value that successful checks have evaluated.
 #[derive(Default)]
 pub(super) struct Evaluated<'v> {
     pub(super) properties: HashSet<&'v str>,
@@ -22,7 +22,7 @@ pub(super) struct Evaluated<'v> {
 /// Checks a value. It matches if there is no mismatch.
 ///
 /// # Errors
-/// `schema-steps`, and those of the budget.
+/// `schema-steps`, and the errors of the budget.
 pub(super) fn check(
     program: &Program,
     value: &Json,
@@ -63,7 +63,7 @@ impl Program {
             Some(Node::Never) => return run.mismatch(path, || "nothing is allowed here".into()),
             Some(Node::Checks(checks)) => checks,
         };
-        // Where evaluations are noted, an outcome is more than whether it matches.
+        // Where evaluations are tracked, an outcome is more than match or mismatch.
         let key = (!self.tracks && checks.iter().any(Check::combines))
             .then(|| (id, std::ptr::from_ref(value).addr()));
         match key.and_then(|key| run.known.get(&key)) {
@@ -97,12 +97,12 @@ impl Program {
         Ok(())
     }
 
-    /// A part of the value that is not this one.
+    /// Checks a proper part of the value.
     pub(super) fn part(&self, id: Id, value: &Json, path: &Path<'_>, run: &mut Run<'_>) -> Outcome {
         self.node(id, value, path, None, run)
     }
 
-    /// A check whose mismatch is not one of the whole.
+    /// Returns whether a check holds; its mismatch is not a mismatch of the whole value.
     pub(super) fn holds<'v>(
         &self,
         id: Id,
@@ -161,7 +161,7 @@ impl Program {
         }
     }
 
-    /// Checks that other schemas decide about the same value.
+    /// Checks that apply other schemas to the same value.
     fn combination<'v>(
         &self,
         check: &Check,
@@ -181,7 +181,7 @@ impl Program {
                 let mut any = false;
                 for id in ids {
                     any |= self.holds(*id, value, seen.as_deref_mut(), run)?;
-                    // The others count only for what they evaluate.
+                    // The other schemas count only for what they evaluate.
                     if any && !self.tracks {
                         break;
                     }
@@ -297,7 +297,7 @@ impl Types {
             Json::Array(_) => *name == "array",
             Json::Object(_) => *name == "object",
             Json::Number(number) => {
-                // The largest doubles have no fraction either.
+                // The largest doubles do not have a fraction either.
                 let is_whole =
                     || whole(number).is_some() || number.as_f64().is_some_and(|n| n.fract() == 0.0);
                 *name == "number" || *name == "integer" && is_whole()

@@ -1,4 +1,4 @@
-//! The words for a value that does not match its schema.
+//! The messages for a value that does not match its schema.
 
 use super::compile::Types;
 use serde_json::Value as Json;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// The longest quotation of a value in a message, in bytes.
 const QUOTED: usize = 300;
 
-/// A place in the value where it is not what the schema asks for, and why.
+/// A mismatch: the location in the value, and the reason.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Mismatch {
     /// A JSON Pointer.
@@ -15,7 +15,7 @@ pub(super) struct Mismatch {
     pub(super) why: String,
 }
 
-/// The way from the whole value to a part.
+/// The path from the whole value to a part.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'a> {
     Whole,
@@ -53,7 +53,7 @@ impl std::fmt::Display for Path<'_> {
 /// A value as JSON, or the beginning of it.
 pub(super) fn quoted(value: &Json) -> String {
     let mut beginning = Beginning(String::new());
-    // An error is that it is longer.
+    // An error means that the JSON is longer than the quotation.
     let _ = write!(beginning, "{value}");
     beginning.0
 }
@@ -64,7 +64,7 @@ pub(super) fn quoted_text(text: &str) -> String {
     beginning.0
 }
 
-/// A text that ends where it becomes too long.
+/// A text that is cut where it becomes too long.
 struct Beginning(String);
 
 impl std::fmt::Write for Beginning {

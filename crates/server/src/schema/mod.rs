@@ -1,10 +1,10 @@
-//! Arguments against the JSON Schemas that a function brought.
+//! The check of arguments against the JSON Schemas of a function's module.
 //!
-//! Both are somebody's input, and a schema is a program: `anyOf`, `$ref` and a nested value multiply to any time that one
-//! likes, and the libraries that check schemas cannot be interrupted. So schemas are checked by code of ours that counts
-//! its steps: `server.schema_steps` bounds them, and the deadline of the call ends them. It serves the keywords of JSON
-//! Schema 2020-12 without `$dynamicRef`, nested `$id` and `$anchor`; references lead to places in the schema itself. A
-//! schema with anything else checks nothing: the function reads its arguments itself, too.
+//! Both are untrusted input, and a schema is a program: `anyOf`, `$ref` and nested values multiply to any running time,
+//! and the libraries that check schemas cannot be interrupted. So our own code checks schemas and counts its steps:
+//! `server.schema_steps` bounds them, and the deadline of the call ends them. It supports the keywords of JSON Schema
+//! 2020-12 except `$dynamicRef`, nested `$id` and `$anchor`; references lead to locations in the schema itself. A
+//! schema with any other keyword checks nothing: the function reads its arguments itself, too.
 
 mod compile;
 mod containers;
@@ -25,15 +25,15 @@ use std::sync::OnceLock;
 #[derive(Default)]
 pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Params>>);
 
-/// One for each parameter that has a schema.
+/// Programs by parameter, `None` for one without a schema.
 type Params = Box<[Option<Program>]>;
 
 impl Schemas {
-    /// Checks the argument at a position of one of these exports in at most so many steps.
+    /// Checks the argument at a position of one of these exports, within a number of steps.
     ///
     /// # Errors
-    /// `arguments`, naming the parameter, the place in it and what is wrong there; `schema-steps`, and those of the
-    /// budget.
+    /// `arguments`, naming the parameter, the location in it and the mismatch there; `schema-steps`, and the errors of
+    /// the budget.
     pub(crate) fn check(
         &self,
         exports: &[Export],
@@ -66,7 +66,7 @@ impl Schemas {
     }
 }
 
-/// The schemas of a module. What they cost to compile is bounded by the size of a module's descriptions, and for
+/// The compiled schemas of a module. The cost of compiling is bounded by the size of a module's descriptions, and for
 /// patterns by the compiler.
 fn compiled(exports: &[Export]) -> HashMap<Box<str>, Params> {
     let mut compiler = Compiler::default();

@@ -1,4 +1,4 @@
-//! An evaluation under way: the steps that are left, and what is known already.
+//! An evaluation in progress: the steps that are left, and the outcomes that are known already.
 
 use super::compile::{Id, Pattern};
 use super::mismatch::{Mismatch, Path};
@@ -6,35 +6,35 @@ use crate::parsing::Budget;
 use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 
-/// Bytes of text that are read in a step.
+/// Bytes of text that count as one step.
 const BYTES: usize = 64;
-/// What an entry of the known outcomes costs: steps, and bytes.
+/// The cost of an entry of the known outcomes: steps, and bytes.
 const KNOWN_STEPS: u64 = 4;
 pub(super) const KNOWN_BYTES: usize = 64;
 
-/// The end of an evaluation before all of it is done. It is small: evaluations are nested, and each has one on the stack.
+/// The early end of an evaluation. It is small: evaluations are nested, and each has one on the stack.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The value does not match, and nobody asks why.
+    /// The value does not match, and no reason is needed.
     Silent,
     Mismatch(Box<Mismatch>),
     Fault(Box<Fault>),
 }
 
-/// The steps that are left.
+/// A run of a program, with the steps that are left.
 pub(super) struct Run<'a> {
     pub(super) left: u64,
     pub(super) most: u64,
     pub(super) budget: &'a mut Budget,
     pub(super) depth: u32,
-    /// How many checks around this one need no reason.
+    /// The number of enclosing checks that need no reason.
     pub(super) quiet: u32,
-    /// What is known of the nodes that combine others, by node and address of the value: each is evaluated once for
-    /// each value, however many ways lead there.
+    /// The known outcomes of nodes that combine others, by node and address of the value: each value is evaluated once
+    /// per node, by however many paths it is reached.
     pub(super) known: HashMap<(Id, usize), bool>,
 }
 
-/// A value matches, or the evaluation stops.
+/// `Ok` if a value matches; an early end of the evaluation otherwise.
 pub(super) type Outcome = Result<(), Stop>;
 
 impl From<Fault> for Stop {
@@ -47,7 +47,7 @@ impl Run<'_> {
     /// Accounts for work.
     ///
     /// # Errors
-    /// `schema-steps`, and those of the budget.
+    /// `schema-steps`, and the errors of the budget.
     pub(super) fn step(&mut self, steps: u64) -> Outcome {
         match self.left.checked_sub(steps) {
             Some(left) => self.left = left,
@@ -59,7 +59,7 @@ impl Run<'_> {
     /// Accounts for the reading of text.
     ///
     /// # Errors
-    /// As [`step`](Self::step).
+    /// The errors of [`step`](Self::step).
     pub(super) fn read(&mut self, bytes: usize) -> Outcome {
         self.step((bytes / BYTES) as u64 + 1)
     }
@@ -81,7 +81,7 @@ impl Run<'_> {
         Fault::new(FaultKind::SchemaSteps, message).into()
     }
 
-    /// The stop of a mismatch, with its words only if somebody reads them.
+    /// The stop for a mismatch, with its message only if a reason is needed.
     pub(super) fn mismatch(&self, path: &Path<'_>, why: impl FnOnce() -> String) -> Outcome {
         Err(match self.quiet {
             0 => Stop::Mismatch(Box::new(Mismatch {

@@ -280,7 +280,7 @@ fn a_mismatch_says_where_and_why() {
     assert!(long.len() < 400, "{long}");
 }
 
-/// Schemas through which many ways lead to one place: each value is looked at once for each schema.
+/// Schemas in which many paths lead to one location: each value is checked once for each schema.
 #[test]
 fn many_ways_to_one_place_are_one_check() {
     let nested = |depth: usize| (0..depth).fold(json!(0), |value, _| json!([value]));
@@ -317,7 +317,7 @@ fn many_ways_to_one_place_are_one_check() {
     }
 }
 
-/// Schemas that take any time, or any depth, that their authors like.
+/// Schemas that take any time, or any depth, that their authors choose.
 #[test]
 fn steps_bound_what_a_schema_takes() {
     let nested = |depth: usize| (0..depth).fold(json!(0), |value, _| json!([value]));

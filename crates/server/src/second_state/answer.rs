@@ -1,4 +1,4 @@
-//! Answers of this API to what it refuses.
+//! Answers of this API to requests that it refuses.
 
 use super::request::parse_id;
 use crate::reply;
@@ -17,7 +17,7 @@ pub(super) fn content_type_fault(message: &'static str) -> Fault {
     Fault::new(FaultKind::ContentType, message)
 }
 
-/// The answer to a failure that has a body of 2020 on most routes; `wrong_key` is that of a wrong admin key.
+/// The answer to a failure, with the body that 2020 had on most routes; `wrong_key` is the body for a wrong admin key.
 pub(super) fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
     let body = match fault.kind {
         FaultKind::NoSuchFunction => error_body(&format!("wasm_id of {id} does not exist")),

@@ -1,9 +1,9 @@
-//! From the body of a call to its argument, as the original did it: at most one.
+//! The argument of a call, read from its body as the original did: at most one.
 //!
-//! The type of the body is compared to the letter, and JSON is not passed on as it came but as JavaScript would write
-//! it after reading it ([`crate::json`]). Functions rely on it: the original's own test feeds
-//! `{"celsius_temperature":25.0}` to a function that reads an integer. Charsets are those of the original's parsers: any
-//! for a text, one of UTF for JSON, UTF-8 for a form.
+//! The type of the body is compared to the letter, and JSON is passed on not as it came but as JavaScript would write
+//! it after reading it ([`crate::json`]). Functions rely on this: the original's own test feeds
+//! `{"celsius_temperature":25.0}` to a function that reads an integer. Charsets are those of the original's parsers:
+//! any for a text, a UTF charset for JSON, UTF-8 for a form.
 
 use super::form::{self, FormLimits};
 use super::parsed_call::ParsedCall;
@@ -16,17 +16,17 @@ use bytes::Bytes;
 use iof_engine::Arg;
 use iof_fault::{Fault, FaultKind};
 
-/// Fields of JSON that are not for the function: what to fetch, and where to send the result.
+/// Fields of JSON that the function does not see: the fetch, and the target of the result.
 const DIRECTIONS: [[&str; 2]; 2] = [
     ["SSVM_Fetch", "SSVM-Fetch"],
     ["SSVM_Callback", "SSVM-Callback"],
 ];
 
-/// Reads the body of a call: its argument, and two fields that are not for the function.
+/// Reads the body of a call: its argument, and the two fields that the function does not see.
 ///
 /// # Errors
 /// `json` for a body of type `application/json` that is not an object or array; `fetch` and `callback` for fields that
-/// cannot be used; `charset`, `form-fields`, `json-depth`, and those of the budget.
+/// cannot be used; `charset`, `form-fields`, `json-depth`, and the errors of the budget.
 pub(super) fn of_body(
     content_type: &str,
     body: Bytes,
@@ -34,7 +34,7 @@ pub(super) fn of_body(
     budget: &mut Budget,
 ) -> Result<ParsedCall, Fault> {
     let text = |text: Bytes| Some(Arg::Text(text));
-    // A byte is replaced by three at most.
+    // A byte is replaced by at most three.
     let decoded = |body: Bytes, budget: &mut Budget| {
         let charset = charset::of(content_type);
         if charset.is_some() || std::str::from_utf8(&body).is_err() {
@@ -54,7 +54,7 @@ pub(super) fn of_body(
             let body = decoded(body, budget)?;
             match rewrite(&body, limits.depth, DIRECTIONS, budget) {
                 Ok(json) => return directed(json),
-                // What is nested deeper than JSON can be here is only text.
+                // A text that is nested deeper than JSON may be is passed on as text.
                 Err(Failure::NotJson | Failure::TooDeep(_)) => text(body),
                 Err(Failure::Fault(fault)) => return Err(fault),
             }
@@ -79,7 +79,7 @@ fn only(arg: Option<Arg>) -> ParsedCall {
     }
 }
 
-/// JSON as the argument, without the fields that say what to fetch and where to send the result.
+/// JSON as the argument, without the fields of the fetch and of the result's target.
 fn directed(json: Rewritten) -> Result<ParsedCall, Fault> {
     let [fetch, callback] = json.taken.map(|field| field.map(bare));
     Ok(ParsedCall {
@@ -92,15 +92,15 @@ fn directed(json: Rewritten) -> Result<ParsedCall, Fault> {
     })
 }
 
-/// A text without its quotes; anything else as JSON.
+/// A text without its quotes; any other JSON unchanged.
 fn bare(json: String) -> String {
     serde_json::from_str(&json).unwrap_or(json)
 }
 
-/// A body of JSON as JavaScript writes it. The body parser took only objects and arrays, in a charset of UTF.
+/// A body of JSON as JavaScript writes it. The original's body parser took only objects and arrays, in a UTF charset.
 ///
 /// # Errors
-/// `json`, `charset`, `json-depth`, and those of the budget.
+/// `json`, `charset`, `json-depth`, and the errors of the budget.
 pub(super) fn rewritten(
     content_type: &str,
     body: Bytes,
@@ -146,7 +146,7 @@ fn rewrite(
     take: [[&'static str; 2]; 2],
     budget: &mut Budget,
 ) -> Result<Rewritten, Failure> {
-    // Most texts are not JSON, and can be told by their first byte.
+    // Most texts are not JSON, which their first byte shows.
     let (Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'), Ok(text)) =
         (first(body), std::str::from_utf8(body))
     else {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text is safe, and what was rewritten once stays as it is.
+        /// Any text is safe, and a second rewrite changes nothing.
         #[test]
         fn rewriting_is_idempotent(text in "[\\[\\]{}:,\"0-9eE.\\-a-z \\\\u]{0,40}") {
             let once = plain_or(&text);
@@ -315,7 +315,7 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(plain(&deep(1000)), deep(1000));
-        // Deeper, it is only text.
+        // A text that is nested deeper is passed on as text.
         assert_eq!(plain(&deep(1001)), deep(1001));
         assert_eq!(
             arg("application/json", &deep(1001)).unwrap_err().code(),

@@ -1,7 +1,9 @@
-//! A module as the original told it: it kept the text of its bytes in decimal, and returned the bytes of that text.
+//! The module of a function as the original returned it: it kept the decimal text of the module's bytes, and returned
+//! the bytes of that text.
 //!
-//! An answer has eleven bytes for each byte of the module. They are written as they are sent, in pieces, off the thread of the
-//! connection and no faster than the client reads, so what it takes is the module and a few pieces.
+//! An answer has eleven bytes for each byte of the module. They are generated as they are sent, in pieces, off the
+//! thread of the connection and no faster than the client reads, so an answer takes the memory of the module and a few
+//! pieces.
 
 use crate::app::App;
 use crate::memory::MemoryReservation;
@@ -19,27 +21,27 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The size of a piece.
 const PIECE: usize = 32 << 10;
-/// Pieces that wait for the client.
+/// The most pieces that wait for the client.
 const AHEAD: usize = 2;
 
 const BEGIN: &str = r#"{"type":"Buffer","data":["#;
 const END: &str = "]}";
-/// A comma of the decimal text, between two of the array.
+/// A comma of the decimal text, between two elements of the array.
 const COMMA: &str = ",44,";
 
-/// A module, and what stands before and behind it in an answer.
+/// A module, and the text before and after it in an answer.
 pub(super) struct ModuleAnswer {
     pub(super) before: String,
     pub(super) source: Bytes,
     pub(super) after: String,
-    /// Memory for bodies.
+    /// The module's share of the memory for bodies.
     pub(super) share: MemoryReservation,
 }
 
 /// The module of a function, and its share of the memory for bodies.
 ///
 /// # Errors
-/// `body-memory`; that the module is not there.
+/// `body-memory`; the fault of a module that is missing.
 pub(super) async fn source(
     app: &App,
     function: &Function,
@@ -58,7 +60,7 @@ pub(super) async fn source(
 /// The body of such an answer.
 ///
 /// # Errors
-/// When the server failed.
+/// A failure of the server.
 pub(super) async fn body(app: &App, answer: ModuleAnswer) -> Result<Body, Fault> {
     let codes = codes();
     let counted = answer.source.clone();
@@ -98,7 +100,7 @@ async fn write(answer: ModuleAnswer, sender: mpsc::Sender<Bytes>) {
         piece.push_str(codes.get(usize::from(*byte)).map_or("", String::as_str));
         if piece.len() >= PIECE {
             let full = std::mem::replace(&mut piece, String::with_capacity(PIECE + 64));
-            // Nobody reads any more.
+            // The client is gone.
             if sender.send(full.into()).await.is_err() {
                 return;
             }
@@ -106,12 +108,12 @@ async fn write(answer: ModuleAnswer, sender: mpsc::Sender<Bytes>) {
     }
     piece.push_str(END);
     piece.push_str(&after);
-    // Nor here.
+    // The client is gone.
     let _ = sender.send(piece.into()).await;
     drop((source, share));
 }
 
-/// The characters of each byte's decimal, by their codes: of 97, `57,55`.
+/// The decimal digits of each byte, as their character codes: of 97, `57,55`.
 fn codes() -> Vec<String> {
     let code = |byte: usize| {
         let digits = byte.to_string();
@@ -121,11 +123,11 @@ fn codes() -> Vec<String> {
     (0..256).map(code).collect()
 }
 
-/// A body of a known length whose pieces a task writes.
+/// A body of a known length whose pieces a task generates.
 struct Streamed {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
-    /// Ends with the body.
+    /// The task ends with the body.
     _writer: AbortOnDropHandle<()>,
 }
 

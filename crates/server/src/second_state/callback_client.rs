@@ -1,9 +1,9 @@
-//! Requests that a call makes by itself: a fetch of its argument, and a callback with its result.
+//! The requests that the server makes for a call: a fetch of its argument, and a callback with its result.
 //!
-//! They leave under the function's outbound rules, like those of its commands; with its secrets if its owner stored them,
-//! and without any credential if a caller named them (docs/decisions/0032). A request to a run route of this very
-//! server, known by `public_url`, does not leave: it is dispatched here, without a rule, because whoever asked for the
-//! call could have sent it. Calls that call each other end at `second_state.callback_depth`.
+//! They are sent under the function's outbound rules, like those of its commands; with its secrets if its owner stored
+//! their target, and without any credential if a caller named it (docs/decisions/0032). A request to a run route of
+//! this very server, known by `public_url`, is not sent: it is dispatched here, without a rule, because the caller
+//! could have sent it directly. Calls that call each other end at `second_state.callback_depth`.
 
 use crate::app::App;
 use crate::callback::RequestTarget;
@@ -21,7 +21,7 @@ use iof_engine::Arg;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
-/// The function that answers requests to this server itself.
+/// A function that answers requests to this server itself.
 pub(super) type Dispatch = for<'a> fn(
     &'a Arc<App>,
     Request<Bytes>,
@@ -35,16 +35,16 @@ pub(super) struct CallbackClient<'a> {
     pub(super) dispatch: Dispatch,
 }
 
-/// Who named a target.
+/// The party that named a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// A request, in a header, its body or a part of it.
+    /// The caller, in a header, the body or a part of it.
     Caller,
-    /// The function's owner, who stored it.
+    /// The function's owner, who stored the target.
     Owner,
 }
 
-/// A response to a request of a call.
+/// The response to a fetch or a callback.
 pub(super) enum CallbackResponse {
     /// A response of another server.
     Outside(Response<Bytes>),
@@ -56,7 +56,7 @@ impl CallbackClient<'_> {
     /// Sends a request to a target.
     ///
     /// # Errors
-    /// `egress-…` when it did not get through, `callback-depth` when it led in circles.
+    /// `egress-…` when the request failed, `callback-depth` when calls called each other too deeply.
     pub(super) async fn send(
         &self,
         (named_by, target): (NamedBy, RequestTarget),
@@ -103,10 +103,10 @@ impl CallbackClient<'_> {
         })
     }
 
-    /// Fetches an argument, whose target a caller named.
+    /// Fetches an argument from a target that a caller named.
     ///
     /// # Errors
-    /// Those of [`CallbackClient::send`]. A status that says failure is not one.
+    /// The errors of [`CallbackClient::send`]. A response with an error status is not an error.
     pub(super) async fn fetch(&self, mut target: RequestTarget) -> Result<Fetched, Fault> {
         let body = target.body.take().unwrap_or_default();
         let response = self.send((NamedBy::Caller, target), body.into()).await?;
@@ -126,7 +126,7 @@ impl Fetched {
         self.body.len()
     }
 
-    /// An image is bytes, and so is anything that is not a text; all else is text.
+    /// The argument: bytes for an image and for anything that is not a text, text for all else.
     pub(super) fn into_arg(self) -> Arg {
         let text =
             !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
@@ -137,7 +137,8 @@ impl Fetched {
         }
     }
 
-    /// As JavaScript writes a text: what a part of a multipart body that asked with an object becomes.
+    /// The argument as a text that JavaScript wrote, for a part of a multipart body that named its fetch with an
+    /// object.
     pub(super) fn into_quoted(self) -> Arg {
         match std::str::from_utf8(&self.body) {
             Ok(text) if !self.content_type.starts_with("image/") => {
@@ -151,7 +152,7 @@ impl Fetched {
 /// The content type and the body of a response.
 ///
 /// # Errors
-/// When this server's own answer was a failure that says so.
+/// The failure of this server's own answer.
 async fn read(response: CallbackResponse) -> Result<(String, Bytes), Fault> {
     match response {
         CallbackResponse::Outside(response) => {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-/// The answer to a preflight: any method, and the headers that the browser named.
+/// The answer to a preflight: any method, and the headers that the browser asked for.
 pub(super) fn preflight(cors: bool, asked: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

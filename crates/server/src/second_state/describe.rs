@@ -1,4 +1,4 @@
-//! Reading what is known of a function, whole or by names.
+//! The description of a function, whole or by the names of its fields.
 
 use super::answer::{error_body, refuse};
 use super::buffer::{self, ModuleAnswer};
@@ -16,7 +16,7 @@ use iof_store::{Function, Usage};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
-/// The names that `filterBy` may have; without it, the first six are shown.
+/// The names that `filterBy` accepts; without it, the first six are shown.
 const FILTERS: [&str; 10] = [
     "wasm_id",
     "wasm_description",
@@ -86,7 +86,7 @@ async fn describe(
                 function.callback.clone().into()
             }
             ("wasm_callback_object", _) => without_headers(&function.callback).into(),
-            // Its place; it is written as it is sent.
+            // A placeholder; the module is written as it is sent.
             ("wasm_as_buffer", _) => Json::Null,
             (name, Some(usage)) => usage_value(name, usage),
             (_, None) => Json::Null,
@@ -128,7 +128,7 @@ async fn describe(
 /// The names of `filterBy`; `None` if there is none.
 ///
 /// # Errors
-/// The answer to one that is no JSON array of strings, or names what does not exist.
+/// The answer to a `filterBy` that is not a JSON array of strings, or has an unknown name.
 #[expect(clippy::result_large_err, reason = "an answer is what it is")]
 pub(super) fn filters(
     query: Option<&str>,
@@ -156,7 +156,8 @@ pub(super) fn filters(
     Ok(Some(wanted))
 }
 
-/// The state of a private function is for those who may call it, as under its own route.
+/// Returns whether the caller may read the state of a private function: callers who may call it, as under its own
+/// route.
 fn may_call(function: &Function, headers: &HeaderMap) -> bool {
     is_admin(function, headers)
         || function
@@ -165,7 +166,7 @@ fn may_call(function: &Function, headers: &HeaderMap) -> bool {
             .is_none_or(|hash| header(headers, &USAGE_KEY).is_some_and(|given| hash.matches(given)))
 }
 
-/// A callback without what its headers say, which is a secret more often than not.
+/// A callback without the values of its headers, which are often secrets.
 fn without_headers(callback: &str) -> String {
     let Ok(mut callback) = serde_json::from_str::<Json>(callback) else {
         return "{}".to_owned();

@@ -1,8 +1,8 @@
-//! Storage that forgets: JSON under a key, for an hour.
+//! Ephemeral storage: JSON under a key, for an hour.
 //!
 //! The original kept it in memory, among its own notes about compiled code, which anybody could read. Here it is in the
-//! database, so that a restart loses nothing, and holds what clients put there. On a server with keys all of it takes one;
-//! without, every address has a share, so that one client does not fill it for all.
+//! database, so that a restart loses nothing, and contains only what clients stored. A server with keys asks for one;
+//! on a server without keys, every address has a share, so that one client does not fill it for all.
 
 use super::answer::error_body;
 use super::arguments;
@@ -30,16 +30,16 @@ const NOT_JSON: &str = "Mime type in request headers must be application/json";
 /// The longest key that a client may choose.
 const KEY: usize = 256;
 
-/// The address that a request came from, for those who count by it.
+/// The address that a request came from, for limits that count by address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-/// `POST /api/ephemeral_storage`: under a key of ours.
+/// `POST /api/ephemeral_storage`: stores under a key that the server makes.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     put(&app, Uuid::new_v4().to_string(), request).await
 }
 
-/// `PUT /api/ephemeral_storage/{key}`: under a key of the client's, in place of what is there.
+/// `PUT /api/ephemeral_storage/{key}`: stores under a key that the client chose, and replaces what is there.
 pub(super) async fn replace(
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
@@ -72,7 +72,7 @@ async fn put(app: &App, key: String, request: Request<Body>) -> Response<Body> {
                 )
             })
             .await?;
-        // Of nothing, the original's parser made an empty object.
+        // The original's parser made an empty object of an empty body.
         let value = match held.bytes.is_empty() {
             true => "{}".to_owned(),
             false => rewritten(app, &parts.headers, held.bytes.clone()).await?,
@@ -139,7 +139,7 @@ pub(super) async fn read(
         app.store.ephemeral(&key).await.map_err(Fault::from)
     };
     match value.await {
-        // It was JSON when it came.
+        // The value was JSON when it was stored.
         Ok(Some(value)) => {
             let body = format!(r#"{{"value":{value}}}"#);
             reply::ok(StatusCode::OK, reply::HTML, body)
@@ -152,7 +152,7 @@ pub(super) async fn read(
     }
 }
 
-/// `DELETE /api/ephemeral_storage/{key}`: the same answer whether there was something or not.
+/// `DELETE /api/ephemeral_storage/{key}`: the same answer whether the key existed or not.
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path(key): Path<String>,

@@ -1,4 +1,4 @@
-//! Uploading, replacing, listing and deleting functions.
+//! Functions: upload, replace, list and delete.
 
 use super::answer::{error_body, refuse};
 use super::request::administered;
@@ -16,7 +16,7 @@ use iof_store::{NewFunction, Rollout};
 use serde_json::json;
 use std::sync::Arc;
 
-/// The key of a function that wants none.
+/// The usage key of a function that needs none.
 pub(super) const NIL_KEY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The message of the original for an upload of no bytes.
@@ -68,7 +68,7 @@ pub(super) async fn update(
     let updated = async {
         let function = administered(&app, &id, &parts.headers).await?;
         let mut version = upload::take(&app, &parts.headers, body).await?;
-        // Other code with the same grants: this API has no word for them.
+        // The new module gets the same grants: this API cannot declare others.
         let _alone = app.deploys.lock(function.function_id).await;
         let current = app.store.function(function.function_id).await?;
         let current = current.ok_or_else(|| Fault::no_such_function(function.function_id))?;
@@ -88,7 +88,7 @@ pub(super) async fn update(
     };
     match updated.await {
         Ok(body) => reply::ok(StatusCode::OK, reply::HTML, body),
-        // Here the original answered.
+        // The original answered at this point.
         Err(fault) if fault.kind == FaultKind::ContentType => {
             reply::ok_but(&fault, reply::HTML, error_body(&fault.message))
         }
@@ -146,7 +146,7 @@ pub(super) async fn delete(
     }
 }
 
-/// Lets those pass who hold a key of the server, or everybody if it has none.
+/// Admits holders of a key of the server, or everybody if the server has none.
 pub(super) fn admit(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if app.keys.admit(headers) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The targets of `crate::fuzzing` that read what only this API takes.
+//! The targets of `crate::fuzzing` that read the input of this API only.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ pub(crate) fn body(data: &[u8]) {
     for target in asked.fetch.iter().chain(asked.callback.iter().flatten()) {
         check_target(target);
     }
-    // What was taken out may have left another field of that meaning.
+    // Removing a field may have left another field of the same meaning.
     if asked.fetch.is_some() || asked.callback.is_some() {
         return;
     }
@@ -75,7 +75,7 @@ pub(crate) fn form(data: &[u8]) {
     assert_eq!(said, Json::Object(fields), "{text}");
 }
 
-/// What to fetch, or whom to call back.
+/// The target of a fetch or a callback.
 pub(crate) fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,4 +1,4 @@
-//! The usage key of a function: renewed, or given up.
+//! The usage key of a function: renewing it, and removing it.
 
 use super::answer::refuse;
 use super::executables::NIL_KEY;
@@ -51,7 +51,7 @@ fn answer(id: &str, key: Result<String, Fault>) -> Response<Body> {
             let body = json!({ "SSVM_Usage_Key": key }).to_string();
             reply::ok(StatusCode::OK, reply::JSON, body)
         }
-        // Here the original crashed.
+        // The original crashed at this point.
         Err(fault) if fault.kind == FaultKind::NoSuchFunction => reply::failure(&fault),
         Err(fault) => refuse(
             &fault,

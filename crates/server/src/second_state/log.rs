@@ -1,7 +1,7 @@
-//! The log of calls: one row a call, for whoever holds the function's admin key.
+//! The log of calls: one row per call, for holders of the function's admin key.
 //!
-//! The original showed the first row to anybody. The first one that is kept is still the answer, because clients parse
-//! one object; `?last=20` is ours and answers an array of the newest.
+//! The original showed the first row to anybody. The first row that is kept is still the answer, because clients parse
+//! one object; `?last=20` is our addition and answers an array of the newest rows.
 
 use super::answer::refuse;
 use super::describe;
@@ -99,7 +99,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
     Json::Object(row)
 }
 
-/// A record without what this API never had.
+/// A record without the fields that this API never had.
 fn of_2020(record: &str) -> String {
     match serde_json::from_str(record) {
         Ok(Json::Object(mut record)) => {

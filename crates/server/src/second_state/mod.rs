@@ -1,18 +1,18 @@
 //! The API of the Second State FaaS of 2020: `/api/...`.
 //!
 //! Its clients read the body of a 200, whatever happened, so they get that body: a string that is JSON under the type
-//! `text/html`, as Express sent it. What really happened is in `iof-status`, `iof-fault` and `iof-message`, and with
-//! `second_state.status = "real"` in the status line too. Where the original accepted nonsense, hung or crashed there is
-//! no client to please, and the status line is true anyway. docs/second-state.md lists every difference.
+//! `text/html`, as Express sent it. The real outcome is in `iof-status`, `iof-fault` and `iof-message`, and with
+//! `second_state.status = "real"` in the status line too. Where the original accepted nonsense, hung or crashed, no
+//! client can depend on it, and the status line is always true. docs/second-state.md lists every difference.
 //!
 //! | file | decides |
 //! |---|---|
-//! | `upload`, `executables`, `describe`, `buffer` | modules: taking, replacing, deleting, reading them |
-//! | `keys`, `state`, `callback`, `ephemeral`, `log` | what belongs to a function or to a client, and who may read it |
+//! | `upload`, `executables`, `describe`, `buffer` | modules: upload, replace, delete, read |
+//! | `keys`, `state`, `callback`, `ephemeral`, `log` | data of a function or a client, and who may read it |
 //! | `run`, `arguments`, `form`, `multipart` | a call: from a request to arguments, to the engine, to an answer |
-//! | `callback_client`, `own_routes` | requests that a call makes by itself, and those that stay inside |
-//! | `surface`, `cors`, `nowhere`, `rate_window` | the manners of every path: slashes, status lines, CORS, 404, how often a client may ask |
-//! | `route`, `request`, `answer` | what all of them read and write |
+//! | `callback_client`, `own_routes` | requests that the server makes for a call, and those that stay inside |
+//! | `surface`, `cors`, `nowhere`, `rate_window` | rules of all paths: slashes, status lines, CORS, 404, rates |
+//! | `route`, `request`, `answer` | types that all of them read and write |
 
 mod answer;
 mod arguments;

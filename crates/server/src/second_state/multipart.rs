@@ -1,10 +1,10 @@
 //! Several arguments in one body: `multipart/form-data`.
 //!
-//! A part's name ends in its place, which is what follows the last `_`, or all of it. Places that are numbers come
-//! first, by number, then the others as texts; there are no gaps. Of two parts for one place the later one is taken,
+//! A part's name ends in its position: the text after the last `_`, or the whole name. Positions that are numbers come
+//! first, by number, then the others as texts; gaps are closed. Of two parts for one position the later one is taken,
 //! where fields count as earlier than files, and both as earlier than what is fetched: all as in the original. A part
-//! whose name begins with `fetch` says what to fetch, one that begins with `SSVM_Callback` where the result goes, and
-//! one with a file's name is bytes, of whatever type: the original took images and broke on the rest.
+//! whose name begins with `fetch` names a fetch, one that begins with `SSVM_Callback` names the target of the result,
+//! and one with a file's name is bytes, of whatever type: the original accepted images and failed on the rest.
 
 use super::callback_client::CallbackClient;
 use super::parsed_call::ParsedCall;
@@ -22,18 +22,18 @@ use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Parts in their places, and where the result goes.
+/// Parts in the order of their positions, and the target of the result.
 #[derive(Default)]
 struct Arranged {
     arguments: Vec<(String, Part)>,
     callback: Option<Part>,
 }
 
-/// Reads a body and fetches what its parts ask for.
+/// Reads a body and fetches the arguments that its parts name.
 ///
 /// # Errors
-/// `multipart` with what is wrong in it, `multipart-parts`, `callback`, `fetch`, what keeps a part from being fetched,
-/// and those of [`split`].
+/// `multipart` with the problem, `multipart-parts`, `callback`, `fetch`, the fault of a fetch that failed, and the
+/// errors of [`split`].
 pub(super) async fn read(
     client: &CallbackClient<'_>,
     may: CallersMay,
@@ -101,13 +101,13 @@ pub(super) async fn read(
     Ok(parsed)
 }
 
-/// Brings parts into their places.
+/// Sorts parts by their positions.
 fn arrange(parts: Vec<Part>) -> Arranged {
-    // Of one name there is one field and one file, at the place of the first in the order and with the last value.
+    // For one name there is one field and one file, at the position of the first in the order and with the last value.
     let mut named: Vec<(String, Part)> = vec![];
     let mut known = HashMap::new();
     for part in parts {
-        // A part without a name had this one.
+        // The original gave this name to a part without one.
         let name = part.name.clone().unwrap_or_else(|| "null".to_owned());
         match known.entry((part.is_file, name.clone())) {
             Entry::Vacant(vacant) => {
@@ -129,7 +129,7 @@ fn arrange(parts: Vec<Part>) -> Arranged {
     let mut places = HashMap::new();
     for (name, part) in named {
         if !part.is_file && is_callback(&name) {
-            // Of two, the first.
+            // Of two parts, the first.
             arranged.callback.get_or_insert(part);
             continue;
         }
@@ -190,7 +190,7 @@ mod tests {
                 &[("name=a_2", "two"), ("name=b_1", "one")][..],
                 &["one", "two"][..],
             ),
-            // No gaps, and numbers by number.
+            // Gaps are closed, and numbers are sorted by number.
             (
                 &[("name=x_10", "ten"), ("name=x_9", "nine")],
                 &["nine", "ten"],

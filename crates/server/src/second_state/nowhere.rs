@@ -1,4 +1,5 @@
-//! The page of Express for a path that leads nowhere, and for a method that a path does not have: Express knows no 405.
+//! The page of Express for a path that does not exist, and for a method that a path does not have: Express knows no
+//! 405.
 
 use crate::reply;
 use axum::body::Body;

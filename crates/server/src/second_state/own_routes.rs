@@ -1,4 +1,4 @@
-//! The run routes, for requests that functions make to this server by its public name: they do not leave.
+//! The run routes, for requests that functions make to this server by its public name: such requests stay inside.
 
 use super::route::Route;
 use super::run;
@@ -13,11 +13,11 @@ use iof_egress::{LocalDispatch, Outbound};
 use std::sync::{Arc, Weak};
 use url::Url;
 
-/// The run routes of a server, as the egress client asks for them.
+/// The run routes of a server, which the egress client looks up.
 struct OwnRoutes(Weak<App>);
 
-/// The way in for requests of functions to this server. While this API is off, they are refused as those to any other
-/// path of it.
+/// The entry for requests of functions to this server. While this API is off, they are refused like requests to any
+/// other path of it.
 pub(crate) fn own_routes(app: &Arc<App>) -> Arc<dyn LocalDispatch> {
     Arc::new(OwnRoutes(Arc::downgrade(app)))
 }
@@ -44,7 +44,7 @@ impl LocalDispatch for OwnRoutes {
             Err(fault) => reply::failure(&fault),
         };
         let (parts, body) = response.into_parts();
-        // Our own answer; it does not break off.
+        // The answer is our own, so it does not break off.
         let body = body.collect().await.ok()?.to_bytes();
         Some(Response::from_parts(parts, body))
     }

@@ -1,8 +1,9 @@
-//! A limit of the requests of one client in a minute, as the original counted them.
+//! A limit of the requests of one client per minute, counted as in the original.
 //!
-//! Off unless `second_state.rate_limit` says a number. A minute is the server's, not the client's: all counts begin anew
-//! together, which is what `X-RateLimit-Reset` announces. A client is an address, or the network of an address of
-//! IPv6, of which one client has billions. Behind a proxy that is the proxy: it should count itself then.
+//! Off unless `second_state.rate_limit` is set. The minute is the server's, not the client's: all counts begin anew
+//! together, at the time that `X-RateLimit-Reset` announces. A client is an IPv4 address, or the network of an IPv6
+//! address, because one client has billions of those. Behind a proxy the client is the proxy, which should then count
+//! clients itself.
 
 use crate::connection::network;
 use crate::reply;
@@ -16,19 +17,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Addresses that are counted at once; the least recent ones are forgotten.
+/// The most addresses that are counted at once; the least recent ones are forgotten.
 const CLIENTS: usize = 100_000;
 const MINUTE: u64 = 60;
 
-/// A limiter that counts the requests of each client in this minute.
+/// A limiter that counts the requests of each client in the current minute.
 pub(super) struct FixedWindowLimiter {
     limit: u32,
-    /// Unix seconds of its end.
+    /// The end of the minute, in Unix seconds.
     ends: AtomicU64,
     counts: Cache<IpAddr, Arc<AtomicU32>>,
 }
 
-/// The decision on a request, which its answer tells.
+/// The decision on a request, which headers of its answer announce.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decision {
     limit: u32,
@@ -38,7 +39,7 @@ pub(super) struct Decision {
 }
 
 impl FixedWindowLimiter {
-    /// `None`: no limit.
+    /// A limiter; `None` for no limit.
     pub(super) fn new(limit: u32) -> Option<Self> {
         (limit > 0).then(|| Self {
             limit,
@@ -57,7 +58,7 @@ impl FixedWindowLimiter {
         let ends = self.ends.load(Ordering::Acquire);
         if now >= ends {
             let next = now + MINUTE;
-            // Whoever is first clears; a request that slips in between is counted in either minute.
+            // The first request after the end clears the counts; one that slips in between is counted in either minute.
             let first = self
                 .ends
                 .compare_exchange(ends, next, Ordering::AcqRel, Ordering::Acquire);
@@ -80,7 +81,7 @@ impl FixedWindowLimiter {
 }
 
 impl Decision {
-    /// The answer instead, if the client asked too often.
+    /// The refusal, if the client asked too often.
     pub(super) fn refusal(self) -> Option<Response<Body>> {
         self.refused.then(|| {
             let fault = Fault::new(
@@ -102,7 +103,7 @@ impl Decision {
         })
     }
 
-    /// Tells the client how it stands.
+    /// Adds the headers that tell the client its remaining requests.
     pub(super) fn tell(self, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         for (name, value) in [

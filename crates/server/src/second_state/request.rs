@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use iof_fault::{Fault, FaultKind};
 
-/// A header of the original, which was spelt with dashes until June 2020 and with underscores since. Proxies drop the
-/// latter, articles show the former: both work.
+/// A header of the original, spelt with dashes until June 2020 and with underscores since. Proxies drop underscores,
+/// and articles show dashes: both spellings work.
 pub(super) struct Name(HeaderName, HeaderName);
 
 pub(super) static DESCRIPTION: Name = Name(
@@ -36,13 +36,13 @@ pub(super) static CALLBACK: Name = Name(
     HeaderName::from_static("ssvm-callback"),
 );
 
-/// The value of a header; one that is no UTF-8 counts as empty.
+/// The value of a header; a value that is not UTF-8 counts as empty.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
     let value = headers.get(&name.0).or_else(|| headers.get(&name.1))?;
     Some(std::str::from_utf8(value.as_bytes()).unwrap_or_default())
 }
 
-/// A `wasm_id` of a path. Anything that is not a number is the id of no function.
+/// The `wasm_id` of a path. A text that is not a number is the id of no function.
 pub(super) fn parse_id(text: &str) -> Option<i64> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number
@@ -51,7 +51,7 @@ pub(super) fn parse_id(text: &str) -> Option<i64> {
         .filter(|id| *id > 0)
 }
 
-/// The function of a path.
+/// The function that a path names.
 pub(super) async fn function(app: &App, id: &str) -> Result<iof_store::Function, Fault> {
     let function = match parse_id(id) {
         Some(id) => app.store.function(id).await?,
@@ -60,7 +60,7 @@ pub(super) async fn function(app: &App, id: &str) -> Result<iof_store::Function,
     function.ok_or_else(|| Fault::no_such_function(id))
 }
 
-/// The function of a path, for whoever holds its admin key.
+/// The function that a path names, for holders of its admin key.
 pub(super) async fn administered(
     app: &App,
     id: &str,
@@ -80,10 +80,10 @@ pub(super) fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> b
     header(headers, &ADMIN_KEY).is_some_and(|key| function.admin_key_hash.matches(key))
 }
 
-/// Reads the body of a request to write what belongs to a function: its state, or its callback.
+/// Reads the body of a request that writes data of a function: its state, or its callback.
 ///
 /// # Errors
-/// `state`, and those of [`BodyMemory::read`](crate::body::BodyMemory::read).
+/// `state`, and the errors of [`BodyMemory::read`](crate::body::BodyMemory::read).
 pub(super) async fn read_owned(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Fault> {
     let limit = app.second_state.state;
     let held = app

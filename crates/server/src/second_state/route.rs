@@ -1,4 +1,4 @@
-//! Routes that run functions, and results as they are sent under each.
+//! The routes that run functions, and the form of results under each.
 
 use crate::reply;
 use axum::body::Body;
@@ -13,12 +13,12 @@ use http::{HeaderValue, Response, StatusCode};
 /// | `/api/run/{wasm_id}/{function}/bytes` | the result as it is |
 /// | `/api/multipart/run/…` | the same, of several arguments |
 ///
-/// The router does not know these. They are what a server is asked all day, and its general ways (a table of routes,
-/// parameters by name, boxes for middleware) were a thirtieth of what such a request cost.
+/// The router does not know these routes. They are what a server is asked all day, and the router's general ways (a
+/// table of routes, parameters by name, boxes for middleware) were a thirtieth of the cost of such a request.
 pub(super) struct Route {
     pub(super) id: String,
     pub(super) function: String,
-    /// True if the result is sent as it is.
+    /// True if the result is sent as bytes.
     pub(super) bytes: bool,
     /// True if the body has several arguments.
     pub(super) multipart: bool,
@@ -59,7 +59,7 @@ impl Route {
         }
     }
 
-    /// A result under this route: as it is, or as text.
+    /// A result under this route: as bytes, or as text.
     pub(super) fn encode(&self, value: Bytes) -> Response<Body> {
         let value = match String::from_utf8_lossy(&value) {
             std::borrow::Cow::Owned(text) if !self.bytes => text.into(),

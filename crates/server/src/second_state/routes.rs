@@ -1,4 +1,4 @@
-//! The routes of this API, but for those that run functions, which are [`Route`](super::route::Route).
+//! The routes of this API, except those that run functions, which are [`Route`](super::route::Route).
 
 use super::{callback, describe, ephemeral, executables, keys, log, nowhere, state};
 use crate::app::App;
@@ -43,7 +43,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// The stray colon is the original's.
+/// The extra colon is the original's.
 async fn index() -> Response<Body> {
     const INDEX: &str = r#"[{"application":"wasm_joey"},{"usage_documentation:":"https://github.com/second-state/wasm-joey/blob/master/documentation/usage.md"}]"#;
     reply::ok(StatusCode::OK, reply::HTML, INDEX)

@@ -87,7 +87,7 @@ async fn run(
     };
     let body = held.bytes.clone();
     if body.len() > SMALL {
-        // What follows reads and copies it: not on the thread of a connection.
+        // The code below reads and copies the body: not on the thread of a connection.
         iof_engine::leave().await;
     }
     let mut parsed = if route.multipart {
@@ -104,7 +104,7 @@ async fn run(
     }
     directed(&parts.headers, &mut parsed)?;
     if let Some(target) = parsed.fetch.take() {
-        // Boxed: a call that fetches nothing does not carry the fetching about.
+        // Boxed, so that a call that fetches nothing does not carry the future of the fetch.
         let fetched = Box::pin(client.fetch(target)).await?;
         parsed.shares.push(app.bodies.share(fetched.len())?);
         parsed.args = vec![fetched.into_arg()];
@@ -116,7 +116,7 @@ async fn run(
             stored.map(|target| (NamedBy::Owner, target))
         }
     };
-    // A callback needs these when the call has ended.
+    // A callback needs these after the call has ended.
     let callback = callback.map(|target| {
         let function = Arc::clone(&prepared.function);
         (function, prepared.context.clone(), target)
@@ -142,7 +142,7 @@ async fn run(
     Box::pin(called_back).await.map_err(Refusal::Callback)
 }
 
-/// The credentials of this API: the function's usage key, and leave to name what is fetched and called back.
+/// The credentials of this API: the function's usage key, and the permission to name a fetch and a callback.
 struct KeyHeaders<'a>(&'a HeaderMap);
 
 impl Credentials for KeyHeaders<'_> {
@@ -183,7 +183,7 @@ async fn of_body(
     Ok(parsed)
 }
 
-/// Adds what the headers direct; they come before the body.
+/// Adds the fetch and callback that headers name; they take precedence over the body.
 fn directed(headers: &HeaderMap, parsed: &mut ParsedCall) -> Result<(), Fault> {
     if let Some(text) = header(headers, &FETCH) {
         parsed.fetch = Some(RequestTarget::fetch(text)?);
@@ -194,7 +194,7 @@ fn directed(headers: &HeaderMap, parsed: &mut ParsedCall) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Sends a result on; what comes back is the answer.
+/// Sends a result to the callback's target; the response is the answer.
 async fn call_back(
     client: &CallbackClient<'_>,
     route: &Route,
@@ -202,7 +202,7 @@ async fn call_back(
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
     match client.send(target, value).await? {
-        // The answer of a function of ours tells its own truth.
+        // The answer of another function here reports its own status.
         CallbackResponse::LocalDispatch(mut response) => {
             if response.status() == StatusCode::OK {
                 let content_type = route.content_type();
@@ -223,11 +223,11 @@ async fn call_back(
 
 /// A reason for which a request to run a function has no result.
 enum Refusal {
-    /// The call itself ended so: what the function did, or was asked to do, or a limit that it reached.
+    /// The call ended with this fault: of the function, of its input, or of a limit that it reached.
     Call(Fault),
-    /// Something before it: the request, its turn, what it fetched.
+    /// The request failed before the call: in its body, its wait for a turn, or its fetch.
     Request(Fault),
-    /// Its result could not be sent on.
+    /// The result could not be sent to the callback's target.
     Callback(Fault),
 }
 
@@ -244,9 +244,9 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
         Refusal::Call(fault) | Refusal::Request(fault) | Refusal::Callback(fault) => fault,
     };
     match (refusal, fault.kind) {
-        // A server that is full says so, for clients and proxies that know what 503 means.
+        // A server that is full sends 503, for clients and proxies that know the status.
         _ if status::of(fault.kind) == StatusCode::SERVICE_UNAVAILABLE => reply::failure(fault),
-        // A header of ours, of which clients of 2020 know nothing.
+        // The header is ours; clients of 2020 do not know it.
         (Refusal::Call(_), FaultKind::Signature) => reply::failure(fault),
         (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
         (_, FaultKind::NoSuchFunction) => {
@@ -257,15 +257,15 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
             content_type,
             error_body(&format!("Wrong usage key ... {id} can not be accessed.")),
         ),
-        // Its time was over while its arguments were read.
+        // The deadline passed while its arguments were read.
         (_, FaultKind::WallTime) => reply::ok_but(fault, content_type, FAILED),
         _ if fault.kind.source() == Source::Host => reply::ok_but(fault, content_type, FAILED),
-        // The original's parsers refused with a true status too; and where it hung, nobody waits for a 200.
+        // The original's parsers refused with a true status, too; and where it hung, no client expects a 200.
         _ => reply::failure(fault),
     }
 }
 
-/// Runs a function of this server for a call that requests it. Boxed, because that may call back in turn.
+/// Runs a function of this server for a call that requests it. Boxed, because that function may call back in turn.
 pub(super) fn dispatch(
     app: &Arc<App>,
     request: Request<Bytes>,

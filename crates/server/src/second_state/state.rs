@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 const NOT_TEXT: &str = "Wrong content type. Please use Content-Type of text/plain only";
 
-/// `GET /api/state/{wasm_id}`: the state as it is; a private function's for holders of its usage key.
+/// `GET /api/state/{wasm_id}`: the state unchanged; that of a private function only for holders of its usage key.
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

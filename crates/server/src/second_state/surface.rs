@@ -1,4 +1,4 @@
-//! The surface of 2020: its routes, and the manners that its clients know from Express.
+//! The surface of 2020: its routes, and the conventions that its clients know from Express.
 
 use super::cors;
 use super::ephemeral::ClientAddress;
@@ -19,7 +19,7 @@ use tower::Service;
 /// The surface of one server.
 pub(crate) struct Surface {
     app: Arc<App>,
-    /// `None`: a client asks as often as it likes.
+    /// `None`: requests are not limited.
     limiter: Option<FixedWindowLimiter>,
     routes: Router,
 }
@@ -33,9 +33,9 @@ impl Surface {
         }
     }
 
-    /// Returns whether pages of other origins may read answers of a path, which comes without its first slash. Without keys they
-    /// may run functions and read nothing else: whatever else is open is so only because whoever reaches loopback is
-    /// trusted, and such a page is not.
+    /// Returns whether pages of other origins may read answers of a path, which comes without its first slash. Without
+    /// keys such pages may run functions and read nothing else: all other routes are open only because every client on
+    /// loopback is trusted, and such a page is not.
     pub(crate) fn is_for_pages(&self, path: &str) -> bool {
         let runs = ["api/run/", "api/multipart/run/"];
         self.app.keys.are_set() || runs.iter().any(|run| path.starts_with(run))
@@ -72,7 +72,7 @@ impl Surface {
         response
     }
 
-    /// Runs a function, or asks the router.
+    /// Runs a function, or passes the request to the router.
     async fn route(&self, client: IpAddr, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
         let route = Route::of_path(path).filter(|_| request.method() == Method::POST);
@@ -87,14 +87,14 @@ impl Surface {
     }
 }
 
-/// Makes the status line say what `iof-status` says.
+/// Copies the status in `iof-status` to the status line.
 fn promote_status(response: &mut Response<Body>) {
     if let Some(status) = reply::status(response) {
         *response.status_mut() = status;
     }
 }
 
-/// Removes one slash at the end of a path: Express takes `/api/executables/` for `/api/executables`.
+/// Removes one slash at the end of a path: to Express, `/api/executables/` is `/api/executables`.
 fn without_last_slash<B>(request: &mut Request<B>) {
     let path = request.uri().path();
     if path.len() < 2 || !path.ends_with('/') {
@@ -104,7 +104,7 @@ fn without_last_slash<B>(request: &mut Request<B>) {
     let query = query.map_or(String::new(), |query| format!("?{query}"));
     let shorter = format!("{}{query}", path.strip_suffix('/').unwrap_or(path));
     let mut parts = request.uri().clone().into_parts();
-    // What was a path is one without its last slash; if it were not, the request stays as it came.
+    // A path stays valid without its last slash; if it did not, the request would stay unchanged.
     if let Ok(path) = shorter.parse() {
         parts.path_and_query = Some(path);
         if let Ok(uri) = parts.try_into() {

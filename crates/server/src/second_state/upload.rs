@@ -1,4 +1,4 @@
-//! The upload of a module as the API of 2020 takes it: the bytes as the body, the rest in headers.
+//! The upload of a module to the API of 2020: the bytes as the body, the rest in headers.
 
 use super::answer::content_type_fault;
 use super::request::{CREATE_USAGE_KEY, DESCRIPTION, header};
@@ -27,7 +27,7 @@ pub(super) fn wishes(headers: &HeaderMap) -> (String, bool) {
 /// Reads, checks and compiles the module of a request.
 ///
 /// # Errors
-/// `content-type`, `module-size`, and what the compiler says of the module.
+/// `content-type`, `module-size`, and the compiler's fault for the module.
 pub(super) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewVersion, Fault> {
     if essence(headers) != "application/octet-stream" {
         return Err(content_type_fault(

@@ -1,10 +1,10 @@
-//! Access: the keys and scopes that a request needs.
+//! The keys and scopes that a request needs.
 //!
 //! | holder of | may |
 //! |---|---|
 //! | a key of the server (`auth.keys`) | everything |
 //! | a function's admin key | everything with that function |
-//! | a key that was made for it (`/v1/keys`) | what its scopes say, with one function or with all |
+//! | an API key (`/v1/keys`) | the actions of its scopes, with one function or with all |
 //! | a private function's usage key | call it |
 //! | nothing | call public functions; on a server without keys, also upload and list |
 
@@ -23,7 +23,7 @@ use serde::Deserialize;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Refuses a request of a page of another origin, but for calls: there the function decides.
+/// Refuses a request of a page of another origin, except for calls, for which the function decides.
 ///
 /// # Errors
 /// `origin`
@@ -39,7 +39,7 @@ pub(crate) fn admit<B>(
     Err(Fault::new(FaultKind::Origin, message))
 }
 
-/// Returns whether this is a call, or asks whether one may be.
+/// Returns whether this is a call, or the preflight of one.
 fn is_call<B>(request: &Request<B>) -> bool {
     let mut segments = request.uri().path().split('/').skip(1);
     segments.next() == Some("v1")
@@ -51,7 +51,7 @@ fn is_call<B>(request: &Request<B>) -> bool {
         && [Method::POST, Method::OPTIONS].contains(request.method())
 }
 
-/// A scope as a type, which says in a handler's signature what the request needs.
+/// A scope as a type, which states in a handler's signature what the request needs.
 pub(super) trait NeededScope: Send {
     const SCOPE: Scope;
 }
@@ -75,7 +75,7 @@ impl NeededScope for Admin {
     const SCOPE: Scope = Scope::Admin;
 }
 
-/// The function that `{function}` of the path names, for a sender with the scope `S`.
+/// The function that `{function}` in the path names, for a sender with the scope `S`.
 pub(super) struct AuthorizedFunction<S>(pub(super) Function, pub(super) PhantomData<S>);
 
 /// A sender with the scope `S` for all functions.
@@ -125,7 +125,7 @@ impl FromRequestParts<Arc<App>> for Operator {
 /// The function that an id names, by number or by name, for a sender with this scope.
 ///
 /// # Errors
-/// `key`, `scope`; `no-such-function`, only for a sender who may know it.
+/// `key`, `scope`; `no-such-function`, only for a sender who may know whether it exists.
 pub(super) async fn function(
     app: &App,
     id: &str,
@@ -189,11 +189,11 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(id.parse().ok().filter(|id| *id > 0));
     }
-    // Not from the cache: a name that was deleted may belong to another function by now.
+    // Not from the cache: the name of a deleted function may belong to another function by now.
     app.store.named(id).await.map_err(Fault::from)
 }
 
-/// The refusal of what only an operator may do, on a server that has none.
+/// The refusal, on a server without an operator, of what only an operator may do.
 const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
 /// The subject of a refusal.
@@ -205,7 +205,7 @@ enum Refused<'a> {
     Server,
 }
 
-/// The refusal of a sender without a key, with one that opens nothing, or with one that lacks the scope.
+/// The refusal of a sender without a key, with an unknown key, or with a key that lacks the scope.
 async fn refused(
     app: &App,
     headers: &HeaderMap,

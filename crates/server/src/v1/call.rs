@@ -37,12 +37,12 @@ pub(super) struct ExportPath {
     export: String,
 }
 
-/// Refuses a method that a path does not have; where the path runs a function, its log says so.
+/// Refuses a method that a path does not have; if the path calls a function, the refusal is in its log.
 pub(super) async fn wrong_method(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Response<Body> {
-    // The router of `/v1` has taken its own segment away.
+    // The router of `/v1` has removed that segment.
     let Some((function, export)) = called_by(request.uri().path()) else {
         return reply::wrong_method(request).await;
     };
@@ -96,7 +96,7 @@ pub(super) async fn call(
     response
 }
 
-/// The answer to a browser that asks whether a page of another origin may call.
+/// The answer to a browser's preflight of a call from a page of another origin.
 pub(super) async fn preflight(
     State(app): State<Arc<App>>,
     Path(FunctionPath { function }): Path<FunctionPath>,
@@ -143,7 +143,7 @@ async fn respond(
     Ok(response)
 }
 
-/// The answer to a call that was refused, which is in the log of its function.
+/// The answer to a call that was refused; the refusal is in the log of its function.
 async fn refused(
     app: &App,
     id: uuid::Uuid,
@@ -200,7 +200,7 @@ async fn run(
     }
 }
 
-/// The answer to a call that goes on.
+/// The answer to a call that goes on as a job.
 fn accepted(job: uuid::Uuid) -> Response<Body> {
     let accepted = Accepted {
         job: job.to_string(),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Recorded calls in one answer.
+/// The most recorded calls in one answer.
 const MOST: u32 = 1_000;
 
 /// A recorded call.

@@ -1,5 +1,5 @@
-//! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate clients
-//! or forms. It is made of what the function says of itself.
+//! `GET /v1/functions/{function}/openapi.json`: the OpenAPI document of one function, for programs that generate
+//! clients or forms. It is built from the function's own description.
 
 use super::access::{self, FunctionPath};
 use super::answer::{ErrorResponse, Json, Problem};
@@ -27,7 +27,8 @@ pub(super) async fn read(
 ) -> Result<Json<Value>, ErrorResponse> {
     let unknown = || Fault::no_such_function(truncate(&id));
     let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
-    // As it is kept: a function that cannot run yet, because a secret is not set, says what it takes all the same.
+    // Read as stored: a function that cannot run yet, because a secret is not set, describes its arguments all the
+    // same.
     let function = app.store.function(number).await?;
     let function = function.ok_or_else(unknown)?;
     let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
@@ -74,7 +75,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     });
     let mut operation = json!({ "operationId": export.name });
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
-        // A module that says nothing takes a text, or several arguments in an array, and who knows what comes back.
+        // A module without a description takes a text, or several arguments in an array, and its result is unknown.
         operation["requestBody"] = json!({
             "content": { "text/plain": {}, "application/octet-stream": {}, "application/json": { "schema": { "type": "array" } } },
         });
@@ -104,7 +105,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
         let place = format!("{}.{}", export.name, param.name);
         let schema = named(schema(ty, param.schema.as_ref()), &place, schemas);
         properties.insert(param.name.clone(), schema);
-        // JSON that does not come is null, which some types take, and stdin that does not come is empty.
+        // Absent JSON is null, which some types accept, and absent stdin is empty.
         let program = export.abi == Abi::Command;
         if !program && (*ty != Type::Json || !takes_null(param.schema.as_ref())) {
             required.push(param.name.as_str());
@@ -129,7 +130,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     operation
 }
 
-/// The body of a function that takes it as it is.
+/// The body of a function that takes it unchanged.
 fn whole(
     export: &Export,
     signature: &Signature,
@@ -147,7 +148,7 @@ fn whole(
     json!({ "content": { "*/*": content } })
 }
 
-/// What an export answers.
+/// The responses of an export.
 fn responses(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
         return json!({});
@@ -173,7 +174,8 @@ fn responses(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     }
 }
 
-/// A schema, put where its references lead: `#/$defs/Item` is of the schema, and here `#` is the whole document.
+/// Moves a schema to where its references lead: `#/$defs/Item` is relative to the schema, and here `#` is the whole
+/// document.
 fn named(mut schema: Value, place: &str, schemas: &mut Map<String, Value>) -> Value {
     let place: String = place
         .chars()
@@ -205,7 +207,7 @@ fn named(mut schema: Value, place: &str, schemas: &mut Map<String, Value>) -> Va
     json!({ "$ref": format!("#/components/schemas/{place}") })
 }
 
-/// Tells whether a schema refers to itself.
+/// Returns whether a schema refers to itself.
 fn refers(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => fields
@@ -216,7 +218,7 @@ fn refers(schema: &Value) -> bool {
     }
 }
 
-/// Makes references lead to where [`named`] puts what they mean.
+/// Rewrites references to the location to which [`named`] moves their targets.
 fn lead(schema: &mut Value, place: &str) {
     match schema {
         Value::Object(fields) => {
@@ -274,7 +276,7 @@ fn schema(ty: &Type, own: Option<&Value>) -> Value {
         Type::String => json!({ "type": "string" }),
         Type::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
         Type::Json => own.cloned().unwrap_or(Value::Bool(true)),
-        // Whole ones, of any content.
+        // Whole responses, of any content.
         Type::Request | Type::Response => Value::Bool(true),
         Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
         Type::List(element) => json!({ "type": "array", "items": schema(element, None) }),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The time between two looks for a row.
+/// The interval between two polls for a row.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Outbound requests and commands, oldest or newest first.

@@ -193,7 +193,7 @@ pub(super) async fn list(
 ) -> Result<Json<FunctionList>, ErrorResponse> {
     let limit = page.limit.get();
     let after = page.after.map_or(0, RowId::get);
-    // What ended calls left counts, too.
+    // Calls that have ended count, too.
     app.call_log.flush().await;
     // One more tells whether there are more.
     let which = FunctionFilter {
@@ -266,7 +266,7 @@ fn refused(error: iof_store::Error) -> Fault {
     }
 }
 
-/// Names of secrets that a version declares and that are not set.
+/// The names of secrets that a version declares and that are not set.
 pub(super) async fn not_set(
     app: &App,
     id: i64,

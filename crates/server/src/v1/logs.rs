@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// The time between two looks for a row.
+/// The interval between two polls for a row.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One call.
@@ -142,7 +142,7 @@ async fn rows(
     Ok(rows)
 }
 
-/// A row, unless it is of a result that was sent on.
+/// A row, unless it is that of a result sent to a callback.
 fn row(call: LoggedCall) -> Option<LogRow> {
     let mut record: Value = serde_json::from_str(&call.record).ok()?;
     if record.get("callback_data_payload").is_some() {

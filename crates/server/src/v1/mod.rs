@@ -1,7 +1,7 @@
-//! Our own API: `/v1/...`. JSON, true status lines, and nothing that only history explains.
+//! Our own API: `/v1/...`. JSON and true status lines, without the quirks of 2020.
 //!
-//! A failure is `{"error": sentence, "fault": code}`. The OpenAPI document is made of the code below and served at
-//! `/v1/openapi.json`; a test pins it. `{function}` in a path is a function's number or its name.
+//! A failure is `{"error": sentence, "fault": code}`. The OpenAPI document is generated from the code below and served
+//! at `/v1/openapi.json`; a test pins it. `{function}` in a path is a function's number or its name.
 //!
 //! | file | decides |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The OpenAPI document of `/v1`, made of the routes and of the types that their handlers take and return.
+//! The OpenAPI document of `/v1`, generated from the routes and the types that their handlers take and return.
 
 use super::documented;
 use crate::app::App;

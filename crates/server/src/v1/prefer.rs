@@ -1,12 +1,13 @@
-//! The header `Prefer` (RFC 7240): whether the client would rather fetch the outcome later.
+//! The header `Prefer` (RFC 7240), by which a client asks to fetch the outcome later.
 //!
-//! A list of preferences, each with a value and with parameters if it wants, in one header or in several. Names do not
-//! know case; a comma or a semicolon in quotation marks separates nothing. What is not understood is ignored, as section
-//! 2 asks for: only a whole preference `respond-async` counts, not one that stands in quotes or in another one.
+//! The header is a list of preferences, each with an optional value and parameters, in one header line or in several.
+//! Names are case-insensitive; a comma or a semicolon in quotation marks separates nothing. What is not understood is
+//! ignored, as section 2 asks: only a whole preference `respond-async` counts, not one that stands in quotes or in
+//! another one.
 
 use http::HeaderMap;
 
-/// Tells whether `respond-async` is preferred (section 4.1).
+/// Returns whether `respond-async` is preferred (section 4.1).
 pub(super) fn respond_async(headers: &HeaderMap) -> bool {
     let lines = headers.get_all("prefer").iter();
     lines
@@ -15,7 +16,7 @@ pub(super) fn respond_async(headers: &HeaderMap) -> bool {
         .any(is_respond_async)
 }
 
-/// It has no value; an empty one is none (section 2). Its parameters mean nothing here.
+/// The preference has no value; an empty value is the same as none (section 2). Its parameters mean nothing here.
 fn is_respond_async(preference: &str) -> bool {
     let mut parts = split(preference, ';');
     let (name, value) = pair(parts.next().unwrap_or_default());

@@ -1,7 +1,7 @@
-//! Parameters of the query, read into the struct that a handler asks for.
+//! Parameters of the query, parsed into the struct that a handler asks for.
 //!
-//! A parameter that the struct does not have is refused, because a misspelt filter must not show everything; so is one that
-//! comes twice, of which one would be ignored. The rejected alternative, axum's own `Query`, ignores both.
+//! A parameter that the struct does not have is refused, because a misspelt filter must not show everything; so is a
+//! parameter that comes twice, since one of the two would be ignored. Rejected: axum's own `Query`, which ignores both.
 
 use super::answer::ErrorResponse;
 use crate::app::App;
@@ -118,9 +118,9 @@ impl<T: Display> Expected for Range<T> {
 enum Problem {
     /// A sentence that names the parameter.
     Query(String),
-    /// The bounds that a number is out of.
+    /// The bounds that a number exceeds.
     Range(String),
-    /// The value is not one of its type.
+    /// The value is not of the field's type.
     Shape,
 }
 
@@ -145,7 +145,7 @@ impl Error for Problem {
     }
 }
 
-/// A query, as serde reads the struct of its parameters.
+/// A query, as a deserializer for the struct of its parameters.
 struct QueryString<'de>(&'de str);
 
 impl<'de> Deserializer<'de> for QueryString<'de> {

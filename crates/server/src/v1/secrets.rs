@@ -1,4 +1,4 @@
-//! `/v1/functions/{function}/secrets`: written, listed by name, deleted, and never read.
+//! `/v1/functions/{function}/secrets`: secrets are written, listed by name, deleted, and never read.
 
 use super::access::{Admin, AuthorizedFunction, FunctionPath};
 use super::answer::{ErrorResponse, Json, NoContent, Problem};
@@ -96,7 +96,7 @@ pub(super) async fn set(
         .await?;
     let value = String::from_utf8(held.bytes.to_vec())
         .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
-    // As an attachment will read it.
+    // The same check as an attachment makes.
     iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
     let set = app.store.set_secret(keys, id, name, value.into()).await;
     set.map_err(|error| match error {

@@ -1,6 +1,6 @@
-//! `/v1/server`: which server this is, for everybody who keeps a key of it; and what it holds and runs now, for its operator.
+//! `/v1/server`: the server's identity, for clients that keep a key of it; and its current state, for its operator.
 //!
-//! The identity is public, and proves nothing: a client sends a key that it keeps only to where it had it from.
+//! The identity is public, and proves nothing: a client sends a key only to the address from which it got the key.
 
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
@@ -201,7 +201,7 @@ pub(super) async fn read(
         limit: capacity.slots,
         bytes: pool.map_or(0, |pool| pool.resident),
     });
-    // A server of many functions has tens of thousands, which the kernel lists one by one.
+    // A server of many functions has tens of thousands of entries, which the kernel lists one by one.
     info.maps = Some(blocking(maps).await?);
     Ok(Json(info))
 }

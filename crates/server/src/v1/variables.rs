@@ -1,7 +1,7 @@
 //! `/v1/functions/{function}/variables`: the environment variables of a function, each change a version of its own.
 //!
-//! A variable belongs to a version, so that a rollback takes it back with the code that was written for it. A change makes
-//! the next version of the module that runs, without a build and without an upload.
+//! A variable belongs to a version, so that a rollback restores it together with the code that was written for it. A
+//! change makes the next version of the active module, without a build and without an upload.
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath};
 use super::answer::{Created, ErrorResponse, Json, Problem};
@@ -63,7 +63,7 @@ pub(super) async fn change(
         return Err(Fault::new(FaultKind::Json, message).into());
     }
     let id = function.function_id;
-    // Of changes that come together, each is made to what the one before left.
+    // Of changes that arrive together, each is applied to the result of the one before.
     let _alone = app.deploys.lock(id).await;
     let current = app.store.function(id).await?;
     let current = current.ok_or_else(|| Fault::no_such_function(id))?;
@@ -75,7 +75,7 @@ pub(super) async fn change(
     let mut declaration = match active.declaration.as_deref() {
         Some(text) => ceiling.read(text)?,
         None => {
-            // With a declaration it would get only what that says.
+            // With a declaration, the version would get only what that grants.
             let message = format!(
                 "Version {} has no function.toml, and gets what the server grants by default. Deploy it with a function.toml that says what it needs, and [variables].",
                 active.number
@@ -91,7 +91,7 @@ pub(super) async fn change(
     }
     let failed = |error: serde_json::Error| Fault::host("The version could not be made.", error);
     let text = serde_json::to_string(&declaration).map_err(failed)?;
-    // As any other declaration.
+    // Checked like any other declaration.
     ceiling.read(&text)?;
     let source = app.store.source(active.sha256).await?.ok_or_else(|| {
         Fault::host(

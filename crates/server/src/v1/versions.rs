@@ -1,6 +1,6 @@
 //! `/v1/functions/{function}/versions`: the versions of a function, the active one and its canary.
 //!
-//! A version never changes. To roll back, or to promote a canary, is to move a pointer, and the next call sees it.
+//! A version never changes. A rollback, or the promotion of a canary, moves a pointer, and the next call sees it.
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath, Read};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
@@ -60,7 +60,7 @@ impl VersionInfo {
     }
 }
 
-/// The names that a manifest has of what can be called.
+/// The names of the exports in a manifest.
 pub(super) fn exports_of(manifest: &str) -> Vec<String> {
     let manifest: Option<Manifest> = serde_json::from_str(manifest).ok();
     let exports = manifest.map(|manifest| manifest.exports);
@@ -259,7 +259,7 @@ fn share(percent: u8) -> Result<Percent, Fault> {
 pub(super) fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
         iof_store::Error::NoVersion { number, .. } => Fault::no_such_version(id, number),
-        // What it is now stands against it.
+        // The current rollout conflicts with it.
         iof_store::Error::Invalid { what } => {
             Fault::new(FaultKind::RolloutConflict, format!("{what}."))
         }
@@ -267,14 +267,14 @@ pub(super) fn refused(id: i64, error: iof_store::Error) -> Fault {
     }
 }
 
-/// The module of a request, compiled, with what it declares: `multipart/form-data` with a part `module` and a part
+/// The module of a request, compiled, with its declaration: `multipart/form-data` with a part `module` and a part
 /// `function` (the text of function.toml, or the same as JSON), or only a module, which then gets the defaults.
 pub(super) async fn take(
     app: &App,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(NewVersion, Vec<String>), Fault> {
-    // Before anything of the body is asked for.
+    // Checked before any of the body is asked for.
     let form = match essence(headers).as_str() {
         "application/wasm" | "application/octet-stream" => false,
         "multipart/form-data" => true,

@@ -1,4 +1,4 @@
-//! A backup as a tar archive. The manifest comes last: an archive that was cut off has none.
+//! A backup as a tar archive. The manifest comes last, so a truncated archive has none.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ fn unwritten(error: std::io::Error) -> Error {
     }
 }
 
-/// Unpacks an archive into `folder`: plain files of the names that a backup has, and nothing else. Blocking.
+/// Unpacks an archive into `folder`: only plain files with the names of a backup. Blocking.
 pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
     let mut archive = tar::Archive::new(from);
     let unreadable = |error: std::io::Error| Error::Invalid {

@@ -1,4 +1,5 @@
-//! The files of a backup: named, copied against their digests, flushed, and published at once. All of it blocks.
+//! The files of a backup: named, copied and checked against their digests, flushed, and published at once. All
+//! functions block.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -15,7 +16,7 @@ use crate::objects::hex;
 
 const CHUNK: usize = 256 << 10;
 
-/// An empty directory beside `path`, whose name says what it is not yet.
+/// An empty directory beside `path`, whose name marks it as incomplete.
 pub(super) fn folder_beside(path: &Path) -> Result<TempDir, Error> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -37,7 +38,7 @@ pub(super) fn folder_beside(path: &Path) -> Result<TempDir, Error> {
         .map_err(Error::at(parent))
 }
 
-/// An empty directory among temporary files.
+/// An empty directory in the directory of temporary files.
 pub(super) fn temporary_folder() -> Result<TempDir, Error> {
     tempfile::Builder::new()
         .prefix("iof-backup-")
@@ -46,7 +47,7 @@ pub(super) fn temporary_folder() -> Result<TempDir, Error> {
         .map_err(Error::at(&std::env::temp_dir()))
 }
 
-/// Gives the directory its name, unless something has it by now.
+/// Renames the directory to its final name, unless that exists by now.
 pub(super) fn publish(folder: TempDir, to: &Path) -> Result<(), Error> {
     rustix::fs::renameat_with(CWD, folder.path(), CWD, to, RenameFlags::NOREPLACE)
         .map_err(|errno| Error::at(to)(errno.into()))?;
@@ -57,7 +58,7 @@ pub(super) fn publish(folder: TempDir, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Copies a file whose digest is known. `false`: there is none.
+/// Copies a file whose digest is known. Returns `false` if there is no such file.
 pub(super) fn copy_checked(from: &Path, to: &Path, sha256: &[u8; 32]) -> Result<bool, Error> {
     let mut source = match File::open(from) {
         Ok(file) => file,
@@ -69,8 +70,8 @@ pub(super) fn copy_checked(from: &Path, to: &Path, sha256: &[u8; 32]) -> Result<
     Ok(true)
 }
 
-/// Writes what `from` has into a new file, and refuses it if its digest is another one than `sha256`, or it is longer than
-/// `most`. `name` is how a message calls it. Returns its size.
+/// Copies `from` into a new file, and refuses it if its digest is not `sha256`, or if it is longer than `most`. `name`
+/// is its name in messages. Returns its size.
 pub(super) fn write_checked(
     from: &mut impl Read,
     name: &Path,
@@ -96,7 +97,7 @@ pub(super) fn write_checked(
     Ok(size)
 }
 
-/// Writes what `from` has into a new file, as it is.
+/// Copies `from` into a new file, unchecked.
 pub(super) fn write_from(from: &mut impl Read, name: &Path, to: &Path) -> Result<(), Error> {
     if let Some(parent) = to.parent() {
         private_dir(parent)?;
@@ -108,7 +109,7 @@ pub(super) fn write_from(from: &mut impl Read, name: &Path, to: &Path) -> Result
     Ok(())
 }
 
-/// Name, size and digest of a file that is there.
+/// The name, size and digest of an existing file.
 pub(super) fn describe(folder: &Path, name: &str) -> Result<FileEntry, Error> {
     let path = folder.join(name);
     let mut file = File::open(&path).map_err(Error::at(&path))?;

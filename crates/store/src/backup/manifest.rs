@@ -1,4 +1,4 @@
-//! `backup.json`: what is in a backup. A backup without it is not whole.
+//! `backup.json`: the list of what a backup contains. A backup without it is incomplete.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,9 @@ const MOST_FILES: usize = 10_000_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     format: u32,
-    /// The release that made it.
+    /// The release that made the backup.
     iof: String,
-    /// Unix milliseconds.
+    /// The time of the backup, in Unix milliseconds.
     created_at: i64,
     functions: u64,
     versions: u64,
@@ -65,7 +65,7 @@ impl Manifest {
             .map_err(|error| Error::Unavailable(error.into()))
     }
 
-    /// Reads a manifest, which may be anybody's: each name in it is one that a backup has.
+    /// Reads a manifest, which is untrusted: each name in it must be one that a backup can have.
     pub(super) fn read(json: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Format {
@@ -114,42 +114,42 @@ impl Manifest {
     }
 }
 
-/// What a backup has.
+/// A summary of a backup.
 #[derive(Clone, Debug)]
 pub struct BackupSummary(pub(super) Manifest);
 
 impl BackupSummary {
-    /// The functions in it.
+    /// The number of functions.
     #[must_use]
     pub fn functions(&self) -> u64 {
         self.0.functions
     }
 
-    /// Their versions.
+    /// The number of versions.
     #[must_use]
     pub fn versions(&self) -> u64 {
         self.0.versions
     }
 
-    /// The files that were checked against their digests.
+    /// The number of files that were checked against their digests.
     #[must_use]
     pub fn files(&self) -> usize {
         self.0.files.len()
     }
 
-    /// Their bytes.
+    /// The bytes of these files.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.files.iter().map(|file| file.size).sum()
     }
 
-    /// The release that made it.
+    /// The release that made the backup.
     #[must_use]
     pub fn release(&self) -> &str {
         &self.0.iof
     }
 
-    /// True if the keys that secrets are encrypted under are in it.
+    /// True if the backup contains the keys of secrets.
     #[must_use]
     pub fn has_secret_keys(&self) -> bool {
         self.0.files.iter().any(|file| file.name == SECRET_KEYS)

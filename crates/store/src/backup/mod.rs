@@ -1,4 +1,4 @@
-//! Backups: a copy of what was acknowledged, made while the server runs, and checked as it is made.
+//! Backups: a copy of everything that was acknowledged, made while the server runs, and checked as it is made.
 //!
 //! ```text
 //! <backup>/iof.db                     a copy of the database, of one moment
@@ -7,18 +7,19 @@
 //! <backup>/backup.json                what is there, with digests; written last
 //! ```
 //!
-//! SQLite copies the database within one read transaction (`VACUUM INTO`), so it is of one moment whatever is written
-//! meanwhile. Sources come after it. They never change, and an upload writes its source before its row, so each source of
-//! the copy is there, unless its function was deleted in between; then that function is deleted from the copy as well.
-//! Copying the database again instead would never end on a server where functions come and go.
+//! SQLite copies the database within one read transaction (`VACUUM INTO`), so the copy is of one moment whatever is
+//! written meanwhile. Sources are copied after it. They never change, and an upload writes its source before its row,
+//! so each source that the copy refers to exists, unless its function was deleted in between; then that function is
+//! deleted from the copy as well. Copying the database again instead would never end on a server where functions come
+//! and go.
 //!
-//! Artefacts are left out, and the key that authenticates them: whoever has both could have a server run code that nobody
-//! uploaded. The next server makes a key, and compiles again.
+//! Artefacts, and the key that authenticates them, are left out: with both, an attacker could make a server run code
+//! that nobody uploaded. The restored server makes a new key, and compiles again.
 //!
-//! A backup appears under its name whole, or not at all: all is written beside it, flushed, and renamed. What a killed
-//! process leaves has no `backup.json`, without which nothing is restored.
+//! A backup appears under its name complete, or not at all: everything is written beside it, flushed, and renamed. The
+//! leftovers of a killed process have no `backup.json`, without which nothing is restored.
 //!
-//! Rejected: copying the files (the database and its log are of two moments), and SQLite's stepwise backup (it begins again
+//! Rejected: copying the files (the database and its log are of two moments), and SQLite's stepwise backup (it restarts
 //! whenever another process writes, so on a busy server it never ends).
 
 mod archive;
@@ -43,8 +44,8 @@ use names::{DATABASE, MANIFEST, SECRET_KEYS, source_name};
 /// Backs a data directory up into the directory `to`, which must not exist. A server may run on it.
 ///
 /// # Errors
-/// [`Error::Invalid`] if `to` exists, or the data directory has no database; [`Error::Damaged`] if a source is not what was
-/// uploaded. Nothing is then at `to`.
+/// [`Error::Invalid`] if `to` exists, or the data directory has no database; [`Error::Damaged`] if a source is not the
+/// one that was uploaded. Nothing is then at `to`.
 pub async fn back_up(
     data_dir: &Path,
     to: &Path,
@@ -69,11 +70,11 @@ pub async fn back_up(
     Ok(summary)
 }
 
-/// Backs a data directory up into a tar archive. All is gathered and checked in the directory of temporary files first, so
-/// that nothing is written of a backup that failed.
+/// Backs a data directory up into a tar archive. Everything is first gathered and checked in the directory of temporary
+/// files, so that nothing is written of a backup that fails.
 ///
 /// # Errors
-/// As [`back_up`], and those of `to`.
+/// The errors of [`back_up`], and of `to`.
 pub async fn back_up_as_archive(
     data_dir: &Path,
     to: impl Write + Send + 'static,
@@ -88,7 +89,7 @@ pub async fn back_up_as_archive(
     Ok(summary)
 }
 
-/// Says of a full disk which one it is: that of the data directory may have room.
+/// Names the disk that is full: that of the data directory may have room.
 fn full_at(place: &Path, error: Error) -> Error {
     match error {
         Error::DiskFull(_) => Error::Invalid {
@@ -101,7 +102,7 @@ fn full_at(place: &Path, error: Error) -> Error {
     }
 }
 
-/// Puts all that belongs to a backup into `folder`, the manifest last.
+/// Gathers all files of a backup in `folder`, the manifest last.
 async fn gather(
     data_dir: &Path,
     folder: &Path,
@@ -116,7 +117,7 @@ async fn gather(
         return Err(Error::Invalid { what });
     }
     let copy = folder.join(DATABASE);
-    // For its owner; SQLite copies into an empty file.
+    // Readable only by its owner; SQLite copies into an empty file.
     files::write_private(&copy, b"")?;
     snapshot::copy(&database, &copy).await?;
     let mut contents = snapshot::contents(&copy).await?;
@@ -133,7 +134,7 @@ async fn gather(
     finish(folder, contents, copied, secret_keys).await
 }
 
-/// Copies sources, and returns those that were copied and those that are not there.
+/// Copies sources, and returns those that were copied and those that are missing.
 async fn copy_sources(
     data_dir: &Path,
     folder: &Path,

@@ -1,7 +1,7 @@
 //! Restoring a backup into a data directory that has no database.
 //!
-//! The database gets its name last: what a killed restore leaves is sources without a database, which a server
-//! refuses in words, and which the same restore may be tried on again.
+//! The database gets its name last: a killed restore leaves sources without a database, which a server refuses with a
+//! message, and onto which the same restore may be tried again.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,23 +19,23 @@ use crate::sqlite::snapshot;
 /// The most bytes of a manifest: of ten million files.
 const MOST_MANIFEST: u64 = 2 << 30;
 
-/// Where a backup is read from.
+/// The place of a backup.
 pub enum RestoreFrom {
     /// A directory or a tar archive.
     Path(PathBuf),
-    /// A tar archive as it comes.
+    /// A tar archive, as a stream.
     Archive(Box<dyn Read + Send>),
 }
 
 /// Restores a backup into a data directory, which is made if it does not exist, and checks each file against its digest.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the data directory has a database, or what is read is not a backup; [`Error::Damaged`] if
-/// something is missing in it or has another digest; [`Error::Newer`] if a newer release made it; [`Error::Locked`] if a
-/// server has the data directory.
+/// [`Error::Invalid`] if the data directory has a database, or the input is not a backup; [`Error::Damaged`] if
+/// something is missing in it or has another digest; [`Error::Newer`] if a newer release made it; [`Error::Locked`] if
+/// a server uses the data directory.
 pub async fn restore(from: RestoreFrom, data_dir: &Path) -> Result<BackupSummary, Error> {
     let data_dir = data_dir.to_owned();
-    // Kept to the end: no server starts on half of a backup.
+    // Held to the end: no server starts on half of a backup.
     let _lock = {
         let data_dir = data_dir.clone();
         blocking(move || claim(&data_dir)).await?
@@ -79,7 +79,7 @@ pub async fn restore(from: RestoreFrom, data_dir: &Path) -> Result<BackupSummary
     Ok(summary)
 }
 
-/// Takes a data directory that has no database.
+/// Locks a data directory that has no database.
 fn claim(data_dir: &Path) -> Result<directory::Lock, Error> {
     files::private_dir(data_dir)?;
     let (lock, _) = directory::lock(data_dir)?;
@@ -93,7 +93,8 @@ fn claim(data_dir: &Path) -> Result<directory::Lock, Error> {
     Ok(lock)
 }
 
-/// Finds the files of a backup; an archive is unpacked among temporary files, which go when the first part is dropped.
+/// Finds the files of a backup; an archive is unpacked into a temporary directory, which is removed when the first part
+/// is dropped.
 fn open(from: RestoreFrom) -> Result<(Option<tempfile::TempDir>, PathBuf), Error> {
     let archive: Box<dyn Read + Send> = match from {
         RestoreFrom::Path(path) if path.is_dir() => return Ok((None, path)),
@@ -118,11 +119,11 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
     Manifest::read(&files::read(&path, MOST_MANIFEST)?)
 }
 
-/// The database as it was restored, and the name that it gets.
+/// The restored database: its temporary name, and its final one.
 #[derive(Clone)]
 struct Restored(PathBuf, PathBuf);
 
-/// Copies all files of a backup, the database under a name of its own.
+/// Copies all files of a backup, the database under a temporary name.
 fn copy(manifest: &Manifest, folder: &Path, data_dir: &Path) -> Result<Restored, Error> {
     let database = data_dir.join(DATABASE);
     let new = data_dir.join("iof.db.restoring");

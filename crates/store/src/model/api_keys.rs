@@ -3,38 +3,38 @@
 use crate::error::Error;
 use crate::scopes::Scopes;
 
-/// The most keys that a server has. What needs more than these has users, and those are somebody else's to keep.
+/// The most API keys of a server. An installation that needs more has users, whom another system should manage.
 pub const MAX_API_KEYS: usize = 1000;
 /// The longest label, in characters.
 pub const MAX_KEY_LABEL: usize = 100;
 
-/// A key to be made.
+/// A key to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
-    /// The label that people tell it apart by; need not be unique. Up to [`MAX_KEY_LABEL`] characters.
+    /// The label by which people identify it; need not be unique. Up to [`MAX_KEY_LABEL`] characters.
     pub label: String,
     /// Its scopes. At least one.
     pub scopes: Scopes,
-    /// The one function that it may be used for; `None`: all functions, and what concerns none.
+    /// The only function for which it may be used; `None` for all functions, and for what concerns none.
     pub function_id: Option<i64>,
-    /// When it ends, in Unix milliseconds; `None`: when it is deleted.
+    /// The time at which it expires, in Unix milliseconds; `None`: when it is deleted.
     pub expires_at: Option<i64>,
 }
 
-/// A key as the store knows it; never the key itself.
+/// A key as the store keeps it; never the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its number. Ascending, never used again.
     pub id: i64,
-    /// The label that people tell it apart by.
+    /// The label by which people identify it.
     pub label: String,
     /// Its scopes.
     pub scopes: Scopes,
-    /// The one function that it may be used for; `None`: all functions, and what concerns none.
+    /// The only function for which it may be used; `None` for all functions, and for what concerns none.
     pub function_id: Option<i64>,
-    /// When it was made, in Unix milliseconds.
+    /// The time at which it was created, in Unix milliseconds.
     pub created_at: i64,
-    /// When it ends, in Unix milliseconds; `None`: when it is deleted.
+    /// The time at which it expires, in Unix milliseconds; `None`: when it is deleted.
     pub expires_at: Option<i64>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn check_key(new: &NewKey, now: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The refusal of one more key.
+/// The refusal of a further key.
 pub(crate) fn too_many_keys() -> Error {
     invalid(format!(
         "there are {MAX_API_KEYS} keys, the most that there can be; delete one first"

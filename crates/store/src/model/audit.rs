@@ -29,11 +29,11 @@ impl AuditKind {
     }
 }
 
-/// One outbound request or command. Its serde form is the one in which it is stored: its fields in their order, without
-/// their names, which took half of the room and of the time. Rows of before have the names, and are read as well.
+/// One outbound request or command. Its serde form is its stored form: its fields in their order, without their names,
+/// which took half of the room and of the time. Rows of earlier releases have the names, and are read as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuditRecord {
-    /// When it began, in Unix milliseconds.
+    /// The time at which it began, in Unix milliseconds.
     pub at: i64,
     /// The call that it was part of.
     pub call: Uuid,
@@ -56,24 +56,24 @@ pub struct AuditRecord {
     /// The origin of the request: scheme, host and port.
     #[serde(default)]
     pub host: Option<String>,
-    /// The address and port that the host's name stood for.
+    /// The address and port to which the host's name resolved.
     #[serde(default)]
     pub address: Option<String>,
     /// The status of the response, or of the command.
     #[serde(default)]
     pub status: Option<i64>,
-    /// Bytes that left.
+    /// Bytes that were sent.
     pub bytes_out: u64,
-    /// Bytes that came back.
+    /// Bytes that were received.
     pub bytes_in: u64,
     /// Its duration, in milliseconds.
     pub ms: u64,
-    /// `ok`, or why not: a stable code.
+    /// `ok`, or the stable code of the failure.
     pub outcome: String,
 }
 
-/// A row on its way into the store: one text, and what finds it. Where many wait, that is one piece of memory for each,
-/// instead of one for each of its fields.
+/// A row on its way into the store: one text, and the columns that find it. Rows that wait take one allocation each,
+/// instead of one for each field.
 #[derive(Debug, Clone)]
 pub struct AuditLine {
     pub(crate) at: i64,
@@ -83,7 +83,7 @@ pub struct AuditLine {
 }
 
 impl AuditLine {
-    /// Bytes that it holds in memory.
+    /// The bytes that it holds in memory.
     #[must_use]
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.json.capacity()
@@ -93,7 +93,7 @@ impl AuditLine {
 impl From<AuditRecord> for AuditLine {
     fn from(record: AuditRecord) -> Self {
         let mut json = Vec::with_capacity(256);
-        // Texts and numbers, into memory: neither fails.
+        // Serialising texts and numbers into memory cannot fail.
         let _ = serde_json::to_writer(&mut json, &record);
         Self {
             at: record.at,
@@ -113,13 +113,13 @@ pub struct AuditRow {
     pub record: AuditRecord,
 }
 
-/// A query of the audit log. A field that is `None` does not matter. By default, the newest 100 rows of all.
+/// A query of the audit log. A field that is `None` matches every row. By default, the newest 100 of all rows.
 ///
-/// A function's rows, a call's and a range of numbers are found by an index; the kind and the outcome are looked for
-/// among those, so a kind or an outcome that is rare may read them all.
+/// An index finds a function's rows, a call's and a range of numbers; the kind and the outcome are searched among
+/// those, so a query for a rare kind or outcome may read them all.
 #[derive(Debug, Clone)]
 pub struct AuditQuery {
-    /// Numbers greater than this one. A reader that goes on from the last number it saw misses no row.
+    /// Numbers greater than this one. A reader that continues from the last number it saw misses no row.
     pub after: Option<i64>,
     /// Numbers less than this one.
     pub before: Option<i64>,
@@ -131,9 +131,9 @@ pub struct AuditQuery {
     pub kind: Option<AuditKind>,
     /// Rows with this outcome.
     pub outcome: Option<String>,
-    /// No more rows than this; 1 to 1000.
+    /// At most this many rows; 1 to 1000.
     pub limit: u32,
-    /// In descending order of numbers, and the greatest of them.
+    /// True for descending numbers, beginning with the greatest.
     pub newest_first: bool,
 }
 
@@ -153,7 +153,7 @@ impl Default for AuditQuery {
 }
 
 impl AuditQuery {
-    /// Refuses a limit that no list has.
+    /// Refuses a limit that is out of range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if (1..=LISTED).contains(&self.limit) {
             return Ok(());
@@ -163,7 +163,7 @@ impl AuditQuery {
         })
     }
 
-    /// `true` if a row is one of those asked for.
+    /// `true` if the query matches a row.
     pub(crate) fn wants(&self, row: &AuditRow) -> bool {
         let record = &row.record;
         self.after.is_none_or(|after| row.id > after)

@@ -10,7 +10,7 @@ pub struct Calls {
     pub function_id: i64,
     /// Their number.
     pub invocations: u64,
-    /// Their cost together, in nanoseconds.
+    /// The sum of their costs, in nanoseconds.
     pub guest_ns: u64,
     /// The cost of the last of them, in nanoseconds.
     pub latest_ns: u64,
@@ -21,9 +21,9 @@ pub struct Calls {
 /// One call, as it goes into the log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
-    /// When it came, in Unix milliseconds.
+    /// The time at which it arrived, in Unix milliseconds.
     pub called_at: i64,
-    /// The function's state at that time; shared, because a burst of calls finds the same.
+    /// The function's state at that time; shared, because the calls of a burst find the same state.
     pub state: Arc<str>,
     /// JSON that the server understands. Opaque to the store.
     pub record: String,
@@ -36,7 +36,7 @@ pub struct Call {
 pub struct RefusedCall {
     /// The function.
     pub function_id: i64,
-    /// When it came, in Unix milliseconds.
+    /// The time at which it arrived, in Unix milliseconds.
     pub called_at: i64,
     /// JSON that the server understands. Opaque to the store.
     pub record: String,
@@ -49,7 +49,7 @@ pub struct LoggedCall {
     pub log_id: i64,
     /// The function.
     pub function_id: i64,
-    /// When it came, in Unix milliseconds.
+    /// The time at which it arrived, in Unix milliseconds.
     pub called_at: i64,
     /// The function's state at that time.
     pub state: String,
@@ -59,7 +59,7 @@ pub struct LoggedCall {
     pub guest_ns: u64,
 }
 
-/// Leaves out what belongs to the function's owner and its callers.
+/// Omits the data of the function's owner and its callers.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -69,7 +69,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Leaves out what belongs to the function's owner and its callers.
+/// Omits the data of the function's owner and its callers.
 impl fmt::Debug for RefusedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefusedCall")
@@ -79,7 +79,7 @@ impl fmt::Debug for RefusedCall {
     }
 }
 
-/// Leaves out what belongs to the function's owner and its callers.
+/// Omits the data of the function's owner and its callers.
 impl fmt::Debug for LoggedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoggedCall")
@@ -96,10 +96,10 @@ impl fmt::Debug for LoggedCall {
 pub struct Usage {
     /// All calls ever.
     pub invocations: u64,
-    /// Their cost together, in nanoseconds.
+    /// The sum of their costs, in nanoseconds.
     pub guest_ns: u64,
     /// The cost of the last of them, in nanoseconds.
     pub latest_ns: u64,
-    /// The calls that are still in the log: the Unix seconds in which any came, ascending, and the cost of those.
+    /// The calls that are still in the log: the Unix seconds in which any arrived, ascending, and their cost.
     pub seconds: Vec<(i64, u64)>,
 }

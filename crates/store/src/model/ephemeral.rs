@@ -1,11 +1,11 @@
-//! A text that is kept for a while.
+//! An ephemeral text.
 
 use std::time::Duration;
 
 /// The part of the ephemeral storage that one owner may fill.
 #[derive(Clone, Debug)]
 pub struct EphemeralShare {
-    /// Whom the rows are counted for: a text that is not empty.
+    /// The owner for whom the rows are counted: a text that is not empty.
     pub owner: String,
     /// Bytes of the keys and values of the owner's rows that have not expired.
     pub limit: u64,
@@ -16,13 +16,13 @@ pub struct EphemeralShare {
 pub enum EphemeralPut {
     /// The text is on the disk.
     Done,
-    /// It would take all rows over their limit; nothing was changed.
+    /// The text would exceed the limit of all rows; nothing was changed.
     Full,
-    /// It would take the rows of its owner over their limit; nothing was changed.
+    /// The text would exceed the limit of its owner's rows; nothing was changed.
     ShareFull,
 }
 
-/// A text to be kept.
+/// A text to be stored.
 pub(crate) struct NewEphemeral {
     pub(crate) key: String,
     pub(crate) value: String,

@@ -1,4 +1,4 @@
-//! A function as it goes in and out.
+//! The types of functions.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use super::versions::{NewVersion, Version, VersionId};
 use crate::error::Error;
 use crate::key::{Key, KeyHash};
 
-/// The longest name, in bytes: what a label of a host name may have (RFC 1035, 2.3.4).
+/// The longest name, in bytes: that of a label of a host name (RFC 1035, 2.3.4).
 pub const MAX_FUNCTION_NAME: usize = 63;
 
 /// A function to be created, with its first version.
 #[derive(Debug, Clone)]
 pub struct NewFunction {
-    /// Another way to it than its number: a lower-case letter and up to 62 lower-case letters, digits and hyphens, of
-    /// which a hyphen is not the last. It never changes.
+    /// A name beside its number: a lower-case letter and up to 62 lower-case letters, digits and hyphens, of which a
+    /// hyphen is not the last. It never changes.
     pub name: Option<String>,
     /// Free text.
     pub description: String,
@@ -24,7 +24,7 @@ pub struct NewFunction {
     pub version: NewVersion,
 }
 
-/// The answer to a creation, and the only time that its keys exist in the clear.
+/// The answer to a creation. Its keys exist in the clear only here.
 #[derive(Debug, Clone)]
 pub struct Created {
     /// The function's number. Ascending, never used again.
@@ -33,9 +33,9 @@ pub struct Created {
     pub version: VersionId,
     /// The number of that version in its function.
     pub number: i64,
-    /// Changes and deletes the function.
+    /// The key that changes and deletes the function.
     pub admin_key: Key,
-    /// Calls the function; `None` when it is public.
+    /// The key that calls the function; `None` when the function is public.
     pub usage_key: Option<Key>,
 }
 
@@ -50,23 +50,23 @@ pub struct Function {
     pub description: String,
     /// The state that the Second State API keeps for it; `{}` at first. Any text.
     pub state: String,
-    /// Names the function's own storage, which its guests see as `storage_key`: 32 hexadecimal digits.
+    /// The name of the function's own storage, which its guests see as `storage_key`: 32 hexadecimal digits.
     pub storage_key: String,
     /// The stored callback, JSON text; `{}` at first.
     pub callback: String,
-    /// Recognises the usage key; `None`: the function is public.
+    /// The digest of the usage key; `None` if the function is public.
     pub usage_key_hash: Option<KeyHash>,
-    /// Recognises the admin key.
+    /// The digest of the admin key.
     pub admin_key_hash: KeyHash,
-    /// When it was created, in Unix milliseconds.
+    /// The time at which it was created, in Unix milliseconds.
     pub created_at: i64,
     /// The active version.
     pub version: Version,
-    /// The version that a share of its calls runs instead.
+    /// The version that runs a share of the calls instead.
     pub canary: Option<Canary>,
 }
 
-/// Leaves out what belongs to the function's owner: state, callback and storage key do not belong in a log.
+/// Omits the data of the function's owner: state, callback and storage key do not belong in a log.
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function")
@@ -100,15 +100,15 @@ pub struct Summary {
     pub description: String,
     /// `true` if callers need a usage key.
     pub private: bool,
-    /// When it was created, in Unix milliseconds.
+    /// The time at which it was created, in Unix milliseconds.
     pub created_at: i64,
     /// The number of the active version.
     pub version: i64,
-    /// The number of versions that there are.
+    /// The number of its versions.
     pub versions: u64,
-    /// The number of the version that a share of the calls runs instead, and that share.
+    /// The number of the version that runs a share of the calls instead, and that share.
     pub canary: Option<(i64, Percent)>,
-    /// All calls ever.
+    /// The number of all calls ever.
     pub invocations: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A call that is run later.
+//! A job: a call that is run later.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::error::Error;
 /// A call to be run later.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewJob {
-    /// The call.
+    /// The id of the call.
     pub id: Uuid,
     /// The function.
     pub function_id: i64,
-    /// The number of the version that runs it, whatever is active by then.
+    /// The number of the version that runs it, whichever is active by then.
     pub version: i64,
     /// The export that is called.
     pub export: String,
@@ -22,7 +22,7 @@ pub struct NewJob {
     pub request: Bytes,
 }
 
-/// Leaves out what belongs to the function's callers.
+/// Omits the data of the function's callers.
 impl fmt::Debug for NewJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewJob")
@@ -38,9 +38,9 @@ impl fmt::Debug for NewJob {
 /// The bytes that jobs may keep: their requests and outcomes, and about a kilobyte each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobRoom {
-    /// All of them together.
+    /// The bytes of all jobs.
     pub all: u64,
-    /// Those of one function.
+    /// The bytes of one function's jobs.
     pub function: u64,
 }
 
@@ -48,25 +48,25 @@ pub struct JobRoom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a job that does not fit was not accepted"]
 pub enum Submitted {
-    /// It is on the disk.
+    /// The job is on the disk.
     Accepted,
-    /// Too many are not done.
+    /// Too many jobs are not done.
     TooMany,
-    /// It does not fit into the [`JobRoom`].
+    /// The job does not fit into the [`JobRoom`].
     NoRoom {
-        /// `true`: the room of its function; `false`: the room of all.
+        /// `true` for the room of its function; `false` for the room of all.
         of_function: bool,
     },
 }
 
-/// The outcome of a job, and two that are kept in its place, at most a kilobyte each, if it does not fit.
+/// The outcome of a job, and two replacements, at most a kilobyte each, for when it does not fit.
 #[derive(Clone)]
 pub struct Finished {
     /// In a form that the server understands.
     pub outcome: Bytes,
-    /// The outcome if all jobs have no room left.
+    /// The replacement if all jobs have no room left.
     pub without_room: Bytes,
-    /// The outcome if the jobs of its function have none.
+    /// The replacement if the jobs of its function have none.
     pub without_room_of_function: Bytes,
 }
 
@@ -102,7 +102,7 @@ impl JobState {
 /// A call that is run later, at one moment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Job {
-    /// The call.
+    /// The id of the call.
     pub id: Uuid,
     /// The function.
     pub function_id: i64,
@@ -114,11 +114,11 @@ pub struct Job {
     pub state: JobState,
     /// The number of times that it was taken.
     pub attempts: u32,
-    /// When it was accepted, in Unix milliseconds.
+    /// The time at which it was accepted, in Unix milliseconds.
     pub accepted_at: i64,
-    /// When it was last taken, in Unix milliseconds.
+    /// The time at which it was last taken, in Unix milliseconds.
     pub started_at: Option<i64>,
-    /// When it was done, in Unix milliseconds.
+    /// The time at which it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
     /// The request, as the server needs it; empty when the job is done.
     pub request: Bytes,
@@ -126,7 +126,7 @@ pub struct Job {
     pub outcome: Option<Bytes>,
 }
 
-/// Leaves out what belongs to the function's callers.
+/// Omits the data of the function's callers.
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")

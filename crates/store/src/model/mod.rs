@@ -1,6 +1,6 @@
-//! The shapes that go in and out, free of rows: what a deployer hands over, what a call needs, and what is remembered.
+//! The types of the store's API, independent of rows: what a deploy provides, what a call needs, and what is kept.
 //!
-//! Those that only this crate sees are what it hands to a database and takes back from it; the checks and refusals here
+//! Types that only this crate sees are what it passes to a database and gets back from it; the checks and refusals here
 //! are the same for every database.
 
 mod api_keys;

@@ -5,16 +5,16 @@ use std::fmt;
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// A call, so that it can be run again.
+/// A call with what is needed to run it again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recording {
-    /// The call.
+    /// The id of the call.
     pub call: Uuid,
     /// The function.
     pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
-    /// When the call began, in Unix milliseconds.
+    /// The time at which the call began, in Unix milliseconds.
     pub at: i64,
     /// `ok`, or the code of its fault.
     pub outcome: String,
@@ -22,7 +22,7 @@ pub struct Recording {
     pub data: Bytes,
 }
 
-/// Leaves out what belongs to the function's callers.
+/// Omits the data of the function's callers.
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording")
@@ -36,16 +36,16 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// A recording as a list shows it.
+/// A recording as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingHead {
-    /// The call.
+    /// The id of the call.
     pub call: Uuid,
     /// The function.
     pub function_id: i64,
     /// The number of the version that ran.
     pub version: i64,
-    /// When the call began, in Unix milliseconds.
+    /// The time at which the call began, in Unix milliseconds.
     pub at: i64,
     /// `ok`, or the code of its fault.
     pub outcome: String,
@@ -53,13 +53,13 @@ pub struct RecordingHead {
     pub size: u64,
 }
 
-/// The limits of recordings. All hold at once.
+/// The limits of recordings. All apply at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingsKept {
-    /// The newest of each function that is written, so many of them.
+    /// The number of recordings that are kept of each function, the newest.
     pub per_function: u32,
-    /// The newest of all functions, as long as their data has no more bytes than this.
+    /// The most bytes of the data of all recordings, of which the newest are kept.
     pub total_bytes: u64,
-    /// Those of calls that began then or later, in Unix milliseconds.
+    /// The least start of a recorded call, in Unix milliseconds.
     pub from: i64,
 }

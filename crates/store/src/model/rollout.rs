@@ -1,27 +1,27 @@
-//! The version that runs, and the share of a canary.
+//! The active version of a function, and the share of a canary.
 
 use std::fmt;
 
 use super::versions::Version;
 use crate::error::Error;
 
-/// The use of a new version.
+/// The way in which a new version is rolled out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollout {
-    /// It is the active one, and no version is the canary.
+    /// The version becomes the active one, and no version is the canary.
     Active,
-    /// It is the canary, in place of any other, and gets this share of the calls.
+    /// The version becomes the canary, in place of any other, with this share of the calls.
     Canary(Percent),
-    /// It runs no calls of the function; nothing else changes.
+    /// The version runs no calls of the function; nothing else changes.
     Idle,
 }
 
-/// A share of the calls: 1 to 99 of a hundred. None and all are not shares.
+/// A share of the calls, from 1 to 99 percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u8);
 
 impl Percent {
-    /// A share of so many of a hundred calls.
+    /// A share of `percent` percent.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is not 1 to 99.
@@ -35,7 +35,7 @@ impl Percent {
         (1..=99).contains(&percent).then_some(Self(percent))
     }
 
-    /// So many of a hundred calls.
+    /// The share in percent.
     #[must_use]
     pub fn get(self) -> u8 {
         self.0
@@ -48,7 +48,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// The version that gets a share of the calls; the active one gets the rest.
+/// The version that gets a share of the calls; the active version gets the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
     /// The version that these calls run. Never the active one.

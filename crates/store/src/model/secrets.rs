@@ -1,4 +1,4 @@
-//! A secret of a function: its name in the open, its value encrypted.
+//! A secret of a function: a name in the clear, and an encrypted value.
 
 use crate::error::Error;
 use crate::secret_keys::SecretKeys;
@@ -11,14 +11,14 @@ pub const MAX_SECRET_NAME: usize = 64;
 /// The longest value, in bytes. Keys, tokens and certificates fit; files do not belong here.
 pub const MAX_SECRET_VALUE: usize = 4096;
 
-/// A secret as anyone may see it: without its value.
+/// A secret without its value, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretName {
     /// Its name within its function.
     pub name: String,
-    /// When this value was set, in Unix milliseconds. Rotation leaves it as it is.
+    /// The time at which this value was set, in Unix milliseconds. A rotation does not change it.
     pub created_at: i64,
-    /// The key that it is encrypted under.
+    /// The id of the key under which it is encrypted.
     pub key_id: String,
 }
 
@@ -76,9 +76,9 @@ pub fn is_secret_name(name: &str) -> bool {
             .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
 }
 
-/// Refuses a name or a value that a secret cannot have.
+/// Refuses an invalid name or value.
 pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error> {
-    // The name is not repeated: people paste values into the wrong field.
+    // The name is not repeated in the message: people paste values into the wrong field.
     if !is_secret_name(name) {
         return Err(invalid(format!(
             "the name of a secret is a capital letter and up to {} more capital letters, digits and underscores, such as API_TOKEN",
@@ -96,7 +96,7 @@ pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error>
     }
 }
 
-/// The refusal of one more secret.
+/// The refusal of a further secret.
 pub(crate) fn too_many_secrets(function_id: i64) -> Error {
     invalid(format!(
         "function {function_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"

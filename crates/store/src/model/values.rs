@@ -7,7 +7,7 @@ use bytes::Bytes;
 pub struct ValueKey {
     /// The key itself.
     pub digest: [u8; 32],
-    /// The name that it is the digest of; `None` for a key of 2020.
+    /// The name whose digest it is; `None` for a key of 2020.
     pub name: Option<Bytes>,
 }
 
@@ -18,7 +18,7 @@ impl From<[u8; 32]> for ValueKey {
 }
 
 impl ValueKey {
-    /// Bytes that it takes.
+    /// The bytes that it takes.
     pub(crate) fn len(&self) -> usize {
         self.digest.len() + self.name.as_ref().map_or(0, Bytes::len)
     }
@@ -30,14 +30,14 @@ impl ValueKey {
 pub enum Saved {
     /// It is on the disk.
     Stored,
-    /// It would take the function over its limit; nothing was changed.
+    /// The value would exceed the function's limit; nothing was changed.
     QuotaExceeded,
 }
 
 /// Changes of values that are made together, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct ValueBatch {
-    /// Values as they have to be for the changes to be made; `None`: there is none. An empty one counts as none.
+    /// The required current values; `None` requires that there is none. An empty value counts as none.
     pub expected: Vec<([u8; 32], Option<Bytes>)>,
     /// The changes, each of another key.
     pub writes: Vec<ValueWrite>,
@@ -48,9 +48,9 @@ pub struct ValueBatch {
 pub struct ValueWrite {
     /// Its key.
     pub key: ValueKey,
-    /// The value to be kept; `None` removes what is there.
+    /// The new value; `None` removes the current one.
     pub value: Option<Bytes>,
-    /// When the value ends, in Unix milliseconds; `None`: never.
+    /// The time at which the value ends, in Unix milliseconds; `None`: never.
     pub expires_at: Option<i64>,
 }
 
@@ -58,15 +58,15 @@ pub struct ValueWrite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a batch may not have been made"]
 pub enum Committed {
-    /// It is on the disk.
+    /// The batch is on the disk.
     Stored,
-    /// A value is not as it was expected to be; nothing was changed.
+    /// A value is not the required one; nothing was changed.
     Conflict,
-    /// It would take the function over its limit; nothing was changed.
+    /// The batch would exceed the function's limit; nothing was changed.
     QuotaExceeded,
 }
 
-/// A new value made of the old one; `None` leaves it. It may be asked again, if its transaction fails.
+/// A new value made from the old one; `None` leaves it unchanged. It may be called again, if its transaction fails.
 pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>;
 
 /// The outcome of an update.
@@ -75,8 +75,8 @@ pub type ValueChange = Box<dyn Fn(Option<Bytes>) -> Option<Bytes> + Send + Sync>
 pub enum Updated {
     /// This value is on the disk.
     Stored(Bytes),
-    /// The change made none; nothing was changed.
+    /// The change returned no value; nothing was changed.
     Unchanged,
-    /// It would take the function over its limit; nothing was changed.
+    /// The new value would exceed the function's limit; nothing was changed.
     QuotaExceeded,
 }

@@ -1,16 +1,16 @@
-//! A version as it goes in and out.
+//! The types of versions.
 
 use std::fmt;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// One uploaded module and what the host found out about it.
+/// An uploaded module and its manifest.
 #[derive(Debug, Clone)]
 pub struct NewVersion {
     /// The module, as it was uploaded.
     pub source: Bytes,
-    /// SHA-256 of `source`. The store checks it: a source under a wrong name could never be read back.
+    /// The SHA-256 of `source`. The store checks it: a source under a wrong name could never be read back.
     pub sha256: [u8; 32],
     /// The digest that the Second State API shows: `0x` and the SHA-256 of the bytes written as comma-joined decimals.
     pub legacy_sha256: String,
@@ -19,20 +19,20 @@ pub struct NewVersion {
     pub kind: String,
     /// JSON that the engine and the server agree on. Opaque to the store.
     pub manifest: String,
-    /// The grants that it declares, as JSON; `None`: it declares none. Opaque to the store.
+    /// The declared grants, as JSON; `None` if there is no declaration. Opaque to the store.
     pub declaration: Option<String>,
 }
 
 /// The answer to a further version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uploaded {
-    /// Its name across all functions.
+    /// The id of the version, unique across all functions.
     pub id: VersionId,
-    /// Its place in its function: one more than the largest before it.
+    /// The number of the version in its function: one more than the largest before it.
     pub number: i64,
 }
 
-/// Names a version across all functions: a UUIDv7, so that versions sort by age.
+/// The id of a version, unique across all functions: a UUIDv7, so that versions sort by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VersionId(Uuid);
 
@@ -45,7 +45,7 @@ impl VersionId {
         Uuid::parse_str(text).ok().map(Self)
     }
 
-    /// The identifier itself.
+    /// The UUID itself.
     #[must_use]
     pub fn as_uuid(&self) -> Uuid {
         self.0
@@ -61,11 +61,11 @@ impl fmt::Display for VersionId {
 /// One immutable version of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Its name across all functions.
+    /// The id of the version, unique across all functions.
     pub id: VersionId,
-    /// Its place in its function: 1, 2, 3…
+    /// The number of the version in its function: 1, 2, 3…
     pub number: i64,
-    /// SHA-256 of the source; what [`Store::source`](crate::Store::source) takes.
+    /// The SHA-256 of the source, which [`Store::source`](crate::Store::source) takes.
     pub sha256: [u8; 32],
     /// The digest that the Second State API shows.
     pub legacy_sha256: String,
@@ -75,9 +75,9 @@ pub struct Version {
     pub kind: String,
     /// JSON that the engine and the server agree on.
     pub manifest: String,
-    /// The grants that it declared, JSON text; `None`: it declared none.
+    /// The declared grants, as JSON; `None` if there was no declaration.
     pub declaration: Option<String>,
-    /// When it was uploaded, in Unix milliseconds.
+    /// The time at which it was uploaded, in Unix milliseconds.
     pub created_at: i64,
 }
 

@@ -92,7 +92,7 @@ impl Change for CreateKey {
             }
         }
         if full(connection).await? {
-            // Not before: whoever asks why a key does not work any more should see that it has ended.
+            // Expired keys are removed only now: until then, a refusal can tell that the key has expired.
             sqlx::query("DELETE FROM api_keys WHERE expires_at <= $1")
                 .bind(self.created_at)
                 .execute(&mut *connection)

@@ -1,9 +1,9 @@
-//! Audit records, as rows, and how the oldest go.
+//! Audit records, as rows, and the removal of the oldest.
 //!
-//! They are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as
-//! JSON, with what finds them beside: their numbers, their functions, and the span of their calls, which is narrow
-//! because calls are numbered by their time. A row of the table for each was four times as dear, and more than half of
-//! what a call cost that sends a request was its record.
+//! Records are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as
+//! JSON, beside the columns that find them: their numbers, their functions, and the span of their calls, which is
+//! narrow because calls are numbered by their time. One row of the table for each record cost four times as much, and
+//! made the record more than half of the cost of a call that sends a request.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::model::{AuditLine, AuditQuery, AuditRow};
 use crate::rows::Audit;
 
-/// Rows that one transaction removes, beyond as many as it adds.
+/// The rows that one transaction removes, beyond as many as it adds.
 const REMOVED: usize = 2000;
 
 impl Audit for Database {
@@ -42,7 +42,8 @@ impl Audit for Database {
     }
 }
 
-/// Adds rows, and removes those that are too many or too old. Its output is `true` if more are left to be removed.
+/// Adds rows, and removes those that exceed the limits of number and age. Its output is `true` if more are left to be
+/// removed.
 struct RecordAudit {
     rows: Vec<AuditLine>,
     keep_rows: u64,
@@ -66,7 +67,7 @@ impl Change for RecordAudit {
     }
 }
 
-/// The greatest number that a row ever had, 0 if there was none.
+/// The greatest number that a row ever had; 0 if there was none.
 async fn last_number(connection: &mut SqliteConnection) -> Result<i64> {
     let seq = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'");
     Ok(seq.fetch_optional(connection).await?.unwrap_or(0))
@@ -123,7 +124,7 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Resu
     };
     let (oldest, last): (i64, i64) = (ends.try_get("first")?, ends.try_get("latest")?);
     let mut wanted = last.saturating_sub(integer(record.keep_rows));
-    // No further than this, at once.
+    // The bound of one transaction.
     let step = oldest.saturating_add(integer((record.rows.len() + REMOVED) as u64));
     if ends.try_get::<i64, _>("newest")? < record.keep_from {
         let next = sqlx::query_scalar::<_, i64>(
@@ -131,7 +132,7 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Resu
         );
         let young = next.bind(record.keep_from).bind(step);
         let young = young.fetch_optional(&mut *connection).await?;
-        // All up to the step are too old: whether more are is seen the next time.
+        // All rows up to the step are too old; whether more are is found out the next time.
         wanted = wanted.max(young.map_or(last.min(step), |first| first - 1));
     }
     sqlx::query("DELETE FROM audit WHERE last <= $1")

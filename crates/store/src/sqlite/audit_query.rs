@@ -1,4 +1,4 @@
-//! The rows that a query of the audit log asks for, and the index that finds them.
+//! The rows that match a query of the audit log, and the index that finds them.
 
 use std::collections::VecDeque;
 
@@ -9,9 +9,9 @@ use super::column::{damaged, integer};
 use super::error::Result;
 use crate::model::{AuditQuery, AuditRecord, AuditRow};
 
-/// Rows that are one row of the table, at most. To list the newest few reads as many.
+/// The most records of one row of the table. Listing the newest few reads as many.
 pub(super) const ROWS_PER_CHUNK: usize = 128;
-/// Rows of the table that are looked through at a time.
+/// The number of table rows that are examined at a time.
 const PAGE: i64 = 16;
 
 pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec<AuditRow>> {
@@ -40,7 +40,7 @@ pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec
                     }
                 }
             }
-            // A quarter of a millisecond; others wait for this thread.
+            // This takes a quarter of a millisecond, and others wait for this thread.
             tokio::task::yield_now().await;
         }
         if integer(page.len() as u64) < PAGE {
@@ -49,8 +49,8 @@ pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec
     }
 }
 
-/// The rows of the table among which those that `query` wants are. Conditions that do not matter are left out rather
-/// than made true: SQLite plans a statement before it knows what is bound, and would use no index.
+/// The rows of the table that may contain rows that match `query`. Conditions that do not apply are left out rather
+/// than made true: SQLite plans a statement before it knows the bound values, and would use no index.
 fn select(
     prefix: &str,
     query: &AuditQuery,
@@ -62,7 +62,7 @@ fn select(
     let last = match (query.call, query.function_id) {
         (Some(call), _) => {
             let call = call.into_bytes().to_vec();
-            // Few are in the span of a call: those are found first, and sorted.
+            // Few rows are in the span of a call: they are found first, and then sorted.
             select.push("audit INDEXED BY audit_call WHERE call_to >= ");
             select.push_bind(call.clone());
             select.push(" AND call_from <= ").push_bind(call);
@@ -82,7 +82,7 @@ fn select(
     select.push_bind(after.unwrap_or(i64::MIN));
     if let Some(before) = before {
         select.push(" AND first < ").push_bind(before);
-        // The first one is less than this, and so is the last, or they would not be together.
+        // The first number is less than this, and so is the last, or they would not be in one chunk.
         let beyond = before.saturating_add(ROWS_PER_CHUNK as i64);
         select
             .push(format_args!(" AND {last} < "))
@@ -110,8 +110,8 @@ mod tests {
     use super::super::connection;
     use super::*;
 
-    /// What is asked of a million rows has to be found, not looked for, and to come in its order, not sorted: but for
-    /// those of one call, which are few.
+    /// A query of a million rows uses an index, and its rows come in order without a sort, except for the few rows of
+    /// one call.
     #[tokio::test]
     async fn every_query_is_answered_by_an_index() {
         let home = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Chunks of the call log: calls of one function, one after the other, as one text of JSON.
+//! Chunks of the call log: consecutive calls of one function, as one text of JSON.
 //!
-//! A burst of calls finds the same state, so a state is written where it differs from the one before.
+//! The calls of a burst find the same state, so a state is written only where it differs from the one before.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use super::column::{damaged, integer};
 use super::error::Result;
 use crate::model::{Call, LoggedCall};
 
-/// Calls of one chunk at most. To list the newest one reads as many.
+/// The most calls of one chunk. Listing the newest one reads as many.
 pub(super) const CALLS: usize = 128;
-/// Bytes of text after which a chunk takes no further call.
+/// The bytes of text after which a chunk takes no further call.
 const BYTES: usize = 64 << 10;
 
-/// A chunk that is to be written.
+/// A chunk to be written.
 pub(super) struct NewChunk {
     /// The number of its calls.
     pub(super) calls: usize,
@@ -36,7 +36,7 @@ pub(super) fn pack(calls: &[Call], text: &mut Vec<u8>) -> Vec<NewChunk> {
             text.push(if count == 0 { b'[' } else { b',' });
             let state = Some(&*call.state).filter(|state| before != Some(*state));
             let line = (call.called_at, integer(call.guest_ns), &call.record, state);
-            // Texts and numbers, into memory: neither fails.
+            // Serialising texts and numbers into memory cannot fail.
             let _ = serde_json::to_writer(&mut *text, &line);
             before = Some(&*call.state);
             count += 1;
@@ -97,7 +97,7 @@ fn parse<T: for<'de> Deserialize<'de>>(row: &SqliteRow) -> Result<Vec<T>> {
     serde_json::from_str(row.try_get("calls")?).map_err(|_| damaged("calls"))
 }
 
-/// The number of the `calls` of a row that are no longer in the log.
+/// The number of the `calls` of a row that were trimmed from the log.
 fn trimmed(row: &SqliteRow, calls: usize) -> Result<usize> {
     let through: i64 = row.try_get("through")?;
     let before = through.saturating_sub(integer(calls as u64));

@@ -1,8 +1,8 @@
-//! Calls, as rows: the newest of each function, and the counters of them all.
+//! Calls, as rows: the newest of each function, and the counters of all.
 //!
-//! Calls are logged many at a time and listed seldom, so those of a function that came together are one row of the table
-//! (`call_chunk`). Rows are trimmed whole; which of their calls are still in the log is a number of the function's
-//! (`usage.trimmed`), so that a list is exact.
+//! Calls are logged many at a time and listed seldom, so the calls of a function that came together are one row of the
+//! table (`call_chunk`). Rows are trimmed whole; a number of the function (`usage.trimmed`) tells which of their calls
+//! are still in the log, so that a list is exact.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +71,8 @@ async fn newest(readers: &SqlitePool, function_id: i64, count: u32) -> Result<Ve
     Ok(calls)
 }
 
-/// From the first call in the log. The last row may begin before the last call that is wanted ($2), and ends less than a
-/// chunk ($3) after it.
+/// Rows from the first call in the log. The last row may begin before the last call of the list ($2), and ends less
+/// than a chunk ($3) after it.
 const OLDEST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -96,8 +96,8 @@ async fn oldest(readers: &SqlitePool, function_id: i64, count: u32) -> Result<Ve
     Ok(calls)
 }
 
-/// From the first row that ends after the call $4, which is found by walking the function's part of the index: it has an
-/// entry for each row, and no text.
+/// Rows from the first one that ends after the call $4, which is found by walking the function's part of the index: it
+/// has an entry for each row, and no text.
 const AFTER: &str = concat!(
     "WITH start (through) AS (
          SELECT c.through FROM usage AS u CROSS JOIN call_log AS c
@@ -128,7 +128,7 @@ async fn list_after(
         let chunk = call_chunk::list(row, function_id)?;
         calls.extend(chunk.into_iter().filter(|call| call.log_id > after));
     }
-    // In their order already; SQLite, which does not know that there is one start, would sort their texts.
+    // The rows are in order already; SQLite, which does not know that there is one start, would sort their texts.
     calls.sort_by_key(|call| call.log_id);
     calls.truncate(count as usize);
     Ok(calls)
@@ -150,7 +150,7 @@ async fn usage(readers: &SqlitePool, function_id: i64) -> Result<Usage> {
     let Some(first) = rows.first() else {
         return Ok(Usage::default());
     };
-    // Not by SUM: SQLite fails where it overflows.
+    // Not by SUM, because SQLite fails if that overflows.
     let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
     for row in &rows {
         if row.try_get::<Option<i64>, _>("last")?.is_some() {
@@ -176,7 +176,7 @@ mod tests {
     use super::super::record_calls::TRIM;
     use super::*;
 
-    /// Rows of a function are found in their order by the index, however many others have.
+    /// The index finds the rows of a function in order, however many rows others have.
     #[tokio::test]
     async fn every_statement_walks_a_part_of_the_index() {
         let home = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! Changes of rows, each a type with an output of its own, and how the queue of the writer holds them all.
+//! Changes of rows, each a type with its own output, and their common form in the writer's queue.
 //!
-//! In the queue the type is hidden ([`Queued`]), so that a feature adds a change without touching the writer. The
-//! change, its output and the waiting caller share one allocation, as a `oneshot` channel would need for the caller
-//! alone; the future that applies the change is a second, and the only one that a closed set of changes would not
-//! have. Against the flush of the disk that follows, neither can be measured.
+//! In the queue the type is erased ([`Queued`]), so that a feature adds a change without touching the writer. The
+//! change, its output and the waiting caller share one allocation, which a `oneshot` channel would need for the caller
+//! by itself; the future that applies the change is a second one, and the only one that a closed enum of changes would
+//! not have. Compared with the flush of the disk that follows, neither can be measured.
 
 use std::mem;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ pub(super) trait Change: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-/// A change in the queue. One that is dropped without an answer tells its caller that the writer has ended.
+/// A change in the queue. If it is dropped without an answer, its caller learns that the writer has ended.
 pub(super) struct Queued(Arc<dyn Erased>);
 
 impl Queued {
@@ -53,7 +53,7 @@ impl Queued {
         self.0.apply(connection).await
     }
 
-    /// Answers the caller: with the output if the transaction was committed, or why it was not.
+    /// Answers the caller: with the output if the transaction was committed, or with the reason why it was not.
     pub(super) fn answer(self, committed: Result<(), Error>) {
         self.0.answer(committed);
     }
@@ -84,9 +84,9 @@ struct Pending<C: Change> {
 }
 
 enum Progress<T> {
-    /// In the queue.
+    /// The change is in the queue.
     Waiting,
-    /// Applied by a transaction that is not committed.
+    /// The change was applied by a transaction that is not committed yet.
     Applied(T),
     Answered(Result<T, Error>),
     /// The caller has its answer.
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use sqlx::Connection as _;
 
-    /// A change of no rows, which works or fails.
+    /// A change of no rows, which succeeds or fails.
     struct Try(bool);
 
     impl Change for Try {

@@ -1,4 +1,4 @@
-//! Columns, read and written as what they mean.
+//! Columns, read and written as the types that they mean.
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -20,7 +20,7 @@ pub(super) fn count(row: &SqliteRow, column: &'static str) -> Result<u64> {
         .map_err(|_| damaged(column))
 }
 
-/// A count as SQL can hold it: it stands still at the largest INTEGER.
+/// A count as an SQL INTEGER: it saturates at the largest.
 pub(super) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,12 +1,12 @@
-//! The connections to the database: one that writes, a few that read.
+//! The connections to the database: one that writes, and a few that read.
 //!
-//! SQLite has one writer at a time. With a pool of equals, a burst of uploads fights for that place by sleeping and
-//! trying again (`busy_timeout`), which is unfair and ends in SQLITE_BUSY under load. Here the one writing connection
-//! belongs to one task (`writer.rs`) with a queue before it, so no two ever meet; readers see the last commit (WAL) and
-//! never wait for it.
+//! SQLite has one writer at a time. With a pool of equal connections, the writers of a burst of uploads would compete
+//! by sleeping and trying again (`busy_timeout`), which is unfair and ends in SQLITE_BUSY under load. Here the one
+//! writing connection belongs to one task (`writer.rs`) with a queue before it, so writers never compete; readers see
+//! the last commit (WAL) and never wait for the writer.
 //!
-//! `synchronous=FULL` flushes the log at each commit: without it, WAL loses acknowledged commits when power fails.
-//! The timeout stays for whoever opens the file from outside (`sqlite3`, a backup).
+//! `synchronous=FULL` flushes the log at each commit: without it, WAL loses acknowledged commits when power fails. The
+//! timeout stays for programs that open the file from outside (`sqlite3`, a backup).
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use sqlx::sqlite::{
 use super::error::Result;
 use super::migrations;
 
-/// Reads are a few tens of microseconds each; more connections than this would only wait for a processor.
+/// Each read takes a few tens of microseconds; more connections than this would only wait for a processor.
 const READERS: u32 = 4;
 
-/// The connection that writes, opened anew after a failure.
+/// The connection that writes, reopened after a failure.
 ///
 /// SQLite ends a transaction by itself when the disk is full or fails, and sqlx does not notice: it goes on counting
-/// the transaction as open and refuses to begin another (`InvalidSavePointStatement`), for ever. A new connection is
+/// the transaction as open and refuses to begin another (`InvalidSavePointStatement`), forever. A new connection is
 /// right whatever happened to the old one, and costs a millisecond.
 pub(super) struct Connection {
     options: SqliteConnectOptions,
@@ -48,7 +48,7 @@ impl Connection {
         }
     }
 
-    /// Flushes the log into the database, so that the directory holds one file that can be copied.
+    /// Flushes the log into the database, so that the directory has one file that can be copied.
     pub(super) async fn close(mut self) -> Result<()> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(self.get().await?)
@@ -76,7 +76,7 @@ pub(super) async fn open(path: &Path) -> Result<(Connection, SqlitePool)> {
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(Duration::from_secs(10))
-        // A file does not hang up: connections are kept, and taken without asking whether they still work.
+        // A file does not disconnect, so connections are kept, and used without a check that they still work.
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

@@ -1,4 +1,4 @@
-//! The database of a data directory, open.
+//! The open database of a data directory.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -18,10 +18,10 @@ use crate::room::Room;
 
 /// A few connections that read, and the task that writes.
 ///
-/// One that is dropped without [`close`](crate::rows::Database::close) loses nothing, but its last write may still be
-/// under way when the drop returns.
+/// A database that is dropped without [`close`](crate::rows::Database::close) loses nothing, but its last write may
+/// still be in progress when the drop returns.
 pub(crate) struct Database {
-    /// Reads; never waits for a write.
+    /// The readers, which never wait for a write.
     pub(super) readers: SqlitePool,
     writer: Writer,
     /// The task that writes, for `close` to wait for.

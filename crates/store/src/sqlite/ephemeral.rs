@@ -1,10 +1,10 @@
 //! Ephemeral texts, as rows.
 //!
-//! The total counts the rows that are there, and each put first removes the ones that expired longest ago: a fixed
-//! number of them, and only if the new value does not fit yet, more. So an expired row never costs a live one its
-//! place, and yet no put pays for a million rows that expired together: beyond the fixed number, it removes no more
-//! than what it brings needs. A sweep in the background was rejected: it would be one more task to own, for the sake of
-//! rows that no one can see.
+//! The total counts all rows in the table, and each put first removes the rows that expired longest ago: a fixed number
+//! of them, and more only if the new value does not fit yet. So an expired row never takes the room of a live one, and
+//! yet no put pays for a million rows that expired together: beyond the fixed number, it removes only as many as the
+//! new value needs. A sweep in the background was rejected: it would be one more task to manage, for rows that nobody
+//! can see.
 
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::model::{EphemeralPut, NewEphemeral};
 use crate::rows::Ephemeral;
 
-/// Expired rows that one put removes whether or not it needs their place. More than one, so that they grow fewer.
+/// The expired rows that one put removes whether or not it needs their room. More than one, so that their number falls.
 const SWEEP: i64 = 32;
 
 impl Ephemeral for Database {
@@ -130,7 +130,7 @@ impl Change for DeleteEphemeral {
     }
 }
 
-/// Removes up to [`SWEEP`] rows, those that expired first, and says how many.
+/// Removes up to [`SWEEP`] rows, the earliest expired first, and returns their number.
 async fn sweep(connection: &mut SqliteConnection, now: i64) -> Result<i64> {
     let gone = sqlx::query(
         "DELETE FROM ephemeral

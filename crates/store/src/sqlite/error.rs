@@ -1,9 +1,9 @@
-//! Errors of SQLite and its driver, as the errors of the store that they mean. No other module names the driver's.
+//! The mapping of errors of SQLite and its driver to errors of the store. No other module names the driver's errors.
 
 use crate::error::Error;
 
-/// An error of the store that a statement of this module met. It exists so that the driver's errors convert into it and
-/// not into [`Error`], which is public.
+/// An error of the store from a statement of this module. It exists so that the driver's errors convert into it and not
+/// into [`Error`], which is public.
 #[derive(Debug)]
 pub(super) struct Failure(Error);
 

@@ -179,7 +179,7 @@ impl Change for CreateFunction {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let Self { function, version } = self;
-        // Looked for rather than met: a statement that fails would take its neighbours in the batch back with it.
+        // Checked by a query first: a statement that fails would undo the other changes of the batch, too.
         let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
         if let Some(name) = &function.name
             && taken
@@ -208,8 +208,8 @@ impl Change for CreateFunction {
     }
 }
 
-/// Deletes a function and all rows that are its own. Its output are the digests of the sources that its versions
-/// referred to; `None`: there was no such function.
+/// Deletes a function and all its rows. Its output is the digests of the sources to which its versions referred; `None`
+/// if there was no such function.
 pub(super) struct DeleteFunction {
     pub(super) function_id: i64,
 }
@@ -321,7 +321,7 @@ impl Change for SetCallback {
     }
 }
 
-/// [`Error::NotFound`] if a statement about one function met none.
+/// [`Error::NotFound`] if a statement about one function changed no row.
 pub(super) fn found(function_id: i64, done: &SqliteQueryResult) -> Result<(), Error> {
     match done.rows_affected() {
         0 => Err(Error::NotFound { function_id }),

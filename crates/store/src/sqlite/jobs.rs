@@ -156,7 +156,7 @@ impl Change for FinishJob {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        // Without its own request, which goes.
+        // Without its own request, which is removed.
         let kept = sqlx::query(
             "SELECT w.bytes - length(j.request) AS kept,
                     coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
@@ -187,7 +187,8 @@ impl Change for FinishJob {
     }
 }
 
-/// The limit that so many bytes more would go over: that of the function (`true`) or that of all; `None`: neither.
+/// The limit that `more` bytes would exceed: that of the function (`true`) or that of all (`false`); `None` for
+/// neither.
 fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
     let is_beyond = |column: &str, most: u64| {
         let kept: i64 = kept.try_get(column)?;
@@ -200,7 +201,7 @@ fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
     })
 }
 
-/// Queues the jobs that are running, or ends them if they were taken too often. Its output is the number of those
+/// Queues the running jobs again, or ends them if they were taken too often. Its output is the number of jobs that were
 /// queued.
 struct RequeueJobs {
     most_attempts: u32,

@@ -1,14 +1,14 @@
-//! The changes to the tables, in the order in which they are made.
+//! The migrations of the tables, in order.
 //!
-//! Listed by hand: `sqlx::migrate!` would embed the folder, and for that one macro sqlx, SQLite and what they stand on
-//! are compiled a second time, for the compiler to load.
+//! The list is written by hand: `sqlx::migrate!` would embed the folder, but for that one macro sqlx, SQLite and their
+//! dependencies are compiled a second time, for the compiler to load.
 
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
-/// The version, the name and the SQL of a migration: the parts of its file's name, and its file.
+/// The version, the name and the SQL of a migration: the two parts of its file's name, and the file.
 macro_rules! migrations {
     ($($version:literal $name:literal)*) => {
         [$(($version, $name, include_str!(concat!("../../migrations/sqlite/", $version, "_", $name, ".sql")))),*]
@@ -30,7 +30,7 @@ const MIGRATIONS: [(&str, &str, &str); 12] = migrations! {
     "0012" "refused_calls"
 };
 
-/// The number of the last one.
+/// The number of the last migration.
 pub(super) fn newest() -> i64 {
     let last = MIGRATIONS.last();
     last.and_then(|(number, ..)| number.parse().ok())
@@ -83,7 +83,7 @@ pub(super) fn compare(made: &[Made]) -> Difference {
 /// All of them. Each is known to a database by its number and the digest of its SQL.
 pub(super) fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        // A test reads each as a number.
+        // A test checks that each is a number.
         let number = version.parse().unwrap_or_default();
         let description = Cow::Owned(name.replace('_', " "));
         let sql = AssertSqlSafe(*sql).into_sql_str();
@@ -109,7 +109,7 @@ mod tests {
             .map(|(version, name, _)| format!("{version}_{name}.sql"))
             .collect();
         assert_eq!(files, listed);
-        // Sorted by name, they are in the order of their numbers, which need not be without gaps.
+        // Sorted by name, they are in the order of their numbers, which may have gaps.
         let numbers = MIGRATIONS.iter().map(|(version, ..)| version.parse());
         let numbers: Vec<i64> = numbers.collect::<Result<_, _>>().unwrap();
         assert!(

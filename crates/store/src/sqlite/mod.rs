@@ -1,4 +1,4 @@
-//! Rows in SQLite, embedded: the one database that there is so far.
+//! Rows in SQLite, embedded: the only database so far.
 //!
 //! No module outside of this one names SQLite, its driver or its tables. Each feature is a file with its reads, which
 //! any of a few connections answers, and its changes, which the one writing connection makes; both implement the

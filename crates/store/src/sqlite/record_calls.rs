@@ -1,10 +1,10 @@
-//! Calls of many functions, counted and logged by four statements, however many functions there are.
+//! Calls of many functions, counted and logged by four statements, whatever the number of functions.
 //!
-//! Each statement is a message to SQLite's thread and one back, and its own parsing and planning, which together cost
+//! Each statement costs a message to SQLite's thread and back, and its own parsing and planning, which together cost
 //! more than the row that it writes. So a statement takes all functions at once, as JSON that is bound once
 //! (`json_each`), and the texts of all chunks as one blob, of which each row takes its part.
 //!
-//! Rejected: rows of values (`VALUES (…), (…)`), which are another statement for each number of rows.
+//! Rejected: rows of values (`VALUES (…), (…)`), which need another statement for each number of rows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,8 +16,8 @@ use super::column::{damaged, integer};
 use super::error::Result;
 use crate::model::Calls;
 
-/// Adds to the counters; `invocations` of 0 leave the cost of the latest call as it is. The functions that are gone are
-/// not there to be joined.
+/// Adds to the counters; `invocations` of 0 leave the cost of the latest call as it is. Deleted functions are not
+/// joined.
 const COUNT: &str = "
 INSERT INTO usage (function_id, invocations, guest_ns, latest_ns, logged, trimmed)
 SELECT f.function_id, new.value ->> 1, new.value ->> 2, new.value ->> 3, new.value ->> 4, max(0, new.value ->> 4 - $2)
@@ -30,7 +30,8 @@ SELECT f.function_id, new.value ->> 1, new.value ->> 2, new.value ->> 3, new.val
        logged = logged + excluded.logged,
        trimmed = max(trimmed, logged + excluded.logged - $2)";
 
-/// The greatest number that a call ever had, and the functions that are there, each with the calls that it ever logged.
+/// The greatest number that a call ever had, and the existing functions, each with the number of calls that it ever
+/// logged.
 const NUMBERS: &str = "
 SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'call_log'), 0) AS last,
        (SELECT json_group_array(json_array(u.function_id, u.logged))
@@ -49,7 +50,7 @@ DELETE FROM call_log WHERE last IN (
 
 /// Counts and logs calls.
 pub(super) struct RecordCalls {
-    /// What is added to the counters, as JSON: function, invocations, cost of all, cost of the latest, calls logged.
+    /// The additions to the counters, as JSON: function, invocations, cost of all, cost of the latest, calls logged.
     counts: String,
     logged: Vec<Logged>,
     /// The texts of all chunks.
@@ -57,7 +58,7 @@ pub(super) struct RecordCalls {
     keep: u32,
 }
 
-/// Calls of one function that are to be logged.
+/// The calls of one function to be logged.
 struct Logged {
     function_id: i64,
     chunks: Vec<NewChunk>,
@@ -115,8 +116,9 @@ impl Change for RecordCalls {
 }
 
 impl RecordCalls {
-    /// The rows of the chunks of `functions`, each with the calls that it ever logged, these included. Numbers go on
-    /// after `last`. Of a row: last, first, function, calls up to here, and the place and length of its text.
+    /// The rows of the chunks of `functions`, each with the number of calls that it ever logged, these included.
+    /// Numbers continue after `last`. A row has: last, first, function, calls up to here, and the offset and length of
+    /// its text.
     fn rows(&self, mut last: i64, functions: &[(i64, i64)]) -> Vec<[i64; 6]> {
         let functions: HashMap<i64, i64> = functions.iter().copied().collect();
         let mut rows = vec![];
@@ -142,7 +144,7 @@ impl RecordCalls {
     }
 }
 
-/// Calls of a function that is named twice, together.
+/// Merges the calls of a function that is named twice.
 fn merge(calls: Vec<Calls>) -> Vec<Calls> {
     let mut functions = HashSet::with_capacity(calls.len());
     if calls
@@ -170,7 +172,7 @@ fn merge(calls: Vec<Calls>) -> Vec<Calls> {
     merged
 }
 
-/// The JSON of numbers, which always are.
+/// The JSON of numbers, which cannot fail.
 fn json(numbers: &impl serde::Serialize) -> String {
     serde_json::to_string(numbers).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Recordings, as rows, and how the oldest go.
+//! Recordings, as rows, and the removal of the oldest.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::model::{Recording, RecordingHead, RecordingsKept};
 use crate::rows::Recordings;
 
-/// The most that one transaction removes, beyond as many recordings and as many bytes as it was handed. SQLite reads
-/// the pages of rows that it removes, so that bytes count: 16 MiB take some 10 ms where they are in memory, more where
-/// they are not.
+/// The most that one transaction removes, beyond as many recordings and as many bytes as it adds. SQLite reads the
+/// pages of rows that it removes, so that bytes count: 16 MiB take some 10 ms if they are in memory, more if they are
+/// not.
 const REMOVED_ROWS: usize = 100;
 const REMOVED_BYTES: u64 = 16 << 20;
 
@@ -38,8 +38,8 @@ impl Recordings for Database {
     }
 }
 
-/// Keeps recordings, and removes those that are too many, too old or too large. Its output is `true` if more are left
-/// to be removed.
+/// Stores recordings, and removes those that exceed the limits of number, age and size. Its output is `true` if more
+/// are left to be removed.
 struct PutRecordings {
     recordings: Vec<Recording>,
     keep: RecordingsKept,
@@ -51,7 +51,7 @@ impl Change for PutRecordings {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let Self { recordings, keep } = self;
         let fits = |recording: &&Recording| {
-            // The newest of all, and yet too large, would first push out all others.
+            // A recording that is too large would, as the newest of all, first push out all others.
             recording.data.len() as u64 <= keep.total_bytes && recording.at >= keep.from
         };
         for recording in recordings.iter().filter(fits) {
@@ -73,7 +73,7 @@ impl Change for PutRecordings {
     }
 }
 
-/// Keeps a recording, unless its function is gone or its call has one.
+/// Stores a recording, unless its function is gone or its call has one.
 async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
     sqlx::query(
         "INSERT INTO recordings (call, function_id, version, at, outcome, size, data)
@@ -92,19 +92,20 @@ async fn insert(connection: &mut SqliteConnection, recording: &Recording) -> Res
     Ok(())
 }
 
-/// The recordings that one transaction may still remove.
+/// The removals that one transaction may still make.
 struct Removal {
     rows: usize,
     bytes: u64,
 }
 
 impl Removal {
-    /// The number of recordings worth reading: as many as may go, and one to see that there are more.
+    /// The number of recordings to read: as many as may be removed, and one to see that there are more.
     fn looks_at(&self) -> i64 {
         integer(self.rows as u64 + 1)
     }
 
-    /// Removes `doomed` in their order until they freed `enough` bytes. `false`: more than this may remove.
+    /// Removes `doomed` in their order until they freed `enough` bytes. Returns `false` if that is more than this may
+    /// remove.
     async fn take(
         &mut self,
         connection: &mut SqliteConnection,
@@ -131,7 +132,7 @@ impl Removal {
     }
 }
 
-/// Walks `keep` entries of the index, back from the newest, to where the function's recordings have to end.
+/// Walks `keep` entries of the index, back from the newest, to find the oldest recording of the function to keep.
 async fn too_many(
     connection: &mut SqliteConnection,
     function_id: i64,

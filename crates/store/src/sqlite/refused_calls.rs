@@ -58,13 +58,13 @@ SELECT log_id, called_at, record FROM
 
 const LAST: &str = "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'call_log'), 0)";
 
-/// The functions that are gone are not there to be joined.
+/// Deleted functions are not joined.
 const LOG: &str = "
 INSERT INTO refused_calls (log_id, function_id, called_at, record)
 SELECT $1 + 1 + new.key, f.function_id, new.value ->> 1, new.value ->> 2
   FROM json_each($2) AS new CROSS JOIN functions AS f ON f.function_id = new.value ->> 0";
 
-/// What is older than the $2 newest of its function.
+/// The rows that are older than the $2 newest of their function.
 const TRIM: &str = "
 DELETE FROM refused_calls WHERE log_id IN (
     SELECT r.log_id FROM json_each($1) AS named CROSS JOIN refused_calls AS r
@@ -74,7 +74,7 @@ DELETE FROM refused_calls WHERE log_id IN (
 
 /// Logs refused calls, under numbers that no other call has.
 struct RecordRefused {
-    /// As JSON: function, time, record.
+    /// The calls as JSON: function, time, record.
     calls: String,
     count: i64,
     /// The functions, as JSON.
@@ -89,7 +89,7 @@ impl RecordRefused {
             .map(|call| (call.function_id, call.called_at, &call.record))
             .collect();
         let functions: BTreeSet<i64> = calls.iter().map(|call| call.function_id).collect();
-        // Texts and numbers always are JSON.
+        // Serialising texts and numbers cannot fail.
         Self {
             calls: serde_json::to_string(&rows).unwrap_or_default(),
             count: i64::try_from(rows.len()).unwrap_or(i64::MAX),

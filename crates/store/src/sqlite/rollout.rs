@@ -1,4 +1,4 @@
-//! The pointers of a function to its active version and its canary.
+//! The pointers from a function to its active version and its canary.
 
 use sqlx::{Row as _, SqliteConnection};
 
@@ -168,7 +168,7 @@ async fn set_active(
     Ok(found(function_id, &moved))
 }
 
-/// Names the canary and its share of the calls; `None`: there is no canary.
+/// Sets the canary and its share of the calls; `None` for no canary.
 async fn set_share(
     connection: &mut SqliteConnection,
     function_id: i64,

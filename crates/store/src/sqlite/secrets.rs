@@ -1,4 +1,4 @@
-//! Secrets, as rows: encrypted before they get here.
+//! Secrets, as rows: they are encrypted before they get here.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
@@ -99,8 +99,8 @@ async fn names(readers: &SqlitePool, function_id: i64) -> Result<Vec<SecretName>
         .collect()
 }
 
-/// The next rows that are not under `current`. Going on from the last one, rather than asking again for any, reads the
-/// table once in all, and passes over what cannot be rotated.
+/// The next rows that are not under `current`. Continuing after the last one, rather than querying again from the
+/// start, reads the table once in all, and skips rows that cannot be rotated.
 async fn stale(
     readers: &SqlitePool,
     current: &str,
@@ -192,7 +192,7 @@ impl Change for ResealSecrets {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let mut rows = 0;
         for one in &self.0 {
-            // Drawn at random for every write, the nonce tells this value from any that was set since.
+            // Drawn at random for every write, the nonce distinguishes this value from any that was set since.
             let changed = sqlx::query(
                 "UPDATE secrets SET key_id = $1, nonce = $2, sealed = $3
                   WHERE function_id = $4 AND name = $5 AND nonce = $6",

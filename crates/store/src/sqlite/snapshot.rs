@@ -1,4 +1,4 @@
-//! Copies of a database that another process may be writing to, and what is in them.
+//! Copies of a database to which another process may be writing, and their contents.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,11 +13,11 @@ use super::functions::DeleteFunction;
 use super::migrations;
 use crate::error::Error;
 
-/// What a copy has.
+/// The contents of a copy.
 pub(crate) struct Contents {
     pub(crate) functions: u64,
     pub(crate) versions: u64,
-    /// The digests of all sources that versions refer to.
+    /// The digests of all sources to which versions refer.
     pub(crate) sources: BTreeSet<[u8; 32]>,
     /// The last migration that was made.
     pub(crate) migration: i64,
@@ -45,7 +45,7 @@ async fn vacuum_into(database: &Path, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks a database and counts what is in it.
+/// Checks a database and counts its contents.
 pub(crate) async fn contents(database: &Path) -> Result<Contents, Error> {
     Ok(read(database).await?)
 }
@@ -160,7 +160,7 @@ async fn compare(database: &Path) -> Result<Tables> {
 }
 
 /// Deletes from a copy the functions that have one of these sources and were deleted from the database since. Returns a
-/// source that the database still refers to, if there is one; the copy is then as it was.
+/// source to which the database still refers, if there is one; the copy is then unchanged.
 pub(crate) async fn forget_deleted(
     copy: &Path,
     database: &Path,
@@ -175,7 +175,7 @@ async fn forget(copy: &Path, database: &Path, sources: &[[u8; 32]]) -> Result<Op
         .filename(copy)
         .journal_mode(SqliteJournalMode::Delete)
         .foreign_keys(true)
-        // What was deleted is not in a backup, in free pages neither.
+        // A backup contains no deleted data, also not in free pages.
         .pragma("secure_delete", "ON");
     let mut copied = SqliteConnection::connect_with(&options).await?;
     let mut transaction = copied.begin().await?;
@@ -209,7 +209,7 @@ pub(crate) fn newest_migration() -> i64 {
     migrations::newest()
 }
 
-/// A connection that changes nothing of the database.
+/// A connection that does not change the database.
 async fn reader(database: &Path) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(database)

@@ -1,8 +1,9 @@
-//! The rows of one function's values, within a transaction: what they take, and when they end.
+//! The rows of one function's values, within a transaction: their size and their lifetimes.
 //!
 //! A function's values are bounded together. Their sum is a row of its own, changed in the transaction that changes a
-//! value: adding up what is there would read every value's header on every save. A value that has ended is not seen, and
-//! its row goes with one of the next changes: a fixed number of them with each, and all of them where room is needed.
+//! value: summing the values would read every value's header on every save. A value whose lifetime is over is not seen,
+//! and a later change removes its row: each change removes a fixed number of such rows, and all of them if room is
+//! needed.
 
 use bytes::Bytes;
 use sqlx::SqliteConnection;
@@ -20,10 +21,10 @@ pub(super) struct FunctionRows<'a> {
     now: i64,
 }
 
-/// A change of one value: its key, and the value with the time at which it ends; `None` removes it.
+/// A change of one value: its key, and the value with its end; `None` removes it.
 pub(super) type Placed<'a> = (&'a ValueKey, Option<(&'a [u8], Option<i64>)>);
 
-/// Rows that have ended and are removed by one change whether or not it needs their room.
+/// The rows of ended values that one change removes whether or not it needs their room.
 const SWEEP: i64 = 32;
 
 impl<'a> FunctionRows<'a> {
@@ -35,7 +36,7 @@ impl<'a> FunctionRows<'a> {
         }
     }
 
-    /// Makes changes, if they fit. Rows that have ended make room.
+    /// Makes changes, if they fit. Rows of ended values make room.
     pub(super) async fn place(
         &mut self,
         changes: &[Placed<'_>],
@@ -84,7 +85,7 @@ impl<'a> FunctionRows<'a> {
         row.map(|row| count(&row, "total")).transpose()
     }
 
-    /// Bytes that the row of a key takes.
+    /// The bytes that the row of a key takes.
     async fn taken(&mut self, key: &ValueKey) -> Result<u64> {
         let row = sqlx::query(
             "SELECT length(key) + length(value) + COALESCE(length(name), 0) AS bytes
@@ -97,7 +98,7 @@ impl<'a> FunctionRows<'a> {
         row.map_or(Ok(0), |row| count(&row, "bytes"))
     }
 
-    /// The value under a key, and when it ends.
+    /// The value under a key, and its end.
     pub(super) async fn value(&mut self, key: &[u8; 32]) -> Result<Option<(Bytes, Option<i64>)>> {
         let row: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as(
             "SELECT value, expires_at FROM stored_values
@@ -136,7 +137,7 @@ impl<'a> FunctionRows<'a> {
         Ok(())
     }
 
-    /// Removes rows that have ended, at most `most`, the oldest first.
+    /// Removes rows of ended values, at most `most`, the oldest first.
     async fn sweep(&mut self, most: i64) -> Result<()> {
         let gone: Vec<i64> = sqlx::query_scalar(
             "DELETE FROM stored_values WHERE rowid IN

@@ -118,7 +118,7 @@ async fn names(
     Ok(names.into_iter().map(Bytes::from).collect())
 }
 
-/// The first bytes after all that begin with `prefix`; `None`: nothing comes after them.
+/// The first bytes after all that begin with `prefix`; `None` if there are none.
 fn beyond(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
     let mut beyond = prefix.get(..=last)?.to_vec();
@@ -146,7 +146,7 @@ impl Change for SaveValue {
     }
 }
 
-/// Makes a batch, if it may be made and fits.
+/// Makes a batch, if its conditions hold and it fits.
 struct CommitValues {
     function_id: i64,
     batch: ValueBatch,
@@ -177,7 +177,7 @@ impl Change for CommitValues {
     }
 }
 
-/// Replaces a value by what a change makes of it, if that fits.
+/// Replaces a value by the result of a change, if that fits.
 struct UpdateValue {
     function_id: i64,
     key: ValueKey,

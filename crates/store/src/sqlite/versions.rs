@@ -1,4 +1,4 @@
-//! Versions, as rows, and the sources that they refer to.
+//! Versions, as rows, and the sources to which they refer.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::model::{Version, VersionId, VersionRow};
 use crate::rows::Versions;
 
-/// The most that one list holds.
+/// The most versions of one list.
 const LISTED: i64 = 1000;
 
 impl Versions for Database {
@@ -59,8 +59,8 @@ async fn list(
 /// The number of columns that [`read`] reads.
 pub(super) const COLUMNS: usize = 9;
 
-/// The columns of a version, from `first` on, in the order in which the list above has them. By their places, because a
-/// row may hold two versions.
+/// The columns of a version, from `first` on, in the order of the list above. They are read by index, because a row may
+/// hold two versions.
 pub(super) fn read(row: &SqliteRow, first: usize) -> Result<Version> {
     let sha256 = row.try_get::<&[u8], _>(first + 2)?.try_into();
     let size = row.try_get::<i64, _>(first + 4)?.try_into();
@@ -102,7 +102,7 @@ pub(super) async fn insert(
     Ok(number)
 }
 
-/// The digests of all sources that versions refer to.
+/// The digests of all sources to which versions refer.
 async fn live(readers: &SqlitePool) -> Result<HashSet<[u8; 32]>> {
     sqlx::query("SELECT DISTINCT sha256 FROM versions")
         .fetch_all(readers)

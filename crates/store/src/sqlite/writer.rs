@@ -1,18 +1,18 @@
-//! The one task that writes rows, and its queue.
+//! The only task that writes rows, and its queue.
 //!
-//! A commit costs a flush of the disk, and a flush of one row costs the same as a flush of sixty. So the task takes
-//! whatever waits, up to [`BATCH`], into one transaction: alone, a write is as fast as the disk; in a burst, the queue
-//! that built up during one flush shares the next (group commit). Nobody waits for company. Against a commit for each
-//! write, `tests/it/speed.rs` measured five times the row writes of 16 clients, and nearly twice their uploads, which
-//! also flush a file and a directory each.
+//! A commit costs a flush of the disk, and a flush of one row costs the same as a flush of sixty. So the task takes all
+//! waiting writes, up to [`BATCH`], into one transaction: a single write is as fast as the disk; in a burst, the writes
+//! that queued during one flush share the next (group commit). No write waits for others to join it. Against a commit
+//! for each write, `tests/it/speed.rs` measured five times the row writes of 16 clients, and nearly twice their
+//! uploads, which also flush a file and a directory each.
 //!
 //! In a shared transaction one bad write fails them all. A write that finds no function is an output and not an error
-//! ([`Change::apply`]), so what remains is the disk, or a defect of ours; the batch is then run again one by one, and
-//! each gets its own verdict. Savepoints around each write were rejected: they cost two more statements on every write
-//! for the sake of a case that does not occur.
+//! ([`Change::apply`]), so an error means the disk, or a defect of ours; the batch is then run again one by one, and
+//! each write gets its own result. Savepoints around each write were rejected: they cost two more statements on every
+//! write for a case that does not occur.
 //!
-//! A write, once queued, is done whether or not its caller still waits: a client that hangs up halfway leaves a
-//! function that it did not hear about, never half of one.
+//! A queued write is done whether or not its caller still waits: a client that disconnects may leave a function whose
+//! creation was not acknowledged, never half of one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,21 +28,22 @@ use crate::directory::Lock;
 use crate::error::Error;
 use crate::room::Room;
 
-/// The most writes that share a transaction, and so the most that one failure makes us do again.
+/// The most writes that share a transaction, and so the most that one failure makes the task repeat.
 const BATCH: usize = 64;
-/// Writes that wait. Beyond it, callers wait to get in; beyond [`PATIENCE`], they hear that the store is busy.
+/// The most writes that wait. Beyond it, callers wait to enter; after [`PATIENCE`], they get the error that the store
+/// is busy.
 const QUEUE: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Hands changes to the task. When it is closed or dropped, the task finishes its queue and ends.
+/// The sending half of the queue. When it is closed or dropped, the task finishes its queue and ends.
 pub(super) struct Writer {
     queue: mpsc::Sender<Queued>,
     closing: CancellationToken,
 }
 
 impl Writer {
-    /// The sending half, and the task: the caller runs it and waits for it. It owns the connection and the directory's
-    /// lock, so that no other process gets in before the last commit is done.
+    /// The sending half, and the task, which the caller runs and waits for. The task owns the connection and the
+    /// directory's lock, so that no other process gets in before the last commit is done.
     pub(super) fn new(
         connection: Connection,
         lock: Lock,
@@ -122,7 +123,7 @@ async fn run(
     Ok(closed?)
 }
 
-/// All of `batch`, in order, or none of it.
+/// Commits all of `batch`, in order, or none of it.
 async fn commit(connection: &mut Connection, batch: &[Queued]) -> Result<(), Error> {
     let result = transaction(connection.get().await?, batch).await;
     if result.is_err() {
@@ -132,7 +133,7 @@ async fn commit(connection: &mut Connection, batch: &[Queued]) -> Result<(), Err
 }
 
 async fn transaction(connection: &mut SqliteConnection, batch: &[Queued]) -> Result<(), Failure> {
-    // IMMEDIATE: should an operator's sqlite3 be writing, wait for it here rather than fail in the middle.
+    // IMMEDIATE: if an operator's sqlite3 is writing, wait for it here rather than fail in the middle.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for change in batch {
         change.apply(&mut transaction).await?;

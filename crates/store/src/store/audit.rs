@@ -1,14 +1,14 @@
-//! The audit log: each outbound request of a function, and each command run by it.
+//! The audit log: each outbound request of a function, and each command that it ran.
 //!
-//! The rows are evidence, so deleting a function leaves them, and only their number and their age make them go. Callers
-//! hand over many at once, as they do with calls, and they share a transaction.
+//! The rows are evidence, so deleting a function leaves them, and only the limits of number and age remove them.
+//! Callers pass many at once, as they do with calls, and these share a transaction.
 //!
-//! Rows are numbered without gaps as they come. The oldest numbers go first, together with those that they share a row
-//! of the table with: a limit keeps some rows more, and never one less.
+//! Rows are numbered without gaps as they arrive. The oldest numbers are removed first, together with those that share
+//! a row of the table with them: a limit keeps some rows more, and never one less.
 //!
 //! A removal is bounded. Every other change waits for the transaction that removes, so a first start with a smaller
-//! limit takes a million rows away in many short ones. A task that removes in the background was rejected: the server
-//! calls every moment anyway, and knows when it is shutting down.
+//! limit removes a million rows in many short ones. A task that removes in the background was rejected: the server
+//! calls often anyway, and knows when it is shutting down.
 
 use super::Store;
 use crate::error::Error;
@@ -17,15 +17,15 @@ use crate::rows::Audit as _;
 
 impl Store {
     /// Adds `rows` in their order, in one transaction, and removes the oldest: those that are not among the last
-    /// `keep_rows`, and those that began before `keep_from` (Unix milliseconds). Some hundred more may stay of either
-    /// kind, as long as they share a row of the table with one that does. When this returns `Ok`, all of it is on the
+    /// `keep_rows`, and those that began before `keep_from` (Unix milliseconds). Some hundred more of either kind may
+    /// stay, as long as they share a row of the table with one that does. When this returns `Ok`, all of it is on the
     /// disk.
     ///
-    /// One call removes at least as many as it adds and some thousands more. `true`: there are more to be removed,
-    /// which the next call does; it may be made without rows.
+    /// One call removes at least as many as it adds and some thousands more. Returns `true` if there are more to be
+    /// removed, which the next call does; it may be made without rows.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was recorded.
+    /// The errors of [`Store::delete_function`]; nothing was recorded.
     pub async fn record_audit<R: Into<AuditLine>>(
         &self,
         rows: Vec<R>,
@@ -39,10 +39,10 @@ impl Store {
         .await
     }
 
-    /// The rows that `query` asks for. Functions that were deleted still have theirs.
+    /// The rows that match `query`. Functions that were deleted still have theirs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the limit is not 1 to 1000, and those of [`Store::function`].
+    /// [`Error::Invalid`] if the limit is not 1 to 1000, and the errors of [`Store::function`].
     pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
         query.check()?;
         self.rows().audit(query).await

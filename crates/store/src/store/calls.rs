@@ -1,10 +1,10 @@
-//! The log of calls: the newest of each function, and a count of them all.
+//! The log of calls: the newest of each function, and a count of all.
 //!
 //! A row for each call, written as it ends, would make every call wait for the disk, or a queue of them grow. So the
-//! server hands over many calls at once, and they share a transaction. What the log no longer holds still counts:
-//! counters are kept apart from it and never forget.
+//! server passes many calls at once, and they share a transaction. Calls that were trimmed from the log still count:
+//! counters are separate from it and never reset.
 //!
-//! Counters saturate: a figure that stands still at its end is better than one that starts anew.
+//! Counters saturate: a count that stays at its maximum is better than one that starts again at zero.
 
 use super::Store;
 use crate::error::Error;
@@ -12,12 +12,12 @@ use crate::model::{Calls, LoggedCall, RefusedCall, Usage};
 use crate::rows::{CallLog as _, RefusedCalls as _};
 
 impl Store {
-    /// Counts calls and logs the newest of them, in one transaction; of each function named, the log then holds no more
-    /// than the `keep` newest. Calls of a function that no longer exists are passed over. When this returns `Ok`, the
-    /// rest is on the disk, and [`Store::calls`] and [`Store::usage`] see it.
+    /// Counts calls and logs the newest of them, in one transaction; after it, the log has at most the `keep` newest of
+    /// each function named. Calls of a function that no longer exists are skipped. When this returns `Ok`, the rest is
+    /// on the disk, and [`Store::calls`] and [`Store::usage`] see it.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was counted.
+    /// The errors of [`Store::delete_function`]; nothing was counted.
     pub async fn record_calls(&self, calls: Vec<Calls>, keep: u32) -> Result<(), Error> {
         self.finish(move |inner| async move { inner.rows.record_calls(calls, keep).await })
             .await
@@ -27,7 +27,7 @@ impl Store {
     /// if it was never called, or does not exist.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn calls(
         &self,
         function_id: i64,
@@ -40,7 +40,7 @@ impl Store {
     /// Up to `count` logged calls of a function that came after the one numbered `after`, oldest first.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn calls_after(
         &self,
         function_id: i64,
@@ -50,12 +50,12 @@ impl Store {
         self.rows().calls_after(function_id, after, count).await
     }
 
-    /// Logs calls that were refused before their function ran, in one transaction; of each function named, the log then
-    /// holds no more than the `keep` newest of them. They count nowhere, and push out no call that ran. Their numbers are
-    /// of the same sequence. Those of a function that no longer exists are passed over.
+    /// Logs calls that were refused before their function ran, in one transaction; after it, the log has at most the
+    /// `keep` newest of them of each function named. They are not counted, and push out no call that ran. Their numbers
+    /// are of the same sequence. Those of a function that no longer exists are skipped.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; none was logged.
+    /// The errors of [`Store::delete_function`]; none was logged.
     pub async fn record_refused(&self, calls: Vec<RefusedCall>, keep: u32) -> Result<(), Error> {
         self.finish(move |inner| async move { inner.rows.record_refused(calls, keep).await })
             .await
@@ -64,7 +64,7 @@ impl Store {
     /// Up to `count` refused calls of a function, oldest first: the first ones after the number `after`, or the newest.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn refused_calls(
         &self,
         function_id: i64,
@@ -77,7 +77,7 @@ impl Store {
     /// The use of a function, at one moment. All zero if it was never called, or does not exist.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn usage(&self, function_id: i64) -> Result<Usage, Error> {
         self.rows().usage(function_id).await
     }

@@ -1,6 +1,7 @@
-//! Texts that anyone may keep for a while, under a key of the server's.
+//! Ephemeral texts, stored for a time under a key.
 //!
-//! Time is the server's clock, because a life may outlast the process. Set back, the clock lengthens lives.
+//! Time is the server's clock, because a lifetime may outlast the process. A clock that is set back lengthens
+//! lifetimes.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use crate::model::{EphemeralPut, EphemeralShare, NewEphemeral};
 use crate::rows::Ephemeral as _;
 
 impl Store {
-    /// Keeps `value` under `key` for `life` (in whole milliseconds) from now, in place of what was there. When this
-    /// returns [`EphemeralPut::Done`], it is on the disk.
+    /// Stores `value` under `key` for `life` (in whole milliseconds) from now, and replaces the text that was there.
+    /// When this returns [`EphemeralPut::Done`], it is on the disk.
     ///
     /// `total_limit` bounds the keys and values of all rows that have not expired, in bytes, and `share` those of one
-    /// owner, to whom the row belongs from now on. Where it does not fit, what was there under `key` still is.
+    /// owner, to whom the row belongs from now on. If it does not fit, the text that was under `key` stays.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was changed.
+    /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn put_ephemeral(
         &self,
         key: String,
@@ -40,15 +41,15 @@ impl Store {
     /// The text under `key`, unless it expired.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn ephemeral(&self, key: &str) -> Result<Option<String>, Error> {
         self.rows().ephemeral(key).await
     }
 
-    /// Forgets what is kept under `key`. `false`: there was nothing, or it had expired.
+    /// Removes the text under `key`. Returns `false` if there was none, or if it had expired.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was changed.
+    /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn delete_ephemeral(&self, key: String) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.delete_ephemeral(key).await })
             .await

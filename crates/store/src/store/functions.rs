@@ -1,9 +1,9 @@
-//! Functions: made, found by number or by name, listed, changed and deleted.
+//! Functions: created, found by number or by name, listed, changed and deleted.
 //!
-//! A function is its number. A name is a second way to it, for people and for addresses (`/fn/<name>/…`,
-//! `<name>.<domain>`), and therefore a DNS label that begins with a letter: no text is both a number and a name. A name
-//! never changes, because others have written it down. Unlike a number it is free again when its function is gone: a
-//! name says what is wanted, a number which one it was.
+//! A function's identity is its number. A name is a second way to refer to it, for people and for addresses
+//! (`/fn/<name>/…`, `<name>.<domain>`), and therefore a DNS label that begins with a letter: no text is both a number
+//! and a name. A name never changes, because others have written it down. Unlike a number it is free again when its
+//! function is deleted.
 
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] if `sha256` is not the source's, or if the name is not a lower-case letter and up to 62
     /// lower-case letters, digits and hyphens, of which a hyphen is not the last; [`Error::NameTaken`]; and
-    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Unavailable`]. After none of them the function exists.
+    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Unavailable`]. After any of them the function does not exist.
     pub async fn create_function(&self, new: NewFunction) -> Result<Created, Error> {
         if let Some(name) = &new.name {
             check_name(name)?;
@@ -58,10 +58,10 @@ impl Store {
         self.rows().function(function_id).await
     }
 
-    /// The number of the function of this name, exactly as it was given. `None`: there is none.
+    /// The number of the function of this name, exactly as it was given; `None` if there is none.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn named(&self, name: &str) -> Result<Option<i64>, Error> {
         self.rows().named(name).await
     }
@@ -83,14 +83,14 @@ impl Store {
     /// The numbers of all functions, ascending.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn list(&self) -> Result<Vec<i64>, Error> {
         self.rows().list().await
     }
 
-    /// Deletes a function, its versions, the objects that no other version refers to, its stored values, its secrets,
-    /// its recordings, its keys, its jobs, and what is remembered of its calls, but not what [`Store::audit`] knows.
-    /// `false`: there was none.
+    /// Deletes a function, its versions, the objects to which no other version refers, its stored values, its secrets,
+    /// its recordings, its keys, its jobs, and its call log, but not its rows in [`Store::audit`]. Returns `false` if
+    /// there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
@@ -99,7 +99,7 @@ impl Store {
             let Some(sources) = inner.rows.delete_function(function_id).await? else { return Ok(false) };
             let _alone = inner.uploads.write().await;
             for sha256 in sources {
-                // The function is gone, whatever happens here; the next start sweeps what stays behind.
+                // The function is deleted, whatever happens here; the next start sweeps the objects that stay behind.
                 if let Err(error) = inner.remove_unused(sha256).await {
                     tracing::warn!(function_id, %error, "a deleted function's source could not be removed yet");
                 }
@@ -109,10 +109,10 @@ impl Store {
         .await
     }
 
-    /// Makes a function private under a new usage key (which replaces the one before), or public (`None`).
+    /// Makes a function private under a new usage key, which replaces the one before, or public (`None`).
     ///
     /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::delete_function`].
+    /// [`Error::NotFound`], and the errors of [`Store::delete_function`].
     pub async fn set_usage_key(
         &self,
         function_id: i64,
@@ -125,11 +125,11 @@ impl Store {
         Ok(key)
     }
 
-    /// Makes another admin key for a function, and returns it: the only time that it exists in the clear. The one before
+    /// Makes another admin key for a function, and returns it: only here does it exist in the clear. The key before
     /// opens nothing from now on.
     ///
     /// # Errors
-    /// As [`Store::set_usage_key`].
+    /// The errors of [`Store::set_usage_key`].
     pub async fn rotate_admin_key(&self, function_id: i64) -> Result<Key, Error> {
         let key = Key::random();
         let hash = key.hash();
@@ -141,7 +141,7 @@ impl Store {
     /// Replaces a function's state, any text.
     ///
     /// # Errors
-    /// As [`Store::set_usage_key`].
+    /// The errors of [`Store::set_usage_key`].
     pub async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
         self.finish(move |inner| async move { inner.rows.set_state(function_id, state).await })
             .await
@@ -150,7 +150,7 @@ impl Store {
     /// Replaces a function's callback, JSON text that the server understands.
     ///
     /// # Errors
-    /// As [`Store::set_usage_key`].
+    /// The errors of [`Store::set_usage_key`].
     pub async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
         self.finish(
             move |inner| async move { inner.rows.set_callback(function_id, callback).await },

@@ -1,7 +1,7 @@
-//! The store: rows in a database, objects in files, and the one rule that keeps the two in step (see the crate's page).
+//! The store: rows in a database, objects in files, and the rule that keeps the two in step (see the crate's page).
 //!
-//! Each feature adds its methods to [`Store`] in a file of its own: it checks what it is given, and hands the rest to
-//! the feature's trait of [`rows`](crate::rows).
+//! Each feature adds its methods to [`Store`] in a file of its own: a method checks its arguments, and leaves the rest
+//! to the feature's trait of [`rows`](crate::rows).
 
 mod api_keys;
 mod audit;
@@ -36,8 +36,8 @@ type Rows = sqlite::Database;
 
 /// The data directory of one server, open and owned by this process.
 ///
-/// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is merely
-/// dropped loses nothing either, but its last write may still be under way when the drop returns.
+/// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is only
+/// dropped loses nothing either, but its last write may still be in progress when the drop returns.
 ///
 /// A change is finished even if the future that asked for it is dropped.
 #[derive(Clone)]
@@ -49,21 +49,22 @@ struct Inner {
     room: Arc<Room>,
     /// Asked for by every client: read once.
     identity: String,
-    /// Shared by whatever writes an object, and by uploads until their row is written too; taken exclusively to remove
+    /// Shared by writers of objects, and by uploads until their row is written too; taken exclusively to remove
     /// objects.
     uploads: RwLock<()>,
-    /// Changes under way, for `close` to wait for; closed once the store is.
+    /// The changes in progress, which `close` waits for; closed once the store is.
     changes: TaskTracker,
-    /// The sweep of this start.
+    /// The sweep after this start.
     sweeping: TaskTracker,
 }
 
 impl Store {
-    /// Takes `data_dir`, creating it (mode 0700) or bringing it up to date. What torn uploads left is removed meanwhile.
+    /// Opens `data_dir`, and creates it (mode 0700) or brings it up to date. Leftovers of interrupted uploads are
+    /// removed meanwhile.
     ///
     /// # Errors
     /// [`Error::Locked`] if another process has it, [`Error::Directory`] if this user cannot write there,
-    /// [`Error::Newer`] if a newer release wrote it, [`Error::Damaged`] if what is there cannot be what was stored.
+    /// [`Error::Newer`] if a newer release wrote it, [`Error::Damaged`] if its contents cannot be what was stored.
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.to_owned();
         let directory = blocking(move || directory::prepare(&path)).await?;
@@ -94,7 +95,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Waits until what torn uploads left is removed. Nothing else has to wait for that.
+    /// Waits until the leftovers of interrupted uploads are removed. Nothing else has to wait for that.
     pub async fn swept(&self) {
         self.0.sweeping.wait().await;
     }
@@ -105,7 +106,7 @@ impl Store {
         &self.0.identity
     }
 
-    /// A module's source. `None` if no version refers to it, which a caller may also meet right after a deletion.
+    /// A module's source; `None` if no version refers to it, which may also happen right after a deletion.
     ///
     /// # Errors
     /// [`Error::Damaged`], naming the digest, if the bytes on the disk are not the ones that were uploaded.
@@ -113,9 +114,9 @@ impl Store {
         self.0.objects.source(sha256).await
     }
 
-    /// Hands the compiled code of a source for one engine to `work`, on a thread where it may block, and returns what that
-    /// made of it. `None` if the source has to be compiled: there is no artefact, or it is torn, or this host did not make
-    /// it (it is then removed and logged).
+    /// Passes the compiled code of a source for one engine to `work`, on a thread where it may block, and returns the
+    /// result. `None` if the source has to be compiled: there is no artefact, or it is truncated, or this host did not
+    /// make it (it is then removed and logged).
     ///
     /// # Errors
     /// [`Error::Invalid`] if `fingerprint` is not up to 128 of letters, digits, `-`, `_`, `.`; [`Error::Unavailable`].
@@ -128,10 +129,11 @@ impl Store {
         self.0.objects.artefact(fingerprint, sha256, work).await
     }
 
-    /// Keeps compiled code, sealed with this host's key. Not flushed: a crash may lose it, and it is compiled again.
+    /// Stores compiled code, sealed with this host's key. Not flushed: a crash may lose it, and it is then compiled
+    /// again.
     ///
     /// # Errors
-    /// As [`Store::artefact`], and [`Error::DiskFull`].
+    /// The errors of [`Store::artefact`], and [`Error::DiskFull`].
     pub async fn put_artefact(
         &self,
         fingerprint: &str,
@@ -180,8 +182,7 @@ impl Store {
         self.0.rows.close().await
     }
 
-    /// Writes the object, then the row, and returns the number that the row was given. An upload that was refused
-    /// leaves neither.
+    /// Writes the object, then the row, and returns the number of the row. A refused upload leaves neither.
     async fn upload<F>(
         &self,
         id: VersionId,
@@ -212,7 +213,7 @@ impl Store {
                 stored,
                 Err(Error::NotFound { .. } | Error::NameTaken { .. })
             ) {
-                // A client that tries one name after the other must not fill the disk until the next start.
+                // A client that tries one name after another must not fill the disk until the next start.
                 let _alone = inner.uploads.write().await;
                 if let Err(error) = inner.remove_unused(new.sha256).await {
                     tracing::warn!(%error, "a refused upload's source could not be removed yet");
@@ -227,15 +228,15 @@ impl Store {
         &self.0.rows
     }
 
-    /// Runs a change as a task of its own: a caller that goes away in the middle, as an HTTP handler does when its
-    /// client hangs up, must not let go of the lock on uploads while a file is still being written or removed, nor
-    /// leave a change of rows before it is queued.
+    /// Runs a change as a separate task: a caller that goes away halfway, as an HTTP handler does when its client
+    /// disconnects, must not release the lock on uploads while a file is still being written or removed, nor drop a
+    /// change of rows before it is queued.
     async fn finish<F, T>(&self, change: impl FnOnce(Arc<Inner>) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
-        // Tracked before it is asked whether the store is closed, so that `close` waits for it or it hears of `close`.
+        // Tracked before the check whether the store is closed, so that either `close` waits for it or it sees `close`.
         let tracked = self.0.changes.token();
         if self.0.changes.is_closed() {
             return Err(Error::Closed);

@@ -1,12 +1,11 @@
-//! Recordings of calls, from which they can be run again.
+//! Recordings of calls, from which these can be run again.
 //!
-//! A recording never changes, and the first of a call stays: a server that hands over the same list again, because it
-//! did not hear that it was kept, does no harm.
+//! A recording never changes, and the first of a call stays: passing the same list again, because the answer was lost,
+//! does no harm.
 //!
-//! The newest are kept, by three limits: so many of a function, so many bytes of all functions, and none from before a
-//! time. The bytes are one limit for all, because the disk is one; so many of a function keeps a busy one from being
-//! all that there is. As with what left (`sent`), one transaction removes no more than it can without making others
-//! wait.
+//! The newest are kept, within three limits: a number for each function, bytes for all functions, and an age. The bytes
+//! are one limit for all, because there is one disk; the number for each function keeps a busy one from filling it. As
+//! in the audit log, one transaction removes no more than it can without making others wait.
 
 use uuid::Uuid;
 
@@ -16,15 +15,16 @@ use crate::model::{Recording, RecordingHead, RecordingsKept};
 use crate::rows::Recordings as _;
 
 impl Store {
-    /// Keeps recordings, in one transaction, and removes those that `keep` leaves no place for. Passed over are
-    /// recordings of functions that no longer exist, of calls that are recorded already, from before `keep.from`, and
-    /// those that by themselves are longer than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
+    /// Stores recordings, in one transaction, and removes those that exceed `keep`. It skips recordings of functions
+    /// that no longer exist, of calls that are recorded already, from before `keep.from`, and those that by themselves
+    /// are larger than `keep.total_bytes`. When this returns `Ok`, the rest is on the disk.
     ///
-    /// One call removes at least as much as it adds, and then up to a hundred more and up to 16 MiB more. `true`: there
-    /// are more to be removed, which the next call does; without recordings, it looks after age and bytes only.
+    /// One call removes at least as much as it adds, and then up to a hundred more and up to 16 MiB more. Returns
+    /// `true` if there are more to be removed, which the next call does; without recordings, it checks only age and
+    /// bytes.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was kept.
+    /// The errors of [`Store::delete_function`]; nothing was stored.
     pub async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
@@ -34,10 +34,10 @@ impl Store {
             .await
     }
 
-    /// The recording of a call. `None`: there is none, or not any more.
+    /// The recording of a call; `None` if there is none, or not any more.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error> {
         self.rows().recording(call).await
     }
@@ -45,7 +45,7 @@ impl Store {
     /// Up to `limit` recordings of a function, the newest first. Empty if it has none, or does not exist.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn recordings(
         &self,
         function_id: i64,

@@ -1,16 +1,16 @@
-//! The secrets of functions: set from outside, read by calls only, encrypted at rest.
+//! The secrets of functions: set from outside, read only by calls, encrypted at rest.
 //!
-//! Whoever sets a secret can replace it and delete it, and see its name; nothing that lists secrets ever decrypts one.
-//! A value is encrypted before it is queued for the writer, so the one task that touches the file never has a value in
-//! the clear, and neither has the database, its log, or a file that it spills to.
+//! A user who sets a secret can replace it, delete it, and see its name; listing secrets never decrypts one. A value is
+//! encrypted before it is queued for the writer, so neither the one task that touches the file nor the database, its
+//! log, or a temporary file ever has a value in the clear.
 //!
-//! Keys are handed over with each call rather than kept in [`Store`]: a server that has none still opens its data
-//! directory and serves every function that has no secrets, and a new list of keys needs no restart.
+//! Keys are passed with each call rather than kept in [`Store`]: a server without keys still opens its data directory
+//! and serves every function without secrets, and a new list of keys needs no restart.
 //!
-//! Rotation re-encrypts a row only if it is still the row that was read (its nonce says so), so it neither stops others
-//! from setting secrets nor undoes what they set. It remembers nothing: a row under an earlier key is the work left, so
-//! a rotation that was killed is finished by starting it again. One transaction around all of it was rejected, because
-//! it would keep every other write waiting.
+//! A rotation re-encrypts a row only if it is still the row that was read, which its nonce shows, so it neither stops
+//! others from setting secrets nor undoes what they set. It keeps no state: the rows under an earlier key are the work
+//! that is left, so a rotation that was killed is finished by starting it again. One transaction around all of it was
+//! rejected, because it would keep every other write waiting.
 
 use super::Store;
 use crate::error::Error;
@@ -23,13 +23,13 @@ use crate::secret_value::SecretValue;
 const BATCH: u32 = 64;
 
 impl Store {
-    /// Stores a secret of a function, in place of the one of that name. When this returns `Ok`, it is on the disk,
+    /// Stores a secret of a function, and replaces the one of that name. When this returns `Ok`, it is on the disk,
     /// encrypted under the current key.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the name is not a capital letter and up to 63 capital letters, digits and `_`, if the
     /// value is empty or longer than [`MAX_SECRET_VALUE`](crate::MAX_SECRET_VALUE), or if the function has
-    /// [`MAX_SECRETS`](crate::MAX_SECRETS) others; [`Error::NotFound`]; and those of [`Store::delete_function`].
+    /// [`MAX_SECRETS`](crate::MAX_SECRETS) others; [`Error::NotFound`]; and the errors of [`Store::delete_function`].
     /// Nothing was changed.
     pub async fn set_secret(
         &self,
@@ -48,8 +48,8 @@ impl Store {
     /// All secrets of a function in the clear, by name: for its calls. Empty if it has none, or does not exist.
     ///
     /// # Errors
-    /// [`Error::MissingKey`], [`Error::Damaged`] if a row was changed by someone else, and those of
-    /// [`Store::function`]. One secret that cannot be read fails them all: a call without it would do something else.
+    /// [`Error::MissingKey`], [`Error::Damaged`] if a row was changed from outside, and the errors of
+    /// [`Store::function`]. One secret that cannot be read fails them all: a call without it would behave differently.
     pub async fn secrets(
         &self,
         keys: &SecretKeys,
@@ -66,35 +66,35 @@ impl Store {
     /// The names of a function's secrets, in their order; never the values. Needs no key.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn secret_names(&self, function_id: i64) -> Result<Vec<SecretName>, Error> {
         self.rows().secret_names(function_id).await
     }
 
-    /// The id of the key that some secret is encrypted under; `None`: there are no secrets. Needs no key.
+    /// The id of a key under which some secret is encrypted; `None` if there are no secrets. Needs no key.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn secret_key_in_use(&self) -> Result<Option<String>, Error> {
         self.rows().secret_key_in_use().await
     }
 
-    /// Deletes a secret. `false`: there was none.
+    /// Deletes a secret. Returns `false` if there was none.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was changed.
+    /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.delete_secret(function_id, name).await })
             .await
     }
 
-    /// Encrypts every secret that is under an earlier key anew, under the current one, and says how many that were.
-    /// May be killed, or fail, at any moment: no secret is lost, and the next rotation does the rest. When this
-    /// returns `Ok`, nothing that was stored before it began needs an earlier key.
+    /// Re-encrypts every secret that is under an earlier key, under the current one, and returns their number. May be
+    /// killed, or fail, at any moment: no secret is lost, and the next rotation does the rest. When this returns `Ok`,
+    /// no secret that was stored before it began needs an earlier key.
     ///
     /// # Errors
     /// [`Error::MissingKey`] and [`Error::Damaged`] for the first secret that cannot be read, after all others were
-    /// rotated; and those of [`Store::delete_function`].
+    /// rotated; and the errors of [`Store::delete_function`].
     pub async fn rotate_secrets(&self, keys: &SecretKeys) -> Result<u64, Error> {
         let mut rotated = 0;
         let mut unreadable = None;

@@ -12,7 +12,7 @@ use crate::objects::blocking;
 use crate::rows::Versions as _;
 use crate::sweep::{self, Leftovers};
 
-/// Sweeps until it is done, or until the store is closed or gone. What fails is said, and left for the next start.
+/// Sweeps until it is done, or until the store is closed or dropped. Failures are logged, and left for the next start.
 pub(super) async fn run(store: Weak<Inner>, root: PathBuf, opened: SystemTime) {
     match sweep(&store, root, opened).await {
         Ok(0) | Err(Error::Closed) => {}
@@ -62,7 +62,7 @@ async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result
     Ok(removed)
 }
 
-/// Removes those that are still there: a file that was being written has got its name since.
+/// Removes the temporary files that still exist: a file that was being written has been renamed since.
 fn remove_temporaries(temporaries: &[PathBuf]) -> Result<(), Error> {
     for path in temporaries {
         match fs::remove_file(path) {

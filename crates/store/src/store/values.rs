@@ -1,10 +1,9 @@
 //! Values that the guests of one function store under keys of 32 bytes: the storage of 2020, and that of today, whose
-//! keys are digests of a name by which they are listed.
+//! keys are digests of names by which they are listed.
 //!
-//! A function's values are bounded together. A save that does not make the total larger is always taken: after an
+//! A function's values are bounded together. A save that does not make the total larger is always accepted: after an
 //! operator lowers the limit, a function must still be able to overwrite its values, because the guests of 2020 cannot
-//! remove anything. A value that was removed counts no more, and neither does one that has ended: its row goes with one of
-//! the next changes.
+//! remove any. A removed value counts no more, nor does one whose lifetime is over: a later change removes its row.
 
 use bytes::Bytes;
 
@@ -14,10 +13,10 @@ use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey}
 use crate::rows::Values as _;
 
 impl Store {
-    /// The value of the function under `key`. `None`: there is no such value, or no such function.
+    /// The value of the function under `key`; `None` if there is no such value, or no such function.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn load_value(
         &self,
         function_id: i64,
@@ -26,13 +25,14 @@ impl Store {
         self.rows().load_value(function_id, key).await
     }
 
-    /// Stores `value` under `key`, in place of what was there. When this returns [`Saved::Stored`], it is on the disk.
+    /// Stores `value` under `key`, and replaces the value there. When this returns [`Saved::Stored`], it is on the
+    /// disk.
     ///
-    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`]: the value
-    /// would take them over it, and nothing was changed. A value no longer than the one that it replaces always fits.
+    /// `total_limit` bounds the function's keys and values together, in bytes. [`Saved::QuotaExceeded`] means that the
+    /// value would exceed it, and nothing was changed. A value no longer than the one that it replaces always fits.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and those of [`Store::delete_function`]; nothing was changed.
+    /// [`Error::NotFound`], and the errors of [`Store::delete_function`]; nothing was changed.
     pub async fn save_value(
         &self,
         function_id: i64,
@@ -50,20 +50,20 @@ impl Store {
         .await
     }
 
-    /// Removes what the function stored under `key`, and its place with it. `false`: there was nothing.
+    /// Removes the function's value under `key`, and frees its room. Returns `false` if there was none.
     ///
     /// # Errors
-    /// As [`Store::delete_function`]; nothing was changed.
+    /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.remove_value(function_id, key).await })
             .await
     }
 
-    /// Makes all changes of `batch`, if its values are as they are expected to be. When this returns
+    /// Makes all changes of `batch`, if the current values are the expected ones. When this returns
     /// [`Committed::Stored`], they are on the disk, all together.
     ///
     /// # Errors
-    /// As [`Store::save_value`].
+    /// The errors of [`Store::save_value`].
     pub async fn commit_values(
         &self,
         function_id: i64,
@@ -79,11 +79,11 @@ impl Store {
         .await
     }
 
-    /// Replaces the value under `key` by what `change` makes of it; no other change comes between. The time at which it
-    /// ends stays.
+    /// Replaces the value under `key` by the result of `change`, without another change in between. Its end stays the
+    /// same.
     ///
     /// # Errors
-    /// As [`Store::save_value`].
+    /// The errors of [`Store::save_value`].
     pub async fn update_value(
         &self,
         function_id: i64,
@@ -100,11 +100,11 @@ impl Store {
         .await
     }
 
-    /// The names of the function's values that begin with `prefix` and come after `after`, in the order of their bytes,
-    /// at most `limit`.
+    /// The names of the function's values that begin with `prefix` and come after `after`, in byte order, at most
+    /// `limit`.
     ///
     /// # Errors
-    /// As [`Store::function`].
+    /// The errors of [`Store::function`].
     pub async fn value_names(
         &self,
         function_id: i64,

@@ -1,4 +1,4 @@
-//! When the database refuses a write: whoever asked hears it, and nobody else notices.
+//! A database that refuses a write: its caller gets the error, and no other is affected.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{Home, count, function, outside, version};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// One write that fails takes its whole batch back; the others are then done again, each alone.
+/// One write that fails undoes its whole batch; the others are then done again, one by one.
 ///
 /// `ABORT` undoes a statement. `ROLLBACK` ends the transaction behind the driver's back, as SQLite itself does when the
 /// disk is full (<https://www.sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction").

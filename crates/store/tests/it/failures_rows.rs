@@ -1,4 +1,5 @@
-//! When the database refuses one of many rows that came together: none of them is there, and nobody else notices.
+//! A database that refuses one of many rows that came together: none of them is stored, and no other caller is
+//! affected.
 
 use iof_store::{NewJob, RecordingsKept, Store, Submitted};
 

@@ -164,7 +164,7 @@ async fn what_cannot_run_is_not_accepted() {
     assert_eq!(get(&store, 2).await, None);
     assert_eq!(waiting(&home).await, (1, 1));
 
-    // Any version may run it, not the active one alone.
+    // Any version may run it, not only the active one.
     let added = store.add_version(1, version("idle"), Rollout::Idle);
     let number = added.await.unwrap().number;
     let of_idle = NewJob {

@@ -149,7 +149,7 @@ async fn the_newest_of_all_are_kept_to_the_byte() {
     assert_eq!(totals(&home).await, (91, 91), "the oldest, and no other");
     assert_eq!(times(&store, 1).await, [11, 10, 8, 6, 4, 2]);
     assert_eq!(times(&store, 2).await, [9, 7, 5, 3, 1]);
-    // What alone is too large pushes nothing out.
+    // A recording that is too large by itself pushes nothing out.
     assert!(!put(&store, vec![recording(1, 12, 102)], keep(101)).await);
     assert_eq!(totals(&home).await, (91, 91));
     assert!(!put(&store, vec![recording(1, 13, 101)], keep(101)).await);

@@ -1,4 +1,4 @@
-//! Many cases at a time against one server, and everything that is wrong with any of them in one message.
+//! Many cases at a time against one server, with all failures in one message.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,7 @@ use super::paths::{Ask, Told, Way, World, exit_status};
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
-/// The same where many wait for somebody who is not there.
+/// The same where many wait for a peer that is not there.
 const WAITING_AT_A_TIME: usize = 128;
 
 /// One request and how it ends.

@@ -1,4 +1,4 @@
-//! A real name server on loopback, over UDP and TCP, that says what a test wants.
+//! A real name server on loopback, over UDP and TCP, with the answers that a test sets.
 //!
 //! Its messages are written by hand (RFC 1035 section 4): what an attacker's server would say is not what a library of
 //! good manners lets one say.

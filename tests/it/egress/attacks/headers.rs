@@ -1,4 +1,4 @@
-//! Section 7: what a guest may say in headers, to whom its credentials go, and how much comes back.
+//! Section 7: the headers that a guest may set, the hosts that get its credentials, and the size of responses.
 
 use futures::future::join_all;
 use iof_tests::upstream::{GZIP_TEXT, Upstream};

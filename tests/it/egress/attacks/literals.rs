@@ -1,4 +1,4 @@
-//! Sections 1 to 4 and 8: the table as it stands in a URL, and as what a redirect leads to.
+//! Sections 1 to 4 and 8: the table as URLs, and as targets of redirects.
 
 use iof_tests::upstream::Upstream;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Section 5: where this server listens, no function gets, and by the server's public name it gets to functions alone.
+//! Section 5: a function never reaches the addresses where this server listens, and by its public name it reaches only
+//! functions.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 

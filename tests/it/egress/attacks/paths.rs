@@ -1,4 +1,4 @@
-//! The client paths, behind one interface: what is asked for, by which way, and what came of it.
+//! The client paths, behind one interface: the request, its path, and its outcome.
 //!
 //! Each way shows its failures in its own manner; here they are one: the code of docs/egress.md. What a way shows is
 //! checked against that page on the way.

@@ -1,4 +1,4 @@
-//! The types that a function of wasm-bindgen says for itself, by versions that lay them out in their own ways.
+//! The types that a function of wasm-bindgen declares, by versions that lay them out differently.
 
 use super::v1;
 use iof_tests::guests::{guest, wat};

@@ -1,4 +1,4 @@
-//! Programs as compilers leave them, and what goes into them: stdin of any bytes, arguments, both or neither.
+//! Programs as compilers make them, and their input: stdin of any bytes, arguments, both or neither.
 
 use super::v1;
 use iof_tests::guests::{guest, wat};

@@ -1,4 +1,4 @@
-//! What is refused, by its name, and when.
+//! Modules that are refused, with the reason, and when.
 
 use super::v1;
 use iof_tests::call::Answer;

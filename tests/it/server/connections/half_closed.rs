@@ -1,4 +1,4 @@
-//! A client that closes its side when its request is sent is answered. One that is gone costs no call.
+//! A client that closes its side when its request is sent is answered. A call whose client is gone ends.
 
 use super::raw::{LONG, Reply, connect, connect_tls, reply, rest};
 use iof_tests::{guests::guest, server::Server};

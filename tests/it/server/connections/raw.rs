@@ -1,4 +1,4 @@
-//! A client that writes bytes and reads bytes.
+//! A client that writes and reads bytes.
 
 use iof_tests::{joey::client_config, server::Server};
 use rustls::pki_types::ServerName;

@@ -1,4 +1,4 @@
-//! Answers that nobody takes: they end after `server.write_wait`, and count in `server.body_memory` until then.
+//! Answers that no client takes: they end after `server.write_wait`, and count in `server.body_memory` until then.
 
 use super::frames;
 use super::raw::{LONG, connect, connect_from, connect_tls, reply, rest};

@@ -1,4 +1,4 @@
-//! Client arguments, lowered to what an export takes.
+//! Client arguments, lowered to the parameters of an export.
 
 use super::super::input::{InputArg, arity_error, expand_array};
 use super::typed::{check_stated_signature, layout_of, typed};
@@ -9,8 +9,8 @@ use crate::types::listed;
 use crate::{Arg, StatedSignature};
 use iof_fault::{Fault, FaultKind};
 
-/// Decides how `export` is called. `texts` is set if the module exports an allocator, without which it can be handed no
-/// text.
+/// Plans the call of `export`. `texts` is true if the module exports an allocator, without which it cannot receive
+/// texts.
 ///
 /// # Errors
 /// `arguments`, `no-allocator`
@@ -37,7 +37,7 @@ pub(super) fn lower(
     }
     let any = |texts: bool| {
         shaped(export, &given, texts)
-            // One text that cannot be the argument may hold all of them.
+            // A single text that cannot be the argument may be an array of all of them.
             .or_else(|| shaped(export, &expand_array(&given)?, texts))
             .or_else(|| padded(export, given.clone(), texts))
     };
@@ -48,7 +48,7 @@ pub(super) fn lower(
     }
 }
 
-/// The fault of a text for a module that no text can be handed to.
+/// The fault of a text for a module without an allocator.
 fn no_allocator(export: &Export) -> Fault {
     Fault::new(
         FaultKind::NoAllocator,

@@ -1,10 +1,10 @@
 //! Results of this ABI, from core values or from a return area.
 //!
-//! Everything is the guest's word: a pointer, a length and a handle are checked before they are followed, and nothing is
-//! written that is larger than a result may be.
+//! All of this is under the guest's control: a pointer, a length and a handle are checked before they are followed, and
+//! nothing is written that is larger than a result may be.
 //!
-//! A function without known types is expected to return a text. The words behind pointer and length show when the result
-//! was of another type: such a result is refused, because its type cannot be told.
+//! A function without known types is expected to return a text. The words behind pointer and length show when the
+//! result was of another type: such a result is refused, because its type is unknown.
 
 mod lift;
 mod lists;
@@ -29,7 +29,7 @@ pub(super) const MOST: usize = 6;
 const WORDS: usize = 4;
 /// The value of the last two words before the call.
 const UNTOUCHED: u32 = 0xa5a5_a5a5;
-/// Below this lie no texts that a function returns, and all handles of references.
+/// Texts that a function returns lie above this address, and all handles of references below it.
 const LOW: u32 = 1 << 16;
 
 /// Core types of a known result, with its error.
@@ -73,7 +73,7 @@ pub(super) fn count(returns: &ResultLayout) -> usize {
     }
 }
 
-/// Reads the result.
+/// Reads the result of a call.
 ///
 /// # Errors
 /// [`Returned`], `bad-result`, a bad pointer, the limit of what may be returned.
@@ -138,7 +138,7 @@ pub(super) fn read<T: Holder>(
     }
 }
 
-/// The values of an area.
+/// Loads the values of a return area.
 fn load<T: Holder>(
     guest: &mut Guest<'_, T>,
     area: u32,
@@ -183,7 +183,7 @@ fn known<T: Holder>(
     lift(guest, ty, era, values, limit)
 }
 
-/// A text of a function without known types.
+/// Reads a text of a function without known types.
 fn text<T: Holder>(
     guest: &mut Guest<'_, T>,
     pointer: u32,
@@ -191,19 +191,19 @@ fn text<T: Holder>(
     limit: u64,
 ) -> wasmtime::Result<Value> {
     let (objects, _) = guest.store.data_mut().objects();
-    // The handle and the flag of a `Result` of nothing: a handle of ours, or of a reference to an error that was made.
+    // The handle and the flag of a `Result` of nothing: a handle of ours, or of a reference to an error.
     if length == 1 && (objects.get(pointer).is_some() || pointer < LOW && objects.last().is_some())
     {
         return Err(Returned(pointer).into());
     }
-    // The presence of an optional number, and the number: no text lies at the address 1.
+    // The presence of an optional number, and the number: a text never lies at address 1.
     if pointer == 1 && length > 0 {
         return Err(bad());
     }
     fetch(guest, pointer, length, limit).map(Value::Text)
 }
 
-/// A text of a function without known types, behind which an error and a flag follow.
+/// Reads a text of a function without known types, behind which an error and a flag follow.
 fn fallible_text<T: Holder>(
     guest: &mut Guest<'_, T>,
     [pointer, length, error, flag]: [u32; WORDS],
@@ -211,7 +211,7 @@ fn fallible_text<T: Holder>(
 ) -> wasmtime::Result<Value> {
     match flag {
         1 => Err(Returned(error).into()),
-        // An empty text has the address of nothing; a number has any.
+        // An empty text has the dangling address; a number may be any.
         0 if length > 0 || pointer <= 1 => fetch(guest, pointer, length, limit).map(Value::Text),
         _ => Err(bad()),
     }

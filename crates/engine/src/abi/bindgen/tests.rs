@@ -1,4 +1,4 @@
-//! Rules of binding. Calls themselves are tested from outside, with real modules.
+//! Rules of planning a call. Calls themselves are tested from outside, with real modules.
 
 use super::*;
 use crate::abi::layout::{Era, Fallible, ResultLayout, whole};
@@ -42,7 +42,7 @@ fn bytes(text: &str) -> CoreArg {
 
 const I: Core = Core::I32;
 
-/// A result of one value, as it is.
+/// The layout of a result of one value, returned directly.
 fn scalar(ty: Type) -> ResultLayout {
     known(ty, false, false)
 }
@@ -99,8 +99,8 @@ fn numbers_by_shape() {
         plan(&add, &texts(&["1", "4294967295"])).unwrap().slots,
         [CoreArg::I32(1), CoreArg::I32(-1)]
     );
-    // The same core type as `length(&str) -> u32`: as many numbers as core parameters are the arguments, any other
-    // text is a text.
+    // The same core type as `length(&str) -> u32`: an array of as many numbers as there are core parameters holds the
+    // arguments, and any other text is a text.
     assert_eq!(
         plan(&add, &texts(&["[1, 2]"])).unwrap().slots,
         [CoreArg::I32(1), CoreArg::I32(2)]
@@ -111,7 +111,7 @@ fn numbers_by_shape() {
     for many in ["[1, 2.5]", "[1, 4294967296]"] {
         assert_eq!(plan(&add, &texts(&[many])).unwrap_err().code(), "arguments");
     }
-    // What returns a text takes the array as a text.
+    // A function that returns a text takes the array as a text.
     let text = export(&[I, I], &[I, I], None);
     assert_eq!(
         plan(&text, &texts(&["[1, 2]"])).unwrap().slots,
@@ -211,13 +211,13 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
         assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
         assert_eq!(plan.returns, ResultLayout::Area);
     }
-    // A number that did not come is none, and neither is one text too many.
+    // An absent number is `None`, and so is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
         let fault = plan(&export(params, &[I], None), &texts(given)).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Arguments, "{params:?}");
     }
     assert!(plan(&three, &texts(&["a", "b", "c", "d"])).is_err());
-    // Who counts the arguments is taken at their word.
+    // A client that sends an array has counted the arguments.
     assert!(plan(&three, &texts(&["[\"a\"]"])).is_err());
     let described = Some(Signature {
         params: vec![Type::String, Type::I32, Type::Bytes],
@@ -246,7 +246,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
     let length = stated(&add, "(string) -> u32", &["[1, -2]"]).unwrap();
     assert_eq!(length.slots, [bytes("[1, -2]")]);
     assert_eq!(length.returns, scalar(Type::U32));
-    // One element alone may stand in an array, too.
+    // A single element may be in an array, too.
     let one = export(&[Core::I64], &[Core::I64], None);
     for given in ["-1", "[-1]"] {
         let plan = stated(&one, "(i64) -> u64", &[given]).unwrap();
@@ -308,7 +308,7 @@ fn without_an_allocator_words_are_numbers() {
         bare(&add, &["1", "2", "3"]).unwrap_err().code(),
         "arguments"
     );
-    // A first word is an argument, and no return area.
+    // A first word is an argument, not a return area.
     let set = export(&[I, I], &[], None);
     let plan = bare(&set, &["[7, 8]"]).unwrap();
     assert_eq!(plan.slots, [CoreArg::I32(7), CoreArg::I32(8)]);

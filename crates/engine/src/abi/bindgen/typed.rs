@@ -1,4 +1,4 @@
-//! Calls of exports whose types are known: from the module, or from the caller.
+//! Calls of exports whose types are known, from the module or from the caller.
 
 use super::super::input::{InputArg, coerce, convert, name};
 use crate::StatedSignature;
@@ -11,14 +11,14 @@ use iof_fault::{Fault, FaultKind};
 pub(super) struct SignatureLayout {
     params: Era,
     returns: ResultLayout,
-    /// The number for `None` in an `f64`, where the version of wasm-bindgen is known.
+    /// The number for `None` in an `f64`, if the version of wasm-bindgen is known.
     none: Option<f64>,
 }
 
 /// The signature, if the core type agrees with it.
 ///
 /// # Errors
-/// A clause that says so.
+/// A clause that states the disagreement.
 pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature, String> {
     match layout_of(export, &signature) {
         Some(_) => Ok(signature),
@@ -36,7 +36,7 @@ pub(super) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
     }
 }
 
-/// The layout of a signature that the module says, if its core type agrees.
+/// The layout of a signature that the module declares, if its core type agrees.
 pub(super) fn layout_of(export: &Export, signature: &Signature) -> Option<SignatureLayout> {
     let fallible = Some(signature.fallible);
     let (params, result) = (&signature.params, &signature.result);
@@ -94,7 +94,7 @@ fn returned(
         fallible,
     };
     if area {
-        // One value is returned as it is; what has an area is more, or the error beside it.
+        // One value is returned directly; a return area means more values, or an error beside the value.
         let several = cores.len() >= 2 || cores == [Core::I64];
         return match fallible {
             None if several => Some(known(Fallible::Perhaps)),
@@ -114,7 +114,7 @@ fn returned(
     }
 }
 
-/// The layout of the types that a caller states, if neither the module nor its core type contradicts.
+/// Checks the types that a caller states against the module and its core type.
 ///
 /// # Errors
 /// `arguments`
@@ -149,11 +149,11 @@ pub(super) fn check_stated_signature(
 /// One argument as core values.
 enum Lowered {
     One(CoreArg),
-    /// A word that says whether there is a value, and the value.
+    /// A word for the presence of a value, and the value.
     Tagged(i32, CoreArg),
 }
 
-/// Decides how an export of known types is called.
+/// Plans the call of an export of known types.
 ///
 /// # Errors
 /// `arguments`
@@ -183,7 +183,7 @@ pub(super) fn typed(
     })
 }
 
-/// One argument of a known type, as the module's version has it.
+/// Lowers one argument of a known type, as the module's version lays it out.
 fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option<Lowered> {
     let one = |slot| Some(Lowered::One(slot));
     match ty {
@@ -216,7 +216,7 @@ fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option
                 .trim()
                 .parse()
                 .ok()?;
-            // The number of `None` is none of an enum's own.
+            // The number of `None` is not one of the enum's own.
             if number == i64::from(*hole) {
                 return None;
             }

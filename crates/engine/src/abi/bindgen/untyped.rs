@@ -1,12 +1,12 @@
-//! Calls of exports without known types: the core type and the arguments at hand decide.
+//! Calls of exports without known types: the core type and the arguments decide.
 
 use super::super::input::{ArgHint, InputArg, convert, expand_array};
 use crate::abi::layout::{CallPlan, CoreArg, Era, Fallible, ResultLayout};
 use crate::manifest::{Core, Export, Type};
 use std::collections::HashSet;
 
-/// The elements of an array that holds a number for each core parameter of a function that returns a number: they are
-/// its arguments. A text would be two parameters.
+/// The elements of an array that has one number for each core parameter of a function that returns a number: they are
+/// the function's arguments. A text would take two parameters.
 pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputArg>> {
     let one_number = match export.core_results.as_slice() {
         [one] | [one, Core::I32, Core::I32] => number(*one).is_some(),
@@ -17,7 +17,7 @@ pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputAr
     (all && elements.iter().all(InputArg::is_number)).then_some(elements)
 }
 
-/// Core parameters up to which empty texts are tried: trying costs time that no limit of a call counts.
+/// The most core parameters for which empty texts are tried: the search takes time that no limit of a call counts.
 const PADDED: usize = 64;
 
 /// Plans a call with fewer arguments than the function takes: the missing ones are empty texts, as in 2020. A client
@@ -45,7 +45,7 @@ pub(super) fn shaped(export: &Export, given: &[InputArg], texts: bool) -> Option
         })
     };
     match export.core_results.as_slice() {
-        // A function that returns text is likelier than one that returns nothing: it is tried first.
+        // A function that returns a text is more likely than one that returns nothing, so it is tried first.
         [] => match params.split_first() {
             Some((Core::I32, rest)) if texts => plan(rest, ResultLayout::Area),
             _ => None,
@@ -81,7 +81,7 @@ fn number(core: Core) -> Option<Type> {
 
 /// Divides `params` among the arguments: two `i32` for bytes, one parameter for a number.
 fn divide(params: &[Core], given: &[InputArg], texts: bool) -> Option<Vec<CoreArg>> {
-    // With the counts known, so is the number of texts; what cannot work out is not searched.
+    // The number of texts follows from the counts; a division that cannot succeed is not searched.
     let count = params.len().checked_sub(given.len())?;
     if count > given.len() || count > 0 && !texts {
         return None;
@@ -126,7 +126,7 @@ fn search(
     false
 }
 
-/// Unsigned numbers and booleans, which the core type does not tell from signed ones.
+/// The value of an unsigned number or a boolean, which the core type does not distinguish from a signed number.
 fn wide(core: Core, given: &InputArg) -> Option<CoreArg> {
     match core {
         Core::I32 => convert(&Type::U32, given).or_else(|| {

@@ -47,7 +47,7 @@ pub(super) enum Code {
     Nullable,
 }
 
-/// Every code in order, with the version since which it is there; what `FUNCTION` tells has none.
+/// Every code in order, with the version that added it; codes that `FUNCTION` calibrates have none.
 const CODES: [(Code, Patch); 39] = [
     (Code::I8, 0),
     (Code::U8, 0),

@@ -1,7 +1,7 @@
-//! Results of this ABI: values that say their types, anywhere in memory.
+//! Results of this ABI: values that carry their types, anywhere in memory.
 //!
-//! The table and all that it names are the guest's word. Nothing is copied before it was found in memory; a million
-//! entries may name the same bytes, so what is bounded is what is written, as it is written.
+//! The table and everything in it are under the guest's control. Nothing is copied before it was found in memory; a
+//! million entries may name the same bytes, so the bound is on the output, as it is written.
 
 use super::super::guest::result;
 use crate::Value;
@@ -30,10 +30,10 @@ const BYTES: u32 = 21;
 const ARRAYS: std::ops::RangeInclusive<u32> = 21..=28;
 const STRING: u32 = 31;
 
-/// Reads `count` results: one as itself, several or a list of numbers as JSON, none as nothing.
+/// Reads `count` results: one unchanged, several or a list of numbers as JSON, none as nothing.
 ///
 /// # Errors
-/// `bad-pointer` and `bad-result` for what is not a value, `output` for more than may be returned.
+/// `bad-pointer` and `bad-result` for a malformed value, `output` for more than may be returned.
 pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtime::Result<Value> {
     // Every entry is at least a digit and a comma, so a table of more bytes than this cannot be written.
     let room = limit.saturating_mul(ENTRY);
@@ -122,7 +122,7 @@ fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> was
     }
     if !ARRAYS.contains(&code) {
         return match single(memory, entry, 8)? {
-            // JSON has no word for the numbers that are none.
+            // JSON cannot write NaN and infinities.
             Value::F32(n) if !n.is_finite() => json.put(b"null"),
             Value::F64(n) if !n.is_finite() => json.put(b"null"),
             Value::Text(char) => json.string(&String::from_utf8_lossy(&char)),
@@ -155,7 +155,7 @@ fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> was
     json.put(b"]")
 }
 
-/// The error of a scalar that is longer than any, which is not a matter of limits.
+/// The error of a scalar that is longer than any type, which is not a matter of limits.
 fn too_long(error: wasmtime::Error, code: u32, length: u32) -> wasmtime::Error {
     match error.downcast_ref() {
         Some(LimitExceeded::Output) => bad(code, length),

@@ -118,7 +118,7 @@ fn stated_types_give_exact_widths() {
             (2, 2)
         ]
     );
-    // One text that is an array: itself where a text is stated, the numbers where they are.
+    // One text that is an array: a text if a text is stated, its numbers if numbers are.
     for (signature, elements) in [
         ("(string) -> ()", 5),
         ("([i16]) -> ()", 2),
@@ -134,7 +134,7 @@ fn stated_types_give_exact_widths() {
         stated("([i16]) -> ()", &["[[1,2]]"]).unwrap()[0].elements,
         2
     );
-    // What is missing is empty.
+    // A missing argument is empty.
     assert_eq!(stated("(string, [i64]) -> ()", &[]).unwrap()[1].elements, 0);
     for (signature, given, words) in [
         ("(u8) -> ()", &["256"][..], "0 to 255"),
@@ -272,7 +272,7 @@ fn what_is_no_result_is_a_fault() {
     }
 }
 
-/// However many entries name the same bytes, no more is written than a result may have.
+/// However many entries name the same bytes, the output is not larger than a result may be.
 #[test]
 fn what_is_written_is_bounded() {
     let control = [1u8; 64];
@@ -296,7 +296,7 @@ fn what_is_written_is_bounded() {
 }
 
 proptest::proptest! {
-    /// Whatever the guest wrote, reading it ends in a value of bounded size or in a fault.
+    /// Reading a result ends in a value of bounded size or in a fault, whatever the guest wrote.
     #[test]
     fn any_memory_is_safe(
         words in proptest::collection::vec(proptest::prelude::prop_oneof![

@@ -1,4 +1,4 @@
-//! What is read as a declaration, and what is refused by its name.
+//! Declarations that are read, and declarations that are refused by the name of the field.
 
 use super::*;
 use crate::grants::Ceiling;

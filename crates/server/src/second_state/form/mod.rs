@@ -1,5 +1,5 @@
-//! Forms as the original read them: `qs` 6.7 behind `body-parser` 1.19, which nests fields to any depth, keeps arrays as
-//! sparse as they come, and takes 1,000 fields.
+//! Forms as the original read them: `qs` 6.7 behind `body-parser` 1.19, which nests fields to any depth, keeps arrays
+//! as sparse as they come, and accepts 1,000 fields.
 //!
 //! | field | becomes |
 //! |---|---|
@@ -17,9 +17,9 @@ use iof_fault::{Fault, FaultKind};
 use node::{Array, Node, Object, both};
 use std::borrow::Cow;
 
-/// The smallest limit of an index of an array; a form of more fields has a greater one.
+/// The least limit of an array index; a form with more fields has a higher one.
 const ARRAY: usize = 100;
-/// The deepest form, however deep JSON may be: what merges two fields recurses.
+/// The deepest form, however deep JSON may be: merging two fields recurses.
 const DEPTH: u32 = 500;
 /// Memory for a value or a level of nesting.
 const NODE: usize = 256;
@@ -33,7 +33,7 @@ pub(super) struct FormLimits {
     pub(super) depth: u32,
 }
 
-/// One step into what a form says.
+/// One step of a field's name.
 enum Step<'a> {
     Name(&'a str),
     /// `[]`
@@ -45,7 +45,7 @@ enum Step<'a> {
 /// The fields of a form, as JSON.
 ///
 /// # Errors
-/// `form-fields`, `json-depth`, and those of the budget.
+/// `form-fields`, `json-depth`, and the errors of the budget.
 pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Result<String, Fault> {
     let ampersands = text.bytes().filter(|byte| *byte == b'&').count();
     if ampersands >= limits.fields as usize {
@@ -58,7 +58,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
         ));
     }
     let (most, depth) = (ampersands.max(ARRAY), limits.depth.min(DEPTH));
-    // Fields of one name come together before names are taken apart.
+    // Fields of one name are joined before names are split.
     let mut given = Object::default();
     for part in text.split('&') {
         budget.spend(part.len() + 1)?;
@@ -95,7 +95,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
     Ok(json)
 }
 
-/// Decodes `+` and percent signs; a text in which they stand for nothing is left as it is.
+/// Decodes `+` and percent signs; a text in which they are malformed is left as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
     let text: Cow<str> = match text.contains('+') {
         true => text.replace('+', " ").into(),
@@ -112,7 +112,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name taken apart: what stands before the first pair of brackets, then what stands in each.
+/// A name, split: the text before the first pair of brackets, then the text in each pair.
 fn steps(name: &str, most: usize) -> Vec<Step<'_>> {
     let mut steps = vec![];
     let mut opened = None;
@@ -143,7 +143,7 @@ fn steps(name: &str, most: usize) -> Vec<Step<'_>> {
     steps
 }
 
-/// A value in what its name's steps lead through; `None` where the original had none.
+/// A value nested as its name's steps say; `None` where the original had none.
 fn chain(steps: &[Step<'_>], value: Node) -> Option<Node> {
     let (mut node, mut steps) = (value, steps.iter().rev().peekable());
     steps.peek()?;

@@ -1,17 +1,17 @@
-//! The values of a form while it is read, and how two of one name become one.
+//! The values of a form while it is read, and how two values of one name become one.
 
 use crate::json::{index, quoted};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) enum Node {
     Text(String),
-    /// The form of a text that meets an object.
+    /// The value that a text becomes when it is merged with an object.
     True,
     Array(Array),
     Object(Object),
 }
 
-/// Elements by place; where there are none is left out at the end.
+/// Elements by index; indices without an element are left out at the end.
 #[derive(Default)]
 pub(super) struct Array {
     items: BTreeMap<usize, Node>,
@@ -25,7 +25,7 @@ pub(super) struct Object {
     places: HashMap<String, usize>,
 }
 
-/// Two values in an array; one that is an array already brings its elements.
+/// Two values in one array; a value that is an array adds its elements.
 pub(super) fn both(first: Node, second: Node) -> Node {
     let mut values = Array::of([first]);
     match second {
@@ -43,7 +43,7 @@ impl Node {
         matches!(self, Self::Text(text) if text.is_empty())
     }
 
-    /// Joins two values of one name.
+    /// Merges two values of one name.
     fn merged(self, source: Self) -> Self {
         match (self, source) {
             (target, source) if source.is_empty_text() => target,
@@ -152,7 +152,7 @@ impl Object {
         self.fields.get_mut(at).map(|(_, value)| value)
     }
 
-    /// Sets a field. Of the name `__proto__` JavaScript makes no field.
+    /// Sets a field. JavaScript does not make a field named `__proto__`.
     pub(super) fn insert(&mut self, name: &str, value: Node) {
         if name == "__proto__" {
             return;
@@ -166,7 +166,7 @@ impl Object {
         }
     }
 
-    /// Adds the fields of an object, or the elements of an array by their places.
+    /// Adds the fields of an object, or the elements of an array by their indices.
     pub(super) fn merge(&mut self, source: Node) {
         let fields: Vec<(String, Node)> = match source {
             Node::Object(object) => object.fields,

@@ -1,4 +1,4 @@
-//! What the original parser makes of a form, and the bounds of ours.
+//! The original parser's results for forms, and the bounds of ours.
 
 use super::*;
 
@@ -115,7 +115,7 @@ fn fields_and_depth_are_bounded() {
     let deep = |depth: usize| format!("a{}=1", "[b]".repeat(depth - 1));
     assert!(read(&deep(500)).is_ok());
     assert_eq!(read(&deep(501)).unwrap_err().code(), "json-depth");
-    // A form of a hundred kilobytes cannot make an array of a hundred million places.
+    // A form of a hundred kilobytes cannot make an array of a hundred million elements.
     let sparse: Vec<_> = (0..999).map(|at| format!("a[{at}][998]=x")).collect();
     assert!(form(&sparse.join("&")).len() < 20_000);
 }

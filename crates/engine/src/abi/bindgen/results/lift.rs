@@ -9,7 +9,7 @@ use crate::types::Type;
 use bytes::Bytes;
 use wasmtime::Val;
 
-/// A value of a known type.
+/// Lifts a value of a known type.
 pub(super) fn lift<T: Holder>(
     guest: &mut Guest<'_, T>,
     ty: &Type,
@@ -94,7 +94,7 @@ fn floats(inner: &Type) -> bool {
     matches!(inner, Type::I32 | Type::U32 | Type::F32)
 }
 
-/// A number of 32 bits, or an enum's, in an `f64`.
+/// A number of 32 bits, or of an enum, in an `f64`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a value that was an f32 or an integer is one"
@@ -131,7 +131,7 @@ pub(super) fn fetch<T: Holder>(
     limit: u64,
 ) -> wasmtime::Result<Bytes> {
     Ok(match length {
-        // Nothing is read, so a module without a memory may return it.
+        // No byte is read, so a module without a memory may return it.
         0 => Bytes::new(),
         _ => Bytes::copy_from_slice(result(guest.data()?, pointer, length.into(), limit)?),
     })

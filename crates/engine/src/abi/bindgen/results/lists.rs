@@ -23,7 +23,7 @@ pub(super) fn list<T: Holder>(
     let size = u64::from(count) * u64::from(width);
     let bytes = match count {
         0 => &[][..],
-        // Every element is at least a digit and a comma: of more bytes than this, the list could not be written.
+        // Every element is at least a digit and a comma: a list of more bytes than this could not be written.
         _ => result(guest.data()?, pointer, size, limit.saturating_mul(4))?,
     };
     let mut json = vec![b'['];
@@ -89,7 +89,7 @@ fn write_element(element: &Type, cell: &[u8], json: &mut Vec<u8>) -> wasmtime::R
         Type::U32 => write!(json, "{word}")?,
         Type::I64 => write!(json, "{}", double.cast_signed())?,
         Type::U64 => write!(json, "{double}")?,
-        // A number that JSON has no word for is null there.
+        // A number that JSON cannot write becomes `null`.
         Type::F32 => serde_json::to_writer(json, &f32::from_bits(word))?,
         Type::F64 => serde_json::to_writer(json, &f64::from_bits(double))?,
         Type::Bool => write!(json, "{}", word != 0)?,
@@ -101,7 +101,7 @@ fn write_element(element: &Type, cell: &[u8], json: &mut Vec<u8>) -> wasmtime::R
     }
     Ok(())
 }
-/// The fault of a result that is not of its type.
+/// The fault of a result that does not have its type.
 pub(super) fn bad() -> wasmtime::Error {
     Fault::new(
         FaultKind::BadResult,

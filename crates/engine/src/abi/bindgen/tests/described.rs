@@ -1,4 +1,4 @@
-//! Exports whose module says their types, and those whose caller states them alike.
+//! Exports whose module declares their types, and the same with types that the caller states.
 
 use super::*;
 
@@ -101,7 +101,7 @@ fn described_types_have_the_layout_of_their_version() {
             vec![CoreArg::F64(9.0)],
         ),
     ] {
-        // Only the version says which number is `None`.
+        // Only the version shows which number is `None`.
         let by_version = matches!(slots[..], [CoreArg::F64(n)] if n == none);
         let signature = Signature {
             params: vec![ty.clone()],
@@ -113,7 +113,7 @@ fn described_types_have_the_layout_of_their_version() {
         let plan = plan(&takes, &texts(&[given])).unwrap();
         assert_eq!(plan.slots, slots, "{ty} of {given} in {cores:?}");
     }
-    // A text that did not come is none.
+    // An absent text is `None`.
     let signature = Signature {
         params: vec![option(Type::String), option(Type::String)],
         result: Type::Unit,
@@ -125,7 +125,7 @@ fn described_types_have_the_layout_of_their_version() {
     assert_eq!(planned.slots, [CoreArg::Null, bytes("null")]);
     let planned = plan(&takes, &texts(&["a"])).unwrap();
     assert_eq!(planned.slots, [bytes("a"), CoreArg::Null]);
-    // The number of `None` is none of the enum's.
+    // The number of `None` is not one of the enum's.
     let signature = Signature {
         params: vec![of_enum],
         result: Type::Unit,
@@ -233,7 +233,7 @@ fn numbers_of_64_bits_in_every_shape() {
             returns,
         };
         let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
-        // Who states the types does not say whether it may fail; the area shows it.
+        // A caller who states the types does not state whether the function may fail; the area shows it.
         if let ResultLayout::Known { fallible, .. } = &mut by_header.returns
             && *fallible == Fallible::Perhaps
         {
