@@ -196,6 +196,7 @@ mod tests {
     }
 
     /// Waits like a thread without a core.
+    #[expect(clippy::disallowed_methods, reason = "the test is of such a wait")]
     fn wait() {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -173,6 +173,7 @@ fn keys(config: &Config) -> Check {
 }
 
 /// The certificate of a server that speaks HTTPS.
+#[expect(clippy::disallowed_methods, reason = "a check may block")]
 fn certificate(config: &Config) -> Option<Check> {
     config.https_address().ok().flatten()?;
     let (name, file) = ("certificate", &config.tls.certificate);

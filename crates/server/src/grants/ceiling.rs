@@ -117,11 +117,11 @@ impl Ceiling {
                     let message = format!("secret {name}: {problem}");
                     Fault::new(FaultKind::SecretPlacement, message)
                 };
-                secret.attachment(&value, placement)
+                secret.attachment(value, placement)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let signing = declared.signing.iter();
-        let signing = signing.map(|signing| signing.key(&value));
+        let signing = signing.map(|signing| signing.key(value));
         let signing = signing.collect::<Result<Vec<_>, Fault>>()?;
         let secrets = SecretInjections::with_signing(secrets, signing)
             .map_err(|error| Fault::new(FaultKind::SecretPlacement, error.to_string()))?;

@@ -194,7 +194,7 @@ fn warn(settings: &Tls, key: &CertifiedKey) {
         Ok(None) => {}
         Ok(Some(expiry)) => tracing::warn!(%file, "{expiry}"),
         Err(error) => {
-            tracing::warn!(%file, error, "how long the certificate is valid is not known")
+            tracing::warn!(%file, error, "how long the certificate is valid is not known");
         }
     }
 }
