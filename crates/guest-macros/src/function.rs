@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Ident, ItemFn};
+use syn::{Attribute, Ident, Item, ItemFn};
 
 use crate::exchange::Exchange;
 use crate::types::{Param, Returned, Wire};
@@ -14,12 +14,10 @@ use crate::{doc, error, names};
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let exchange = Exchange::of(attribute)?;
-    let item: ItemFn = syn::parse2(item).map_err(|e| {
-        syn::Error::new(
-            e.span(),
-            "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`",
-        )
-    })?;
+    let item = parse(
+        item,
+        "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`",
+    )?;
     plain(&item)?;
     let name = item.sig.ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
@@ -50,6 +48,14 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
             #describe
         };
     })
+}
+
+/// Parses an item as a function. A mistake in its syntax is named as what it is, an item of another kind by `words`.
+pub(crate) fn parse(item: TokenStream, words: &str) -> syn::Result<ItemFn> {
+    match syn::parse2(item)? {
+        Item::Fn(item) => Ok(item),
+        other => Err(error(&other, words)),
+    }
 }
 
 /// The `cfg` conditions of the function: the compiler has evaluated those above the attribute; those below are

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, ReturnType};
+use syn::ReturnType;
 
 use crate::{error, function};
 
@@ -13,8 +13,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
             "`#[iof::prime]` takes nothing in brackets",
         ));
     }
-    let item: ItemFn = syn::parse2(item)
-        .map_err(|e| syn::Error::new(e.span(), "`#[iof::prime]` stands on a function: `fn()`"))?;
+    let item = function::parse(item, "`#[iof::prime]` stands on a function: `fn()`")?;
     function::plain(&item)?;
     if !item.sig.inputs.is_empty() {
         return Err(error(

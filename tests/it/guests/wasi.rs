@@ -56,6 +56,27 @@ async fn the_root_is_a_scratch_directory_of_one_call() {
     assert_eq!(left, 0, "nothing is left on the host");
 }
 
+/// Whichever function of a path a module imports, and no other one.
+#[tokio::test]
+async fn the_root_is_there_for_every_function_of_a_path() {
+    let server = Server::start("").await;
+    let module = wat(r#"(module
+             (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))
+             (import "wasi_snapshot_preview1" "path_remove_directory" (func $remove (param i32 i32 i32) (result i32)))
+             (memory (export "memory") 1)
+             (data (i32.const 0) "folder")
+             (func (export "make") (result i32) (call $make (i32.const 3) (i32.const 0) (i32.const 6)))
+             (func (export "both") (result i32)
+               (i32.or
+                 (call $make (i32.const 3) (i32.const 0) (i32.const 6))
+                 (call $remove (i32.const 3) (i32.const 0) (i32.const 6)))))"#);
+    let id = server.upload(module).await.id;
+    // The directory of each call is a fresh one.
+    for export in ["make", "make", "both"] {
+        assert_eq!(server.run(id, export, "").await.text(), "0", "{export}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_printed_is_the_calls_log() {
     let server = Server::start("").await;

@@ -102,13 +102,14 @@ async fn every_line_has_every_key_once_and_numbers_as_numbers() {
             }
         }
         let target = line["target"].as_str().unwrap();
-        // A call says the number of its function and its name.
+        // A call says the number of its function, its name and its version.
         if matches!(target, "iof::call" | "iof::guest") && line.contains_key("export") {
             let name = match line["function"].as_u64() {
                 Some(id) if id == command => "asker",
                 _ => "printer",
             };
             assert_eq!(line["name"], name, "{line:?}");
+            assert_eq!(line["version"], 1, "{line:?}");
         }
         targets.insert(target.to_owned());
     }

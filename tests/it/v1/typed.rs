@@ -157,6 +157,37 @@ async fn what_is_not_what_a_function_takes_is_named() {
     assert_eq!(server.answer(other).await.fault(), "content-type");
 }
 
+/// An empty text is a text. An empty body of fields has none, and none of them is made up.
+#[tokio::test]
+async fn an_empty_body_has_no_fields() {
+    let server = Server::start("").await;
+    let function = typed(&server, "").await;
+    for (content_type, status) in [
+        ("application/json", 400),
+        ("multipart/form-data; boundary=x", 400),
+        ("application/x-www-form-urlencoded", 400),
+        ("text/plain", 200),
+    ] {
+        let path = format!("/v1/functions/{}/call/echo_string", function.id);
+        let request = server
+            .request("POST", &path)
+            .header("content-type", content_type);
+        let answer = server.answer(request.body("")).await;
+        assert_eq!(answer.http, status, "{content_type}: {}", answer.text());
+        assert!(
+            status == 200 || answer.text().contains("`value` is missing"),
+            "{}",
+            answer.text()
+        );
+        let path = format!("/v1/functions/{}/call/constant", function.id);
+        let request = server
+            .request("POST", &path)
+            .header("content-type", content_type);
+        let answer = server.answer(request.body("")).await;
+        assert_eq!(answer.http, 200, "{content_type}: {}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
     let server = Server::start("").await;

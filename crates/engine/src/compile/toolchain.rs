@@ -94,7 +94,7 @@ impl Toolchain {
             manifest.unserved = unserved;
             manifest.space = space;
             manifest.files = imported.imports().any(|import| {
-                import.module() == "wasi_snapshot_preview1" && import.name() == "path_open"
+                import.module() == "wasi_snapshot_preview1" && import.name().starts_with("path_")
             });
         };
         // An author's own set-up has to run before its module is taken.

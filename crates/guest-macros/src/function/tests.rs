@@ -69,6 +69,10 @@ refuse! {
         "`write` is a function of the C library, whose callers would find yours instead: give it a longer name, such as `write_it`";
     types: "struct A;" =>
         "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`";
+    declarations: "fn f();" =>
+        "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`";
+    unfinished_bodies: "fn f() { let x = ; }" =>
+        "expected an expression";
 }
 
 #[test]

@@ -97,6 +97,10 @@ impl Config {
     /// The address of HTTPS, if there is one.
     pub(crate) fn https_address(&self) -> Result<Option<SocketAddr>, String> {
         match self.tls.listen.as_str() {
+            "" if !self.tls.acme.names.is_empty() => Err(
+                "tls.acme.names is set, and tls.listen is not. Say where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
+                    .to_owned(),
+            ),
             "" => Ok(None),
             text => listen::parse(text)
                 .map(Some)

@@ -216,7 +216,13 @@ fn of_body(
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
-    match essence_of(content_type).as_str() {
+    let essence = essence_of(content_type);
+    // An empty text may be what is meant; of fields, there are none.
+    let has_fields = !matches!(&*essence, "" | "text/plain" | "application/octet-stream");
+    match essence.as_str() {
+        _ if body.is_empty() && has_fields && export.described.is_some() => {
+            form::of_fields(function, export, body, limits, budget)
+        }
         _ if body.is_empty() => Ok(vec![]),
         "application/octet-stream" => Ok(vec![Arg::Bytes(body.clone())]),
         "text/plain" | "" => {

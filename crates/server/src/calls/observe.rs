@@ -98,26 +98,26 @@ fn trace(ended: &EndedCall<'_>) {
     let export = export
         .get(..export.floor_char_boundary(NAMED))
         .unwrap_or_default();
-    let (function, name) = (function.id, function.label.as_deref());
+    let (function, name, version) = (function.id, function.label.as_deref(), function.version);
     let Log { stdout, stderr } = &outcome.log;
     for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
         if !bytes.is_empty() {
             let shown = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or(bytes));
-            tracing::info!(target: "iof::guest", %call, function, name, export, stream, bytes = bytes.len(), text = &*shown);
+            tracing::info!(target: "iof::guest", %call, function, name, version, export, stream, bytes = bytes.len(), text = &*shown);
         }
     }
     let guest_us = u64::try_from(outcome.guest_cpu.as_micros()).unwrap_or(u64::MAX);
     match &outcome.result {
         Ok(_) => {
-            tracing::debug!(target: "iof::call", %call, function, name, export, guest_us, "returned");
+            tracing::debug!(target: "iof::call", %call, function, name, version, export, guest_us, "returned");
         }
         Err(fault) => {
             let (code, message, detail) =
                 (fault.code(), fault.full_message(), fault.detail.as_deref());
             if fault.kind.source() == Source::Host {
-                tracing::error!(target: "iof::call", %call, function, name, export, guest_us, fault = code, detail, "{message}");
+                tracing::error!(target: "iof::call", %call, function, name, version, export, guest_us, fault = code, detail, "{message}");
             } else {
-                tracing::info!(target: "iof::call", %call, function, name, export, guest_us, fault = code, "{message}");
+                tracing::info!(target: "iof::call", %call, function, name, version, export, guest_us, fault = code, "{message}");
                 // A backtrace is for the author of the function.
                 tracing::debug!(target: "iof::call", %call, detail);
             }

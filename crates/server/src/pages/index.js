@@ -17,7 +17,8 @@ function row(of) {
   const calls = of.invocations === 1 ? "1 call" : `${of.invocations.toLocaleString("en")} calls`;
   const facts = element("p", { className: "note", textContent: `version ${of.version}, ${calls}` });
   const row = element("li", {}, head, facts);
-  if (of.description) row.append(element("p", { className: "about", textContent: of.description }));
+  // The API of 2020 writes this where no description was sent.
+  if (of.description && of.description !== "undefined") row.append(element("p", { className: "about", textContent: of.description }));
   return row;
 }
 

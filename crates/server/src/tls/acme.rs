@@ -8,7 +8,7 @@ use rustls::pki_types::DnsName;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_acme::acme::ACME_TLS_ALPN_NAME;
 use rustls_acme::caches::DirCache;
-use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, ResolvesServerCertAcme};
+use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, OrderError, ResolvesServerCertAcme};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,10 @@ pub(super) const PROTOCOL: &[u8] = ACME_TLS_ALPN_NAME;
 const NAMES: usize = 100;
 
 /// The order of a certificate, and its renewals.
-pub(super) struct Order(AcmeState<io::Error>);
+pub(super) struct Order {
+    state: AcmeState<io::Error>,
+    directory: String,
+}
 
 impl Order {
     /// Keeps account and certificate in `folder`, which is made, for the server's user only.
@@ -49,24 +52,34 @@ impl Order {
         if !settings.contact.is_empty() {
             config = config.contact_push(format!("mailto:{}", settings.contact));
         }
-        Ok(Self(config.state()))
+        Ok(Self {
+            state: config.state(),
+            directory: settings.directory.clone(),
+        })
     }
 
     /// The certificate for each handshake.
     pub(super) fn resolver(&self) -> Arc<ResolvesServerCertAcme> {
-        self.0.resolver()
+        self.state.resolver()
     }
 
     /// Orders, and renews when two thirds of a certificate's time are over. What fails is said, and tried again later.
     pub(super) async fn renew(mut self) {
-        while let Some(event) = self.0.next().await {
+        let directory = &*self.directory;
+        while let Some(event) = self.state.next().await {
             match event {
                 Ok(EventOk::DeployedNewCert) => tracing::info!("a new certificate is in use"),
                 Ok(EventOk::DeployedCachedCert) => {
                     tracing::info!("the certificate that was ordered before is in use");
                 }
                 Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
+                Err(EventError::Order(error @ OrderError::Acme(_))) => tracing::warn!(
+                    directory,
+                    %error,
+                    "no certificate came: the authority was not reached, or refused the order; it is tried again"
+                ),
                 Err(EventError::Order(error)) => tracing::warn!(
+                    directory,
                     %error,
                     "no certificate came. Port 443 of each of tls.acme.names has to lead to tls.listen; it is tried again"
                 ),
