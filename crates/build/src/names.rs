@@ -36,7 +36,7 @@ const TAKEN: [&str; 13] = [
     "wasm_bindgen_macro",
 ];
 
-/// Whether a crate, a folder and a function can be called that.
+/// True if a crate, a folder and a function can have this name.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
     let refuse = |why: String| {
         Err(Error::Name {

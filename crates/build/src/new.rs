@@ -133,7 +133,7 @@ fn make(
     Ok((folder, listed))
 }
 
-/// Where a file of a template goes: some are embedded under names that mean nothing to git and cargo.
+/// The path of a file of a template in the project: some files are embedded under names that mean nothing to git and cargo.
 fn path_of(embedded: &'static str) -> &'static str {
     match embedded {
         "gitignore" => ".gitignore",

@@ -70,7 +70,7 @@ impl Registry {
         self.commands.keys().map(String::as_str)
     }
 
-    /// What a function declares to be granted a command, where every server has it, so that its name tells nothing.
+    /// The declaration that grants a command which every server has, so that its name tells nothing.
     pub fn how_to_grant(&self, name: &str) -> Option<&'static str> {
         self.commands.get(name)?.how_to_grant()
     }

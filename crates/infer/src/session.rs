@@ -1,6 +1,6 @@
 //! A model for one signature: its load and its runs.
 //!
-//! Whether a run happens on a thread of this process or in a worker is decided when the model is
+//! A run happens on a thread of this process or in a worker, which is decided when the model is
 //! loaded, by the rules in [`isolate`](crate::isolate).
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use iof_tests::user::User;
 use serde_json::{Value, json};
 use std::fs;
 
-async fn about(server: &Server, key: &str) -> Value {
+pub(super) async fn about(server: &Server, key: &str) -> Value {
     let request = server.request("GET", "/v1/server");
     let request = match key {
         "" => request,
@@ -17,12 +17,12 @@ async fn about(server: &Server, key: &str) -> Value {
     server.answer(request).await.json()
 }
 
-fn operated() -> String {
+pub(super) fn operated() -> String {
     format!("[auth]\nkeys = [\"{KEY}\"]\n")
 }
 
 /// What a server writes is read by a task of the test, which may come to it after the answer.
-async fn is_logged(server: &Server, words: &str) {
+pub(super) async fn is_logged(server: &Server, words: &str) {
     for _ in 0..100 {
         if server.log().contains(words) {
             return;
@@ -33,7 +33,7 @@ async fn is_logged(server: &Server, words: &str) {
 }
 
 /// A line that everybody passes: what a user types, and words of the answer.
-async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
+pub(super) async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
     let said = user.types(line).await;
     for word in words {
         assert!(said.contains(word), "{word:?} is missing in: {said}");
@@ -271,225 +271,4 @@ async fn a_key_goes_only_where_its_server_was_met() {
         &["met at https://f.example.com and not here", "exit status 2"],
     )
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
-    let server = Server::start(operated()).await;
-    create(&server, "?name=hello&private=true", numbered(1), KEY).await;
-    let wish = json!({"label": "eyes", "scopes": ["read"]});
-    let eyes = ask(&server, "POST", "/v1/keys", KEY, Some(wish))
-        .await
-        .json();
-    let soon = std::process::Command::new("date")
-        .args(["-u", "-d", "+2 seconds", "+%Y-%m-%dT%H:%M:%SZ"])
-        .output()
-        .unwrap();
-    let soon = String::from_utf8(soon.stdout).unwrap();
-    let soon = soon.trim();
-    let wish = json!({"label": "past", "scopes": ["admin"], "expires_at": soon});
-    let past = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-    assert_eq!(past.http, 201, "{}", past.text());
-    let past = past.json();
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    let (eyes, past) = (eyes["key"].as_str().unwrap(), past["key"].as_str().unwrap());
-    let header = "Authorization: Bearer KEY";
-    for (key, status, said, logged) in [
-        ("", 401, header, "no key was sent"),
-        (
-            "nobody's",
-            401,
-            "does not open it: it is wrong, or has ended",
-            "the key is not known here",
-        ),
-        (
-            past,
-            401,
-            "does not open it: it is wrong, or has ended",
-            "(`past`) has ended, at 20",
-        ),
-        (
-            eyes,
-            403,
-            "lacks the scope `admin`",
-            "(`eyes`) has read for all functions",
-        ),
-    ] {
-        let request = server.request("GET", "/v1/functions/hello/secrets");
-        let request = match key {
-            "" => request,
-            key => request.bearer_auth(key),
-        };
-        let answer = server.answer(request).await;
-        assert_eq!(answer.http, status, "{key}: {}", answer.text());
-        assert!(answer.text().contains(said), "{key}: {}", answer.text());
-        is_logged(&server, logged).await;
-    }
-    let basic = server
-        .request("GET", "/v1/keys")
-        .basic_auth("ada", Some("secret"));
-    let basic = server.answer(basic).await.text();
-    assert!(basic.contains("and not as `Bearer KEY`"), "{basic}");
-    // A call of a private function as well.
-    let path = "/v1/functions/hello/call/which";
-    let wrong = ask(&server, "POST", path, "nobody's", None).await;
-    assert!(
-        wrong.http == 401 && wrong.text().contains("does not open it"),
-        "{}",
-        wrong.text()
-    );
-    let none = server.answer(server.request("POST", path)).await.text();
-    assert!(
-        none.contains(header) && !none.contains("does not open it"),
-        "{none}"
-    );
-    for key in [eyes, past] {
-        assert!(!server.log().contains(key));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn logging_in_says_what_a_server_takes() {
-    let open = Server::start("").await;
-    let user = User::new("");
-    for (line, key, words) in [
-        (
-            &["login", &open.url][..],
-            "some key\n",
-            "takes no key: it was started without auth.keys",
-        ),
-        (
-            &["login", "127.0.0.1:9"],
-            "some key\n",
-            "Write http://127.0.0.1:9 or https://127.0.0.1:9",
-        ),
-        (
-            &["login", "http://127.0.0.1:9", "--no-key"],
-            "",
-            "Is the server running there?",
-        ),
-    ] {
-        let said = user.types_with(line, key).await;
-        assert!(
-            said.contains(words) && said.contains("exit status 2"),
-            "{said}"
-        );
-    }
-    let closed = Server::start(operated()).await;
-    let wrong = user.types_with(&["login", &closed.url], "some key\n").await;
-    assert!(wrong.contains("opens nothing at"), "{wrong}");
-    let said = user.types(&["login", &closed.url, "--no-key"]).await;
-    assert!(said.contains("takes a key (auth.keys)"), "{said}");
-
-    // Nothing that opens something is overwritten.
-    let key = format!("{KEY}\n");
-    let said = user.types_with(&["login", &closed.url], &key).await;
-    assert!(said.contains("is the profile default now"), "{said}");
-    let said = user.types(&["login", &open.url, "--no-key"]).await;
-    let host = open.url.trim_start_matches("http://");
-    assert!(
-        said.contains(&format!("is the profile {host} now")),
-        "{said}"
-    );
-    let taken = ["login", &open.url, "--no-key", "--profile", "default"];
-    types(
-        &user,
-        &taken,
-        &["of another server", "iof logout --profile default"],
-    )
-    .await;
-    let made = user.run(
-        &[
-            "key",
-            "create",
-            "ci",
-            "--scope",
-            "read",
-            "--profile",
-            "default",
-        ],
-        "",
-    );
-    let made = String::from_utf8(made.stdout).unwrap();
-    let said = user.types_with(&["login", &closed.url], &made).await;
-    assert!(said.contains("another key of this server"), "{said}");
-    let said = user
-        .types_with(&["login", &closed.url, "--profile", "ci"], &made)
-        .await;
-    assert!(said.contains("is the profile ci now"), "{said}");
-    types(
-        &user,
-        &["whoami"],
-        &["key ci: read for all functions", "profile     ci"],
-    )
-    .await;
-    types(
-        &user,
-        &["whoami", "--profile", "default"],
-        &["a key of the server: everything"],
-    )
-    .await;
-    // One that has ended may be.
-    types(
-        &user,
-        &["key", "rm", "1", "--profile", "default"],
-        &["deleted"],
-    )
-    .await;
-    types(&user, &["list"], &["does not open it"]).await;
-    let said = user
-        .types_with(&["login", &closed.url, "--profile", "ci"], &key)
-        .await;
-    assert!(said.contains("is the profile ci now"), "{said}");
-    types(&user, &["logout"], &["profile ci is dropped"]).await;
-    types(
-        &user,
-        &["logout", "--profile", "ci"],
-        &["there is no profile ci"],
-    )
-    .await;
-    types(&user, &["list", "--profile", "default"], &["no functions"]).await;
-}
-
-/// A server of JSON that is not iof is not an iof without functions.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_server_is_not_taken_for_one_of_iof() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 4096];
-            let _ = stream.read(&mut head).await;
-            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    let user = User::new(&url);
-    module(&user, 1);
-    for line in [
-        &["list"][..],
-        &["deploy", "hello.wasm"],
-        &["login", &url, "--no-key"],
-        &["whoami"],
-    ] {
-        types(
-            &user,
-            line,
-            &["not as a server of iof does", "exit status 2"],
-        )
-        .await;
-    }
-    // Of TLS, each problem has its remedy.
-    let plain = Server::start("").await;
-    let user = User::new(&plain.url.replace("http://", "https://"));
-    types(
-        &user,
-        &["list"],
-        &["does not speak TLS on this port. Try http://"],
-    )
-    .await;
-    let tls = Server::builder().tls().start().await;
-    let user = User::new(tls.tls_url.as_deref().unwrap());
-    types(&user, &["list"], &["--cacert FILE"]).await;
 }

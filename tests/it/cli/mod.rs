@@ -10,6 +10,7 @@ mod findings;
 mod grants_seen;
 mod json;
 mod keys_kept;
+mod keys_told;
 mod refused_calls;
 mod session;
 mod session_records;

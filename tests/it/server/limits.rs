@@ -235,44 +235,6 @@ async fn a_full_server_answers_503_with_retry_after() {
     assert_eq!(server.run(wasi, "show_args", "x").await.status(), 200);
 }
 
-/// One that waits leaves room for others, whether it declares a number or not.
-#[tokio::test]
-async fn no_function_takes_all_calls_of_a_server() {
-    for (settings, declared, most) in [
-        ("concurrency = 5", "", 4),
-        ("concurrency = 5", "concurrency = 5", 4),
-        ("concurrency = 5\nconcurrency_per_function = 2", "", 2),
-        ("concurrency = 5\nconcurrency_per_function = 5", "", 5),
-    ] {
-        let server = Server::start(format!("[server]\n{settings}\nqueue_wait = \"200ms\"\n")).await;
-        let slow = match declared {
-            "" => server.upload(guest("wasi")).await.id,
-            declared => server.deploy(guest("wasi"), declared).await.id,
-        };
-        let hello = server.upload(guest("hello")).await.id;
-        let calls = futures::future::join_all((0..7).map(|_| server.run(slow, "sleep_ms", "2000")));
-        let beside = async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            server.run(hello, "say", "x").await
-        };
-        let (answers, beside) = tokio::join!(calls, beside);
-        let ran = answers.iter().filter(|answer| answer.fault() == "");
-        assert_eq!(ran.count(), most, "{settings} {declared}: {answers:?}");
-        if most == 5 {
-            continue;
-        }
-        assert_eq!(beside.text(), "hello x", "{settings} {declared}");
-        for answer in answers.iter().filter(|answer| answer.fault() != "") {
-            assert_eq!((answer.http.as_u16(), answer.fault()), (429, "concurrency"));
-            assert!(
-                answer.text().contains("(server.concurrency_per_function)"),
-                "{}",
-                answer.text()
-            );
-        }
-    }
-}
-
 #[tokio::test]
 async fn bodies_are_bounded() {
     let server = Server::start(

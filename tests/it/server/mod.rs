@@ -10,6 +10,7 @@ mod connections;
 mod dist;
 mod durability;
 mod forms;
+mod hosts;
 mod jobs_disk;
 pub(crate) mod json_bodies;
 mod json_log;

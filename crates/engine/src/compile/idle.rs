@@ -24,7 +24,7 @@ struct State {
     workers: Vec<(Instant, CompileWorker)>,
     /// True while a task ends workers, which it does as long as there are any.
     sweeps: bool,
-    /// That task, and one that has just ended; dropped with the set.
+    /// The task, and one that has just ended; dropped with the set.
     sweepers: JoinSet<()>,
 }
 
