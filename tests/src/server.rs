@@ -1,10 +1,11 @@
 //! The real `iof` as a process: started, called, stopped or killed, and started again on the same data.
 
 use std::{
+    fs::File,
     io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -155,9 +156,9 @@ pub struct Server {
     pub tls_url: Option<String>,
     /// The process. `kill_on_drop` ends it with the test, however that goes.
     child: Child,
-    /// Its stderr so far.
-    log: Arc<Mutex<String>>,
-    /// The tasks that read its two streams, so that it never waits for a reader.
+    /// Its stderr: a file, so that what it wrote before an answer is there when the answer is.
+    log: File,
+    /// The task that reads its stdout, so that it never waits for a reader.
     readers: JoinSet<()>,
     pub(crate) client: reqwest::Client,
     /// The options with which it was started, for a restart.
@@ -195,7 +196,7 @@ impl Server {
 
     /// The server's stderr so far.
     pub fn log(&self) -> String {
-        self.log.lock().expect("no reader panics").clone()
+        contents(&self.log)
     }
 
     /// Stops as a service manager does, with SIGTERM, and returns the exit status.
@@ -291,6 +292,13 @@ impl Server {
         {
             command.env_remove(name);
         }
+        // Child processes may open it again, and append as well.
+        let log = tempfile::Builder::new()
+            .append(true)
+            .tempfile_in(home.path())
+            .map_err(|e| failed(e.to_string()))?
+            .into_file();
+        let stderr = log.try_clone().map_err(|e| failed(e.to_string()))?;
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(home.path().join("data"))
@@ -300,7 +308,7 @@ impl Server {
             .envs(builder.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| {
             failed(format!(
@@ -308,10 +316,6 @@ impl Server {
             ))
         })?;
 
-        let log = Arc::new(Mutex::new(String::new()));
-        let mut readers = JoinSet::new();
-        let stderr = child.stderr.take().expect("stderr is piped");
-        readers.spawn(collect(BufReader::new(stderr), Arc::clone(&log)));
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let both = async {
             let url = listening(&mut stdout).await?;
@@ -328,19 +332,20 @@ impl Server {
                 Err(_) => None,
             };
             let _ = child.kill().await;
-            let _ = timeout(Duration::from_secs(2), readers.join_next()).await;
             let cause = match status {
                 Some(status) => format!("ended before it listened, {status}"),
                 None => format!("did not say `listening on` within {START:?}"),
             };
-            let log = log.lock().expect("no reader panics").clone();
             return Err(NotStarted {
                 status,
-                log,
+                log: contents(&log),
                 ..failed(cause)
             });
         };
-        readers.spawn(collect(stdout, Arc::default()));
+        let mut readers = JoinSet::new();
+        readers.spawn(async move {
+            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+        });
         // A proxy of the machine must not stand between a test and its own server.
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -382,11 +387,11 @@ async fn listening(stdout: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String
     None
 }
 
-async fn collect(stream: impl AsyncBufReadExt + Unpin, into: Arc<Mutex<String>>) {
-    let mut lines = stream.lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let mut text = into.lock().expect("no reader panics");
-        text.push_str(&line);
-        text.push('\n');
-    }
+/// What a file holds so far. The offset that it shares with its writers stays as it is.
+fn contents(file: &File) -> String {
+    let length = file.metadata().expect("a file of our own").len();
+    let mut bytes = vec![0; usize::try_from(length).expect("it fits into memory")];
+    file.read_exact_at(&mut bytes, 0)
+        .expect("a file that only grows");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
