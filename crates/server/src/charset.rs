@@ -35,7 +35,9 @@ pub(crate) fn utf8_only(content_type: &str) -> Result<(), Fault> {
 /// # Errors
 /// `charset`, 415, if the charset is unknown.
 pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault> {
-    let charset = charset.unwrap_or("utf-8");
+    let Some(charset) = charset else {
+        return Ok(of_utf8(bytes));
+    };
     if matches!(charset, "iso-8859-1" | "latin1") {
         // Each byte is the character of its number. The Web's standard, which `encoding_rs` implements, defines it
         // otherwise.
@@ -45,18 +47,18 @@ pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault
     let encoding = Encoding::for_label_no_replacement(charset.as_bytes());
     let encoding = encoding.ok_or_else(|| unknown(charset))?;
     if encoding == UTF_8 {
-        let text = match bytes.strip_prefix(b"\xef\xbb\xbf") {
-            Some(text) => bytes.slice_ref(text),
-            None => bytes,
-        };
-        return Ok(lossy(text));
+        return Ok(of_utf8(bytes));
     }
     let (text, _) = encoding.decode_with_bom_removal(&bytes);
     Ok(text.into_owned().into())
 }
 
-/// Bytes as UTF-8, with invalid sequences replaced.
-fn lossy(bytes: Bytes) -> Bytes {
+/// UTF-8 without a byte order mark, with invalid sequences replaced.
+fn of_utf8(bytes: Bytes) -> Bytes {
+    let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(text) => bytes.slice_ref(text),
+        None => bytes,
+    };
     match String::from_utf8_lossy(&bytes) {
         Cow::Borrowed(_) => bytes,
         Cow::Owned(text) => text.into(),

@@ -26,7 +26,7 @@ use crate::serve::Protocol;
 use crate::{metrics, pages, probes, reply, second_state, v1, web};
 use axum::Router;
 use axum::body::Body;
-use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_SECURITY_POLICY, Entry, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response};
 use iof_fault::{Fault, FaultKind};
 use std::net::IpAddr;
@@ -101,13 +101,14 @@ impl Edge {
             }
             Err(fault) => {
                 reply::log(&fault, "refused");
-                self.refuse(request.uri().path(), &fault).await
+                // Boxed, as few requests are refused and each would carry the room for it.
+                Box::pin(self.refuse(request.uri().path(), &fault)).await
             }
         };
         connection::count(&self.app, &mut response);
         let headers = response.headers_mut();
-        if !headers.contains_key(CONTENT_SECURITY_POLICY) {
-            headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+        if let Entry::Vacant(policy) = headers.entry(CONTENT_SECURITY_POLICY) {
+            policy.insert(POLICY);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if choice == (Choice::SecondState { cors: true }) {

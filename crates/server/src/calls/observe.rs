@@ -16,7 +16,7 @@ use iof_fault::Source;
 pub(super) struct Observers {
     arguments: Payload,
     /// `None`, at no cost, for a function that records nothing.
-    recorder: Option<Recorder>,
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Observers {
@@ -35,13 +35,14 @@ impl Observers {
                 app.audit_log.call_size(),
                 (export, args, stated.map(|stated| stated.text)),
                 &function.environment,
-            ),
+            )
+            .map(Box::new),
         }
     }
 
     /// The tape on which the call is recorded.
     pub(super) fn tape(&self) -> Option<HostCallTape> {
-        self.recorder.as_ref().map(Recorder::tape)
+        self.recorder.as_deref().map(Recorder::tape)
     }
 
     /// Tells every observer how the call ended.

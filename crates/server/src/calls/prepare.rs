@@ -5,7 +5,7 @@ use crate::body::BufferedBody;
 use crate::body::larger_than;
 use crate::functions::LoadedFunction;
 use axum::body::Body;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use iof_command::CallContext;
 use iof_engine::{HostCallTape, StatedSignature};
 use iof_fault::{Fault, FaultKind};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The header that states the types of a call whose module does not declare them.
-const SIGNATURE: &str = "iof-signature";
+static SIGNATURE: HeaderName = HeaderName::from_static("iof-signature");
 
 /// A reference to a function, as a client writes it.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ impl<'a> StatedTypes<'a> {
     /// # Errors
     /// `signature`
     pub(crate) fn of(headers: &'a HeaderMap) -> Result<Option<Self>, Fault> {
-        let stated = headers.get(SIGNATURE);
+        let stated = headers.get(&SIGNATURE);
         let stated = stated.map(|text| text.to_str().unwrap_or_default());
         stated.map(Self::read).transpose()
     }

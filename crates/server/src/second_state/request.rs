@@ -36,6 +36,28 @@ pub(super) static CALLBACK: Name = Name(
     HeaderName::from_static("ssvm-callback"),
 );
 
+/// The headers of a request to run a function.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CallHeaders<'a> {
+    pub(super) usage_key: Option<&'a str>,
+    pub(super) fetch: Option<&'a str>,
+    pub(super) callback: Option<&'a str>,
+}
+
+impl<'a> CallHeaders<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        // Six lookups by name cost more than a look at the names that there are, and most requests have none of these.
+        if !headers.keys().any(|name| name.as_str().starts_with("ssvm")) {
+            return Self::default();
+        }
+        Self {
+            usage_key: header(headers, &USAGE_KEY),
+            fetch: header(headers, &FETCH),
+            callback: header(headers, &CALLBACK),
+        }
+    }
+}
+
 /// The value of a header; a value that is not UTF-8 counts as empty.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
     let value = headers.get(&name.0).or_else(|| headers.get(&name.1))?;

@@ -4,7 +4,7 @@ use super::answer::{error_body, usage_key_fault};
 use super::callback_client::{CallbackClient, CallbackResponse, NamedBy};
 use super::form::FormLimits;
 use super::parsed_call::ParsedCall;
-use super::request::{CALLBACK, FETCH, USAGE_KEY, header, parse_id};
+use super::request::{CallHeaders, parse_id};
 use super::route::Route;
 use super::{arguments, multipart};
 use crate::app::App;
@@ -22,7 +22,7 @@ use crate::status;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use iof_fault::{Fault, FaultKind, Source};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -32,16 +32,16 @@ use uuid::Uuid;
 const FAILED: &str = r#"{"return_value":"Error executing this function, please check function name, input parameters, return parameter for correctness"}"#;
 
 /// Answers a `POST` of a client to a route that runs a function.
-pub(super) async fn client(
+pub(super) fn client(
     app: &Arc<App>,
     route: &Route,
     request: Request<Body>,
-) -> Response<Body> {
+) -> impl Future<Output = Response<Body>> {
     let origin = Origin {
         depth: 0,
         deadline: Some(Instant::now() + app.wall_time),
     };
-    answer(app, route, request, origin).await
+    answer(app, route, request, origin)
 }
 
 /// Answers a request to run a function, of a client or of another call.
@@ -57,7 +57,7 @@ async fn answer(
         Err(refusal) => {
             if let (Refusal::Request(fault), Some(number)) = (&refusal, parse_id(&route.id)) {
                 let function = FunctionRef::Number(number);
-                log_refused(app, call, function, &route.function, fault).await;
+                Box::pin(log_refused(app, call, function, &route.function, fault)).await;
             }
             refuse(&refusal, route)
         }
@@ -75,8 +75,8 @@ async fn run(
 ) -> Result<Response<Body>, Refusal> {
     let number = parse_id(&route.id).ok_or_else(|| Fault::no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
-    let (function, credentials) = (FunctionRef::Number(number), KeyHeaders(&parts.headers));
-    let prepared = Prepared::new(app, id, function, &credentials, origin).await?;
+    let (function, headers) = (FunctionRef::Number(number), CallHeaders::of(&parts.headers));
+    let prepared = Prepared::new(app, id, function, &headers, origin).await?;
     let stated = StatedTypes::of(&parts.headers)?;
     let held = read_body(app, &parts.headers, body).await?;
     let may = prepared.function.granted.callers_may;
@@ -91,7 +91,7 @@ async fn run(
         iof_engine::leave().await;
     }
     let mut parsed = if route.multipart {
-        multipart::read(&client, may, (&parts.headers, body)).await?
+        Box::pin(multipart::read(&client, may, (&parts.headers, body))).await?
     } else {
         let deadline = prepared.context.deadline;
         of_body(app, content_type(&parts.headers), body, deadline).await?
@@ -102,7 +102,7 @@ async fn run(
     if parsed.callback.is_some() {
         may.call_back()?;
     }
-    directed(&parts.headers, &mut parsed)?;
+    directed(headers, &mut parsed)?;
     if let Some(target) = parsed.fetch.take() {
         // Boxed, so that a call that fetches nothing does not carry the future of the fetch.
         let fetched = Box::pin(client.fetch(target)).await?;
@@ -143,20 +143,18 @@ async fn run(
 }
 
 /// The credentials of this API: the function's usage key, and the permission to name a fetch and a callback.
-struct KeyHeaders<'a>(&'a HeaderMap);
-
-impl Credentials for KeyHeaders<'_> {
+impl Credentials for CallHeaders<'_> {
     async fn authorise(&self, _: &App, function: &LoadedFunction) -> Result<(), Fault> {
         if let Some(key) = &function.usage_key
-            && !header(self.0, &USAGE_KEY).is_some_and(|given| key.matches(given))
+            && !self.usage_key.is_some_and(|given| key.matches(given))
         {
             return Err(usage_key_fault());
         }
         let may = function.granted.callers_may;
-        if header(self.0, &FETCH).is_some() {
+        if self.fetch.is_some() {
             may.fetch()?;
         }
-        if header(self.0, &CALLBACK).is_some() {
+        if self.callback.is_some() {
             may.call_back()?;
         }
         Ok(())
@@ -184,11 +182,11 @@ async fn of_body(
 }
 
 /// Adds the fetch and callback that headers name; they take precedence over the body.
-fn directed(headers: &HeaderMap, parsed: &mut ParsedCall) -> Result<(), Fault> {
-    if let Some(text) = header(headers, &FETCH) {
+fn directed(headers: CallHeaders<'_>, parsed: &mut ParsedCall) -> Result<(), Fault> {
+    if let Some(text) = headers.fetch {
         parsed.fetch = Some(RequestTarget::fetch(text)?);
     }
-    if let Some(text) = header(headers, &CALLBACK) {
+    if let Some(text) = headers.callback {
         parsed.callback = Some(RequestTarget::callback(text)?);
     }
     Ok(())

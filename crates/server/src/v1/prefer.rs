@@ -5,11 +5,13 @@
 //! ignored, as section 2 asks: only a whole preference `respond-async` counts, not one that stands in quotes or in
 //! another one.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Returns whether `respond-async` is preferred (section 4.1).
 pub(super) fn respond_async(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all("prefer").iter();
+    let lines = headers.get_all(&PREFER).iter();
     lines
         .filter_map(|line| std::str::from_utf8(line.as_bytes()).ok())
         .flat_map(|line| split(line, ','))
@@ -87,7 +89,7 @@ mod tests {
     fn prefers(lines: &[&str]) -> bool {
         let headers = lines.iter().map(|line| {
             let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
-            (http::HeaderName::from_static("prefer"), value)
+            (PREFER.clone(), value)
         });
         respond_async(&headers.collect())
     }
