@@ -66,6 +66,9 @@ pub struct Built {
     pub profile: &'static str,
     /// The module.
     pub module: PathBuf,
+    /// A link to it, by the name that `wasm-pack` and `ssvmup` give it: articles and scripts upload that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<PathBuf>,
     /// The `function.toml` beside the module, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declaration: Option<PathBuf>,
@@ -133,6 +136,10 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         .join("pkg")
         .join(made.file_name().unwrap_or_default());
     files::write(&kept, &module)?;
+    let link = match project.what {
+        What::Bindgen | What::Bindgen2020 { .. } => Some(link(&kept)?),
+        _ => None,
+    };
     let declaration = project.folder().join("function.toml");
     let mut folders = vec![project.folder().to_owned()];
     folders.extend(project.beside.iter().cloned());
@@ -144,12 +151,21 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         version: project.version,
         what: project.what,
         module: kept,
+        link,
         summary,
         before,
         notes,
         folders,
         took: start.elapsed(),
     })
+}
+
+/// Links `pkg/NAME_bg.wasm` to `pkg/NAME.wasm`.
+fn link(module: &Path) -> Result<PathBuf, Error> {
+    let stem = module.file_stem().unwrap_or_default().to_string_lossy();
+    let link = module.with_file_name(format!("{stem}_bg.wasm"));
+    files::link(&link, module.file_name().unwrap_or_default())?;
+    Ok(link)
 }
 
 /// The command line for a project.
@@ -272,6 +288,9 @@ impl fmt::Display for Built {
                 .to_string()
         };
         write!(f, "\nmodule    {}", short(&self.module))?;
+        if let Some(link) = &self.link {
+            write!(f, "\nalso      {}", short(link))?;
+        }
         if let Some(declaration) = &self.declaration {
             write!(f, "\nwith      {}", short(declaration))?;
         }
