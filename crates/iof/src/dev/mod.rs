@@ -61,7 +61,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Ok(packages) => packages,
         Err(message) => return fail(1, message),
     };
-    if let Err(message) = log::start(&config.log) {
+    if let Err(message) = log::start(&config.log, config.log_format) {
         return fail(2, message);
     }
     let ended = embedded::run(config, |address| follow(&dev, packages, &key, address));
