@@ -60,7 +60,10 @@ fn no_check_ends_the_others() {
                 line(&lines, name);
             }
             let found = line(&lines, "jail: user namespace");
-            let limited = found["found"].as_str().unwrap().contains("the limit on such");
+            let limited = found["found"]
+                .as_str()
+                .unwrap()
+                .contains("the limit on such");
             assert_eq!(limited, !prepare.is_empty(), "{found}");
         }
     }

@@ -8,6 +8,7 @@ mod dev;
 mod doctor;
 mod findings;
 mod grants_seen;
+mod hints;
 mod json;
 mod keys_kept;
 mod keys_told;

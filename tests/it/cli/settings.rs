@@ -122,7 +122,11 @@ async fn the_form_of_the_log_is_a_setting() {
     for (format, begins, wanted) in [
         ("", "{", "\"message\":\"listening\""),
         ("log_format = \"json\"\n", "{", "\"message\":\"listening\""),
-        ("log_format = \"text\"\n", "2", "listening address=127.0.0.1:"),
+        (
+            "log_format = \"text\"\n",
+            "2",
+            "listening address=127.0.0.1:",
+        ),
     ] {
         let server = Server::start(format).await;
         let log = server.log();
@@ -134,7 +138,13 @@ async fn the_form_of_the_log_is_a_setting() {
     let user = User::new("");
     let output = iof(
         user.folder(),
-        &["serve", "--print-config", "--commented", "--set", "log_format=text"],
+        &[
+            "serve",
+            "--print-config",
+            "--commented",
+            "--set",
+            "log_format=text",
+        ],
     );
     let commented = text(&output);
     let line = "`auto`, which is text on a terminal and JSON elsewhere.\nlog_format = \"text\"\n";

@@ -347,8 +347,11 @@ async fn contained(prepare: &str) -> Option<(Server, tempfile::TempDir)> {
         iof_tests::server::program().display()
     );
     std::fs::write(&program, line).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     let config = "jail = \"available\"\n[defaults]\ncommands = [\"upper\"]\n[ceiling]\ncommands = [\"upper\"]\n\
                   [commands.upper]\nprogram = \"/usr/bin/tr\"\nargs = [\"a-z\", \"A-Z\"]\n";
     let server = Server::builder().program(&program).config(config);
@@ -357,7 +360,8 @@ async fn contained(prepare: &str) -> Option<(Server, tempfile::TempDir)> {
 
 #[tokio::test]
 async fn without_further_namespaces_programs_run_in_what_there_is_of_a_jail() {
-    let none = "for of in user pid net mnt ipc; do echo 0 > /proc/sys/user/max_${of}_namespaces; done";
+    let none =
+        "for of in user pid net mnt ipc; do echo 0 > /proc/sys/user/max_${of}_namespaces; done";
     for prepare in ["echo 0 > /proc/sys/user/max_user_namespaces", none] {
         let Some((server, _folder)) = contained(prepare).await else {
             return;

@@ -105,6 +105,8 @@ async fn follow(
     let several = packages.len() > 1;
     // What runs of a package, where a build or a deploy of it fails.
     let mut runs: BTreeMap<String, String> = BTreeMap::new();
+    // What was said of its declaration, once.
+    let mut noted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut builds = builder(dev, packages);
     // They end with this future.
     let mut streams = JoinSet::new();
@@ -114,7 +116,15 @@ async fn follow(
         };
         let deployed = match build.built {
             Ok(built) => match package_of(&built).await {
-                Ok(package) => put(&client, package, &Wishes::default()).await,
+                Ok(package) => {
+                    let notes = package.notes(&dev.allow);
+                    if noted.get(&build.package) != Some(&notes) {
+                        let lines = notes.iter().map(|note| format!("note: {note}"));
+                        lines.for_each(|line| say(&line));
+                        noted.insert(build.package.clone(), notes);
+                    }
+                    put(&client, package, &Wishes::default()).await
+                }
                 Err(message) => Err(message),
             },
             Err(message) => Err(message),
