@@ -227,3 +227,53 @@ async fn another_server_is_not_taken_for_one_of_iof() {
     let user = User::new(tls.tls_url.as_deref().unwrap());
     types(&user, &["list"], &["--cacert FILE"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_are_listed_with_the_one_that_counts() {
+    let (one, two) = tokio::join!(
+        Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")),
+        Server::start("")
+    );
+    let user = User::new("");
+    let said = user.types(&["profile", "list"]).await;
+    assert!(
+        said.contains("no profiles; `iof login` makes one"),
+        "{said}"
+    );
+    user.types_with(&["login", &one.url], &format!("{KEY}\n"))
+        .await;
+    user.types(&["login", &two.url, "--profile", "staging", "--no-key"])
+        .await;
+    let row = |name: &str, server: &str, key: &str| format!("\n{name}  {server}  {key}");
+    for line in [&["profile", "list"][..], &["profiles", "ls"]] {
+        let said = user.types(line).await;
+        assert!(
+            said.contains(&(row("default", &one.url, "yes") + "\n"))
+                && said.contains(&(row("staging", &two.url, "no") + "   current\n")),
+            "{said}"
+        );
+        assert!(!said.contains(KEY), "{said}");
+    }
+    let output = tokio::task::block_in_place(|| user.run(&["profile", "list", "--json"], ""));
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = listed["profiles"].as_array().unwrap();
+    let of = |row: &serde_json::Value, field: &str| row[field].clone();
+    assert_eq!(rows.len(), 2, "{listed}");
+    assert_eq!(
+        [
+            of(&rows[0], "profile"),
+            of(&rows[0], "has_key"),
+            of(&rows[0], "current")
+        ],
+        ["default".into(), true.into(), false.into()]
+    );
+    assert_eq!(
+        [
+            of(&rows[1], "server"),
+            of(&rows[1], "has_key"),
+            of(&rows[1], "current")
+        ],
+        [two.url.as_str().into(), false.into(), true.into()]
+    );
+    assert!(!listed.to_string().contains(KEY), "{listed}");
+}
