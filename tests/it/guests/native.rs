@@ -312,7 +312,14 @@ async fn a_declaration_that_cannot_be_meant_is_named() {
         ),
         (
             "[commands.x]\nprogram = \"/bin/echo\"\nread = [\"/etc\"]",
-            &["commands.x", "/etc"],
+            &["commands.x", "/etc", "such as /opt/NAME"],
+        ),
+        (
+            "[commands.x]\nprogram = \"/bin/echo\"\nread = [\"/tmp\"]",
+            &[
+                "\"/tmp\" cannot be shown",
+                "nothing below /proc, /sys, /tmp, /dev/shm is",
+            ],
         ),
         (
             "[commands.x]\nprogram = \"/bin/echo\"\ntime = \"0s\"",
