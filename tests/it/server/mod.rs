@@ -7,6 +7,7 @@ mod browser;
 mod call_log;
 mod compile_workers;
 mod connections;
+mod container;
 mod dist;
 mod durability;
 mod forms;
