@@ -11,6 +11,7 @@ mod container;
 mod dist;
 mod durability;
 mod forms;
+mod guide;
 mod hosts;
 mod jobs_disk;
 pub(crate) mod json_bodies;
