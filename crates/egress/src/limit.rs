@@ -314,13 +314,9 @@ mod tests {
             .acquire("f", "a:80", soon(), &mut Wait::default())
             .await
             .unwrap();
+        let mut wait = Wait::default();
         let (waited, ()) = tokio::join!(
-            limits.acquire(
-                "f",
-                "a:80",
-                soon() + Duration::from_secs(9),
-                &mut Wait::default()
-            ),
+            limits.acquire("f", "a:80", soon() + Duration::from_secs(9), &mut wait),
             async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(held);

@@ -257,23 +257,17 @@ async fn profiles_are_listed_with_the_one_that_counts() {
     let output = tokio::task::block_in_place(|| user.run(&["profile", "list", "--json"], ""));
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = listed["profiles"].as_array().unwrap();
-    let of = |row: &serde_json::Value, field: &str| row[field].clone();
     assert_eq!(rows.len(), 2, "{listed}");
-    assert_eq!(
-        [
-            of(&rows[0], "profile"),
-            of(&rows[0], "has_key"),
-            of(&rows[0], "current")
-        ],
-        ["default".into(), true.into(), false.into()]
+    let (default, staging) = (&rows[0], &rows[1]);
+    assert!(
+        default["profile"] == "default"
+            && default["has_key"] == true
+            && default["current"] == false,
+        "{listed}"
     );
-    assert_eq!(
-        [
-            of(&rows[1], "server"),
-            of(&rows[1], "has_key"),
-            of(&rows[1], "current")
-        ],
-        [two.url.as_str().into(), false.into(), true.into()]
+    assert!(
+        staging["server"] == two.url && staging["has_key"] == false && staging["current"] == true,
+        "{listed}"
     );
     assert!(!listed.to_string().contains(KEY), "{listed}");
 }

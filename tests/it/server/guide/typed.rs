@@ -53,8 +53,9 @@ fn release(machine: &Machine) {
     );
     let packed = Command::new("sh")
         .args(["-c", &line])
-        .current_dir(machine.path("srv"));
-    assert!(packed.status().unwrap().success());
+        .current_dir(machine.path("srv"))
+        .status();
+    assert!(packed.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
