@@ -7,6 +7,7 @@ mod calling;
 mod dev;
 mod doctor;
 mod findings;
+mod first_hour;
 mod grants_seen;
 mod hints;
 mod json;

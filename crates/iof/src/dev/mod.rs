@@ -361,3 +361,27 @@ fn complain(message: &str, runs: Option<&str>) {
 fn milliseconds(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_hint_has_command_and_rule_at_once() {
+        let hint = |row: Json| hint(&row);
+        let said = hint(json!({ "outcome": "not-granted", "command": "http_proxy" }));
+        assert!(
+            said.contains("commands = [\"http_proxy\"]") && said.contains("outbound = ["),
+            "{said}"
+        );
+        let said = hint(json!({ "outcome": "not-granted", "command": "thumbnail" }));
+        assert!(
+            said.contains("commands = [\"thumbnail\"]") && !said.contains("outbound"),
+            "{said}"
+        );
+        let row = json!({ "outcome": "egress-denied", "method": "GET", "host": "https://a.test" });
+        assert!(hint(row).contains("outbound = [\"GET https://a.test\"]"));
+        assert_eq!(hint(json!({ "outcome": "ok" })), "");
+    }
+}

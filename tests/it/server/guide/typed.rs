@@ -159,3 +159,41 @@ fn the_unit_that_the_guide_makes_is_one() {
         assert!(text.contains(section), "{section}");
     }
 }
+
+/// What the package does when it is configured: the user, the key of secrets once and for all, and a restart of what runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_package_makes_the_user_and_the_key_once() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    machine.stub("systemctl", "echo \"systemctl $*\"\n");
+    let script = "set -e\ninstall -d /etc/iof\nconfigure() { sh /srv/deploy/debian/postinst configure; }\n\
+                  configure\ngetent passwd iof\nstat -c '%U:%G %a' /etc/iof/secrets.key\n\
+                  before=$(sha256sum < /etc/iof/secrets.key)\nmkdir -p /run/systemd/system\nconfigure\n\
+                  [ \"$before\" = \"$(sha256sum < /etc/iof/secrets.key)\" ] && echo 'the same key'\nls /etc/iof\n\
+                  sh /srv/deploy/debian/prerm remove\nsh /srv/deploy/debian/postrm remove\n";
+    let output = machine.run(script).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{output:?}");
+    let lines: Vec<&str> = said.lines().collect();
+    let [user, mode, reload, restart, same, files, stop, again] = lines[..] else {
+        panic!("{said}")
+    };
+    assert!(
+        user.starts_with("iof:x:") && user.ends_with("::/var/lib/iof:/usr/sbin/nologin"),
+        "{user}"
+    );
+    assert_eq!(
+        (mode, same, files),
+        ("iof:iof 600", "the same key", "secrets.key")
+    );
+    assert_eq!(
+        [reload, restart, stop, again],
+        [
+            "systemctl daemon-reload",
+            "systemctl try-restart iof.service",
+            "systemctl disable --now iof.service",
+            "systemctl daemon-reload"
+        ]
+    );
+}
