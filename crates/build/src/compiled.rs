@@ -113,21 +113,23 @@ impl FirstBuild {
         // Cargo cleans only what it knows for a target directory.
         let tag = "CACHEDIR.TAG";
         fs::copy(self.target_dir.join(tag), new.path().join(tag))?;
-        let mut clean = machine.cargo();
-        clean
-            .args(["clean", "--quiet", "--offline", "--target"])
-            .arg(project.what.target().as_str())
-            .arg("--target-dir")
-            .arg(new.path())
-            .arg("--manifest-path")
-            .arg(&project.manifest);
-        if self.parts[0].ends_with("release") {
-            clean.arg("--release");
+        // What runs on the host, as macros do, and what is for the target.
+        for target in [None, Some(project.what.target())] {
+            let mut clean = machine.cargo();
+            clean
+                .args(["clean", "--quiet", "--offline", "--target-dir"])
+                .arg(new.path())
+                .arg("--manifest-path")
+                .arg(&project.manifest);
+            clean.args(
+                target
+                    .iter()
+                    .flat_map(|target| ["--target", target.as_str()]),
+            );
+            clean.args(self.parts[0].ends_with("release").then_some("--release"));
+            clean.args(packages.own.iter().flat_map(|id| ["-p", id.as_str()]));
+            done(&mut clean)?;
         }
-        for id in &packages.own {
-            clean.args(["-p", id]);
-        }
-        done(&mut clean)?;
         // Of other compilers, nothing is used here any more.
         for other in fs::read_dir(all)?.flatten() {
             if other.path() != new.path() {
