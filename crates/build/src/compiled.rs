@@ -157,7 +157,8 @@ fn put(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(above)?;
     let new = tempfile::Builder::new().prefix(".new-").tempdir_in(above)?;
     let copied = new.path().join("all");
-    copy(from, &copied, &mut MOST.clone())?;
+    let mut room = MOST;
+    copy(from, &copied, &mut room)?;
     fs::rename(copied, to)
 }
 

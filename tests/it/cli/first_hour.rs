@@ -77,16 +77,27 @@ async fn a_deploy_to_a_server_of_dev_asks_whoever_is_there() {
         "#[no_mangle] pub extern \"C\" fn f() -> i32 { 1 }\n",
     )
     .unwrap();
+    // A mock of the author's own, which a server refuses.
+    let declaration =
+        "commands = [\"http_proxy\"]\noutbound = [\"GET http://localhost:21699/x\"]\n";
+    fs::write(project.join("function.toml"), declaration).unwrap();
     // From below the project, which is found above.
     let mut dev = Command::new(program());
-    dev.args(["dev", "--listen", "127.0.0.1:0"])
-        .current_dir(project.join("src"))
-        .env("XDG_CONFIG_HOME", folder.path());
+    dev.args([
+        "dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--allow",
+        "localhost:21699",
+    ])
+    .current_dir(project.join("src"))
+    .env("XDG_CONFIG_HOME", folder.path());
     let mut dev = tokio::task::block_in_place(|| super::dev::Running::start(dev));
     let page = tokio::task::block_in_place(|| {
         dev.line("small version 1 runs");
         dev.line("call it")
     });
+    assert!(!dev.seen.contains("note:"), "{}", dev.seen);
     let url = page.split_whitespace().last().unwrap();
     let url = url.split("/v1/").next().unwrap().to_owned();
     assert!(project.join("target/iof-dev/key").is_file());
