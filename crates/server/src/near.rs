@@ -3,13 +3,13 @@
 /// Names longer than this are not slips of the pen; the cost of a comparison grows with both lengths.
 const LONGEST: usize = 100;
 
-/// The known name that is nearest to `name`, if one in three of its letters, or one, was added, left out, taken for another or
-/// swapped with its neighbour.
+/// The known name that is nearest to `name`. Of three letters, one may be missing, too many, another one, or swapped with its
+/// neighbour.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
-    let slips = (name.chars().count() / 3).max(1);
+    let slips = name.chars().count() / 3;
     known
         .into_iter()
         .filter(|known| known.len() <= LONGEST)
@@ -41,6 +41,7 @@ mod tests {
             ("PSOT", Some("POST")),
             ("DELTE", Some("DELETE")),
             ("SEARCH", None),
+            ("7", None),
             ("", None),
             (&*"G".repeat(1_000), None),
         ] {
