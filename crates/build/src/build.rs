@@ -4,6 +4,7 @@
 //! Cargo builds in the project's own target directory, so a second build costs as much as a second `cargo build`, and
 //! only `pkg/` and cargo's own files are written in the project.
 
+use crate::compiled::{FirstBuild, Packages};
 use crate::machine::{Machine, shown};
 use crate::optimise::{Optimised, optimise};
 use crate::project::Project;
@@ -66,6 +67,9 @@ pub struct Built {
     pub profile: &'static str,
     /// The module.
     pub module: PathBuf,
+    /// A link to it, by the name that `wasm-pack` and `ssvmup` give it: articles and scripts upload that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<PathBuf>,
     /// The `function.toml` beside the module, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declaration: Option<PathBuf>,
@@ -104,9 +108,14 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         project.name,
         target.as_str()
     )));
+    let profile = if options.debug { "debug" } else { "release" };
+    let first = FirstBuild::begin(&options.machine, &toolchain, &project, profile);
     let mut cargo = cargo(&toolchain, folder, &project, options)?;
     progress(Event::Runs(&shown(&cargo)));
-    let made = run(&mut cargo, &project)?;
+    let (made, packages) = run(&mut cargo, &project)?;
+    if let Some(first) = first {
+        first.end(&options.machine, &project, &packages);
+    }
 
     let mut module = fs::read(&made).map_err(Error::file(&made))?;
     let mut summary = Summary::of(&module)?;
@@ -133,23 +142,36 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         .join("pkg")
         .join(made.file_name().unwrap_or_default());
     files::write(&kept, &module)?;
+    let link = match project.what {
+        What::Bindgen | What::Bindgen2020 { .. } => Some(link(&kept)?),
+        _ => None,
+    };
     let declaration = project.folder().join("function.toml");
     let mut folders = vec![project.folder().to_owned()];
     folders.extend(project.beside.iter().cloned());
     Ok(Built {
         target: target.as_str(),
-        profile: if options.debug { "debug" } else { "release" },
+        profile,
         declaration: declaration.is_file().then_some(declaration),
         package: project.name,
         version: project.version,
         what: project.what,
         module: kept,
+        link,
         summary,
         before,
         notes,
         folders,
         took: start.elapsed(),
     })
+}
+
+/// Links `pkg/NAME_bg.wasm` to `pkg/NAME.wasm`.
+fn link(module: &Path) -> Result<PathBuf, Error> {
+    let stem = module.file_stem().unwrap_or_default().to_string_lossy();
+    let link = module.with_file_name(format!("{stem}_bg.wasm"));
+    files::link(&link, module.file_name().unwrap_or_default())?;
+    Ok(link)
 }
 
 /// The command line for a project.
@@ -195,12 +217,16 @@ fn cargo(
 struct Message {
     reason: String,
     #[serde(default)]
+    package_id: String,
+    #[serde(default)]
+    fresh: bool,
+    #[serde(default)]
     filenames: Vec<PathBuf>,
     manifest_path: Option<PathBuf>,
 }
 
-/// Runs cargo, and returns the module that it made.
-fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
+/// Runs cargo, and returns the module that it made, and which packages it compiled.
+fn run(cargo: &mut Command, project: &Project) -> Result<(PathBuf, Packages), Error> {
     let line = shown(cargo);
     // Errors and warnings go to stderr as usual; stdout lists the artifacts.
     cargo
@@ -212,6 +238,7 @@ fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
         error,
     })?;
     let mut module = None;
+    let mut packages = Packages::default();
     let manifest = cargo_manifest(cargo)
         .unwrap_or(&project.manifest)
         .to_owned();
@@ -220,8 +247,11 @@ fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
             let Ok(message) = serde_json::from_str::<Message>(&line) else {
                 continue;
             };
-            let ours = message.manifest_path.is_some_and(|path| path == manifest);
-            if message.reason == "compiler-artifact" && ours {
+            if message.reason != "compiler-artifact" {
+                continue;
+            }
+            packages.count(message.package_id, message.fresh);
+            if message.manifest_path.is_some_and(|path| path == manifest) {
                 let wasm = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "wasm");
                 module = message.filenames.into_iter().find(wasm).or(module);
             }
@@ -234,10 +264,11 @@ fn run(cargo: &mut Command, project: &Project) -> Result<PathBuf, Error> {
     if !status.success() {
         return Err(Error::Failed { line, status });
     }
-    module.ok_or_else(|| Error::Answer {
+    let module = module.ok_or_else(|| Error::Answer {
         line,
         why: "no module was made".into(),
-    })
+    })?;
+    Ok((module, packages))
 }
 
 /// The manifest that a command line names.
@@ -272,6 +303,9 @@ impl fmt::Display for Built {
                 .to_string()
         };
         write!(f, "\nmodule    {}", short(&self.module))?;
+        if let Some(link) = &self.link {
+            write!(f, "\nalso      {}", short(link))?;
+        }
         if let Some(declaration) = &self.declaration {
             write!(f, "\nwith      {}", short(declaration))?;
         }

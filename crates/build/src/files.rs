@@ -2,6 +2,7 @@
 
 use crate::Error;
 use nix::sys::signal::{SigSet, Signal};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -45,6 +46,20 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         Ok(())
     };
     write().map_err(Error::file(path))
+}
+
+/// Makes a symbolic link to a file of the same folder, in place of what has its name.
+pub(crate) fn link(path: &Path, target: &OsStr) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let _held = Held::new();
+    let link = || {
+        let link = tempfile::Builder::new()
+            .prefix(".iof-")
+            .make_in(folder, |path| std::os::unix::fs::symlink(target, path))?;
+        link.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    link().map_err(Error::file(path))
 }
 
 /// Writes a file unless it has these contents already: Cargo rebuilds what depends on newer files.

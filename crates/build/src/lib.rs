@@ -37,6 +37,8 @@ mod toolchain;
 #[cfg(feature = "projects")]
 mod build;
 #[cfg(feature = "projects")]
+mod compiled;
+#[cfg(feature = "projects")]
 mod component;
 #[cfg(feature = "projects")]
 mod error;

@@ -17,6 +17,8 @@ pub struct Machine {
     /// The variables `CARGO` and `RUSTC`, which take precedence over the path.
     cargo: Option<OsString>,
     rustc: Option<OsString>,
+    /// The user's folder of caches.
+    cache: Option<PathBuf>,
 }
 
 impl Machine {
@@ -28,6 +30,7 @@ impl Machine {
             root: "/".into(),
             cargo: std::env::var_os("CARGO"),
             rustc: std::env::var_os("RUSTC"),
+            cache: cache(),
         }
     }
 
@@ -39,7 +42,14 @@ impl Machine {
             root: root.into(),
             cargo: None,
             rustc: None,
+            cache: None,
         }
+    }
+
+    /// The folder of dependencies that projects have compiled, by compiler. It may be removed at any time.
+    #[must_use]
+    pub fn compiled(&self) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("iof/compiled"))
     }
 
     /// The path of a program, if it is found.
@@ -103,6 +113,14 @@ impl Machine {
         command.env("PATH", &self.path);
         command
     }
+}
+
+/// `$XDG_CACHE_HOME`, else `~/.cache` (XDG Base Directory Specification).
+fn cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let own = set("XDG_CACHE_HOME").map(PathBuf::from);
+    own.filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))
 }
 
 /// The stdout of a program, trimmed, if it succeeded.

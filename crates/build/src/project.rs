@@ -20,6 +20,8 @@ pub(crate) struct Project {
     /// The folder of its workspace, with the lock.
     pub(crate) root: PathBuf,
     pub(crate) target_dir: PathBuf,
+    /// Where cargo keeps what is between sources and modules (`build.build-dir`).
+    pub(crate) build_dir: PathBuf,
     pub(crate) what: What,
     /// The part of the package that is built.
     pub(crate) part: Part,
@@ -31,6 +33,8 @@ pub(crate) struct Project {
 struct Metadata {
     packages: Vec<Package>,
     target_directory: PathBuf,
+    /// Not there before cargo 1.91.
+    build_directory: Option<PathBuf>,
     workspace_root: PathBuf,
 }
 
@@ -105,6 +109,11 @@ impl Project {
             beside: beside.filter(|path| !path.starts_with(own)).collect(),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),
+            build_dir: metadata
+                .build_directory
+                .as_ref()
+                .unwrap_or(&metadata.target_directory)
+                .clone(),
             what,
             part,
         })

@@ -223,6 +223,7 @@ mod tests {
             manifest: root.join("Cargo.toml"),
             root: root.into(),
             target_dir: root.join("target"),
+            build_dir: root.join("target"),
             what: crate::What::Command,
             part: crate::what::Part::Library { cdylib: true },
             beside: vec![],

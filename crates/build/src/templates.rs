@@ -103,3 +103,55 @@ impl std::str::FromStr for Template {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names that a manifest takes from a registry.
+    fn from_registry(manifest: &toml::Table) -> Vec<String> {
+        let mut names = vec![];
+        for (key, value) in manifest {
+            let Some(table) = value.as_table() else {
+                continue;
+            };
+            if key.ends_with("dependencies") {
+                let is_elsewhere =
+                    |of: &toml::Value| of.get("path").is_some() || of.get("workspace").is_some();
+                let found = table.iter().filter(|(_, of)| !is_elsewhere(of));
+                names.extend(found.map(|(name, of)| {
+                    let package = of.get("package").and_then(toml::Value::as_str);
+                    package.unwrap_or(name).to_owned()
+                }));
+            } else {
+                names.extend(from_registry(table));
+            }
+        }
+        names
+    }
+
+    /// Whoever registers a name that projects ask a registry for owns the builds of these projects. Ours come with them.
+    #[test]
+    fn no_project_takes_our_crates_from_a_registry() {
+        let mut seen = 0;
+        for template in Template::ALL {
+            let crates = template.crates().iter().flat_map(|(_, files)| files.iter());
+            for file in template.files().iter().chain(crates).chain(WORKSPACE) {
+                let text = String::from_utf8_lossy(file.bytes);
+                assert!(!text.contains("iof-guest = \""), "{}", file.path);
+                if !file.path.ends_with("Cargo.toml") {
+                    continue;
+                }
+                seen += 1;
+                let text = text
+                    .replace("__NAME__", "name")
+                    .replace("__CRATE__", "name");
+                let manifest: toml::Table = text.parse().unwrap();
+                for name in from_registry(&manifest) {
+                    assert!(!name.starts_with("iof"), "{name} of {}", file.path);
+                }
+            }
+        }
+        assert!(seen > 10, "{seen} manifests");
+    }
+}

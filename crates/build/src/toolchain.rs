@@ -204,6 +204,11 @@ impl Toolchain {
         }
     }
 
+    /// Whether it is the compiler of the path, with its own standard library.
+    pub(crate) fn is_installed(&self) -> bool {
+        matches!(self.way, Way::Installed)
+    }
+
     /// `cargo WORD --target …` in `folder`, without settings that an outer cargo or a user made for builds of the host.
     #[must_use]
     pub fn cargo(&self, folder: &Path, word: &str, target: Target) -> Command {

@@ -256,9 +256,17 @@ impl From<Error> for Failure {
             | Kind::Encoded
             | Kind::Protocol => status::PROTOCOL,
         };
+        let next = match error.kind() {
+            // Of a name inside, the function hears what it hears of a missing one.
+            Kind::Dns => {
+                ". Check its spelling; a name inside the server's network is reached only where its operator pins it \
+                 (egress.pin)"
+            }
+            _ => "",
+        };
         Failure {
             status,
-            message: error.to_string(),
+            message: format!("{error}{next}"),
             waited: error.kind() == Kind::Busy,
         }
     }

@@ -86,7 +86,12 @@ impl<'a> Exchange<'a> {
         let _permit = self
             .shared
             .limits
-            .acquire(self.context.function, &host, self.deadline)
+            .acquire(
+                self.context.function,
+                &host,
+                self.deadline,
+                &mut record.wait,
+            )
             .await?;
 
         let request = self.request(hop, secret_sent, record)?;

@@ -63,6 +63,7 @@ pub use iof_policy::{
     AwsScope, KeyEncoding, KeyUse, Rule, RuleError, Rules, SecretInjection, SecretInjectionError,
     SecretInjections, SecretLocation, SecretValue, SigningAlgorithm, SigningKey, Template,
 };
+pub use limit::Waited;
 pub use local_dispatch::LocalDispatch;
 pub use outbound_url::parse_outbound_url;
 pub use record::{Entry, Observer};

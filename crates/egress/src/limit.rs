@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use iof_admission::Admission;
+use iof_admission::{Admission, AdmissionError};
 use tokio::time::Instant;
 
 use crate::{Config, Error, Kind};
@@ -30,12 +31,67 @@ pub(crate) struct Permit {
     _function: KeyPermit,
 }
 
+/// The wait of a request for its permits. A permit that is free is taken without reading the clock.
+#[derive(Debug, Default)]
+pub(crate) struct Wait {
+    /// The beginning of a wait that has not ended.
+    since: Option<Instant>,
+    /// All of it, and the setting that it ended at.
+    ended: Option<Waited>,
+}
+
+/// The time for which a request waited for its turn, and the setting that bounds the requests in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// The time, of all limits together.
+    pub took: Duration,
+    /// The setting, such as `max_concurrent_per_function`; the last one, if it waited for several.
+    pub limit: &'static str,
+}
+
+impl Wait {
+    async fn permit(
+        &mut self,
+        limit: &'static str,
+        admission: &Admission,
+        deadline: Instant,
+    ) -> Result<iof_admission::Permit, AdmissionError> {
+        if let Some(permit) = admission.try_acquire() {
+            return Ok(permit);
+        }
+        let took = self.ended.map_or(Duration::ZERO, |ended| ended.took);
+        self.ended = Some(Waited { took, limit });
+        self.since = Some(Instant::now());
+        let permit = admission.acquire_until(deadline).await;
+        self.end();
+        permit
+    }
+
+    fn end(&mut self) {
+        if let (Some(since), Some(ended)) = (self.since.take(), &mut self.ended) {
+            ended.took += since.elapsed();
+        }
+    }
+
+    /// The wait until now, if there was one. A request that is cancelled while it waits has not ended its own.
+    pub(crate) fn waited(&mut self) -> Option<Waited> {
+        self.end();
+        self.ended
+    }
+}
+
 impl Limits {
     pub(crate) fn new(config: &Config) -> Limits {
         Limits {
             process: Admission::new(config.max_concurrent, usize::MAX),
-            functions: Table::new(config.max_concurrent_per_function),
-            upstreams: Table::new(config.max_concurrent_per_upstream),
+            functions: Table::new(
+                "max_concurrent_per_function",
+                config.max_concurrent_per_function,
+            ),
+            upstreams: Table::new(
+                "max_concurrent_per_upstream",
+                config.max_concurrent_per_upstream,
+            ),
         }
     }
 
@@ -45,8 +101,9 @@ impl Limits {
         function: &str,
         upstream: &str,
         deadline: Instant,
+        wait: &mut Wait,
     ) -> Result<Permit, Error> {
-        let function = self.functions.share(function, deadline).await;
+        let function = self.functions.share(function, deadline, wait).await;
         let function = function.ok_or_else(|| {
             let limit = self.functions.limit;
             busy(format!(
@@ -54,14 +111,15 @@ impl Limits {
                  max_concurrent_per_function)"
             ))
         })?;
-        let share = self.upstreams.share(upstream, deadline).await;
+        let share = self.upstreams.share(upstream, deadline, wait).await;
         let share = share.ok_or_else(|| {
             let limit = self.upstreams.limit;
             busy(format!(
                 "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
             ))
         })?;
-        let Ok(process) = self.process.acquire_until(deadline).await else {
+        let process = wait.permit("max_concurrent", &self.process, deadline).await;
+        let Ok(process) = process else {
             let limit = self.process.limit();
             return Err(busy(format!(
                 "{limit} outbound requests are in progress (limit max_concurrent)"
@@ -77,6 +135,7 @@ impl Limits {
 
 /// One limit for each key.
 struct Table {
+    setting: &'static str,
     limit: usize,
     /// Several small locks, so that requests with different keys seldom contend.
     shards: [Mutex<HashMap<String, Entry>>; SHARDS],
@@ -101,17 +160,23 @@ struct User {
 }
 
 impl Table {
-    fn new(limit: usize) -> Arc<Table> {
+    fn new(setting: &'static str, limit: usize) -> Arc<Table> {
         Arc::new(Table {
+            setting,
             limit,
             shards: Default::default(),
             hasher: RandomState::new(),
         })
     }
 
-    async fn share(self: &Arc<Table>, key: &str, deadline: Instant) -> Option<KeyPermit> {
+    async fn share(
+        self: &Arc<Table>,
+        key: &str,
+        deadline: Instant,
+        wait: &mut Wait,
+    ) -> Option<KeyPermit> {
         let (admission, user) = self.enter(key);
-        let permit = admission.acquire_until(deadline).await.ok()?;
+        let permit = wait.permit(self.setting, &admission, deadline).await.ok()?;
         Some(KeyPermit {
             _permit: permit,
             _user: user,
@@ -159,8 +224,6 @@ fn busy(message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn soon() -> Instant {
@@ -185,7 +248,9 @@ mod tests {
     }
 
     async fn refused(limits: &Limits, function: &str, upstream: &str) -> String {
-        let refusal = limits.acquire(function, upstream, soon()).await;
+        let refusal = limits
+            .acquire(function, upstream, soon(), &mut Wait::default())
+            .await;
         let error = refusal.err().unwrap();
         assert_eq!(error.kind(), Kind::Busy);
         error.to_string()
@@ -194,14 +259,23 @@ mod tests {
     #[tokio::test]
     async fn one_upstream_does_not_take_the_places_of_another() {
         let limits = limits(2, 9, 1);
-        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
+        let first = limits
+            .acquire("f", "a:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
         let error = refused(&limits, "f", "a:80").await;
         assert!(error.contains("max_concurrent_per_upstream"), "{error}");
-        let second = limits.acquire("f", "b:80", soon()).await.unwrap();
+        let second = limits
+            .acquire("f", "b:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
         let error = refused(&limits, "f", "c:80").await;
         assert!(error.contains("(limit max_concurrent)"), "{error}");
         drop(first);
-        limits.acquire("f", "c:80", soon()).await.unwrap();
+        limits
+            .acquire("f", "c:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
         drop(second);
         assert_eq!(in_use(&limits), 0, "what nobody uses is forgotten");
     }
@@ -209,29 +283,72 @@ mod tests {
     #[tokio::test]
     async fn one_function_does_not_take_the_places_of_another() {
         let limits = limits(3, 2, 3);
-        let first = limits.acquire("f", "a:80", soon()).await.unwrap();
-        let _second = limits.acquire("f", "b:80", soon()).await.unwrap();
+        let first = limits
+            .acquire("f", "a:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
+        let _second = limits
+            .acquire("f", "b:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
         for upstream in ["a:80", "c:80"] {
             let error = refused(&limits, "f", upstream).await;
             assert!(error.contains("max_concurrent_per_function"), "{error}");
         }
-        let other = limits.acquire("g", "a:80", soon()).await.unwrap();
+        let other = limits
+            .acquire("g", "a:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
         drop(other);
         drop(first);
-        limits.acquire("f", "c:80", soon()).await.unwrap();
+        limits
+            .acquire("f", "c:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
     async fn a_waiting_request_gets_the_place_that_becomes_free() {
         let limits = limits(1, 1, 1);
-        let held = limits.acquire("f", "a:80", soon()).await.unwrap();
+        let held = limits
+            .acquire("f", "a:80", soon(), &mut Wait::default())
+            .await
+            .unwrap();
+        let mut wait = Wait::default();
         let (waited, ()) = tokio::join!(
-            limits.acquire("f", "a:80", soon() + Duration::from_secs(9)),
+            limits.acquire("f", "a:80", soon() + Duration::from_secs(9), &mut wait),
             async {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(held);
             }
         );
         waited.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_says_how_long_and_for_what() {
+        let limits = limits(9, 1, 1);
+        let mut first = Wait::default();
+        let held = limits
+            .acquire("f", "a:80", soon(), &mut first)
+            .await
+            .unwrap();
+        assert_eq!(first.waited(), None, "its permit was free");
+        let mut second = Wait::default();
+        let refused = limits.acquire("f", "b:80", soon(), &mut second).await;
+        assert!(refused.is_err());
+        let waited = second.waited().unwrap();
+        assert_eq!(waited.limit, "max_concurrent_per_function");
+        assert!(waited.took >= Duration::from_millis(50), "{waited:?}");
+        // One that is cancelled meanwhile, as by the end of its command's own time.
+        let mut third = Wait::default();
+        let deadline = soon() + Duration::from_secs(9);
+        let waits = limits.acquire("g", "a:80", deadline, &mut third);
+        let cancelled = tokio::time::timeout(Duration::from_millis(20), waits).await;
+        assert!(cancelled.is_err());
+        let waited = third.waited().unwrap();
+        assert_eq!(waited.limit, "max_concurrent_per_upstream");
+        assert!(waited.took >= Duration::from_millis(20), "{waited:?}");
+        drop(held);
     }
 }

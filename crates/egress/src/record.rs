@@ -15,6 +15,7 @@ use tracing::field::display;
 use url::Url;
 use uuid::Uuid;
 
+use crate::limit::{Wait, Waited};
 use crate::url_parts::origin;
 use crate::{Error, Outbound, Rule};
 
@@ -58,6 +59,8 @@ pub struct Entry<'a> {
     pub bytes_in: u64,
     /// The time from its beginning to its end.
     pub took: Duration,
+    /// Its wait for its turn among the requests in progress; `None` if it had not to wait.
+    pub waited: Option<Waited>,
     /// `ok`, `redirect`, `retried` (a response that caused a retry), `resent` (its connection ended without an answer,
     /// or HTTP/2 did not process it, and it was sent again), `cancelled`, or the code of an error.
     pub outcome: &'static str,
@@ -78,6 +81,7 @@ pub(crate) struct Record<'a> {
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes_out: usize,
     pub(crate) bytes_in: usize,
+    pub(crate) wait: Wait,
     outcome: &'static str,
     detail: Option<String>,
 }
@@ -101,6 +105,7 @@ impl<'a> Record<'a> {
             status: None,
             bytes_out: 0,
             bytes_in: 0,
+            wait: Wait::default(),
             outcome: "cancelled",
             detail: None,
         }
@@ -122,7 +127,7 @@ impl<'a> Record<'a> {
         });
     }
 
-    fn entry(&self, took: Duration) -> Entry<'_> {
+    fn entry(&self, took: Duration, waited: Option<Waited>) -> Entry<'_> {
         Entry {
             at: self.at,
             call: self.context.call,
@@ -137,6 +142,7 @@ impl<'a> Record<'a> {
             bytes_out: self.bytes_out as u64,
             bytes_in: self.bytes_in as u64,
             took,
+            waited,
             outcome: self.outcome,
         }
     }
@@ -145,6 +151,7 @@ impl<'a> Record<'a> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         let took = self.started.elapsed();
+        let waited = self.wait.waited();
         tracing::info!(
             target: "iof::egress",
             call = %self.context.call,
@@ -157,12 +164,14 @@ impl Drop for Record<'_> {
             status = self.status.map(|status| status.as_u16()),
             bytes_out = self.bytes_out,
             bytes_in = self.bytes_in,
-            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            ms = milliseconds(took),
+            waited_ms = waited.map(|waited| milliseconds(waited.took)),
+            waited_for = waited.map(|waited| waited.limit),
             outcome = self.outcome,
             detail = self.detail,
         );
         if !self.observers.is_empty() {
-            let entry = self.entry(took);
+            let entry = self.entry(took, waited);
             for observer in self.observers {
                 observer.sent(&entry);
             }
@@ -172,6 +181,10 @@ impl Drop for Record<'_> {
 
 fn optional<T: Display>(value: &Option<T>) -> Option<tracing::field::DisplayValue<&T>> {
     value.as_ref().map(display)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn shortened(text: &str) -> &str {

@@ -63,8 +63,9 @@ impl Egress {
         record.rule = Some(rule);
         let permit = shared
             .limits
-            .acquire(context.function, &host, context.deadline);
-        let permit = match permit.await {
+            .acquire(context.function, &host, context.deadline, &mut record.wait)
+            .await;
+        let permit = match permit {
             Ok(permit) => permit,
             Err(e) => return Err(fail(record, e)),
         };

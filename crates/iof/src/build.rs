@@ -208,7 +208,9 @@ fn declared(built: &mut Built) -> Result<(), String> {
         Err(why) => return Err(why),
         Ok(()) => {}
     }
-    built.notes.extend(iof_server::declaration_notes(&text));
+    built
+        .notes
+        .extend(iof_server::declaration_notes(&text, &[]));
     Ok(())
 }
 

@@ -79,8 +79,15 @@ pub(crate) fn line(row: &Json) -> String {
         [] => String::new(),
         names => format!("  with {}", names.join(", ")),
     };
+    let waited = match row["waited"]["ms"].as_u64() {
+        None => String::new(),
+        Some(ms) => format!(
+            "  {ms} ms of it waiting for {}",
+            field(&row["waited"], "limit")
+        ),
+    };
     format!(
-        "{}  {}  function {} v{}  {what}  {status} {}  {} B out, {} B in, {} ms{secrets}\n",
+        "{}  {}  function {} v{}  {what}  {status} {}  {} B out, {} B in, {} ms{secrets}{waited}\n",
         time(row, "at"),
         text("call"),
         row["function"],

@@ -1,4 +1,4 @@
-//! The log: for people on a terminal, JSON lines elsewhere, always on stderr.
+//! The log: text for people or JSON lines, by default as stderr is a terminal or not; always on stderr.
 //!
 //! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
 //!
@@ -8,6 +8,7 @@
 
 use crate::escape::line;
 use crate::json_log::JsonLine;
+use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -18,6 +19,19 @@ use tracing_subscriber::reload::Handle;
 /// them, such as `wasmtime_wasi`.
 const FOREIGN: &str =
     "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off,h2=off,hyper=off,rustls=off";
+
+/// The form of the log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people, in colour on a terminal.
+    Text,
+    /// An object a line.
+    Json,
+}
 
 /// Checks a filter: parts between commas, each a level or TARGET=LEVEL.
 ///
@@ -67,11 +81,19 @@ impl LogFilter {
     }
 }
 
-pub(crate) fn start(filter: &str) -> Result<LogFilter, String> {
+pub(crate) fn start(filter: &str, format: LogFormat) -> Result<LogFilter, String> {
+    let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let log = tracing_subscriber::fmt()
         .with_env_filter(parse(filter)?)
+        .with_ansi(colour)
         .with_writer(std::io::stderr);
-    let (filter, result) = if std::io::stderr().is_terminal() {
+    let text = match format {
+        LogFormat::Auto => terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let (filter, result) = if text {
         // Fields contain what callers and functions wrote.
         let fields = debug_fn(|writer, field, value| {
             let value = format!("{value:?}");

@@ -1,9 +1,9 @@
-//! `iof login`, `iof logout` and `iof whoami`: profiles of servers.
+//! `iof login`, `logout`, `profile` and `whoami`: profiles of servers.
 
-use crate::args::{Login, Logout, Remote, Whoami};
+use crate::args::{self, Login, Logout, Remote, Whoami};
 use crate::client::Client;
 use crate::escape::line;
-use crate::output::{json, text, texts};
+use crate::output::{json, table, text, texts};
 use crate::print;
 use crate::profile::{Profile, Profiles};
 use serde_json::{Value as Json, json as object};
@@ -160,6 +160,38 @@ pub(crate) fn logout(logout: &Logout) -> Result<ExitCode, String> {
             "profile {name} is dropped, and its key with it; admin keys of functions stay\n"
         )),
     })
+}
+
+pub(crate) fn profile(profile: &args::Profile) -> Result<ExitCode, String> {
+    let args::ProfileCommand::List { json: as_json } = profile.what;
+    let known = Profiles::load()?;
+    // As the other commands choose.
+    let named = std::env::var("IOF_PROFILE").ok();
+    let current = named.as_ref().or(known.current.as_ref());
+    if as_json {
+        let rows = known.profiles.iter().map(|(name, profile)| {
+            object!({
+                "profile": name,
+                "server": profile.server,
+                "id": profile.id,
+                "has_key": profile.key.is_some(),
+                "current": Some(name) == current,
+            })
+        });
+        return Ok(json(&object!({ "profiles": rows.collect::<Vec<_>>() })));
+    }
+    let rows = known.profiles.iter().map(|(name, profile)| {
+        let key = if profile.key.is_some() { "yes" } else { "no" };
+        let current = if Some(name) == current { "current" } else { "" };
+        [name.as_str(), profile.server.as_str(), key, current]
+            .map(str::to_owned)
+            .to_vec()
+    });
+    Ok(print(&table(
+        &["PROFILE", "SERVER", "KEY", ""],
+        &rows.collect::<Vec<_>>(),
+        "no profiles; `iof login` makes one",
+    )))
 }
 
 pub(crate) async fn whoami(whoami: Whoami) -> Result<ExitCode, String> {

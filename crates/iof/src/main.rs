@@ -99,6 +99,7 @@ fn main() -> ExitCode {
         Command::Key(key) => client::run(keys::run(key)),
         Command::Login(login) => client::run(login::login(login)),
         Command::Logout(logout) => client::run(async { login::logout(&logout) }),
+        Command::Profile(profile) => client::run(async { login::profile(&profile) }),
         Command::Whoami(whoami) => client::run(login::whoami(whoami)),
         Command::Calls(calls) => client::run(replay::list(calls)),
         Command::Completions(wanted) => shell::completions(&wanted),

@@ -47,7 +47,20 @@ pub(crate) async fn register(
         let absolute = std::path::absolute(path);
         denied.push(absolute.map_err(|error| format!("{}: {error}", path.display()))?);
     }
-    let jail = jail(config.jail, denied).await?;
+    let jail = match (jail(config.jail, denied).await, config.jail) {
+        (Ok(jail), _) => jail,
+        // What there is may be nothing: functions do not need their commands to be served.
+        (Err(why), Demand::Available) => {
+            let names: Vec<&str> = config.commands.keys().map(String::as_str).collect();
+            tracing::error!(
+                commands = names.join(", "),
+                "native commands do not run on this server, and are not there for functions: {why}. Run `iof doctor` as \
+                 the server's user"
+            );
+            return Ok(());
+        }
+        (Err(why), Demand::Required) => return Err(why),
+    };
     for finding in jail.report().findings() {
         if let Err(why) = &finding.outcome {
             tracing::warn!(

@@ -76,6 +76,8 @@ fn path(function: &str, name: &str) -> Result<String, String> {
 
 /// The note on a secret that no version declares: no request carries it, and its name may be misspelt.
 fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
+    // By its name, whatever was typed.
+    let function = shown["name"].as_str().unwrap_or(function);
     let versions = shown["versions"].as_array()?;
     let secrets = versions
         .iter()

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Serves as a service; `args` are the arguments of `config`, which is read from them again at a reload.
 pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
-    let started = log::start(&config.log);
+    let started = log::start(&config.log, config.log_format);
     let started = started.and_then(|filter| config.check_files().map(|()| filter));
     let reload = match started.and_then(|filter| Reload::new(args, filter, &config)) {
         Ok(reload) => reload,

@@ -105,7 +105,12 @@ fn enter_sandbox() -> Result<(Warden, Report), String> {
     if built {
         let owner = match begun.identity {
             Identity::Root => (plan.user, plan.group),
-            _ => (namespaces::INNER, namespaces::INNER),
+            Identity::Mapped => (namespaces::INNER, namespaces::INNER),
+            // Root in name only, which no other user of its namespace stands beside.
+            Identity::Server => (
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            ),
         };
         proc = root::build(&entries, limits, owner)?;
         free = vec![Path::new(SCRATCH), Path::new(SHARED)];

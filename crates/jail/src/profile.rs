@@ -129,7 +129,12 @@ pub enum ProfileError {
     #[error("{0:?} is not an executable file")]
     NotExecutable(PathBuf),
     /// The path would expose the machine, or would lie in the scratch directory.
-    #[error("{0:?} cannot be shown to a program; move what it needs elsewhere")]
+    #[error(
+        "{0:?} cannot be shown to a program: nothing below {below} is, and none of {whole} as a whole. Move what it needs \
+         to a folder of its own, such as /opt/NAME",
+        below = NEVER_BELOW.join(", "),
+        whole = NEVER.join(", ")
+    )]
     Never(PathBuf),
     /// The path would expose a file that the server keeps to itself.
     #[error("{path:?} contains or lies in {denied:?}, which no program may see")]

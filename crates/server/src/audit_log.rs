@@ -8,7 +8,7 @@
 use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
 use crate::write_behind::{Sender, WriteBehind, WriteFailure, Writer};
-use iof_store::{AuditKind, AuditLine, AuditRecord, Recording, RecordingsKept, Store};
+use iof_store::{AuditKind, AuditLine, AuditRecord, AuditWait, Recording, RecordingsKept, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -131,6 +131,10 @@ impl iof_egress::Observer for AuditSender {
             bytes_in: entry.bytes_in,
             ms: ms(entry.took),
             outcome: entry.outcome.to_owned(),
+            waited: entry.waited.map(|waited| AuditWait {
+                ms: ms(waited.took),
+                limit: waited.limit.to_owned(),
+            }),
         };
         self.send(Entry::Sent(record.into()));
     }
@@ -154,6 +158,7 @@ impl iof_command::Observer for AuditSender {
             bytes_in: run.bytes_in,
             ms: ms(run.took),
             outcome: run.outcome.to_owned(),
+            waited: None,
         };
         self.send(Entry::Sent(record.into()));
     }

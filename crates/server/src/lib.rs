@@ -35,6 +35,7 @@ mod json;
 mod memory;
 mod metrics;
 mod multipart;
+mod near;
 mod pages;
 mod parsing;
 mod probes;
@@ -59,6 +60,7 @@ pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
 pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
 pub use metrics::Metrics;
+pub use near::{nearest, nearest_field};
 pub use runtime::WorkerThreads;
 pub use serve::{Listener, Protocol, serve};
 pub use settings::{

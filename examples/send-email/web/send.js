@@ -1,6 +1,9 @@
-// The form of the function send_email. Nothing that a server says is ever put into the page as markup.
+// The form of the functions send_email and send_mail. Nothing that a server says is ever put into the page as markup.
 const $ = (id) => document.getElementById(id);
-const MESSAGE = ["from", "token", "to", "subject", "mime", "body"];
+const query = new URLSearchParams(location.search);
+// The token is asked for, unless the link names the function to which the server's operator gave one.
+const asksToken = query.get("function") !== "send_mail";
+const MESSAGE = ["from", "token", "to", "subject", "mime", "body"].filter((name) => asksToken || name !== "token");
 const NEEDS = {
   from: "Who is the mail from?",
   to: "Who gets the mail?",
@@ -11,7 +14,11 @@ const NEEDS = {
   id: "The number that the upload answered as wasm_id.",
 };
 
-const query = new URLSearchParams(location.search);
+if (!asksToken) {
+  delete NEEDS.token;
+  $("token-field").hidden = true;
+  $("function").textContent = "send_mail";
+}
 $("server").value = query.get("server") ?? (location.protocol.startsWith("http") ? location.origin : "");
 $("id").value = query.get("id") ?? "";
 for (const name of MESSAGE) if (name !== "token" && query.has(name)) $(name).value = query.get(name);
@@ -55,7 +62,7 @@ function complete() {
 async function send() {
   const message = Object.fromEntries(MESSAGE.map((name) => [name, $(name).value]));
   const server = $("server").value.trim().replace(/\/+$/, "");
-  const url = `${server}/api/run/${encodeURIComponent($("id").value.trim())}/send_email`;
+  const url = `${server}/api/run/${encodeURIComponent($("id").value.trim())}/${asksToken ? "send_email" : "send_mail"}`;
   $("send").disabled = true;
   $("send-label").textContent = "Sending…";
   $("result").hidden = true;

@@ -59,3 +59,27 @@ async fn what_a_server_refuses_is_told_in_its_words() {
         "{made}"
     );
 }
+
+/// A key of function.toml that nothing has is a mistake, wherever it is deployed.
+#[tokio::test]
+async fn a_misspelt_key_fails_a_build_with_its_line_and_the_near_name() {
+    let folder = tempfile::tempdir().unwrap();
+    built(folder.path(), "#[no_mangle] pub extern \"C\" fn run() {}\n").await;
+    let declaration = "# What it needs.\ncomands = [\"http_proxy\"]\n";
+    fs::write(folder.path().join("function.toml"), declaration).unwrap();
+    let output = tokio::process::Command::new(program())
+        .args(["build", "--debug"])
+        .current_dir(folder.path())
+        .env("CARGO_TARGET_DIR", folder.path().join("target"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(
+            "function.toml: line 2, comands: unknown field `comands`; did you mean `commands`?"
+        ),
+        "{said}"
+    );
+}

@@ -262,8 +262,11 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
         "still!",
         "the last one that was built runs on"
     );
-    fs::write(&source, edited.replace("!", "?")).unwrap();
-    fs::write(&source, edited.replace("{topic}!", "{topic}?")).unwrap();
+    // As editors and `sed -i` save: another file, which takes its place.
+    let beside = project.join("src/sedkzYutv");
+    fs::write(&beside, edited.replace("{topic}!", "{topic}?")).unwrap();
+    fs::rename(&beside, &source).unwrap();
+    assert_eq!(dev.line("changed: "), "changed: lib.rs");
     dev.line("look-up version 3 runs");
     assert_eq!(call(&["look_up", "tea"]), "tea?");
 

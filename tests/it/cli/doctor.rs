@@ -53,8 +53,19 @@ fn no_check_ends_the_others() {
     // As root of a namespace with one user, as in a rootless container: each part for itself.
     let rootless = Command::new("unshare").args(["-r", "true"]).status();
     if rootless.is_ok_and(|status| status.success()) {
-        let (_, lines) = doctor(&user, "exec unshare -r", "");
-        line(&lines, "jail: landlock");
+        for prepare in ["", "echo 0 > /proc/sys/user/max_user_namespaces;"] {
+            let within = format!("exec unshare -r /bin/sh -c '{prepare} exec \"$@\"' iof");
+            let (_, lines) = doctor(&user, &within, "");
+            for name in ["kernel", "jail: landlock", "toolchain: rustc", "server"] {
+                line(&lines, name);
+            }
+            let found = line(&lines, "jail: user namespace");
+            let limited = found["found"]
+                .as_str()
+                .unwrap()
+                .contains("the limit on such");
+            assert_eq!(limited, !prepare.is_empty(), "{found}");
+        }
     }
     // Below that limit, the jail is whole all the same.
     let (_, usual) = doctor(&user, "", "");

@@ -227,3 +227,47 @@ async fn another_server_is_not_taken_for_one_of_iof() {
     let user = User::new(tls.tls_url.as_deref().unwrap());
     types(&user, &["list"], &["--cacert FILE"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_are_listed_with_the_one_that_counts() {
+    let (one, two) = tokio::join!(
+        Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")),
+        Server::start("")
+    );
+    let user = User::new("");
+    let said = user.types(&["profile", "list"]).await;
+    assert!(
+        said.contains("no profiles; `iof login` makes one"),
+        "{said}"
+    );
+    user.types_with(&["login", &one.url], &format!("{KEY}\n"))
+        .await;
+    user.types(&["login", &two.url, "--profile", "staging", "--no-key"])
+        .await;
+    let row = |name: &str, server: &str, key: &str| format!("\n{name}  {server}  {key}");
+    for line in [&["profile", "list"][..], &["profiles", "ls"]] {
+        let said = user.types(line).await;
+        assert!(
+            said.contains(&(row("default", &one.url, "yes") + "\n"))
+                && said.contains(&(row("staging", &two.url, "no") + "   current\n")),
+            "{said}"
+        );
+        assert!(!said.contains(KEY), "{said}");
+    }
+    let output = tokio::task::block_in_place(|| user.run(&["profile", "list", "--json"], ""));
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = listed["profiles"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{listed}");
+    let (default, staging) = (&rows[0], &rows[1]);
+    assert!(
+        default["profile"] == "default"
+            && default["has_key"] == true
+            && default["current"] == false,
+        "{listed}"
+    );
+    assert!(
+        staging["server"] == two.url && staging["has_key"] == false && staging["current"] == true,
+        "{listed}"
+    );
+    assert!(!listed.to_string().contains(KEY), "{listed}");
+}

@@ -31,6 +31,10 @@ fn a_check_says_what_is_wrong_by_its_setting_and_starts_nothing() {
     for (file, words) in [
         ("log = \"inof\"\n", "log: not a level: got \"inof\""),
         ("log = \"info,h2\"\n", "log: not a level"),
+        (
+            "log_format = \"logfmt\"\n",
+            "unknown variant `logfmt`, expected one of `auto`, `text`, `json`",
+        ),
         ("[secrets]\nkey_file = \"nope.key\"\n", "secrets.key_file: "),
         ("listen = \"example.com\"\n", "localhost:8080"),
         ("[limits]\nwall_time = 5\n", "such as \"5s\""),
@@ -111,6 +115,45 @@ fn settings_are_printed_with_what_they_decide() {
         &["serve", "--config", "iof.toml", "--check"],
     ));
     assert!(said.contains("the settings are fine"), "{said}");
+}
+
+#[tokio::test]
+async fn the_form_of_the_log_is_a_setting() {
+    for (format, begins, wanted) in [
+        ("", "{", "\"message\":\"listening\""),
+        ("log_format = \"json\"\n", "{", "\"message\":\"listening\""),
+        (
+            "log_format = \"text\"\n",
+            "2",
+            "listening address=127.0.0.1:",
+        ),
+    ] {
+        let server = Server::start(format).await;
+        let log = server.log();
+        assert!(log.contains(wanted), "{format}: {log}");
+        assert!(log.lines().all(|line| line.starts_with(begins)), "{log}");
+        // Colours are for terminals.
+        assert!(!log.contains('\u{1b}'), "{log}");
+    }
+    let user = User::new("");
+    let output = iof(
+        user.folder(),
+        &[
+            "serve",
+            "--print-config",
+            "--commented",
+            "--set",
+            "log_format=text",
+        ],
+    );
+    let commented = text(&output);
+    let line = "`auto`, which is text on a terminal and JSON elsewhere.\nlog_format = \"text\"\n";
+    assert!(commented.contains(line), "{commented}");
+    let refused = text(&iof(user.folder(), &["serve", "--set", "log_format=xml"]));
+    assert!(
+        refused.contains("--set log_format: unknown variant `xml`, expected one of `auto`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -312,7 +312,14 @@ async fn a_declaration_that_cannot_be_meant_is_named() {
         ),
         (
             "[commands.x]\nprogram = \"/bin/echo\"\nread = [\"/etc\"]",
-            &["commands.x", "/etc"],
+            &["commands.x", "/etc", "such as /opt/NAME"],
+        ),
+        (
+            "[commands.x]\nprogram = \"/bin/echo\"\nread = [\"/tmp\"]",
+            &[
+                "\"/tmp\" cannot be shown",
+                "nothing below /proc, /sys, /tmp, /dev/shm is",
+            ],
         ),
         (
             "[commands.x]\nprogram = \"/bin/echo\"\ntime = \"0s\"",
@@ -329,4 +336,65 @@ async fn a_declaration_that_cannot_be_meant_is_named() {
             assert!(refused.log.contains(part), "{declared}: {}", refused.log);
         }
     }
+}
+
+/// A server as it starts in a container that allows no further namespaces; `prepare` is done as root of its own.
+async fn contained(prepare: &str) -> Option<(Server, tempfile::TempDir)> {
+    let may = std::process::Command::new("unshare")
+        .args(["-rm", "true"])
+        .status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("unshare -rm is refused here, so there is nothing to start a server in");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("iof");
+    let line = format!(
+        "#!/bin/sh\nexec unshare -rm /bin/sh -c '{prepare}; exec {} \"$@\"' iof \"$@\"\n",
+        iof_tests::server::program().display()
+    );
+    std::fs::write(&program, line).unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let config = "jail = \"available\"\n[defaults]\ncommands = [\"upper\"]\n[ceiling]\ncommands = [\"upper\"]\n\
+                  [commands.upper]\nprogram = \"/usr/bin/tr\"\nargs = [\"a-z\", \"A-Z\"]\n";
+    let server = Server::builder().program(&program).config(config);
+    Some((server.start().await, folder))
+}
+
+#[tokio::test]
+async fn without_further_namespaces_programs_run_in_what_there_is_of_a_jail() {
+    let none =
+        "for of in user pid net mnt ipc; do echo 0 > /proc/sys/user/max_${of}_namespaces; done";
+    for prepare in ["echo 0 > /proc/sys/user/max_user_namespaces", none] {
+        let Some((server, _folder)) = contained(prepare).await else {
+            return;
+        };
+        let function = server.upload(guest("command")).await;
+        let request = json!({ "program": "upper", "stdin": "shout" });
+        let output = run(&server, &function, request).await;
+        assert_eq!(output["stdout"], "SHOUT", "{output}{}", server.log());
+        let log = server.log();
+        assert!(
+            log.contains("the jail of native commands lacks a part")
+                && log.contains("the limit on such namespaces"),
+            "{log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_any_jail_functions_are_served_and_their_programs_are_not_there() {
+    // A warden is started by its path in /proc.
+    let Some((server, _folder)) = contained("mount -t tmpfs none /proc").await else {
+        return;
+    };
+    let log = server.log();
+    assert!(
+        log.contains("native commands do not run on this server") && log.contains("upper"),
+        "{log}"
+    );
 }

@@ -59,6 +59,24 @@ async fn the_page_sends_a_mail() {
     assert_eq!(mail.seen(), ["POST 202", "POST 401"]);
 }
 
+/// The operator's server adds the token: who opens the page has none, and is asked for none.
+#[tokio::test]
+async fn the_page_sends_a_mail_without_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let mail = MailService::start(TOKEN).await;
+    let server = Server::start(mail.config(&folder.path().join("ca.pem"))).await;
+    let declaration = root().join("examples/send-email/function.toml");
+    let declaration = tokio::fs::read_to_string(declaration).await.unwrap();
+    let function = server.deploy(guest("send_email"), &declaration).await;
+    let set = server.set_secret(&function, "SENDGRID_TOKEN", TOKEN).await;
+    assert_eq!(set.http, 204, "{}", set.text());
+    let pages = Pages::start(&root().join("examples/send-email/web")).await;
+    let arguments = [pages.url(), server.url.clone(), function.id.to_string()];
+    browse(&server, "send-email.mjs", &arguments).await;
+    assert_eq!(mail.mailbox()[0]["subject"], "Without a token");
+    assert_eq!(mail.seen(), ["POST 202"]);
+}
+
 #[tokio::test]
 async fn the_page_tells_digits_apart() {
     let example = root().join("examples/pictures");

@@ -3,9 +3,13 @@
 use iof_tests::call::Answer;
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
+use iof_tests::upstream::Upstream;
+use iof_tests::user::User;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A server with metrics, and where they are.
 async fn server(settings: &str) -> (Server, String) {
@@ -117,6 +121,82 @@ async fn what_left_is_counted_by_outcome() {
     assert!(denied.is_some_and(|line| line.ends_with(" 1")), "{text}");
     let ran = "iof_command_duration_seconds_count{command=\"http_proxy\",outcome=\"ok\"}";
     assert_eq!(value(&text, ran), Some(1.0), "{text}");
+    check(&text);
+}
+
+/// A wait for a turn is counted, and on record with its setting, also that of a request that is cancelled meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_for_a_turn_are_counted_and_on_record() {
+    let upstream = Upstream::start().await;
+    let pin = upstream.pin("api.example.com", 80);
+    let (server, metrics) =
+        server(&format!("[egress]\nmax_concurrent_per_function = 1\n{pin}")).await;
+    let function = server.upload(guest("command")).await;
+    let get = |path: &str, timeout: u32| {
+        let url = format!("http://api.example.com{path}");
+        let run = json!({ "program": "http_proxy", "args": ["get", url], "timeout": timeout });
+        run.to_string()
+    };
+    let run = |body: String| server.run(function.id, "run_ssvm", body);
+    let first = run(get("/slow/900", 9_000));
+    let rest = async {
+        while upstream.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::join!(run(get("/nothing", 9_000)), run(get("/nothing", 200)))
+    };
+    let (_, (waited, cancelled)) = tokio::join!(first, rest);
+    assert_eq!(waited.json()["status"], 0, "{}", waited.text());
+    let cancelled = cancelled.json();
+    assert!(
+        cancelled["stderr"]
+            .as_str()
+            .unwrap()
+            .contains("max_concurrent_per_function"),
+        "{cancelled}"
+    );
+    let user = User::new(&server.url);
+    let output = tokio::task::block_in_place(|| user.run(&["egress", "--json"], ""));
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let requests: Vec<&Value> = rows.iter().filter(|row| row["method"] == "GET").collect();
+    assert_eq!(requests.len(), 3, "{rows:?}");
+    for row in requests {
+        let ms = row["waited"]["ms"].as_u64();
+        let expected = match (
+            row["outcome"].as_str().unwrap(),
+            row["ms"].as_u64().unwrap(),
+        ) {
+            ("ok", 900..) if ms.is_none() => continue,
+            ("ok", _) => 300..9_000,
+            _ => 150..900,
+        };
+        assert!(ms.is_some_and(|ms| expected.contains(&ms)), "{row}");
+        assert_eq!(
+            row["waited"]["limit"], "egress.max_concurrent_per_function",
+            "{row}"
+        );
+    }
+    let said = user.types(&["egress"]).await;
+    assert_eq!(
+        said.matches(" ms of it waiting for egress.max_concurrent_per_function")
+            .count(),
+        2,
+        "{said}"
+    );
+    assert_eq!(
+        server
+            .log()
+            .matches("\"waited_for\":\"max_concurrent_per_function\"")
+            .count(),
+        2
+    );
+    let text = scrape(&server, &metrics).await;
+    let waits = "iof_outbound_wait_seconds_count{limit=\"max_concurrent_per_function\"}";
+    assert_eq!(value(&text, waits), Some(2.0), "{text}");
     check(&text);
 }
 

@@ -2,6 +2,7 @@
 //! reaches no further than their answer.
 
 mod bodies;
+mod guide;
 mod pages;
 mod requests;
 mod responses;

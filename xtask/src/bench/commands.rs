@@ -39,14 +39,11 @@ pub(crate) fn commands(rounds: u32) -> Outcome {
 
 /// A resident worker against the program that starts for each run, through a function and HTTP.
 fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
-    let worker = scratch.file("worker.sh", WORKER)?;
-    let one_shot = scratch.file("one-shot.sh", ONE_SHOT)?;
-    let (worker, one_shot) = (worker.display(), one_shot.display());
+    // As arguments: no file of a checkout below /tmp can be shown to a program.
     let settings = format!(
         "log = \"warn\"\n[defaults]\ncommands = [\"stays\", \"starts\"]\n\
-         [commands.stays]\nprogram = \"/bin/bash\"\nread = [\"{worker}\"]\n\
-         [commands.stays.resident]\nargs = [\"{worker}\"]\n\
-         [commands.starts]\nprogram = \"/bin/bash\"\nargs = [\"{one_shot}\"]\nread = [\"{one_shot}\"]\n"
+         [commands.stays]\nprogram = \"/bin/bash\"\n[commands.stays.resident]\nargs = [\"-c\", '''{WORKER}''']\n\
+         [commands.starts]\nprogram = \"/bin/bash\"\nargs = [\"-c\", '''{ONE_SHOT}''']\n"
     );
     let iof = serve(release, scratch, &settings)?;
     let path = upload(&iof.url, scratch, "command", "run_ssvm")?;

@@ -33,7 +33,15 @@ fn template(template: Template, function: &str, imports: &[&str]) {
         .collect();
     assert_eq!(modules, imports);
     let left: Vec<_> = fs::read_dir(made.folder.join("pkg")).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    let as_in_2020 = template == Template::Rust2020;
+    assert_eq!(left.len(), if as_in_2020 { 2 } else { 1 }, "{left:?}");
+    assert_eq!(built.link.is_some(), as_in_2020);
+    if let Some(link) = &built.link {
+        // The file that articles upload: `--data-binary '@pkg/send_email_lib_bg.wasm'`.
+        assert!(link.ends_with(format!("pkg/{}_bg.wasm", name.replace('-', "_"))));
+        assert_eq!(fs::read(link).unwrap(), fs::read(&built.module).unwrap());
+        assert!(built.to_string().contains("_bg.wasm"), "{built}");
+    }
 
     let mut test = Machine::this().cargo();
     let test = test

@@ -97,6 +97,7 @@ async fn each_request_is_one_entry() {
         bytes_out: 5,
         bytes_in: 4,
         took: entry.took,
+        waited: None,
         outcome: "ok",
     };
     assert_eq!(*entry, expected);

@@ -298,3 +298,20 @@ pub(crate) struct Whoami {
     #[command(flatten)]
     pub(crate) remote: Remote,
 }
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Profile {
+    #[command(subcommand)]
+    pub(crate) what: ProfileCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// List the servers of `iof login`, and which one commands go to
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -10,8 +10,8 @@ mod records;
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Promote, Rm, Rollback, Show,
-    Whoami,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
+    Promote, Rm, Rollback, Show, Whoami,
 };
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, Where};
@@ -80,6 +80,9 @@ pub(crate) enum Command {
     Login(Login),
     /// Drop a server and the key for it
     Logout(Logout),
+    /// List the servers that are kept
+    #[command(alias = "profiles")]
+    Profile(Profile),
     /// Show which server commands go to, and what the key may do there
     #[command(alias = "who")]
     Whoami(Whoami),

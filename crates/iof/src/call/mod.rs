@@ -49,7 +49,9 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             header("iof-call").unwrap_or("-"),
         );
         let body: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
-        let said = body["error"].as_str().map(|said| call.remote.lead(said));
+        let next = client.which(&answer).await;
+        let said = body["error"].as_str();
+        let said = said.map(|said| call.remote.lead(said) + &next);
         if call.remote.json {
             json(&object!({ "fault": code, "error": said, "call": call_id }));
             return Ok(ExitCode::FAILURE);

@@ -3,6 +3,7 @@
 //! The key is chosen at the first request: the given one; else those that are kept for this very server (`keys`), each
 //! in turn while the server refuses the one before.
 
+mod advice;
 mod keys;
 
 use crate::args::Remote;
@@ -247,7 +248,7 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> Result<Json, String> {
         let response = self.send(method, path, &[], body).await?;
-        self.json(response)
+        self.read(response).await
     }
 
     /// The same with a JSON body.
@@ -263,7 +264,12 @@ impl Client {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let headers = [(CONTENT_TYPE, JSON)];
         let response = self.send(method, path, &headers, body.to_string()).await?;
-        self.json(response)
+        self.read(response).await
+    }
+
+    async fn read(&self, response: Response<Bytes>) -> Result<Json, String> {
+        let next = self.which(&response).await;
+        self.json(response).map_err(|said| said + &next)
     }
 
     /// The JSON of a successful answer.
@@ -373,28 +379,5 @@ impl Client {
             true => Ok(answer),
             false => Err(self.foreign(answer.status())),
         }
-    }
-
-    /// The reason why a server does not answer, with a next step.
-    fn unreachable(&self, error: &str) -> String {
-        let server = &self.server;
-        if error.contains("UnknownIssuer") {
-            return format!(
-                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
-            );
-        }
-        if error.contains("InvalidContentType") {
-            let plain = self.origin().replacen("https://", "http://", 1);
-            return format!("{server}: it does not speak TLS on this port. Try {plain}.");
-        }
-        let dev = match &self.profiles.dev {
-            Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {
-                format!(" --dev is the server of `iof dev` at {}.", dev.server)
-            }
-            _ => String::new(),
-        };
-        format!(
-            "{server}: {error}. Is the server running there? `iof serve` starts one; --server, or `iof login`, says where.{dev}"
-        )
     }
 }

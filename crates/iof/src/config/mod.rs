@@ -13,6 +13,7 @@ mod sources;
 pub(crate) use self::check::warn_of_readers;
 use self::sources::{merge, names, set, unknown, variable_of};
 use crate::args::Serve;
+use crate::log::LogFormat;
 use iof_command::Grants;
 use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// What the log shows.
     pub(crate) log: String,
+    /// The form of its lines: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
+    pub(crate) log_format: LogFormat,
     /// By which URL clients reach the server, if they do; calls back to it stay inside.
     pub(crate) public_url: String,
     /// What to do where this machine lacks a part of the jail that native commands run in.
@@ -68,6 +71,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: "iof-data".into(),
             log: "info".into(),
+            log_format: LogFormat::Auto,
             public_url: String::new(),
             jail: Demand::default(),
             auth: Auth::default(),

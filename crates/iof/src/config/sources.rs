@@ -1,6 +1,7 @@
 //! Settings as text: their names, and how one source overrides another.
 
 use super::{Config, NO_MODELS};
+use iof_server::{nearest, nearest_field};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -100,12 +101,10 @@ pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String
     {
         return format!("{name}: {NO_MODELS}");
     }
-    let near = known
-        .min_by_key(|known| distance(known, name))
-        .unwrap_or_default();
-    format!(
-        "{name}: there is no such setting; did you mean {near}? `iof serve --print-config` lists all"
-    )
+    let known: Vec<String> = known.collect();
+    let near = nearest(name, known.iter().map(String::as_str));
+    let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+    format!("{name}: there is no such setting; {near}`iof serve --print-config` lists all")
 }
 
 /// A TOML error, with its line, and with the nearest name or an example if the parser states only what it expected.
@@ -116,12 +115,7 @@ pub(super) fn said(error: &toml::de::Error) -> String {
 
 /// A message of the parser, reworded for people.
 fn clear(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if message.starts_with("unknown field")
-        && let [wrong, known @ ..] = quoted.as_slice()
-        && let Some(near) = known.iter().min_by_key(|known| distance(known, wrong))
-        && distance(near, wrong) <= wrong.len() / 2
-    {
+    if let Some((wrong, near)) = nearest_field(message) {
         return format!(
             "unknown field `{wrong}`; did you mean `{near}`? `iof serve --print-config` lists all"
         );
@@ -130,19 +124,4 @@ fn clear(message: &str) -> String {
         return format!("{message}, such as \"5s\", \"500ms\" or \"2h\"");
     }
     message.to_owned()
-}
-
-/// The edit distance between two names.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let next = (diagonal + usize::from(x != y))
-                .min(row[j] + 1)
-                .min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

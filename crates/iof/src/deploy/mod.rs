@@ -27,6 +27,14 @@ pub(crate) struct Package {
     pub(crate) name: String,
 }
 
+impl Package {
+    /// What is said of its declaration; `allowed` are the hosts and ports inside that the server lets it reach.
+    pub(crate) fn notes(&self, allowed: &[String]) -> Vec<String> {
+        let declaration = self.declaration.as_deref().unwrap_or_default();
+        iof_server::declaration_notes(declaration, allowed)
+    }
+}
+
 /// The options of a deploy.
 #[derive(Default)]
 pub(crate) struct Wishes {
@@ -125,6 +133,9 @@ async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<D
         idle: deploy.idle,
         passing: false,
     };
+    for note in package.notes(&[]) {
+        build::say(&format!("note: {note}"));
+    }
     let deployed = put(client, package, &wishes).await?;
     if deploy.remote.json {
         return Ok(deployed);

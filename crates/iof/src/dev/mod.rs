@@ -61,7 +61,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Ok(packages) => packages,
         Err(message) => return fail(1, message),
     };
-    if let Err(message) = log::start(&config.log) {
+    if let Err(message) = log::start(&config.log, config.log_format) {
         return fail(2, message);
     }
     let ended = embedded::run(config, |address| follow(&dev, packages, &key, address));
@@ -105,6 +105,8 @@ async fn follow(
     let several = packages.len() > 1;
     // What runs of a package, where a build or a deploy of it fails.
     let mut runs: BTreeMap<String, String> = BTreeMap::new();
+    // What was said of its declaration, once.
+    let mut noted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut builds = builder(dev, packages);
     // They end with this future.
     let mut streams = JoinSet::new();
@@ -114,7 +116,15 @@ async fn follow(
         };
         let deployed = match build.built {
             Ok(built) => match package_of(&built).await {
-                Ok(package) => put(&client, package, &Wishes::default()).await,
+                Ok(package) => {
+                    let notes = package.notes(&dev.allow);
+                    if noted.get(&build.package) != Some(&notes) {
+                        let lines = notes.iter().map(|note| format!("note: {note}"));
+                        lines.for_each(|line| say(&line));
+                        noted.insert(build.package.clone(), notes);
+                    }
+                    put(&client, package, &Wishes::default()).await
+                }
                 Err(message) => Err(message),
             },
             Err(message) => Err(message),
@@ -350,4 +360,28 @@ fn complain(message: &str, runs: Option<&str>) {
 
 fn milliseconds(time: Duration) -> String {
     format!("{} ms", time.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_hint_has_command_and_rule_at_once() {
+        let hint = |row: Json| hint(&row);
+        let said = hint(json!({ "outcome": "not-granted", "command": "http_proxy" }));
+        assert!(
+            said.contains("commands = [\"http_proxy\"]") && said.contains("outbound = ["),
+            "{said}"
+        );
+        let said = hint(json!({ "outcome": "not-granted", "command": "thumbnail" }));
+        assert!(
+            said.contains("commands = [\"thumbnail\"]") && !said.contains("outbound"),
+            "{said}"
+        );
+        let row = json!({ "outcome": "egress-denied", "method": "GET", "host": "https://a.test" });
+        assert!(hint(row).contains("outbound = [\"GET https://a.test\"]"));
+        assert_eq!(hint(json!({ "outcome": "ok" })), "");
+    }
 }

@@ -7,16 +7,20 @@ use std::path::Path;
 
 /// Checks of the toolchain for functions.
 pub(super) fn toolchain() -> Vec<Check> {
-    let lines = Toolchain::report(&Machine::this()).into_iter();
-    lines
-        .map(|line| Check {
-            part: Part::Author,
-            name: format!("toolchain: {}", line.name),
-            fine: line.fine,
-            found: line.found,
-            advice: line.advice,
-        })
-        .collect()
+    let machine = Machine::this();
+    let lines = Toolchain::report(&machine).into_iter();
+    let lines = lines.map(|line| Check {
+        part: Part::Author,
+        name: format!("toolchain: {}", line.name),
+        fine: line.fine,
+        found: line.found,
+        advice: line.advice,
+    });
+    let compiled = machine.compiled().map(|folder| {
+        let found = format!("{} (it may be removed)", folder.display());
+        Check::new(Part::Author, "compiled dependencies", found, None)
+    });
+    lines.chain(compiled).collect()
 }
 
 /// Returns whether a folder is in a project of a function.

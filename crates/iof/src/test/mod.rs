@@ -45,7 +45,7 @@ pub(crate) fn run(test: &Test) -> ExitCode {
         Ok(packages) => packages,
         Err(message) => return fail(1, message),
     };
-    if let Err(message) = log::start(&config.log) {
+    if let Err(message) = log::start(&config.log, config.log_format) {
         return fail(2, message);
     }
     let (mut reports, mut modules) = (vec![], vec![]);

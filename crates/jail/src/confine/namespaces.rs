@@ -59,7 +59,7 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         Feature::UserNamespace,
         match &mapped {
             Ok(()) => Ok("made".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(cause(error)),
         },
     );
     let identity = match mapped {
@@ -81,7 +81,7 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         } else {
             match nix::sched::unshare(flag) {
                 Ok(()) => Ok("made".to_owned()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(cause(&error.into())),
             }
         };
         report.add(feature, outcome);
@@ -95,6 +95,17 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         keep_over_exec()?;
     }
     Ok(identity)
+}
+
+/// Why there is no namespace. What the kernel says at a limit on their number (user.max_user_namespaces and its like) reads
+/// as a full disk (unshare(2)).
+fn cause(error: &io::Error) -> String {
+    match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
+        Errno::ENOSPC => {
+            "the limit on such namespaces (user.max_*_namespaces) is reached".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Sets the plan's group and no other. Returns `false` for root in name only, of a user namespace that has one user, as
@@ -163,11 +174,9 @@ fn keep_over_exec() -> io::Result<()> {
 /// Drops for good what [`enter`] kept: root, and every capability, also those that a program with file capabilities
 /// could regain.
 pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
-    if identity != Identity::Server {
-        for capability in CapabilitySet::all().iter() {
-            // Those that this kernel does not know cannot be had either.
-            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
-        }
+    for capability in CapabilitySet::all().iter() {
+        // Those that this kernel does not know cannot be had either; and an ordinary user has none, and may not.
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
     if identity == Identity::Root {
         let user = Uid::from_raw(plan.user);

@@ -250,7 +250,9 @@ pub(super) fn check(text: &str, depth: u32, budget: &mut Budget) -> Result<(), F
 pub(super) fn broken(at: usize) -> Fault {
     Fault::new(
         FaultKind::Json,
-        format!("The body is not JSON from byte {at} on."),
+        format!(
+            "The body is not JSON from byte {at} on. Mend it there, or send a text as `content-type: text/plain`."
+        ),
     )
 }
 

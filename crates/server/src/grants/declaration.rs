@@ -9,6 +9,7 @@ mod tests;
 use super::allowed_origins::AllowedOrigins;
 use super::declared_signing::DeclaredSigning;
 use super::declared_test::DeclaredTest;
+use crate::near::nearest_field;
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
@@ -318,15 +319,19 @@ fn variables(table: &str, set: &BTreeMap<String, String>) -> Result<(), String> 
 
 /// The position and the problem, without the line itself: people write a secret where its template belongs.
 fn in_line(text: &str, error: &toml::de::Error) -> String {
+    let message = match nearest_field(error.message()) {
+        Some((wrong, near)) => format!("unknown field `{wrong}`; did you mean `{near}`?"),
+        None => error.message().to_owned(),
+    };
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
-        return error.message().to_owned();
+        return message;
     };
     let number = before.matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default();
     let field = line.split_once('=').map_or("", |(field, _)| field.trim());
     match field {
-        "" => format!("line {number}: {}", error.message()),
-        field => format!("line {number}, {field}: {}", error.message()),
+        "" => format!("line {number}: {message}"),
+        field => format!("line {number}, {field}: {message}"),
     }
 }
 

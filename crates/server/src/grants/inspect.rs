@@ -1,6 +1,7 @@
 //! Checks of a `function.toml` against a server as shipped, for authors who have no server at hand.
 
 use super::{Ceiling, Declaration, DeclaredTest};
+use crate::near::nearest;
 use iof_command::Grants;
 use iof_egress::Rule;
 use iof_engine::Limits;
@@ -14,6 +15,9 @@ pub const AS_SHIPPED: &str =
 
 /// The methods of HTTP that servers know (RFC 9110, RFC 5789).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The commands of every server that send no request.
+const SEND_NOTHING: [&str; 4] = ["infer", "mobilenet_v2", "sign", "verify"];
 
 /// Checks a `function.toml` against the ceiling as shipped.
 ///
@@ -37,33 +41,47 @@ pub fn declared_tests(text: &str) -> Result<Vec<DeclaredTest>, String> {
     Ok(declared.test)
 }
 
-/// Notes on a `function.toml` that is valid and hardly meant.
-pub fn declaration_notes(text: &str) -> Vec<String> {
+/// Notes on a `function.toml` that is valid and hardly meant; `allowed` are the hosts and ports inside that functions reach
+/// (`iof dev --allow`).
+pub fn declaration_notes(text: &str, allowed: &[String]) -> Vec<String> {
     let Ok(declared) = Declaration::parse(text) else {
         return vec![];
     };
     let mut notes = vec![];
-    if !declared.outbound.0.is_empty() && declared.commands.is_empty() {
+    let sends = |command: &String| !SEND_NOTHING.contains(&command.as_str());
+    if !declared.outbound.0.is_empty()
+        && declared.callers_may.is_empty()
+        && !declared.commands.iter().any(sends)
+    {
         notes.push(
             "function.toml: outbound has rules, and no command is granted that sends requests. Add commands = [\"http_proxy\"]."
                 .to_owned(),
         );
     }
-    notes.extend(declared.outbound.0.iter().filter_map(doubt));
+    let rules = declared.outbound.0.iter();
+    notes.extend(rules.filter_map(|rule| doubt(rule, allowed)));
     notes
 }
 
 /// The reason why a rule matches no request.
-fn doubt(rule: &Rule) -> Option<String> {
+fn doubt(rule: &Rule, allowed: &[String]) -> Option<String> {
     let (methods, url) = rule.as_str().split_once(' ')?;
     let unknown = |method: &&str| *method != "*" && !METHODS.contains(method);
     if let Some(method) = methods.split(',').find(unknown) {
+        let next = match nearest(method, METHODS) {
+            Some(near) => format!("Did you mean {near}?"),
+            None => format!("Write one of {}.", METHODS.join(", ")),
+        };
         return Some(format!(
-            "function.toml: outbound `{rule}`: {method} is not a method that servers know. Write one of {}.",
-            METHODS.join(", ")
+            "function.toml: outbound `{rule}`: {method} is not a method that servers know. {next}"
         ));
     }
-    let host = Url::parse(url).ok()?.host()?.to_owned();
+    let url = Url::parse(url).ok()?;
+    let host = url.host()?.to_owned();
+    let place = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+    if allowed.contains(&place) {
+        return None;
+    }
     let is_inside = match host {
         Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => is_inside(address.into()),
@@ -71,7 +89,7 @@ fn doubt(rule: &Rule) -> Option<String> {
     };
     is_inside.then(|| {
         format!(
-            "function.toml: outbound `{rule}`: addresses of the server's own network are not reached, unless its operator pins them (egress.pin; `iof dev --allow HOST:PORT`)."
+            "function.toml: outbound `{rule}`: addresses of the server's own network are not reached, unless its operator pins them (egress.pin; `iof dev --allow {place}`)."
         )
     })
 }
@@ -97,14 +115,25 @@ mod tests {
                 "outbound = [\"GET https://a.test\"]".to_owned(),
                 "commands = [\"http_proxy\"]",
             ),
-            (format!("{proxy}outbound = [\"GTE https://a.test\"]"), "GTE"),
+            (
+                "commands = [\"sign\"]\noutbound = [\"GET https://a.test\"]".to_owned(),
+                "commands = [\"http_proxy\"]",
+            ),
+            (
+                format!("{proxy}outbound = [\"GTE https://a.test\"]"),
+                "Did you mean GET?",
+            ),
             (
                 format!("{proxy}outbound = [\"GET,PSOT https://a.test\"]"),
-                "PSOT",
+                "Did you mean POST?",
+            ),
+            (
+                format!("{proxy}outbound = [\"SEARCH https://a.test\"]"),
+                "one of GET, HEAD",
             ),
             (
                 format!("{proxy}outbound = [\"GET http://127.0.0.1\"]"),
-                "--allow",
+                "--allow 127.0.0.1:80`",
             ),
             (
                 format!("{proxy}outbound = [\"GET http://10.0.0.1/x\"]"),
@@ -115,14 +144,20 @@ mod tests {
                 "--allow",
             ),
         ] {
-            let notes = declaration_notes(&text);
+            let notes = declaration_notes(&text, &[]);
             assert!(
                 notes.len() == 1 && notes[0].contains(word),
                 "{text}: {notes:?}"
             );
         }
         let fine = format!("{proxy}outbound = [\"* https://*\", \"GET https://a.test/x\"]");
-        assert_eq!(declaration_notes(&fine), Vec::<String>::new());
+        let mock = format!("{proxy}outbound = [\"GET http://localhost:3000/x\"]");
+        let callers = "callers_may = [\"fetch\"]\noutbound = [\"GET https://a.test\"]";
+        let native = "commands = [\"thumbnail\"]\noutbound = [\"GET https://a.test\"]";
+        for fine in [&*fine, &mock, callers, native] {
+            let notes = declaration_notes(fine, &["localhost:3000".to_owned()]);
+            assert_eq!(notes, Vec::<String>::new(), "{fine}");
+        }
         assert!(check_declaration(&fine).is_ok());
         assert!(
             check_declaration("comands = []")

@@ -230,6 +230,16 @@ fn leaving(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         requests
             .iter()
             .map(|(labels, of)| (*labels, of.received() as f64)),
+    )?;
+    let waits = metrics.leaving.waits();
+    families.histograms(
+        (
+            "outbound_wait",
+            "Time for which outbound requests waited for their turn, by the setting",
+        ),
+        waits
+            .iter()
+            .map(|(limit, times)| ([("limit", *limit)], times.snapshot())),
     )
 }
 

@@ -16,6 +16,8 @@ const COMMANDS: usize = 200;
 pub(super) struct Leaving {
     commands: Mutex<ByOutcome<Box<str>>>,
     requests: Mutex<ByOutcome<&'static str>>,
+    /// Waits of requests for their turn, by the setting.
+    waits: Mutex<BTreeMap<&'static str, Arc<TimeHistogram>>>,
 }
 
 /// Figures by name or class, and outcome.
@@ -63,6 +65,15 @@ impl Leaving {
             .map(|((class, outcome), figures)| (*class, *outcome, Arc::clone(figures)))
             .collect()
     }
+
+    /// Waits for a turn, by the setting.
+    pub(super) fn waits(&self) -> Vec<(&'static str, Arc<TimeHistogram>)> {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits
+            .iter()
+            .map(|(limit, times)| (*limit, Arc::clone(times)))
+            .collect()
+    }
 }
 
 impl iof_command::Observer for Metrics {
@@ -104,6 +115,13 @@ impl iof_egress::Observer for Metrics {
             Arc::clone(requests.entry((class, entry.outcome)).or_default())
         };
         figures.count(entry.took, entry.bytes_out, entry.bytes_in);
+        if let Some(waited) = entry.waited {
+            let waits = &self.leaving.waits;
+            let mut waits = waits.lock().unwrap_or_else(PoisonError::into_inner);
+            let times = Arc::clone(waits.entry(waited.limit).or_default());
+            drop(waits);
+            times.record(waited.took);
+        }
     }
 }
 

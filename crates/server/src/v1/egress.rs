@@ -126,6 +126,10 @@ fn show(row: &AuditRow) -> Value {
             json["method"] = sent.method.as_deref().into();
             json["host"] = sent.host.as_deref().into();
             json["address"] = sent.address.as_deref().into();
+            if let Some(waited) = &sent.waited {
+                json["waited"] =
+                    json!({ "ms": waited.ms, "limit": format!("egress.{}", waited.limit) });
+            }
         }
     }
     json["status"] = sent.status.into();

@@ -1,5 +1,6 @@
 //! An outbound request or a command, as it is recorded and listed.
 
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -70,6 +71,19 @@ pub struct AuditRecord {
     pub ms: u64,
     /// `ok`, or the stable code of the failure.
     pub outcome: String,
+    /// The wait of the request for its turn. Not in a row of a request that had not to wait, nor in those of earlier
+    /// releases.
+    #[serde(default)]
+    pub waited: Option<AuditWait>,
+}
+
+/// The wait of a request for its turn among those in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditWait {
+    /// Its duration, in milliseconds.
+    pub ms: u64,
+    /// The setting that it waited for.
+    pub limit: String,
 }
 
 /// A row on its way into the store: one text, and the columns that find it. Rows that wait take one allocation each,
@@ -196,24 +210,28 @@ impl Serialize for AuditRecord {
             bytes_in,
             ms,
             outcome,
+            waited,
         } = self;
-        let fields = (
-            at,
-            call,
-            function_id,
-            version,
-            kind,
-            subject,
-            secrets,
-            method,
-            host,
-            address,
-            status,
-            bytes_out,
-            bytes_in,
-            ms,
-            outcome,
-        );
-        fields.serialize(serializer)
+        let mut row = serializer.serialize_seq(None)?;
+        row.serialize_element(at)?;
+        row.serialize_element(call)?;
+        row.serialize_element(function_id)?;
+        row.serialize_element(version)?;
+        row.serialize_element(kind)?;
+        row.serialize_element(subject)?;
+        row.serialize_element(secrets)?;
+        row.serialize_element(method)?;
+        row.serialize_element(host)?;
+        row.serialize_element(address)?;
+        row.serialize_element(status)?;
+        row.serialize_element(bytes_out)?;
+        row.serialize_element(bytes_in)?;
+        row.serialize_element(ms)?;
+        row.serialize_element(outcome)?;
+        // Few have waited.
+        if let Some(waited) = waited {
+            row.serialize_element(waited)?;
+        }
+        row.end()
     }
 }

@@ -17,7 +17,7 @@ mod versions;
 
 pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
 pub(crate) use api_keys::{check_key, too_many_keys};
-pub use audit::{AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow};
+pub use audit::{AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, AuditWait};
 pub use calls::{Call, Calls, LoggedCall, RefusedCall, Usage};
 pub(crate) use ephemeral::NewEphemeral;
 pub use ephemeral::{EphemeralPut, EphemeralShare};

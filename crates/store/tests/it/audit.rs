@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use iof_store::{AuditKind, AuditQuery, AuditRecord, AuditRow, Store};
+use iof_store::{AuditKind, AuditQuery, AuditRecord, AuditRow, AuditWait, Store};
 use uuid::Uuid;
 
 use crate::{Home, function, outside};
@@ -28,6 +28,11 @@ pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord>
         bytes_in: 1000,
         ms: 12,
         outcome: "ok".into(),
+        // Some had to wait.
+        waited: (number % 7 == 3).then(|| AuditWait {
+            ms: number,
+            limit: "max_concurrent".into(),
+        }),
     };
     numbers.map(row).collect()
 }
@@ -49,6 +54,7 @@ fn command(function_id: i64, outcome: &str) -> AuditRecord {
         bytes_in: 0,
         ms: 0,
         outcome: outcome.into(),
+        waited: None,
     }
 }
 

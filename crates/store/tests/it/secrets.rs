@@ -216,7 +216,8 @@ async fn deleting_a_function_deletes_its_secrets() {
 async fn what_was_changed_or_moved_is_damaged() {
     for tamper in [
         // A bit of the value, of the tag, of the nonce.
-        "UPDATE secrets SET sealed = CAST(unhex(printf('%02x', unicode('h'))) || substr(sealed, 2) AS BLOB) WHERE name = 'B'",
+        "UPDATE secrets SET sealed = CAST((CASE substr(sealed, 1, 1) WHEN x'68' THEN x'69' ELSE x'68' END) || substr(sealed, 2) AS BLOB)
+          WHERE name = 'B'",
         "UPDATE secrets SET sealed = substr(sealed, 1, length(sealed) - 1) WHERE name = 'B'",
         "UPDATE secrets SET sealed = x'' WHERE name = 'B'",
         "UPDATE secrets SET nonce = randomblob(24) WHERE name = 'B'",

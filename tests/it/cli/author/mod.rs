@@ -1,4 +1,5 @@
 //! What an author has beside a server: tests of a function, and projects of several functions.
 
+mod compiled;
 mod tested;
 mod workspace;

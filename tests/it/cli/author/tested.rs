@@ -63,6 +63,8 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         #[iof::function]
         fn add(a: u8, b: Option<u8>) -> u8 { a + b.unwrap_or(1) }
         #[iof::function]
+        fn level() -> Option<String> { iof::variable("LEVEL") }
+        #[iof::function]
         fn fails() -> Result<String, iof::Error> { Err(iof::Error::new("odd", "It is odd.")) }
         #[iof::function]
         fn asks(url: &str) -> String {
@@ -83,6 +85,8 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
     let declaration = r#"
         commands = ["http_proxy"]
         outbound = ["GET http://OWN/", "GET http://1.1.1.1/", "GET https://api.example.com/"]
+        [variables]
+        LEVEL = "seven"
         [[secrets]]
         value = "Bearer {API_TOKEN}"
         header = "authorization"
@@ -158,6 +162,8 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         ),
         ("fails[]", "failed", "It is odd. [function:odd]"),
         ("half[]", "passed", "0.5"),
+        // A variable, in WebAssembly.
+        ("level[]", "passed", "\"seven\""),
     ];
     for (call, outcome, why) in expected {
         let is_it = |(of, how, said): &&(String, &str, String)| {
@@ -168,7 +174,7 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
     assert_eq!(calls.len(), expected.len(), "{calls:#?}");
     assert_eq!(
         (&said["passed"], &said["failed"], &said["skipped"]),
-        (&5.into(), &5.into(), &0.into()),
+        (&6.into(), &5.into(), &0.into()),
         "the crate's own tests are one of the failed"
     );
 

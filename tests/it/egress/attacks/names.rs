@@ -204,6 +204,8 @@ async fn blocked_and_missing_look_alike(ways: &[Way]) {
                 "{missing:?}"
             );
             assert!(told.iter().all(|told| told == missing), "{way:?}: {told:?}");
+            let has_next_step = missing.1.contains("Check its spelling");
+            assert_eq!(has_next_step, way == Way::HttpProxy, "{missing:?}");
         }
     }
     let log = "blocked: 10.1.2.3 is private, 127.0.0.1 is loopback";

@@ -1,14 +1,13 @@
-//! `iof upgrade --check`, and the lines of the guide around it.
+//! `iof upgrade --check`. The lines of the guide around it are typed in `guide`.
 
-use iof_tests::guests::{guest, root, wat};
-use iof_tests::server::{Server, program};
+use iof_tests::guests::{guest, wat};
+use iof_tests::server::Server;
 use iof_tests::user::User;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
 
 /// What it says as JSON, and its exit status.
@@ -94,57 +93,4 @@ async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
     fs::write(user.folder().join("bad/iof.db"), [7; 4096]).unwrap();
     let said = user.types(&["upgrade", "--check", "--data", "bad"]).await;
     assert!(said.contains("[exit status 1]"), "{said}");
-}
-
-/// The section of docs/guide/server.md, line by line, without the users and the packages of the machine.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_guide_is_typed_as_it_stands() {
-    let guide = fs::read_to_string(root().join("docs/guide/server.md")).unwrap();
-    let section = guide.split("## Upgrade and rollback").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let mut server = Server::start("").await;
-    let function = server.upload(guest("hello")).await.id;
-    let (data, user) = (server.data(), User::new(""));
-    let (home, iof) = (user.folder().to_str().unwrap(), program());
-    let (mut steps, mut said) = (0, String::new());
-    for line in section.lines().filter_map(|line| line.strip_prefix("# ")) {
-        // Beside a command is what it does.
-        let line = line.split("    ").next().unwrap();
-        for step in line.split(" && ") {
-            steps += 1;
-            let step = step
-                .replace("runuser -u iof -- ", "")
-                .replace("-o iof -g iof ", "")
-                .replace("/var/lib/iof", data.to_str().unwrap())
-                .replace("/backup/", &format!("{home}/"))
-                .replace("/tmp/next/usr/bin/iof", "iof");
-            match step.split(' ').collect::<Vec<_>>().as_slice() {
-                ["systemctl", "stop", "iof"] => drop(server.stop().await),
-                ["systemctl", "start", "iof"] => server = server.restart().await,
-                // This machine has one release of it.
-                ["dpkg", ..] => {}
-                ["iof", words @ ..] => {
-                    let output = Command::new(&iof).args(words).output().unwrap();
-                    assert!(output.status.success(), "{step}: {output:?}");
-                    said += &String::from_utf8_lossy(&output.stdout);
-                }
-                ["mv" | "install", ..] => {
-                    let done = Command::new("sh").args(["-c", &step]).status().unwrap();
-                    assert!(done.success(), "{step}");
-                }
-                other => panic!("{other:?} is not a line that this test can type"),
-            }
-        }
-    }
-    assert_eq!(steps, 10, "{section}");
-    for words in [
-        "this release can use the data",
-        "in use      yes",
-        "backed up to",
-        "restored to",
-    ] {
-        assert!(said.contains(words), "{words} is missing in: {said}");
-    }
-    let answer = server.run(function, "say", "x").await;
-    assert_eq!(answer.text(), "hello x", "{}", server.log());
 }

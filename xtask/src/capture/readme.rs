@@ -1,10 +1,6 @@
-//! `cargo xtask capture`: the terminal session in the README, typed for real.
-//!
-//! It runs three commands in an empty folder: a project, a server that builds it, a call. Their output is put between
-//! two marks of the README, without the parts that differ every time.
+//! The session of the README, in an empty folder: a project, a server that builds it, a call.
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -12,43 +8,18 @@ use std::{
 };
 
 use crate::{
-    paths,
-    process::{cargo, output, run},
-    selection,
-    step::{Outcome, Problem, step},
+    process::output,
+    step::{Outcome, Problem},
 };
 
-const BEGIN: &str = "<!-- capture: `cargo xtask capture` writes this -->\n```console\n";
-const END: &str = "```\n<!-- end of capture -->";
 /// A first build compiles what functions depend on.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-pub(crate) fn run_capture() -> Outcome {
-    step("build iof", || {
-        run(cargo()
-            .args(["build", "--bins"])
-            .args(selection::DEMO)
-            .current_dir(paths::root()))
-    })?;
-    let readme = paths::root().join("README.md");
-    let text = read(&readme)?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .ok_or_else(|| Problem::new("the README has no mark for the capture"))?;
-    let (_, after) = rest
-        .split_once(END)
-        .ok_or_else(|| Problem::new("the README has no mark for the capture's end"))?;
-    let typed = step("type the three commands", capture)?;
-    fs::write(&readme, format!("{before}{BEGIN}{typed}{END}{after}"))
-        .map_err(|e| Problem::new(format!("{}: {e}", readme.display())))?;
-    print!("{typed}");
-    Ok(())
-}
-
-fn capture() -> Outcome<String> {
+pub(super) fn session(program: &Path) -> Outcome<String> {
     let home = tempfile::tempdir().map_err(Problem::new)?;
+    let program = std::fs::canonicalize(program).map_err(|e| super::failed(program, &e))?;
     let iof = |folder: &Path, args: &[&str]| {
-        let mut command = Command::new(paths::target().join("debug/iof"));
+        let mut command = Command::new(&program);
         command
             .args(args)
             .current_dir(folder)
@@ -97,8 +68,4 @@ fn capture() -> Outcome<String> {
         .replace(&format!(" --server {server}"), "")
         .replace(&server, "http://127.0.0.1:8787");
     Ok(typed)
-}
-
-fn read(file: &Path) -> Outcome<String> {
-    fs::read_to_string(file).map_err(|e| Problem::new(format!("{}: {e}", file.display())))
 }

@@ -1,0 +1,56 @@
+//! What is said beside an error: the way on.
+
+use super::Client;
+use super::keys::Function;
+use crate::escape::line;
+use bytes::Bytes;
+use http::{Method, Response};
+use iof_server::nearest;
+
+impl Client {
+    /// The next step after the answer that there is no such function: the nearest name of those that the same keys may see.
+    /// Empty after any other answer.
+    pub(crate) async fn which(&self, answer: &Response<Bytes>) -> String {
+        let fault = answer.headers().get("iof-fault");
+        let (Function::One(name), true) = (
+            &self.function,
+            fault.is_some_and(|fault| fault == "no-such-function"),
+        ) else {
+            return String::new();
+        };
+        let seen = self
+            .send(Method::GET, "/v1/functions?limit=1000", &[], "")
+            .await
+            .and_then(|list| self.json(list))
+            .unwrap_or_default();
+        let rows = seen["functions"].as_array().into_iter().flatten();
+        let names = rows.filter_map(|row| row["name"].as_str());
+        match nearest(&name.to_ascii_lowercase().replace('_', "-"), names) {
+            Some(near) => format!(" Did you mean {}?", line(near)),
+            None => " `iof list` shows those that you may see.".to_owned(),
+        }
+    }
+
+    /// The reason why a server does not answer, with a next step.
+    pub(super) fn unreachable(&self, error: &str) -> String {
+        let server = &self.server;
+        if error.contains("UnknownIssuer") {
+            return format!(
+                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
+            );
+        }
+        if error.contains("InvalidContentType") {
+            let plain = self.origin().replacen("https://", "http://", 1);
+            return format!("{server}: it does not speak TLS on this port. Try {plain}.");
+        }
+        let dev = match &self.profiles.dev {
+            Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {
+                format!(" --dev is the server of `iof dev` at {}.", dev.server)
+            }
+            _ => String::new(),
+        };
+        format!(
+            "{server}: {error}. Is the server running there? `iof serve` starts one; --server, or `iof login`, says where.{dev}"
+        )
+    }
+}

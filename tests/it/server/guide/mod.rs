@@ -1,0 +1,22 @@
+//! docs/guide/server.md, as it is read: its lines are typed, its settings are checked, its proxies stand in front.
+
+mod machine;
+mod proxies;
+mod typed;
+
+use iof_tests::guests::root;
+use std::fs;
+
+fn guide() -> String {
+    fs::read_to_string(root().join("docs/guide/server.md")).unwrap()
+}
+
+/// The code blocks of a language, in their order.
+fn blocks(language: &str) -> Vec<String> {
+    let text = guide();
+    let begin = format!("```{language}\n");
+    let parts = text.split(&begin).skip(1);
+    parts
+        .map(|part| part.split("```").next().unwrap().to_owned())
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask capture`: terminal sessions in documents, typed for real.
+//!
+//! A document has a place for its session, between two marks. What commands print is put there, without the parts that
+//! differ every time.
+
+mod readme;
+mod webhook;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    paths,
+    process::{cargo, run},
+    selection,
+    step::{Outcome, Problem, step},
+};
+
+const BEGIN: &str = "<!-- capture: `cargo xtask capture` writes this -->\n```console\n";
+const END: &str = "```\n<!-- end of capture -->";
+
+#[derive(Debug, Args)]
+pub(crate) struct Capture {
+    /// Writes nothing: fails if the page of webhooks has another session than is typed now
+    #[arg(long)]
+    check: bool,
+    /// Types with this program, and builds none
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+pub(crate) fn run_capture(capture: &Capture) -> Outcome {
+    let iof = match &capture.binary {
+        Some(binary) => binary.clone(),
+        None => built()?,
+    };
+    let webhooks = Document::open("docs/guide/webhooks.md")?;
+    let typed = step("type the lines of the webhook", || {
+        webhook::session(&iof, &webhooks.text)
+    })?;
+    if capture.check {
+        return webhooks.compare(&typed);
+    }
+    webhooks.put(&typed)?;
+    let readme = Document::open("README.md")?;
+    readme.put(&step("type the three commands of the README", || {
+        readme::session(&iof)
+    })?)
+}
+
+fn built() -> Outcome<PathBuf> {
+    step("build iof", || {
+        run(cargo()
+            .args(["build", "--bins"])
+            .args(selection::DEMO)
+            .current_dir(paths::root()))
+    })?;
+    Ok(paths::target().join("debug/iof"))
+}
+
+/// A document with a session.
+struct Document {
+    file: PathBuf,
+    text: String,
+}
+
+impl Document {
+    fn open(name: &str) -> Outcome<Self> {
+        let file = paths::root().join(name);
+        let text = fs::read_to_string(&file).map_err(|e| failed(&file, &e))?;
+        Ok(Self { file, text })
+    }
+
+    /// What stands before the session, the session, and what stands behind it.
+    fn parts(&self) -> Outcome<(&str, &str, &str)> {
+        let missing = || {
+            Problem::new(format!(
+                "{} has no marks for a session",
+                self.file.display()
+            ))
+        };
+        let (before, rest) = self.text.split_once(BEGIN).ok_or_else(missing)?;
+        let (session, after) = rest.split_once(END).ok_or_else(missing)?;
+        Ok((before, session, after))
+    }
+
+    fn put(&self, session: &str) -> Outcome {
+        let (before, _, after) = self.parts()?;
+        let text = format!("{before}{BEGIN}{session}{END}{after}");
+        fs::write(&self.file, text).map_err(|e| failed(&self.file, &e))?;
+        print!("{session}");
+        Ok(())
+    }
+
+    fn compare(&self, session: &str) -> Outcome {
+        let (_, before, _) = self.parts()?;
+        if before == session {
+            return Ok(());
+        }
+        let stale = format!(
+            "the session in {} is not what is typed now, which is:\n{session}",
+            self.file.display()
+        );
+        Err(Problem::new(stale).next("`cargo xtask capture` writes it"))
+    }
+}
+
+fn failed(file: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(format!("{}: {error}", file.display()))
+}
