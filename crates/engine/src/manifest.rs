@@ -49,6 +49,9 @@ pub struct Manifest {
     /// It was compiled quickly, and is to be compiled in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
+    /// True if its descriptions were read by a release that states which of them it cannot read.
+    #[serde(default)]
+    pub descriptions_checked: bool,
 }
 
 impl Manifest {
@@ -170,6 +173,9 @@ pub struct Export {
     /// The names and schemas of its arguments, if the module declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
+    /// The reason why the description that the module exports for it cannot be read. An upload of it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// The calling convention.
     pub abi: Abi,
 }

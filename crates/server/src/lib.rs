@@ -60,6 +60,7 @@ pub use audit_log::{AuditLog, AuditSender};
 pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
 pub use metrics::Metrics;
 pub use runtime::WorkerThreads;
+pub use schema::accept as check_descriptions;
 pub use serve::{Listener, Protocol, serve};
 pub use settings::{
     Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,

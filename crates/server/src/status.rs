@@ -83,6 +83,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::CompileTime
         | F::CompilerFailed
         | F::Declaration
+        | F::Description
         | F::ModuleExports
         | F::ModuleFunctions
         | F::ModuleInstance

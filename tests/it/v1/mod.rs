@@ -9,5 +9,6 @@ mod openapi;
 mod records;
 mod replay;
 mod schemas;
+mod schemas_refused;
 mod typed;
 mod typed_values;

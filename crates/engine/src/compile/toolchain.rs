@@ -107,16 +107,16 @@ impl Toolchain {
         let describes = exported.0.iter().any(|name| functions::describes(name));
         let draft_to_describe = describes.then(draft);
         let mut instance = match &draft_to_describe {
-            Some(Ok(draft)) => draft.instance().ok(),
+            Some(Ok(draft)) => started(draft.instance()),
             // A module that cannot be snapshotted can still describe itself.
             Some(Err(_)) => {
                 let module = Module::new(&self.quick, source).map_err(invalid)?;
-                Instance::new(&self.quick, &module).ok()
+                started(Instance::new(&self.quick, &module))
             }
-            None => None,
+            None => Err(String::new()),
         };
-        let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
-        let described = !describes || instance.is_some_and(|instance| !instance.failed);
+        let mut manifest = inspect::manifest(source, &exported, &mut instance)?;
+        let described = !describes || instance.is_ok_and(|instance| !instance.failed);
         know(&mut manifest);
         let initializers = initializers(&manifest);
         let allocator = manifest.allocator.as_ref();
@@ -172,20 +172,25 @@ impl Toolchain {
         let module = Module::new(&self.quick, source).map_err(invalid)?;
         let describes = exported.0.iter().any(|name| functions::describes(name));
         let mut instance = match describes {
-            true => Instance::new(&self.quick, &module).ok(),
-            false => None,
+            true => started(Instance::new(&self.quick, &module)),
+            false => Err(String::new()),
         };
-        let mut manifest = inspect::manifest(source, exported, instance.as_mut())?;
+        let mut manifest = inspect::manifest(source, exported, &mut instance)?;
         know(&mut manifest);
         manifest.primed = Primed::No("it was compiled quickly".to_owned());
         manifest.initialize = to_run(initializers(&manifest), &exported.1);
         manifest.draft = true;
-        let clean = !describes || instance.is_some_and(|instance| !instance.failed);
+        let clean = !describes || instance.is_ok_and(|instance| !instance.failed);
         let code = module.serialize().map_err(internal)?;
         let artefact = artefact::encode(&manifest, code)
             .map_err(|error| Fault::host("The module could not be compiled.", error))?;
         Ok(Compilation { artefact, clean })
     }
+}
+
+/// An instance for descriptions, or a clause that states why there is none.
+fn started(instance: wasmtime::Result<Instance>) -> Result<Instance, String> {
+    instance.map_err(|error| format!("the module does not start: {}", error.root_cause()))
 }
 
 /// The exports that set a module up. A program starts itself.

@@ -5,9 +5,9 @@ use crate::callback::RequestTarget;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
-use crate::schema::Schemas;
+use crate::schema::{self, Schemas};
 use iof_egress::SecretValue;
-use iof_engine::Environment;
+use iof_engine::{Environment, Manifest};
 use iof_fault::{Fault, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
@@ -282,7 +282,32 @@ impl Functions {
             .put_artefact(self.engine.fingerprint(), sha256, &compiled.artefact)
             .await?;
         let engine = self.engine.clone();
-        blocking(move || engine.load(&compiled.artefact)).await?
+        let (code, flaws) = blocking(move || {
+            let code = engine.load(&compiled.artefact);
+            (code, schema::flaws(&compiled.manifest))
+        })
+        .await?;
+        for flaw in flaws {
+            // Stored by a release that did not look.
+            tracing::warn!(
+                function = id,
+                "{flaw} Its calls go on without that check. Deploy a version without the flaw."
+            );
+        }
+        code
+    }
+
+    /// What a version that an earlier release stored states of itself, and this server cannot check.
+    ///
+    /// # Errors
+    /// The fault that keeps it from being loaded.
+    pub(crate) async fn flaws(&self, id: i64, version: &Version) -> Result<Vec<String>, Fault> {
+        let stored: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
+        if stored.is_some_and(|manifest| manifest.descriptions_checked) {
+            return Ok(vec![]);
+        }
+        let code = self.code(id, version.sha256).await?;
+        blocking(move || schema::flaws(code.manifest())).await
     }
 }
 

@@ -85,6 +85,8 @@ pub(super) struct FunctionInfo {
     created_at: String,
     /// Secrets that the version that runs declares and that are not set.
     secrets_not_set: Vec<String>,
+    /// What the version that runs states of itself and this server cannot check, if an earlier release stored it.
+    warnings: Vec<String>,
     /// All versions, the newest first.
     versions: Vec<VersionInfo>,
 }
@@ -227,6 +229,12 @@ pub(super) async fn read(
         private: function.usage_key_hash.is_some(),
         created_at: time(function.created_at),
         secrets_not_set: not_set(&app, id, active).await?,
+        // A version that cannot be loaded says so when it is called.
+        warnings: app
+            .functions
+            .flaws(id, &function.version)
+            .await
+            .unwrap_or_default(),
         versions: versions.iter().map(VersionInfo::of).collect(),
         name: function.name,
         description: function.description,
