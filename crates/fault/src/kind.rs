@@ -114,6 +114,8 @@ kinds! {
         NoSuchExport = "no-such-export",
         /// The function does not exist.
         NoSuchFunction = "no-such-function",
+        /// The function does not exist, or is private and the sender shows no key that calls it.
+        HiddenFunction = "no-such-function",
         /// The job does not exist, or its outcome is not kept any more.
         NoSuchJob = "no-such-job",
         /// The key does not exist, or nothing is stored under it.

@@ -50,6 +50,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Scope
         | F::UsageKeyHeader => StatusCode::FORBIDDEN,
         F::CallbackRoute
+        | F::HiddenFunction
         | F::NoSuchCall
         | F::NoSuchExport
         | F::NoSuchFunction

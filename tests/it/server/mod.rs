@@ -10,6 +10,7 @@ mod connections;
 mod dist;
 mod durability;
 mod forms;
+mod hidden_functions;
 mod hosts;
 mod jobs_disk;
 pub(crate) mod json_bodies;

@@ -3,6 +3,7 @@
 //! The key is chosen at the first request: the given one; else those that are kept for this very server (`keys`), each
 //! in turn while the server refuses the one before.
 
+mod failures;
 mod keys;
 
 use crate::args::Remote;
@@ -10,7 +11,7 @@ use crate::escape::line;
 use crate::fail;
 use crate::profile::{LOCAL, Profile, Profiles};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use iof_egress::{
     Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
@@ -62,8 +63,16 @@ pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> Ex
         .unwrap_or_else(|message| fail(2, message))
 }
 
-/// The faults of a key that is not sufficient. A function's own fault never has one of these codes.
-const REFUSALS: [&str; 5] = ["admin-key", "jobs-undeclared", "key", "scope", "usage-key"];
+/// The faults of a key that is not sufficient; a private function seems not to exist then. A function's own fault never has
+/// one of these codes.
+const REFUSALS: [&str; 6] = [
+    "admin-key",
+    "jobs-undeclared",
+    "key",
+    "no-such-function",
+    "scope",
+    "usage-key",
+];
 
 /// The characters that must be encoded in a segment of a path or a value of a query.
 const SEGMENT: &AsciiSet = &CONTROLS
@@ -271,6 +280,7 @@ impl Client {
     /// # Errors
     /// The error of the server.
     pub(crate) fn json(&self, response: Response<Bytes>) -> Result<Json, String> {
+        let wants_key = response.headers().contains_key(WWW_AUTHENTICATE);
         let (status, body) = (response.status(), response.into_body());
         if status.is_success() && body.is_empty() {
             return Ok(Json::Null);
@@ -281,20 +291,13 @@ impl Client {
             Some(json) => {
                 let said = json["error"].as_str().map(|said| line(said).into_owned());
                 let said = said.unwrap_or_else(|| format!("the server answered {status}"));
-                Err(match status {
-                    StatusCode::UNAUTHORIZED => said + &self.way_back(),
-                    _ => said,
+                Err(match wants_key {
+                    true => said + &self.way_back(),
+                    false => said,
                 })
             }
             None => Err(self.foreign(status)),
         }
-    }
-
-    fn foreign(&self, status: StatusCode) -> String {
-        format!(
-            "{} answered {status}, and not as a server of iof does. Is it the right address?",
-            self.server
-        )
     }
 
     /// Sends a request, with each key in turn while it is refused, and returns any answer.
@@ -373,28 +376,5 @@ impl Client {
             true => Ok(answer),
             false => Err(self.foreign(answer.status())),
         }
-    }
-
-    /// The reason why a server does not answer, with a next step.
-    fn unreachable(&self, error: &str) -> String {
-        let server = &self.server;
-        if error.contains("UnknownIssuer") {
-            return format!(
-                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
-            );
-        }
-        if error.contains("InvalidContentType") {
-            let plain = self.origin().replacen("https://", "http://", 1);
-            return format!("{server}: it does not speak TLS on this port. Try {plain}.");
-        }
-        let dev = match &self.profiles.dev {
-            Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {
-                format!(" --dev is the server of `iof dev` at {}.", dev.server)
-            }
-            _ => String::new(),
-        };
-        format!(
-            "{server}: {error}. Is the server running there? `iof serve` starts one; --server, or `iof login`, says where.{dev}"
-        )
     }
 }
