@@ -10,5 +10,6 @@ mod records;
 mod replay;
 mod schemas;
 mod schemas_refused;
+mod scopes;
 mod typed;
 mod typed_values;

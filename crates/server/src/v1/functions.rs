@@ -1,6 +1,8 @@
 //! `/v1/functions`: functions, created, listed, shown and deleted.
 
-use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read};
+use super::access::{
+    Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read, ReadOrDeploy,
+};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::versions;
@@ -212,12 +214,14 @@ pub(super) async fn list(
 }
 
 /// Show a function
+///
+/// It takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
     params(FunctionPath),
     responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+    AuthorizedFunction(function, _): AuthorizedFunction<ReadOrDeploy>,
 ) -> Result<Json<FunctionInfo>, ErrorResponse> {
     let id = function.function_id;
     let versions = app.store.versions(id).await?;

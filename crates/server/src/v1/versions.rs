@@ -2,7 +2,7 @@
 //!
 //! A version never changes. A rollback, or the promotion of a canary, moves a pointer, and the next call sees it.
 
-use super::access::{AuthorizedFunction, Deploy, FunctionPath, Read};
+use super::access::{AuthorizedFunction, Deploy, FunctionPath, ReadOrDeploy};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
 use super::functions::{Deployed, not_set};
@@ -177,12 +177,14 @@ pub(super) async fn add(
 }
 
 /// List the versions of a function
+///
+/// It takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}/versions", operation_id = "listVersions", tag = "versions",
     params(FunctionPath),
     responses((status = 200, body = VersionList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+    AuthorizedFunction(function, _): AuthorizedFunction<ReadOrDeploy>,
 ) -> Result<Json<VersionList>, ErrorResponse> {
     let versions = app.store.versions(function.function_id).await?;
     Ok(Json(VersionList {
