@@ -27,7 +27,11 @@ async fn a_private_function_and_none_answer_alike_without_a_key() {
     let private = named("hidden&private=true").await.json();
     let public = named("public").await.json();
     // One that cannot be loaded, because a secret is not set, too.
-    let declares = "[[secrets]]\nname = \"TOKEN\"\nheader = \"x-token\"\nallow = [\"GET https://api.example.com\"]\n";
+    let declares = r#"[[secrets]]
+value = "{TOKEN}"
+header = "x-token"
+to = "GET https://api.example.com"
+"#;
     let unset = server.try_deploy_named("unsets&private=true", KEY, guest("typed"), declares);
     let unset = unset.await;
     assert_eq!(unset.http, 201, "{}", unset.text());

@@ -12,7 +12,7 @@ use crate::fail;
 use crate::profile::{LOCAL, Profile, Profiles};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use iof_egress::{
     Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
 };
