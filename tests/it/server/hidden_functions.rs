@@ -17,7 +17,8 @@ fn said(answer: &Answer, name: &str) -> String {
         .collect();
     headers.sort();
     let text = format!("{} {} {}", answer.http, headers.join(", "), answer.text());
-    text.replace(name, "NAME")
+    let text = text.replace(&format!("function {name}"), "function NAME");
+    text.replace(&format!("Function {name}"), "Function NAME")
 }
 
 #[tokio::test]
