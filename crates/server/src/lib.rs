@@ -53,6 +53,7 @@ mod storage;
 mod tls;
 mod v1;
 mod web;
+mod wording;
 mod write_behind;
 
 pub use app::{App, Parts};
@@ -69,3 +70,4 @@ pub use stop_report::StopReport;
 pub use storage::Values;
 pub use tls::{Certificate, Expiry, Https, Validity};
 pub use v1::openapi;
+pub use wording::plain as plain_words;

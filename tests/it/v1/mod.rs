@@ -13,3 +13,4 @@ mod schemas_refused;
 mod scopes;
 mod typed;
 mod typed_values;
+mod wrong_bodies;

@@ -103,6 +103,19 @@ fn each<'a>(
     }
 }
 
+/// Where a value differs from a schema, and how; `None` if it does not.
+pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
+    /// More than a small body takes.
+    const STEPS: u64 = 1_000_000;
+    let program = Compiler::default().compile(schema).ok()?;
+    let mismatch = evaluate::check(&program, value, STEPS, &mut Budget::default());
+    let mismatch = mismatch.ok()??;
+    Some(match mismatch.path.as_str() {
+        "" => mismatch.why,
+        path => format!("{path}: {}", mismatch.why),
+    })
+}
+
 /// What the functions of a module state of themselves and this server cannot check, each in a sentence.
 pub(crate) fn flaws(manifest: &Manifest) -> Vec<String> {
     let unread = manifest.exports.iter().filter_map(|export| {
