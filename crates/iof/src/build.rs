@@ -178,6 +178,7 @@ fn judged(mut built: Built) -> Result<Built, String> {
                     unserved.any(|import| import.module == module && import.name == name)
                 },
             );
+            built.notes.extend(iof_server::start_warnings(&manifest));
             let needed = manifest.unserved.iter().any(|import| !import.optional);
             if needed {
                 built.notes.push(

@@ -95,6 +95,7 @@ pub(super) fn manifest(
         unserved: vec![],
         files: false,
         space: 0,
+        failing_start: None,
         draft: false,
         descriptions_checked: true,
     })

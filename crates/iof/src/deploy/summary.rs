@@ -70,6 +70,9 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     }
     text += &key_of(deployment, &name, server);
     text += &grants_of(deployment, after);
+    for warning in texts(deployed, "warnings") {
+        let _ = writeln!(text, "  warning: {}", line(&warning));
+    }
     for secret in texts(deployed, "secrets_not_set") {
         let _ = writeln!(
             text,

@@ -6,6 +6,7 @@ use crate::concurrency::ConcurrencyLimiter;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
 use crate::schema::{self, Schemas};
+use crate::warnings;
 use iof_egress::SecretValue;
 use iof_engine::{Environment, Manifest};
 use iof_fault::{Fault, Source};
@@ -297,17 +298,21 @@ impl Functions {
         code
     }
 
-    /// What a version that an earlier release stored states of itself, and this server cannot check.
+    /// What is wrong with a version and does not keep it from being called.
     ///
     /// # Errors
     /// The fault that keeps it from being loaded.
-    pub(crate) async fn flaws(&self, id: i64, version: &Version) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn warnings(&self, id: i64, version: &Version) -> Result<Vec<String>, Fault> {
         let stored: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
-        if stored.is_some_and(|manifest| manifest.descriptions_checked) {
-            return Ok(vec![]);
+        match stored.filter(|manifest| manifest.descriptions_checked) {
+            // Its descriptions would have been refused.
+            Some(manifest) => Ok(warnings::of_start(&manifest)),
+            // An earlier release stored it, and did not look.
+            None => {
+                let code = self.code(id, version.sha256).await?;
+                blocking(move || warnings::of(code.manifest())).await
+            }
         }
-        let code = self.code(id, version.sha256).await?;
-        blocking(move || schema::flaws(code.manifest())).await
     }
 }
 

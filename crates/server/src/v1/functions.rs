@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::deploy::{DeployedModule, Drafts};
 use crate::grants::Declaration;
 use crate::http::time;
+use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
 use http::Request;
@@ -37,6 +38,9 @@ pub(super) struct Deployed {
     pub(super) exports: Vec<String>,
     /// Secrets that it declares and that are not set; calls that need one fail until then.
     pub(super) secrets_not_set: Vec<String>,
+    /// What is wrong with the module and does not keep it from being deployed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
 }
 
 /// A function in a list.
@@ -87,7 +91,8 @@ pub(super) struct FunctionInfo {
     created_at: String,
     /// Secrets that the version that runs declares and that are not set.
     secrets_not_set: Vec<String>,
-    /// What the version that runs states of itself and this server cannot check, if an earlier release stored it.
+    /// What is wrong with the version that runs and does not keep it from being called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     /// All versions, the newest first.
     versions: Vec<VersionInfo>,
@@ -161,7 +166,7 @@ pub(super) async fn create(
     request: Request<Body>,
 ) -> Result<Created<Deployed>, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let (version, exports) = versions::take(&app, &parts.headers, body).await?;
+    let (version, manifest) = versions::take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
     let module = DeployedModule::from(&version);
     let new = NewFunction {
@@ -179,7 +184,8 @@ pub(super) async fn create(
         name,
         version: 1,
         admin_key: Some(created.admin_key.as_str().to_owned()),
-        exports,
+        warnings: warnings::of_start(&manifest),
+        exports: versions::names(manifest),
         secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
     }))
 }
@@ -236,7 +242,7 @@ pub(super) async fn read(
         // A version that cannot be loaded says so when it is called.
         warnings: app
             .functions
-            .flaws(id, &function.version)
+            .warnings(id, &function.version)
             .await
             .unwrap_or_default(),
         versions: versions.iter().map(VersionInfo::of).collect(),
