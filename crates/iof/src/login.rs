@@ -196,7 +196,9 @@ pub(crate) async fn whoami(whoami: Whoami) -> Result<ExitCode, String> {
     };
     let takes = match about["takes_keys"] == true {
         true => "takes keys",
-        false => "takes no key: everybody who reaches it is its operator",
+        false => {
+            "takes no key: it was started without keys of its own (auth.keys), so everybody who reaches it may deploy"
+        }
     };
     let known = about["id"].as_str().and_then(|id| profiles.servers.get(id));
     let functions: Vec<&str> = known

@@ -205,7 +205,7 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
 }
 
 /// The refusal, on a server without an operator, of what only an operator may do.
-const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
+const NO_OPERATOR: &str = "This server was started without keys of its own (auth.keys), so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
 /// The subject of a refusal.
 #[derive(Clone, Copy)]
