@@ -6,6 +6,7 @@ mod functions;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
+mod tips;
 
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
@@ -16,6 +17,8 @@ pub(crate) use functions::{
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, Where};
 pub(crate) use records::{Calls, Egress, Replay, Secret, SecretCommand, Variable, VariableCommand};
+
+pub(crate) use tips::with_tip;
 
 use crate::config::listen;
 use crate::output::word;

@@ -8,7 +8,7 @@ use crate::args::{Call, Job};
 use crate::client::{Client, segment};
 use crate::escape::line;
 use crate::functions::path;
-use crate::output::{json, result, text};
+use crate::output::{json, result, text, word};
 use crate::print;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -50,6 +50,16 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
         );
         let body: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
         let said = body["error"].as_str().map(|said| call.remote.lead(said));
+        let said = said.map(|said| match (code, &call.export, &call.text) {
+            // Two texts were meant for one export.
+            ("no-such-export", Some(one), Some(two)) => format!(
+                "{said} Several arguments of one export go behind `--`: iof call {} -- {} {}",
+                word(&call.function),
+                word(one),
+                word(two)
+            ),
+            _ => said,
+        });
         if call.remote.json {
             json(&object!({ "fault": code, "error": said, "call": call_id }));
             return Ok(ExitCode::FAILURE);
