@@ -164,10 +164,12 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(linker, fd_read(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
         count = vectors(count);
+        first_vector(&mut caller, iovs, count)?;
         None
     });
     bounded!(linker, fd_pread(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
         count = vectors(count);
+        first_vector(&mut caller, iovs, count)?;
         None
     });
     bounded!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
