@@ -70,7 +70,7 @@ kinds! {
         ContentType = "content-type",
         /// The `function.toml` is not valid.
         Declaration = "declaration",
-        /// What the module states of a function's arguments cannot be read or checked.
+        /// The module's description of a function cannot be read, or a schema in it cannot be checked.
         Description = "description",
         /// A declared secret cannot be attached as the version declares.
         SecretPlacement = "declaration",

@@ -100,7 +100,7 @@ impl<'a> Compiling<'a> {
     /// with its neighbours.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem of the keyword, in words that follow its name.
     fn simple(&mut self, at: &str, keyword: &str, value: &Json) -> Result<Option<Check>, String> {
         let check = match keyword {
             "$ref" => Check::Ref(self.reference(value)?),

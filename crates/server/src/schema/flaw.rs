@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 /// A keyword of a schema that cannot be checked, and why.
 #[derive(Debug, PartialEq)]
 pub(super) struct Flaw {
-    /// Where it is: a JSON Pointer.
+    /// The location of the keyword: `#` and a JSON Pointer.
     at: String,
     why: String,
 }

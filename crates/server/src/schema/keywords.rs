@@ -143,7 +143,7 @@ pub(super) fn names(value: &Json) -> Result<Vec<String>, String> {
 /// Compiles a pattern.
 ///
 /// # Errors
-/// What the engine of regular expressions does not understand, in its words: they are for authors of patterns.
+/// The part that the engine of regular expressions does not support, in its words: they are for authors of patterns.
 pub(super) fn pattern(pattern: &str) -> Result<Pattern, String> {
     let sized = |size| RegexBuilder::new(pattern).size_limit(size).build();
     let of = |regex: Regex, steps| Pattern { regex, steps };

@@ -103,7 +103,7 @@ fn each<'a>(
     }
 }
 
-/// Where a value differs from a schema, and how; `None` if it does not.
+/// The first difference of a value from a schema, with its location; `None` if there is none.
 pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
     /// More than a small body takes.
     const STEPS: u64 = 1_000_000;
@@ -116,7 +116,7 @@ pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
     })
 }
 
-/// What the functions of a module state of themselves and this server cannot check, each in a sentence.
+/// Descriptions and schemas of a module that this server cannot read or check, a sentence each.
 pub(crate) fn flaws(manifest: &Manifest) -> Vec<String> {
     let unread = manifest.exports.iter().filter_map(|export| {
         let why = export.unread.as_ref()?;
