@@ -36,7 +36,7 @@ pub(crate) fn of_json(error: &serde_json::Error) -> String {
     if error.to_string().starts_with("recursion limit") {
         return "it is nested more than 127 levels deep".into();
     }
-    format!("it is not JSON from line {line}, character {at} on")
+    format!("it stops being JSON at line {line}, character {at}")
 }
 
 /// A message without the place that serde_json adds to it: it is where the parser was, not where the value is.
@@ -53,7 +53,7 @@ fn without_place(message: &str) -> &str {
     }
 }
 
-/// What a parser expected.
+/// The expectation of a parser.
 fn expected(what: &str) -> String {
     let words = match what {
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number in range",
@@ -76,7 +76,7 @@ fn expected(what: &str) -> String {
     words.to_owned()
 }
 
-/// What it got.
+/// The value that a parser got.
 fn given(what: &str) -> &str {
     for kind in ["integer ", "floating point ", "boolean ", "character "] {
         if let Some(value) = what.strip_prefix(kind) {
@@ -138,8 +138,8 @@ mod tests {
                 "must be `one` or `other`: got `third`",
             ),
             (r#"{"pair":[1]}"#, "must be a list: got 1 values"),
-            ("{", "it is not JSON from line 1, character 1 on"),
-            ("", "it is not JSON from line 1, character 0 on"),
+            ("{", "it stops being JSON at line 1, character 1"),
+            ("", "it stops being JSON at line 1, character 0"),
         ] {
             let error = serde_json::from_str::<Shape>(text).unwrap_err();
             let got = of_json(&error);

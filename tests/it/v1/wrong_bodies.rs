@@ -140,7 +140,7 @@ async fn a_refusal_says_where_and_what() {
             r#"{"scopes":["read"]}"#,
             "\"label\" is a required property",
         ),
-        ("POST", "/v1/keys", "{", "it is not JSON from line 1"),
+        ("POST", "/v1/keys", "{", "it stops being JSON at line 1"),
         (
             "PUT",
             "/v1/functions/hello/active",

@@ -42,8 +42,8 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Json<T> {
     }
 }
 
-/// Where a body differs from the schema that the document of this API has of it, and how; `None` if it is not JSON, or if
-/// only the reader of a field refuses it.
+/// The first difference of a body from the schema that the document of this API has of it; `None` if the body is not JSON,
+/// or if only the reader of a field refuses it.
 fn misfit<T: ToSchema>(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let mut parts = vec![];
