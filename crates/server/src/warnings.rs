@@ -1,9 +1,9 @@
-//! What is wrong with a module and does not keep it from being deployed, or from being called.
+//! Defects of a module that do not keep it from being deployed, or from being called.
 
 use crate::schema;
 use iof_engine::Manifest;
 
-/// All of it, a sentence each.
+/// All defects of a module, a sentence each.
 pub(crate) fn of(manifest: &Manifest) -> Vec<String> {
     let mut warnings = schema::flaws(manifest);
     warnings.extend(of_start(manifest));

@@ -298,7 +298,7 @@ impl Functions {
         code
     }
 
-    /// What is wrong with a version and does not keep it from being called.
+    /// Defects of a version that do not keep it from being called.
     ///
     /// # Errors
     /// The fault that keeps it from being loaded.

@@ -38,7 +38,7 @@ pub(super) struct Deployed {
     pub(super) exports: Vec<String>,
     /// Secrets that it declares and that are not set; calls that need one fail until then.
     pub(super) secrets_not_set: Vec<String>,
-    /// What is wrong with the module and does not keep it from being deployed.
+    /// Defects of the module that do not keep it from being deployed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub(super) struct FunctionInfo {
     created_at: String,
     /// Secrets that the version that runs declares and that are not set.
     secrets_not_set: Vec<String>,
-    /// What is wrong with the version that runs and does not keep it from being called.
+    /// Defects of the version that runs that do not keep it from being called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     /// All versions, the newest first.
