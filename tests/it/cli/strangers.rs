@@ -304,8 +304,49 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
             &["upgrade", "--check", "--data", "data"],
             &["data/iof.db is not a database", "--data"],
         ),
+        // Empty values, and what no function is called.
+        (&["call", ""], &["a function has a number, or a name"]),
+        (
+            &["show", "a b"],
+            &["'a b'", "a function has a number, or a name"],
+        ),
+        (
+            &["rm", "../x", "--yes"],
+            &["a function has a number, or a name"],
+        ),
+        (
+            &["deploy", "typed.wasm", "--name", ""],
+            &["a function has a number, or a name"],
+        ),
+        (&["logs", "typed", "--fault", ""], &["'--fault <CODE>'"]),
+        (&["job", ""], &["'<JOB>'"]),
+        (&["login", "nowhere"], &["SERVER"]),
+        (
+            &["login", "http://127.0.0.1:1", "--no-key", "--profile", ""],
+            &["'--profile <NAME>'"],
+        ),
+        (
+            &["call", "typed", "nope"],
+            &[
+                "typed has no export nope; it exports add, ",
+                " more. Name one",
+            ],
+        ),
+        (
+            &["call", "typed", "add", "--", "1", "x"],
+            &["argument b must be JSON: got x"],
+        ),
+        (
+            &["call", "typed", "add", "-d", "{"],
+            &["--data must be JSON"],
+        ),
+        (
+            &["variable", "rm", "typed", "NOPE"],
+            &["typed has no variables"],
+        ),
     ] {
         let said = user.types(line).await;
+        assert!(!said.contains("line 1 column"), "{line:?}: {said}");
         for words in says {
             assert!(said.contains(words), "{line:?} {words}: {said}");
         }

@@ -164,6 +164,21 @@ pub(crate) struct Remote {
     pub(crate) json: bool,
 }
 
+/// Reads the number or name of a function. A crate may be called `send_mail`, and its function is `send-mail`.
+///
+/// # Errors
+/// A clause that says how functions are called.
+fn function(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match !text.is_empty() && text.bytes().all(is_part) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "a function has a number, or a name of letters, digits and hyphens, such as send-email"
+                .into(),
+        ),
+    }
+}
+
 impl Remote {
     /// The option that leads another command to the same server.
     pub(crate) fn option(&self) -> String {

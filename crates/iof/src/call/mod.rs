@@ -53,7 +53,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
         let said = said.map(|said| match (code, &call.export, &call.text) {
             // Two texts were meant for one export.
             ("no-such-export", Some(one), Some(two)) => format!(
-                "{said} Several arguments of one export go behind `--`: iof call {} -- {} {}",
+                "{said} If both are arguments, they go behind `--`: iof call {} -- {} {}",
                 word(&call.function),
                 word(one),
                 word(two)

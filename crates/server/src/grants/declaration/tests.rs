@@ -70,7 +70,11 @@ fn what_is_wrong_is_named() {
         ("record = \"sometimes\"", "declaration", "record"),
         ("callers_may = [\"fetsh\"]", "declaration", "fetsh"),
         ("cors = [\"*\"]", "declaration", "cors: \"*\""),
-        ("{\"commands\": 1}", "declaration", "commands: must be a list: got 1"),
+        (
+            "{\"commands\": 1}",
+            "declaration",
+            "commands: must be a list: got 1",
+        ),
         (
             "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",
             "declaration",
