@@ -209,7 +209,7 @@ fn object(text: &str) -> Result<Map<String, Json>, String> {
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("it is no JSON object".into()),
-        Err(error) => Err(wording::of_json(&error)),
+        Err(error) => Err(format!("it is no JSON ({})", wording::of_json(&error))),
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
 /// Checks that the database of a directory begins as one, if there is one. Blocking.
 ///
 /// # Errors
-/// [`Error::Directory`] if this user cannot read it, [`Error::Invalid`] if it is another file.
+/// [`Error::Directory`] if this user cannot read it, [`Error::Damaged`] if it is another file.
 pub fn check_database(data_dir: &Path) -> Result<(), Error> {
     /// The first bytes of every database of SQLite 3 (its file format, section 1.3.1).
     const BEGINS: &[u8] = b"SQLite format 3\0";
@@ -101,11 +101,9 @@ pub fn check_database(data_dir: &Path) -> Result<(), Error> {
     read.map_err(Error::at(&path))?;
     match begins.is_empty() || begins == BEGINS {
         true => Ok(()),
-        false => Err(Error::Invalid {
-            what: format!(
-                "{} is not a database: got a file that begins with other bytes. Name the folder of a server's data (--data), or restore a backup into an empty one (`iof restore`)",
-                path.display()
-            ),
+        false => Err(Error::Damaged {
+            what: path.display().to_string(),
+            detail: "it is not a database, and begins with other bytes. Name the folder of a server's data (--data), or restore a backup into an empty one (`iof restore`)".into(),
         }),
     }
 }
