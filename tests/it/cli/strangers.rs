@@ -294,15 +294,22 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
         ),
         (
             &["doctor", "--data", "data"],
-            &["data/iof.db is not a database", "`iof restore`"],
+            &[
+                "data/iof.db is damaged: it is not a database",
+                "`iof restore`",
+            ],
         ),
         (
             &["serve", "--data", "data", "--listen", "127.0.0.1:0"],
-            &["data/iof.db is not a database", "--data"],
+            &["data/iof.db is damaged: it is not a database", "--data"],
         ),
         (
             &["upgrade", "--check", "--data", "data"],
-            &["data/iof.db is not a database", "--data"],
+            &["data/iof.db is damaged: it is not a database", "--data"],
+        ),
+        (
+            &["restore", "nowhere", "--data", "new"],
+            &["there is no backup at nowhere", "`iof backup` made"],
         ),
         // Empty values, and what no function is called.
         (&["call", ""], &["a function has a number, or a name"]),
@@ -354,6 +361,25 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
             said.contains("[exit status ") && !said.contains("secret of mine"),
             "{line:?}: {said}"
         );
+    }
+}
+
+/// A first version runs for all calls, and whoever asked for less is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_version_says_that_it_runs_for_all_calls() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    fs::write(user.folder().join("hello.wasm"), numbered(1)).unwrap();
+    for (name, option) in [("one", "--canary=10%"), ("two", "--idle")] {
+        let said = user
+            .types(&["deploy", "hello.wasm", "--name", name, option])
+            .await;
+        assert!(
+            said.contains("version 1, the first one, which runs for all calls"),
+            "{said}"
+        );
+        let said = user.types(&["deploy", "hello.wasm", "--name", name]).await;
+        assert!(!said.contains("the first one"), "{said}");
     }
 }
 
