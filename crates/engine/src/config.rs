@@ -61,5 +61,5 @@ pub fn engine_fingerprint(limits: &Limits) -> Result<String, String> {
 pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("5-{:016x}", hasher.finish())
+    format!("6-{:016x}", hasher.finish())
 }

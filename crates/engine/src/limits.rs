@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// From the request's arrival to its answer, waiting included. Fault `wall-time`.
+    /// The time from the request's arrival to its answer, waiting included. Fault `wall-time`.
     #[serde(with = "humantime_serde")]
     pub wall_time: Duration,
     /// Time in which the function's own code may hold a core; waiting does not count. Fault `guest-cpu`.
@@ -22,23 +22,23 @@ pub struct Limits {
     /// All memories and tables of an instance together. Fault `memory`.
     #[serde(with = "crate::size")]
     pub memory: ByteSize,
-    /// The call stack of the function's code. Fault `stack`. One value for the server: it is set when it starts.
+    /// The call stack of the function's code, the same for all functions. Fault `stack`.
     #[serde(with = "crate::size")]
     pub stack: ByteSize,
-    /// What a function returns. Fault `output`.
+    /// The largest result of a function. Fault `output`.
     #[serde(with = "crate::size")]
     pub output: ByteSize,
-    /// What a function prints, stdout and stderr together. Fault `log`.
+    /// Bytes that a function prints, stdout and stderr together. Fault `log`.
     #[serde(with = "crate::size")]
     pub log: ByteSize,
-    /// What a call writes below `/`, its scratch directory; a new file or directory counts 4 KiB. Fault `scratch`.
+    /// Bytes that a call writes below `/`, its scratch directory; a new file or directory counts 4 KiB. Fault `scratch`.
     #[serde(with = "crate::size")]
     pub scratch: ByteSize,
     /// Directories that a call makes below `/`, and so the depth of the deepest. Fault `scratch-directories`.
     pub scratch_directories: u32,
     /// Files and directories that a call has open at once. Fault `files`.
     pub files: u32,
-    /// How many commands one call may run. Fault `commands`.
+    /// The most commands that one call runs. Fault `commands`.
     pub commands: u32,
     /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
     #[serde(with = "crate::size")]
@@ -46,10 +46,10 @@ pub struct Limits {
     /// All values that a function keeps with `ssvm_storage_*`, keys included. Fault `storage`.
     #[serde(with = "crate::size")]
     pub storage: ByteSize,
-    /// One such value. Fault `storage-value`.
+    /// The largest value that a function keeps with `ssvm_storage_*`. Fault `storage-value`.
     #[serde(with = "crate::size")]
     pub storage_value: ByteSize,
-    /// How many transactions of that storage one call may begin. Fault `storage-transactions`.
+    /// The most transactions of `ssvm_storage_*` that one call begins. Fault `storage-transactions`.
     pub storage_transactions: u32,
 }
 
@@ -186,7 +186,7 @@ pub struct CompileLimits {
     pub module_functions: u32,
     /// The most functions that a module may export. Fault `module-exports`.
     pub module_exports: u32,
-    /// From start to end of one compile. Fault `compile-time`.
+    /// The time from start to end of one compile. Fault `compile-time`.
     #[serde(with = "humantime_serde")]
     pub compile_time: Duration,
     /// Core seconds of one compile, all its threads together. Fault `compile-time` too. Whole seconds, at least 1.
@@ -195,15 +195,15 @@ pub struct CompileLimits {
     /// Memory of one compile. Fault `compile-memory`.
     #[serde(with = "crate::size")]
     pub compile_memory: ByteSize,
-    /// How many modules are compiled at a time; 0 is one for each core.
+    /// Modules that are compiled at a time; 0 is one for each core.
     pub parallel: usize,
-    /// How many uploads may wait for their turn; one more is answered `compile-queue`, status 503.
+    /// Uploads that wait to be compiled; one more is answered `compile-queue`, status 503.
     pub compile_queue: usize,
-    /// What happens to a module with an import that nobody serves.
+    /// The treatment of a module with an import that the server does not serve.
     pub unknown_imports: UnknownImports,
 }
 
-/// What an import that nobody serves does.
+/// The treatment of an import that the server does not serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownImports {

@@ -46,9 +46,16 @@ pub struct Manifest {
     /// Bytes of memories and tables with which an instance begins.
     #[serde(default)]
     pub space: u64,
+    /// The trap with which every instance of it ends before a function runs: in its start function, or because its data or
+    /// elements do not fit its memory or table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_start: Option<String>,
     /// It was compiled quickly, and is to be compiled in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
+    /// True if its descriptions were read by a release that states which of them it cannot read.
+    #[serde(default)]
+    pub descriptions_checked: bool,
 }
 
 impl Manifest {
@@ -96,8 +103,9 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
         return Ok(());
     }
     let message = format!(
-        "The module begins with {space} bytes of memories and tables, more than limits.memory = {}. Build it with a \
-         smaller memory, or raise the setting.",
+        "The module begins with {} of memories and tables, more than limits.memory = {}. Build it with a smaller \
+         memory, or raise the setting.",
+        bytesize::ByteSize::b(space),
         limits.memory
     );
     Err(Fault::new(FaultKind::ModuleMemory, message))
@@ -170,6 +178,9 @@ pub struct Export {
     /// The names and schemas of its arguments, if the module declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
+    /// The reason why the description that the module exports for it cannot be read. An upload of it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// The calling convention.
     pub abi: Abi,
 }

@@ -54,6 +54,27 @@ pub(crate) fn none() -> Fault {
     )
 }
 
+/// Checks that bytes at `pointer` are in the memory, before a limit of their length is: one that reaches beyond the memory
+/// is a bad pointer, whatever the limit.
+///
+/// # Errors
+/// [`BadPointer`]
+pub(crate) fn check(
+    memory: &Memory,
+    store: &impl AsContext,
+    pointer: u32,
+    length: u32,
+) -> Result<(), BadPointer> {
+    let end = u64::from(pointer) + u64::from(length);
+    match end <= memory.data_size(store) as u64 {
+        true => Ok(()),
+        false => Err(BadPointer {
+            pointer,
+            length: length.into(),
+        }),
+    }
+}
+
 /// Copies the bytes at `pointer`.
 ///
 /// # Errors

@@ -70,6 +70,8 @@ kinds! {
         ContentType = "content-type",
         /// The `function.toml` is not valid.
         Declaration = "declaration",
+        /// The module's description of a function cannot be read, or a schema in it cannot be checked.
+        Description = "description",
         /// A declared secret cannot be attached as the version declares.
         SecretPlacement = "declaration",
         /// The key of an ephemeral value is too long.
@@ -112,6 +114,8 @@ kinds! {
         NoSuchExport = "no-such-export",
         /// The function does not exist.
         NoSuchFunction = "no-such-function",
+        /// The function does not exist, or is private and the sender shows no key that calls it.
+        HiddenFunction = "no-such-function",
         /// The job does not exist, or its outcome is not kept any more.
         NoSuchJob = "no-such-job",
         /// The key does not exist, or nothing is stored under it.
@@ -362,39 +366,4 @@ kinds! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashMap;
-
-    #[test]
-    fn a_code_is_a_word_with_dashes_and_has_one_source() {
-        let mut sources = HashMap::new();
-        for kind in FaultKind::ALL {
-            let code = kind.as_str();
-            let known = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-            assert!(!code.is_empty() && code.bytes().all(known), "{code}");
-            let before = *sources.entry(code).or_insert(kind.source());
-            // A URL may be a caller's or a function's.
-            assert!(before == kind.source() || code == "egress-url", "{code}");
-        }
-    }
-
-    #[test]
-    fn a_meaning_is_one_sentence() {
-        for kind in FaultKind::ALL {
-            let meaning = kind.meaning();
-            assert!(meaning.ends_with('.'), "{meaning}");
-            assert!(!meaning.contains('|'), "{meaning}");
-        }
-    }
-
-    #[test]
-    fn a_kind_travels_by_its_variants_name() {
-        for kind in FaultKind::ALL {
-            let text = format!("{kind:?}");
-            let read: Result<FaultKind, serde::de::value::Error> =
-                Deserialize::deserialize(serde::de::value::StrDeserializer::new(&text));
-            assert_eq!(read.as_ref(), Ok(kind));
-        }
-    }
-}
+mod tests;

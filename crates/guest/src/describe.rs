@@ -91,7 +91,7 @@ pub fn describe<const N: usize>(
         raw: exchange.raw,
         methods: exchange.methods,
     };
-    // The JSON of texts and schemas cannot fail; a server ignores an empty description.
+    // The JSON of texts and schemas cannot fail; a server would refuse an empty description.
     serde_json::to_vec(&function).unwrap_or_default()
 }
 

@@ -68,6 +68,15 @@ fn secret_keys(config: &Config) -> Result<String, String> {
 }
 
 pub(crate) fn restore(restore: &Restore) -> ExitCode {
+    if restore.from != Path::new(STREAM) && !restore.from.exists() {
+        return fail(
+            1,
+            format!(
+                "there is no backup at {}. Name a directory or a tar archive that `iof backup` made.",
+                restore.from.display()
+            ),
+        );
+    }
     let from = match restore.from == Path::new(STREAM) {
         true => RestoreFrom::Archive(Box::new(std::io::stdin())),
         false => RestoreFrom::Path(restore.from.clone()),

@@ -138,7 +138,8 @@ pub(crate) fn progress(event: Event<'_>) {
 /// are a server's own, so the refusal is reported, and is not an error. A module that no server could call is an error.
 ///
 /// # Errors
-/// The function and the type that cannot be called, or the proposal that is not supported.
+/// The function and the type that cannot be called, the description that cannot be used, or the proposal that is not
+/// supported.
 fn judged(mut built: Built) -> Result<Built, String> {
     say("ask the engine");
     let limits = CompileLimits {
@@ -151,8 +152,12 @@ fn judged(mut built: Built) -> Result<Built, String> {
     let ask = async {
         let source = tokio::fs::read(module).await.map_err(Refusal::of_server)?;
         let judged = iof_engine::judge(source.into(), limits, worker).await;
+        let judged = judged.and_then(|manifest| {
+            iof_server::check_descriptions(&manifest)?;
+            Ok(manifest)
+        });
         judged.map_err(|fault| match fault.kind {
-            FaultKind::UnsupportedType | FaultKind::UnsupportedFeature => {
+            FaultKind::UnsupportedType | FaultKind::UnsupportedFeature | FaultKind::Description => {
                 Refusal::Every(fault.message)
             }
             _ => Refusal::of_server(fault.message),
@@ -173,6 +178,7 @@ fn judged(mut built: Built) -> Result<Built, String> {
                     unserved.any(|import| import.module == module && import.name == name)
                 },
             );
+            built.notes.extend(iof_server::start_warnings(&manifest));
             let needed = manifest.unserved.iter().any(|import| !import.optional);
             if needed {
                 built.notes.push(

@@ -98,6 +98,9 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
             show.function
         );
     }
+    for warning in texts(&shown, "warnings") {
+        let _ = writeln!(out, "warning: {warning}");
+    }
     let versions = shown["versions"].as_array().cloned().unwrap_or_default();
     if let Some(active) = active(&shown) {
         let _ = writeln!(out, "version {} may use:", shown["version"]);

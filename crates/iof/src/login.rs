@@ -14,6 +14,11 @@ use std::process::ExitCode;
 const DEFAULT: &str = "default";
 
 pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
+    // A mistyped address is said before a key is asked for.
+    Client::new(&Remote {
+        server: Some(login.server.clone()),
+        ..Remote::default()
+    })?;
     let key = match login.no_key {
         true => None,
         false => Some(secret(&login.server)?),
@@ -146,7 +151,16 @@ async fn has_ended(profile: &Profile) -> bool {
 pub(crate) fn logout(logout: &Logout) -> Result<ExitCode, String> {
     let (name, _) = Profiles::change(|profiles| {
         let name = logout.profile.clone().or_else(|| profiles.current.clone());
-        let name = name.ok_or("no profile was made yet. `iof login` makes one.")?;
+        let name = name.ok_or_else(|| match profiles.profiles.is_empty() {
+            true => "no profile was made yet. `iof login` makes one.".to_owned(),
+            false => {
+                let names: Vec<_> = profiles.profiles.keys().map(String::as_str).collect();
+                format!(
+                    "no profile is in use. Name one with --profile: {}.",
+                    names.join(", ")
+                )
+            }
+        })?;
         profiles.find(Some(&name))?;
         profiles.profiles.remove(&name);
         if profiles.current.as_ref() == Some(&name) {
@@ -228,7 +242,9 @@ pub(crate) async fn whoami(whoami: Whoami) -> Result<ExitCode, String> {
     };
     let takes = match about["takes_keys"] == true {
         true => "takes keys",
-        false => "takes no key: everybody who reaches it is its operator",
+        false => {
+            "takes no key: it was started without keys of its own (auth.keys), so everybody who reaches it may deploy"
+        }
     };
     let known = about["id"].as_str().and_then(|id| profiles.servers.get(id));
     let functions: Vec<&str> = known

@@ -71,10 +71,7 @@ fn main() -> ExitCode {
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return show_version(AS_JSON.load(Ordering::Relaxed));
         }
-        Err(error) if error.use_stderr() && AS_JSON.load(Ordering::Relaxed) => {
-            return fail(2, error.render().to_string().trim_end());
-        }
-        Err(error) => error.exit(),
+        Err(error) => return refused(args::with_tip(error)),
     };
     match args.command {
         Command::Serve(serve) => match config::Config::resolve(&serve) {
@@ -115,6 +112,14 @@ fn main() -> ExitCode {
         Command::Upgrade(upgrade) => upgrade::run(&upgrade),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version(version) => show_version(version.json),
+    }
+}
+
+/// Prints why the arguments cannot be used, or the help that they ask for.
+fn refused(error: clap::Error) -> ExitCode {
+    match error.use_stderr() && AS_JSON.load(Ordering::Relaxed) {
+        true => fail(2, error.render().to_string().trim_end()),
+        false => error.exit(),
     }
 }
 

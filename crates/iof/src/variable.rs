@@ -35,9 +35,12 @@ pub(crate) async fn run(variable: Variable) -> Result<ExitCode, String> {
             let set = variables(&shown);
             if let Some(unknown) = names.iter().find(|name| !set.contains_key(*name)) {
                 let known: Vec<_> = set.keys().map(String::as_str).collect();
+                let known = match known.as_slice() {
+                    [] => "no variables".to_owned(),
+                    known => format!("these: {}", known.join(", ")),
+                };
                 return Err(format!(
-                    "Variable {unknown} is not set. {function} has: {}.",
-                    known.join(", ")
+                    "Variable {unknown} is not set. {function} has {known}."
                 ));
             }
             let gone = |name| object!({ "name": name, "value": null });

@@ -5,6 +5,7 @@
 //! only https; `"protocol": "http:"` is Node's own word for http. `"auth": "user:password"` is `Authorization: Basic`.
 //! An option that is not served is refused by its name.
 
+use crate::wording;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -208,7 +209,7 @@ fn object(text: &str) -> Result<Map<String, Json>, String> {
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("it is no JSON object".into()),
-        Err(error) => Err(format!("it is no JSON ({error})")),
+        Err(error) => Err(format!("it is no JSON ({})", wording::of_json(&error))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::auth::{bearer, given};
 use crate::calls::{self, Credentials, FunctionRef};
 use crate::functions::LoadedFunction;
 use crate::http::truncate;
-use crate::sent_key::sent_key;
+use crate::sent_key::{SentKey, sent_key};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use iof_fault::{Fault, FaultKind};
@@ -73,8 +73,8 @@ pub(crate) fn hides_key(app: &App, function: &LoadedFunction, headers: &HeaderMa
         || headers.get_all(AUTHORIZATION).iter().any(is_key)
 }
 
-/// The fault of a function or an export that there is not, for a request that does not call it. A sender who may not call
-/// learns nothing of exports.
+/// The fault of a function or an export that there is not, for a request that does not call it; `usage-key`, if its sender
+/// may not call the function and so learns nothing of its exports.
 pub(crate) async fn missing(
     app: &App,
     (function, export): (&str, &str),
@@ -86,18 +86,93 @@ pub(crate) async fn missing(
     };
     let function = match loaded {
         Ok(function) => function,
-        Err(fault) => return Some(fault).filter(|of| of.kind == FaultKind::NoSuchFunction),
+        Err(fault) => return Some(fault),
     };
-    let manifest = function.code.manifest();
-    if manifest.export(export).is_some() {
-        return None;
-    }
     let credentials = BearerKey {
         headers,
         later: false,
     };
-    let authorised = credentials.authorise(app, &function).await;
-    authorised.ok().map(|()| manifest.no_such_export(export))
+    if let Err(fault) = credentials.authorise(app, &function).await {
+        return Some(fault);
+    }
+    let manifest = function.code.manifest();
+    let known = manifest.export(export).is_some();
+    (!known).then(|| manifest.no_such_export(export))
+}
+
+/// Adds a refused call to the log of its function, and returns the fault as its sender sees it: whether a private function
+/// exists is for those who may call it. Without a key that does, a function that does not exist gives the same answer to
+/// the byte.
+pub(crate) async fn refused(
+    app: &App,
+    call: Uuid,
+    (function, export): (&str, &str),
+    headers: &HeaderMap,
+    fault: Fault,
+) -> Fault {
+    log_refused(app, call, function, export, &fault).await;
+    concealed(app, function, headers, fault).await
+}
+
+/// The fault of a request for a function, as its sender sees it.
+pub(crate) async fn concealed(
+    app: &App,
+    function: &str,
+    headers: &HeaderMap,
+    fault: Fault,
+) -> Fault {
+    let hides = match fault.kind {
+        FaultKind::NoSuchFunction | FaultKind::UsageKey => Ok(true),
+        // The caller was authorised before.
+        FaultKind::JobsUndeclared | FaultKind::Rate | FaultKind::NoSuchExport => Ok(false),
+        // What keeps a function from being loaded.
+        _ => is_closed(app, function, headers).await,
+    };
+    match hides {
+        Ok(false) => fault,
+        Ok(true) => hidden(app, function, headers).await,
+        Err(fault) => fault,
+    }
+}
+
+/// Returns whether a function is private and the sender shows no key that calls it.
+async fn is_closed(app: &App, function: &str, headers: &HeaderMap) -> Result<bool, Fault> {
+    let number = match function_ref(function)? {
+        FunctionRef::Number(number) => Some(number),
+        FunctionRef::Name(name) => app.functions.named(name).await?,
+    };
+    let Some(number) = number else {
+        return Ok(false);
+    };
+    let Some(function) = app.store.function(number).await? else {
+        return Ok(false);
+    };
+    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+    Ok(keys.0.is_some() && !shows_key(app, number, keys, headers).await?)
+}
+
+/// The fault of a function that does not exist, or that the sender may not know of.
+async fn hidden(app: &App, function: &str, headers: &HeaderMap) -> Fault {
+    let function = truncate(function);
+    let sent = match sent_key(app, headers, None).await {
+        Ok(sent) => sent,
+        Err(fault) => return fault,
+    };
+    let sees_all = match &sent {
+        SentKey::Operator => true,
+        SentKey::Made(key) => key.function_id.is_none() && key.scopes.allow(Scope::Call),
+        _ => false,
+    };
+    if sees_all {
+        return Fault::no_such_function(function);
+    }
+    let message = format!(
+        "There is no function {function}, or it is private.{} A private function takes its usage key, or a key of scope `call`: send it as `Authorization: Bearer KEY`.",
+        sent.public()
+    );
+    let mut fault = Fault::new(FaultKind::HiddenFunction, message);
+    fault.detail = Some(sent.private());
+    fault
 }
 
 /// The fault of a call as its caller sees it: what the code printed is for those who may read its log, and on the server of

@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::http::hex;
 use crate::parsing::blocking;
+use crate::schema;
 use bytes::Bytes;
 use iof_engine::Manifest;
 use iof_fault::{Fault, FaultKind};
@@ -35,7 +36,7 @@ impl DeployLocks {
 /// Compiles a module, unless it was compiled before, and describes it as a new version.
 ///
 /// # Errors
-/// `not-wasm`, and the errors of the compiler.
+/// `not-wasm`, `description`, and the errors of the compiler.
 pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Manifest), Fault> {
     if source.is_empty() {
         return Err(Fault::new(FaultKind::NotWasm, EMPTY));
@@ -64,6 +65,9 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         }
     };
     app.engine.accept(&manifest)?;
+    // Off the threads of connections: patterns are compiled.
+    let (accepted, manifest) = blocking(move || (schema::accept(&manifest), manifest)).await?;
+    accepted?;
     let version = NewVersion {
         declaration: None,
         kind: manifest.kind.as_str().to_owned(),

@@ -53,7 +53,9 @@ mod stop_report;
 mod storage;
 mod tls;
 mod v1;
+mod warnings;
 mod web;
+mod wording;
 mod write_behind;
 
 pub use app::{App, Parts};
@@ -62,6 +64,7 @@ pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes,
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
 pub use runtime::WorkerThreads;
+pub use schema::accept as check_descriptions;
 pub use serve::{Listener, Protocol, serve};
 pub use settings::{
     Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,
@@ -70,3 +73,5 @@ pub use stop_report::StopReport;
 pub use storage::Values;
 pub use tls::{Certificate, Expiry, Https, Validity};
 pub use v1::openapi;
+pub use warnings::of_start as start_warnings;
+pub use wording::plain as plain_words;

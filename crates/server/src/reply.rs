@@ -76,6 +76,16 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault, &fault.message);
+    // RFC 9110, 11.6.1: also where another credential might change an answer other than 401. A function's own error
+    // asks for none of ours.
+    if matches!(
+        fault.kind,
+        FaultKind::Key | FaultKind::UsageKey | FaultKind::HiddenFunction
+    ) {
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if matches!(
         status::of(fault.kind),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS

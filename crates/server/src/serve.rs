@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -170,8 +171,19 @@ struct Connections<'a> {
 }
 
 impl Connections<'_> {
+    /// Bounds the time for which the system keeps bytes that a client does not take, also after the connection is closed
+    /// (`TCP_USER_TIMEOUT`, RFC 5482). Connections inherit it from their listener.
+    fn bound_unsent(&self, listener: &TcpListener) {
+        let wait = self.app.settings.write_wait.as_millis();
+        let wait = u32::try_from(wait).unwrap_or(u32::MAX);
+        if let Err(error) = set_tcp_user_timeout(listener, wait) {
+            tracing::warn!(%error, "the system keeps what clients do not take for as long as it likes");
+        }
+    }
+
     /// Accepts connections forever.
     async fn accept(&self, listener: &Listener) -> io::Result<()> {
+        self.bound_unsent(&listener.tcp);
         loop {
             let permit = Arc::clone(&self.permits)
                 .acquire_owned()

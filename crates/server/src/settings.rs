@@ -7,48 +7,48 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `[server]`: how much is taken on at once.
+/// `[server]`: limits of connections, requests and jobs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Calls under way at once. Each takes as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
-    /// Those of one function, whatever it declares; more wait. 0 is four fifths of `server.concurrency`, so that no function
-    /// takes all. Fault `concurrency`.
+    /// Calls of one function under way at once, whatever it declares; more wait. 0 is four fifths of `server.concurrency`, so
+    /// that no function takes all. Fault `concurrency`.
     pub concurrency_per_function: u32,
     /// Calls that may wait for their turn; one more is answered 503 at once. Fault `queue`.
     pub queue: u32,
-    /// How long a call waits for its turn before it is answered 503. Fault `queue-wait`.
+    /// The time for which a call waits for its turn before it is answered 503. Fault `queue-wait`.
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
-    /// The body of a call. Fault `request-body`.
+    /// The largest body of a call. Fault `request-body`.
     #[serde(with = "iof_engine::size")]
     pub request_body: ByteSize,
     /// All large bodies (over 64 KiB) in memory together: of requests, uploads included, and of answers until they are
     /// sent. Fault `body-memory`.
     #[serde(with = "iof_engine::size")]
     pub body_memory: ByteSize,
-    /// How deep JSON, and fields of a form, are nested. Fault `json-depth`.
+    /// The deepest nesting of JSON, and of fields of a form. Fault `json-depth`.
     pub json_depth: u32,
     /// Values in JSON that is checked against a schema. Fault `json-values`.
     pub json_values: u32,
     /// Steps of a check of an argument against a schema. Fault `schema-steps`.
     pub schema_steps: u64,
-    /// How long a client may take to send a body. Fault `body-wait`.
+    /// The time in which a client sends a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
-    /// How long a connection may be without a request under way, from when it is accepted or its last answer was sent:
-    /// a TLS handshake, the first byte and a whole head included. Then it is closed.
+    /// The time for which a connection stays open without a request under way, from when it is accepted or its last answer
+    /// was sent: a TLS handshake, the first byte and a whole head included.
     #[serde(with = "humantime_serde")]
     pub head_wait: Duration,
-    /// The path and query of a request. Fault `uri-size`.
+    /// The longest path and query of a request. Fault `uri-size`.
     #[serde(with = "iof_engine::size")]
     pub uri_size: ByteSize,
-    /// The method and the header fields of a request, names and values together. Fault `head-size`.
+    /// The largest method and header fields of a request, names and values together. Fault `head-size`.
     #[serde(with = "iof_engine::size")]
     pub head_size: ByteSize,
-    /// How long a client may take nothing, or less than 64 KiB, of an answer; then its connection, or its stream of
-    /// HTTP/2, is closed.
+    /// The time within which a client takes 64 KiB of an answer, or all of it; after that its connection, or its stream of
+    /// HTTP/2, is reset.
     #[serde(with = "humantime_serde")]
     pub write_wait: Duration,
     /// Connections at once; further ones wait to be accepted.
@@ -58,7 +58,7 @@ pub struct Settings {
     pub open_files: u32,
     /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 is no limit.
     pub connections_per_address: u32,
-    /// Networks to which that does not apply: of proxies, which speak for many clients.
+    /// Networks of proxies, which speak for many clients: `server.connections_per_address` does not apply to them.
     pub proxies: Vec<IpNet>,
     /// Jobs (calls with `Prefer: respond-async`) that are not done; one more is answered 503. Fault `jobs`.
     pub jobs: u32,
@@ -67,23 +67,23 @@ pub struct Settings {
     /// Requests and outcomes of all jobs together. Fault `jobs-size`.
     #[serde(with = "iof_engine::size")]
     pub jobs_size: ByteSize,
-    /// Those of one function. Fault `jobs-function-size`.
+    /// Requests and outcomes of the jobs of one function. Fault `jobs-function-size`.
     #[serde(with = "iof_engine::size")]
     pub jobs_function_size: ByteSize,
-    /// How long the outcome of a job is kept.
+    /// The time for which the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
     pub job_time: Duration,
     /// Memory of functions that are kept ready: half for code, half for what stays of their memory between calls. 0 is a
     /// quarter of the machine's, or of the container's. A call of a function that made room for others loads it again.
     #[serde(with = "iof_engine::size")]
     pub loaded_memory: ByteSize,
-    /// Rows of the log of calls that wait to be written, of all functions together. Those that have no room are dropped;
-    /// what is counted of calls never is.
+    /// Rows of the log of calls that wait to be written, of all functions together. Rows without room are dropped; the counts
+    /// of calls never are.
     #[serde(with = "iof_engine::size")]
     pub call_log_memory: ByteSize,
     /// Rows of the log that are kept of each function for calls that were refused before it ran, the newest; 0 is none.
     pub refused_rows: u32,
-    /// How long a stop waits for calls under way.
+    /// The time for which a stop waits for calls under way.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
 }
@@ -148,33 +148,33 @@ fn loopback() -> Vec<IpNet> {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecondState {
-    /// True if its paths are served. Else they are as any path that does not exist.
+    /// True if the API of 2020 is served; false if its paths do not exist.
     pub enabled: bool,
     /// The status line of an answer that was always 200 in 2020.
     pub status: StatusLine,
     /// Requests a minute from one address; 0 is no limit. Fault `rate-limit`.
     pub rate_limit: u32,
-    /// How many calls may lead to a call, each calling back the next. Fault `callback-depth`.
+    /// The most calls that lead to a call, each calling back the next. Fault `callback-depth`.
     pub callback_depth: u32,
     /// Parts of a multipart body. Fault `multipart-parts`.
     pub multipart_parts: u32,
     /// Fields of a form. Fault `form-fields`.
     pub form_fields: u32,
-    /// The state, or the callback, of a function. Fault `state`.
+    /// The largest state, or callback, of a function. Fault `state`.
     #[serde(with = "iof_engine::size")]
     pub state: ByteSize,
     /// Rows of the log that are kept of each function, the newest; 0 is none.
     pub log_rows: u32,
-    /// How long the ephemeral storage keeps a value that is not written again.
+    /// The time for which the ephemeral storage keeps a value that is not written again.
     #[serde(with = "humantime_serde")]
     pub ephemeral_time: Duration,
-    /// One value of it. Fault `ephemeral-value`.
+    /// The largest value of the ephemeral storage. Fault `ephemeral-value`.
     #[serde(with = "iof_engine::size")]
     pub ephemeral_value: ByteSize,
-    /// All of them together. Fault `ephemeral-total`.
+    /// All values of the ephemeral storage together. Fault `ephemeral-total`.
     #[serde(with = "iof_engine::size")]
     pub ephemeral_total: ByteSize,
-    /// Those of one address, on a server without keys. Fault `ephemeral-share`.
+    /// Values of one address in the ephemeral storage, on a server without keys. Fault `ephemeral-share`.
     #[serde(with = "iof_engine::size")]
     pub ephemeral_share: ByteSize,
 }
@@ -209,27 +209,27 @@ impl Default for SecondState {
     }
 }
 
-/// `[records]`: what is kept of requests that left and of calls, and for how long.
+/// `[records]`: the records of outbound requests and of calls, and the time for which they are kept.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordSettings {
     /// Outbound requests and runs of commands, of all functions; the oldest go first.
     pub sent_rows: u64,
-    /// How long one is kept.
+    /// The time for which a request or a run is kept.
     #[serde(with = "humantime_serde")]
     pub sent_age: Duration,
     /// Recorded calls of one function; the oldest go first.
     pub calls: u32,
-    /// How long one is kept.
+    /// The time for which a recorded call is kept.
     #[serde(with = "humantime_serde")]
     pub calls_age: Duration,
-    /// All of them together, of all functions.
+    /// Recorded calls of all functions together.
     #[serde(with = "iof_engine::size")]
     pub calls_size: ByteSize,
     /// The largest call that is recorded.
     #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
-    /// Records of requests, commands and calls that wait to be written, together. Those that have no room are dropped.
+    /// Records of requests, commands and calls that wait to be written, together. Records without room are dropped.
     #[serde(with = "iof_engine::size")]
     pub memory: ByteSize,
 }
@@ -253,8 +253,8 @@ impl Default for RecordSettings {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsSettings {
-    /// Where `/metrics` is served: an address and a port, or a port of 127.0.0.1, such as `9464`; empty: nowhere. It takes
-    /// no key: who reaches it reads the names of functions and how they are used.
+    /// The address at which `/metrics` is served, or a port of 127.0.0.1, such as `9464`; empty: none. It takes no key: a
+    /// client that reaches it reads the names of functions and how they are used.
     pub listen: String,
     /// Versions of functions with figures of their own; the others are counted together.
     pub functions: u32,
@@ -269,14 +269,14 @@ impl Default for MetricsSettings {
     }
 }
 
-/// `[secrets]`: what secrets are encrypted under.
+/// `[secrets]`: the keys under which secrets are encrypted.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Secrets {
     /// A file with keys, one a line, 32 random bytes in base64 or hexadecimal each. New secrets are encrypted under the
     /// first; the others are read until everything is under the first, which a start of the server sees to.
     pub key_file: PathBuf,
-    /// The same lines, for a secret manager that fills the environment (`IOF_SECRETS_KEYS`).
+    /// The same lines as in `secrets.key_file`, for a secret manager that fills the environment (`IOF_SECRETS_KEYS`).
     pub keys: Vec<String>,
 }
 
@@ -293,11 +293,11 @@ impl std::fmt::Debug for Secrets {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Where to listen, such as `127.0.0.1:8443`; empty: nowhere.
+    /// The address for HTTPS, such as `127.0.0.1:8443`; empty: none.
     pub listen: String,
-    /// A PEM file with the certificate, and those that lead from it to a known authority.
+    /// A PEM file with the certificate, and the certificates that lead from it to a known authority.
     pub certificate: PathBuf,
-    /// A PEM file with its private key.
+    /// A PEM file with the private key of the certificate.
     pub key: PathBuf,
     /// A certificate that the server orders and renews, in place of one in files.
     pub acme: Acme,
@@ -326,12 +326,12 @@ impl Default for Acme {
     }
 }
 
-/// `[auth]`: who may upload.
+/// `[auth]`: the keys of the server's operator.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// Whoever holds one of these may upload and list functions and read their sources. Without any, everybody who
-    /// reaches the server may, which is why it then listens only on loopback. At least 16 characters each.
+    /// Keys whose holders may do everything, at least 16 characters each. Without a key, every client that reaches the server
+    /// may upload and list functions, so it listens only on loopback.
     pub keys: Vec<String>,
 }
 

@@ -50,6 +50,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Scope
         | F::UsageKeyHeader => StatusCode::FORBIDDEN,
         F::CallbackRoute
+        | F::HiddenFunction
         | F::NoSuchCall
         | F::NoSuchExport
         | F::NoSuchFunction
@@ -83,6 +84,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::CompileTime
         | F::CompilerFailed
         | F::Declaration
+        | F::Description
         | F::ModuleExports
         | F::ModuleFunctions
         | F::ModuleInstance

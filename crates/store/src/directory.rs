@@ -58,6 +58,7 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
 
     let database = data_dir.join("iof.db");
     refuse_lost_database(&database, &objects)?;
+    check_database(data_dir)?;
     // SQLite gives its -wal and -shm files the permissions of the database.
     private_file(&database)?;
     let artefact_key = artefact_key(data_dir)?;
@@ -80,6 +81,31 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
         artefact_key,
         opened,
     })
+}
+
+/// Checks that the database of a directory begins as one, if there is one. Blocking.
+///
+/// # Errors
+/// [`Error::Directory`] if this user cannot read it, [`Error::Damaged`] if it is another file.
+pub fn check_database(data_dir: &Path) -> Result<(), Error> {
+    /// The first bytes of every database of SQLite 3 (its file format, section 1.3.1).
+    const BEGINS: &[u8] = b"SQLite format 3\0";
+    let path = data_dir.join("iof.db");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::at(&path)(error)),
+    };
+    let mut begins = vec![];
+    let read = file.take(BEGINS.len() as u64).read_to_end(&mut begins);
+    read.map_err(Error::at(&path))?;
+    match begins.is_empty() || begins == BEGINS {
+        true => Ok(()),
+        false => Err(Error::Damaged {
+            what: path.display().to_string(),
+            detail: "it is not a database, and begins with other bytes. Name the folder of a server's data (--data), or restore a backup into an empty one (`iof restore`)".into(),
+        }),
+    }
 }
 
 /// Sources without a database belong to functions whose rows are missing (a restore that left out a file). A new

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::FlockOperation;
 
+use crate::directory::check_database;
 use crate::error::Error;
 use crate::objects::{artefact_file, blocking, source_file};
 use crate::sqlite::snapshot::{self, Tables};
@@ -43,7 +44,11 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
     }
     let held = {
         let data_dir = data_dir.to_owned();
-        blocking(move || holder(&data_dir)).await?
+        blocking(move || {
+            check_database(&data_dir)?;
+            holder(&data_dir)
+        })
+        .await?
     };
     let Tables {
         missing,

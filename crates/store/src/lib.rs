@@ -47,6 +47,7 @@ mod store;
 mod sweep;
 
 pub use backup::{BackupSummary, RestoreFrom, back_up, back_up_as_archive, restore};
+pub use directory::check_database;
 pub use error::Error;
 pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};

@@ -26,7 +26,7 @@ async fn arguments_in_their_order_negative_numbers_and_stdin() {
         (
             &["call", "typed", "add", "--", "two", "3"],
             "",
-            "argument a: not JSON: got two",
+            "argument a must be JSON: got two",
         ),
         (
             &["call", "typed", "nobody", "--", "1"],

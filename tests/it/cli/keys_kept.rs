@@ -67,10 +67,7 @@ async fn a_server_has_an_identity_wherever_it_listens() {
     let open = about(&other, "").await;
     assert_ne!(open["id"], id);
     assert_eq!(open["takes_keys"], false);
-    assert!(
-        open["calls"].is_object(),
-        "everybody is its operator: {open}"
-    );
+    assert!(open["calls"].is_object(), "everybody may deploy: {open}");
 }
 
 /// Two servers of different folders that take turns at one address, with a function of the same name.

@@ -68,7 +68,7 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
     let path = "/v1/functions/hello/call/which";
     let wrong = ask(&server, "POST", path, "nobody's", None).await;
     assert!(
-        wrong.http == 401 && wrong.text().contains("does not open it"),
+        wrong.http == 404 && wrong.text().contains("does not open it"),
         "{}",
         wrong.text()
     );

@@ -105,6 +105,76 @@ async fn no_import_makes_the_host_fail_or_complain() {
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
+/// A length beyond the memory is a bad pointer, whatever limit its bytes would count for; a descriptor that is not open is
+/// answered as such, and reaches none.
+#[tokio::test]
+async fn a_bad_pointer_comes_before_a_limit() {
+    let server = Server::start("").await;
+    let module = wat(r#"(module
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_pwrite" (func $pwrite (param i32 i32 i32 i64 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_filestat_set_size" (func $size (param i32 i64) (result i32)))
+          (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (import "ssvm_process" "ssvm_process_add_arg" (func $arg (param i32 i32)))
+          (import "ssvm_process" "ssvm_process_add_stdin" (func $stdin (param i32 i32)))
+          (import "iof" "storage_get" (func $get (param i32 i32) (result i64)))
+          (import "iof" "storage_set" (func $set (param i32 i32 i32 i32)))
+          (import "iof" "storage_commit" (func $commit (param i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          ;; A vector of the longest length, and one of a byte.
+          (data (i32.const 8) "\00\00\00\00\ff\ff\ff\ff")
+          (data (i32.const 24) "\00\00\00\00\01\00\00\00")
+          (func (export "write") (result i32) (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
+          (func (export "write file") (result i32) (call $write (i32.const 3) (i32.const 8) (i32.const 1) (i32.const 0)))
+          (func (export "pwrite") (result i32)
+            (call $pwrite (i32.const 3) (i32.const 8) (i32.const 1) (i64.const 0) (i32.const 0)))
+          (func (export "read") (result i32) (call $read (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 0)))
+          (func (export "random") (result i32) (call $random (i32.const 0) (i32.const -1)))
+          (func (export "arg") (call $arg (i32.const 0) (i32.const -1)))
+          (func (export "stdin") (call $stdin (i32.const 0) (i32.const -1)))
+          (func (export "get") (result i64) (call $get (i32.const 0) (i32.const -1)))
+          (func (export "set") (call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const -1)))
+          (func (export "commit") (result i32) (call $commit (i32.const 0) (i32.const -1)))
+          (func (export "closed size") (result i32) (call $size (i32.const 99) (i64.const 9000000000000000000)))
+          (func (export "closed write") (result i32) (local $n i32) (local $errno i32)
+            ;; Enough for the limit, if it counted.
+            (loop $more
+              (local.set $errno (call $write (i32.const 99) (i32.const 32) (i32.const 1) (i32.const 0)))
+              (local.set $n (i32.add (local.get $n) (i32.const 1)))
+              (br_if $more (i32.lt_u (local.get $n) (i32.const 20000))))
+            (local.get $errno))
+          (data (i32.const 32) "\00\01\00\00\00\10\00\00"))"#);
+    let function = server
+        .deploy(
+            module,
+            "storage = true
+",
+        )
+        .await;
+    for (export, fault, text) in [
+        ("write", "bad-pointer", ""),
+        ("write file", "bad-pointer", ""),
+        ("pwrite", "bad-pointer", ""),
+        ("read", "bad-pointer", ""),
+        ("random", "bad-pointer", ""),
+        ("arg", "bad-pointer", ""),
+        ("stdin", "bad-pointer", ""),
+        ("get", "bad-pointer", ""),
+        ("set", "bad-pointer", ""),
+        ("commit", "bad-pointer", ""),
+        ("closed size", "", "8"),
+        ("closed write", "", "8"),
+    ] {
+        let answer = server.run(function.id, export, "").await;
+        assert_eq!(answer.fault(), fault, "{export}: {}", answer.text());
+        if fault.is_empty() {
+            assert_eq!(answer.text(), text, "{export}");
+        }
+    }
+}
+
 /// Fourteen million empty vectors held a thread for a quarter of a second.
 #[tokio::test]
 async fn empty_vectors_and_long_polls_cost_nothing() {

@@ -188,9 +188,19 @@ async fn what_no_authority_would_certify_is_refused() {
         ("names = [\"\"]", "Write a DNS name"),
         ("names = [\"a b\"]", "Write a DNS name"),
         (
-            "names = [\"iof.test\"]\ncontact = \"mailto:x@iof.test\"",
+            "names = [\"functions.example.com\"]\ncontact = \"mailto:x@iof.test\"",
             "Write one mail address",
         ),
+        (
+            "names = [\"functions.example.com\"]\ncontact = \"x@iof.test\\u0007\"",
+            "Write one mail address",
+        ),
+        (
+            "names = [\"functions.example.com\"]\ncontact = \"@\"",
+            "Write one mail address",
+        ),
+        ("names = [\"localhost\"]", "public DNS names only"),
+        ("names = [\"a.internal\"]", "public DNS names only"),
         (
             "names = [\"iof.test\"]\ndirectory = \"http://iof.test\"",
             "tls.acme.directory: got",
@@ -208,8 +218,7 @@ async fn what_no_authority_would_certify_is_refused() {
         "{}",
         refused.log
     );
-    let both =
-        "[tls]\nlisten = \"127.0.0.1:0\"\nkey = \"k.pem\"\n[tls.acme]\nnames = [\"iof.test\"]\n";
+    let both = "[tls]\nlisten = \"127.0.0.1:0\"\nkey = \"k.pem\"\n[tls.acme]\nnames = [\"functions.example.com\"]\n";
     let refused = Server::builder().config(both).refused().await;
     assert!(
         refused.log.contains("Remove one of them"),

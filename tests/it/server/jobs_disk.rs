@@ -79,7 +79,7 @@ async fn a_caller_without_a_key_needs_a_declaration() {
     let private = server.answer(private).await.json();
     let id = private["wasm_id"].as_u64().unwrap();
     let key = private["SSVM_Usage_Key"].as_str().unwrap();
-    assert_eq!(call(&server, id, "echo", "", "Ada").await.http, 401);
+    assert_eq!(call(&server, id, "echo", "", "Ada").await.http, 404);
     let accepted = call(&server, id, "echo", key, "Ada").await;
     assert_eq!(outcome(&server, &accepted, key).await["result"], "Ada");
     // What is no wish for a job is a call as always.

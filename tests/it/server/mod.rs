@@ -12,6 +12,7 @@ mod dist;
 mod durability;
 mod forms;
 mod guide;
+mod hidden_functions;
 mod hosts;
 mod jobs_disk;
 pub(crate) mod json_bodies;

@@ -118,13 +118,13 @@ async fn an_export_that_is_not_there_is_not_found_by_any_method() {
         .try_deploy_named("hooks&private=true", "", guest("typed"), "")
         .await;
     assert_eq!(private.http, 201, "{}", private.text());
-    for (export, status) in [("nowhere", 405), ("show", 405)] {
-        let path = format!("/v1/functions/hooks/call/{export}");
-        assert_eq!(server.get(&path).await.http, status, "{path}");
-    }
-    for export in ["nowhere", "show"] {
-        let path = format!("/fn/hooks/{export}");
-        assert_eq!(server.get(&path).await.fault(), "usage-key", "{path}");
+    for path in [
+        "/v1/functions/hooks/call/nowhere",
+        "/v1/functions/hooks/call/show",
+        "/fn/hooks/nowhere",
+        "/fn/hooks/show",
+    ] {
+        assert_eq!(server.get(path).await.fault(), "no-such-function", "{path}");
     }
 }
 

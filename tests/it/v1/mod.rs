@@ -9,5 +9,8 @@ mod openapi;
 mod records;
 mod replay;
 mod schemas;
+mod schemas_refused;
+mod scopes;
 mod typed;
 mod typed_values;
+mod wrong_bodies;

@@ -192,6 +192,24 @@ async fn one_function_is_not_shown_to_the_owner_of_another() {
     }
 }
 
+/// Where everybody sees the rows of all functions, everybody sees those of one.
+#[tokio::test]
+async fn without_keys_the_rows_of_one_function_are_as_open_as_those_of_all() {
+    let server = Server::start("").await;
+    let function = server.deploy(guest("hello"), "").await;
+    for path in [
+        "/v1/egress".to_owned(),
+        format!("/v1/egress?function={}", function.id),
+    ] {
+        assert_eq!(server.get(&path).await.http, 200, "{path}");
+    }
+    let none = server.get("/v1/egress?function=nobody").await;
+    assert_eq!(
+        (none.http.as_u16(), none.fault()),
+        (404, "no-such-function")
+    );
+}
+
 #[tokio::test]
 async fn rows_survive_a_kill_and_old_ones_go() {
     let upstream = Upstream::start().await;

@@ -85,7 +85,7 @@ async fn a_function_sees_no_key_of_the_server() {
         let refused = server.answer(server.request("POST", path)).await;
         assert_eq!(
             (refused.http.as_u16(), refused.fault()),
-            (401, "usage-key"),
+            (404, "no-such-function"),
             "{path}"
         );
         for key in [KEY.to_owned(), made.clone(), key(&private, "admin_key")] {

@@ -58,6 +58,11 @@ pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature,
     typed::agrees(export, signature)
 }
 
+/// Returns whether the core type of an export is one of the layouts of a signature.
+pub(crate) fn fits(export: &Export, signature: &Signature) -> bool {
+    typed::layout_of(export, signature).is_some()
+}
+
 /// Makes the call in a fresh instance.
 ///
 /// # Errors

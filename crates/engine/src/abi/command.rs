@@ -124,6 +124,7 @@ mod tests {
             core_results: vec![],
             signature: None,
             described: None,
+            unread: None,
             abi: Abi::Command,
         };
         let args: Vec<_> = args

@@ -12,11 +12,10 @@
 //! `"methods":["GET","POST"]` lists the HTTP methods that call the function. The types `request` and `response` are
 //! whole ones: a request is the only argument, and a response is the result.
 //!
-//! The description is read once, at upload. One that cannot be read is ignored, and the core type decides as it does
-//! for every module without descriptions: an author's tool may be newer than this server.
+//! The description is read once, at upload. A module that exports one promises it: if it cannot be read, the export says
+//! so in the manifest, and the upload is refused (docs/decisions/0058-what-a-function-promises-is-checked.md).
 
 use crate::manifest::{BodyUse, Described, Param, Signature, Type};
-use serde::Deserialize;
 use serde_json::Value as Json;
 
 /// The longest description that is read, in bytes.
@@ -30,89 +29,150 @@ const DOC: usize = 4096;
 /// The most methods of one function, and the longest name of one.
 const METHODS: usize = 8;
 const METHOD: usize = 16;
+/// The most characters of a name that a message quotes.
+const SHOWN: usize = 100;
 
 /// The name of the export that describes the export `name`.
 pub(crate) fn export_of(name: &str) -> String {
     format!("__iof_describe_{name}")
 }
 
-#[derive(Deserialize)]
-struct Said {
-    iof: u32,
-    name: String,
-    #[serde(default)]
-    doc: String,
-    params: Vec<SaidParam>,
-    result: SaidType,
-    #[serde(default)]
-    fallible: bool,
-    #[serde(default)]
-    raw: bool,
-    #[serde(default)]
-    methods: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct SaidParam {
-    name: String,
-    #[serde(flatten)]
-    of: SaidType,
-}
-
-#[derive(Deserialize)]
-struct SaidType {
-    #[serde(rename = "type")]
-    name: String,
-    #[serde(default)]
-    schema: Option<Json>,
-}
-
-impl SaidType {
-    fn read(&self) -> Option<Type> {
-        match self.name.as_str() {
-            "unit" => Some(Type::Unit),
-            // Types that the guest crate cannot describe cannot be in its description.
-            name => {
-                Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
-            }
-        }
-    }
-}
-
 /// Reads the description of the export `name`.
-pub(crate) fn read(name: &str, text: &[u8]) -> Option<(Signature, Described)> {
-    let said: Said = serde_json::from_slice(text).ok()?;
-    if said.iof != 1 || said.name != name || said.params.len() > PARAMS {
-        return None;
+///
+/// # Errors
+/// A clause that states what of it cannot be read.
+pub(crate) fn read(name: &str, text: &[u8]) -> Result<(Signature, Described), String> {
+    let said: Json = serde_json::from_slice(text).map_err(|error| not_json(&error))?;
+    if said["iof"] != 1 {
+        return Err("`iof` must be 1, the version of descriptions that this server reads".into());
     }
-    let types = said.params.iter().map(|param| match param.of.read()? {
-        Type::Unit | Type::Response => None,
-        ty => Some(ty),
-    });
+    if said["name"] != name {
+        return Err("`name` must be the name of the export".into());
+    }
+    let listed = said["params"].as_array().ok_or("`params` must be a list")?;
+    if listed.len() > PARAMS {
+        return Err(format!("it has more than {PARAMS} arguments"));
+    }
+    let (mut types, mut params) = (vec![], vec![]);
+    for param in listed {
+        let (ty, param) = read_param(param)?;
+        types.push(ty);
+        params.push(param);
+    }
+    let result = match type_of(&said["result"], "the result")? {
+        Type::Request => return Err("the result cannot be a `request`".into()),
+        ty => ty,
+    };
+    let body = body_use(flag(&said, "raw")?, &types).ok_or(
+        "`raw` takes one argument, of the type string, bytes or json, and a request is the only argument",
+    )?;
+    let described = Described {
+        doc: text_of(&said, "doc")?.chars().take(DOC).collect(),
+        params,
+        result: said["result"].get("schema").cloned(),
+        fallible: flag(&said, "fallible")?,
+        body,
+        methods: methods(&said)?,
+    };
     // The types that a call really passes; the flag of a `Result` exists only in wasm-bindgen's own functions.
     let signature = Signature {
-        params: types.collect::<Option<_>>()?,
-        result: said.result.read().filter(|ty| *ty != Type::Request)?,
+        params: types,
+        result,
         fallible: false,
         patch: None,
     };
-    let body = body_use(said.raw, &signature.params)?;
-    if said.methods.len() > METHODS || !said.methods.iter().all(|method| is_method(method)) {
-        return None;
+    Ok((signature, described))
+}
+
+/// The words for a text that is not JSON, which are not the parser's.
+fn not_json(error: &serde_json::Error) -> String {
+    if error.to_string().starts_with("recursion limit") {
+        return "it is nested more than 127 levels deep".into();
     }
-    let params = said.params.into_iter().map(|param| Param {
-        name: param.name,
-        schema: param.of.schema,
-    });
-    let described = Described {
-        doc: said.doc.chars().take(DOC).collect(),
-        params: params.collect(),
-        result: said.result.schema,
-        fallible: said.fallible,
-        body,
-        methods: said.methods,
+    let end = if error.is_eof() {
+        ", which ends early"
+    } else {
+        ""
     };
-    Some((signature, described))
+    format!(
+        "it is not JSON (line {}, character {}{end})",
+        error.line(),
+        error.column()
+    )
+}
+
+fn read_param(said: &Json) -> Result<(Type, Param), String> {
+    let name = said["name"].as_str().ok_or("an argument has no `name`")?;
+    let subject = format!(
+        "the argument `{}`",
+        name.chars().take(SHOWN).collect::<String>()
+    );
+    let ty = match type_of(said, &subject)? {
+        Type::Unit | Type::Response => {
+            return Err(format!("{subject} cannot be a `unit` or a `response`"));
+        }
+        ty => ty,
+    };
+    let schema = said.get("schema").cloned();
+    if ty != Type::Json && schema.is_some() {
+        return Err(format!(
+            "{subject} has a schema, which only the type `json` takes"
+        ));
+    }
+    let name = name.to_owned();
+    Ok((ty, Param { name, schema }))
+}
+
+/// The type that a part of the description names.
+fn type_of(said: &Json, subject: &str) -> Result<Type, String> {
+    let name = said["type"].as_str();
+    let name = name.ok_or_else(|| format!("{subject} has no `type`"))?;
+    let ty = match name {
+        "unit" => Some(Type::Unit),
+        // Types that the guest crate cannot describe cannot be in its description.
+        name => {
+            Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
+        }
+    };
+    ty.ok_or_else(|| {
+        let name: String = name.chars().take(SHOWN).collect();
+        format!("{subject} has an unknown type: got `{name}`")
+    })
+}
+
+/// A text that may be left out.
+fn text_of<'a>(said: &'a Json, name: &str) -> Result<&'a str, String> {
+    match &said[name] {
+        Json::Null => Ok(""),
+        Json::String(text) => Ok(text),
+        _ => Err(format!("`{name}` must be a text")),
+    }
+}
+
+/// A flag that may be left out.
+fn flag(said: &Json, name: &str) -> Result<bool, String> {
+    match &said[name] {
+        Json::Null => Ok(false),
+        Json::Bool(is) => Ok(*is),
+        _ => Err(format!("`{name}` must be true or false")),
+    }
+}
+
+/// The methods that call the function, which may be left out.
+fn methods(said: &Json) -> Result<Vec<String>, String> {
+    let listed = match &said["methods"] {
+        Json::Null => return Ok(vec![]),
+        methods => methods.as_array().filter(|listed| listed.len() <= METHODS),
+    };
+    let names = listed.and_then(|listed| {
+        let names = listed
+            .iter()
+            .map(|name| name.as_str().filter(|name| is_method(name)));
+        names.map(|name| name.map(str::to_owned)).collect()
+    });
+    names.ok_or_else(|| {
+        format!("`methods` must be at most {METHODS} names in upper case, such as `GET`")
+    })
 }
 
 /// The part of a request that these arguments use; `None` if no function has such arguments.
@@ -136,7 +196,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn said(change: impl FnOnce(&mut Json)) -> Option<(Signature, Described)> {
+    fn said(change: impl FnOnce(&mut Json)) -> Result<(Signature, Described), String> {
         let mut said = json!({
             "iof": 1, "name": "send", "doc": "Sends.", "fallible": true,
             "params": [{"name": "mail", "type": "json", "schema": {"type": "object"}}, {"name": "n", "type": "u32"}],
@@ -183,13 +243,13 @@ mod tests {
             assert_eq!(described.methods, ["GET", "POST"]);
             assert_eq!(signature.result, Type::Response);
         }
-        assert!(one("u8", true).is_none() && one("response", false).is_none());
+        assert!(one("u8", true).is_err() && one("response", false).is_err());
         assert!(
-            said(|said| said["raw"] = true.into()).is_none(),
+            said(|said| said["raw"] = true.into()).is_err(),
             "two arguments"
         );
-        assert!(said(|said| said["params"][1]["type"] = "request".into()).is_none());
-        assert!(said(|said| said["result"]["type"] = "request".into()).is_none());
+        assert!(said(|said| said["params"][1]["type"] = "request".into()).is_err());
+        assert!(said(|said| said["result"]["type"] = "request".into()).is_err());
         for methods in [
             json!(["get"]),
             json!([""]),
@@ -197,23 +257,49 @@ mod tests {
             json!(["A".repeat(17)]),
         ] {
             assert!(
-                said(|said| said["methods"] = methods.clone()).is_none(),
+                said(|said| said["methods"] = methods.clone()).is_err(),
                 "{methods}"
             );
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_none() {
-        assert!(said(|said| said["iof"] = 2.into()).is_none());
-        assert!(said(|said| said["name"] = "other".into()).is_none());
-        assert!(said(|said| said["params"][0]["type"] = "unit".into()).is_none());
-        assert!(said(|said| said["params"][0]["type"] = "jsonx".into()).is_none());
-        assert!(said(|said| said["result"] = Json::Null).is_none());
-        assert!(
-            said(|said| said["params"] = json!(vec![said["params"][1].clone(); 101])).is_none()
-        );
-        assert!(read("send", b"").is_none());
+    fn what_is_not_understood_is_named() {
+        let refused = |change: &dyn Fn(&mut Json)| said(change).unwrap_err();
+        for (why, change) in [
+            (
+                "`iof` must be 1",
+                &(|said: &mut Json| said["iof"] = 2.into()) as &dyn Fn(&mut Json),
+            ),
+            ("`name` must be", &|said| said["name"] = "other".into()),
+            ("`mail` cannot be a `unit`", &|said| {
+                said["params"][0]["type"] = "unit".into()
+            }),
+            ("got `jsonx`", &|said| {
+                said["params"][0]["type"] = "jsonx".into()
+            }),
+            ("which only the type `json`", &|said| {
+                said["params"][1]["schema"] = true.into()
+            }),
+            ("the result has no `type`", &|said| {
+                said["result"] = Json::Null
+            }),
+            ("no `name`", &|said| said["params"][0]["name"] = 1.into()),
+            ("`doc` must be a text", &|said| said["doc"] = 1.into()),
+            ("`fallible` must be", &|said| {
+                said["fallible"] = "yes".into()
+            }),
+            ("more than 100", &|said| {
+                said["params"] = json!(vec![said["params"][1].clone(); 101]);
+            }),
+        ] {
+            let got = refused(change);
+            assert!(got.contains(why), "{why}: {got}");
+        }
+        let read = |text: &str| read("send", text.as_bytes()).unwrap_err();
+        assert!(read("").contains("which ends early"));
+        assert!(read("[1,]").contains("not JSON"));
+        assert!(read(&"[".repeat(1000)).contains("127 levels"));
     }
 
     proptest::proptest! {

@@ -130,6 +130,7 @@ fn export(symbol: &str, params: usize, results: usize, abi: Abi) -> Export {
         core_results: vec![Core::I32; results],
         signature: None,
         described: None,
+        unread: None,
         abi,
     }
 }

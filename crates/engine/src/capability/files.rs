@@ -14,6 +14,8 @@ pub(crate) struct Files {
     directory: Option<Directory>,
     /// Bytes that may still be written.
     left: u64,
+    /// Bytes that the host function in progress has spent.
+    pending: u64,
     /// Directories that may still be made.
     directories: u32,
     /// Files and directories that are open.
@@ -27,6 +29,7 @@ impl Files {
         Self {
             directory: None,
             left: limits.scratch.as_u64(),
+            pending: 0,
             directories: limits.scratch_directories,
             open: 0,
             of_all: None,
@@ -44,10 +47,23 @@ impl Files {
     /// [`LimitExceeded::Scratch`]
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), LimitExceeded> {
         self.left = self.left.checked_sub(bytes).ok_or(LimitExceeded::Scratch)?;
+        self.pending += bytes;
         if let Some(directory) = &mut self.directory {
             directory.bytes += bytes;
         }
         Ok(())
+    }
+
+    /// Ends a host function: what it spent and did not write is given back.
+    pub(crate) fn settle(&mut self, written: bool) {
+        let bytes = std::mem::take(&mut self.pending);
+        if written {
+            return;
+        }
+        self.left += bytes;
+        if let Some(directory) = &mut self.directory {
+            directory.bytes = directory.bytes.saturating_sub(bytes);
+        }
     }
 
     /// Counts a directory. A tree is never deeper than its number of directories, whatever links and renames do.
@@ -118,6 +134,11 @@ mod tests {
         assert_eq!(files.spend(60), Ok(()));
         assert_eq!(files.spend(41), Err(LimitExceeded::Scratch));
         assert_eq!(files.spend(40), Ok(()));
+        files.settle(false);
+        assert_eq!(files.spend(100), Ok(()));
+        files.settle(true);
+        files.settle(false);
+        assert_eq!(files.spend(1), Err(LimitExceeded::Scratch));
         assert_eq!(files.spend_directory(), Ok(()));
         assert_eq!(
             files.spend_directory(),

@@ -5,19 +5,20 @@ use super::functions::{Functions, is, is_users};
 use super::instance::Instance;
 use super::leftovers;
 use crate::abi::{bindgen, command, described, descriptor};
-use crate::manifest::{Abi, Export, Kind, Manifest, Primed};
+use crate::manifest::{Abi, Allocator, Described, Export, Kind, Manifest, Primed, Signature};
 use command::START;
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{Parser, Payload};
 
-/// The manifest of a module, except for its imports; `describe` is an instance in which its descriptors can be run.
+/// The manifest of a module, except for its imports; `describe` is an instance in which its descriptors can be run, or the
+/// reason why there is none.
 ///
 /// # Errors
 /// `unsupported-type`: a function declares a type that no call could pass.
 pub(super) fn manifest(
     source: &[u8],
     (names, types): &(Vec<String>, Functions),
-    mut describe: Option<&mut Instance>,
+    describe: &mut Result<Instance, String>,
 ) -> Result<Manifest, Fault> {
     let allocator = allocator::find(types);
     let wasmedge = allocator.as_ref().is_some_and(|a| a.malloc == ALLOCATE);
@@ -44,6 +45,7 @@ pub(super) fn manifest(
             core_results: results.clone(),
             signature: None,
             described: None,
+            unread: None,
             abi: match wasmedge && params == &[I32, I32] && results == &[I32] {
                 true => Abi::Wasmedge,
                 false => Abi::Bindgen,
@@ -55,27 +57,26 @@ pub(super) fn manifest(
     for export in &mut exports {
         let descriptor = descriptor_of(&export.symbol);
         if types.contains_key(&descriptor) {
-            let codes = describe
-                .as_mut()
-                .and_then(|instance| instance.describe(&descriptor));
+            let codes = describe.as_mut().ok();
+            let codes = codes.and_then(|instance| instance.describe(&descriptor));
             let signature = descriptor::read(codes.as_deref(), version)
                 .and_then(|signature| bindgen::agrees(export, signature));
             export.signature = Some(signature.map_err(|what| unsupported(export, &what))?);
         }
-        let text = allocator.as_ref().and_then(|allocator| {
-            describe.as_mut()?.text(
-                &described::export_of(&export.name),
-                allocator,
-                described::MAX,
-            )
-        });
-        let text = text.filter(|text| {
-            room = room.saturating_sub(text.len());
-            room > 0
-        });
-        let said = text.and_then(|text| described::read(&export.name, &text));
-        if let Some((signature, described)) = said {
-            (export.signature, export.described) = (Some(signature), Some(described));
+        let description = described::export_of(&export.name);
+        if types.contains_key(&description) {
+            match description_of(
+                export,
+                &description,
+                allocator.as_ref(),
+                describe,
+                &mut room,
+            ) {
+                Ok((signature, described)) => {
+                    (export.signature, export.described) = (Some(signature), Some(described));
+                }
+                Err(why) => export.unread = Some(why),
+            }
         }
     }
     if program {
@@ -94,8 +95,39 @@ pub(super) fn manifest(
         unserved: vec![],
         files: false,
         space: 0,
+        failing_start: None,
         draft: false,
+        descriptions_checked: true,
     })
+}
+
+/// The description that the export `description` returns, if it fits `export`. `room` is the length that is left for the
+/// descriptions of the module.
+///
+/// # Errors
+/// A clause that states why it cannot be read.
+fn description_of(
+    export: &Export,
+    description: &str,
+    allocator: Option<&Allocator>,
+    describe: &mut Result<Instance, String>,
+    room: &mut usize,
+) -> Result<(Signature, Described), String> {
+    let instance = describe.as_mut().map_err(|why| why.clone())?;
+    let allocator = allocator.ok_or("the module exports no allocator")?;
+    let text = instance.text(description, allocator, described::MAX)?;
+    *room = room.saturating_sub(text.len());
+    if *room == 0 {
+        return Err(format!(
+            "the descriptions of the module take more than {} KiB together",
+            described::MAX_ALL >> 10
+        ));
+    }
+    let (signature, described) = described::read(&export.name, &text)?;
+    match export.abi == Abi::Bindgen && !bindgen::fits(export, &signature) {
+        true => Err("its types are not those of the export's core type".into()),
+        false => Ok((signature, described)),
+    }
 }
 
 /// The fault of a function that declares a type that no call could pass.
@@ -120,6 +152,7 @@ fn program_of() -> Export {
         core_results: vec![],
         signature: Some(signature),
         described: Some(described),
+        unread: None,
         abi: Abi::Command,
     }
 }

@@ -1,7 +1,7 @@
 //! An instance that runs at upload: for the descriptions of a module, and for its start-up.
 
 use crate::manifest::Allocator;
-use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// The size to which the heap is grown: arguments of this size fit without growing the memory.
 const HEAP: i32 = 60_000;
@@ -108,35 +108,50 @@ impl Instance {
         Some(std::mem::take(&mut self.store.data_mut().codes))
     }
 
-    /// Calls a function without arguments, and returns its result if that is a text of at most `most` bytes.
-    pub(super) fn text(&mut self, name: &str, allocator: &Allocator, most: u32) -> Option<Vec<u8>> {
+    /// Calls a function without arguments, and returns its result, a text of at most `most` bytes.
+    ///
+    /// # Errors
+    /// A clause that states what went wrong.
+    pub(super) fn text(
+        &mut self,
+        name: &str,
+        allocator: &Allocator,
+        most: u32,
+    ) -> Result<Vec<u8>, String> {
         let store = &mut self.store;
         let function = self.instance.get_typed_func::<i32, ()>(&mut *store, name);
-        let function = function.ok()?;
-        let malloc = self.instance.get_func(&mut *store, &allocator.malloc)?;
-        let area = if allocator.takes_align {
-            malloc
+        let function = function.map_err(|_| format!("`{name}` must have the type (i32) -> ()"))?;
+        let malloc = self.instance.get_func(&mut *store, &allocator.malloc);
+        let malloc = malloc.ok_or("the module exports no allocator")?;
+        let area = match allocator.takes_align {
+            true => malloc
                 .typed::<(i32, i32), i32>(&*store)
-                .ok()?
-                .call(&mut *store, (8, 4))
-        } else {
-            malloc.typed::<i32, i32>(&*store).ok()?.call(&mut *store, 8)
+                .and_then(|malloc| malloc.call(&mut *store, (8, 4))),
+            false => malloc
+                .typed::<i32, i32>(&*store)
+                .and_then(|malloc| malloc.call(&mut *store, 8)),
         };
         let called = area.and_then(|area| function.call(&mut *store, area).map(|()| area));
         self.failed |= called.is_err();
-        let area = called.ok()?;
-        let memory = self.instance.get_memory(&mut *store, "memory")?;
-        let memory = memory.data(&*store);
+        let area = called.map_err(|error| failure(name, &error))?;
+        let memory = self.instance.get_memory(&mut *store, "memory");
+        let memory = memory.ok_or("the module exports no memory")?.data(&*store);
         let bytes = |pointer: u32, length: u32| {
             let at = pointer as usize;
-            memory.get(at..at.checked_add(length as usize)?)
+            let bytes = memory.get(at..at.checked_add(length as usize)?);
+            bytes
         };
-        let (pointer, length) = bytes(area.cast_unsigned(), 8)?.split_first_chunk::<4>()?;
-        let (pointer, length) = (
-            u32::from_le_bytes(*pointer),
-            u32::from_le_bytes(*length.first_chunk()?),
-        );
-        (length <= most).then(|| bytes(pointer, length).map(<[u8]>::to_vec))?
+        let outside = || format!("`{name}` returns an address outside of the memory");
+        let area = bytes(area.cast_unsigned(), 8).ok_or_else(outside)?;
+        let (pointer, length) = area.split_first_chunk::<4>().ok_or_else(outside)?;
+        let length = length.first_chunk().ok_or_else(outside)?;
+        let (pointer, length) = (u32::from_le_bytes(*pointer), u32::from_le_bytes(*length));
+        if length > most {
+            return Err(format!("it is longer than {} KiB", most >> 10));
+        }
+        bytes(pointer, length)
+            .map(<[u8]>::to_vec)
+            .ok_or_else(outside)
     }
 
     /// Allocates and frees, which grows the heap to the size that small calls need.
@@ -166,5 +181,15 @@ impl Instance {
             }
         }
         Ok(())
+    }
+}
+
+/// The clause for a function that failed at upload.
+fn failure(name: &str, error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            format!("`{name}` does not end: what runs at upload has two seconds")
+        }
+        _ => format!("`{name}` failed: {}", error.root_cause()),
     }
 }

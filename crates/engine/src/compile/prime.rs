@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use wasmtime::{Engine, Module};
+use wasmtime::{Engine, Module, Trap};
 use wasmtime_wizer::{ModuleContext, WasmtimeWizer, Wizer};
 
 /// A snapshot, and the initialisers that still run in every call.
@@ -59,12 +59,23 @@ pub(super) fn starts(
 
 /// The reason why a module was not primed.
 pub(super) enum Refusal {
+    /// No instance of the module can begin.
+    Start(String),
     /// An initialiser trapped.
     StartUp(String),
     /// The module cannot be snapshotted.
     Snapshot(String),
     /// The author's own set-up failed: the upload must not succeed.
     Prime(Fault),
+}
+
+/// The trap with which the instantiation of a module ended. It is the same for every instance if nothing from outside was
+/// asked for: an import that was called is another error, and what takes long may end in a call.
+pub(super) fn failing_start(error: &wasmtime::Error) -> Option<String> {
+    match error.downcast_ref::<Trap>()? {
+        Trap::Interrupt => None,
+        trap => Some(trap.to_string()),
+    }
 }
 
 fn impossible(error: wasmtime::Error) -> Refusal {
@@ -132,7 +143,12 @@ impl<'a> Draft<'a> {
         initializers: &[&str],
         start_up: bool,
     ) -> Result<Snapshot, Refusal> {
-        let mut instance = self.instance().map_err(impossible)?;
+        let mut instance = self
+            .instance()
+            .map_err(|error| match failing_start(&error) {
+                Some(trap) => Refusal::Start(trap),
+                None => impossible(error),
+            })?;
         let mut initialize = vec![];
         for name in initializers.iter().copied() {
             if !instance.exports(name) {

@@ -105,24 +105,33 @@ impl Toolchain {
         // One quick compile serves all that runs at upload.
         let draft = || guarded(|| Draft::new(&self.quick, source));
         let describes = exported.0.iter().any(|name| functions::describes(name));
-        let draft_to_describe = describes.then(draft);
-        let mut instance = match &draft_to_describe {
-            Some(Ok(draft)) => draft.instance().ok(),
+        let drafted = describes.then(draft);
+        let instance = match &drafted {
+            Some(Ok(draft)) => draft.instance(),
             // A module that cannot be snapshotted can still describe itself.
             Some(Err(_)) => {
                 let module = Module::new(&self.quick, source).map_err(invalid)?;
-                Instance::new(&self.quick, &module).ok()
+                Instance::new(&self.quick, &module)
             }
-            None => None,
+            None => Err(wasmtime::Error::msg("nothing asked for it")),
         };
-        let mut manifest = inspect::manifest(source, &exported, instance.as_mut())?;
-        let described = !describes || instance.is_some_and(|instance| !instance.failed);
+        let failing_start = instance.as_ref().err().and_then(prime::failing_start);
+        let mut instance = started(instance);
+        let mut manifest = inspect::manifest(source, &exported, &mut instance)?;
+        manifest.failing_start = failing_start;
+        let described = !describes || instance.is_ok_and(|instance| !instance.failed);
         know(&mut manifest);
         let initializers = initializers(&manifest);
         let allocator = manifest.allocator.as_ref();
         let starts = prime::starts(source, &exported.1, allocator, initializers);
+        // Priming finds it as well.
+        if !describes && !starts && shape::can_fail_to_start(source) {
+            let module = Module::new(&self.quick, source).map_err(invalid)?;
+            let instance = Instance::new(&self.quick, &module);
+            manifest.failing_start = instance.err().as_ref().and_then(prime::failing_start);
+        }
         let primed = match starts {
-            true => draft_to_describe
+            true => drafted
                 .unwrap_or_else(draft)
                 .and_then(|draft| guarded(|| draft.prime(allocator, initializers))),
             false => Err(Refusal::Snapshot("it has no start-up".to_owned())),
@@ -130,6 +139,10 @@ impl Toolchain {
         let snapshot = match primed {
             Ok(snapshot) => Ok(snapshot),
             Err(Refusal::Prime(fault)) => return Err(fault),
+            Err(Refusal::Start(trap)) => {
+                manifest.failing_start = Some(trap.clone());
+                Err(trap)
+            }
             Err(Refusal::StartUp(why) | Refusal::Snapshot(why)) => Err(why),
         };
         // If the engine refuses the snapshot, the module is compiled as it was uploaded.
@@ -171,21 +184,29 @@ impl Toolchain {
     ) -> Result<Compilation, Fault> {
         let module = Module::new(&self.quick, source).map_err(invalid)?;
         let describes = exported.0.iter().any(|name| functions::describes(name));
-        let mut instance = match describes {
-            true => Instance::new(&self.quick, &module).ok(),
-            false => None,
+        let instance = match describes || shape::can_fail_to_start(source) {
+            true => Instance::new(&self.quick, &module),
+            false => Err(wasmtime::Error::msg("nothing asked for it")),
         };
-        let mut manifest = inspect::manifest(source, exported, instance.as_mut())?;
+        let failing_start = instance.as_ref().err().and_then(prime::failing_start);
+        let mut instance = started(instance);
+        let mut manifest = inspect::manifest(source, exported, &mut instance)?;
+        manifest.failing_start = failing_start;
         know(&mut manifest);
         manifest.primed = Primed::No("it was compiled quickly".to_owned());
         manifest.initialize = to_run(initializers(&manifest), &exported.1);
         manifest.draft = true;
-        let clean = !describes || instance.is_some_and(|instance| !instance.failed);
+        let clean = !describes || instance.is_ok_and(|instance| !instance.failed);
         let code = module.serialize().map_err(internal)?;
         let artefact = artefact::encode(&manifest, code)
             .map_err(|error| Fault::host("The module could not be compiled.", error))?;
         Ok(Compilation { artefact, clean })
     }
+}
+
+/// An instance for descriptions, or a clause that states why there is none.
+fn started(instance: wasmtime::Result<Instance>) -> Result<Instance, String> {
+    instance.map_err(|error| format!("the module does not start: {}", error.root_cause()))
 }
 
 /// The exports that set a module up. A program starts itself.

@@ -117,7 +117,7 @@ pub fn description(data: &[u8]) {
             descriptor::read(Some(&codes), version).ok()
         }
         2 => {
-            let Some((signature, described)) = described::read("f", rest) else {
+            let Ok((signature, described)) = described::read("f", rest) else {
                 return;
             };
             assert_eq!(signature.params.len(), described.params.len());
@@ -191,6 +191,7 @@ fn export(core_params: Vec<Core>, core_results: Vec<Core>) -> Export {
         core_results,
         signature: None,
         described: None,
+        unread: None,
         abi: Abi::Bindgen,
     }
 }

@@ -1,7 +1,7 @@
 //! The memory of the module that calls the host.
 
 use crate::memory::none;
-pub(crate) use crate::memory::{read, room, write};
+pub(crate) use crate::memory::{check, read, room, write};
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, Memory};
 

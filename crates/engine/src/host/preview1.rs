@@ -24,6 +24,8 @@ const SUBSCRIPTIONS: u32 = 1024;
 const PATH: u32 = 4096;
 /// The most random bytes that one call may ask for.
 const RANDOM: u32 = 1 << 20;
+/// The size of an `fdstat` of preview 1.
+const FDSTAT: usize = 24;
 /// `oflags::creat` of preview 1.
 const CREATE: i32 = 1;
 
@@ -67,7 +69,7 @@ const FUEL: usize = 128 << 20;
 /// `after` gets the error number of the answer. Both see the arguments, and `before` may change them.
 macro_rules! bounded {
     ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr) => {
-        bounded!($linker, $name($($arg: $ty),*), |$caller| $before, |_answered| ());
+        bounded!($linker, $name($($arg: $ty),*), |$caller| $before, |answered| ());
     };
     ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr, |$errno:ident| $after:expr) => {
         $linker.func_wrap_async(
@@ -86,6 +88,7 @@ macro_rules! bounded {
                     // The bytes that the host may copy for one call.
                     p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
                     let $errno = p1::$name(context, &mut GuestMemory::Unshared(bytes), $($arg),*).await?;
+                    $caller.data_mut().wasi.files().settle($errno == 0);
                     $after;
                     Ok($errno)
                 })
@@ -161,24 +164,26 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn streams(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     bounded!(linker, fd_read(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
         count = vectors(count);
+        first_vector(&mut caller, iovs, count)?;
         None
     });
     bounded!(linker, fd_pread(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
         count = vectors(count);
+        first_vector(&mut caller, iovs, count)?;
         None
     });
     bounded!(linker, fd_write(fd: i32, iovs: i32, count: i32, out: i32), |caller| {
         count = vectors(count);
         let bytes = first_vector(&mut caller, iovs, count)?;
-        spend(&mut caller, bytes)?
+        spend_on(&mut caller, fd, bytes).await?
     });
     bounded!(linker, fd_pwrite(fd: i32, iovs: i32, count: i32, offset: i64, out: i32), |caller| {
         count = vectors(count);
         let bytes = first_vector(&mut caller, iovs, count)?;
-        spend(&mut caller, bytes)?
+        spend_on(&mut caller, fd, bytes).await?
     });
     bounded!(linker, fd_filestat_set_size(fd: i32, size: i64), |caller| {
-        spend(&mut caller, size.cast_unsigned())?
+        spend_on(&mut caller, fd, size.cast_unsigned()).await?
     });
     bounded!(linker, poll_oneoff(subscriptions: i32, events: i32, count: i32, out: i32), |caller| {
         (count.cast_unsigned() > SUBSCRIPTIONS).then_some(errno::INVAL)
@@ -258,6 +263,26 @@ fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, 
     Ok(None)
 }
 
+/// Counts bytes for a descriptor; one that is not open is answered with its error number, and reaches no limit.
+async fn spend_on(
+    caller: &mut Caller<'_, CallState>,
+    fd: i32,
+    bytes: u64,
+) -> wasmtime::Result<Option<i32>> {
+    let state = caller.data_mut();
+    let Err(reached) = state.wasi.files().spend(bytes) else {
+        return Ok(None);
+    };
+    let mut status = [0; FDSTAT];
+    let context = state.wasi.context();
+    p1::WasiSnapshotPreview1::set_hostcall_fuel(context, FUEL);
+    let status = &mut GuestMemory::Unshared(&mut status);
+    match p1::fd_fdstat_get(context, status, fd, 0).await? {
+        0 => Err(reached.into()),
+        errno => Ok(Some(errno)),
+    }
+}
+
 fn too_long(lengths: &[i32]) -> Option<i32> {
     let long = |length: &i32| length.cast_unsigned() > PATH;
     lengths.iter().any(long).then_some(errno::NAMETOOLONG)
@@ -272,7 +297,7 @@ fn vectors(count: i32) -> i32 {
     }
 }
 
-/// The length of the first vector that is not empty, which one write writes.
+/// The length of the first vector that is not empty, which one write writes, once it is known to be in the memory.
 fn first_vector(
     caller: &mut Caller<'_, CallState>,
     iovs: i32,
@@ -284,10 +309,13 @@ fn first_vector(
             break;
         };
         let bytes = memory::read(&memory, &*caller, vector, 8)?;
-        let length = bytes
-            .last_chunk::<4>()
-            .map_or(0, |chunk| u32::from_le_bytes(*chunk));
+        let word = |at: usize| {
+            let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.map_or(0, |chunk| u32::from_le_bytes(*chunk))
+        };
+        let (pointer, length) = (word(0), word(4));
         if length > 0 {
+            memory::check(&memory, &*caller, pointer, length)?;
             return Ok(length.into());
         }
     }

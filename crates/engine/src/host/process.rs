@@ -125,8 +125,9 @@ fn fetch(mut caller: Call<'_>, pointer: u32, bytes: &Bytes) -> wasmtime::Result<
 
 /// Reads bytes from the guest, within the limit of this command's input.
 fn input(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
+    let memory = memory::of(caller)?;
+    memory::check(&memory, &*caller, pointer, length)?;
     let state = caller.data_mut();
     state.process.reserve(length, &state.limits)?;
-    let memory = memory::of(caller)?;
     Ok(memory::read(&memory, caller, pointer, length)?)
 }

@@ -78,8 +78,9 @@ async fn set(
     (value, value_length): (u32, u32),
 ) -> wasmtime::Result<()> {
     let key = key_of(&mut caller, key, length)?;
-    values::check_value(value_length, &caller.data().limits)?;
     let memory = memory::of(&mut caller)?;
+    memory::check(&memory, &caller, value, value_length)?;
+    values::check_value(value_length, &caller.data().limits)?;
     let bytes = memory::read(&memory, &caller, value, value_length)?;
     let (_, values) = caller.data_mut().storage();
     Ok(values::set(&values, key, &bytes).await?)
@@ -110,10 +111,11 @@ async fn list(
 /// Makes a batch of changes. Returns 1 if it was made, else 0.
 async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Result<i32> {
     caller.data_mut().begin_storage()?;
+    let memory = memory::of(&mut caller)?;
+    memory::check(&memory, &caller, batch, length)?;
     if length > BATCH {
         return Err(batches::too_large(length).into());
     }
-    let memory = memory::of(&mut caller)?;
     let text = memory::read(&memory, &caller, batch, length)?;
     let batch = WrittenBatch::read(text.into(), &caller.data().limits)?;
     caller
@@ -136,13 +138,16 @@ async fn add(mut caller: Call<'_>, (key, length): (u32, u32), delta: i64) -> was
 /// Counts an access and reads its key.
 fn key_of(caller: &mut Call<'_>, key: u32, length: u32) -> wasmtime::Result<NamedKey> {
     caller.data_mut().begin_storage()?;
+    let memory = memory::of(caller)?;
+    memory::check(&memory, &*caller, key, length)?;
     values::check_key(length)?;
     Ok(NamedKey::new(part_of(caller, (key, length))?))
 }
 
 /// Reads a text that is no longer than a key.
 fn part_of(caller: &mut Call<'_>, (text, length): (u32, u32)) -> wasmtime::Result<Bytes> {
-    values::check_part(length)?;
     let memory = memory::of(caller)?;
+    memory::check(&memory, &*caller, text, length)?;
+    values::check_part(length)?;
     Ok(memory::read(&memory, &*caller, text, length)?.into())
 }

@@ -1,6 +1,7 @@
 //! What is typed of functions on a server, and of keys for it.
 
-use super::Remote;
+use super::{Remote, function};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as Arguments, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(crate) struct Deploy {
     pub(crate) package: Option<String>,
     /// The function's name or number [default: the name of the module]
     #[arg(long, value_name = "FUNCTION")]
+    #[arg(value_parser = function)]
     pub(crate) name: Option<String>,
     /// What it declares [default: function.toml, if there is one]
     #[arg(long, value_name = "FILE")]
@@ -74,6 +76,7 @@ Examples:
   iof call sums add -d '[2, 3]' --signature '(i32, i32) -> i32'")]
 pub(crate) struct Call {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     /// The export; may be left out where there is one
     #[arg(allow_negative_numbers = true)]
@@ -104,6 +107,7 @@ pub(crate) struct Call {
 #[derive(Debug, Arguments)]
 pub(crate) struct Job {
     /// What `iof call --detach` printed
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) remote: Remote,
@@ -120,6 +124,7 @@ Examples:
   iof logs hello --json        a JSON object a line")]
 pub(crate) struct Logs {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     /// How many rows
     #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -132,6 +137,7 @@ pub(crate) struct Logs {
     pub(crate) since: Option<Duration>,
     /// Only calls that ended with this fault, such as guest-cpu; `any` is every fault
     #[arg(long, value_name = "CODE")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) fault: Option<String>,
     /// Only this call (the header iof-call of its answer)
     #[arg(long, value_name = "ID")]
@@ -155,6 +161,7 @@ pub(crate) struct List {
 #[derive(Debug, Arguments)]
 pub(crate) struct Show {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     #[command(flatten)]
     pub(crate) remote: Remote,
@@ -170,6 +177,7 @@ Examples:
   iof rollback hello --version 3     that one, be it earlier or later")]
 pub(crate) struct Rollback {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     /// The version [default: the one before the active one]
     #[arg(long, value_name = "NUMBER")]
@@ -181,6 +189,7 @@ pub(crate) struct Rollback {
 #[derive(Debug, Arguments)]
 pub(crate) struct Promote {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     #[command(flatten)]
     pub(crate) remote: Remote,
@@ -189,6 +198,7 @@ pub(crate) struct Promote {
 #[derive(Debug, Arguments)]
 pub(crate) struct Rm {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     /// Do not ask
     #[arg(short, long)]
@@ -221,6 +231,7 @@ Examples:
         scope: Vec<String>,
         /// The one function that it is for
         #[arg(long, value_name = "FUNCTION")]
+        #[arg(value_parser = function)]
         function: Option<String>,
         /// When it ends
         #[arg(long, value_name = "TIME")]
@@ -237,6 +248,7 @@ Examples:
   iof key rotate hello --key KEY      KEY is one of the server's auth.keys")]
     Rotate {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
         remote: Remote,
@@ -271,6 +283,7 @@ pub(crate) struct Login {
     pub(crate) server: String,
     /// The name to keep it under [default: default, or the server's address if that is of another server]
     #[arg(long, value_name = "NAME")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) profile: Option<String>,
     /// It takes no key
     #[arg(long)]

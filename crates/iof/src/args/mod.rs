@@ -6,6 +6,7 @@ mod functions;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
+mod tips;
 
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
@@ -16,6 +17,8 @@ pub(crate) use functions::{
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, Where};
 pub(crate) use records::{Calls, Egress, Replay, Secret, SecretCommand, Variable, VariableCommand};
+
+pub(crate) use tips::with_tip;
 
 use crate::config::listen;
 use crate::output::word;
@@ -162,6 +165,21 @@ pub(crate) struct Remote {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Reads the number or name of a function. A crate may be called `send_mail`, and its function is `send-mail`.
+///
+/// # Errors
+/// A clause that says how functions are called.
+fn function(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match !text.is_empty() && text.bytes().all(is_part) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "a function has a number, or a name of letters, digits and hyphens, such as send-email"
+                .into(),
+        ),
+    }
 }
 
 impl Remote {

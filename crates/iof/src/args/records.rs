@@ -1,6 +1,6 @@
 //! What is typed of secrets, of what left, and of recorded calls.
 
-use super::Remote;
+use super::{Remote, function};
 use clap::{Args as Arguments, Subcommand};
 
 #[derive(Debug, Arguments)]
@@ -17,6 +17,7 @@ pub(crate) enum SecretCommand {
   iof secret set 1 SENDGRID_TOKEN < token.txt       a line break at the end is left out")]
     Set {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         /// The secret's name, such as SENDGRID_TOKEN
         name: String,
@@ -27,6 +28,7 @@ pub(crate) enum SecretCommand {
     #[command(visible_alias = "ls")]
     List {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
         remote: Remote,
@@ -35,6 +37,7 @@ pub(crate) enum SecretCommand {
     #[command(alias = "delete")]
     Rm {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         /// The secret's name
         name: String,
@@ -60,6 +63,7 @@ Examples:
     )]
     Set {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         /// Names and values
         #[arg(value_name = "NAME=VALUE", required = true)]
@@ -71,6 +75,7 @@ Examples:
     #[command(visible_alias = "ls")]
     List {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
         remote: Remote,
@@ -79,6 +84,7 @@ Examples:
     #[command(alias = "delete")]
     Rm {
         /// The function's name or number
+        #[arg(value_parser = function)]
         function: String,
         /// Names
         #[arg(value_name = "NAME", required = true)]
@@ -96,6 +102,7 @@ Examples:
 pub(crate) struct Egress {
     /// Of this function alone
     #[arg(long, value_name = "FUNCTION")]
+    #[arg(value_parser = function)]
     pub(crate) function: Option<String>,
     /// Of this call alone (the header iof-call of its answer)
     #[arg(long, value_name = "ID")]
@@ -120,6 +127,7 @@ Examples:
 )]
 pub(crate) struct Calls {
     /// The function's name or number
+    #[arg(value_parser = function)]
     pub(crate) function: String,
     /// How many
     #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
@@ -146,6 +154,7 @@ pub(crate) struct Replay {
     pub(crate) version: Option<i64>,
     /// Whose call it is, if there are many keys here
     #[arg(long)]
+    #[arg(value_parser = function)]
     pub(crate) function: Option<String>,
     #[command(flatten)]
     pub(crate) remote: Remote,

@@ -8,7 +8,7 @@ use crate::args::{Call, Job};
 use crate::client::{Client, segment};
 use crate::escape::line;
 use crate::functions::path;
-use crate::output::{json, result, text};
+use crate::output::{json, result, text, word};
 use crate::print;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,6 +52,16 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
         let next = client.which(&answer).await;
         let said = body["error"].as_str();
         let said = said.map(|said| call.remote.lead(said) + &next);
+        let said = said.map(|said| match (code, &call.export, &call.text) {
+            // Two texts were meant for one export.
+            ("no-such-export", Some(one), Some(two)) => format!(
+                "{said} If both are arguments, they go behind `--`: iof call {} -- {} {}",
+                word(&call.function),
+                word(one),
+                word(two)
+            ),
+            _ => said,
+        });
         if call.remote.json {
             json(&object!({ "fault": code, "error": said, "call": call_id }));
             return Ok(ExitCode::FAILURE);

@@ -106,6 +106,9 @@ fn exports(document: &Json) -> Vec<&str> {
         .collect()
 }
 
+/// The most names of exports in a message.
+const SHOWN: usize = 20;
+
 /// The export that is meant when none is named: the only one, or `wanted` if that is one.
 fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String, String> {
     let exports = exports(document);
@@ -113,6 +116,20 @@ fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String,
         (exports, Some(wanted)) if exports.contains(&wanted) => Ok(wanted.to_owned()),
         ([only], _) => Ok((*only).to_owned()),
         ([], _) => Err(format!("{function} exports no function")),
+        (several, Some(wanted)) => {
+            let more = several.len().saturating_sub(SHOWN);
+            let shown = several.get(..SHOWN).unwrap_or(several).join(", ");
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            Err(format!(
+                "{function} has no export {}; it exports {}{more}. Name one: iof call {function} EXPORT …",
+                line(wanted),
+                line(&shown)
+            ))
+        }
         (several, _) => Err(format!(
             "{function} has several exports: {}. Name one: iof call {function} {} …",
             line(&several.join(", ")),
@@ -173,7 +190,8 @@ fn typed(document: &Json, name: &str, schema: &Json, text: &str) -> Result<Json,
         return Ok(text.into());
     }
     serde_json::from_str(text).map_err(|error| {
-        format!("argument {}: not JSON: got {}: {error}. Write it as JSON, such as 3, true or '{{\"a\": 1}}'.", line(name), line(text))
+        let at = error.column();
+        format!("argument {} must be JSON: got {}, which stops being JSON at character {at}. Write it as JSON, such as 3, true or '{{\"a\": 1}}'.", line(name), line(text))
     })
 }
 
@@ -229,7 +247,7 @@ fn read(file: &str) -> std::io::Result<Vec<u8>> {
 fn body(data: &str) -> Result<(HeaderValue, Bytes), String> {
     let Some(file) = data.strip_prefix('@') else {
         let valid = serde_json::from_str::<serde::de::IgnoredAny>(data);
-        valid.map_err(|error| format!("--data is no JSON ({error}); a text goes behind the export: iof call FUNCTION EXPORT TEXT"))?;
+        valid.map_err(|error| format!("--data must be JSON: got a text that stops being JSON at line {}, character {}; a text goes behind the export: iof call FUNCTION EXPORT TEXT", error.line(), error.column()))?;
         return Ok((JSON, data.to_owned().into()));
     };
     let bytes = read(file).map_err(|error| format!("--data {data}: {error}"))?;

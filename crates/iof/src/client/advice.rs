@@ -30,27 +30,4 @@ impl Client {
             None => " `iof list` shows those that you may see.".to_owned(),
         }
     }
-
-    /// The reason why a server does not answer, with a next step.
-    pub(super) fn unreachable(&self, error: &str) -> String {
-        let server = &self.server;
-        if error.contains("UnknownIssuer") {
-            return format!(
-                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
-            );
-        }
-        if error.contains("InvalidContentType") {
-            let plain = self.origin().replacen("https://", "http://", 1);
-            return format!("{server}: it does not speak TLS on this port. Try {plain}.");
-        }
-        let dev = match &self.profiles.dev {
-            Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {
-                format!(" --dev is the server of `iof dev` at {}.", dev.server)
-            }
-            _ => String::new(),
-        };
-        format!(
-            "{server}: {error}. Is the server running there? `iof serve` starts one; --server, or `iof login`, says where.{dev}"
-        )
-    }
 }

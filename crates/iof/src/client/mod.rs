@@ -4,6 +4,7 @@
 //! in turn while the server refuses the one before.
 
 mod advice;
+mod failures;
 mod keys;
 
 use crate::args::Remote;
@@ -11,8 +12,8 @@ use crate::escape::line;
 use crate::fail;
 use crate::profile::{LOCAL, Profile, Profiles};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use iof_egress::{
     Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
 };
@@ -63,8 +64,16 @@ pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> Ex
         .unwrap_or_else(|message| fail(2, message))
 }
 
-/// The faults of a key that is not sufficient. A function's own fault never has one of these codes.
-const REFUSALS: [&str; 5] = ["admin-key", "jobs-undeclared", "key", "scope", "usage-key"];
+/// The faults of a key that is not sufficient; a private function seems not to exist then. A function's own fault never has
+/// one of these codes.
+const REFUSALS: [&str; 6] = [
+    "admin-key",
+    "jobs-undeclared",
+    "key",
+    "no-such-function",
+    "scope",
+    "usage-key",
+];
 
 /// The characters that must be encoded in a segment of a path or a value of a query.
 const SEGMENT: &AsciiSet = &CONTROLS
@@ -277,6 +286,7 @@ impl Client {
     /// # Errors
     /// The error of the server.
     pub(crate) fn json(&self, response: Response<Bytes>) -> Result<Json, String> {
+        let wants_key = response.headers().contains_key(WWW_AUTHENTICATE);
         let (status, body) = (response.status(), response.into_body());
         if status.is_success() && body.is_empty() {
             return Ok(Json::Null);
@@ -287,20 +297,13 @@ impl Client {
             Some(json) => {
                 let said = json["error"].as_str().map(|said| line(said).into_owned());
                 let said = said.unwrap_or_else(|| format!("the server answered {status}"));
-                Err(match status {
-                    StatusCode::UNAUTHORIZED => said + &self.way_back(),
-                    _ => said,
+                Err(match wants_key {
+                    true => said + &self.way_back(),
+                    false => said,
                 })
             }
             None => Err(self.foreign(status)),
         }
-    }
-
-    fn foreign(&self, status: StatusCode) -> String {
-        format!(
-            "{} answered {status}, and not as a server of iof does. Is it the right address?",
-            self.server
-        )
     }
 
     /// Sends a request, with each key in turn while it is refused, and returns any answer.

@@ -2,6 +2,7 @@
 
 use super::{Config, listen, read};
 use crate::log;
+use bytesize::ByteSize;
 use iof_server::{Https, Secrets};
 use iof_store::SecretKeys;
 use std::net::SocketAddr;
@@ -12,6 +13,14 @@ use zeroize::Zeroizing;
 /// Keys shorter than this can be guessed.
 const KEY_LENGTH: usize = 16;
 
+/// The settings of a bounded range that are sizes.
+const SIZES: [&str; 4] = [
+    "limits.memory",
+    "limits.stack",
+    "compile.compile_memory",
+    "compile.module_size",
+];
+
 impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
         if self.auth.keys.iter().any(|key| key.len() < KEY_LENGTH) {
@@ -21,8 +30,8 @@ impl Config {
         }
         log::check(&self.log).map_err(|error| format!("log: {error}"))?;
         self.public_url()?;
-        self.metrics_address()?;
         let https = self.https_address()?;
+        self.addresses_differ()?;
         let public = |address: &SocketAddr| !address.ip().is_loopback();
         let exposed = [Some(self.listen), https]
             .into_iter()
@@ -86,8 +95,41 @@ impl Config {
         ];
         for (name, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
+                // As the setting is written: a size has its unit.
+                let shown = |number| match SIZES.contains(&name) {
+                    true => ByteSize::b(number).to_string(),
+                    false => number.to_string(),
+                };
+                let (value, least, most) = (shown(value), shown(least), shown(most));
                 return Err(format!(
-                    "{name} must be between {least} and {most}, and is {value}"
+                    "{name} must be between {least} and {most}: got {value}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses two settings that name one port, which only the first of them could have.
+    fn addresses_differ(&self) -> Result<(), String> {
+        let named = [
+            ("listen", Some(self.listen)),
+            ("tls.listen", self.https_address()?),
+            ("metrics.listen", self.metrics_address()?),
+        ];
+        let named: Vec<_> = named
+            .into_iter()
+            .filter_map(|(name, address)| Some((name, address?)))
+            .collect();
+        for (at, (name, address)) in named.iter().enumerate() {
+            let takes = |(_, other): &&(&str, SocketAddr)| {
+                let (ip, other_ip) = (address.ip(), other.ip());
+                // Of every address, where one of them is.
+                let overlap = ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified();
+                address.port() != 0 && address.port() == other.port() && overlap
+            };
+            if let Some((other, taken)) = named.iter().take(at).find(takes) {
+                return Err(format!(
+                    "{name}: got {address}, and {other} is {taken}. Choose another port for one of them."
                 ));
             }
         }

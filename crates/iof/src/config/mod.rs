@@ -34,13 +34,13 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where functions are kept.
     pub(crate) data: PathBuf,
-    /// What the log shows.
+    /// The contents of the log.
     pub(crate) log: String,
     /// The form of its lines: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
     pub(crate) log_format: LogFormat,
     /// By which URL clients reach the server, if they do; calls back to it stay inside.
     pub(crate) public_url: String,
-    /// What to do where this machine lacks a part of the jail that native commands run in.
+    /// The behaviour where this machine lacks a part of the jail that native commands run in.
     pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
@@ -49,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
     pub(crate) egress: iof_egress::Config,
-    /// What a module that was uploaded without grants may use.
+    /// The grants of a module that was uploaded without any.
     pub(crate) defaults: Grants,
     /// The most that a version may declare.
     pub(crate) ceiling: Grants,
@@ -159,7 +159,7 @@ impl Config {
         }
         let mut config: Self = settings
             .try_into()
-            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+            .map_err(|error: toml::de::Error| sources::clear(error.message()))?;
         if let Some(listen) = args.listen {
             config.listen = listen;
         }

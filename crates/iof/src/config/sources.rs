@@ -60,7 +60,7 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
         Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
             let table: Table = format!("list = {text}")
                 .parse()
-                .map_err(|error: toml::de::Error| error.message().to_owned())?;
+                .map_err(|error: toml::de::Error| clear(error.message()))?;
             table.get("list").cloned().unwrap_or(Value::Array(vec![]))
         }
         Some(Value::Array(_)) => text
@@ -114,14 +114,11 @@ pub(super) fn said(error: &toml::de::Error) -> String {
 }
 
 /// A message of the parser, reworded for people.
-fn clear(message: &str) -> String {
+pub(super) fn clear(message: &str) -> String {
     if let Some((wrong, near)) = nearest_field(message) {
         return format!(
             "unknown field `{wrong}`; did you mean `{near}`? `iof serve --print-config` lists all"
         );
     }
-    if message.ends_with("expected a duration") {
-        return format!("{message}, such as \"5s\", \"500ms\" or \"2h\"");
-    }
-    message.to_owned()
+    iof_server::plain_words(message)
 }

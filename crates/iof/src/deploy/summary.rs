@@ -37,7 +37,10 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     let exports = texts(deployed, "exports");
     let runs = match wishes {
         // The first version is active, whatever the options were.
-        _ if !deployed["admin_key"].is_null() => String::new(),
+        _ if !deployed["admin_key"].is_null() => match wishes.canary.is_some() || wishes.idle {
+            true => ", the first one, which runs for all calls".to_owned(),
+            false => String::new(),
+        },
         Wishes {
             canary: Some(percent),
             ..
@@ -70,6 +73,9 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     }
     text += &key_of(deployment, &name, server);
     text += &grants_of(deployment, after);
+    for warning in texts(deployed, "warnings") {
+        let _ = writeln!(text, "  warning: {}", line(&warning));
+    }
     for secret in texts(deployed, "secrets_not_set") {
         let _ = writeln!(
             text,

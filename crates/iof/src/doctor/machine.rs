@@ -149,6 +149,9 @@ fn store(config: &Config) -> Check {
         );
         return check("store", found, Some(advice));
     }
+    if let Err(error) = iof_store::check_database(data) {
+        return check("store", found, Some(error.to_string()));
+    }
     let free =
         rustix::fs::statvfs(there).map_or(u64::MAX, |of| of.f_bavail.saturating_mul(of.f_frsize));
     let advice = (free < ROOM).then(|| {

@@ -5,6 +5,7 @@ use crate::functions::LoadedFunction;
 use crate::http::truncate;
 use crate::json::{Failure, Rewriting, Style, too_deep};
 use crate::parsing::Budget;
+use crate::wording;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -218,7 +219,10 @@ pub(super) fn argument(
         let value: Json = serde_json::from_str(&json.text).map_err(|error| {
             Fault::new(
                 FaultKind::Json,
-                format!("The body is not JSON that can be checked: {error}."),
+                format!(
+                    "The body is not JSON that can be checked: {}.",
+                    wording::of_json(&error)
+                ),
             )
         })?;
         budget.spend(tree)?;

@@ -27,6 +27,8 @@ pub(crate) struct ConnectionState {
     reader: AtomicWaker,
     /// True if there are bytes to write that the client does not take.
     blocked: AtomicBool,
+    /// True if the client was given up on: what is written and not sent is dropped with the socket.
+    abandoned: AtomicBool,
     /// Bytes that the client, or its system, took.
     written: AtomicU64,
     /// The part of its body that a request of HTTP/1 did not read. Over HTTP/2 each request has its own.
@@ -109,6 +111,14 @@ impl ConnectionState {
 
     pub(crate) fn blocked(&self) -> bool {
         self.blocked.load(Relaxed)
+    }
+
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
     }
 
     /// The rest of the body of an HTTP/1 request, once the request is answered.

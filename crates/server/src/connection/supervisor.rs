@@ -260,7 +260,10 @@ where
                 // HTTP/2 announces the end to the client, whose next request may be on its way.
                 Phase::Idle => this.end(),
                 Phase::Lingering => this.unread = None,
-                Phase::Blocked => return Poll::Ready(Err(Ended::Blocked)),
+                Phase::Blocked => {
+                    this.state.abandon();
+                    return Poll::Ready(Err(Ended::Blocked));
+                }
                 Phase::Busy | Phase::Ending => return Poll::Ready(Err(Ended::Idle)),
             }
         }

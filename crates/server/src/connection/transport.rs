@@ -4,6 +4,9 @@
 //! client that is gone looks the same until something is written to it, and its call should end. So a request that
 //! takes long is sent `100 Continue`, which a client that did not ask for it ignores (RFC 9110, section 15.2.1). If the
 //! client is gone, its system answers with a reset, and the connection fails.
+//!
+//! A socket that is closed with bytes to send keeps them in the system, megabytes for minutes, where no limit of this server
+//! counts them. So a client that was given up on is reset (RFC 9293, section 3.10.4: ABORT).
 
 use super::ConnectionState;
 use std::future::Future;
@@ -40,7 +43,7 @@ impl Socket for TlsStream<TcpStream> {
 }
 
 /// A stream that notes in its connection's state what the client does.
-pub(crate) struct Transport<S> {
+pub(crate) struct Transport<S: Socket> {
     stream: S,
     state: Arc<ConnectionState>,
     half_closed: Option<HalfClosed>,
@@ -52,7 +55,7 @@ struct HalfClosed {
     asked: bool,
 }
 
-impl<S> Transport<S> {
+impl<S: Socket> Transport<S> {
     pub(crate) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
         Self {
             stream,
@@ -95,6 +98,14 @@ impl<S: Socket> Transport<S> {
             Poll::Pending => self.state.block(true),
         }
         polled
+    }
+}
+
+impl<S: Socket> Drop for Transport<S> {
+    fn drop(&mut self) {
+        if self.state.abandoned() {
+            let _ = self.stream.socket().set_zero_linger();
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! function replaces it.
 
 use super::open;
+use crate::wording;
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
@@ -89,8 +90,12 @@ pub(crate) fn read(sealed: &Bytes) -> Result<Response<Bytes>, Fault> {
     if head.len() > HEAD {
         return Err(too_large());
     }
-    let head: Head = serde_json::from_slice(&head)
-        .map_err(|error| refused(format_args!("has a head that is not one: {error}")))?;
+    let head: Head = serde_json::from_slice(&head).map_err(|error| {
+        refused(format_args!(
+            "has a head that is not one: {}",
+            wording::of_json(&error)
+        ))
+    })?;
     let status = status(head.status, body.is_empty())?;
     let headers = headers(&head.headers)?;
     let mut response = Response::new(body);

@@ -5,9 +5,10 @@ use crate::callback::RequestTarget;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::grants::{Ceiling, EffectiveGrants};
 use crate::parsing::blocking;
-use crate::schema::Schemas;
+use crate::schema::{self, Schemas};
+use crate::warnings;
 use iof_egress::SecretValue;
-use iof_engine::Environment;
+use iof_engine::{Environment, Manifest};
 use iof_fault::{Fault, Source};
 use iof_store::{SecretKeys, Version};
 use std::sync::Arc;
@@ -282,7 +283,36 @@ impl Functions {
             .put_artefact(self.engine.fingerprint(), sha256, &compiled.artefact)
             .await?;
         let engine = self.engine.clone();
-        blocking(move || engine.load(&compiled.artefact)).await?
+        let (code, flaws) = blocking(move || {
+            let code = engine.load(&compiled.artefact);
+            (code, schema::flaws(&compiled.manifest))
+        })
+        .await?;
+        for flaw in flaws {
+            // Stored by a release that did not look.
+            tracing::warn!(
+                function = id,
+                "{flaw} Its calls go on without that check. Deploy a version without the flaw."
+            );
+        }
+        code
+    }
+
+    /// Defects of a version that do not keep it from being called.
+    ///
+    /// # Errors
+    /// The fault that keeps it from being loaded.
+    pub(crate) async fn warnings(&self, id: i64, version: &Version) -> Result<Vec<String>, Fault> {
+        let stored: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
+        match stored.filter(|manifest| manifest.descriptions_checked) {
+            // Its descriptions would have been refused.
+            Some(manifest) => Ok(warnings::of_start(&manifest)),
+            // An earlier release stored it, and did not look.
+            None => {
+                let code = self.code(id, version.sha256).await?;
+                blocking(move || warnings::of(code.manifest())).await
+            }
+        }
     }
 }
 

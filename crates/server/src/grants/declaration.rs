@@ -10,6 +10,7 @@ use super::allowed_origins::AllowedOrigins;
 use super::declared_signing::DeclaredSigning;
 use super::declared_test::DeclaredTest;
 use crate::near::nearest_field;
+use crate::wording;
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
@@ -123,7 +124,7 @@ impl Declaration {
             )));
         }
         let declaration: Self = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?
+            of_json(text)?
         } else {
             toml::from_str(text).map_err(|error| wrong(in_line(text, &error)))?
         };
@@ -317,11 +318,26 @@ fn variables(table: &str, set: &BTreeMap<String, String>) -> Result<(), String> 
     Ok(())
 }
 
+/// Reads JSON, and names the field that does not fit.
+fn of_json(text: &str) -> Result<Declaration, Fault> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (field, why) = (error.path().to_string(), wording::of_json(error.inner()));
+        match field.as_str() {
+            "." => wrong(why),
+            field => wrong(format!("{field}: {why}")),
+        }
+    })?;
+    let ended = reader.end();
+    ended.map_err(|error| wrong(wording::of_json(&error)))?;
+    Ok(read)
+}
+
 /// The position and the problem, without the line itself: people write a secret where its template belongs.
 fn in_line(text: &str, error: &toml::de::Error) -> String {
     let message = match nearest_field(error.message()) {
         Some((wrong, near)) => format!("unknown field `{wrong}`; did you mean `{near}`?"),
-        None => error.message().to_owned(),
+        None => wording::plain(error.message()),
     };
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return message;

@@ -42,7 +42,7 @@ function watchKey(changed) {
 
 // Opens the field for the key where the server wants one.
 function wantsKey(response) {
-  const wants = response.status === 401 || response.status === 403;
+  const wants = response.status === 403 || response.headers.has("www-authenticate");
   if (wants) $("key-sheet").open = true;
   return wants;
 }

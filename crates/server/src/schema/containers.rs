@@ -1,9 +1,9 @@
 //! The keywords of arrays and objects.
 
-use super::compile::{Check, Id, Node, Program};
 use super::equality::{equal, hash};
 use super::evaluate::Evaluated;
 use super::mismatch::{Path, quoted_text};
+use super::program::{Check, Id, Node, Program};
 use super::run::{KNOWN_BYTES, Outcome, Run, Stop};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;

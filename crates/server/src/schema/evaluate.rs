@@ -1,8 +1,8 @@
 //! The run of a schema over a value, step by step.
 
-use super::compile::{Check, Id, Node, Program, Types};
 use super::equality::{compare, equal, is_multiple, whole};
 use super::mismatch::{Mismatch, Path, quoted, quoted_text};
+use super::program::{Check, Id, Node, Program, Types};
 use super::run::{KNOWN_BYTES, Outcome, Run, Stop};
 use crate::parsing::Budget;
 use iof_fault::Fault;

@@ -1,6 +1,6 @@
 //! The messages for a value that does not match its schema.
 
-use super::compile::Types;
+use super::program::Types;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 

@@ -3,20 +3,27 @@
 //! Both are untrusted input, and a schema is a program: `anyOf`, `$ref` and nested values multiply to any running time,
 //! and the libraries that check schemas cannot be interrupted. So our own code checks schemas and counts its steps:
 //! `server.schema_steps` bounds them, and the deadline of the call ends them. It supports the keywords of JSON Schema
-//! 2020-12 except `$dynamicRef`, nested `$id` and `$anchor`; references lead to locations in the schema itself. A
-//! schema with any other keyword checks nothing: the function reads its arguments itself, too.
+//! 2020-12 except `$dynamicRef`, nested `$id` and `$anchor`; references lead to locations in the schema itself. A module
+//! whose schemas have anything else is refused when it is deployed ([`accept`]). One that an earlier release took is
+//! called as before: such a schema checks nothing, and the function reads its arguments itself, too.
 
 mod compile;
 mod containers;
 mod equality;
 mod evaluate;
+mod flaw;
+mod keywords;
+mod loops;
 mod mismatch;
+mod program;
 mod run;
 
 use crate::parsing::Budget;
-use compile::{Compiler, Program};
-use iof_engine::Export;
+use compile::Compiler;
+use flaw::Flaw;
+use iof_engine::{Export, Manifest};
 use iof_fault::{Fault, FaultKind};
+use program::Program;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -69,17 +76,81 @@ impl Schemas {
 /// The compiled schemas of a module. The cost of compiling is bounded by the size of a module's descriptions, and for
 /// patterns by the compiler.
 fn compiled(exports: &[Export]) -> HashMap<Box<str>, Params> {
+    let mut known: HashMap<Box<str>, Vec<_>> = HashMap::new();
+    each(exports, |export, _, program| {
+        let params = known.entry(export.name.as_str().into()).or_default();
+        params.push(program.transpose().ok().flatten());
+    });
+    let params = known.into_iter();
+    params.map(|(name, params)| (name, params.into())).collect()
+}
+
+/// Compiles the schema of each parameter that a module names, if it has one.
+fn each<'a>(
+    exports: &'a [Export],
+    mut take: impl FnMut(&'a Export, &'a str, Option<Result<Program, Flaw>>),
+) {
     let mut compiler = Compiler::default();
-    let mut known = HashMap::new();
     for export in exports {
-        let Some(described) = &export.described else {
-            continue;
-        };
-        let params = described.params.iter();
-        let schemas = params.map(|param| compiler.compile(param.schema.as_ref()?));
-        known.insert(export.name.as_str().into(), schemas.collect());
+        for param in export.described.iter().flat_map(|said| &said.params) {
+            let schema = param.schema.as_ref();
+            take(
+                export,
+                &param.name,
+                schema.map(|schema| compiler.compile(schema)),
+            );
+        }
     }
-    known
+}
+
+/// The first difference of a value from a schema, with its location; `None` if there is none.
+pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
+    /// More than a small body takes.
+    const STEPS: u64 = 1_000_000;
+    let program = Compiler::default().compile(schema).ok()?;
+    let mismatch = evaluate::check(&program, value, STEPS, &mut Budget::default());
+    let mismatch = mismatch.ok()??;
+    Some(match mismatch.path.as_str() {
+        "" => mismatch.why,
+        path => format!("{path}: {}", mismatch.why),
+    })
+}
+
+/// Descriptions and schemas of a module that this server cannot read or check, a sentence each.
+pub(crate) fn flaws(manifest: &Manifest) -> Vec<String> {
+    let unread = manifest.exports.iter().filter_map(|export| {
+        let why = export.unread.as_ref()?;
+        Some(format!(
+            "The description of `{}` cannot be read: {why}.",
+            export.name
+        ))
+    });
+    let mut flaws: Vec<_> = unread.collect();
+    each(&manifest.exports, |export, param, program| {
+        if let Some(Err(flaw)) = program {
+            flaws.push(format!(
+                "The schema of argument `{param}` of `{}` cannot be checked: {flaw}.",
+                export.name
+            ));
+        }
+    });
+    flaws
+}
+
+/// Checks that what the functions of a module state of themselves can be read and checked.
+///
+/// # Errors
+/// `description`
+pub fn accept(manifest: &Manifest) -> Result<(), Fault> {
+    match flaws(manifest).into_iter().next() {
+        None => Ok(()),
+        Some(flaw) => Err(Fault::new(
+            FaultKind::Description,
+            format!(
+                "{flaw} Change it, or leave it out and check the argument in the function: docs/guide/functions.md lists what can be checked."
+            ),
+        )),
+    }
 }
 
 #[cfg(test)]

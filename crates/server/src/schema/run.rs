@@ -1,7 +1,7 @@
 //! An evaluation in progress: the steps that are left, and the outcomes that are known already.
 
-use super::compile::{Id, Pattern};
 use super::mismatch::{Mismatch, Path};
+use super::program::{Id, Pattern};
 use crate::parsing::Budget;
 use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;

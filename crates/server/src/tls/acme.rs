@@ -19,6 +19,18 @@ pub(super) const PROTOCOL: &[u8] = ACME_TLS_ALPN_NAME;
 /// The most names that authorities put into one certificate.
 const NAMES: usize = 100;
 
+/// The last labels of names that no public resolver has (RFC 6761, RFC 6762, RFC 9476, and ICANN's `internal`).
+const PRIVATE: [&str; 8] = [
+    "localhost",
+    "local",
+    "internal",
+    "test",
+    "invalid",
+    "example",
+    "alt",
+    "onion",
+];
+
 /// The order of a certificate, and its renewals.
 pub(super) struct Order {
     state: AcmeState<io::Error>,
@@ -94,6 +106,8 @@ impl Order {
 /// # Errors
 /// A message that names the setting.
 pub(super) fn check(settings: &Acme) -> Result<(), String> {
+    // An authority of one's own issues what it likes.
+    let is_public = settings.directory == Acme::default().directory;
     for name in &settings.names {
         let refused = |why: &str| Err(format!("tls.acme.names: got {name:?}. {why}"));
         if name.starts_with("*.") {
@@ -104,6 +118,16 @@ pub(super) fn check(settings: &Acme) -> Result<(), String> {
         if DnsName::try_from(name.as_str()).is_err() || name.ends_with('.') {
             return refused("Write a DNS name, such as functions.example.com.");
         }
+        let last = name
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if is_public && (!name.contains('.') || PRIVATE.contains(&&*last)) {
+            return refused(
+                "The authority issues certificates for public DNS names only, such as functions.example.com. For others, name files in tls.certificate and tls.key, or an authority of your own in tls.acme.directory.",
+            );
+        }
     }
     let count = settings.names.len();
     if count > NAMES {
@@ -112,7 +136,10 @@ pub(super) fn check(settings: &Acme) -> Result<(), String> {
         ));
     }
     let contact = &settings.contact;
-    if !contact.is_empty() && (!contact.contains('@') || contact.contains([':', ' ', ','])) {
+    let is_foreign =
+        |c: char| c.is_control() || c.is_whitespace() || [':', ',', '<', '>'].contains(&c);
+    let (user, host) = contact.split_once('@').unwrap_or_default();
+    if !contact.is_empty() && (user.is_empty() || host.is_empty() || contact.contains(is_foreign)) {
         return Err(format!(
             "tls.acme.contact: got {contact:?}. Write one mail address, such as ops@example.com."
         ));

@@ -51,28 +51,34 @@ fn is_call<B>(request: &Request<B>) -> bool {
         && [Method::POST, Method::OPTIONS].contains(request.method())
 }
 
-/// A scope as a type, which states in a handler's signature what the request needs.
+/// Scopes as a type, which states in a handler's signature what the request needs: a key of any of them.
 pub(super) trait NeededScope: Send {
-    const SCOPE: Scope;
+    const ANY_OF: &[Scope];
 }
 
 /// The scope `deploy`.
 pub(super) struct Deploy;
 /// The scope `read`.
 pub(super) struct Read;
+/// The scope `read`, or `deploy`: a sender who replaces a version sees which there are.
+pub(super) struct ReadOrDeploy;
 /// The scope `admin`.
 pub(super) struct Admin;
 
 impl NeededScope for Deploy {
-    const SCOPE: Scope = Scope::Deploy;
+    const ANY_OF: &[Scope] = &[Scope::Deploy];
 }
 
 impl NeededScope for Read {
-    const SCOPE: Scope = Scope::Read;
+    const ANY_OF: &[Scope] = &[Scope::Read];
+}
+
+impl NeededScope for ReadOrDeploy {
+    const ANY_OF: &[Scope] = &[Scope::Read, Scope::Deploy];
 }
 
 impl NeededScope for Admin {
-    const SCOPE: Scope = Scope::Admin;
+    const ANY_OF: &[Scope] = &[Scope::Admin];
 }
 
 /// The function that `{function}` in the path names, for a sender with the scope `S`.
@@ -99,7 +105,7 @@ impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedFunction<S> {
         let Path(path) = Path::<FunctionPath>::from_request_parts(parts, app)
             .await
             .map_err(|error| Fault::host("The path could not be read.", error))?;
-        let function = function(app, &path.function, &parts.headers, S::SCOPE).await?;
+        let function = function(app, &path.function, &parts.headers, S::ANY_OF).await?;
         Ok(Self(function, PhantomData))
     }
 }
@@ -108,7 +114,7 @@ impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedServer<S> {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
-        server(app, &parts.headers, S::SCOPE).await?;
+        server(app, &parts.headers, S::ANY_OF).await?;
         Ok(Self(PhantomData))
     }
 }
@@ -130,7 +136,7 @@ pub(super) async fn function(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    need: Scope,
+    need: &[Scope],
 ) -> Result<Function, Fault> {
     let function = match number(app, id).await? {
         Some(id) => app.store.function(id).await?,
@@ -144,7 +150,7 @@ pub(super) async fn function(
         })
         || key.as_ref().is_some_and(|key| {
             let of = function.as_ref().map(|function| function.function_id);
-            key.scopes.allow(need) && (key.function_id.is_none() || key.function_id == of)
+            allows(key, need) && (key.function_id.is_none() || key.function_id == of)
         });
     match function {
         Some(function) if admitted => Ok(function),
@@ -157,13 +163,13 @@ pub(super) async fn function(
 ///
 /// # Errors
 /// `key`, `scope`
-pub(super) async fn server(app: &App, headers: &HeaderMap, need: Scope) -> Result<(), Fault> {
+pub(super) async fn server(app: &App, headers: &HeaderMap, need: &[Scope]) -> Result<(), Fault> {
     if app.keys.admit(headers) {
         return Ok(());
     }
     let key = api_key(app, headers).await?;
     match &key {
-        Some(key) if key.function_id.is_none() && key.scopes.allow(need) => Ok(()),
+        Some(key) if key.function_id.is_none() && allows(key, need) => Ok(()),
         _ => Err(refused(app, headers, Refused::Server, key, need).await),
     }
 }
@@ -178,10 +184,15 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     }
     let key = api_key(app, headers).await?;
     match &key {
-        Some(key) if key.function_id.is_none() && key.scopes.allow(Scope::Admin) => Ok(()),
+        Some(key) if key.function_id.is_none() && allows(key, &[Scope::Admin]) => Ok(()),
         _ if !app.keys.are_set() => Err(Fault::new(FaultKind::Key, NO_OPERATOR)),
-        _ => Err(refused(app, headers, Refused::Server, key, Scope::Admin).await),
+        _ => Err(refused(app, headers, Refused::Server, key, &[Scope::Admin]).await),
     }
+}
+
+/// Returns whether a key has one of these scopes.
+fn allows(key: &ApiKey, need: &[Scope]) -> bool {
+    need.iter().any(|scope| key.scopes.allow(*scope))
 }
 
 /// The number of the function that a path names by number or by name.
@@ -194,7 +205,7 @@ pub(super) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
 }
 
 /// The refusal, on a server without an operator, of what only an operator may do.
-const NO_OPERATOR: &str = "This server was started without keys of its own, so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
+const NO_OPERATOR: &str = "This server was started without keys of its own (auth.keys), so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
 /// The subject of a refusal.
 #[derive(Clone, Copy)]
@@ -211,19 +222,20 @@ async fn refused(
     headers: &HeaderMap,
     what: Refused<'_>,
     key: Option<ApiKey>,
-    need: Scope,
+    need: &[Scope],
 ) -> Fault {
     let sent = match sent_key(app, headers, key).await {
         Ok(sent) => sent,
         Err(fault) => return fault,
     };
-    let need = need.as_str();
+    let names: Vec<_> = need.iter().map(|scope| format!("`{scope}`")).collect();
+    let need = names.join(" or ");
     let mut fault = if let SentKey::Made(key) = &sent {
         let reach = match what {
             Refused::Server => "for all functions",
             Refused::Function(_) => "for this function",
         };
-        let message = format!("Key `{}` lacks the scope `{need}` {reach}.", key.label);
+        let message = format!("Key `{}` lacks the scope {need} {reach}.", key.label);
         Fault::new(FaultKind::Scope, message)
     } else {
         let takes = match what {
@@ -233,10 +245,10 @@ async fn refused(
         let sent = sent.public_first();
         let message = match (app.keys.are_set(), what) {
             (false, Refused::Function(_)) => format!(
-                "{sent}{takes} or a key of scope `{need}`: send it as `Authorization: Bearer KEY`. If it is lost: this server was started without keys of its own; with auth.keys (IOF_AUTH_KEYS=KEY), that key makes another (`iof key rotate`)."
+                "{sent}{takes} or a key of scope {need}: send it as `Authorization: Bearer KEY`. If it is lost: this server was started without keys of its own; with auth.keys (IOF_AUTH_KEYS=KEY), that key makes another (`iof key rotate`)."
             ),
             _ => format!(
-                "{sent}{takes} a key of scope `{need}`, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
+                "{sent}{takes} a key of scope {need}, or a key of the server (auth.keys): send it as `Authorization: Bearer KEY`."
             ),
         };
         Fault::new(FaultKind::Key, message)

@@ -47,7 +47,8 @@ pub(super) async fn wrong_method(
         return reply::wrong_method(request).await;
     };
     let method = request.method();
-    let fault = match caller::missing(&app, (&function, &export), request.headers()).await {
+    let called = (&*function, &*export);
+    let fault = match caller::missing(&app, called, request.headers()).await {
         Some(fault) => fault,
         None => {
             let message =
@@ -56,7 +57,8 @@ pub(super) async fn wrong_method(
         }
     };
     let call = reply::new_id();
-    let mut response = refused(&app, call, (&function, &export), fault).await;
+    let fault = caller::refused(&app, call, called, request.headers(), fault).await;
+    let mut response = ErrorResponse::from(fault).into_response();
     reply::of_call(&mut response, call);
     cors::vary(&mut response);
     response
@@ -109,8 +111,12 @@ pub(super) async fn preflight(
     let answered = async {
         let page = page?;
         cors::admit(&app, function_ref(&function)?, page.as_ref()).await?;
-        if let Some(fault) = caller::missing(&app, (&function, &export), request.headers()).await {
-            return Err(fault);
+        // A preflight never has a key: a page that the version names learns that the function exists.
+        let missing = caller::missing(&app, (&function, &export), request.headers()).await;
+        if let Some(fault) = missing
+            && (page.is_none() || fault.kind != FaultKind::UsageKey)
+        {
+            return Err(caller::concealed(&app, &function, request.headers(), fault).await);
         }
         cors::preflight(page, "POST", asked)
     };
@@ -166,7 +172,14 @@ async fn run(
     let later = prefer::respond_async(headers);
     let credentials = BearerKey { headers, later };
     let reference = function_ref(function)?;
-    let prepared = Prepared::new(app, id, reference, &credentials, Origin::default()).await?;
+    let prepared = Prepared::new(app, id, reference, &credentials, Origin::default()).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => {
+            let fault = caller::refused(app, id, (function, export), headers, fault).await;
+            return Ok(ErrorResponse::from(fault).into_response());
+        }
+    };
     let stated = StatedTypes::of(headers)?;
     let held = read_body(app, headers, body).await?;
     let deadline = prepared.context.deadline;

@@ -150,7 +150,7 @@ async fn recording(
     match recording {
         Some(recording) => {
             let id = recording.function_id.to_string();
-            let function = access::function(app, &id, headers, Scope::Admin).await?;
+            let function = access::function(app, &id, headers, &[Scope::Admin]).await?;
             Ok((recording, function))
         }
         None if app.keys.admit(headers) || crate::auth::given(headers).is_some() => {

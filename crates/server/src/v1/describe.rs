@@ -25,17 +25,25 @@ pub(super) async fn read(
     Path(FunctionPath { function: id }): Path<FunctionPath>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let unknown = || Fault::no_such_function(truncate(&id));
-    let number = access::number(&app, &id).await?.ok_or_else(unknown)?;
-    // Read as stored: a function that cannot run yet, because a secret is not set, describes its arguments all the
-    // same.
-    let function = app.store.function(number).await?;
-    let function = function.ok_or_else(unknown)?;
-    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
-    caller::admit(&app, number, keys, &headers).await?;
+    let function = match described(&app, &id, &headers).await {
+        Ok(function) => function,
+        Err(fault) => return Err(caller::concealed(&app, &id, &headers, fault).await.into()),
+    };
     let manifest: Manifest = serde_json::from_str(&function.version.manifest)
         .map_err(|error| Fault::host("The function cannot be described.", error))?;
     Ok(Json(document(&id, &function, &manifest)))
+}
+
+/// A function that the sender may call, as stored: one that cannot run yet, because a secret is not set, describes its
+/// arguments all the same.
+async fn described(app: &App, id: &str, headers: &HeaderMap) -> Result<iof_store::Function, Fault> {
+    let unknown = || Fault::no_such_function(truncate(id));
+    let number = access::number(app, id).await?.ok_or_else(unknown)?;
+    let function = app.store.function(number).await?;
+    let function = function.ok_or_else(unknown)?;
+    let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
+    caller::admit(app, number, keys, headers).await?;
+    Ok(function)
 }
 
 fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Value {

@@ -1,6 +1,8 @@
 //! `/v1/functions`: functions, created, listed, shown and deleted.
 
-use super::access::{Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read};
+use super::access::{
+    Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read, ReadOrDeploy,
+};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::versions;
@@ -8,6 +10,7 @@ use crate::app::App;
 use crate::deploy::{DeployedModule, Drafts};
 use crate::grants::Declaration;
 use crate::http::time;
+use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
 use http::Request;
@@ -35,6 +38,9 @@ pub(super) struct Deployed {
     pub(super) exports: Vec<String>,
     /// Secrets that it declares and that are not set; calls that need one fail until then.
     pub(super) secrets_not_set: Vec<String>,
+    /// Defects of the module that do not keep it from being deployed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
 }
 
 /// A function in a list.
@@ -85,6 +91,9 @@ pub(super) struct FunctionInfo {
     created_at: String,
     /// Secrets that the version that runs declares and that are not set.
     secrets_not_set: Vec<String>,
+    /// Defects of the version that runs that do not keep it from being called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// All versions, the newest first.
     versions: Vec<VersionInfo>,
 }
@@ -157,7 +166,7 @@ pub(super) async fn create(
     request: Request<Body>,
 ) -> Result<Created<Deployed>, ErrorResponse> {
     let (parts, body) = request.into_parts();
-    let (version, exports) = versions::take(&app, &parts.headers, body).await?;
+    let (version, manifest) = versions::take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
     let module = DeployedModule::from(&version);
     let new = NewFunction {
@@ -175,7 +184,8 @@ pub(super) async fn create(
         name,
         version: 1,
         admin_key: Some(created.admin_key.as_str().to_owned()),
-        exports,
+        warnings: warnings::of_start(&manifest),
+        exports: versions::names(manifest),
         secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
     }))
 }
@@ -210,12 +220,14 @@ pub(super) async fn list(
 }
 
 /// Show a function
+///
+/// It takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
     params(FunctionPath),
     responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+    AuthorizedFunction(function, _): AuthorizedFunction<ReadOrDeploy>,
 ) -> Result<Json<FunctionInfo>, ErrorResponse> {
     let id = function.function_id;
     let versions = app.store.versions(id).await?;
@@ -227,6 +239,12 @@ pub(super) async fn read(
         private: function.usage_key_hash.is_some(),
         created_at: time(function.created_at),
         secrets_not_set: not_set(&app, id, active).await?,
+        // A version that cannot be loaded says so when it is called.
+        warnings: app
+            .functions
+            .warnings(id, &function.version)
+            .await
+            .unwrap_or_default(),
         versions: versions.iter().map(VersionInfo::of).collect(),
         name: function.name,
         description: function.description,

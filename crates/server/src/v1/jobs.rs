@@ -82,7 +82,7 @@ pub(super) async fn read(
     let keys = (function.usage_key_hash.as_ref(), &function.admin_key_hash);
     let number = job.function_id.to_string();
     if let Err(refused) = caller::admit(&app, job.function_id, keys, &headers).await
-        && access::function(&app, &number, &headers, Scope::Read)
+        && access::function(&app, &number, &headers, &[Scope::Read])
             .await
             .is_err()
     {

@@ -119,7 +119,7 @@ pub(super) async fn create(
     let function_id = match &asked.function {
         None => None,
         Some(id) => {
-            let function = access::function(&app, id, &headers, Scope::Admin).await?;
+            let function = access::function(&app, id, &headers, &[Scope::Admin]).await?;
             Some(function.function_id)
         }
     };

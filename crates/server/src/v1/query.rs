@@ -35,7 +35,9 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 fn read<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Fault> {
     T::deserialize(QueryString(query.unwrap_or_default())).map_err(|problem| match problem {
         Problem::Query(message) => Fault::new(FaultKind::Query, message),
-        Problem::Shape | Problem::Range(_) => Fault::host("The query could not be read.", problem),
+        Problem::Shape(_) | Problem::Range(_) => {
+            Fault::host("The query could not be read.", problem)
+        }
     })
 }
 
@@ -120,15 +122,15 @@ enum Problem {
     Query(String),
     /// The bounds that a number exceeds.
     Range(String),
-    /// The value is not of the field's type.
-    Shape,
+    /// The value is not of the field's type, which it should be.
+    Shape(&'static str),
 }
 
 impl Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Query(text) | Self::Range(text) => formatter.write_str(text),
-            Self::Shape => formatter.write_str("a value of another type"),
+            Self::Shape(wanted) => formatter.write_str(wanted),
         }
     }
 }
@@ -137,7 +139,8 @@ impl std::error::Error for Problem {}
 
 impl Error for Problem {
     fn custom<T: Display>(_: T) -> Self {
-        Self::Shape
+        // What no parser of this file reads is the id of a call.
+        Self::Shape("an id, as `iof-call` has it")
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -180,7 +183,7 @@ impl<'de> Deserializer<'de> for QueryString<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Problem> {
-        Err(Problem::Shape)
+        Err(Problem::Shape("parameters"))
     }
 
     forward_to_deserialize_any! {
@@ -212,14 +215,14 @@ where
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let (name, value) = self.next.take().ok_or(Problem::Shape)?;
+        let (name, value) = self.next.take().ok_or(Problem::Shape("a value"))?;
         seed.deserialize(Parameter(&value))
             .map_err(|problem| match problem {
                 Problem::Range(range) => {
                     Problem::Query(format!("The parameter {name} is {range}."))
                 }
-                Problem::Shape => Problem::Query(format!(
-                    "The parameter {name} is not what it should be: {:?}.",
+                Problem::Shape(wanted) => Problem::Query(format!(
+                    "The parameter {name} must be {wanted}: got {:?}.",
                     truncate(&value)
                 )),
                 query @ Problem::Query(_) => query,
@@ -231,9 +234,9 @@ where
 struct Parameter<'a>(&'a str);
 
 macro_rules! parsed {
-    ($($method:ident $visit:ident)+) => {
+    ($($method:ident $visit:ident $wanted:literal)+) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-            visitor.$visit(self.0.parse().map_err(|_| Problem::Shape)?)
+            visitor.$visit(self.0.parse().map_err(|_| Problem::Shape($wanted))?)
         })+
     };
 }
@@ -242,11 +245,11 @@ impl<'de> Deserializer<'de> for Parameter<'_> {
     type Error = Problem;
 
     parsed! {
-        deserialize_bool visit_bool
-        deserialize_u8 visit_u8
-        deserialize_u32 visit_u32
-        deserialize_u64 visit_u64
-        deserialize_i64 visit_i64
+        deserialize_bool visit_bool "true or false"
+        deserialize_u8 visit_u8 "a whole number from 0 to 255"
+        deserialize_u32 visit_u32 "a whole number, 0 or more"
+        deserialize_u64 visit_u64 "a whole number, 0 or more"
+        deserialize_i64 visit_i64 "a whole number"
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
@@ -324,23 +327,23 @@ mod tests {
             ),
             (
                 "limit=-1",
-                "The parameter limit is not what it should be: \"-1\".",
+                "The parameter limit must be a whole number, 0 or more: got \"-1\".",
             ),
             (
                 "limit=",
-                "The parameter limit is not what it should be: \"\".",
+                "The parameter limit must be a whole number, 0 or more: got \"\".",
             ),
             (
                 "call=x",
-                "The parameter call is not what it should be: \"x\".",
+                "The parameter call must be an id, as `iof-call` has it: got \"x\".",
             ),
             (
                 "idle=yes",
-                "The parameter idle is not what it should be: \"yes\".",
+                "The parameter idle must be true or false: got \"yes\".",
             ),
             (
                 "canary=256",
-                "The parameter canary is not what it should be: \"256\".",
+                "The parameter canary must be a whole number from 0 to 255: got \"256\".",
             ),
         ] {
             assert_eq!(of(query), Err(said.to_owned()), "{query}");

@@ -119,5 +119,6 @@ pub(super) async fn change(
         admin_key: None,
         exports,
         secrets_not_set: not_set(&app, id, Some(&text)).await?,
+        warnings: vec![],
     }))
 }

@@ -2,7 +2,7 @@
 //!
 //! A version never changes. A rollback, or the promotion of a canary, moves a pointer, and the next call sees it.
 
-use super::access::{AuthorizedFunction, Deploy, FunctionPath, Read};
+use super::access::{AuthorizedFunction, Deploy, FunctionPath, ReadOrDeploy};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
 use super::functions::{Deployed, not_set};
@@ -15,6 +15,7 @@ use crate::http::{content_type, essence, hex, truncate};
 use crate::memory::MemoryReservation;
 use crate::multipart::{MostParts, boundary, split};
 use crate::parsing::Budget;
+use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
@@ -62,9 +63,13 @@ impl VersionInfo {
 
 /// The names of the exports in a manifest.
 pub(super) fn exports_of(manifest: &str) -> Vec<String> {
-    let manifest: Option<Manifest> = serde_json::from_str(manifest).ok();
-    let exports = manifest.map(|manifest| manifest.exports);
-    let exports = exports.unwrap_or_default().into_iter();
+    serde_json::from_str(manifest)
+        .map(names)
+        .unwrap_or_default()
+}
+
+pub(super) fn names(manifest: Manifest) -> Vec<String> {
+    let exports = manifest.exports.into_iter();
     exports.map(|export| export.name).collect()
 }
 
@@ -156,7 +161,7 @@ pub(super) async fn add(
             return Err(Fault::new(FaultKind::Query, message).into());
         }
     };
-    let (version, exports) = take(&app, &parts.headers, body).await?;
+    let (version, manifest) = take(&app, &parts.headers, body).await?;
     let declaration = version.declaration.clone();
     let module = DeployedModule::from(&version);
     let id = function.function_id;
@@ -171,18 +176,21 @@ pub(super) async fn add(
         name: function.name,
         version: added.number,
         admin_key: None,
-        exports,
+        warnings: warnings::of_start(&manifest),
+        exports: names(manifest),
         secrets_not_set: not_set(&app, id, declaration.as_deref()).await?,
     }))
 }
 
 /// List the versions of a function
+///
+/// It takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}/versions", operation_id = "listVersions", tag = "versions",
     params(FunctionPath),
     responses((status = 200, body = VersionList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Read>,
+    AuthorizedFunction(function, _): AuthorizedFunction<ReadOrDeploy>,
 ) -> Result<Json<VersionList>, ErrorResponse> {
     let versions = app.store.versions(function.function_id).await?;
     Ok(Json(VersionList {
@@ -273,7 +281,7 @@ pub(super) async fn take(
     app: &App,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(NewVersion, Vec<String>), Fault> {
+) -> Result<(NewVersion, Manifest), Fault> {
     // Checked before any of the body is asked for.
     let form = match essence(headers).as_str() {
         "application/wasm" | "application/octet-stream" => false,
@@ -315,8 +323,7 @@ pub(super) async fn take(
         manifest.fits(&limits)?;
     }
     version.declaration = declaration;
-    let exports = manifest.exports.into_iter().map(|export| export.name);
-    Ok((version, exports.collect()))
+    Ok((version, manifest))
 }
 
 async fn parts(

@@ -64,8 +64,12 @@ async fn respond(
     if request.method() == Method::OPTIONS {
         let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
         let called = (&*address.function, &*address.export);
-        if let Some(fault) = caller::missing(app, called, request.headers()).await {
-            return Err(fault.into());
+        // A preflight never has a key: a page that the version names learns that the function exists.
+        if let Some(fault) = caller::missing(app, called, request.headers()).await
+            && (page.is_none() || fault.kind != FaultKind::UsageKey)
+        {
+            let fault = caller::refused(app, call, called, request.headers(), fault).await;
+            return Ok(Refusal::from(fault).into_response());
         }
         return preflight(app, (function, address), page, asked.cloned()).await;
     }
@@ -89,7 +93,15 @@ async fn run(
         headers,
         later: false,
     };
-    let prepared = Prepared::new(app, call, function, &credentials, Origin::default()).await?;
+    let prepared = Prepared::new(app, call, function, &credentials, Origin::default()).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => {
+            let called = (&*address.function, &*address.export);
+            let fault = caller::refused(app, call, called, headers, fault).await;
+            return Ok(Refusal::from(fault).into_response());
+        }
+    };
     let function = &prepared.function;
     let manifest = function.code.manifest();
     let export = manifest.export(&address.export);

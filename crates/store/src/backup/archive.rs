@@ -1,7 +1,7 @@
 //! A backup as a tar archive. The manifest comes last, so a truncated archive has none.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::files;
@@ -41,10 +41,18 @@ fn unwritten(error: std::io::Error) -> Error {
 /// Unpacks an archive into `folder`: only plain files with the names of a backup. Blocking.
 pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
     let mut archive = tar::Archive::new(from);
-    let unreadable = |error: std::io::Error| Error::Invalid {
-        what: format!(
-            "the archive cannot be read: {error}. Name a directory or a tar archive that `iof backup` made."
-        ),
+    let unreadable = |error: std::io::Error| {
+        let why = match error.kind() {
+            // The words of the reader quote the file, which may be any, and hold secrets.
+            ErrorKind::Other | ErrorKind::InvalidData => "it is not a tar archive".to_owned(),
+            ErrorKind::UnexpectedEof => "it ends early".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::Invalid {
+            what: format!(
+                "the archive cannot be read: {why}. Name a directory or a tar archive that `iof backup` made."
+            ),
+        }
     };
     for entry in archive.entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;

@@ -103,3 +103,36 @@ async fn heads_of_http_2_are_bounded_too() {
     assert!(sent < 10_000, "80 MB of headers were taken");
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
+
+/// What fits a number is refused by its size with the usual words; the parser itself refuses the rest (docs/LIMITS.md).
+#[tokio::test]
+async fn a_length_that_no_body_has_is_refused() {
+    let server = Server::start("").await;
+    let head = |length: &str| {
+        format!(
+            "POST /v1/functions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/wasm\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    for length in [
+        "1000000000000",
+        "9223372036854775808",
+        "18446744073709551613",
+    ] {
+        let reply = answer(&server, &head(length)).await;
+        usual(&reply, 413, "module-size", "compile.module_size");
+    }
+    for (length, status) in [
+        ("18446744073709551614", 431),
+        ("18446744073709551615", 431),
+        ("18446744073709551616", 400),
+        ("-1", 400),
+        ("+1", 400),
+        ("1, 2", 400),
+    ] {
+        assert_eq!(
+            answer(&server, &head(length)).await.status(),
+            status,
+            "{length}"
+        );
+    }
+}

@@ -45,6 +45,46 @@ async fn an_answer_that_nobody_takes_is_dropped() {
     assert!(sealed < SIZE, "{sealed}");
 }
 
+/// Bytes that the system keeps to be sent by sockets of the server's port.
+fn unsent(server: &Server) -> u64 {
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ours = format!(":{port:04X}");
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[1].ends_with(&ours))
+        .map(|row| u64::from_str_radix(row[4].split(':').next().unwrap(), 16).unwrap())
+        .sum()
+}
+
+/// What is left of it in the system goes, too: it would stay for minutes, where no limit counts it.
+#[tokio::test]
+async fn the_system_keeps_nothing_for_a_client_that_was_given_up_on() {
+    let (server, path) = slow("head_wait = \"1s\"\n").await;
+    // One that does not fit the buffers of the system, so that the server waits; and one that does.
+    for size in [SIZE, 1 << 20] {
+        let mut stream = connect_from(&server, 1, Some(4096)).await;
+        ask(&mut stream, &path, size).await;
+        let start = Instant::now();
+        while unsent(&server) == 0 && start.elapsed() < Duration::from_secs(5) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(unsent(&server) > 100_000, "{size}: {}", unsent(&server));
+        while unsent(&server) > 0 && start.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (left, took) = (unsent(&server), start.elapsed());
+        assert!(
+            left == 0 && took < Duration::from_secs(8),
+            "{size}: {left} after {took:?}"
+        );
+        // It stayed open on the client's side all the time.
+        drop(stream);
+    }
+}
+
 /// One that reads slowly, but reads, has all of it.
 #[tokio::test]
 async fn an_answer_that_is_taken_slowly_arrives() {

@@ -16,6 +16,7 @@ fn export(params: &[Core], results: &[Core], signature: Option<Signature>) -> Ex
         core_results: results.to_vec(),
         signature,
         described: None,
+        unread: None,
         abi: Abi::Bindgen,
     }
 }

@@ -12,6 +12,7 @@ fn export() -> Export {
         core_results: vec![Core::I32],
         signature: None,
         described: None,
+        unread: None,
         abi: Abi::Wasmedge,
     }
 }

@@ -70,7 +70,11 @@ fn what_is_wrong_is_named() {
         ("record = \"sometimes\"", "declaration", "record"),
         ("callers_may = [\"fetsh\"]", "declaration", "fetsh"),
         ("cors = [\"*\"]", "declaration", "cors: \"*\""),
-        ("{\"commands\": 1}", "declaration", "sequence"),
+        (
+            "{\"commands\": 1}",
+            "declaration",
+            "commands: must be a list: got 1",
+        ),
         (
             "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",
             "declaration",
@@ -156,7 +160,7 @@ fn calls_of_tests_are_checked_and_not_kept() {
     assert!(!serde_json::to_string(&declared).unwrap().contains("test"));
     for (wrong, part) in [
         ("[[test]]\nexport = \"\"", "test[0]: export: no name"),
-        ("[[test]]\narguments = []", "missing field `export`"),
+        ("[[test]]\narguments = []", "`export` is missing"),
         (
             "[[test]]\nexport = \"a\"\nexpects = 1",
             "unknown field `expects`",
@@ -165,7 +169,7 @@ fn calls_of_tests_are_checked_and_not_kept() {
             "[[test]]\nexport = \"a\"\nexpect = [2020-01-01]",
             "a date of TOML",
         ),
-        ("[test]\nexport = \"a\"", "sequence"),
+        ("[test]\nexport = \"a\"", "must be a list"),
     ] {
         let why = read(wrong).unwrap_err().message;
         assert!(why.contains(part), "{wrong}: {why}");

@@ -14,13 +14,11 @@ mod tests;
 use crate::json::{index, too_deep};
 use crate::parsing::Budget;
 use iof_fault::{Fault, FaultKind};
-use node::{Array, Node, Object, both};
+use node::{Array, Node, Object, Tree, both};
 use std::borrow::Cow;
 
 /// The least limit of an array index; a form with more fields has a higher one.
 const ARRAY: usize = 100;
-/// The deepest form, however deep JSON may be: merging two fields recurses.
-const DEPTH: u32 = 500;
 /// Memory for a value or a level of nesting.
 const NODE: usize = 256;
 
@@ -57,7 +55,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
             ),
         ));
     }
-    let (most, depth) = (ampersands.max(ARRAY), limits.depth.min(DEPTH));
+    let (most, depth) = (ampersands.max(ARRAY), limits.depth);
     // Fields of one name are joined before names are split.
     let mut given = Object::default();
     for part in text.split('&') {
@@ -78,7 +76,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
     }
     let mut fields = given.fields;
     fields.sort_by_key(|(name, _)| index(name).map_or((true, 0), |index| (false, index)));
-    let mut form = Object::default();
+    let mut form = Tree(Node::Object(Object::default()));
     for (name, value) in fields {
         budget.spend(name.len() + 1)?;
         let steps = steps(&name, most);
@@ -87,11 +85,11 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
         }
         budget.take(NODE * steps.len())?;
         if let Some(value) = chain(&steps, value) {
-            form.merge(value);
+            form.0.merge(value);
         }
     }
     let mut json = String::new();
-    Node::Object(form).write(&mut json);
+    form.0.write(&mut json);
     Ok(json)
 }
 

@@ -1,4 +1,7 @@
 //! The values of a form while it is read, and how two values of one name become one.
+//!
+//! They are as deep as `server.json_depth` allows, so nothing here recurses: not merging, not writing, not the end
+//! ([`Tree`]). What is merged into a value is one field of the form, so on each level at most one part of it goes deeper.
 
 use crate::json::{index, quoted};
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +13,9 @@ pub(super) enum Node {
     Array(Array),
     Object(Object),
 }
+
+/// A value that is nested, and taken apart level by level at its end.
+pub(super) struct Tree(pub(super) Node);
 
 /// Elements by index; indices without an element are left out at the end.
 #[derive(Default)]
@@ -43,62 +49,95 @@ impl Node {
         matches!(self, Self::Text(text) if text.is_empty())
     }
 
-    /// Merges two values of one name.
-    fn merged(self, source: Self) -> Self {
-        match (self, source) {
-            (target, source) if source.is_empty_text() => target,
-            (Self::Array(mut target), source @ (Self::Text(_) | Self::True)) => {
-                target.push(source);
-                Self::Array(target)
-            }
-            (Self::Object(mut target), Self::Text(name)) => {
-                target.insert(&name, Self::True);
-                Self::Object(target)
-            }
-            (Self::Array(target), Self::Array(source)) => Self::Array(target.merged(source)),
-            (Self::Array(target), source) => {
-                let mut object = Object::default();
-                for (at, value) in target.items {
-                    object.insert(&at.to_string(), value);
-                }
-                object.merge(source);
-                Self::Object(object)
-            }
-            (Self::Object(mut target), source) => {
-                target.merge(source);
-                Self::Object(target)
-            }
-            (target, source) => both(target, source),
+    fn is_nested(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_))
+    }
+
+    /// Merges a value of the same name into this one.
+    pub(super) fn merge(&mut self, source: Self) {
+        let (mut target, mut source) = (self, source);
+        while let Some((inner, value)) = target.absorb(source) {
+            (target, source) = (inner, value);
         }
     }
 
-    pub(super) fn write(&self, text: &mut String) {
-        match self {
-            Self::Text(value) => text.push_str(&quoted(value)),
-            Self::True => text.push_str("true"),
-            Self::Array(array) => {
-                text.push('[');
-                for (at, value) in array.items.values().enumerate() {
-                    if at > 0 {
-                        text.push(',');
-                    }
-                    value.write(text);
-                }
-                text.push(']');
+    /// Merges one level of a value, and returns what of it is to be merged into which part of this.
+    fn absorb(&mut self, source: Self) -> Option<(&mut Self, Self)> {
+        if source.is_empty_text() {
+            return None;
+        }
+        if let (Self::Array(array), Self::Object(_)) = (&mut *self, &source) {
+            let mut object = Object::default();
+            for (at, value) in std::mem::take(array).items {
+                object.insert(&at.to_string(), value);
             }
-            Self::Object(object) => {
-                text.push('{');
-                let mut fields: Vec<_> = object.fields.iter().collect();
-                fields.sort_by_key(|(name, _)| index(name).map_or((true, 0), |at| (false, at)));
-                for (at, (name, value)) in fields.into_iter().enumerate() {
-                    if at > 0 {
-                        text.push(',');
-                    }
+            *self = Self::Object(object);
+        }
+        match (self, source) {
+            (Self::Array(target), Self::Array(source)) => return target.absorb(source),
+            (Self::Array(target), source) => target.push(source),
+            (Self::Object(target), Self::Text(name)) => target.insert(&name, Self::True),
+            (Self::Object(target), source) => return target.absorb(source),
+            (target, source) => {
+                let first = std::mem::replace(target, Self::True);
+                *target = both(first, source);
+            }
+        }
+        None
+    }
+
+    pub(super) fn write(&self, text: &mut String) {
+        // The last piece is the next one.
+        let mut pieces = vec![Piece::Value(self)];
+        while let Some(piece) = pieces.pop() {
+            match piece {
+                Piece::Mark(mark) => text.push(mark),
+                Piece::Name(name) => {
                     text.push_str(&quoted(name));
                     text.push(':');
-                    value.write(text);
                 }
-                text.push('}');
+                Piece::Value(Self::Text(value)) => text.push_str(&quoted(value)),
+                Piece::Value(Self::True) => text.push_str("true"),
+                Piece::Value(Self::Array(array)) => {
+                    text.push('[');
+                    pieces.push(Piece::Mark(']'));
+                    for (behind, value) in array.items.values().rev().enumerate() {
+                        pieces.extend((behind > 0).then_some(Piece::Mark(',')));
+                        pieces.push(Piece::Value(value));
+                    }
+                }
+                Piece::Value(Self::Object(object)) => {
+                    text.push('{');
+                    pieces.push(Piece::Mark('}'));
+                    let mut fields: Vec<_> = object.fields.iter().collect();
+                    fields.sort_by_key(|(name, _)| index(name).map_or((true, 0), |at| (false, at)));
+                    for (behind, (name, value)) in fields.into_iter().rev().enumerate() {
+                        pieces.extend((behind > 0).then_some(Piece::Mark(',')));
+                        pieces.extend([Piece::Value(value), Piece::Name(name)]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A part of the text of a value.
+enum Piece<'a> {
+    Value(&'a Node),
+    Name(&'a str),
+    Mark(char),
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let mut nodes = vec![std::mem::replace(&mut self.0, Node::True)];
+        while let Some(node) = nodes.pop() {
+            match node {
+                Node::Array(array) => nodes.extend(array.items.into_values()),
+                Node::Object(object) => {
+                    nodes.extend(object.fields.into_iter().map(|(_, value)| value));
+                }
+                Node::Text(_) | Node::True => {}
             }
         }
     }
@@ -124,25 +163,22 @@ impl Array {
         self.length += 1;
     }
 
-    fn merged(mut self, source: Self) -> Self {
+    fn absorb(&mut self, source: Self) -> Option<(&mut Node, Node)> {
+        let mut deeper = None;
         for (at, value) in source.items {
-            match self.items.remove(&at) {
+            match self.items.get(&at) {
                 None => {
                     self.items.insert(at, value);
                     self.length = self.length.max(at + 1);
                 }
-                Some(earlier @ (Node::Array(_) | Node::Object(_)))
-                    if matches!(value, Node::Array(_) | Node::Object(_)) =>
-                {
-                    self.items.insert(at, earlier.merged(value));
+                Some(earlier) if earlier.is_nested() && value.is_nested() => {
+                    deeper = Some((at, value));
                 }
-                Some(earlier) => {
-                    self.items.insert(at, earlier);
-                    self.push(value);
-                }
+                Some(_) => self.push(value),
             }
         }
-        self
+        let (at, value) = deeper?;
+        Some((self.items.get_mut(&at)?, value))
     }
 }
 
@@ -154,35 +190,37 @@ impl Object {
 
     /// Sets a field. JavaScript does not make a field named `__proto__`.
     pub(super) fn insert(&mut self, name: &str, value: Node) {
-        if name == "__proto__" {
-            return;
-        }
-        match self.get(name) {
-            Some(earlier) => *earlier = value,
+        let lost = match self.get(name) {
+            _ if name == "__proto__" => value,
+            Some(earlier) => std::mem::replace(earlier, value),
             None => {
                 self.places.insert(name.to_owned(), self.fields.len());
                 self.fields.push((name.to_owned(), value));
+                return;
             }
-        }
+        };
+        drop(Tree(lost));
     }
 
     /// Adds the fields of an object, or the elements of an array by their indices.
-    pub(super) fn merge(&mut self, source: Node) {
+    fn absorb(&mut self, source: Node) -> Option<(&mut Node, Node)> {
         let fields: Vec<(String, Node)> = match source {
             Node::Object(object) => object.fields,
             Node::Array(array) => {
                 let items = array.items.into_iter();
                 items.map(|(at, value)| (at.to_string(), value)).collect()
             }
-            Node::Text(_) | Node::True => return,
+            Node::Text(_) | Node::True => return None,
         };
+        let mut deeper = None;
         for (name, value) in fields {
             match self.get(&name) {
                 None => self.insert(&name, value),
-                Some(earlier) => {
-                    *earlier = std::mem::replace(earlier, Node::True).merged(value);
-                }
+                Some(_) if value.is_nested() => deeper = Some((name, value)),
+                Some(earlier) => earlier.merge(value),
             }
         }
+        let (name, value) = deeper?;
+        Some((self.get(&name)?, value))
     }
 }

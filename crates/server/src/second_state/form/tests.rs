@@ -113,11 +113,29 @@ fn fields_and_depth_are_bounded() {
     assert_eq!(read(&fields(1001)).unwrap_err().code(), "form-fields");
     assert_eq!(read(&"&".repeat(1000)).unwrap_err().code(), "form-fields");
     let deep = |depth: usize| format!("a{}=1", "[b]".repeat(depth - 1));
-    assert!(read(&deep(500)).is_ok());
-    assert_eq!(read(&deep(501)).unwrap_err().code(), "json-depth");
+    assert!(read(&deep(1000)).is_ok());
+    assert_eq!(read(&deep(1001)).unwrap_err().code(), "json-depth");
     // A form of a hundred kilobytes cannot make an array of a hundred million elements.
     let sparse: Vec<_> = (0..999).map(|at| format!("a[{at}][998]=x")).collect();
     assert!(form(&sparse.join("&")).len() < 20_000);
+}
+
+/// No part of a form uses the stack for its depth: not what is merged, not what is overwritten, not what is left out.
+#[test]
+fn a_form_may_be_as_deep_as_its_limit() {
+    let limits = FormLimits {
+        depth: 200_000,
+        ..LIMITS
+    };
+    let path = "[b]".repeat(100_000);
+    for text in [
+        format!("a{path}=1&a{path}=2&a{path}[c]=3"),
+        format!("a[]{path}=1&a[0]{path}=2"),
+        format!("a[b]{path}=1&a=b"),
+        format!("a[__proto__]{path}=1"),
+    ] {
+        assert!(read(&text, limits, &mut Budget::default()).is_ok());
+    }
 }
 
 proptest::proptest! {
