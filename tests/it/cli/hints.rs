@@ -59,7 +59,7 @@ async fn a_name_that_is_not_there_leads_to_the_nearest_that_the_caller_may_see()
     let said = types(
         &user,
         &["call", "pay-invoce", "which"],
-        &["There is no function pay-invoce."],
+        &["There is no function pay-invoce, or it is private."],
     )
     .await;
     assert!(!said.contains("pay-invoice"), "{said}");

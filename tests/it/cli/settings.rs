@@ -33,7 +33,7 @@ fn a_check_says_what_is_wrong_by_its_setting_and_starts_nothing() {
         ("log = \"info,h2\"\n", "log: not a level"),
         (
             "log_format = \"logfmt\"\n",
-            "unknown variant `logfmt`, expected one of `auto`, `text`, `json`",
+            "must be one of `auto`, `text`, `json`: got `logfmt`",
         ),
         ("[secrets]\nkey_file = \"nope.key\"\n", "secrets.key_file: "),
         ("listen = \"example.com\"\n", "localhost:8080"),
@@ -151,7 +151,7 @@ async fn the_form_of_the_log_is_a_setting() {
     assert!(commented.contains(line), "{commented}");
     let refused = text(&iof(user.folder(), &["serve", "--set", "log_format=xml"]));
     assert!(
-        refused.contains("--set log_format: unknown variant `xml`, expected one of `auto`"),
+        refused.contains("--set log_format: must be one of `auto`, `text`, `json`: got `xml`"),
         "{refused}"
     );
 }

@@ -37,7 +37,7 @@ const CHOICES: [&str; 5] = [
 const SMALL: &str = r#"
 [limits]
 wall_time = "2s"
-guest_cpu = "200ms"
+guest_cpu = "1s"
 memory = "16MiB"
 output = "100KiB"
 log = "10KiB"
