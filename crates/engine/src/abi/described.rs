@@ -273,21 +273,21 @@ mod tests {
             ),
             ("`name` must be", &|said| said["name"] = "other".into()),
             ("`mail` cannot be a `unit`", &|said| {
-                said["params"][0]["type"] = "unit".into()
+                said["params"][0]["type"] = "unit".into();
             }),
             ("got `jsonx`", &|said| {
-                said["params"][0]["type"] = "jsonx".into()
+                said["params"][0]["type"] = "jsonx".into();
             }),
             ("which only the type `json`", &|said| {
-                said["params"][1]["schema"] = true.into()
+                said["params"][1]["schema"] = true.into();
             }),
             ("the result has no `type`", &|said| {
-                said["result"] = Json::Null
+                said["result"] = Json::Null;
             }),
             ("no `name`", &|said| said["params"][0]["name"] = 1.into()),
             ("`doc` must be a text", &|said| said["doc"] = 1.into()),
             ("`fallible` must be", &|said| {
-                said["fallible"] = "yes".into()
+                said["fallible"] = "yes".into();
             }),
             ("more than 100", &|said| {
                 said["params"] = json!(vec![said["params"][1].clone(); 101]);

@@ -138,8 +138,8 @@ impl Instance {
         let memory = memory.ok_or("the module exports no memory")?.data(&*store);
         let bytes = |pointer: u32, length: u32| {
             let at = pointer as usize;
-            let bytes = memory.get(at..at.checked_add(length as usize)?);
-            bytes
+
+            memory.get(at..at.checked_add(length as usize)?)
         };
         let outside = || format!("`{name}` returns an address outside of the memory");
         let area = bytes(area.cast_unsigned(), 8).ok_or_else(outside)?;
