@@ -13,6 +13,7 @@ mod hints;
 mod json;
 mod keys_kept;
 mod keys_told;
+mod next_steps;
 mod refused_calls;
 mod session;
 mod session_records;

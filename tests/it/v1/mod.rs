@@ -13,4 +13,5 @@ mod schemas_refused;
 mod scopes;
 mod typed;
 mod typed_values;
+mod warnings;
 mod wrong_bodies;

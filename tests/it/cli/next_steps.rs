@@ -1,0 +1,152 @@
+//! Commands that cannot be done as typed: what they say is wrong, and what to type.
+
+use crate::v1::functions::numbered;
+use iof_tests::guests::guest;
+use iof_tests::server::Server;
+use iof_tests::user::User;
+use std::fs;
+
+/// Each says what is wrong and what to type.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_as_typed_says_the_next_step() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    fs::write(user.folder().join("typed.wasm"), guest("typed")).unwrap();
+    user.types(&["deploy", "typed.wasm"]).await;
+    fs::create_dir(user.folder().join("data")).unwrap();
+    fs::write(user.folder().join("data/iof.db"), "a secret of mine\n").unwrap();
+    fs::write(
+        user.folder().join("notes.txt"),
+        "a secret of mine\n".repeat(100),
+    )
+    .unwrap();
+    for (line, says) in [
+        (
+            &["call", "typed", "one", "two"][..],
+            &[
+                "has no export `one`",
+                "go behind `--`: iof call typed -- one two",
+            ][..],
+        ),
+        (
+            &["call", "typed", "add", "1", "2"],
+            &["iof call FUNCTION EXPORT -- ONE TWO"],
+        ),
+        (
+            &["login"],
+            &["<SERVER>", "iof login https://functions.example.com"],
+        ),
+        (&["secret", "set"], &["<FUNCTION>", "tip: iof secret set "]),
+        (
+            &["restore", "notes.txt", "--data", "new"],
+            &["it is not a tar archive", "that `iof backup` made"],
+        ),
+        (
+            &["doctor", "--data", "data"],
+            &[
+                "data/iof.db is damaged: it is not a database",
+                "`iof restore`",
+            ],
+        ),
+        (
+            &["serve", "--data", "data", "--listen", "127.0.0.1:0"],
+            &["data/iof.db is damaged: it is not a database", "--data"],
+        ),
+        (
+            &["upgrade", "--check", "--data", "data"],
+            &["data/iof.db is damaged: it is not a database", "--data"],
+        ),
+        (
+            &["restore", "nowhere", "--data", "new"],
+            &["there is no backup at nowhere", "`iof backup` made"],
+        ),
+        // Empty values, and what no function is called.
+        (&["call", ""], &["a function has a number, or a name"]),
+        (
+            &["show", "a b"],
+            &["'a b'", "a function has a number, or a name"],
+        ),
+        (
+            &["rm", "../x", "--yes"],
+            &["a function has a number, or a name"],
+        ),
+        (
+            &["deploy", "typed.wasm", "--name", ""],
+            &["a function has a number, or a name"],
+        ),
+        (&["logs", "typed", "--fault", ""], &["'--fault <CODE>'"]),
+        (&["job", ""], &["'<JOB>'"]),
+        (&["login", "nowhere"], &["SERVER"]),
+        (
+            &["login", "http://127.0.0.1:1", "--no-key", "--profile", ""],
+            &["'--profile <NAME>'"],
+        ),
+        (
+            &["call", "typed", "nope"],
+            &[
+                "typed has no export nope; it exports add, ",
+                " more. Name one",
+            ],
+        ),
+        (
+            &["call", "typed", "add", "--", "1", "x"],
+            &["argument b must be JSON: got x"],
+        ),
+        (
+            &["call", "typed", "add", "-d", "{"],
+            &["--data must be JSON"],
+        ),
+        (
+            &["variable", "rm", "typed", "NOPE"],
+            &["typed has no variables"],
+        ),
+    ] {
+        let said = user.types(line).await;
+        assert!(!said.contains("line 1 column"), "{line:?}: {said}");
+        for words in says {
+            assert!(said.contains(words), "{line:?} {words}: {said}");
+        }
+        assert!(
+            said.contains("[exit status ") && !said.contains("secret of mine"),
+            "{line:?}: {said}"
+        );
+    }
+}
+
+/// A first version runs for all calls, and whoever asked for less is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_version_says_that_it_runs_for_all_calls() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    fs::write(user.folder().join("hello.wasm"), numbered(1)).unwrap();
+    for (name, option) in [("one", "--canary=10%"), ("two", "--idle")] {
+        let said = user
+            .types(&["deploy", "hello.wasm", "--name", name, option])
+            .await;
+        assert!(
+            said.contains("version 1, the first one, which runs for all calls"),
+            "{said}"
+        );
+        let said = user.types(&["deploy", "hello.wasm", "--name", name]).await;
+        assert!(!said.contains("the first one"), "{said}");
+    }
+}
+
+/// A size is said as it is set.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_out_of_range_is_said_with_its_unit() {
+    let user = User::new("");
+    for (set, says) in [
+        (
+            "limits.memory=1",
+            "limits.memory must be between 64.0 KiB and 4.0 GiB: got 1 B",
+        ),
+        (
+            "server.concurrency=0",
+            "server.concurrency must be between 1 and 10000: got 0",
+        ),
+    ] {
+        let said = user.types(&["serve", "--check", "--set", set]).await;
+        assert!(said.contains(says), "{set}: {said}");
+    }
+}
