@@ -138,7 +138,6 @@ impl Instance {
         let memory = memory.ok_or("the module exports no memory")?.data(&*store);
         let bytes = |pointer: u32, length: u32| {
             let at = pointer as usize;
-
             memory.get(at..at.checked_add(length as usize)?)
         };
         let outside = || format!("`{name}` returns an address outside of the memory");
