@@ -387,7 +387,7 @@ async fn listening(stdout: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String
     None
 }
 
-/// What a file holds so far. The offset that it shares with its writers stays as it is.
+/// The content of a file so far. The offset that it shares with its writers stays as it is.
 fn contents(file: &File) -> String {
     let length = file.metadata().expect("a file of our own").len();
     let mut bytes = vec![0; usize::try_from(length).expect("it fits into memory")];

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 
 /// The most that is kept. A project with more compiles its dependencies itself.
 const MOST: u64 = 1 << 30;
-/// What is not copied: it is of the project's own packages only.
+/// Folders that are not copied, because they hold only files of the project's own packages.
 const OWN: [&str; 2] = ["incremental", "examples"];
 
 /// The packages that a build compiled.
@@ -45,7 +45,7 @@ impl Packages {
 /// The first build of a project.
 #[derive(Debug)]
 pub(crate) struct FirstBuild {
-    /// Where compiled dependencies are kept for this compiler.
+    /// The folder of compiled dependencies for this compiler.
     kept: PathBuf,
     target_dir: PathBuf,
     /// The directories of a build below both: that of the host, and that of the target.

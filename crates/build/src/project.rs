@@ -20,7 +20,7 @@ pub(crate) struct Project {
     /// The folder of its workspace, with the lock.
     pub(crate) root: PathBuf,
     pub(crate) target_dir: PathBuf,
-    /// Where cargo keeps what is between sources and modules (`build.build-dir`).
+    /// The folder in which cargo keeps intermediate files (`build.build-dir`).
     pub(crate) build_dir: PathBuf,
     pub(crate) what: What,
     /// The part of the package that is built.

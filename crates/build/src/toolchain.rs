@@ -204,7 +204,7 @@ impl Toolchain {
         }
     }
 
-    /// Whether it is the compiler of the path, with its own standard library.
+    /// Returns true for the compiler of the path, with its own standard library.
     pub(crate) fn is_installed(&self) -> bool {
         matches!(self.way, Way::Installed)
     }

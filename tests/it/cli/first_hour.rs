@@ -1,6 +1,6 @@
-//! What new users ran into, and what has worked since.
+//! Findings of new users, each held by a test.
 
-use super::module;
+use super::{module, types};
 use crate::v1::functions::{KEY, ask, create, numbered};
 use iof_tests::guests::{guest, root, wat};
 use iof_tests::server::{Server, program};
@@ -9,17 +9,6 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
-    let said = user.types(line).await;
-    for word in words {
-        assert!(
-            said.contains(word),
-            "{line:?}: {word:?} is missing in: {said}"
-        );
-    }
-    said
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_asks_the_server_before_it_builds() {

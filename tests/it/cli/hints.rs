@@ -1,22 +1,11 @@
 //! The next step, where an answer is not the one that was wanted.
 
-use super::module;
+use super::{module, types};
 use crate::v1::functions::{KEY, create, numbered};
 use iof_tests::guests::path;
 use iof_tests::server::Server;
 use iof_tests::user::User;
 use std::fs;
-
-async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
-    let said = user.types(line).await;
-    for word in words {
-        assert!(
-            said.contains(word),
-            "{line:?}: {word:?} is missing in: {said}"
-        );
-    }
-    said
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_not_there_leads_to_the_nearest_that_the_caller_may_see() {

@@ -34,3 +34,15 @@ fn module(user: &User, number: u32) {
     ));
     fs::write(user.folder().join("hello.wasm"), module).unwrap();
 }
+
+/// Types a line and returns its output, which must have these words.
+async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
+    let said = user.types(line).await;
+    for word in words {
+        assert!(
+            said.contains(word),
+            "{line:?}: {word:?} is missing in: {said}"
+        );
+    }
+    said
+}

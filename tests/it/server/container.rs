@@ -135,7 +135,7 @@ fn start(image: &Path, args: &[String]) -> Child {
         .unwrap()
 }
 
-/// Whether this user may mount and change roots.
+/// Returns true if this user may mount and change roots.
 async fn may_chroot() -> bool {
     let tried = Command::new("unshare")
         .args(["-m", "chroot", "--userspec=65534:65534", "/", "true"])

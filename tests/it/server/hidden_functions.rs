@@ -1,4 +1,4 @@
-//! Whether a private function exists is for those who may call it: to all others it answers as one that does not.
+//! Private functions, which answer all who may not call them as functions that do not exist.
 
 use iof_tests::call::Answer;
 use iof_tests::guests::guest;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 const KEY: &str = "a key of the server's";
 
-/// What an answer says, without what differs between any two: the date, the ids, and the name that was asked for.
+/// The content of an answer, without the parts that differ between any two: the date, the ids, and the name that was asked for.
 fn said(answer: &Answer, name: &str) -> String {
     let mut headers: Vec<_> = answer
         .headers

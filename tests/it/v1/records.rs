@@ -192,7 +192,7 @@ async fn one_function_is_not_shown_to_the_owner_of_another() {
     }
 }
 
-/// Where everybody sees the rows of all functions, everybody sees those of one.
+/// The rows of one function are for everybody wherever those of all are.
 #[tokio::test]
 async fn without_keys_the_rows_of_one_function_are_as_open_as_those_of_all() {
     let server = Server::start("").await;

@@ -1,4 +1,4 @@
-//! What a function states of itself is checked, or its version is refused: nothing that it states goes unchecked in silence.
+//! Descriptions of functions, which are checked, or their version is refused: none goes unchecked in silence.
 
 use super::schemas::{describing, module};
 use iof_tests::guests::wat;

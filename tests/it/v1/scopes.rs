@@ -125,7 +125,7 @@ async fn each_route_takes_the_scope_that_the_page_says() {
     }
 }
 
-/// What the table of scopes says of `deploy`, by the commands that do it.
+/// The scope `deploy` as the table of scopes has it, by the commands that need it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_scope_deploy_rolls_back_and_promotes() {
     let server = operated().await;

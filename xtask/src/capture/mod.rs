@@ -75,7 +75,7 @@ impl Document {
         Ok(Self { file, text })
     }
 
-    /// What stands before the session, the session, and what stands behind it.
+    /// The text before the session, the session, and the text behind it.
     fn parts(&self) -> Outcome<(&str, &str, &str)> {
         let missing = || {
             Problem::new(format!(

@@ -1,4 +1,4 @@
-//! What is said beside an error: the way on.
+//! The next step that a message of the client adds to an error.
 
 use super::Client;
 use super::keys::Function;

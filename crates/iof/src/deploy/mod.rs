@@ -28,7 +28,7 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// What is said of its declaration; `allowed` are the hosts and ports inside that the server lets it reach.
+    /// Notes on its declaration; `allowed` are the hosts and ports inside that the server lets it reach.
     pub(crate) fn notes(&self, allowed: &[String]) -> Vec<String> {
         let declaration = self.declaration.as_deref().unwrap_or_default();
         iof_server::declaration_notes(declaration, allowed)

@@ -97,7 +97,7 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
     Ok(identity)
 }
 
-/// Why there is no namespace. What the kernel says at a limit on their number (user.max_user_namespaces and its like) reads
+/// The reason why a namespace was not made. What the kernel says at a limit on their number (user.max_user_namespaces and its like) reads
 /// as a full disk (unshare(2)).
 fn cause(error: &io::Error) -> String {
     match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {

@@ -104,7 +104,7 @@ async fn heads_of_http_2_are_bounded_too() {
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
 
-/// What fits a number is refused by its size with the usual words; the parser itself refuses the rest (docs/LIMITS.md).
+/// Lengths that fit a number are refused by their size with the usual words; the parser itself refuses the rest (docs/LIMITS.md).
 #[tokio::test]
 async fn a_length_that_no_body_has_is_refused() {
     let server = Server::start("").await;

@@ -59,7 +59,7 @@ fn unsent(server: &Server) -> u64 {
         .sum()
 }
 
-/// What is left of it in the system goes, too: it would stay for minutes, where no limit counts it.
+/// The rest of it in the system goes, too: it would stay for minutes, where no limit counts it.
 #[tokio::test]
 async fn the_system_keeps_nothing_for_a_client_that_was_given_up_on() {
     let (server, path) = slow("head_wait = \"1s\"\n").await;

@@ -12,7 +12,7 @@ const SERVER: &str = "set -e\ncd /srv\nfail() { echo \"FAILED: $1\"; cat /run/io
     for _ in $(seq 300); do grep -q '^listening' /run/iof.out && break; sleep 0.1; done\n\
     iof deploy hello.wasm --name hello --server http://127.0.0.1:8080 || fail deploy\n";
 
-/// What clients see through it, `$1` being its address: who they are called, large bodies, and lines as they come.
+/// Properties of the proxy that clients see, `$1` being its address: who they are called, large bodies, and lines as they come.
 const CLIENT: &str = r#"
 through() { curl -sS --fail-with-body --resolve functions.example.com:80:127.0.0.1 "$@"; }
 at=http://functions.example.com

@@ -1,6 +1,6 @@
 //! Every line of the guide that is typed as root, in its order, on a machine of its own.
 //!
-//! What is not there is played: systemd as the first process by the lines of the unit, packages by a copy of the program,
+//! Programs that are not there are played: systemd as the first process by the lines of the unit, packages by a copy of the program,
 //! certbot by its hook. The lines themselves are typed as they stand.
 
 use super::machine::{Machine, SYSTEMCTL};
@@ -133,7 +133,7 @@ async fn what_root_types_is_typed_as_it_stands() {
     );
 }
 
-/// What needs systemd as the first process is held by its form: systemd takes the unit that the page's line makes.
+/// Lines that need systemd as the first process are held by their form: systemd takes the unit that the page's line makes.
 #[test]
 fn the_unit_that_the_guide_makes_is_one() {
     let line = lines()
@@ -160,7 +160,7 @@ fn the_unit_that_the_guide_makes_is_one() {
     }
 }
 
-/// What the package does when it is configured: the user, the key of secrets once and for all, and a restart of what runs.
+/// Work of the package when it is configured: the user, the key of secrets once and for all, and a restart of what runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_package_makes_the_user_and_the_key_once() {
     let Some(machine) = Machine::new() else {

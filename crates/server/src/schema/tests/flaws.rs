@@ -103,7 +103,7 @@ fn what_cannot_be_checked_is_named() {
     assert!(flaw.to_string().contains("a module may have 100"), "{flaw}");
 }
 
-/// What checks nothing by its meaning is not a flaw.
+/// Keywords that check nothing by their meaning are not flaws.
 #[test]
 fn annotations_and_own_keywords_are_taken() {
     program(&json!({
