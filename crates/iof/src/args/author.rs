@@ -14,13 +14,13 @@ Examples:
                                         one project of two functions
   iof new --list                        all templates")]
 pub(crate) struct New {
-    /// The function's name, or the project's, and the folder's
+    /// Name of the function, or of the project, and of its folder
     #[arg(required_unless_present = "list")]
     pub(crate) name: Option<String>,
-    /// What to begin with
+    /// Template to start from
     #[arg(short, long, value_name = "TEMPLATE", default_value = "rust")]
     pub(crate) template: String,
-    /// A function of a project of several, as often as needed
+    /// Function of a project of several; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "list")]
     pub(crate) function: Vec<String>,
     /// List the templates
@@ -33,30 +33,30 @@ pub(crate) struct New {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-It takes crates on iof-guest, crates as the articles of 2020 wrote them, those of today's
-wasm-bindgen, programs and components, and says what a server would make of them. The module is
-in pkg/, smaller where wasm-opt is installed.
+Builds crates on iof-guest, crates for the service of 2020, wasm-bindgen crates, programs and
+components, and shows how a server would serve the result. The module is written to pkg/, and
+optimised by wasm-opt where that is installed.
 
 Examples:
   iof build                 the crate in this folder
-  iof build hello --watch   that one, and again whenever it changes")]
+  iof build hello --watch   the crate in hello/, rebuilt on every change")]
 pub(crate) struct Build {
-    /// The folder of the crate, or of the workspace whose functions are meant
+    /// Folder of the crate or workspace
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Which function of a workspace [default: all]
+    /// Function of the workspace [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Option<String>,
-    /// Quickly, with checks and names for debuggers
+    /// Compile faster, with debug assertions and symbol names
     #[arg(long)]
     pub(crate) debug: bool,
-    /// Fail instead of changing Cargo.lock
+    /// Fail if Cargo.lock would change
     #[arg(long)]
     pub(crate) locked: bool,
-    /// Leave wasm-opt out
+    /// Skip wasm-opt
     #[arg(long)]
     pub(crate) no_opt: bool,
-    /// Build again whenever it changes
+    /// Rebuild on every change
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) watch: bool,
     /// Print JSON
@@ -66,68 +66,68 @@ pub(crate) struct Build {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-One process: a server of its own, with the grants of function.toml, what is built swapped in when
-you save, and what calls print, send and come to below each other. Its data and its keys are in
-target/iof-dev; other commands find it with --dev.
+Runs a server of its own, with the grants of function.toml. Every save is built and swapped in, and
+the output, requests and result of each call are printed as they happen. Its data and keys are in
+target/iof-dev; other commands reach it with --dev.
 
 Examples:
-  iof dev                         the crate in this folder; the page to call it from is printed
+  iof dev                         the crate in this folder; prints the page to call it from
   iof call hello greet Ada --dev  from another terminal
   iof dev hello --listen 127.0.0.1:0
-  iof dev --allow localhost:3000  functions may send requests to a server of your own
-  iof dev --config iof.toml       with the operator's settings (a ceiling, a model, a pinned host)")]
+  iof dev --allow localhost:3000  functions may send requests to a server of yours
+  iof dev --config iof.toml       with an operator's settings (ceiling, models, pinned hosts)")]
 pub(crate) struct Dev {
-    /// The folder of the crate, or of the workspace whose functions are meant
+    /// Folder of the crate or workspace
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8787", value_parser = listen::parse)]
     pub(crate) listen: SocketAddr,
-    /// A host and port of this machine or this network that functions may reach, as often as needed
+    /// Host and port of this machine or network that functions may reach; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) allow: Vec<String>,
-    /// A file of settings for the server
+    /// Settings file of the server
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// One setting by its name, as often as needed
+    /// One setting by name; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Which function of a workspace [default: all]
+    /// Function of the workspace [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Option<String>,
 }
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-First the tests of the crate (cargo test), then calls on a server of its own that is gone
-afterwards: those that stand in function.toml, and each export that takes no arguments. No request
-leaves but to the hosts of --allow, and secrets have stand-ins.
+Runs the tests of the crate (cargo test), then calls on a temporary server: those listed in
+function.toml, and every export that takes no arguments. Requests reach only the hosts of --allow,
+and secrets are replaced by placeholders.
 
   [[test]]
   export = \"greet\"
   arguments = [\"Ada\"]
-  expect = \"Hello, Ada!\"           any result without it
+  expect = \"Hello, Ada!\"           without it, any result passes
 
-Exit status: 0 if nothing failed, 1 if something did.
+Exit status: 0 if everything passed, 1 if not.
 
 Examples:
   iof test                        the crate in this folder, or all functions of the workspace
   iof test -p mail                one function of it
-  iof test --allow localhost:3000 with a server of your own that stands in for others")]
+  iof test --allow localhost:3000 with a local server as the upstream")]
 pub(crate) struct Test {
-    /// The folder of the crate, or of the workspace whose functions are meant
+    /// Folder of the crate or workspace
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Which function of a workspace [default: all]
+    /// Function of the workspace [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Option<String>,
-    /// A host and port that functions may reach, as often as needed
+    /// Host and port that functions may reach; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) allow: Vec<String>,
-    /// A file of settings for the server
+    /// Settings file of the server
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// One setting by its name, as often as needed
+    /// One setting by name; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// Print JSON

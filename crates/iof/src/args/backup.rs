@@ -6,25 +6,25 @@ use std::path::PathBuf;
 /// Where a backup goes, and of what it is.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-The server may run. The backup has functions, versions and their sources, stored values, jobs,
-logs and recorded calls as they are; keys as digests; and secrets encrypted, without the keys
-that open them unless --with-keys puts these in. Compiled code is left out: the next server
-compiles again.
+The server may be running. The backup holds functions, versions and their sources, stored values,
+jobs, logs and recorded calls; keys as digests; and secrets encrypted, without the keys that
+decrypt them unless --with-keys is given. Compiled code is left out: the restored server compiles
+again.
 
 Examples:
-  iof backup --data /var/lib/iof /backup/2026-11-30        into a directory, which is made
+  iof backup --data /var/lib/iof /backup/2026-11-30        into a new directory
   iof backup --data /var/lib/iof - | gzip > iof.tar.gz     as a tar archive")]
 pub(crate) struct Backup {
-    /// A directory that does not exist, or `-` for a tar archive on stdout
+    /// Directory to create, or `-` for a tar archive on stdout
     #[arg(value_name = "DIR|-")]
     pub(crate) to: PathBuf,
-    /// The server's data [default: iof-data]
+    /// Data directory of the server [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The server's file of settings [default: none]
+    /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Put the keys in that secrets are encrypted under (secrets.key_file); whoever has the backup then has the secrets
+    /// Include the keys that encrypt secrets (secrets.key_file); whoever holds the backup can then read the secrets
     #[arg(long)]
     pub(crate) with_keys: bool,
 }
@@ -32,16 +32,16 @@ pub(crate) struct Backup {
 /// Which backup, and where it goes.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Each file is checked against its digest. A server starts on the data only when all is there.
+Each file is checked against its digest. A server starts on the data only if the restore finished.
 
 Examples:
   iof restore /backup/2026-11-30 --data /var/lib/iof
   gunzip < iof.tar.gz | iof restore - --data /var/lib/iof")]
 pub(crate) struct Restore {
-    /// A directory or a tar archive that `iof backup` made, or `-` for an archive on stdin
+    /// Directory or tar archive made by `iof backup`, or `-` for an archive on stdin
     #[arg(value_name = "DIR|FILE|-")]
     pub(crate) from: PathBuf,
-    /// A data directory that has no database; made if it does not exist
+    /// Data directory without a database; created if missing
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
 }
@@ -49,20 +49,20 @@ pub(crate) struct Restore {
 /// Which data, and where it is.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Says which migrations this release would make, what it would compile again, whether a server has
-the data, and whether a newer release has changed it. Changes nothing; the server may run.
+Shows which migrations this release would apply, what it would recompile, whether a server uses the
+data, and whether a newer release has changed it. Changes nothing; the server may be running.
 Exit status: 0 if this release can use the data, 1 if not.
 
 Examples:
   iof upgrade --check --data /var/lib/iof")]
 pub(crate) struct Upgrade {
-    /// Check only: a server makes its migrations itself, at its start
+    /// Check only; the server applies migrations itself when it starts
     #[arg(long, required = true)]
     pub(crate) check: bool,
-    /// The server's data [default: iof-data]
+    /// Data directory of the server [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The server's file of settings [default: none]
+    /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-A module's function.toml lies beside it, or in the folder that is built. Without one, the function
-gets what the server grants by default.
+The function.toml is read from beside the module, or from the folder that is built. Without one, the
+function gets the server's default grants.
 
 Examples:
   iof deploy                          the crate in this folder, built, under its own name
@@ -17,34 +17,34 @@ Examples:
   iof deploy hello.wasm               a module
   iof deploy --env staging            with the variables of [env.staging]
   iof deploy --set API_URL=https://api.example.com
-  iof deploy --canary 10%             for 10 percent of the calls; `iof promote` for all")]
+  iof deploy --canary 10%             serve 10 percent of the calls; `iof promote` makes it all")]
 pub(crate) struct Deploy {
-    /// A module, or a folder that `iof build` builds
+    /// Module, or folder that `iof build` can build
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
-    /// Which function of a workspace [default: all]
+    /// Function of the workspace [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Option<String>,
-    /// The function's name or number [default: the name of the module]
+    /// Name or number of the function [default: name of the module]
     #[arg(long, value_name = "FUNCTION")]
     #[arg(value_parser = function)]
     pub(crate) name: Option<String>,
-    /// What it declares [default: function.toml, if there is one]
+    /// Its declaration [default: function.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) function: Option<PathBuf>,
-    /// A variable of the function, over those of function.toml, as often as needed
+    /// Variable of the function, overriding function.toml; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// The environment whose variables ([env.NAME] in function.toml) are over the others
+    /// Environment whose variables ([env.NAME] in function.toml) override the others
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
-    /// Callers need a key (for a new function)
+    /// Require a key of callers (new functions only)
     #[arg(long)]
     pub(crate) private: bool,
-    /// Run it for so many of a hundred calls
+    /// Share of the calls that run this version
     #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with = "idle")]
     pub(crate) canary: Option<u8>,
-    /// Do not run it yet
+    /// Upload without running it
     #[arg(long)]
     pub(crate) idle: bool,
     #[command(flatten)]
@@ -62,8 +62,8 @@ fn percent(text: &str) -> Result<u8, String> {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-What the function returns goes to stdout. Exit status: 0 if it returned, 1 if not, 2 if it could not
-be called.
+The result is printed on stdout. Exit status: 0 if the function returned, 1 if it failed, 2 if it
+could not be called.
 
 Examples:
   iof call hello world                       the only export, with a text
@@ -75,29 +75,28 @@ Examples:
   iof call words --stdin book.txt -- -c      a program, with a file as its stdin and an argument
   iof call sums add -d '[2, 3]' --signature '(i32, i32) -> i32'")]
 pub(crate) struct Call {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
-    /// The export; may be left out where there is one
+    /// Export to call; optional if the function has only one
     #[arg(allow_negative_numbers = true)]
     pub(crate) export: Option<String>,
-    /// A text, which is the argument
+    /// Text, passed as the only argument
     #[arg(allow_negative_numbers = true)]
     pub(crate) text: Option<String>,
-    /// JSON, or @FILE (.json is JSON, all else bytes), or @- for stdin
+    /// Arguments as JSON, @FILE (.json as JSON, others as bytes), or @- for stdin
     #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
     pub(crate) data: Option<String>,
-    /// What a program reads on its stdin, or the argument of a function: FILE, or - for the stdin of this command [default:
-    /// nothing]
+    /// Stdin of a program, or the argument of a function: a file, or - for the stdin of this command [default: empty]
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) stdin: Option<String>,
-    /// The types of a function that does not say them, such as `(i32, i32) -> i32`
+    /// Signature of a function that does not carry its types, such as `(i32, i32) -> i32`
     #[arg(long, value_name = "TYPES")]
     pub(crate) signature: Option<String>,
-    /// Do not wait: print the job, whose outcome `iof job` shows
+    /// Return at once and print the job; `iof job` shows its outcome
     #[arg(long)]
     pub(crate) detach: bool,
-    /// The arguments, in their order
+    /// Arguments by position
     #[arg(last = true, value_name = "ARGS", conflicts_with = "data")]
     pub(crate) args: Vec<String>,
     #[command(flatten)]
@@ -106,7 +105,7 @@ pub(crate) struct Call {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Job {
-    /// What `iof call --detach` printed
+    /// Job that `iof call --detach` printed
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) job: String,
     #[command(flatten)]
@@ -119,27 +118,27 @@ The server keeps the newest calls of each function (second_state.log_rows).
 
 Examples:
   iof logs hello               the newest hundred calls, the newest last
-  iof logs hello -f            and those that come
+  iof logs hello -f            follow new calls
   iof logs hello --since 10m --fault guest-cpu
   iof logs hello --json        a JSON object a line")]
 pub(crate) struct Logs {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
-    /// How many rows
+    /// Number of rows
     #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
-    /// Go on with what comes
+    /// Follow: print new rows as they arrive
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only calls of the last so long, such as 10m or 2h
+    /// Only calls since this long ago, such as 10m or 2h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) since: Option<Duration>,
     /// Only calls that ended with this fault, such as guest-cpu; `any` is every fault
     #[arg(long, value_name = "CODE")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) fault: Option<String>,
-    /// Only this call (the header iof-call of its answer)
+    /// Only this call (the iof-call header of its response)
     #[arg(long, value_name = "ID")]
     pub(crate) call: Option<uuid::Uuid>,
     #[command(flatten)]
@@ -160,7 +159,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Show {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
     #[command(flatten)]
@@ -169,17 +168,17 @@ pub(crate) struct Show {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Calls from now on run it; calls under way end on theirs. Versions never change, so this cannot fail
-halfway.
+New calls run the chosen version; calls in progress finish on theirs. Versions are immutable, so a
+rollback cannot fail halfway.
 
 Examples:
   iof rollback hello                 the version before the active one
-  iof rollback hello --version 3     that one, be it earlier or later")]
+  iof rollback hello --version 3     version 3, earlier or later")]
 pub(crate) struct Rollback {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
-    /// The version [default: the one before the active one]
+    /// Version [default: the one before the active one]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) version: Option<i64>,
     #[command(flatten)]
@@ -188,7 +187,7 @@ pub(crate) struct Rollback {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Promote {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
     #[command(flatten)]
@@ -197,10 +196,10 @@ pub(crate) struct Promote {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Rm {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -215,7 +214,7 @@ pub(crate) struct Key {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key, and print it: it is shown once
+    /// Create a key and print it; it is shown only once
     #[command(after_help = "\
 Scopes: deploy (upload, roll back), call (private functions), read (see functions, logs, what left),
 admin (all of it, and secrets, keys, deletion).
@@ -224,42 +223,42 @@ Examples:
   iof key create ci --scope deploy                       for all functions
   iof key create shop --scope call --function send-email --expires 2027-01-01T00:00:00Z")]
     Create {
-        /// A line for people: who has it, what for
+        /// Description for people: who holds it, and why
         label: String,
-        /// What it may do; as often as needed
+        /// Scope of the key; may be repeated
         #[arg(long, required = true, value_parser = ["deploy", "call", "read", "admin"])]
         scope: Vec<String>,
-        /// The one function that it is for
+        /// Restrict it to this function
         #[arg(long, value_name = "FUNCTION")]
         #[arg(value_parser = function)]
         function: Option<String>,
-        /// When it ends
+        /// Time of expiry
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
         #[command(flatten)]
         remote: Remote,
     },
-    /// Make another admin key for a function, and print it: it is shown once
+    /// Replace the admin key of a function and print the new one; it is shown only once
     #[command(after_help = "\
-For a function whose admin key is lost. It takes a key of the server (auth.keys), one of scope
-admin, or the admin key itself, which opens nothing from then on.
+For a function whose admin key is lost. Needs a key of the server (auth.keys), a key of scope admin,
+or the admin key itself. The old admin key stops working.
 
 Examples:
   iof key rotate hello --key KEY      KEY is one of the server's auth.keys")]
     Rotate {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
         remote: Remote,
     },
-    /// List the keys; nothing shows what they are
+    /// List the keys, without their values
     #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Delete a key: it opens nothing from now on
+    /// Delete a key; it stops working at once
     #[command(alias = "delete")]
     Rm {
         /// Its number
@@ -272,23 +271,23 @@ Examples:
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-It is kept in the user's folder of configuration, in a file that nobody else can read. Commands use
-the last login; --profile names another.
+The profile is stored in the user's configuration folder, in a file that only the user can read.
+Commands use the last login unless --profile names another.
 
 Examples:
   iof login https://functions.example.com              asks for the key, without showing it
   iof login http://127.0.0.1:8080 --profile local --no-key")]
 pub(crate) struct Login {
-    /// The server
+    /// URL of the server
     pub(crate) server: String,
-    /// The name to keep it under [default: default, or the server's address if that is of another server]
+    /// Name of the profile [default: default, or the server's address if that name is taken]
     #[arg(long, value_name = "NAME")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) profile: Option<String>,
-    /// It takes no key
+    /// Log in without a key
     #[arg(long)]
     pub(crate) no_key: bool,
-    /// A further certificate authority to trust (PEM)
+    /// Additional certificate authority to trust (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
     /// Print JSON
@@ -298,7 +297,7 @@ pub(crate) struct Login {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Logout {
-    /// The profile [default: the one of the last login]
+    /// Profile [default: the last login]
     #[arg(long, value_name = "NAME", env = "IOF_PROFILE")]
     pub(crate) profile: Option<String>,
     /// Print JSON
@@ -320,7 +319,7 @@ pub(crate) struct Profile {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
-    /// List the servers of `iof login`, and which one commands go to
+    /// List the profiles of `iof login`, and which one is active
     #[command(visible_alias = "ls")]
     List {
         /// Print JSON

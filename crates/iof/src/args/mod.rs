@@ -44,18 +44,18 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a folder with a function that builds
+    /// Create a function project
     #[command(alias = "init")]
     New(New),
-    /// Build a function, and show what it is
+    /// Build a function and show its interface
     Build(Build),
-    /// Build, serve and try a function while you write it
+    /// Build and serve a function while you edit it
     Dev(Dev),
-    /// Run a function's tests, and call its exports
+    /// Run the tests of a function, and call its exports
     Test(Test),
     /// Run the server
     Serve(Serve),
-    /// Deploy a function, or its next version
+    /// Deploy a function or a new version of it
     Deploy(Deploy),
     /// Call a function
     #[command(alias = "invoke")]
@@ -68,25 +68,25 @@ pub(crate) enum Command {
     List(List),
     /// Show a function and its versions
     Show(Show),
-    /// Make an earlier version the active one
+    /// Activate an earlier version
     Rollback(Rollback),
-    /// Make the canary the active version
+    /// Activate the canary version
     Promote(Promote),
     /// Delete a function
     #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
-    /// Show the outcome of a call that was sent with --detach
+    /// Show the outcome of a detached call
     Job(Job),
-    /// Make, list and delete keys
+    /// Create, list and delete keys
     Key(Key),
-    /// Keep a server and a key for it
+    /// Remember a server and a key for it
     Login(Login),
-    /// Drop a server and the key for it
+    /// Forget a server and its key
     Logout(Logout),
-    /// List the servers that are kept
+    /// List the remembered servers
     #[command(alias = "profiles")]
     Profile(Profile),
-    /// Show which server commands go to, and what the key may do there
+    /// Show which server and key commands use, and the key's scopes
     #[command(alias = "who")]
     Whoami(Whoami),
     /// Set, list and delete the secrets of a function
@@ -98,44 +98,44 @@ pub(crate) enum Command {
     Egress(Egress),
     /// List the recorded calls of a function
     Calls(Calls),
-    /// Run a recorded call again, offline, and show what is different
+    /// Re-run a recorded call offline and compare the outcome
     Replay(Replay),
-    /// List, add and remove the models that the command `infer` runs
+    /// List, add and remove the models of the command `infer`
     #[cfg(feature = "infer")]
     Models(Models),
-    /// Back up the data of a server, which may run
+    /// Back up the data of a server, running or not
     Backup(Backup),
     /// Restore a backup
     Restore(Restore),
     /// Show what this release would do to a server's data
     Upgrade(Upgrade),
-    /// Check that this machine has what `iof serve` and `iof build` need
+    /// Check this machine for what `iof serve` and `iof build` need
     Doctor(Doctor),
-    /// Print the completions of a shell
+    /// Print shell completions
     Completions(Completions),
-    /// Write the manual's pages
+    /// Write man pages
     Man(Man),
     /// Print the version
     Version(Version),
 }
 
-/// What to look at.
+/// Settings to check.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Exit status: 0 if every line is fine, 1 if not. What only authors of functions want counts in a
-folder with a project.
+Exit status: 0 if every check passed, 1 if not. Checks for authors count only in a folder with a
+project.
 
 Examples:
-  iof doctor                             what is there for a server as it comes
-  iof doctor --config iof.toml           for one with these settings")]
+  iof doctor                             for a server with default settings
+  iof doctor --config iof.toml           for a server with these settings")]
 pub(crate) struct Doctor {
-    /// The server's data [default: iof-data]
+    /// Data directory of the server [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The server's file of settings [default: none]
+    /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Mend what can be mended safely: the mode of a key's file
+    /// Repair what can be repaired safely: the mode of a key file
     #[arg(long)]
     pub(crate) fix: bool,
     #[command(flatten)]
@@ -146,20 +146,20 @@ pub(crate) struct Doctor {
 #[derive(Clone, Debug, Default, Arguments)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Remote {
-    /// The server [default: that of the profile, else http://127.0.0.1:8080]
+    /// Server [default: that of the profile, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "IOF_SERVER")]
     pub(crate) server: Option<String>,
-    /// A key of the server, one that was made for it, or the function's admin key [default: that of the profile, else
-    /// the admin key that a deploy from here was given]
+    /// Key of the server, a created key, or the function's admin key [default: that of the profile, else the admin key
+    /// of the last deploy from here]
     #[arg(long, value_name = "KEY", env = "IOF_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// What `iof login` remembered under this name [default: the one of the last login]
+    /// Profile of `iof login` [default: the last login]
     #[arg(long, value_name = "NAME", env = "IOF_PROFILE")]
     pub(crate) profile: Option<String>,
-    /// The server of `iof dev` that started last, with its key
+    /// Use the `iof dev` server that started last, with its key
     #[arg(long)]
     pub(crate) dev: bool,
-    /// A further certificate authority to trust (PEM)
+    /// Additional certificate authority to trust (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
     /// Print JSON
@@ -232,45 +232,46 @@ pub(crate) struct Version {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Man {
-    /// A folder for the pages, such as ~/.local/share/man/man1
+    /// Folder for the pages, such as ~/.local/share/man/man1
     pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Default, Arguments)]
 #[command(
     args_override_self = true,
-    after_help = "Every setting can be given four ways; the first of these counts: a flag, an environment
+    after_help = "Every setting can be given in four ways; the first of these wins: a flag, an environment
 variable, the file, the default. limits.wall_time is --set limits.wall_time=5s,
 IOF_LIMITS_WALL_TIME=5s, or wall_time = \"5s\" under [limits] in the file.
 
 Examples:
   iof serve                                    on 127.0.0.1:8080, data in ./iof-data
   iof serve --listen 127.0.0.1:0               on a free port, which it prints
-  iof serve --set limits.memory=256MiB         with another limit
-  iof serve --config iof.toml --check          whether it would start with these settings
+  iof serve --set limits.memory=256MiB         with one setting changed
+  iof serve --config iof.toml --check          check the settings without starting
   iof serve --print-config --commented > iof.toml
-                                               all settings, to start a file from"
+                                               all settings, as a file to edit"
 )]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 takes a free one; a port without an address is one of this machine [default: 127.0.0.1:8080]
+    /// Address to listen on; port 0 picks a free port; a port without an address means loopback [default:
+    /// 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Where functions are kept; made if it does not exist [default: iof-data]
+    /// Data directory; created if missing [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The file of settings [default: none]
+    /// Settings file [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// One setting by its name, as often as needed
+    /// One setting by name; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Print all settings as they would apply, and exit
+    /// Print the effective settings, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
-    /// With --print-config: say what each setting decides
+    /// With --print-config: add a comment to each setting
     #[arg(long, requires = "print_config")]
     pub(crate) commented: bool,
-    /// Check the settings and the files that they name, and exit
+    /// Check the settings and the files they name, and exit
     #[arg(long, conflicts_with = "print_config")]
     pub(crate) check: bool,
 }

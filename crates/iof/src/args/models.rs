@@ -10,7 +10,7 @@ Examples:
   iof models add digits digits.onnx --labels digits.txt
   iof models show digits                       its inputs and outputs
   iof models list --json
-  iof models doctor --config iof.toml          whether its onnxruntime can be used
+  iof models doctor --config iof.toml          whether onnxruntime can be used
 
 docs/models.md says what a declaration (model.toml) may hold.")]
 pub(crate) struct Models {
@@ -32,25 +32,25 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         place: Where,
     },
-    /// Add a model, once it was loaded and run
+    /// Add a model after a trial run
     Add {
-        /// Its name: small letters, digits, and . _ - after the first
+        /// Name: lower-case letters and digits, and . _ - after the first character
         name: String,
         /// An ONNX file, a frozen graph of TensorFlow, or a TensorFlow Lite file
         file: PathBuf,
-        /// Labels of its output, one a line
+        /// Labels of its output, one per line
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
         /// Its model.toml
         #[arg(long, value_name = "FILE")]
         declaration: Option<PathBuf>,
-        /// Take the place of a model of the same name
+        /// Replace a model of the same name
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
         place: Where,
     },
-    /// Show what runs models here, and how to have onnxruntime run them
+    /// Show which runtime runs models here, and how to use onnxruntime
     Doctor {
         #[command(flatten)]
         place: Where,
@@ -67,10 +67,10 @@ pub(crate) enum ModelsCommand {
 /// Whose models.
 #[derive(Debug, Arguments)]
 pub(crate) struct Where {
-    /// The server's data [default: iof-data]
+    /// Data directory of the server [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The server's file of settings [default: none]
+    /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON

@@ -11,23 +11,23 @@ pub(crate) struct Secret {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Set a secret to the text on stdin, which is asked for on a terminal
+    /// Set a secret from stdin, or from a prompt on a terminal
     #[command(after_help = "Examples:
   iof secret set 1 SENDGRID_TOKEN                   asks for the value, without showing it
-  iof secret set 1 SENDGRID_TOKEN < token.txt       a line break at the end is left out")]
+  iof secret set 1 SENDGRID_TOKEN < token.txt       a trailing line break is removed")]
     Set {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
-        /// The secret's name, such as SENDGRID_TOKEN
+        /// Name of the secret, such as SENDGRID_TOKEN
         name: String,
         #[command(flatten)]
         remote: Remote,
     },
-    /// List the names of a function's secrets; nothing shows their values
+    /// List the names of a function's secrets, without their values
     #[command(visible_alias = "ls")]
     List {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
@@ -36,10 +36,10 @@ pub(crate) enum SecretCommand {
     /// Delete a secret
     #[command(alias = "delete")]
     Rm {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
-        /// The secret's name
+        /// Name of the secret
         name: String,
         #[command(flatten)]
         remote: Remote,
@@ -54,15 +54,15 @@ pub(crate) struct Variable {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VariableCommand {
-    /// Set variables: the function's next version, of the same module, runs with them
+    /// Set variables, as a new version of the same module
     #[command(
-        after_help = "Variables are not secrets: whoever may read the function sees them.
+        after_help = "Variables are not secrets: whoever may read the function can see them.
 
 Examples:
   iof variable set hello API_URL=https://api.example.com LEVEL=2"
     )]
     Set {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
         /// Names and values
@@ -71,10 +71,10 @@ Examples:
         #[command(flatten)]
         remote: Remote,
     },
-    /// List the variables of the version that runs
+    /// List the variables of the active version
     #[command(visible_alias = "ls")]
     List {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
         #[command(flatten)]
@@ -83,7 +83,7 @@ Examples:
     /// Remove variables
     #[command(alias = "delete")]
     Rm {
-        /// The function's name or number
+        /// Name or number of the function
         #[arg(value_parser = function)]
         function: String,
         /// Names
@@ -97,20 +97,20 @@ Examples:
 #[derive(Debug, Arguments)]
 #[command(after_help = "Examples:
   iof egress                          the newest hundred rows, the newest last
-  iof egress --function 1 -f          what function 1 sends, as it happens
+  iof egress --function 1 -f          follow what function 1 sends
   iof egress --call ID --json         what one call sent, a JSON object a line")]
 pub(crate) struct Egress {
-    /// Of this function alone
+    /// Only this function
     #[arg(long, value_name = "FUNCTION")]
     #[arg(value_parser = function)]
     pub(crate) function: Option<String>,
-    /// Of this call alone (the header iof-call of its answer)
+    /// Only this call (the iof-call header of its response)
     #[arg(long, value_name = "ID")]
     pub(crate) call: Option<String>,
-    /// How many rows
+    /// Number of rows
     #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
     pub(crate) limit: u32,
-    /// Go on with what comes
+    /// Follow: print new rows as they arrive
     #[arg(short, long)]
     pub(crate) follow: bool,
     #[command(flatten)]
@@ -126,10 +126,10 @@ Examples:
   iof replay ID                       runs one of them again"
 )]
 pub(crate) struct Calls {
-    /// The function's name or number
+    /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,
-    /// How many
+    /// Number of calls
     #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -138,21 +138,21 @@ pub(crate) struct Calls {
 
 #[derive(Debug, Arguments)]
 #[command(
-    after_help = "The call hears what it heard when it was recorded, and reaches nothing. Exit status: 0 if it
-ended alike, 1 if not, 2 if it could not be run.
+    after_help = "The call gets its recorded inputs and reaches nothing. Exit status: 0 if the outcome is the same,
+1 if not, 2 if the call could not be run.
 
 Examples:
-  iof replay ID                       on the version that it ran on
-  iof replay ID --version 3           on another one, to see whether that mends it
+  iof replay ID                       on the recorded version
+  iof replay ID --version 3           on another version, to check a fix
   iof calls hello                     the recorded calls of a function"
 )]
 pub(crate) struct Replay {
-    /// The call (the header iof-call of its answer)
+    /// Call (the iof-call header of its response)
     pub(crate) call: String,
-    /// The version to run it on [default: the one it ran on]
+    /// Version to run [default: the recorded one]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) version: Option<i64>,
-    /// Whose call it is, if there are many keys here
+    /// Function of the call, if several admin keys are stored here
     #[arg(long)]
     #[arg(value_parser = function)]
     pub(crate) function: Option<String>,
