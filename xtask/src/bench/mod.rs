@@ -6,6 +6,7 @@
 mod commands;
 mod egress;
 mod hello;
+mod memory;
 mod neighbours;
 mod plot;
 mod saves;
