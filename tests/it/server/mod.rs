@@ -1,6 +1,7 @@
 //! The server itself: its listeners, limits, metrics, start and stop.
 
 mod acme;
+mod alerts;
 mod architecture;
 mod body_codings;
 mod browser;
