@@ -38,6 +38,7 @@ mod serve;
 mod service;
 mod shell;
 mod test;
+mod top;
 mod upgrade;
 mod variable;
 
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Variable(variable) => client::run(variable::run(variable)),
         Command::Egress(egress) => client::run(egress::run(egress)),
+        Command::Top(top) => client::run(top::run(top)),
         Command::Replay(replay) => client::run(replay::run(replay)),
         #[cfg(feature = "infer")]
         Command::Models(models) => client::run(models::run(models)),

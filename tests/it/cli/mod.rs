@@ -20,6 +20,7 @@ mod session_records;
 mod settings;
 mod strangers;
 mod terminal;
+mod top;
 mod variables;
 mod words;
 

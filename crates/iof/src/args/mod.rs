@@ -16,7 +16,9 @@ pub(crate) use functions::{
 };
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, Where};
-pub(crate) use records::{Calls, Egress, Replay, Secret, SecretCommand, Variable, VariableCommand};
+pub(crate) use records::{
+    Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
+};
 
 pub(crate) use tips::with_tip;
 
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Variable(Variable),
     /// Show outbound requests and commands run by functions
     Egress(Egress),
+    /// Show the busiest functions of a server, live
+    Top(Top),
     /// List the recorded calls of a function
     Calls(Calls),
     /// Re-run a recorded call offline and compare the outcome

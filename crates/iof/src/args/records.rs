@@ -2,6 +2,7 @@
 
 use super::{Remote, function};
 use clap::{Args as Arguments, Subcommand};
+use std::time::Duration;
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Secret {
@@ -158,4 +159,51 @@ pub(crate) struct Replay {
     pub(crate) function: Option<String>,
     #[command(flatten)]
     pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+Rates and times are those of the interval before. FAILED leaves out calls that the request failed;
+WAIT is the wait for a permit (server.concurrency, and the function's own). It takes a key of the
+server, or one of scope read for all functions.
+
+Examples:
+  iof top                             on a terminal, until Ctrl-C
+  iof top --sort failed
+  iof top --count 1 --interval 10s    one table, of ten seconds
+  iof top --json | jq                 one JSON object")]
+pub(crate) struct Top {
+    /// Time between two tables
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Number of tables [default: no end on a terminal, else 1]
+    #[arg(short, long, value_name = "TABLES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: Option<u32>,
+    /// Column to sort by
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) sort: TopOrder,
+    /// Number of rows [default: as many as fit on the terminal, else 20]
+    #[arg(short = 'n', long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rows: Option<u32>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// A column of `iof top`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum TopOrder {
+    #[default]
+    Calls,
+    Failed,
+    P99,
+    Wait,
+    Cores,
+}
+
+/// `2s`, and at least a tenth of a second.
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime_serde::re::humantime::parse_duration(text) {
+        Ok(time) if time >= Duration::from_millis(100) => Ok(time),
+        _ => Err("a time of 100ms or more, such as 2s".into()),
+    }
 }

@@ -17,12 +17,17 @@ pub(super) struct TimeHistogram {
 }
 
 /// The contents of a histogram at a moment.
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// The sum of all times, in seconds.
     pub(super) sum: f64,
     pub(super) count: u64,
     /// Upper bounds, each with the count of its own bucket.
-    pub(super) buckets: Vec<(f64, u64)>,
+    pub(crate) buckets: Vec<(f64, u64)>,
+}
+
+impl Snapshot {
+    /// The upper bounds of the buckets, in seconds. The last bucket, which has none, follows them.
+    pub(crate) const BOUNDS: &[f64] = &BOUNDS;
 }
 
 impl TimeHistogram {

@@ -6,13 +6,16 @@
 //! bounded: versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
 
 mod exposition;
+mod figures;
 mod function;
 mod histogram;
 mod leaving;
 mod page;
 
 use crate::settings::MetricsSettings;
+pub(crate) use figures::VersionFigures;
 pub(crate) use function::FunctionMetrics;
+pub(crate) use histogram::Snapshot;
 use leaving::Leaving;
 pub(crate) use page::router;
 use std::collections::HashMap;

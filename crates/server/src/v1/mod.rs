@@ -17,7 +17,7 @@
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
 //! | `calls` | recorded calls, and their replay |
-//! | `server` | what the server holds and runs now |
+//! | `server`, `figures` | what the server holds and runs now, and what functions did since its start |
 
 mod access;
 mod answer;
@@ -26,6 +26,7 @@ mod call;
 mod calls;
 mod describe;
 mod egress;
+mod figures;
 mod functions;
 mod jobs;
 mod keys;
@@ -94,4 +95,5 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate_admin_key))
         .routes(routes!(server::read))
+        .routes(routes!(figures::list))
 }

@@ -1,0 +1,405 @@
+//! `iof top`: the functions of a server by how much they are called, from two readings of their counts.
+
+use crate::args::{Top, TopOrder};
+use crate::client::Client;
+use crate::output::table;
+use crate::{escape, print, print_bytes};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+/// Moves a terminal's cursor to its first cell.
+const HOME: &str = "\x1b[H";
+/// Erases the rest of a line.
+const ERASE_LINE: &str = "\x1b[K";
+/// Erases all below the cursor.
+const ERASE_BELOW: &str = "\x1b[J";
+/// Lines above the rows: the server, its calls, its functions, a blank line and the names of the columns.
+const HEAD: usize = 5;
+/// Rows where the height of a terminal is not known.
+const ROWS: usize = 20;
+
+/// The counts of all functions at a moment.
+#[derive(Clone, Deserialize)]
+struct Reading {
+    uptime: f64,
+    bounds: Vec<f64>,
+    functions: Vec<Counts>,
+}
+
+/// The counts of one version of a function since the server started.
+#[derive(Clone, Deserialize)]
+struct Counts {
+    function: String,
+    version: i64,
+    calls: u64,
+    client_faults: u64,
+    faults: u64,
+    loads: u64,
+    cpu: f64,
+    times: Vec<u64>,
+    waits: Vec<u64>,
+}
+
+/// What one version of a function did between two readings.
+#[derive(Debug, PartialEq)]
+struct Row {
+    function: String,
+    version: i64,
+    calls_per_second: f64,
+    /// The share of failed calls among those whose request was right; `None` if there was none.
+    failed: Option<f64>,
+    /// Seconds within which half of the calls, and 99 of 100, ended; and 99 of 100 had their permits. `None` without calls.
+    p50: Option<f64>,
+    p99: Option<f64>,
+    wait_p99: Option<f64>,
+    /// Cores that it held on average.
+    cores: f64,
+}
+
+pub(crate) async fn run(top: Top) -> Result<ExitCode, String> {
+    let client = Client::new(&top.remote)?;
+    let is_live = std::io::stdout().is_terminal() && !top.remote.json && top.count.is_none();
+    let count = match top.count {
+        Some(count) => Some(u64::from(count)),
+        None if is_live => None,
+        None => Some(1),
+    };
+    let mut before = read(&client).await?;
+    let mut printed = 0;
+    if is_live {
+        print_bytes(format!("{HOME}{ERASE_BELOW}").as_bytes());
+    }
+    loop {
+        tokio::time::sleep(top.interval).await;
+        let after = read(&client).await?;
+        let server = client.ask(Method::GET, "/v1/server", "").await?;
+        let mut rows = rows(&before, &after);
+        sort(&mut rows, top.sort);
+        let shown = match top.remote.json {
+            true => format!("{}\n", object(&server, &rows)),
+            false => page(
+                client.origin(),
+                &server,
+                &before,
+                &after,
+                &rows,
+                height(&top, is_live),
+            ),
+        };
+        let ended = match is_live {
+            false => print(&shown),
+            true => print_bytes(frame(&shown).as_bytes()),
+        };
+        printed += 1;
+        if ended != ExitCode::SUCCESS || count.is_some_and(|count| printed >= count) {
+            return Ok(ended);
+        }
+        if !is_live && !top.remote.json {
+            print("\n");
+        }
+        before = after;
+    }
+}
+
+async fn read(client: &Client) -> Result<Reading, String> {
+    let counts = client.ask(Method::GET, "/v1/server/functions", "").await?;
+    serde_json::from_value(counts).map_err(|error| {
+        format!("the server's answer is not that of a server of this version: {error}")
+    })
+}
+
+/// The most rows that are shown.
+fn height(top: &Top, is_live: bool) -> usize {
+    match (top.rows, is_live) {
+        (Some(rows), _) => rows as usize,
+        (None, true) => terminal_size::terminal_size().map_or(ROWS, |(_, lines)| {
+            usize::from(lines.0).saturating_sub(HEAD + 1).max(1)
+        }),
+        (None, false) => ROWS,
+    }
+}
+
+/// A page as it replaces the one before on a terminal.
+fn frame(page: &str) -> String {
+    let columns = terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
+    let mut frame = HOME.to_owned();
+    for line in escape::block(page).lines() {
+        // A line that wraps would push the first ones out.
+        frame.extend(line.chars().take(columns.unwrap_or(usize::MAX)));
+        frame += &format!("{ERASE_LINE}\n");
+    }
+    frame + ERASE_BELOW
+}
+
+/// The difference of two readings. Where the second has less, the server started anew: then all of it is new.
+fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
+    let is_new = after.uptime < before.uptime;
+    let known: HashMap<_, _> = before
+        .functions
+        .iter()
+        .filter(|_| !is_new)
+        .map(|counts| ((counts.function.as_str(), counts.version), counts))
+        .collect();
+    let seconds = elapsed(before, after);
+    let row = |now: &Counts| {
+        let then = known
+            .get(&(now.function.as_str(), now.version))
+            .filter(|then| then.calls <= now.calls);
+        let since = |field: fn(&Counts) -> u64| {
+            field(now).saturating_sub(then.map_or(0, |then| field(then)))
+        };
+        let groups = |field: fn(&Counts) -> &Vec<u64>| -> Vec<u64> {
+            let then = then.map(|then| field(then).as_slice()).unwrap_or_default();
+            let earlier = then.iter().chain(std::iter::repeat(&0));
+            let now = field(now).iter().zip(earlier);
+            now.map(|(now, then)| now.saturating_sub(*then)).collect()
+        };
+        let calls = since(|of| of.calls);
+        let right = calls.saturating_sub(since(|of| of.client_faults));
+        let times = groups(|of| &of.times);
+        Row {
+            function: now.function.clone(),
+            version: now.version,
+            calls_per_second: calls as f64 / seconds,
+            failed: (right > 0).then(|| since(|of| of.faults) as f64 / right as f64),
+            p50: quantile(0.5, &after.bounds, &times),
+            p99: quantile(0.99, &after.bounds, &times),
+            wait_p99: quantile(0.99, &after.bounds, &groups(|of| &of.waits)),
+            cores: (now.cpu - then.map_or(0.0, |then| then.cpu)).max(0.0) / seconds,
+        }
+    };
+    after.functions.iter().map(row).collect()
+}
+
+/// The seconds between two readings.
+fn elapsed(before: &Reading, after: &Reading) -> f64 {
+    let seconds = match after.uptime < before.uptime {
+        true => after.uptime,
+        false => after.uptime - before.uptime,
+    };
+    seconds.max(1e-3)
+}
+
+/// The time within which this share of the calls ended, as Prometheus reckons it from groups: evenly within each. That of calls
+/// beyond the last bound is the bound.
+fn quantile(share: f64, bounds: &[f64], groups: &[u64]) -> Option<f64> {
+    let total: u64 = groups.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let (wanted, mut seen, mut lower) = (share * total as f64, 0.0, 0.0);
+    for (count, upper) in groups.iter().zip(bounds) {
+        let count = *count as f64;
+        if count > 0.0 && seen + count >= wanted {
+            return Some(lower + (upper - lower) * (wanted - seen) / count);
+        }
+        seen += count;
+        lower = *upper;
+    }
+    bounds.last().copied()
+}
+
+fn sort(rows: &mut [Row], order: TopOrder) {
+    let key = |row: &Row| match order {
+        TopOrder::Calls => row.calls_per_second,
+        TopOrder::Failed => row.failed.unwrap_or(-1.0),
+        TopOrder::P99 => row.p99.unwrap_or(-1.0),
+        TopOrder::Wait => row.wait_p99.unwrap_or(-1.0),
+        TopOrder::Cores => row.cores,
+    };
+    rows.sort_by(|a, b| {
+        let calls = b.calls_per_second.total_cmp(&a.calls_per_second);
+        let first = key(b).total_cmp(&key(a)).then(calls);
+        first.then_with(|| (&a.function, a.version).cmp(&(&b.function, b.version)))
+    });
+}
+
+/// The page for people.
+fn page(
+    origin: &str,
+    server: &Json,
+    before: &Reading,
+    after: &Reading,
+    rows: &[Row],
+    most: usize,
+) -> String {
+    let figure = |group: &str, name: &str| whole(server[group][name].as_f64().unwrap_or_default());
+    let total: f64 = rows.iter().map(|row| row.calls_per_second).sum();
+    let loads = |of: &Reading| of.functions.iter().map(|counts| counts.loads).sum::<u64>();
+    let misses = loads(after).saturating_sub(loads(before)) as f64 / elapsed(before, after);
+    let called: Vec<_> = rows
+        .iter()
+        .filter(|row| row.calls_per_second > 0.0)
+        .collect();
+    let cells: Vec<_> = called
+        .iter()
+        .take(most)
+        .map(|row| {
+            vec![
+                row.function.clone(),
+                row.version.to_string(),
+                rate(row.calls_per_second),
+                row.failed
+                    .map_or("-".into(), |failed| format!("{:.1}%", failed * 100.0)),
+                row.p50.map_or("-".into(), time),
+                row.p99.map_or("-".into(), time),
+                row.wait_p99.map_or("-".into(), time),
+                format!("{:.2}", row.cores),
+            ]
+        })
+        .collect();
+    let head = format!(
+        "iof {} at {origin}, up {}\n\
+         calls: {}/s, {} running of {}, {} waiting\n\
+         functions: {} called, {} loaded of {}, {} loads/s\n\n",
+        server["version"].as_str().unwrap_or_default(),
+        duration(after.uptime),
+        rate(total),
+        figure("calls", "running"),
+        figure("calls", "limit"),
+        figure("calls", "waiting"),
+        called.len(),
+        figure("functions", "loaded"),
+        figure("functions", "limit"),
+        rate(misses),
+    );
+    let names = [
+        "FUNCTION", "VERSION", "CALLS/S", "FAILED", "P50", "P99", "WAIT P99", "CORES",
+    ];
+    head + &table(&names, &cells, "No function was called.")
+}
+
+/// The same for scripts: seconds, and shares of 1.
+fn object(server: &Json, rows: &[Row]) -> Json {
+    let functions: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "function": row.function,
+                "version": row.version,
+                "calls_per_second": row.calls_per_second,
+                "failed": row.failed,
+                "p50": row.p50,
+                "p99": row.p99,
+                "wait_p99": row.wait_p99,
+                "cores": row.cores,
+            })
+        })
+        .collect();
+    json!({ "server": server, "functions": functions })
+}
+
+/// A time in the unit that people say it in.
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} µs", s * 1e6),
+        s if s < 0.1 => format!("{:.1} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s => format!("{s:.1} s"),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = std::time::Duration::from_secs(seconds as u64);
+    humantime_serde::re::humantime::format_duration(seconds).to_string()
+}
+
+/// A number a second: with a fraction only where it counts.
+fn rate(number: f64) -> String {
+    match number < 10.0 {
+        true => format!("{number:.1}"),
+        false => whole(number),
+    }
+}
+
+/// A whole number with commas at its thousands.
+fn whole(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(calls: u64, faults: u64, times: [u64; 3]) -> Counts {
+        Counts {
+            function: "f".into(),
+            version: 1,
+            calls,
+            client_faults: 0,
+            faults,
+            loads: 1,
+            cpu: calls as f64 / 100.0,
+            times: times.to_vec(),
+            waits: times.to_vec(),
+        }
+    }
+
+    fn reading(uptime: f64, functions: Vec<Counts>) -> Reading {
+        Reading {
+            uptime,
+            bounds: vec![0.1, 1.0],
+            functions,
+        }
+    }
+
+    #[test]
+    fn a_row_is_the_difference_of_two_readings() {
+        let before = reading(10.0, vec![counts(100, 1, [100, 0, 0])]);
+        let after = reading(12.0, vec![counts(120, 2, [110, 10, 0])]);
+        let rows = rows(&before, &after);
+        let row = &rows[0];
+        assert_eq!((row.calls_per_second, row.failed), (10.0, Some(0.05)));
+        assert_eq!(row.p50, Some(0.1));
+        assert!((row.p99.unwrap() - 0.982).abs() < 1e-9, "{row:?}");
+        assert!((row.cores - 0.1).abs() < 1e-9, "{row:?}");
+    }
+
+    #[test]
+    fn a_server_that_started_anew_begins_from_nothing() {
+        let before = reading(10.0, vec![counts(100, 1, [100, 0, 0])]);
+        let after = reading(2.0, vec![counts(120, 0, [120, 0, 0])]);
+        assert_eq!(rows(&before, &after)[0].calls_per_second, 60.0);
+    }
+
+    #[test]
+    fn a_function_that_was_not_called_has_no_times() {
+        let same = reading(10.0, vec![counts(100, 1, [100, 0, 0])]);
+        let later = Reading {
+            uptime: 11.0,
+            ..same.clone()
+        };
+        let rows = rows(&same, &later);
+        assert_eq!((rows[0].failed, rows[0].p99), (None, None));
+        let page = page("http://x", &Json::Null, &same, &later, &rows, 9);
+        assert!(page.ends_with("No function was called.\n"), "{page}");
+    }
+
+    #[test]
+    fn times_beyond_the_last_bound_are_that_bound() {
+        assert_eq!(quantile(0.99, &[0.1, 1.0], &[0, 0, 5]), Some(1.0));
+        assert_eq!(quantile(0.99, &[0.1, 1.0], &[0, 0, 0]), None);
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_read_them() {
+        assert_eq!(whole(1_234_567.0), "1,234,567");
+        assert_eq!(whole(123.4), "123");
+        assert_eq!(rate(0.25), "0.2");
+        assert_eq!(time(0.000_25), "250 µs");
+        assert_eq!(time(0.0123), "12.3 ms");
+        assert_eq!(time(2.5), "2.5 s");
+    }
+}
