@@ -19,6 +19,8 @@ use std::process::{Command, Stdio};
 
 /// The most that is kept. A project with more compiles its dependencies itself.
 const MOST: u64 = 1 << 30;
+/// The text of a CACHEDIR.TAG (<https://bford.info/cachedir/>).
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
 /// Folders that are not copied, because they hold only files of the project's own packages.
 const OWN: [&str; 2] = ["incremental", "examples"];
 
@@ -110,9 +112,8 @@ impl FirstBuild {
                 &mut room,
             )?;
         }
-        // Cargo cleans only what it knows for a target directory.
-        let tag = "CACHEDIR.TAG";
-        fs::copy(self.target_dir.join(tag), new.path().join(tag))?;
+        // Cargo cleans only what it knows for a target directory. That of a project has no tag if `iof dev` made it.
+        fs::write(new.path().join("CACHEDIR.TAG"), TAG)?;
         // What runs on the host, as macros do, and what is for the target.
         for target in [None, Some(project.what.target())] {
             let mut clean = machine.cargo();

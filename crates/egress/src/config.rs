@@ -18,14 +18,14 @@ const HIDDEN: &str = "(hidden)";
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses that are dialled for one host and port, instead of those of its name; see
-    /// [`Pin`].
+    /// `[[egress.pin]]` in docs/egress.md.
     pub pin: Vec<Pin>,
     /// The proxy through which everything but pins is reached, as
     /// `"http://USER:PASSWORD@HOST:PORT"`. Empty: none. Environment variables are not read.
     pub proxy: ProxyUrl,
     /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
     pub ca_files: Vec<PathBuf>,
-    /// Certificates that are shown to hosts that ask for one; see [`ClientCertificate`].
+    /// Certificates that are shown to hosts that ask for one; see `[[egress.client_certificate]]` in docs/egress.md.
     pub client_certificate: Vec<ClientCertificate>,
     /// The name servers to ask. Empty: the system's, with the system's hosts file before them.
     pub dns_servers: Vec<SocketAddr>,

@@ -354,6 +354,8 @@ kinds! {
         Internal = "internal",
         /// The server ended too often while the job ran.
         JobLost = "job-lost",
+        /// A secret of the function is encrypted under a key that the server does not have.
+        SecretUnreadable = "secret-unreadable",
         /// The server is stopping.
         Stopping = "stopping",
         /// The store is busy, or does not answer.

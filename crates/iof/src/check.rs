@@ -1,14 +1,23 @@
 //! `iof serve --check`.
 
 use crate::config::Config;
-use crate::fail;
+#[cfg(feature = "infer")]
+use crate::models;
+use crate::{fail, native, secret_keys, upgrade};
+use iof_command::Registry;
+use iof_egress::Egress;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// `--check`: whether a server would start with these settings, as far as that is known without starting one.
 pub(crate) fn run(config: &Config) -> ExitCode {
-    if let Err(message) = config.check_files() {
+    if let Err(message) = config
+        .check_files()
+        .and_then(|()| parts(config))
+        .and_then(|()| data(config))
+    {
         return fail(2, message);
     }
     let in_use = match addresses_are_free(config) {
@@ -20,6 +29,58 @@ pub(crate) fn run(config: &Config) -> ExitCode {
         config.listen,
         config.data.display()
     ))
+}
+
+/// Makes the parts of a server that settings describe and that touch nothing, as a start does.
+///
+/// # Errors
+/// The error with which a start would end.
+pub(crate) fn parts(config: &Config) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    let egress = Egress::new(config.egress.clone()).map_err(|error| error.to_string())?;
+    #[cfg(feature = "infer")]
+    drop(runtime.block_on(async { models::inference(config) })?);
+    let mut registry = Registry::with_observers(vec![]);
+    runtime.block_on(native::register(config, &mut registry, &egress))
+}
+
+/// Looks at the data directory: it is this release's, its secrets have their keys, or it can be made.
+fn data(config: &Config) -> Result<(), String> {
+    match upgrade::inspect(config)? {
+        None => match unwritable(&config.data) {
+            Some((folder, error)) => Err(format!(
+                "data: {} cannot be made in {}: {error}. Give this user the right to, or choose another place.",
+                config.data.display(),
+                folder.display()
+            )),
+            // Nothing is stored, so nothing needs a key yet.
+            None => secret_keys::check(config, &[]),
+        },
+        Some(found) => match upgrade::problem(&found) {
+            Some(problem) => Err(format!("data: {}: {problem}", config.data.display())),
+            None => secret_keys::check(config, &found.secret_keys),
+        },
+    }
+}
+
+/// The nearest folder above a place that exists, if this user cannot write in it.
+fn unwritable(place: &Path) -> Option<(PathBuf, String)> {
+    let whole = std::path::absolute(place).ok()?;
+    let folder = whole.ancestors().find(|folder| folder.exists())?;
+    if !folder.is_dir() {
+        return Some((folder.to_owned(), "it is a file".into()));
+    }
+    // The rights alone do not say it: some file systems take no files from anybody.
+    match tempfile::Builder::new()
+        .prefix(".iof-check-")
+        .tempfile_in(folder)
+    {
+        Ok(_) => None,
+        Err(error) => Some((folder.to_owned(), error.to_string())),
+    }
 }
 
 /// Listens at each address, and lets it go. Addresses that a server of the same data has are fine: that is the one which
@@ -45,7 +106,7 @@ fn addresses_are_free(config: &Config) -> Result<String, String> {
             _ => {
                 let next = match error.kind() {
                     ErrorKind::AddrInUse => {
-                        "Another program has it: `ss -ltnp` names it. Stop that, or choose another address."
+                        "Another program has it: `ss -ltnp` names it. Stop that, or choose another address; if it is the server that will start again with these settings, name its data (--data)."
                     }
                     ErrorKind::AddrNotAvailable => {
                         "It is not an address of this machine: `ip address` lists these."

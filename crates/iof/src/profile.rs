@@ -14,13 +14,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// The default address of a server.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:8080";
 /// The most keys that are kept for one function name: all but the newest belong to deleted functions of that name.
 const KEPT: usize = 16;
+
+/// The folder in a project in which `iof dev` keeps its server: data, key, and address while it runs.
+pub(crate) const DEV: &str = "target/iof-dev";
+/// The file in it with the address and, in its second line, the identity.
+pub(crate) const DEV_SERVER: &str = "server";
+
+/// The server of the `iof dev` that runs in the project of a folder: in that, or in the nearest above.
+pub(crate) fn dev_of_project(folder: &Path) -> Option<Profile> {
+    folder.ancestors().find_map(|folder| {
+        let own = folder.join(DEV);
+        let read = |name: &str| fs::read_to_string(own.join(name)).ok();
+        let server = read(DEV_SERVER)?;
+        let mut lines = server.lines();
+        Some(Profile {
+            server: lines.next()?.to_owned(),
+            // Without it, the key would go to whoever has the port now.
+            id: Some(lines.next()?.to_owned()),
+            key: Some(read("key")?.trim().to_owned()),
+            cacert: None,
+        })
+    })
+}
 
 /// All profiles and keys of a user.
 #[derive(Clone, Default, Deserialize, Serialize)]

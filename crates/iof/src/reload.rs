@@ -11,6 +11,9 @@ use iof_server::Certificate;
 use std::sync::Arc;
 use toml::{Table, Value};
 
+/// The word for no setting.
+const NOTHING: &str = "nothing";
+
 /// The sources of settings, and the settings in effect.
 pub(crate) struct Reload {
     args: Arc<Serve>,
@@ -55,16 +58,18 @@ impl Reload {
                     }
                 }
             }
-            Err(problem) => problems.push(format!("{problem}. All settings stay as they were.")),
+            Err(problem) => problems.push(format!("{problem}. The settings stay as they were.")),
         }
         for problem in &problems {
             tracing::error!(problem, "not reloaded");
         }
         let reloaded = match reloaded.is_empty() {
-            true => "nothing".to_owned(),
+            true => NOTHING.to_owned(),
             false => reloaded.join(", "),
         };
         match waiting.is_empty() {
+            // The errors above say it all.
+            true if reloaded == NOTHING && !problems.is_empty() => {}
             true => tracing::info!("reloaded: {reloaded}"),
             false => tracing::warn!(
                 "reloaded: {reloaded}. A restart is needed for: {}",

@@ -15,6 +15,48 @@ pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<Secret
     Ok(keys)
 }
 
+/// The reason why the keys of these settings do not decrypt the secrets that are stored under `in_use`: the ids of their keys.
+///
+/// # Errors
+/// The same reason, or why a file cannot be read.
+pub(crate) fn check(config: &Config, in_use: &[String]) -> Result<(), String> {
+    let own = config.data.join("secrets.key");
+    let (keys, place) = match config.secret_keys()? {
+        Some(keys) => (
+            keys,
+            "the keys of the settings (secrets.key_file, secrets.keys)".to_owned(),
+        ),
+        None if !own.exists() => match in_use.first() {
+            None => return Ok(()),
+            Some(key) => return Err(missing(&own, key)),
+        },
+        None => {
+            let place = own.display();
+            let text =
+                std::fs::read_to_string(&own).map_err(|error| format!("{place}: {error}"))?;
+            let text = zeroize::Zeroizing::new(text);
+            let keys = SecretKeys::parse(&text).map_err(|error| format!("{place}: {error}"))?;
+            (keys, place.to_string())
+        }
+    };
+    match in_use.iter().find(|key| !keys.has(key)) {
+        None => Ok(()),
+        Some(key) => Err(format!(
+            "secrets are encrypted under key {key}, which is not in {place}: calls of their functions would fail. Add that key as \
+             a further line, or set these secrets again after the start."
+        )),
+    }
+}
+
+fn missing(file: &Path, key: &str) -> String {
+    format!(
+        "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
+         secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
+         32`), and set them again.",
+        file.display()
+    )
+}
+
 /// The key of a server whose settings have none: a file in its data, made once.
 async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
     let file = data.join("secrets.key");
@@ -23,12 +65,7 @@ async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String
         && matches!(file.try_exists(), Ok(false))
     {
         // A new key would decrypt none of the secrets, and hide that one is missing.
-        return Err(format!(
-            "{} is missing, and secrets are encrypted under it (key {key}). Restore the file from a backup, or name it in \
-             secrets.key_file; to give these secrets up, put 32 random bytes there in hexadecimal digits (`openssl rand -hex \
-             32`), and set them again.",
-            file.display()
-        ));
+        return Err(missing(&file, &key));
     }
     let place = file.clone();
     let read = tokio::task::spawn_blocking(move || secret_file::read_or_make(&place)).await;

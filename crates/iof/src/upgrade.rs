@@ -45,7 +45,7 @@ pub(crate) fn run(upgrade: &Upgrade) -> ExitCode {
     }
 }
 
-fn inspect(config: &Config) -> Result<Option<Inspection>, String> {
+pub(crate) fn inspect(config: &Config) -> Result<Option<Inspection>, String> {
     let fingerprint = iof_engine::engine_fingerprint(&config.limits)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,7 +56,7 @@ fn inspect(config: &Config) -> Result<Option<Inspection>, String> {
 }
 
 /// The reason why this release cannot use the data.
-fn problem(found: &Inspection) -> Option<String> {
+pub(crate) fn problem(found: &Inspection) -> Option<String> {
     if let Some(number) = found.newer {
         return Some(format!(
             "a newer iof has changed the tables (migration {number}): run that release, or restore a backup made before its upgrade"

@@ -103,6 +103,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::Commands
         | F::Internal
         | F::JobLost
+        | F::SecretUnreadable
         | F::Stack
         | F::StorageTransactions
         | F::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,

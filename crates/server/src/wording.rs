@@ -15,6 +15,20 @@ pub fn plain(message: &str) -> String {
             return format!("must be {}: got {}{unit}", expected(wanted), given(got));
         }
     }
+    for (parser, wanted) in [
+        (
+            "invalid IP address syntax",
+            "an address or a network, such as 10.0.0.0/8",
+        ),
+        (
+            "invalid socket address syntax",
+            "an address with its port, such as 127.0.0.53:53",
+        ),
+    ] {
+        if message == parser {
+            return format!("must be {wanted}");
+        }
+    }
     if let Some(name) = message.strip_prefix("missing field ") {
         return format!("{name} is missing");
     }
@@ -64,6 +78,7 @@ fn expected(what: &str) -> String {
         "a map" | "map" => "an object",
         "unit" => "null",
         "char" | "a character" => "one character",
+        "parsable string" => "a size, such as \"64MiB\" or \"1GiB\"",
         "a duration" => "a duration, such as \"5s\", \"500ms\" or \"2h\"",
         what if what.starts_with("a nonzero") => "a whole number in range, 1 or more",
         what if what.starts_with("struct ") || what.starts_with("internally tagged enum") => {

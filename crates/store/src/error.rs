@@ -164,6 +164,11 @@ impl From<Error> for Fault {
                 FaultKind::StoreFull,
                 "The server's disk is full. Nothing was changed.",
             ),
+            Error::MissingKey { .. } => (
+                FaultKind::SecretUnreadable,
+                "A secret of the function is encrypted under a key that the server does not have. Set the secret again \
+                 (`iof secret set`), or give the server that key (secrets.key_file).",
+            ),
             _ => (
                 FaultKind::StoreFailed,
                 "The store failed. Nothing was changed; the server's log says why.",

@@ -29,6 +29,8 @@ pub struct Inspection {
     pub to_compile: u64,
     /// Those of them whose source is missing.
     pub lost: u64,
+    /// The ids of the keys that secrets are encrypted under.
+    pub secret_keys: Vec<String>,
 }
 
 /// Looks at `data_dir` for an engine of this fingerprint. `None`: there is no database.
@@ -55,6 +57,7 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
         newer,
         foreign,
         sources,
+        secret_keys,
     } = snapshot::tables(&database).await?;
     let (objects, fingerprint) = (data_dir.join("objects"), fingerprint.to_owned());
     let modules = sources.len() as u64;
@@ -77,6 +80,7 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
         modules,
         to_compile,
         lost,
+        secret_keys,
     }))
 }
 

@@ -108,6 +108,12 @@ impl SecretKeys {
         &self.current.id
     }
 
+    /// Returns whether the key of this id is among them.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.current.id == id || self.earlier.iter().any(|key| key.id == id)
+    }
+
     /// Encrypts a value for one function and name, under the current key.
     pub(crate) fn seal(
         &self,

@@ -4,6 +4,7 @@ mod author;
 mod backup;
 mod build_table;
 mod calling;
+mod checked_starts;
 mod dev;
 mod doctor;
 mod findings;

@@ -346,6 +346,12 @@ impl InputArg {
     }
 
     /// Returns whether the argument is a number of JSON.
+    /// Returns whether its text is a number, whatever it was sent as.
+    pub(super) fn reads_as_number(&self) -> bool {
+        let text = std::str::from_utf8(&self.bytes).map(str::trim);
+        text.is_ok_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite))
+    }
+
     pub(super) fn is_number(&self) -> bool {
         self.hint == ArgHint::Number && matches!(self.bytes.first(), Some(b'-' | b'0'..=b'9'))
     }

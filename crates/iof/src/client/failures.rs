@@ -19,9 +19,24 @@ impl Client {
                 "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
             );
         }
+        if error.contains("CaUsedAsEndEntity") {
+            return format!(
+                "{server}: its certificate is that of an authority (basicConstraints CA:TRUE), with which no server may answer. Make one for a server: `openssl req -x509 -addext basicConstraints=critical,CA:FALSE …`."
+            );
+        }
+        if error.contains("invalid peer certificate") {
+            return format!(
+                "{server}: {error}. A server answers there, and its certificate is not accepted: look at it with `openssl s_client -connect HOST:PORT`."
+            );
+        }
         if error.contains("InvalidContentType") {
             let plain = self.origin().replacen("https://", "http://", 1);
             return format!("{server}: it does not speak TLS on this port. Try {plain}.");
+        }
+        if self.is_dev {
+            return format!(
+                "{server}: {error}. The `iof dev` that was there has ended: start it again in its project."
+            );
         }
         let dev = match &self.profiles.dev {
             Some(dev) if dev.server.trim_end_matches('/') != self.origin() => {

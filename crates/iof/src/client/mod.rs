@@ -10,7 +10,7 @@ mod keys;
 use crate::args::Remote;
 use crate::escape::line;
 use crate::fail;
-use crate::profile::{LOCAL, Profile, Profiles};
+use crate::profile::{LOCAL, Profile, Profiles, dev_of_project};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -48,6 +48,8 @@ pub(crate) struct Client {
     keys: OnceCell<Keys>,
     /// The index of a key that was accepted.
     works: AtomicUsize,
+    /// True if `--dev` named the server.
+    is_dev: bool,
 }
 
 /// Runs a command to its end.
@@ -117,9 +119,16 @@ impl Client {
     /// An error that names the option.
     pub(crate) fn new(remote: &Remote) -> Result<Self, String> {
         let profiles = Profiles::load()?;
+        // Several may run: that of this project comes before the one that started last.
+        let here = match remote.dev {
+            true => std::env::current_dir()
+                .ok()
+                .and_then(|folder| dev_of_project(&folder)),
+            false => None,
+        };
         let profile =
             match (remote.dev, &remote.profile, &remote.server) {
-                (true, ..) => Some(profiles.dev.as_ref().ok_or(
+                (true, ..) => Some(here.as_ref().or(profiles.dev.as_ref()).ok_or(
                     "--dev: no server of `iof dev` is known here. `iof dev` starts one; one that runs is known again when it is stopped and started, and takes its key until then: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
                 )?),
                 // A named profile has to exist; a missing default one does not matter if the options name the server.
@@ -165,6 +174,7 @@ impl Client {
             about: OnceCell::new(),
             keys: OnceCell::new(),
             works: AtomicUsize::new(0),
+            is_dev: remote.dev,
         })
     }
 
@@ -202,6 +212,7 @@ impl Client {
             about: other.about.clone(),
             keys: OnceCell::new(),
             works: AtomicUsize::new(0),
+            is_dev: other.is_dev,
         }
     }
 

@@ -7,19 +7,49 @@ use iof_server::{Https, Secrets};
 use iof_store::SecretKeys;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
 /// Keys shorter than this can be guessed.
 const KEY_LENGTH: usize = 16;
 
-/// The settings of a bounded range that are sizes.
-const SIZES: [&str; 4] = [
-    "limits.memory",
-    "limits.stack",
-    "compile.compile_memory",
-    "compile.module_size",
-];
+/// The least and the most of a time, in milliseconds: a connection needs some, and a day is a mistake.
+const SHORTEST: u64 = 10;
+const LONGEST: u64 = 24 * 3600 * 1000;
+const MOST_COUNT: u64 = u32::MAX as u64;
+
+/// A setting of a bounded range.
+enum Quantity {
+    Count(u32),
+    Size(ByteSize),
+    Time(Duration),
+}
+
+use Quantity::{Count, Size, Time};
+
+impl Quantity {
+    /// Its number: bytes of a size, milliseconds of a time.
+    fn value(&self) -> u64 {
+        match self {
+            Count(count) => u64::from(*count),
+            Size(size) => size.as_u64(),
+            Time(time) => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Such a number as the setting is written: with its unit.
+    fn written(&self, number: u64) -> String {
+        match self {
+            Count(_) => number.to_string(),
+            Size(_) => ByteSize::b(number).to_string(),
+            Time(_) => {
+                humantime_serde::re::humantime::format_duration(Duration::from_millis(number))
+                    .to_string()
+            }
+        }
+    }
+}
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
@@ -43,66 +73,82 @@ impl Config {
                  auth.keys (or IOF_AUTH_KEYS), or listen on 127.0.0.1 behind a proxy that checks callers."
             ));
         }
+        let (server, limits, compile) = (&self.server, &self.limits, &self.compile);
+        let second_state = &self.second_state;
+        // What is not in a range would let the server start, and answer nothing.
         let ranges = [
+            ("server.concurrency", Count(server.concurrency), 1, 10_000),
             (
-                "server.concurrency",
-                u64::from(self.server.concurrency),
+                "server.connections",
+                Count(server.connections),
                 1,
-                10_000,
+                MOST_COUNT,
+            ),
+            ("server.open_files", Count(server.open_files), 1, MOST_COUNT),
+            ("server.jobs_running", Count(server.jobs_running), 1, 10_000),
+            ("server.json_depth", Count(server.json_depth), 1, MOST_COUNT),
+            ("server.head_size", Size(server.head_size), 1 << 10, 1 << 30),
+            ("server.uri_size", Size(server.uri_size), 64, 1 << 30),
+            (
+                "server.head_wait",
+                Time(server.head_wait),
+                SHORTEST,
+                LONGEST,
             ),
             (
-                "limits.memory",
-                self.limits.memory.as_u64(),
-                64 << 10,
-                4 << 30,
+                "server.body_wait",
+                Time(server.body_wait),
+                SHORTEST,
+                LONGEST,
             ),
             (
-                "limits.stack",
-                self.limits.stack.as_u64(),
-                16 << 10,
-                16 << 20,
+                "server.write_wait",
+                Time(server.write_wait),
+                SHORTEST,
+                LONGEST,
             ),
+            ("limits.wall_time", Time(limits.wall_time), 1, LONGEST),
+            ("limits.guest_cpu", Time(limits.guest_cpu), 1, LONGEST),
+            ("limits.memory", Size(limits.memory), 64 << 10, 4 << 30),
+            ("limits.stack", Size(limits.stack), 16 << 10, 16 << 20),
+            (
+                "compile.compile_time",
+                Time(compile.compile_time),
+                1000,
+                LONGEST,
+            ),
+            (
+                "compile.compile_memory",
+                Size(compile.compile_memory),
+                96 << 20,
+                1 << 40,
+            ),
+            ("compile.module_size", Size(compile.module_size), 8, 1 << 30),
             (
                 "second_state.multipart_parts",
-                u64::from(self.second_state.multipart_parts),
+                Count(second_state.multipart_parts),
                 1,
                 10_000,
             ),
             (
                 "second_state.log_rows",
-                u64::from(self.second_state.log_rows),
+                Count(second_state.log_rows),
                 0,
                 100_000,
             ),
             (
                 "second_state.callback_depth",
-                u64::from(self.second_state.callback_depth),
+                Count(second_state.callback_depth),
                 0,
                 100,
             ),
-            (
-                "compile.compile_memory",
-                self.compile.compile_memory.as_u64(),
-                96 << 20,
-                1 << 40,
-            ),
-            (
-                "compile.module_size",
-                self.compile.module_size.as_u64(),
-                8,
-                1 << 30,
-            ),
         ];
-        for (name, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                // As the setting is written: a size has its unit.
-                let shown = |number| match SIZES.contains(&name) {
-                    true => ByteSize::b(number).to_string(),
-                    false => number.to_string(),
-                };
-                let (value, least, most) = (shown(value), shown(least), shown(most));
+        for (name, quantity, least, most) in ranges {
+            if !(least..=most).contains(&quantity.value()) {
+                let (least, most) = (quantity.written(least), quantity.written(most));
                 return Err(format!(
-                    "{name} must be between {least} and {most}: got {value}"
+                    "{name} must be between {least} and {most}: got {}",
+                    quantity.written(quantity.value())
                 ));
             }
         }
@@ -141,6 +187,10 @@ impl Config {
         match self.tls.listen.as_str() {
             "" if !self.tls.acme.names.is_empty() => Err(
                 "tls.acme.names is set, and tls.listen is not. Say where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
+                    .to_owned(),
+            ),
+            "" if !self.tls.certificate.as_os_str().is_empty() => Err(
+                "tls.certificate is set, and tls.listen is not. Say where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
                     .to_owned(),
             ),
             "" => Ok(None),

@@ -101,6 +101,10 @@ pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> String
     {
         return format!("{name}: {NO_MODELS}");
     }
+    if name.is_empty() {
+        return "--set has no name before its `=`. Write it as in --set limits.memory=256MiB."
+            .into();
+    }
     let known: Vec<String> = known.collect();
     let near = nearest(name, known.iter().map(String::as_str));
     let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));

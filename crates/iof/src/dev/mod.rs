@@ -11,7 +11,7 @@ use crate::deploy::{Wishes, name_of, package_of, put};
 use crate::embedded::{self, Embedded, Wanted};
 use crate::escape::line;
 use crate::functions::path;
-use crate::profile::{Profile, Profiles};
+use crate::profile::{DEV, DEV_SERVER, Profile, Profiles};
 use crate::{egress, fail, log, logs, print};
 use http::Method;
 use iof_build::{Built, Options, watch};
@@ -48,7 +48,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
     // Below the project's target folder, which nobody else reads.
     let own = Embedded::new(&Wanted {
         listen: dev.listen,
-        folder: &dev.folder.join("target/iof-dev"),
+        folder: &dev.folder.join(DEV),
         config: dev.config.as_ref(),
         set: &dev.set,
         allow: &dev.allow,
@@ -65,6 +65,8 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         return fail(2, message);
     }
     let ended = embedded::run(config, |address| follow(&dev, packages, &key, address));
+    // Only while it runs: other commands look there for it.
+    let _ = fs::remove_file(dev.folder.join(DEV).join(DEV_SERVER));
     match ended {
         Ok(_) => ExitCode::SUCCESS,
         Err(message) => fail(1, message),
@@ -99,7 +101,7 @@ async fn follow(
     };
     let remote = embedded::remote(key, address);
     let client = Client::new(&remote)?;
-    if let Err(why) = keep_profile(&client, key).await {
+    if let Err(why) = keep_profile(&client, key, &dev.folder).await {
         complain(&format!("--dev does not lead here: {why}"), None);
     }
     let several = packages.len() > 1;
@@ -167,8 +169,9 @@ async fn follow(
     }
 }
 
-/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither.
-async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
+/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither; and its address in
+/// the project, whose `--dev` it is while others run.
+async fn keep_profile(client: &Client, key: &str, project: &Path) -> Result<(), String> {
     let about = client.about().await?;
     let profile = Profile {
         server: client.origin().to_owned(),
@@ -176,6 +179,11 @@ async fn keep_profile(client: &Client, key: &str) -> Result<(), String> {
         key: Some(key.to_owned()),
         cacert: None,
     };
+    if let Some(id) = &profile.id {
+        let file = project.join(DEV).join(DEV_SERVER);
+        fs::write(&file, format!("{}\n{id}\n", profile.server))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     Profiles::change(|profiles| {
         profiles.dev = Some(profile);
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{Check, Part};
 use crate::config::Config;
-use crate::host;
+use crate::{check as start_check, host, secret_keys, upgrade};
 use iof_engine::{Bound, SLOT};
 use iof_server::Validity;
 use std::fs;
@@ -30,6 +30,10 @@ pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
         secrets(config, fix),
     ];
     checks.extend(certificate(config));
+    if let Err(problem) = start_check::parts(config) {
+        let advice = "the server will not start: mend that, and try `iof serve --check`";
+        checks.push(check("parts", problem, Some(advice.to_owned())));
+    }
     checks
 }
 
@@ -209,6 +213,11 @@ fn certificate(config: &Config) -> Option<Check> {
 
 fn secrets(config: &Config, fix: bool) -> Check {
     let name = "key of secrets";
+    if let Ok(Some(found)) = upgrade::inspect(config)
+        && let Err(problem) = secret_keys::check(config, &found.secret_keys)
+    {
+        return check(name, problem, Some("mend that before the start".to_owned()));
+    }
     let file = match (
         config.secrets.key_file.as_os_str().is_empty(),
         config.secrets.keys.len(),

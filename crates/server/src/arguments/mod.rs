@@ -25,7 +25,6 @@ use crate::functions::LoadedFunction;
 use crate::http::{content_type, essence_of, truncate};
 use crate::memory::{MemoryReservation, SMALL};
 use crate::parsing::Budget;
-use crate::reply;
 use bytes::Bytes;
 use http::Method;
 use iof_engine::{Abi, Arg, BodyUse, Export, Type};
@@ -133,7 +132,14 @@ fn without_head(
     body: &Bytes,
 ) -> Result<Given, Fault> {
     if !sent.path.is_empty() {
-        return Err(reply::nothing_at(sent.path));
+        let path: String = sent.path.chars().take(200).collect();
+        return Err(Fault::new(
+            FaultKind::NoSuchRoute,
+            format!(
+                "`{}` takes no path below its own: got {path}. Leave it out, or have the function take an `iof::Request`.",
+                export.name
+            ),
+        ));
     }
     // A method without a body: its fields are in the query.
     let is_query = body.is_empty() && [Method::GET, Method::HEAD].contains(sent.method);

@@ -101,6 +101,7 @@ pub(crate) struct Tables {
     pub(crate) newer: Option<i64>,
     pub(crate) foreign: Option<i64>,
     pub(crate) sources: BTreeSet<[u8; 32]>,
+    pub(crate) secret_keys: Vec<String>,
 }
 
 /// Compares a database with what this release makes of one. Nothing is written, beside it neither.
@@ -145,6 +146,11 @@ async fn compare(database: &Path) -> Result<Tables> {
             .filter_map(|digest| digest.try_into().ok())
             .collect();
     }
+    let mut secret_keys = vec![];
+    if has("secrets").fetch_one(&mut connection).await? {
+        let rows = sqlx::query_scalar("SELECT DISTINCT key_id FROM secrets ORDER BY key_id");
+        secret_keys = rows.fetch_all(&mut connection).await?;
+    }
     connection.close().await?;
     let migrations::Difference {
         missing,
@@ -156,6 +162,7 @@ async fn compare(database: &Path) -> Result<Tables> {
         newer,
         foreign,
         sources,
+        secret_keys,
     })
 }
 

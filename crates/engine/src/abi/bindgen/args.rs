@@ -2,7 +2,7 @@
 
 use super::super::input::{InputArg, arity_error, expand_array};
 use super::typed::{check_stated_signature, layout_of, typed};
-use super::untyped::{counted, padded, shaped};
+use super::untyped::{counted, padded, passes_result, shaped};
 use crate::abi::layout::CallPlan;
 use crate::manifest::Export;
 use crate::types::listed;
@@ -13,7 +13,7 @@ use iof_fault::{Fault, FaultKind};
 /// texts.
 ///
 /// # Errors
-/// `arguments`, `no-allocator`
+/// `arguments`, `no-allocator`, `unsupported-type`
 pub(super) fn lower(
     export: &Export,
     args: &[Arg],
@@ -30,6 +30,9 @@ pub(super) fn lower(
     {
         return typed(export, &signature.params, layout, given);
     }
+    if !passes_result(export) {
+        return Err(unsupported_result(export));
+    }
     let takes = || format!("has the core parameters ({})", listed(&export.core_params));
     if let Some(numbers) = counted(export, &given) {
         return shaped(export, &numbers, false)
@@ -43,9 +46,51 @@ pub(super) fn lower(
     };
     match any(texts) {
         Some(plan) => Ok(plan),
-        None if !texts && any(true).is_some() => Err(no_allocator(export)),
+        None if !texts && any(true).is_some() => Err(match numbers(&given) {
+            Some(count) => wrong_count(export, count),
+            None => no_allocator(export),
+        }),
         None => Err(arity_error(&export.name, &takes(), args.len())),
     }
+}
+
+/// The number of arguments, if all of them are numbers.
+fn numbers(given: &[InputArg]) -> Option<usize> {
+    match expand_array(given) {
+        Some(elements) => elements
+            .iter()
+            .all(InputArg::is_number)
+            .then_some(elements.len()),
+        None => given
+            .iter()
+            .all(InputArg::reads_as_number)
+            .then_some(given.len()),
+    }
+}
+
+/// The fault of too few or too many numbers.
+fn wrong_count(export: &Export, count: usize) -> Fault {
+    Fault::new(
+        FaultKind::Arguments,
+        format!(
+            "`{}` takes {} numbers ({}): got {count}. Send them as a JSON array.",
+            export.name,
+            export.core_params.len(),
+            listed(&export.core_params)
+        ),
+    )
+}
+
+/// The fault of a result that no call can pass on.
+fn unsupported_result(export: &Export) -> Fault {
+    Fault::new(
+        FaultKind::UnsupportedType,
+        format!(
+            "`{}` returns ({}), which no call can pass on. Return one number, or a text.",
+            export.name,
+            listed(&export.core_results)
+        ),
+    )
 }
 
 /// The fault of a text for a module without an allocator.

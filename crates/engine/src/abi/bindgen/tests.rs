@@ -304,7 +304,17 @@ fn without_an_allocator_words_are_numbers() {
         assert_eq!(plan.slots, [CoreArg::I32(1), CoreArg::I32(-2)]);
     }
     assert_eq!(bare(&add, &["text"]).unwrap_err().code(), "no-allocator");
-    assert_eq!(bare(&add, &["1"]).unwrap_err().code(), "no-allocator");
+    for (given, count) in [
+        (&[][..], 0),
+        (&["1"], 1),
+        (&["[1]"], 1),
+        (&["[1, 2, 3]"], 3),
+    ] {
+        let fault = bare(&add, given).unwrap_err();
+        assert_eq!(fault.code(), "arguments", "{given:?}");
+        let says = format!("takes 2 numbers (i32, i32): got {count}.");
+        assert!(fault.message.contains(&says), "{}", fault.message);
+    }
     assert_eq!(
         bare(&add, &["1", "2", "3"]).unwrap_err().code(),
         "arguments"
