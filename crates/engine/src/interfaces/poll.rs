@@ -7,7 +7,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::io::poll::Host;
+use wasmtime_wasi_io::bindings::wasi::io::poll::Host;
 
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.instance(version!("wasi:io/poll"))?.func_wrap_async(
