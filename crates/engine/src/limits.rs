@@ -374,9 +374,11 @@ mod tests {
             }
             let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
                 "wall_time" | "guest_cpu" => ("1h".into(), "1ms".into()),
-                "commands" | "storage_transactions" | "scratch_directories" | "files" | "handles" => {
-                    (1_000_000.into(), 1.into())
-                }
+                "commands"
+                | "storage_transactions"
+                | "scratch_directories"
+                | "files"
+                | "handles" => (1_000_000.into(), 1.into()),
                 _ => ("1GiB".into(), "1KiB".into()),
             };
             let wish = |value: serde_json::Value| -> LimitOverrides {

@@ -5,7 +5,9 @@ use iof_tests::{guests::wat, server::Server};
 use serde_json::json;
 
 fn importing(interface: &str, items: &str) -> Vec<u8> {
-    wat(&format!("(component (import \"{interface}\" (instance {items})))"))
+    wat(&format!(
+        "(component (import \"{interface}\" (instance {items})))"
+    ))
 }
 
 #[tokio::test]
@@ -18,15 +20,24 @@ async fn each_import_is_named_with_what_would_serve_it() {
                 "fermyon:spin/key-value@2.0.0",
                 "(export \"open\" (func)) (export \"close\" (func))",
             ),
-            &["fermyon:spin/key-value@2.0.0 `open` (an interface of Spin", "`close`"][..],
+            &[
+                "fermyon:spin/key-value@2.0.0 `open` (an interface of Spin",
+                "`close`",
+            ][..],
         ),
         (
             importing("wasi:cli/environment@0.2.0-rc-2023-11-10", function),
             &["a version before the release", "0.2.12"],
         ),
-        (importing("wasi:cli/environment@0.3.0", function), &["another version"]),
         (
-            importing("wasi:http/outgoing-handler@0.2.0", "(export \"handle\" (func))"),
+            importing("wasi:cli/environment@0.3.0", function),
+            &["another version"],
+        ),
+        (
+            importing(
+                "wasi:http/outgoing-handler@0.2.0",
+                "(export \"handle\" (func))",
+            ),
             &["wasi:http/outgoing-handler@0.2.0 `handle`", "http_proxy"],
         ),
         (
@@ -37,19 +48,30 @@ async fn each_import_is_named_with_what_would_serve_it() {
             importing("my:app/math@1.0.0", "(export \"add\" (func))"),
             &["wac plug"],
         ),
-        (wat("(component (import \"add\" (func)))"), &["`add` (a function of no interface)"]),
+        (
+            wat("(component (import \"add\" (func)))"),
+            &["`add` (a function of no interface)"],
+        ),
         (
             wat("(component (import \"code\" (core module)))"),
             &["`code`"],
         ),
         // The name is right, and the type is not.
         (
-            importing("wasi:cli/environment@0.2.0", "(export \"get-environment\" (func (result u8)))"),
+            importing(
+                "wasi:cli/environment@0.2.0",
+                "(export \"get-environment\" (func (result u8)))",
+            ),
             &["other types", "get-environment"],
         ),
     ] {
         let answer = server.try_upload(source).await;
-        assert_eq!((answer.http.as_u16(), answer.fault()), (422, "unknown-import"), "{words:?}: {}", answer.text());
+        assert_eq!(
+            (answer.http.as_u16(), answer.fault()),
+            (422, "unknown-import"),
+            "{words:?}: {}",
+            answer.text()
+        );
         let error = answer.json()["error"].to_string();
         for words in words {
             assert!(error.contains(words), "{words}: {error}");
@@ -84,10 +106,17 @@ async fn an_import_may_fault_when_it_is_called() {
         export("nothing", "", "nothing")
     );
     let function = server.deploy(wat(&source), "").await;
-    assert_eq!(call(&server, &function, "nothing", &json!({})).await.http, 204);
+    assert_eq!(
+        call(&server, &function, "nothing", &json!({})).await.http,
+        204
+    );
     let answer = call(&server, &function, "f", &json!({})).await;
     assert_eq!(answer.fault(), "missing-import", "{}", answer.text());
-    assert!(answer.text().contains("my:app/math@1.0.0"), "{}", answer.text());
+    assert!(
+        answer.text().contains("my:app/math@1.0.0"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]

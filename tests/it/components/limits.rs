@@ -7,7 +7,13 @@ use serde_json::json;
 #[tokio::test]
 async fn hostile_components_are_refused() {
     let server = Server::start("[compile]\nmodule_size = \"1MB\"\nmodule_functions = 2000\nmodule_exports = 20\ncompile_cpu = \"2s\"\ncompile_time = \"10s\"\n").await;
-    let nested = |depth: usize| wat(&format!("{}{}", "(component ".repeat(depth), ")".repeat(depth)));
+    let nested = |depth: usize| {
+        wat(&format!(
+            "{}{}",
+            "(component ".repeat(depth),
+            ")".repeat(depth)
+        ))
+    };
     let functions = |modules: usize| {
         let module = format!("(core module {})", "(func)".repeat(1000));
         wat(&format!("(component {})", module.repeat(modules)))
@@ -18,7 +24,9 @@ async fn hostile_components_are_refused() {
             "(core instance (instantiate $m))".repeat(count)
         ))
     };
-    let exports: String = (0..21).map(|n| export(&format!("f{n}"), "", "nothing")).collect();
+    let exports: String = (0..21)
+        .map(|n| export(&format!("f{n}"), "", "nothing"))
+        .collect();
     // Each level instantiates the one below it twice.
     let bomb: String = (1..40)
         .map(|level| {
@@ -28,7 +36,9 @@ async fn hostile_components_are_refused() {
             )
         })
         .collect();
-    let bomb = wat(&format!("(component (component $c0 (core module $m) (core instance (instantiate $m)) ) {bomb} (instance (instantiate $c39)))"));
+    let bomb = wat(&format!(
+        "(component (component $c0 (core module $m) (core instance (instantiate $m)) ) {bomb} (instance (instantiate $c39)))"
+    ));
     let mut cut = component(&export("nothing", "", "nothing"));
     cut.truncate(cut.len() / 2);
     for (source, faults, what) in [
@@ -38,23 +48,49 @@ async fn hostile_components_are_refused() {
         (functions(3), &["module-functions"], "3000 functions"),
         (component(&exports), &["module-exports"], "21 exports"),
         (instances(4, "(memory 1)"), &[""], "four memories"),
-        (instances(5, "(memory 1)"), &["module-memories"], "five memories"),
-        (instances(9, "(table 1 funcref)"), &["module-tables"], "nine tables"),
-        (instances(1, "(table 200000 funcref)"), &["module-table-elements"], "a large table"),
+        (
+            instances(5, "(memory 1)"),
+            &["module-memories"],
+            "five memories",
+        ),
+        (
+            instances(9, "(table 1 funcref)"),
+            &["module-tables"],
+            "nine tables",
+        ),
+        (
+            instances(1, "(table 200000 funcref)"),
+            &["module-table-elements"],
+            "a large table",
+        ),
         (instances(1, "(memory 4000)"), &["memory"], "a large memory"),
         (instances(65, ""), &["module-instance"], "65 instances"),
-        (bomb, &["compile-time", "compile-memory", "invalid-module"], "2^39 instances"),
+        (
+            bomb,
+            &["compile-time", "compile-memory", "invalid-module"],
+            "2^39 instances",
+        ),
         (cut, &["invalid-module"], "half of one"),
-        (wat("(component (core module (memory 1 1 shared)))"), &["unsupported-feature"], "threads"),
+        (
+            wat("(component (core module (memory 1 1 shared)))"),
+            &["unsupported-feature"],
+            "threads",
+        ),
     ] {
         let answer = server.try_upload(source).await;
-        assert!(faults.contains(&answer.fault()), "{what}: {}", answer.text());
+        assert!(
+            faults.contains(&answer.fault()),
+            "{what}: {}",
+            answer.text()
+        );
     }
 }
 
 #[tokio::test]
 async fn every_limit_of_a_call_holds() {
-    let server = Server::start("[limits]\noutput = \"1MiB\"\nguest_cpu = \"200ms\"\nmemory = \"16MiB\"\n").await;
+    let server =
+        Server::start("[limits]\noutput = \"1MiB\"\nguest_cpu = \"200ms\"\nmemory = \"16MiB\"\n")
+            .await;
     let exports = [
         export("trap", "", "trap"),
         export("spin", "", "spin"),
@@ -62,7 +98,11 @@ async fn every_limit_of_a_call_holds() {
         export("grow", "(param \"pages\" u32) (result s32)", "grow"),
         export("flags", "(result (list bool))", "flood"),
         export("text", "(result string)", "flood"),
-        export("count", "(param \"all\" (list (list u8))) (result (list (list u8)))", "echo"),
+        export(
+            "count",
+            "(param \"all\" (list (list u8))) (result (list (list u8)))",
+            "echo",
+        ),
     ];
     let function = server.deploy(component(&exports.concat()), "").await;
     for (name, arguments, fault, words) in [
@@ -76,7 +116,12 @@ async fn every_limit_of_a_call_holds() {
         ("text", json!({}), "output", "limits.output"),
         ("count", json!([vec![""; 10]]), "", "["),
         ("count", json!([vec!["A".repeat(40_000); 10]]), "", ""),
-        ("count", json!([vec!["A".repeat(40_000); 20]]), "arguments", "limits.memory"),
+        (
+            "count",
+            json!([vec!["A".repeat(40_000); 20]]),
+            "arguments",
+            "limits.memory",
+        ),
     ] {
         let answer = call(&server, &function, name, &arguments).await;
         assert_eq!(answer.fault(), fault, "{name}: {}", answer.text());
@@ -163,11 +208,19 @@ async fn what_the_host_holds_for_a_guest_is_bounded() {
         ("bytes", json!([u64::MAX]), "trap", "random bytes"),
     ] {
         let answer = call(&server, &function, name, &arguments).await;
-        assert_eq!(answer.fault(), fault, "{name} {arguments}: {}", answer.text());
+        assert_eq!(
+            answer.fault(),
+            fault,
+            "{name} {arguments}: {}",
+            answer.text()
+        );
         assert!(answer.text().contains(words), "{name}: {}", answer.text());
     }
     let number = call(&server, &function, "number", &json!({})).await.text();
-    assert_ne!(number, call(&server, &function, "number", &json!({})).await.text());
+    assert_ne!(
+        number,
+        call(&server, &function, "number", &json!({})).await.text()
+    );
 }
 
 #[tokio::test]
@@ -182,7 +235,10 @@ async fn a_declaration_lowers_the_limits_of_a_component() {
 async fn a_recorded_call_is_replayed_with_its_chance_and_its_time() {
     let server = Server::start("").await;
     let program = server
-        .deploy(iof_tests::guests::program_component("program"), "record = \"all\"\n")
+        .deploy(
+            iof_tests::guests::program_component("program"),
+            "record = \"always\"\n",
+        )
         .await;
     let answer = call(&server, &program, "main", &json!(["", ["chance"]])).await;
     assert_eq!(answer.http, 200, "{}", answer.text());

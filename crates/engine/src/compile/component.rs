@@ -6,8 +6,8 @@
 
 use super::inspect::program_of;
 use super::toolchain::{Compilation, Effort};
-use super::{imports, validate};
 use super::worker::WorkerLimits;
+use super::{imports, validate};
 use crate::abi::command::MAIN;
 use crate::abi::typed::describe;
 use crate::artefact;

@@ -12,8 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::Host;
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.instance(version!("wasi:io/poll"))?.func_wrap_async(
         "poll",
-        |mut store: StoreContextMut<'_, CallState>,
-         (pollables,): (Vec<Resource<DynPollable>>,)| {
+        |mut store: StoreContextMut<'_, CallState>, (pollables,): (Vec<Resource<DynPollable>>,)| {
             Box::new(async move {
                 let state = store.data_mut();
                 if pollables.len() > state.limits.handles as usize {

@@ -5,69 +5,20 @@ pub(crate) const CURRENT: &str = "0.2.12";
 
 /// Interfaces without their version, and what they have.
 pub(super) const INTERFACES: &[(&str, &[&str])] = &[
+    ("iof:command/run", &["run"]),
     (
         "wasi:cli/environment",
-        &[
-            "get-environment",
-            "get-arguments",
-            "initial-cwd",
-        ],
+        &["get-environment", "get-arguments", "initial-cwd"],
     ),
-    (
-        "wasi:cli/exit",
-        &[
-            "exit",
-            "exit-with-code",
-        ],
-    ),
-    (
-        "wasi:cli/stdin",
-        &[
-            "get-stdin",
-        ],
-    ),
-    (
-        "wasi:cli/stdout",
-        &[
-            "get-stdout",
-        ],
-    ),
-    (
-        "wasi:cli/stderr",
-        &[
-            "get-stderr",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-input",
-        &[
-            "terminal-input",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-output",
-        &[
-            "terminal-output",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stdin",
-        &[
-            "get-terminal-stdin",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stdout",
-        &[
-            "get-terminal-stdout",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stderr",
-        &[
-            "get-terminal-stderr",
-        ],
-    ),
+    ("wasi:cli/exit", &["exit", "exit-with-code"]),
+    ("wasi:cli/stdin", &["get-stdin"]),
+    ("wasi:cli/stdout", &["get-stdout"]),
+    ("wasi:cli/stderr", &["get-stderr"]),
+    ("wasi:cli/terminal-input", &["terminal-input"]),
+    ("wasi:cli/terminal-output", &["terminal-output"]),
+    ("wasi:cli/terminal-stdin", &["get-terminal-stdin"]),
+    ("wasi:cli/terminal-stdout", &["get-terminal-stdout"]),
+    ("wasi:cli/terminal-stderr", &["get-terminal-stderr"]),
     (
         "wasi:clocks/monotonic-clock",
         &[
@@ -77,13 +28,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "subscribe-duration",
         ],
     ),
-    (
-        "wasi:clocks/wall-clock",
-        &[
-            "now",
-            "resolution",
-        ],
-    ),
+    ("wasi:clocks/wall-clock", &["now", "resolution"]),
     (
         "wasi:filesystem/types",
         &[
@@ -120,19 +65,8 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "filesystem-error-code",
         ],
     ),
-    (
-        "wasi:filesystem/preopens",
-        &[
-            "get-directories",
-        ],
-    ),
-    (
-        "wasi:io/error",
-        &[
-            "error",
-            "[method]error.to-debug-string",
-        ],
-    ),
+    ("wasi:filesystem/preopens", &["get-directories"]),
+    ("wasi:io/error", &["error", "[method]error.to-debug-string"]),
     (
         "wasi:io/poll",
         &[
@@ -164,38 +98,17 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]output-stream.blocking-splice",
         ],
     ),
-    (
-        "wasi:random/insecure-seed",
-        &[
-            "insecure-seed",
-        ],
-    ),
+    ("wasi:random/insecure-seed", &["insecure-seed"]),
     (
         "wasi:random/insecure",
-        &[
-            "get-insecure-random-bytes",
-            "get-insecure-random-u64",
-        ],
+        &["get-insecure-random-bytes", "get-insecure-random-u64"],
     ),
     (
         "wasi:random/random",
-        &[
-            "get-random-bytes",
-            "get-random-u64",
-        ],
+        &["get-random-bytes", "get-random-u64"],
     ),
-    (
-        "wasi:sockets/network",
-        &[
-            "network",
-        ],
-    ),
-    (
-        "wasi:sockets/instance-network",
-        &[
-            "instance-network",
-        ],
-    ),
+    ("wasi:sockets/network", &["network"]),
+    ("wasi:sockets/instance-network", &["instance-network"]),
     (
         "wasi:sockets/ip-name-lookup",
         &[
@@ -239,12 +152,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]tcp-socket.shutdown",
         ],
     ),
-    (
-        "wasi:sockets/tcp-create-socket",
-        &[
-            "create-tcp-socket",
-        ],
-    ),
+    ("wasi:sockets/tcp-create-socket", &["create-tcp-socket"]),
     (
         "wasi:sockets/udp",
         &[
@@ -271,12 +179,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]outgoing-datagram-stream.subscribe",
         ],
     ),
-    (
-        "wasi:sockets/udp-create-socket",
-        &[
-            "create-udp-socket",
-        ],
-    ),
+    ("wasi:sockets/udp-create-socket", &["create-udp-socket"]),
 ];
 
 /// The name of an interface, and its version: `wasi:cli/exit@0.2.3` is `wasi:cli/exit` and `0.2.3`.
@@ -287,23 +190,27 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns whether a version of WASI is one that is served: any release of 0.2.
-pub(crate) fn is_version(version: Option<&str>) -> bool {
-    let number = version.and_then(|version| version.strip_prefix("0.2."));
+/// Returns whether a version of an interface is one that is served: any release of WASI 0.2, and of our own 0.1.
+fn is_version(interface: &str, version: Option<&str>) -> bool {
+    let minor = match interface.starts_with("iof:") {
+        true => "0.1.",
+        false => "0.2.",
+    };
+    let number = version.and_then(|version| version.strip_prefix(minor));
     number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// Returns whether an imported interface is served, with its version.
 pub(crate) fn is_interface(import: &str) -> bool {
     let (interface, version) = split(import);
-    is_version(version) && INTERFACES.iter().any(|(name, _)| *name == interface)
+    is_version(interface, version) && INTERFACES.iter().any(|(name, _)| *name == interface)
 }
 
 /// Returns whether an item of an imported interface is served: a function or a resource.
 pub(crate) fn has(import: &str, item: &str) -> bool {
     let (interface, version) = split(import);
     let known = INTERFACES.iter().find(|(name, _)| *name == interface);
-    is_version(version) && known.is_some_and(|(_, items)| items.contains(&item))
+    is_version(interface, version) && known.is_some_and(|(_, items)| items.contains(&item))
 }
 
 #[cfg(test)]
@@ -335,7 +242,13 @@ mod tests {
                 }
                 None => format!("(export \"{item}\" (func {odd}))"),
             };
-            let source = format!("(component (import \"{interface}@0.2.0\" (instance {import})))");
+            let version = if interface.starts_with("iof:") {
+                "0.1.0"
+            } else {
+                "0.2.0"
+            };
+            let source =
+                format!("(component (import \"{interface}@{version}\" (instance {import})))");
             let source = wat::parse_str(source).unwrap();
             let component = Component::new(&engine, source).unwrap();
             format!("{:?}", linker.instantiate_pre(&component).err().unwrap())

@@ -135,7 +135,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of a floating-point type, if it has one that is as large.
-    #[expect(clippy::cast_possible_truncation, reason = "to the nearest of single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "to the nearest of single precision"
+    )]
     fn float<E: Error>(self, number: f64) -> Result<Val, E> {
         match self.ty {
             Type::Float64 => Ok(Val::Float64(number)),
@@ -190,7 +193,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a number of JSON is the nearest that the type has")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a number of JSON is the nearest that the type has"
+    )]
     fn visit_i64<E: Error>(self, value: i64) -> Result<Val, E> {
         if let Some(inside) = self.inside() {
             return Self::some(self.of(&inside).visit_i64(value));
@@ -201,7 +207,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a number of JSON is the nearest that the type has")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a number of JSON is the nearest that the type has"
+    )]
     fn visit_u64<E: Error>(self, value: u64) -> Result<Val, E> {
         if let Some(inside) = self.inside() {
             return Self::some(self.of(&inside).visit_u64(value));

@@ -23,7 +23,8 @@ enum Made {
 }
 
 const PLAIN: [&str; 13] = [
-    "bool", "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "float32", "float64", "char", "string",
+    "bool", "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "float32", "float64", "char",
+    "string",
 ];
 
 /// The text of types: those with names are declared and exported first.
@@ -128,7 +129,9 @@ fn component(engine: &Engine, ty: &Made) -> Component {
 fn call(component: &Component, name: &str, argument: &str) -> Result<Value, String> {
     let engine = component.engine();
     let mut store = Store::new(engine, ());
-    let instance = Linker::new(engine).instantiate(&mut store, component).unwrap();
+    let instance = Linker::new(engine)
+        .instantiate(&mut store, component)
+        .unwrap();
     let function = instance.get_func(&mut store, name).unwrap();
     let ty = function.ty(&store);
     let signature = TypedSignature::new(name.into(), &ty);
@@ -162,10 +165,7 @@ fn made() -> impl Strategy<Value = Made> {
             proptest::collection::vec(inner.clone(), 1..4).prop_map(Made::Record),
             proptest::collection::vec(proptest::option::of(inner.clone()), 1..4)
                 .prop_map(Made::Variant),
-            (
-                proptest::option::of(boxed()),
-                proptest::option::of(boxed())
-            )
+            (proptest::option::of(boxed()), proptest::option::of(boxed()))
                 .prop_map(|(ok, err)| Made::Result(ok, err)),
         ]
     })
@@ -217,7 +217,11 @@ fn value(ty: &Made, draw: &mut impl FnMut() -> u64) -> Json {
             }
         }
         Made::Result(ok, err) => {
-            let (name, ty) = if number % 2 == 0 { ("ok", ok) } else { ("err", err) };
+            let (name, ty) = if number % 2 == 0 {
+                ("ok", ok)
+            } else {
+                ("err", err)
+            };
             let value = ty.as_ref().map_or(Json::Null, |ty| value(ty, draw));
             json!({ name: value })
         }
@@ -299,7 +303,11 @@ fn what_does_not_fit_is_named() {
         (Made::Plain("u16"), "[-1]", "got -1"),
         (Made::Plain("u16"), "[1.5]", "got 1.5"),
         (Made::Plain("u16"), "[\"1\"]", "got \"1\""),
-        (Made::Plain("s64"), "[\"9223372036854775808\"]", "wanted s64"),
+        (
+            Made::Plain("s64"),
+            "[\"9223372036854775808\"]",
+            "wanted s64",
+        ),
         (Made::Plain("u64"), "[\"-1\"]", "wanted u64"),
         (Made::Plain("u64"), "[18446744073709551616]", "wanted u64"),
         (Made::Plain("float32"), "[1e39]", "wanted f32"),
@@ -311,24 +319,52 @@ fn what_does_not_fit_is_named() {
         (Made::Enum(2), "[\"n2\"]", "enum { n0, n1 }"),
         (Made::Flags(2), "[[\"n0\", \"n0\"]]", "`n0` twice"),
         (Made::Flags(2), "[[\"n2\"]]", "`n2`"),
-        (Made::Record(vec![Made::Plain("bool")]), "[{}]", "no field `f0-x`"),
-        (Made::Record(vec![Made::Plain("bool")]), "[{\"f0\": true}]", "a field `f0`"),
+        (
+            Made::Record(vec![Made::Plain("bool")]),
+            "[{}]",
+            "no field `f0-x`",
+        ),
+        (
+            Made::Record(vec![Made::Plain("bool")]),
+            "[{\"f0\": true}]",
+            "a field `f0`",
+        ),
         (
             Made::Record(vec![Made::Plain("bool")]),
             "[{\"f0-x\": true, \"f0-x\": true}]",
             "twice",
         ),
-        (Made::Tuple(vec![Made::Plain("bool")]), "[[]]", "got 0 values"),
-        (Made::Tuple(vec![Made::Plain("bool")]), "[[true, true]]", "more than 1"),
-        (Made::Variant(vec![None]), "[{\"c0\": null}]", "an object of `c0`"),
-        (Made::Variant(vec![Some(Made::Plain("bool"))]), "[\"c0\"]", "wanted variant"),
+        (
+            Made::Tuple(vec![Made::Plain("bool")]),
+            "[[]]",
+            "got 0 values",
+        ),
+        (
+            Made::Tuple(vec![Made::Plain("bool")]),
+            "[[true, true]]",
+            "more than 1",
+        ),
+        (
+            Made::Variant(vec![None]),
+            "[{\"c0\": null}]",
+            "an object of `c0`",
+        ),
+        (
+            Made::Variant(vec![Some(Made::Plain("bool"))]),
+            "[\"c0\"]",
+            "wanted variant",
+        ),
         (
             Made::Variant(vec![Some(Made::Plain("bool"))]),
             "[{\"c0\": true, \"c1\": true}]",
             "several names",
         ),
         (Made::Result(None, None), "[{\"no\": null}]", "another name"),
-        (Made::Option(Box::new(Made::Option(boxed("bool")))), "[true]", "wanted option"),
+        (
+            Made::Option(Box::new(Made::Option(boxed("bool")))),
+            "[true]",
+            "wanted option",
+        ),
         (Made::List(boxed("u8")), "[\"%\"]", "wanted list<u8>"),
         (Made::Plain("bool"), "[true", "EOF"),
         (Made::Plain("bool"), "[true] 1", "trailing"),
@@ -356,7 +392,9 @@ fn the_hosts_room_is_bounded_in_both_directions() {
     let engine = Engine::default();
     let component = component(&engine, &Made::Plain("bool"));
     let mut store = Store::new(&engine, ());
-    let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+    let instance = Linker::new(&engine)
+        .instantiate(&mut store, &component)
+        .unwrap();
     let function = instance.get_func(&mut store, "echo").unwrap();
     let signature = TypedSignature::new("echo".into(), &function.ty(&store));
     let sent = [Arg::Text(format!("[{}true]", "true,".repeat(999)).into())];
@@ -365,7 +403,9 @@ fn the_hosts_room_is_bounded_in_both_directions() {
     let values = signature.plan(&sent, None, 1 << 20).unwrap();
     let mut results = signature.results();
     store.set_hostcall_fuel(1000);
-    let error = function.call(&mut store, &values, &mut results).unwrap_err();
+    let error = function
+        .call(&mut store, &values, &mut results)
+        .unwrap_err();
     let error = crate::interfaces::missing::classify(error);
     assert!(matches!(
         error.downcast_ref(),
@@ -373,7 +413,9 @@ fn the_hosts_room_is_bounded_in_both_directions() {
     ));
     store.set_hostcall_fuel(1 << 20);
     let mut store = Store::new(&engine, ());
-    let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+    let instance = Linker::new(&engine)
+        .instantiate(&mut store, &component)
+        .unwrap();
     let function = instance.get_func(&mut store, "echo").unwrap();
     function.call(&mut store, &values, &mut results).unwrap();
     let error = signature.result(results, 100).unwrap_err();
