@@ -8,6 +8,7 @@
 pub(crate) mod describe;
 mod lift;
 mod lower;
+mod reader;
 #[cfg(test)]
 mod tests;
 
