@@ -6,6 +6,7 @@
 //! [`poll`]. [`served`] lists what there is, for uploads that need more.
 
 mod command;
+mod errors;
 mod filesystem;
 pub(crate) mod missing;
 mod poll;
@@ -41,6 +42,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     filesystem::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
     poll::add_to_linker(&mut linker)?;
+    errors::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
 }
