@@ -7,7 +7,7 @@ use std::fs;
 
 /// Functions of most types, and one of an interface.
 fn functions() -> Vec<u8> {
-    let point = "(type $p (record (field \"north\" float64) (field \"label\" (option string))))
+    let point = "(type $p (record (field \"north\" f64) (field \"label\" (option string))))
         (export $point \"point\" (type $p))
         (type $c (enum \"red\" \"light-green\"))
         (export $colour \"colour\" (type $c))
@@ -37,11 +37,7 @@ fn functions() -> Vec<u8> {
         ),
         export("signed", "(param \"number\" s64) (result s64)", "same64"),
         export("unsigned", "(param \"number\" u64) (result u64)", "same64"),
-        export(
-            "half",
-            "(param \"number\" float64) (result float64)",
-            "half",
-        ),
+        export("half", "(param \"number\" f64) (result f64)", "half"),
         export("nothing", "", "nothing"),
         export("colour", "(result $colour)", "zero"),
         export(
