@@ -39,7 +39,7 @@ fn functions() -> Vec<u8> {
         export("unsigned", "(param \"number\" u64) (result u64)", "same64"),
         export("half", "(param \"number\" f64) (result f64)", "half"),
         export("nothing", "", "nothing"),
-        export("colour", "(result $colour)", "zero"),
+        export("favourite", "(result $colour)", "zero"),
         export(
             "judge",
             "(param \"text\" string) (result (result (error string)))",
@@ -82,7 +82,7 @@ async fn every_shape_goes_in_and_comes_out() {
         ),
         ("half", json!({"number": 3}), json!(1.5)),
         ("half", json!({"number": "-Infinity"}), json!("-Infinity")),
-        ("colour", json!({}), json!("red")),
+        ("favourite", json!({}), json!("red")),
         ("api/add", json!({"a": -2, "b": 1}), json!(-1)),
         ("api%2Fadd", json!([-2, 1]), json!(-1)),
     ] {

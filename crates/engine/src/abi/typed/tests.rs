@@ -115,9 +115,9 @@ fn component(engine: &Engine, ty: &Made) -> Component {
         (core instance $i (instantiate $m))
         (alias core export $i "memory" (core memory $memory))
         (func (export "echo") (param "x" (list {of})) (result (list {of}))
-            (canon lift (core func $i "echo") (memory $memory) (realloc (func $i "realloc"))))
+            (canon lift (core func $i "echo") (memory $memory) (realloc (core func $i "realloc"))))
         (func (export "reject") (param "x" (list {of})) (result (result (error (list {of}))))
-            (canon lift (core func $i "reject") (memory $memory) (realloc (func $i "realloc")))))"#,
+            (canon lift (core func $i "reject") (memory $memory) (realloc (core func $i "realloc")))))"#,
         text.declared
     );
     let bytes = wat::parse_str(&source).unwrap_or_else(|error| panic!("{source}\n{error}"));
