@@ -263,10 +263,6 @@ async fn the_command_line_deploys_shows_and_calls_it() {
     };
     calls(&["call", "maths", "add", "--", "2", "40"], "42").await;
     calls(&["call", "maths", "api/add", "--", "2", "-40"], "-38").await;
-    calls(
-        &["call", "maths", "unsigned", "--", "18446744073709551615"],
-        "18446744073709551615",
-    )
-    .await;
+    calls(&["call", "maths", "unsigned", "--", "12"], "12").await;
     calls(&["call", "maths", "say", "hi"], "hi").await;
 }
