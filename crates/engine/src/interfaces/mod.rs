@@ -8,6 +8,7 @@
 mod command;
 mod errors;
 mod filesystem;
+mod keyvalue;
 pub(crate) mod missing;
 mod poll;
 mod random;
@@ -38,6 +39,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     command::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     filesystem::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
