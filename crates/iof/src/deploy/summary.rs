@@ -64,7 +64,10 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
         let _ = writeln!(
             text,
             "  curl  curl {key}{}{}",
-            body(document, &format!("{}/call/{export}", path(&name))),
+            body(
+                document,
+                &format!("{}/call/{}", path(&name), export.replace('/', "%2F"))
+            ),
             word(&client.url(&call))
         );
         let _ = writeln!(text, "  iof   iof call {name} {} …{server}", word(export));
@@ -185,6 +188,9 @@ fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
     }
     if let Some(first) = schema["enum"].as_array().and_then(|all| all.first()) {
         return first.clone();
+    }
+    if let Some(first) = schema["anyOf"].as_array().and_then(|all| all.first()) {
+        return sample(first, root, depth + 1, left);
     }
     let of = match &schema["type"] {
         Json::Array(types) => types.first().and_then(Json::as_str),
