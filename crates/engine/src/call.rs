@@ -7,6 +7,7 @@ use crate::capability::log::Log;
 use crate::capability::process::Process;
 use crate::capability::transactions::Transactions;
 use crate::engine::{Engine, Function};
+use crate::executable::PlannedCall;
 use crate::limits::{LimitExceeded, Limits};
 use crate::state::CallState;
 use crate::tape::HostCallTape;
@@ -72,14 +73,14 @@ impl Engine {
                 "Files of earlier calls are still being removed. Try again soon.",
             ));
         }
-        let planned = match export.plan(&args, signature) {
+        let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
+        let planned = match export.plan(&args, signature, &limits) {
             Ok(planned) => planned,
             Err(fault) => return Outcome::refused(fault),
         };
         let program = planned.program().cloned();
         let is_program = program.is_some();
         let deadline = context.deadline;
-        let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
         let output = limits.output.as_u64();
         let setup = Setup {
             call: context.call,
@@ -90,6 +91,7 @@ impl Engine {
             log_limit: usize::try_from(limits.log.as_u64()).unwrap_or(usize::MAX),
             output_limit: usize::try_from(output).unwrap_or(usize::MAX),
             tape: tape.clone(),
+            handles: planned.is_component().then_some(limits.handles),
         };
         let meter = Arc::new(CpuMeter::new());
         let mut store = Store::new(
@@ -114,10 +116,17 @@ impl Engine {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| context.data().tick());
 
-        let ended = {
-            // Pinned in its place: it is large, and passing it by value copies it.
-            let run = std::pin::pin!(planned.run(&mut store, output));
-            tokio::time::timeout_at(deadline, meter.measure(run)).await
+        // The future of each format by itself: a wrapper around both would cost a further copy in every call.
+        let ended = match planned {
+            PlannedCall::Core(call) => {
+                // Pinned in its place: it is large, and passing it by value copies it.
+                let run = std::pin::pin!(call.run(&mut store, output));
+                tokio::time::timeout_at(deadline, meter.measure(run)).await
+            }
+            PlannedCall::Component(call) => {
+                let mut run = Box::pin(call.run(&mut store, output));
+                tokio::time::timeout_at(deadline, meter.measure(run.as_mut())).await
+            }
         };
         let mut result = ended.unwrap_or_else(|_| Err(LimitExceeded::WallTime.into()));
         if let (Ok(value), true) = (&mut result, is_program) {

@@ -62,8 +62,8 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         let mut fault = Fault::new(FaultKind::Exit, format!("{what}."));
         fault.ending = Some(Box::new(Ending {
             exit_status: Some(exit.0),
-            stdout: None,
             printed: log.last_words(),
+            ..Ending::default()
         }));
         return fault;
     }

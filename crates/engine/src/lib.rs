@@ -23,6 +23,7 @@ mod executable;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod interfaces;
 pub mod json;
 mod limits;
 mod manifest;
@@ -53,7 +54,7 @@ pub use engine::{Compiled, Engine, Function};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, BodyUse, Core, Described, Export, Kind, Manifest, Param, Primed, Signature,
-    Type, UnresolvedImport,
+    Type, UnresolvedImport, World, WorldExport,
 };
 pub use pool::PoolFigures;
 pub use signature::StatedSignature;

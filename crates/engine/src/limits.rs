@@ -38,6 +38,8 @@ pub struct Limits {
     pub scratch_directories: u32,
     /// Files and directories that a call has open at once. Fault `files`.
     pub files: u32,
+    /// Resources that a component holds at once: streams, files, pollables and its own. Fault `handles`.
+    pub handles: u32,
     /// The most commands that one call runs. Fault `commands`.
     pub commands: u32,
     /// Name, arguments, environment and stdin of one command together. Fault `command-input`.
@@ -65,6 +67,7 @@ impl Default for Limits {
             scratch: ByteSize::mib(64),
             scratch_directories: 1_000,
             files: 100,
+            handles: 1_000,
             commands: 100,
             command_input: ByteSize::mib(16),
             storage: ByteSize::mib(64),
@@ -97,6 +100,8 @@ pub struct LimitOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub handles: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub commands: Option<u32>,
     #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
     pub command_input: Option<ByteSize>,
@@ -125,6 +130,7 @@ impl Limits {
                 by.scratch_directories,
             ),
             ("files", &mut limits.files, by.files),
+            ("handles", &mut limits.handles, by.handles),
             ("commands", &mut limits.commands, by.commands),
             (
                 "storage_transactions",
@@ -243,6 +249,7 @@ pub(crate) enum LimitExceeded {
     Scratch,
     ScratchDirectories,
     Files,
+    Handles,
     Commands,
     CommandInput,
     Storage,
@@ -299,6 +306,13 @@ impl LimitExceeded {
             Self::Files => (
                 FaultKind::Files,
                 format!("had more files open than limits.files = {}", limits.files),
+            ),
+            Self::Handles => (
+                FaultKind::Handles,
+                format!(
+                    "held more resources than limits.handles = {}",
+                    limits.handles
+                ),
             ),
             Self::Commands => (
                 FaultKind::Commands,
@@ -360,7 +374,7 @@ mod tests {
             }
             let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
                 "wall_time" | "guest_cpu" => ("1h".into(), "1ms".into()),
-                "commands" | "storage_transactions" | "scratch_directories" | "files" => {
+                "commands" | "storage_transactions" | "scratch_directories" | "files" | "handles" => {
                     (1_000_000.into(), 1.into())
                 }
                 _ => ("1GiB".into(), "1KiB".into()),

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A core module whose exports take strings, byte arrays and numbers as wasm-bindgen lays them out.
     Bindgen,
-    /// A program: run once for each call, from its `main` to its end.
+    /// A program: run once for each call, from its `main` to its end. A core module, or a component.
     WasiCommand,
+    /// A component whose exports take and return values of their types.
+    Typed,
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::Bindgen => "bindgen",
             Self::WasiCommand => "wasi-command",
+            Self::Typed => "typed",
         }
     }
 }
@@ -56,6 +59,30 @@ pub struct Manifest {
     /// True if its descriptions were read by a release that states which of them it cannot read.
     #[serde(default)]
     pub descriptions_checked: bool,
+    /// The world of a component; `None` for a core module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<World>,
+}
+
+/// The world of a component: its imports and exports, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct World {
+    /// The interfaces and functions that it imports, by name.
+    pub imports: Vec<String>,
+    /// The functions that it exports.
+    pub exports: Vec<WorldExport>,
+}
+
+/// A function that a component exports.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct WorldExport {
+    /// The name by which it is called.
+    pub name: String,
+    /// Its type in the words of WIT.
+    pub types: String,
+    /// The reason why it cannot be called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Manifest {
@@ -160,6 +187,8 @@ pub enum Abi {
     Wasmedge,
     /// By a program's stdin and arguments, and its stdout.
     Command,
+    /// By the canonical ABI of components.
+    Typed,
 }
 
 /// One callable export.

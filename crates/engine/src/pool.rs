@@ -14,6 +14,14 @@ use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationCon
 const KEEP_TABLE: usize = 64 << 10;
 /// The most tables of one instance.
 pub(crate) const TABLES: u32 = 4;
+/// The most tables of all modules of a component.
+pub(crate) const COMPONENT_TABLES: u32 = 8;
+/// The most memories of all modules of a component.
+pub(crate) const COMPONENT_MEMORIES: u32 = 4;
+/// The most instances of modules of a component: its own code, its libraries, and what adapts them.
+pub(crate) const CORE_INSTANCES: u32 = 64;
+/// The most bytes of a component's instances, without memories and tables.
+const COMPONENT_INSTANCE: usize = 4 << 20;
 /// The most elements of one table; the biggest runtimes (Python) need some ten thousand.
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// Processors that share one list of free slots.
@@ -52,12 +60,17 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
         .unwrap_or(usize::MAX)
         .clamp(1 << 16, 4 << 30);
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_core_instances(calls)
+    pool.total_core_instances(calls.saturating_mul(CORE_INSTANCES))
+        .total_component_instances(calls)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(COMPONENT_MEMORIES)
+        .max_tables_per_component(COMPONENT_TABLES)
+        .max_component_instance_size(COMPONENT_INSTANCE)
         .total_memories(capacity.slots)
         .total_stacks(calls)
         .total_gc_heaps(calls)
         .max_tables_per_module(TABLES)
-        .total_tables(calls.saturating_mul(TABLES))
+        .total_tables(calls.saturating_mul(COMPONENT_TABLES))
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(memory)
         .linear_memory_keep_resident(usize::try_from(capacity.kept).unwrap_or(usize::MAX))

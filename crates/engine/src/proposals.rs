@@ -18,8 +18,11 @@ pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
 
+/// The features of components and of the modules in them: those of WASI 0.2.
+pub(crate) const COMPONENTS: WasmFeatures = SERVED.union(WasmFeatures::COMPONENT_MODEL);
+
 /// Proposals that are not supported: the flag, the name, the way to build without it.
-const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
+const UNSERVED: [(WasmFeatures, &str, &str); 10] = [
     (
         WasmFeatures::SHARED_EVERYTHING_THREADS,
         "shared-everything-threads",
@@ -59,6 +62,11 @@ const UNSERVED: [(WasmFeatures, &str, &str); 9] = [
         WasmFeatures::WIDE_ARITHMETIC,
         "wide arithmetic",
         "Build it without -mwide-arithmetic",
+    ),
+    (
+        WasmFeatures::CM_ASYNC,
+        "asynchronous components",
+        "Build it for WASI 0.2",
     ),
     (
         WasmFeatures::MEMORY_CONTROL,

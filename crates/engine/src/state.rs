@@ -165,6 +165,7 @@ impl CallState {
             log_limit: 0,
             output_limit: 0,
             tape: None,
+            handles: None,
         };
         Self {
             limits: Arc::new(limits.clone()),

@@ -156,7 +156,7 @@ kinds! {
         UnknownImport = "unknown-import",
         /// The module needs a WebAssembly proposal that this server does not serve.
         UnsupportedFeature = "unsupported-feature",
-        /// The file is a WebAssembly component, which this server does not run.
+        /// The component is of a kind that this server does not run.
         UnsupportedKind = "unsupported-kind",
         /// An export has types that a call cannot carry.
         UnsupportedType = "unsupported-type",
@@ -274,6 +274,8 @@ kinds! {
         FormFields = "form-fields",
         /// The function's code held a core too long.
         GuestCpu = "guest-cpu",
+        /// The component held too many resources.
+        Handles = "handles",
         /// The header fields of the request are too large.
         HeadSize = "head-size",
         /// Too many jobs are not done.
@@ -298,8 +300,10 @@ kinds! {
         ModuleFunctions = "module-functions",
         /// The module has more globals, imports and functions in tables than an instance has room for.
         ModuleInstance = "module-instance",
-        /// The module has more than one memory.
+        /// The module has more memories than an instance has room for.
         ModuleMemories = "module-memories",
+        /// The component nests others too deep.
+        ModuleNesting = "module-nesting",
         /// The module has an import or export with too long a name.
         ModuleNames = "module-names",
         /// The module is too large.

@@ -44,6 +44,8 @@ pub struct Ending {
     pub exit_status: Option<i32>,
     /// The beginning of what a program had printed as its result, at most [`Ending::STDOUT`] bytes.
     pub stdout: Option<String>,
+    /// The error that a function returned, as JSON.
+    pub value: Option<String>,
     /// The end of what the code printed as errors: the message of its panic, with names of its sources. It is for those
     /// who may read its log.
     pub printed: Option<String>,

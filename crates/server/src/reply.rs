@@ -72,6 +72,9 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
         if let Some(stdout) = &ending.stdout {
             body["stdout"] = stdout.as_str().into();
         }
+        if let Some(value) = &ending.value {
+            body["value"] = serde_json::from_str(value).unwrap_or_default();
+        }
     }
     let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);

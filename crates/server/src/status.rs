@@ -91,6 +91,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ModuleMemories
         | F::ModuleMemory
         | F::ModuleNames
+        | F::ModuleNesting
         | F::ModuleTableElements
         | F::ModuleTables
         | F::Prime
@@ -157,6 +158,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::EphemeralShare
         | F::EphemeralTotal
         | F::Files
+        | F::Handles
         | F::JobsFunctionSize
         | F::JobsSize
         | F::Log

@@ -10,6 +10,7 @@ pub(crate) mod guest;
 mod input;
 mod layout;
 pub(crate) mod objects;
+pub(crate) mod typed;
 pub(crate) mod wasmedge;
 
 use crate::manifest::{Abi, Export};
@@ -41,6 +42,10 @@ pub(crate) fn plan(
         Abi::Bindgen => bindgen::plan(export, args, stated, texts).map(CallPlan::Bindgen),
         Abi::Wasmedge => wasmedge::plan(export, args, stated).map(CallPlan::Wasmedge),
         Abi::Command => command::plan(export, args, stated).map(CallPlan::Command),
+        Abi::Typed => Err(Fault::host(
+            "The function cannot be called.",
+            "an export of a core module has the ABI of components",
+        )),
     }
 }
 

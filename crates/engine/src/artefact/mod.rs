@@ -21,6 +21,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub(crate) use sparse::PackedCode;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
+use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
 /// Joins a manifest and compiled code.
@@ -102,6 +104,21 @@ pub(crate) fn module(engine: &Engine, code: PackedCode<'_>) -> Result<Module, Fa
     // store, which returned them only after checking a keyed BLAKE3 MAC over fingerprint, source digest and content. A
     // client of the server has no way to hand bytes to this function. The symbols that were blanked are not read.
     unsafe { Module::deserialize_open_file(engine, file) }
+        .map_err(|error| unloadable(format!("{error:#}")))
+}
+
+/// Loads the code of a component from an artefact that this host made.
+///
+/// # Errors
+/// The errors of [`module`].
+pub(crate) fn component(engine: &Engine, code: PackedCode<'_>) -> Result<Component, Fault> {
+    let unloadable = |why: String| Fault::host("The compiled component could not be loaded.", why);
+    let file = sealed(code).map_err(|error| unloadable(error.to_string()))?;
+    // The file has no name but this one. It is mapped while it is opened, and stays mapped.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: as for `Module::deserialize_open_file` in `module`, whose contract is the same: the same sealed file, made of
+    // the same bytes, from the same two origins, and the same check of compatibility by wasmtime.
+    unsafe { Component::deserialize_file(engine, path) }
         .map_err(|error| unloadable(format!("{error:#}")))
 }
 

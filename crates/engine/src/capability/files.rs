@@ -4,6 +4,7 @@
 //! calls together: each takes a descriptor of the server.
 
 use super::scratch::{Directory, Scratch};
+use super::shared_files::SharedFiles;
 use crate::limits::{LimitExceeded, Limits};
 use iof_fault::Fault;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct Files {
     open: u32,
     /// The account of all calls' open files, once this call opened one.
     of_all: Option<Arc<Scratch>>,
+    /// The account of a component, once it used a file.
+    shared: Option<Arc<SharedFiles>>,
 }
 
 impl Files {
@@ -33,7 +36,15 @@ impl Files {
             directories: limits.scratch_directories,
             open: 0,
             of_all: None,
+            shared: None,
         }
+    }
+
+    /// The account of a component's files, which takes the place of this one; `all` is where the call's directory is.
+    pub(crate) fn shared(&mut self, all: &Arc<Scratch>, limits: &Limits) -> &Arc<SharedFiles> {
+        let left = &mut self.left;
+        self.shared
+            .get_or_insert_with(|| SharedFiles::new(std::mem::take(left), limits, Arc::clone(all)))
     }
 
     /// Takes the directory of the call's files.
@@ -108,6 +119,14 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            if let Some(directory) = &mut self.directory {
+                directory.bytes += shared.spent();
+            }
+            for _ in 0..shared.still_open() {
+                shared.close();
+            }
+        }
         if let Some(all) = &self.of_all {
             all.close_files(self.open);
         }

@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scratch;
+pub(crate) mod shared_files;
 pub(crate) mod storage;
 pub(crate) mod transactions;
 pub(crate) mod values;

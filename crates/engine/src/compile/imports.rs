@@ -1,8 +1,9 @@
 //! Imports of a module that the host does not serve, found before anything is compiled.
 
 use crate::host::{js_imports, missing};
+use crate::interfaces;
 use crate::limits::UnknownImports;
-use crate::manifest::UnresolvedImport;
+use crate::manifest::{Manifest, UnresolvedImport};
 use crate::state::CallState;
 use iof_fault::{Fault, FaultKind};
 use wasm_encoder::RawSection;
@@ -66,7 +67,26 @@ pub(super) fn unserved(
 ///
 /// # Errors
 /// `unknown-import`, listing the imports that are not optional, unless the setting lets them fault at the call.
-pub(crate) fn accept(unserved: &[UnresolvedImport], setting: UnknownImports) -> Result<(), Fault> {
+pub(crate) fn accept(manifest: &Manifest, setting: UnknownImports) -> Result<(), Fault> {
+    let unserved = &manifest.unserved;
+    match manifest.world {
+        None => accept_core(unserved, setting),
+        Some(_) if setting == UnknownImports::Refuse && !unserved.is_empty() => {
+            let names: Vec<_> = unserved.iter().map(interfaces::missing::name).collect();
+            Err(interfaces::missing::refuse(&names))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The same, of a core module.
+///
+/// # Errors
+/// The errors of [`accept`].
+pub(super) fn accept_core(
+    unserved: &[UnresolvedImport],
+    setting: UnknownImports,
+) -> Result<(), Fault> {
     let needed: Vec<String> = unserved
         .iter()
         .filter(|import| !import.optional)

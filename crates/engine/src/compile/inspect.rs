@@ -80,7 +80,7 @@ pub(super) fn manifest(
         }
     }
     if program {
-        exports.push(program_of());
+        exports.push(program_of(START));
     }
     Ok(Manifest {
         kind: if program {
@@ -98,6 +98,7 @@ pub(super) fn manifest(
         failing_start: None,
         draft: false,
         descriptions_checked: true,
+        world: None,
     })
 }
 
@@ -142,12 +143,12 @@ fn unsupported(export: &Export, what: &str) -> Fault {
     )
 }
 
-/// The one export of a program.
-fn program_of() -> Export {
+/// The one export of a program, whose code is `symbol`.
+pub(super) fn program_of(symbol: &str) -> Export {
     let (signature, described) = command::describe();
     Export {
         name: command::MAIN.to_owned(),
-        symbol: START.to_owned(),
+        symbol: symbol.to_owned(),
         core_params: vec![],
         core_results: vec![],
         signature: Some(signature),

@@ -8,6 +8,7 @@
 //! A child that served a small module without error serves the next one (docs/decisions/0038-compile-workers-stay.md).
 
 mod allocator;
+mod component;
 mod constructors;
 mod functions;
 mod idle;
@@ -137,7 +138,7 @@ impl Compiler {
 
     pub(crate) fn accept(&self, manifest: &Manifest) -> Result<(), Fault> {
         manifest.fits(&self.call)?;
-        imports::accept(&manifest.unserved, self.limits.unknown_imports)
+        imports::accept(manifest, self.limits.unknown_imports)
     }
 
     /// The fault of a module on which a worker died.

@@ -98,7 +98,7 @@ pub(crate) fn too_large(detail: Option<String>) -> Fault {
     fault
 }
 
-fn name(name: &str) -> Result<(), Fault> {
+pub(super) fn name(name: &str) -> Result<(), Fault> {
     if name.len() <= NAME {
         return Ok(());
     }
@@ -109,7 +109,7 @@ fn name(name: &str) -> Result<(), Fault> {
     ))
 }
 
-fn refused(kind: FaultKind, what: &str, most: &str) -> Fault {
+pub(super) fn refused(kind: FaultKind, what: &str, most: &str) -> Fault {
     Fault::new(
         kind,
         format!("The module has {what}; {most}. Build it with less."),

@@ -4,7 +4,7 @@ use super::functions::Functions;
 use super::instance::Instance;
 use super::prime::{Draft, Refusal};
 use super::worker::WorkerLimits;
-use super::{constructors, functions, imports, inspect, prime, shape, validate};
+use super::{component, constructors, functions, imports, inspect, prime, shape, validate};
 use crate::config::wasm_config;
 use crate::manifest::{Kind, Manifest, Primed};
 use crate::state::CallState;
@@ -73,6 +73,13 @@ impl Toolchain {
     pub(crate) fn compile(&self, source: &[u8], effort: Effort) -> Result<Compilation, Fault> {
         let limits = &self.limits;
         validate::precheck(source, &limits.compile)?;
+        if validate::is_component(source) {
+            let engine = match effort {
+                Effort::Full => &self.engine,
+                Effort::Draft => &self.quick,
+            };
+            return component::compile(engine, source, limits, effort);
+        }
         let types = validate::validate(source, &limits.compile)?;
         let space = shape::space(source, &limits.call)?;
 
@@ -80,7 +87,7 @@ impl Toolchain {
         let mut store = Store::new(&self.engine, CallState::for_linking(&limits.call));
         let imported = imports::imports(&self.engine, source).map_err(invalid)?;
         let unserved = imports::unserved(&imported, &self.linker, &mut store)?;
-        imports::accept(&unserved, limits.compile.unknown_imports)?;
+        imports::accept_core(&unserved, limits.compile.unknown_imports)?;
 
         let adopted = constructors::adopt(source);
         let source = &*adopted;
@@ -213,7 +220,7 @@ fn started(instance: wasmtime::Result<Instance>) -> Result<Instance, String> {
 fn initializers(manifest: &Manifest) -> &'static [&'static str] {
     match manifest.kind {
         Kind::WasiCommand => &[],
-        Kind::Bindgen => &functions::INITIALIZERS,
+        Kind::Bindgen | Kind::Typed => &functions::INITIALIZERS,
     }
 }
 
@@ -231,7 +238,7 @@ fn guarded<T>(snapshotter: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Ref
         .unwrap_or_else(|_| Err(Refusal::Snapshot("the snapshotter failed".to_owned())))
 }
 
-fn internal(error: wasmtime::Error) -> Fault {
+pub(super) fn internal(error: wasmtime::Error) -> Fault {
     Fault::host("The module could not be compiled.", format!("{error:#}"))
 }
 

@@ -9,7 +9,7 @@ use wasmparser::{ExternalKind, Parser, Payload, types::Types};
 /// The checks that the serving process can make before it starts a worker: for the cheapest and commonest mistakes.
 ///
 /// # Errors
-/// `module-size`, `not-wasm`, `unsupported-kind`
+/// `module-size`, `not-wasm`
 pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
     if source.len() as u64 > limits.module_size.as_u64() {
         return Err(Fault::new(
@@ -23,11 +23,7 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
     match source {
         [] => Err(not_wasm("It is empty.")),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Err(Fault::new(
-            FaultKind::UnsupportedKind,
-            "This is a WebAssembly component, and this server runs core modules: write its functions with iof-guest, or \
-             export them from a library for wasm32-wasip1 (docs/guide/functions.md).",
-        )),
+        source if is_component(source) => Ok(()),
         [0, b'a', b's', b'm', ..] => Err(not_wasm(
             "Its header names a version that no runtime knows.",
         )),
@@ -38,6 +34,11 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
             "It does not begin with the bytes 00 61 73 6d. Send the file itself: --data-binary @file.wasm.",
         )),
     }
+}
+
+/// Returns whether bytes begin as a component does.
+pub(super) fn is_component(source: &[u8]) -> bool {
+    source.starts_with(&[0, b'a', b's', b'm', 13, 0, 1, 0])
 }
 
 fn not_wasm(why: &str) -> Fault {
@@ -52,20 +53,6 @@ fn not_wasm(why: &str) -> Fault {
 /// # Errors
 /// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-exports`.
 pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, Fault> {
-    let invalid = |error: wasmparser::BinaryReaderError| {
-        if let Some(fault) = proposals::missing(&error) {
-            return fault;
-        }
-        let cut = if error.message().contains("unexpected end") {
-            " The file seems to be cut off."
-        } else {
-            ""
-        };
-        Fault::new(
-            FaultKind::InvalidModule,
-            format!("The module is not valid: {error}.{cut}"),
-        )
-    };
     let mut parser = Parser::new(0);
     parser.set_features(proposals::SERVED);
     for payload in parser.parse_all(source) {
@@ -101,7 +88,67 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
         .map_err(invalid)
 }
 
-fn too_many(what: &str, count: u32, kind: FaultKind, limit: u32) -> Fault {
+fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
+    if let Some(fault) = proposals::missing(&error) {
+        return fault;
+    }
+    let cut = if error.message().contains("unexpected end") {
+        " The file seems to be cut off."
+    } else {
+        ""
+    };
+    Fault::new(
+        FaultKind::InvalidModule,
+        format!("The module is not valid: {error}.{cut}"),
+    )
+}
+
+/// The most components and modules that contain each other.
+const NESTING: u32 = 16;
+
+/// Validates a component, and bounds the sizes that later steps and every call would pay for.
+///
+/// # Errors
+/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-nesting`.
+pub(super) fn component(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
+    let (mut functions, mut depth) = (0u32, 0u32);
+    let mut parser = Parser::new(0);
+    parser.set_features(proposals::COMPONENTS);
+    for payload in parser.parse_all(source) {
+        match payload.map_err(invalid)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                if depth > NESTING {
+                    return Err(Fault::new(
+                        FaultKind::ModuleNesting,
+                        format!(
+                            "The component nests others deeper than {NESTING}. Link them into fewer."
+                        ),
+                    ));
+                }
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::FunctionSection(section) => {
+                functions = functions.saturating_add(section.count());
+                if functions > limits.module_functions {
+                    return Err(too_many(
+                        "functions",
+                        functions,
+                        FaultKind::ModuleFunctions,
+                        limits.module_functions,
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    wasmparser::Validator::new_with_features(proposals::COMPONENTS)
+        .validate_all(source)
+        .map(drop)
+        .map_err(invalid)
+}
+
+pub(super) fn too_many(what: &str, count: u32, kind: FaultKind, limit: u32) -> Fault {
     let setting = kind.as_str().replace('-', "_");
     Fault::new(
         kind,

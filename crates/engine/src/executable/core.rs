@@ -1,5 +1,6 @@
 //! Core modules: linked once, instantiated for every call.
 
+use super::unfit;
 use crate::abi::guest::{Guest, Handles};
 use crate::abi::{self, CallPlan};
 use crate::host::{js_imports, missing, preview1};
@@ -100,10 +101,6 @@ fn define_rest(
     Ok(())
 }
 
-fn unfit(what: &str) -> Fault {
-    Fault::host("The compiled module does not fit its description.", what)
-}
-
 /// An export of a core module.
 #[derive(Clone, Copy)]
 pub(crate) struct CoreExport<'a> {
@@ -143,7 +140,11 @@ impl CoreCall<'_> {
         }
     }
 
-    pub(super) async fn run(
+    /// Instantiates the module and makes the call.
+    ///
+    /// # Errors
+    /// Any trap: the guest's fault, a limit, or a host's.
+    pub(crate) async fn run(
         self,
         store: &mut Store<CallState>,
         output_limit: u64,

@@ -1,29 +1,34 @@
 //! The loaded code of a function: reading it from an artefact, planning a call of it, and running the call.
 //!
-//! Each format of WebAssembly has a file, [`core`] today, and each enum here has a variant for it; nothing outside of
-//! this module knows which formats there are (docs/decisions/0033-what-the-engine-runs.md). The variants are matched,
-//! not boxed: a call is dispatched without an allocation.
+//! Each format of WebAssembly has a file, [`core`] and [`component`], and each enum here has a variant for it; nothing
+//! outside of this module and the start of a call knows which formats there are
+//! (docs/decisions/0033-what-the-engine-runs.md). The variants are matched, not boxed: a call is dispatched without an
+//! allocation.
 
+mod component;
 mod core;
 
 use crate::artefact::{self, PackedCode};
-use crate::manifest::{Kind, Manifest};
+use crate::limits::Limits;
+use crate::manifest::Manifest;
 use crate::state::CallState;
 use crate::value::ProgramInput;
-use crate::{Arg, StatedSignature, Value};
+use crate::{Arg, StatedSignature};
 use iof_fault::Fault;
 use std::sync::Arc;
-use wasmtime::{Engine, Linker, Store};
+use wasmtime::{Engine, Linker};
 
 /// The linkers of an engine, one for each format.
 pub(crate) struct Linkers {
     core: Linker<CallState>,
+    component: wasmtime::component::Linker<CallState>,
 }
 
 impl Linkers {
     pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
         Ok(Self {
             core: crate::host::linker(engine)?,
+            component: crate::interfaces::linker(engine)?,
         })
     }
 }
@@ -31,6 +36,7 @@ impl Linkers {
 /// Loaded code.
 pub(crate) enum Executable {
     Core(core::CoreModule),
+    Component(component::LinkedComponent),
 }
 
 impl Executable {
@@ -44,10 +50,15 @@ impl Executable {
         manifest: &Manifest,
         code: PackedCode<'_>,
     ) -> Result<Self, Fault> {
-        match manifest.kind {
-            Kind::Bindgen | Kind::WasiCommand => {
+        match manifest.world {
+            None => {
                 let module = artefact::module(engine, code)?;
                 core::CoreModule::new(&module, linkers.core.clone(), manifest).map(Self::Core)
+            }
+            Some(_) => {
+                let component = artefact::component(engine, code)?;
+                component::LinkedComponent::new(&component, &linkers.component, manifest)
+                    .map(Self::Component)
             }
         }
     }
@@ -61,8 +72,9 @@ impl Executable {
         manifest: &Manifest,
         code: PackedCode<'_>,
     ) -> Result<(), Fault> {
-        match manifest.kind {
-            Kind::Bindgen | Kind::WasiCommand => artefact::module(engine, code).map(drop),
+        match manifest.world {
+            None => artefact::module(engine, code).map(drop),
+            Some(_) => artefact::component(engine, code).map(drop),
         }
     }
 
@@ -70,6 +82,7 @@ impl Executable {
     pub(crate) fn export(&self, name: &str) -> Option<CallableExport<'_>> {
         match self {
             Self::Core(module) => module.export(name).map(CallableExport::Core),
+            Self::Component(component) => component.export(name).map(CallableExport::Component),
         }
     }
 }
@@ -78,6 +91,7 @@ impl Executable {
 #[derive(Clone, Copy)]
 pub(crate) enum CallableExport<'a> {
     Core(core::CoreExport<'a>),
+    Component(component::ComponentExport<'a>),
 }
 
 impl<'a> CallableExport<'a> {
@@ -89,9 +103,14 @@ impl<'a> CallableExport<'a> {
         self,
         args: &[Arg],
         stated: Option<&StatedSignature>,
+        limits: &Limits,
     ) -> Result<PlannedCall<'a>, Fault> {
         match self {
             Self::Core(export) => export.plan(args, stated).map(PlannedCall::Core),
+            Self::Component(export) => {
+                let planned = export.plan(args, stated, limits);
+                planned.map(|call| PlannedCall::Component(Box::new(call)))
+            }
         }
     }
 }
@@ -99,6 +118,7 @@ impl<'a> CallableExport<'a> {
 /// A call that was planned and can run in a fresh store.
 pub(crate) enum PlannedCall<'a> {
     Core(core::CoreCall<'a>),
+    Component(Box<component::ComponentCall<'a>>),
 }
 
 impl PlannedCall<'_> {
@@ -106,6 +126,7 @@ impl PlannedCall<'_> {
     pub(crate) fn name(&self) -> &Arc<str> {
         match self {
             Self::Core(call) => call.name(),
+            Self::Component(call) => call.name(),
         }
     }
 
@@ -113,21 +134,16 @@ impl PlannedCall<'_> {
     pub(crate) fn program(&self) -> Option<&ProgramInput> {
         match self {
             Self::Core(call) => call.program(),
+            Self::Component(call) => call.program(),
         }
     }
 
-    /// Instantiates the code and makes the call.
-    ///
-    /// # Errors
-    /// Any trap: the guest's fault, a limit, or a host's.
-    pub(crate) fn run(
-        self,
-        store: &mut Store<CallState>,
-        output_limit: u64,
-    ) -> impl Future<Output = wasmtime::Result<Value>> + Send {
-        // The future of the variant itself: a wrapper around it would cost a further copy in every call.
-        match self {
-            Self::Core(call) => call.run(store, output_limit),
-        }
+    /// Returns whether this is a call of a component.
+    pub(crate) fn is_component(&self) -> bool {
+        matches!(self, Self::Component(_))
     }
+}
+
+fn unfit(what: &str) -> Fault {
+    Fault::host("The compiled module does not fit its description.", what)
 }

@@ -17,6 +17,7 @@ use crate::capability::files::Files;
 use crate::capability::log::{Log, LogRecorder, Stream};
 use crate::capability::random::TapeRng;
 use crate::capability::scratch::Scratch;
+use crate::capability::shared_files::SharedFiles;
 use crate::limits::Limits;
 use crate::tape::HostCallTape;
 use crate::value::ProgramInput;
@@ -29,7 +30,7 @@ use streams::LogStream;
 use uuid::Uuid;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 /// WASI of one call.
 pub(crate) struct Wasi {
@@ -55,6 +56,8 @@ pub(crate) struct Setup {
     /// The most bytes that a program may print.
     pub(crate) output_limit: usize,
     pub(crate) tape: Option<HostCallTape>,
+    /// The most resources that a component holds; `None` for core modules, whose files are all there is.
+    pub(crate) handles: Option<u32>,
 }
 
 impl Wasi {
@@ -155,8 +158,18 @@ impl Wasi {
                     Err(error) => tracing::error!(%error, "no scratch directory for a call"),
                 }
             }
-            Box::new(builder.build_p1())
+            let mut context = Box::new(builder.build_p1());
+            if let Some(handles) = setup.handles {
+                context.ctx().table.set_max_capacity(handles as usize);
+            }
+            context
         })
+    }
+
+    /// The account of a component's files; `None` for a call that has none.
+    pub(crate) fn shared_files(&mut self, limits: &Limits) -> Option<Arc<SharedFiles>> {
+        let all = self.setup.scratch.as_ref()?;
+        Some(Arc::clone(self.files.shared(all, limits)))
     }
 
     /// The environment of the call.

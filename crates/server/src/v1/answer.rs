@@ -29,6 +29,9 @@ pub(super) struct Problem {
     /// The beginning of what a program had printed when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     stdout: Option<String>,
+    /// The error that a function of a component returned, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<serde_json::Value>,
 }
 
 /// A value as JSON, with status 200; as an extractor, a body that is a small JSON object.

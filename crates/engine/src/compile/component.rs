@@ -1,0 +1,301 @@
+//! Components: validated, inspected and compiled.
+//!
+//! A component holds modules and other components, which are counted and bounded together. The engine's own limits on the
+//! sizes of types hold while it is validated; what it takes to link it inside, which can be much more than its size, is
+//! bounded by the worker's core time and memory.
+
+use super::inspect::program_of;
+use super::toolchain::{Compilation, Effort};
+use super::{imports, validate};
+use super::worker::WorkerLimits;
+use crate::abi::command::MAIN;
+use crate::abi::typed::describe;
+use crate::artefact;
+use crate::interfaces::{self, missing, served};
+use crate::manifest::{
+    Abi, Export, Kind, Manifest, Primed, UnresolvedImport, World, WorldExport, fits,
+};
+use crate::pool::{COMPONENT_MEMORIES, COMPONENT_TABLES, TABLE_ELEMENTS};
+use iof_fault::{Fault, FaultKind};
+use std::collections::HashMap;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
+
+/// The beginning of the name of the interface that programs export.
+const RUN: &str = "wasi:cli/run@0.2.";
+/// The function of it that runs the program.
+const RUN_FUNCTION: &str = "run";
+/// The interfaces that handlers of HTTP requests export.
+const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
+/// The package whose interfaces open files.
+const FILES: &str = "wasi:filesystem/";
+
+/// Compiles a component to its artefact.
+///
+/// # Errors
+/// A fault that states what is wrong with it.
+pub(super) fn compile(
+    engine: &Engine,
+    source: &[u8],
+    limits: &WorkerLimits,
+    effort: Effort,
+) -> Result<Compilation, Fault> {
+    validate::component(source, &limits.compile)?;
+    let component = Component::new(engine, source).map_err(invalid)?;
+    let mut manifest = manifest(engine, &component, limits)?;
+    imports::accept(&manifest, limits.compile.unknown_imports)?;
+    manifest.space = space(&component)?;
+    fits(manifest.space, &limits.call)?;
+    manifest.draft = effort == Effort::Draft;
+    if manifest.unserved.is_empty() {
+        let linked = interfaces::linker(engine).map_err(super::toolchain::internal)?;
+        linked
+            .instantiate_pre(&component)
+            .map_err(|error| other_types(&error))?;
+    }
+    let code = component.serialize().map_err(super::toolchain::internal)?;
+    let artefact = artefact::encode(&manifest, code)
+        .map_err(|error| Fault::host("The component could not be compiled.", error))?;
+    Ok(Compilation {
+        artefact,
+        clean: true,
+    })
+}
+
+fn manifest(
+    engine: &Engine,
+    component: &Component,
+    limits: &WorkerLimits,
+) -> Result<Manifest, Fault> {
+    let ty = component.component_type();
+    let (imports, unserved) = imported(engine, &ty)?;
+    let functions = functions(engine, &ty)?;
+    if functions.len() > limits.compile.module_exports as usize {
+        let count = u32::try_from(functions.len()).unwrap_or(u32::MAX);
+        return Err(validate::too_many(
+            "exported functions",
+            count,
+            FaultKind::ModuleExports,
+            limits.compile.module_exports,
+        ));
+    }
+    let (mut exports, mut shown, mut parts) = (vec![], vec![], describe::PARTS);
+    let mut kind = Kind::Typed;
+    for (symbol, _) in &functions {
+        if let Some((interface, function)) = symbol.split_once('#')
+            && interface.starts_with(RUN)
+            && function == RUN_FUNCTION
+        {
+            kind = Kind::WasiCommand;
+            exports.insert(0, program_of(symbol));
+        }
+    }
+    let names = names(&functions);
+    for ((symbol, of), name) in functions.iter().zip(names) {
+        if symbol.starts_with(RUN) {
+            continue;
+        }
+        let types = describe::of_function(of);
+        let described = match name == MAIN && kind == Kind::WasiCommand {
+            true => Err("the component is a program, which has this name".to_owned()),
+            false if name.starts_with('[') || name.contains("/[") => {
+                Err("it belongs to a resource".to_owned())
+            }
+            false => describe::signature(of, &mut parts),
+        };
+        let refused = match described {
+            Ok((signature, described)) => {
+                exports.push(Export {
+                    name: name.clone(),
+                    symbol: symbol.clone(),
+                    core_params: vec![],
+                    core_results: vec![],
+                    signature: Some(signature),
+                    described: Some(described),
+                    unread: None,
+                    abi: Abi::Typed,
+                });
+                None
+            }
+            Err(why) => Some(why),
+        };
+        shown.push(WorldExport {
+            name,
+            types,
+            refused,
+        });
+    }
+    Ok(Manifest {
+        kind,
+        exports,
+        allocator: None,
+        initialize: vec![],
+        primed: Primed::No("components are not primed".to_owned()),
+        files: imports.iter().any(|import| import.starts_with(FILES)),
+        unserved,
+        space: 0,
+        failing_start: None,
+        draft: false,
+        descriptions_checked: true,
+        world: Some(World {
+            imports,
+            exports: shown,
+        }),
+    })
+}
+
+/// The names of all imports, and the functions among them that the host does not serve.
+///
+/// # Errors
+/// `unknown-import` for a core module or a component that is imported, `module-names`.
+fn imported(
+    engine: &Engine,
+    ty: &types::Component,
+) -> Result<(Vec<String>, Vec<UnresolvedImport>), Fault> {
+    let (mut names, mut unserved) = (vec![], vec![]);
+    for (name, import) in ty.imports(engine) {
+        super::shape::name(name)?;
+        let mut missing = |module: &str, item: &str| {
+            unserved.push(UnresolvedImport {
+                module: module.to_owned(),
+                name: item.to_owned(),
+                optional: false,
+            });
+        };
+        match import.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                for (item, of) in instance.exports(engine) {
+                    super::shape::name(item)?;
+                    let needed = matches!(
+                        of.ty,
+                        ComponentItem::ComponentFunc(_) | ComponentItem::Resource(_)
+                    );
+                    if needed && !served::has(name, item) {
+                        missing(name, item);
+                    }
+                }
+            }
+            ComponentItem::ComponentFunc(_) | ComponentItem::Resource(_) => missing("", name),
+            ComponentItem::Type(_) => continue,
+            ComponentItem::Module(_) | ComponentItem::Component(_) | ComponentItem::CoreFunc(_) => {
+                let names = [format!("`{name}` (code, which nobody gives it)")];
+                return Err(missing::refuse(&names));
+            }
+        }
+        names.push(name.to_owned());
+    }
+    Ok((names, unserved))
+}
+
+/// All functions that a component exports, by symbol: `function`, or `interface#function`.
+///
+/// # Errors
+/// `unsupported-kind` for a handler of HTTP requests, `module-names`.
+fn functions(
+    engine: &Engine,
+    ty: &types::Component,
+) -> Result<Vec<(String, ComponentFunc)>, Fault> {
+    let mut functions = vec![];
+    for (name, export) in ty.exports(engine) {
+        super::shape::name(name)?;
+        let (interface, _) = served::split(name);
+        if HANDLERS.contains(&interface) {
+            return Err(Fault::new(
+                FaultKind::UnsupportedKind,
+                format!(
+                    "The component handles HTTP requests (`{name}`), and this server runs programs and functions with types. \
+                     Export functions of a world, or of an interface of its own (docs/components.md)."
+                ),
+            ));
+        }
+        match export.ty {
+            ComponentItem::ComponentFunc(of) => functions.push((name.to_owned(), of)),
+            ComponentItem::ComponentInstance(instance) => {
+                for (function, of) in instance.exports(engine) {
+                    super::shape::name(function)?;
+                    if let ComponentItem::ComponentFunc(of) = of.ty {
+                        functions.push((format!("{name}#{function}"), of));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(functions)
+}
+
+/// The names by which functions are called: that of a function of an interface begins with the interface's own name, or with
+/// its whole name where two interfaces have the same.
+fn names(functions: &[(String, ComponentFunc)]) -> Vec<String> {
+    fn short(interface: &str) -> &str {
+        let (interface, _) = served::split(interface);
+        interface.rsplit('/').next().unwrap_or(interface)
+    }
+    let mut whole: HashMap<&str, &str> = HashMap::new();
+    let mut shared = vec![];
+    for (symbol, _) in functions {
+        if let Some((interface, _)) = symbol.split_once('#') {
+            let first = whole.entry(short(interface)).or_insert(interface);
+            if *first != interface {
+                shared.push(short(interface));
+            }
+        }
+    }
+    let name = |(symbol, _): &(String, ComponentFunc)| match symbol.split_once('#') {
+        None => symbol.clone(),
+        Some((interface, function)) => match shared.contains(&short(interface)) {
+            true => format!("{interface}/{function}"),
+            false => format!("{}/{function}", short(interface)),
+        },
+    };
+    functions.iter().map(name).collect()
+}
+
+/// Bytes of the largest memory with which an instance begins: all together are counted when they are made.
+///
+/// # Errors
+/// `module-memories`, `module-tables`, `module-table-elements`
+fn space(component: &Component) -> Result<u64, Fault> {
+    let Some(needed) = component.resources_required() else {
+        return Err(missing::refuse(&["a core module".to_owned()]));
+    };
+    let refused = super::shape::refused;
+    if needed.num_memories > COMPONENT_MEMORIES {
+        let what = format!("{} memories", needed.num_memories);
+        let most = format!("a component has at most {COMPONENT_MEMORIES}");
+        return Err(refused(FaultKind::ModuleMemories, &what, &most));
+    }
+    if needed.num_tables > COMPONENT_TABLES {
+        let what = format!("{} tables", needed.num_tables);
+        let most = format!("a component has at most {COMPONENT_TABLES}");
+        return Err(refused(FaultKind::ModuleTables, &what, &most));
+    }
+    let elements = needed.max_initial_table_size.unwrap_or_default();
+    if elements > TABLE_ELEMENTS as u64 {
+        return Err(refused(
+            FaultKind::ModuleTableElements,
+            &format!("a table of {elements} elements"),
+            &format!("a table has at most {TABLE_ELEMENTS}"),
+        ));
+    }
+    let pages = needed.max_initial_memory_size.unwrap_or_default();
+    Ok(pages.saturating_mul(64 << 10))
+}
+
+fn other_types(error: &wasmtime::Error) -> Fault {
+    let cause: String = format!("{error:#}").chars().take(1000).collect();
+    Fault::new(
+        FaultKind::UnknownImport,
+        format!(
+            "The component imports an interface of WASI with other types than it has: {cause}. Build it with tools of today."
+        ),
+    )
+}
+
+fn invalid(error: wasmtime::Error) -> Fault {
+    Fault::new(
+        FaultKind::InvalidModule,
+        format!("The component is not valid: {error:#}."),
+    )
+}

@@ -1,0 +1,205 @@
+//! Components: linked once, instantiated for every call.
+
+use super::unfit;
+use crate::abi::command;
+use crate::abi::typed::TypedSignature;
+use crate::interfaces;
+use crate::limits::Limits;
+use crate::manifest::{Abi, Export, Manifest};
+use crate::state::CallState;
+use crate::value::ProgramInput;
+use crate::{Arg, StatedSignature, Value};
+use iof_fault::Fault;
+use std::collections::HashMap;
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
+use wasmtime_wasi::I32Exit;
+
+/// A component whose imports are linked and whose exports are found.
+pub(crate) struct LinkedComponent {
+    pre: InstancePre<CallState>,
+    exports: HashMap<Arc<str>, FoundExport>,
+}
+
+/// An export as it was found.
+struct FoundExport {
+    export: Export,
+    handle: ComponentExportIndex,
+    /// `None` for the `run` of a program.
+    signature: Option<TypedSignature>,
+}
+
+impl LinkedComponent {
+    /// Links a component, within a linker of its own if it needs imports that fault.
+    pub(super) fn new(
+        component: &Component,
+        linker: &Linker<CallState>,
+        manifest: &Manifest,
+    ) -> Result<Self, Fault> {
+        let exports = manifest.exports.iter().map(|export| {
+            let name: Arc<str> = export.name.as_str().into();
+            let found = find(component, export, &name).ok_or_else(|| unfit(&export.symbol))?;
+            Ok((name, found))
+        });
+        let exports = exports.collect::<Result<_, Fault>>()?;
+        let linked = match manifest.unserved.is_empty() {
+            true => linker.instantiate_pre(component),
+            false => {
+                let mut linker = linker.clone();
+                linker
+                    .define_unknown_imports_as_traps(component)
+                    .and_then(|()| linker.instantiate_pre(component))
+            }
+        };
+        Ok(Self {
+            pre: linked.map_err(|error| unfit(&format!("{error:#}")))?,
+            exports,
+        })
+    }
+
+    pub(super) fn export(&self, name: &str) -> Option<ComponentExport<'_>> {
+        let (name, found) = self.exports.get_key_value(name)?;
+        Some(ComponentExport {
+            component: self,
+            name,
+            found,
+        })
+    }
+}
+
+/// Finds an export by its symbol, `function` or `interface#function`.
+fn find(component: &Component, export: &Export, name: &Arc<str>) -> Option<FoundExport> {
+    let (instance, function) = match export.symbol.split_once('#') {
+        Some((instance, function)) => {
+            let (_, handle) = component.get_export(None, instance)?;
+            (Some(handle), function)
+        }
+        None => (None, &*export.symbol),
+    };
+    let (item, handle) = component.get_export(instance.as_ref(), function)?;
+    let ComponentItem::ComponentFunc(of) = item else {
+        return None;
+    };
+    Some(FoundExport {
+        export: export.clone(),
+        handle,
+        signature: signature(export, name, &of),
+    })
+}
+
+fn signature(export: &Export, name: &Arc<str>, of: &ComponentFunc) -> Option<TypedSignature> {
+    match export.abi {
+        Abi::Command => None,
+        _ => Some(TypedSignature::new(Arc::clone(name), of)),
+    }
+}
+
+/// An export of a component.
+#[derive(Clone, Copy)]
+pub(crate) struct ComponentExport<'a> {
+    component: &'a LinkedComponent,
+    name: &'a Arc<str>,
+    found: &'a FoundExport,
+}
+
+impl<'a> ComponentExport<'a> {
+    pub(super) fn plan(
+        self,
+        args: &[Arg],
+        stated: Option<&StatedSignature>,
+        limits: &Limits,
+    ) -> Result<ComponentCall<'a>, Fault> {
+        let found = self.found;
+        let plan = match &found.signature {
+            None => command::plan(&found.export, args, stated).map(CallPlan::Program),
+            Some(signature) => {
+                let room = limits.memory.as_u64();
+                let values = signature.plan(args, stated, room);
+                values.map(|values| CallPlan::Typed(signature, values))
+            }
+        };
+        Ok(ComponentCall {
+            export: self,
+            plan: plan?,
+        })
+    }
+}
+
+/// A planned call of an export of a component.
+pub(crate) struct ComponentCall<'a> {
+    export: ComponentExport<'a>,
+    plan: CallPlan<'a>,
+}
+
+enum CallPlan<'a> {
+    Program(ProgramInput),
+    Typed(&'a TypedSignature, Vec<Val>),
+}
+
+impl ComponentCall<'_> {
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.export.name
+    }
+
+    pub(super) fn program(&self) -> Option<&ProgramInput> {
+        match &self.plan {
+            CallPlan::Program(input) => Some(input),
+            CallPlan::Typed(..) => None,
+        }
+    }
+
+    /// Instantiates the component and makes the call.
+    ///
+    /// # Errors
+    /// Any trap: the guest's fault, a limit, or a host's.
+    pub(crate) async fn run(
+        self,
+        store: &mut Store<CallState>,
+        output_limit: u64,
+    ) -> wasmtime::Result<Value> {
+        let limits = Arc::clone(&store.data().limits);
+        let room = usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX);
+        // What the host holds of the values of one call.
+        store.set_hostcall_fuel(room);
+        store.set_max_component_handles(limits.handles as usize);
+        let result = self.call(store, output_limit).await;
+        result.map_err(interfaces::missing::classify)
+    }
+
+    async fn call(
+        self,
+        store: &mut Store<CallState>,
+        output_limit: u64,
+    ) -> wasmtime::Result<Value> {
+        let ComponentExport {
+            component, found, ..
+        } = self.export;
+        let instance = component.pre.instantiate_async(&mut *store).await?;
+        let function = instance.get_func(&mut *store, &found.handle);
+        let function = function.ok_or_else(|| {
+            wasmtime::Error::msg("an export of the manifest is not a function")
+        })?;
+        match self.plan {
+            CallPlan::Typed(signature, values) => {
+                let mut results = signature.results();
+                function
+                    .call_async(&mut *store, &values, &mut results)
+                    .await?;
+                signature.result(results, output_limit)
+            }
+            CallPlan::Program(_) => {
+                let run = function.typed::<(), (Result<(), ()>,)>(&*store)?;
+                match run.call_async(&mut *store, ()).await {
+                    Ok((Ok(()),)) => Ok(Value::Unit),
+                    Ok((Err(()),)) => Err(I32Exit(1).into()),
+                    Err(error) if matches!(error.downcast_ref(), Some(I32Exit(0))) => {
+                        Ok(Value::Unit)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}

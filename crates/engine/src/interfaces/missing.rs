@@ -1,0 +1,135 @@
+//! Imports of components that the host does not serve, and errors of those that it does.
+
+use super::served;
+use crate::limits::LimitExceeded;
+use crate::manifest::UnresolvedImport;
+use iof_fault::{Fault, FaultKind};
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Error, PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
+
+/// The name of an import in messages, with a hint at what would serve it.
+pub(crate) fn name(import: &UnresolvedImport) -> String {
+    let UnresolvedImport { module, name, .. } = import;
+    match module.is_empty() {
+        true => format!("`{name}` (a function of no interface)"),
+        false => format!("{module} `{name}`{}", hint(module, name)),
+    }
+}
+
+/// A hint at what would serve an import, if its name shows that.
+fn hint(import: &str, item: &str) -> String {
+    let (interface, version) = served::split(import);
+    let package = interface.split('/').next().unwrap_or_default();
+    let is_candidate = version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
+    let known = served::has(&format!("{interface}@{}", served::CURRENT), item);
+    let hint = match package {
+        _ if is_candidate => {
+            let current = served::CURRENT;
+            return format!(
+                " (a version before the release; build it with tools of today, for {current})"
+            );
+        }
+        _ if known => {
+            let current = served::CURRENT;
+            return format!(" (another version; this server has 0.2.0 to {current})");
+        }
+        "wasi:http" => {
+            "requests are made by the command http_proxy in a core module; components cannot make any yet"
+        }
+        "wasi:keyvalue" | "wasi:blobstore" | "wasi:sql" => {
+            "storage is for core modules yet: iof::storage of the crate iof-guest"
+        }
+        "wasi:config" => "use environment variables: declared variables are in wasi:cli/environment",
+        "wasi:logging" => "write to stderr, which is the call's log",
+        "wasi:nn" => "models are commands here, for core modules",
+        "fermyon:spin" | "spin:sdk" | "spin:postgres" | "spin:redis" => {
+            "an interface of Spin; use wasi:cli/environment for variables"
+        }
+        _ if package.starts_with("wasmcloud") => "an interface of wasmCloud",
+        _ if package.starts_with("wasi:") => "no interface of WASI 0.2 has it",
+        _ => "compose it with a component that exports it: `wac plug`",
+    };
+    format!(" ({hint})")
+}
+
+/// The fault of a component that imports what is not served.
+pub(crate) fn refuse(missing: &[String]) -> Fault {
+    const SHOWN: usize = 20;
+    let shown = missing.get(..SHOWN).unwrap_or(missing).join(", ");
+    let more = match missing.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Fault::new(
+        FaultKind::UnknownImport,
+        format!(
+            "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
+             wasi:cli/imports 0.2.0 to {}. If the functions that you call do not need it, compile.unknown_imports = \
+             \"fault\" lets the component in.",
+            served::CURRENT
+        ),
+    )
+}
+
+/// An error that ended a call of a component, as one with a fault: the engine's own have no types.
+pub(crate) fn classify(error: Error) -> Error {
+    let typed = error.is::<Trap>()
+        || error.is::<LimitExceeded>()
+        || error.is::<Fault>()
+        || error.is::<I32Exit>()
+        || error.is::<PoolConcurrencyLimitError>();
+    if typed {
+        return error;
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return LimitExceeded::Handles.into();
+    }
+    let cause = error.root_cause().to_string();
+    match &*cause {
+        _ if cause.contains("store handle limit exceeded") => LimitExceeded::Handles.into(),
+        _ if cause.contains("fuel allocated for hostcalls") => LimitExceeded::Memory.into(),
+        _ if cause.contains("memory minimum size") || cause.contains("table minimum size") => {
+            LimitExceeded::Memory.into()
+        }
+        _ => match cause.strip_prefix("unknown import: ") {
+            Some(import) => Fault::new(
+                FaultKind::MissingImport,
+                format!("The function called an import that this server does not have: {import}."),
+            )
+            .into(),
+            None => {
+                let shown: String = cause.chars().take(400).collect();
+                let message = format!("The function trapped ({shown}).");
+                Fault::new(FaultKind::Trap, message)
+                    .with_detail(format!("{error:?}"))
+                    .into()
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_import_says_what_would_serve_it() {
+        for (module, name, words) in [
+            ("fermyon:spin/key-value@2.0.0", "open", "Spin"),
+            ("wasi:cli/environment@0.2.0-rc-2023-11-10", "get-environment", "0.2.12"),
+            ("wasi:cli/environment@0.3.0", "get-environment", "another version"),
+            ("wasi:http/outgoing-handler@0.2.0", "handle", "http_proxy"),
+            ("wasi:cli/environment@0.2.0", "leave", "no interface of WASI 0.2"),
+            ("my:app/math@1.0.0", "add", "wac plug"),
+        ] {
+            let import = UnresolvedImport {
+                module: module.to_owned(),
+                name: name.to_owned(),
+                optional: false,
+            };
+            let said = super::name(&import);
+            assert!(said.contains(words) && said.starts_with(module), "{said}");
+        }
+    }
+}
