@@ -153,7 +153,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ScratchBacklog
         | F::Stopping
         | F::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
-        F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,
+        F::BetweenBytes | F::FirstByte | F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,
         F::CommandInput
         | F::EphemeralShare
         | F::EphemeralTotal
@@ -169,7 +169,8 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ScratchDirectories
         | F::Storage
         | F::StorageValue
-        | F::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
+        | F::StoreFull
+        | F::StreamedBody => StatusCode::INSUFFICIENT_STORAGE,
         F::CallbackDepth => StatusCode::LOOP_DETECTED,
     }
 }

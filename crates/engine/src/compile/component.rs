@@ -26,8 +26,10 @@ use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
 const RUN: &str = "wasi:cli/run@0.2.";
 /// The function of it that runs the program.
 const RUN_FUNCTION: &str = "run";
-/// The interfaces that handlers of HTTP requests export.
-const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
+/// The interface that handlers of HTTP requests export.
+const HANDLER: &str = "wasi:http/incoming-handler";
+/// The same of WASI 0.3.
+const ASYNC_HANDLER: &str = "wasi:http/handler";
 /// The package whose interfaces open files.
 const FILES: &str = "wasi:filesystem/";
 
@@ -91,6 +93,10 @@ fn manifest(
             exports.insert(0, program_of(symbol));
         }
     }
+    if functions.iter().any(|(symbol, _)| is_handler(symbol)) {
+        kind = Kind::Http;
+        exports.clear();
+    }
     let names = names(&functions);
     for ((symbol, of), name) in functions.iter().zip(names) {
         if symbol.starts_with(RUN) {
@@ -98,6 +104,7 @@ fn manifest(
         }
         let types = describe::of_function(of);
         let described = match name == MAIN && kind == Kind::WasiCommand {
+            _ if is_handler(symbol) => Err("it answers HTTP requests".to_owned()),
             true => Err("the component is a program, which has this name".to_owned()),
             false if name.starts_with('[') || name.contains("/[") => {
                 Err("it belongs to a resource".to_owned())
@@ -191,7 +198,7 @@ fn imported(
 /// All functions that a component exports, by symbol: `function`, or `interface#function`.
 ///
 /// # Errors
-/// `unsupported-kind` for a handler of HTTP requests, `module-names`.
+/// `unsupported-kind` for a handler of HTTP requests of another WASI, `module-names`.
 fn functions(
     engine: &Engine,
     ty: &types::Component,
@@ -199,13 +206,14 @@ fn functions(
     let mut functions = vec![];
     for (name, export) in ty.exports(engine) {
         super::shape::name(name)?;
-        let (interface, _) = served::split(name);
-        if HANDLERS.contains(&interface) {
+        let (interface, version) = served::split(name);
+        if interface == ASYNC_HANDLER || (interface == HANDLER && !served::is_version(version)) {
             return Err(Fault::new(
                 FaultKind::UnsupportedKind,
                 format!(
-                    "The component handles HTTP requests (`{name}`), and this server runs programs and functions with types. \
-                     Export functions of a world, or of an interface of its own (docs/components.md)."
+                    "The component answers HTTP requests by `{name}`, and this server calls {HANDLER}@0.2.0 to {}. Build it \
+                     for WASI 0.2 (docs/components.md).",
+                    served::CURRENT
                 ),
             ));
         }
@@ -281,6 +289,10 @@ fn space(component: &Component) -> Result<u64, Fault> {
     }
     let pages = needed.max_initial_memory_size.unwrap_or_default();
     Ok(pages.saturating_mul(64 << 10))
+}
+
+fn is_handler(symbol: &str) -> bool {
+    served::split(symbol).0 == HANDLER
 }
 
 fn other_types(error: &wasmtime::Error) -> Fault {

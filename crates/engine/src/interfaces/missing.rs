@@ -34,9 +34,6 @@ fn hint(import: &str, item: &str) -> String {
             let current = served::CURRENT;
             return format!(" (another version; this server has 0.2.0 to {current})");
         }
-        "wasi:http" => {
-            "requests are made by the command http_proxy in a core module; components cannot make any yet"
-        }
         "wasi:keyvalue" | "wasi:blobstore" | "wasi:sql" => {
             "storage is for core modules yet: iof::storage of the crate iof-guest"
         }
@@ -65,7 +62,7 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
         FaultKind::UnknownImport,
         format!(
             "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
-             wasi:cli/imports 0.2.0 to {}. If the functions that you call do not need it, compile.unknown_imports = \
+             wasi:cli/imports and wasi:http 0.2.0 to {}. If the functions that you call do not need it, compile.unknown_imports = \
              \"fault\" lets the component in.",
             served::CURRENT
         ),
@@ -119,7 +116,6 @@ mod tests {
             ("fermyon:spin/key-value@2.0.0", "open", "Spin"),
             ("wasi:cli/environment@0.2.0-rc-2023-11-10", "get-environment", "0.2.12"),
             ("wasi:cli/environment@0.3.0", "get-environment", "another version"),
-            ("wasi:http/outgoing-handler@0.2.0", "handle", "http_proxy"),
             ("wasi:cli/environment@0.2.0", "leave", "no interface of WASI 0.2"),
             ("my:app/math@1.0.0", "add", "wac plug"),
         ] {

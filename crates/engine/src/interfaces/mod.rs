@@ -2,9 +2,10 @@
 //!
 //! Every `0.2.x` of an interface is the same one here (a linker of wasmtime resolves compatible versions). Functions that
 //! let a guest make the host allocate, open or write are replaced by ones that count first: [`filesystem`], [`random`],
-//! [`poll`]. [`served`] lists what there is, for uploads that need more.
+//! [`poll`]. Requests of `wasi:http` leave through the one outbound client ([`http`]). [`served`] lists what there is, for uploads that need more.
 
 mod filesystem;
+pub(crate) mod http;
 pub(crate) mod missing;
 mod poll;
 mod random;
@@ -34,6 +35,7 @@ impl WasiView for CallState {
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     filesystem::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
