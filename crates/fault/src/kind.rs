@@ -162,6 +162,8 @@ kinds! {
         UnsupportedKind = "unsupported-kind",
         /// An export has types that a call cannot carry.
         UnsupportedType = "unsupported-type",
+        /// The request asks for another protocol on its connection.
+        Upgrade = "upgrade",
         /// A key is needed to call a private function.
         UsageKey = "usage-key",
         /// The usage key of the API of 2020 is missing or wrong.

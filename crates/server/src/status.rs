@@ -20,6 +20,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::Arguments
         | F::BrokenEncoding
         | F::Callback
+        | F::ClientGone
         | F::ContentRange
         | F::EphemeralKey
         | F::Fetch
@@ -107,7 +108,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Stack
         | F::StorageTransactions
         | F::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
-        F::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
+        F::TransferEncoding | F::Upgrade => StatusCode::NOT_IMPLEMENTED,
         // The server stands between the caller and code, or servers, that it did not write.
         F::BadPointer
         | F::BadResponse

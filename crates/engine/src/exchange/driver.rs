@@ -10,7 +10,6 @@ use crate::limits::{LimitExceeded, Limits};
 use futures::FutureExt;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use iof_command::CallContext;
 use iof_fault::{Fault, FaultKind};
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -33,6 +32,8 @@ pub(super) struct Driver {
     end: Option<oneshot::Receiver<()>>,
     /// A body that nobody asked for, which its guest writes all the same.
     dropped: Option<HyperOutgoingBody>,
+    /// True once the result is known.
+    settled: bool,
 }
 
 enum Event {
@@ -46,8 +47,8 @@ enum Event {
 
 impl Driver {
     pub(super) fn new(
-        context: &CallContext,
-        limits: &Arc<Limits>,
+        deadline: Instant,
+        limits: Arc<Limits>,
         without_body: bool,
         (answer, head): (
             oneshot::Receiver<Answer>,
@@ -55,15 +56,16 @@ impl Driver {
         ),
     ) -> Self {
         Self {
-            limits: Arc::clone(limits),
+            limits,
             began: Instant::now(),
-            deadline: context.deadline,
+            deadline,
             without_body,
             answer: Some(answer),
             head: Some(head),
             shared: Arc::default(),
             end: None,
             dropped: None,
+            settled: false,
         }
     }
 
@@ -124,7 +126,7 @@ impl Driver {
     }
 
     /// Settles the result of the exchange, and what the body of its response ends with.
-    pub(super) fn end(self, result: Result<(), Fault>, unfinished_body: bool) -> Result<(), Fault> {
+    pub(super) fn end(mut self, result: Result<(), Fault>, unfinished_body: bool) -> Result<(), Fault> {
         let result = match (result, self.shared.fault()) {
             (Ok(()), Some(fault)) => Err(self.worded(fault)),
             (Ok(()), None) if unfinished_body && !self.shared.has_ended() => Err(unfinished()),
@@ -133,6 +135,7 @@ impl Driver {
         if let Err(fault) = &result {
             self.shared.fail(fault.clone());
         }
+        self.settled = true;
         result
     }
 
@@ -210,6 +213,15 @@ impl Driver {
         let gone = || Fault::new(FaultKind::ClientGone, "The client left before it had its answer.");
         let fault = self.shared.fault().map(|fault| self.worded(fault));
         fault.unwrap_or_else(gone).into()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.settled {
+            let message = "The server ended the call before its answer was whole.";
+            self.shared.fail(Fault::new(FaultKind::Stopping, message));
+        }
     }
 }
 

@@ -90,8 +90,10 @@ impl Engine {
         };
         let (sender, answer) = oneshot::channel();
         let without_body = request.method() == http::Method::HEAD;
-        let mut driver = Driver::new(&context, &limits, without_body, (answer, head));
+        let (deadline, own) = (context.deadline, Arc::clone(&limits));
         let (mut store, meter) = self.store(context, setup, limits, None);
+        // Declared after the store: if both are dropped, the body hears of it before its writer is gone.
+        let mut driver = Driver::new(deadline, own, without_body, (answer, head));
         let ended = {
             let mut run = Box::pin(handle(handler, &mut store, request, sender));
             driver.drive(meter.measure(run.as_mut())).await

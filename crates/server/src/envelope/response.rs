@@ -9,8 +9,9 @@ use super::open;
 use crate::wording;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
-    LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY,
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, TRAILER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use iof_engine::Value;
@@ -164,6 +165,23 @@ fn is_allowed(name: &HeaderName) -> bool {
     let begins = |with: &str| name.as_str().starts_with(with);
     ALLOWED.contains(name)
         || (OWN.iter().any(|with| begins(with)) && !ACTED_ON.iter().any(|with| begins(with)))
+}
+
+/// Headers of a response that a function writes to the connection itself: those of its body, and those by which it
+/// decides which pages may read it.
+const OF_STREAM: [HeaderName; 6] = [
+    ACCEPT_RANGES,
+    AGE,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    TRAILER,
+];
+const CORS: &str = "access-control-";
+
+/// Returns whether a header of such a response leaves.
+pub(crate) fn may_leave(name: &HeaderName) -> bool {
+    is_allowed(name) || OF_STREAM.contains(name) || name.as_str().starts_with(CORS)
 }
 
 fn refused(problem: impl std::fmt::Display) -> Fault {
