@@ -10,6 +10,7 @@
 
 mod cli;
 mod egress;
+mod exchange;
 mod guests;
 mod second_state;
 mod server;
