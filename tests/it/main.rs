@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod components;
 mod egress;
 mod exchange;
 mod guests;

@@ -39,6 +39,24 @@ pub fn handler_component(name: &str) -> Vec<u8> {
         .expect("a component")
 }
 
+/// A built guest with a `main` as a component, wrapped as the tools of its language do.
+///
+/// # Panics
+/// If it is not built, or not a program.
+pub fn program_component(name: &str) -> Vec<u8> {
+    use wasi_preview1_component_adapter_provider as adapter;
+    let encoder = wit_component::ComponentEncoder::default()
+        .module(&guest(name))
+        .expect("a program");
+    encoder
+        .adapter(
+            adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+            adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+        )
+        .and_then(|mut encoder| encoder.encode())
+        .expect("a component")
+}
+
 /// The path at which `cargo xtask guests` puts a guest.
 pub fn path(name: &str) -> PathBuf {
     target_dir()
@@ -52,12 +70,12 @@ pub fn built(place: &str) -> PathBuf {
     target_dir().join(place)
 }
 
-/// A module written as text.
+/// A module or component written as text.
 ///
 /// # Panics
-/// If the text is not a module.
+/// If the text is neither.
 pub fn wat(text: &str) -> Vec<u8> {
-    wat::parse_str(text).expect("a module in the text format")
+    wat::parse_str(text).expect("WebAssembly in the text format")
 }
 
 /// The folder that this program was built into, which Cargo marks with a `CACHEDIR.TAG`.

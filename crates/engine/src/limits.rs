@@ -425,10 +425,14 @@ mod tests {
                 continue;
             }
             let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
-                "wall_time" | "first_byte" | "between_bytes" | "guest_cpu" => ("1h".into(), "1ms".into()),
-                "commands" | "storage_transactions" | "scratch_directories" | "files" | "handles" => {
-                    (1_000_000.into(), 1.into())
+                "wall_time" | "first_byte" | "between_bytes" | "guest_cpu" => {
+                    ("1h".into(), "1ms".into())
                 }
+                "commands"
+                | "storage_transactions"
+                | "scratch_directories"
+                | "files"
+                | "handles" => (1_000_000.into(), 1.into()),
                 _ => ("2GiB".into(), "1KiB".into()),
             };
             let wish = |value: serde_json::Value| -> LimitOverrides {

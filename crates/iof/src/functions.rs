@@ -2,6 +2,7 @@
 
 use crate::args::{List, Promote, Rm, Rollback, Show};
 use crate::client::{Client, segment};
+use crate::escape::line;
 use crate::output::{json, table, text, texts, time};
 use crate::{grants, print};
 use http::Method;
@@ -105,6 +106,7 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
     if let Some(active) = active(&shown) {
         let _ = writeln!(out, "version {} may use:", shown["version"]);
         out += &grants::describe(active);
+        out += &world(&active["world"]);
     }
     let _ = writeln!(out);
     let rows: Vec<_> = versions
@@ -129,6 +131,29 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         .collect();
     let names = ["VERSION", "DEPLOYED", "BYTES", "SHA-256", "RUNS", "EXPORTS"];
     Ok(print(&(out + &table(&names, &rows, "no versions"))))
+}
+
+/// The world of a component: what it exports with its types, and what it imports.
+fn world(world: &Json) -> String {
+    let mut out = String::new();
+    let exports = world["exports"].as_array().into_iter().flatten();
+    for export in exports {
+        let (name, types) = (text(export, "name"), text(export, "types"));
+        let _ = write!(out, "  exports {}: {}", line(&name), line(&types));
+        if let Some(why) = export["refused"].as_str() {
+            let _ = write!(out, " (cannot be called: {})", line(why));
+        }
+        out.push('\n');
+    }
+    for import in texts(world, "imports") {
+        let note = match import.split('/').next() {
+            Some("wasi:filesystem") => " (the scratch directory of the call)",
+            Some("wasi:sockets") => " (denied)",
+            _ => "",
+        };
+        let _ = writeln!(out, "  imports {}{note}", line(&import));
+    }
+    out
 }
 
 /// The active version of a function.

@@ -27,7 +27,10 @@ async fn a_client_that_leaves_ends_the_call() {
         let mut stream = send(&server, &function, below, "").await;
         if below != "/sleep?20000" {
             let mut first = [0; 1];
-            timeout(LONG, stream.read_exact(&mut first)).await.unwrap().unwrap();
+            timeout(LONG, stream.read_exact(&mut first))
+                .await
+                .unwrap()
+                .unwrap();
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         drop(stream);
@@ -35,7 +38,11 @@ async fn a_client_that_leaves_ends_the_call() {
         rows += 1;
         let row = row(&server, &function, rows).await;
         // What is measured includes the log, which is written behind.
-        assert!(began.elapsed() < Duration::from_secs(3), "{below} {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "{below} {:?}",
+            began.elapsed()
+        );
         assert_eq!(row["fault"], "client-gone", "{below} {row}");
     }
 }
@@ -53,7 +60,13 @@ async fn what_it_asked_of_others_ends_too() {
         )
         .await;
     for begins in [false, true] {
-        let mut client = send(&server, &function, "/fetch", "x-target: http://up.test/\r\n").await;
+        let mut client = send(
+            &server,
+            &function,
+            "/fetch",
+            "x-target: http://up.test/\r\n",
+        )
+        .await;
         let (mut asked, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
         let mut head = [0; 4096];
         assert!(asked.read(&mut head).await.unwrap() > 0);
@@ -61,7 +74,10 @@ async fn what_it_asked_of_others_ends_too() {
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
             asked.write_all(answer).await.unwrap();
             let mut first = [0; 1];
-            timeout(LONG, client.read_exact(&mut first)).await.unwrap().unwrap();
+            timeout(LONG, client.read_exact(&mut first))
+                .await
+                .unwrap()
+                .unwrap();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
         drop(client);
@@ -69,6 +85,10 @@ async fn what_it_asked_of_others_ends_too() {
         let ended = timeout(LONG, asked.read(&mut head)).await.unwrap();
         assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
         // 50 ms is the promise, on a machine that does nothing else.
-        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

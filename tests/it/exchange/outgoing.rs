@@ -84,21 +84,52 @@ impl World {
 #[tokio::test]
 async fn a_request_that_a_rule_allows_is_sent() {
     let world = world("outbound = [\"* http://up.test\"]\n", "").await;
-    let answer = world.by("GET", "/fetch", &format!("{HOST}/echo?a=b"), &[("x-own", "1")], "").await;
+    let answer = world
+        .by(
+            "GET",
+            "/fetch",
+            &format!("{HOST}/echo?a=b"),
+            &[("x-own", "1")],
+            "",
+        )
+        .await;
     assert_eq!(answer.header("x-status"), "200", "{}", answer.text());
     let seen = answer.json();
-    assert_eq!((&seen["method"], &seen["path"]), (&"GET".into(), &"/echo?a=b".into()), "{seen}");
+    assert_eq!(
+        (&seen["method"], &seen["path"]),
+        (&"GET".into(), &"/echo?a=b".into()),
+        "{seen}"
+    );
     assert_eq!(seen["headers"]["x-own"], "1", "{seen}");
     assert_eq!(seen["headers"]["host"], "up.test", "{seen}");
     let answer = world
-        .by("POST", "/proxy", &format!("{HOST}/echo"), &[("x-method", "POST")], "a body")
+        .by(
+            "POST",
+            "/proxy",
+            &format!("{HOST}/echo"),
+            &[("x-method", "POST")],
+            "a body",
+        )
         .await;
     let seen = answer.json();
-    assert_eq!((&seen["method"], &seen["body"]), (&"POST".into(), &"a body".into()), "{seen}");
+    assert_eq!(
+        (&seen["method"], &seen["body"]),
+        (&"POST".into(), &"a body".into()),
+        "{seen}"
+    );
     let answer = world.fetch(&format!("{HOST}/status/404")).await;
-    assert_eq!((answer.header("x-status"), &*answer.text()), ("404", "status 404"));
+    assert_eq!(
+        (answer.header("x-status"), &*answer.text()),
+        ("404", "status 404")
+    );
     let head = world
-        .by("GET", "/fetch", &format!("{HOST}/size/9"), &[("x-method", "HEAD")], "")
+        .by(
+            "GET",
+            "/fetch",
+            &format!("{HOST}/size/9"),
+            &[("x-method", "HEAD")],
+            "",
+        )
         .await;
     assert_eq!((head.header("x-status"), head.body.len()), ("200", 0));
 }
@@ -120,7 +151,13 @@ async fn what_is_denied_is_an_error_of_the_guests() {
     }
     // The body of a request that is denied is taken, however long it is.
     let answer = world
-        .by("POST", "/proxy", "http://up.test/echo", &[("x-method", "POST")], vec![b'x'; 1 << 20])
+        .by(
+            "POST",
+            "/proxy",
+            "http://up.test/echo",
+            &[("x-method", "POST")],
+            vec![b'x'; 1 << 20],
+        )
         .await;
     assert!(
         answer.text().contains("HttpRequestDenied") && answer.text().contains("sent true"),
@@ -129,7 +166,12 @@ async fn what_is_denied_is_an_error_of_the_guests() {
     );
     assert!(world.upstream.seen().is_empty(), "nothing left");
     let records = world.records(3).await;
-    assert!(records.iter().any(|record| record["outcome"] == "egress-denied"), "{records:?}");
+    assert!(
+        records
+            .iter()
+            .any(|record| record["outcome"] == "egress-denied"),
+        "{records:?}"
+    );
     let row = row(&world.server, &world.function, 7).await;
     assert!(row["fault"].is_null(), "{row}");
 }
@@ -138,14 +180,20 @@ async fn what_is_denied_is_an_error_of_the_guests() {
 async fn without_a_rule_nothing_leaves() {
     let world = world("outbound = []\n", "").await;
     let answer = world.fetch(&format!("{HOST}/echo")).await;
-    assert!(answer.text().contains("HttpRequestDenied"), "{}", answer.text());
+    assert!(
+        answer.text().contains("HttpRequestDenied"),
+        "{}",
+        answer.text()
+    );
     assert!(world.upstream.seen().is_empty());
 }
 
 #[tokio::test]
 async fn redirects_are_responses() {
     let world = world("outbound = [\"* http://up.test\"]\n", "").await;
-    let answer = world.fetch(&format!("{HOST}/redirect/302?{HOST}/echo")).await;
+    let answer = world
+        .fetch(&format!("{HOST}/redirect/302?{HOST}/echo"))
+        .await;
     assert_eq!(answer.header("x-status"), "302");
     assert_eq!(answer.header("location"), format!("{HOST}/echo"));
     assert_eq!(world.upstream.seen().len(), 1);
@@ -156,11 +204,17 @@ async fn a_secret_goes_out_and_does_not_come_back() {
     let declaration = "outbound = [\"* http://up.test\"]\n\n[[secrets]]\nname = \"TOKEN\"\n\
                        for = \"* http://up.test\"\nheader = \"authorization\"\nvalue = \"Bearer {TOKEN}\"\n";
     let world = world(declaration, "").await;
-    let set = world.server.set_secret(&world.function, "TOKEN", "s3cret-t0ken").await;
+    let set = world
+        .server
+        .set_secret(&world.function, "TOKEN", "s3cret-t0ken")
+        .await;
     assert!(set.http.is_success(), "{}", set.text());
     let answer = world.fetch(&format!("{HOST}/echo")).await;
     let text = answer.text();
-    assert!(text.contains("Bearer ***") && !text.contains("s3cret"), "{text}");
+    assert!(
+        text.contains("Bearer ***") && !text.contains("s3cret"),
+        "{text}"
+    );
     let sent = world.upstream.seen();
     assert_eq!(sent[0].headers["authorization"], "Bearer s3cret-t0ken");
     let records = world.records(1).await;
@@ -179,7 +233,13 @@ async fn bodies_stream_and_are_counted() {
     let pieces = futures::stream::iter(0..32).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
     let body = reqwest::Body::wrap_stream(pieces);
     let answer = world
-        .by("POST", "/proxy", &format!("{HOST}/mirror"), &[("x-method", "POST")], body)
+        .by(
+            "POST",
+            "/proxy",
+            &format!("{HOST}/mirror"),
+            &[("x-method", "POST")],
+            body,
+        )
         .await;
     assert_eq!(answer.body.len(), size);
     let records = world.records(2).await;
@@ -196,12 +256,17 @@ async fn bodies_stream_and_are_counted() {
         .unwrap();
     let began = Instant::now();
     request.chunk().await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(700),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn limits_of_what_leaves_hold() {
-    let config = "[limits]\ncommands = 3\n[egress]\nmax_request = \"1MiB\"\nmax_response = \"1MiB\"\n";
+    let config =
+        "[limits]\ncommands = 3\n[egress]\nmax_request = \"1MiB\"\nmax_response = \"1MiB\"\n";
     let world = world("outbound = [\"* http://up.test\"]\n", config).await;
     let response = world
         .server
@@ -210,17 +275,34 @@ async fn limits_of_what_leaves_hold() {
         .send()
         .await
         .unwrap();
-    assert!(response.bytes().await.is_err(), "the answer is cut as the response was");
+    assert!(
+        response.bytes().await.is_err(),
+        "the answer is cut as the response was"
+    );
     let answer = world
-        .by("POST", "/proxy", &format!("{HOST}/mirror"), &[("x-method", "POST")], vec![b'x'; 3 << 20])
+        .by(
+            "POST",
+            "/proxy",
+            &format!("{HOST}/mirror"),
+            &[("x-method", "POST")],
+            vec![b'x'; 3 << 20],
+        )
         .await;
     assert!(answer.text().contains("error"), "{}", answer.text());
     let answer = world.fetch(&format!("{HOST}/cut/5")).await;
     drop(answer);
-    let many = world.by("GET", "/fetches?4", &format!("{HOST}/nothing"), &[], "").await;
+    let many = world
+        .by("GET", "/fetches?4", &format!("{HOST}/nothing"), &[], "")
+        .await;
     assert_eq!(many.text(), "ok,ok,ok,ErrorCode::ConnectionLimitReached");
-    let slow = world.by("GET", "/fetch?200", &format!("{HOST}/slow/5000"), &[], "").await;
-    assert!(slow.text().contains("HttpResponseTimeout"), "{}", slow.text());
+    let slow = world
+        .by("GET", "/fetch?200", &format!("{HOST}/slow/5000"), &[], "")
+        .await;
+    assert!(
+        slow.text().contains("HttpResponseTimeout"),
+        "{}",
+        slow.text()
+    );
 }
 
 /// The upstream must not take a part of a request for the whole.
@@ -251,6 +333,13 @@ async fn a_request_that_its_caller_does_not_finish_is_cut() {
         assert!(asked.read_buf(&mut seen).await.unwrap() > 0);
     }
     drop(client);
-    timeout(LONG, asked.read_to_end(&mut seen)).await.unwrap().ok();
-    assert!(!seen.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&seen));
+    timeout(LONG, asked.read_to_end(&mut seen))
+        .await
+        .unwrap()
+        .ok();
+    assert!(
+        !seen.ends_with(b"0\r\n\r\n"),
+        "{}",
+        String::from_utf8_lossy(&seen)
+    );
 }

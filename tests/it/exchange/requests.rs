@@ -13,13 +13,20 @@ async fn a_request_is_answered() {
     let (server, function) = handler("").await;
     for below in ["", "/", "/hello"] {
         let answer = get(&server, &function, below).await;
-        assert_eq!((answer.http.as_u16(), &*answer.text()), (200, "hello"), "{below}");
+        assert_eq!(
+            (answer.http.as_u16(), &*answer.text()),
+            (200, "hello"),
+            "{below}"
+        );
         assert_eq!(answer.header("iof-status"), "200");
         assert!(!answer.header("iof-call").is_empty());
         assert!(answer.header("content-security-policy").contains("sandbox"));
     }
     let answer = get(&server, &function, "/elsewhere/%2F/").await;
-    assert_eq!((answer.http.as_u16(), &*answer.text()), (404, "nothing at /elsewhere/%2F/"));
+    assert_eq!(
+        (answer.http.as_u16(), &*answer.text()),
+        (404, "nothing at /elsewhere/%2F/")
+    );
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"] {
         let request = server.request(method, &path(&function, "/hello"));
         assert_eq!(server.answer(request).await.text(), "hello", "{method}");
@@ -49,7 +56,9 @@ async fn a_function_sees_what_was_sent_to_it() {
     let authority = server.url.trim_start_matches("http://");
     let prefix = path(&function, "");
     for line in [
-        &*format!("Method::Post Some(Scheme::Http) Some(\"{authority}\") Some(\"/request?a=%20&b\")"),
+        &*format!(
+            "Method::Post Some(Scheme::Http) Some(\"{authority}\") Some(\"/request?a=%20&b\")"
+        ),
         "x-own: 1",
         &format!("x-forwarded-prefix: {prefix}"),
         "authorization: Basic dTpw",
@@ -65,14 +74,24 @@ async fn a_function_sees_what_was_sent_to_it() {
     let request = server
         .request("GET", &path(&function, "/request"))
         .bearer_auth(&function.admin_key);
-    assert!(!server.answer(request).await.text().contains("authorization"));
+    assert!(
+        !server
+            .answer(request)
+            .await
+            .text()
+            .contains("authorization")
+    );
 }
 
 #[tokio::test]
 async fn headers_that_reach_beyond_the_answer_stay() {
     let (server, function) = handler("").await;
     let answer = get(&server, &function, "/headers").await;
-    assert_eq!(answer.text(), "true", "headers of the connection are refused to the guest");
+    assert_eq!(
+        answer.text(),
+        "true",
+        "headers of the connection are refused to the guest"
+    );
     assert_eq!(answer.header("x-own"), "1");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert_eq!(answer.header("content-type"), "text/plain");
@@ -80,13 +99,21 @@ async fn headers_that_reach_beyond_the_answer_stay() {
     withheld.sort_unstable();
     assert_eq!(
         withheld,
-        ["content-security-policy", "iof-call", "server", "set-cookie"]
+        [
+            "content-security-policy",
+            "iof-call",
+            "server",
+            "set-cookie"
+        ]
     );
     assert!(answer.header("content-security-policy").contains("sandbox"));
     assert_ne!(answer.header("iof-call"), "forged");
     assert_eq!(get(&server, &function, "/many-headers?64").await.http, 200);
     let answer = get(&server, &function, "/many-headers?65").await;
-    assert_eq!((answer.http.as_u16(), answer.fault()), (507, "response-head"));
+    assert_eq!(
+        (answer.http.as_u16(), answer.fault()),
+        (507, "response-head")
+    );
 }
 
 #[tokio::test]
@@ -101,10 +128,17 @@ async fn responses_without_a_body_have_none() {
     let answer = get(&server, &function, "/bodiless").await;
     assert_eq!((answer.http.as_u16(), answer.body.len()), (200, 0));
     let answer = get(&server, &function, "/exact").await;
-    assert_eq!((answer.header("content-length"), &*answer.text()), ("4", "part"));
+    assert_eq!(
+        (answer.header("content-length"), &*answer.text()),
+        ("4", "part")
+    );
     for status in ["101", "199", "600"] {
         let answer = get(&server, &function, &format!("/status?{status}")).await;
-        assert_eq!((answer.http.as_u16(), answer.fault()), (502, "response"), "{status}");
+        assert_eq!(
+            (answer.http.as_u16(), answer.fault()),
+            (502, "response"),
+            "{status}"
+        );
     }
 }
 
@@ -141,13 +175,23 @@ async fn keys_are_asked_for_as_of_every_function() {
 async fn it_has_no_exports_and_others_have_no_site() {
     let (server, function) = handler("").await;
     let call = server.request("POST", &format!("/v1/functions/{}/call/http", function.id));
-    let call = server.answer(call.body("{}").header("content-type", "application/json")).await;
-    assert_eq!((call.http.as_u16(), call.fault()), (404, "no-such-export"), "{}", call.text());
+    let call = server
+        .answer(call.body("{}").header("content-type", "application/json"))
+        .await;
+    assert_eq!(
+        (call.http.as_u16(), call.fault()),
+        (404, "no-such-export"),
+        "{}",
+        call.text()
+    );
     assert!(call.text().contains("/fn/NAME/"), "{}", call.text());
     let core = server.deploy(guest("typed"), "").await;
     for below in ["", "/"] {
         let answer = get(&server, &core, below).await;
-        assert_eq!((answer.http.as_u16(), answer.fault()), (404, "no-such-route"));
+        assert_eq!(
+            (answer.http.as_u16(), answer.fault()),
+            (404, "no-such-route")
+        );
     }
 }
 
@@ -159,7 +203,12 @@ async fn a_change_of_protocol_is_refused() {
         .header("connection", "upgrade")
         .header("upgrade", "websocket");
     let answer = server.answer(request).await;
-    assert_eq!((answer.http.as_u16(), answer.fault()), (501, "upgrade"), "{}", answer.text());
+    assert_eq!(
+        (answer.http.as_u16(), answer.fault()),
+        (501, "upgrade"),
+        "{}",
+        answer.text()
+    );
     let request = server
         .request("GET", &path(&function, "/hello"))
         .header("connection", "upgrade, http2-settings")
@@ -176,7 +225,11 @@ async fn what_it_prints_is_logged() {
     assert_eq!(row["stdout"], "to stdout\n", "{row}");
     assert_eq!(row["stderr"], "to stderr\n", "{row}");
     let file = get(&server, &function, "/file").await;
-    assert_eq!(file.text(), "Ok(\"kept\")", "each request has a scratch directory");
+    assert_eq!(
+        file.text(),
+        "Ok(\"kept\")",
+        "each request has a scratch directory"
+    );
 }
 
 /// Trailers of HTTP/1.1 are announced, and asked for (RFC 9110, section 6.5.1).
@@ -191,8 +244,14 @@ async fn trailers_go_both_ways() {
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut all = String::new();
-    timeout(LONG, stream.read_to_string(&mut all)).await.unwrap().unwrap();
-    assert!(all.ends_with("4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n"), "{all}");
+    timeout(LONG, stream.read_to_string(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        all.ends_with("4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n"),
+        "{all}"
+    );
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "POST {} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\nconnection: close\r\n\r\n\
@@ -201,6 +260,9 @@ async fn trailers_go_both_ways() {
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut all = String::new();
-    timeout(LONG, stream.read_to_string(&mut all)).await.unwrap().unwrap();
+    timeout(LONG, stream.read_to_string(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(all.contains("3 x-a=b"), "{all}");
 }

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 /// A body of so many megabytes, made as it is sent.
 fn megabytes(count: usize) -> reqwest::Body {
     let piece = Bytes::from(vec![b'x'; 1 << 20]);
-    let pieces = futures::stream::iter(0..count).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
+    let pieces =
+        futures::stream::iter(0..count).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
     reqwest::Body::wrap_stream(pieces)
 }
 
@@ -28,7 +29,8 @@ async fn length(mut response: reqwest::Response) -> usize {
 #[tokio::test]
 async fn large_bodies_pass_in_constant_memory() {
     const SIZE: usize = 256;
-    let (server, function) = handler("[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n").await;
+    let (server, function) =
+        handler("[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n").await;
     assert_eq!(get(&server, &function, "/hello").await.http, 200);
     let before = resident(&server);
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
@@ -69,7 +71,10 @@ async fn events_arrive_one_by_one() {
         arrived.push((Instant::now(), String::from_utf8(event.to_vec()).unwrap()));
     }
     let texts: Vec<_> = arrived.iter().map(|(_, text)| &**text).collect();
-    assert_eq!(texts, ["data: 0\n\n", "data: 1\n\n", "data: 2\n\n", "data: 3\n\n"]);
+    assert_eq!(
+        texts,
+        ["data: 0\n\n", "data: 1\n\n", "data: 2\n\n", "data: 3\n\n"]
+    );
     let between = arrived[3].0 - arrived[0].0;
     assert!(between > Duration::from_millis(200), "{between:?}");
 }
@@ -94,21 +99,29 @@ async fn an_echo_comes_back_while_more_is_sent() {
         let began = Instant::now();
         while !all.contains(word) {
             let mut piece = [0; 4096];
-            let count = timeout(LONG, stream.read(&mut piece)).await.unwrap().unwrap();
+            let count = timeout(LONG, stream.read(&mut piece))
+                .await
+                .unwrap()
+                .unwrap();
             assert!(count > 0, "{all}");
             all.push_str(&String::from_utf8_lossy(&piece[..count]));
         }
         assert!(began.elapsed() < Duration::from_secs(5));
     }
     stream.write_all(b"0\r\n\r\n").await.unwrap();
-    timeout(LONG, stream.read_to_string(&mut all)).await.unwrap().unwrap();
+    timeout(LONG, stream.read_to_string(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(all.ends_with("0\r\n\r\n"), "{all}");
 }
 
 #[tokio::test]
 async fn an_answer_may_begin_before_the_body_is_read() {
     let (server, function) = handler("").await;
-    let early = server.request("POST", &path(&function, "/early")).body("12345");
+    let early = server
+        .request("POST", &path(&function, "/early"))
+        .body("12345");
     assert_eq!(server.answer(early).await.text(), "early 5");
     // A body that nobody reads.
     let unread = server
@@ -129,14 +142,20 @@ async fn slow_clients_do_not_delay_a_quick_one() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
-        let head = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", path(&function, "/big?64"));
+        let head = format!(
+            "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            path(&function, "/big?64")
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         slow.push(stream);
     }
     // All of them have begun.
     for stream in &mut slow {
         let mut first = [0; 1];
-        timeout(LONG, stream.read_exact(&mut first)).await.unwrap().unwrap();
+        timeout(LONG, stream.read_exact(&mut first))
+            .await
+            .unwrap()
+            .unwrap();
     }
     assert!(resident(&server) >> 20 < 1024);
     let mut times: Vec<_> = vec![];
@@ -198,18 +217,33 @@ async fn bodies_have_a_limit() {
         .request("POST", &path(&function, "/count"))
         .body(vec![b'x'; (1 << 20) + 1]);
     let answer = server.answer(sized).await;
-    assert_eq!((answer.http.as_u16(), answer.fault()), (413, "request-body"));
-    assert!(answer.text().contains("limits.streamed_body"), "{}", answer.text());
+    assert_eq!(
+        (answer.http.as_u16(), answer.fault()),
+        (413, "request-body")
+    );
+    assert!(
+        answer.text().contains("limits.streamed_body"),
+        "{}",
+        answer.text()
+    );
     let unsized_body = server
         .request("POST", &path(&function, "/count"))
         .body(megabytes(2));
     let answer = server.answer(unsized_body).await;
-    assert!(answer.text().contains("HttpRequestBodySize"), "{}", answer.text());
+    assert!(
+        answer.text().contains("HttpRequestBodySize"),
+        "{}",
+        answer.text()
+    );
     let exact = server
         .request("POST", &path(&function, "/count"))
         .body(megabytes(1));
     assert_eq!(server.answer(exact).await.text(), "1048576");
-    let response = server.request("GET", &path(&function, "/big?2")).send().await.unwrap();
+    let response = server
+        .request("GET", &path(&function, "/big?2"))
+        .send()
+        .await
+        .unwrap();
     assert!(response.bytes().await.is_err(), "the body is cut");
     let row = row(&server, &function, 3).await;
     assert_eq!(row["fault"], "streamed-body", "{row}");

@@ -1,9 +1,9 @@
-//! Programs with `main`, as rustc makes them for `wasm32-wasip1`: stdin and arguments in, stdout out.
+//! Programs with `main`, as rustc makes them for `wasm32-wasip1`, and as components: stdin and arguments in, stdout out.
 
 use crate::second_state::modules::form;
 use iof_tests::{
     call::{Answer, Uploaded},
-    guests::guest,
+    guests::{guest, program_component},
     server::Server,
 };
 use serde_json::{Value, json};
@@ -18,10 +18,28 @@ async fn words(server: &Server, function: &Uploaded, words: &[&str]) -> Answer {
     call(server, function, &json!({ "stdin": "", "args": words })).await
 }
 
-#[tokio::test]
-async fn stdin_and_arguments_go_in_and_stdout_comes_out() {
+/// A test of a program as a core module, and of the same as a component.
+macro_rules! both {
+    ($test:ident) => {
+        mod $test {
+            #[tokio::test]
+            async fn of_a_module() {
+                super::$test(super::guest("program")).await;
+            }
+
+            #[tokio::test]
+            async fn of_a_component() {
+                super::$test(super::program_component("program")).await;
+            }
+        }
+    };
+}
+
+both!(stdin_and_arguments_go_in_and_stdout_comes_out);
+
+async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     let server = Server::start("").await;
-    let program = server.deploy(guest("program"), "").await;
+    let program = server.deploy(program, "").await;
 
     let answer = server.run(program.id, "main", "a text").await;
     assert_eq!(answer.text(), "A TEXT");
@@ -62,10 +80,11 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out() {
     }
 }
 
-#[tokio::test]
-async fn a_status_is_a_fault_and_stderr_is_the_log() {
+both!(a_status_is_a_fault_and_stderr_is_the_log);
+
+async fn a_status_is_a_fault_and_stderr_is_the_log(program: Vec<u8>) {
     let server = Server::start("").await;
-    let program = server.deploy(guest("program"), "").await;
+    let program = server.deploy(program, "").await;
     let answer = words(&server, &program, &["exit", "3"]).await;
     assert_eq!(answer.fault(), "exit");
     assert_eq!(
@@ -88,28 +107,42 @@ async fn a_status_is_a_fault_and_stderr_is_the_log() {
     );
 }
 
-#[tokio::test]
-async fn every_limit_of_a_call_holds_for_programs() {
-    let server =
-        Server::start("[limits]\noutput = \"64 KiB\"\nlog = \"8 KiB\"\nguest_cpu = \"200ms\"\n")
-            .await;
-    let program = server.deploy(guest("program"), "").await;
+both!(every_limit_of_a_call_holds_for_programs);
+
+async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
+    let server = Server::start(
+        "[limits]\noutput = \"64 KiB\"\nlog = \"8 KiB\"\nguest_cpu = \"200ms\"\nwall_time = \"5s\"\nmemory = \"32MiB\"\n\
+         scratch = \"256KiB\"\nfiles = 8\nscratch_directories = 8\n",
+    )
+    .await;
+    let program = server.deploy(program, "").await;
     for (asked, fault) in [
         (&["flood", "65536"][..], ""),
         (&["flood", "69632"], "output"),
         (&["complain", "8192"], ""),
         (&["complain", "8193"], "log"),
         (&["loop"], "guest-cpu"),
+        (&["sleep", "60"], "wall-time"),
+        (&["recurse"], "stack"),
+        (&["memory", "1000000"], ""),
+        (&["memory", "100000000"], "memory"),
+        (&["write", "65536"], ""),
+        (&["write", "1048576"], "scratch"),
+        (&["open", "5"], ""),
+        (&["open", "20"], "files"),
+        (&["directories", "5"], ""),
+        (&["directories", "20"], "scratch-directories"),
     ] {
         let answer = words(&server, &program, asked).await;
         assert_eq!(answer.fault(), fault, "{asked:?}");
     }
 }
 
-#[tokio::test]
-async fn it_says_what_it_takes() {
+both!(it_says_what_it_takes);
+
+async fn it_says_what_it_takes(program: Vec<u8>) {
     let server = Server::start("").await;
-    let program = server.deploy(guest("program"), "").await;
+    let program = server.deploy(program, "").await;
     for (arguments, why) in [
         (json!({ "stdin": "", "words": [] }), "there is no `words`"),
         (json!({ "stdin": "", "args": "-n" }), "args"),

@@ -1,5 +1,6 @@
 //! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, and nothing else.
 
+use crate::components::limits::HOLDER;
 use crate::guests::{host_limits, storage};
 use futures::StreamExt;
 use iof_tests::{
@@ -95,6 +96,7 @@ async fn every_limit_of_a_call_has_its_fault() {
     let store = server.upload(storage::guest()).await.id;
     let chain = server.upload(host_limits::chain()).await.id;
     let opener = server.upload(host_limits::opener()).await.id;
+    let holder = server.upload(wat(HOLDER)).await.id;
     let fill = |name, words| format!("[\"{}\", {words}]", storage::key(name));
     for name in ['a', 'b'] {
         assert_eq!(
@@ -118,6 +120,7 @@ async fn every_limit_of_a_call_has_its_fault() {
         ("scratch", wasi, "fill_disk", "3".into()),
         ("scratch-directories", chain, "chain", "6".into()),
         ("files", opener, "open", "5".into()),
+        ("handles", holder, "hold", "1001".into()),
         ("commands", many, "go", String::new()),
         ("storage-value", store, "fill", fill('a', 1025)),
         ("storage", store, "fill", fill('c', 1024)),

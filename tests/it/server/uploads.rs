@@ -14,7 +14,9 @@ async fn garbage_is_refused_with_the_reason() {
     let mut flipped = guest("hello");
     let at = flipped.len() / 2;
     flipped[at..at + 64].fill(0xff);
-    let component = b"\0asm\x0d\0\x01\0".to_vec();
+    let component = wat(
+        "(component (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))",
+    );
     for (module, status, fault, words) in [
         (b"hello, world".to_vec(), 400, "not-wasm", "--data-binary"),
         (b"(module)".to_vec(), 400, "not-wasm", "wat2wasm"),

@@ -6,8 +6,8 @@
 
 use super::inspect::program_of;
 use super::toolchain::{Compilation, Effort};
-use super::{imports, validate};
 use super::worker::WorkerLimits;
+use super::{imports, validate};
 use crate::abi::command::MAIN;
 use crate::abi::typed::describe;
 use crate::artefact;
@@ -174,11 +174,13 @@ fn imported(
             ComponentItem::ComponentInstance(instance) => {
                 for (item, of) in instance.exports(engine) {
                     super::shape::name(item)?;
-                    let needed = matches!(
-                        of.ty,
-                        ComponentItem::ComponentFunc(_) | ComponentItem::Resource(_)
-                    );
-                    if needed && !served::has(name, item) {
+                    let is_served = match of.ty {
+                        ComponentItem::ComponentFunc(_) => served::has(name, item),
+                        // An interface that uses a resource of another one exports it, too.
+                        ComponentItem::Resource(_) => served::is_interface(name),
+                        _ => true,
+                    };
+                    if !is_served {
                         missing(name, item);
                     }
                 }

@@ -205,6 +205,7 @@ impl Body for ResponseBody {
 
 /// The fault of a response that its guest left unfinished.
 pub(super) fn unfinished() -> Fault {
-    let message = "The function did not finish the body of its response. Call outgoing-body.finish.";
+    let message =
+        "The function did not finish the body of its response. Call outgoing-body.finish.";
     Fault::new(FaultKind::BadResponse, message)
 }

@@ -126,7 +126,11 @@ impl Driver {
     }
 
     /// Settles the result of the exchange, and what the body of its response ends with.
-    pub(super) fn end(mut self, result: Result<(), Fault>, unfinished_body: bool) -> Result<(), Fault> {
+    pub(super) fn end(
+        mut self,
+        result: Result<(), Fault>,
+        unfinished_body: bool,
+    ) -> Result<(), Fault> {
         let result = match (result, self.shared.fault()) {
             (Ok(()), Some(fault)) => Err(self.worded(fault)),
             (Ok(()), None) if unfinished_body && !self.shared.has_ended() => Err(unfinished()),
@@ -172,7 +176,8 @@ impl Driver {
 
     fn hand_out(&mut self, answer: Answer) -> wasmtime::Result<()> {
         let response = answer.map_err(|code| {
-            let message = format!("The function answered with an error in place of a response: {code:?}.");
+            let message =
+                format!("The function answered with an error in place of a response: {code:?}.");
             wasmtime::Error::from(Fault::new(FaultKind::BadResponse, message))
         })?;
         let status = response.status();
@@ -201,7 +206,10 @@ impl Driver {
         let most = self.limits.streamed_body.as_u64();
         let (body, end) = ResponseBody::new(body, Arc::clone(&self.shared), most);
         self.end = (!without_body).then_some(end);
-        let taken = self.head.take().map(|head| head.send(Response::from_parts(parts, body)));
+        let taken = self
+            .head
+            .take()
+            .map(|head| head.send(Response::from_parts(parts, body)));
         match taken {
             Some(Ok(())) => Ok(()),
             _ => Err(self.gone()),
@@ -210,7 +218,12 @@ impl Driver {
 
     /// The error of an exchange whose response nobody takes.
     fn gone(&self) -> wasmtime::Error {
-        let gone = || Fault::new(FaultKind::ClientGone, "The client left before it had its answer.");
+        let gone = || {
+            Fault::new(
+                FaultKind::ClientGone,
+                "The client left before it had its answer.",
+            )
+        };
         let fault = self.shared.fault().map(|fault| self.worded(fault));
         fault.unwrap_or_else(gone).into()
     }
@@ -231,7 +244,9 @@ fn no_response() -> Fault {
 }
 
 /// The next value of a channel; never, if there is none.
-async fn next<T>(channel: &mut Option<oneshot::Receiver<T>>) -> Result<T, oneshot::error::RecvError> {
+async fn next<T>(
+    channel: &mut Option<oneshot::Receiver<T>>,
+) -> Result<T, oneshot::error::RecvError> {
     match channel {
         Some(channel) => channel.await,
         None => pending().await,

@@ -193,9 +193,8 @@ impl ComponentCall<'_> {
         } = self.export;
         let instance = component.pre.instantiate_async(&mut *store).await?;
         let function = instance.get_func(&mut *store, &found.handle);
-        let function = function.ok_or_else(|| {
-            wasmtime::Error::msg("an export of the manifest is not a function")
-        })?;
+        let function = function
+            .ok_or_else(|| wasmtime::Error::msg("an export of the manifest is not a function"))?;
         match self.plan {
             CallPlan::Typed(signature, values) => {
                 let mut results = signature.results();

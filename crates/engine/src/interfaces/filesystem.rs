@@ -12,7 +12,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DirectoryEntryStream, ErrorCode, HostDescriptor,
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
@@ -27,12 +27,12 @@ const PATH: usize = 4096;
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    let mut preopens = linker.instance(version!("wasi:filesystem/preopens"))?;
-    preopens.func_wrap(
+    let mut directories = linker.instance(version!("wasi:filesystem/preopens"))?;
+    directories.func_wrap(
         "get-directories",
         |mut store: StoreContextMut<'_, CallState>, (): ()| {
             let state = store.data_mut();
-            let directories = view(state).get_directories()?;
+            let directories = preopens::Host::get_directories(&mut view(state))?;
             for _ in &directories {
                 files(state)?.open(&state.limits)?;
             }
@@ -88,9 +88,15 @@ fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()
                     files.spend(ENTRY)?;
                 }
                 files.open(&state.limits)?;
-                let opened =
-                    HostDescriptor::open_at(&mut view(state), fd, path_flags, path, open_flags, flags);
-                let opened = opened.await;
+                let opened = HostDescriptor::open_at(
+                    &mut view(state),
+                    fd,
+                    path_flags,
+                    path,
+                    open_flags,
+                    flags,
+                )
+                .await;
                 if opened.is_err() {
                     files.close();
                 }

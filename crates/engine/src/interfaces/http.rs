@@ -73,8 +73,7 @@ impl WasiHttpView for CallState {
             limits,
             ..
         } = self;
-        let http =
-            http.get_or_insert_with(|| Box::new(HttpState::new(context, commands, limits)));
+        let http = http.get_or_insert_with(|| Box::new(HttpState::new(context, commands, limits)));
         WasiHttpCtxView {
             hooks: &mut http.hooks,
             table: wasi.table(),
@@ -263,7 +262,10 @@ mod tests {
     fn a_denial_is_its_own_error() {
         for (kind, expected) in [
             (FaultKind::EgressDenied, "HTTP request denied"),
-            (FaultKind::EgressAddress, "destination IP address is prohibited"),
+            (
+                FaultKind::EgressAddress,
+                "destination IP address is prohibited",
+            ),
             (FaultKind::EgressHeader, "internal error: words"),
         ] {
             assert_eq!(error(&Fault::new(kind, "words")).to_string(), expected);

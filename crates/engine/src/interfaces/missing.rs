@@ -21,7 +21,8 @@ pub(crate) fn name(import: &UnresolvedImport) -> String {
 fn hint(import: &str, item: &str) -> String {
     let (interface, version) = served::split(import);
     let package = interface.split('/').next().unwrap_or_default();
-    let is_candidate = version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
+    let is_candidate =
+        version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
     let known = served::has(&format!("{interface}@{}", served::CURRENT), item);
     let hint = match package {
         _ if is_candidate => {
@@ -37,9 +38,11 @@ fn hint(import: &str, item: &str) -> String {
         "wasi:keyvalue" | "wasi:blobstore" | "wasi:sql" => {
             "storage is for core modules yet: iof::storage of the crate iof-guest"
         }
-        "wasi:config" => "use environment variables: declared variables are in wasi:cli/environment",
+        "wasi:config" => {
+            "use environment variables: declared variables are in wasi:cli/environment"
+        }
         "wasi:logging" => "write to stderr, which is the call's log",
-        "wasi:nn" => "models are commands here, for core modules",
+        "wasi:nn" => "models are commands: import iof:command/run",
         "fermyon:spin" | "spin:sdk" | "spin:postgres" | "spin:redis" => {
             "an interface of Spin; use wasi:cli/environment for variables"
         }
@@ -62,7 +65,7 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
         FaultKind::UnknownImport,
         format!(
             "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
-             wasi:cli/imports and wasi:http 0.2.0 to {}. If the functions that you call do not need it, compile.unknown_imports = \
+             wasi:cli/imports and wasi:http 0.2.0 to {}, and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
              \"fault\" lets the component in.",
             served::CURRENT
         ),
@@ -114,9 +117,21 @@ mod tests {
     fn a_missing_import_says_what_would_serve_it() {
         for (module, name, words) in [
             ("fermyon:spin/key-value@2.0.0", "open", "Spin"),
-            ("wasi:cli/environment@0.2.0-rc-2023-11-10", "get-environment", "0.2.12"),
-            ("wasi:cli/environment@0.3.0", "get-environment", "another version"),
-            ("wasi:cli/environment@0.2.0", "leave", "no interface of WASI 0.2"),
+            (
+                "wasi:cli/environment@0.2.0-rc-2023-11-10",
+                "get-environment",
+                "0.2.12",
+            ),
+            (
+                "wasi:cli/environment@0.3.0",
+                "get-environment",
+                "another version",
+            ),
+            (
+                "wasi:cli/environment@0.2.0",
+                "leave",
+                "no interface of WASI 0.2",
+            ),
             ("my:app/math@1.0.0", "add", "wac plug"),
         ] {
             let import = UnresolvedImport {

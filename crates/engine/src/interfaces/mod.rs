@@ -1,9 +1,12 @@
-//! Imports of components: the interfaces of WASI 0.2, by `wasmtime_wasi` over the context that core modules use.
+//! Imports of components: the interfaces of WASI 0.2, by `wasmtime_wasi` over the context that core modules use, and our
+//! own over the capabilities.
 //!
 //! Every `0.2.x` of an interface is the same one here (a linker of wasmtime resolves compatible versions). Functions that
 //! let a guest make the host allocate, open or write are replaced by ones that count first: [`filesystem`], [`random`],
 //! [`poll`]. Requests of `wasi:http` leave through the one outbound client ([`http`]). [`served`] lists what there is, for uploads that need more.
 
+mod command;
+mod errors;
 mod filesystem;
 pub(crate) mod http;
 pub(crate) mod missing;
@@ -36,10 +39,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    command::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     filesystem::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
     poll::add_to_linker(&mut linker)?;
+    errors::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
 }

@@ -5,68 +5,20 @@ pub(crate) const CURRENT: &str = "0.2.12";
 
 /// Interfaces without their version, and what they have.
 pub(super) const INTERFACES: &[(&str, &[&str])] = &[
+    ("iof:command/run", &["run"]),
     (
         "wasi:cli/environment",
-        &[
-            "get-environment",
-            "get-arguments",
-            "initial-cwd",
-        ],
+        &["get-environment", "get-arguments", "initial-cwd"],
     ),
-    (
-        "wasi:cli/exit",
-        &[
-            "exit",
-        ],
-    ),
-    (
-        "wasi:cli/stdin",
-        &[
-            "get-stdin",
-        ],
-    ),
-    (
-        "wasi:cli/stdout",
-        &[
-            "get-stdout",
-        ],
-    ),
-    (
-        "wasi:cli/stderr",
-        &[
-            "get-stderr",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-input",
-        &[
-            "terminal-input",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-output",
-        &[
-            "terminal-output",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stdin",
-        &[
-            "get-terminal-stdin",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stdout",
-        &[
-            "get-terminal-stdout",
-        ],
-    ),
-    (
-        "wasi:cli/terminal-stderr",
-        &[
-            "get-terminal-stderr",
-        ],
-    ),
+    ("wasi:cli/exit", &["exit", "exit-with-code"]),
+    ("wasi:cli/stdin", &["get-stdin"]),
+    ("wasi:cli/stdout", &["get-stdout"]),
+    ("wasi:cli/stderr", &["get-stderr"]),
+    ("wasi:cli/terminal-input", &["terminal-input"]),
+    ("wasi:cli/terminal-output", &["terminal-output"]),
+    ("wasi:cli/terminal-stdin", &["get-terminal-stdin"]),
+    ("wasi:cli/terminal-stdout", &["get-terminal-stdout"]),
+    ("wasi:cli/terminal-stderr", &["get-terminal-stderr"]),
     (
         "wasi:clocks/monotonic-clock",
         &[
@@ -76,13 +28,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "subscribe-duration",
         ],
     ),
-    (
-        "wasi:clocks/wall-clock",
-        &[
-            "now",
-            "resolution",
-        ],
-    ),
+    ("wasi:clocks/wall-clock", &["now", "resolution"]),
     (
         "wasi:filesystem/types",
         &[
@@ -119,18 +65,8 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "filesystem-error-code",
         ],
     ),
-    (
-        "wasi:filesystem/preopens",
-        &[
-            "get-directories",
-        ],
-    ),
-    (
-        "wasi:http/outgoing-handler",
-        &[
-            "handle",
-        ],
-    ),
+    ("wasi:filesystem/preopens", &["get-directories"]),
+    ("wasi:http/outgoing-handler", &["handle"]),
     (
         "wasi:http/types",
         &[
@@ -198,13 +134,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "http-error-code",
         ],
     ),
-    (
-        "wasi:io/error",
-        &[
-            "error",
-            "[method]error.to-debug-string",
-        ],
-    ),
+    ("wasi:io/error", &["error", "[method]error.to-debug-string"]),
     (
         "wasi:io/poll",
         &[
@@ -236,38 +166,17 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]output-stream.blocking-splice",
         ],
     ),
-    (
-        "wasi:random/insecure-seed",
-        &[
-            "insecure-seed",
-        ],
-    ),
+    ("wasi:random/insecure-seed", &["insecure-seed"]),
     (
         "wasi:random/insecure",
-        &[
-            "get-insecure-random-bytes",
-            "get-insecure-random-u64",
-        ],
+        &["get-insecure-random-bytes", "get-insecure-random-u64"],
     ),
     (
         "wasi:random/random",
-        &[
-            "get-random-bytes",
-            "get-random-u64",
-        ],
+        &["get-random-bytes", "get-random-u64"],
     ),
-    (
-        "wasi:sockets/network",
-        &[
-            "network",
-        ],
-    ),
-    (
-        "wasi:sockets/instance-network",
-        &[
-            "instance-network",
-        ],
-    ),
+    ("wasi:sockets/network", &["network"]),
+    ("wasi:sockets/instance-network", &["instance-network"]),
     (
         "wasi:sockets/ip-name-lookup",
         &[
@@ -311,12 +220,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]tcp-socket.shutdown",
         ],
     ),
-    (
-        "wasi:sockets/tcp-create-socket",
-        &[
-            "create-tcp-socket",
-        ],
-    ),
+    ("wasi:sockets/tcp-create-socket", &["create-tcp-socket"]),
     (
         "wasi:sockets/udp",
         &[
@@ -343,12 +247,7 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
             "[method]outgoing-datagram-stream.subscribe",
         ],
     ),
-    (
-        "wasi:sockets/udp-create-socket",
-        &[
-            "create-udp-socket",
-        ],
-    ),
+    ("wasi:sockets/udp-create-socket", &["create-udp-socket"]),
 ];
 
 /// The name of an interface, and its version: `wasi:cli/exit@0.2.3` is `wasi:cli/exit` and `0.2.3`.
@@ -359,55 +258,65 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns whether a version of WASI is one that is served: any release of 0.2.
-pub(crate) fn is_version(version: Option<&str>) -> bool {
-    let number = version.and_then(|version| version.strip_prefix("0.2."));
+/// Returns whether a version of an interface is one that is served: any release of WASI 0.2, and of our own 0.1.
+fn is_version(interface: &str, version: Option<&str>) -> bool {
+    let minor = match interface.starts_with("iof:") {
+        true => "0.1.",
+        false => "0.2.",
+    };
+    let number = version.and_then(|version| version.strip_prefix(minor));
     number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// Returns whether an imported interface is served, with its version.
+pub(crate) fn is_interface(import: &str) -> bool {
+    let (interface, version) = split(import);
+    is_version(interface, version) && INTERFACES.iter().any(|(name, _)| *name == interface)
 }
 
 /// Returns whether an item of an imported interface is served: a function or a resource.
 pub(crate) fn has(import: &str, item: &str) -> bool {
     let (interface, version) = split(import);
     let known = INTERFACES.iter().find(|(name, _)| *name == interface);
-    is_version(version) && known.is_some_and(|(_, items)| items.contains(&item))
+    is_version(interface, version) && known.is_some_and(|(_, items)| items.contains(&item))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::Capacity;
+    use crate::limits::Limits;
     use wasmtime::component::Component;
+
+    fn pooled() -> wasmtime::Engine {
+        crate::pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap()
+    }
 
     /// Each is there, under its name: an import of another type is refused for its type, and not because it is missing.
     #[test]
     fn the_linker_has_what_is_listed() {
-        let engine = crate::fuzzing::engine();
+        let engine = pooled();
         let linker = super::super::linker(&engine).unwrap();
         let refused = |interface: &str, item: &str| {
-            let import = match item.chars().next() {
-                Some('[') => format!("(export \"{item}\" (func (param \"self\" u32) (param \"x\" (tuple u8 u8 u8))))"),
-                _ => format!("(export \"{item}\" (func (param \"x\" (tuple u8 u8 u8))))"),
-            };
-            let is_resource = !item.starts_with('[')
-                && INTERFACES.iter().any(|(name, items)| {
-                    *name == interface && items.iter().any(|other| other.contains(&format!("]{item}.")))
-                });
-            let import = match is_resource {
-                true => format!("(export \"{item}\" (func (param \"x\" u8)))"),
-                false => import,
-            };
-            let import = match item.starts_with('[') {
-                true => {
-                    let resource = item.trim_start_matches(|c| c != ']');
-                    let resource = resource[1..].split('.').next().unwrap().to_owned();
-                    let item = item.to_owned();
+            // A type that no function of WASI takes.
+            let odd = "(param \"x\" (tuple u8 u8 u8))";
+            let import = match item.split_once(']') {
+                Some((_, method)) => {
+                    let resource = method.split('.').next().unwrap();
                     format!(
                         "(export \"{resource}\" (type $r (sub resource)))
-                         (export \"{item}\" (func (param \"self\" (borrow $r)) (param \"x\" (tuple u8 u8 u8))))"
+                         (export \"{item}\" (func (param \"self\" (borrow $r)) {odd}))"
                     )
                 }
-                false => import,
+                None => format!("(export \"{item}\" (func {odd}))"),
             };
-            let source = format!("(component (import \"{interface}@0.2.0\" (instance {import})))");
+            let version = if interface.starts_with("iof:") {
+                "0.1.0"
+            } else {
+                "0.2.0"
+            };
+            let source =
+                format!("(component (import \"{interface}@{version}\" (instance {import})))");
             let source = wat::parse_str(source).unwrap();
             let component = Component::new(&engine, source).unwrap();
             format!("{:?}", linker.instantiate_pre(&component).err().unwrap())

@@ -64,7 +64,10 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
         let _ = writeln!(
             text,
             "  curl  curl {key}{}{}",
-            body(document, &format!("{}/call/{export}", path(&name))),
+            body(
+                document,
+                &format!("{}/call/{}", path(&name), export.replace('/', "%2F"))
+            ),
             word(&client.url(&call))
         );
         let _ = writeln!(text, "  iof   iof call {name} {} …{server}", word(export));

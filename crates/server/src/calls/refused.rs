@@ -35,6 +35,7 @@ pub(crate) async fn log_refused(
 pub(crate) fn called_by(path: &str) -> Option<(String, String)> {
     let mut segments = path.strip_prefix("/functions/")?.split('/');
     let (function, call, export) = (segments.next()?, segments.next()?, segments.next()?);
+    let of_interface = segments.next();
     if call != "call" || segments.next().is_some() {
         return None;
     }
@@ -42,5 +43,9 @@ pub(crate) fn called_by(path: &str) -> Option<(String, String)> {
         let text = percent_encoding::percent_decode_str(segment).decode_utf8();
         text.ok().map(|text| text.into_owned())
     };
-    Some((text(function)?, text(export)?))
+    let export = match of_interface {
+        None => text(export)?,
+        Some(function) => format!("{}/{}", text(export)?, text(function)?),
+    };
+    Some((text(function)?, export))
 }

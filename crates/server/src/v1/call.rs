@@ -37,6 +37,41 @@ pub(super) struct ExportPath {
     export: String,
 }
 
+/// The part of a path that names a function of an interface.
+#[derive(Deserialize)]
+pub(super) struct InterfacePath {
+    interface: String,
+    export: String,
+}
+
+impl From<InterfacePath> for ExportPath {
+    fn from(path: InterfacePath) -> Self {
+        Self {
+            export: format!("{}/{}", path.interface, path.export),
+        }
+    }
+}
+
+/// [`call`] of a function of an interface.
+pub(super) async fn call_of_interface(
+    state: State<Arc<App>>,
+    function: Path<FunctionPath>,
+    Path(export): Path<InterfacePath>,
+    request: Request<Body>,
+) -> Response<Body> {
+    call(state, function, Path(export.into()), request).await
+}
+
+/// [`preflight`] of such a call.
+pub(super) async fn preflight_of_interface(
+    state: State<Arc<App>>,
+    function: Path<FunctionPath>,
+    Path(export): Path<InterfacePath>,
+    request: Request<Body>,
+) -> Response<Body> {
+    preflight(state, function, Path(export.into()), request).await
+}
+
 /// Refuses a method that a path does not have; if the path calls a function, the refusal is in its log.
 pub(super) async fn wrong_method(
     State(app): State<Arc<App>>,

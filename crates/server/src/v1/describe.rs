@@ -49,7 +49,9 @@ async fn described(app: &App, id: &str, headers: &HeaderMap) -> Result<iof_store
 fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for export in &manifest.exports {
-        let path = format!("/v1/functions/{id}/call/{}", export.name);
+        // The slash in the name of a function of an interface is not one of the path.
+        let segment = export.name.replace('/', "%2F");
+        let path = format!("/v1/functions/{id}/call/{segment}");
         paths.insert(path, json!({ "post": operation(export, &mut schemas) }));
     }
     let mut document = json!({

@@ -45,7 +45,7 @@ use crate::app::App;
 use crate::pages;
 use crate::reply::no_such_route;
 use axum::Router;
-use axum::routing::{get, options};
+use axum::routing::{get, options, post};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -66,6 +66,11 @@ fn routes() -> Router<Arc<App>> {
         .route(
             "/functions/{function}/call/{export}",
             options(call::preflight),
+        )
+        // The slash in the name of a component's export, as it is.
+        .route(
+            "/functions/{function}/call/{interface}/{export}",
+            post(call::call_of_interface).options(call::preflight_of_interface),
         )
         .method_not_allowed_fallback(call::wrong_method)
 }

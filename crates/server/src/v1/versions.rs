@@ -21,7 +21,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{HeaderMap, Request};
-use iof_engine::Manifest;
+use iof_engine::{Manifest, World};
 use iof_fault::{Fault, FaultKind};
 use iof_store::{NewVersion, Percent, Rollout, Version};
 use serde::{Deserialize, Serialize};
@@ -45,17 +45,26 @@ pub(super) struct VersionInfo {
     /// The declaration of its `function.toml`; null, if it has none.
     #[schema(value_type = Option<Object>)]
     declaration: Option<Value>,
+    /// The imports and exports of a component, by name and type; absent for a core module.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    world: Option<World>,
 }
 
 impl VersionInfo {
     pub(super) fn of(version: &Version) -> Self {
         let declaration = version.declaration.as_deref();
+        let manifest: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
+        let world = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.world.clone());
         Self {
             version: version.number,
             sha256: hex(&version.sha256),
             size: version.size,
             created_at: time(version.created_at),
-            exports: exports_of(&version.manifest),
+            exports: manifest.map(names).unwrap_or_default(),
+            world,
             declaration: declaration.and_then(|text| serde_json::from_str(text).ok()),
         }
     }

@@ -116,7 +116,9 @@ fn seen(
         .path_and_query(target)
         .build();
     let uri = uri.map_err(|error| {
-        let message = format!("Path cannot be passed on: {error}. Percent-encode what is not allowed in a path.");
+        let message = format!(
+            "Path cannot be passed on: {error}. Percent-encode what is not allowed in a path."
+        );
         Fault::new(FaultKind::Path, message)
     })?;
     let mut headers = envelope::shown_whole(&parts.headers, hides_key);

@@ -326,13 +326,7 @@ mod tests {
             let address = Address::of(path).unwrap();
             assert_eq!((address.prefix(), address.below), (prefix, below));
         }
-        for path in [
-            "/fn",
-            "/fn/",
-            "/fn//b",
-            "/fn/a/%ff",
-            "/fx/a/b",
-        ] {
+        for path in ["/fn", "/fn/", "/fn//b", "/fn/a/%ff", "/fx/a/b"] {
             assert!(Address::of(path).is_none(), "{path}");
         }
     }

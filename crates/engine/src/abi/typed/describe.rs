@@ -103,9 +103,7 @@ fn schema(ty: &Type, parts: &mut usize) -> Result<Json, String> {
         .checked_sub(1)
         .ok_or_else(|| format!("the types of the exports have more than {PARTS} parts together"))?;
     let integer = |min: i64, max: i64| json!({ "type": "integer", "minimum": min, "maximum": max });
-    let tagged = |name: &str, schema: Json| {
-        json!({ "type": "object", "properties": { name: schema }, "required": [name], "additionalProperties": false })
-    };
+    let tagged = |name: &str, schema: Json| json!({ "type": "object", "properties": { name: schema }, "required": [name], "additionalProperties": false });
     let refused = |what: &str| Err(format!("its types have {what}, which JSON cannot carry"));
     Ok(match ty {
         Type::Bool => json!({ "type": "boolean" }),

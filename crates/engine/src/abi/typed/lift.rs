@@ -215,9 +215,7 @@ impl Writer {
             (Val::Result(Err(value)), Type::Result(of)) => {
                 self.tagged("err", value.as_deref(), of.err().as_ref())
             }
-            (Val::Flags(names), _) => {
-                self.list(["[", "]"], names, |out, name| out.quoted(name))
-            }
+            (Val::Flags(names), _) => self.list(["[", "]"], names, |out, name| out.quoted(name)),
             // `describe` refuses exports of other types, and a value has its type.
             _ => self.push("null"),
         }

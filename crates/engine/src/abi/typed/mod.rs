@@ -8,6 +8,7 @@
 pub(crate) mod describe;
 mod lift;
 mod lower;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +60,9 @@ impl TypedSignature {
                     texts => elements(texts, self.params.len() + 1),
                 };
                 let pieces = pieces.ok_or_else(|| self.misfit("send them as a JSON array"))?;
-                let args = pieces.into_iter().map(|piece| Arg::Text(text.slice_ref(piece.as_bytes())));
+                let args = pieces
+                    .into_iter()
+                    .map(|piece| Arg::Text(text.slice_ref(piece.as_bytes())));
                 (args.collect(), true)
             }
             args => (args.to_vec(), false),
