@@ -52,7 +52,7 @@ pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
-pub use exchange::{Exchange, HANDLER, ResponseBody};
+pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, BodyUse, Core, Described, Export, Kind, Manifest, Param, Primed, Signature,

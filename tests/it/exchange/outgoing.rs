@@ -64,13 +64,9 @@ impl World {
     async fn records(&self, count: usize) -> Vec<Value> {
         let began = Instant::now();
         loop {
-            let path = format!("/v1/functions/{}/egress", self.function.id);
+            let path = format!("/v1/egress?function={}", self.function.id);
             let json = self.server.read_as(&self.function, &path).await;
-            let records = json["records"]
-                .as_array()
-                .or_else(|| json["egress"].as_array())
-                .unwrap_or_else(|| panic!("{json}"))
-                .clone();
+            let records = json["sent"].as_array().unwrap().clone();
             if records.len() >= count {
                 return records;
             }
@@ -201,8 +197,8 @@ async fn redirects_are_responses() {
 
 #[tokio::test]
 async fn a_secret_goes_out_and_does_not_come_back() {
-    let declaration = "outbound = [\"* http://up.test\"]\n\n[[secrets]]\nname = \"TOKEN\"\n\
-                       for = \"* http://up.test\"\nheader = \"authorization\"\nvalue = \"Bearer {TOKEN}\"\n";
+    let declaration = "outbound = [\"* http://up.test\"]\n\n[[secrets]]\n\
+                       to = \"* http://up.test\"\nheader = \"authorization\"\nvalue = \"Bearer {TOKEN}\"\n";
     let world = world(declaration, "").await;
     let set = world
         .server
@@ -218,7 +214,11 @@ async fn a_secret_goes_out_and_does_not_come_back() {
     let sent = world.upstream.seen();
     assert_eq!(sent[0].headers["authorization"], "Bearer s3cret-t0ken");
     let records = world.records(1).await;
-    assert_eq!(records[0]["secrets"], "TOKEN", "{records:?}");
+    assert_eq!(
+        records[0]["secrets"],
+        serde_json::json!(["TOKEN"]),
+        "{records:?}"
+    );
 }
 
 /// `p2_http_outbound_request_timeout`, `…_large_post`, `…_content_length`.

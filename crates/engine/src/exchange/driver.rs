@@ -17,6 +17,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+/// The most headers of a response, and the most bytes of their names and values.
+pub const RESPONSE_HEADERS: usize = 64;
+/// See [`RESPONSE_HEADERS`].
+pub const RESPONSE_HEADER_BYTES: usize = 16 << 10;
+
 /// The state of an exchange while its guest runs.
 pub(super) struct Driver {
     limits: Arc<Limits>,
@@ -187,6 +192,17 @@ impl Driver {
                 status.as_u16()
             );
             return Err(Fault::new(FaultKind::BadResponse, message).into());
+        }
+        let headers = response.headers();
+        let bytes = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len());
+        if headers.len() > RESPONSE_HEADERS || bytes.sum::<usize>() > RESPONSE_HEADER_BYTES {
+            let message = format!(
+                "The response of the function has more than {RESPONSE_HEADERS} headers or {RESPONSE_HEADER_BYTES} bytes of \
+                 them. Set fewer, or put them into the body."
+            );
+            return Err(Fault::new(FaultKind::ResponseHead, message).into());
         }
         // RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5
         let bare = [

@@ -9,6 +9,7 @@ mod body;
 mod driver;
 
 pub use body::ResponseBody;
+pub use driver::{RESPONSE_HEADER_BYTES, RESPONSE_HEADERS};
 
 use crate::capability::environment::Environment;
 use crate::engine::{Engine, Function};

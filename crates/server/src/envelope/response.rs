@@ -14,13 +14,10 @@ use http::header::{
     LOCATION, RETRY_AFTER, TRAILER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use iof_engine::Value;
+use iof_engine::{RESPONSE_HEADER_BYTES as HEADER_BYTES, RESPONSE_HEADERS as HEADERS, Value};
 use iof_fault::{Fault, FaultKind};
 use serde::Deserialize;
 
-/// The most headers of a response, and the most bytes of their names and values.
-const HEADERS: usize = 64;
-const HEADER_BYTES: usize = 16 << 10;
 /// The longest head that is read: each byte of a value may take six in JSON.
 const HEAD: usize = 6 * HEADER_BYTES + (4 << 10);
 
