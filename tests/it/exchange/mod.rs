@@ -36,7 +36,7 @@ async fn get(server: &Server, function: &Uploaded, below: &str) -> Answer {
 }
 
 /// The newest row of the function's log, once there are `count`.
-async fn row(server: &Server, function: &Uploaded, count: usize) -> Value {
+pub(crate) async fn row(server: &Server, function: &Uploaded, count: usize) -> Value {
     let began = Instant::now();
     loop {
         let logs = format!("/v1/functions/{}/logs", function.id);
