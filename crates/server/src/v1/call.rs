@@ -40,14 +40,16 @@ pub(super) struct ExportPath {
 /// The part of a path that names a function of an interface.
 #[derive(Deserialize)]
 pub(super) struct InterfacePath {
-    interface: String,
+    /// The interface.
     export: String,
+    /// Its function.
+    of: String,
 }
 
 impl From<InterfacePath> for ExportPath {
     fn from(path: InterfacePath) -> Self {
         Self {
-            export: format!("{}/{}", path.interface, path.export),
+            export: format!("{}/{}", path.export, path.of),
         }
     }
 }

@@ -69,7 +69,7 @@ fn routes() -> Router<Arc<App>> {
         )
         // The slash in the name of a component's export, as it is.
         .route(
-            "/functions/{function}/call/{interface}/{export}",
+            "/functions/{function}/call/{export}/{of}",
             post(call::call_of_interface).options(call::preflight_of_interface),
         )
         .method_not_allowed_fallback(call::wrong_method)

@@ -16,15 +16,16 @@ use wasmtime::component::{Type, Val};
 /// [`LimitExceeded::Output`]; for an `err`, the fault with its JSON.
 pub(super) fn result(value: Val, ty: &Type, most: u64) -> wasmtime::Result<Value> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    if let (Val::Result(result), Type::Result(of)) = (value, ty) {
-        return match (result, of.ok(), of.err()) {
-            (Ok(Some(value)), Some(ty), _) => plain(*value, &ty, most),
-            (Ok(_), ..) => Ok(Value::Unit),
-            (Err(Some(error)), _, Some(ty)) => Err(returned(Some((&error, &ty)), most)?.into()),
-            (Err(_), ..) => Err(returned(None, most)?.into()),
-        };
+    let (result, of) = match (value, ty) {
+        (Val::Result(result), Type::Result(of)) => (result, of),
+        (value, ty) => return plain(value, ty, most),
+    };
+    match (result, of.ok(), of.err()) {
+        (Ok(Some(value)), Some(ty), _) => plain(*value, &ty, most),
+        (Ok(_), ..) => Ok(Value::Unit),
+        (Err(Some(error)), _, Some(ty)) => Err(returned(Some((&*error, &ty)), most)?.into()),
+        (Err(_), ..) => Err(returned(None, most)?.into()),
     }
-    plain(value, ty, most)
 }
 
 /// The fault of an error that a function returned.

@@ -63,7 +63,7 @@ impl TypedSignature {
                 let args = pieces
                     .into_iter()
                     .map(|piece| Arg::Text(text.slice_ref(piece.as_bytes())));
-                (args.collect(), true)
+                (args.collect::<Vec<_>>(), true)
             }
             args => (args.to_vec(), false),
         };

@@ -262,9 +262,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 let mut values: Vec<Option<Val>> = vec![None; fields.len()];
                 while let Some(name) = map.next_key::<String>()? {
                     let at = fields.iter().position(|(known, _)| *known == name);
-                    let Some((slot, (_, ty))) =
-                        at.and_then(|at| Some((values.get_mut(at)?, fields.get(at)?)))
-                    else {
+                    let at = at.unwrap_or(fields.len());
+                    let (Some(slot), Some((_, ty))) = (values.get_mut(at), fields.get(at)) else {
                         let name: String = name.chars().take(40).collect();
                         return self.wrong(&format!("a field `{name}`"));
                     };
