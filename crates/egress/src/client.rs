@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use tokio::time::Instant;
@@ -202,7 +203,8 @@ impl Egress {
             whole: None,
         });
         // Boxed, as the future of a whole request need not carry it.
-        Box::pin(self.run(context, hop, Some(transfer), record))
+        self.run(context, hop, Some(transfer), record)
+            .boxed()
             .await
             .map(drop)
     }

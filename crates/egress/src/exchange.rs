@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
+use futures::FutureExt;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response};
 use tokio::time::{Instant, timeout_at};
@@ -83,7 +84,7 @@ impl<'a> Exchange<'a> {
             .filter(|own| own.is_own(&hop.url))
         {
             // Boxed: most requests are sent out, and need not carry this future.
-            return Box::pin(self.dispatch(&**own, hop, transfer, record)).await;
+            return self.dispatch(&**own, hop, transfer, record).boxed().await;
         }
         let host = upstream(&hop.url);
         let _permit = self
@@ -101,7 +102,7 @@ impl<'a> Exchange<'a> {
             None => self.request((hop, hop.body.clone().into()), secret_sent, record)?,
             // Boxed, as is all that only these requests need.
             Some(transfer) => {
-                let (whole, body) = Box::pin(self.body_of(hop, transfer, record)).await?;
+                let (whole, body) = self.body_of(hop, transfer, record).boxed().await?;
                 let hop = whole.as_ref().unwrap_or(hop);
                 self.request((hop, body), secret_sent, record)?
             }
@@ -122,7 +123,7 @@ impl<'a> Exchange<'a> {
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
             match transfer {
                 None => self.within(&head, &host, sent).await?,
-                Some(transfer) => Box::pin(self.while_sending(&host, transfer, sent)).await?,
+                Some(transfer) => self.while_sending(&host, transfer, sent).boxed().await?,
             }
         };
         let (response, http1) = match response {
@@ -161,7 +162,7 @@ impl<'a> Exchange<'a> {
         }
         if let Some(transfer) = transfer {
             let delivered = self.deliver(&host, parts, body, mask, (transfer, record));
-            return Box::pin(delivered).await.map(Answer::Delivered);
+            return delivered.boxed().await.map(Answer::Delivered);
         }
         let next = match config.answers_redirects {
             true => Ok(None),
@@ -193,7 +194,7 @@ impl<'a> Exchange<'a> {
         let upload = transfer
             .as_mut()
             .and_then(|transfer| transfer.upload.take());
-        let streamed = Box::pin(self.collect(upload, record)).await?;
+        let streamed = self.collect(upload, record).await?;
         let body = streamed.unwrap_or_else(|| hop.body.clone());
         let mut request = Request::new(body);
         *request.method_mut() = hop.method.clone();

@@ -202,7 +202,7 @@ impl Exchange<'_> {
         &self,
         host: &str,
         mut parts: Parts,
-        mut body: Body,
+        body: Body,
         mask: Option<&Arc<Mask>>,
         (transfer, record): (&mut Transfer, &mut Record<'_>),
     ) -> Result<Delivered, Error> {

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use iof_policy::headers::is_framing;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -88,18 +88,21 @@ impl Upload {
     }
 
     /// Reads all of it.
-    pub(crate) async fn collect(self) -> Result<Bytes, Error> {
-        let most = usize::try_from(self.most).unwrap_or(usize::MAX);
-        let body = match Limited::new(self.stream, most).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(e) if e.is::<http_body_util::LengthLimitError>() => {
+    pub(crate) async fn collect(mut self) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        while let Some(frame) = self.stream.frame().await {
+            let frame = frame.map_err(|e| unfinished(&e))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if (body.len() + data.len()) as u64 > self.most {
                 return Err(too_large(self.most));
             }
-            Err(e) => return Err(unfinished(&e)),
-        };
+            body.extend_from_slice(&data);
+        }
         match self.declared {
             Some(declared) if declared != body.len() as u64 => Err(not_as_declared(declared)),
-            _ => Ok(body),
+            _ => Ok(body.freeze()),
         }
     }
 

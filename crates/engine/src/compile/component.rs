@@ -209,7 +209,9 @@ fn functions(
     for (name, export) in ty.exports(engine) {
         super::shape::name(name)?;
         let (interface, version) = served::split(name);
-        if interface == ASYNC_HANDLER || (interface == HANDLER && !served::is_version(version)) {
+        if interface == ASYNC_HANDLER
+            || (interface == HANDLER && !served::is_version(interface, version))
+        {
             return Err(Fault::new(
                 FaultKind::UnsupportedKind,
                 format!(

@@ -84,6 +84,7 @@ impl Driver {
     ) -> wasmtime::Result<()> {
         let mut run = pin!(run);
         loop {
+            let due = self.due().0;
             let event = tokio::select! {
                 biased;
                 ended = &mut run => Event::Ended(ended),
@@ -94,7 +95,7 @@ impl Driver {
                     Err(_) => Event::Gone,
                 },
                 more = frame(&mut self.dropped) => Event::Dropped(more),
-                () = sleep_until(self.due().0) => Event::Time,
+                () = sleep_until(due) => Event::Time,
             };
             match event {
                 Event::Ended(ended) => {

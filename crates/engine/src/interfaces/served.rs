@@ -259,7 +259,7 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
 }
 
 /// Returns whether a version of an interface is one that is served: any release of WASI 0.2, and of our own 0.1.
-fn is_version(interface: &str, version: Option<&str>) -> bool {
+pub(crate) fn is_version(interface: &str, version: Option<&str>) -> bool {
     let minor = match interface.starts_with("iof:") {
         true => "0.1.",
         false => "0.2.",
