@@ -91,13 +91,17 @@ impl Exchange<'_> {
                 Stage::Upstream(at) => (at, &idle),
                 Stage::Source | Stage::Failed(_) => (Instant::now(), &idle),
             };
-            let at = (since + limit.duration()).min(self.deadline);
+            let due = since + limit.duration();
+            // What the body waits for may change meanwhile, to something with less time.
+            let at = due.min(Instant::now() + idle.duration()).min(self.deadline);
             if let Ok(answered) = timeout_at(at, sent.as_mut()).await {
                 return Ok(answered);
             }
             let late = match progress.stage() {
-                Stage::Source => at >= self.deadline,
-                Stage::Connection(now) | Stage::Ended(now) | Stage::Upstream(now) => now <= since,
+                Stage::Connection(now) | Stage::Ended(now) | Stage::Upstream(now) => {
+                    now <= since && due <= at
+                }
+                Stage::Source => false,
                 Stage::Failed(_) => true,
             };
             if late || at >= self.deadline {

@@ -301,11 +301,16 @@ mod tests {
             // A type that no function of WASI takes.
             let odd = "(param \"x\" (tuple u8 u8 u8))";
             let import = match item.split_once(']') {
-                Some((_, method)) => {
+                Some((kind, method)) => {
                     let resource = method.split('.').next().unwrap();
+                    let function = match kind {
+                        "[constructor" => format!("{odd} (result (own $r))"),
+                        "[static" => odd.to_owned(),
+                        _ => format!("(param \"self\" (borrow $r)) {odd}"),
+                    };
                     format!(
                         "(export \"{resource}\" (type $r (sub resource)))
-                         (export \"{item}\" (func (param \"self\" (borrow $r)) {odd}))"
+                         (export \"{item}\" (func {function}))"
                     )
                 }
                 None => format!("(export \"{item}\" (func {odd}))"),
