@@ -234,6 +234,8 @@ fn functions(
             _ => {}
         }
     }
+    // Those of the world first: they are what its author wrote for callers.
+    functions.sort_by_key(|(symbol, _)| symbol.contains('#'));
     Ok(functions)
 }
 
@@ -314,4 +316,45 @@ fn invalid(error: wasmtime::Error) -> Fault {
         FaultKind::InvalidModule,
         format!("The component is not valid: {error:#}."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::Capacity;
+    use crate::compile::toolchain::Toolchain;
+    use crate::executable::{Executable, Linkers};
+    use crate::limits::{CompileLimits, Limits};
+    use crate::pool;
+
+    #[test]
+    fn a_draft_is_the_same_component() {
+        let limits = WorkerLimits::new(&CompileLimits::default(), &Limits::default());
+        let toolchain = Toolchain::new(&limits).unwrap();
+        let source = wat::parse_str(
+            r#"(component
+            (core module $m (func (export "f") (result i32) (i32.const 7)))
+            (core instance $i (instantiate $m))
+            (func $f (result u8) (canon lift (core func $i "f")))
+            (instance $api (export "f" (func $f)))
+            (export "a:b/api@1.0.0" (instance $api))
+            (export "c:d/api@2.0.0" (instance $api))
+            (export "seven" (func $f)))"#,
+        )
+        .unwrap();
+        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        let linkers = Linkers::new(&pooled).unwrap();
+        for effort in [Effort::Draft, Effort::Full] {
+            let compiled = toolchain.compile(&source, effort).unwrap().artefact;
+            let (manifest, code) = artefact::manifest(&compiled).unwrap();
+            assert_eq!(manifest.draft, effort == Effort::Draft);
+            let names = manifest.exports.iter().map(|export| &*export.name);
+            assert_eq!(
+                names.collect::<Vec<_>>(),
+                ["seven", "a:b/api@1.0.0/f", "c:d/api@2.0.0/f"]
+            );
+            let loaded = Executable::load(&pooled, &linkers, &manifest, code).unwrap();
+            assert!(loaded.export("seven").is_some() && loaded.export("f").is_none());
+        }
+    }
 }

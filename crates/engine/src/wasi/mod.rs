@@ -161,7 +161,9 @@ impl Wasi {
             }
             let mut context = Box::new(builder.build_p1());
             if let Some(handles) = setup.handles {
-                context.ctx().table.set_max_capacity(handles as usize);
+                // A pollable of a clock or a stream's read-ahead takes an entry beside that of its handle.
+                let entries = (handles as usize).saturating_mul(2);
+                context.ctx().table.set_max_capacity(entries);
             }
             context
         })

@@ -189,6 +189,9 @@ fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
     if let Some(first) = schema["enum"].as_array().and_then(|all| all.first()) {
         return first.clone();
     }
+    if let Some(first) = schema["anyOf"].as_array().and_then(|all| all.first()) {
+        return sample(first, root, depth + 1, left);
+    }
     let of = match &schema["type"] {
         Json::Array(types) => types.first().and_then(Json::as_str),
         ty => ty.as_str(),
