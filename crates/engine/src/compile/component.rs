@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// The beginning of the name of the interface that programs export.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -50,11 +51,20 @@ pub(super) fn compile(
     manifest.space = space(&component)?;
     fits(manifest.space, &limits.call)?;
     manifest.draft = effort == Effort::Draft;
-    if manifest.unserved.is_empty() {
-        let linked = interfaces::linker(engine).map_err(super::toolchain::internal)?;
-        linked
+    let is_handler = manifest.kind == Kind::Http;
+    if manifest.unserved.is_empty() || is_handler {
+        let mut linker = interfaces::linker(engine).map_err(super::toolchain::internal)?;
+        if !manifest.unserved.is_empty() {
+            linker
+                .define_unknown_imports_as_traps(&component)
+                .map_err(|error| other_types(&error))?;
+        }
+        let linked = linker
             .instantiate_pre(&component)
             .map_err(|error| other_types(&error))?;
+        if is_handler {
+            ProxyPre::new(linked).map_err(invalid)?;
+        }
     }
     let code = component.serialize().map_err(super::toolchain::internal)?;
     let artefact = artefact::encode(&manifest, code)
