@@ -3,6 +3,7 @@
 use super::{LONG, get, handler, path, row};
 use iof_tests::guests::{guest, handler_component};
 use iof_tests::server::Server;
+use iof_tests::user::User;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -265,4 +266,18 @@ async fn trailers_go_both_ways() {
         .unwrap()
         .unwrap();
     assert!(all.contains("3 x-a=b"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_says_where_it_is() {
+    let server = Server::start("").await;
+    let user = User::new(&server.url);
+    let file = user.folder().join("site.wasm");
+    std::fs::write(file, handler_component("http-handler")).unwrap();
+    let said = user.types(&["deploy", "site.wasm", "--name", "site"]).await;
+    assert!(said.contains("/fn/site/"), "{said}");
+    let shown = user.types(&["show", "site"]).await;
+    assert!(shown.contains("it answers HTTP requests"), "{shown}");
+    assert!(shown.contains("under its outbound rules"), "{shown}");
+    assert_eq!(server.get("/fn/site/").await.text(), "hello");
 }
