@@ -43,7 +43,7 @@ pub(crate) async fn row(server: &Server, function: &Uploaded, count: usize) -> V
         let logs = server.read_as(function, &logs).await;
         let rows = logs["logs"].as_array().unwrap();
         if rows.len() >= count {
-            return rows[0].clone();
+            return rows[rows.len() - 1].clone();
         }
         assert!(began.elapsed() < LONG, "{logs}\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -20,7 +20,7 @@ use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem, Type};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// The beginning of the name of the interface that programs export.
@@ -103,7 +103,17 @@ fn manifest(
             exports.insert(0, program_of(symbol));
         }
     }
-    if functions.iter().any(|(symbol, _)| is_handler(symbol)) {
+    if let Some((_, of)) = functions.iter().find(|(symbol, _)| is_handler(symbol)) {
+        // As in WIT: `handle: func(request: incoming-request, response-out: response-outparam)`.
+        let resources = of.params().map(|(_, ty)| matches!(ty, Type::Own(_)));
+        if !resources.eq([true, true]) || of.results().len() > 0 {
+            return Err(Fault::new(
+                FaultKind::InvalidModule,
+                format!(
+                    "The component exports `handle` of {HANDLER} with another type than it has."
+                ),
+            ));
+        }
         kind = Kind::Http;
         exports.clear();
     }

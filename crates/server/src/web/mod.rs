@@ -22,7 +22,7 @@ use axum::extract::State;
 use axum::routing::any;
 use http::header::ACCESS_CONTROL_REQUEST_HEADERS;
 use http::{HeaderValue, Method, Request, Response, header};
-use iof_engine::Export;
+use iof_engine::{Export, HANDLER};
 use iof_fault::{Fault, FaultKind};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -133,7 +133,14 @@ async fn run(
     let function = &prepared.function;
     if function.code.takes_http() {
         let served = exchange::serve(app, &web.exchanges, address, prepared, (parts, body));
-        return Box::pin(served).await;
+        return match Box::pin(served).await {
+            Err(refusal) => {
+                // The path is the function's, and no export.
+                caller::log_refused(app, call, &address.function, HANDLER, &refusal.fault).await;
+                Ok(refusal.into_response())
+            }
+            answered => answered,
+        };
     }
     if address.export.is_empty() {
         return Ok(reply::failure(&reply::nothing_at(address.path)));
