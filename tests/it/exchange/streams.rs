@@ -246,7 +246,7 @@ async fn bodies_have_a_limit() {
         .await
         .unwrap();
     assert!(response.bytes().await.is_err(), "the body is cut");
-    let row = row(&server, &function, 3).await;
+    let row = row(&server, &function, 4).await;
     assert_eq!(row["fault"], "streamed-body", "{row}");
 }
 
