@@ -72,8 +72,6 @@ struct State {
     waiting: Option<Instant>,
     /// The reason why the body is not whole.
     fault: Option<Fault>,
-    /// True when the body has ended, whole or not.
-    ended: bool,
 }
 
 impl Shared {
@@ -95,10 +93,6 @@ impl Shared {
     pub(super) fn fault(&self) -> Option<Fault> {
         self.lock().fault.clone()
     }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.lock().ended
-    }
 }
 
 /// The body of a response while its guest writes it. Dropping it before its end ends the guest.
@@ -107,6 +101,8 @@ pub struct ResponseBody {
     body: Option<HyperOutgoingBody>,
     shared: Arc<Shared>,
     left: u64,
+    /// What is left of its `Content-Length`: a connection asks for nothing behind it.
+    declared: Option<u64>,
     /// Told that the body is at its end, or dropped without.
     end: Option<oneshot::Sender<()>>,
 }
@@ -115,13 +111,14 @@ impl ResponseBody {
     pub(super) fn new(
         body: Option<HyperOutgoingBody>,
         shared: Arc<Shared>,
-        most: u64,
+        (most, declared): (u64, Option<u64>),
     ) -> (Self, oneshot::Receiver<()>) {
         let (sender, end) = oneshot::channel();
         let mut this = Self {
             body,
             shared,
             left: most,
+            declared,
             end: Some(sender),
         };
         if this.body.is_none() {
@@ -133,7 +130,6 @@ impl ResponseBody {
     /// Tells the driver that nothing more is asked for.
     fn tell(&mut self) {
         if let Some(end) = self.end.take() {
-            self.shared.lock().ended = true;
             // Its receiver is gone when the guest is.
             let _ = end.send(());
         }
@@ -144,6 +140,7 @@ impl ResponseBody {
         match self.left.checked_sub(length) {
             Some(left) => {
                 self.left = left;
+                self.declared = self.declared.map(|left| left.saturating_sub(length));
                 Ok(frame)
             }
             // The driver has the words.
@@ -185,7 +182,6 @@ impl Body for ResponseBody {
             },
         };
         let fault = this.shared.fail(failed);
-        this.shared.lock().ended = true;
         this.body = None;
         this.end = None;
         Poll::Ready(Some(Err(fault)))
@@ -203,8 +199,16 @@ impl Body for ResponseBody {
     }
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.declared == Some(0) {
+            self.tell();
+        }
+    }
+}
+
 /// The fault of a response that its guest left unfinished.
-pub(super) fn unfinished() -> Fault {
+fn unfinished() -> Fault {
     let message =
         "The function did not finish the body of its response. Call outgoing-body.finish.";
     Fault::new(FaultKind::BadResponse, message)

@@ -4,10 +4,11 @@
 //! Time is kept by a timer here and by the ticks of the engine: a guest that waits is not ticked, and one that computes
 //! lets no timer fire before its tick.
 
-use super::body::{ResponseBody, Shared, unfinished};
+use super::body::{ResponseBody, Shared};
 use super::{Answer, HyperOutgoingBody};
 use crate::limits::{LimitExceeded, Limits};
 use futures::FutureExt;
+use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use iof_fault::{Fault, FaultKind};
@@ -131,22 +132,29 @@ impl Driver {
         }
     }
 
-    /// Settles the result of the exchange, and what the body of its response ends with.
-    pub(super) fn end(
-        mut self,
-        result: Result<(), Fault>,
-        unfinished_body: bool,
-    ) -> Result<(), Fault> {
-        let result = match (result, self.shared.fault()) {
-            (Ok(()), Some(fault)) => Err(self.worded(fault)),
-            (Ok(()), None) if unfinished_body && !self.shared.has_ended() => Err(unfinished()),
-            (result, _) => result,
-        };
-        if let Err(fault) = &result {
+    /// Notes the result of the guest, which is what the body of its response ends with.
+    pub(super) fn settle(&mut self, result: &Result<(), Fault>) {
+        if let Err(fault) = result {
             self.shared.fail(fault.clone());
         }
+    }
+
+    /// Waits until the body of the response has ended, and returns the result of the exchange.
+    pub(super) async fn end(mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         self.settled = true;
-        result
+        let Some(end) = self.end.take().filter(|_| result.is_ok()) else {
+            return result;
+        };
+        let read = tokio::time::timeout_at(self.deadline, end).await;
+        match (self.shared.fault(), read) {
+            (Some(fault), _) => Err(self.worded(fault)),
+            (None, Ok(Ok(()))) => Ok(()),
+            (None, Ok(Err(_))) => Err(client_gone()),
+            (None, Err(_)) => {
+                let fault = LimitExceeded::WallTime.fault(&self.limits);
+                Err(self.shared.fail(fault))
+            }
+        }
     }
 
     fn worded(&self, fault: Fault) -> Fault {
@@ -221,7 +229,9 @@ impl Driver {
             false => Some(body),
         };
         let most = self.limits.streamed_body.as_u64();
-        let (body, end) = ResponseBody::new(body, Arc::clone(&self.shared), most);
+        let declared = parts.headers.get(CONTENT_LENGTH);
+        let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+        let (body, end) = ResponseBody::new(body, Arc::clone(&self.shared), (most, declared));
         self.end = (!without_body).then_some(end);
         let taken = self
             .head
@@ -235,14 +245,8 @@ impl Driver {
 
     /// The error of an exchange whose response nobody takes.
     fn gone(&self) -> wasmtime::Error {
-        let gone = || {
-            Fault::new(
-                FaultKind::ClientGone,
-                "The client left before it had its answer.",
-            )
-        };
         let fault = self.shared.fault().map(|fault| self.worded(fault));
-        fault.unwrap_or_else(gone).into()
+        fault.unwrap_or_else(client_gone).into()
     }
 }
 
@@ -253,6 +257,11 @@ impl Drop for Driver {
             self.shared.fail(Fault::new(FaultKind::Stopping, message));
         }
     }
+}
+
+fn client_gone() -> Fault {
+    let message = "The client left before it had its answer.";
+    Fault::new(FaultKind::ClientGone, message)
 }
 
 fn no_response() -> Fault {

@@ -53,7 +53,7 @@ pub struct Exchange {
 }
 
 impl Engine {
-    /// Runs one exchange in a fresh instance, until the guest's end or the first limit. The response leaves through `head`
+    /// Runs one exchange in a fresh instance, until the end of the guest and of its response's body, or the first limit. The response leaves through `head`
     /// as soon as the guest has begun it; if the outcome is a fault and `head` was dropped unused, there is none.
     pub async fn exchange(
         &self,
@@ -99,14 +99,16 @@ impl Engine {
             let mut run = Box::pin(handle(handler, &mut store, request, sender));
             driver.drive(meter.measure(run.as_mut())).await
         };
-        let unfinished = match &ended {
-            Ok(()) => finish(store.data_mut()),
-            Err(_) => false,
-        };
+        if ended.is_ok() {
+            finish(store.data_mut());
+        }
         let ended = ended.map_err(missing::classify);
         let log = store.data().wasi.take_log();
         let result = ended.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
-        let result = driver.end(result, unfinished);
+        driver.settle(&result);
+        // The instance is free for others while the client reads what is left.
+        drop(store);
+        let result = driver.end(result).await;
         Outcome {
             result: result.map(|()| Value::Unit),
             log,
@@ -147,15 +149,11 @@ async fn handle(
 }
 
 /// Cuts the bodies that a guest has not finished, as `wasi:http` asks: the host's end of them would read as their end.
-/// Returns whether there were any.
-fn finish(state: &mut CallState) -> bool {
-    let mut unfinished = false;
+fn finish(state: &mut CallState) {
     for entry in state.wasi.table().iter_mut() {
         if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
             let (empty, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
             std::mem::replace(body, empty).abort();
-            unfinished = true;
         }
     }
-    unfinished
 }

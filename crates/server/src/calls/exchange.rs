@@ -3,8 +3,7 @@
 //!
 //! The guest runs in a task of its own, as its answer leaves while it still writes. The task belongs to the server, which
 //! waits for it when it stops; it ends when the client does. What a call takes is given back, and its observers are told,
-//! when the guest has ended: until then it writes its answer's body as fast as the client reads, and after that nothing
-//! but two pieces of the body are left.
+//! when the guest and its answer's body have ended.
 
 use super::ended::EndedCall;
 use super::execute::Permits;
