@@ -2,6 +2,7 @@
 
 mod commands;
 mod imports;
+mod keyvalue;
 pub(crate) mod limits;
 mod typed;
 

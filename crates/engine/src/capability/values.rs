@@ -133,6 +133,19 @@ pub(crate) async fn list(
     Ok(page.freeze())
 }
 
+/// The keys that come after `after`, in byte order, and whether more may follow them.
+///
+/// # Errors
+/// The errors of [`FunctionValues::names`].
+pub(crate) async fn keys(
+    values: &FunctionValues<'_>,
+    after: &Bytes,
+) -> Result<(Vec<Bytes>, bool), Fault> {
+    let names = values.names(&Bytes::new(), after, LISTED).await?;
+    let is_full = names.len() >= LISTED as usize;
+    Ok((names, is_full))
+}
+
 /// Returns whether stored bytes are a value of this kind.
 fn is_there(value: &Bytes) -> bool {
     value.first() == Some(&THERE)

@@ -25,6 +25,17 @@ fn hint(import: &str, item: &str) -> String {
         version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
     let known = served::has(&format!("{interface}@{}", served::CURRENT), item);
     let hint = match package {
+        "wasi:keyvalue" => {
+            return format!(
+                " (the storage of a function is wasi:keyvalue/store@{})",
+                served::KEYVALUE_DRAFT
+            );
+        }
+        "wasi:config" => {
+            "use environment variables: declared variables are in wasi:cli/environment"
+        }
+        "wasi:logging" => "write to stderr, which is the call's log",
+        "wasi:nn" => "models are commands: import iof:command/run",
         _ if is_candidate => {
             let current = served::CURRENT;
             return format!(
@@ -35,16 +46,9 @@ fn hint(import: &str, item: &str) -> String {
             let current = served::CURRENT;
             return format!(" (another version; this server has 0.2.0 to {current})");
         }
-        "wasi:keyvalue" | "wasi:blobstore" | "wasi:sql" => {
-            "storage is for core modules yet: iof::storage of the crate iof-guest"
-        }
-        "wasi:config" => {
-            "use environment variables: declared variables are in wasi:cli/environment"
-        }
-        "wasi:logging" => "write to stderr, which is the call's log",
-        "wasi:nn" => "models are commands: import iof:command/run",
+        "wasi:blobstore" | "wasi:sql" => "the storage of a function is wasi:keyvalue",
         "fermyon:spin" | "spin:sdk" | "spin:postgres" | "spin:redis" => {
-            "an interface of Spin; use wasi:cli/environment for variables"
+            "an interface of Spin; use wasi:keyvalue, wasi:cli/environment or iof:command/run"
         }
         _ if package.starts_with("wasmcloud") => "an interface of wasmCloud",
         _ if package.starts_with("wasi:") => "no interface of WASI 0.2 has it",
@@ -65,7 +69,7 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
         FaultKind::UnknownImport,
         format!(
             "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
-             wasi:cli/imports and wasi:http 0.2.0 to {}, and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
+             wasi:cli/imports and wasi:http 0.2.0 to {}, wasi:keyvalue/store and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
              \"fault\" lets the component in.",
             served::CURRENT
         ),

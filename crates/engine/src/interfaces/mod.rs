@@ -9,6 +9,7 @@ mod command;
 mod errors;
 mod filesystem;
 pub(crate) mod http;
+mod keyvalue;
 pub(crate) mod missing;
 mod poll;
 mod random;
@@ -40,6 +41,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     command::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     filesystem::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;

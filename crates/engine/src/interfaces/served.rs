@@ -3,9 +3,25 @@
 /// The release of WASI whose interfaces these are; guests of every earlier `0.2.x` are served.
 pub(crate) const CURRENT: &str = "0.2.12";
 
+/// The interface of stored values, and its draft that toolchains use.
+const KEYVALUE: &str = "wasi:keyvalue/store";
+pub(super) const KEYVALUE_DRAFT: &str = "0.2.0-draft2";
+
 /// Interfaces without their version, and what they have.
 pub(super) const INTERFACES: &[(&str, &[&str])] = &[
     ("iof:command/run", &["run"]),
+    (
+        "wasi:keyvalue/store",
+        &[
+            "bucket",
+            "open",
+            "[method]bucket.get",
+            "[method]bucket.set",
+            "[method]bucket.delete",
+            "[method]bucket.exists",
+            "[method]bucket.list-keys",
+        ],
+    ),
     (
         "wasi:cli/environment",
         &["get-environment", "get-arguments", "initial-cwd"],
@@ -258,13 +274,16 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns whether a version of an interface is one that is served: any release of WASI 0.2, and of our own 0.1.
+/// Returns whether a version of an interface is one that is served: any release of WASI 0.2 and of our own 0.1, and the one
+/// draft of an interface that was not released.
 pub(crate) fn is_version(interface: &str, version: Option<&str>) -> bool {
-    let minor = match interface.starts_with("iof:") {
-        true => "0.1.",
-        false => "0.2.",
+    let Some(version) = version else { return false };
+    let minor = match interface {
+        KEYVALUE => return version == KEYVALUE_DRAFT,
+        _ if interface.starts_with("iof:") => "0.1.",
+        _ => "0.2.",
     };
-    let number = version.and_then(|version| version.strip_prefix(minor));
+    let number = version.strip_prefix(minor);
     number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
@@ -315,10 +334,10 @@ mod tests {
                 }
                 None => format!("(export \"{item}\" (func {odd}))"),
             };
-            let version = if interface.starts_with("iof:") {
-                "0.1.0"
-            } else {
-                "0.2.0"
+            let version = match interface {
+                KEYVALUE => KEYVALUE_DRAFT,
+                _ if interface.starts_with("iof:") => "0.1.0",
+                _ => "0.2.0",
             };
             let source =
                 format!("(component (import \"{interface}@{version}\" (instance {import})))");

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
-/// A type as a test makes it.
 #[derive(Clone, Debug)]
 enum Made {
     Plain(&'static str),
@@ -124,7 +123,6 @@ fn component(engine: &Engine, ty: &Made) -> Component {
     Component::new(engine, bytes).unwrap_or_else(|error| panic!("{source}\n{error:?}"))
 }
 
-/// Calls an export with one argument in JSON.
 fn call(component: &Component, name: &str, argument: &str) -> Result<Value, String> {
     let engine = component.engine();
     let mut store = Store::new(engine, ());
@@ -170,7 +168,6 @@ fn made() -> impl Strategy<Value = Made> {
     })
 }
 
-/// A value of a type, by numbers that are drawn.
 fn value(ty: &Made, draw: &mut impl FnMut() -> u64) -> Json {
     let number = draw();
     let pick = |count: usize| usize::try_from(number).unwrap_or_default() % count;
