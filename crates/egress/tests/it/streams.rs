@@ -48,6 +48,10 @@ fn start(egress: &Egress, request: Request<RequestStream>) -> Sent {
     start_with(egress, any_rule(), SecretInjections::default(), request)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test waits for it, or aborts it"
+)]
 fn start_with(
     egress: &Egress,
     rules: Rules,

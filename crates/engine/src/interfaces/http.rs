@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready as poll_ready};
+use tokio::task::JoinSet;
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -39,6 +40,7 @@ struct Hooks {
     left: u32,
     /// Set when the call has ended: bodies that are not at their end are cut.
     over: Arc<AtomicBool>,
+    drains: Drains,
 }
 
 impl HttpState {
@@ -52,6 +54,7 @@ impl HttpState {
                 commands: Arc::clone(commands),
                 left: limits.commands,
                 over: Arc::default(),
+                drains: Drains::default(),
             },
         }
     }
@@ -106,12 +109,12 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         let (mut parts, body) = request.into_parts();
         let Some(left) = self.left.checked_sub(1) else {
-            drain(body);
+            self.drains.drain(body);
             return Box::new(ready(Err(Error::ConnectionLimitReached)));
         };
         self.left = left;
         let Some(client) = self.commands.http().cloned() else {
-            drain(body);
+            self.drains.drain(body);
             return Box::new(ready(Err(Error::HttpRequestDenied)));
         };
         // Of the connection, which is the client's.
@@ -130,7 +133,8 @@ impl WasiHttpHooks for Hooks {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        Box::new(send(client, self.call.clone(), request, unsent))
+        let rest = (unsent, self.drains.clone());
+        Box::new(send(client, self.call.clone(), request, rest))
     }
 }
 
@@ -138,7 +142,7 @@ async fn send(
     client: Arc<dyn HttpClient>,
     call: CallContext,
     request: HttpRequest,
-    unsent: Arc<Mutex<Option<WasiBody>>>,
+    (unsent, drains): (Arc<Mutex<Option<WasiBody>>>, Drains),
 ) -> Result<Sent, Error> {
     match client.send(call, request).await {
         Ok(HttpResponse { response, rest }) => {
@@ -152,17 +156,22 @@ async fn send(
         Err(fault) => {
             let left = unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(body) = left.filter(|_| is_denied(fault.kind)) {
-                drain(body);
+                drains.drain(body);
             }
             Err(error(&fault))
         }
     }
 }
 
-/// Reads a body and drops it, until its guest finishes it or ends.
-fn drain(mut body: WasiBody) {
-    // It ends at the latest with the call, which owns the other end.
-    tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+/// Tasks that read bodies and drop them. They end with the call, which owns both ends.
+#[derive(Clone, Default)]
+struct Drains(Arc<Mutex<JoinSet<()>>>);
+
+impl Drains {
+    fn drain(&self, mut body: WasiBody) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+    }
 }
 
 /// Returns whether a request was refused before anything was sent.
