@@ -11,6 +11,7 @@
 mod cli;
 mod components;
 mod egress;
+mod exchange;
 mod guests;
 mod second_state;
 mod server;

@@ -21,6 +21,24 @@ pub fn guest(name: &str) -> Vec<u8> {
     })
 }
 
+/// A built guest that answers HTTP requests as a component, wrapped as the tools of its language do.
+///
+/// # Panics
+/// If it is not built, or not a library.
+pub fn handler_component(name: &str) -> Vec<u8> {
+    use wasi_preview1_component_adapter_provider as adapter;
+    let encoder = wit_component::ComponentEncoder::default()
+        .module(&guest(name))
+        .expect("a library");
+    encoder
+        .adapter(
+            adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+            adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+        )
+        .and_then(|mut encoder| encoder.encode())
+        .expect("a component")
+}
+
 /// A built guest with a `main` as a component, wrapped as the tools of its language do.
 ///
 /// # Panics

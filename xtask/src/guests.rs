@@ -56,6 +56,7 @@ const GROUPS: [Group; 8] = [
             ("second-state", "second_state", "second-state"),
             ("typed", "typed", "typed"),
             ("program", "program", "program"),
+            ("http-handler", "http_handler", "http-handler"),
             (
                 "cumulative-storage",
                 "cumulative_storage",

@@ -103,6 +103,8 @@ enum Bench {
     Egress(Rounds),
     /// Native programs beside bare ones, workers that stay beside those that start, models beside their runtimes
     Commands(Rounds),
+    /// A component that answers HTTP requests, against `wasmtime serve` of the same one
+    Components(Rounds),
     /// Many functions that take turns, beside one
     Tenants(Tenants),
     /// The functions that answer quickly, beside a hundred that compute or fill their memory
@@ -155,6 +157,9 @@ fn main() -> ExitCode {
         Chore::Bench {
             what: Bench::Commands(rounds),
         } => bench::commands(rounds.rounds),
+        Chore::Bench {
+            what: Bench::Components(rounds),
+        } => bench::components(rounds.seconds, rounds.rounds),
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),

@@ -7,9 +7,11 @@
 //! engine builds without an HTTP client and without a jail.
 
 mod call;
+mod http;
 mod registry;
 mod run;
 
 pub use call::{CallContext, Grants, Output, Refusal, Request, TIMED_OUT};
+pub use http::{BodyError, HttpClient, HttpRequest, HttpResponse};
 pub use registry::{Command, Registry};
 pub use run::{Observer, Run};

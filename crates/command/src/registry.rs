@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::{CallContext, Output, Refusal, Request, TIMED_OUT};
+use crate::http::HttpClient;
 use crate::run::{Observer, RunRecord};
 
 /// A named capability with Unix shape.
@@ -42,6 +43,7 @@ pub trait Command: Send + Sync {
 pub struct Registry {
     commands: BTreeMap<String, Box<dyn Command>>,
     observers: Vec<Arc<dyn Observer>>,
+    http: Option<Arc<dyn HttpClient>>,
 }
 
 impl Registry {
@@ -55,7 +57,18 @@ impl Registry {
         Registry {
             commands: BTreeMap::new(),
             observers,
+            http: None,
         }
+    }
+
+    /// Sets the client of requests whose bodies stream; without one, all of them are denied.
+    pub fn set_http(&mut self, client: impl HttpClient + 'static) {
+        self.http = Some(Arc::new(client));
+    }
+
+    /// The client of requests whose bodies stream.
+    pub fn http(&self) -> Option<&Arc<dyn HttpClient>> {
+        self.http.as_ref()
     }
 
     /// Adds a command. A command of the same name is replaced and returned: an operator's native program

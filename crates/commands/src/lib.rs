@@ -2,7 +2,10 @@
 //! operator's own programs, each in a jail; and [`signing`], with secrets that functions never hold.
 
 mod outbound;
+mod streaming;
 
 pub mod http_proxy;
 pub mod native;
 pub mod signing;
+
+pub use streaming::StreamingHttp;

@@ -38,6 +38,15 @@ impl Body {
             connection: http1.map(|http1| ReturnToPool { http1, key, pool }),
         }
     }
+
+    /// Lets the connection send more of its request while nobody takes the response. Returns whether it can.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.connection {
+            Some(ReturnToPool { http1, .. }) => http1.drive(cx),
+            // HTTP/2 goes on by itself.
+            None => true,
+        }
+    }
 }
 
 impl http_body::Body for Body {

@@ -9,12 +9,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 use url::Url;
 
 use crate::dial::Connector;
+use crate::download::HeadSender;
 use crate::exchange::{Answer, Exchange, Shared};
 use crate::limit::Limits;
 use crate::pool::Pool;
@@ -25,6 +27,8 @@ use crate::resend::Resends;
 use crate::resolve::Resolve;
 use crate::retry::Retries;
 use crate::tls::Tls;
+use crate::transfer::{Delivered, StreamTimeouts, Transfer};
+use crate::upload::{RequestStream, Upload};
 use crate::{
     Config, ConfigError, Error, Kind, LocalDispatch, Outbound, headers, parse_outbound_url,
 };
@@ -136,9 +140,6 @@ impl Egress {
         url: Url,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, Error> {
-        let deadline = context
-            .deadline
-            .min(Instant::now() + self.shared.config.total_timeout);
         let (parts, body) = request.into_parts();
         let observers = &self.shared.observers;
         let mut record = Record::new(context, observers, &parts.method);
@@ -146,12 +147,79 @@ impl Egress {
         if let Err(e) = check(&self.shared.config, &parts.headers, &body) {
             return Err(fail(record, e));
         }
-        let mut hop = Hop {
+        let hop = Hop {
             method: parts.method,
             url,
             headers: parts.headers,
             body,
         };
+        match self.run(context, hop, None, record).await? {
+            Answered::Whole(response) => Ok(response),
+            // Only a transfer is delivered.
+            Answered::Delivered => Err(Error::new(Kind::Protocol, "no response")),
+        }
+    }
+
+    /// Sends a request whose body may still be made, and hands out the response while it arrives, through `head`.
+    /// Returns when both have ended. The rules are those of [`Egress::send`]; redirects are responses, nothing is sent
+    /// again once a part of its body is gone, and `retries` and `decode` are ignored. Dropping the future cancels the
+    /// request: a body that is not at its end is then never taken for whole, on either side.
+    ///
+    /// # Errors
+    /// An [`Error`] whose `Display` may be shown to the function. If the head was handed out before, it is the end of
+    /// the response's body, too.
+    pub async fn exchange(
+        &self,
+        context: &Outbound<'_>,
+        request: Request<RequestStream>,
+        timeouts: StreamTimeouts,
+        head: HeadSender,
+    ) -> Result<(), Error> {
+        let context = &Outbound {
+            retries: 0,
+            decode: false,
+            ..*context
+        };
+        let (parts, stream) = request.into_parts();
+        let observers = &self.shared.observers;
+        let record = Record::new(context, observers, &parts.method);
+        let admitted = parse_outbound_url(&parts.uri.to_string())
+            .and_then(|url| Ok((url, check_stream(&self.shared.config, &parts.headers)?)));
+        let (url, (most, declared)) = match admitted {
+            Ok(admitted) => admitted,
+            Err(e) => return Err(fail(record, e)),
+        };
+        let hop = Hop {
+            method: parts.method,
+            url,
+            headers: parts.headers,
+            body: Bytes::new(),
+        };
+        let transfer = Box::new(Transfer {
+            upload: Some(Upload::new(stream, most, declared)),
+            head: Some(head),
+            timeouts,
+            sending: None,
+            whole: None,
+        });
+        // Boxed, as the future of a whole request need not carry it.
+        self.run(context, hop, Some(transfer), record)
+            .boxed()
+            .await
+            .map(drop)
+    }
+
+    async fn run<'a>(
+        &'a self,
+        context: &'a Outbound<'a>,
+        mut hop: Hop,
+        mut transfer: Option<Box<Transfer>>,
+        mut record: Record<'a>,
+    ) -> Result<Answered, Error> {
+        let deadline = context
+            .deadline
+            .min(Instant::now() + self.shared.config.total_timeout);
+        let observers = &self.shared.observers;
         hop.headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("*/*"));
@@ -172,7 +240,7 @@ impl Egress {
             };
             let answer = exchange
                 .run(
-                    &hop,
+                    (&hop, &mut transfer),
                     &mut secret_sent,
                     &mut retries,
                     &mut resends,
@@ -186,7 +254,14 @@ impl Egress {
             match answer {
                 Ok(Answer::Response(response)) => {
                     record.done("ok");
-                    return Ok(response);
+                    return Ok(Answered::Whole(response));
+                }
+                Ok(Answer::Delivered(delivered)) => {
+                    // What nobody took is recorded as cancelled.
+                    if let Delivered::Whole = delivered {
+                        record.done("ok");
+                    }
+                    return Ok(Answered::Delivered);
                 }
                 Ok(Answer::Redirect(next, method)) => {
                     if redirects == most {
@@ -230,6 +305,12 @@ impl Egress {
     }
 }
 
+/// A response: whole, or handed out while it arrived.
+enum Answered {
+    Whole(Response<Bytes>),
+    Delivered,
+}
+
 pub(crate) fn fail(record: Record<'_>, error: Error) -> Error {
     record.failed(&error);
     error
@@ -243,9 +324,24 @@ fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error
         config.max_request.as_u64(),
     );
     if size as u64 > limit {
-        let message =
-            format!("the request has {size} bytes, {limit} are allowed (limit max_request)");
-        return Err(Error::new(Kind::RequestTooLarge, message));
+        return Err(too_large(size as u64, limit));
     }
     Ok(())
+}
+
+/// The same for a request whose body is still to come: the bytes that it may have, and those that its head says.
+fn check_stream(config: &Config, headers: &HeaderMap) -> Result<(u64, Option<u64>), Error> {
+    headers::check_framing(headers)?;
+    let declared = headers::declared_length(headers)?;
+    let (head, limit) = (headers::size(headers) as u64, config.max_request.as_u64());
+    let size = head.saturating_add(declared.unwrap_or(0));
+    if size > limit {
+        return Err(too_large(size, limit));
+    }
+    Ok((limit - head, declared))
+}
+
+fn too_large(size: u64, limit: u64) -> Error {
+    let message = format!("the request has {size} bytes, {limit} are allowed (limit max_request)");
+    Error::new(Kind::RequestTooLarge, message)
 }

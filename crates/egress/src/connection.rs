@@ -13,19 +13,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 
 use crate::stream::{Stream, Watch};
+use crate::upload::OutgoingBody;
 
 /// A request as it is sent. Its URI is the path and the query; the connection knows the origin.
-pub(crate) type Outgoing = Request<Full<Bytes>>;
+pub(crate) type Outgoing = Request<OutgoingBody>;
 type NotSent = TrySendError<Outgoing>;
 
 /// The number of a thread, unique in the process.
@@ -43,9 +42,9 @@ impl ThreadId {
 
 /// An HTTP/1 connection. It makes progress only while a call waits for it.
 pub(crate) struct Http1 {
-    sender: http1::SendRequest<Full<Bytes>>,
+    sender: http1::SendRequest<OutgoingBody>,
     /// `None` when it has ended.
-    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Stream>, OutgoingBody>>,
     watch: Arc<Watch>,
     host: HeaderValue,
     /// The time for which the other side keeps it open, from its last response.
@@ -137,14 +136,15 @@ impl Http1 {
         waited
     }
 
-    /// Drives it as far as it goes; `cx` is woken when it can go further.
-    fn drive(&mut self, cx: &mut Context<'_>) {
+    /// Drives it as far as it goes; `cx` is woken when it can go further. Returns whether it is open.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(connection) = &mut self.connection
             && Pin::new(connection).poll(cx).is_ready()
         {
             // The reason why it ended is passed to the call that waits for the response.
             self.connection = None;
         }
+        self.connection.is_some()
     }
 }
 
@@ -170,7 +170,7 @@ fn kept(headers: &HeaderMap) -> Option<Duration> {
 /// An HTTP/2 connection, shared by many requests.
 #[derive(Clone)]
 pub(crate) struct Http2 {
-    pub(crate) sender: http2::SendRequest<Full<Bytes>>,
+    pub(crate) sender: http2::SendRequest<OutgoingBody>,
     pub(crate) authority: Authority,
     pub(crate) to: SocketAddr,
 }

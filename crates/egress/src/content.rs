@@ -18,7 +18,7 @@ use crate::{Error, Kind, headers};
 
 /// The most bytes that are searched on the same thread. Searching them takes less than a millisecond; a longer search
 /// would hold up others on the runtime's threads.
-const SEARCHED_IN_PLACE: usize = 32 * 1024;
+pub(crate) const SEARCHED_IN_PLACE: usize = 32 * 1024;
 
 impl<'a> Exchange<'a> {
     /// Reads the whole body.
@@ -29,17 +29,7 @@ impl<'a> Exchange<'a> {
         record: &mut Record<'a>,
     ) -> Result<Bytes, Error> {
         let config = &self.shared.config;
-        let max = config.max_response;
-        let too_large = || {
-            let message = format!(
-                "the response of {host} has more than {} bytes (limit max_response)",
-                bytes(max)
-            );
-            Error::new(Kind::ResponseTooLarge, message)
-        };
-        if body.size_hint().lower() > max.as_u64() {
-            return Err(too_large());
-        }
+        self.check_size(host, body.size_hint().lower())?;
         let idle = Limit::new(Kind::TimeoutIdle, "idle_timeout", config.idle_timeout);
         // Most bodies come as one chunk, which is passed on as it is.
         let (mut first, mut all) = (Bytes::new(), BytesMut::new());
@@ -50,21 +40,12 @@ impl<'a> Exchange<'a> {
                 None => self.within(&idle, host, body.frame()).await?,
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|e| {
-                Error::new(
-                    Kind::Protocol,
-                    format!("{host} closed the connection in the middle of its response"),
-                )
-                .with_detail(&e)
-                .transient_if(!is_nonsense(&e))
-            })?;
+            let frame = frame.map_err(|e| broken(host, &e))?;
             let Ok(chunk) = frame.into_data() else {
                 continue;
             };
             record.bytes_in += chunk.len();
-            if record.bytes_in as u64 > max.as_u64() {
-                return Err(too_large());
-            }
+            self.check_size(host, record.bytes_in as u64)?;
             if first.is_empty() && all.is_empty() {
                 first = chunk;
             } else {
@@ -73,6 +54,17 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+
+    /// Checks the bytes of a response's body, those to come included if they are known.
+    pub(crate) fn check_size(&self, host: &str, size: u64) -> Result<(), Error> {
+        let max = bytes(self.shared.config.max_response);
+        if size <= max {
+            return Ok(());
+        }
+        let message =
+            format!("the response of {host} has more than {max} bytes (limit max_response)");
+        Err(Error::new(Kind::ResponseTooLarge, message))
     }
 
     /// Decodes or masks `body` for the function, and corrects `head` for it.
@@ -170,7 +162,15 @@ impl<'a> Exchange<'a> {
     }
 }
 
-fn encoded(host: &str) -> Error {
+/// The error of a response that ended in its middle.
+pub(crate) fn broken(host: &str, error: &hyper::Error) -> Error {
+    let message = format!("{host} closed the connection in the middle of its response");
+    Error::new(Kind::Protocol, message)
+        .with_detail(error)
+        .transient_if(!is_nonsense(error))
+}
+
+pub(crate) fn encoded(host: &str) -> Error {
     let message = format!(
         "the response of {host} is compressed although it was asked not to be, and a response to a \
          request with a secret is searched for it"

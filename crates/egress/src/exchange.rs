@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
+use futures::FutureExt;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response};
-use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
@@ -21,6 +21,8 @@ use crate::record::{Observer, Record};
 use crate::redirect::Hop;
 use crate::resend::Resends;
 use crate::retry::Retries;
+use crate::transfer::{Delivered, Transfer};
+use crate::upload::OutgoingBody;
 use crate::url_parts::{origin, upstream};
 use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers};
 
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
 /// The result of one hop.
 pub(crate) enum Answer {
     Response(Response<Bytes>),
+    /// A response that was handed out while it arrived.
+    Delivered(Delivered),
     /// The next hop, or the reason why the `Location` is refused, and the requested method.
     Redirect(Result<Hop, Error>, http::Method),
     /// The same hop again, after a pause.
@@ -56,10 +60,10 @@ impl<'a> Exchange<'a> {
     /// Sends one request and reads its response.
     ///
     /// `secret_sent` is set once any hop carried a secret; from then on every response and error is
-    /// masked.
+    /// masked. With a `transfer`, the request's body is sent and the response handed out while they are made.
     pub(crate) async fn run(
         &self,
-        hop: &Hop,
+        (hop, transfer): (&Hop, &mut Option<Box<Transfer>>),
         secret_sent: &mut bool,
         retries: &mut Retries,
         resends: &mut Resends,
@@ -80,7 +84,7 @@ impl<'a> Exchange<'a> {
             .filter(|own| own.is_own(&hop.url))
         {
             // Boxed: most requests are sent out, and need not carry this future.
-            return Box::pin(self.dispatch(&**own, hop, record)).await;
+            return self.dispatch(&**own, hop, transfer, record).boxed().await;
         }
         let host = upstream(&hop.url);
         let _permit = self
@@ -94,7 +98,15 @@ impl<'a> Exchange<'a> {
             )
             .await?;
 
-        let request = self.request(hop, secret_sent, record)?;
+        let request = match transfer {
+            None => self.request((hop, hop.body.clone().into()), secret_sent, record)?,
+            // Boxed, as is all that only these requests need.
+            Some(transfer) => {
+                let (whole, body) = self.body_of(hop, transfer, record).boxed().await?;
+                let hop = whole.as_ref().unwrap_or(hop);
+                self.request((hop, body), secret_sent, record)?
+            }
+        };
         let mask = self.context.secrets.mask().filter(|_| *secret_sent);
         let head = Limit::new(
             Kind::TimeoutFirstByte,
@@ -109,12 +121,23 @@ impl<'a> Exchange<'a> {
         let response = {
             let fresh = resends.fresh();
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
-            self.within(&head, &host, sent).await?
+            match transfer {
+                None => self.within(&head, &host, sent).await?,
+                Some(transfer) => self.while_sending(&host, transfer, sent).boxed().await?,
+            }
         };
         let (response, http1) = match response {
             Ok(answered) => answered,
             Err(e) => {
-                return match resends.after(&hop.method, &e, self.deadline) {
+                if let Some(own) = transfer.as_ref().and_then(|transfer| transfer.failure()) {
+                    return Err(own);
+                }
+                let again = match transfer.as_ref().and_then(|transfer| transfer.progress()) {
+                    // What was read of its body is gone.
+                    Some(_) => None,
+                    None => resends.after(&hop.method, &e, self.deadline),
+                };
+                return match again {
                     Some(pause) => Ok(Answer::Resend(pause)),
                     None => Err(failure(&host, config, &e)),
                 };
@@ -136,6 +159,10 @@ impl<'a> Exchange<'a> {
         if let Some(mask) = mask {
             // The `Location` of a redirect is masked, too, before it is followed.
             mask.headers(&mut parts.headers);
+        }
+        if let Some(transfer) = transfer {
+            let delivered = self.deliver(&host, parts, body, mask, (transfer, record));
+            return delivered.boxed().await.map(Answer::Delivered);
         }
         let next = match config.answers_redirects {
             true => Ok(None),
@@ -161,9 +188,15 @@ impl<'a> Exchange<'a> {
         &self,
         own: &dyn LocalDispatch,
         hop: &Hop,
+        transfer: &mut Option<Box<Transfer>>,
         record: &mut Record<'a>,
     ) -> Result<Answer, Error> {
-        let mut request = Request::new(hop.body.clone());
+        let upload = transfer
+            .as_mut()
+            .and_then(|transfer| transfer.upload.take());
+        let streamed = self.collect(upload, record).await?;
+        let body = streamed.unwrap_or_else(|| hop.body.clone());
+        let mut request = Request::new(body);
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = hop.url.as_str().parse().map_err(not_a_url)?;
         *request.headers_mut() = hop.headers.clone();
@@ -180,16 +213,19 @@ impl<'a> Exchange<'a> {
         };
         record.status = Some(response.status());
         record.bytes_in = response.body().len();
-        Ok(Answer::Response(response))
+        match transfer {
+            None => Ok(Answer::Response(response)),
+            Some(transfer) => Ok(Answer::Delivered(self.hand_out(response, transfer).await)),
+        }
     }
 
     /// The request as it is sent. The hop keeps the function's view: the next hop is made from it.
     fn request(
         &self,
-        hop: &Hop,
+        (hop, body): (&Hop, OutgoingBody),
         secret_sent: &mut bool,
         record: &mut Record<'a>,
-    ) -> Result<Request<Full<Bytes>>, Error> {
+    ) -> Result<Request<OutgoingBody>, Error> {
         // A secret is in the headers or in the query.
         let (path, mut headers) = match self.context.secrets.inject(
             (&hop.method, &hop.url, &hop.headers),
@@ -208,7 +244,7 @@ impl<'a> Exchange<'a> {
         } else if self.context.decode {
             decode::ask(&mut headers);
         }
-        let mut request = Request::new(Full::new(hop.body.clone()));
+        let mut request = Request::new(body);
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = path.into();
         *request.headers_mut() = headers;
@@ -223,26 +259,30 @@ impl<'a> Exchange<'a> {
         future: impl Future<Output = T>,
     ) -> Result<T, Error> {
         let at = (Instant::now() + limit.duration).min(self.deadline);
-        timeout_at(at, future).await.map_err(|_| {
-            if at < self.deadline {
-                let message = format!(
-                    "nothing from {host} for {} (limit {})",
-                    duration(limit.duration),
-                    limit.name
-                );
-                Error::new(limit.kind, message)
-            } else if self.deadline == self.context.deadline {
-                Error::new(
-                    Kind::TimeoutTotal,
-                    format!("the call's time was over before {host} had answered"),
-                )
-            } else {
-                let total = duration(self.shared.config.total_timeout);
-                let message =
-                    format!("{host} had not answered after {total} (limit total_timeout)");
-                Error::new(Kind::TimeoutTotal, message)
-            }
-        })
+        timeout_at(at, future)
+            .await
+            .map_err(|_| self.late(limit, host, at))
+    }
+
+    /// The error of a wait for `host` that ended at `at`, by `limit` or by the request's total deadline.
+    pub(crate) fn late(&self, limit: &Limit, host: &str, at: Instant) -> Error {
+        if at < self.deadline {
+            let message = format!(
+                "nothing from {host} for {} (limit {})",
+                duration(limit.duration),
+                limit.name
+            );
+            Error::new(limit.kind, message)
+        } else if self.deadline == self.context.deadline {
+            Error::new(
+                Kind::TimeoutTotal,
+                format!("the call's time was over before {host} had answered"),
+            )
+        } else {
+            let total = duration(self.shared.config.total_timeout);
+            let message = format!("{host} had not answered after {total} (limit total_timeout)");
+            Error::new(Kind::TimeoutTotal, message)
+        }
     }
 }
 
@@ -259,6 +299,10 @@ impl Limit {
             name,
             duration,
         }
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration
     }
 }
 

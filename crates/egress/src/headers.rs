@@ -57,15 +57,21 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Erro
     Ok((name, value))
 }
 
+/// Checks that a function set no header that only the host sets.
+pub(crate) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.keys().find(|name| is_framing(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("header {name} is set by the host, not by a function");
+            Err(Error::new(Kind::Header, message))
+        }
+    }
+}
+
 /// Checks the headers that a function set. A correct `Content-Length` is accepted, because honest clients compute it.
 pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Error> {
+    check_framing(headers)?;
     for (name, value) in headers {
-        if is_framing(name) {
-            return Err(Error::new(
-                Kind::Header,
-                format!("header {name} is set by the host, not by a function"),
-            ));
-        }
         if *name == header::CONTENT_LENGTH {
             let right = value.to_str().is_ok_and(|text| text == body.to_string());
             if !right || headers.get_all(name).iter().count() > 1 {
@@ -125,6 +131,29 @@ pub(crate) fn fit_to_body(headers: &mut HeaderMap, length: usize) {
     OVER_BODY.iter().for_each(|name| drop(headers.remove(name)));
     if headers.contains_key(header::CONTENT_LENGTH) {
         headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+}
+
+/// Corrects headers for a body whose length is not known.
+pub(crate) fn fit_to_unknown_body(headers: &mut HeaderMap) {
+    OVER_BODY.iter().for_each(|name| drop(headers.remove(name)));
+    headers.remove(header::CONTENT_LENGTH);
+}
+
+/// The length in `Content-Length`, if it is one number (RFC 9110 section 8.6).
+pub(crate) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(None);
+    };
+    let digits = length.as_bytes().iter().all(u8::is_ascii_digit);
+    let length = length.to_str().ok().and_then(|text| text.parse().ok());
+    match (length, digits, lengths.next()) {
+        (Some(length), true, None) => Ok(Some(length)),
+        _ => Err(Error::new(
+            Kind::Header,
+            "header content-length is not one number",
+        )),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Egress: all traffic that leaves because of a function, through one client, one policy and one log.
 //!
 //! All outbound paths (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State API, webhooks)
-//! end in [`Egress::send`]. A request is sent if its URL cannot be misread ([`parse_outbound_url`]), a [`Rule`] of the
+//! end in [`Egress::send`], or in [`Egress::exchange`] if their bodies stream. A request is sent if its URL cannot be misread ([`parse_outbound_url`]), a [`Rule`] of the
 //! function allows it, and its host resolves to an address of [`AddressClass::Public`], or to the operator's pin
 //! ([`Pin`]). All three are checked again for every redirect. This crate knows neither WebAssembly nor a database.
 //!
@@ -11,6 +11,7 @@
 //! | `address_class`, `resolve` | which addresses are dialled |
 //! | `dial`, `tcp`, `proxy`, `stream`, `tls` | how connections are made |
 //! | `pool`, `connection`, `body` | which connections are used again |
+//! | `upload`, `download`, `transfer` | bodies that stream |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `decode` | which responses are decompressed, and how far |
 //! | `local_dispatch` | which requests stay inside, because they are for this server |
@@ -31,6 +32,7 @@ mod content;
 mod context;
 mod decode;
 mod dial;
+mod download;
 mod error;
 mod exchange;
 #[cfg(any(test, fuzzing))]
@@ -50,13 +52,16 @@ mod retry;
 mod stream;
 mod tcp;
 mod tls;
+mod transfer;
 mod tunnel;
+mod upload;
 mod url_parts;
 
 pub use address_class::AddressClass;
 pub use client::Egress;
 pub use config::{Addresses, ClientCertificate, Config, ConfigError, Pin, ProxyUrl};
 pub use context::Outbound;
+pub use download::{HeadSender, ResponseStream};
 pub use error::{Error, Kind};
 pub use headers::{drop_framing, header};
 pub use iof_policy::{
@@ -68,4 +73,6 @@ pub use local_dispatch::LocalDispatch;
 pub use outbound_url::parse_outbound_url;
 pub use record::{Entry, Observer};
 pub use tls::roots;
+pub use transfer::StreamTimeouts;
 pub use tunnel::Tunnel;
+pub use upload::{BoxError, RequestStream};

@@ -16,6 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::limit::{Wait, Waited};
+use crate::upload::Progress;
 use crate::url_parts::origin;
 use crate::{Error, Outbound, Rule};
 
@@ -81,6 +82,8 @@ pub(crate) struct Record<'a> {
     pub(crate) status: Option<StatusCode>,
     pub(crate) bytes_out: usize,
     pub(crate) bytes_in: usize,
+    /// The body that is being sent, which counts its own bytes.
+    pub(crate) upload: Option<Arc<Progress>>,
     pub(crate) wait: Wait,
     outcome: &'static str,
     detail: Option<String>,
@@ -105,6 +108,7 @@ impl<'a> Record<'a> {
             status: None,
             bytes_out: 0,
             bytes_in: 0,
+            upload: None,
             wait: Wait::default(),
             outcome: "cancelled",
             detail: None,
@@ -127,6 +131,13 @@ impl<'a> Record<'a> {
         });
     }
 
+    fn bytes_out(&self) -> u64 {
+        match &self.upload {
+            Some(progress) => progress.sent(),
+            None => self.bytes_out as u64,
+        }
+    }
+
     fn entry(&self, took: Duration, waited: Option<Waited>) -> Entry<'_> {
         Entry {
             at: self.at,
@@ -139,7 +150,7 @@ impl<'a> Record<'a> {
             host: self.origin.as_deref().map(shortened),
             address: self.address,
             status: self.status.map(|status| status.as_u16()),
-            bytes_out: self.bytes_out as u64,
+            bytes_out: self.bytes_out(),
             bytes_in: self.bytes_in as u64,
             took,
             waited,
@@ -162,7 +173,7 @@ impl Drop for Record<'_> {
             upstream = self.origin,
             address = optional(&self.address),
             status = self.status.map(|status| status.as_u16()),
-            bytes_out = self.bytes_out,
+            bytes_out = self.bytes_out(),
             bytes_in = self.bytes_in,
             ms = milliseconds(took),
             waited_ms = waited.map(|waited| milliseconds(waited.took)),

@@ -93,29 +93,7 @@ impl Engine {
             tape: tape.clone(),
             handles: planned.is_component().then_some(limits.handles),
         };
-        let meter = Arc::new(CpuMeter::new());
-        let mut store = Store::new(
-            &self.0.wasm,
-            CallState {
-                context,
-                commands: Arc::clone(&self.0.commands),
-                meter: Arc::clone(&meter),
-                memory: None,
-                space: MemoryAccounting::new(&limits),
-                storage: Arc::clone(&self.0.storage),
-                process: Process::default(),
-                transactions: Transactions::default(),
-                wasi: Wasi::new(setup, &limits),
-                tape,
-                objects: Objects::default(),
-                codes: vec![],
-                limits,
-            },
-        );
-        store.limiter(|state| &mut state.space);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| context.data().tick());
-
+        let (mut store, meter) = self.store(context, setup, limits, tape);
         // The future of each format by itself: a wrapper around both would cost a further copy in every call.
         let ended = match planned {
             PlannedCall::Core(call) => {
@@ -147,8 +125,45 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A store for one call, with its limits.
+    #[inline]
+    pub(crate) fn store(
+        &self,
+        context: CallContext,
+        setup: Setup,
+        limits: Arc<Limits>,
+        tape: Option<HostCallTape>,
+    ) -> (Store<CallState>, Arc<CpuMeter>) {
+        let meter = Arc::new(CpuMeter::new());
+        let mut store = Store::new(
+            &self.0.wasm,
+            CallState {
+                context,
+                commands: Arc::clone(&self.0.commands),
+                http: None,
+                meter: Arc::clone(&meter),
+                memory: None,
+                space: MemoryAccounting::new(&limits),
+                storage: Arc::clone(&self.0.storage),
+                process: Process::default(),
+                transactions: Transactions::default(),
+                wasi: Wasi::new(setup, &limits),
+                tape,
+                objects: Objects::default(),
+                codes: vec![],
+                limits,
+            },
+        );
+        store.limiter(|state| &mut state.space);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| context.data().tick());
+        (store, meter)
+    }
+}
+
 impl Outcome {
-    fn refused(fault: Fault) -> Self {
+    pub(crate) fn refused(fault: Fault) -> Self {
         Self {
             result: Err(fault),
             log: Log::default(),

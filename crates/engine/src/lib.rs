@@ -18,6 +18,7 @@ mod compile;
 mod config;
 mod engine;
 mod error_mapping;
+mod exchange;
 mod executable;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -51,6 +52,7 @@ pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
+pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
 pub use manifest::{
     Abi, Allocator, BodyUse, Core, Described, Export, Kind, Manifest, Param, Primed, Signature,

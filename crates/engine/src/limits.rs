@@ -16,6 +16,18 @@ pub struct Limits {
     /// The time from the request's arrival to its answer, waiting included. Fault `wall-time`.
     #[serde(with = "humantime_serde")]
     pub wall_time: Duration,
+    /// The time from the arrival of a request to the first byte of the answer of a function that answers HTTP requests.
+    /// Fault `first-byte`.
+    #[serde(with = "humantime_serde")]
+    pub first_byte: Duration,
+    /// The time for which such a function may keep a client waiting for the next bytes of its answer. Fault
+    /// `between-bytes`.
+    #[serde(with = "humantime_serde")]
+    pub between_bytes: Duration,
+    /// The body of a request to such a function, and that of its answer, which are not held in memory. Fault
+    /// `streamed-body`.
+    #[serde(with = "crate::size")]
+    pub streamed_body: ByteSize,
     /// Time in which the function's own code may hold a core; waiting does not count. Fault `guest-cpu`.
     #[serde(with = "humantime_serde")]
     pub guest_cpu: Duration,
@@ -59,6 +71,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             wall_time: Duration::from_secs(30),
+            first_byte: Duration::from_secs(30),
+            between_bytes: Duration::from_secs(30),
+            streamed_body: ByteSize::gib(1),
             guest_cpu: Duration::from_secs(10),
             memory: ByteSize::mib(128),
             stack: ByteSize::kib(512),
@@ -85,6 +100,12 @@ impl Default for Limits {
 pub struct LimitOverrides {
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub wall_time: Option<Duration>,
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Duration>,
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub between_bytes: Option<Duration>,
+    #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
+    pub streamed_body: Option<ByteSize>,
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub guest_cpu: Option<Duration>,
     #[serde(with = "crate::size::option", skip_serializing_if = "Option::is_none")]
@@ -121,8 +142,14 @@ impl Limits {
     /// 128 MiB`.
     pub fn narrowed(&self, by: &LimitOverrides) -> Result<Self, String> {
         let mut limits = self.clone();
-        narrow("wall_time", &mut limits.wall_time, by.wall_time, humantime)?;
-        narrow("guest_cpu", &mut limits.guest_cpu, by.guest_cpu, humantime)?;
+        for (name, limit, wish) in [
+            ("wall_time", &mut limits.wall_time, by.wall_time),
+            ("first_byte", &mut limits.first_byte, by.first_byte),
+            ("between_bytes", &mut limits.between_bytes, by.between_bytes),
+            ("guest_cpu", &mut limits.guest_cpu, by.guest_cpu),
+        ] {
+            narrow(name, limit, wish, humantime)?;
+        }
         for (name, limit, wish) in [
             (
                 "scratch_directories",
@@ -142,6 +169,7 @@ impl Limits {
         }
         for (name, limit, wish) in [
             ("memory", &mut limits.memory, by.memory),
+            ("streamed_body", &mut limits.streamed_body, by.streamed_body),
             ("output", &mut limits.output, by.output),
             ("log", &mut limits.log, by.log),
             ("scratch", &mut limits.scratch, by.scratch),
@@ -241,6 +269,9 @@ impl Default for CompileLimits {
 #[error("limit reached: {self:?}")]
 pub(crate) enum LimitExceeded {
     WallTime,
+    FirstByte,
+    BetweenBytes,
+    StreamedBody,
     GuestCpu,
     Memory,
     Stack,
@@ -267,6 +298,27 @@ impl LimitExceeded {
                 format!(
                     "took longer than limits.wall_time = {}",
                     time(limits.wall_time)
+                ),
+            ),
+            Self::FirstByte => (
+                FaultKind::FirstByte,
+                format!(
+                    "began no answer within limits.first_byte = {}",
+                    time(limits.first_byte)
+                ),
+            ),
+            Self::BetweenBytes => (
+                FaultKind::BetweenBytes,
+                format!(
+                    "paused in its answer for longer than limits.between_bytes = {}",
+                    time(limits.between_bytes)
+                ),
+            ),
+            Self::StreamedBody => (
+                FaultKind::StreamedBody,
+                format!(
+                    "answered with more than limits.streamed_body = {}",
+                    limits.streamed_body
                 ),
             ),
             Self::GuestCpu => (
@@ -373,13 +425,15 @@ mod tests {
                 continue;
             }
             let (more, less): (serde_json::Value, serde_json::Value) = match name.as_str() {
-                "wall_time" | "guest_cpu" => ("1h".into(), "1ms".into()),
+                "wall_time" | "first_byte" | "between_bytes" | "guest_cpu" => {
+                    ("1h".into(), "1ms".into())
+                }
                 "commands"
                 | "storage_transactions"
                 | "scratch_directories"
                 | "files"
                 | "handles" => (1_000_000.into(), 1.into()),
-                _ => ("1GiB".into(), "1KiB".into()),
+                _ => ("2GiB".into(), "1KiB".into()),
             };
             let wish = |value: serde_json::Value| -> LimitOverrides {
                 serde_json::from_value(serde_json::json!({ name: value })).unwrap()

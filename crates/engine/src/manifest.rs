@@ -15,6 +15,8 @@ pub enum Kind {
     WasiCommand,
     /// A component whose exports take and return values of their types.
     Typed,
+    /// A component that answers HTTP requests: `wasi:http/incoming-handler`.
+    Http,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Self::Bindgen => "bindgen",
             Self::WasiCommand => "wasi-command",
             Self::Typed => "typed",
+            Self::Http => "http",
         }
     }
 }
@@ -108,6 +111,12 @@ impl Manifest {
             (shown, more) => format!("it exports {} and {more} more", shown.join(", ")),
         };
         let name: String = name.chars().take(100).collect();
+        if self.kind == Kind::Http {
+            let message = format!(
+                "The function has no export `{name}`: it answers HTTP requests. Send them to /fn/NAME/ and below."
+            );
+            return Fault::new(FaultKind::NoSuchExport, message);
+        }
         let message = format!("The function has no export `{name}`; {list}.");
         Fault::new(FaultKind::NoSuchExport, message)
     }

@@ -10,6 +10,7 @@ use crate::capability::storage::{
     Committed, FunctionValues, KEY, Storage, StorageBatch, Updated, ValueChange,
 };
 use crate::capability::transactions::Transactions;
+use crate::interfaces::http::HttpState;
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
 use crate::wasi::{Setup, Wasi};
@@ -27,6 +28,8 @@ pub(crate) struct CallState {
     pub(crate) limits: Arc<Limits>,
     pub(crate) context: CallContext,
     pub(crate) commands: Arc<Registry>,
+    /// HTTP of a component, made at first use. Declared before `wasi`, whose resources have to outlive it.
+    pub(crate) http: Option<Box<HttpState>>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) meter: Arc<CpuMeter>,
     /// The guest's memory, once a function of the host has looked for it.
@@ -171,6 +174,7 @@ impl CallState {
             limits: Arc::new(limits.clone()),
             context,
             commands: Arc::default(),
+            http: None,
             storage: Arc::new(Nowhere),
             meter: Arc::new(CpuMeter::new()),
             memory: None,

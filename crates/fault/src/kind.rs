@@ -58,6 +58,8 @@ kinds! {
         Ceiling = "ceiling",
         /// The charset of the body is not known.
         Charset = "charset",
+        /// The client left before the function had answered.
+        ClientGone = "client-gone",
         /// The content coding of the body is not known.
         ContentEncoding = "content-encoding",
         /// The body is not in the content coding that its header names.
@@ -160,6 +162,8 @@ kinds! {
         UnsupportedKind = "unsupported-kind",
         /// An export has types that a call cannot carry.
         UnsupportedType = "unsupported-type",
+        /// The request asks for another protocol on its connection.
+        Upgrade = "upgrade",
         /// A key is needed to call a private function.
         UsageKey = "usage-key",
         /// The usage key of the API of 2020 is missing or wrong.
@@ -242,6 +246,8 @@ kinds! {
         BodyMemory = "body-memory",
         /// The body takes more memory than all bodies may together.
         OversizedBody = "body-memory",
+        /// The function paused too long in its answer.
+        BetweenBytes = "between-bytes",
         /// The body took too long to arrive.
         BodyWait = "body-wait",
         /// Functions call each other back too often.
@@ -268,6 +274,8 @@ kinds! {
         EphemeralTotal = "ephemeral-total",
         /// The ephemeral value is too large.
         EphemeralValue = "ephemeral-value",
+        /// The function took too long to begin its answer.
+        FirstByte = "first-byte",
         /// The call had too many files open.
         Files = "files",
         /// The form has too many fields.
@@ -348,6 +356,8 @@ kinds! {
         StorageTransactions = "storage-transactions",
         /// The function stored too large a value.
         StorageValue = "storage-value",
+        /// The function answered with more than it may stream.
+        StreamedBody = "streamed-body",
         /// Path and query of the request are too long.
         UriSize = "uri-size",
         /// The call took too long.

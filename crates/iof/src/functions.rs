@@ -149,11 +149,21 @@ fn world(world: &Json) -> String {
         let note = match import.split('/').next() {
             Some("wasi:filesystem") => " (the scratch directory of the call)",
             Some("wasi:sockets") => " (denied)",
+            Some("wasi:http") if import.contains("outgoing") => " (under its outbound rules)",
             _ => "",
         };
         let _ = writeln!(out, "  imports {}{note}", line(&import));
     }
     out
+}
+
+/// Returns whether a version answers HTTP requests itself, at /fn/NAME/.
+pub(crate) fn answers_http(version: &Json) -> bool {
+    let exports = version["world"]["exports"].as_array();
+    exports.into_iter().flatten().any(|export| {
+        let name = export["name"].as_str().unwrap_or_default();
+        name.contains("incoming-handler") && !export["refused"].is_null()
+    })
 }
 
 /// The active version of a function.

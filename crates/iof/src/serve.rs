@@ -246,6 +246,7 @@ fn commands(egress: &Egress, audit_log: &AuditLog, metrics: &Arc<Metrics>) -> Re
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_commands::signing::Sign);
     registry.register(iof_commands::signing::Verify);
+    registry.set_http(iof_commands::StreamingHttp::new(egress.clone()));
     registry
 }
 

@@ -17,6 +17,7 @@ mod secret;
 
 pub use rule::{HostPattern, Rule, RuleError, Rules};
 pub use secret::mask::Mask;
+pub use secret::stream::StreamMask;
 pub use secret::{
     AwsScope, InjectedRequest, KeyEncoding, KeyUse, SecretInjection, SecretInjectionError,
     SecretInjections, SecretLocation, SecretValue, SigningAlgorithm, SigningKey, Template,

@@ -32,6 +32,7 @@ use iof_fault::{Fault, FaultKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
 /// A policy under which a browser runs and loads nothing of the answer, its origin is opaque, and no page frames it
@@ -68,13 +69,14 @@ enum Choice {
 
 impl Edge {
     /// Builds the surfaces. CPU-bound calls move to `compute`.
-    pub(crate) fn new(app: &Arc<App>, compute: &Handle) -> Self {
+    /// Answers that go on after their head run in `tasks`.
+    pub(crate) fn new(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> Self {
         app.egress.set_local_dispatch(second_state::own_routes(app));
         let enabled = app.second_state.enabled;
         Self {
             second_state: enabled.then(|| second_state::Surface::new(app)),
             v1: v1::router(app),
-            web: web::router(app),
+            web: web::router(app, compute, tasks),
             pages: pages::router(),
             probes: probes::router(app),
             metrics: metrics::router(app),
@@ -173,14 +175,18 @@ impl Edge {
         self: Arc<Self>,
         choice: Choice,
         client: IpAddr,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Response<Body> {
         let routes = match (choice, &self.second_state) {
             (Choice::SecondState { cors }, Some(surface)) => {
                 return surface.answer(client, cors, request.map(Body::new)).await;
             }
             (Choice::V1, _) => &self.v1,
-            (Choice::Web, _) => &self.web,
+            (Choice::Web, _) => {
+                let leaves = request.body().client_leaves();
+                request.extensions_mut().insert(leaves);
+                &self.web
+            }
             (Choice::Pages, _) => &self.pages,
             (Choice::SecondState { .. } | Choice::Probes, _) => &self.probes,
             (Choice::Metrics, _) => &self.metrics,

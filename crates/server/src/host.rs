@@ -7,7 +7,7 @@
 
 use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
-use http::{Request, Version};
+use http::{HeaderMap, Request, Uri, Version};
 use iof_fault::{Fault, FaultKind};
 use std::net::{IpAddr, Ipv6Addr};
 use url::{Origin, Url};
@@ -57,6 +57,14 @@ impl OwnNames {
             return Err(Fault::new(FaultKind::Misdirected, message));
         }
         Ok(Some(authority))
+    }
+
+    /// The host and port that a request names, which was admitted before.
+    ///
+    /// # Errors
+    /// `host`
+    pub(crate) fn named(parts: &http::request::Parts) -> Result<Option<&str>, Fault> {
+        authority_of(&parts.headers, &parts.uri, parts.version)
     }
 
     /// The same check as [`OwnNames::admit`], for a separate listener that may be on any address: a page can make a
@@ -129,7 +137,15 @@ fn is_localhost(host: &str) -> bool {
 
 /// The authority of a request's target: from its URL if that has one (RFC 9112, section 3.2.2), else from `Host`.
 fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
-    let mut hosts = request.headers().get_all(HOST).iter();
+    authority_of(request.headers(), request.uri(), request.version())
+}
+
+fn authority_of<'a>(
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+    version: Version,
+) -> Result<Option<&'a str>, Fault> {
+    let mut hosts = headers.get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     if more.is_some() {
         return Err(invalid("Host is there more than once"));
@@ -139,8 +155,8 @@ fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
         Some(Ok(host)) => Some(host),
         Some(Err(_)) => return Err(invalid("Host is not ASCII")),
     };
-    let target = request.uri().authority().map(http::uri::Authority::as_str);
-    match (target, host, request.version()) {
+    let target = uri.authority().map(http::uri::Authority::as_str);
+    match (target, host, version) {
         (None, None, Version::HTTP_09 | Version::HTTP_10) => Ok(None),
         (None, None, _) | (Some(_), None, Version::HTTP_11) => Err(invalid("Host is missing")),
         (Some(target), Some(host), Version::HTTP_2) if !target.eq_ignore_ascii_case(host) => {

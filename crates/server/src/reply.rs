@@ -223,7 +223,7 @@ fn status_of(fault: &Fault) -> StatusCode {
     status::of_fault(fault)
 }
 
-fn number(status: StatusCode) -> HeaderValue {
+pub(crate) fn number(status: StatusCode) -> HeaderValue {
     if status == StatusCode::OK {
         HeaderValue::from_static("200")
     } else {

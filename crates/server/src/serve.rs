@@ -62,9 +62,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     report: &mut StopReport,
 ) -> io::Result<()> {
-    let edge = Arc::new(Edge::new(&app, workers.compute()));
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks));
     let shares = AddressShares::new(
         app.settings.connections_per_address,
         app.settings.proxies.clone(),

@@ -20,6 +20,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::Arguments
         | F::BrokenEncoding
         | F::Callback
+        | F::ClientGone
         | F::ContentRange
         | F::EphemeralKey
         | F::Fetch
@@ -108,7 +109,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Stack
         | F::StorageTransactions
         | F::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
-        F::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
+        F::TransferEncoding | F::Upgrade => StatusCode::NOT_IMPLEMENTED,
         // The server stands between the caller and code, or servers, that it did not write.
         F::BadPointer
         | F::BadResponse
@@ -154,7 +155,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ScratchBacklog
         | F::Stopping
         | F::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
-        F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,
+        F::BetweenBytes | F::FirstByte | F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,
         F::CommandInput
         | F::EphemeralShare
         | F::EphemeralTotal
@@ -170,7 +171,8 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ScratchDirectories
         | F::Storage
         | F::StorageValue
-        | F::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
+        | F::StoreFull
+        | F::StreamedBody => StatusCode::INSUFFICIENT_STORAGE,
         F::CallbackDepth => StatusCode::LOOP_DETECTED,
     }
 }

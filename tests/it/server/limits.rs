@@ -4,7 +4,7 @@ use crate::components::limits::HOLDER;
 use crate::guests::{host_limits, storage};
 use futures::StreamExt;
 use iof_tests::{
-    guests::{guest, root, wat},
+    guests::{guest, handler_component, root, wat},
     server::Server,
 };
 use std::collections::BTreeSet;
@@ -38,6 +38,9 @@ const CHOICES: [&str; 5] = [
 const SMALL: &str = r#"
 [limits]
 wall_time = "2s"
+first_byte = "1s"
+between_bytes = "500ms"
+streamed_body = "1MiB"
 guest_cpu = "1s"
 memory = "16MiB"
 output = "100KiB"
@@ -87,6 +90,13 @@ async fn the_tables_are_the_defaults() {
     }
 }
 
+/// Limits of an exchange, reached: (path, setting). After the head of an answer, the fault is in the log only.
+const EXCHANGES: [(&str, &str); 3] = [
+    ("/sleep?9000", "limits.first_byte"),
+    ("/pause?9000", "limits.between_bytes"),
+    ("/big?2", "limits.streamed_body"),
+];
+
 /// Each limit of a call, reached: (export, argument).
 #[tokio::test]
 async fn every_limit_of_a_call_has_its_fault() {
@@ -97,6 +107,7 @@ async fn every_limit_of_a_call_has_its_fault() {
     let chain = server.upload(host_limits::chain()).await.id;
     let opener = server.upload(host_limits::opener()).await.id;
     let holder = server.upload(wat(HOLDER)).await.id;
+    let handler = server.deploy(handler_component("http-handler"), "").await;
     let fill = |name, words| format!("[\"{}\", {words}]", storage::key(name));
     for name in ['a', 'b'] {
         assert_eq!(
@@ -160,6 +171,21 @@ async fn every_limit_of_a_call_has_its_fault() {
             "the words of 2020"
         );
         seen.insert(row[0].clone());
+    }
+    for (count, (below, limit)) in EXCHANGES.into_iter().enumerate() {
+        let function = &handler;
+        let request = server.request("GET", &format!("/fn/{}{below}", function.id));
+        let cut = server.send(request).await;
+        let row = rows().into_iter().find(|row| row[0] == limit).unwrap();
+        if let Ok(answer) = cut {
+            assert_eq!(answer.fault(), row[2], "{answer:?}");
+            assert_eq!(answer.http.as_u16().to_string(), row[3], "{limit}");
+        }
+        let logged = crate::exchange::row(&server, function, count + 1).await;
+        assert_eq!(logged["fault"], *row[2], "{logged}");
+        let message = logged["message"].as_str().unwrap();
+        assert!(message.contains(limit), "{message}");
+        seen.insert(limit.to_owned());
     }
     let all: BTreeSet<_> = rows()
         .into_iter()

@@ -14,14 +14,20 @@ async fn garbage_is_refused_with_the_reason() {
     let mut flipped = guest("hello");
     let at = flipped.len() / 2;
     flipped[at..at + 64].fill(0xff);
-    let component = wat(
-        "(component (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))",
-    );
+    let component =
+        wat("(component (instance $i) (export \"wasi:http/handler@0.3.0\" (instance $i)))");
+    let handler = wat("(component
+        (core module $m (func (export \"handle\")))
+        (core instance $i (instantiate $m))
+        (func $handle (canon lift (core func $i \"handle\")))
+        (instance $handler (export \"handle\" (func $handle)))
+        (export \"wasi:http/incoming-handler@0.2.0\" (instance $handler)))");
     for (module, status, fault, words) in [
         (b"hello, world".to_vec(), 400, "not-wasm", "--data-binary"),
         (b"(module)".to_vec(), 400, "not-wasm", "wat2wasm"),
         (b"\0asm".to_vec(), 400, "not-wasm", "version"),
         (component, 415, "unsupported-kind", "component"),
+        (handler, 400, "invalid-module", "handle"),
         (cut, 400, "invalid-module", "not valid"),
         (flipped, 400, "invalid-module", "not valid"),
         (

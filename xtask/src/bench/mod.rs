@@ -4,6 +4,7 @@
 //! them; a ratio is that of the medians.
 
 mod commands;
+mod components;
 mod egress;
 mod hello;
 mod memory;
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub(crate) use commands::commands;
+pub(crate) use components::components;
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
 pub(crate) use neighbours::neighbours;
@@ -179,15 +181,24 @@ fn median(values: &mut [f64]) -> f64 {
 
 /// One request on a new connection; returns the body of a 200.
 fn post(server: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n");
+    ask(server, path, &head, body)
+}
+
+/// The same without a body.
+fn get(server: &str, path: &str) -> Outcome<String> {
+    // Of HTTP/1.0, so that a body of unknown length has no chunks.
+    ask(server, path, &format!("GET {path} HTTP/1.0\r\n"), b"")
+}
+
+fn ask(server: &str, path: &str, head: &str, body: &[u8]) -> Outcome<String> {
     let host = server.trim_start_matches("http://");
     let exchange = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(host)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let length = body.len();
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-        )?;
+        write!(stream, "{head}host: {host}\r\nconnection: close\r\n\r\n")?;
         stream.write_all(body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
@@ -196,7 +207,11 @@ fn post(server: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
     let answer = exchange().map_err(|e| Problem::new(format!("{server}{path}: {e}")))?;
     let answer = String::from_utf8_lossy(&answer);
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        Some((head, body))
+            if head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200") =>
+        {
+            Ok(body.to_owned())
+        }
         _ => Err(Problem::new(format!("{server}{path} answered\n{answer}"))),
     }
 }

@@ -27,6 +27,7 @@ mod reuse;
 mod rules;
 mod secrets;
 mod settings;
+mod streams;
 mod support;
 mod tls;
 mod tunnel;

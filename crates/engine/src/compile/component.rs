@@ -20,14 +20,17 @@ use iof_fault::{Fault, FaultKind};
 use std::collections::HashMap;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem, Type};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// The beginning of the name of the interface that programs export.
 const RUN: &str = "wasi:cli/run@0.2.";
 /// The function of it that runs the program.
 const RUN_FUNCTION: &str = "run";
-/// The interfaces that handlers of HTTP requests export.
-const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
+/// The interface that handlers of HTTP requests export.
+const HANDLER: &str = "wasi:http/incoming-handler";
+/// The same of WASI 0.3.
+const ASYNC_HANDLER: &str = "wasi:http/handler";
 /// The package whose interfaces open files.
 const FILES: &str = "wasi:filesystem/";
 
@@ -48,11 +51,20 @@ pub(super) fn compile(
     manifest.space = space(&component)?;
     fits(manifest.space, &limits.call)?;
     manifest.draft = effort == Effort::Draft;
-    if manifest.unserved.is_empty() {
-        let linked = interfaces::linker(engine).map_err(super::toolchain::internal)?;
-        linked
+    let is_handler = manifest.kind == Kind::Http;
+    if manifest.unserved.is_empty() || is_handler {
+        let mut linker = interfaces::linker(engine).map_err(super::toolchain::internal)?;
+        if !manifest.unserved.is_empty() {
+            linker
+                .define_unknown_imports_as_traps(&component)
+                .map_err(|error| other_types(&error))?;
+        }
+        let linked = linker
             .instantiate_pre(&component)
             .map_err(|error| other_types(&error))?;
+        if is_handler {
+            ProxyPre::new(linked).map_err(invalid)?;
+        }
     }
     let code = component.serialize().map_err(super::toolchain::internal)?;
     let artefact = artefact::encode(&manifest, code)
@@ -91,6 +103,20 @@ fn manifest(
             exports.insert(0, program_of(symbol));
         }
     }
+    if let Some((_, of)) = functions.iter().find(|(symbol, _)| is_handler(symbol)) {
+        // As in WIT: `handle: func(request: incoming-request, response-out: response-outparam)`.
+        let resources = of.params().map(|(_, ty)| matches!(ty, Type::Own(_)));
+        if !resources.eq([true, true]) || of.results().len() > 0 {
+            return Err(Fault::new(
+                FaultKind::InvalidModule,
+                format!(
+                    "The component exports `handle` of {HANDLER} with another type than it has."
+                ),
+            ));
+        }
+        kind = Kind::Http;
+        exports.clear();
+    }
     let names = names(&functions);
     for ((symbol, of), name) in functions.iter().zip(names) {
         if symbol.starts_with(RUN) {
@@ -98,6 +124,7 @@ fn manifest(
         }
         let types = describe::of_function(of);
         let described = match name == MAIN && kind == Kind::WasiCommand {
+            _ if is_handler(symbol) => Err("it answers HTTP requests".to_owned()),
             true => Err("the component is a program, which has this name".to_owned()),
             false if name.starts_with('[') || name.contains("/[") => {
                 Err("it belongs to a resource".to_owned())
@@ -193,7 +220,7 @@ fn imported(
 /// All functions that a component exports, by symbol: `function`, or `interface#function`.
 ///
 /// # Errors
-/// `unsupported-kind` for a handler of HTTP requests, `module-names`.
+/// `unsupported-kind` for a handler of HTTP requests of another WASI, `module-names`.
 fn functions(
     engine: &Engine,
     ty: &types::Component,
@@ -201,13 +228,16 @@ fn functions(
     let mut functions = vec![];
     for (name, export) in ty.exports(engine) {
         super::shape::name(name)?;
-        let (interface, _) = served::split(name);
-        if HANDLERS.contains(&interface) {
+        let (interface, version) = served::split(name);
+        if interface == ASYNC_HANDLER
+            || (interface == HANDLER && !served::is_version(interface, version))
+        {
             return Err(Fault::new(
                 FaultKind::UnsupportedKind,
                 format!(
-                    "The component handles HTTP requests (`{name}`), and this server runs programs and functions with types. \
-                     Export functions of a world, or of an interface of its own (docs/components.md)."
+                    "The component answers HTTP requests by `{name}`, and this server calls {HANDLER}@0.2.0 to {}. Build it \
+                     for WASI 0.2 (docs/components.md).",
+                    served::CURRENT
                 ),
             ));
         }
@@ -285,6 +315,10 @@ fn space(component: &Component) -> Result<u64, Fault> {
     }
     let pages = needed.max_initial_memory_size.unwrap_or_default();
     Ok(pages.saturating_mul(64 << 10))
+}
+
+fn is_handler(symbol: &str) -> bool {
+    served::split(symbol).0 == HANDLER
 }
 
 fn other_types(error: &wasmtime::Error) -> Fault {

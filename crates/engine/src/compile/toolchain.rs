@@ -220,7 +220,7 @@ fn started(instance: wasmtime::Result<Instance>) -> Result<Instance, String> {
 fn initializers(manifest: &Manifest) -> &'static [&'static str] {
     match manifest.kind {
         Kind::WasiCommand => &[],
-        Kind::Bindgen | Kind::Typed => &functions::INITIALIZERS,
+        Kind::Bindgen | Kind::Typed | Kind::Http => &functions::INITIALIZERS,
     }
 }
 

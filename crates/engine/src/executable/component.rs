@@ -5,7 +5,7 @@ use crate::abi::command;
 use crate::abi::typed::TypedSignature;
 use crate::interfaces;
 use crate::limits::Limits;
-use crate::manifest::{Abi, Export, Manifest};
+use crate::manifest::{Abi, Export, Kind, Manifest};
 use crate::state::CallState;
 use crate::value::ProgramInput;
 use crate::{Arg, StatedSignature, Value};
@@ -16,11 +16,14 @@ use wasmtime::Store;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// A component whose imports are linked and whose exports are found.
 pub(crate) struct LinkedComponent {
     pre: InstancePre<CallState>,
     exports: HashMap<Arc<str>, FoundExport>,
+    /// `Some` for a component that answers HTTP requests.
+    handler: Option<ProxyPre<CallState>>,
 }
 
 /// An export as it was found.
@@ -53,10 +56,19 @@ impl LinkedComponent {
                     .and_then(|()| linker.instantiate_pre(component))
             }
         };
+        let pre = linked.map_err(|error| unfit(&format!("{error:#}")))?;
+        let handler = (manifest.kind == Kind::Http).then(|| ProxyPre::new(pre.clone()));
         Ok(Self {
-            pre: linked.map_err(|error| unfit(&format!("{error:#}")))?,
+            pre,
             exports,
+            handler: handler
+                .transpose()
+                .map_err(|error| unfit(&format!("{error:#}")))?,
         })
+    }
+
+    pub(super) fn handler(&self) -> Option<&ProxyPre<CallState>> {
+        self.handler.as_ref()
     }
 
     pub(super) fn export(&self, name: &str) -> Option<ComponentExport<'_>> {
@@ -94,6 +106,13 @@ fn signature(export: &Export, name: &Arc<str>, of: &ComponentFunc) -> Option<Typ
         Abi::Command => None,
         _ => Some(TypedSignature::new(Arc::clone(name), of)),
     }
+}
+
+/// Bounds what the host holds for a component: the values of one call of a host function, and handles.
+pub(crate) fn bound(store: &mut Store<CallState>) {
+    let limits = Arc::clone(&store.data().limits);
+    store.set_hostcall_fuel(usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX));
+    store.set_max_component_handles(limits.handles as usize);
 }
 
 /// An export of a component.
@@ -159,11 +178,7 @@ impl ComponentCall<'_> {
         store: &mut Store<CallState>,
         output_limit: u64,
     ) -> wasmtime::Result<Value> {
-        let limits = Arc::clone(&store.data().limits);
-        let room = usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX);
-        // What the host holds of the values of one call.
-        store.set_hostcall_fuel(room);
-        store.set_max_component_handles(limits.handles as usize);
+        bound(store);
         let result = self.call(store, output_limit).await;
         result.map_err(interfaces::missing::classify)
     }

@@ -17,6 +17,9 @@ use crate::{Arg, StatedSignature};
 use iof_fault::Fault;
 use std::sync::Arc;
 use wasmtime::{Engine, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+pub(crate) use component::bound;
 
 /// The linkers of an engine, one for each format.
 pub(crate) struct Linkers {
@@ -83,6 +86,14 @@ impl Executable {
         match self {
             Self::Core(module) => module.export(name).map(CallableExport::Core),
             Self::Component(component) => component.export(name).map(CallableExport::Component),
+        }
+    }
+
+    /// The handler of HTTP requests, if it is one.
+    pub(crate) fn handler(&self) -> Option<&ProxyPre<CallState>> {
+        match self {
+            Self::Core(_) => None,
+            Self::Component(component) => component.handler(),
         }
     }
 }

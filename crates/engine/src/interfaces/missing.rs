@@ -46,7 +46,6 @@ fn hint(import: &str, item: &str) -> String {
             let current = served::CURRENT;
             return format!(" (another version; this server has 0.2.0 to {current})");
         }
-        "wasi:http" => "requests are made by the command http_proxy: import iof:command/run",
         "wasi:blobstore" | "wasi:sql" => "the storage of a function is wasi:keyvalue",
         "fermyon:spin" | "spin:sdk" | "spin:postgres" | "spin:redis" => {
             "an interface of Spin; use wasi:keyvalue, wasi:cli/environment or iof:command/run"
@@ -70,7 +69,7 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
         FaultKind::UnknownImport,
         format!(
             "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
-             wasi:cli/imports 0.2.0 to {}, wasi:keyvalue/store and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
+             wasi:cli/imports and wasi:http 0.2.0 to {}, wasi:keyvalue/store and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
              \"fault\" lets the component in.",
             served::CURRENT
         ),
@@ -132,7 +131,6 @@ mod tests {
                 "get-environment",
                 "another version",
             ),
-            ("wasi:http/outgoing-handler@0.2.0", "handle", "http_proxy"),
             (
                 "wasi:cli/environment@0.2.0",
                 "leave",

@@ -3,11 +3,12 @@
 //!
 //! Every `0.2.x` of an interface is the same one here (a linker of wasmtime resolves compatible versions). Functions that
 //! let a guest make the host allocate, open or write are replaced by ones that count first: [`filesystem`], [`random`],
-//! [`poll`]. [`served`] lists what there is, for uploads that need more.
+//! [`poll`]. Requests of `wasi:http` leave through the one outbound client ([`http`]). [`served`] lists what there is, for uploads that need more.
 
 mod command;
 mod errors;
 mod filesystem;
+pub(crate) mod http;
 mod keyvalue;
 pub(crate) mod missing;
 mod poll;
@@ -38,6 +39,7 @@ impl WasiView for CallState {
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     command::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);

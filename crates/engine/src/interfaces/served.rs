@@ -82,6 +82,74 @@ pub(super) const INTERFACES: &[(&str, &[&str])] = &[
         ],
     ),
     ("wasi:filesystem/preopens", &["get-directories"]),
+    ("wasi:http/outgoing-handler", &["handle"]),
+    (
+        "wasi:http/types",
+        &[
+            "fields",
+            "[constructor]fields",
+            "[static]fields.from-list",
+            "[method]fields.get",
+            "[method]fields.has",
+            "[method]fields.set",
+            "[method]fields.delete",
+            "[method]fields.append",
+            "[method]fields.entries",
+            "[method]fields.clone",
+            "incoming-request",
+            "[method]incoming-request.method",
+            "[method]incoming-request.path-with-query",
+            "[method]incoming-request.scheme",
+            "[method]incoming-request.authority",
+            "[method]incoming-request.headers",
+            "[method]incoming-request.consume",
+            "outgoing-request",
+            "[constructor]outgoing-request",
+            "[method]outgoing-request.body",
+            "[method]outgoing-request.method",
+            "[method]outgoing-request.set-method",
+            "[method]outgoing-request.path-with-query",
+            "[method]outgoing-request.set-path-with-query",
+            "[method]outgoing-request.scheme",
+            "[method]outgoing-request.set-scheme",
+            "[method]outgoing-request.authority",
+            "[method]outgoing-request.set-authority",
+            "[method]outgoing-request.headers",
+            "request-options",
+            "[constructor]request-options",
+            "[method]request-options.connect-timeout",
+            "[method]request-options.set-connect-timeout",
+            "[method]request-options.first-byte-timeout",
+            "[method]request-options.set-first-byte-timeout",
+            "[method]request-options.between-bytes-timeout",
+            "[method]request-options.set-between-bytes-timeout",
+            "response-outparam",
+            "[static]response-outparam.set",
+            "incoming-response",
+            "[method]incoming-response.status",
+            "[method]incoming-response.headers",
+            "[method]incoming-response.consume",
+            "incoming-body",
+            "[method]incoming-body.stream",
+            "[static]incoming-body.finish",
+            "future-trailers",
+            "[method]future-trailers.subscribe",
+            "[method]future-trailers.get",
+            "outgoing-response",
+            "[constructor]outgoing-response",
+            "[method]outgoing-response.status-code",
+            "[method]outgoing-response.set-status-code",
+            "[method]outgoing-response.headers",
+            "[method]outgoing-response.body",
+            "outgoing-body",
+            "[method]outgoing-body.write",
+            "[static]outgoing-body.finish",
+            "future-incoming-response",
+            "[method]future-incoming-response.subscribe",
+            "[method]future-incoming-response.get",
+            "http-error-code",
+        ],
+    ),
     ("wasi:io/error", &["error", "[method]error.to-debug-string"]),
     (
         "wasi:io/poll",
@@ -208,7 +276,7 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
 
 /// Returns whether a version of an interface is one that is served: any release of WASI 0.2 and of our own 0.1, and the one
 /// draft of an interface that was not released.
-fn is_version(interface: &str, version: Option<&str>) -> bool {
+pub(crate) fn is_version(interface: &str, version: Option<&str>) -> bool {
     let Some(version) = version else { return false };
     let minor = match interface {
         KEYVALUE => return version == KEYVALUE_DRAFT,
@@ -252,11 +320,16 @@ mod tests {
             // A type that no function of WASI takes.
             let odd = "(param \"x\" (tuple u8 u8 u8))";
             let import = match item.split_once(']') {
-                Some((_, method)) => {
+                Some((kind, method)) => {
                     let resource = method.split('.').next().unwrap();
+                    let function = match kind {
+                        "[constructor" => format!("{odd} (result (own $r))"),
+                        "[static" => odd.to_owned(),
+                        _ => format!("(param \"self\" (borrow $r)) {odd}"),
+                    };
                     format!(
                         "(export \"{resource}\" (type $r (sub resource)))
-                         (export \"{item}\" (func (param \"self\" (borrow $r)) {odd}))"
+                         (export \"{item}\" (func {function}))"
                     )
                 }
                 None => format!("(export \"{item}\" (func {odd}))"),

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use streams::LogStream;
 use uuid::Uuid;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
@@ -166,6 +167,11 @@ impl Wasi {
             }
             context
         })
+    }
+
+    /// The table of a component's resources.
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        self.context().ctx().table
     }
 
     /// The account of a component's files; `None` for a call that has none.

@@ -3,7 +3,7 @@
 use super::{Deployment, Wishes, name_of};
 use crate::client::{Client, segment};
 use crate::escape::line;
-use crate::functions::{active, path};
+use crate::functions::{active, answers_http, path};
 use crate::grants;
 use crate::output::{texts, word};
 use serde_json::Value as Json;
@@ -48,11 +48,11 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
         Wishes { idle: true, .. } => ", which does not run yet".to_owned(),
         _ => String::new(),
     };
-    let mut text = format!(
-        "{name} version {}{runs}: {}\n",
-        deployed["version"],
-        exports.join(", ")
-    );
+    let exported = match exports.is_empty() {
+        true => String::new(),
+        false => format!(": {}", exports.join(", ")),
+    };
+    let mut text = format!("{name} version {}{runs}{exported}\n", deployed["version"]);
     if let Some(export) = exports.first() {
         let call = format!("{}/call/{}", path(&name), segment(export));
         let _ = writeln!(text, "  url   {}", client.url(&call));
@@ -71,6 +71,13 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
             word(&client.url(&call))
         );
         let _ = writeln!(text, "  iof   iof call {name} {} …{server}", word(export));
+    } else if after.and_then(active).is_some_and(answers_http) {
+        let url = client.url(&format!("/fn/{}/", segment(&name)));
+        let key = match wishes.private {
+            true => "-H 'authorization: Bearer KEY' ",
+            false => "",
+        };
+        let _ = writeln!(text, "  url   {url}\n  curl  curl {key}{}", word(&url));
     } else {
         text += "  it exports nothing that can be called; `iof build` says what a module has\n";
     }

@@ -12,7 +12,7 @@
 //! The mask protects against honest services, not against a service that works for the function: a reversed or
 //! encrypted value passes. The protection against that is the rule of the attachment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
@@ -36,6 +36,15 @@ pub struct Mask {
     start: StateID,
     /// The length of the longest pattern.
     longest: usize,
+    /// How much of a pattern each state has read: the most that the latest units may be the beginning of.
+    depths: HashMap<StateID, usize>,
+}
+
+/// The occurrences in a text, and the position before which the rest of the text changes nothing.
+pub(super) struct Search {
+    /// Ranges of the text, sorted.
+    pub(super) found: Vec<(usize, usize)>,
+    pub(super) decided: usize,
 }
 
 impl Mask {
@@ -61,38 +70,30 @@ impl Mask {
         let start = automaton
             .start_state(Anchored::No)
             .map_err(|e: MatchError| e.to_string())?;
+        let mut depths = HashMap::new();
+        for pattern in &patterns {
+            let mut state = start;
+            for (i, byte) in pattern.iter().enumerate() {
+                state = automaton.next_state(Anchored::No, state, *byte);
+                depths.insert(state, i + 1);
+            }
+        }
         Ok(Mask {
             automaton,
             start,
             longest,
+            depths,
         })
     }
 
     /// `text` with every occurrence replaced, or `None` if there is none.
     pub fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = Vec::new();
-        self.search(units(text), &mut found);
-        if has_escapes(text) {
-            self.search(Unescape::new(units(text)), &mut found);
-            self.search(Unescape::new(Unescape::new(units(text))), &mut found);
-        }
+        let Search { found, .. } = self.occurrences(text, false);
         if found.is_empty() {
             return None;
         }
-        found.sort_unstable();
         let mut masked = Vec::with_capacity(text.len());
-        let mut at = 0;
-        let mut found = found.into_iter().peekable();
-        while let Some((start, mut end)) = found.next() {
-            // Occurrences that overlap or touch become one: their number may reveal something, too.
-            while let Some((_, further)) = found.next_if(|next| next.0 <= end) {
-                end = end.max(further);
-            }
-            masked.extend_from_slice(&text[at..start]);
-            masked.extend_from_slice(MASK);
-            at = end;
-        }
-        masked.extend_from_slice(&text[at..]);
+        replace(text, &found, &mut None, &mut masked);
         Some(masked)
     }
 
@@ -120,13 +121,54 @@ impl Mask {
         }
     }
 
-    /// Adds the positions of all occurrences, overlapping ones too, as ranges of the original.
-    fn search(&self, text: impl Iterator<Item = Unit>, found: &mut Vec<(usize, usize)>) {
+    /// Searches a text in each of its readings; with `more`, the text goes on.
+    pub(super) fn occurrences(&self, text: &[u8], more: bool) -> Search {
+        let mut found = Vec::new();
+        let mut decided = self.search(units(text), &mut found).unwrap_or(text.len());
+        if has_escapes(text) {
+            let read = |units| match more {
+                true => Unescape::beginning(units),
+                false => Unescape::new(units),
+            };
+            let mut once = read(units(text));
+            let begun = self.search(&mut once, &mut found);
+            let begun = begun.into_iter().chain(once.cut()).min();
+            decided = decided.min(begun.unwrap_or(text.len()));
+            let read_twice = || match more {
+                true => Unescape::beginning(read(units(text))),
+                false => Unescape::new(read(units(text))),
+            };
+            let mut twice = read_twice();
+            let begun = self.search(&mut twice, &mut found);
+            let cut = twice.cut().into_iter().chain(twice.inner().cut()).min();
+            decided = decided.min(begun.into_iter().chain(cut).min().unwrap_or(text.len()));
+            if more && decided < cut.unwrap_or(text.len()) {
+                // The rest is read anew, so it begins where no escape is cut.
+                let starts = read_twice().map(|unit| unit.start);
+                decided = starts
+                    .take_while(|start| *start <= decided)
+                    .last()
+                    .unwrap_or(0);
+            }
+        }
+        found.sort_unstable();
+        Search { found, decided }
+    }
+
+    /// Adds the positions of all occurrences, overlapping ones too, as ranges of the original. Returns where an
+    /// occurrence begins that the end of the text may cut.
+    fn search(
+        &self,
+        text: impl Iterator<Item = Unit>,
+        found: &mut Vec<(usize, usize)>,
+    ) -> Option<usize> {
         // Where the latest units began: an occurrence is known only at its end.
         let mut starts = vec![0; self.longest.max(1)];
         let first = found.len();
         let mut state = self.start;
+        let mut count = 0;
         for (i, unit) in text.enumerate() {
+            count = i + 1;
             starts[i % self.longest.max(1)] = unit.start;
             state = self.automaton.next_state(Anchored::No, state, unit.byte);
             if !self.automaton.is_special(state) || !self.automaton.is_match(state) {
@@ -139,8 +181,7 @@ impl Mask {
                 continue;
             };
             let mut start = starts[(i + 1 - length) % self.longest.max(1)];
-            // Ends only grow, so an occurrence that begins later than this one lies inside it. So a body full of
-            // occurrences keeps a short list.
+            // Ends only grow, so an occurrence that begins later than this one lies inside it. A body full of
             // occurrences keeps a short list this way.
             while found.len() > first
                 && let Some(&(before, end)) = found.last()
@@ -151,6 +192,37 @@ impl Mask {
             }
             found.push((start, unit.end));
         }
+        let depth = self.depths.get(&state)?;
+        Some(starts[(count - depth) % self.longest.max(1)])
+    }
+}
+
+/// Appends `text` to `masked`, with the sorted ranges replaced. `covered` is the part of the text that the last mask
+/// replaces already, if nothing came after that mask.
+///
+/// Ranges that overlap or touch become one: their number may reveal something, too.
+pub(super) fn replace(
+    text: &[u8],
+    found: &[(usize, usize)],
+    covered: &mut Option<usize>,
+    masked: &mut Vec<u8>,
+) {
+    for &(start, end) in found {
+        match covered {
+            Some(at) if start <= *at => *at = end.max(*at),
+            _ => {
+                masked.extend_from_slice(&text[covered.unwrap_or(0).min(start)..start]);
+                masked.extend_from_slice(MASK);
+                *covered = Some(end);
+            }
+        }
+    }
+    let at = covered.unwrap_or(0);
+    if at < text.len() {
+        masked.extend_from_slice(&text[at..]);
+        *covered = None;
+    } else {
+        *covered = covered.map(|at| at - text.len());
     }
 }
 
@@ -189,12 +261,12 @@ fn base64s(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn mask(texts: &[&str]) -> Mask {
+    pub(in crate::secret) fn mask(texts: &[&str]) -> Mask {
         Mask::new(texts.iter().copied(), std::iter::empty()).unwrap()
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod mask;
 mod query;
 mod signing;
 mod sigv4;
+pub(crate) mod stream;
 mod template;
 mod unescape;
 
@@ -172,6 +173,14 @@ impl SecretInjections {
     /// The mask for all secrets of the function; `None` if it has none.
     pub fn mask(&self) -> Option<&Arc<Mask>> {
         self.mask.as_ref()
+    }
+
+    /// Returns whether a request carries a signature of its body, for which the body has to be whole.
+    pub fn sign_body(&self, method: &Method, url: &Url) -> bool {
+        self.list.iter().any(|injection| {
+            matches!(injection.insertion, Insertion::AwsSignature(_))
+                && injection.rule.allows(method, url)
+        })
     }
 
     /// The URL and the headers of a request with the secrets whose rules match its method and URL;

@@ -35,6 +35,12 @@ pub(super) fn has_escapes(text: &[u8]) -> bool {
 /// `&#65;`, `&#x41;`.
 pub(super) struct Unescape<I> {
     inner: I,
+    /// True if the text goes on behind the end of `inner`.
+    more: bool,
+    /// True if `inner` has ended.
+    ended: bool,
+    /// The start of an escape that the end of `inner` cuts.
+    cut: Option<usize>,
     ahead: VecDeque<Unit>,
     /// The rest of a character of several bytes.
     out: VecDeque<Unit>,
@@ -47,14 +53,38 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
     pub(super) fn new(inner: I) -> Unescape<I> {
         Unescape {
             inner,
+            more: false,
+            ended: false,
+            cut: None,
             ahead: VecDeque::with_capacity(LONGEST + 1),
             out: VecDeque::new(),
         }
     }
 
+    /// The units of the beginning of a text: they end before an escape of which the rest is yet to come.
+    pub(super) fn beginning(inner: I) -> Unescape<I> {
+        Unescape {
+            more: true,
+            ..Unescape::new(inner)
+        }
+    }
+
+    /// The start of the escape before which the units ended.
+    pub(super) fn cut(&self) -> Option<usize> {
+        self.cut
+    }
+
+    pub(super) fn inner(&self) -> &I {
+        &self.inner
+    }
+
     fn byte(&mut self, index: usize) -> Option<u8> {
         while self.ahead.len() <= index {
-            self.ahead.push_back(self.inner.next()?);
+            let Some(unit) = self.inner.next() else {
+                self.ended = true;
+                return None;
+            };
+            self.ahead.push_back(unit);
         }
         self.ahead.get(index).map(|unit| unit.byte)
     }
@@ -144,8 +174,16 @@ impl<I: Iterator<Item = Unit>> Iterator for Unescape<I> {
         if let Some(unit) = self.out.pop_front() {
             return Some(unit);
         }
+        if self.cut.is_some() {
+            return None;
+        }
         let first = self.ahead.pop_front().or_else(|| self.inner.next())?;
+        self.ended = false;
         let Some((escaped, length)) = self.escape(first.byte) else {
+            if self.more && self.ended {
+                self.cut = Some(first.start);
+                return None;
+            }
             return Some(first);
         };
         let end = self

@@ -22,13 +22,13 @@ pub(crate) struct CallRequest<'a> {
 
 /// The permits of one call: its function's, and the server's. They own their limiters, so they may outlive the call's
 /// future: an answer whose body streams carries them to its end.
-struct Permits {
+pub(super) struct Permits {
     _server: Permit,
     _function: Option<Permit>,
 }
 
 impl Permits {
-    async fn acquire(app: &App, function: &LoadedFunction) -> Result<Self, Fault> {
+    pub(super) async fn acquire(app: &App, function: &LoadedFunction) -> Result<Self, Fault> {
         let own = match &function.granted.limiter {
             Some(limiter) => Some(limiter.acquire().await?),
             None => None,

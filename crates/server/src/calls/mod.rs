@@ -4,18 +4,21 @@
 //! |---|---|
 //! | `prepare` | find the function, authorise the caller, count the call, set its deadline |
 //! | `execute` | wait for permits, run the engine |
+//! | `exchange` | the same for functions that answer HTTP requests, whose bodies stream |
 //! | `observe` | tell the observers how a call ended |
 //! | `refused` | log a call that was refused before it ran |
 //!
 //! A surface parses what a client sent, and renders the [`Outcome`](iof_engine::Outcome) or the fault.
 
 mod ended;
+mod exchange;
 mod execute;
 mod observe;
 mod prepare;
 mod refused;
 
 pub(crate) use ended::EndedCall;
+pub(crate) use exchange::{ExchangeTasks, RequestStream, exchange};
 pub(crate) use execute::{CallRequest, execute};
 pub(crate) use prepare::{Credentials, FunctionRef, Origin, Prepared, StatedTypes, read_body};
 pub(crate) use refused::{called_by, log_refused};

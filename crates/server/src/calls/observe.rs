@@ -40,6 +40,14 @@ impl Observers {
         }
     }
 
+    /// The observers of an exchange, whose bodies are not kept.
+    pub(super) fn of_exchange() -> Self {
+        Self {
+            arguments: Payload::None,
+            recorder: None,
+        }
+    }
+
     /// The tape on which the call is recorded.
     pub(super) fn tape(&self) -> Option<HostCallTape> {
         self.recorder.as_deref().map(Recorder::tape)

@@ -33,7 +33,7 @@ pub(crate) use answer_share::{Written, count};
 pub(crate) use exchange::Exchange;
 pub(crate) use first_line::FirstLine;
 pub(crate) use head::refusal;
-pub(crate) use request_body::RequestBody;
+pub(crate) use request_body::{ClientLeaves, RequestBody};
 pub(crate) use state::ConnectionState;
 pub(crate) use streams::Streams;
 pub(crate) use supervisor::Supervisor;

@@ -34,6 +34,25 @@ impl RequestBody {
     }
 }
 
+impl RequestBody {
+    /// The switch by which the request's surface decides what the end of the client's bytes means.
+    pub(crate) fn client_leaves(&self) -> ClientLeaves {
+        ClientLeaves(Arc::clone(&self.state))
+    }
+}
+
+/// The switch of what it means that a client closes its side.
+#[derive(Clone)]
+pub(crate) struct ClientLeaves(Arc<ConnectionState>);
+
+impl ClientLeaves {
+    /// Lets the request end when its client closes its side, as most proxies do: usually it still reads, and whether it
+    /// does shows only when something is written to it.
+    pub(crate) fn at_its_end(self) {
+        self.0.leave_at_end();
+    }
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = BoxError;

@@ -21,6 +21,8 @@ pub(crate) struct ConnectionState {
     interim: AtomicBool,
     /// True if the request line was rewritten: that of a next request cannot be.
     mended: AtomicBool,
+    /// True if the request in progress ends when its client closes its side.
+    leaves: AtomicBool,
     /// True if the client closed its side while its request was in progress.
     half_closed: AtomicBool,
     /// The task that waits for more of a body.
@@ -42,6 +44,12 @@ impl ConnectionState {
         self.served.fetch_add(1, Relaxed);
         self.http1.store(is_http1, Relaxed);
         self.interim.store(interim, Relaxed);
+        self.leaves.store(false, Relaxed);
+    }
+
+    /// Lets the request in progress end when its client closes its side.
+    pub(super) fn leave_at_end(&self) {
+        self.leaves.store(true, Relaxed);
     }
 
     pub(super) fn answer_begins(&self) {
@@ -65,10 +73,10 @@ impl ConnectionState {
         self.served.load(Relaxed)
     }
 
-    /// Returns whether a request of HTTP/1 is in progress: only then does the end of the client's bytes not end the
-    /// connection.
+    /// Returns whether a request of HTTP/1 is in progress that its client may wait for with its side closed: only then does
+    /// the end of the client's bytes not end the connection.
     pub(crate) fn serves_http1(&self) -> bool {
-        self.requests() > 0 && self.http1.load(Relaxed)
+        self.requests() > 0 && self.http1.load(Relaxed) && !self.leaves.load(Relaxed)
     }
 
     pub(crate) fn may_be_told_to_continue(&self) -> bool {

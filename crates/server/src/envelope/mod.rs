@@ -11,7 +11,8 @@
 pub(crate) mod request;
 pub(crate) mod response;
 
-pub(crate) use request::SentHead;
+pub(crate) use request::{SentHead, shown_whole};
+pub(crate) use response::may_leave;
 
 use bytes::{BufMut, Bytes, BytesMut};
 

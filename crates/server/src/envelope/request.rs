@@ -63,16 +63,32 @@ pub(crate) fn head(sent: SentHead<'_>, hides_key: bool) -> Vec<u8> {
 }
 
 fn shown(headers: &HeaderMap, hides_key: bool) -> Vec<(&str, Cow<'_, str>)> {
-    let is_shown = |name: &HeaderName| {
-        !(HIDDEN.contains(name)
-            || OURS.iter().any(|ours| name.as_str().starts_with(ours))
-            || (hides_key && *name == AUTHORIZATION)
-            || is_of_connection(headers, name))
-    };
+    let is_shown =
+        |name: &HeaderName| !HIDDEN.contains(name) && is_for_function(headers, name, hides_key);
     let shown = headers.iter().filter(|(name, _)| is_shown(name));
     shown
         .map(|(name, value)| (name.as_str(), text(value)))
         .collect()
+}
+
+/// The headers of a request whose body the function reads as it was sent, so that it sees its length and coding, too.
+pub(crate) fn shown_whole(headers: &HeaderMap, hides_key: bool) -> HeaderMap {
+    let of_body = [CONTENT_LENGTH, CONTENT_ENCODING];
+    let is_shown = |name: &HeaderName| {
+        (!HIDDEN.contains(name) || of_body.contains(name))
+            && is_for_function(headers, name, hides_key)
+    };
+    let shown = headers.iter().filter(|(name, _)| is_shown(name));
+    shown
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Returns whether a header is neither this server's own nor one of the connection.
+fn is_for_function(headers: &HeaderMap, name: &HeaderName, hides_key: bool) -> bool {
+    !(OURS.iter().any(|ours| name.as_str().starts_with(ours))
+        || (hides_key && *name == AUTHORIZATION)
+        || is_of_connection(headers, name))
 }
 
 /// Returns whether `Connection` names this header.

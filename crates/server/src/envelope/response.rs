@@ -9,17 +9,15 @@ use super::open;
 use crate::wording;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
-    LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY,
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, TRAILER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use iof_engine::Value;
+use iof_engine::{RESPONSE_HEADER_BYTES as HEADER_BYTES, RESPONSE_HEADERS as HEADERS, Value};
 use iof_fault::{Fault, FaultKind};
 use serde::Deserialize;
 
-/// The most headers of a response, and the most bytes of their names and values.
-const HEADERS: usize = 64;
-const HEADER_BYTES: usize = 16 << 10;
 /// The longest head that is read: each byte of a value may take six in JSON.
 const HEAD: usize = 6 * HEADER_BYTES + (4 << 10);
 
@@ -164,6 +162,23 @@ fn is_allowed(name: &HeaderName) -> bool {
     let begins = |with: &str| name.as_str().starts_with(with);
     ALLOWED.contains(name)
         || (OWN.iter().any(|with| begins(with)) && !ACTED_ON.iter().any(|with| begins(with)))
+}
+
+/// Headers of a response that a function writes to the connection itself: those of its body, and those by which it
+/// decides which pages may read it.
+const OF_STREAM: [HeaderName; 6] = [
+    ACCEPT_RANGES,
+    AGE,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    TRAILER,
+];
+const CORS: &str = "access-control-";
+
+/// Returns whether a header of such a response leaves.
+pub(crate) fn may_leave(name: &HeaderName) -> bool {
+    is_allowed(name) || OF_STREAM.contains(name) || name.as_str().starts_with(CORS)
 }
 
 fn refused(problem: impl std::fmt::Display) -> Fault {

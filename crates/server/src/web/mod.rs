@@ -1,13 +1,18 @@
-//! Functions at short public addresses: `/fn/{function}/{export}`, and whatever is below.
+//! Functions at short public addresses: `/fn/{function}/{export}`, and whatever is below; or `/fn/{function}` and whatever
+//! is below, for functions that answer HTTP requests ([`exchange`]).
 //!
 //! For those who call because they were told a URL: webhooks, forms, links, pages. The call is that of `/v1`, by the same
 //! keys, limits and arguments; what differs is that a function may say which methods call it, and that the path below the
 //! call is the function's. What it answers cannot reach beyond its answer: see [`crate::envelope::response`].
 
+mod exchange;
+
 use crate::app::App;
 use crate::arguments;
 use crate::caller::{self, BearerKey, function_ref};
-use crate::calls::{CallRequest, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body};
+use crate::calls::{
+    CallRequest, ExchangeTasks, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+};
 use crate::cors;
 use crate::envelope::SentHead;
 use crate::reply;
@@ -17,11 +22,13 @@ use axum::extract::State;
 use axum::routing::any;
 use http::header::ACCESS_CONTROL_REQUEST_HEADERS;
 use http::{HeaderValue, Method, Request, Response, header};
-use iof_engine::Export;
+use iof_engine::{Export, HANDLER};
 use iof_fault::{Fault, FaultKind};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// The first segment of these paths.
@@ -29,23 +36,37 @@ const FIRST: &str = "/fn/";
 /// The method of a function that says none.
 const USUAL: &str = "POST";
 
-/// The routes below `/fn`.
-pub(crate) fn router(app: &Arc<App>) -> Router {
+/// The parts that requests for functions use.
+struct Web {
+    app: Arc<App>,
+    exchanges: ExchangeTasks,
+}
+
+/// The routes below `/fn`. Answers that go on after their head run in `tasks`, and on `compute` if they are CPU-bound.
+pub(crate) fn router(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> Router {
+    let web = Web {
+        app: Arc::clone(app),
+        exchanges: ExchangeTasks {
+            tasks: tasks.clone(),
+            compute: compute.clone(),
+        },
+    };
     Router::new()
         .route("/fn/{*call}", any(call))
         .fallback(reply::no_such_route)
-        .with_state(Arc::clone(app))
+        .with_state(Arc::new(web))
 }
 
-async fn call(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+async fn call(State(web): State<Arc<Web>>, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path().to_owned();
+    let app = &web.app;
     let Some(address) = Address::of(&path) else {
         return reply::no_such_route(request).await;
     };
     let call = reply::new_id();
-    let mut response = match respond(&app, call, &address, request).await {
+    let mut response = match respond(&web, call, &address, request).await {
         Ok(response) => response,
-        Err(refusal) => refusal.logged(&app, call, &address).await,
+        Err(refusal) => refusal.logged(app, call, &address).await,
     };
     reply::of_call(&mut response, call);
     cors::vary(&mut response);
@@ -53,13 +74,19 @@ async fn call(State(app): State<Arc<App>>, request: Request<Body>) -> Response<B
 }
 
 async fn respond(
-    app: &Arc<App>,
+    web: &Web,
     call: Uuid,
     address: &Address<'_>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
+    let app = &web.app;
     let function = function_ref(&address.function)?;
     let page = cors::foreign(app, &request)?;
+    let is_asked = page.is_some() || request.method() == Method::OPTIONS;
+    if is_asked && address.takes_http(app).await {
+        // Which pages it answers, and what it tells them, is the function's affair.
+        return run(web, call, (function, address), request).await;
+    }
     cors::admit(app, function, page.as_ref()).await?;
     if request.method() == Method::OPTIONS {
         let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
@@ -73,7 +100,7 @@ async fn respond(
         }
         return preflight(app, (function, address), page, asked.cloned()).await;
     }
-    let mut response = match run(app, call, (function, address), request).await {
+    let mut response = match run(web, call, (function, address), request).await {
         Ok(response) => response,
         Err(refusal) => refusal.logged(app, call, address).await,
     };
@@ -82,11 +109,12 @@ async fn respond(
 }
 
 async fn run(
-    app: &Arc<App>,
+    web: &Web,
     call: Uuid,
     (function, address): (FunctionRef<'_>, &Address<'_>),
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
+    let app = &web.app;
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     let credentials = BearerKey {
@@ -103,6 +131,20 @@ async fn run(
         }
     };
     let function = &prepared.function;
+    if function.code.takes_http() {
+        let served = exchange::serve(app, &web.exchanges, address, prepared, (parts, body));
+        return match Box::pin(served).await {
+            Err(refusal) => {
+                // The path is the function's, and no export.
+                caller::log_refused(app, call, &address.function, HANDLER, &refusal.fault).await;
+                Ok(refusal.into_response())
+            }
+            answered => answered,
+        };
+    }
+    if address.export.is_empty() {
+        return Ok(reply::failure(&reply::nothing_at(address.path)));
+    }
     let manifest = function.code.manifest();
     let export = manifest.export(&address.export);
     if export.is_none() {
@@ -220,7 +262,11 @@ fn is_method(export: Option<&Export>, method: &Method) -> bool {
 
 /// An address of a function.
 struct Address<'a> {
+    path: &'a str,
     function: Cow<'a, str>,
+    /// The path below the function, as it was sent: empty, or from a slash on.
+    below: &'a str,
+    /// Empty, if the path names none.
     export: Cow<'a, str>,
     /// The path below the call, as it was sent: empty, or from a slash on.
     rest: &'a str,
@@ -228,17 +274,36 @@ struct Address<'a> {
 
 impl<'a> Address<'a> {
     fn of(path: &'a str) -> Option<Self> {
-        let (function, path) = path.strip_prefix(FIRST)?.split_once('/')?;
-        let end = path.find('/').unwrap_or(path.len());
-        let (export, rest) = path.split_at_checked(end)?;
-        if function.is_empty() || export.is_empty() {
+        let named = path.strip_prefix(FIRST)?;
+        let end = named.find('/').unwrap_or(named.len());
+        let (function, below) = named.split_at_checked(end)?;
+        let called = below.strip_prefix('/').unwrap_or_default();
+        let end = called.find('/').unwrap_or(called.len());
+        let (export, rest) = called.split_at_checked(end)?;
+        if function.is_empty() {
             return None;
         }
         Some(Self {
+            path,
             function: percent_decode_str(function).decode_utf8().ok()?,
+            below,
             export: percent_decode_str(export).decode_utf8().ok()?,
             rest,
         })
+    }
+
+    /// The path before the one that the function sees, as it was sent.
+    fn prefix(&self) -> &'a str {
+        self.path.strip_suffix(self.below).unwrap_or(self.path)
+    }
+
+    /// Returns whether the function answers HTTP requests itself.
+    async fn takes_http(&self, app: &App) -> bool {
+        let Ok(function) = function_ref(&self.function) else {
+            return false;
+        };
+        let loaded = function.load(app).await;
+        loaded.is_ok_and(|loaded| loaded.code.takes_http())
     }
 }
 
@@ -260,15 +325,15 @@ mod tests {
                 (function, export, rest)
             );
         }
-        for path in [
-            "/fn",
-            "/fn/",
-            "/fn/a",
-            "/fn/a/",
-            "/fn//b",
-            "/fn/a/%ff",
-            "/fx/a/b",
+        for (path, prefix, below) in [
+            ("/fn/a", "/fn/a", ""),
+            ("/fn/a/", "/fn/a", "/"),
+            ("/fn/caf%C3%A9//x/", "/fn/caf%C3%A9", "//x/"),
         ] {
+            let address = Address::of(path).unwrap();
+            assert_eq!((address.prefix(), address.below), (prefix, below));
+        }
+        for path in ["/fn", "/fn/", "/fn//b", "/fn/a/%ff", "/fx/a/b"] {
             assert!(Address::of(path).is_none(), "{path}");
         }
     }

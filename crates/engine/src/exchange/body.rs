@@ -1,0 +1,215 @@
+//! The bodies of an exchange, on their way to the guest and from it.
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use iof_command::BodyError;
+use iof_fault::{Fault, FaultKind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+/// The body of a request, which may be longer than its guest can take.
+pub(super) struct RequestBody {
+    body: UnsyncBoxBody<Bytes, BodyError>,
+    most: u64,
+    left: u64,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: UnsyncBoxBody<Bytes, BodyError>, most: u64) -> Self {
+        Self {
+            body,
+            most,
+            left: most,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            // The client left, or broke the protocol.
+            let frame = frame.map_err(|_| Error::ConnectionTerminated)?;
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match self.left.checked_sub(length) {
+                Some(left) => {
+                    self.left = left;
+                    Ok(frame)
+                }
+                None => Err(Error::HttpRequestBodySize(Some(self.most))),
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The part of an exchange that its driver and its response's body share.
+#[derive(Default)]
+pub(super) struct Shared(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Since when the client waits for bytes.
+    waiting: Option<Instant>,
+    /// The reason why the body is not whole.
+    fault: Option<Fault>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the client waits for bytes.
+    pub(super) fn waiting(&self) -> Option<Instant> {
+        self.lock().waiting
+    }
+
+    /// Notes why the body is not whole; the first reason stays.
+    pub(super) fn fail(&self, fault: Fault) -> Fault {
+        self.lock().fault.get_or_insert(fault).clone()
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.lock().fault.clone()
+    }
+}
+
+/// The body of a response while its guest writes it. Dropping it before its end ends the guest.
+pub struct ResponseBody {
+    /// `None` for a response that has no body, whatever its guest writes.
+    body: Option<HyperOutgoingBody>,
+    shared: Arc<Shared>,
+    left: u64,
+    /// What is left of its `Content-Length`: a connection asks for nothing behind it.
+    declared: Option<u64>,
+    /// Told that the body is at its end, or dropped without.
+    end: Option<oneshot::Sender<()>>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(
+        body: Option<HyperOutgoingBody>,
+        shared: Arc<Shared>,
+        (most, declared): (u64, Option<u64>),
+    ) -> (Self, oneshot::Receiver<()>) {
+        let (sender, end) = oneshot::channel();
+        let mut this = Self {
+            body,
+            shared,
+            left: most,
+            declared,
+            end: Some(sender),
+        };
+        if this.body.is_none() {
+            this.tell();
+        }
+        (this, end)
+    }
+
+    /// Tells the driver that nothing more is asked for.
+    fn tell(&mut self) {
+        if let Some(end) = self.end.take() {
+            // Its receiver is gone when the guest is.
+            let _ = end.send(());
+        }
+    }
+
+    fn checked(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Fault> {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        match self.left.checked_sub(length) {
+            Some(left) => {
+                self.left = left;
+                self.declared = self.declared.map(|left| left.saturating_sub(length));
+                Ok(frame)
+            }
+            // The driver has the words.
+            None => Err(Fault::new(FaultKind::StreamedBody, "")),
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+            this.shared.lock().waiting.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        this.shared.lock().waiting = None;
+        let failed = match frame {
+            Some(Ok(frame)) => match this.checked(frame) {
+                Ok(frame) => return Poll::Ready(Some(Ok(frame))),
+                Err(fault) => fault,
+            },
+            Some(Err(_)) => unfinished(),
+            None => match this.shared.fault() {
+                None => {
+                    this.body = None;
+                    this.tell();
+                    return Poll::Ready(None);
+                }
+                Some(fault) => fault,
+            },
+        };
+        let fault = this.shared.fail(failed);
+        this.body = None;
+        this.end = None;
+        Poll::Ready(Some(Err(fault)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            None => SizeHint::with_exact(0),
+            Some(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.declared == Some(0) {
+            self.tell();
+        }
+    }
+}
+
+/// The fault of a response that its guest left unfinished.
+fn unfinished() -> Fault {
+    let message =
+        "The function did not finish the body of its response. Call outgoing-body.finish.";
+    Fault::new(FaultKind::BadResponse, message)
+}

@@ -1,0 +1,159 @@
+//! One HTTP exchange of a component: a request goes in and a response comes out, while both bodies stream.
+//!
+//! The future of [`Engine::exchange`] drives the guest and ends with it; the response leaves before, through a channel
+//! (decision 33). From then on two parties decide when it is over: the guest, which writes, and the client, which reads.
+//! Whatever ends the guest early cuts the body, so that a client never takes a part for the whole, and whoever stops
+//! reading ends the guest.
+
+mod body;
+mod driver;
+
+pub use body::ResponseBody;
+pub use driver::{RESPONSE_HEADER_BYTES, RESPONSE_HEADERS};
+
+use crate::capability::environment::Environment;
+use crate::engine::{Engine, Function};
+use crate::executable::bound;
+use crate::interfaces::missing;
+use crate::limits::Limits;
+use crate::state::CallState;
+use crate::wasi::Setup;
+use crate::{Outcome, Value, error_mapping};
+use body::RequestBody;
+use bytes::Bytes;
+use driver::Driver;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use iof_command::{BodyError, CallContext};
+use iof_fault::{Fault, FaultKind};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, HyperOutgoingBody, StreamContext};
+
+/// The name under which exchanges are recorded: they have no export that a caller names.
+pub const HANDLER: &str = "http";
+
+/// The answer of a guest: a response, or the error that it gives in place of one.
+type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
+
+/// One HTTP exchange.
+pub struct Exchange {
+    /// The request. Its URI is absolute.
+    pub request: Request<UnsyncBoxBody<Bytes, BodyError>>,
+    /// The environment that the guest sees.
+    pub environment: Arc<Environment>,
+    /// Identity, grants and deadline.
+    pub context: CallContext,
+    /// The limits of this exchange, none above the engine's; `None` for those of the engine.
+    pub limits: Option<Arc<Limits>>,
+}
+
+impl Engine {
+    /// Runs one exchange in a fresh instance, until the end of the guest and of its response's body, or the first limit. The response leaves through `head`
+    /// as soon as the guest has begun it; if the outcome is a fault and `head` was dropped unused, there is none.
+    pub async fn exchange(
+        &self,
+        function: &Function,
+        exchange: Exchange,
+        head: oneshot::Sender<Response<ResponseBody>>,
+    ) -> Outcome {
+        let Exchange {
+            request,
+            environment,
+            context,
+            limits,
+        } = exchange;
+        let Some(handler) = function.executable.handler() else {
+            return Outcome::refused(function.manifest.no_such_export(HANDLER));
+        };
+        if function.manifest.files && self.0.scratch.is_behind() {
+            return Outcome::refused(Fault::new(
+                FaultKind::ScratchBacklog,
+                "Files of earlier calls are still being removed. Try again soon.",
+            ));
+        }
+        let limits = limits.unwrap_or_else(|| Arc::clone(&self.0.limits));
+        let size = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        let setup = Setup {
+            call: context.call,
+            export: HANDLER.into(),
+            environment,
+            program: None,
+            scratch: function.manifest.files.then(|| Arc::clone(&self.0.scratch)),
+            log_limit: size(limits.log),
+            output_limit: size(limits.output),
+            tape: None,
+            handles: Some(limits.handles),
+        };
+        let (sender, answer) = oneshot::channel();
+        let without_body = request.method() == http::Method::HEAD;
+        let (deadline, own) = (context.deadline, Arc::clone(&limits));
+        let (mut store, meter) = self.store(context, setup, limits, None);
+        // Declared after the store: if both are dropped, the body hears of it before its writer is gone.
+        let mut driver = Driver::new(deadline, own, without_body, (answer, head));
+        let ended = {
+            let mut run = Box::pin(handle(handler, &mut store, request, sender));
+            driver.drive(meter.measure(run.as_mut())).await
+        };
+        if ended.is_ok() {
+            finish(store.data_mut());
+        }
+        let ended = ended.map_err(missing::classify);
+        let log = store.data().wasi.take_log();
+        let result = ended.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
+        driver.settle(&result);
+        // The instance is free for others while the client reads what is left.
+        drop(store);
+        let result = driver.end(result).await;
+        Outcome {
+            result: result.map(|()| Value::Unit),
+            log,
+            guest_cpu: meter.used(),
+            ran: true,
+        }
+    }
+}
+
+impl Function {
+    /// Returns whether the function answers HTTP requests ([`Engine::exchange`]), and is not called.
+    #[must_use]
+    pub fn takes_http(&self) -> bool {
+        self.executable.handler().is_some()
+    }
+}
+
+/// Instantiates a component and lets it handle a request.
+async fn handle(
+    handler: &ProxyPre<CallState>,
+    store: &mut Store<CallState>,
+    request: Request<UnsyncBoxBody<Bytes, BodyError>>,
+    answer: oneshot::Sender<Answer>,
+) -> wasmtime::Result<()> {
+    bound(store);
+    let most = store.data().limits.streamed_body.as_u64();
+    let scheme = match request.uri().scheme() {
+        Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+        _ => Scheme::Http,
+    };
+    let request = request.map(|body| RequestBody::new(body, most));
+    let mut http = store.data_mut().http();
+    let request = http.new_incoming_request(scheme, request)?;
+    let answer = http.new_response_outparam(answer)?;
+    let proxy = handler.instantiate_async(&mut *store).await?;
+    let incoming = proxy.wasi_http_incoming_handler();
+    incoming.call_handle(&mut *store, request, answer).await
+}
+
+/// Cuts the bodies that a guest has not finished, as `wasi:http` asks: the host's end of them would read as their end.
+fn finish(state: &mut CallState) {
+    for entry in state.wasi.table().iter_mut() {
+        if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
+            let (empty, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+            std::mem::replace(body, empty).abort();
+        }
+    }
+}

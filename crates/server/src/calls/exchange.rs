@@ -1,0 +1,95 @@
+//! The exchange of a function that answers HTTP requests: its permits, the engine, and what is told at the end of its
+//! answer's body.
+//!
+//! The guest runs in a task of its own, as its answer leaves while it still writes. The task belongs to the server, which
+//! waits for it when it stops; it ends when the client does. What a call takes is given back, and its observers are told,
+//! when the guest and its answer's body have ended.
+
+use super::ended::EndedCall;
+use super::execute::Permits;
+use super::observe::Observers;
+use super::prepare::Prepared;
+use crate::app::App;
+use crate::runtime::MigrateIfCpuBound;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use iof_command::BodyError;
+use iof_engine::{Exchange, HANDLER, ResponseBody};
+use iof_fault::Fault;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+/// Where the guests of exchanges run.
+#[derive(Clone)]
+pub(crate) struct ExchangeTasks {
+    pub(crate) tasks: TaskTracker,
+    /// The runtime of CPU-bound calls.
+    pub(crate) compute: Handle,
+}
+
+/// The body of a request, while it arrives.
+pub(crate) type RequestStream = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Waits for the permits of an exchange, starts it, and returns the head of its response; or the fault with which the
+/// guest ended before, of which its observers know.
+///
+/// # Errors
+/// The fault of a permit that was not granted.
+pub(crate) async fn exchange(
+    app: &Arc<App>,
+    tasks: &ExchangeTasks,
+    prepared: Prepared,
+    request: Request<RequestStream>,
+) -> Result<Result<Response<ResponseBody>, Fault>, Fault> {
+    let Prepared {
+        function, context, ..
+    } = prepared;
+    let began = Instant::now();
+    let permits = Permits::acquire(app, &function).await?;
+    let queued = began.elapsed();
+    let (head, answer) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    let running = {
+        let app = Arc::clone(app);
+        async move {
+            let call = context.call;
+            let exchange = Exchange {
+                request,
+                environment: Arc::clone(&function.environment),
+                context,
+                limits: Some(Arc::clone(&function.granted.limits)),
+            };
+            let outcome = app.engine.exchange(&function.code, exchange, head).await;
+            drop(permits);
+            let told = EndedCall {
+                call,
+                function: &function,
+                export: HANDLER,
+                outcome: &outcome,
+                queued,
+                wall: began.elapsed(),
+            };
+            Observers::of_exchange().end(&app, &told);
+            // Its receiver is gone when the answer began.
+            let _ = ended.send(outcome.result.err());
+        }
+    };
+    tasks
+        .tasks
+        .spawn(MigrateIfCpuBound::new(running, tasks.compute.clone()));
+    // To drop this future drops the receiver, which ends the guest.
+    match answer.await {
+        Ok(response) => Ok(Ok(response)),
+        Err(_) => match end.await {
+            Ok(Some(fault)) => Ok(Err(fault)),
+            _ => Ok(Err(Fault::host(
+                "The call failed inside the server.",
+                "an exchange ended without an answer",
+            ))),
+        },
+    }
+}

@@ -1,0 +1,62 @@
+//! Functions that answer HTTP requests (`wasi:http`), from outside: what they see, how their bodies stream, how they end, and
+//! what they ask of others.
+
+mod ends;
+mod leaving;
+mod outgoing;
+mod requests;
+mod streams;
+
+use iof_tests::{
+    call::{Answer, Uploaded},
+    guests::handler_component,
+    server::Server,
+};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A server, and a public function on it whose paths choose what it does.
+async fn handler(config: &str) -> (Server, Uploaded) {
+    let server = Server::start(config).await;
+    let function = server
+        .deploy(handler_component("http-handler"), "outbound = []\n")
+        .await;
+    (server, function)
+}
+
+fn path(function: &Uploaded, below: &str) -> String {
+    format!("/fn/{}{below}", function.id)
+}
+
+async fn get(server: &Server, function: &Uploaded, below: &str) -> Answer {
+    server.get(&path(function, below)).await
+}
+
+/// The newest row of the function's log, once there are `count`.
+pub(crate) async fn row(server: &Server, function: &Uploaded, count: usize) -> Value {
+    let began = Instant::now();
+    loop {
+        let logs = format!("/v1/functions/{}/logs", function.id);
+        let logs = server.read_as(function, &logs).await;
+        let rows = logs["logs"].as_array().unwrap();
+        if rows.len() >= count {
+            return rows[rows.len() - 1].clone();
+        }
+        assert!(began.elapsed() < LONG, "{logs}\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Bytes of memory that the server has now.
+fn resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib << 10
+}
