@@ -6,7 +6,7 @@
 
 use crate::compiled::{FirstBuild, Packages};
 use crate::machine::{Machine, shown};
-use crate::optimise::{Optimised, optimise};
+use crate::optimise::{Optimisation, optimise};
 use crate::project::Project;
 use crate::stand_in::StandIn;
 use crate::summary::bytes;
@@ -123,11 +123,11 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
     if options.optimise && !options.debug {
         let folder = project.target_dir.join("iof");
         match optimise(&options.machine, &module, &summary, &folder, progress)? {
-            Optimised::Module(made, after) => {
+            Optimisation::Module(made, after) => {
                 before = Some(summary.size);
                 (module, summary) = (made, after);
             }
-            Optimised::Not(why) => notes.push(why),
+            Optimisation::Not(why) => notes.push(why),
         }
     }
     if project.what == What::Component {

@@ -11,9 +11,9 @@ use std::path::Path;
 ///
 /// It applies to the thread that made it. In a program whose other threads take signals, only a file whose name begins
 /// with a dot may be left behind.
-pub(crate) struct Held(Option<SigSet>);
+pub(crate) struct SignalHold(Option<SigSet>);
 
-impl Held {
+impl SignalHold {
     pub(crate) fn new() -> Self {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGINT);
@@ -23,7 +23,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for SignalHold {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             let _ = before.thread_set_mask();
@@ -34,7 +34,7 @@ impl Drop for Held {
 /// Writes a file as a whole, and makes its folder.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let _held = Held::new();
+    let _held = SignalHold::new();
     let write = || {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new()
@@ -51,7 +51,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Makes a symbolic link to a file of the same folder, in place of what has its name.
 pub(crate) fn link(path: &Path, target: &OsStr) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let _held = Held::new();
+    let _held = SignalHold::new();
     let link = || {
         let link = tempfile::Builder::new()
             .prefix(".iof-")
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn signals_wait_and_then_come() {
         let before = SigSet::thread_get_mask().unwrap();
-        let held = Held::new();
+        let held = SignalHold::new();
         assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
         drop(held);
         assert_eq!(

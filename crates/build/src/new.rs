@@ -3,7 +3,7 @@
 //! The crate `iof-guest` is copied in, so that a project builds without a registry that has it and keeps building when
 //! iof is replaced. The folder is made under another name and renamed: it is there as a whole or not at all.
 
-use crate::files::Held;
+use crate::files::SignalHold;
 use crate::names::{check, crate_name};
 use crate::templates::{self, Template};
 use crate::{Error, files};
@@ -115,7 +115,7 @@ fn make(
     if folder.symlink_metadata().is_ok() {
         return Err(Error::Exists(folder));
     }
-    let _held = Held::new();
+    let _held = SignalHold::new();
     let made = tempfile::Builder::new()
         .prefix(&format!(".{name}-"))
         .permissions(permissions())

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 /// The result of the optimisation.
-pub(crate) enum Optimised {
+pub(crate) enum Optimisation {
     /// A smaller or faster module with the same interface.
     Module(Vec<u8>, Summary),
     /// The module stays; the text is the hint.
@@ -35,9 +35,9 @@ pub(crate) fn optimise(
     summary: &Summary,
     folder: &Path,
     progress: Progress<'_>,
-) -> Result<Optimised, Error> {
+) -> Result<Optimisation, Error> {
     if machine.find("wasm-opt").is_none() {
-        return Ok(Optimised::Not(
+        return Ok(Optimisation::Not(
             "wasm-opt is not on the PATH; with it (it is part of binaryen) modules become smaller and faster".into(),
         ));
     }
@@ -63,7 +63,7 @@ pub(crate) fn optimise(
         error,
     })?;
     let stays = |why: String| {
-        Ok(Optimised::Not(format!(
+        Ok(Optimisation::Not(format!(
             "{why}, so the module stays as rustc left it"
         )))
     };
@@ -78,6 +78,6 @@ pub(crate) fn optimise(
         Ok(after) if !after.is_as(summary) => {
             stays("what wasm-opt made offers or asks for something else than before".into())
         }
-        Ok(after) => Ok(Optimised::Module(made, after)),
+        Ok(after) => Ok(Optimisation::Module(made, after)),
     }
 }

@@ -24,8 +24,8 @@ use crate::stream::{Stream, Watch};
 use crate::upload::OutgoingBody;
 
 /// A request as it is sent. Its URI is the path and the query; the connection knows the origin.
-pub(crate) type Outgoing = Request<OutgoingBody>;
-type NotSent = TrySendError<Outgoing>;
+pub(crate) type OutgoingRequest = Request<OutgoingBody>;
+type NotSent = TrySendError<OutgoingRequest>;
 
 /// The number of a thread, unique in the process.
 #[derive(Clone, Copy, PartialEq)]
@@ -104,7 +104,7 @@ impl Http1 {
 
     pub(crate) async fn send(
         &mut self,
-        mut request: Outgoing,
+        mut request: OutgoingRequest,
     ) -> Result<Response<Incoming>, NotSent> {
         // The request is whole, if HTTP/2 has just refused it.
         if request.uri().authority().is_some() {
@@ -179,7 +179,7 @@ impl Http2 {
     /// HTTP/2 writes the whole URI (RFC 9113 section 8.3.1), and the pool speaks it only in TLS.
     pub(crate) async fn send(
         &mut self,
-        mut request: Outgoing,
+        mut request: OutgoingRequest,
     ) -> Result<Response<Incoming>, NotSent> {
         let mut parts = Parts::default();
         parts.scheme = Some(Scheme::HTTPS);

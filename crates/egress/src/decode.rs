@@ -78,7 +78,7 @@ pub(crate) fn decode(
     limit: u64,
     deadline: Instant,
 ) -> Result<Vec<u8>, DecodeError> {
-    let encoded = Until { body, deadline };
+    let encoded = DeadlineBody { body, deadline };
     let mut decoded = Vec::new();
     let mut reader = coding.reader(encoded).take(limit.saturating_add(1));
     reader.read_to_end(&mut decoded)?;
@@ -100,7 +100,7 @@ impl Coding {
         found.map(|(_, coding)| *coding)
     }
 
-    fn reader(self, encoded: Until) -> Box<dyn Read> {
+    fn reader(self, encoded: DeadlineBody) -> Box<dyn Read> {
         match self {
             Coding::Gzip => Box::new(Members {
                 current: Some(GzDecoder::new(BufReader::with_capacity(BUFFER, encoded))),
@@ -138,7 +138,7 @@ fn is_zlib(body: &[u8]) -> bool {
 /// The members of a body of gzip, one after another.
 struct Members {
     /// `None` at the end.
-    current: Option<GzDecoder<BufReader<Until>>>,
+    current: Option<GzDecoder<BufReader<DeadlineBody>>>,
     left: usize,
 }
 
@@ -163,12 +163,12 @@ impl Read for Members {
 }
 
 /// A body that ends with an error at the deadline.
-struct Until {
+struct DeadlineBody {
     body: Bytes,
     deadline: Instant,
 }
 
-impl Read for Until {
+impl Read for DeadlineBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());

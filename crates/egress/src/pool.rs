@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::connection::{Http1, Http2, Outgoing, ThreadId};
+use crate::connection::{Http1, Http2, OutgoingRequest, ThreadId};
 use crate::dial::Connector;
 use crate::{Config, Error, Kind};
 
@@ -144,7 +144,7 @@ impl Pool {
         self: &Arc<Self>,
         key: &Key,
         url: &Url,
-        mut request: Outgoing,
+        mut request: OutgoingRequest,
         fresh: bool,
         to: &mut Option<SocketAddr>,
     ) -> Result<ResponseHead, Failure> {
@@ -309,7 +309,7 @@ impl Pool {
 }
 
 /// Classifies the failure of a request on HTTP/2 that got no response.
-fn of_stream(not_sent: &TrySendError<Outgoing>, used: bool) -> fn(hyper::Error) -> Failure {
+fn of_stream(not_sent: &TrySendError<OutgoingRequest>, used: bool) -> fn(hyper::Error) -> Failure {
     let error = not_sent.error();
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
     // hyper calls it a user error when it drops a request that waited for its turn on a connection that the other side

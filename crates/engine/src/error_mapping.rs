@@ -35,13 +35,13 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
     if let Some(bad) = error.downcast_ref::<GuestError>() {
         return memory::fault_of(bad).with_detail(format!("{error:?}"));
     }
-    if let Some(js_imports::Thrown(message)) = error.downcast_ref() {
+    if let Some(js_imports::GuestException(message)) = error.downcast_ref() {
         return Fault::new(
             FaultKind::GuestError,
             format!("The function threw: {message}"),
         );
     }
-    if let Some(missing) = error.downcast_ref::<js_imports::NoJavaScript>() {
+    if let Some(missing) = error.downcast_ref::<js_imports::JavaScriptCall>() {
         return Fault::new(
             FaultKind::NoJavascript,
             format!("{missing}. Build it without that dependency."),

@@ -28,7 +28,7 @@ pub(crate) struct Weight {
 
 /// The bounds of the cache.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Most {
+pub(crate) struct CacheLimits {
     pub(crate) bytes: u64,
     pub(crate) workers: usize,
     pub(crate) of_a_kind: usize,
@@ -58,18 +58,18 @@ struct Slots<K, V> {
 /// A cache of loaded models.
 pub(crate) struct Cache<K, V> {
     slots: Arc<Mutex<Slots<K, V>>>,
-    most: Most,
+    most: CacheLimits,
     tasks: TaskTracker,
 }
 
 /// A value, and the number of its slot.
-pub(crate) struct Found<V> {
+pub(crate) struct CacheEntry<V> {
     pub(crate) value: V,
     number: u64,
 }
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
-    pub(crate) fn new(most: Most, tasks: TaskTracker) -> Cache<K, V> {
+    pub(crate) fn new(most: CacheLimits, tasks: TaskTracker) -> Cache<K, V> {
         let slots = Slots {
             slots: HashMap::new(),
             clock: 0,
@@ -90,7 +90,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         key: &K,
         deadline: Instant,
         load: impl FnOnce() -> F,
-    ) -> Result<Found<V>, Error>
+    ) -> Result<CacheEntry<V>, Error>
     where
         F: Future<Output = Result<(V, Weight), Error>> + Send + 'static,
     {
@@ -126,7 +126,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
                 )
             })??,
         };
-        Ok(Found { value, number })
+        Ok(CacheEntry { value, number })
     }
 
     fn launch<F>(&self, key: K, number: u64, load: F) -> Flight<V>
@@ -152,7 +152,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Drops a value that turned out to be unusable, unless there is a newer one.
-    pub(crate) fn forget(&self, key: &K, found: &Found<V>) {
+    pub(crate) fn forget(&self, key: &K, found: &CacheEntry<V>) {
         lock(&self.slots).forget(key, found.number);
     }
 
@@ -192,7 +192,7 @@ impl<K: Key, V> Slots<K, V> {
     }
 
     /// Before a load: keeps at most as many of its kind as allowed, it included.
-    fn make_room_for(&mut self, key: &K, most: Most) {
+    fn make_room_for(&mut self, key: &K, most: CacheLimits) {
         while self
             .slots
             .keys()
@@ -207,7 +207,7 @@ impl<K: Key, V> Slots<K, V> {
     }
 
     /// After a load: keeps at most as many bytes and workers as allowed, but never drops the new value.
-    fn landed(&mut self, key: &K, number: u64, weight: Weight, most: Most) {
+    fn landed(&mut self, key: &K, number: u64, weight: Weight, most: CacheLimits) {
         match self.slots.get_mut(key) {
             Some(slot) if slot.number == number => slot.weight = Some(weight),
             _ => return,
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    const MOST: Most = Most {
+    const MOST: CacheLimits = CacheLimits {
         bytes: 100,
         workers: 2,
         of_a_kind: 3,

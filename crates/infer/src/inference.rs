@@ -14,11 +14,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::cache::{Cache, Most, Weight};
+use crate::cache::{Cache, CacheLimits, Weight};
 use crate::entry::{Entry, EntryKey, complete};
 use crate::isolate::Workers;
 use crate::models::{Directory, Listed, Parts, check_name};
-use crate::place::Places;
+use crate::place::CoreLimiter;
 use crate::session::{Loaded, LoadedKey, Session, Source, not_gone};
 use crate::{Config, Declaration, Description, Error, Model, Signature};
 
@@ -34,7 +34,7 @@ pub struct Inference {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) directory: Directory,
-    pub(crate) places: Places,
+    pub(crate) places: CoreLimiter,
     pub(crate) workers: Workers,
     /// The facts about each model, and the time of the last comparison with the disk.
     pub(crate) known: Mutex<HashMap<String, (Arc<Entry>, Instant)>>,
@@ -68,12 +68,12 @@ impl Inference {
     /// An error if threads cannot be started.
     pub fn new(config: Config, worker: Vec<PathBuf>) -> Result<Inference, Error> {
         let tasks = TaskTracker::new();
-        let most = Most {
+        let most = CacheLimits {
             bytes: config.loaded.as_u64(),
             workers: config.workers,
             of_a_kind: config.plans_per_model,
         };
-        let entries = Most {
+        let entries = CacheLimits {
             // Labels and names: a few hundred models of a few kilobytes.
             bytes: 16 << 20,
             workers: 0,
@@ -81,7 +81,7 @@ impl Inference {
         };
         let shared = Shared {
             directory: Directory::new(&config),
-            places: Places::new(&config)?,
+            places: CoreLimiter::new(&config)?,
             workers: Workers::new(worker, &config),
             known: Mutex::default(),
             entries: Cache::new(entries, tasks.clone()),

@@ -21,7 +21,7 @@ pub(crate) const STACK: usize = 16 << 20;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads and their permits.
-pub(crate) struct Places {
+pub(crate) struct CoreLimiter {
     jobs: Sender<Job>,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -30,20 +30,20 @@ pub(crate) struct Places {
 
 /// The right to keep one core busy, until all its clones are dropped.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct CorePermit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
-impl Place {
-    fn new(permit: OwnedSemaphorePermit) -> Place {
-        Place {
+impl CorePermit {
+    fn new(permit: OwnedSemaphorePermit) -> CorePermit {
+        CorePermit {
             _permit: Arc::new(permit),
         }
     }
 }
 
-impl Places {
-    pub(crate) fn new(config: &Config) -> Result<Places, Error> {
+impl CoreLimiter {
+    pub(crate) fn new(config: &Config) -> Result<CoreLimiter, Error> {
         let (jobs, receiver) = channel::<Job>();
         let receiver = Arc::new(Mutex::new(receiver));
         for number in 0..config.threads() {
@@ -55,7 +55,7 @@ impl Places {
                 .spawn(move || work(&receiver))
                 .map_err(|error| Error::host(format!("no thread to compute on: {error}")))?;
         }
-        Ok(Places {
+        Ok(CoreLimiter {
             jobs,
             places: Arc::new(Semaphore::new(config.threads())),
             waiting: AtomicUsize::new(0),
@@ -67,13 +67,13 @@ impl Places {
     ///
     /// # Errors
     /// [`Kind::Busy`] if the queue is full, [`Kind::Time`] if the deadline passes.
-    pub(crate) async fn place(&self, deadline: Instant) -> Result<Place, Error> {
+    pub(crate) async fn place(&self, deadline: Instant) -> Result<CorePermit, Error> {
         let busy = || Error::new(Kind::Busy, "the models are shutting down");
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Place::new(permit));
+            return Ok(CorePermit::new(permit));
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _leave = Leave(&self.waiting);
+        let _leave = QueueEntry(&self.waiting);
         if before >= self.queue {
             let queue = self.queue;
             return Err(Error::new(
@@ -85,7 +85,7 @@ impl Places {
         }
         let permit = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
         match permit {
-            Ok(permit) => permit.map(Place::new).map_err(|_| busy()),
+            Ok(permit) => permit.map(CorePermit::new).map_err(|_| busy()),
             Err(_) => Err(Error::new(
                 Kind::Time,
                 "the time was over before a place was free (infer.concurrency)",
@@ -101,12 +101,12 @@ impl Places {
     /// before it is done.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        place: Place,
+        place: CorePermit,
         deadline: Instant,
         work: impl FnOnce(&Watch) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let watch = Arc::new(Watch::until(deadline.into_std()));
-        let abandon = Abandon(Arc::clone(&watch));
+        let abandon = CancelGuard(Arc::clone(&watch));
         let (answer, answered) = oneshot::channel();
         let job = move || {
             let result = unpanicked(|| work(&watch));
@@ -157,18 +157,18 @@ pub(crate) fn unpanicked<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T
 }
 
 /// Leaves the queue when dropped.
-struct Leave<'a>(&'a AtomicUsize);
+struct QueueEntry<'a>(&'a AtomicUsize);
 
-impl Drop for Leave<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Tells a run, when dropped, that its caller is gone.
-struct Abandon(Arc<Watch>);
+struct CancelGuard(Arc<Watch>);
 
-impl Drop for Abandon {
+impl Drop for CancelGuard {
     fn drop(&mut self) {
         self.0.abandoned.store(true, Ordering::Relaxed);
     }
@@ -185,13 +185,13 @@ mod tests {
         Instant::now() + Duration::from_secs(10)
     }
 
-    fn places(concurrency: usize, queue: usize) -> Places {
+    fn places(concurrency: usize, queue: usize) -> CoreLimiter {
         let config = Config {
             concurrency,
             queue,
             ..Config::default()
         };
-        Places::new(&config).unwrap()
+        CoreLimiter::new(&config).unwrap()
     }
 
     #[tokio::test]

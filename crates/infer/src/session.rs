@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cache::{Found, Key, Weight};
+use crate::cache::{CacheEntry, Key, Weight};
 use crate::entry::Entry;
 use crate::inference::Shared;
 use crate::isolate::{Silence, Worker};
@@ -119,7 +119,7 @@ impl Session {
 
     async fn compute_there(
         &self,
-        mut found: Found<Loaded>,
+        mut found: CacheEntry<Loaded>,
         inputs: &[Tensor],
         deadline: Instant,
     ) -> Result<Vec<Tensor>, Error> {
@@ -163,7 +163,7 @@ impl Session {
         Err(Error::host("workers end as soon as they are started"))
     }
 
-    pub(crate) async fn get(&self, deadline: Instant) -> Result<Found<Loaded>, Error> {
+    pub(crate) async fn get(&self, deadline: Instant) -> Result<CacheEntry<Loaded>, Error> {
         let (shared, source) = (Arc::clone(&self.shared), self.source.clone());
         let signature = self.signature.clone();
         let load = || async move { shared.load_source(source, signature).await };

@@ -4,7 +4,7 @@ use crate::args::{Backup, Restore, Serve};
 use crate::config::Config;
 use crate::{fail, print};
 use bytesize::ByteSize;
-use iof_store::{BackupSummary, RestoreFrom};
+use iof_store::{BackupSummary, RestoreSource};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -78,8 +78,8 @@ pub(crate) fn restore(restore: &Restore) -> ExitCode {
         );
     }
     let from = match restore.from == Path::new(STREAM) {
-        true => RestoreFrom::Archive(Box::new(std::io::stdin())),
-        false => RestoreFrom::Path(restore.from.clone()),
+        true => RestoreSource::Archive(Box::new(std::io::stdin())),
+        false => RestoreSource::Path(restore.from.clone()),
     };
     let data = restore.data.display();
     match on_runtime(iof_store::restore(from, &restore.data)) {

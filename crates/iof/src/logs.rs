@@ -21,7 +21,7 @@ const WAIT: u32 = 30;
 pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     let client = Client::new(&logs.remote)?.of(&logs.function);
     let path = format!("{}/logs", path(&logs.function));
-    let only = Only::of(&logs);
+    let only = RowFilter::of(&logs);
     // The rows that are left out are known only once they are seen.
     let most = if only.is_all() { logs.limit } else { MOST };
     let mut rows = of(client
@@ -56,14 +56,14 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
 }
 
 /// The filter of rows.
-struct Only {
+struct RowFilter {
     /// The least time, in the form that rows have.
     since: Option<String>,
     fault: Option<String>,
     call: Option<String>,
 }
 
-impl Only {
+impl RowFilter {
     fn of(logs: &Logs) -> Self {
         let since = logs
             .since

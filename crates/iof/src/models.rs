@@ -1,7 +1,7 @@
 //! `iof models`: the models that the command `infer` runs. They are files of the server's data directory, so this works
 //! whether a server runs or not, and a running one notices changes.
 
-use crate::args::{Models, ModelsCommand, Serve, Where};
+use crate::args::{Models, ModelsCommand, ModelsLocation, Serve};
 use crate::config::Config;
 use crate::{OURSELVES, print};
 use iof_command::Registry;
@@ -101,7 +101,7 @@ and name it in the settings:
 ";
 
 /// Shows the runtime of each format; a named library that cannot be used is a failure.
-async fn doctor(place: &Where) -> Result<ExitCode, String> {
+async fn doctor(place: &ModelsLocation) -> Result<ExitCode, String> {
     let models = open(place)?;
     let (library, found) = (&models.config().onnxruntime, models.onnxruntime().await);
     let fine = found.is_ok();
@@ -122,7 +122,7 @@ async fn doctor(place: &Where) -> Result<ExitCode, String> {
     })
 }
 
-fn open(place: &Where) -> Result<Inference, String> {
+fn open(place: &ModelsLocation) -> Result<Inference, String> {
     inference(&Config::resolve(&Serve {
         data: place.data.clone(),
         config: place.config.clone(),

@@ -33,7 +33,7 @@ use crate::feature::{Feature, Report};
 use crate::handover::{Handover, own};
 use crate::profile::Network;
 use crate::scratch::Scratch;
-use crate::wire::{self, News, PACKET, Plan};
+use crate::wire::{self, PACKET, Plan, WardenMessage};
 
 /// A warden counts toward its own limit of CPU time, so it is replaced long before it could reach one.
 const OLD: Duration = Duration::from_millis(500);
@@ -45,17 +45,17 @@ const OLD: Duration = Duration::from_millis(500);
 pub(crate) fn inner() -> Result<(), String> {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let socket = own(io::stdin())?;
-    let tell = |news: &News| {
+    let tell = |news: &WardenMessage| {
         let packet = serde_json::to_vec(news).unwrap_or_default();
         wire::send(&socket, &packet, &[]).map_err(|error| error.to_string())
     };
     match enter_sandbox() {
         Ok((mut warden, report)) => {
-            tell(&News::Ready(report))?;
+            tell(&WardenMessage::Ready(report))?;
             warden.serve(&socket)
         }
         Err(error) => {
-            tell(&News::failed(&error))?;
+            tell(&WardenMessage::failed(&error))?;
             Err(error)
         }
     }
@@ -224,10 +224,14 @@ impl Warden {
         env: &[(&[u8], &[u8])],
         streams: Vec<OwnedFd>,
         socket: &OwnedFd,
-    ) -> Result<News, String> {
+    ) -> Result<WardenMessage, String> {
         let child = match self.start(args, env, streams) {
             Ok(child) => child,
-            Err(error) => return Ok(News::Refused(error.raw_os_error().unwrap_or(libc::EIO))),
+            Err(error) => {
+                return Ok(WardenMessage::Refused(
+                    error.raw_os_error().unwrap_or(libc::EIO),
+                ));
+            }
         };
         let status = match &self.proxy {
             // Nothing to watch: the outer process watches for the server.
@@ -241,7 +245,7 @@ impl Warden {
         let spent = used(UsageWho::RUSAGE_CHILDREN);
         let cpu = spent.saturating_sub(self.spent);
         self.spent = spent;
-        Ok(News::Ended {
+        Ok(WardenMessage::Ended {
             status: status.into_raw(),
             cpu,
             retire: !clean || used(UsageWho::RUSAGE_SELF) > OLD,
@@ -338,7 +342,7 @@ fn wait_for(child: Pid) -> Result<ExitStatus, Errno> {
 
 fn wait_and_accept(child: Pid, proxy: &TcpListener, socket: &OwnedFd) -> Result<ExitStatus, Errno> {
     let end = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
-    let packet = serde_json::to_vec(&News::Connection).unwrap_or_default();
+    let packet = serde_json::to_vec(&WardenMessage::Connection).unwrap_or_default();
     loop {
         let mut ready = [
             PollFd::new(&end, PollFlags::IN),

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::feature::Report;
 use crate::handover::{ALLOCATOR, OUTER, WARDEN};
-use crate::wire::{self, News};
+use crate::wire::{self, WardenMessage};
 
 /// The time that a warden may take to confine itself, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,11 +88,11 @@ impl Link {
         link.send(plan, &[]).await?;
         let ready = timeout(PATIENCE, link.next(&mut Vec::new())).await;
         match ready.map_err(|_| StartError::Silent)? {
-            Ok(News::Ready(report)) => {
+            Ok(WardenMessage::Ready(report)) => {
                 link.report = report;
                 Ok(link)
             }
-            Ok(News::Failed(why)) => {
+            Ok(WardenMessage::Failed(why)) => {
                 link.end().await;
                 Err(StartError::Failed(why))
             }
@@ -114,9 +114,12 @@ impl Link {
             .await
     }
 
-    /// The next of its [`News`], with a descriptor if one is attached. An error means that it ended. Nothing
+    /// The next of its [`WardenMessage`], with a descriptor if one is attached. An error means that it ended. Nothing
     /// is lost if the future is dropped.
-    pub(crate) async fn next(&self, descriptors: &mut Vec<OwnedFd>) -> std::io::Result<News> {
+    pub(crate) async fn next(
+        &self,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> std::io::Result<WardenMessage> {
         let mut buffer = [0; 8192];
         let length = self
             .socket

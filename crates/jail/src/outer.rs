@@ -23,7 +23,7 @@ use crate::children::Children;
 use crate::confine::namespaces::{self, Identity};
 use crate::feature::{Feature, Report};
 use crate::handover::{ALLOCATOR, Handover, INNER, WARDEN, own};
-use crate::wire::{self, News, PACKET, Plan};
+use crate::wire::{self, PACKET, Plan, WardenMessage};
 
 /// The main function of the outer process.
 ///
@@ -33,7 +33,7 @@ pub(crate) fn outer() -> Result<(), String> {
     close_inherited();
     let socket = own(io::stdin())?;
     let guard = begin(&socket).inspect_err(|error| {
-        let news = News::failed(error);
+        let news = WardenMessage::failed(error);
         let _ = wire::send(&socket, &serde_json::to_vec(&news).unwrap_or_default(), &[]);
     })?;
     guard.watch(&socket);

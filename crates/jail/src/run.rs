@@ -21,7 +21,7 @@ use crate::profile::Limits;
 use crate::request::{Ended, Exit, Limit, Request, RunError, check, refused};
 use crate::streams::{Stream, pipes};
 use crate::usage;
-use crate::wire::{self, News};
+use crate::wire::{self, WardenMessage};
 
 /// The time after which output is read while the program runs. Most output of shorter runs fits into
 /// the pipes, is read at the end, and costs no wait.
@@ -127,21 +127,21 @@ impl Run<'_> {
             let wake = deadline.min(short.unwrap_or(look));
             tokio::select! {
                 news = self.link.next(&mut descriptors) => match news {
-                    Ok(News::Ended { status, cpu, retire }) => {
+                    Ok(WardenMessage::Ended { status, cpu, retire }) => {
                         return self.ended(status, cpu, retire).await;
                     }
-                    Ok(News::Refused(errno)) => {
+                    Ok(WardenMessage::Refused(errno)) => {
                         self.pool.give_back(self.link);
                         return Err(refused(errno));
                     }
-                    Ok(News::Connection) => {
+                    Ok(WardenMessage::Connection) => {
                         if self.connected == self.pool.limits.connections {
                             break Stop::Limit(Limit::Connections);
                         }
                         self.connected += 1;
                         hand_over(&mut descriptors, self.connections.as_ref());
                     }
-                    Ok(News::Ready(_) | News::Failed(_)) | Err(_) => break Stop::Lost,
+                    Ok(WardenMessage::Ready(_) | WardenMessage::Failed(_)) | Err(_) => break Stop::Lost,
                 },
                 full = self.stdout.read(), if self.stdout.is_open() => {
                     if let Some(limit) = full { break Stop::Limit(limit) }

@@ -109,21 +109,21 @@ impl Stream {
 }
 
 /// A pipe out of the program.
-pub(crate) struct Out {
+pub(crate) struct OutputPipe {
     pub(crate) ours: OwnedFd,
     pub(crate) theirs: OwnedFd,
 }
 
-impl Out {
-    pub(crate) fn new() -> std::io::Result<Out> {
+impl OutputPipe {
+    pub(crate) fn new() -> std::io::Result<OutputPipe> {
         let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok(Out { ours, theirs })
+        Ok(OutputPipe { ours, theirs })
     }
 }
 
 /// The pipe into the program.
-pub(crate) struct In {
+pub(crate) struct InputPipe {
     /// `None` if everything is written.
     pub(crate) ours: Option<OwnedFd>,
     /// `None` for no input: the warden uses `/dev/null`.
@@ -132,26 +132,26 @@ pub(crate) struct In {
     pub(crate) written: usize,
 }
 
-impl In {
-    pub(crate) fn new() -> std::io::Result<In> {
+impl InputPipe {
+    pub(crate) fn new() -> std::io::Result<InputPipe> {
         let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok(In {
+        Ok(InputPipe {
             ours: Some(ours),
             theirs: Some(theirs),
             written: 0,
         })
     }
 
-    fn with(input: &[u8]) -> std::io::Result<In> {
+    fn with(input: &[u8]) -> std::io::Result<InputPipe> {
         if input.is_empty() {
-            return Ok(In {
+            return Ok(InputPipe {
                 ours: None,
                 theirs: None,
                 written: 0,
             });
         }
-        let mut pipe = In::new()?;
+        let mut pipe = InputPipe::new()?;
         if let Some(ours) = pipe.ours.take() {
             // A pipe usually takes this much without a reader; the rest follows.
             let mut ours = std::fs::File::from(ours);
@@ -167,6 +167,10 @@ impl In {
 }
 
 /// All three pipes, with as much of `input` written as fits.
-pub(crate) fn pipes(input: &[u8]) -> std::io::Result<(In, Out, Out)> {
-    Ok((In::with(input)?, Out::new()?, Out::new()?))
+pub(crate) fn pipes(input: &[u8]) -> std::io::Result<(InputPipe, OutputPipe, OutputPipe)> {
+    Ok((
+        InputPipe::with(input)?,
+        OutputPipe::new()?,
+        OutputPipe::new()?,
+    ))
 }

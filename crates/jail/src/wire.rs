@@ -40,7 +40,7 @@ pub(crate) struct Plan {
 /// The messages of a warden. `Ready` or `Failed` comes first, then `Ended` or `Refused` after each run,
 /// with any number of `Connection`s in between.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum News {
+pub(crate) enum WardenMessage {
     /// The warden is confined.
     Ready(Report),
     /// The warden could not confine itself as far as it must.
@@ -60,10 +60,10 @@ pub(crate) enum News {
     },
 }
 
-impl News {
+impl WardenMessage {
     /// A failure, with as much of its text as fits.
-    pub(crate) fn failed(text: &str) -> News {
-        News::Failed(text.chars().take(500).collect())
+    pub(crate) fn failed(text: &str) -> WardenMessage {
+        WardenMessage::Failed(text.chars().take(500).collect())
     }
 }
 

@@ -20,9 +20,9 @@ use crate::link::Link;
 use crate::pool::Program;
 use crate::request::{Exit, RunError, check, refused};
 use crate::run::begin;
-use crate::streams::{In, Out};
+use crate::streams::{InputPipe, OutputPipe};
 use crate::usage::{self, Usage};
-use crate::wire::News;
+use crate::wire::WardenMessage;
 
 /// A program that runs until it ends, is [killed](Worker::kill), or is dropped.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Program {
         connections: Option<mpsc::Sender<TcpStream>>,
     ) -> Result<Worker, RunError> {
         check(args, env, &self.pool.limits)?;
-        let pipes = || Ok((In::new()?, Out::new()?, Out::new()?));
+        let pipes = || Ok((InputPipe::new()?, OutputPipe::new()?, OutputPipe::new()?));
         let (stdin, stdout, stderr) = pipes().map_err(RunError::NotStarted)?;
         let streams = [&stdout.theirs, &stderr.theirs];
         let begun = begin(&self.pool, args, env, &streams, &stdin.theirs);
@@ -124,16 +124,18 @@ impl Worker {
         let mut descriptors = Vec::new();
         loop {
             match self.link.next(&mut descriptors).await {
-                Ok(News::Connection) => {
+                Ok(WardenMessage::Connection) => {
                     crate::run::hand_over(&mut descriptors, self.connections.as_ref());
                 }
-                Ok(News::Ended { status, .. }) => {
+                Ok(WardenMessage::Ended { status, .. }) => {
                     let exit = Exit::of(status);
                     self.ended = Some(exit);
                     return Ok(exit);
                 }
-                Ok(News::Refused(errno)) => return Err(refused(errno)),
-                Ok(News::Ready(_) | News::Failed(_)) | Err(_) => return Err(RunError::Lost),
+                Ok(WardenMessage::Refused(errno)) => return Err(refused(errno)),
+                Ok(WardenMessage::Ready(_) | WardenMessage::Failed(_)) | Err(_) => {
+                    return Err(RunError::Lost);
+                }
             }
         }
     }

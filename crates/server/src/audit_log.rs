@@ -8,7 +8,7 @@
 use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
 use crate::write_behind::{Sender, WriteBehind, WriteFailure, Writer};
-use iof_store::{AuditKind, AuditLine, AuditRecord, AuditWait, Recording, RecordingsKept, Store};
+use iof_store::{AuditKind, AuditLine, AuditRecord, AuditWait, Recording, RecordingLimits, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -239,7 +239,7 @@ impl EntryWriter {
     /// Writes rows, and removes old ones. Returns whether there are more to remove.
     async fn calls(&self, calls: Vec<Recording>) -> bool {
         let settings = &self.settings;
-        let kept = RecordingsKept {
+        let kept = RecordingLimits {
             per_function: settings.calls,
             total_bytes: settings.calls_size.as_u64(),
             from: before(settings.calls_age),

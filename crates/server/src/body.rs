@@ -3,7 +3,7 @@
 
 use crate::coding::Coding;
 use crate::memory::{MemoryPool, MemoryReservation, SMALL};
-use crate::parsing::{Budget, Turns};
+use crate::parsing::{Budget, ParsingTurns};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use bytesize::ByteSize;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// The memory that large bodies share, and the turns in which they are parsed.
 pub(crate) struct BodyMemory {
     pool: Arc<MemoryPool>,
-    turns: Turns,
+    turns: ParsingTurns,
     wait: Duration,
 }
 
@@ -32,7 +32,7 @@ impl BodyMemory {
     pub(crate) fn new(limit: ByteSize, wait: Duration) -> Self {
         Self {
             pool: MemoryPool::new(limit.as_u64()),
-            turns: Turns::new(),
+            turns: ParsingTurns::new(),
             wait,
         }
     }

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::caller;
 use crate::calls::called_by;
 use crate::connection::{self, RequestBody};
-use crate::runtime::MigrateIfCpuBound;
+use crate::runtime::MigratingRequest;
 use crate::serve::Protocol;
 use crate::{metrics, pages, probes, reply, second_state, v1, web};
 use axum::Router;
@@ -99,7 +99,7 @@ impl Edge {
         let mut response = match self.admit(choice, &request) {
             Ok(()) => {
                 let answer = Arc::clone(&self).dispatch(choice, client, request);
-                MigrateIfCpuBound::new(answer, self.compute.clone()).await
+                MigratingRequest::new(answer, self.compute.clone()).await
             }
             Err(fault) => {
                 reply::log(&fault, "refused");

@@ -10,8 +10,8 @@
 
 use crate::envelope;
 use crate::grants::Ceiling;
-use crate::json::{Failure, Rewriting, Style};
-use crate::multipart::{MostParts, boundary, split};
+use crate::json::{Failure, RewriteOptions, Style};
+use crate::multipart::{PartLimit, boundary, split};
 use crate::parsing::Budget;
 use crate::second_state::fuzzing;
 use bytes::Bytes;
@@ -98,7 +98,7 @@ pub fn json(data: &[u8]) {
     };
     let reference: Option<Json> = serde_json::from_str(text).ok();
     for style in [Style::JavaScript, Style::AsWritten] {
-        let rewriting = Rewriting::new(style, DEPTH);
+        let rewriting = RewriteOptions::new(style, DEPTH);
         let rewritten = match rewriting.run(text, &mut Budget::default()) {
             Ok(rewritten) => rewritten.text,
             Err(Failure::NotJson) => {
@@ -148,7 +148,7 @@ fn same(one: &Json, other: &Json, style: Style) -> bool {
     }
 }
 
-const PARTS: MostParts = MostParts {
+const PARTS: PartLimit = PartLimit {
     number: 20,
     setting: "second_state.multipart_parts",
 };

@@ -5,11 +5,11 @@
 //! exactly once.
 
 use crate::app::App;
-use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
+use crate::calls::{CallRequest, PreparedCall, StatedTypes, execute};
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
-use crate::runtime::MigrateIfCpuBound;
+use crate::runtime::MigratingRequest;
 use bytes::Bytes;
 use iof_engine::{Arg, Blob};
 use iof_fault::{Fault, FaultKind};
@@ -95,7 +95,7 @@ pub(crate) struct JobOutcome {
 /// `jobs` when too many wait; `jobs-size` and `jobs-function-size` when they keep too much.
 pub(crate) async fn submit(
     app: &App,
-    prepared: &Prepared,
+    prepared: &PreparedCall,
     export: &str,
     request: JobRequest,
 ) -> Result<Uuid, Fault> {
@@ -217,7 +217,7 @@ async fn run_jobs(app: &Arc<App>, compute: &Handle, under_way: &mut JoinSet<()>)
                     run(&app, job).await;
                     drop(permit);
                 };
-                under_way.spawn(MigrateIfCpuBound::new(job, compute.clone()));
+                under_way.spawn(MigratingRequest::new(job, compute.clone()));
                 continue;
             }
             Ok(None) => {}
@@ -259,7 +259,7 @@ async fn run(app: &App, job: Job) {
 }
 
 async fn outcome(app: &App, job: &Job) -> Result<JobOutcome, Fault> {
-    let prepared = Prepared::accepted(app, job.id, job.function_id, job.version).await?;
+    let prepared = PreparedCall::accepted(app, job.id, job.function_id, job.version).await?;
     let request = job.request.clone();
     let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
     let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;

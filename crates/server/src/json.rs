@@ -25,7 +25,7 @@ pub(crate) enum Style {
 
 /// JSON that was rewritten.
 #[derive(Debug, Default)]
-pub(crate) struct Rewritten {
+pub(crate) struct RewrittenJson {
     pub(crate) text: String,
     /// The number of values in it, nested ones included.
     pub(crate) values: usize,
@@ -47,7 +47,7 @@ pub(crate) enum Failure {
 
 /// The options of a rewrite.
 #[derive(Clone, Copy)]
-pub(crate) struct Rewriting {
+pub(crate) struct RewriteOptions {
     pub(crate) style: Style,
     /// `server.json_depth`
     pub(crate) depth: u32,
@@ -71,7 +71,7 @@ struct Field {
     name_end: usize,
 }
 
-impl Rewriting {
+impl RewriteOptions {
     pub(crate) fn new(style: Style, depth: u32) -> Self {
         Self {
             style,
@@ -84,12 +84,12 @@ impl Rewriting {
     ///
     /// # Errors
     /// A failure if the text is not JSON; `json-depth`, and the errors of the budget.
-    pub(crate) fn run(self, text: &str, budget: &mut Budget) -> Result<Rewritten, Failure> {
+    pub(crate) fn run(self, text: &str, budget: &mut Budget) -> Result<RewrittenJson, Failure> {
         // Most texts come out as long as they went in; a longer output is charged to the budget as it grows.
         budget.take(text.len())?;
         let mut counted = text.len();
         let mut scanner = Scanner::new(text);
-        let (mut stack, mut done) = (Vec::<Open>::new(), Rewritten::default());
+        let (mut stack, mut done) = (Vec::<Open>::new(), RewrittenJson::default());
         let mut out = String::with_capacity(text.len());
         while let Some((token, piece)) = scanner.token()? {
             budget.spend(piece.len() + 1)?;

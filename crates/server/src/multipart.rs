@@ -26,7 +26,7 @@ pub(crate) struct Part {
 
 /// The most parts that a body may have, and the setting that limits them.
 #[derive(Clone, Copy)]
-pub(crate) struct MostParts {
+pub(crate) struct PartLimit {
     pub(crate) number: u32,
     pub(crate) setting: &'static str,
 }
@@ -49,7 +49,7 @@ pub(crate) fn boundary(content_type: &str) -> Result<String, Fault> {
 pub(crate) fn split(
     boundary: String,
     body: Bytes,
-    most: MostParts,
+    most: PartLimit,
     budget: &mut Budget,
 ) -> Result<Vec<Part>, Fault> {
     // The parser copies the body.
@@ -64,7 +64,7 @@ pub(crate) fn split(
         let Some(mut field) = field.map_err(|error| broken(&error.to_string()))? else {
             return Ok(parts);
         };
-        let MostParts { number, setting } = most;
+        let PartLimit { number, setting } = most;
         if parts.len() as u64 >= u64::from(number) {
             return Err(Fault::new(
                 FaultKind::MultipartParts,

@@ -20,7 +20,7 @@ const STEPS_WITHOUT_TURN: u64 = 20_000;
 const STEP: usize = 64;
 
 /// The turns.
-pub(crate) struct Turns(Arc<Semaphore>);
+pub(crate) struct ParsingTurns(Arc<Semaphore>);
 
 /// The rest of what a piece of work may use.
 #[derive(Default)]
@@ -46,7 +46,7 @@ struct Bounds {
 /// Tells the work, when dropped, that its caller is gone.
 struct Waiter(Arc<AtomicBool>);
 
-impl Turns {
+impl ParsingTurns {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))

@@ -2,7 +2,7 @@
 //! of the host, and lists what came out differently.
 
 use crate::app::App;
-use crate::calls::{CallRequest, Prepared, StatedTypes, execute};
+use crate::calls::{CallRequest, PreparedCall, StatedTypes, execute};
 use crate::recording::{Ended, RecordedCall};
 use iof_engine::{HostCallTape, HostResponses};
 use iof_fault::Fault;
@@ -30,7 +30,7 @@ pub(crate) async fn replay(
         args: recorded.args(),
         stated: stated.as_ref(),
     };
-    let prepared = Prepared::replay(function, tape.clone());
+    let prepared = PreparedCall::replay(function, tape.clone());
     let outcome = execute(app, prepared, request, ()).await?;
     let ended = Ended::of(&outcome);
     let heard = tape.responses().unwrap_or_default();

@@ -46,7 +46,7 @@ mod sqlite;
 mod store;
 mod sweep;
 
-pub use backup::{BackupSummary, RestoreFrom, back_up, back_up_as_archive, restore};
+pub use backup::{BackupSummary, RestoreSource, back_up, back_up_as_archive, restore};
 pub use directory::check_database;
 pub use error::Error;
 pub use inspection::{Inspection, holder, inspect};
@@ -56,7 +56,7 @@ pub use model::{
     Canary, Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, FunctionFilter,
     Job, JobRoom, JobState, LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL,
     MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion,
-    Percent, Recording, RecordingHead, RecordingsKept, RefusedCall, Rollout, Saved, SecretName,
+    Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Rollout, Saved, SecretName,
     Submitted, Summary, Updated, Uploaded, Usage, ValueBatch, ValueChange, ValueKey, ValueWrite,
     Version, VersionId, is_secret_name,
 };

@@ -23,7 +23,7 @@ use crate::key::KeyHash;
 use crate::model::{
     ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
     FunctionFilter, FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent,
-    Recording, RecordingHead, RecordingsKept, RefusedCall, Reseal, Rollout, Saved, SealedSecret,
+    Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved, SealedSecret,
     SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version,
     VersionRow,
 };
@@ -249,7 +249,7 @@ pub(crate) trait Recordings {
     async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
-        keep: RecordingsKept,
+        keep: RecordingLimits,
     ) -> Result<bool, Error>;
 
     async fn recording(&self, call: Uuid) -> Result<Option<Recording>, Error>;

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::objects::hex;
-use crate::secret_value::{Sealed, SecretBinding, SecretValue};
+use crate::secret_value::{SealedValue, SecretBinding, SecretValue};
 
 /// The keys under which secrets are encrypted: the current one, which encrypts, and earlier ones, which still decrypt.
 ///
@@ -119,7 +119,7 @@ impl SecretKeys {
         &self,
         binding: &SecretBinding<'_>,
         value: &SecretValue,
-    ) -> Result<Sealed, Error> {
+    ) -> Result<SealedValue, Error> {
         let mut nonce = [0; 24];
         // getrandom(2) fills up to 256 bytes whole, or fails.
         rustix::rand::getrandom(&mut nonce, GetRandomFlags::empty())
@@ -133,7 +133,7 @@ impl SecretKeys {
             .cipher()
             .encrypt((&nonce).into(), payload)
             .map_err(|_| Error::Unavailable("a secret could not be encrypted".into()))?;
-        Ok(Sealed {
+        Ok(SealedValue {
             key_id: self.current.id.clone(),
             nonce,
             bytes,
@@ -144,7 +144,7 @@ impl SecretKeys {
     pub(crate) fn open(
         &self,
         binding: &SecretBinding<'_>,
-        sealed: &Sealed,
+        sealed: &SealedValue,
     ) -> Result<SecretValue, Error> {
         let key = std::iter::once(&self.current)
             .chain(&self.earlier)
@@ -287,7 +287,7 @@ mod tests {
         let keys = SecretKeys::parse(ZERO_TO_31).unwrap();
         let value = SecretValue::from("hunter2".to_owned());
         let sealed = || keys.seal(&bound(7, "TOKEN"), &value).unwrap();
-        let opened = |binding: &SecretBinding<'_>, sealed: &Sealed| {
+        let opened = |binding: &SecretBinding<'_>, sealed: &SealedValue| {
             keys.open(binding, sealed)
                 .map(|value| value.expose().to_vec())
         };

@@ -22,7 +22,7 @@ impl SecretBinding<'_> {
 }
 
 /// An encrypted value, as a row holds it.
-pub(crate) struct Sealed {
+pub(crate) struct SealedValue {
     pub(crate) key_id: String,
     pub(crate) nonce: [u8; 24],
     /// As long as the value and a tag of 16 bytes.

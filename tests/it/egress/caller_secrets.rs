@@ -15,14 +15,19 @@ const PUBLIC: &str = "public_url = \"http://iof.test\"\n";
 
 /// Where a caller names a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Where {
+enum TargetPlace {
     Header,
     JsonBody,
     TextBody,
     Part,
 }
 
-const PLACES: [Where; 4] = [Where::Header, Where::JsonBody, Where::TextBody, Where::Part];
+const PLACES: [TargetPlace; 4] = [
+    TargetPlace::Header,
+    TargetPlace::JsonBody,
+    TargetPlace::TextBody,
+    TargetPlace::Part,
+];
 
 struct Story {
     upstream: Upstream,
@@ -73,8 +78,8 @@ impl Story {
     }
 
     /// A call that names a target: `SSVM_Fetch` or `SSVM_Callback`.
-    async fn call(&self, id: u64, place: Where, what: &str, target: &Value) -> Answer {
-        let multipart = if place == Where::Part {
+    async fn call(&self, id: u64, place: TargetPlace, what: &str, target: &Value) -> Answer {
+        let multipart = if place == TargetPlace::Part {
             "multipart/"
         } else {
             ""
@@ -83,15 +88,15 @@ impl Story {
             .server
             .request("POST", &format!("/api/{multipart}run/{id}/say"));
         let request = match place {
-            Where::Header => request
+            TargetPlace::Header => request
                 .header("Content-Type", "text/plain")
                 .header(what, target.to_string())
                 .body("x"),
-            Where::JsonBody => request.json(&json!({ what: target, "a": 1 })),
-            Where::TextBody => request
+            TargetPlace::JsonBody => request.json(&json!({ what: target, "a": 1 })),
+            TargetPlace::TextBody => request
                 .header("Content-Type", "text/plain")
                 .body(json!({ what: target, "a": 1 }).to_string()),
-            Where::Part => {
+            TargetPlace::Part => {
                 let name = if what == "SSVM_Fetch" {
                     "fetch_input_1"
                 } else {
@@ -248,7 +253,7 @@ async fn a_nested_call_is_a_callers() {
     nested["headers"]["SSVM_Callback"] = to("api.test", "/mirror").to_string().into();
     // Named by the caller, then stored by the owner of the outer function: the inner one has another owner.
     let answer = story
-        .call(outer.id, Where::Header, "SSVM_Callback", &nested)
+        .call(outer.id, TargetPlace::Header, "SSVM_Callback", &nested)
         .await;
     assert_eq!(answer.fault(), "", "{answer:?} {}", answer.text());
     assert_eq!(story.came(&mut since), one("api.test", "/mirror", false));
@@ -268,7 +273,7 @@ async fn a_nested_call_is_a_callers() {
     story.store(&inner, &to("api.test", "/mirror")).await;
     let plain = to("iof.test", &format!("/api/run/{}/say", inner.id));
     let answer = story
-        .call(outer.id, Where::Header, "SSVM_Callback", &plain)
+        .call(outer.id, TargetPlace::Header, "SSVM_Callback", &plain)
         .await;
     assert_eq!(answer.text(), "hello hello x");
     assert_eq!(story.came(&mut since), one("api.test", "/mirror", true));

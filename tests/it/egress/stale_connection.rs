@@ -11,17 +11,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// An upstream of one byte stream a connection, and the methods of the requests that arrived.
-struct Kept {
+struct Upstream {
     address: std::net::SocketAddr,
     arrived: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
-impl Kept {
+impl Upstream {
     /// Answers the first `good` requests of a connection and closes it at the next; or, with `idle`, after that time
     /// without one.
-    async fn start(good: usize, idle: Option<Duration>) -> Kept {
+    async fn start(good: usize, idle: Option<Duration>) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (arrived, connections) = (Arc::default(), Arc::<AtomicUsize>::default());
@@ -34,7 +34,7 @@ impl Kept {
                 open.spawn(talk(stream, good, idle, Arc::clone(&log)));
             }
         });
-        Kept {
+        Upstream {
             address,
             arrived,
             connections,
@@ -80,7 +80,7 @@ async fn talk(
     }
 }
 
-async fn server(upstream: &Kept) -> (Server, u64) {
+async fn server(upstream: &Upstream) -> (Server, u64) {
     let address = upstream.address;
     let server = Server::start(format!(
         "[defaults]\noutbound = [\"* http://api.example.com\"]\n\
@@ -108,7 +108,7 @@ async fn an_idempotent_request_is_sent_again_and_a_post_is_not() {
         ("put", &["PUT", "PUT", "PUT"]),
         ("post", &["POST", "POST"]),
     ] {
-        let upstream = Kept::start(1, None).await;
+        let upstream = Upstream::start(1, None).await;
         let (server, id) = server(&upstream).await;
         let first = send(&server, id, &[method]).await;
         assert_eq!(first["stdout"], "ok", "{method} {first}");
@@ -130,7 +130,7 @@ async fn an_idempotent_request_is_sent_again_and_a_post_is_not() {
 #[tokio::test]
 async fn requests_around_the_limit_of_an_upstream_come_through() {
     let idle = Duration::from_millis(60);
-    let upstream = Kept::start(usize::MAX, Some(idle)).await;
+    let upstream = Upstream::start(usize::MAX, Some(idle)).await;
     let (server, id) = server(&upstream).await;
     for number in 0..40_u64 {
         tokio::time::sleep(Duration::from_millis(48 + number % 6 * 4)).await;
@@ -143,7 +143,7 @@ async fn requests_around_the_limit_of_an_upstream_come_through() {
 /// RFC 9112 section 5.2.
 #[tokio::test]
 async fn folded_response_headers_are_one_line() {
-    let upstream = Kept::start(9, None).await;
+    let upstream = Upstream::start(9, None).await;
     let (server, id) = server(&upstream).await;
     let output = send(&server, id, &["--include", "get"]).await;
     let stdout = output["stdout"].as_str().unwrap();

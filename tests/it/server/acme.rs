@@ -1,6 +1,6 @@
 //! `[tls.acme]`: a certificate ordered from Pebble, the small authority that Let's Encrypt tests clients with.
 
-use crate::egress::attacks::dns::{Dns, Says};
+use crate::egress::attacks::dns::{Dns, DnsAnswer};
 use iof_tests::Identity;
 use iof_tests::joey::client_config;
 use iof_tests::server::Server;
@@ -120,7 +120,7 @@ async fn health_in_time(server: &Server, port: u16, root: &str) -> String {
 #[tokio::test]
 async fn a_certificate_is_ordered_and_kept() {
     let home = tempfile::tempdir().unwrap();
-    let dns = Dns::start(|_| Says::are(&["127.0.0.1"])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&["127.0.0.1"])).await;
     let port = free_port();
     let mut pebble = pebble(home.path(), &dns, port).await;
     let root = root(home.path(), &pebble).await;

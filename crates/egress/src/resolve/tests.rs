@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::dns::{Dns, Says, are};
+use super::dns::{Dns, DnsAnswer, are};
 use super::*;
 
 async fn resolve(dns: &Dns, config: Config) -> Resolve {
@@ -99,10 +99,10 @@ async fn the_good_answers_of_a_mixture_are_left() {
 #[tokio::test]
 async fn chains_of_aliases_are_followed_to_an_end() {
     let dns = Dns::start(|name, _| match name.split_once('.').unwrap() {
-        ("endless", _) => Says::Cname("endless.test".into()),
+        ("endless", _) => DnsAnswer::Cname("endless.test".into()),
         ("0", "short.test") => are(&["1.1.1.1"]),
         ("0", "private.test") => are(&["10.0.0.1"]),
-        (n, rest) => Says::Cname(format!("{}.{rest}", n.parse::<usize>().unwrap() - 1)),
+        (n, rest) => DnsAnswer::Cname(format!("{}.{rest}", n.parse::<usize>().unwrap() - 1)),
     })
     .await;
     let resolve = resolve(&dns, Config::default()).await;

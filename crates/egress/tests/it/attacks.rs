@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use iof_egress::{Addresses, Config, Egress, Kind};
 use ipnet::IpNet;
 
-use crate::dns::{Dns, Says, are};
+use crate::dns::{Dns, DnsAnswer, are};
 use crate::support::{Upstream, any_rule, get, quick, redirect, text};
 
 /// Hosts as a URL may spell them. All of them lead to an address that is not public.
@@ -224,8 +224,8 @@ fn addresses() -> Vec<IpAddr> {
 async fn as_a_dns_answer() {
     let all = addresses();
     let dns = Dns::start(move |name, _| match name.split('.').next().unwrap() {
-        "all" => Says::Are(all.clone()),
-        index => Says::Are(vec![all[index.parse::<usize>().unwrap()]]),
+        "all" => DnsAnswer::Are(all.clone()),
+        index => DnsAnswer::Are(vec![all[index.parse::<usize>().unwrap()]]),
     })
     .await;
     let mut victim = victim().await;
@@ -288,7 +288,7 @@ async fn as_the_second_dns_answer() {
 #[tokio::test]
 async fn a_pin_reaches_what_its_absence_does_not() {
     let server = Upstream::http(|_, _| text(200, "reached")).await;
-    let dns = Dns::start(|_, _| Says::NoSuchName).await;
+    let dns = Dns::start(|_, _| DnsAnswer::NoSuchName).await;
     for pinned in ["allowed.test", "127.0.0.1", "[::1]", "localhost"] {
         let egress = Egress::new(Config {
             pin: vec![server.pin(pinned)],

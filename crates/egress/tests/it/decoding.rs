@@ -14,7 +14,7 @@ use http_body_util::Full;
 use iof_egress::{Config, Egress, Error, Kind, Outbound};
 
 use crate::limits::pinned;
-use crate::records::Kept;
+use crate::records::EntryList;
 use crate::secrets::{header, one};
 use crate::support::{Upstream, any_rule, outbound, quick};
 
@@ -119,7 +119,7 @@ async fn each_coding_is_undone() {
         ("identity, gzip,", gzip(TEXT)),
     ] {
         let (server, length) = (encoded(codings, body.clone()).await, body.len() as u64);
-        let (egress, kept) = Kept::client(Config {
+        let (egress, kept) = EntryList::client(Config {
             pin: vec![server.pin("a.test")],
             ..quick()
         });

@@ -19,7 +19,7 @@ pub(crate) struct Dns {
 }
 
 /// What the name server says.
-pub(crate) enum Says {
+pub(crate) enum DnsAnswer {
     /// These addresses (of the family asked for), to be asked again every time.
     Are(Vec<IpAddr>),
     /// The same, and nothing to a question for the other family.
@@ -30,14 +30,14 @@ pub(crate) enum Says {
     Nothing,
 }
 
-pub(crate) fn are(addresses: &[&str]) -> Says {
-    Says::Are(addresses.iter().map(|a| a.parse().unwrap()).collect())
+pub(crate) fn are(addresses: &[&str]) -> DnsAnswer {
+    DnsAnswer::Are(addresses.iter().map(|a| a.parse().unwrap()).collect())
 }
 
 impl Dns {
     /// `says` gets a name without its trailing dot, and how often it was asked for that name and
     /// type before.
-    pub(crate) async fn start(says: impl Fn(&str, usize) -> Says + Send + 'static) -> Dns {
+    pub(crate) async fn start(says: impl Fn(&str, usize) -> DnsAnswer + Send + 'static) -> Dns {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -69,7 +69,7 @@ impl Dns {
 
 fn answer(
     query: &Message,
-    says: &impl Fn(&str, usize) -> Says,
+    says: &impl Fn(&str, usize) -> DnsAnswer,
     log: &Mutex<Vec<String>>,
 ) -> Option<Message> {
     let question = query.queries.first()?.clone();
@@ -90,10 +90,10 @@ fn answer(
     answer.metadata.recursion_desired = true;
     answer.metadata.recursion_available = true;
     match says(name, before) {
-        Says::Nothing => return None,
-        Says::NoSuchName => answer.metadata.response_code = ResponseCode::NXDomain,
-        Says::Failure => answer.metadata.response_code = ResponseCode::ServFail,
-        Says::Cname(to) => {
+        DnsAnswer::Nothing => return None,
+        DnsAnswer::NoSuchName => answer.metadata.response_code = ResponseCode::NXDomain,
+        DnsAnswer::Failure => answer.metadata.response_code = ResponseCode::ServFail,
+        DnsAnswer::Cname(to) => {
             let to = Name::from_ascii(format!("{to}.")).unwrap();
             answer.add_answer(Record::from_rdata(
                 question.name().clone(),
@@ -101,14 +101,14 @@ fn answer(
                 RData::CNAME(CNAME(to)),
             ));
         }
-        Says::Only(addresses)
+        DnsAnswer::Only(addresses)
             if !addresses
                 .iter()
                 .any(|a| a.is_ipv4() == (question.query_type() == RecordType::A)) =>
         {
             return None;
         }
-        Says::Are(addresses) | Says::Only(addresses) => {
+        DnsAnswer::Are(addresses) | DnsAnswer::Only(addresses) => {
             for address in addresses {
                 let data = match (question.query_type(), address) {
                     (RecordType::A, IpAddr::V4(v4)) => RData::A(v4.into()),

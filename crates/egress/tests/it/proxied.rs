@@ -10,8 +10,8 @@ use iof_egress::{Config, Egress, Error, Kind, Outbound};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use crate::dns::{Dns, Says, are};
-use crate::records::Kept;
+use crate::dns::{Dns, DnsAnswer, are};
+use crate::records::EntryList;
 use crate::support::{
     Authority, Upstream, any_rule, get, outbound, quick, read_request, rules, text,
 };
@@ -75,7 +75,7 @@ impl Proxy {
 async fn names(addresses: &'static [&'static str]) -> Dns {
     Dns::start(move |name, _| match name {
         name if name.ends_with("private.test") => are(&["10.0.0.1"]),
-        "missing.test" => Says::NoSuchName,
+        "missing.test" => DnsAnswer::NoSuchName,
         _ => are(addresses),
     })
     .await
@@ -108,7 +108,7 @@ async fn http_goes_through_a_tunnel_to_the_checked_address() {
     })
     .await;
     let (dns, proxy) = (names(&["1.1.1.1"]).await, Proxy::to(server.address).await);
-    let (egress, kept) = Kept::client(config(&dns, &proxy));
+    let (egress, kept) = EntryList::client(config(&dns, &proxy));
     for (url, host, address) in [
         ("http://a.test/x?y", "a.test", "1.1.1.1:80"),
         ("http://a.test:8080/x?y", "a.test:8080", "1.1.1.1:8080"),

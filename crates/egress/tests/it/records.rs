@@ -12,9 +12,9 @@ use crate::support::{Upstream, get, quick, redirect, rules, send, text};
 
 /// Keeps what it is given, as long as the tests run.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Vec<Entry<'static>>>);
+pub(crate) struct EntryList(Mutex<Vec<Entry<'static>>>);
 
-impl Observer for Kept {
+impl Observer for EntryList {
     fn sent(&self, entry: &Entry<'_>) {
         let text = |text: &str| -> &'static str { text.to_owned().leak() };
         self.0.lock().unwrap().push(Entry {
@@ -27,10 +27,10 @@ impl Observer for Kept {
     }
 }
 
-impl Kept {
+impl EntryList {
     /// A client, and the records of its requests.
-    pub(crate) fn client(config: Config) -> (Egress, Arc<Kept>) {
-        let kept = Arc::new(Kept::default());
+    pub(crate) fn client(config: Config) -> (Egress, Arc<EntryList>) {
+        let kept = Arc::new(EntryList::default());
         let egress = Egress::for_server(config, Vec::new(), vec![kept.clone()]);
         (egress.unwrap(), kept)
     }
@@ -63,7 +63,10 @@ async fn each_request_is_one_entry() {
         _ => text(404, "body"),
     })
     .await;
-    let (kept, second) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+    let (kept, second) = (
+        Arc::new(EntryList::default()),
+        Arc::new(EntryList::default()),
+    );
     let egress = Egress::for_server(
         pinned(&server),
         Vec::new(),
@@ -122,7 +125,7 @@ async fn each_request_is_one_entry() {
 #[tokio::test]
 async fn what_did_not_leave_is_on_record_too() {
     let server = Upstream::http(|_, _| text(200, "")).await;
-    let (egress, kept) = Kept::client(pinned(&server));
+    let (egress, kept) = EntryList::client(pinned(&server));
     let rules = rules(&["* http://a.test:*"]);
 
     get(&egress, &rules, "http://denied.test/s3cret?s3cret")
@@ -166,7 +169,7 @@ async fn a_cancelled_request_is_on_record() {
         std::future::pending::<()>().await;
     })
     .await;
-    let (egress, kept) = Kept::client(pinned(&server));
+    let (egress, kept) = EntryList::client(pinned(&server));
     let (rules, url) = (rules(&["* http://a.test:*"]), server.url("a.test", "/"));
     let call = tokio::time::timeout(Duration::from_millis(50), get(&egress, &rules, &url)).await;
     assert!(call.is_err());

@@ -2,7 +2,7 @@
 
 use iof_egress::{Addresses, Config, Egress, Kind};
 
-use crate::dns::{Dns, Says, are};
+use crate::dns::{Dns, DnsAnswer, are};
 use crate::support::{Upstream, any_rule, get, quick, text};
 
 #[tokio::test]
@@ -10,7 +10,7 @@ async fn a_blocked_name_and_a_missing_one_read_alike() {
     let dns = Dns::start(|name, _| match name {
         "blocked.test" => are(&["10.0.0.1", "127.0.0.1"]),
         "empty.test" => are(&[]),
-        _ => Says::NoSuchName,
+        _ => DnsAnswer::NoSuchName,
     })
     .await;
     let egress = Egress::new(Config {
@@ -41,9 +41,9 @@ async fn a_blocked_name_and_a_missing_one_read_alike() {
 async fn failing_and_silent_name_servers() {
     let dns = Dns::start(|name, _| {
         if name == "fails.test" {
-            Says::Failure
+            DnsAnswer::Failure
         } else {
-            Says::Nothing
+            DnsAnswer::Nothing
         }
     })
     .await;
@@ -64,7 +64,7 @@ async fn failing_and_silent_name_servers() {
 /// Search domains are not applied: a name is the name that was written.
 #[tokio::test]
 async fn names_are_absolute() {
-    let dns = Dns::start(|_, _| Says::NoSuchName).await;
+    let dns = Dns::start(|_, _| DnsAnswer::NoSuchName).await;
     let egress = Egress::new(Config {
         dns_servers: vec![dns.address],
         ..quick()
@@ -144,8 +144,8 @@ async fn a_pinned_name_is_not_asked_for() {
 async fn a_dropped_answer_for_the_other_family_costs_no_time() {
     let server = Upstream::http(|_, _| text(200, "here")).await;
     let dns = Dns::start(|name, _| match name {
-        "v4.test" => Says::Only(vec!["127.0.0.1".parse().unwrap()]),
-        _ => Says::Only(vec!["::1".parse().unwrap()]),
+        "v4.test" => DnsAnswer::Only(vec!["127.0.0.1".parse().unwrap()]),
+        _ => DnsAnswer::Only(vec!["::1".parse().unwrap()]),
     })
     .await;
     let config = Config {
@@ -170,7 +170,7 @@ async fn a_dropped_answer_for_the_other_family_costs_no_time() {
 /// An answer that was dropped hides no refused address, and lets none through.
 #[tokio::test]
 async fn a_blocked_address_stays_blocked_without_the_other_answer() {
-    let dns = Dns::start(|_, _| Says::Only(vec!["127.0.0.1".parse().unwrap()])).await;
+    let dns = Dns::start(|_, _| DnsAnswer::Only(vec!["127.0.0.1".parse().unwrap()])).await;
     let config = Config {
         dns_servers: vec![dns.address],
         ..quick()

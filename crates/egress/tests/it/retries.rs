@@ -11,19 +11,19 @@ use iof_egress::{Config, Egress, Error, Kind, Outbound, Pin};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-use crate::dns::{Dns, Says};
-use crate::records::Kept;
+use crate::dns::{Dns, DnsAnswer};
+use crate::records::EntryList;
 use crate::support::{
     Upstream, any_rule, get, outbound, quick, read_request, redirect, rules, text,
 };
 
 /// A client whose `a.test` is `server`, and its records.
-fn pinned(server: &Upstream, config: Config) -> (Egress, Arc<Kept>) {
+fn pinned(server: &Upstream, config: Config) -> (Egress, Arc<EntryList>) {
     with_pin(server.pin("a.test"), config)
 }
 
-fn with_pin(pin: Pin, config: Config) -> (Egress, Arc<Kept>) {
-    Kept::client(Config {
+fn with_pin(pin: Pin, config: Config) -> (Egress, Arc<EntryList>) {
+    EntryList::client(Config {
         pin: vec![pin],
         ..config
     })
@@ -278,15 +278,15 @@ async fn no_connection_is_tried_again() {
 #[tokio::test]
 async fn names_are_asked_for_again_if_nobody_answered() {
     let dns = Dns::start(|name, _| match name {
-        "missing.test" => Says::NoSuchName,
-        _ => Says::Failure,
+        "missing.test" => DnsAnswer::NoSuchName,
+        _ => DnsAnswer::Failure,
     })
     .await;
     let config = Config {
         dns_servers: vec![dns.address],
         ..quick()
     };
-    let (egress, kept) = Kept::client(config);
+    let (egress, kept) = EntryList::client(config);
     let failed = ("egress-dns", None);
     for (url, outcomes) in [
         ("http://failing.test/", &[failed, failed][..]),

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::records::Kept;
+use crate::records::EntryList;
 use crate::support::{Authority, Upstream, any_rule, quick, read_request, send};
 
 const IDEMPOTENT: [&str; 5] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
@@ -21,9 +21,9 @@ const OK: (&str, Option<u16>) = ("ok", Some(200));
 const RESENT: (&str, Option<u16>) = ("resent", None);
 const BROKE: (&str, Option<u16>) = ("egress-protocol", None);
 
-fn pinned(server: &Upstream) -> (Egress, Arc<Kept>) {
+fn pinned(server: &Upstream) -> (Egress, Arc<EntryList>) {
     let pin = vec![server.pin("a.test")];
-    Kept::client(Config { pin, ..quick() })
+    EntryList::client(Config { pin, ..quick() })
 }
 
 async fn ask(egress: &Egress, method: &str, url: &str) -> Result<Response<Bytes>, Error> {
@@ -349,7 +349,7 @@ async fn http2_sends_again_what_was_not_processed() {
     let authority = Authority::new();
     for (method, acts, arrived, outcomes) in cases {
         let (server, requests) = scripted(&authority, acts).await;
-        let (egress, kept) = Kept::client(Config {
+        let (egress, kept) = EntryList::client(Config {
             pin: vec![server.pin("a.test")],
             ca_files: vec![authority.file().await],
             ..quick()

@@ -9,7 +9,7 @@ use iof_egress::{Config, Egress, Kind, Outbound};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
-use crate::records::Kept;
+use crate::records::EntryList;
 use crate::support::{Upstream, any_rule, outbound, quick, rules};
 
 /// Sends back what it gets.
@@ -21,8 +21,8 @@ async fn parrot() -> Upstream {
     .await
 }
 
-fn through(server: &Upstream, most: u64) -> (Egress, Arc<Kept>) {
-    Kept::client(Config {
+fn through(server: &Upstream, most: u64) -> (Egress, Arc<EntryList>) {
+    EntryList::client(Config {
         pin: vec![server.pin("a.test")],
         max_request: ByteSize::b(most),
         max_response: ByteSize::b(most),

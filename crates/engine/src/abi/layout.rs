@@ -203,7 +203,7 @@ pub(crate) enum ResultLayout {
         era: Era,
         /// In a return area, whose address is the first parameter.
         area: bool,
-        fallible: Fallible,
+        fallible: ErrorLayout,
     },
     /// A text or bytes in a return area, if the types are unknown.
     Area,
@@ -213,7 +213,7 @@ pub(crate) enum ResultLayout {
 
 /// The presence of an error and a flag behind a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fallible {
+pub(crate) enum ErrorLayout {
     No,
     Yes,
     /// In an area, they are present if the function wrote them.

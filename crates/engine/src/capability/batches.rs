@@ -28,12 +28,12 @@ pub(crate) const BATCH: u32 = 8 << 20;
 const ENTRIES: usize = 100;
 
 /// A batch: the guest's bytes, and their meaning.
-pub(crate) struct WrittenBatch {
+pub(crate) struct EncodedBatch {
     text: Bytes,
     batch: StorageBatch,
 }
 
-impl WrittenBatch {
+impl EncodedBatch {
     /// Reads a batch.
     ///
     /// # Errors
@@ -208,8 +208,8 @@ mod tests {
         entry
     }
 
-    fn read(text: Vec<u8>) -> Result<WrittenBatch, String> {
-        let read = WrittenBatch::read(text.into(), &Limits::default());
+    fn read(text: Vec<u8>) -> Result<EncodedBatch, String> {
+        let read = EncodedBatch::read(text.into(), &Limits::default());
         read.map_err(|fault| fault.code().to_owned())
     }
 
@@ -297,7 +297,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_safe(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
-            let _ = WrittenBatch::read(bytes.into(), &Limits::default());
+            let _ = EncodedBatch::read(bytes.into(), &Limits::default());
         }
     }
 }

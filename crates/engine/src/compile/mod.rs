@@ -174,9 +174,9 @@ impl Compiler {
         )
     }
 
-    fn queue(&self) -> Result<Place<'_>, Fault> {
+    fn queue(&self) -> Result<QueueEntry<'_>, Fault> {
         let before = self.queued.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.queued);
+        let place = QueueEntry(&self.queued);
         if before >= self.parallel + self.limits.compile_queue {
             return Err(Fault::new(
                 FaultKind::CompileQueue,
@@ -205,9 +205,9 @@ pub async fn judge(
 }
 
 /// Leaves the queue when dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct QueueEntry<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

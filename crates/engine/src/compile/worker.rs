@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// The kind of an answer that is an artefact.
 pub(super) const ARTEFACT: u8 = b'A';
-/// The kind of an answer that is a [`Refused`] in JSON.
+/// The kind of an answer that is a [`WorkerRefusal`] in JSON.
 pub(super) const FAULT: u8 = b'F';
 /// The mark of an answer after which the worker waits for another module.
 pub(super) const STAYS: u8 = b'S';
@@ -60,7 +60,7 @@ impl WorkerLimits {
 
 /// A fault on its way to the parent.
 #[derive(Deserialize, Serialize)]
-struct Refused {
+struct WorkerRefusal {
     kind: FaultKind,
     message: String,
     detail: Option<String>,
@@ -68,7 +68,7 @@ struct Refused {
 
 /// Reads a refusal, for the parent. Any bytes from a worker are read as the kind of a fault, never as a success.
 pub(super) fn refusal(answer: &[u8]) -> Fault {
-    match serde_json::from_slice::<Refused>(answer) {
+    match serde_json::from_slice::<WorkerRefusal>(answer) {
         Ok(refused) => {
             let mut fault = Fault::new(refused.kind, refused.message);
             fault.detail = refused.detail;
@@ -102,7 +102,7 @@ pub fn run(limits: &str) -> std::io::Result<()> {
         let (kind, clean, answer) = match compiled {
             Ok(compiled) => (ARTEFACT, compiled.clean, compiled.artefact),
             Err(fault) => {
-                let refused = Refused {
+                let refused = WorkerRefusal {
                     kind: fault.kind,
                     message: fault.message,
                     detail: fault.detail,

@@ -34,12 +34,12 @@ pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
 /// The guest called JavaScript.
 #[derive(Debug, thiserror::Error)]
 #[error("the function called `{0}`, which only a JavaScript host has")]
-pub(crate) struct NoJavaScript(pub(crate) String);
+pub(crate) struct JavaScriptCall(pub(crate) String);
 
 /// The guest threw.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Thrown(pub(crate) String);
+pub(crate) struct GuestException(pub(crate) String);
 
 /// A JavaScript import that has a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,7 +170,7 @@ pub(crate) fn define(
         None => {
             let full = name.to_owned();
             linker.func_new(module, name, ty, move |_, _, _| {
-                Err(NoJavaScript(full.clone()).into())
+                Err(JavaScriptCall(full.clone()).into())
             })?
         }
     };
@@ -211,7 +211,7 @@ fn keep(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<u3
 
 fn throw(mut caller: Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<()> {
     let text = string(&mut caller, pointer, length.min(SHOWN))?;
-    Err(Thrown(text).into())
+    Err(GuestException(text).into())
 }
 
 fn drop_ref(mut caller: Call<'_>, handle: u32) {
@@ -249,7 +249,7 @@ async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<
 async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
     let malloc = match caller.get_export("__wbindgen_malloc") {
         Some(Extern::Func(malloc)) => malloc,
-        _ => return Err(NoJavaScript("__wbindgen_string_get".to_owned()).into()),
+        _ => return Err(JavaScriptCall("__wbindgen_string_get".to_owned()).into()),
     };
     match malloc.typed::<(u32, u32), u32>(&*caller) {
         Ok(malloc) => malloc.call_async(caller, (length, 1)).await,
@@ -266,7 +266,7 @@ const CODES: usize = 64;
 fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {
     let codes = &mut caller.data_mut().codes;
     if codes.len() >= CODES {
-        return Err(NoJavaScript("a conversion".to_owned()).into());
+        return Err(JavaScriptCall("a conversion".to_owned()).into());
     }
     codes.push(code);
     Ok(())
@@ -276,7 +276,7 @@ fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {
 fn convert(mut caller: Call<'_>, _: u32, values: u32) -> wasmtime::Result<u32> {
     let codes = std::mem::take(&mut caller.data_mut().codes);
     if !crate::abi::descriptor::makes_text(&codes) {
-        return Err(NoJavaScript("a conversion to a JavaScript value".to_owned()).into());
+        return Err(JavaScriptCall("a conversion to a JavaScript value".to_owned()).into());
     }
     let memory = memory::of(&mut caller)?;
     let words = memory::read(&memory, &caller, values, 8)?;

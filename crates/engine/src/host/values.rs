@@ -2,7 +2,7 @@
 //! `_commit`, `_add`.
 
 use super::memory;
-use crate::capability::batches::{self, BATCH, WrittenBatch};
+use crate::capability::batches::{self, BATCH, EncodedBatch};
 use crate::capability::values::{self, NamedKey};
 use crate::state::CallState;
 use bytes::Bytes;
@@ -117,7 +117,7 @@ async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Resu
         return Err(batches::too_large(length).into());
     }
     let text = memory::read(&memory, &caller, batch, length)?;
-    let batch = WrittenBatch::read(text.into(), &caller.data().limits)?;
+    let batch = EncodedBatch::read(text.into(), &caller.data().limits)?;
     caller
         .data_mut()
         .begin_more(batch.accesses().saturating_sub(1))?;

@@ -22,7 +22,7 @@ pub(crate) struct Rendering<'a> {
 
 impl Rendering<'_> {
     pub(crate) fn print(&self, outputs: &[Tensor]) -> Result<Bytes, Error> {
-        let mut out = Capped {
+        let mut out = CappedOutput {
             bytes: Vec::new(),
             most: self.most,
             full: false,
@@ -97,7 +97,7 @@ impl Rendering<'_> {
 
 /// `[0.1,0.2]` and a newline: the output of `mobilenet_v2`.
 pub(crate) fn flat(tensor: &Tensor, most: u64) -> Result<Bytes, Error> {
-    let mut out = Capped {
+    let mut out = CappedOutput {
         bytes: Vec::new(),
         most,
         full: false,
@@ -233,13 +233,13 @@ fn half_to_f64(bits: u16) -> f64 {
     }
 }
 
-fn line(out: &mut Capped, content: &impl Serialize) -> io::Result<()> {
+fn line(out: &mut CappedOutput, content: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, content)?;
     out.write_all(b"\n")
 }
 
 /// An NPY file of version 1.0, as NumPy's `lib.format` describes it.
-fn npy(out: &mut Capped, tensor: &Tensor) -> io::Result<()> {
+fn npy(out: &mut CappedOutput, tensor: &Tensor) -> io::Result<()> {
     let dims: Vec<_> = tensor.shape().iter().map(|dim| format!("{dim},")).collect();
     let (ty, shape) = (tensor.ty().npy(), dims.join(" "));
     let mut header = format!("{{'descr': '{ty}', 'fortran_order': False, 'shape': ({shape}), }}");
@@ -256,13 +256,13 @@ fn npy(out: &mut Capped, tensor: &Tensor) -> io::Result<()> {
 }
 
 /// The output, up to a limit.
-struct Capped {
+struct CappedOutput {
     bytes: Vec<u8>,
     most: u64,
     full: bool,
 }
 
-impl Write for Capped {
+impl Write for CappedOutput {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         if (self.bytes.len() + part.len()) as u64 > self.most {
             self.full = true;

@@ -15,7 +15,7 @@ pub(crate) use functions::{
     Promote, Rm, Rollback, Show, Whoami,
 };
 #[cfg(feature = "infer")]
-pub(crate) use models::{Models, ModelsCommand, Where};
+pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
     Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
 };

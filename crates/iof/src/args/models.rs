@@ -23,14 +23,14 @@ pub(crate) enum ModelsCommand {
     /// List the models
     List {
         #[command(flatten)]
-        place: Where,
+        place: ModelsLocation,
     },
     /// Show the inputs and outputs of a model
     Show {
         /// The model
         name: String,
         #[command(flatten)]
-        place: Where,
+        place: ModelsLocation,
     },
     /// Add a model after a trial run
     Add {
@@ -48,25 +48,25 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
-        place: Where,
+        place: ModelsLocation,
     },
     /// Show which runtime runs models here, and how to use onnxruntime
     Doctor {
         #[command(flatten)]
-        place: Where,
+        place: ModelsLocation,
     },
     /// Remove a model
     Rm {
         /// The model
         name: String,
         #[command(flatten)]
-        place: Where,
+        place: ModelsLocation,
     },
 }
 
 /// Whose models.
 #[derive(Debug, Arguments)]
-pub(crate) struct Where {
+pub(crate) struct ModelsLocation {
     /// Data directory of the server [default: iof-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -37,7 +37,7 @@ impl Package {
 
 /// The options of a deploy.
 #[derive(Default)]
-pub(crate) struct Wishes {
+pub(crate) struct DeployOptions {
     pub(crate) private: bool,
     pub(crate) canary: Option<u8>,
     pub(crate) idle: bool,
@@ -127,7 +127,7 @@ async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
 
 /// Deploys one package, and says what changed, where people read.
 async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<Deployment, String> {
-    let wishes = Wishes {
+    let wishes = DeployOptions {
         private: deploy.private,
         canary: deploy.canary,
         idle: deploy.idle,
@@ -253,17 +253,17 @@ pub(crate) struct Deployment {
 pub(crate) async fn put(
     client: &Client,
     package: Package,
-    wishes: &Wishes,
+    wishes: &DeployOptions,
 ) -> Result<Deployment, String> {
     let name = package.name.to_ascii_lowercase().replace('_', "-");
     let (content_type, body) = form(&package);
     let (headers, body) = ([(CONTENT_TYPE, content_type)], Bytes::from(body));
     let rollout = match wishes {
-        Wishes {
+        DeployOptions {
             canary: Some(percent),
             ..
         } => format!("?canary={percent}"),
-        Wishes { idle: true, .. } => "?idle=true".to_owned(),
+        DeployOptions { idle: true, .. } => "?idle=true".to_owned(),
         _ => String::new(),
     };
     let known = Client::new_like(client, &name);

@@ -1,6 +1,6 @@
 //! The text that `iof deploy` prints for people.
 
-use super::{Deployment, Wishes, name_of};
+use super::{DeployOptions, Deployment, name_of};
 use crate::client::{Client, segment};
 use crate::escape::line;
 use crate::functions::{active, answers_http, path};
@@ -17,7 +17,7 @@ pub(super) struct Summary<'a> {
     pub(super) document: Option<&'a Json>,
     /// The function as it is now.
     pub(super) after: Option<&'a Json>,
-    pub(super) wishes: &'a Wishes,
+    pub(super) wishes: &'a DeployOptions,
     /// The option with which another command reaches the same server.
     pub(super) server: &'a str,
 }
@@ -41,11 +41,11 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
             true => ", the first one, which runs for all calls".to_owned(),
             false => String::new(),
         },
-        Wishes {
+        DeployOptions {
             canary: Some(percent),
             ..
         } => format!(", for {percent} percent of the calls"),
-        Wishes { idle: true, .. } => ", which does not run yet".to_owned(),
+        DeployOptions { idle: true, .. } => ", which does not run yet".to_owned(),
         _ => String::new(),
     };
     let exported = match exports.is_empty() {

@@ -7,8 +7,8 @@
 use crate::args::{Dev, Remote};
 use crate::build::{functions, once, say};
 use crate::client::Client;
-use crate::deploy::{Wishes, name_of, package_of, put};
-use crate::embedded::{self, Embedded, Wanted};
+use crate::deploy::{DeployOptions, name_of, package_of, put};
+use crate::embedded::{self, Embedded, ServerOptions};
 use crate::escape::line;
 use crate::functions::path;
 use crate::profile::{DEV, DEV_SERVER, Profile, Profiles};
@@ -46,7 +46,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Err(message) => return fail(2, message),
     };
     // Below the project's target folder, which nobody else reads.
-    let own = Embedded::new(&Wanted {
+    let own = Embedded::new(&ServerOptions {
         listen: dev.listen,
         folder: &dev.folder.join(DEV),
         config: dev.config.as_ref(),
@@ -125,7 +125,7 @@ async fn follow(
                         lines.for_each(|line| say(&line));
                         noted.insert(build.package.clone(), notes);
                     }
-                    put(&client, package, &Wishes::default()).await
+                    put(&client, package, &DeployOptions::default()).await
                 }
                 Err(message) => Err(message),
             },

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 pub(crate) use allow::hint;
 
 /// What is asked of a server.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ServerOptions<'a> {
     pub(crate) listen: SocketAddr,
     /// Where its data and its key are.
     pub(crate) folder: &'a Path,
@@ -32,7 +32,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// # Errors
     /// A message that names the option, the setting or the file.
-    pub(crate) fn new(wanted: &Wanted<'_>) -> Result<Self, String> {
+    pub(crate) fn new(wanted: &ServerOptions<'_>) -> Result<Self, String> {
         let folder = wanted.folder;
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let folder = fs::canonicalize(folder).map_err(|error| error.to_string())?;

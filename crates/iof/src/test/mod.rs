@@ -11,7 +11,7 @@ use crate::build::{functions, once, progress};
 use crate::client::Client;
 use crate::config::Config;
 use crate::dev::project;
-use crate::embedded::{self, Embedded, Wanted};
+use crate::embedded::{self, Embedded, ServerOptions};
 use crate::output::json;
 use crate::{fail, log, print};
 use iof_build::{Built, Machine, Options};
@@ -29,7 +29,7 @@ pub(crate) fn run(test: &Test) -> ExitCode {
         Ok(data) => data,
         Err(error) => return fail(1, format!("no temporary folder: {error}")),
     };
-    let own = Embedded::new(&Wanted {
+    let own = Embedded::new(&ServerOptions {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         folder: data.path(),
         config: test.config.as_ref(),

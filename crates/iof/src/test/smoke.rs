@@ -3,7 +3,7 @@
 use super::report::{CallReport, Outcome, shown};
 use crate::call::{JSON, TEXT, result_of};
 use crate::client::{Client, segment};
-use crate::deploy::{Wishes, name_of, package_of, put};
+use crate::deploy::{DeployOptions, name_of, package_of, put};
 use crate::functions::path;
 use crate::output::texts;
 use bytes::Bytes;
@@ -26,9 +26,9 @@ pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallRepo
         Some(text) => iof_server::declared_tests(text)?,
         None => vec![],
     };
-    let wishes = Wishes {
+    let wishes = DeployOptions {
         passing: true,
-        ..Wishes::default()
+        ..DeployOptions::default()
     };
     let deployed = put(client, package, &wishes).await?.answer;
     let place = path(&name_of(&deployed));
@@ -132,11 +132,11 @@ async fn called(
 /// One export, as the function's OpenAPI document has it.
 struct Export<'a> {
     name: &'a str,
-    takes: Takes<'a>,
+    takes: ExportInput<'a>,
 }
 
 /// What an export takes.
-enum Takes<'a> {
+enum ExportInput<'a> {
     Nothing,
     /// Arguments by name.
     Named {
@@ -160,14 +160,14 @@ fn exports(document: &Json) -> Vec<Export<'_>> {
             let content = &body["content"];
             let schema = &content["application/json"]["schema"];
             let takes = match (schema["properties"].as_object(), body) {
-                (_, Json::Null) => Takes::Nothing,
-                _ if content["multipart/form-data"].is_object() => Takes::Words,
-                (Some(parameters), _) => Takes::Named {
+                (_, Json::Null) => ExportInput::Nothing,
+                _ if content["multipart/form-data"].is_object() => ExportInput::Words,
+                (Some(parameters), _) => ExportInput::Named {
                     parameters,
                     all_optional: body["required"] == false,
                 },
-                _ if content["*/*"].is_object() => Takes::Body,
-                _ => Takes::Unsaid,
+                _ if content["*/*"].is_object() => ExportInput::Body,
+                _ => ExportInput::Unsaid,
             };
             Some(Export {
                 name: name.as_str()?,
@@ -177,7 +177,7 @@ fn exports(document: &Json) -> Vec<Export<'_>> {
         .collect()
 }
 
-impl Takes<'_> {
+impl ExportInput<'_> {
     /// True if a call without arguments is one that is meant.
     fn is_nothing(&self) -> bool {
         matches!(

@@ -98,16 +98,16 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
 
     /// Reads the escape that begins with `mark`: its character, and the number of units after the
     /// mark.
-    fn escape(&mut self, mark: u8) -> Option<(Escaped, usize)> {
+    fn escape(&mut self, mark: u8) -> Option<(EscapedText, usize)> {
         match mark {
-            b'%' => Some((Escaped::Byte(self.digits(0, 2)? as u8), 2)),
+            b'%' => Some((EscapedText::Byte(self.digits(0, 2)? as u8), 2)),
             b'\\' => self.backslash(),
             b'&' => self.entity(),
             _ => None,
         }
     }
 
-    fn backslash(&mut self) -> Option<(Escaped, usize)> {
+    fn backslash(&mut self) -> Option<(EscapedText, usize)> {
         let byte = match self.byte(0)? {
             b'n' => b'\n',
             b'r' => b'\r',
@@ -115,11 +115,11 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
             b'b' => 8,
             b'f' => 12,
             other @ (b'"' | b'\\' | b'/' | b'\'') => other,
-            b'x' => return Some((Escaped::Byte(self.digits(1, 2)? as u8), 3)),
+            b'x' => return Some((EscapedText::Byte(self.digits(1, 2)? as u8), 3)),
             b'u' => {
                 let first = self.digits(1, 4)?;
                 if let Some(character) = char::from_u32(first) {
-                    return Some((Escaped::Character(character), 5));
+                    return Some((EscapedText::Character(character), 5));
                 }
                 // Half of a character outside the first plane: RFC 8259 section 7 writes two.
                 if (self.byte(5)?, self.byte(6)?) != (b'\\', b'u') {
@@ -127,14 +127,14 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
                 }
                 let second = self.digits(7, 4)?;
                 let character = char::decode_utf16([first as u16, second as u16]).next()?;
-                return Some((Escaped::Character(character.ok()?), 11));
+                return Some((EscapedText::Character(character.ok()?), 11));
             }
             _ => return None,
         };
-        Some((Escaped::Byte(byte), 1))
+        Some((EscapedText::Byte(byte), 1))
     }
 
-    fn entity(&mut self) -> Option<(Escaped, usize)> {
+    fn entity(&mut self) -> Option<(EscapedText, usize)> {
         let mut name = Vec::with_capacity(LONGEST);
         let length = loop {
             match self.byte(name.len())? {
@@ -153,11 +153,11 @@ impl<I: Iterator<Item = Unit>> Unescape<I> {
             [b'#', digits @ ..] => number(digits, 10)?,
             _ => return None,
         };
-        Some((Escaped::Character(character), length))
+        Some((EscapedText::Character(character), length))
     }
 }
 
-enum Escaped {
+enum EscapedText {
     Byte(u8),
     Character(char),
 }
@@ -193,11 +193,11 @@ impl<I: Iterator<Item = Unit>> Iterator for Unescape<I> {
             .map_or(first.end, |u| u.end);
         let mut room = [0; 4];
         let bytes = match escaped {
-            Escaped::Byte(byte) => {
+            EscapedText::Byte(byte) => {
                 room[0] = byte;
                 &room[..1]
             }
-            Escaped::Character(character) => character.encode_utf8(&mut room).as_bytes(),
+            EscapedText::Character(character) => character.encode_utf8(&mut room).as_bytes(),
         };
         let start = first.start;
         let units = bytes.iter().map(|&byte| Unit { byte, start, end });

@@ -6,7 +6,7 @@
 use super::{BodyLimits, allowed_missing, json, misfit};
 use crate::functions::LoadedFunction;
 use crate::http::truncate;
-use crate::multipart::{MostParts, Part, boundary, split};
+use crate::multipart::{Part, PartLimit, boundary, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::json::is_json;
@@ -28,7 +28,7 @@ pub(super) fn of_parts(
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
-    let most = MostParts {
+    let most = PartLimit {
         number: limits.parts,
         setting: "second_state.multipart_parts",
     };

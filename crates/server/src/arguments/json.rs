@@ -3,7 +3,7 @@
 use super::{BodyLimits, allowed_missing, misfit};
 use crate::functions::LoadedFunction;
 use crate::http::truncate;
-use crate::json::{Failure, Rewriting, Style, too_deep};
+use crate::json::{Failure, RewriteOptions, Style, too_deep};
 use crate::parsing::Budget;
 use crate::wording;
 use base64::Engine as _;
@@ -191,7 +191,7 @@ pub(super) fn argument(
     } else {
         limits.depth
     };
-    let rewriting = Rewriting::new(Style::AsWritten, depth);
+    let rewriting = RewriteOptions::new(Style::AsWritten, depth);
     let json = rewriting.run(piece, budget).map_err(|failure| match failure {
         Failure::NotJson => Fault::new(
             FaultKind::Json,

@@ -48,7 +48,7 @@ struct BodyLimits {
 }
 
 /// The part of a request that arguments are made of.
-enum Given {
+enum ArgumentSource {
     /// The whole of it; the head is written down already.
     Request(Vec<u8>),
     /// The body as it is.
@@ -86,7 +86,7 @@ pub(crate) async fn read(
     let given = match known.body_use() {
         BodyUse::Request => {
             let hides_key = hides_key(app, function, sent.headers);
-            Given::Request(envelope::request::head(sent, hides_key))
+            ArgumentSource::Request(envelope::request::head(sent, hides_key))
         }
         body_use => without_head(known, body_use, sent, body)?,
     };
@@ -130,7 +130,7 @@ fn without_head(
     body_use: BodyUse,
     sent: SentHead<'_>,
     body: &Bytes,
-) -> Result<Given, Fault> {
+) -> Result<ArgumentSource, Fault> {
     if !sent.path.is_empty() {
         let path: String = sent.path.chars().take(200).collect();
         return Err(Fault::new(
@@ -144,7 +144,7 @@ fn without_head(
     // A method without a body: its fields are in the query.
     let is_query = body.is_empty() && [Method::GET, Method::HEAD].contains(sent.method);
     match body_use {
-        BodyUse::Arguments if is_query => return Ok(Given::Query(sent.query.to_owned())),
+        BodyUse::Arguments if is_query => return Ok(ArgumentSource::Query(sent.query.to_owned())),
         _ if sent.query.is_empty() => {}
         _ => {
             let message = format!(
@@ -156,27 +156,29 @@ fn without_head(
         }
     }
     Ok(match body_use {
-        BodyUse::Raw => Given::Raw,
-        _ => Given::Body,
+        BodyUse::Raw => ArgumentSource::Raw,
+        _ => ArgumentSource::Body,
     })
 }
 
 fn of(
     function: &LoadedFunction,
     export: &Export,
-    (given, content_type, body): (&Given, &str, &Bytes),
+    (given, content_type, body): (&ArgumentSource, &str, &Bytes),
     limits: BodyLimits,
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
     match given {
-        Given::Request(head) => {
+        ArgumentSource::Request(head) => {
             budget.take(head.len() + body.len())?;
             budget.spend(body.len())?;
             Ok(vec![Arg::Request(envelope::seal(head, body))])
         }
-        Given::Raw => Ok(vec![raw(function, export, body, limits, budget)?]),
-        Given::Query(query) => form::of_fields(function, export, query.as_bytes(), limits, budget),
-        Given::Body => of_body(function, export, content_type, body, limits, budget),
+        ArgumentSource::Raw => Ok(vec![raw(function, export, body, limits, budget)?]),
+        ArgumentSource::Query(query) => {
+            form::of_fields(function, export, query.as_bytes(), limits, budget)
+        }
+        ArgumentSource::Body => of_body(function, export, content_type, body, limits, budget),
     }
 }
 

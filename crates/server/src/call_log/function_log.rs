@@ -70,7 +70,7 @@ pub(super) struct Counts {
 }
 
 /// Rows and counts that were taken to be written.
-pub(super) struct Taken {
+pub(super) struct LogBatch {
     pub(super) rows: VecDeque<Row>,
     pub(super) refused: VecDeque<RefusedCall>,
     /// Bytes that are reserved for the rows until they are written.
@@ -243,10 +243,10 @@ impl FunctionLog {
         unsaved.queue(self);
     }
 
-    pub(super) fn take(&self) -> Taken {
+    pub(super) fn take(&self) -> LogBatch {
         let mut unsaved = lock(&self.unsaved);
         unsaved.queued = false;
-        Taken {
+        LogBatch {
             rows: std::mem::take(&mut unsaved.rows),
             refused: std::mem::take(&mut unsaved.refused),
             held: std::mem::take(&mut unsaved.held) + std::mem::take(&mut unsaved.held_refused),

@@ -72,7 +72,7 @@ impl Row {
 
     /// A result that was sent to a callback.
     pub(super) fn called_back(state: &Arc<str>, value: &Bytes, options: &Json) -> Self {
-        let record = CalledBack {
+        let record = CallbackRecord {
             callback_data_payload: Part::of_bytes(value).to_json(),
             callback_request_options: options,
         };
@@ -109,7 +109,7 @@ impl Row {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let guest = self.guest().unwrap_or_default();
         let record = match self.event {
-            Event::Called(payload, summary, _) => text(&Called {
+            Event::Called(payload, summary, _) => text(&CallRecord {
                 original_wasm_executables_id: function_id.to_string(),
                 data_payload: payload.to_json(),
                 iof: &summary,
@@ -143,7 +143,7 @@ pub(crate) const OWN_FIELD: &str = "iof";
 
 /// The record of a call; its names are those of 2020, but for [`OWN_FIELD`].
 #[derive(Serialize)]
-struct Called<'a> {
+struct CallRecord<'a> {
     original_wasm_executables_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_payload: Option<Json>,
@@ -152,7 +152,7 @@ struct Called<'a> {
 
 /// The record of a result that was sent to a callback.
 #[derive(Serialize)]
-struct CalledBack<'a> {
+struct CallbackRecord<'a> {
     callback_data_payload: Json,
     callback_request_options: &'a Json,
 }

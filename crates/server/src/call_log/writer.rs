@@ -1,7 +1,7 @@
 //! The writer of call logs into the store.
 
 use super::KeptRows;
-use super::function_log::{Counts, FunctionLog, Taken};
+use super::function_log::{Counts, FunctionLog, LogBatch};
 use super::row::{Row, nanoseconds};
 use crate::backlog::Backlog;
 use crate::write_behind::{WriteFailure, Writer};
@@ -34,13 +34,13 @@ impl LogWriter {
     }
 
     /// Writes the rows and counts that were taken from logs, and gives their memory back.
-    async fn record(&self, taken: Vec<(Arc<FunctionLog>, Taken)>) -> Result<usize, Error> {
+    async fn record(&self, taken: Vec<(Arc<FunctionLog>, LogBatch)>) -> Result<usize, Error> {
         let held = taken.iter().map(|(_, taken)| taken.held).sum();
         let mut counted = Vec::with_capacity(taken.len());
         let mut calls = Vec::with_capacity(taken.len());
         let mut refused = vec![];
         for (log, taken) in taken {
-            let Taken { rows, counts, .. } = taken;
+            let LogBatch { rows, counts, .. } = taken;
             let function = log.function_id;
             let records = taken.refused.into_iter();
             refused.extend(records.map(|call| call.into_record(function)));
@@ -137,7 +137,7 @@ impl Writer for LogWriter {
     async fn tidy(&mut self) {}
 }
 
-fn rows_of(taken: &[(Arc<FunctionLog>, Taken)]) -> usize {
+fn rows_of(taken: &[(Arc<FunctionLog>, LogBatch)]) -> usize {
     taken
         .iter()
         .map(|(_, taken)| taken.rows.len() + taken.refused.len())

@@ -8,9 +8,9 @@
 use super::ended::EndedCall;
 use super::execute::Permits;
 use super::observe::Observers;
-use super::prepare::Prepared;
+use super::prepare::PreparedCall;
 use crate::app::App;
-use crate::runtime::MigrateIfCpuBound;
+use crate::runtime::MigratingRequest;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -42,10 +42,10 @@ pub(crate) type RequestStream = UnsyncBoxBody<Bytes, BodyError>;
 pub(crate) async fn exchange(
     app: &Arc<App>,
     tasks: &ExchangeTasks,
-    prepared: Prepared,
+    prepared: PreparedCall,
     request: Request<RequestStream>,
 ) -> Result<Result<Response<ResponseBody>, Fault>, Fault> {
-    let Prepared {
+    let PreparedCall {
         function, context, ..
     } = prepared;
     let began = Instant::now();
@@ -80,7 +80,7 @@ pub(crate) async fn exchange(
     };
     tasks
         .tasks
-        .spawn(MigrateIfCpuBound::new(running, tasks.compute.clone()));
+        .spawn(MigratingRequest::new(running, tasks.compute.clone()));
     // To drop this future drops the receiver, which ends the guest.
     match answer.await {
         Ok(response) => Ok(Ok(response)),

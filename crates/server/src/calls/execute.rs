@@ -2,7 +2,7 @@
 
 use super::ended::EndedCall;
 use super::observe::Observers;
-use super::prepare::{Prepared, StatedTypes};
+use super::prepare::{PreparedCall, StatedTypes};
 use crate::app::App;
 use crate::envelope;
 use crate::functions::LoadedFunction;
@@ -47,11 +47,11 @@ impl Permits {
 /// The fault of a permit that was not granted. A failure of the call itself is in its [`Outcome`].
 pub(crate) async fn execute<M>(
     app: &App,
-    prepared: Prepared,
+    prepared: PreparedCall,
     request: CallRequest<'_>,
     memory: M,
 ) -> Result<Outcome, Fault> {
-    let Prepared {
+    let PreparedCall {
         function,
         context,
         replayed,

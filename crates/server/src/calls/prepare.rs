@@ -61,14 +61,14 @@ pub(crate) trait Credentials: Sync {
 }
 
 /// A call that may run.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedCall {
     pub(crate) function: Arc<LoadedFunction>,
     pub(crate) context: CallContext,
     /// The recorded answers of the host, for a replay, which no observer is told of.
     pub(super) replayed: Option<HostCallTape>,
 }
 
-impl Prepared {
+impl PreparedCall {
     /// Prepares a call that a client, or another call, asks for.
     ///
     /// # Errors

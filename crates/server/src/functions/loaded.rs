@@ -125,9 +125,9 @@ impl Weighter<i64, Arc<LoadedFunction>> for Weights {
 struct Evictions(Arc<AtomicU64>);
 
 impl Lifecycle<i64, Arc<LoadedFunction>> for Evictions {
-    type RequestState = Evicted;
+    type RequestState = EvictedFunctions;
 
-    fn on_evict(&self, evicted: &mut Evicted, _: i64, function: Arc<LoadedFunction>) {
+    fn on_evict(&self, evicted: &mut EvictedFunctions, _: i64, function: Arc<LoadedFunction>) {
         self.0.fetch_add(1, Ordering::Relaxed);
         evicted.0.push(function);
     }
@@ -135,9 +135,9 @@ impl Lifecycle<i64, Arc<LoadedFunction>> for Evictions {
 
 /// Evicted functions, which are unmapped off the threads of connections: that takes time.
 #[derive(Default)]
-struct Evicted(Vec<Arc<LoadedFunction>>);
+struct EvictedFunctions(Vec<Arc<LoadedFunction>>);
 
-impl Drop for Evicted {
+impl Drop for EvictedFunctions {
     fn drop(&mut self) {
         if self.0.is_empty() {
             return;

@@ -2,7 +2,7 @@
 
 use super::declaration::{CallerRequest, Declaration};
 use super::declared_signing::DeclaredSigning;
-use super::effective::{CallersMay, EffectiveGrants};
+use super::effective::{CallerNamedTargets, EffectiveGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::settings::Settings;
@@ -134,7 +134,7 @@ impl Ceiling {
             record: declared.record,
             jobs: declared.jobs,
             cors: declared.cors.clone(),
-            callers_may: CallersMay::new(
+            callers_may: CallerNamedTargets::new(
                 declared.callers_may.contains(&CallerRequest::Fetch),
                 declared.callers_may.contains(&CallerRequest::Callback),
             ),

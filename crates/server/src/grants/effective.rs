@@ -23,19 +23,19 @@ pub(crate) struct EffectiveGrants {
     pub(crate) jobs: bool,
     /// Pages of other origins that may call the function.
     pub(crate) cors: AllowedOrigins,
-    pub(crate) callers_may: CallersMay,
+    pub(crate) callers_may: CallerNamedTargets,
     /// Its environment variables.
     pub(crate) variables: Vec<(String, String)>,
 }
 
 /// Requests whose target a caller may name.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CallersMay {
+pub(crate) struct CallerNamedTargets {
     fetch: bool,
     callback: bool,
 }
 
-impl CallersMay {
+impl CallerNamedTargets {
     pub(super) fn new(fetch: bool, callback: bool) -> Self {
         Self { fetch, callback }
     }
@@ -76,7 +76,7 @@ impl EffectiveGrants {
             jobs: false,
             cors: AllowedOrigins::default(),
             // As in 2020, when functions declared nothing.
-            callers_may: CallersMay {
+            callers_may: CallerNamedTargets {
                 fetch: true,
                 callback: true,
             },

@@ -18,5 +18,5 @@ mod rate_limiter;
 pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
 pub use declared_test::DeclaredTest;
-pub(crate) use effective::{CallersMay, EffectiveGrants};
+pub(crate) use effective::{CallerNamedTargets, EffectiveGrants};
 pub use inspect::{AS_SHIPPED, check_declaration, declaration_notes, declared_tests};

@@ -50,7 +50,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(&mut encoder);
         calls(&mut families, &self.0.metrics)?;
-        leaving(&mut families, &self.0.metrics)?;
+        outbound(&mut families, &self.0.metrics)?;
         server(&mut families, &self.0)
     }
 }
@@ -191,8 +191,8 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
 }
 
 /// Commands and outbound requests.
-fn leaving(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
-    let commands = metrics.leaving.commands();
+fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
+    let commands = metrics.outbound.commands();
     let commands: Vec<_> = commands
         .iter()
         .map(|(name, outcome, of)| ([("command", &**name), ("outcome", *outcome)], of))
@@ -203,7 +203,7 @@ fn leaving(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             .iter()
             .map(|(labels, of)| (*labels, of.times.snapshot())),
     )?;
-    let requests = metrics.leaving.requests();
+    let requests = metrics.outbound.requests();
     let requests: Vec<_> = requests
         .iter()
         .map(|(class, outcome, of)| ([("address", *class), ("outcome", *outcome)], of))
@@ -231,7 +231,7 @@ fn leaving(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             .iter()
             .map(|(labels, of)| (*labels, of.received() as f64)),
     )?;
-    let waits = metrics.leaving.waits();
+    let waits = metrics.outbound.waits();
     families.histograms(
         (
             "outbound_wait",

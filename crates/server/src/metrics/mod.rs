@@ -9,14 +9,14 @@ mod exposition;
 mod figures;
 mod function;
 mod histogram;
-mod leaving;
+mod outbound;
 mod page;
 
 use crate::settings::MetricsSettings;
 pub(crate) use figures::VersionFigures;
 pub(crate) use function::FunctionMetrics;
 pub(crate) use histogram::Snapshot;
-use leaving::Leaving;
+use outbound::OutboundMetrics;
 pub(crate) use page::router;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ pub struct Metrics {
     /// The most versions of functions with series of their own.
     most: usize,
     functions: Mutex<Functions>,
-    leaving: Leaving,
+    outbound: OutboundMetrics,
     started: SystemTime,
 }
 
@@ -51,7 +51,7 @@ impl Metrics {
                 own: HashMap::new(),
                 other: FunctionMetrics::new(OTHER.into(), 0),
             }),
-            leaving: Leaving::default(),
+            outbound: OutboundMetrics::default(),
             started: SystemTime::now(),
         })
     }

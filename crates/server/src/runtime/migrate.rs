@@ -9,20 +9,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A request that is answered on the thread of its connection, unless its call proves CPU-bound and would make others
 /// wait: then it moves to the runtime of such calls.
-pub(crate) enum MigrateIfCpuBound<F: Future> {
+pub(crate) enum MigratingRequest<F: Future> {
     Here(Pin<Box<F>>, Handle),
     Away(AbortOnDropHandle<F::Output>),
     /// A state within one poll, in which no future is left to poll.
     Gone,
 }
 
-impl<F: Future> MigrateIfCpuBound<F> {
+impl<F: Future> MigratingRequest<F> {
     pub(crate) fn new(future: F, compute: Handle) -> Self {
         Self::Here(Box::pin(future), compute)
     }
 }
 
-impl<F> Future for MigrateIfCpuBound<F>
+impl<F> Future for MigratingRequest<F>
 where
     F: Future<Output: Send> + Send + 'static,
 {

@@ -4,7 +4,7 @@
 //! | part | where | what it buys |
 //! |---|---|---|
 //! | a connection stays on one thread, and so does what its calls do | [`WorkerThreads`] | two servers of one thread served a fifth more calls than one of two (docs/decisions/0020): no thread wakes another to look for work, and nothing is fought over |
-//! | a call that computes moves to threads of lower priority | [`MigrateIfCpuBound`], told by `iof_engine::watched`; `ComputeThreads` | short calls wait for it twice, 5 ms each, and not at each of its ticks; no core idles while another has two long calls; beside 100 calls that compute, short ones are served as if there were one (`cargo xtask bench neighbours`) |
+//! | a call that computes moves to threads of lower priority | [`MigratingRequest`], told by `iof_engine::watched`; `ComputeThreads` | short calls wait for it twice, 5 ms each, and not at each of its ticks; no core idles while another has two long calls; beside 100 calls that compute, short ones are served as if there were one (`cargo xtask bench neighbours`) |
 //! | a connection to an upstream is polled by the call that waits for it | `iof_egress`, which prefers connections of the same thread | two wake-ups and ten allocations a request (docs/decisions/0012) |
 //! | calls that are ready write together | `calls::execute`, before the answer is sent | 13 to 15 % more calls a second at 16 at a time (docs/decisions/0019) |
 //!
@@ -21,5 +21,5 @@ mod compute;
 mod migrate;
 mod workers;
 
-pub(crate) use migrate::MigrateIfCpuBound;
+pub(crate) use migrate::MigratingRequest;
 pub use workers::WorkerThreads;

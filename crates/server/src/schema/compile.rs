@@ -26,7 +26,7 @@ impl Compiler {
     /// # Errors
     /// The first keyword that cannot be checked.
     pub(super) fn compile(&mut self, schema: &Json) -> Result<Program, Flaw> {
-        let mut compiling = Compiling {
+        let mut compiling = SchemaCompiler {
             root: schema,
             ids: HashMap::from([(String::new(), 0)]),
             todo: vec![String::new()],
@@ -49,7 +49,7 @@ impl Compiler {
     }
 }
 
-struct Compiling<'a> {
+struct SchemaCompiler<'a> {
     root: &'a Json,
     /// The indices of nodes, compiled or to be compiled, by JSON Pointer.
     ids: HashMap<String, Id>,
@@ -58,7 +58,7 @@ struct Compiling<'a> {
     tracks: bool,
 }
 
-impl<'a> Compiling<'a> {
+impl<'a> SchemaCompiler<'a> {
     fn node(&mut self, at: &str) -> Result<Node, Flaw> {
         match self.root.pointer(at) {
             Some(Json::Bool(true)) => Ok(Node::Always),

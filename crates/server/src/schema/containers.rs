@@ -1,7 +1,7 @@
 //! The keywords of arrays and objects.
 
 use super::equality::{equal, hash};
-use super::evaluate::Evaluated;
+use super::evaluate::Coverage;
 use super::mismatch::{Path, quoted_text};
 use super::program::{Check, Id, Node, Program};
 use super::run::{KNOWN_BYTES, Outcome, Run, Stop};
@@ -15,7 +15,7 @@ impl Program {
         check: &Check,
         items: &'v [Json],
         path: &Path<'_>,
-        mut seen: Option<&mut Evaluated<'v>>,
+        mut seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Outcome {
         let count = items.len() as u64;
@@ -75,7 +75,7 @@ impl Program {
         check: &Check,
         fields: &'v Map<String, Json>,
         path: &Path<'_>,
-        mut seen: Option<&mut Evaluated<'v>>,
+        mut seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Outcome {
         let count = fields.len() as u64;

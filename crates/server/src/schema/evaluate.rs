@@ -14,7 +14,7 @@ const DEPTH: u32 = 512;
 
 /// The properties and items of one value that successful checks have evaluated.
 #[derive(Default)]
-pub(super) struct Evaluated<'v> {
+pub(super) struct Coverage<'v> {
     pub(super) properties: HashSet<&'v str>,
     pub(super) items: HashSet<usize>,
 }
@@ -54,7 +54,7 @@ impl Program {
         id: Id,
         value: &'v Json,
         path: &Path<'_>,
-        mut seen: Option<&mut Evaluated<'v>>,
+        mut seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Outcome {
         run.step(1)?;
@@ -75,7 +75,7 @@ impl Program {
             return Err(run.too_much());
         }
         run.depth += 1;
-        let mut own = Evaluated::default();
+        let mut own = Coverage::default();
         for check in checks {
             let seen = self.tracks.then_some(&mut own);
             let outcome = self.check(check, value, path, seen, run);
@@ -107,7 +107,7 @@ impl Program {
         &self,
         id: Id,
         value: &'v Json,
-        seen: Option<&mut Evaluated<'v>>,
+        seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Result<bool, Stop> {
         run.quiet += 1;
@@ -125,7 +125,7 @@ impl Program {
         check: &Check,
         value: &'v Json,
         path: &Path<'_>,
-        seen: Option<&mut Evaluated<'v>>,
+        seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Outcome {
         run.step(1)?;
@@ -167,7 +167,7 @@ impl Program {
         check: &Check,
         value: &'v Json,
         path: &Path<'_>,
-        mut seen: Option<&mut Evaluated<'v>>,
+        mut seen: Option<&mut Coverage<'v>>,
         run: &mut Run<'_>,
     ) -> Outcome {
         match check {

@@ -52,22 +52,22 @@ impl std::fmt::Display for Path<'_> {
 
 /// A value as JSON, or the beginning of it.
 pub(super) fn quoted(value: &Json) -> String {
-    let mut beginning = Beginning(String::new());
+    let mut beginning = Excerpt(String::new());
     // An error means that the JSON is longer than the quotation.
     let _ = write!(beginning, "{value}");
     beginning.0
 }
 
 pub(super) fn quoted_text(text: &str) -> String {
-    let mut beginning = Beginning(String::new());
+    let mut beginning = Excerpt(String::new());
     let _ = write!(beginning, "{text:?}");
     beginning.0
 }
 
 /// A text that is cut where it becomes too long.
-struct Beginning(String);
+struct Excerpt(String);
 
-impl std::fmt::Write for Beginning {
+impl std::fmt::Write for Excerpt {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let room = QUOTED.saturating_sub(self.0.len());
         self.0.extend(text.chars().take(room));

@@ -10,7 +10,7 @@ use super::parsed_call::ParsedCall;
 use crate::callback::RequestTarget;
 use crate::charset;
 use crate::http::essence_of;
-use crate::json::{Failure, Rewriting, Rewritten, Style};
+use crate::json::{Failure, RewriteOptions, RewrittenJson, Style};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use iof_engine::Arg;
@@ -80,7 +80,7 @@ fn only(arg: Option<Arg>) -> ParsedCall {
 }
 
 /// JSON as the argument, without the fields of the fetch and of the result's target.
-fn directed(json: Rewritten) -> Result<ParsedCall, Fault> {
+fn directed(json: RewrittenJson) -> Result<ParsedCall, Fault> {
     let [fetch, callback] = json.taken.map(|field| field.map(bare));
     Ok(ParsedCall {
         fetch: fetch.as_deref().map(RequestTarget::fetch).transpose()?,
@@ -116,7 +116,7 @@ fn strict(
     depth: u32,
     take: [[&'static str; 2]; 2],
     budget: &mut Budget,
-) -> Result<Rewritten, Fault> {
+) -> Result<RewrittenJson, Fault> {
     let charset = charset::of(content_type);
     if let Some(other) = charset.as_deref().filter(|name| !name.starts_with("utf-")) {
         return Err(charset::unknown(other));
@@ -145,16 +145,16 @@ fn rewrite(
     depth: u32,
     take: [[&'static str; 2]; 2],
     budget: &mut Budget,
-) -> Result<Rewritten, Failure> {
+) -> Result<RewrittenJson, Failure> {
     // Most texts are not JSON, which their first byte shows.
     let (Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'), Ok(text)) =
         (first(body), std::str::from_utf8(body))
     else {
         return Err(Failure::NotJson);
     };
-    let rewriting = Rewriting {
+    let rewriting = RewriteOptions {
         take,
-        ..Rewriting::new(Style::JavaScript, depth)
+        ..RewriteOptions::new(Style::JavaScript, depth)
     };
     rewriting.run(text, budget)
 }

@@ -77,7 +77,7 @@ pub(super) async fn body(app: &App, answer: ModuleAnswer) -> Result<Body, Fault>
     let left = length.await? + around as u64;
     let (sender, pieces) = mpsc::channel(AHEAD);
     let writer = AbortOnDropHandle::new(app.shared.spawn(write(answer, sender)));
-    Ok(Body::new(Streamed {
+    Ok(Body::new(StreamedBody {
         pieces,
         left,
         _writer: writer,
@@ -124,14 +124,14 @@ fn codes() -> Vec<String> {
 }
 
 /// A body of a known length whose pieces a task generates.
-struct Streamed {
+struct StreamedBody {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
     /// The task ends with the body.
     _writer: AbortOnDropHandle<()>,
 }
 
-impl http_body::Body for Streamed {
+impl http_body::Body for StreamedBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -37,7 +37,7 @@ pub(super) struct CallbackClient<'a> {
 
 /// The party that named a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NamedBy {
+pub(super) enum TargetSource {
     /// The caller, in a header, the body or a part of it.
     Caller,
     /// The function's owner, who stored the target.
@@ -59,7 +59,7 @@ impl CallbackClient<'_> {
     /// `egress-…` when the request failed, `callback-depth` when calls called each other too deeply.
     pub(super) async fn send(
         &self,
-        (named_by, target): (NamedBy, RequestTarget),
+        (named_by, target): (TargetSource, RequestTarget),
         body: Bytes,
     ) -> Result<CallbackResponse, Fault> {
         let (app, context) = (self.app, self.context);
@@ -87,8 +87,8 @@ impl CallbackClient<'_> {
             version: context.version,
             rules: &context.grants.outbound,
             secrets: match named_by {
-                NamedBy::Caller => SecretInjections::WITHHELD,
-                NamedBy::Owner => &context.secrets,
+                TargetSource::Caller => SecretInjections::WITHHELD,
+                TargetSource::Owner => &context.secrets,
             },
             depth: context.depth,
             deadline: context.deadline,
@@ -107,21 +107,23 @@ impl CallbackClient<'_> {
     ///
     /// # Errors
     /// The errors of [`CallbackClient::send`]. A response with an error status is not an error.
-    pub(super) async fn fetch(&self, mut target: RequestTarget) -> Result<Fetched, Fault> {
+    pub(super) async fn fetch(&self, mut target: RequestTarget) -> Result<FetchedArgument, Fault> {
         let body = target.body.take().unwrap_or_default();
-        let response = self.send((NamedBy::Caller, target), body.into()).await?;
+        let response = self
+            .send((TargetSource::Caller, target), body.into())
+            .await?;
         let (content_type, body) = read(response).await?;
-        Ok(Fetched { content_type, body })
+        Ok(FetchedArgument { content_type, body })
     }
 }
 
 /// A fetched argument.
-pub(super) struct Fetched {
+pub(super) struct FetchedArgument {
     content_type: String,
     body: Bytes,
 }
 
-impl Fetched {
+impl FetchedArgument {
     pub(super) fn len(&self) -> usize {
         self.body.len()
     }

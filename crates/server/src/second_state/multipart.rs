@@ -9,11 +9,11 @@
 use super::callback_client::CallbackClient;
 use super::parsed_call::ParsedCall;
 use crate::callback::RequestTarget;
-use crate::grants::CallersMay;
+use crate::grants::CallerNamedTargets;
 use crate::http::content_type;
 use crate::json::index;
 use crate::memory::SMALL;
-use crate::multipart::{MostParts, Part, boundary, broken, short, split};
+use crate::multipart::{Part, PartLimit, boundary, broken, short, split};
 use crate::parsing::Budget;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,7 +24,7 @@ use std::collections::hash_map::Entry;
 
 /// Parts in the order of their positions, and the target of the result.
 #[derive(Default)]
-struct Arranged {
+struct OrderedParts {
     arguments: Vec<(String, Part)>,
     callback: Option<Part>,
 }
@@ -36,12 +36,12 @@ struct Arranged {
 /// errors of [`split`].
 pub(super) async fn read(
     client: &CallbackClient<'_>,
-    may: CallersMay,
+    may: CallerNamedTargets,
     (headers, body): (&HeaderMap, Bytes),
 ) -> Result<ParsedCall, Fault> {
     let app = client.app;
     let boundary = boundary(content_type(headers))?;
-    let most = MostParts {
+    let most = PartLimit {
         number: app.second_state.multipart_parts,
         setting: "second_state.multipart_parts",
     };
@@ -102,7 +102,7 @@ pub(super) async fn read(
 }
 
 /// Sorts parts by their positions.
-fn arrange(parts: Vec<Part>) -> Arranged {
+fn arrange(parts: Vec<Part>) -> OrderedParts {
     // For one name there is one field and one file, at the position of the first in the order and with the last value.
     let mut named: Vec<(String, Part)> = vec![];
     let mut known = HashMap::new();
@@ -125,7 +125,7 @@ fn arrange(parts: Vec<Part>) -> Arranged {
         let arrival = u8::from(part.is_file) + 2 * u8::from(is_fetch(part));
         (arrival, index(name).map_or((true, 0), |at| (false, at)))
     });
-    let mut arranged = Arranged::default();
+    let mut arranged = OrderedParts::default();
     let mut places = HashMap::new();
     for (name, part) in named {
         if !part.is_file && is_callback(&name) {
@@ -173,7 +173,7 @@ mod tests {
             body += &format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
         }
         body += "--b--\r\n";
-        let most = MostParts {
+        let most = PartLimit {
             number: 100,
             setting: "",
         };

@@ -1,7 +1,7 @@
 //! Calls of functions: from a request to its arguments, through the engine, to an answer.
 
 use super::answer::{error_body, usage_key_fault};
-use super::callback_client::{CallbackClient, CallbackResponse, NamedBy};
+use super::callback_client::{CallbackClient, CallbackResponse, TargetSource};
 use super::form::FormLimits;
 use super::parsed_call::ParsedCall;
 use super::request::{CallHeaders, parse_id};
@@ -10,7 +10,7 @@ use super::{arguments, multipart};
 use crate::app::App;
 use crate::callback::RequestTarget;
 use crate::calls::{
-    CallRequest, Credentials, FunctionRef, Origin, Prepared, StatedTypes, execute, log_refused,
+    CallRequest, Credentials, FunctionRef, Origin, PreparedCall, StatedTypes, execute, log_refused,
     read_body,
 };
 use crate::functions::LoadedFunction;
@@ -76,7 +76,7 @@ async fn run(
     let number = parse_id(&route.id).ok_or_else(|| Fault::no_such_function(&route.id))?;
     let (parts, body) = request.into_parts();
     let (function, headers) = (FunctionRef::Number(number), CallHeaders::of(&parts.headers));
-    let prepared = Prepared::new(app, id, function, &headers, origin).await?;
+    let prepared = PreparedCall::new(app, id, function, &headers, origin).await?;
     let stated = StatedTypes::of(&parts.headers)?;
     let held = read_body(app, &parts.headers, body).await?;
     let may = prepared.function.granted.callers_may;
@@ -110,10 +110,10 @@ async fn run(
         parsed.args = vec![fetched.into_arg()];
     }
     let callback = match parsed.callback {
-        Some(callback) => callback.map(|target| (NamedBy::Caller, target)),
+        Some(callback) => callback.map(|target| (TargetSource::Caller, target)),
         None => {
             let stored = prepared.function.callback.clone();
-            stored.map(|target| (NamedBy::Owner, target))
+            stored.map(|target| (TargetSource::Owner, target))
         }
     };
     // A callback needs these after the call has ended.
@@ -196,7 +196,7 @@ fn directed(headers: CallHeaders<'_>, parsed: &mut ParsedCall) -> Result<(), Fau
 async fn call_back(
     client: &CallbackClient<'_>,
     route: &Route,
-    target: (NamedBy, RequestTarget),
+    target: (TargetSource, RequestTarget),
     value: Bytes,
 ) -> Result<Response<Body>, Fault> {
     match client.send(target, value).await? {

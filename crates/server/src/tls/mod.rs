@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use validity::Daily;
+use validity::DailyWarning;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl Https {
         check_one(settings)?;
         let key = load(settings).await?;
         warn(settings, &key);
-        let current = Arc::new(Current(RwLock::new(key)));
+        let current = Arc::new(CurrentCertificate(RwLock::new(key)));
         let certificate = Certificate {
             settings: settings.clone(),
             current: Arc::clone(&current),
@@ -131,7 +131,7 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, 
 #[derive(Clone, Debug)]
 pub struct Certificate {
     settings: Tls,
-    current: Arc<Current>,
+    current: Arc<CurrentCertificate>,
 }
 
 impl Certificate {
@@ -153,15 +153,15 @@ impl Certificate {
 
 /// The certificate that new connections get.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
-impl Current {
+impl CurrentCertificate {
     fn get(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.get())
     }
@@ -222,7 +222,7 @@ async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
 async fn watch(certificate: Certificate) {
     let settings = &certificate.settings;
     let mut seen = modified(settings).await;
-    let mut warned = Daily::given_now();
+    let mut warned = DailyWarning::given_now();
     loop {
         tokio::time::sleep(LOOK).await;
         if warned.is_due() {

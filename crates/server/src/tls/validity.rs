@@ -156,11 +156,11 @@ fn at(seconds: i64) -> String {
 }
 
 /// The days of a warning that was given once.
-pub(super) struct Daily {
+pub(super) struct DailyWarning {
     given: Instant,
 }
 
-impl Daily {
+impl DailyWarning {
     /// One that was given just now.
     pub(super) fn given_now() -> Self {
         Self {
@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_warning_comes_once_a_day() {
-        let mut daily = Daily::given_now();
+        let mut daily = DailyWarning::given_now();
         let mut given = 0;
         for _ in 0..(3 * 24) {
             tokio::time::advance(Duration::from_secs(60 * 60)).await;

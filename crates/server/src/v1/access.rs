@@ -155,7 +155,7 @@ pub(super) async fn function(
     match function {
         Some(function) if admitted => Ok(function),
         None if admitted => Err(Fault::no_such_function(truncate(id))),
-        _ => Err(refused(app, headers, Refused::Function(id), key, need).await),
+        _ => Err(refused(app, headers, RefusalSubject::Function(id), key, need).await),
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn server(app: &App, headers: &HeaderMap, need: &[Scope]) -> Re
     let key = api_key(app, headers).await?;
     match &key {
         Some(key) if key.function_id.is_none() && allows(key, need) => Ok(()),
-        _ => Err(refused(app, headers, Refused::Server, key, need).await),
+        _ => Err(refused(app, headers, RefusalSubject::Server, key, need).await),
     }
 }
 
@@ -186,7 +186,7 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     match &key {
         Some(key) if key.function_id.is_none() && allows(key, &[Scope::Admin]) => Ok(()),
         _ if !app.keys.are_set() => Err(Fault::new(FaultKind::Key, NO_OPERATOR)),
-        _ => Err(refused(app, headers, Refused::Server, key, &[Scope::Admin]).await),
+        _ => Err(refused(app, headers, RefusalSubject::Server, key, &[Scope::Admin]).await),
     }
 }
 
@@ -209,7 +209,7 @@ const NO_OPERATOR: &str = "This server was started without keys of its own (auth
 
 /// The subject of a refusal.
 #[derive(Clone, Copy)]
-enum Refused<'a> {
+enum RefusalSubject<'a> {
     /// A function, by number or name.
     Function(&'a str),
     /// All functions.
@@ -220,7 +220,7 @@ enum Refused<'a> {
 async fn refused(
     app: &App,
     headers: &HeaderMap,
-    what: Refused<'_>,
+    what: RefusalSubject<'_>,
     key: Option<ApiKey>,
     need: &[Scope],
 ) -> Fault {
@@ -232,19 +232,21 @@ async fn refused(
     let need = names.join(" or ");
     let mut fault = if let SentKey::Made(key) = &sent {
         let reach = match what {
-            Refused::Server => "for all functions",
-            Refused::Function(_) => "for this function",
+            RefusalSubject::Server => "for all functions",
+            RefusalSubject::Function(_) => "for this function",
         };
         let message = format!("Key `{}` lacks the scope {need} {reach}.", key.label);
         Fault::new(FaultKind::Scope, message)
     } else {
         let takes = match what {
-            Refused::Server => "This takes".to_owned(),
-            Refused::Function(id) => format!("Function {} takes its admin key,", truncate(id)),
+            RefusalSubject::Server => "This takes".to_owned(),
+            RefusalSubject::Function(id) => {
+                format!("Function {} takes its admin key,", truncate(id))
+            }
         };
         let sent = sent.public_first();
         let message = match (app.keys.are_set(), what) {
-            (false, Refused::Function(_)) => format!(
+            (false, RefusalSubject::Function(_)) => format!(
                 "{sent}{takes} or a key of scope {need}: send it as `Authorization: Bearer KEY`. If it is lost: this server was started without keys of its own; with auth.keys (IOF_AUTH_KEYS=KEY), that key makes another (`iof key rotate`)."
             ),
             _ => format!(

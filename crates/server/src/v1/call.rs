@@ -6,7 +6,7 @@ use super::prefer;
 use crate::app::App;
 use crate::arguments;
 use crate::caller::{self, BearerKey, function_ref};
-use crate::calls::{CallRequest, Origin, Prepared, StatedTypes, called_by, execute, read_body};
+use crate::calls::{CallRequest, Origin, PreparedCall, StatedTypes, called_by, execute, read_body};
 use crate::cors;
 use crate::envelope::SentHead;
 use crate::jobs::{JobRequest, submit};
@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 /// A call that goes on.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedCall {
     /// The id of the job; its outcome will be at `/v1/jobs/{job}`.
     job: String,
 }
@@ -116,7 +116,7 @@ pub(super) async fn wrong_method(
     responses(
         (status = 200, description = "What it returned: text, bytes or JSON", content(
             (Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
-        (status = 202, body = Accepted),
+        (status = 202, body = AcceptedCall),
         (status = 204, description = "It returned nothing."),
         (status = "default", body = Problem)))]
 pub(super) async fn call(
@@ -209,7 +209,7 @@ async fn run(
     let later = prefer::respond_async(headers);
     let credentials = BearerKey { headers, later };
     let reference = function_ref(function)?;
-    let prepared = Prepared::new(app, id, reference, &credentials, Origin::default()).await;
+    let prepared = PreparedCall::new(app, id, reference, &credentials, Origin::default()).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
@@ -252,7 +252,7 @@ async fn run(
 
 /// The answer to a call that goes on as a job.
 fn accepted(job: uuid::Uuid) -> Response<Body> {
-    let accepted = Accepted {
+    let accepted = AcceptedCall {
         job: job.to_string(),
     };
     let mut response = answer::json(StatusCode::ACCEPTED, &accepted);

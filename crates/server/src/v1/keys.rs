@@ -92,7 +92,7 @@ impl KeyInfo {
 
 /// A key that was just made.
 #[derive(Serialize, ToSchema)]
-pub(super) struct KeyMade {
+pub(super) struct NewKeyInfo {
     #[serde(flatten)]
     info: KeyInfo,
     /// The key itself. It is shown once, and kept nowhere.
@@ -109,13 +109,13 @@ pub(super) struct KeyList {
 ///
 /// It takes a key of the server, or one of scope `admin` for all functions.
 #[utoipa::path(post, path = "/keys", operation_id = "createKey", tag = "keys", request_body = CreateKey,
-    responses((status = 201, body = KeyMade), (status = "default", body = Problem)))]
+    responses((status = 201, body = NewKeyInfo), (status = "default", body = Problem)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     _: Operator,
     headers: HeaderMap,
     Json(asked): Json<CreateKey>,
-) -> Result<Created<KeyMade>, ErrorResponse> {
+) -> Result<Created<NewKeyInfo>, ErrorResponse> {
     let function_id = match &asked.function {
         None => None,
         Some(id) => {
@@ -141,7 +141,7 @@ pub(super) async fn create(
             other => other.into(),
         })?;
     tracing::info!(key = key.id, label = key.label, "key made");
-    Ok(Created(KeyMade {
+    Ok(Created(NewKeyInfo {
         info: KeyInfo::of(&key),
         key: secret.as_str().to_owned(),
     }))
@@ -186,7 +186,7 @@ pub(super) async fn delete(
 
 /// An admin key that was just made.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AdminKeyMade {
+pub(super) struct NewAdminKeyInfo {
     function: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -200,16 +200,16 @@ pub(super) struct AdminKeyMade {
 /// is lost is not.
 #[utoipa::path(post, path = "/functions/{function}/admin-key", operation_id = "rotateAdminKey", tag = "keys",
     params(FunctionPath),
-    responses((status = 201, body = AdminKeyMade), (status = "default", body = Problem)))]
+    responses((status = 201, body = NewAdminKeyInfo), (status = "default", body = Problem)))]
 pub(super) async fn rotate_admin_key(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
-) -> Result<Created<AdminKeyMade>, ErrorResponse> {
+) -> Result<Created<NewAdminKeyInfo>, ErrorResponse> {
     let id = function.function_id;
     let key = app.store.rotate_admin_key(id).await?;
     app.functions.changed(id);
     tracing::info!(function = id, "another admin key was made");
-    Ok(Created(AdminKeyMade {
+    Ok(Created(NewAdminKeyInfo {
         function: id,
         name: function.name,
         admin_key: key.as_str().to_owned(),

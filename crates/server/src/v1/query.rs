@@ -273,7 +273,7 @@ mod tests {
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default)]
-    struct Wanted {
+    struct TestQuery {
         after: Option<RowId>,
         limit: RowLimit,
         wait: WaitSeconds,
@@ -283,7 +283,7 @@ mod tests {
         canary: Option<u8>,
     }
 
-    fn of(query: &str) -> Result<Wanted, String> {
+    fn of(query: &str) -> Result<TestQuery, String> {
         read(Some(query)).map_err(|fault| {
             assert_eq!(fault.kind, FaultKind::Query, "{fault:?}");
             fault.message
@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn parameters_are_the_fields() {
-        assert_eq!(of(""), Ok(Wanted::default()));
+        assert_eq!(of(""), Ok(TestQuery::default()));
         assert_eq!(
             of("limit=1000&after=0&wait=60&name=a+b%21&idle=true&canary=7"),
-            Ok(Wanted {
+            Ok(TestQuery {
                 after: Some(RowId(0)),
                 limit: RowLimit(1000),
                 wait: WaitSeconds(60),

@@ -26,7 +26,7 @@ pub(super) struct ServerInfo {
     takes_keys: bool,
     /// The key that was sent with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<KeyUsed>,
+    key: Option<CallerKey>,
     /// The version of iof. This and all that follows takes a key of the server, or one of scope `read` for all functions.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'static str>,
@@ -42,7 +42,7 @@ pub(super) struct ServerInfo {
 
 /// The key of a request.
 #[derive(Serialize, ToSchema)]
-struct KeyUsed {
+struct CallerKey {
     kind: KeyKind,
     /// Of a key that was made here: its label.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ enum KeyKind {
     Unknown,
 }
 
-impl KeyUsed {
+impl CallerKey {
     fn of(sent: SentKey) -> Option<Self> {
         let plain = |kind| Self {
             kind,
@@ -167,7 +167,7 @@ pub(super) async fn read(
         id: app.store.identity().to_owned(),
         dev: app.dev,
         takes_keys: app.keys.are_set(),
-        key: KeyUsed::of(sent),
+        key: CallerKey::of(sent),
         version: None,
         calls: None,
         functions: None,

@@ -13,7 +13,7 @@ use crate::grants::MAX_DECLARATION;
 use crate::http::time;
 use crate::http::{content_type, essence, hex, truncate};
 use crate::memory::MemoryReservation;
-use crate::multipart::{MostParts, boundary, split};
+use crate::multipart::{PartLimit, boundary, split};
 use crate::parsing::Budget;
 use crate::warnings;
 use axum::body::Body;
@@ -348,7 +348,7 @@ async fn parts(
             ),
         )
     };
-    const MOST: MostParts = MostParts {
+    const MOST: PartLimit = PartLimit {
         number: 8,
         setting: "what a form of a module has",
     };

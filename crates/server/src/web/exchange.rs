@@ -8,7 +8,7 @@
 use super::{Address, Refusal};
 use crate::app::App;
 use crate::caller;
-use crate::calls::{ExchangeTasks, Prepared, RequestStream, exchange};
+use crate::calls::{ExchangeTasks, PreparedCall, RequestStream, exchange};
 use crate::connection::{ClientLeaves, Written};
 use crate::envelope;
 use crate::host::OwnNames;
@@ -32,7 +32,7 @@ pub(super) async fn serve(
     app: &Arc<App>,
     tasks: &ExchangeTasks,
     address: &Address<'_>,
-    prepared: Prepared,
+    prepared: PreparedCall,
     (mut parts, body): (Parts, Body),
 ) -> Result<Response<Body>, Refusal> {
     upgrade(&parts)?;

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::arguments;
 use crate::caller::{self, BearerKey, function_ref};
 use crate::calls::{
-    CallRequest, ExchangeTasks, FunctionRef, Origin, Prepared, StatedTypes, execute, read_body,
+    CallRequest, ExchangeTasks, FunctionRef, Origin, PreparedCall, StatedTypes, execute, read_body,
 };
 use crate::cors;
 use crate::envelope::SentHead;
@@ -121,7 +121,7 @@ async fn run(
         headers,
         later: false,
     };
-    let prepared = Prepared::new(app, call, function, &credentials, Origin::default()).await;
+    let prepared = PreparedCall::new(app, call, function, &credentials, Origin::default()).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {

@@ -33,7 +33,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use manifest::BackupSummary;
-pub use restore::{RestoreFrom, restore};
+pub use restore::{RestoreSource, restore};
 
 use crate::error::Error;
 use crate::objects::{blocking, hex};

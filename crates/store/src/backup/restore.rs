@@ -20,7 +20,7 @@ use crate::sqlite::snapshot;
 const MOST_MANIFEST: u64 = 2 << 30;
 
 /// The place of a backup.
-pub enum RestoreFrom {
+pub enum RestoreSource {
     /// A directory or a tar archive.
     Path(PathBuf),
     /// A tar archive, as a stream.
@@ -33,7 +33,7 @@ pub enum RestoreFrom {
 /// [`Error::Invalid`] if the data directory has a database, or the input is not a backup; [`Error::Damaged`] if
 /// something is missing in it or has another digest; [`Error::Newer`] if a newer release made it; [`Error::Locked`] if
 /// a server uses the data directory.
-pub async fn restore(from: RestoreFrom, data_dir: &Path) -> Result<BackupSummary, Error> {
+pub async fn restore(from: RestoreSource, data_dir: &Path) -> Result<BackupSummary, Error> {
     let data_dir = data_dir.to_owned();
     // Held to the end: no server starts on half of a backup.
     let _lock = {
@@ -95,11 +95,11 @@ fn claim(data_dir: &Path) -> Result<directory::Lock, Error> {
 
 /// Finds the files of a backup; an archive is unpacked into a temporary directory, which is removed when the first part
 /// is dropped.
-fn open(from: RestoreFrom) -> Result<(Option<tempfile::TempDir>, PathBuf), Error> {
+fn open(from: RestoreSource) -> Result<(Option<tempfile::TempDir>, PathBuf), Error> {
     let archive: Box<dyn Read + Send> = match from {
-        RestoreFrom::Path(path) if path.is_dir() => return Ok((None, path)),
-        RestoreFrom::Path(path) => Box::new(File::open(&path).map_err(Error::at(&path))?),
-        RestoreFrom::Archive(archive) => archive,
+        RestoreSource::Path(path) if path.is_dir() => return Ok((None, path)),
+        RestoreSource::Path(path) => Box::new(File::open(&path).map_err(Error::at(&path))?),
+        RestoreSource::Archive(archive) => archive,
     };
     let folder = files::temporary_folder()?;
     archive::unpack(archive, folder.path())?;
@@ -121,10 +121,10 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
 
 /// The restored database: its temporary name, and its final one.
 #[derive(Clone)]
-struct Restored(PathBuf, PathBuf);
+struct RestoredDatabase(PathBuf, PathBuf);
 
 /// Copies all files of a backup, the database under a temporary name.
-fn copy(manifest: &Manifest, folder: &Path, data_dir: &Path) -> Result<Restored, Error> {
+fn copy(manifest: &Manifest, folder: &Path, data_dir: &Path) -> Result<RestoredDatabase, Error> {
     let database = data_dir.join(DATABASE);
     let new = data_dir.join("iof.db.restoring");
     for file in manifest.files() {
@@ -148,10 +148,10 @@ fn copy(manifest: &Manifest, folder: &Path, data_dir: &Path) -> Result<Restored,
         files::flush(&to)?;
     }
     files::flush_tree(data_dir)?;
-    Ok(Restored(new, database))
+    Ok(RestoredDatabase(new, database))
 }
 
-fn finish(Restored(new, database): &Restored) -> Result<(), Error> {
+fn finish(RestoredDatabase(new, database): &RestoredDatabase) -> Result<(), Error> {
     std::fs::rename(new, database).map_err(Error::at(database))?;
     match database.parent() {
         Some(parent) => files::flush(parent),

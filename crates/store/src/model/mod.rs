@@ -25,7 +25,7 @@ pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFun
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
 pub use jobs::{Finished, Job, JobRoom, JobState, NewJob, Submitted};
-pub use recordings::{Recording, RecordingHead, RecordingsKept};
+pub use recordings::{Recording, RecordingHead, RecordingLimits};
 pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName, is_secret_name};

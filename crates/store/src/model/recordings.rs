@@ -55,7 +55,7 @@ pub struct RecordingHead {
 
 /// The limits of recordings. All apply at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordingsKept {
+pub struct RecordingLimits {
     /// The number of recordings that are kept of each function, the newest.
     pub per_function: u32,
     /// The most bytes of the data of all recordings, of which the newest are kept.

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::secret_keys::SecretKeys;
-use crate::secret_value::{Sealed, SecretBinding, SecretValue};
+use crate::secret_value::{SealedValue, SecretBinding, SecretValue};
 
 /// The most secrets that one function has.
 pub const MAX_SECRETS: usize = 100;
@@ -26,7 +26,7 @@ pub struct SecretName {
 pub(crate) struct SealedSecret {
     pub(crate) function_id: i64,
     pub(crate) name: String,
-    pub(crate) sealed: Sealed,
+    pub(crate) sealed: SealedValue,
 }
 
 impl SealedSecret {

@@ -33,14 +33,14 @@ pub(super) trait Change: Send + Sync + 'static {
 }
 
 /// A change in the queue. If it is dropped without an answer, its caller learns that the writer has ended.
-pub(super) struct Queued(Arc<dyn Erased>);
+pub(super) struct Queued(Arc<dyn ErasedChange>);
 
 impl Queued {
     /// The change for the queue, and the future in which its caller waits for the answer.
     pub(super) fn new<C: Change>(
         change: C,
     ) -> (Self, impl Future<Output = Result<C::Output, Error>>) {
-        let pending = Arc::new(Pending {
+        let pending = Arc::new(PendingChange {
             change,
             progress: Mutex::new(Progress::Waiting),
             answered: Notify::new(),
@@ -66,7 +66,7 @@ impl Drop for Queued {
 }
 
 /// A change of any type.
-trait Erased: Send + Sync {
+trait ErasedChange: Send + Sync {
     fn apply<'a>(
         &'a self,
         connection: &'a mut SqliteConnection,
@@ -77,7 +77,7 @@ trait Erased: Send + Sync {
     fn abandon(&self);
 }
 
-struct Pending<C: Change> {
+struct PendingChange<C: Change> {
     change: C,
     progress: Mutex<Progress<C::Output>>,
     answered: Notify,
@@ -93,7 +93,7 @@ enum Progress<T> {
     Taken,
 }
 
-impl<C: Change> Erased for Pending<C> {
+impl<C: Change> ErasedChange for PendingChange<C> {
     fn apply<'a>(
         &'a self,
         connection: &'a mut SqliteConnection,
@@ -125,7 +125,7 @@ impl<C: Change> Erased for Pending<C> {
     }
 }
 
-impl<C: Change> Pending<C> {
+impl<C: Change> PendingChange<C> {
     async fn answer(&self) -> Result<C::Output, Error> {
         self.answered.notified().await;
         match mem::replace(&mut *lock(&self.progress), Progress::Taken) {

@@ -38,7 +38,7 @@ pub(super) fn newest() -> i64 {
 }
 
 /// A migration that a database has.
-pub(super) struct Made {
+pub(super) struct AppliedMigration {
     pub(super) number: i64,
     pub(super) checksum: Vec<u8>,
     pub(super) finished: bool,
@@ -56,10 +56,10 @@ pub(super) struct Difference {
 }
 
 /// Compares the migrations of a database with those of this release.
-pub(super) fn compare(made: &[Made]) -> Difference {
+pub(super) fn compare(made: &[AppliedMigration]) -> Difference {
     let known = migrator();
     let of = |number: i64| known.iter().find(|known| known.version == number);
-    let foreign = |one: &&Made| {
+    let foreign = |one: &&AppliedMigration| {
         let same = of(one.number).is_none_or(|known| *known.checksum == *one.checksum);
         !(one.finished && same)
     };

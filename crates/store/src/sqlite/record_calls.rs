@@ -52,14 +52,14 @@ DELETE FROM call_log WHERE last IN (
 pub(super) struct RecordCalls {
     /// The additions to the counters, as JSON: function, invocations, cost of all, cost of the latest, calls logged.
     counts: String,
-    logged: Vec<Logged>,
+    logged: Vec<LoggedCalls>,
     /// The texts of all chunks.
     text: Vec<u8>,
     keep: u32,
 }
 
 /// The calls of one function to be logged.
-struct Logged {
+struct LoggedCalls {
     function_id: i64,
     chunks: Vec<NewChunk>,
 }
@@ -78,7 +78,7 @@ impl RecordCalls {
                 newest.len(),
             ));
             if !newest.is_empty() {
-                logged.push(Logged {
+                logged.push(LoggedCalls {
                     function_id: calls.function_id,
                     chunks: call_chunk::pack(newest, &mut text),
                 });
@@ -122,7 +122,7 @@ impl RecordCalls {
     fn rows(&self, mut last: i64, functions: &[(i64, i64)]) -> Vec<[i64; 6]> {
         let functions: HashMap<i64, i64> = functions.iter().copied().collect();
         let mut rows = vec![];
-        for Logged {
+        for LoggedCalls {
             function_id,
             chunks,
         } in &self.logged

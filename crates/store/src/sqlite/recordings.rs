@@ -11,7 +11,7 @@ use super::column::{count, damaged, integer};
 use super::database::Database;
 use super::error::Result;
 use crate::error::Error;
-use crate::model::{Recording, RecordingHead, RecordingsKept};
+use crate::model::{Recording, RecordingHead, RecordingLimits};
 use crate::rows::Recordings;
 
 /// The most that one transaction removes, beyond as many recordings and as many bytes as it adds. SQLite reads the
@@ -24,7 +24,7 @@ impl Recordings for Database {
     async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
-        keep: RecordingsKept,
+        keep: RecordingLimits,
     ) -> Result<bool, Error> {
         self.write(PutRecordings { recordings, keep }).await
     }
@@ -42,7 +42,7 @@ impl Recordings for Database {
 /// are left to be removed.
 struct PutRecordings {
     recordings: Vec<Recording>,
-    keep: RecordingsKept,
+    keep: RecordingLimits,
 }
 
 impl Change for PutRecordings {

@@ -10,7 +10,7 @@ use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{MAX_SECRETS, Reseal, SealedSecret, SecretName, too_many_secrets};
 use crate::rows::Secrets;
-use crate::secret_value::Sealed;
+use crate::secret_value::SealedValue;
 
 impl Secrets for Database {
     async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error> {
@@ -58,7 +58,7 @@ fn read(row: &SqliteRow) -> Result<SealedSecret> {
     let (function_id, name): (i64, String) = (row.try_get("function_id")?, row.try_get("name")?);
     let nonce = row.try_get::<&[u8], _>("nonce")?.try_into();
     Ok(SealedSecret {
-        sealed: Sealed {
+        sealed: SealedValue {
             key_id: row.try_get("key_id")?,
             nonce: nonce.map_err(|_| Error::Damaged {
                 what: format!("the secret {name} of function {function_id}"),

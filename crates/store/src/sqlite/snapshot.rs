@@ -129,7 +129,7 @@ async fn compare(database: &Path) -> Result<Tables> {
     if has("_sqlx_migrations").fetch_one(&mut connection).await? {
         let rows = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations");
         for row in rows.fetch_all(&mut connection).await? {
-            made.push(migrations::Made {
+            made.push(migrations::AppliedMigration {
                 number: row.try_get(0)?,
                 checksum: row.try_get(1)?,
                 finished: row.try_get(2)?,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Recording, RecordingHead, RecordingsKept};
+use crate::model::{Recording, RecordingHead, RecordingLimits};
 use crate::rows::Recordings as _;
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     pub async fn put_recordings(
         &self,
         recordings: Vec<Recording>,
-        keep: RecordingsKept,
+        keep: RecordingLimits,
     ) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.put_recordings(recordings, keep).await })
             .await

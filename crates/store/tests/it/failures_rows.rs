@@ -1,7 +1,7 @@
 //! A database that refuses one of many rows that came together: none of them is stored, and no other caller is
 //! affected.
 
-use iof_store::{NewJob, RecordingsKept, Store, Submitted};
+use iof_store::{NewJob, RecordingLimits, Store, Submitted};
 
 use crate::audit::{all, records};
 use crate::jobs::{job, waiting};
@@ -83,7 +83,7 @@ async fn recordings_that_came_together_stay_together() {
             let mut three = [0, 1, 2].map(|number| recording(1, 3 * task + number, 10));
             three[2].outcome = outcome.into();
             // What poisoned ones would leave no place for, others need.
-            let keep = RecordingsKept {
+            let keep = RecordingLimits {
                 per_function: if outcome == "poison" { 3 } else { u32::MAX },
                 total_bytes: u64::MAX,
                 from: 0,

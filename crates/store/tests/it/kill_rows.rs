@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use iof_store::{
-    Call, Calls, EphemeralPut, NewKey, Recording, RecordingsKept, Saved, Scope, Store,
+    Call, Calls, EphemeralPut, NewKey, Recording, RecordingLimits, Saved, Scope, Store,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -27,7 +27,7 @@ const KINDS: [&str; 8] = [
 ];
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-const RECORDINGS: RecordingsKept = RecordingsKept {
+const RECORDINGS: RecordingLimits = RecordingLimits {
     per_function: KEEP,
     total_bytes: u64::MAX,
     from: 0,

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use iof_store::{AuditQuery, AuditRecord, FunctionFilter, RecordingsKept, Store};
+use iof_store::{AuditQuery, AuditRecord, FunctionFilter, RecordingLimits, Store};
 use sqlx::Connection as _;
 
 use crate::{Home, digest, files, function, hex, outside};
@@ -47,7 +47,7 @@ async fn a_closed_store_says_so() {
     assert_eq!(clone.ready().await.unwrap_err().code(), "closed");
     assert_eq!(clone.delete_function(1).await.unwrap_err().code(), "closed");
     let life = std::time::Duration::from_secs(1);
-    let keep = RecordingsKept {
+    let keep = RecordingLimits {
         per_function: 1,
         total_bytes: 1,
         from: 0,

@@ -1,12 +1,12 @@
 //! Recordings: the newest are kept, within three limits, and none outlives its function.
 
 use bytes::Bytes;
-use iof_store::{Recording, RecordingsKept, Rollout, Store};
+use iof_store::{Recording, RecordingLimits, Rollout, Store};
 use uuid::Uuid;
 
 use crate::{Home, count, function, outside, version};
 
-const ALL: RecordingsKept = RecordingsKept {
+const ALL: RecordingLimits = RecordingLimits {
     per_function: u32::MAX,
     total_bytes: u64::MAX,
     from: i64::MIN,
@@ -24,7 +24,7 @@ pub(crate) fn recording(function_id: i64, at: i64, size: usize) -> Recording {
     }
 }
 
-async fn put(store: &Store, recordings: Vec<Recording>, keep: RecordingsKept) -> bool {
+async fn put(store: &Store, recordings: Vec<Recording>, keep: RecordingLimits) -> bool {
     store.put_recordings(recordings, keep).await.unwrap()
 }
 
@@ -102,7 +102,7 @@ fn no_debug_output_holds_what_belongs_to_callers() {
 async fn the_newest_of_each_function_are_kept() {
     let home = Home::new();
     let store = functions(&home, 2).await;
-    let keep = RecordingsKept {
+    let keep = RecordingLimits {
         per_function: 3,
         ..ALL
     };
@@ -125,7 +125,7 @@ async fn the_newest_of_each_function_are_kept() {
     put(&store, together, keep).await;
     assert_eq!(times(&store, 1).await, [9, 9, 9]);
     assert_eq!(times(&store, 2).await, [1], "the other's");
-    let none = RecordingsKept {
+    let none = RecordingLimits {
         per_function: 0,
         ..ALL
     };
@@ -138,7 +138,7 @@ async fn the_newest_of_each_function_are_kept() {
 async fn the_newest_of_all_are_kept_to_the_byte() {
     let home = Home::new();
     let store = functions(&home, 2).await;
-    let keep = |total_bytes| RecordingsKept { total_bytes, ..ALL };
+    let keep = |total_bytes| RecordingLimits { total_bytes, ..ALL };
     for at in 0..10 {
         put(&store, vec![recording(1 + at % 2, at, 10)], keep(100)).await;
     }
@@ -164,7 +164,7 @@ async fn the_newest_of_all_are_kept_to_the_byte() {
 async fn what_is_too_old_goes_and_does_not_come() {
     let home = Home::new();
     let store = functions(&home, 2).await;
-    let keep = |from| RecordingsKept { from, ..ALL };
+    let keep = |from| RecordingLimits { from, ..ALL };
     let all = [3, 1, 4, 2].map(|at| recording(1, at, 1)).to_vec();
     put(&store, all, keep(2)).await;
     assert_eq!(times(&store, 1).await, [4, 3, 2]);
@@ -241,7 +241,7 @@ async fn numbers_may_be_at_their_end() {
         assert!(store.recording(one.call).await.unwrap().unwrap() == one);
     }
     assert_eq!(times(&store, i64::MIN).await, [0; 0]);
-    let last = RecordingsKept {
+    let last = RecordingLimits {
         from: i64::MAX,
         total_bytes: 1 << 63,
         ..ALL
@@ -255,15 +255,15 @@ async fn numbers_may_be_at_their_end() {
 async fn a_first_removal_of_many_is_done_in_steps() {
     let rows = 450;
     for keep in [
-        RecordingsKept {
+        RecordingLimits {
             per_function: 10,
             ..ALL
         },
-        RecordingsKept {
+        RecordingLimits {
             total_bytes: 100,
             ..ALL
         },
-        RecordingsKept {
+        RecordingLimits {
             from: rows - 9,
             ..ALL
         },
@@ -292,11 +292,11 @@ async fn a_first_removal_of_many_is_done_in_steps() {
 #[tokio::test]
 async fn a_removal_of_large_ones_is_done_in_steps() {
     for keep in [
-        RecordingsKept {
+        RecordingLimits {
             total_bytes: 1 << 20,
             ..ALL
         },
-        RecordingsKept { from: 39, ..ALL },
+        RecordingLimits { from: 39, ..ALL },
     ] {
         let home = Home::new();
         let store = functions(&home, 1).await;
@@ -314,7 +314,7 @@ async fn a_removal_of_large_ones_is_done_in_steps() {
 async fn the_total_is_exact_under_many_writers() {
     let home = Home::new();
     let store = functions(&home, 20).await;
-    let keep = RecordingsKept {
+    let keep = RecordingLimits {
         per_function: 5,
         total_bytes: 2000,
         from: 3,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use iof_store::{AuditQuery, AuditRecord, RecordingsKept, Store};
+use iof_store::{AuditQuery, AuditRecord, RecordingLimits, Store};
 
 use crate::audit::records;
 use crate::recordings::recording;
@@ -114,7 +114,7 @@ async fn recordings() {
     store.create_function(function("x")).await.unwrap();
     let flush = flushes(&home, 1).await;
     println!("the disk: {flush:.0} flushes/s alone");
-    let mut keep = RecordingsKept {
+    let mut keep = RecordingLimits {
         per_function: u32::MAX,
         total_bytes: u64::MAX,
         from: 0,

@@ -110,7 +110,7 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let found = store.audit(&query).await.unwrap();
     let found: Vec<AuditRecord> = found.into_iter().rev().map(|row| row.record).collect();
     assert_eq!(found, rows);
-    let keep = iof_store::RecordingsKept {
+    let keep = iof_store::RecordingLimits {
         per_function: 9,
         total_bytes: 9,
         from: 0,

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::paths::{Ask, Told, Way, World, exit_status};
+use super::paths::{AttackOutcome, AttackRequest, EgressPath, World, exit_status};
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
@@ -17,7 +17,7 @@ const WAITING_AT_A_TIME: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     name: String,
-    ask: Ask,
+    ask: AttackRequest,
     ends: Ends,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Ends {
 }
 
 impl Case {
-    pub(crate) fn new(name: impl Into<String>, ask: Ask, ends: Ends) -> Self {
+    pub(crate) fn new(name: impl Into<String>, ask: AttackRequest, ends: Ends) -> Self {
         Self {
             name: name.into(),
             ask,
@@ -42,21 +42,26 @@ impl Case {
     }
 
     /// Ends with this code.
-    pub(crate) fn with(name: impl Into<String>, ask: Ask, code: &'static str) -> Self {
+    pub(crate) fn with(name: impl Into<String>, ask: AttackRequest, code: &'static str) -> Self {
         Self::logged(name, ask, code, "")
     }
 
     /// Ends with this code, for a reason that only the log tells.
     pub(crate) fn logged(
         name: impl Into<String>,
-        ask: Ask,
+        ask: AttackRequest,
         code: &'static str,
         log: impl Into<String>,
     ) -> Self {
         Self::new(name, ask, Ends::With(code, log.into()))
     }
 
-    fn problem(&self, way: Way, told: &Told, log: &BTreeMap<String, Value>) -> Result<(), String> {
+    fn problem(
+        &self,
+        way: EgressPath,
+        told: &AttackOutcome,
+        log: &BTreeMap<String, Value>,
+    ) -> Result<(), String> {
         let record = log.get(&told.call);
         let failure = match &told.result {
             Err(failure) => failure,
@@ -69,7 +74,7 @@ impl Case {
         let detail = record.and_then(|record| record["detail"].as_str());
         let (outcome, detail) = (outcome.unwrap_or_default(), detail.unwrap_or_default());
         let shows = |code: &str| match way {
-            Way::HttpProxy => failure.code == format!("exit {}", exit_status(code)),
+            EgressPath::HttpProxy => failure.code == format!("exit {}", exit_status(code)),
             _ => failure.code == code,
         };
         let right = match &self.ends {
@@ -80,9 +85,9 @@ impl Case {
             }
             Ends::Misspelt => {
                 let shown = match way {
-                    Way::HttpProxy => "exit 2",
-                    Way::FetchUrl | Way::FetchOptions => "fetch",
-                    Way::Callback => "callback",
+                    EgressPath::HttpProxy => "exit 2",
+                    EgressPath::FetchUrl | EgressPath::FetchOptions => "fetch",
+                    EgressPath::Callback => "callback",
                 };
                 failure.code == shown && record.is_none()
             }
@@ -102,7 +107,7 @@ impl Case {
 }
 
 /// Tries all cases in all ways that can say them.
-pub(crate) async fn run(world: &World, ways: &[Way], cases: Vec<Case>) {
+pub(crate) async fn run(world: &World, ways: &[EgressPath], cases: Vec<Case>) {
     let waits = |case: &Case| matches!(case.ends, Ends::Nowhere(_));
     let at_a_time = match cases.iter().any(waits) {
         true => WAITING_AT_A_TIME,
@@ -136,7 +141,10 @@ pub(crate) async fn run(world: &World, ways: &[Way], cases: Vec<Case>) {
 }
 
 /// The outbound log, as soon as it has the end of every call that belongs there: another task reads it than the answers.
-async fn log(world: &World, tried: &[(Way, &Case, Told)]) -> BTreeMap<String, Value> {
+async fn log(
+    world: &World,
+    tried: &[(EgressPath, &Case, AttackOutcome)],
+) -> BTreeMap<String, Value> {
     let until = Instant::now() + Duration::from_secs(3);
     loop {
         let log = world.outbound();

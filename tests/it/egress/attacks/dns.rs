@@ -30,7 +30,7 @@ pub(crate) struct Question<'a> {
 }
 
 /// What the server answers. Every record lives for no time at all.
-pub(crate) enum Says {
+pub(crate) enum DnsAnswer {
     /// These addresses, those of the family asked for.
     Are(Vec<IpAddr>),
     /// Another name, which is to be asked for.
@@ -43,7 +43,7 @@ pub(crate) enum Says {
     Truncated,
 }
 
-impl Says {
+impl DnsAnswer {
     /// These addresses.
     pub(crate) fn are(addresses: &[&str]) -> Self {
         Self::Are(parse(addresses))
@@ -55,7 +55,7 @@ pub(crate) fn parse(addresses: &[&str]) -> Vec<IpAddr> {
     addresses.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-type Zone = dyn Fn(&Question<'_>) -> Says + Send + Sync;
+type Zone = dyn Fn(&Question<'_>) -> DnsAnswer + Send + Sync;
 
 /// A running name server. It ends when it is dropped.
 pub(crate) struct Dns {
@@ -74,7 +74,7 @@ struct Asked {
 impl Dns {
     /// Starts on a free port.
     pub(crate) async fn start(
-        zone: impl Fn(&Question<'_>) -> Says + Send + Sync + 'static,
+        zone: impl Fn(&Question<'_>) -> DnsAnswer + Send + Sync + 'static,
     ) -> Self {
         let zone = Arc::new(Asked {
             zone: Box::new(zone),
@@ -166,9 +166,9 @@ impl Asked {
         });
         let (mut truncated, mut missing) = (0, 0);
         let records = match said {
-            Says::Are(addresses) => of_family(&name, kind, addresses),
-            Says::Alias(to) => vec![record(&name, CNAME, &write_name(&to))],
-            Says::Chain(names, addresses) => {
+            DnsAnswer::Are(addresses) => of_family(&name, kind, addresses),
+            DnsAnswer::Alias(to) => vec![record(&name, CNAME, &write_name(&to))],
+            DnsAnswer::Chain(names, addresses) => {
                 let mut owner = name;
                 let mut records = Vec::new();
                 for to in names {
@@ -178,11 +178,11 @@ impl Asked {
                 records.extend(of_family(&owner, kind, addresses));
                 records
             }
-            Says::Missing => {
+            DnsAnswer::Missing => {
                 missing = 3;
                 vec![]
             }
-            Says::Truncated => {
+            DnsAnswer::Truncated => {
                 truncated = 0x0200;
                 vec![]
             }

@@ -5,7 +5,7 @@ use iof_tests::upstream::{GZIP_TEXT, Upstream};
 
 use super::{
     cases::{self, Case, Ends},
-    paths::{Ask, Way, World, on_every_path},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Both, Evil, pin},
     table::REDIRECTS,
 };
@@ -13,8 +13,8 @@ use super::{
 const OPEN: &str = "[defaults]\noutbound = [\"* http://*:*\", \"* https://*:*\"]\n[egress]\n";
 
 /// Those of the ways that can send a header.
-fn with_headers(ways: &[Way]) -> Vec<Way> {
-    let can = ways.iter().filter(|way| **way != Way::FetchUrl);
+fn with_headers(ways: &[EgressPath]) -> Vec<EgressPath> {
+    let can = ways.iter().filter(|way| **way != EgressPath::FetchUrl);
     can.copied().collect()
 }
 
@@ -24,11 +24,12 @@ on_every_path!(
     what_comes_back_is_bounded,
 );
 
-async fn headers_of_the_host(ways: &[Way]) {
+async fn headers_of_the_host(ways: &[EgressPath]) {
     let ways = with_headers(ways);
     let upstream = Upstream::start().await;
     let world = World::start(format!("{OPEN}{}", upstream.pin("api.test", 80)), &ways).await;
-    let ask = |name: &str, value: &str| Ask::http("api.test", "/echo").header(name, value);
+    let ask =
+        |name: &str, value: &str| AttackRequest::http("api.test", "/echo").header(name, value);
     let mut all = Vec::new();
     for name in [
         "Keep-Alive",
@@ -87,14 +88,14 @@ async fn headers_of_the_host(ways: &[Way]) {
         ("Connection", "x-fine"),
         ("Transfer-Encoding", "chunked"),
     ];
-    if ways == [Way::HttpProxy] {
+    if ways == [EgressPath::HttpProxy] {
         let all = own.map(|(name, value)| Case::with(name, ask(name, value), "egress-header"));
         cases::run(&world, &ways, all.to_vec()).await;
     }
     assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
     for &way in &ways {
         let mut fine = ask("X-Fine", "yes");
-        if way != Way::HttpProxy {
+        if way != EgressPath::HttpProxy {
             for (name, value) in own {
                 fine = fine.header(name, value);
             }
@@ -120,7 +121,7 @@ async fn headers_of_the_host(ways: &[Way]) {
     }
 }
 
-async fn credentials_stay_with_their_origin(ways: &[Way]) {
+async fn credentials_stay_with_their_origin(ways: &[EgressPath]) {
     let ways = with_headers(ways);
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
@@ -182,7 +183,7 @@ async fn credentials_stay_with_their_origin(ways: &[Way]) {
     let tried = tries.map(|(way, status, from, to, kept)| async move {
         let (scheme, authority) = from.split_once("://").unwrap();
         let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
-        let ask = Ask::new(
+        let ask = AttackRequest::new(
             scheme,
             host,
             port.parse().ok(),
@@ -203,7 +204,7 @@ async fn credentials_stay_with_their_origin(ways: &[Way]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-async fn what_comes_back_is_bounded(ways: &[Way]) {
+async fn what_comes_back_is_bounded(ways: &[EgressPath]) {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     let (http, https) = (
@@ -224,20 +225,21 @@ async fn what_comes_back_is_bounded(ways: &[Way]) {
     let mut all = Vec::new();
     for scheme in ["http", "https"] {
         for path in ["/size/65537", "/endless", "/headers/30"] {
-            let ask = Ask::new(scheme, "api.test", None, path);
+            let ask = AttackRequest::new(scheme, "api.test", None, path);
             all.push(Case::with(
                 format!("{scheme} {path}"),
                 ask,
                 "egress-response-too-large",
             ));
-            let ask = Ask::new(scheme, "api.test", None, &format!("/redirect/307?{path}"));
+            let ask =
+                AttackRequest::new(scheme, "api.test", None, &format!("/redirect/307?{path}"));
             all.push(Case::with(
                 format!("307 to {scheme} {path}"),
                 ask,
                 "egress-response-too-large",
             ));
         }
-        let ask = Ask::new(scheme, "api.test", None, "/loop");
+        let ask = AttackRequest::new(scheme, "api.test", None, "/loop");
         all.push(Case::with(
             format!("{scheme} /loop"),
             ask,
@@ -248,7 +250,7 @@ async fn what_comes_back_is_bounded(ways: &[Way]) {
     for path in ["/bulk/10/1000", "/bulk/1/9000", "/bulk/21/1"] {
         all.push(Case::with(
             path,
-            Ask::http("evil.test", path),
+            AttackRequest::http("evil.test", path),
             "egress-response-too-large",
         ));
     }
@@ -263,12 +265,15 @@ async fn what_comes_back_is_bounded(ways: &[Way]) {
             ("api.test", "/size/65536", 65536),
             ("evil.test", "/bulk/7/1000", 5),
         ] {
-            let told = world.ask(way, &Ask::http(host, path)).await.unwrap();
+            let told = world
+                .ask(way, &AttackRequest::http(host, path))
+                .await
+                .unwrap();
             assert_eq!(told.result.unwrap().len(), length, "{way:?} {path}");
         }
         // What nobody decodes does not grow.
         let told = world
-            .ask(way, &Ask::http("api.test", "/gzip"))
+            .ask(way, &AttackRequest::http("api.test", "/gzip"))
             .await
             .unwrap();
         let body = told.result.unwrap();

@@ -5,15 +5,15 @@ use serde_json::json;
 
 use super::{
     cases::{self, Case, Ends},
-    dns::{Dns, Says},
-    paths::{Ask, Way, World, on_every_path},
+    dns::{Dns, DnsAnswer},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Evil, Victim, redirecting},
     table::{HOSTS, LOCAL_NAMES, MISSPELT, NOWHERE, REDIRECTS},
 };
 
 /// Everything is allowed that the policy of addresses may stop, and every name leads to nobody.
 async fn open(more: &str) -> (Dns, String) {
-    let dns = Dns::start(|_| Says::are(&[NOWHERE])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&[NOWHERE])).await;
     let config = format!(
         "[defaults]\noutbound = [\"* http://*:*\", \"* https://*:*\"]\n\
          [egress]\nconnect_timeout = \"2s\"\ndeny = [\"3ffe:dead::/32\"]\n{}{more}",
@@ -24,7 +24,7 @@ async fn open(more: &str) -> (Dns, String) {
 
 on_every_path!(directly, as_what_a_redirect_leads_to, over_tls);
 
-async fn directly(ways: &[Way]) {
+async fn directly(ways: &[EgressPath]) {
     let victim = Victim::start().await;
     let (dns, config) = open("").await;
     let world = World::start(config, ways).await;
@@ -33,18 +33,22 @@ async fn directly(ways: &[Way]) {
     for host in HOSTS {
         for (scheme, port) in [("http", Some(port)), ("https", Some(port)), ("https", None)] {
             let name = format!("{} {scheme}://{} {port:?}", host.section, host.spelling);
-            let ask = Ask::new(scheme, host.spelling, port, "/");
+            let ask = AttackRequest::new(scheme, host.spelling, port, "/");
             all.push(Case::logged(name, ask, "egress-address", host.class));
         }
     }
     for name in LOCAL_NAMES {
-        let ask = Ask::new("http", name, Some(port), "/");
+        let ask = AttackRequest::new("http", name, Some(port), "/");
         let reason = "a name of this machine";
         all.push(Case::logged(*name, ask, "egress-dns", reason));
     }
     for text in MISSPELT {
         let text = text.replace("PORT", &port.to_string());
-        all.push(Case::new(text.clone(), Ask::url(text), Ends::Misspelt));
+        all.push(Case::new(
+            text.clone(),
+            AttackRequest::url(text),
+            Ends::Misspelt,
+        ));
     }
     // The host is what stands before the fragment, or the query.
     for path in [
@@ -56,7 +60,7 @@ async fn directly(ways: &[Way]) {
         let url = format!("http://127.0.0.1:{port}{path}");
         all.push(Case::logged(
             path,
-            Ask::url(url),
+            AttackRequest::url(url),
             "egress-address",
             "loopback",
         ));
@@ -104,16 +108,20 @@ fn options(port: u16) -> Vec<Case> {
         json!({ "protocol": "http://127.0.0.1:80/?", "hostname": "allowed.test" }),
     ];
     let address = address.iter().map(|options| {
-        let ask = Ask::options(options);
+        let ask = AttackRequest::options(options);
         Case::logged(options.to_string(), ask, "egress-address", "loopback")
     });
-    let misspelt = misspelt
-        .iter()
-        .map(|options| Case::new(options.to_string(), Ask::options(options), Ends::Misspelt));
+    let misspelt = misspelt.iter().map(|options| {
+        Case::new(
+            options.to_string(),
+            AttackRequest::options(options),
+            Ends::Misspelt,
+        )
+    });
     address.chain(misspelt).collect()
 }
 
-async fn as_what_a_redirect_leads_to(ways: &[Way]) {
+async fn as_what_a_redirect_leads_to(ways: &[EgressPath]) {
     let (victim, evil) = (Victim::start().await, Evil::start().await);
     let (_dns, config) = open(&evil.pin("start.test")).await;
     let world = World::start(config, ways).await;
@@ -150,7 +158,7 @@ async fn as_what_a_redirect_leads_to(ways: &[Way]) {
             false => &[307],
         };
         statuses.iter().map(move |&status| {
-            let ask = Ask::http("start.test", &redirecting(status, location));
+            let ask = AttackRequest::http("start.test", &redirecting(status, location));
             Case::logged(format!("{status} {location}"), ask, code, *log)
         })
     });
@@ -159,7 +167,7 @@ async fn as_what_a_redirect_leads_to(ways: &[Way]) {
     let mut location = format!("http://127.0.0.1:{port}/");
     for hop in 1..=9 {
         location = format!("http://start.test{}", redirecting(302, &location));
-        let ask = Ask::http("start.test", &redirecting(307, &location));
+        let ask = AttackRequest::http("start.test", &redirecting(307, &location));
         let title = format!("{hop} good hops");
         all.push(Case::logged(title, ask, "egress-address", "loopback"));
     }
@@ -168,7 +176,7 @@ async fn as_what_a_redirect_leads_to(ways: &[Way]) {
 }
 
 /// From a real HTTPS server with a certificate that counts, whose word is worth no more.
-async fn over_tls(ways: &[Way]) {
+async fn over_tls(ways: &[EgressPath]) {
     let victim = Victim::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
@@ -183,7 +191,7 @@ async fn over_tls(ways: &[Way]) {
         let location = format!("http://{}:{}/", host.spelling, victim.port);
         REDIRECTS.map(|status| {
             let path = format!("/redirect/{status}?{location}");
-            let ask = Ask::new("https", "start.test", None, &path);
+            let ask = AttackRequest::new("https", "start.test", None, &path);
             let name = format!("{status} {location}");
             Case::logged(name, ask, "egress-address", host.class)
         })

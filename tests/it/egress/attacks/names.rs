@@ -7,14 +7,14 @@ use iof_tests::upstream::Upstream;
 
 use super::{
     cases::{self, Case, Ends},
-    dns::{Dns, Question, Says, parse},
-    paths::{Ask, Way, World, on_every_path},
+    dns::{Dns, DnsAnswer, Question, parse},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Evil, Victim, redirecting},
     table::{HOSTS, Host, NOWHERE, REDIRECTS},
 };
 
 /// A server that asks `dns`, and whose functions may request anything of any name.
-async fn world(dns: &Dns, pins: &str, ways: &[Way]) -> World {
+async fn world(dns: &Dns, pins: &str, ways: &[EgressPath]) -> World {
     let config = format!(
         "[defaults]\noutbound = [\"* http://*:*\", \"* https://*:*\"]\n\
          [egress]\ndeny = [\"3ffe:dead::/32\"]\n{}{pins}",
@@ -53,18 +53,18 @@ on_every_path!(
 );
 
 /// As A or AAAA, behind a CNAME in the same answer and in another, and over TCP; directly and after redirects.
-async fn as_an_answer(ways: &[Way]) {
+async fn as_an_answer(ways: &[EgressPath]) {
     let (victim, evil) = (Victim::start().await, Evil::start().await);
     let dns = Dns::start(|question| match asked(question) {
-        Some(("is", address)) => Says::are(&[address]),
-        Some(("alias", _)) => Says::Alias(question.name.replace("alias", "is")),
+        Some(("is", address)) => DnsAnswer::are(&[address]),
+        Some(("alias", _)) => DnsAnswer::Alias(question.name.replace("alias", "is")),
         Some(("chain", address)) => {
             let names = ["one.test", "two.test", "three.test"];
-            Says::Chain(names.map(str::to_owned).to_vec(), parse(&[address]))
+            DnsAnswer::Chain(names.map(str::to_owned).to_vec(), parse(&[address]))
         }
-        Some(("long", _)) if !question.tcp => Says::Truncated,
-        Some(("long", address)) => Says::are(&[address]),
-        _ => Says::Missing,
+        Some(("long", _)) if !question.tcp => DnsAnswer::Truncated,
+        Some(("long", address)) => DnsAnswer::are(&[address]),
+        _ => DnsAnswer::Missing,
     })
     .await;
     let world = world(&dns, &evil.pin("start.test"), ways).await;
@@ -72,13 +72,13 @@ async fn as_an_answer(ways: &[Way]) {
     for (index, host) in addresses().into_iter().enumerate() {
         for form in ["is", "alias", "chain", "long"] {
             let name = format!("{form}-{index}.test");
-            let ask = Ask::new("http", &name, Some(victim.port), "/");
+            let ask = AttackRequest::new("http", &name, Some(victim.port), "/");
             let title = format!("{form} {}", host.address);
             all.push(Case::logged(title, ask, "egress-dns", reason(host)));
         }
         for status in REDIRECTS {
             let location = format!("http://is-{index}.test:{}/", victim.port);
-            let ask = Ask::http("start.test", &redirecting(status, &location));
+            let ask = AttackRequest::http("start.test", &redirecting(status, &location));
             let title = format!("{status} to a name at {}", host.address);
             all.push(Case::logged(title, ask, "egress-dns", reason(host)));
         }
@@ -91,17 +91,19 @@ async fn as_an_answer(ways: &[Way]) {
 /// good address is nobody's, so that the first request fails to connect, which shows that the address was let through.
 /// Were the name asked for again between the check and the connection, or checked only once, or all addresses taken
 /// because one is good, the bad address would be reached.
-async fn as_the_second_answer_and_among_good_ones(ways: &[Way]) {
+async fn as_the_second_answer_and_among_good_ones(ways: &[EgressPath]) {
     let (victim, evil) = (Victim::start().await, Evil::start().await);
     let dns = Dns::start(|question| {
         let Some((form, address)) = asked(question) else {
-            return Says::Missing;
+            return DnsAnswer::Missing;
         };
         match form.rsplit_once('-') {
-            _ if question.before > 0 => Says::are(&[address]),
-            Some((_, "before")) => Says::are(&[address, NOWHERE]),
-            Some((_, "after")) => Says::Chain(vec!["end.test".into()], parse(&[NOWHERE, address])),
-            _ => Says::are(&[NOWHERE]),
+            _ if question.before > 0 => DnsAnswer::are(&[address]),
+            Some((_, "before")) => DnsAnswer::are(&[address, NOWHERE]),
+            Some((_, "after")) => {
+                DnsAnswer::Chain(vec!["end.test".into()], parse(&[NOWHERE, address]))
+            }
+            _ => DnsAnswer::are(&[NOWHERE]),
         }
     })
     .await;
@@ -120,7 +122,7 @@ async fn as_the_second_answer_and_among_good_ones(ways: &[Way]) {
             names.push((format!("{way}-alone-{index}.test"), host));
             names.push((format!("{way}-{among}-{index}.test"), host));
         }
-        let ask = |name: &str| Ask::new("http", name, Some(port), "/");
+        let ask = |name: &str| AttackRequest::new("http", name, Some(port), "/");
         let first = names.iter().map(|(name, host)| {
             let bad = SocketAddr::new(parse(&[host.address])[0], port);
             let title = format!("first {name}, then {bad}");
@@ -129,7 +131,7 @@ async fn as_the_second_answer_and_among_good_ones(ways: &[Way]) {
         cases::run(world, &[way], first.collect()).await;
         let second = names.iter().flat_map(|(name, host)| {
             let location = format!("http://{name}:{port}/");
-            let redirected = Ask::http("start.test", &redirecting(307, &location));
+            let redirected = AttackRequest::http("start.test", &redirecting(307, &location));
             [ask(name), redirected].map(|ask| {
                 let title = format!("second, {name} at {}", host.address);
                 Case::logged(title, ask, "egress-dns", reason(host))
@@ -141,16 +143,16 @@ async fn as_the_second_answer_and_among_good_ones(ways: &[Way]) {
     victim.assert_unharmed().await;
 }
 
-async fn a_long_chain_is_given_up(ways: &[Way]) {
+async fn a_long_chain_is_given_up(ways: &[EgressPath]) {
     let victim = Victim::start().await;
     let dns = Dns::start(|question| match question.name.split_once('.') {
-        Some(("circle", _)) => Says::Alias("circle.test".into()),
-        Some(("0", "bad.test")) => Says::are(&["127.0.0.1"]),
+        Some(("circle", _)) => DnsAnswer::Alias("circle.test".into()),
+        Some(("0", "bad.test")) => DnsAnswer::are(&["127.0.0.1"]),
         Some((number, rest)) => match number.parse::<u32>() {
-            Ok(number) if number > 0 => Says::Alias(format!("{}.{rest}", number - 1)),
-            _ => Says::Missing,
+            Ok(number) if number > 0 => DnsAnswer::Alias(format!("{}.{rest}", number - 1)),
+            _ => DnsAnswer::Missing,
         },
-        None => Says::Missing,
+        None => DnsAnswer::Missing,
     })
     .await;
     let world = world(&dns, "", ways).await;
@@ -160,7 +162,7 @@ async fn a_long_chain_is_given_up(ways: &[Way]) {
         ("5.bad.test", "blocked: 127.0.0.1"),
     ];
     let all = all.map(|(name, log)| {
-        let ask = Ask::new("http", name, Some(victim.port), "/");
+        let ask = AttackRequest::new("http", name, Some(victim.port), "/");
         Case::logged(name, ask, "egress-dns", log)
     });
     cases::run(&world, ways, all.to_vec()).await;
@@ -169,12 +171,12 @@ async fn a_long_chain_is_given_up(ways: &[Way]) {
 }
 
 /// To the function and its caller; the operator sees which is which.
-async fn blocked_and_missing_look_alike(ways: &[Way]) {
+async fn blocked_and_missing_look_alike(ways: &[EgressPath]) {
     let evil = Evil::start().await;
     let dns = Dns::start(|question| match question.name {
-        "blocked.test" => Says::are(&["10.1.2.3", "127.0.0.1"]),
-        "aliased.test" => Says::Alias("blocked.test".into()),
-        _ => Says::Missing,
+        "blocked.test" => DnsAnswer::are(&["10.1.2.3", "127.0.0.1"]),
+        "aliased.test" => DnsAnswer::Alias("blocked.test".into()),
+        _ => DnsAnswer::Missing,
     })
     .await;
     let world = world(&dns, &evil.pin("start.test"), ways).await;
@@ -188,10 +190,10 @@ async fn blocked_and_missing_look_alike(ways: &[Way]) {
                 "ip6-localhost",
             ] {
                 let ask = match redirected {
-                    false => Ask::http(name, "/"),
+                    false => AttackRequest::http(name, "/"),
                     true => {
                         let location = format!("http://{name}/");
-                        Ask::http("start.test", &redirecting(302, &location))
+                        AttackRequest::http("start.test", &redirecting(302, &location))
                     }
                 };
                 let failure = world.ask(way, &ask).await.unwrap().result.unwrap_err();
@@ -205,7 +207,7 @@ async fn blocked_and_missing_look_alike(ways: &[Way]) {
             );
             assert!(told.iter().all(|told| told == missing), "{way:?}: {told:?}");
             let has_next_step = missing.1.contains("Check its spelling");
-            assert_eq!(has_next_step, way == Way::HttpProxy, "{missing:?}");
+            assert_eq!(has_next_step, way == EgressPath::HttpProxy, "{missing:?}");
         }
     }
     let log = "blocked: 10.1.2.3 is private, 127.0.0.1 is loopback";
@@ -214,7 +216,8 @@ async fn blocked_and_missing_look_alike(ways: &[Way]) {
         ("aliased.test", log),
         ("missing.test", ""),
     ];
-    let all = all.map(|(name, log)| Case::logged(name, Ask::http(name, "/"), "egress-dns", log));
+    let all = all
+        .map(|(name, log)| Case::logged(name, AttackRequest::http(name, "/"), "egress-dns", log));
     cases::run(&world, ways, all.to_vec()).await;
     for record in world.outbound().values() {
         if record["upstream"] == "http://missing.test" {
@@ -226,25 +229,25 @@ async fn blocked_and_missing_look_alike(ways: &[Way]) {
 
 /// Over HTTP/2 one connection could carry requests for every name in its certificate (RFC 9113 section 9.1.1). Another
 /// name is another upstream here: it is resolved, and its addresses are checked.
-async fn a_connection_serves_no_other_name(ways: &[Way]) {
+async fn a_connection_serves_no_other_name(ways: &[EgressPath]) {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     let upstream = Upstream::start_tls(&["good.test", "bad.test"]).await;
     upstream.write_ca(&ca);
-    let dns = Dns::start(|_| Says::are(&["127.0.0.1"])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&["127.0.0.1"])).await;
     let port = upstream.address().port();
     let more = format!("ca_files = [{ca:?}]\n{}", upstream.pin("good.test", port));
     let world = world(&dns, &more, ways).await;
     for &way in ways {
-        let good = Ask::new("https", "good.test", Some(port), "/status/200");
+        let good = AttackRequest::new("https", "good.test", Some(port), "/status/200");
         let told = world.ask(way, &good).await.unwrap();
         assert_eq!(told.result.unwrap(), b"status 200");
     }
     let count = upstream.seen().len();
     let location = format!("https://bad.test:{port}/status/200");
     let all = [
-        Ask::new("https", "bad.test", Some(port), "/status/200"),
-        Ask::new(
+        AttackRequest::new("https", "bad.test", Some(port), "/status/200"),
+        AttackRequest::new(
             "https",
             "good.test",
             Some(port),

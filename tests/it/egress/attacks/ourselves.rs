@@ -7,8 +7,8 @@ use iof_tests::{server::Server, upstream::Upstream};
 
 use super::{
     cases::{self, Case},
-    dns::{Dns, Says},
-    paths::{Ask, Way, World, on_every_path},
+    dns::{Dns, DnsAnswer},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Evil, pin, redirecting},
     table::REDIRECTS,
 };
@@ -52,9 +52,9 @@ on_every_path!(
     by_the_public_name_on_the_other_port
 );
 
-async fn no_listener_is_reached(ways: &[Way]) {
+async fn no_listener_is_reached(ways: &[EgressPath]) {
     let (evil, good) = (Evil::start().await, Upstream::start().await);
-    let dns = Dns::start(|_| Says::are(&["127.0.0.1"])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&["127.0.0.1"])).await;
     let [http, https] = ports();
     let mut pins = format!("{}{}", evil.pin("start.test"), good.pin("good.test", 80));
     let reason = "where this server listens";
@@ -112,25 +112,27 @@ async fn no_listener_is_reached(ways: &[Way]) {
             Some((host, port)) => (host, Some(port.parse().unwrap())),
             None => (authority, None),
         };
-        let direct = Ask::new(scheme, host, port, MANAGEMENT);
+        let direct = AttackRequest::new(scheme, host, port, MANAGEMENT);
         all.push(Case::logged(url.clone(), direct, code, log));
         for status in REDIRECTS {
-            let ask = Ask::http("start.test", &redirecting(status, &url));
+            let ask = AttackRequest::http("start.test", &redirecting(status, &url));
             all.push(Case::logged(format!("{status} {url}"), ask, code, log));
         }
     }
     cases::run(&world, ways, all).await;
     // The same machine at another port is the operator's to pin.
     for &way in ways {
-        let told = world.ask(way, &Ask::http("good.test", "/status/200")).await;
+        let told = world
+            .ask(way, &AttackRequest::http("good.test", "/status/200"))
+            .await;
         assert_eq!(told.unwrap().result.unwrap(), b"status 200");
     }
 }
 
 /// Requests to `public_url` are calls inside, however they come about, and reach run routes alone.
-async fn by_the_public_name(ways: &[Way]) {
+async fn by_the_public_name(ways: &[EgressPath]) {
     let evil = Evil::start().await;
-    let dns = Dns::start(|_| Says::are(&["127.0.0.1"])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&["127.0.0.1"])).await;
     let [port, _] = ports();
     let config = format!(
         "public_url = \"http://functions.test:{port}\"\n[defaults]\noutbound = [\"* http://*:*\"]\n[egress]\n{}{}",
@@ -140,7 +142,7 @@ async fn by_the_public_name(ways: &[Way]) {
     let server = Server::builder().config(config).arg("--listen");
     let server = server.arg(format!("127.0.0.1:{port}")).start().await;
     let world = World::of(server, ways).await;
-    let to = |path: &str| Ask::new("http", "functions.test", Some(port), path);
+    let to = |path: &str| AttackRequest::new("http", "functions.test", Some(port), path);
     // Functions are numbered from 1.
     let paths = [
         MANAGEMENT,
@@ -163,7 +165,7 @@ async fn by_the_public_name(ways: &[Way]) {
         "/API/RUN/1/echo",
     ];
     for &way in ways {
-        if way == Way::HttpProxy {
+        if way == EgressPath::HttpProxy {
             let all = paths.map(|path| Case::with(path, to(path), "egress-denied"));
             cases::run(&world, &[way], all.to_vec()).await;
             continue;
@@ -180,7 +182,7 @@ async fn by_the_public_name(ways: &[Way]) {
     }
     let all = REDIRECTS.map(|status| {
         let location = format!("http://functions.test:{port}{MANAGEMENT}");
-        let ask = Ask::http("start.test", &redirecting(status, &location));
+        let ask = AttackRequest::http("start.test", &redirecting(status, &location));
         Case::with(format!("{status} {location}"), ask, "egress-denied")
     });
     cases::run(&world, ways, all.to_vec()).await;
@@ -188,9 +190,9 @@ async fn by_the_public_name(ways: &[Way]) {
 }
 
 /// What stands in front of a server forwards the ports of both schemes.
-async fn by_the_public_name_on_the_other_port(ways: &[Way]) {
+async fn by_the_public_name_on_the_other_port(ways: &[EgressPath]) {
     let evil = Evil::start().await;
-    let dns = Dns::start(|_| Says::are(&[super::table::NOWHERE])).await;
+    let dns = Dns::start(|_| DnsAnswer::are(&[super::table::NOWHERE])).await;
     let config = format!(
         "public_url = \"https://functions.test\"\n[egress]\nconnect_timeout = \"2s\"\n{}{}",
         dns.setting(),
@@ -199,13 +201,13 @@ async fn by_the_public_name_on_the_other_port(ways: &[Way]) {
     let world = World::start(config, ways).await;
     let url = format!("http://functions.test{MANAGEMENT}");
     let redirected = REDIRECTS.map(|status| {
-        let ask = Ask::http("start.test", &redirecting(status, &url));
+        let ask = AttackRequest::http("start.test", &redirecting(status, &url));
         Case::with(format!("{status}"), ask, "egress-denied")
     });
     cases::run(&world, ways, redirected.to_vec()).await;
     for &way in ways {
         let told = world
-            .ask(way, &Ask::http("functions.test", MANAGEMENT))
+            .ask(way, &AttackRequest::http("functions.test", MANAGEMENT))
             .await;
         let failure = told.unwrap().result.unwrap_err();
         let denied = matches!(&*failure.code, "callback-route" | "exit 3");

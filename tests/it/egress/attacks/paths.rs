@@ -16,7 +16,7 @@ use crate::second_state::modules;
 
 /// A way in which a request leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum EgressPath {
     /// A guest runs the command `http_proxy`.
     HttpProxy,
     /// `SSVM_Fetch` with a URL: in the header, or in the body what no header can say.
@@ -28,11 +28,11 @@ pub(crate) enum Way {
 }
 
 /// The paths of the issue, each with its ways.
-pub(crate) const HTTP_PROXY: &[Way] = &[Way::HttpProxy];
-pub(crate) const SSVM_FETCH: &[Way] = &[Way::FetchUrl, Way::FetchOptions];
-pub(crate) const CALLBACK: &[Way] = &[Way::Callback];
+pub(crate) const HTTP_PROXY: &[EgressPath] = &[EgressPath::HttpProxy];
+pub(crate) const SSVM_FETCH: &[EgressPath] = &[EgressPath::FetchUrl, EgressPath::FetchOptions];
+pub(crate) const CALLBACK: &[EgressPath] = &[EgressPath::Callback];
 
-/// Makes a test of each client path out of `async fn name(ways: &[Way])`.
+/// Makes a test of each client path out of `async fn name(ways: &[EgressPath])`.
 macro_rules! on_every_path {
     ($($test:ident),+ $(,)?) => {
         mod http_proxy {
@@ -50,7 +50,7 @@ pub(crate) use on_every_path;
 
 /// A request that somebody asks for, in the words that it has.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ask {
+pub(crate) struct AttackRequest {
     url: Option<String>,
     /// Request options of Node, without headers and method.
     options: Option<Map<String, Value>>,
@@ -58,7 +58,7 @@ pub(crate) struct Ask {
     headers: Map<String, Value>,
 }
 
-impl Ask {
+impl AttackRequest {
     /// In the words of every way. Without a port it is the scheme's own.
     pub(crate) fn new(scheme: &str, host: &str, port: Option<u16>, path: &str) -> Self {
         let mut options = Map::new();
@@ -120,7 +120,7 @@ impl Ask {
 
 /// What came of a request.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct AttackOutcome {
     /// The call, under which the log has it.
     pub(crate) call: String,
     /// The body of the response, or how it failed.
@@ -136,7 +136,7 @@ pub(crate) struct Failure {
     pub(crate) words: String,
 }
 
-impl Told {
+impl AttackOutcome {
     /// The response's body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -160,7 +160,7 @@ pub(crate) struct World {
 
 impl World {
     /// Takes a server that was just started.
-    pub(crate) async fn of(server: Server, ways: &[Way]) -> Self {
+    pub(crate) async fn of(server: Server, ways: &[EgressPath]) -> Self {
         let mut world = Self {
             server,
             commands: vec![],
@@ -172,10 +172,10 @@ impl World {
     }
 
     /// One more function for each of the ways: a function may have 32 requests under way.
-    pub(crate) async fn add_functions(&mut self, ways: &[Way]) {
+    pub(crate) async fn add_functions(&mut self, ways: &[EgressPath]) {
         for way in ways {
             match way {
-                Way::HttpProxy => self
+                EgressPath::HttpProxy => self
                     .commands
                     .push(self.server.upload(guest("command")).await.id),
                 _ => self
@@ -191,24 +191,24 @@ impl World {
     }
 
     /// A server with this configuration.
-    pub(crate) async fn start(config: impl Into<String>, ways: &[Way]) -> Self {
+    pub(crate) async fn start(config: impl Into<String>, ways: &[EgressPath]) -> Self {
         Self::of(Server::start(config).await, ways).await
     }
 
     /// Makes the request, if it can be said in this way.
-    pub(crate) async fn ask(&self, way: Way, ask: &Ask) -> Option<Told> {
+    pub(crate) async fn ask(&self, way: EgressPath, ask: &AttackRequest) -> Option<AttackOutcome> {
         match way {
             // An argument ends where a NUL is, and the library of 2020 makes none with one inside.
-            Way::HttpProxy if ask.url.as_ref()?.contains('\0') => None,
-            Way::HttpProxy => self.command(ask).await,
-            Way::FetchUrl if ask.method.is_some() || !ask.headers.is_empty() => None,
-            Way::FetchUrl => Some(self.directed("SSVM_Fetch", ask.url.as_deref()?).await),
-            Way::FetchOptions => Some(self.directed("SSVM_Fetch", &ask.to_options()?).await),
-            Way::Callback => Some(self.directed("SSVM_Callback", &ask.to_options()?).await),
+            EgressPath::HttpProxy if ask.url.as_ref()?.contains('\0') => None,
+            EgressPath::HttpProxy => self.command(ask).await,
+            EgressPath::FetchUrl if ask.method.is_some() || !ask.headers.is_empty() => None,
+            EgressPath::FetchUrl => Some(self.directed("SSVM_Fetch", ask.url.as_deref()?).await),
+            EgressPath::FetchOptions => Some(self.directed("SSVM_Fetch", &ask.to_options()?).await),
+            EgressPath::Callback => Some(self.directed("SSVM_Callback", &ask.to_options()?).await),
         }
     }
 
-    async fn command(&self, ask: &Ask) -> Option<Told> {
+    async fn command(&self, ask: &AttackRequest) -> Option<AttackOutcome> {
         let mut args = vec![ask.method.unwrap_or("get").to_owned(), ask.url.clone()?];
         if !ask.headers.is_empty() {
             args.push(Value::from(ask.headers.clone()).to_string());
@@ -235,10 +235,10 @@ impl World {
             }
         };
         let call = answer.header("iof-call").to_owned();
-        Some(Told { call, result })
+        Some(AttackOutcome { call, result })
     }
 
-    async fn directed(&self, name: &str, value: &str) -> Told {
+    async fn directed(&self, name: &str, value: &str) -> AttackOutcome {
         let path = format!("/api/run/{}/echo/bytes", self.one_of(&self.echoes));
         let request = self.server.request("POST", &path);
         let request = match HeaderValue::from_bytes(value.as_bytes()) {
@@ -254,7 +254,7 @@ impl World {
         let call = answer.header("iof-call").to_owned();
         if answer.fault().is_empty() {
             let result = Ok(answer.body);
-            return Told { call, result };
+            return AttackOutcome { call, result };
         }
         let code = answer.fault().to_owned();
         assert_eq!(answer.json()["fault"], code, "{answer:?}");
@@ -272,7 +272,7 @@ impl World {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         let words = format!("{error}\n{}", answer.header("iof-message"));
         let result = Err(Failure { code, words });
-        Told { call, result }
+        AttackOutcome { call, result }
     }
 
     /// The outbound log: the last hop of each call.

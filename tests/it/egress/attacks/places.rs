@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     cases::{self, Case},
-    paths::{Ask, Way, World, on_every_path},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Evil, Victim, pin, redirecting},
 };
 use crate::second_state::modules;
@@ -14,7 +14,7 @@ use crate::second_state::modules;
 on_every_path!(a_certificate_is_for_the_name);
 
 /// A pin says where to go, and not whom to believe.
-async fn a_certificate_is_for_the_name(ways: &[Way]) {
+async fn a_certificate_is_for_the_name(ways: &[EgressPath]) {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     let (known, unknown, plain) = (
@@ -33,14 +33,19 @@ async fn a_certificate_is_for_the_name(ways: &[Way]) {
     let config = format!("[egress]\nca_files = [{ca:?}]\n{}", pins.concat());
     let world = World::start(config, ways).await;
     let all = ["other.test", "192.0.2.7", "unknown.test", "plain.test"];
-    let all =
-        all.map(|host| Case::with(host, Ask::new("https", host, None, "/echo"), "egress-tls"));
+    let all = all.map(|host| {
+        Case::with(
+            host,
+            AttackRequest::new("https", host, None, "/echo"),
+            "egress-tls",
+        )
+    });
     cases::run(&world, ways, all.to_vec()).await;
     for seen in [known.seen(), unknown.seen(), plain.seen()] {
         assert!(seen.is_empty(), "{seen:?}");
     }
     for &way in ways {
-        let ask = Ask::new("https", "known.test", None, "/status/200");
+        let ask = AttackRequest::new("https", "known.test", None, "/status/200");
         let told = world.ask(way, &ask).await.unwrap();
         assert_eq!(told.result.unwrap(), b"status 200");
     }

@@ -5,8 +5,8 @@ use iof_tests::{server::Server, upstream::Upstream};
 
 use super::{
     cases::{self, Case, Ends},
-    dns::{Dns, Says},
-    paths::{Ask, Way, World, on_every_path},
+    dns::{Dns, DnsAnswer},
+    paths::{AttackRequest, EgressPath, World, on_every_path},
     servers::{Evil, Victim, pin, redirecting},
     table::REDIRECTS,
 };
@@ -48,7 +48,7 @@ on_every_path!(
     proxies_of_the_environment
 );
 
-async fn what_no_rule_allows(ways: &[Way]) {
+async fn what_no_rule_allows(ways: &[EgressPath]) {
     let (http, evil) = (Upstream::start().await, Evil::start().await);
     let mut config = format!("{RULES}{}", evil.pin("start.test"));
     for name in NAMES {
@@ -105,20 +105,20 @@ async fn what_no_rule_allows(ways: &[Way]) {
         let (scheme, rest) = url.split_once("://").unwrap();
         let (authority, path) = rest.split_at(rest.find('/').unwrap());
         let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
-        let ask = Ask::new(scheme, host, port.parse().ok(), path);
+        let ask = AttackRequest::new(scheme, host, port.parse().ok(), path);
         all.push(Case::with(url, ask, "egress-denied"));
         for status in REDIRECTS {
-            let ask = Ask::http("start.test", &redirecting(status, url));
+            let ask = AttackRequest::http("start.test", &redirecting(status, url));
             all.push(Case::with(format!("{status} {url}"), ask, "egress-denied"));
         }
     }
     cases::run(&world, ways, all).await;
-    for &way in ways.iter().filter(|way| **way != Way::FetchUrl) {
-        let mail = |method| Ask::http("api.test", "/v3/mail").method(method);
-        let start = |method| Ask::http("start.test", "/302/2f").method(method);
+    for &way in ways.iter().filter(|way| **way != EgressPath::FetchUrl) {
+        let mail = |method| AttackRequest::http("api.test", "/v3/mail").method(method);
+        let start = |method| AttackRequest::http("start.test", "/302/2f").method(method);
         // What is no method of the command has no rule either.
         let never = match way {
-            Way::HttpProxy => Ends::Misspelt,
+            EgressPath::HttpProxy => Ends::Misspelt,
             _ => Ends::With("egress-denied", String::new()),
         };
         let all = vec![
@@ -144,14 +144,14 @@ async fn what_no_rule_allows(ways: &[Way]) {
     for &way in ways {
         for (host, port, path) in allowed {
             let told = world
-                .ask(way, &Ask::new("http", host, port, path))
+                .ask(way, &AttackRequest::new("http", host, port, path))
                 .await
                 .unwrap();
             told.result
                 .unwrap_or_else(|failure| panic!("{way:?} {host}: {failure:?}"));
         }
         if let Some(told) = world
-            .ask(way, &Ask::http("put.test", "/").method("PUT"))
+            .ask(way, &AttackRequest::http("put.test", "/").method("PUT"))
             .await
         {
             told.result.unwrap();
@@ -160,7 +160,7 @@ async fn what_no_rule_allows(ways: &[Way]) {
     assert!(http.seen().len() >= ways.len() * allowed.len());
 }
 
-async fn no_rules_allow_nothing(ways: &[Way]) {
+async fn no_rules_allow_nothing(ways: &[EgressPath]) {
     let upstream = Upstream::start().await;
     let pins = format!(
         "{}{}",
@@ -169,7 +169,7 @@ async fn no_rules_allow_nothing(ways: &[Way]) {
     );
     let world = World::start(format!("[defaults]\noutbound = []\n{pins}"), ways).await;
     let all = ["api.test", "127.0.0.1", "169.254.169.254", "example.com"];
-    let all = all.map(|host| Case::with(host, Ask::http(host, "/"), "egress-denied"));
+    let all = all.map(|host| Case::with(host, AttackRequest::http(host, "/"), "egress-denied"));
     cases::run(&world, ways, all.to_vec()).await;
     assert!(upstream.seen().is_empty());
 }
@@ -213,7 +213,7 @@ async fn a_rule_that_cannot_be_meant() {
     }
 }
 
-async fn proxies_of_the_environment(ways: &[Way]) {
+async fn proxies_of_the_environment(ways: &[EgressPath]) {
     let (proxy, folder) = (Victim::start().await, tempfile::tempdir().unwrap());
     let ca = folder.path().join("ca.pem");
     let (http, https) = (
@@ -221,7 +221,7 @@ async fn proxies_of_the_environment(ways: &[Way]) {
         Upstream::start_tls(&["api.test"]).await,
     );
     https.write_ca(&ca);
-    let dns = Dns::start(|_| Says::Missing).await;
+    let dns = Dns::start(|_| DnsAnswer::Missing).await;
     let mut server = Server::builder().config(format!(
         "[defaults]\noutbound = [\"* http://*\", \"* https://*\"]\n[egress]\nca_files = [{ca:?}]\n{}{}{}",
         dns.setting(),
@@ -236,7 +236,7 @@ async fn proxies_of_the_environment(ways: &[Way]) {
     let world = World::of(server.start().await, ways).await;
     for &way in ways {
         for scheme in ["http", "https"] {
-            let ask = Ask::new(scheme, "api.test", None, "/status/200");
+            let ask = AttackRequest::new(scheme, "api.test", None, "/status/200");
             let told = world.ask(way, &ask).await.unwrap();
             assert_eq!(told.result.unwrap(), b"status 200");
         }
@@ -244,13 +244,13 @@ async fn proxies_of_the_environment(ways: &[Way]) {
     // A proxy would resolve names itself, and reach what it can reach.
     let mut all = Vec::new();
     for scheme in ["http", "https"] {
-        let missing = Ask::new(scheme, "missing.test", None, "/");
+        let missing = AttackRequest::new(scheme, "missing.test", None, "/");
         all.push(Case::with(
             format!("{scheme}, a name"),
             missing,
             "egress-dns",
         ));
-        let address = Ask::new(scheme, "169.254.169.254", None, "/");
+        let address = AttackRequest::new(scheme, "169.254.169.254", None, "/");
         all.push(Case::with(
             format!("{scheme}, an address"),
             address,

@@ -11,7 +11,7 @@ mod lists;
 
 use crate::Value;
 use crate::abi::guest::Guest;
-use crate::abi::layout::{self, Era, Fallible, ResultLayout};
+use crate::abi::layout::{self, Era, ErrorLayout, ResultLayout};
 use crate::abi::objects::Holder;
 use crate::manifest::{Core, Type};
 use lift::{fetch, lift};
@@ -33,10 +33,10 @@ const UNTOUCHED: u32 = 0xa5a5_a5a5;
 const LOW: u32 = 1 << 16;
 
 /// Core types of a known result, with its error.
-fn cores(ty: &Type, era: Era, fallible: Fallible) -> Vec<Core> {
+fn cores(ty: &Type, era: Era, fallible: ErrorLayout) -> Vec<Core> {
     let mut cores = vec![];
     layout::flatten(ty, era, &mut cores);
-    if fallible != Fallible::No {
+    if fallible != ErrorLayout::No {
         cores.extend([Core::I32, Core::I32]);
     }
     cores
@@ -166,12 +166,12 @@ fn known<T: Holder>(
     guest: &mut Guest<'_, T>,
     ty: &Type,
     era: Era,
-    fallible: Fallible,
+    fallible: ErrorLayout,
     values: &[Val],
     limit: u64,
 ) -> wasmtime::Result<Value> {
     let values = match (fallible, values) {
-        (Fallible::No, values) => values,
+        (ErrorLayout::No, values) => values,
         (_, [values @ .., Val::I32(error), Val::I32(flag)]) => {
             if *flag != 0 {
                 return Err(Returned(error.cast_unsigned()).into());

@@ -1,7 +1,7 @@
 //! Rules of planning a call. Calls themselves are tested from outside, with real modules.
 
 use super::*;
-use crate::abi::layout::{Era, Fallible, ResultLayout, whole};
+use crate::abi::layout::{Era, ErrorLayout, ResultLayout, whole};
 use crate::manifest::{Abi, Core, Type};
 use bytes::Bytes;
 use iof_fault::{Fault, FaultKind};
@@ -56,7 +56,7 @@ fn known(ty: Type, halves: bool, area: bool) -> ResultLayout {
             ..Era::default()
         },
         area,
-        fallible: Fallible::No,
+        fallible: ErrorLayout::No,
     }
 }
 

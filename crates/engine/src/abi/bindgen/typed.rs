@@ -2,7 +2,7 @@
 
 use super::super::input::{InputArg, coerce, convert, name};
 use crate::StatedSignature;
-use crate::abi::layout::{self, CallPlan, CoreArg, Era, Fallible, ResultLayout};
+use crate::abi::layout::{self, CallPlan, CoreArg, Era, ErrorLayout, ResultLayout};
 use crate::manifest::{Core, Export, Signature, Type};
 use crate::types::listed;
 use iof_fault::{Fault, FaultKind};
@@ -97,9 +97,9 @@ fn returned(
         // One value is returned directly; a return area means more values, or an error beside the value.
         let several = cores.len() >= 2 || cores == [Core::I64];
         return match fallible {
-            None if several => Some(known(Fallible::Perhaps)),
-            None | Some(true) => Some(known(Fallible::Yes)),
-            Some(false) => several.then(|| known(Fallible::No)),
+            None if several => Some(known(ErrorLayout::Perhaps)),
+            None | Some(true) => Some(known(ErrorLayout::Yes)),
+            Some(false) => several.then(|| known(ErrorLayout::No)),
         };
     }
     let (plain, error) = export.core_results.split_at_checked(cores.len())?;
@@ -108,8 +108,8 @@ fn returned(
     }
     match (error, fallible) {
         ([], None | Some(false)) if cores.is_empty() => Some(ResultLayout::Nothing),
-        ([], None | Some(false)) => Some(known(Fallible::No)),
-        ([Core::I32, Core::I32], None | Some(true)) => Some(known(Fallible::Yes)),
+        ([], None | Some(false)) => Some(known(ErrorLayout::No)),
+        ([Core::I32, Core::I32], None | Some(true)) => Some(known(ErrorLayout::Yes)),
         _ => None,
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn check_stated_signature(
 }
 
 /// One argument as core values.
-enum Lowered {
+enum LoweredArgument {
     One(CoreArg),
     /// A word for the presence of a value, and the value.
     Tagged(i32, CoreArg),
@@ -173,8 +173,8 @@ pub(super) fn typed(
     let mut slots = Vec::with_capacity(lowered.len());
     for lowered in lowered {
         match lowered {
-            Lowered::One(slot) => slots.push(slot),
-            Lowered::Tagged(tag, slot) => slots.extend([CoreArg::I32(tag), slot]),
+            LoweredArgument::One(slot) => slots.push(slot),
+            LoweredArgument::Tagged(tag, slot) => slots.extend([CoreArg::I32(tag), slot]),
         }
     }
     Ok(CallPlan {
@@ -184,29 +184,29 @@ pub(super) fn typed(
 }
 
 /// Lowers one argument of a known type, as the module's version lays it out.
-fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option<Lowered> {
-    let one = |slot| Some(Lowered::One(slot));
+fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option<LoweredArgument> {
+    let one = |slot| Some(LoweredArgument::One(slot));
     match ty {
         Type::Option(inner) if given.is_absent(inner) => match &**inner {
             Type::I32 | Type::U32 | Type::F32 if era.float_options => one(CoreArg::F64(none?)),
             Type::Enum { hole, .. } if era.float_enums => one(CoreArg::F64(f64::from(*hole))),
             Type::Enum { hole, .. } => one(CoreArg::I32(hole.cast_signed())),
             Type::String | Type::Bytes | Type::List(_) => one(CoreArg::Null),
-            inner if layout::is_tagged(inner) => Some(Lowered::Tagged(0, zero(inner, era))),
+            inner if layout::is_tagged(inner) => Some(LoweredArgument::Tagged(0, zero(inner, era))),
             _ => one(CoreArg::I32(layout::NARROW_NONE)),
         },
         Type::Option(inner) => match (lower_one(inner, given, era, none)?, &**inner) {
-            (Lowered::One(CoreArg::I32(n)), Type::I32) if era.float_options => {
+            (LoweredArgument::One(CoreArg::I32(n)), Type::I32) if era.float_options => {
                 one(CoreArg::F64(n.into()))
             }
-            (Lowered::One(CoreArg::I32(n)), Type::U32) if era.float_options => {
+            (LoweredArgument::One(CoreArg::I32(n)), Type::U32) if era.float_options => {
                 one(CoreArg::F64(n.cast_unsigned().into()))
             }
-            (Lowered::One(CoreArg::F32(n)), Type::F32) if era.float_options => {
+            (LoweredArgument::One(CoreArg::F32(n)), Type::F32) if era.float_options => {
                 one(CoreArg::F64(n.into()))
             }
-            (Lowered::One(slot), inner) if layout::is_tagged(inner) => {
-                Some(Lowered::Tagged(1, slot))
+            (LoweredArgument::One(slot), inner) if layout::is_tagged(inner) => {
+                Some(LoweredArgument::Tagged(1, slot))
             }
             (lowered, _) => Some(lowered),
         },

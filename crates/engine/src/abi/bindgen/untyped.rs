@@ -1,7 +1,7 @@
 //! Calls of exports without known types: the core type and the arguments decide.
 
 use super::super::input::{ArgHint, InputArg, convert, expand_array};
-use crate::abi::layout::{CallPlan, CoreArg, Era, Fallible, ResultLayout};
+use crate::abi::layout::{CallPlan, CoreArg, Era, ErrorLayout, ResultLayout};
 use crate::manifest::{Core, Export, Type};
 use std::collections::HashSet;
 
@@ -53,8 +53,8 @@ pub(super) fn shaped(export: &Export, given: &[InputArg], texts: bool) -> Option
         .or_else(|| plan(params, ResultLayout::Nothing)),
         [Core::I32, Core::I32] => plan(params, ResultLayout::Pair(false)),
         [Core::I32, Core::I32, Core::I32, Core::I32] => plan(params, ResultLayout::Pair(true)),
-        [one] => plan(params, scalar(*one, Fallible::No)?),
-        [one, Core::I32, Core::I32] => plan(params, scalar(*one, Fallible::Yes)?),
+        [one] => plan(params, scalar(*one, ErrorLayout::No)?),
+        [one, Core::I32, Core::I32] => plan(params, scalar(*one, ErrorLayout::Yes)?),
         _ => None,
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn passes_result(export: &Export) -> bool {
 }
 
 /// A number of a core type, signed.
-fn scalar(core: Core, fallible: Fallible) -> Option<ResultLayout> {
+fn scalar(core: Core, fallible: ErrorLayout) -> Option<ResultLayout> {
     Some(ResultLayout::Known {
         ty: number(core)?,
         era: Era::default(),

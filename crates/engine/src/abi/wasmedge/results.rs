@@ -43,7 +43,7 @@ pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtim
         [] => Ok(Value::Unit),
         [one] => single(memory, one, limit),
         several => {
-            let mut json = Limited::new(limit);
+            let mut json = LimitedText::new(limit);
             for (at, entry) in several.iter().enumerate() {
                 json.put(if at == 0 { b"[" } else { b"," })?;
                 write(memory, entry, &mut json)?;
@@ -76,7 +76,7 @@ fn single(memory: &[u8], entry: &[u8; ENTRY as usize], limit: u64) -> wasmtime::
             })
         }
         code if ARRAYS.contains(&code) => {
-            let mut json = Limited::new(limit);
+            let mut json = LimitedText::new(limit);
             write(memory, entry, &mut json)?;
             Ok(Value::Text(json.done()))
         }
@@ -114,7 +114,11 @@ fn number(code: u32, bytes: &[u8]) -> Option<Value> {
 }
 
 /// One value as JSON.
-fn write(memory: &[u8], entry: &[u8; ENTRY as usize], json: &mut Limited) -> wasmtime::Result<()> {
+fn write(
+    memory: &[u8],
+    entry: &[u8; ENTRY as usize],
+    json: &mut LimitedText,
+) -> wasmtime::Result<()> {
     let (pointer, code, length) = parts(*entry);
     if code == STRING {
         let text = result(memory, pointer, length.into(), json.limit)?;
@@ -172,12 +176,12 @@ fn bad(code: u32, length: u32) -> wasmtime::Error {
 }
 
 /// A text that does not grow beyond a limit.
-struct Limited {
+struct LimitedText {
     text: Vec<u8>,
     limit: u64,
 }
 
-impl Limited {
+impl LimitedText {
     fn new(limit: u64) -> Self {
         Self {
             text: vec![],
@@ -203,7 +207,7 @@ impl Limited {
     }
 }
 
-impl Write for Limited {
+impl Write for LimitedText {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if (self.text.len() as u64).saturating_add(bytes.len() as u64) > self.limit {
             return Err(io::ErrorKind::StorageFull.into());

@@ -235,9 +235,9 @@ fn numbers_of_64_bits_in_every_shape() {
         let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
         // A caller who states the types does not state whether the function may fail; the area shows it.
         if let ResultLayout::Known { fallible, .. } = &mut by_header.returns
-            && *fallible == Fallible::Perhaps
+            && *fallible == ErrorLayout::Perhaps
         {
-            *fallible = Fallible::No;
+            *fallible = ErrorLayout::No;
         }
         let by_itself = plan(&export(params, results, described), &texts(&[&given])).unwrap();
         assert_eq!(

@@ -13,7 +13,7 @@ const COMMANDS: usize = 200;
 
 /// Commands and outbound requests, by name or class and by outcome.
 #[derive(Default)]
-pub(super) struct Leaving {
+pub(super) struct OutboundMetrics {
     commands: Mutex<ByOutcome<Box<str>>>,
     requests: Mutex<ByOutcome<&'static str>>,
     /// Waits of requests for their turn, by the setting.
@@ -47,7 +47,7 @@ impl Figures {
     }
 }
 
-impl Leaving {
+impl OutboundMetrics {
     /// Runs of commands, by name and outcome.
     pub(super) fn commands(&self) -> Vec<(Box<str>, &'static str, Arc<Figures>)> {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ impl iof_command::Observer for Metrics {
     fn ran(&self, run: &iof_command::Run<'_>) {
         let figures = {
             let mut commands = self
-                .leaving
+                .outbound
                 .commands
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +108,7 @@ impl iof_egress::Observer for Metrics {
         let class = entry.address.map_or("none", |address| class(address.ip()));
         let figures = {
             let mut requests = self
-                .leaving
+                .outbound
                 .requests
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ impl iof_egress::Observer for Metrics {
         };
         figures.count(entry.took, entry.bytes_out, entry.bytes_in);
         if let Some(waited) = entry.waited {
-            let waits = &self.leaving.waits;
+            let waits = &self.outbound.waits;
             let mut waits = waits.lock().unwrap_or_else(PoisonError::into_inner);
             let times = Arc::clone(waits.entry(waited.limit).or_default());
             drop(waits);
