@@ -73,7 +73,7 @@ impl Body for ResponseStream {
     fn size_hint(&self) -> SizeHint {
         match self.ended {
             true => SizeHint::with_exact(0),
-            false => self.hint.clone(),
+            false => self.hint,
         }
     }
 }

@@ -167,15 +167,16 @@ impl Exchange<'_> {
         let (sender, stream) = download::channel(SizeHint::with_exact(size), size == 0);
         let (parts, body) = response.into_parts();
         let head = Response::from_parts(parts, stream);
-        let taken = transfer.head.take().map(|taker| taker.send(head));
+        let taker = transfer.head.take();
+        let taken = taker.is_some_and(|taker| taker.send(head).is_ok());
         let rest = async {
             sender.send(Part::Frame(Frame::data(body))).await.ok()?;
             sender.send(Part::End).await.ok()
         };
         let rest = timeout_at(self.deadline, rest);
-        match taken {
-            Some(Ok(())) if size == 0 || matches!(rest.await, Ok(Some(()))) => Delivered::Whole,
-            _ => Delivered::Abandoned,
+        match taken && (size == 0 || matches!(rest.await, Ok(Some(())))) {
+            true => Delivered::Whole,
+            false => Delivered::Abandoned,
         }
     }
 
@@ -230,8 +231,9 @@ impl Exchange<'_> {
         *head.status_mut() = parts.status;
         *head.headers_mut() = parts.headers;
         *head.version_mut() = parts.version;
-        let taken = transfer.head.take().map(|taker| taker.send(head));
-        if !matches!(taken, Some(Ok(()))) {
+        let taker = transfer.head.take();
+        let taken = taker.is_some_and(|taker| taker.send(head).is_ok());
+        if !taken {
             return Ok(Delivered::Abandoned);
         }
         let mut delivery = Delivery {

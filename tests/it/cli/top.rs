@@ -84,11 +84,12 @@ async fn top_shows_what_functions_do_now() {
     );
     assert!(first["calls_per_second"].as_f64().unwrap() > 1.0, "{json}");
     assert!(json["server"]["slots"]["limit"].is_u64(), "{json}");
+    let own = idle.to_string();
     let resting = json["functions"]
         .as_array()
         .unwrap()
         .iter()
-        .find(|row| row["function"] == idle.to_string());
+        .find(|row| row["function"] == own);
     assert!(resting.unwrap()["p99"].is_null(), "{json}");
 }
 

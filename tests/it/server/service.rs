@@ -168,7 +168,7 @@ async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
         fs::write(&file, "log = \"warn\"\n[limits]\ncomands = 4\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "comands").await;
-        logs(&server, "All settings stay as they were.").await;
+        logs(&server, "The settings stay as they were.").await;
         fs::remove_file(&file).unwrap();
         server.signal(Signal::HUP);
         logs(&server, "No such file").await;

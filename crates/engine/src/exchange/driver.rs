@@ -233,13 +233,11 @@ impl Driver {
         let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         let (body, end) = ResponseBody::new(body, Arc::clone(&self.shared), (most, declared));
         self.end = (!without_body).then_some(end);
-        let taken = self
-            .head
-            .take()
-            .map(|head| head.send(Response::from_parts(parts, body)));
-        match taken {
-            Some(Ok(())) => Ok(()),
-            _ => Err(self.gone()),
+        let response = Response::from_parts(parts, body);
+        let taken = self.head.take();
+        match taken.is_some_and(|head| head.send(response).is_ok()) {
+            true => Ok(()),
+            false => Err(self.gone()),
         }
     }
 

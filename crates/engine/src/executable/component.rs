@@ -192,7 +192,7 @@ impl ComponentCall<'_> {
             component, found, ..
         } = self.export;
         let instance = component.pre.instantiate_async(&mut *store).await?;
-        let function = instance.get_func(&mut *store, &found.handle);
+        let function = instance.get_func(&mut *store, found.handle);
         let function = function
             .ok_or_else(|| wasmtime::Error::msg("an export of the manifest is not a function"))?;
         match self.plan {

@@ -181,8 +181,9 @@ async fn keep_profile(client: &Client, key: &str, project: &Path) -> Result<(), 
     };
     if let Some(id) = &profile.id {
         let file = project.join(DEV).join(DEV_SERVER);
-        fs::write(&file, format!("{}\n{id}\n", profile.server))
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+        let lines = format!("{}\n{id}\n", profile.server);
+        let written = tokio::fs::write(&file, lines).await;
+        written.map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Profiles::change(|profiles| {
         profiles.dev = Some(profile);

@@ -172,7 +172,7 @@ fn value(ty: &Made, draw: &mut impl FnMut() -> u64) -> Json {
     let number = draw();
     let pick = |count: usize| usize::try_from(number).unwrap_or_default() % count;
     match ty {
-        Made::Plain("bool") => json!(number % 2 == 0),
+        Made::Plain("bool") => json!(number.is_multiple_of(2)),
         Made::Plain("u8") => json!(number as u8),
         Made::Plain("s8") => json!(number as i8),
         Made::Plain("u16") => json!(number as u16),
@@ -213,7 +213,7 @@ fn value(ty: &Made, draw: &mut impl FnMut() -> u64) -> Json {
             }
         }
         Made::Result(ok, err) => {
-            let (name, ty) = if number % 2 == 0 {
+            let (name, ty) = if number.is_multiple_of(2) {
                 ("ok", ok)
             } else {
                 ("err", err)
