@@ -1,4 +1,6 @@
 //! One hop: a request whose URL is admitted, and the head of its response, with a limit for each wait and each size.
+//!
+//! More than 400 lines: the steps of one exchange, in the order in which they happen.
 
 use std::future::Future;
 use std::pin::pin;

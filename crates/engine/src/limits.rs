@@ -3,6 +3,8 @@
 //! The names are the settings' names under `[limits]` and `[compile]`; the fault code of each is its name with
 //! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
 //! harms no other on a small machine; raise them for functions that you trust.
+//!
+//! More than 400 lines: a limit is a default, an override and a fault, which stand together so that none is forgotten.
 
 use bytesize::ByteSize;
 use iof_fault::{Fault, FaultKind};

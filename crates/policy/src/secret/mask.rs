@@ -11,6 +11,8 @@
 //!
 //! The mask protects against honest services, not against a service that works for the function: a reversed or
 //! encrypted value passes. The protection against that is the rule of the attachment.
+//!
+//! More than 400 lines: what is masked and the tests that attack it stand together.
 
 use std::collections::{BTreeSet, HashMap};
 
