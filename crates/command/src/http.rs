@@ -31,7 +31,7 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// Its head and its body.
     pub response: Response<UnsyncBoxBody<Bytes, Fault>>,
-    /// What makes the body arrive while it is polled; to drop it cancels the request.
+    /// The future that reads the body while it is polled; dropping it cancels the request.
     pub rest: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 

@@ -53,14 +53,14 @@ pub(crate) struct Streamed {
     wanted: oneshot::Receiver<Infallible>,
 }
 
-/// How far a body is, for those who wait for its response.
+/// The progress of a body, for those who wait for its response.
 pub(crate) struct Progress {
     sent: AtomicU64,
     stage: Mutex<Stage>,
     waiting: AtomicWaker,
 }
 
-/// What a body waits for.
+/// The party that a body waits for.
 #[derive(Clone)]
 pub(crate) enum Stage {
     /// A connection.

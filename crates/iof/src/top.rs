@@ -44,7 +44,7 @@ struct Counts {
     waits: Vec<u64>,
 }
 
-/// What one version of a function did between two readings.
+/// The activity of one version of a function between two readings.
 #[derive(Debug, PartialEq)]
 struct Row {
     function: String,

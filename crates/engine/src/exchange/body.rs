@@ -101,7 +101,7 @@ pub struct ResponseBody {
     body: Option<HyperOutgoingBody>,
     shared: Arc<Shared>,
     left: u64,
-    /// What is left of its `Content-Length`: a connection asks for nothing behind it.
+    /// The rest of its `Content-Length`: a connection asks for nothing behind it.
     declared: Option<u64>,
     /// Told that the body is at its end, or dropped without.
     end: Option<oneshot::Sender<()>>,

@@ -78,7 +78,7 @@ impl Driver {
     /// Runs the guest to its end.
     ///
     /// # Errors
-    /// What ended it early: its own error, a limit, or its client.
+    /// The reason for an early end: the guest's own error, a limit, or its client.
     pub(super) async fn drive(
         &mut self,
         run: impl Future<Output = wasmtime::Result<()>>,

@@ -1,6 +1,6 @@
 //! `wasi:filesystem` with the limits of a call's files: bytes, directories, open files and lengths of paths.
 //!
-//! What is opened counts before it is opened, until it is dropped: descriptors, and streams of them, which keep the file
+//! Descriptors count from before they are opened until they are dropped, and so do streams of them, which keep the file
 //! open by themselves. What is written counts before it is written.
 
 use super::streams::{Reading, Writing};

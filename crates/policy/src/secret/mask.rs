@@ -38,7 +38,7 @@ pub struct Mask {
     start: StateID,
     /// The length of the longest pattern.
     longest: usize,
-    /// How much of a pattern each state has read: the most that the latest units may be the beginning of.
+    /// The length of the part of a pattern that each state has read: the most that the latest units may begin.
     depths: HashMap<StateID, usize>,
 }
 
