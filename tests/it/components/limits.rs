@@ -223,6 +223,30 @@ async fn what_the_host_holds_for_a_guest_is_bounded() {
     );
 }
 
+/// A component that makes `count` resources of its own, and keeps them.
+const OWNER: &str = r#"(component
+    (type $r (resource (rep i32)))
+    (core func $new (canon resource.new $r))
+    (core module $m
+        (import "" "new" (func $new (param i32) (result i32)))
+        (func (export "own") (param $count i32)
+            (loop $more
+                (drop (call $new (i32.const 7)))
+                (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+                (br_if $more (local.get $count)))))
+    (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+    (func (export "own") (param "count" u32) (canon lift (core func $i "own"))))"#;
+
+#[tokio::test]
+async fn resources_of_its_own_are_bounded() {
+    let server = Server::start("[limits]\nhandles = 50\n").await;
+    let function = server.deploy(wat(OWNER), "").await;
+    for (count, fault) in [(40, ""), (60, "handles"), (100_000_000, "handles")] {
+        let answer = call(&server, &function, "own", &json!([count])).await;
+        assert_eq!(answer.fault(), fault, "{count}: {}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn a_declaration_lowers_the_limits_of_a_component() {
     let server = Server::start("").await;
