@@ -32,7 +32,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
         "get-directories",
         |mut store: StoreContextMut<'_, CallState>, (): ()| {
             let state = store.data_mut();
-            let directories = preopens::Host::get_directories(&mut view(state))?;
+            let ctx = &mut state.wasi.root().clone();
+            let table = state.wasi.table();
+            let directories =
+                preopens::Host::get_directories(&mut WasiFilesystemCtxView { ctx, table })?;
             for _ in &directories {
                 files(state)?.open(&state.limits)?;
             }

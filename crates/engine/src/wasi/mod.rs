@@ -3,7 +3,8 @@
 //! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
 //! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
 //! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this call; there are no
-//! sockets. The context is made at the guest's first use of any of these: most calls never use it.
+//! sockets. The context is made at the guest's first use of any of these: most calls never use it. A component's directory
+//! is made when it asks for its directories.
 //!
 //! `wasmtime_wasi` bounds neither writes nor open files nor the size of a guest's input: `host::preview1` does, and
 //! counts toward the limits of the call's files.
@@ -29,6 +30,7 @@ use std::time::Instant;
 use streams::LogStream;
 use uuid::Uuid;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
@@ -37,6 +39,8 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 pub(crate) struct Wasi {
     /// Made at first use.
     context: Option<Box<WasiP1Ctx>>,
+    /// The directory of a component's call, made when the guest asks for its directories.
+    root: Option<WasiFilesystemCtx>,
     /// The recorder behind the streams of `context`.
     recorder: Option<LogRecorder>,
     setup: Setup,
@@ -61,10 +65,30 @@ pub(crate) struct Setup {
     pub(crate) handles: Option<u32>,
 }
 
+impl Setup {
+    /// Makes the call's scratch directory and opens it as `/`, if the call may have files.
+    fn open_root(&self, builder: &mut WasiCtxBuilder, files: &mut Files) {
+        let Some(scratch) = &self.scratch else {
+            return;
+        };
+        let made = scratch.directory(self.call).map_err(wasmtime::Error::new);
+        match made.and_then(|made| {
+            builder
+                .preopened_dir(made.path(), "/", FsPerms::ReadWrite)
+                .map(|_| made)
+        }) {
+            Ok(made) => files.keep(made),
+            // The guest sees a system without files, which programs must expect; the operator sees the reason.
+            Err(error) => tracing::error!(%error, "no scratch directory for a call"),
+        }
+    }
+}
+
 impl Wasi {
     pub(crate) fn new(setup: Setup, limits: &Limits) -> Self {
         Self {
             context: None,
+            root: None,
             recorder: None,
             setup,
             files: Files::new(limits),
@@ -114,6 +138,7 @@ impl Wasi {
             recorder,
             setup,
             files,
+            ..
         } = self;
         context.get_or_insert_with(|| {
             let program = setup.program.as_mut();
@@ -147,17 +172,8 @@ impl Wasi {
                         began: Instant::now(),
                     });
             }
-            if let Some(scratch) = &setup.scratch {
-                let made = scratch.directory(setup.call).map_err(wasmtime::Error::new);
-                match made.and_then(|made| {
-                    builder
-                        .preopened_dir(made.path(), "/", FsPerms::ReadWrite)
-                        .map(|_| made)
-                }) {
-                    Ok(made) => files.keep(made),
-                    // The guest sees a system without files, which programs must expect; the operator sees the reason.
-                    Err(error) => tracing::error!(%error, "no scratch directory for a call"),
-                }
+            if setup.handles.is_none() {
+                setup.open_root(&mut builder, files);
             }
             let mut context = Box::new(builder.build_p1());
             if let Some(handles) = setup.handles {
@@ -166,6 +182,19 @@ impl Wasi {
                 context.ctx().table.set_max_capacity(entries);
             }
             context
+        })
+    }
+
+    /// The filesystem of a component: its scratch directory, made at first use. A component that imports
+    /// `wasi:filesystem`, as all of Rust's do, need not use it.
+    pub(crate) fn root(&mut self) -> &mut WasiFilesystemCtx {
+        let Self {
+            root, setup, files, ..
+        } = self;
+        root.get_or_insert_with(|| {
+            let mut builder = WasiCtxBuilder::new();
+            setup.open_root(&mut builder, files);
+            builder.build().filesystem().clone()
         })
     }
 
