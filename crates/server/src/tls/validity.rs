@@ -139,7 +139,8 @@ impl fmt::Display for Expiry {
             ),
             Self::Soon { days, until } => write!(
                 f,
-                "The certificate ends in {days} days, at {}. Renew it: the files are read again when they change.",
+                "The certificate ends in {days} day{}, at {}. Renew it: the files are read again when they change.",
+                if *days == 1 { "" } else { "s" },
                 at(*until)
             ),
             Self::Ended { until } => write!(
