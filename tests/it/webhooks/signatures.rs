@@ -119,7 +119,21 @@ async fn an_event_of_github_is_taken_if_github_signed_it() {
         refused(&send(&server, &function, "github", &event(wrong), body).await);
     }
     let other = format!("sha256={}", hmac("another secret", body));
-    refused(&send(&server, &function, "github", &event(&other), body).await);
+    let answer = send(&server, &function, "github", &event(&other), body).await;
+    refused(&answer);
+    // 8 were refused, and each has one line, with its call.
+    let log = server.log();
+    let lines = || {
+        log.lines()
+            .filter(|line| line.contains("function:signature"))
+    };
+    assert_eq!(lines().count(), 8, "{log}");
+    let call = answer.header("iof-call");
+    assert_eq!(
+        lines().filter(|line| line.contains(call)).count(),
+        1,
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -172,10 +172,10 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => Ok(reply::of_value(value)?),
-        // Its observers know of its fault.
+        // Its observers have logged its fault.
         Err(fault) => {
             let fault = caller::disclosed(app, &address.function, headers, fault).await;
-            Ok(Refusal::from(fault).into_response())
+            Ok(reply::failure(&fault))
         }
     }
 }
