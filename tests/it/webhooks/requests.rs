@@ -157,6 +157,20 @@ async fn a_function_says_which_methods_call_it() {
             }
         }
     }
+    // Its document says so, too.
+    let document = format!("/v1/functions/{}/openapi.json", function.id);
+    let document = server.get(&document).await.json();
+    for (export, methods) in [
+        ("show", &["get", "post", "put", "delete"][..]),
+        ("raw_text", &["post"]),
+        ("answer", &["get", "post"]),
+        ("add", &[]),
+    ] {
+        let operations = &document["paths"][format!("/fn/{}/{export}", function.id)];
+        let operations = operations.as_object();
+        let found: Vec<_> = operations.into_iter().flat_map(|all| all.keys()).collect();
+        assert_eq!(found, methods, "{export}");
+    }
     // /v1 is an API of its own: a call is a POST.
     let get = server.get(&addresses(&function, "show")[1]).await;
     assert_eq!((get.http.as_u16(), get.fault()), (405, "method"));

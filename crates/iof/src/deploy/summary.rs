@@ -54,21 +54,31 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     };
     let mut text = format!("{name} version {}{runs}{exported}\n", deployed["version"]);
     if let Some(export) = exports.first() {
-        let call = format!("{}/call/{}", path(&name), segment(export));
-        let _ = writeln!(text, "  url   {}", client.url(&call));
+        let own = format!("/fn/{}/", segment(&name));
+        let call = format!("{}/call/", path(&name));
+        let operations = |at: &str| {
+            let at = format!("{at}{}", export.replace('/', "%2F"));
+            document.and_then(|document| document["paths"][at].as_object())
+        };
+        // A function that takes requests as they are is called where it takes them.
+        let (at, operations) = match operations(&own) {
+            Some(operations) => (own, Some(operations)),
+            None => {
+                let operations = operations(&call);
+                (call, operations)
+            }
+        };
+        let url = client.url(&format!("{at}{}", segment(export)));
         // Only the user's own key may be in a line that is copied.
         let key = match wishes.private {
             true => "-H 'authorization: Bearer KEY' ",
             false => "",
         };
+        let request = request(document, operations);
         let _ = writeln!(
             text,
-            "  curl  curl {key}{}{}",
-            body(
-                document,
-                &format!("{}/call/{}", path(&name), export.replace('/', "%2F"))
-            ),
-            word(&client.url(&call))
+            "  url   {url}\n  curl  curl {key}{request}{}",
+            word(&url)
         );
         let _ = writeln!(text, "  iof   iof call {name} {} …{server}", word(export));
     } else if after.and_then(active).is_some_and(answers_http) {
@@ -146,9 +156,19 @@ fn key_of(deployment: &Deployment, name: &str, server: &str) -> String {
 /// The most values of a sample.
 const SAMPLE: u32 = 200;
 
-/// A sample body for the function, as an argument of curl.
-fn body(document: Option<&Json>, call: &str) -> String {
-    let operation = document.map(|document| &document["paths"][call]["post"]);
+/// A sample request of the function, as arguments of curl; `operations` has those of its address by method.
+fn request(document: Option<&Json>, operations: Option<&serde_json::Map<String, Json>>) -> String {
+    let posted = operations.map(|all| (all.get("post"), all.keys().next()));
+    let operation = match posted {
+        Some((None, Some(method))) => {
+            return match method.as_str() {
+                "get" => String::new(),
+                other => format!("-X {} ", word(&other.to_ascii_uppercase())),
+            };
+        }
+        Some((operation, _)) => operation,
+        None => None,
+    };
     let schema = operation.map(|of| &of["requestBody"]["content"]["application/json"]["schema"]);
     let properties = schema.and_then(|schema| schema["properties"].as_object());
     let Some(properties) = properties else {

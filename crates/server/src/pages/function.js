@@ -127,7 +127,9 @@ async function load() {
   loaded = true;
   $("version").textContent = `version ${answer.info.version} · `;
   $("about").textContent = answer.info.description ?? "";
-  left = Object.entries(answer.paths).map(([path, operations]) => [path, operations, answer]);
+  // The address below /fn, which some have besides, takes the same.
+  const calls = Object.entries(answer.paths).filter(([path]) => path.startsWith("/v1/"));
+  left = calls.map(([path, operations]) => [path, operations, answer]);
   if (left.length === 0) $("exports").append(element("p", { className: "sheet", textContent: "It exports nothing that can be called." }));
   more();
 }

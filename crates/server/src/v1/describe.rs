@@ -52,7 +52,11 @@ fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Va
         // The slash in the name of a function of an interface is not one of the path.
         let segment = export.name.replace('/', "%2F");
         let path = format!("/v1/functions/{id}/call/{segment}");
-        paths.insert(path, json!({ "post": operation(export, &mut schemas) }));
+        let operation = operation(export, &mut schemas);
+        if let Some(own) = own_address(export, &operation) {
+            paths.insert(format!("/fn/{id}/{segment}"), own);
+        }
+        paths.insert(path, json!({ "post": operation }));
     }
     let mut document = json!({
         "openapi": "3.1.0",
@@ -76,6 +80,44 @@ fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Va
         document["security"] = json!([{ "key": [] }]);
     }
     document
+}
+
+/// The methods at `/fn/NAME/EXPORT` of a function that takes requests as they are, or says its methods.
+fn own_address(export: &Export, operation: &Value) -> Option<Value> {
+    let described = export.described.as_ref()?;
+    if described.body == BodyUse::Arguments && described.methods.is_empty() {
+        return None;
+    }
+    let usual = vec!["POST".to_owned()];
+    let methods = match described.methods.is_empty() {
+        true => &usual,
+        false => &described.methods,
+    };
+    let operations = methods.iter().map(|method| {
+        let method = method.to_ascii_lowercase();
+        let mut operation = operation.clone();
+        operation["operationId"] = format!("{}-{method}", export.name).into();
+        if method == "get" {
+            let body = operation
+                .as_object_mut()
+                .and_then(|of| of.remove("requestBody"));
+            operation["parameters"] = body.map_or(json!([]), |body| in_query(&body));
+        }
+        (method, operation)
+    });
+    Some(Value::Object(operations.collect()))
+}
+
+/// The arguments of a body as parameters of a query.
+fn in_query(body: &Value) -> Value {
+    let schema = &body["content"]["application/json"]["schema"];
+    let required = schema["required"].as_array();
+    let properties = schema["properties"].as_object();
+    let parameters = properties.into_iter().flatten().map(|(name, schema)| {
+        let required = required.is_some_and(|all| all.iter().any(|one| one == name));
+        json!({ "name": name, "in": "query", "required": required, "schema": schema })
+    });
+    parameters.collect()
 }
 
 fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
