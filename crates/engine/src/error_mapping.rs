@@ -85,6 +85,10 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
             });
             fault
         }
+        None if error.is::<wasmtime::ThrownException>() => {
+            let message = "The function threw an exception that it did not catch.";
+            Fault::new(FaultKind::Trap, message).with_detail(format!("{error:?}"))
+        }
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::new(
             FaultKind::Concurrency,
             "As many calls as server.concurrency allows are under way. Try again.",

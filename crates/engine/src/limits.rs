@@ -33,7 +33,7 @@ pub struct Limits {
     /// Time in which the function's own code may hold a core; waiting does not count. Fault `guest-cpu`.
     #[serde(with = "humantime_serde")]
     pub guest_cpu: Duration,
-    /// All memories and tables of an instance together. Fault `memory`.
+    /// All memories and tables of an instance together, with its heap of objects and exceptions. Fault `memory`.
     #[serde(with = "crate::size")]
     pub memory: ByteSize,
     /// The call stack of the function's code, the same for all functions. Fault `stack`.

@@ -7,13 +7,11 @@
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{BinaryReaderError, WasmFeatures};
 
-/// Parts of WebAssembly 3.0 that are not supported: shared memories cannot be accounted to one call, and objects and
-/// exceptions live in a heap of the host that no limit of a call counts.
-pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS
-    .union(WasmFeatures::GC)
-    .union(WasmFeatures::EXCEPTIONS);
+/// The part of WebAssembly 3.0 that is not supported: shared memories cannot be accounted to one call.
+pub(crate) const WITHOUT: WasmFeatures = WasmFeatures::THREADS;
 
-/// The supported features: the rest of WebAssembly 3.0.
+/// The supported features: the rest of WebAssembly 3.0. Objects and exceptions live in a heap of the store, which its
+/// limiter counts as it counts memories.
 pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
@@ -22,7 +20,7 @@ pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
 pub(crate) const COMPONENTS: WasmFeatures = SERVED.union(WasmFeatures::COMPONENT_MODEL);
 
 /// Proposals that are not supported: the flag, the name, the way to build without it.
-const UNSERVED: [(WasmFeatures, &str, &str); 10] = [
+const UNSERVED: [(WasmFeatures, &str, &str); 8] = [
     (
         WasmFeatures::SHARED_EVERYTHING_THREADS,
         "shared-everything-threads",
@@ -36,17 +34,7 @@ const UNSERVED: [(WasmFeatures, &str, &str); 10] = [
     (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "Build it without exceptions (Emscripten: -fno-wasm-exceptions)",
-    ),
-    (
-        WasmFeatures::EXCEPTIONS,
-        "exception handling",
-        "Build it without exceptions (Emscripten: -fno-wasm-exceptions)",
-    ),
-    (
-        WasmFeatures::GC,
-        "garbage collection",
-        "Build it for a target with linear memory only",
+        "Build it with the exceptions of WebAssembly 3.0 (LLVM: -mllvm -wasm-use-legacy-eh=false), or without any",
     ),
     (
         WasmFeatures::STACK_SWITCHING,
@@ -122,8 +110,6 @@ mod tests {
                 "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))",
                 "threads",
             ),
-            ("(module (tag))", "exception handling"),
-            ("(module (type (struct)))", "garbage collection"),
             ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
         ] {
             let message = refusal(text);
@@ -143,6 +129,8 @@ mod tests {
             "(module (func (result v128) (v128.const i32x4 0 0 0 0)))",
             "(module (table 1 externref) (func (param externref) (result i32 i32) i32.const 0 i32.const 0))",
             "(module (global i32 (i32.add (i32.const 1) (i32.const 2))))",
+            "(module (tag $t) (func (throw $t)))",
+            "(module (type (struct (field (mut i8)))) (func (result (ref 0)) (struct.new_default 0)))",
         ] {
             let source = wat::parse_str(text).unwrap();
             wasmparser::Validator::new_with_features(SERVED)

@@ -2,6 +2,7 @@
 //! text in sight, programs, what is refused by its name, and real programs from registries.
 
 mod described;
+mod heap;
 mod numbers;
 mod programs;
 mod refused;

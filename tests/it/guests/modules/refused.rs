@@ -95,11 +95,6 @@ async fn a_proposal_that_is_not_served_is_named() {
             r#"(module (memory 1) (func (export "f") (drop (i32.atomic.load (i32.const 0)))))"#,
             "threads",
         ),
-        (
-            r#"(module (tag $t) (func (export "f") (throw $t)))"#,
-            "exception handling",
-        ),
-        ("(module (type (struct (field i32))))", "garbage collection"),
         ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
     ] {
         let answer = server.try_upload(wat(text)).await;

@@ -75,6 +75,18 @@ async fn cpython() {
     );
 }
 
+/// C, with exceptions of WebAssembly for its long jumps. It imports functions of its own host, which nothing here calls.
+#[tokio::test]
+async fn micropython() {
+    let server = Server::start(format!("{CONFIG}unknown_imports = \"fault\"\n")).await;
+    let function = upload(&server, "micropython-wasi.wasm").await;
+    let code = "try:\n  [][1]\nexcept IndexError as e:\n  print('caught', type(e).__name__, sum(range(10)))";
+    assert_eq!(
+        run(&server, &function, "", &["-c", code]).await,
+        "caught IndexError 45\n"
+    );
+}
+
 /// Go, of 20 MB with the most segments of data that a module can have.
 #[tokio::test]
 async fn esbuild() {
