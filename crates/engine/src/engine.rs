@@ -11,7 +11,7 @@
 use crate::capability::scratch::Scratch;
 use crate::capability::storage::Storage;
 use crate::capacity::Capacity;
-use crate::compile::{Compiler, Effort, shape};
+use crate::compile::{Compiler, CompilerFigures, Effort, shape};
 use crate::config::{self, EngineConfig};
 use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
@@ -115,6 +115,12 @@ impl Engine {
     #[must_use]
     pub fn pool(&self) -> Option<PoolFigures> {
         pool::figures(&self.0.wasm)
+    }
+
+    /// The figures of the compiler.
+    #[must_use]
+    pub fn compiler(&self) -> CompilerFigures {
+        self.0.compiler.figures()
     }
 
     /// Validates, inspects, primes and compiles a module in a child process.

@@ -48,8 +48,8 @@ pub use capability::storage::{
     Committed, Storage, StorageBatch, StorageWrite, Updated, ValueChange,
 };
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
-pub use compile::judge;
 pub use compile::worker::{WorkerLimits, run as compile_worker};
+pub use compile::{CompilerFigures, judge};
 pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
 pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};

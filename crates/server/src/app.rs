@@ -32,6 +32,8 @@ pub struct App {
     pub(crate) drafts: Drafts,
     /// The limit of calls at a time.
     pub(crate) limiter: ConcurrencyLimiter,
+    /// Held once by each connection, so that its holders are their number.
+    pub(crate) connections: Arc<()>,
     pub(crate) bodies: BodyMemory,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
@@ -144,6 +146,7 @@ impl App {
                 },
             ),
             limiter: ConcurrencyLimiter::of_server(&settings),
+            connections: Arc::new(()),
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
             keys: Keys::new(&auth),
             names: OwnNames::new(public_url.as_ref(), !auth.keys.is_empty()),

@@ -70,6 +70,11 @@ impl AuditLog {
         }
     }
 
+    /// The records that wait, and those that were dropped.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.sender.backlog
+    }
+
     /// A sender of rows.
     #[must_use]
     pub fn sender(&self) -> Arc<AuditSender> {

@@ -70,9 +70,14 @@ impl Backlog {
         self.left.load(Ordering::Acquire)
     }
 
-    #[cfg(test)]
+    /// The bytes of the records that wait.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
+    }
+
+    /// The number of records that were dropped since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Acquire)
     }
 
     /// Counts records that had no room, and reports them, at most once in ten seconds.

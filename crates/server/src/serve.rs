@@ -222,7 +222,9 @@ impl Connections<'_> {
             };
             let https = listener.https.as_ref().map(|https| https.acceptor.clone());
             let by = accepted + self.app.settings.head_wait;
+            let counted = Arc::clone(&self.app.connections);
             let connection = async move {
+                let _counted = counted;
                 // Registered here, so that this thread is woken for what arrives.
                 match (TcpStream::from_std(stream), https) {
                     (Err(error), _) => {

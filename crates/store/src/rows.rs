@@ -22,16 +22,19 @@ use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
     ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
-    FunctionFilter, FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent,
-    Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved, SealedSecret,
-    SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version,
-    VersionRow,
+    FunctionFilter, FunctionRow, Job, JobFigures, JobRoom, LoggedCall, NewEphemeral, NewJob,
+    NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout,
+    Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
+    ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
 pub(crate) trait Database {
     /// Returns an error if reads or changes cannot be answered now.
     async fn ready(&self) -> Result<(), Error>;
+
+    /// The changes that wait, and the commits so far.
+    fn write_figures(&self) -> WriteFigures;
 
     /// The server's identity, which was made with its tables.
     async fn identity(&self) -> Result<String, Error>;
@@ -290,6 +293,8 @@ pub(crate) trait Jobs {
     async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
 
     async fn job(&self, id: Uuid) -> Result<Option<Job>, Error>;
+
+    async fn job_figures(&self) -> Result<JobFigures, Error>;
 
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;

@@ -272,3 +272,67 @@ async fn an_address_that_cannot_be_read_is_refused_by_its_setting() {
         refused.log
     );
 }
+
+/// Connections, the compiler, the store, the logs and jobs, each after something that moved it.
+#[tokio::test]
+async fn what_works_behind_calls_has_figures() {
+    let (server, metrics) = server("").await;
+    server.upload(guest("hello")).await;
+    let refused = server.try_upload(wat("(module (import \"env\" \"nowhere\" (func)))"));
+    assert_eq!(refused.await.fault(), "unknown-import");
+    let text = scrape(&server, &metrics).await;
+    for (series, wanted) in [
+        ("iof_compiles_total{outcome=\"ok\"}", 1.0),
+        ("iof_compiles_total{outcome=\"refused\"}", 1.0),
+        ("iof_compiles_total{outcome=\"failed\"}", 0.0),
+        ("iof_compiles_running", 0.0),
+        ("iof_compiles_waiting", 0.0),
+        ("iof_store_changes_waiting", 0.0),
+        ("iof_store_commits_total{outcome=\"failed\"}", 0.0),
+        ("iof_log_dropped_total{log=\"calls\"}", 0.0),
+        ("iof_log_dropped_total{log=\"outbound\"}", 0.0),
+        ("iof_jobs{state=\"queued\"}", 0.0),
+        ("iof_jobs{state=\"running\"}", 0.0),
+        ("iof_jobs_oldest_seconds", 0.0),
+        ("iof_connections_limit", 10_000.0),
+    ] {
+        assert_eq!(value(&text, series), Some(wanted), "{series}\n{text}");
+    }
+    let of = |text: &str, series: &str| {
+        value(text, series).unwrap_or_else(|| panic!("{series} is not there:\n{text}"))
+    };
+    for series in [
+        "iof_compile_time_seconds_total",
+        "iof_store_commits_total{outcome=\"ok\"}",
+        "iof_store_commit_time_seconds_total",
+        "iof_compiles_limit",
+    ] {
+        assert!(of(&text, series) > 0.0, "{series}\n{text}");
+    }
+    // One connection is the scrape's own. A client that is silent has one, too.
+    let before = of(&text, "iof_connections_open");
+    let address = server.url.strip_prefix("http://").unwrap();
+    let silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut open = before;
+    for _ in 0..100 {
+        open = of(&scrape(&server, &metrics).await, "iof_connections_open");
+        if open > before {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(open > before, "{open} connections, {before} before");
+    drop(silent);
+
+    let commits = of(&text, "iof_store_commits_total{outcome=\"ok\"}");
+    let typed = server.deploy(guest("typed"), "jobs = true").await;
+    let path = format!("/v1/functions/{}/call/nothing", typed.id);
+    let job = server.request("POST", &path);
+    let answer = server.answer(job.header("prefer", "respond-async")).await;
+    assert_eq!(answer.http.as_u16(), 202, "{}", answer.text());
+    let text = scrape(&server, &metrics).await;
+    assert!(of(&text, "iof_jobs_kept_bytes") > 0.0, "{text}");
+    let more = of(&text, "iof_store_commits_total{outcome=\"ok\"}");
+    assert!(more > commits, "{text}");
+    check(&text);
+}

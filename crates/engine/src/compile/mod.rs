@@ -27,13 +27,14 @@ use crate::limits::{CompileLimits, Limits};
 use crate::{Manifest, artefact};
 use bytes::Bytes;
 use idle::{IDLE, IdleWorkers};
-use iof_fault::{Fault, FaultKind};
+use iof_fault::{Fault, FaultKind, Source};
 use iof_worker::Death;
 use process::{Answer, CompileWorker};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 pub(crate) use toolchain::Effort;
@@ -55,6 +56,35 @@ pub(crate) struct Compiler {
     /// Uploads that hold a permit or wait for one.
     queued: AtomicUsize,
     parallel: usize,
+    ended: EndedCompiles,
+}
+
+/// Counts of compiles since the start.
+#[derive(Debug, Default)]
+struct EndedCompiles {
+    compiled: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+/// The compiles at a moment, and those since the start.
+#[derive(Clone, Copy, Debug)]
+pub struct CompilerFigures {
+    /// Modules that are being compiled.
+    pub running: usize,
+    /// Modules that wait.
+    pub waiting: usize,
+    /// The most modules that are compiled at once.
+    pub limit: usize,
+    /// Modules that were compiled.
+    pub compiled: u64,
+    /// Modules that were refused for what they are.
+    pub refused: u64,
+    /// Compiles that a limit or the server ended.
+    pub failed: u64,
+    /// The time of all that ended, their wait included.
+    pub time: Duration,
 }
 
 /// The largest ratio of an artefact to its source; compiled code is usually a few times its source.
@@ -78,6 +108,7 @@ impl Compiler {
             parallel,
             queued: AtomicUsize::new(0),
             idle: IdleWorkers::new(IDLE),
+            ended: EndedCompiles::default(),
             command,
             worker_limits,
             limits,
@@ -85,7 +116,36 @@ impl Compiler {
         }
     }
 
+    pub(crate) fn figures(&self) -> CompilerFigures {
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let running = self.parallel - self.permits.available_permits().min(self.parallel);
+        CompilerFigures {
+            running,
+            waiting: self.queued.load(Ordering::Relaxed).saturating_sub(running),
+            limit: self.parallel,
+            compiled: count(&self.ended.compiled),
+            refused: count(&self.ended.refused),
+            failed: count(&self.ended.failed),
+            time: Duration::from_nanos(count(&self.ended.nanoseconds)),
+        }
+    }
+
     pub(crate) async fn compile(&self, source: Bytes, effort: Effort) -> Result<Vec<u8>, Fault> {
+        let began = Instant::now();
+        let compiled = self.compile_in_turn(source, effort).await;
+        let ended = match &compiled {
+            Ok(_) => &self.ended.compiled,
+            Err(fault) if fault.kind.source() == Source::Client => &self.ended.refused,
+            Err(_) => &self.ended.failed,
+        };
+        ended.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let time = &self.ended.nanoseconds;
+        time.fetch_add(nanoseconds, Ordering::Relaxed);
+        compiled
+    }
+
+    async fn compile_in_turn(&self, source: Bytes, effort: Effort) -> Result<Vec<u8>, Fault> {
         validate::precheck(&source, &self.limits)?;
         let _place = self.queue()?;
         let internal =

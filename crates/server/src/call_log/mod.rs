@@ -83,6 +83,11 @@ impl CallLog {
         self.queue.flush().await;
     }
 
+    /// The rows that wait, and those that were dropped.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.functions.backlog
+    }
+
     /// The number of rows that a stop still has to write.
     pub(crate) fn left(&self) -> usize {
         self.functions.backlog.left()

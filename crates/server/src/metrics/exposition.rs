@@ -1,9 +1,11 @@
 //! The exposition for Prometheus, in the format that the scrape asks for.
 
 use super::Metrics;
+use super::behind;
 use super::histogram::Snapshot;
 use crate::app::App;
 use iof_fault::Source;
+use iof_store::JobFigures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -12,7 +14,10 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The metrics of iof.
-struct Scrape(Arc<App>);
+struct Scrape {
+    app: Arc<App>,
+    jobs: Option<JobFigures>,
+}
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,11 +41,14 @@ impl Collector for Process {
 }
 
 /// The registry of a server.
-pub(super) fn registry(app: &Arc<App>) -> Registry {
+pub(super) fn registry(app: &Arc<App>, jobs: Option<JobFigures>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process(Arc::clone(&app.metrics))));
     let ours = registry.sub_registry_with_prefix("iof");
-    ours.register_collector(Box::new(Scrape(Arc::clone(app))));
+    ours.register_collector(Box::new(Scrape {
+        app: Arc::clone(app),
+        jobs,
+    }));
     registry
 }
 
@@ -49,17 +57,18 @@ type Labels<'a> = &'a [(&'a str, &'a str)];
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(&mut encoder);
-        calls(&mut families, &self.0.metrics)?;
-        outbound(&mut families, &self.0.metrics)?;
-        server(&mut families, &self.0)
+        calls(&mut families, &self.app.metrics)?;
+        outbound(&mut families, &self.app.metrics)?;
+        server(&mut families, &self.app)?;
+        behind::write(&mut families, &self.app, self.jobs)
     }
 }
 
 /// The metric families of an exposition, written one after the other.
-struct Families<'a, 'e>(&'a mut DescriptorEncoder<'e>);
+pub(super) struct Families<'a, 'e>(&'a mut DescriptorEncoder<'e>);
 
 impl Families<'_, '_> {
-    fn counters<'l, V: AsRef<[(&'l str, &'l str)]>>(
+    pub(super) fn counters<'l, V: AsRef<[(&'l str, &'l str)]>>(
         &mut self,
         (name, help): (&str, &str),
         unit: Option<Unit>,
@@ -75,7 +84,7 @@ impl Families<'_, '_> {
         Ok(())
     }
 
-    fn gauges<'l, V: AsRef<[(&'l str, &'l str)]>>(
+    pub(super) fn gauges<'l, V: AsRef<[(&'l str, &'l str)]>>(
         &mut self,
         (name, help): (&str, &str),
         unit: Option<Unit>,
@@ -243,7 +252,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     )
 }
 
-const NONE: [(&str, &str); 0] = [];
+pub(super) const NONE: [(&str, &str); 0] = [];
 
 /// Gauges of the server's current state.
 fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {

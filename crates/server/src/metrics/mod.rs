@@ -5,6 +5,7 @@
 //! counters, which its calls reach through it. Gauges are read when a scrape asks for them. The number of series is
 //! bounded: versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
 
+mod behind;
 mod exposition;
 mod figures;
 mod function;

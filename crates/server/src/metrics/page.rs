@@ -34,9 +34,11 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Bo
         .iter()
         .filter_map(|accept| accept.to_str().ok())
         .any(|accept| accept.contains("application/openmetrics-text"));
+    // Without the database the page has all other figures.
+    let jobs = app.store.job_figures().await.ok();
     // The exposition reads files of /proc, and formats megabytes where there are many functions.
     let text = blocking(move || {
-        let registry = registry(&app);
+        let registry = registry(&app, jobs);
         let mut text = String::new();
         match open {
             true => text::encode(&mut text, &registry),

@@ -70,6 +70,19 @@ pub struct Finished {
     pub without_room_of_function: Bytes,
 }
 
+/// The jobs that there are at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobFigures {
+    /// Jobs that wait to be taken.
+    pub queued: u64,
+    /// Jobs that were taken and have no outcome.
+    pub running: u64,
+    /// Bytes that all jobs keep, with those that are done.
+    pub bytes: u64,
+    /// When the oldest queued job was accepted, in Unix milliseconds.
+    pub oldest_queued: Option<i64>,
+}
+
 /// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobState {

@@ -14,6 +14,7 @@ use super::writer::Writer;
 use crate::directory::Lock;
 use crate::error::Error;
 use crate::lock::lock;
+use crate::model::WriteFigures;
 use crate::room::Room;
 
 /// A few connections that read, and the task that writes.
@@ -57,6 +58,10 @@ impl crate::rows::Database for Database {
             .await
             .map_err(Failure::from)?;
         Ok(())
+    }
+
+    fn write_figures(&self) -> WriteFigures {
+        self.writer.figures()
     }
 
     async fn identity(&self) -> Result<String, Error> {

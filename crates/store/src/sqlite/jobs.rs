@@ -11,7 +11,7 @@ use super::database::Database;
 use super::error::{Failure, Result};
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobRoom, JobState, NewJob, Submitted, job_exists};
+use crate::model::{Finished, Job, JobFigures, JobRoom, JobState, NewJob, Submitted, job_exists};
 use crate::rows::Jobs;
 
 /// The bytes that a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
@@ -52,6 +52,10 @@ impl Jobs for Database {
         Ok(get(&self.readers, id).await?)
     }
 
+    async fn job_figures(&self) -> Result<JobFigures, Error> {
+        Ok(figures(&self.readers).await?)
+    }
+
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error> {
         self.write(ExpireJobs {
             done_before_ms,
@@ -59,6 +63,28 @@ impl Jobs for Database {
         })
         .await
     }
+}
+
+async fn figures(readers: &SqlitePool) -> Result<JobFigures> {
+    let row = sqlx::query(
+        "SELECT w.jobs AS waiting, w.bytes AS bytes,
+                (SELECT count(*) FROM jobs WHERE state = 'running') AS running,
+                (SELECT min(accepted_at) FROM jobs WHERE state = 'queued') AS oldest
+           FROM jobs_waiting w",
+    )
+    .fetch_one(readers)
+    .await?;
+    let number = |column: &str| {
+        let number: i64 = row.try_get(column)?;
+        u64::try_from(number).map_err(|_| damaged("jobs"))
+    };
+    let (waiting, running) = (number("waiting")?, number("running")?);
+    Ok(JobFigures {
+        queued: waiting.saturating_sub(running),
+        running,
+        bytes: number("bytes")?,
+        oldest_queued: row.try_get("oldest")?,
+    })
 }
 
 /// Accepts a job, if there is room for it.

@@ -15,7 +15,8 @@
 //! creation was not acknowledged, never half of one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
@@ -26,6 +27,7 @@ use super::connection::Connection;
 use super::error::Failure;
 use crate::directory::Lock;
 use crate::error::Error;
+use crate::model::WriteFigures;
 use crate::room::Room;
 
 /// The most writes that share a transaction, and so the most that one failure makes the task repeat.
@@ -39,6 +41,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Writer {
     queue: mpsc::Sender<Queued>,
     closing: CancellationToken,
+    commits: Arc<Commits>,
+}
+
+/// Counts of commits since the start.
+#[derive(Default)]
+struct Commits {
+    committed: AtomicU64,
+    failed: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Commits {
+    fn count(&self, took: Duration, committed: bool) {
+        let outcome = if committed {
+            &self.committed
+        } else {
+            &self.failed
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
 }
 
 impl Writer {
@@ -51,10 +75,13 @@ impl Writer {
     ) -> (Self, impl Future<Output = Result<(), Error>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let task = run(connection, queue, closing.clone(), (lock, room));
+        let commits = Arc::<Commits>::default();
+        let parts = (lock, room, Arc::clone(&commits));
+        let task = run(connection, queue, closing.clone(), parts);
         let writer = Self {
             queue: sender,
             closing,
+            commits,
         };
         (writer, task)
     }
@@ -77,6 +104,19 @@ impl Writer {
         self.closing.cancel();
     }
 
+    /// The changes in the queue, and the commits so far. Changes that are repeated one by one after a failure are not
+    /// counted again.
+    pub(super) fn figures(&self) -> WriteFigures {
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let commits = &self.commits;
+        WriteFigures {
+            waiting: self.queue.max_capacity() - self.queue.capacity(),
+            committed: count(&commits.committed),
+            failed: count(&commits.failed),
+            time: Duration::from_nanos(count(&commits.nanoseconds)),
+        }
+    }
+
     /// `true` while the task takes changes.
     pub(super) fn alive(&self) -> bool {
         !self.queue.is_closed()
@@ -87,7 +127,7 @@ async fn run(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Queued>,
     closing: CancellationToken,
-    (lock, room): (Lock, Arc<Room>),
+    (lock, room, commits): (Lock, Arc<Room>, Arc<Commits>),
 ) -> Result<(), Error> {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -101,7 +141,10 @@ async fn run(
         if changes == 0 {
             break;
         }
-        match room.note(commit(&mut connection, &batch).await) {
+        let began = Instant::now();
+        let committed = commit(&mut connection, &batch).await;
+        commits.count(began.elapsed(), committed.is_ok());
+        match room.note(committed) {
             Ok(()) => batch.drain(..).for_each(|change| change.answer(Ok(()))),
             Err(error) => {
                 tracing::error!(code = error.code(), %error, writes = batch.len(), "a commit failed");

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobRoom, NewJob, Submitted};
+use crate::model::{Finished, Job, JobFigures, JobRoom, NewJob, Submitted};
 use crate::rows::Jobs as _;
 
 /// The done jobs that one transaction removes: each may hold an answer of megabytes, whose pages the database reads.
@@ -84,6 +84,14 @@ impl Store {
     /// The errors of [`Store::function`].
     pub async fn job(&self, id: Uuid) -> Result<Option<Job>, Error> {
         self.rows().job(id).await
+    }
+
+    /// How many jobs wait and run, and what all of them keep.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn job_figures(&self) -> Result<JobFigures, Error> {
+        self.rows().job_figures().await
     }
 
     /// Removes jobs that were done before this time (Unix milliseconds), and returns their number. It uses transactions

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{NewVersion, VersionId, VersionRow};
+use crate::model::{NewVersion, VersionId, VersionRow, WriteFigures};
 use crate::objects::{Objects, blocking};
 use crate::room::Room;
 use crate::rows::{Database as _, Versions as _};
@@ -146,6 +146,12 @@ impl Store {
             .objects
             .put_artefact(fingerprint, sha256, code.to_vec());
         self.0.room.note(put.await)
+    }
+
+    /// The changes that wait, and the commits so far.
+    #[must_use]
+    pub fn write_figures(&self) -> WriteFigures {
+        self.0.rows.write_figures()
     }
 
     /// Succeeds if requests that need the store can be answered now.
