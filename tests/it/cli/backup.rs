@@ -166,7 +166,7 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
     fs::write(&source, &broken).unwrap();
     let said = refused(&user, &["backup", "bad", "--data", str(&server.data())]);
     assert!(
-        said.contains("is damaged") && said.contains("have the digest"),
+        said.contains("is damaged") && said.contains("its digest is not"),
         "{said}"
     );
     fs::remove_file(&source).unwrap();
@@ -190,9 +190,9 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
     };
     let copy = sources(&good).remove(0);
     fs::write(&copy, &broken).unwrap();
-    tries("a source", "have the digest");
+    tries("a source", "its digest is not");
     fs::write(&copy, [&whole[..], b"more"].concat()).unwrap();
-    tries("a longer source", "has more than");
+    tries("a longer source", "is longer than");
     fs::remove_file(&copy).unwrap();
     tries("a missing source", "is missing in it");
     fs::write(&copy, &whole).unwrap();
@@ -201,7 +201,7 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
         (
             "a name",
             manifest.replacen("iof.db", "../iof.db", 1),
-            "a backup has no file",
+            "does not belong to a backup",
         ),
         (
             "a format",
@@ -212,7 +212,7 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
         (
             "a count",
             manifest.replace("\"functions\": 1", "\"functions\": 2"),
-            "has 1 functions",
+            "got 1 functions",
         ),
         (
             "a newer release",
