@@ -75,7 +75,7 @@ async fn arguments_look_as_declared_or_the_program_is_not_started() {
     for (args, status, said) in [
         (&["12", "a b", "c"][..], 0, "size=12 a b c"),
         (&["12"], 0, "size=12"),
-        (&[], 2, "it takes 1 or more arguments, and got 0"),
+        (&[], 2, "the number of arguments is not 1 or more: got 0"),
         (
             &["1234"],
             2,

@@ -164,13 +164,17 @@ done"#;
     for (arg, status, said) in [
         ("exit", 125, "its worker ended, with status 7"),
         ("half", 125, "in the middle of an answer"),
-        ("nonsense", 125, "\"hello there\", and not status and sizes"),
+        (
+            "nonsense",
+            125,
+            "a status and two sizes: got \"hello there\"",
+        ),
         ("endless", 125, "not a line"),
         ("more", 125, "more than it announced"),
         ("large", -119, "(limit commands.work.stdout)"),
-        ("negative", 125, "not status and sizes"),
+        ("negative", 125, "did not write a status and two sizes"),
         ("hang", 110, "(limit commands.work.time)"),
-        ("a\nb", 2, "argument 1 has a line break"),
+        ("a\nb", 2, "argument 1 contains a line break"),
     ] {
         let began = Instant::now();
         let output = work(&server, &function, &[arg], "in").await;

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::setup::{ok, setup, with_config};
 use crate::support::{Authority, Upstream, quick, read_request, redirect, text};
 
-/// What send_email of 2020 does, byte for byte.
+/// The request of send_email of 2020, byte for byte.
 #[tokio::test]
 async fn the_request_of_send_email() {
     let server = Upstream::raw(|mut stream| async move {
@@ -136,7 +136,7 @@ async fn include_writes_the_head_as_curl_does() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_arguments() {
+async fn wrong_arguments_are_named() {
     let setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
     let url = "http://a.test:PORT/";
     for (args, says) in [
@@ -146,21 +146,33 @@ async fn what_is_wrong_with_the_arguments() {
         ),
         (&["get"], "the URL is missing; usage:"),
         (&["-i"], "the METHOD is missing"),
-        (&["--retry"], "--retry needs a number, such as --retry 3"),
-        (&["--retry", "-1", "get", url], "--retry needs a number"),
-        (&["--retry=", "get", url], "--retry needs a number"),
+        (
+            &["--retry"],
+            "the option --retry has no number. Write one, such as --retry 3",
+        ),
+        (
+            &["--retry", "-1", "get", url],
+            "the option --retry has no number",
+        ),
+        (
+            &["--retry=", "get", url],
+            "the option --retry has no number",
+        ),
         (
             &["--include=1", "get", url],
-            "there is no option \"--include=1\"",
+            "unknown option: got \"--include=1\"",
         ),
         (
             &["--verbose", "get", url],
-            "there is no option \"--verbose\"",
+            "unknown option: got \"--verbose\"",
         ),
-        (&["get", url, "{}", "more"], "unexpected argument \"more\""),
+        (
+            &["get", url, "{}", "more"],
+            "unexpected argument: got \"more\"",
+        ),
         (
             &["gte", url],
-            "unknown method \"gte\"; one of get, post, put, patch, delete, head, options",
+            "unknown method: got \"gte\". Use one of get, post, put, patch, delete, head, options",
         ),
         (&["connect", url], "unknown method"),
         (&["", url], "unknown method"),
@@ -290,7 +302,7 @@ fn bytesize(bytes: u64) -> bytesize::ByteSize {
 }
 
 #[tokio::test]
-async fn without_the_grant_there_is_no_command() {
+async fn without_the_grant_the_command_is_refused() {
     let mut setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
     setup.call.grants = Arc::new(Grants {
         commands: Default::default(),

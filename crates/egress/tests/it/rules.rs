@@ -153,25 +153,28 @@ fn a_rule_has_one_canonical_text() {
 #[test]
 fn errors_say_what_is_wrong_and_what_to_write() {
     for (rule, says) in [
-        ("", "no methods; write METHODS URL"),
-        ("https://a.test", "no methods; write METHODS URL"),
-        ("GET a.test", "no scheme before the host"),
-        ("GET ftp://a.test", "write http or https"),
-        ("GET *://a.test", "write http or https (two rules for both)"),
+        ("", "the methods are missing. Write METHODS URL"),
+        (
+            "https://a.test",
+            "the methods are missing. Write METHODS URL",
+        ),
+        ("GET a.test", "the scheme before the host is missing"),
+        ("GET ftp://a.test", "Write http or https"),
+        ("GET *://a.test", "Write http or https (two rules for both)"),
         ("GET https://", "the host is missing"),
         ("GET https:///x", "the host is missing"),
         ("GET https://*.", "the host is missing"),
-        ("GET https://a.*.test", "whole leftmost label"),
-        ("GET https://*a.test", "whole leftmost label"),
-        ("GET https://*.*.test", "whole leftmost label"),
+        ("GET https://a.*.test", "only a part of a label"),
+        ("GET https://*a.test", "only a part of a label"),
+        ("GET https://*.*.test", "only a part of a label"),
         ("GET https://*.10.0.0.1", "not before an address"),
         ("GET https://*.0.0.1", "not before an address"),
         ("GET https://a..test", "empty label"),
-        ("GET https://a%2etest", "nothing encoded"),
-        ("GET https://user@a.test", "no user name"),
-        ("GET https://a.test?x=1", "no query"),
-        ("GET https://a.test/x?", "no query"),
-        ("GET https://a.test/x#y", "no fragment"),
+        ("GET https://a%2etest", "without percent-encoding"),
+        ("GET https://user@a.test", "cannot have a user name"),
+        ("GET https://a.test?x=1", "cannot have a query"),
+        ("GET https://a.test/x?", "cannot have a query"),
+        ("GET https://a.test/x#y", "cannot have a fragment"),
         ("GET https://a.test:0", "1 to 65535"),
         ("GET https://a.test:65536", "1 to 65535"),
         ("GET https://a.test:+80", "1 to 65535"),
@@ -181,11 +184,11 @@ fn errors_say_what_is_wrong_and_what_to_write() {
         ("GET https://a.test/x//y", "empty segment"),
         ("GET https://a.test/x%2fy", "servers read differently"),
         ("GET https://a.test/x;y", "servers read differently"),
-        ("GET, https://a.test", "is not a method"),
-        ("G(T https://a.test", "is not a method"),
+        ("GET, https://a.test", "the method is not valid"),
+        ("G(T https://a.test", "the method is not valid"),
         ("CONNECT https://a.test", "never allowed"),
         ("GET,TRACE https://a.test", "never allowed"),
-        ("GET,* https://a.test", "stands alone"),
+        ("GET,* https://a.test", "Leave the others out"),
     ] {
         match rule.parse::<Rule>() {
             Ok(parsed) => panic!("{rule:?} was taken for {parsed}"),
@@ -215,7 +218,10 @@ fn rules_are_texts_in_files() {
     let error = toml::from_str::<File>(r#"outbound = ["https://a.test"]"#)
         .err()
         .unwrap();
-    assert!(error.to_string().contains("no methods"), "{error}");
+    assert!(
+        error.to_string().contains("the methods are missing"),
+        "{error}"
+    );
 }
 
 fn any_path() -> impl Strategy<Value = String> {
