@@ -53,7 +53,7 @@ async fn compressed_requests_and_decodes_compression() {
     let answer = |request: &http::request::Parts, _| {
         let requested = request.headers.contains_key("accept-encoding");
         let response = Response::builder().header("content-encoding", "gzip");
-        let response = response.header("x-asked", requested.to_string());
+        let response = response.header("x-accepted", requested.to_string());
         response.body(Full::from(GZIP)).unwrap()
     };
     let setup = setup(Upstream::http(answer).await).await;
@@ -63,6 +63,6 @@ async fn compressed_requests_and_decodes_compression() {
     assert_eq!(decoded, ok("compressed"));
     let head = setup.run(&["--compressed", "-i", "get", url], "").await;
     let head = String::from_utf8(head.stdout.to_vec()).unwrap();
-    assert!(head.contains("x-asked: true\r\n"), "{head}");
+    assert!(head.contains("x-accepted: true\r\n"), "{head}");
     assert!(!head.contains("content-encoding"), "{head}");
 }

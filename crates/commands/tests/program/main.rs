@@ -224,8 +224,11 @@ async fn wrong_arguments() {
     for (args, says) in [
         (&[][..], "the METHOD is missing"),
         (&["get"], "the URL is missing"),
-        (&["get", "nonsense"], "a URL starts with http"),
-        (&["get", "file:///etc/passwd"], "only http and https"),
+        (&["get", "nonsense"], "the URL does not start with http"),
+        (
+            &["get", "file:///etc/passwd"],
+            "the scheme of the URL is not http or https",
+        ),
         (
             &["gte", "http://127.0.0.1/"],
             "unknown method: got \"gte\". Use one of get, post",

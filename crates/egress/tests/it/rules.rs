@@ -1,4 +1,4 @@
-//! Rules: their text, and what they allow.
+//! Rules: their text, and the requests that they allow.
 
 use http::Method;
 use iof_egress::{Rule, Rules, parse_outbound_url};
@@ -13,7 +13,7 @@ fn allows(rule: &str, method: &str, url: &str) -> bool {
 }
 
 #[test]
-fn what_a_rule_allows() {
+fn a_rule_allows_the_requests_of_its_shape() {
     for (rule, allowed, denied) in [
         (
             "POST https://api.sendgrid.com/v3/mail",
@@ -117,7 +117,7 @@ fn no_rules_allow_nothing() {
 }
 
 #[test]
-fn the_rule_that_allowed_is_known() {
+fn the_rule_that_allowed_a_request_is_returned() {
     let rules = rules(&["GET https://a.test", "* https://*"]);
     let allowed = |url| {
         rules
@@ -151,8 +151,8 @@ fn a_rule_has_one_canonical_text() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_what_to_write() {
-    for (rule, says) in [
+fn errors_state_the_problem_and_the_next_step() {
+    for (rule, expected) in [
         ("", "the methods are missing. Write METHODS URL"),
         (
             "https://a.test",
@@ -193,7 +193,7 @@ fn errors_say_what_is_wrong_and_what_to_write() {
         match rule.parse::<Rule>() {
             Ok(parsed) => panic!("{rule:?} was taken for {parsed}"),
             Err(e) => {
-                assert!(e.to_string().contains(says), "{rule:?}: {e}");
+                assert!(e.to_string().contains(expected), "{rule:?}: {e}");
                 assert!(
                     e.to_string().contains(&format!("{rule:?}")),
                     "the rule is named: {e}"
@@ -234,7 +234,7 @@ fn any_path() -> impl Strategy<Value = String> {
         .prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
 }
 
-/// How a server may read a path that decodes more than once and takes `\` for `/`.
+/// A path as a server may read it that decodes more than once and treats `\` as `/`.
 fn resolved(path: &str, times: usize) -> Vec<String> {
     let mut bytes = path.as_bytes().to_vec();
     for _ in 0..times {
