@@ -325,8 +325,8 @@ impl Server {
             };
             Some((url, tls_url))
         };
-        let said = timeout(START, both).await;
-        let Ok(Some((url, tls_url))) = said else {
+        let output = timeout(START, both).await;
+        let Ok(Some((url, tls_url))) = output else {
             let status = match timeout(Duration::from_secs(2), child.wait()).await {
                 Ok(status) => status.ok(),
                 Err(_) => None,

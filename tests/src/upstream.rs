@@ -214,7 +214,7 @@ async fn echo(request: Request) -> Response {
             )
         })
         .collect();
-    let said = json!({
+    let response = json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path_and_query().map(|path| path.as_str()),
         "headers": headers,
@@ -222,7 +222,7 @@ async fn echo(request: Request) -> Response {
     });
     (
         [(header::CONTENT_TYPE, "application/json")],
-        said.to_string(),
+        response.to_string(),
     )
         .into_response()
 }

@@ -24,10 +24,10 @@ async fn models(server: &Server, args: &[&str]) -> Output {
 
 async fn done(server: &Server, args: &[&str]) -> String {
     let output = models(server, args).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let problem = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {said}{problem}");
-    said
+    assert!(output.status.success(), "{args:?}: {printed}{problem}");
+    printed
 }
 
 /// Adds the example's model, as its README does.
@@ -83,10 +83,10 @@ async fn a_picture_is_recognised_by_a_function_that_may_and_by_no_other() {
     );
 
     // The server runs: it notices.
-    let said = add_digits(&server).await;
+    let output = add_digits(&server).await;
     assert!(
-        said.contains("input     image:f32:") && said.contains("labels    10"),
-        "{said}"
+        output.contains("input     image:f32:") && output.contains("labels    10"),
+        "{output}"
     );
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     let answer = server
@@ -137,7 +137,7 @@ async fn models_are_listed_shown_and_removed() {
     );
     let model = root().join("examples/pictures/model/digits.onnx");
     let model = model.to_str().unwrap();
-    for (args, said) in [
+    for (args, expected) in [
         (&["add", "digits", model][..], "--replace"),
         (&["add", "Digits", model], "Digits"),
         (&["add", "other", "/etc/hostname"], "neither ONNX"),
@@ -148,7 +148,7 @@ async fn models_are_listed_shown_and_removed() {
         let output = models(&server, args).await;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
-            !output.status.success() && stderr.contains(said),
+            !output.status.success() && stderr.contains(expected),
             "{args:?}: {stderr}"
         );
     }

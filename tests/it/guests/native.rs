@@ -72,7 +72,7 @@ async fn a_declared_program_runs_and_an_undeclared_one_does_not() {
 async fn arguments_look_as_declared_or_the_program_is_not_started() {
     let declared = "[commands.say]\nprogram = \"/bin/echo\"\nargs = [\"-n\", \"size={[0-9]{1,3}}\", \"{[^-].*}...\"]\n";
     let (server, function) = server(&["say"], declared).await;
-    for (args, status, said) in [
+    for (args, status, expected) in [
         (&["12", "a b", "c"][..], 0, "size=12 a b c"),
         (&["12"], 0, "size=12"),
         (&[], 2, "the number of arguments is not 1 or more: got 0"),
@@ -90,7 +90,7 @@ async fn arguments_look_as_declared_or_the_program_is_not_started() {
         let output = of(&server, &function, "say", args).await;
         assert_eq!(output["status"], status, "{args:?}: {output}");
         let text = format!("{}{}", output["stdout"], output["stderr"]);
-        assert!(text.contains(said), "{args:?}: {output}");
+        assert!(text.contains(expected), "{args:?}: {output}");
     }
 }
 
@@ -293,7 +293,7 @@ async fn more_than_the_queue_holds_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_declaration_that_cannot_be_meant_is_named() {
-    for (declared, wanted) in [
+    for (declared, expected) in [
         (
             "[commands.x]\nprogram = \"convert\"",
             &["commands.x", "absolute"][..],
@@ -332,7 +332,7 @@ async fn a_declaration_that_cannot_be_meant_is_named() {
         ("jail = \"maybe\"", &["jail", "required", "available"]),
     ] {
         let refused = Server::builder().config(declared).refused().await;
-        for part in wanted {
+        for part in expected {
             assert!(refused.log.contains(part), "{declared}: {}", refused.log);
         }
     }

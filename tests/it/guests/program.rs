@@ -122,7 +122,7 @@ async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
     )
     .await;
     let program = server.deploy(program, "").await;
-    for (asked, fault) in [
+    for (requested, fault) in [
         (&["flood", "65536"][..], ""),
         (&["flood", "69632"], "output"),
         (&["complain", "8192"], ""),
@@ -139,8 +139,8 @@ async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
         (&["directories", "5"], ""),
         (&["directories", "20"], "scratch-directories"),
     ] {
-        let answer = words(&server, &program, asked).await;
-        assert_eq!(answer.fault(), fault, "{asked:?}");
+        let answer = words(&server, &program, requested).await;
+        assert_eq!(answer.fault(), fault, "{requested:?}");
     }
 }
 

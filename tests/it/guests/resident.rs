@@ -161,7 +161,7 @@ done"#;
         "memory = \"20MiB\"",
     )
     .await;
-    for (arg, status, said) in [
+    for (arg, status, expected) in [
         ("exit", 125, "its worker ended, with status 7"),
         ("half", 125, "in the middle of an answer"),
         (
@@ -180,7 +180,7 @@ done"#;
         let output = work(&server, &function, &[arg], "in").await;
         assert_eq!(output["status"], status, "{arg}: {output}");
         let stderr = output["stderr"].as_str().unwrap();
-        assert!(stderr.contains(said), "{arg}: {output}");
+        assert!(stderr.contains(expected), "{arg}: {output}");
         assert!(began.elapsed() < Duration::from_secs(6), "{arg}");
         if arg == "exit" {
             assert!(stderr.starts_with("last words\n"), "{output}");
@@ -222,19 +222,19 @@ async fn a_start_outlives_the_call_that_wanted_it() {
 #[tokio::test]
 async fn a_worker_that_does_not_start_says_why() {
     let folder = folder();
-    for (script, said) in [
+    for (script, expected) in [
         (
             "echo no model >&2; exit 3",
             "its worker ended, with status 3",
         ),
-        ("echo hello; sleep 60", "said \"hello\" at its start"),
+        ("echo hello; sleep 60", "was not \"ready\": got \"hello\""),
         ("sleep 60", "(limit resident.start)"),
     ] {
         let (server, function) = server(folder.path(), script, "", "start = \"1s\"").await;
         let output = work(&server, &function, &[], "").await;
         assert_eq!(output["status"], 125, "{output}");
         assert!(
-            output["stderr"].as_str().unwrap().contains(said),
+            output["stderr"].as_str().unwrap().contains(expected),
             "{script}: {output}"
         );
     }

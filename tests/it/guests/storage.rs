@@ -187,8 +187,8 @@ async fn what_is_out_of_order_or_out_of_memory_is_a_fault() {
         ("far_load", String::new(), "bad-pointer"),
         ("far_uuid", String::new(), "bad-pointer"),
     ] {
-        let said = call(&server, id, export, &args).await;
-        assert!(said.starts_with(fault), "{export}: {said}");
+        let output = call(&server, id, export, &args).await;
+        assert!(output.starts_with(fault), "{export}: {output}");
     }
     assert_eq!(call(&server, id, "get", &key('a')).await, "1");
 }

@@ -71,8 +71,8 @@ async fn switched_off_its_paths_do_not_exist() {
             .request(method, path)
             .header("Origin", "https://pages.example");
         let answer = server.answer(request).await;
-        let told = (answer.http.as_u16(), answer.fault());
-        assert_eq!(told, (404, "no-such-route"), "{method} {path}");
+        let outcome = (answer.http.as_u16(), answer.fault());
+        assert_eq!(outcome, (404, "no-such-route"), "{method} {path}");
         assert_eq!(
             answer.json()["error"],
             format!("There is nothing at {path}.")
@@ -297,7 +297,7 @@ async fn functions_are_read_listed_and_deleted() {
 #[tokio::test]
 async fn browsers_of_any_origin_may_call() {
     let server = Server::start("").await;
-    let asked = server
+    let preflight = server
         .request("OPTIONS", "/api/run/1/say")
         .header("Origin", "https://example.com")
         .header("Access-Control-Request-Method", "POST")
@@ -305,7 +305,7 @@ async fn browsers_of_any_origin_may_call() {
             "Access-Control-Request-Headers",
             "ssvm_usage_key,content-type",
         );
-    let answer = server.answer(asked).await;
+    let answer = server.answer(preflight).await;
     assert_eq!(answer.http.as_u16(), 204);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert_eq!(

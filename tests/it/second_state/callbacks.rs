@@ -103,9 +103,9 @@ fn to(path: &str) -> Value {
 fn assert_broken(answer: &Answer, code: &str) {
     let truth = (answer.http.as_u16(), answer.status(), answer.fault());
     assert_eq!(truth, (502, 502, code), "{answer:?} {}", answer.text());
-    let said = answer.json();
-    assert_eq!(said["fault"], code, "{said}");
-    assert!(!said["error"].as_str().unwrap().is_empty());
+    let body = answer.json();
+    assert_eq!(body["fault"], code, "{body}");
+    assert!(!body["error"].as_str().unwrap().is_empty());
 }
 
 fn assert_not_understood(answer: &Answer) {

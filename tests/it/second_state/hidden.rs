@@ -7,9 +7,9 @@ use serde_json::Value;
 
 const CALLBACK: &str = r#"{"hostname":"hook.example.com","path":"/","method":"POST","port":443,"headers":{"Content-Type":"application/json","authorization":"Bearer SG.secret"}}"#;
 
-async fn put(server: &Server, function: &Uploaded, what: &str, kind: &str, body: &str) {
+async fn put(server: &Server, function: &Uploaded, resource: &str, kind: &str, body: &str) {
     let request = server
-        .request("PUT", &format!("/api/{what}/{}", function.id))
+        .request("PUT", &format!("/api/{resource}/{}", function.id))
         .header("SSVM_Admin_Key", &function.admin_key)
         .header("Content-Type", kind)
         .body(body.to_owned());

@@ -77,11 +77,11 @@ pub(crate) fn fixed(text: &str) -> Vec<u8> {
 }
 
 /// `only` returns `answer` if its argument is `wanted` to the byte, and traps otherwise.
-pub(crate) fn only(wanted: &str, answer: &str) -> Vec<u8> {
+pub(crate) fn only(expected: &str, answer: &str) -> Vec<u8> {
     let escape =
         |text: &str| -> String { text.bytes().map(|byte| format!("\\{byte:02x}")).collect() };
-    let (wanted_data, answer_data) = (escape(wanted), escape(answer));
-    let (wanted_length, answer_length) = (wanted.len(), answer.len());
+    let (wanted_data, answer_data) = (escape(expected), escape(answer));
+    let (wanted_length, answer_length) = (expected.len(), answer.len());
     module(
         "",
         &format!(

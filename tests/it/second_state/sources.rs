@@ -38,8 +38,8 @@ fn build(name: &str) -> Vec<u8> {
         .current_dir(&folder)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
     let built: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         fs::read(folder.join("Cargo.toml")).unwrap(),

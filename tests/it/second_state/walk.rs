@@ -46,59 +46,59 @@ impl Walk<'_> {
     /// The answer is exactly this; `status` is the true one.
     pub(crate) fn check(
         &self,
-        what: &str,
+        case: &str,
         answer: &Answer,
         truth: (u16, &str),
         look: Look,
         body: impl AsRef<[u8]>,
     ) {
         let (status, fault) = truth;
-        let what = format!("{} {what}: {answer:?} {}", self.name, answer.text());
+        let case = format!("{} {case}: {answer:?} {}", self.name, answer.text());
         let line = if self.real || look == Look::True {
             status
         } else {
             200
         };
-        assert_eq!(answer.http.as_u16(), line, "{what}");
-        assert_eq!((answer.status(), answer.fault()), (status, fault), "{what}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
+        assert_eq!(answer.http.as_u16(), line, "{case}");
+        assert_eq!((answer.status(), answer.fault()), (status, fault), "{case}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{case}");
         let content_type = match look {
             Look::Html => "text/html; charset=utf-8",
             Look::Octets => OCTETS,
             Look::Json | Look::True => "application/json; charset=utf-8",
         };
-        assert_eq!(answer.header("content-type"), content_type, "{what}");
+        assert_eq!(answer.header("content-type"), content_type, "{case}");
         if look == Look::True {
-            let said = answer.json();
-            let error = said["error"].as_str().unwrap_or_default();
-            assert!(!error.is_empty(), "{what}");
-            assert_eq!(said, json!({ "error": error, "fault": fault }), "{what}");
+            let json = answer.json();
+            let error = json["error"].as_str().unwrap_or_default();
+            assert!(!error.is_empty(), "{case}");
+            assert_eq!(json, json!({ "error": error, "fault": fault }), "{case}");
         } else {
             let body = body.as_ref();
             assert!(
                 answer.body == body,
-                "{what}\nis not\n{}",
+                "{case}\nis not\n{}",
                 String::from_utf8_lossy(body)
             );
         }
     }
 
-    pub(crate) async fn ok(&self, call: Call<'_>, what: &str, body: impl AsRef<[u8]>) {
-        self.check(what, &call.send().await, (200, ""), Look::Html, body);
+    pub(crate) async fn ok(&self, call: Call<'_>, case: &str, body: impl AsRef<[u8]>) {
+        self.check(case, &call.send().await, (200, ""), Look::Html, body);
     }
 
     pub(crate) async fn no(
         &self,
         call: Call<'_>,
-        what: &str,
+        case: &str,
         truth: (u16, &str),
         body: impl AsRef<[u8]>,
     ) {
-        self.check(what, &call.send().await, truth, Look::Html, body);
+        self.check(case, &call.send().await, truth, Look::Html, body);
     }
 
-    pub(crate) async fn hung(&self, call: Call<'_>, what: &str, truth: (u16, &str)) {
-        self.check(what, &call.send().await, truth, Look::True, "");
+    pub(crate) async fn hung(&self, call: Call<'_>, case: &str, truth: (u16, &str)) {
+        self.check(case, &call.send().await, truth, Look::True, "");
     }
 
     pub(crate) fn call(&self, method: &str, path: String) -> Call<'_> {

@@ -23,26 +23,26 @@ pub(crate) async fn uploads(walk: &Walk<'_>, module: &[u8]) -> Uploaded {
     assert!(rest == "}" || rest.starts_with(",\"iof_"), "{rest}");
     walk.check("an upload", &answer, (200, ""), Look::Html, answer.text());
     for yes in ["true", "True"] {
-        let made = walk
+        let created = walk
             .upload(module)
             .header("SSVM_Create_Usage_Key", yes)
             .send()
             .await
             .json();
         assert!(
-            is_uuid(made["SSVM_Usage_Key"].as_str().unwrap()),
-            "{yes}: {made}"
+            is_uuid(created["SSVM_Usage_Key"].as_str().unwrap()),
+            "{yes}: {created}"
         );
-        drop_it(walk, &made).await;
+        drop_it(walk, &created).await;
     }
-    let made = walk
+    let created = walk
         .upload(module)
         .header("SSVM_Create_Usage_Key", "TRUE")
         .send()
         .await
         .json();
-    assert_eq!(made["SSVM_Usage_Key"], NIL, "neither of the two words");
-    drop_it(walk, &made).await;
+    assert_eq!(created["SSVM_Usage_Key"], NIL, "neither of the two words");
+    drop_it(walk, &created).await;
 
     walk.no(walk.upload(b""), "nothing", (400, "not-wasm"), BLANK)
         .await;
@@ -60,11 +60,14 @@ pub(crate) async fn uploads(walk: &Walk<'_>, module: &[u8]) -> Uploaded {
     }
 }
 
-async fn drop_it(walk: &Walk<'_>, made: &Value) {
-    let call = walk.call("DELETE", format!("/api/executables/{}", made["wasm_id"]));
-    call.header("SSVM_Admin_Key", made["SSVM_Admin_Key"].as_str().unwrap())
-        .send()
-        .await;
+async fn drop_it(walk: &Walk<'_>, created: &Value) {
+    let call = walk.call("DELETE", format!("/api/executables/{}", created["wasm_id"]));
+    call.header(
+        "SSVM_Admin_Key",
+        created["SSVM_Admin_Key"].as_str().unwrap(),
+    )
+    .send()
+    .await;
 }
 
 pub(crate) async fn reads(walk: &Walk<'_>, public: &Uploaded, module: &[u8]) {

@@ -172,15 +172,15 @@ pub(crate) async fn ephemeral(walk: &Walk<'_>) {
     let (name, json) = (&walk.name, "application/json");
     let call = |method: &str, key: &str| walk.call(method, format!("/api/ephemeral_storage{key}"));
     let value = format!("{{\"asdf\":\"{name}\"}}");
-    let made = call("POST", "")
+    let created = call("POST", "")
         .header("Content-Type", json)
         .body(&value)
         .send()
         .await;
-    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let key = created.json()["key"].as_str().unwrap().to_owned();
     assert!(is_uuid(&key), "{key}");
     let keyed = format!("{{\"key\":\"{key}\"}}");
-    walk.check("a value", &made, (200, ""), Look::Html, &keyed);
+    walk.check("a value", &created, (200, ""), Look::Html, &keyed);
     let at = format!("/{key}");
     walk.ok(
         call("GET", &at),

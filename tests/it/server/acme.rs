@@ -82,8 +82,8 @@ async fn root(home: &Path, pebble: &Pebble) -> String {
         "1",
         "--cacert",
     ]);
-    let said = curl.arg(home.join("ca.pem")).arg(url).output().await;
-    String::from_utf8(said.unwrap().stdout).unwrap()
+    let printed = curl.arg(home.join("ca.pem")).arg(url).output().await;
+    String::from_utf8(printed.unwrap().stdout).unwrap()
 }
 
 /// What `/healthz` answers over TLS to who believes `root` only.
@@ -179,7 +179,7 @@ async fn an_authority_that_cannot_be_reached_is_named() {
 
 #[tokio::test]
 async fn what_no_authority_would_certify_is_refused() {
-    for (settings, said) in [
+    for (settings, output) in [
         (
             "names = [\"*.iof.test\"]",
             "This challenge is for single names",
@@ -209,7 +209,7 @@ async fn what_no_authority_would_certify_is_refused() {
     ] {
         let config = format!("[tls]\nlisten = \"127.0.0.1:0\"\n[tls.acme]\n{settings}\n");
         let refused = Server::builder().config(config).refused().await;
-        assert!(refused.log.contains(said), "{settings}: {}", refused.log);
+        assert!(refused.log.contains(output), "{settings}: {}", refused.log);
     }
     let nowhere = "[tls.acme]\nnames = [\"iof.test\"]\n";
     let refused = Server::builder().config(nowhere).refused().await;

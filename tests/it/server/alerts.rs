@@ -143,9 +143,9 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
             .current_dir(Path::new(&folder))
             .output()
             .expect("promtool of Debian's prometheus");
-        let said = String::from_utf8_lossy(&ran.stdout);
+        let printed = String::from_utf8_lossy(&ran.stdout);
         let errors = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{said}{errors}");
+        assert!(ran.status.success(), "{printed}{errors}");
     }
     // Each alert has a test in which it fires.
     let alert = Regex::new(r"(?m)^ +- alert: (\w+)$").unwrap();

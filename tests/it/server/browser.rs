@@ -144,10 +144,10 @@ async fn the_page_of_a_server_shows_what_its_reader_may_see() {
             .collect();
         names.insert(20, "hidden&private=true".to_owned());
         for name in names {
-            let made = server
+            let created = server
                 .try_deploy_named(&name, KEY, module.clone(), "")
                 .await;
-            assert_eq!(made.http, 201, "{}", made.text());
+            assert_eq!(created.http, 201, "{}", created.text());
         }
         let key = if keyed { KEY } else { "" };
         let arguments = [&server.url, "hidden", key, &keyed.to_string()].map(str::to_owned);

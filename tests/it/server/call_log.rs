@@ -46,12 +46,14 @@ async fn rows_without_room_are_dropped_and_said_and_counted() {
     assert_eq!(kept(&server, &functions[0]).await, (30, 0, 30));
     assert_eq!(kept(&server, &functions[1]).await, (0, 0, 0));
     let log = server.log();
-    let said: Vec<_> = log
+    let logged: Vec<_> = log
         .lines()
         .filter(|line| line.contains("rows of the call log were dropped"))
         .collect();
     assert!(
-        said.len() == 1 && said[0].contains("WARN") && said[0].contains("server.call_log_memory"),
+        logged.len() == 1
+            && logged[0].contains("WARN")
+            && logged[0].contains("server.call_log_memory"),
         "once in ten seconds: {log}"
     );
 }

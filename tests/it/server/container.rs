@@ -152,14 +152,14 @@ async fn the_image_of_the_container_file_serves() {
     }
     let folder = tempfile::tempdir().unwrap();
     let image = image(folder.path()).await;
-    let said = start(&image, &["--version".into()]);
-    let said = said.wait_with_output().await.unwrap();
+    let output = start(&image, &["--version".into()]);
+    let output = output.wait_with_output().await.unwrap();
     let version = format!("iof {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(
-        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&output.stdout),
         version,
         "{}",
-        String::from_utf8_lossy(&said.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
 
     // On a free port in place of the one of the file.
@@ -175,8 +175,8 @@ async fn the_image_of_the_container_file_serves() {
         .rsplit_once(':')
         .filter(|_| line.starts_with("listening on "))
     else {
-        let said = child.wait_with_output().await.unwrap();
-        panic!("{line}{}", String::from_utf8_lossy(&said.stderr))
+        let output = child.wait_with_output().await.unwrap();
+        panic!("{line}{}", String::from_utf8_lossy(&output.stderr))
     };
     let url = format!("http://127.0.0.1:{}", port.1);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

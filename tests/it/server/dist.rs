@@ -61,8 +61,8 @@ async fn the_settings_of_the_package_are_settings() {
     let text = fs::read_to_string(root().join("deploy/iof.toml")).unwrap();
     let key = folder.path().join("secrets.key");
     // As the package makes it.
-    let made = run(Command::new("sh").args(["-c", "head -c 32 /dev/urandom | base64"]));
-    fs::write(&key, made.stdout).unwrap();
+    let created = run(Command::new("sh").args(["-c", "head -c 32 /dev/urandom | base64"]));
+    fs::write(&key, created.stdout).unwrap();
     let here = text
         .replace("/etc/iof/secrets.key", key.to_str().unwrap())
         .replace("127.0.0.1:9464", "127.0.0.1:0");
@@ -150,8 +150,8 @@ fn a_release_is_packed_installed_and_runs() {
     };
     let installed = install();
     assert!(installed.status.success(), "{}", text(&installed));
-    let says = run(Command::new(bin.join("iof")).arg("version"));
-    assert_eq!(text(&says), format!("iof {version}\n"));
+    let expected = run(Command::new(bin.join("iof")).arg("version"));
+    assert_eq!(text(&expected), format!("iof {version}\n"));
     fs::remove_file(bin.join("iof")).unwrap();
     let whole = fs::read(out.join(&archive)).unwrap();
     fs::write(out.join(&archive), [&whole[..], b"x"].concat()).unwrap();
@@ -172,7 +172,7 @@ fn a_release_is_packed_installed_and_runs() {
     let package = names.iter().find(|name| name.ends_with(".deb")).unwrap();
     let listed = run(Command::new("dpkg-deb").arg("-c").arg(out.join(package)));
     let listed = text(&listed);
-    for wanted in [
+    for expected in [
         "./usr/bin/iof",
         "./lib/systemd/system/iof.service",
         "./etc/iof/iof.toml",
@@ -181,7 +181,7 @@ fn a_release_is_packed_installed_and_runs() {
         "./usr/share/bash-completion/completions/iof",
         "./usr/share/doc/iof/server.md",
     ] {
-        assert!(listed.contains(wanted), "{wanted} in\n{listed}");
+        assert!(listed.contains(expected), "{expected} in\n{listed}");
     }
     assert!(
         listed.lines().all(|line| line.contains("root/root")),
@@ -202,8 +202,8 @@ fn a_release_is_packed_installed_and_runs() {
         .arg(out.join(package))
         .arg(&unpacked));
     assert!(extracted.status.success(), "{}", text(&extracted));
-    let says = run(Command::new(unpacked.join("usr/bin/iof")).arg("version"));
-    assert_eq!(text(&says), format!("iof {version}\n"));
+    let expected = run(Command::new(unpacked.join("usr/bin/iof")).arg("version"));
+    assert_eq!(text(&expected), format!("iof {version}\n"));
 
     // What the base of the container has: glibc, libgcc and the loader.
     let needs = run(Command::new("objdump")

@@ -7,8 +7,9 @@ use serde_json::json;
 
 const KEY: &str = "a key of the server's";
 
-/// The content of an answer, without the parts that differ between any two: the date, the ids, and the name that was asked for.
-fn said(answer: &Answer, name: &str) -> String {
+/// The content of an answer, without the parts that differ between any two: the date, the ids, and the name that was
+/// asked for.
+fn comparable(answer: &Answer, name: &str) -> String {
     let mut headers: Vec<_> = answer
         .headers
         .iter()
@@ -36,11 +37,11 @@ to = "GET https://api.example.com"
     let unset = server.try_deploy_named("unsets&private=true", KEY, guest("typed"), declares);
     let unset = unset.await;
     assert_eq!(unset.http, 201, "{}", unset.text());
-    let wish = json!({"label": "other", "scopes": ["call", "read"], "function": "public"});
+    let body = json!({"label": "other", "scopes": ["call", "read"], "function": "public"});
     let only = server
         .request("POST", "/v1/keys")
         .bearer_auth(KEY)
-        .json(&wish);
+        .json(&body);
     let only = server.answer(only).await.json()["key"]
         .as_str()
         .unwrap()
@@ -69,7 +70,7 @@ to = "GET https://api.example.com"
                     "" => request,
                     key => request.bearer_auth(key),
                 };
-                said(&server.answer(request).await, name)
+                comparable(&server.answer(request).await, name)
             };
             let none = ask("nobody").await;
             for name in ["hidden", "unsets"] {

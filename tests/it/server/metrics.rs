@@ -54,12 +54,12 @@ fn check(text: &str) {
     let mut stdin = promtool.stdin.take().unwrap();
     stdin.write_all(text.as_bytes()).unwrap();
     drop(stdin);
-    let said = promtool.wait_with_output().unwrap();
+    let output = promtool.wait_with_output().unwrap();
     assert!(
-        said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(),
+        output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
         "{}{}\n{text}",
-        String::from_utf8_lossy(&said.stdout),
-        String::from_utf8_lossy(&said.stderr)
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
@@ -81,12 +81,12 @@ async fn calls_are_counted_by_function_version_and_fault() {
 
     let text = scrape(&server, &metrics).await;
     let of = |id: u64, more: &str| format!("{{function=\"{id}\",version=\"1\"{more}}}");
-    for (series, wanted) in [
+    for (series, expected) in [
         (of(hello, ",outcome=\"ok\""), 3.0),
         (of(traps, ",outcome=\"guest\""), 1.0),
     ] {
         let series = format!("iof_calls_total{series}");
-        assert_eq!(value(&text, &series), Some(wanted), "{series}\n{text}");
+        assert_eq!(value(&text, &series), Some(expected), "{series}\n{text}");
     }
     let trap = format!("iof_call_faults_total{}", of(traps, ",fault=\"trap\""));
     assert_eq!(value(&text, &trap), Some(1.0), "{text}");
@@ -180,12 +180,13 @@ async fn waits_for_a_turn_are_counted_and_on_record() {
             "{row}"
         );
     }
-    let said = user.types(&["egress"]).await;
+    let printed = user.types(&["egress"]).await;
     assert_eq!(
-        said.matches(" ms of it waiting for egress.max_concurrent_per_function")
+        printed
+            .matches(" ms of it waiting for egress.max_concurrent_per_function")
             .count(),
         2,
-        "{said}"
+        "{printed}"
     );
     assert_eq!(
         server
@@ -242,10 +243,10 @@ async fn the_listener_has_metrics_and_nothing_else() {
         server.get("/metrics").await.header("content-type"),
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    let asked = reqwest::Client::new()
+    let request = reqwest::Client::new()
         .get(format!("{metrics}/metrics"))
         .header("accept", "application/openmetrics-text; version=1.0.0");
-    let open = server.answer(asked).await;
+    let open = server.answer(request).await;
     assert!(
         open.header("content-type")
             .starts_with("application/openmetrics-text")

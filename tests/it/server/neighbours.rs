@@ -213,7 +213,7 @@ async fn calls_that_compute_run_at_a_lower_priority() {
         drop(curl.arg(url).kill_on_drop(true).output().await);
     };
     let sent = |request: reqwest::RequestBuilder| async { drop(request.send().await) };
-    let asked: [(&str, BoxFuture<'_, ()>); 4] = [
+    let calls: [(&str, BoxFuture<'_, ()>); 4] = [
         (
             "/v1",
             sent(server.request("POST", &path).json(&[(); 0])).boxed(),
@@ -223,7 +223,7 @@ async fn calls_that_compute_run_at_a_lower_priority() {
         // The last: it does not end with its connection.
         ("a job", sent(job).boxed()),
     ];
-    for (who, call) in asked {
+    for (who, call) in calls {
         let observed = observe(&server, who);
         tokio::select! {
             biased;

@@ -48,19 +48,19 @@ struct Expected {
 }
 
 /// What is so of every answer, whatever it answers.
-fn check(what: &str, answer: &Answer, expected: &Expected) {
-    let what = format!("{what}: {answer:?} {}", answer.text());
+fn check(case: &str, answer: &Answer, expected: &Expected) {
+    let case = format!("{case}: {answer:?} {}", answer.text());
     let all = |name: &str| answer.headers.get_all(name).iter().count();
-    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
-    assert_eq!(all("content-security-policy"), 1, "{what}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{case}");
+    assert_eq!(all("content-security-policy"), 1, "{case}");
     let policy = answer.header("content-security-policy");
-    if !what.contains("/try") {
+    if !case.contains("/try") {
         assert_eq!(
             policy, "sandbox; default-src 'none'; frame-ancestors 'none'",
-            "{what}"
+            "{case}"
         );
     }
-    assert!(policy.contains("frame-ancestors 'none'"), "{what}");
+    assert!(policy.contains("frame-ancestors 'none'"), "{case}");
     let kind = answer.header("content-type");
     if !answer.body.is_empty() {
         let known = [
@@ -69,23 +69,23 @@ fn check(what: &str, answer: &Answer, expected: &Expected) {
             "application/json; charset=utf-8",
             "application/octet-stream",
         ];
-        assert!(known.contains(&kind), "{what}");
-        if !expected.is_2020 && !what.contains("/try") {
-            assert!(!kind.starts_with("text/html"), "{what}");
+        assert!(known.contains(&kind), "{case}");
+        if !expected.is_2020 && !case.contains("/try") {
+            assert!(!kind.starts_with("text/html"), "{case}");
         }
     }
-    assert_eq!(all("iof-call") + all("iof-request"), 1, "{what}");
+    assert_eq!(all("iof-call") + all("iof-request"), 1, "{case}");
     let cors = expected.is_2020 && (expected.keys || expected.runs);
     let allowed = if cors { "*" } else { "" };
     assert_eq!(
         answer.header("access-control-allow-origin"),
         allowed,
-        "{what}"
+        "{case}"
     );
-    assert_eq!(all("access-control-expose-headers") == 1, cors, "{what}");
+    assert_eq!(all("access-control-expose-headers") == 1, cors, "{case}");
     if answer.http == 405 {
-        assert!(!answer.header("allow").is_empty(), "{what}");
-        assert_eq!(answer.fault(), "method", "{what}");
+        assert!(!answer.header("allow").is_empty(), "{case}");
+        assert_eq!(answer.fault(), "method", "{case}");
     }
 }
 
@@ -145,24 +145,24 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
                         request = request.header("Origin", origin);
                     }
                     let answer = server.answer(request).await;
-                    let what = format!("{method} {path} {origin:?} keys: {keys}");
+                    let case = format!("{method} {path} {origin:?} keys: {keys}");
                     let expected = Expected {
                         keys,
                         is_2020,
                         runs: path.starts_with("/api/run/")
                             || path.starts_with("/api/multipart/run/"),
                     };
-                    check(&what, &answer, &expected);
+                    check(&case, &answer, &expected);
                     let is_v1 = path == "/v1" || path.starts_with("/v1/");
                     if is_v1 && origin.is_some() && !path.contains("%zz") {
                         assert_eq!(
                             (answer.http.as_u16(), answer.fault()),
                             (403, "origin"),
-                            "{what}"
+                            "{case}"
                         );
                     }
                     if method == "OPTIONS" && !path.contains("%ff") {
-                        assert_eq!(answer.http == 204, is_2020, "{what}");
+                        assert_eq!(answer.http == 204, is_2020, "{case}");
                     }
                     // A slash at the end counts, but for the API of 2020.
                     if method == "GET"
@@ -174,7 +174,7 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
                         assert_eq!(
                             (answer.http.as_u16(), answer.fault()),
                             (404, "no-such-route"),
-                            "{what}"
+                            "{case}"
                         );
                     }
                 }
@@ -186,12 +186,12 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
             ("/api/state/1", keys),
             ("/api/executables", keys),
         ] {
-            let asked = server
+            let preflight = server
                 .request("OPTIONS", path)
                 .header("Origin", FOREIGN)
                 .header("Access-Control-Request-Method", "PUT")
                 .header("Access-Control-Request-Headers", "ssvm_admin_key");
-            let answer = server.answer(asked).await;
+            let answer = server.answer(preflight).await;
             assert_eq!(answer.http, 204);
             for name in [
                 "access-control-allow-methods",

@@ -16,10 +16,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// The socket of a service manager, and what came to it.
+/// The socket of a service manager, and the messages that arrived.
 struct Manager {
     folder: tempfile::TempDir,
-    told: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<String>>>,
     _reader: JoinSet<()>,
 }
 
@@ -27,9 +27,9 @@ impl Manager {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let messages: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut reader = JoinSet::new();
-        let into = Arc::clone(&told);
+        let into = Arc::clone(&messages);
         reader.spawn(async move {
             let mut buffer = vec![0; 4096];
             while let Ok(size) = socket.recv(&mut buffer).await {
@@ -39,7 +39,7 @@ impl Manager {
         });
         Self {
             folder,
-            told,
+            messages,
             _reader: reader,
         }
     }
@@ -53,18 +53,21 @@ impl Manager {
             .to_owned()
     }
 
-    fn count(&self, wanted: &str) -> usize {
-        let told = self.told.lock().unwrap();
-        told.iter().filter(|text| text.contains(wanted)).count()
+    fn count(&self, expected: &str) -> usize {
+        let messages = self.messages.lock().unwrap();
+        messages
+            .iter()
+            .filter(|text| text.contains(expected))
+            .count()
     }
 
-    async fn hears(&self, wanted: &str, times: usize) {
+    async fn receives(&self, expected: &str, times: usize) {
         until(
-            || self.count(wanted) >= times,
+            || self.count(expected) >= times,
             || {
                 format!(
-                    "{wanted:?} {times} times in {:?}",
-                    self.told.lock().unwrap()
+                    "{expected:?} {times} times in {:?}",
+                    self.messages.lock().unwrap()
                 )
             },
         )
@@ -72,22 +75,22 @@ impl Manager {
     }
 }
 
-async fn until(mut holds: impl FnMut() -> bool, wanted: impl Fn() -> String) {
+async fn until(mut holds: impl FnMut() -> bool, expected: impl Fn() -> String) {
     let began = Instant::now();
     while !holds() {
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "not seen: {}",
-            wanted()
+            expected()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn logs(server: &Server, wanted: &str) {
+async fn logs(server: &Server, expected: &str) {
     until(
-        || server.log().contains(wanted),
-        || format!("{wanted:?} in\n{}", server.log()),
+        || server.log().contains(expected),
+        || format!("{expected:?} in\n{}", server.log()),
     )
     .await;
 }
@@ -109,24 +112,24 @@ async fn the_service_manager_is_told_of_the_start_of_life_of_a_reload_and_of_the
         .env("WATCHDOG_USEC", "400000")
         .start()
         .await;
-    manager.hears("READY=1", 1).await;
-    let first = manager.told.lock().unwrap()[0].clone();
+    manager.receives("READY=1", 1).await;
+    let first = manager.messages.lock().unwrap()[0].clone();
     assert!(
         first.starts_with("READY=1\nSTATUS=serving on http://127.0.0.1:"),
         "{first:?}"
     );
     let began = Instant::now();
     let before = manager.count("WATCHDOG=1");
-    manager.hears("WATCHDOG=1", before + 5).await;
+    manager.receives("WATCHDOG=1", before + 5).await;
     let took = began.elapsed();
     assert!(took > Duration::from_millis(700), "five times in {took:?}");
 
     server.signal(Signal::HUP);
-    manager.hears("RELOADING=1\nMONOTONIC_USEC=", 1).await;
-    manager.hears("READY=1", 2).await;
+    manager.receives("RELOADING=1\nMONOTONIC_USEC=", 1).await;
+    manager.receives("READY=1", 2).await;
 
     assert!(server.stop().await.success());
-    manager.hears("STOPPING=1", 1).await;
+    manager.receives("STOPPING=1", 1).await;
 }
 
 #[tokio::test]

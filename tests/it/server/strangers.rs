@@ -103,8 +103,8 @@ async fn an_export_that_is_not_there_is_not_found_by_any_method() {
                     _ if answer.http == 200 => continue,
                     _ => (405, "method"),
                 };
-                let what = format!("{method} {path}");
-                assert_eq!((answer.http.as_u16(), answer.fault()), expected, "{what}");
+                let case = format!("{method} {path}");
+                assert_eq!((answer.http.as_u16(), answer.fault()), expected, "{case}");
             }
         }
     }
@@ -135,13 +135,13 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
     let function = server.deploy(guest("typed"), "").await;
     let anonymous = call(&server, &function, "panics", "").await;
     assert_eq!((anonymous.http.as_u16(), anonymous.fault()), (502, "trap"));
-    let said = format!("{} {}", anonymous.text(), anonymous.header("iof-message"));
+    let message = format!("{} {}", anonymous.text(), anonymous.header("iof-message"));
     for text in ["the secret place", "fail.rs", "panicked"] {
-        assert!(!said.contains(text), "{said}");
+        assert!(!message.contains(text), "{message}");
     }
     assert!(
-        said.contains("The function trapped (") && said.contains("in its log"),
-        "{said}"
+        message.contains("The function trapped (") && message.contains("in its log"),
+        "{message}"
     );
     let of_fn = server
         .request("POST", &format!("/fn/{}/panics", function.id))
@@ -150,10 +150,10 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
     assert!(!of_fn.contains("the secret place"), "{of_fn}");
 
     let owner = call(&server, &function, "panics", &function.admin_key).await;
-    let said = owner.json()["error"].to_string();
+    let message = owner.json()["error"].to_string();
     assert!(
-        said.contains("fail.rs") && said.contains("the secret place"),
-        "{said}"
+        message.contains("fail.rs") && message.contains("the secret place"),
+        "{message}"
     );
     let other = server.deploy(guest("typed"), "").await;
     let stranger = call(&server, &function, "panics", &other.admin_key).await;
@@ -223,20 +223,20 @@ async fn what_was_not_granted_names_the_line_that_grants_it() {
         let answer = server
             .run(function.id, "run_ssvm", request.to_string())
             .await;
-        let said = answer.text();
+        let message = answer.text();
         assert!(
-            said.contains("[[signing]]") && said.contains("function.toml"),
-            "{said}"
+            message.contains("[[signing]]") && message.contains("function.toml"),
+            "{message}"
         );
-        assert!(!said.contains("allow-command"), "{said}");
+        assert!(!message.contains("allow-command"), "{message}");
     }
     // A command that some servers have and others do not: to the letter what there was in 2020.
     let request = json!({"program": "c++", "args": [], "stdin": ""});
-    let said = server
+    let message = server
         .run(function.id, "run_ssvm", request.to_string())
         .await
         .text();
-    assert!(said.contains("--allow-command=c++"), "{said}");
+    assert!(message.contains("--allow-command=c++"), "{message}");
 }
 
 /// A module that takes so many bytes of the disk, each of them its own.
@@ -332,9 +332,9 @@ fn certificate(user: &User, end: SystemTime) -> String {
 async fn a_certificate_that_ends_is_warned_of() {
     let user = User::new("");
     let now = SystemTime::now();
-    let lines = |server: &Server, what: &str| {
+    let lines = |server: &Server, part: &str| {
         let log = server.log();
-        log.lines().filter(|line| line.contains(what)).count()
+        log.lines().filter(|line| line.contains(part)).count()
     };
     let settings = certificate(&user, now - DAY);
     let server = Server::start(settings.clone()).await;
@@ -354,15 +354,15 @@ async fn a_certificate_that_ends_is_warned_of() {
     }
     // `iof doctor` looks at the same files.
     fs::write(user.folder().join("iof.toml"), &settings).unwrap();
-    let said = user.types(&["doctor", "--config", "iof.toml"]).await;
+    let output = user.types(&["doctor", "--config", "iof.toml"]).await;
     assert!(
-        said.contains("certificate") && said.contains("The certificate ends in 5 days"),
-        "{said}"
+        output.contains("certificate") && output.contains("The certificate ends in 5 days"),
+        "{output}"
     );
     // One that is fine is not spoken of.
     let settings = certificate(&user, now + 60 * DAY);
     let server = Server::start(settings).await;
     assert_eq!(lines(&server, "The certificate"), 0, "{}", server.log());
-    let said = user.types(&["doctor", "--config", "iof.toml"]).await;
-    assert!(said.contains("certificate.pem, until "), "{said}");
+    let output = user.types(&["doctor", "--config", "iof.toml"]).await;
+    assert!(output.contains("certificate.pem, until "), "{output}");
 }

@@ -114,10 +114,10 @@ async fn plain_http_stays_beside_it() {
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    let mut said = Vec::new();
-    let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut said)).await;
+    let mut output = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut output)).await;
     assert!(end.is_ok(), "the connection is closed");
-    assert!(!String::from_utf8_lossy(&said).contains("ok\n"));
+    assert!(!String::from_utf8_lossy(&output).contains("ok\n"));
     assert_eq!(secure.get("/healthz").await.text(), "ok\n");
 }
 

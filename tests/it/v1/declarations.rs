@@ -106,8 +106,8 @@ async fn the_ceiling_refuses_by_name_and_nothing_is_deployed() {
             (403, "ceiling"),
             "{declaration}"
         );
-        let said = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(said.contains(named), "{declaration}: {said}");
+        let message = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(message.contains(named), "{declaration}: {message}");
     }
     let taken = "outbound = [\"GET https://api.example.com/v1\"]\n[limits]\nmemory = \"64MiB\"";
     assert_eq!(server.deploy(guest("hello"), taken).await.id, 1);
@@ -354,7 +354,7 @@ async fn what_is_sent_wrong_is_named() {
         assert!(
             answer.json()["error"]
                 .as_str()
-                .is_some_and(|said| said.ends_with('.')),
+                .is_some_and(|output| output.ends_with('.')),
             "{}",
             answer.text()
         );

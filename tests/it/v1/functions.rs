@@ -62,15 +62,15 @@ pub(crate) async fn operated() -> Server {
 #[tokio::test]
 async fn a_name_is_an_address_and_stays() {
     let server = operated().await;
-    let made = create(
+    let created = create(
         &server,
         "?name=count-er&description=Counts",
         numbered(1),
         KEY,
     )
     .await;
-    assert_eq!(made.http, 201, "{}", made.text());
-    let id = made.json()["function"].to_string();
+    assert_eq!(created.http, 201, "{}", created.text());
+    let id = created.json()["function"].to_string();
     for place in ["count-er", &id] {
         assert_eq!(which(&server, place).await, "1");
         let shown = ask(&server, "GET", &format!("/v1/functions/{place}"), KEY, None)

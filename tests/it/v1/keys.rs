@@ -11,13 +11,13 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
         .await
         .json();
     create(&server, "?name=other&private=true", numbered(2), KEY).await;
-    let make = async |wish: Value| {
-        let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-        assert_eq!(made.http, 201, "{}", made.text());
-        let made = made.json();
+    let make = async |request: Value| {
+        let created = ask(&server, "POST", "/v1/keys", KEY, Some(request)).await;
+        assert_eq!(created.http, 201, "{}", created.text());
+        let created = created.json();
         (
-            made["id"].as_i64().unwrap(),
-            made["key"].as_str().unwrap().to_owned(),
+            created["id"].as_i64().unwrap(),
+            created["key"].as_str().unwrap().to_owned(),
         )
     };
     let (_, deploy) = make(json!({"label": "ci", "scopes": ["deploy"]})).await;
@@ -27,7 +27,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
     assert!(deploy.starts_with("iof_"));
     let own = private["admin_key"].as_str().unwrap();
     let version = json!({"version": 1});
-    for (what, method, path, body, may) in [
+    for (case, method, path, body, may) in [
         ("list", "GET", "/v1/functions", None, vec![&*read, &admin]),
         (
             "show",
@@ -80,12 +80,12 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
             assert_eq!(
                 open,
                 may.contains(&key),
-                "{what} with {key}: {}",
+                "{case} with {key}: {}",
                 answer.text()
             );
             assert!(
                 open || [401, 403, 404].contains(&answer.http.as_u16()),
-                "{what}: {}",
+                "{case}: {}",
                 answer.http
             );
         }
@@ -94,7 +94,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
                 .await
                 .http
                 .is_success(),
-            "{what}"
+            "{case}"
         );
     }
     assert_eq!(create(&server, "", numbered(1), &deploy).await.http, 201);

@@ -34,10 +34,10 @@ async fn schemathesis_finds_no_violation() {
     ))
     .await;
     for (name, declaration) in [("typed", "record = \"always\""), ("hello", "")] {
-        let made = server
+        let created = server
             .try_deploy_named(name, KEY, guest(name), declaration)
             .await;
-        assert_eq!(made.http, 201, "{}", made.text());
+        assert_eq!(created.http, 201, "{}", created.text());
     }
     let call = server
         .request("POST", "/v1/functions/typed/call/echo_json")
@@ -76,13 +76,16 @@ async fn schemathesis_finds_no_violation() {
             .output()
             .unwrap()
     });
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}\n{}",
+        "{printed}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(!said.contains("operations repeatedly returned"), "{said}");
+    assert!(
+        !printed.contains("operations repeatedly returned"),
+        "{printed}"
+    );
     // It is still there, and answers.
     assert_eq!(server.get("/readyz").await.http, 200);
 }

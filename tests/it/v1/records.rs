@@ -155,10 +155,10 @@ async fn records_without_room_are_dropped_and_said() {
     assert_eq!(server.answer(request).await.status(), 404);
     assert!(server.stop().await.success());
     let log = server.log();
-    let mut said = log
+    let mut logged = log
         .lines()
         .filter(|line| line.contains("WARN") && line.contains("records.memory"));
-    assert!(said.next().is_some(), "{log}");
+    assert!(logged.next().is_some(), "{log}");
 }
 
 #[tokio::test]

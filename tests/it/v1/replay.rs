@@ -68,8 +68,8 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
         (&json!(true), &json!([])),
         "{again}"
     );
-    let said = again["replayed"]["ended"]["stdout"].as_str().unwrap();
-    assert!(said.contains("drew"), "{again}");
+    let output = again["replayed"]["ended"]["stdout"].as_str().unwrap();
+    assert!(output.contains("drew"), "{again}");
     assert_eq!(again["replayed"]["ended"], again["recorded"]["ended"]);
 
     assert_eq!(
@@ -93,14 +93,14 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
             .starts_with("none "),
         "{passes}"
     );
-    let what: Vec<_> = passes["differences"]
+    let case: Vec<_> = passes["differences"]
         .as_array()
         .unwrap()
         .iter()
         .map(|d| d["what"].as_str().unwrap())
         .collect();
     assert_eq!(
-        what,
+        case,
         ["result", "fault", "stderr"],
         "the same request, the same clocks, the same randomness"
     );
@@ -152,9 +152,9 @@ async fn a_version_that_asks_for_something_else_is_told_so() {
     let read = server
         .read_as(&function, &format!("/v1/calls/{call}"))
         .await;
-    let heard = &read["recorded"]["heard"]["commands"][0];
+    let recorded = &read["recorded"]["heard"]["commands"][0];
     assert_eq!(
-        (&heard["name"], &heard["stdout"]),
+        (&recorded["name"], &recorded["stdout"]),
         (&json!("http_proxy"), &json!("status 200")),
         "{read}"
     );

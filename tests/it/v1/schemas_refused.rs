@@ -50,11 +50,11 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
         (json!({"items": [true]}), "/items", "must be a schema"),
     ] {
         let schema = json!({"type": "object", "properties": {"x": rule}});
-        let said = refusal(&server, module(&schema)).await;
+        let message = refusal(&server, module(&schema)).await;
         let place = format!("argument `a` of `f` cannot be checked: `#/properties/x{at}`");
         assert!(
-            said.contains(&place) && said.contains(why),
-            "{schema}: {said}"
+            message.contains(&place) && message.contains(why),
+            "{schema}: {message}"
         );
     }
     // References that never go into the value.
@@ -63,8 +63,8 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
         json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}),
         json!({"not": {"$ref": "#"}}),
     ] {
-        let said = refusal(&server, module(&schema)).await;
-        assert!(said.contains("leads back to itself"), "{said}");
+        let message = refusal(&server, module(&schema)).await;
+        assert!(message.contains("leads back to itself"), "{message}");
     }
     // A tree is not one of them.
     let tree = json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "format": "own", "x-order": 1});
@@ -90,10 +90,10 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
 async fn a_description_that_cannot_be_read_is_refused() {
     let server = Server::start("").await;
     let good = |change: &dyn Fn(&mut Json)| {
-        let mut said = json!({"iof": 1, "name": "f", "result": {"type": "unit"},
+        let mut body = json!({"iof": 1, "name": "f", "result": {"type": "unit"},
             "params": [{"name": "a", "type": "json"}]});
-        change(&mut said);
-        said.to_string()
+        change(&mut body);
+        body.to_string()
     };
     let deep = "[".repeat(1000) + &"]".repeat(1000);
     let deep = good(&|_| ()).replace("\"iof\"", &format!("\"x\":{deep},\"iof\""));
@@ -102,48 +102,48 @@ async fn a_description_that_cannot_be_read_is_refused() {
         ("{\"iof\":1,}", "", "not JSON"),
         (&deep, "", "127 levels"),
         (
-            &good(&|said| said["x"] = "x".repeat(70_000).into()),
+            &good(&|body| body["x"] = "x".repeat(70_000).into()),
             "",
             "longer than 64 KiB",
         ),
-        (&good(&|said| said["iof"] = 2.into()), "", "`iof` must be 1"),
+        (&good(&|body| body["iof"] = 2.into()), "", "`iof` must be 1"),
         (
-            &good(&|said| said["name"] = "g".into()),
+            &good(&|body| body["name"] = "g".into()),
             "",
             "`name` must be",
         ),
         (
-            &good(&|said| said["params"] = 1.into()),
+            &good(&|body| body["params"] = 1.into()),
             "",
             "`params` must be a list",
         ),
         (
-            &good(&|said| said["params"][0]["type"] = "object".into()),
+            &good(&|body| body["params"][0]["type"] = "object".into()),
             "",
             "got `object`",
         ),
         (
-            &good(&|said| said["result"] = Json::Null),
+            &good(&|body| body["result"] = Json::Null),
             "",
             "the result has no `type`",
         ),
-        (&good(&|said| said["params"] = json!([])), "", "core type"),
+        (&good(&|body| body["params"] = json!([])), "", "core type"),
         (&good(&|_| ()), "unreachable", "failed"),
         (&good(&|_| ()), "(loop (br 0))", "two seconds"),
     ] {
-        let said = refusal(&server, describing(text, before)).await;
+        let body = refusal(&server, describing(text, before)).await;
         let begins = "The description of `f` cannot be read: ";
         assert!(
-            said.starts_with(begins) && said.contains(why),
-            "{why}: {said}"
+            body.starts_with(begins) && body.contains(why),
+            "{why}: {body}"
         );
         for word in ["invalid type", "expected", "EOF while", "trailing comma"] {
-            assert!(!said.contains(word), "{said}");
+            assert!(!body.contains(word), "{body}");
         }
     }
     let missing = r#"(module (func (export "__iof_describe_f") (param i32)) (func (export "f")))"#;
-    let said = refusal(&server, wat(missing)).await;
-    assert!(said.contains("no allocator"), "{said}");
+    let body = refusal(&server, wat(missing)).await;
+    assert!(body.contains("no allocator"), "{body}");
     // Who promised none is called by its core type.
     server
         .deploy(
@@ -216,7 +216,7 @@ async fn a_version_that_an_earlier_release_took_is_called_and_warned_of() {
     let user = User::new(&server.url);
     let id = function.id.to_string();
     let line = ["show", &id, "--key", &function.admin_key];
-    let said = tokio::task::block_in_place(|| user.run(&line, ""));
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(said.contains(&format!("warning: {warning}")), "{said}");
+    let output = tokio::task::block_in_place(|| user.run(&line, ""));
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.contains(&format!("warning: {warning}")), "{output}");
 }

@@ -291,10 +291,10 @@ async fn requests_and_their_denied_twins() {
         not_granted.text()
     );
     // Both lines that it needs, at once.
-    let said = not_granted.json()["error"].as_str().unwrap().to_owned();
+    let message = not_granted.json()["error"].as_str().unwrap().to_owned();
     assert!(
-        said.contains("commands = [\"http_proxy\"] and outbound = [\"GET http"),
-        "{said}"
+        message.contains("commands = [\"http_proxy\"] and outbound = [\"GET http"),
+        "{message}"
     );
 }
 

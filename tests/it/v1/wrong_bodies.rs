@@ -22,12 +22,12 @@ const FOREIGN: [&str; 12] = [
     "Deserialize",
 ];
 
-fn speaks_plainly(answer: &Answer, what: &str) {
+fn speaks_plainly(answer: &Answer, case: &str) {
     let text = answer.text();
     for word in FOREIGN {
-        assert!(!text.contains(word), "{what}: {text}");
+        assert!(!text.contains(word), "{case}: {text}");
     }
-    assert!(answer.http.as_u16() < 500, "{what}: {text}");
+    assert!(answer.http.as_u16() < 500, "{case}: {text}");
 }
 
 /// The names of the properties of a schema in the document.
@@ -120,7 +120,7 @@ async fn no_refusal_of_a_body_speaks_of_rust() {
 async fn a_refusal_says_where_and_what() {
     let server = operated().await;
     create(&server, "?name=hello", numbered(1), KEY).await;
-    for (method, path, body, says) in [
+    for (method, path, body, expected) in [
         ("POST", "/v1/keys", "[]", "[] is not of type \"object\""),
         (
             "POST",
@@ -174,7 +174,7 @@ async fn a_refusal_says_where_and_what() {
             "{path} {body}"
         );
         assert!(
-            answer.text().replace("\\\"", "\"").contains(says),
+            answer.text().replace("\\\"", "\"").contains(expected),
             "{body}: {}",
             answer.text()
         );

@@ -14,7 +14,7 @@ fn the_session_of_the_guide_is_typed_again() {
         .env("CARGO_TARGET_DIR", built("guests"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = said + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = printed + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
 }

@@ -44,15 +44,15 @@ async fn a_declared_page_may_call_and_read_the_answer() {
         .zip(["HEAD, GET, POST, PUT, DELETE", "POST"])
     {
         for origin in [PAGE, "http://localhost:3000"] {
-            let asked = preflight(&server, &path, origin).await;
-            assert_eq!(asked.http, 204, "{}", asked.text());
+            let preflight = preflight(&server, &path, origin).await;
+            assert_eq!(preflight.http, 204, "{}", preflight.text());
             for (name, value) in [
                 ("access-control-allow-origin", origin),
                 ("access-control-allow-methods", methods),
                 ("access-control-allow-headers", "authorization,content-type"),
                 ("access-control-allow-credentials", ""),
             ] {
-                assert_eq!(asked.header(name), value, "{path}");
+                assert_eq!(preflight.header(name), value, "{path}");
             }
             let called = ask(&server, "POST", &path, origin).await;
             assert_eq!(called.http, 200, "{}", called.text());

@@ -72,11 +72,11 @@ async fn a_function_sees_no_key_of_the_server() {
     let deploy = |name| server.try_deploy_named(name, KEY, guest("typed"), "");
     let public = deploy("public").await.json();
     let private = deploy("hooks&private=true").await.json();
-    let made = server
+    let created = server
         .request("POST", "/v1/keys")
         .bearer_auth(KEY)
         .json(&json!({"label": "ci", "scopes": ["call"]}));
-    let made = server.answer(made).await.json()["key"]
+    let created = server.answer(created).await.json()["key"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -88,7 +88,7 @@ async fn a_function_sees_no_key_of_the_server() {
             (404, "no-such-function"),
             "{path}"
         );
-        for key in [KEY.to_owned(), made.clone(), key(&private, "admin_key")] {
+        for key in [KEY.to_owned(), created.clone(), key(&private, "admin_key")] {
             let shown = server
                 .answer(server.request("POST", path).bearer_auth(&key))
                 .await;
@@ -102,7 +102,7 @@ async fn a_function_sees_no_key_of_the_server() {
             assert_eq!(header(&shown.json(), "authorization"), "Basic dTpw");
         }
     }
-    for key in [KEY.to_owned(), made, key(&public, "admin_key")] {
+    for key in [KEY.to_owned(), created, key(&public, "admin_key")] {
         let request = server.request("POST", "/fn/public/show").bearer_auth(&key);
         let request = request
             .header("SSVM_Usage_Key", &key)

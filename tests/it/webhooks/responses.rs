@@ -160,7 +160,7 @@ fn answering(bytes: &[u8]) -> Vec<u8> {
             .map(|byte| format!("\\{byte:02x}"))
             .collect::<String>()
     };
-    let said = r#"{"iof":1,"name":"f","params":[],"result":{"type":"response"}}"#;
+    let output = r#"{"iof":1,"name":"f","params":[],"result":{"type":"response"}}"#;
     wat(&format!(
         r#"(module
           (memory (export "memory") 4)
@@ -173,9 +173,9 @@ fn answering(bytes: &[u8]) -> Vec<u8> {
           (func (export "f") (param i32)
             (i32.store (local.get 0) (i32.const 2048))
             (i32.store offset=4 (local.get 0) (i32.const {}))))"#,
-        data(said.as_bytes()),
+        data(output.as_bytes()),
         data(bytes),
-        said.len(),
+        output.len(),
         bytes.len()
     ))
 }

@@ -134,14 +134,14 @@ async fn a_large_deploy_with_a_wrong_key_says_so() {
     let user = User::new(&server.url);
     let large = [&b"\0asm"[..], &vec![0; 60 << 20]].concat();
     std::fs::write(user.folder().join("large.wasm"), large).unwrap();
-    let said = user.run(
+    let output = user.run(
         &["deploy", "large.wasm", "--key", "not a key of the operator"],
         "",
     );
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let output = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("auth.keys") && !said.contains("Is the server running"),
-        "{said}"
+        output.contains("auth.keys") && !output.contains("Is the server running"),
+        "{output}"
     );
 }
 

@@ -80,15 +80,15 @@ async fn half_a_body_and_no_more_is_refused() {
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
         let start = Instant::now();
-        let (said, ended) = rest(&mut stream, LONG).await;
+        let (output, ended) = rest(&mut stream, LONG).await;
         assert!(
             ended && start.elapsed() < Duration::from_secs(3),
             "{:?}",
             start.elapsed()
         );
         assert!(
-            said.is_empty() || said.contains("iof-fault: request\r\n"),
-            "{said}"
+            output.is_empty() || output.contains("iof-fault: request\r\n"),
+            "{output}"
         );
     }
 }

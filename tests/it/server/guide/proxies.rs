@@ -67,13 +67,13 @@ async fn nginx_stands_in_front_as_the_guide_says() {
          nginx -t -c /srv/nginx.conf || fail 'nginx -t'\nnginx -c /srv/nginx.conf || fail nginx\n{CLIENT}"
     );
     let output = machine.run(&script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = said + &String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = printed + &String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && said.contains("all of it"),
-        "{said}"
+        output.status.success() && printed.contains("all of it"),
+        "{printed}"
     );
-    assert!(said.contains("test is successful"), "{said}");
+    assert!(printed.contains("test is successful"), "{printed}");
 }
 
 #[test]

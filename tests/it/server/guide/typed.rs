@@ -101,9 +101,9 @@ async fn what_root_types_is_typed_as_it_stands() {
     }
     script += "systemctl stop iof\n";
     let output = machine.run(&script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = said + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = printed + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
 
     assert_eq!(lines.len(), 19, "{lines:#?}");
     assert_eq!(settings.len(), 3, "{settings:#?}");
@@ -120,10 +120,13 @@ async fn what_root_types_is_typed_as_it_stands() {
         "backed up to /backup/before-0.2",
         "the settings are fine",
     ] {
-        assert!(said.contains(words), "{words:?} is missing in: {said}");
+        assert!(
+            printed.contains(words),
+            "{words:?} is missing in: {printed}"
+        );
     }
     // After each restore, and with the data of before.
-    assert_eq!(said.matches("hello again").count(), 2, "{said}");
+    assert_eq!(printed.matches("hello again").count(), 2, "{printed}");
     // As the page says: the reload takes over the certificate, and says so; nothing went wrong.
     let log = machine.log();
     assert!(log.contains("reloaded: "), "{log}");
@@ -143,11 +146,11 @@ fn the_unit_that_the_guide_makes_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("iof.service");
     let line = line.replace("/etc/systemd/system/iof.service", unit.to_str().unwrap());
-    let made = Command::new("sh")
+    let created = Command::new("sh")
         .args(["-c", &line])
         .current_dir(root())
         .status();
-    assert!(made.unwrap().success(), "{line}");
+    assert!(created.unwrap().success(), "{line}");
     let text = fs::read_to_string(&unit).unwrap();
     assert!(text.contains("\nExecStart=/usr/local/bin/iof serve --config /etc/iof/iof.toml\n"));
     // `systemctl enable`, `reload` and `status` have what they need.
@@ -173,11 +176,11 @@ async fn the_package_makes_the_user_and_the_key_once() {
                   [ \"$before\" = \"$(sha256sum < /etc/iof/secrets.key)\" ] && echo 'the same key'\nls /etc/iof\n\
                   sh /srv/deploy/debian/prerm remove\nsh /srv/deploy/debian/postrm remove\n";
     let output = machine.run(script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{output:?}");
-    let lines: Vec<&str> = said.lines().collect();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}{output:?}");
+    let lines: Vec<&str> = printed.lines().collect();
     let [user, mode, reload, restart, same, files, stop, again] = lines[..] else {
-        panic!("{said}")
+        panic!("{printed}")
     };
     assert!(
         user.starts_with("iof:x:") && user.ends_with("::/var/lib/iof:/usr/sbin/nologin"),
