@@ -25,7 +25,7 @@ pub(super) async fn call(
 }
 
 #[tokio::test]
-async fn every_type_goes_in_and_comes_out() {
+async fn every_type_round_trips() {
     let server = Server::start("").await;
     let function = typed(&server, "").await;
     for (export, value) in [
