@@ -81,15 +81,15 @@ pub(crate) fn fixed(text: &str) -> Vec<u8> {
 pub(crate) fn only(expected: &str, answer: &str) -> Vec<u8> {
     let escape =
         |text: &str| -> String { text.bytes().map(|byte| format!("\\{byte:02x}")).collect() };
-    let (wanted_data, answer_data) = (escape(expected), escape(answer));
-    let (wanted_length, answer_length) = (expected.len(), answer.len());
+    let (expected_data, answer_data) = (escape(expected), escape(answer));
+    let (expected_length, answer_length) = (expected.len(), answer.len());
     module(
         "",
         &format!(
-            r#"(data (i32.const 1024) "{wanted_data}") (data (i32.const 8192) "{answer_data}")
+            r#"(data (i32.const 1024) "{expected_data}") (data (i32.const 8192) "{answer_data}")
   (func (export "only") (param $ret i32) (param $at i32) (param $length i32)
     (local $i i32)
-    (if (i32.ne (local.get $length) (i32.const {wanted_length})) (then unreachable))
+    (if (i32.ne (local.get $length) (i32.const {expected_length})) (then unreachable))
     (loop $next
       (if (i32.lt_u (local.get $i) (local.get $length)) (then
         (if (i32.ne (i32.load8_u (i32.add (local.get $at) (local.get $i)))

@@ -165,7 +165,7 @@ async fn the_headers_of_a_part_are_respected() {
 }
 
 #[tokio::test]
-async fn texts_stay_as_they_are() {
+async fn texts_are_unchanged() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     for text in [
@@ -188,9 +188,9 @@ async fn texts_stay_as_they_are() {
     }
 }
 
-/// Any file that was no image ended the original.
+/// Any file other than an image crashed the original.
 #[tokio::test]
-async fn files_are_bytes_whatever_they_are() {
+async fn files_are_passed_as_bytes() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let text = b"just text".to_vec();
@@ -222,7 +222,7 @@ async fn files_are_bytes_whatever_they_are() {
         answer.body == [&b"before|"[..], &IMAGE, b"|after"].concat(),
         "{answer:?}"
     );
-    // A large one is everyday.
+    // Large files are common.
     let large = vec![0xfe; 5 << 20];
     let answer = post(
         &joey,
@@ -261,7 +261,7 @@ async fn a_part_can_be_fetched() {
         ("fetch_2", None, b"https://data.example.com/status/404"),
     ];
     let answer = post(&joey, function.id, "three", &parts).await;
-    // What the object answers is quoted once more than what the URL answers.
+    // The response of a request object is quoted once more than that of a URL.
     assert_eq!(answer.text(), r#"one|status 404|"{\"a\":1}""#, "{answer:?}");
     let image: [Part; 1] = [("fetch_1", None, b"https://data.example.com/image")];
     let answer = post(&joey, function.id, "echo/bytes", &image).await;
@@ -282,9 +282,9 @@ async fn a_part_can_be_fetched() {
     }
 }
 
-/// A small request must not make the server hold what many large ones could not.
+/// A small request must not make the server hold more than large ones may.
 #[tokio::test]
-async fn what_parts_fetch_is_bounded_like_a_body() {
+async fn fetches_of_parts_are_limited_like_a_body() {
     let (_data, server, function, _folder) = outbound().await;
     let joey = Joey::http(&server);
     let url = b"https://data.example.com/size/15000000".to_vec();
@@ -320,7 +320,7 @@ async fn a_part_can_be_the_callback() {
         let answer = post(&joey, function.id, "three", &parts).await;
         assert_eq!(answer.json()["body"], "one|three|", "{name} {answer:?}");
     }
-    // It comes before what is stored, and an empty one cancels that.
+    // It takes precedence over the stored callback, and an empty one cancels that.
     let mut stored = callback.clone();
     stored["path"] = "/status/201".into();
     let put = joey

@@ -1,4 +1,4 @@
-//! A server as a service: the notifications to its manager, what SIGHUP reloads, and the report of a stop.
+//! A server as a service: the notifications to its manager, the reload by SIGHUP, and the report of a stop.
 
 use crate::second_state::modules;
 use iof_tests::{Identity, guests::wat, joey::client_config, server::Server};
@@ -95,7 +95,7 @@ async fn logs(server: &Server, expected: &str) {
     .await;
 }
 
-/// A function that computes until it is ended.
+/// A module whose function computes until it is ended.
 fn spinning() -> Vec<u8> {
     wat("(module (func (export \"spin\") (result i32) (loop $on (br $on)) (i32.const 0)))")
 }
@@ -105,7 +105,7 @@ fn settings_of(server: &Server) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_manager_is_told_of_the_start_of_life_of_a_reload_and_of_the_stop() {
+async fn the_service_manager_is_notified_of_start_watchdog_reload_and_stop() {
     let manager = Manager::new();
     let mut server = Server::builder()
         .env("NOTIFY_SOCKET", manager.socket())
@@ -133,7 +133,7 @@ async fn the_service_manager_is_told_of_the_start_of_life_of_a_reload_and_of_the
 }
 
 #[tokio::test]
-async fn a_server_whose_manager_is_gone_serves() {
+async fn a_server_without_its_manager_still_serves() {
     let mut server = Server::builder()
         .env("NOTIFY_SOCKET", "/nowhere/notify")
         .env("WATCHDOG_USEC", "nonsense")
@@ -144,7 +144,7 @@ async fn a_server_whose_manager_is_gone_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
+async fn sighup_reloads_the_log_names_settings_for_a_restart_and_loses_no_call() {
     let server = Server::start("log = \"warn\"\n[limits]\ncommands = 3\n").await;
     let id = server.upload(modules::hello()).await.id;
     let calls = async {
@@ -167,7 +167,7 @@ async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
         )
         .await;
 
-        // What is refused changes nothing, and says why.
+        // A refused reload changes nothing, and names the reason.
         fs::write(&file, "log = \"warn\"\n[limits]\ncomands = 4\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "comands").await;
@@ -179,7 +179,7 @@ async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
         fs::write(&file, "log = \"info\"\n[limits]\ncommands = 3\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "reloaded: nothing\"").await;
-        // Many at once are one, or a few.
+        // Many signals at once cause one reload, or a few.
         for _ in 0..50 {
             server.signal(Signal::HUP);
         }
@@ -202,7 +202,7 @@ async fn sighup_never_prints_a_value_of_a_setting() {
 }
 
 #[tokio::test]
-async fn sighup_takes_a_new_certificate_at_once_and_keeps_the_old_one_if_that_is_broken() {
+async fn sighup_loads_a_new_certificate_and_keeps_the_old_one_if_that_is_broken() {
     let server = Server::builder().tls().start().await;
     let folder = server.data().parent().unwrap().to_owned();
     let next = Identity::new(&["localhost", "127.0.0.1"]);
@@ -229,7 +229,7 @@ async fn connects(server: &Server, ca_pem: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
+async fn a_slow_stop_logs_each_second_what_it_waits_for() {
     let manager = Manager::new();
     let mut server = Server::builder()
         .config("[limits]\nguest_cpu = \"4s\"\n")
@@ -249,7 +249,7 @@ async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
             .unwrap()
             .status()
     });
-    // Until it runs.
+    // Waits until the call runs.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(server.stop().await.success());
     let log = server.log();
@@ -263,7 +263,7 @@ async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
 }
 
 #[tokio::test]
-async fn a_stop_that_is_quick_says_nothing_of_waiting() {
+async fn a_quick_stop_logs_no_waiting() {
     let mut server = Server::start("").await;
     assert!(server.stop().await.success());
     assert!(!server.log().contains("waiting for"), "{}", server.log());

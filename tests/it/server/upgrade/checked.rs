@@ -1,4 +1,4 @@
-//! `iof upgrade --check`. The lines of the guide around it are typed in `guide`.
+//! `iof upgrade --check`. The commands of the guide around it are run in `guide`.
 
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What it says as JSON, and its exit status.
+/// Its output as JSON, and its exit status.
 fn check(user: &User, data: &Path) -> (Value, Option<i32>) {
     let data = data.to_str().unwrap();
     let line = ["upgrade", "--check", "--json", "--data", data];
@@ -20,7 +20,7 @@ fn check(user: &User, data: &Path) -> (Value, Option<i32>) {
     (json, output.status.code())
 }
 
-/// All files of a folder: what is in them, and when they were changed.
+/// All files of a folder, with their contents and their times of change.
 fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let (mut files, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(folder) = open.pop() {
@@ -39,7 +39,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
+async fn a_check_reports_the_changes_of_a_start_and_makes_none() {
     let mut server = Server::start("").await;
     server.upload(guest("hello")).await;
     server.upload(wat("(module (func (export \"run\")))")).await;
@@ -70,7 +70,7 @@ async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
         after
             .iter()
             .all(|(path, file)| before.get(path) == Some(file)),
-        "something is new, or was changed"
+        "a file is new, or was changed"
     );
 
     fs::remove_dir_all(data.join("objects/source")).unwrap();
