@@ -1,11 +1,11 @@
-//! Keys with scopes: the routes that each opens, and those that it does not.
+//! Keys with scopes: the routes that each may use, and those that it may not.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::server::Server;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_key_opens_what_it_is_for_and_nothing_else() {
+async fn a_key_works_only_for_its_scopes() {
     let server = operated().await;
     let private = create(&server, "?name=private&private=true", numbered(1), KEY)
         .await
@@ -99,7 +99,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
     }
     assert_eq!(create(&server, "", numbered(1), &deploy).await.http, 201);
     assert_eq!(create(&server, "", numbered(1), &read).await.http, 403);
-    // Nothing shows a key again, and one that is deleted opens nothing.
+    // No route shows a key again, and a deleted key does not work.
     let list = ask(&server, "GET", "/v1/keys", KEY, None).await.text();
     for key in [&deploy, &read, &call, &admin] {
         assert!(!list.contains(key.as_str()) && !server.log().contains(key.as_str()));
@@ -130,7 +130,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
         let refused = ask(&server, "POST", "/v1/keys", KEY, Some(wrong.clone())).await;
         assert_eq!(refused.http, 400, "{wrong}: {}", refused.text());
     }
-    // Without keys of its own, a server has no operator who could make any.
+    // On a server without keys, no client is authorised to make any.
     let open = Server::start("").await;
     let none = ask(
         &open,

@@ -16,7 +16,7 @@ async fn the_document_is_the_one_that_is_known() {
     insta::assert_snapshot!(document);
 }
 
-/// Requests that the document allows are taken, requests that it does not are refused, and every answer is what it says.
+/// Requests that match the document are accepted, others are refused, and every answer matches the document.
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_no_violation() {
     const KEY: &str = "a key of the operator";
@@ -86,6 +86,6 @@ async fn schemathesis_finds_no_violation() {
         !printed.contains("operations repeatedly returned"),
         "{printed}"
     );
-    // It is still there, and answers.
+    // The server still runs, and answers.
     assert_eq!(server.get("/readyz").await.http, 200);
 }

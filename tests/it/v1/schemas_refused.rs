@@ -1,4 +1,4 @@
-//! Descriptions of functions, which are checked, or their version is refused: none goes unchecked in silence.
+//! Descriptions of functions: each is checked, or its version is refused; none is silently left unchecked.
 
 use super::schemas::{describing, module};
 use iof_tests::guests::wat;
@@ -57,7 +57,7 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
             "{schema}: {message}"
         );
     }
-    // References that never go into the value.
+    // References in a circle that never descends into the value.
     for schema in [
         json!({"$ref": "#"}),
         json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}),
@@ -66,13 +66,13 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
         let message = refusal(&server, module(&schema)).await;
         assert!(message.contains("leads back to itself"), "{message}");
     }
-    // A tree is not one of them.
+    // A recursive tree is not such a circle.
     let tree = json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "format": "own", "x-order": 1});
     server.deploy(module(&tree), "").await;
-    // The API of 2020 takes such modules, too, and so refuses them.
+    // The API of 2020 refuses such modules as well.
     let answer = server.try_upload(module(&json!({"multipleOf": 0}))).await;
     assert_eq!(answer.fault(), "description", "{}", answer.text());
-    // So does the next version of a function that is fine.
+    // The next version of a valid function is refused in the same way.
     let function = server.deploy(module(&json!(true)), "").await;
     let bad = module(&json!({"pattern": "("}));
     let answer = server.try_deploy_version(&function, bad, "").await;
@@ -144,7 +144,7 @@ async fn a_description_that_cannot_be_read_is_refused() {
     let missing = r#"(module (func (export "__iof_describe_f") (param i32)) (func (export "f")))"#;
     let body = refusal(&server, wat(missing)).await;
     assert!(body.contains("no allocator"), "{body}");
-    // Who promised none is called by its core type.
+    // A function without a description is called by its core type.
     server
         .deploy(
             wat(r#"(module (func (export "f") (result i32) i32.const 1))"#),
@@ -153,7 +153,7 @@ async fn a_description_that_cannot_be_read_is_refused() {
         .await;
 }
 
-/// Puts another module where a server keeps the one of a version, as an earlier release would have stored it.
+/// Replaces the stored module of a version by another one, as if an earlier release had stored it.
 fn forge(data: &Path, stored: &[u8], instead: &[u8]) {
     let hex = |digest: &[u8]| {
         digest
@@ -186,7 +186,7 @@ fn forge(data: &Path, stored: &[u8], instead: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_an_earlier_release_took_is_called_and_warned_of() {
+async fn a_version_accepted_by_an_earlier_release_is_called_with_a_warning() {
     let (good, bad) = (
         module(&json!({"minimum": 1})),
         module(&json!({"multipleOf": 0})),

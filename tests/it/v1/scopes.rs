@@ -1,4 +1,4 @@
-//! Every route takes the scope that docs/guide/api.md says, and the page has every route.
+//! Every route requires the scope in docs/guide/api.md, and the page has every route.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::guests::root;
@@ -7,7 +7,7 @@ use iof_tests::user::User;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// A row of the page: the methods, the path without its query, and what it takes.
+/// A row of the page: the methods, the path without its query, and the required scope.
 fn rows() -> Vec<(String, String, String)> {
     let page = std::fs::read_to_string(root().join("docs/guide/api.md")).unwrap();
     let mut rows = vec![];
@@ -52,7 +52,7 @@ async fn the_page_has_every_route_of_the_document() {
 }
 
 #[tokio::test]
-async fn each_route_takes_the_scope_that_the_page_says() {
+async fn each_route_requires_the_scope_of_the_page() {
     let server = operated().await;
     create(&server, "?name=other", numbered(1), KEY).await;
     let make = async |scope: &str, function: Option<&str>| {
@@ -75,7 +75,7 @@ async fn each_route_takes_the_scope_that_the_page_says() {
     keys.push(("own".into(), String::new()));
     let mut number = 0;
     for (method, path, takes) in rows() {
-        // Who asks for what nobody has learns that from any key; `records`, `replay` and `jobs` test what there is.
+        // With any key, a missing thing is reported as missing; `records`, `replay` and `jobs` test existing ones.
         if path.contains("{call}") || path.contains("{job}") {
             continue;
         }
@@ -125,7 +125,7 @@ async fn each_route_takes_the_scope_that_the_page_says() {
     }
 }
 
-/// The scope `deploy` as the table of scopes has it, by the commands that need it.
+/// The scope `deploy`, by the commands that need it in the table of scopes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_scope_deploy_rolls_back_and_promotes() {
     let server = operated().await;
