@@ -53,7 +53,7 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
         .await?
     };
     let Tables {
-        missing,
+        missing: migrations,
         newer,
         foreign,
         sources,
@@ -74,7 +74,7 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
     .await?;
     Ok(Some(Inspection {
         held,
-        migrations: missing,
+        migrations,
         newer,
         foreign,
         modules,

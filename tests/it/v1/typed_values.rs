@@ -16,14 +16,14 @@ async fn values_outlive_a_call_with_the_grant() {
     };
     assert_eq!(stored(&server).await, Value::Null);
     let value = json!({"deep": [1, 2, {"three": null}]});
-    let stored = call(
+    let answer = call(
         &server,
         &function,
         "store",
         &json!({ "key": key, "value": value }),
     )
     .await;
-    assert_eq!(stored.http, 204, "{}", stored.text());
+    assert_eq!(answer.http, 204, "{}", answer.text());
     assert_eq!(stored(&server).await, value);
     let mut server = server;
     server.stop().await;

@@ -17,7 +17,7 @@ async fn the_calls_secrets_are_attached_and_masked() {
         let sent = request.headers.get("authorization");
         let value = sent.map_or("none", |value| value.to_str().unwrap());
         let valid = value == "Bearer s3cret-token";
-        text(200, format!("{known} {value}"))
+        text(200, format!("{valid} {value}"))
     })
     .await;
     let config = Config {

@@ -70,7 +70,7 @@ async fn egress(
     .unwrap()
 }
 
-async fn certificates(egress: &Egress, url: String) -> String {
+async fn certificate_count(egress: &Egress, url: String) -> String {
     let response = get(egress, &any_rule(), &url).await.unwrap();
     String::from_utf8(response.body().to_vec()).unwrap()
 }
@@ -97,7 +97,7 @@ async fn a_certificate_is_sent_only_to_its_host() {
                 ("api.bank.test", &other, "0"),
             ] {
                 let url = format!("https://{host}:{}/", server.port());
-                assert_eq!(certificates(&egress, url).await, expected, "{host}");
+                assert_eq!(certificate_count(&egress, url).await, expected, "{host}");
             }
         }
     }
@@ -120,7 +120,7 @@ async fn sessions_with_a_certificate_are_not_resumed_elsewhere() {
     for _ in 0..5 {
         for (server, expected) in [(&with, "1"), (&without, "0")] {
             let url = format!("https://a.test:{}/", server.port());
-            assert_eq!(certificates(&egress, url).await, expected);
+            assert_eq!(certificate_count(&egress, url).await, expected);
         }
     }
     assert_eq!((with.connections(), without.connections()), (5, 5));
@@ -140,7 +140,7 @@ async fn a_server_that_requires_one_is_reached_only_with_it() {
     ];
     let egress = egress(&authority, certificates, pins).await;
     let url = |host: &str| format!("https://{host}:{}/", server.port());
-    assert_eq!(certificates(&egress, url("a.bank.test")).await, "1");
+    assert_eq!(certificate_count(&egress, url("a.bank.test")).await, "1");
     for (host, expected) in [
         ("b.bank.test", "CertificateRequired"),
         ("c.bank.test", "UnknownCA"),
@@ -177,7 +177,7 @@ async fn a_wildcard_works_as_in_rules_and_the_first_match_is_sent() {
         ("bank.test", top.port(), "0"),
     ] {
         let url = format!("https://{host}:{port}/");
-        assert_eq!(certificates(&egress, url).await, expected, "{host}");
+        assert_eq!(certificate_count(&egress, url).await, expected, "{host}");
     }
 }
 
@@ -282,7 +282,7 @@ async fn a_certificate_is_withheld_with_other_credentials() {
     }
     // The function's own code still may.
     assert_eq!(
-        certificates(&egress, format!("https://api.bank.test:{}/", bank.port())).await,
+        certificate_count(&egress, format!("https://api.bank.test:{}/", bank.port())).await,
         "1"
     );
 }

@@ -133,7 +133,7 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Resu
         let young = next.bind(record.keep_from).bind(step);
         let young = young.fetch_optional(&mut *connection).await?;
         // All rows up to the step are too old; whether more are is found out the next time.
-        wanted = target.max(young.map_or(last.min(step), |first| first - 1));
+        target = target.max(young.map_or(last.min(step), |first| first - 1));
     }
     sqlx::query("DELETE FROM audit WHERE last <= $1")
         .bind(target.min(step))
