@@ -36,12 +36,9 @@ async fn models_are_added_shown_replaced_and_removed() {
         .await
         .unwrap();
     assert_eq!((description.format, description.nodes), (Format::Onnx, 13));
-    let description = inference.show("digits").await.unwrap();
-    assert_eq!(description.description, description);
-    assert_eq!(
-        (description.labels, description.declaration.top),
-        (2, Some(1))
-    );
+    let model = inference.show("digits").await.unwrap();
+    assert_eq!(model.description, description);
+    assert_eq!((model.labels, model.declaration.top), (2, Some(1)));
     let [input] = &*description.inputs else {
         panic!()
     };

@@ -37,7 +37,7 @@ fn a_share_is_1_to_99() {
     for bad in [0, 100, 101, 255] {
         let error = Percent::new(bad).unwrap_err();
         assert_eq!(error.code(), "invalid");
-        assert!(error.to_string().contains(&format!("not {bad}")), "{error}");
+        assert!(error.to_string().contains(&format!("got {bad}")), "{error}");
     }
     assert_eq!(percent(5).to_string(), "5 %");
 }

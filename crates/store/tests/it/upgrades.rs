@@ -264,7 +264,7 @@ async fn an_inspection_reports_the_migrations_of_a_start() {
     store.create_function(function("x")).await.unwrap();
     let found = inspect().await;
     assert_eq!(found.held, Some(Some(std::process::id())));
-    assert_eq!((found.modules, found.to_compile, found.lost), (1, 1, 0));
+    assert_eq!((found.modules, found.to_compile, found.missing), (1, 1, 0));
     assert!(found.migrations.is_empty());
     store.close().await.unwrap();
 
